@@ -1,0 +1,102 @@
+"""What can go wrong.
+
+    WatchkeeperError              something failed; exit code 1
+    ├── UsageError                bad input or a wrong call; exit code 2
+    │   └── ExperimentError       the experiment folder cannot be planned
+    ├── StorageError              a file could not be written; nothing acknowledged is lost
+    │   └── NotAWriterError       this process does not own the file (a fork, a closed writer)
+    └── SchedulerError            the scheduler said no, or nothing
+        ├── RefusedError          it said no: the job does not exist
+        ├── BusyError             it said "later": limits, or temporarily unable; the job does not exist
+        ├── DoubtError            it did not say: the job may exist
+        └── UnavailableError      it could not be asked; exit code 4
+
+An exception stops a command. A finding about the user's data or cluster does not: it is a `Problem`, returned as a
+value, so that one bad run out of 5,000 costs one run.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DETACHED = 3
+EXIT_UNKNOWN = 4
+
+
+class WatchkeeperError(Exception):
+    """Something failed. The message says what failed, on which run or file, and what to type next."""
+
+    exit_code: ClassVar[int] = EXIT_FAILED
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message or (self.__doc__ or "").splitlines()[0])
+        self.hint = hint
+
+
+class UsageError(WatchkeeperError):
+    """The command or its input is wrong."""
+
+    exit_code = EXIT_USAGE
+
+
+class ExperimentError(UsageError):
+    """The experiment cannot be planned; `problems` says what is wrong, each with its place."""
+
+    def __init__(self, message: str, *, problems: tuple[Problem, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+
+class StorageError(WatchkeeperError):
+    """A file could not be written."""
+
+
+class NotAWriterError(StorageError):
+    """This process does not own the file: it was forked from the owner, or the file is closed."""
+
+
+class SchedulerError(WatchkeeperError):
+    """The scheduler could not do what was asked."""
+
+
+class RefusedError(SchedulerError):
+    """The scheduler refused the job: it does not exist."""
+
+
+class BusyError(SchedulerError):
+    """The scheduler takes no more jobs at present: the job does not exist; ask again later."""
+
+
+class DoubtError(SchedulerError):
+    """The scheduler did not answer in time: the job may exist."""
+
+
+class UnavailableError(SchedulerError):
+    """The scheduler could not be asked."""
+
+    exit_code = EXIT_UNKNOWN
+
+
+Severity = Literal["error", "warning", "note"]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finding about the user's data or cluster.
+
+    `where` is a path (with `:line:column` where known), a run's key, or a command; `hint` is what to do, "" if nothing.
+    `error` keeps the run it names from being submitted, `warning` may explain a surprise, `note` is information.
+    """
+
+    where: str
+    message: str
+    hint: str = ""
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.severity}: {self.where}: {self.message}{hint}"

@@ -1,0 +1,177 @@
+"""All writing of files.
+
+Three ways, and no other:
+- `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder;
+- `create`: a whole file that must not exist yet, by a hard link of a complete file, judged by reading it back, since the
+  exit status of a link on NFS can lie both ways;
+- `AppendFile`: a file that one process owns and appends to at its own offset.
+
+Accepted trade-offs: a crash can leave a temporary (`.tmp-…`), which readers ignore and the next `replace` of that file
+does not need; a short append leaves a tail without a newline, which the next append overwrites.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+from pathlib import Path
+
+from watchkeeper.core.errors import NotAWriterError, StorageError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def _failed(action: str, path: Path, error: OSError) -> StorageError:
+    hints = {
+        errno.ENOSPC: "the disk is full: make room, then type the same command again",
+        errno.EDQUOT: "your quota is used up: make room, then type the same command again",
+        errno.EACCES: "no permission: check the folder's owner and mode",
+        errno.EROFS: "the filesystem is read-only",
+    }
+    hint = hints.get(error.errno or 0, "")
+    return StorageError(f"could not {action} {path}: {error.strerror or error}", hint=hint)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the folder's entries durable. Filesystems that cannot sync a folder are let be."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> Path:
+    """Create the folder and its parents where missing.
+
+    Raises:
+        StorageError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _failed("create the folder", folder, error) from error
+    return folder
+
+
+def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
+    """Make `path` hold exactly `data`, whole or not at all; a reader sees the old bytes or the new ones.
+
+    `durable=False` leaves out both fsyncs, for views that can be rebuilt.
+
+    Raises:
+        StorageError: it could not be written; the old file is untouched.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        _write_whole(temporary, data, mode, durable)
+        os.replace(temporary, path)
+        if durable:
+            fsync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise _failed("write", path, error) from error
+
+
+def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
+    """Create `path` with exactly `data`, unless it exists; durable on return.
+
+    `data` must be unique to the caller (hold a nonce): whether the file is ours is judged by reading it back.
+    Returns True if `path` now holds `data`, False if somebody else's bytes are there.
+
+    Raises:
+        StorageError: neither could be established (no hard links here, no space, no permission).
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        _write_whole(temporary, data, mode, durable=True)
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        ours = path.read_bytes() == data
+        fsync_folder(path.parent)
+    except OSError as error:
+        raise _failed("create", path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return ours
+
+
+class AppendFile:
+    """A file that this process alone appends to, at its own offset.
+
+    Safe from threads. After a fork the child does not own it: `append` raises there. The file is opened by the first
+    append, created exclusively.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size_bytes = 0
+        self._fd = -1
+        self._owner = os.getpid()
+        self._closed = False
+        self._lock = threading.RLock()
+
+    def append(self, data: bytes, *, durable: bool = False) -> None:
+        """Write `data` whole after what is there. On return the death of this process loses nothing of it;
+        with `durable`, neither does the death of the node.
+
+        Raises:
+            NotAWriterError: called after a fork, or after `close`.
+            StorageError: it could not be written; the next append overwrites what a short write left.
+        """
+        with self._lock:
+            if self._owner != os.getpid() or self._closed:
+                raise NotAWriterError(f"{self.path} belongs to process {self._owner}, or is closed")
+            try:
+                first = self._fd < 0
+                if first:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                    self._fd = os.open(self.path, flags, 0o666)
+                written = os.pwrite(self._fd, data, self.size_bytes)
+                while written < len(data):
+                    written += os.pwrite(self._fd, data[written:], self.size_bytes + written)
+                if durable:
+                    os.fsync(self._fd)
+                    if first:
+                        fsync_folder(self.path.parent)
+            except OSError as error:
+                raise _failed("append to", self.path, error) from error
+            self.size_bytes += len(data)
+
+    def sync(self) -> None:
+        """fsync what was appended, if anything was."""
+        with self._lock:
+            if self._fd >= 0 and self._owner == os.getpid():
+                try:
+                    os.fsync(self._fd)
+                except OSError as error:
+                    raise _failed("sync", self.path, error) from error
+
+    def close(self) -> None:
+        """Close the file; nothing can be appended after it."""
+        with self._lock:
+            self._closed = True
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1

@@ -1,0 +1,92 @@
+"""Which process, on which boot of which host: what a claim, a lease and a supervisor are recognised by.
+
+A pid alone means nothing: it is reused within minutes. pid + start time + boot id + host name one process for ever.
+Source of the facts: proc(5), fields 6 (session) and 22 (starttime) of /proc/PID/stat, and
+/proc/sys/kernel/random/boot_id.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.events import BootId, Host
+
+
+class ProcessName(msgspec.Struct, frozen=True, kw_only=True):
+    """One process, named for ever. `start_ticks` is in clock ticks since boot."""
+
+    host: Host
+    boot_id: BootId
+    pid: int
+    start_ticks: int
+
+
+@cache
+def host() -> str:
+    """This host's name."""
+    return socket.gethostname()
+
+
+@cache
+def boot_id() -> str:
+    """This boot of this host; "" where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Fields 3… of /proc/PID/stat; None if there is no such process. The name in field 2 may hold anything."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None if there is none, or only its zombie."""
+    fields = _stat(pid)
+    if fields is None or fields[0] in "ZX":
+        return None
+    return int(fields[19])
+
+
+def this_process() -> ProcessName:
+    """The calling process. Not cached: a fork changes it."""
+    return name_of(os.getpid()) or ProcessName(host=host(), boot_id=boot_id(), pid=os.getpid(), start_ticks=0)
+
+
+def name_of(pid: int) -> ProcessName | None:
+    """The process that has this pid now; None if there is none."""
+    ticks = start_ticks(pid)
+    if ticks is None:
+        return None
+    return ProcessName(host=host(), boot_id=boot_id(), pid=pid, start_ticks=ticks)
+
+
+def is_alive(process: ProcessName) -> bool | None:
+    """Whether the process lives. None when this host cannot tell: another host, or an unknown boot."""
+    if process.host != host():
+        return None
+    if process.boot_id != boot_id():
+        # The name of the host is the same, but so are many hosts' names; only the same boot proves an absence.
+        return None
+    return start_ticks(process.pid) == process.start_ticks
+
+
+def session_members(session: int) -> list[int]:
+    """The pids of the living processes in a session (`setsid`), zombies left out."""
+    members = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields is not None and fields[0] not in "ZX" and int(fields[3]) == session:
+                members.append(int(entry.name))
+    return members

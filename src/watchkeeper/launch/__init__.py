@@ -1,0 +1,1 @@
+"""From a folder to submitted jobs: the plan, the selection, the submission."""

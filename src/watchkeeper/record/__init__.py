@@ -1,0 +1,1 @@
+"""The recorder: the part that runs inside the job's own process."""

@@ -1,0 +1,99 @@
+"""What a scheduler is to Watchkeeper: four methods, and states with Slurm's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from watchkeeper.core.events import SchedulerFacts
+
+# Slurm's job states (squeue(1), JOB STATE CODES) that no longer change.
+TERMINAL = frozenset(
+    {
+        "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
+    }
+)  # fmt: skip
+UNKNOWN = "UNKNOWN"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The wrapper's file name carries
+    the attempt's token, and its head the user's own #SBATCH lines.
+    """
+
+    wrapper: Path
+    folder: Path
+    name: str
+    token: str
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The scheduler has the job. `exact` is the command really run."""
+
+    job_id: str
+    exact: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One look. `facts` holds every job that the scheduler knows of those asked for; one that is missing there is
+    unknown to it, which proves nothing before `Scheduler.visibility_lag_s` has passed. `query` is the look in words.
+    """
+
+    query: str
+    facts: Mapping[str, SchedulerFacts]
+
+
+class Scheduler(Protocol):
+    """Who decides when a job starts. Every method may take as long as its own timeouts, none longer."""
+
+    @property
+    def name(self) -> str:
+        """`local`, `slurm`, … as written in claims and logs."""
+        ...
+
+    @property
+    def visibility_lag_s(self) -> float:
+        """How long a submitted job, or a file written on a node, may stay invisible, in seconds."""
+        ...
+
+    def submit_words(self, script: str) -> str:
+        """How a person would submit this script: `sbatch finetune.slurm`."""
+        ...
+
+    def submit(self, job: Job) -> Receipt:
+        """Hand the job over, once.
+
+        Raises:
+            RefusedError: it was refused; no job exists.
+            BusyError: not now; no job exists.
+            DoubtError: no answer; a job may exist.
+            UnavailableError: the scheduler could not be asked; no job exists.
+        """
+        ...
+
+    def find(self, token: str) -> Sequence[str]:
+        """The ids of all jobs, ended ones included, whose wrapper carries the token, oldest first.
+
+        Raises:
+            UnavailableError: the scheduler could not be asked.
+        """
+        ...
+
+    def poll(self, job_ids: Sequence[str]) -> Snapshot:
+        """Look at these jobs.
+
+        Raises:
+            UnavailableError: the scheduler could not be asked.
+        """
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for the job's end, as `scancel` does. An ended or unknown job is let be.
+
+        Raises:
+            UnavailableError: the scheduler could not be asked.
+        """
+        ...

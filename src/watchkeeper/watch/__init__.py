@@ -1,0 +1,1 @@
+"""Watching by evidence until everything has ended."""
