@@ -384,6 +384,8 @@ AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Polled | Observed | Verified | Judged
     | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | RunEnded | Sealed
 )  # fmt: skip
+# What the death of the node may not take: these are fsynced before `Writer.write` returns.
+DURABLE = frozenset({"opened", "leased", "intended", "submitted", "run_started", "checkpoint", "run_ended", "sealed"})
 KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}
 
 _encoder = msgspec.json.Encoder()

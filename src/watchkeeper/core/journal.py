@@ -1,0 +1,272 @@
+"""The journal: a folder with one append-only file per writer, merged when it is read.
+
+A writer is one process. Its file `<writer>.jsonl` begins with `opened` and is created by the first event, so that a
+command with nothing to record leaves nothing. Readers never change a file: they stop at a torn tail (a last line without
+its newline: the writer died, or is writing), and report a torn middle as a problem and go on at the next line.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from watchkeeper import __version__
+from watchkeeper.core import processes
+from watchkeeper.core.errors import NotAWriterError, Problem
+from watchkeeper.core.events import (
+    DURABLE,
+    SCHEMA,
+    AnyEvent,
+    DamagedLineError,
+    Event,
+    Opened,
+    Sealed,
+    Unknown,
+    decode,
+    encode,
+)
+from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile
+from watchkeeper.core.ids import writer_id
+
+Clock = Callable[[], datetime]
+E = TypeVar("E", bound=Event)
+
+SUFFIX = ".jsonl"
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def local_zone() -> str:
+    """The machine's IANA time zone: TZ, else /etc/timezone, else the target of /etc/localtime, else UTC."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if named and not named.startswith("/") and Path("/usr/share/zoneinfo", named).is_file():
+        return named
+    try:
+        target = os.path.realpath("/etc/localtime")
+    except OSError:
+        return "UTC"
+    return target.partition("/zoneinfo/")[2].removeprefix("posix/") or "UTC"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+class Writer:
+    """The one writer of one file of a journal. Safe from threads; after a fork the child must open its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        purpose: str,
+        *,
+        clock: Clock = utc_now,
+        zone: str = "",
+        saw: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """`purpose` is the command or the pipeline's name; `saw` tells, when the file is opened, how many events of each
+        other writer were read before.
+        """
+        self.id = writer_id(clock())
+        self.events_written = 0
+        self._folder = folder
+        self._purpose = purpose
+        self._clock = clock
+        self._zone = zone or local_zone()
+        self._saw = saw
+        self._file = AppendFile(folder / f"{self.id}{SUFFIX}")
+        self._digest = hashlib.sha256()
+        self._sealed = ""
+        self._lock = threading.RLock()
+
+    @property
+    def opened(self) -> bool:
+        """Whether anything was written."""
+        return self.events_written > 0
+
+    def write(self, kind: type[E], /, **fields: Any) -> E:
+        """Append one event and return it. On return it is kept (see `AppendFile.append`; kinds in `events.DURABLE` also
+        survive the death of the node).
+
+        Raises:
+            StorageError: it could not be written, and is not part of the journal.
+        """
+        with self._lock:
+            if not self.opened and kind is not Opened:
+                self._open()
+            event = kind(time=self._clock(), writer=self.id, seq=self.events_written, **fields)
+            line = encode(event)  # type: ignore[arg-type]  # every Event subclass is one of AnyEvent
+            self._file.append(line, durable=kind.__struct_config__.tag in DURABLE)
+            self._digest.update(line)
+            self.events_written += 1
+            return event
+
+    def _open(self) -> None:
+        me = processes.this_process()
+        self.write(
+            Opened,
+            schema=SCHEMA,
+            software=f"watchkeeper {__version__}",
+            purpose=self._purpose,
+            zone=self._zone,
+            host=me.host,
+            boot_id=me.boot_id,
+            pid=me.pid,
+            start_ticks=me.start_ticks,
+            user=_user(),
+            saw=dict(self._saw()),
+        )
+
+    def seal(self) -> None:
+        """Write down the hash of everything before, so that `check` can tell a later change."""
+        with self._lock:
+            if not self.opened:
+                return
+            sha256 = self._digest.hexdigest()
+            self.write(Sealed, file=self._file.path.name, bytes=self._file.size_bytes, sha256=sha256, previous=self._sealed)
+            self._sealed = sha256
+
+    def sync(self) -> None:
+        """Make what was written survive the death of the node."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Seal and close, if anything was written. In a forked child: nothing happens."""
+        with self._lock:
+            try:
+                self.seal()
+            except NotAWriterError:
+                return
+            self._file.close()
+
+
+class _Tail:
+    """How far one writer's file has been read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self.lines = 0
+        self.events: list[AnyEvent | Unknown] = []
+        self.torn_bytes = 0
+
+    def refresh(self) -> tuple[list[AnyEvent | Unknown], list[Problem]]:
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            data = file.read()
+        end = data.rfind(b"\n") + 1
+        self.torn_bytes = len(data) - end
+        new: list[AnyEvent | Unknown] = []
+        problems: list[Problem] = []
+        for line in data[:end].splitlines():
+            self.lines += 1
+            try:
+                event = decode(line)
+            except DamagedLineError as error:
+                # A node's death can leave a hole of NULs in front of a good line.
+                where = f"{self.path}:{self.lines}"
+                problems.append(Problem(where=where, message=f"damaged line: {error}", hint="the other lines are read"))
+                try:
+                    event = decode(line.lstrip(b"\0"))
+                except DamagedLineError:
+                    continue
+            problems += self._gap(event, new)
+            new.append(event)
+        self.offset += end
+        self.events += new
+        return new, problems
+
+    def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
+        before = new[-1] if new else self.events[-1] if self.events else None
+        expected = before.seq + 1 if before else 0
+        if event.seq == expected:
+            return []
+        message = f"event {expected} was expected and {event.seq} found"
+        return [Problem(where=f"{self.path}:{self.lines}", message=message, hint="events in between are lost or damaged")]
+
+
+class Journal:
+    """A journal's reader: `events[w]` are the events of writer w so far, in order; `refresh` reads what is new."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[Problem] = []
+        self._tails: dict[str, _Tail] = {}
+
+    @property
+    def events(self) -> dict[str, list[AnyEvent | Unknown]]:
+        """The events read so far, by writer, writers in the order of their ids (of their start)."""
+        return {name: tail.events for name, tail in sorted(self._tails.items())}
+
+    @property
+    def saw(self) -> dict[str, int]:
+        """How many events of each writer were read."""
+        return {name: len(tail.events) for name, tail in sorted(self._tails.items())}
+
+    @property
+    def torn_tails(self) -> dict[Path, int]:
+        """Files that end in the middle of a line, with the number of bytes after the last newline."""
+        return {tail.path: tail.torn_bytes for tail in self._tails.values() if tail.torn_bytes}
+
+    def refresh(self) -> dict[str, list[AnyEvent | Unknown]]:
+        """Read what was added since; returns the new events by writer. A missing folder is an empty journal."""
+        try:
+            names = sorted(os.listdir(self.folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        new: dict[str, list[AnyEvent | Unknown]] = {}
+        for name in names:
+            if not name.endswith(SUFFIX) or name.startswith(TEMPORARY_PREFIX):
+                continue
+            writer = name.removesuffix(SUFFIX)
+            tail = self._tails.setdefault(writer, _Tail(self.folder / name))
+            events, problems = tail.refresh()
+            self.problems += problems
+            if events:
+                new[writer] = events
+        return new
+
+
+def read(folder: Path) -> Journal:
+    """The journal in `folder`, read once."""
+    journal = Journal(folder)
+    journal.refresh()
+    return journal
+
+
+def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
+    """Compare each writer's seals with its file. Returns the number of seals that hold, and the problems."""
+    held = 0
+    problems: list[Problem] = []
+    for writer, events in read(folder).events.items():
+        path = folder / f"{writer}{SUFFIX}"
+        seals = [event for event in events if isinstance(event, Sealed)]
+        data = path.read_bytes() if seals else b""
+        previous = ""
+        for seal in seals:
+            if hashlib.sha256(data[: seal.bytes]).hexdigest() != seal.sha256 or seal.previous != previous:
+                message = f"the first {seal.bytes} bytes are not what seal {seal.seq} says: the file was changed afterwards"
+                problems.append(Problem(where=str(path), message=message, hint="restore it from a backup"))
+            else:
+                held += 1
+            previous = seal.sha256
+    return held, problems
+
+
+def encode_json(value: object) -> bytes:
+    """Indented JSON with a final newline, as whole files have it."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
