@@ -88,16 +88,16 @@ class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned"):
-    """An execution of a command began, having read this plan. `summary` is a file's name, "" for a folder read by its
-    tree; `notes` are findings about the plan's sources.
+    """A phase of an execution began (None: the execution itself), having read this plan. `summary` is a file's name, ""
+    for a folder read by its tree; `items` is the phase's work (None: all of it); `notes` are findings about the sources.
     """
 
+    phase: Phase | None
     experiment: str
     folder: FilePath
     summary: str
     summary_sha256: str = ""
     items: tuple[RunItem, ...] = ()
-    phases: tuple[Phase, ...] = PHASES
     notes: tuple[FreeText, ...] = ()
 
 
@@ -242,9 +242,9 @@ class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observ
 
 
 class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verified"):
-    """What was looked at before evaluations may start, and what was found. `missing` names what was not there."""
+    """What was looked at before evaluations may start, or at the end, and what was found. `missing` names the rest."""
 
-    what: Literal["finetuning", "checkpoints"]
+    what: Literal["finetuning", "checkpoints", "results"]
     looked_at: FreeText
     expected: int
     found: int

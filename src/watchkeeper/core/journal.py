@@ -165,30 +165,36 @@ class _Tail:
         self.torn_bytes = 0
 
     def refresh(self) -> tuple[list[AnyEvent | Unknown], list[Problem]]:
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            data = file.read()
-        end = data.rfind(b"\n") + 1
-        self.torn_bytes = len(data) - end
         new: list[AnyEvent | Unknown] = []
         problems: list[Problem] = []
-        for line in data[:end].splitlines():
-            self.lines += 1
-            try:
-                event = decode(line)
-            except DamagedLineError as error:
-                # A node's death can leave a hole of NULs in front of a good line.
-                where = f"{self.path}:{self.lines}"
-                problems.append(Problem(where=where, message=f"damaged line: {error}", hint="the other lines are read"))
-                try:
-                    event = decode(line.lstrip(b"\0"))
-                except DamagedLineError:
-                    continue
-            problems += self._gap(event, new)
-            new.append(event)
-        self.offset += end
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            # Line by line: decoding megabytes at once was measured slower, and holds them twice.
+            for line in file:
+                self.torn_bytes = 0 if line.endswith(b"\n") else len(line)
+                if self.torn_bytes:
+                    break
+                self.offset += len(line)
+                self.lines += 1
+                event, fault = self._decode(line)
+                problems += fault
+                if event is not None:
+                    problems += self._gap(event, new)
+                    new.append(event)
         self.events += new
         return new, problems
+
+    def _decode(self, line: bytes) -> tuple[AnyEvent | Unknown | None, list[Problem]]:
+        try:
+            return decode(line), []
+        except DamagedLineError as error:
+            where = f"{self.path}:{self.lines}"
+            problem = Problem(where=where, message=f"damaged line: {error}", hint="the other lines are read")
+        try:
+            # A node's death can leave a hole of NULs in front of a good line.
+            return decode(line.lstrip(b"\0")), [problem]
+        except DamagedLineError:
+            return None, [problem]
 
     def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
         before = new[-1] if new else self.events[-1] if self.events else None

@@ -1,0 +1,320 @@
+"""The fold: from a journal's events to the state of an experiment.
+
+Each writer's events are folded alone, in their order; the results are then joined, so that every interleaving of the same
+files gives the same state. Where two writers say different things of one attempt, the one that had read the other wins
+(`saw`), whatever their clocks say; between writers that knew nothing of each other an end beats a beginning.
+
+Facts from different sources stay apart: the scheduler's word, the wrapper's exit record, the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from watchkeeper.core.events import (
+    AnyEvent,
+    CancelAsked,
+    Decided,
+    Doubted,
+    Event,
+    ExitRecord,
+    Intended,
+    Judged,
+    Leased,
+    Opened,
+    Phase,
+    Planned,
+    Polled,
+    Rejected,
+    SchedulerFacts,
+    Submitted,
+    Unknown,
+)
+
+T = TypeVar("T", bound=Event)
+AttemptId = tuple[str, int]
+# Between writers that knew nothing of each other: what is further along is the newer fact.
+_RANK = {"UNKNOWN": 0, "PENDING": 1, "RUNNING": 2, "COMPLETING": 3}
+_ENDED_RANK = 4
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one writer last saw of an attempt's job. `facts` is the scheduler's word."""
+
+    writer: str
+    seq: int
+    job_id: str
+    facts: SchedulerFacts
+    exit_record: ExitRecord | None
+
+
+@dataclass
+class Attempt:
+    """One try at a run. Every field is what the journal says; None and empty mean that nobody said."""
+
+    key: str
+    number: int
+    phase: Phase | None = None
+    intended: Intended | None = None
+    submissions: dict[str, Submitted] = field(default_factory=dict)
+    rejected: Rejected | None = None
+    doubted: Doubted | None = None
+    seen: Seen | None = None
+    exit_record: ExitRecord | None = None
+    judged: Judged | None = None
+    cancel_asked: bool = False
+
+    @property
+    def active(self) -> bool:
+        """It was handed to a scheduler and has no verdict yet."""
+        return bool(self.submissions) and self.judged is None
+
+    @property
+    def unresolved(self) -> bool:
+        """Somebody meant to submit it, and the journal does not say what became of that."""
+        return not self.submissions and self.judged is None and (self.rejected is None or self.doubted is not None)
+
+    @property
+    def closed(self) -> bool:
+        """No job of it runs or can still come: the next attempt may begin."""
+        return self.judged is not None or (self.rejected is not None and not self.submissions and not self.unresolved)
+
+    @property
+    def job_id(self) -> str:
+        """The job to follow: the one last seen, else the first submitted; "" for none."""
+        if self.seen is not None:
+            return self.seen.job_id
+        return next(iter(self.submissions), "")
+
+    @property
+    def state(self) -> str:
+        """The scheduler's last word, or what stands for it: PENDING after a submission, "" before."""
+        if self.judged is not None:
+            return self.judged.state
+        if self.seen is not None:
+            return self.seen.facts.state
+        return "PENDING" if self.submissions else ""
+
+
+@dataclass
+class RunState:
+    """One piece of work and its attempts, by number. `redo_from`: results of attempts below it are stale (0: none)."""
+
+    key: str
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    redo_from: int = 0
+
+    @property
+    def latest(self) -> Attempt | None:
+        """The attempt with the highest number."""
+        return self.attempts[max(self.attempts)] if self.attempts else None
+
+    @property
+    def stale(self) -> bool:
+        """Whether what its attempts left was declared stale and has not been made again."""
+        return self.redo_from > max((n for n, a in self.attempts.items() if a.submissions), default=0)
+
+
+@dataclass
+class State:
+    """An experiment as its journal tells it. `unknown_kinds`: kind → events of it that this version does not know."""
+
+    runs: dict[str, RunState] = field(default_factory=dict)
+    planned: Planned | None = None
+    zone: str = "UTC"
+    unknown_kinds: dict[str, int] = field(default_factory=dict)
+
+    def run(self, key: str) -> RunState:
+        """The state of one piece of work; an empty one if the journal does not know it."""
+        return self.runs.get(key) or RunState(key)
+
+    @property
+    def active(self) -> list[Attempt]:
+        """Every attempt that was handed over and has no verdict."""
+        return [attempt for run in self.runs.values() for attempt in run.attempts.values() if attempt.active]
+
+
+class WriterState:
+    """One writer's events, folded alone. `update` goes on from where it stood."""
+
+    def __init__(self, writer: str) -> None:
+        self.writer = writer
+        self.opened: Opened | None = None
+        self.leases: list[Leased] = []
+        self.planned: Planned | None = None
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.judged: dict[AttemptId, Judged] = {}
+        self.redo_from: dict[str, int] = {}
+        self.unknown_kinds: dict[str, int] = {}
+
+    def update(self, events: Iterable[AnyEvent | Unknown]) -> None:
+        """Fold more of the same writer's events, in their order."""
+        for event in events:
+            handler = _HANDLERS.get(type(event))
+            if handler is not None:
+                handler(self, event)
+
+    def knew(self, other: str, at: int) -> int:
+        """How many events of another writer this one had read when it wrote its event number `at`."""
+        known = self.opened.saw.get(other, 0) if self.opened else 0
+        return max([known, *(lease.saw.get(other, 0) for lease in self.leases if lease.seq <= at)])
+
+    def _attempt(self, event: Intended | Submitted | Rejected | Doubted | Judged | CancelAsked) -> Attempt:
+        attempt = self._attempt_of(event.key, event.attempt)
+        attempt.phase = event.phase
+        return attempt
+
+    def _attempt_of(self, key: str, number: int) -> Attempt:
+        found = self.attempts.get((key, number))
+        if found is None:
+            found = self.attempts[key, number] = Attempt(key, number)
+        return found
+
+    def _on_opened(self, event: Opened) -> None:
+        self.opened = event
+
+    def _on_leased(self, event: Leased) -> None:
+        self.leases.append(event)
+
+    def _on_planned(self, event: Planned) -> None:
+        if event.phase is None:
+            self.planned = event
+
+    def _on_decided(self, event: Decided) -> None:
+        for decision in event.decisions:
+            if decision.stale:
+                self.redo_from[decision.key] = max(decision.attempt, self.redo_from.get(decision.key, 0))
+
+    def _on_intended(self, event: Intended) -> None:
+        self._attempt(event).intended = event
+
+    def _on_submitted(self, event: Submitted) -> None:
+        self._attempt(event).submissions.setdefault(event.job_id, event)
+
+    def _on_rejected(self, event: Rejected) -> None:
+        self._attempt(event).rejected = event
+
+    def _on_doubted(self, event: Doubted) -> None:
+        self._attempt(event).doubted = event
+
+    def _on_cancel_asked(self, event: CancelAsked) -> None:
+        self._attempt(event).cancel_asked = True
+
+    def _on_judged(self, event: Judged) -> None:
+        self._attempt(event).judged = event
+
+    def _on_polled(self, event: Polled) -> None:
+        for change in event.changes:
+            attempt = self._attempt_of(change.key, change.attempt)
+            attempt.phase = change.phase
+            attempt.seen = Seen(self.writer, event.seq, change.job_id, change.facts, change.exit_record)
+            attempt.exit_record = change.exit_record or attempt.exit_record
+
+    def _on_unknown(self, event: Unknown) -> None:
+        self.unknown_kinds[event.kind] = self.unknown_kinds.get(event.kind, 0) + 1
+
+
+_HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
+    Opened: WriterState._on_opened,
+    Leased: WriterState._on_leased,
+    Planned: WriterState._on_planned,
+    Decided: WriterState._on_decided,
+    Intended: WriterState._on_intended,
+    Submitted: WriterState._on_submitted,
+    Rejected: WriterState._on_rejected,
+    Doubted: WriterState._on_doubted,
+    CancelAsked: WriterState._on_cancel_asked,
+    Judged: WriterState._on_judged,
+    Polled: WriterState._on_polled,
+    Unknown: WriterState._on_unknown,
+}
+
+
+def join(writers: Iterable[WriterState]) -> State:
+    """The state that the writers' files tell together, in whatever order they come."""
+    ordered = sorted(writers, key=lambda one: one.writer)
+    by_name = {one.writer: one for one in ordered}
+    state = State()
+    for one in ordered:
+        if one.planned is not None:
+            state.planned = one.planned
+        for kind, number in one.unknown_kinds.items():
+            state.unknown_kinds[kind] = state.unknown_kinds.get(kind, 0) + number
+        for key, number in one.redo_from.items():
+            run = state.runs.setdefault(key, RunState(key))
+            run.redo_from = max(run.redo_from, number)
+    for key, number in sorted({found for one in ordered for found in one.attempts}):
+        told = [one.attempts[key, number] for one in ordered if (key, number) in one.attempts]
+        state.runs.setdefault(key, RunState(key)).attempts[number] = _join_attempt(told, by_name)
+    state.zone = _zone(ordered)
+    return state
+
+
+def _zone(ordered: Sequence[WriterState]) -> str:
+    """The zone of the first lease's holder, whose clock the views follow; before any lease, of the first writer."""
+    holders = sorted((lease.lease, one.writer) for one in ordered for lease in one.leases)
+    names = [writer for _, writer in holders] or [one.writer for one in ordered]
+    opened = {one.writer: one.opened for one in ordered}
+    return next((found.zone for name in names if (found := opened[name]) is not None), "UTC")
+
+
+def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Attempt:
+    if len(told) == 1:
+        return told[0]
+    first = told[0]
+    whole = Attempt(first.key, first.number, first.phase)
+    for one in told:
+        whole.intended = whole.intended or one.intended
+        whole.doubted = whole.doubted or one.doubted
+        whole.exit_record = whole.exit_record or one.exit_record
+        whole.cancel_asked = whole.cancel_asked or one.cancel_asked
+        for job_id, submitted in one.submissions.items():
+            whole.submissions.setdefault(job_id, submitted)
+    whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
+    whole.judged = _newest([one.judged for one in told if one.judged], writers)
+    seen = [one.seen for one in told if one.seen]
+    undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]
+    whole.seen = max(undominated, key=lambda one: (_rank(one.facts.state), one.writer), default=None)
+    return whole
+
+
+def _rank(state: str) -> int:
+    return _RANK.get(state, _ENDED_RANK)
+
+
+def _knew(later: Event | Seen, earlier: Event | Seen, writers: Mapping[str, WriterState]) -> bool:
+    """Whether the writer of `later` had read `earlier` when it wrote."""
+    if later.writer == earlier.writer:
+        return later.seq > earlier.seq
+    return writers[later.writer].knew(earlier.writer, later.seq) > earlier.seq
+
+
+def _newest(events: Sequence[T], writers: Mapping[str, WriterState]) -> T | None:
+    undominated = [one for one in events if not any(_knew(other, one, writers) for other in events)]
+    return max(undominated, key=lambda one: one.writer, default=None)
+
+
+class Fold:
+    """A fold that goes on: feed it what `Journal.refresh` returns."""
+
+    def __init__(self) -> None:
+        self.writers: dict[str, WriterState] = {}
+
+    def update(self, new: Mapping[str, Iterable[AnyEvent | Unknown]]) -> None:
+        """Fold new events, by writer."""
+        for writer, events in new.items():
+            self.writers.setdefault(writer, WriterState(writer)).update(events)
+
+    def state(self) -> State:
+        """The state so far."""
+        return join(self.writers.values())
+
+
+def fold(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> State:
+    """The state that these events tell, by writer."""
+    whole = Fold()
+    whole.update(events)
+    return whole.state()

@@ -1,0 +1,146 @@
+"""The action logs' format: blocks of a time, an action, its subject, details and result.
+
+    [2025-11-11 11:00:05] SUBMIT_JOB: Llama-3.2-1B_r8_lr1e-5
+    Details: sbatch finetune.slurm
+    Result: Job ID 1234567
+
+    [2025-11-11 11:45:00] ALL_COMPLETE
+    …
+    Duration: 45 minutes
+
+UTF-8, LF, a blank line between blocks; each value is one line, with backslash, newline and control characters escaped.
+Source of the format: the document "Logging" for experiments run with torchtune and inspect-ai.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+
+ACTIONS = frozenset(
+    {
+        "DISCOVER_EXPERIMENT", "IDENTIFY_RUNS", "SUBMIT_JOB", "STATUS_CHECK", "STATE_CHANGE", "ALL_COMPLETE",
+        "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS", "IDENTIFY_EVALS", "SUBMIT_EVAL",
+        "SKIP", "SUBMIT_ERROR", "MONITOR_ERROR", "VALIDATE", "DETACH", "RETRY",
+    }
+)  # fmt: skip
+
+_HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ([A-Z][A-Z_]*)(?:: (.*))?")
+_FIELDS = ("Details", "Result", "Duration")
+_TIME = "%Y-%m-%d %H:%M:%S"
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """One block. `time` is naive: it is a wall clock's, in the experiment's zone. `subject` and `duration` may be ""."""
+
+    time: datetime
+    action: str
+    subject: str = ""
+    details: str = ""
+    result: str = ""
+    duration: str = ""
+
+
+def _escape_character(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character == "\n":
+        return "\\n"
+    if character == "\r":
+        return "\\r"
+    if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
+        return f"\\u{ord(character):04x}"
+    return character
+
+
+def escape(value: str) -> str:
+    """The value as one line."""
+    if value.isprintable() and "\\" not in value:
+        return value
+    return "".join(map(_escape_character, value))
+
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|(.))")
+
+
+def unescape(line: str) -> str:
+    """The value that `escape` made this line of."""
+
+    def original(match: re.Match[str]) -> str:
+        if match[1]:
+            return chr(int(match[1], 16))
+        return {"n": "\n", "r": "\r"}.get(match[2], match[2])
+
+    return _ESCAPE.sub(original, line) if "\\" in line else line
+
+
+def render(block: Block) -> str:
+    """The block's lines, each with its newline, without the blank line that separates blocks."""
+    subject = f": {escape(block.subject)}" if block.subject else ""
+    lines = [
+        f"[{block.time.strftime(_TIME)}] {block.action}{subject}",
+        f"Details: {escape(block.details)}",
+        f"Result: {escape(block.result)}",
+    ]
+    if block.duration:
+        lines.append(f"Duration: {escape(block.duration)}")
+    return "\n".join(lines) + "\n"
+
+
+def render_all(blocks: list[Block]) -> str:
+    """A whole log."""
+    return "\n".join(map(render, blocks))
+
+
+def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
+    """The blocks of a log. Lines that belong to none become problems with their place (`name:line`); a last block that
+    has no Result yet is left out, since its writer may be writing it.
+    """
+    blocks: list[Block] = []
+    problems: list[Problem] = []
+    fields: dict[str, str] | None = None
+
+    def finish() -> None:
+        nonlocal fields
+        if fields is not None and "result" in fields:
+            blocks.append(Block(time=datetime.strptime(fields.pop("time"), _TIME), **fields))  # noqa: DTZ007
+        fields = None
+
+    for number, line in enumerate(text.split("\n"), 1):
+        head = _HEAD.fullmatch(line)
+        if head:
+            finish()
+            fields = {"time": head[1], "action": head[2], "subject": unescape(head[3] or "")}
+            continue
+        label, colon, value = line.partition(":")
+        if fields is not None and colon and label in _FIELDS and label.lower() not in fields:
+            fields[label.lower()] = unescape(value.removeprefix(" "))
+        elif line:
+            hint = "it is kept in the file and not read"
+            problems.append(Problem(where=f"{name}:{number}", message="no part of a block", hint=hint, severity="warning"))
+    finish()
+    return blocks, problems
+
+
+def duration_words(seconds: float) -> str:
+    """`38 seconds`, `45 minutes`, `2 hours 5 minutes`, `1 day 3 hours`: rounded to what a reader needs."""
+
+    def count(number: int, unit: str) -> str:
+        return f"{number} {unit}" + ("" if number == 1 else "s")
+
+    whole = max(0, round(seconds))
+    if whole < 90:
+        return count(whole, "second")
+    minutes = round(whole / 60)
+    if minutes < 90:
+        return count(minutes, "minute")
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return count(hours, "hour") + (f" {count(minutes, 'minute')}" if minutes else "")
+    days, hours = divmod(hours, 24)
+    return count(days, "day") + (f" {count(hours, 'hour')}" if hours else "")
