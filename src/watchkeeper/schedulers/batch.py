@@ -1,0 +1,256 @@
+"""The head of a batch script: the `#SBATCH` directives, read as sbatch reads them.
+
+Source of the rules: sbatch(1), and in Slurm's source `opt.c` (`_opt_batch_script`, `get_argument`, `_set_options`) and
+`sbatch.c` (`_get_script_buffer`). The head ends at the first line that is neither blank nor a comment; every directive
+line adds its words to one list, which is then read as a command line and, as there, not beyond the first word that is
+no option. Departures: a time limit keeps its seconds (Slurm rounds up to minutes), and abbreviated long options are not
+recognised. Directives that mean nothing on one machine (partition, memory, GPUs) are read past.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+
+MAGIC = b"#SBATCH"
+# The ones `isspace` knows in the C locale.
+_SPACE = b" \t\n\v\f\r"
+_SHORT_WITHOUT_VALUE = frozenset("hHIkOQsvVW")
+_LONG_WITHOUT_VALUE = frozenset(
+    {
+        "contiguous", "exclusive", "get-user-env", "help", "hold", "ignore-pbs", "nice", "no-kill", "no-requeue",
+        "overcommit", "oversubscribe", "parsable", "propagate", "quiet", "reboot", "requeue", "share", "spread-job",
+        "test-only", "usage", "use-min-nodes", "verbose", "version", "wait",
+    }
+)  # fmt: skip
+_LONG_NAMES = {"J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "a": "array"}
+_UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
+_NUMBER = r"\d{1,9}"
+_LIMITS = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        rf"(?P<m>{_NUMBER})(?::(?P<s>{_NUMBER}))?",
+        rf"(?P<h>{_NUMBER}):(?P<m>{_NUMBER}):(?P<s>{_NUMBER})",
+        rf"(?P<d>{_NUMBER})-(?P<h>{_NUMBER})(?::(?P<m>{_NUMBER})(?::(?P<s>{_NUMBER}))?)?",
+    )
+)
+_UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch script up to its first command.
+
+    `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
+    one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
+    standard error goes where output goes. `time_limit_s` is None for no limit. `folder` is `--chdir`'s, "" for none.
+    """
+
+    data: bytes
+    interpreter: tuple[str, ...]
+    name: str = ""
+    output: str = "slurm-%j.out"
+    error: str = ""
+    time_limit_s: int | None = None
+    folder: str = ""
+    append: bool = False
+    problems: tuple[Problem, ...] = ()
+
+
+class _Fault(ValueError):
+    """sbatch would refuse these words; the message says why."""
+
+
+def read_head(script: Path | bytes, *, name: str = "") -> Head:
+    """The head of a script, given as a file or as its bytes.
+
+    `name` is the job's name if the script gives none; a file's is its own. What sbatch would refuse is a `Problem`.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    where = str(script) if isinstance(script, Path) else name or "the script"
+    if isinstance(script, Path):
+        name = name or script.name
+    source = script.read_bytes() if isinstance(script, Path) else script
+    data = b"".join(_head_lines(source))
+    problems = list(_refusals(source, where))
+    options: dict[str, str] = {}
+    try:
+        words, stop = _split_options(_words(data))
+        options.update(words)
+        if stop is not None:
+            message = f"'{stop}' is no option: sbatch reads no directive after it"
+            problems.append(Problem(where=where, message=message, hint="put a # before a comment", severity="warning"))
+    except _Fault as fault:
+        problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
+    limit = None
+    if "time" in options:
+        try:
+            limit = time_limit_s(options["time"])
+        except ValueError as error:
+            problems.append(Problem(where=where, message=str(error), hint="write --time=HH:MM:SS or --time=D-HH:MM:SS"))
+    if "array" in options:
+        message = f"--array={options['array']} is not done here: the script runs once, without SLURM_ARRAY_TASK_ID"
+        problems.append(Problem(where=where, message=message, severity="warning"))
+    return Head(
+        data=data,
+        interpreter=_interpreter(data),
+        name=options.get("job-name", name),
+        output=_file(options.get("output", "")) or "slurm-%j.out",
+        error=_file(options.get("error", "")),
+        time_limit_s=limit,
+        folder=options.get("chdir", ""),
+        append=options.get("open-mode", "")[:1] in ("a", "A"),
+        problems=tuple(problems),
+    )
+
+
+def time_limit_s(text: str) -> int | None:
+    """A time limit in seconds; None for no limit (0, UNLIMITED, INFINITE).
+
+    Minutes, M:S, H:M:S, D-H, D-H:M or D-H:M:S, as in sbatch(1).
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if text.lower() in _UNLIMITED:
+        return None
+    for pattern in _LIMITS:
+        found = pattern.fullmatch(text)
+        if found is not None:
+            seconds = sum(_UNITS_S[unit] * int(value) for unit, value in found.groupdict().items() if value is not None)
+            return seconds or None
+    raise ValueError(f"'{text}' is no time limit")
+
+
+def expand(pattern: str, *, job_id: str, name: str, user: str, node: str) -> str:
+    """A file name from Slurm's pattern (sbatch(1), FILENAME PATTERN): %j %A %x %u %N %%, and widths as in %5j.
+
+    A backslash in the pattern turns expansion off and is left out, as there. Anything else stays as it is.
+    """
+    if "\\" in pattern:
+        return pattern.replace("\\", "")
+    values = {"j": job_id, "A": job_id, "x": name, "u": user, "N": node.partition(".")[0]}
+
+    def value(found: re.Match[str]) -> str:
+        width, letter = found.groups()
+        if letter == "%":
+            return "%" if not width else found.group()
+        return values[letter].zfill(min(int(width or 0), 10)) if letter in "jA" else values[letter]
+
+    return re.sub(r"%(\d*)([jAxuN%])", value, pattern)
+
+
+def _head_lines(source: bytes) -> Iterator[bytes]:
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", source):
+        bare = line.strip(_SPACE)
+        if bare and not bare.startswith(b"#"):
+            return
+        yield line
+
+
+def _refusals(source: bytes, where: str) -> Iterator[Problem]:
+    """What makes sbatch refuse a script whatever its directives."""
+    if not source.strip(_SPACE):
+        yield Problem(where=where, message="the batch script is empty", hint="write the job's commands into it")
+    elif not source.startswith(b"#!"):
+        message = "it has no #! line, which sbatch demands"
+        yield Problem(where=where, message=message, hint="make its first line #!/bin/bash")
+    if b"\r\n" in source:
+        message = "it has Windows line ends, which sbatch refuses"
+        yield Problem(where=where, message=message, hint=f"type: sed -i 's/\\r$//' {where}")
+    if b"\0" in source:
+        yield Problem(where=where, message="it holds a NUL character, which sbatch refuses", hint="is it a text file?")
+
+
+def _interpreter(data: bytes) -> tuple[str, ...]:
+    """The `#!` line as the kernel reads it (execve(2)): the rest of the line after the path is one argument."""
+    first = data.partition(b"\n")[0]
+    if not first.startswith(b"#!"):
+        return ()
+    return tuple(os.fsdecode(word) for word in re.split(rb"[ \t]+", first[2:].strip(b" \t"), maxsplit=1) if word)
+
+
+def _file(value: str) -> str:
+    return "/dev/null" if value.lower() == "none" else value
+
+
+def _words(data: bytes) -> list[str]:
+    """The words of all directives."""
+    words: list[str] = []
+    for line in data.split(b"\n"):
+        if line.startswith(MAGIC):
+            words.extend(_arguments(os.fsdecode(line[len(MAGIC) :])))
+    return words
+
+
+def _arguments(line: str) -> Iterator[str]:
+    """The words of one directive: both quotes group, a backslash takes the next character as it is even inside them,
+    an unquoted # begins a comment even inside a word.
+    """
+    at, space = 0, _SPACE.decode()
+    while True:
+        while at < len(line) and line[at] in space:
+            at += 1
+        if line[at : at + 1] == ":":
+            raise _Fault(f"unexpected ':' in '{MAGIC.decode()}{line}'")
+        word, quote, escaped = "", "", False
+        while at < len(line) and (quote or line[at] not in space):
+            letter = line[at]
+            if not escaped:
+                if letter == "\\":
+                    at, escaped = at + 1, True
+                    continue
+                if letter == quote or (not quote and letter in "\"'"):
+                    at, quote = at + 1, "" if quote else letter
+                    continue
+                if letter == "#" and not quote:
+                    break
+            word, at, escaped = word + letter, at + 1, False
+        if quote:
+            raise _Fault(f"unmatched {quote} in '{MAGIC.decode()}{line}'")
+        if not word:
+            return
+        yield word
+
+
+def _split_options(words: list[str]) -> tuple[dict[str, str], str | None]:
+    """Long option → value, the last one winning; and the word, if any, at which getopt_long would stop."""
+    options: dict[str, str] = {}
+    rest = iter(words)
+    pending: list[str] = []
+    while (word := pending.pop() if pending else next(rest, None)) is not None:
+        if word == "--" or not word.startswith("-") or word == "-":
+            return options, word
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            if equals or name in _LONG_WITHOUT_VALUE:
+                options[name] = value
+            else:
+                following = next(rest, None)
+                known = name in _LONG_NAMES.values()
+                if following is not None and following.startswith("-") and not known:
+                    # A flag that this version does not know: what follows is an option of its own.
+                    pending.append(following)
+                elif following is None and known:
+                    raise _Fault(f"--{name} needs a value")
+                else:
+                    options[name] = following or ""
+            continue
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in _SHORT_WITHOUT_VALUE:
+                continue
+            found = letters or next(rest, None)
+            if found is None and letter in _LONG_NAMES:
+                raise _Fault(f"-{letter} needs a value")
+            options[_LONG_NAMES.get(letter, letter)] = found or ""
+            letters = ""
+    return options, None

@@ -1,0 +1,279 @@
+"""The wrapper: a batch script around the user's, which runs an attempt at most once (law 5) and says how it ended.
+
+It is the user's head, so that every directive means what it meant, and then bash and coreutils only: a compute node
+needs no Python for it. It claims the attempt by a hard link of a complete file, judged by reading it back; runs the
+frozen copy of the script as a child; hands on signals; writes the exit record; and ends with the child's code.
+
+What the claim is depends on: hard links within one folder that are atomic and seen alike by every node. Where that
+cannot be told, the wrapper runs nothing and ends with CANNOT_TELL.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from watchkeeper.core import files, processes
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.events import BootId, ExitRecord, Host, JobId
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.schedulers.batch import Head, read_head
+
+# How a wrapper ends that ran nothing. A script may use the same codes: what was run has an exit record.
+TWIN = 211  # another job, or this one before, has the attempt
+FINISHED = 212  # the attempt has ended
+CANNOT_TELL = 213  # the claim could be neither made nor judged
+
+_PREFIX = "wk-"
+_SUFFIX = ".sh"
+_MAX_RECORDS = 10_000
+_Record = TypeVar("_Record")
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Who runs, or ran, an attempt. `job_id` is "" where a submitter closed it (`void_claim`); `pid` is the wrapper's."""
+
+    scheduler: str
+    job_id: JobId
+    nonce: str
+    cluster: str = ""
+    restart: int = 0
+    host: Host = ""
+    boot_id: BootId = ""
+    pid: int = 0
+    time: datetime | None = None
+
+
+def wrapper_name(token: str) -> str:
+    """The wrapper's file name, by which its job is found again."""
+    return f"{_PREFIX}{token}{_SUFFIX}"
+
+
+def token_of(path: Path | str) -> str | None:
+    """The token that a wrapper's path carries; None if it is no wrapper."""
+    found = re.fullmatch(rf"{_PREFIX}([A-Za-z0-9_-]+){re.escape(_SUFFIX)}", Path(path).name)
+    return found.group(1) if found else None
+
+
+def render(head: Head | bytes, *, attempt_folder: Path, script: Path, token: str, scheduler: str) -> bytes:
+    """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
+
+    A head without an interpreter is run by /bin/sh, as a shell does.
+    """
+    if isinstance(head, bytes):
+        head = read_head(head)
+    run = [*(head.interpreter or ("/bin/sh",)), str(script)]
+    values = {
+        "TOKEN": token,
+        "ATTEMPT": shlex.quote(str(attempt_folder)),
+        "SCRIPT": shlex.quote(str(script)),
+        "SCHEDULER": shlex.quote(scheduler),
+        "RUN": shlex.join(run),
+        "TWIN": str(TWIN),
+        "FINISHED": str(FINISHED),
+        "CANNOT_TELL": str(CANNOT_TELL),
+    }
+    body = re.sub(r"@([A-Z_]+)@", lambda found: values[found.group(1)], _BODY)
+    return b"#!/bin/bash -p\n" + _inert(head.data) + os.fsencode(body)
+
+
+def _inert(data: bytes) -> bytes:
+    """The head without its `#!` line. Lines that are blank or a comment to sbatch but not to bash (they begin with a
+    form feed or the like) can hold no directive, and become comments.
+    """
+    first, *lines = data.split(b"\n") if data else [b""]
+    kept = lines if first.startswith(b"#!") else [first, *lines]
+    inert = [line if re.match(rb"[ \t]*(#|$)", line) else b"#" for line in kept]
+    text = b"\n".join(inert)
+    return text if not text or text.endswith(b"\n") else text + b"\n"
+
+
+def read_claims(attempt_folder: Path, problems: list[Problem] | None = None) -> list[Claim]:
+    """The claims of an attempt, first to last; what cannot be read is left out, and added to `problems`."""
+    return _records(attempt_folder, "claim", Claim, problems)
+
+
+def read_exit_records(attempt_folder: Path, problems: list[Problem] | None = None) -> list[ExitRecord]:
+    """The exit records of an attempt, first to last; what cannot be read is left out, and added to `problems`."""
+    return _records(attempt_folder, "exit", ExitRecord, problems)
+
+
+def void_claim(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_now) -> bool:
+    """Take the attempt's first claim, so that no job of it can ever run.
+
+    Returns True if no job ever can (also when it was closed so before), False if one has claimed it.
+
+    Raises:
+        StorageError: neither could be established.
+    """
+    me = processes.this_process()
+    claim = Claim(
+        scheduler=scheduler,
+        job_id="",
+        nonce=secrets.token_hex(16),
+        host=me.host,
+        boot_id=me.boot_id,
+        pid=me.pid,
+        time=clock(),
+    )
+    if files.create(attempt_folder / "claim.1", msgspec.json.encode(claim) + b"\n"):
+        return True
+    claims = read_claims(attempt_folder)
+    return bool(claims) and claims[0].job_id == ""
+
+
+def _records(folder: Path, name: str, kind: type[_Record], problems: list[Problem] | None) -> list[_Record]:
+    found: list[_Record] = []
+    for number in range(1, _MAX_RECORDS):
+        path = folder / f"{name}.{number}"
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=kind))
+        except FileNotFoundError:
+            # An execution may have claimed and not ended, and the next one have ended.
+            if name == "claim" or not (folder / f"claim.{number}").exists():
+                break
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            if problems is not None:
+                message = f"it is no {name} record: {error}"
+                problems.append(Problem(where=str(path), message=message, hint="look at it; nothing is concluded from it"))
+    return found
+
+
+# Everything is in functions with local variables: the script's environment gets WATCHKEEPER_ATTEMPT and
+# WATCHKEEPER_JOB_ID, nothing else. Messages of bash itself ("Terminated") go nowhere, ours to the real standard error.
+_BODY = r"""
+# Watchkeeper's wrapper of attempt @TOKEN@: runs it at most once, and records its end.
+
+wk_refuse() { # code, why
+    rm -f "$wk_temporary"
+    printf 'watchkeeper: not run: %s\n' "$2" >&"$wk_err"
+    exit "$1"
+}
+
+wk_plain() { # value: what may stand in JSON as it is
+    printf '%s' "${1//[^A-Za-z0-9._:+-]/_}"
+}
+
+wk_now() {
+    TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' -1
+}
+
+# Make the file hold the line, whole or not at all. The exit status of ln can lie both ways over NFS: only reading the
+# file back tells. Writing first also makes this node look at the folder afresh.
+wk_prepare() { # line
+    local back=
+    printf '%s\n' "$1" >"$wk_temporary" && sync "$wk_temporary"
+    IFS= read -r back <"$wk_temporary" && [[ $back == "$1" ]]
+}
+
+wk_publish() { # name, line
+    local back=
+    ln "$wk_temporary" "$wk_attempt/$1"
+    sync "$wk_attempt"
+    IFS= read -r back <"$wk_attempt/$1" && [[ $back == "$2" ]]
+}
+
+wk_claim() {
+    local mine last owner i
+    mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
+    mine+=",\"job_id\":\"$wk_job\""
+    owner="$mine,"
+    mine+=",\"restart\":$wk_restart,\"host\":\"$(wk_plain "$wk_host")\",\"boot_id\":\"$(wk_plain "$wk_boot")\""
+    mine+=",\"nonce\":\"$wk_nonce\",\"pid\":$$,\"time\":\"$(wk_now)\"}"
+    wk_prepare "$mine" || wk_refuse @CANNOT_TELL@ "cannot write in $wk_attempt"
+    while :; do
+        wk_execution=1
+        while [[ -e $wk_attempt/claim.$wk_execution ]]; do ((wk_execution++)); done
+        for ((i = 1; i < wk_execution; i++)); do
+            [[ -e $wk_attempt/exit.$i ]] && wk_refuse @FINISHED@ "this attempt has ended; job $wk_job is not needed"
+        done
+        if ((wk_execution > 1)); then
+            last=
+            IFS= read -r last <"$wk_attempt/claim.$((wk_execution - 1))"
+            if [[ $last == "$mine" ]]; then ((wk_execution--)) && break; fi
+            [[ $last =~ \"job_id\":\"([^\"]*)\".*\"restart\":([0-9]+) ]] ||
+                wk_refuse @CANNOT_TELL@ "claim.$((wk_execution - 1)) is unreadable in $wk_attempt"
+            [[ ${BASH_REMATCH[1]} ]] || wk_refuse @TWIN@ "this attempt was closed by its submitter"
+            [[ $last == "$owner"* ]] || wk_refuse @TWIN@ "another job has this attempt; job $wk_job is its twin"
+            ((wk_restart > BASH_REMATCH[2])) || wk_refuse @TWIN@ "job $wk_job has this attempt already"
+        fi
+        wk_publish "claim.$wk_execution" "$mine" && break
+        [[ -e $wk_attempt/claim.$wk_execution ]] || wk_refuse @CANNOT_TELL@ "cannot make a hard link in $wk_attempt"
+    done
+    for ((i = 1; i < wk_execution; i++)); do
+        [[ -e $wk_attempt/exit.$i ]] && wk_refuse @FINISHED@ "this attempt ended just now; job $wk_job is not needed"
+    done
+    rm -f "$wk_temporary"
+}
+
+wk_forward() { # signal
+    wk_caught=1
+    if [[ $wk_child ]]; then kill -s "$1" "$wk_child"; else wk_early+=("$1"); fi
+}
+
+wk_run() { # arguments of the script
+    local wk_child= wk_caught= wk_early=() signal option options=()
+    for signal in TERM INT QUIT HUP USR1 USR2 ALRM XCPU CONT; do
+        trap "wk_forward $signal" "$signal"
+    done
+    # A background child would ignore INT and QUIT, be one shell deeper, and see this shell's options: a bare one does not.
+    while IFS= read -r -d '' option; do
+        [[ $option == @(SHELLOPTS|BASHOPTS|POSIXLY_CORRECT)=* ]] && options+=("$option")
+    done </proc/$$/environ
+    (
+        trap - INT QUIT
+        ((SHLVL--))
+        exec ${options[0]+env "${options[@]}"} @RUN@ "$@" 2>&"$wk_err" {wk_err}>&-
+    ) <&0 &
+    wk_child=$!
+    for signal in "${wk_early[@]}"; do kill -s "$signal" "$wk_child"; done
+    # A signal ends `wait` early, or the next `wait`, with a code that is not the child's. The code of an ended child is
+    # remembered: it is the one that two waits in a row give with no signal since before the first.
+    while :; do
+        wk_caught=
+        wait "$wk_child"
+        wk_code=$?
+        wait "$wk_child"
+        [[ $? == "$wk_code" && ! $wk_caught ]] && break
+    done
+}
+
+wk_main() {
+    local wk_attempt=@ATTEMPT@ wk_scheduler=@SCHEDULER@ wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
+    local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record
+    exec {wk_err}>&2 2>/dev/null
+    set +o posix
+    wk_job=$(wk_plain "${SLURM_JOB_ID:-${WATCHKEEPER_JOB_ID-}}")
+    [[ $wk_job ]] || wk_refuse @CANNOT_TELL@ "no job id: start it through a scheduler"
+    [[ $wk_restart =~ ^[0-9]+$ ]] || wk_refuse @CANNOT_TELL@ "SLURM_RESTART_COUNT is no number"
+    wk_restart=$((10#$wk_restart))
+    IFS= read -r wk_nonce </proc/sys/kernel/random/uuid || wk_nonce=$(od -An -N16 -tx8 /dev/urandom)
+    wk_nonce=${wk_nonce//[^0-9a-f]/}
+    ((${#wk_nonce} >= 32)) || wk_refuse @CANNOT_TELL@ "no random numbers here"
+    IFS= read -r wk_host </proc/sys/kernel/hostname || wk_host=$(uname -n)
+    IFS= read -r wk_boot </proc/sys/kernel/random/boot_id
+    [[ -d $wk_attempt ]] || wk_refuse @CANNOT_TELL@ "$wk_attempt is not on this node"
+    [[ -r @SCRIPT@ ]] || wk_refuse @CANNOT_TELL@ "the script's copy cannot be read in $wk_attempt"
+    wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
+    wk_claim
+
+    export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_job
+    wk_run "$@"
+
+    record="{\"job_id\":\"$wk_job\",\"exit_code\":$wk_code,\"execution\":$wk_execution"
+    record+=",\"ended\":\"$(wk_now)\",\"nonce\":\"$wk_nonce\"}"
+    wk_prepare "$record" && wk_publish "exit.$wk_execution" "$record" ||
+        printf 'watchkeeper: the exit record (code %s) cannot be written in %s\n' "$wk_code" "$wk_attempt" >&"$wk_err"
+    rm -f "$wk_temporary"
+    exit "$wk_code"
+}
+
+wk_main "$@"
+"""

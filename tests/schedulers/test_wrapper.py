@@ -1,0 +1,404 @@
+"""The wrapper, run by a real bash: at most one execution, and an exit record that tells the truth (law 5)."""
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from watchkeeper.schedulers import wrapper
+from watchkeeper.schedulers.batch import read_head
+from watchkeeper.schedulers.wrapper import CANNOT_TELL, FINISHED, TWIN
+
+NASTY = [
+    "a b",
+    "it's",
+    'say "hi"',
+    "$HOME",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a;b&c",
+    "日本 é",
+    "-n",
+    "*?[x]",
+    "a\\b",
+    "#x",
+]
+
+
+class Attempt:
+    """An attempt's folder with the wrapper of a script in it."""
+
+    def __init__(self, folder, source, scheduler="local"):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.script = folder / "script"
+        self.script.write_bytes(source if isinstance(source, bytes) else source.encode())
+        self.path = folder / wrapper.wrapper_name("token")
+        head = read_head(self.script)
+        self.path.write_bytes(
+            wrapper.render(head, attempt_folder=folder, script=self.script, token="token", scheduler=scheduler)
+        )
+        self.path.chmod(0o755)
+
+    def start(self, job_id="1", restart=None, **options):
+        """Start the wrapper as a scheduler would."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "WATCHKEEPER_"))}
+        environment = clean | {"WATCHKEEPER_JOB_ID": job_id} | options.pop("env", {})
+        if restart is not None:
+            environment["SLURM_RESTART_COUNT"] = str(restart)
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen([self.path], env=environment, cwd=self.folder.parent, **options)
+
+    def run(self, job_id="1", restart=None, **options):
+        """Run it to its end: code, standard output, standard error."""
+        process = self.start(job_id, restart, **options)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out.decode(errors="replace"), err.decode()
+
+
+def wait_for(condition, seconds=30):
+    """Poll until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def attempt(tmp_path):
+    """Makes attempts in a folder of their own."""
+
+    def make(source="#!/bin/bash\necho ran >> ran\n", name="attempt", **options):
+        return Attempt(tmp_path / name, source, **options)
+
+    return make
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 126, 127, 211, 255])
+def test_it_returns_and_records_the_childs_code(attempt, code):
+    """The wrapper ends with its child's code, and the exit record says the same."""
+    made = attempt(f"#!/bin/bash\nexit {code}\n")
+    assert made.run(job_id="7")[0] == code
+    (record,) = wrapper.read_exit_records(made.folder)
+    (claim,) = wrapper.read_claims(made.folder)
+    assert (record.job_id, record.exit_code, record.execution) == ("7", code, 1)
+    assert record.nonce == claim.nonce
+    assert claim.job_id == "7"
+    assert claim.scheduler == "local"
+    assert abs((record.ended - claim.time).total_seconds()) < 3600
+    assert record.ended.utcoffset().total_seconds() == 0
+
+
+def test_nothing_is_left_behind(attempt):
+    """After a run the attempt's folder holds the claim and the exit record, and no temporary."""
+    made = attempt("#!/bin/bash\n")
+    made.run()
+    assert {path.name for path in made.folder.iterdir()} == {"script", made.path.name, "claim.1", "exit.1"}
+
+
+def test_a_twin_is_refused(attempt, tmp_path):
+    """While one job has the attempt, another one of it ends at once, with its own code and a reason, and runs nothing."""
+    made = attempt("#!/bin/bash\necho ran >> ran\nread line < gate\n")
+    os.mkfifo(tmp_path / "gate")
+    first = made.start(job_id="1")
+    try:
+        wait_for((tmp_path / "ran").exists)
+        code, _, err = made.run(job_id="2")
+        assert code == TWIN
+        assert "twin" in err
+        assert len(err.splitlines()) == 1
+        again, _, _ = made.run(job_id="1")
+        assert again == TWIN
+    finally:
+        (tmp_path / "gate").write_text("go\n")
+        first.communicate(timeout=60)
+    assert first.returncode == 0
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_a_finished_attempt_is_refused(attempt, tmp_path):
+    """After an exit record nothing runs again: not a twin, not the same job requeued."""
+    made = attempt()
+    assert made.run(job_id="1")[0] == 0
+    for job_id, restart in (("2", None), ("1", None), ("1", 1)):
+        code, _, err = made.run(job_id, restart)
+        assert code == FINISHED
+        assert "has ended" in err
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("round_", range(20))
+def test_two_at_once(attempt, tmp_path, round_):
+    """Of two wrappers started at the same moment exactly one runs."""
+    made = attempt()
+    with ThreadPoolExecutor(2) as pool:
+        codes = sorted(pool.map(lambda job_id: made.run(job_id)[0], ("1", "2")))
+    assert codes[0] == 0
+    assert codes[1] in (TWIN, FINISHED)
+    assert (tmp_path / "ran").read_text() == "ran\n"
+    assert len(wrapper.read_claims(made.folder)) == len(wrapper.read_exit_records(made.folder)) == 1
+
+
+def test_a_requeued_job_comes_in_as_the_next_claim(attempt, tmp_path):
+    """The same job with a higher restart count runs again after a node died; with the same count, or as another, never."""
+    made = attempt()
+    killed = attempt("#!/bin/bash\nkill -KILL $PPID\n", name="killed")
+    assert killed.run(job_id="5")[0] == -signal.SIGKILL
+    os.link(killed.folder / "claim.1", made.folder / "claim.1")
+    assert made.run(job_id="5", restart=0)[0] == TWIN
+    assert made.run(job_id="6", restart=3)[0] == TWIN
+    assert made.run(job_id="5", restart=2)[0] == 0
+    assert [claim.restart for claim in wrapper.read_claims(made.folder)] == [0, 2]
+    (record,) = wrapper.read_exit_records(made.folder)
+    assert record.execution == 2
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_the_same_id_on_another_cluster_is_a_twin(attempt):
+    """A job is known by scheduler, cluster and id together."""
+    made = attempt("#!/bin/bash\nkill -KILL $PPID\n", scheduler="slurm")
+    made.run(job_id="5", env={"SLURM_CLUSTER_NAME": "one"})
+    assert made.run(job_id="5", restart=1, env={"SLURM_CLUSTER_NAME": "two"})[0] == TWIN
+
+
+def test_the_schedulers_id_counts(attempt):
+    """A job id that leaked in from the submitter's own job does not count beside the scheduler's."""
+    made = attempt("#!/bin/bash\necho $WATCHKEEPER_JOB_ID\n")
+    assert made.run(job_id="leaked", env={"SLURM_JOB_ID": "8"})[1] == "8\n"
+    assert wrapper.read_claims(made.folder)[0].job_id == "8"
+
+
+def _drop_privileges():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def test_a_folder_it_cannot_write_in(attempt, tmp_path):
+    """Where the claim cannot be made nothing runs, and the code is that of 'cannot tell'."""
+    made = attempt(f"#!/bin/bash\necho ran >> '{tmp_path}/ran'\n")
+    options: dict = {}
+    if os.getuid() == 0:
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_mode & stat.S_IXOTH == 0 and folder.owner() == "root" and "pytest" in str(folder):
+                folder.chmod(folder.stat().st_mode | 0o055)
+        options["preexec_fn"] = _drop_privileges
+    made.folder.chmod(0o555)
+    try:
+        code, _, err = made.run(**options)
+    finally:
+        made.folder.chmod(0o755)
+    assert code == CANNOT_TELL
+    assert "cannot write" in err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_cannot_tell(attempt, tmp_path):
+    """Without a job id, with an unreadable claim, or on a node that does not see the folder, nothing runs."""
+    made = attempt()
+    assert made.run(job_id="")[0] == CANNOT_TELL
+    assert made.run(restart="x")[0] == CANNOT_TELL
+    (made.folder / "claim.1").write_text("garbage")
+    assert made.run()[0] == CANNOT_TELL
+    (made.folder / "claim.1").unlink()
+    moved = tmp_path / "elsewhere"
+    made.folder.rename(moved)
+    made.path = moved / made.path.name
+    code, _, err = made.run()
+    assert code == CANNOT_TELL
+    assert str(made.folder) in err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_full_disk(attempt, tmp_path):
+    """A claim that cannot be written whole is no claim."""
+    made = attempt()
+    # Signals stay as they are here, where Python ignores SIGXFSZ: the write fails, as on a full disk.
+    full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50)), "restore_signals": False}
+    assert made.run(**full)[0] == CANNOT_TELL
+    assert not (tmp_path / "ran").exists()
+    assert not (made.folder / "claim.1").exists()
+    assert made.run()[0] == 0
+
+
+def test_a_lost_exit_record_is_said(attempt):
+    """Where the exit record cannot be written the child's code is returned all the same, and standard error says so."""
+    made = attempt('#!/bin/bash\nrm -r "$WATCHKEEPER_ATTEMPT"\nexit 4\n')
+    code, _, err = made.run()
+    assert code == 4
+    assert "exit record" in err
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"])
+def test_signals_reach_the_script(attempt, tmp_path, name):
+    """A signal to the batch shell reaches the script, which may go on; its real code is what is recorded."""
+    made = attempt(
+        f"#!/bin/bash\ntrap 'echo {name} >> got' {name}\ntouch ready\nuntil [[ -e got ]]; do sleep 0.02; done\nexit 9\n"
+    )
+    process = made.start()
+    try:
+        wait_for((tmp_path / "ready").exists)
+        process.send_signal(getattr(signal, f"SIG{name}"))
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 9
+    assert (tmp_path / "got").read_text() == f"{name}\n"
+    assert wrapper.read_exit_records(made.folder)[0].exit_code == 9
+
+
+def test_a_signal_that_kills_the_script(attempt, tmp_path):
+    """A script that dies of a signal is recorded as 128 + n, without the shell's own words about it."""
+    made = attempt("#!/bin/bash\ntouch ready\nexec sleep 60\n")
+    process = made.start()
+    try:
+        wait_for((tmp_path / "ready").exists)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert err == b""
+    assert wrapper.read_exit_records(made.folder)[0].exit_code == 143
+
+
+def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
+    """Signals that the script survives do not end the wrapper before it."""
+    made = attempt(
+        "#!/bin/bash\ntrap 'echo x >> got' USR1\ntouch ready\nuntil [[ -e stop ]]; do sleep 0.02; done\nexit 6\n"
+    )
+    process = made.start()
+    try:
+        wait_for((tmp_path / "ready").exists)
+        for _ in range(200):
+            process.send_signal(signal.SIGUSR1)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.0005)  # else most of them are merged into one
+        wait_for((tmp_path / "got").exists)
+        assert process.poll() is None
+        assert not (made.folder / "exit.1").exists()
+        (tmp_path / "stop").touch()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 6
+    assert wrapper.read_exit_records(made.folder)[0].exit_code == 6
+
+
+SHOW = """#!{python}
+import os, sys
+signals = [line for line in open("/proc/self/status") if line.startswith(("SigBlk", "SigIgn"))]
+names = sorted(name for name in os.environ if name not in ("_", "WATCHKEEPER_ATTEMPT", "WATCHKEEPER_JOB_ID"))
+print(signals, [(name, os.environ[name]) for name in names], os.getcwd(), sys.argv[1:], os.readlink("/proc/self/fd/0"))
+print(sorted(os.listdir("/proc/self/fd")))
+"""
+
+
+def test_the_script_finds_what_a_bare_one_finds(attempt, tmp_path):
+    """Environment, exported functions, signal dispositions, folder, arguments, open files: all as for the bare script."""
+    made = attempt(SHOW.format(python=sys.executable))
+    environment = {
+        "PATH": os.environ["PATH"], "SHLVL": "3", "PWD": str(tmp_path), "BASH_FUNC_module%%": "() { echo loaded; }",
+        "BASH_ENV": "/nonexistent", "SHELLOPTS": "errexit:nounset", "POSIXLY_CORRECT": "1",
+        "QUOTED": "a'b\"c $d\nnext", "WATCHKEEPER_JOB_ID": "1",
+    }  # fmt: skip
+    made.script.chmod(0o755)
+    options = {"env": environment, "cwd": tmp_path, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    bare = subprocess.run([made.script, "a b", "*"], check=True, **options)
+    wrapped = subprocess.run([made.path, "a b", "*"], check=True, **options)
+    assert wrapped.stdout == bare.stdout
+    assert wrapped.stderr == bare.stderr
+
+
+@pytest.mark.parametrize(
+    "source", ["#!/bin/sh\necho $0\n", "#!/usr/bin/env -S python3 -u\nimport sys\nprint(sys.argv[0])\n"]
+)
+def test_any_interpreter(attempt, source):
+    """The frozen copy is run by its own interpreter, with its argument."""
+    made = attempt(source)
+    assert made.run()[:2] == (0, f"{made.script}\n")
+
+
+def test_a_missing_interpreter_is_an_end(attempt):
+    """A script whose interpreter is not there fails with 127, on record."""
+    made = attempt("#!/no/such/interpreter\n")
+    code, _, err = made.run()
+    assert code == 127
+    assert "/no/such/interpreter" in err
+    assert wrapper.read_exit_records(made.folder)[0].exit_code == 127
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_names_are_never_interpreted(attempt, tmp_path, name):
+    """Whatever stands in a path stays a path."""
+    made = attempt('#!/bin/bash\necho "$WATCHKEEPER_ATTEMPT"\n', name=name)
+    assert made.run()[:2] == (0, f"{made.folder}\n")
+    assert not list(tmp_path.rglob("pwned"))
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.text(st.characters(exclude_characters="/\0\n", exclude_categories=("Cs",)), min_size=1, max_size=40))
+def test_any_name(tmp_path, name):
+    """A wrapper of any folder's name is bash that names exactly that folder."""
+    text = wrapper.render(
+        b"#!/bin/sh\n", attempt_folder=tmp_path / name, script=tmp_path / name, token="t", scheduler="local"
+    )
+    line = next(line for line in text.split(b"\n") if b"local wk_attempt=" in line).partition(b" wk_scheduler=")[0]
+    shown = subprocess.run(
+        ["bash", "-c", line.strip().removeprefix(b"local ") + b'; printf %s "$wk_attempt"'], capture_output=True, check=True
+    )
+    assert shown.stdout == os.fsencode(tmp_path / name)
+
+
+def test_the_head_is_kept(attempt):
+    """Every directive stays, byte for byte and before any command; dead ones stay dead; nothing of the head is executed."""
+    head = b"#!/bin/cat\n#SBATCH -J 'a b' # \xff\n\n  # plain\n#PBS -q x\n"
+    made = attempt(head + b"\x0c# $(touch pwned)\n" + b"echo\n#SBATCH -J dead\n")
+    text = made.path.read_bytes()
+    assert text.startswith(b"#!/bin/bash -p\n" + head.partition(b"\n")[2])
+    assert b"dead" not in text
+    assert read_head(text).name == "a b"
+    assert made.run()[0] == 0
+    assert not (made.folder.parent / "pwned").exists()
+
+
+def test_token_of():
+    """The token is found again in a wrapper's path, and in nothing else."""
+    assert wrapper.token_of(f"/a b/{wrapper.wrapper_name('0abc')}") == "0abc"
+    for other in ("wk-.sh", "wk-a.txt", "x-a.sh", "wk-a b.sh"):
+        assert wrapper.token_of(other) is None
+
+
+def test_a_voided_attempt_never_runs(attempt, tmp_path):
+    """When a submitter has closed an attempt no job of it runs; when a job was first, the submitter is told."""
+    made = attempt()
+    assert wrapper.void_claim(made.folder, scheduler="local")
+    assert wrapper.void_claim(made.folder)
+    code, _, err = made.run(restart=4)
+    assert code == TWIN
+    assert "closed by its submitter" in err
+    assert not (tmp_path / "ran").exists()
+    taken = attempt(name="taken")
+    assert taken.run()[0] == 0
+    assert not wrapper.void_claim(taken.folder)
+
+
+def test_torn_records_are_problems(tmp_path):
+    """Garbage in place of a record is a problem with its path; the records beside it are read."""
+    (tmp_path / "claim.1").write_bytes(b'{"scheduler":"lo')
+    (tmp_path / "claim.2").write_bytes(b'{"scheduler":"local","job_id":"3","nonce":"n","restart":1}\n')
+    (tmp_path / "exit.1").write_bytes(b"\0\0\0")
+    (tmp_path / "exit.2").write_bytes(b'{"job_id":"3","exit_code":0,"execution":2}\n')
+    problems = []
+    assert [claim.job_id for claim in wrapper.read_claims(tmp_path, problems)] == ["3"]
+    assert [record.execution for record in wrapper.read_exit_records(tmp_path, problems)] == [2]
+    assert [problem.where for problem in problems] == [str(tmp_path / "claim.1"), str(tmp_path / "exit.1")]
+    assert wrapper.read_claims(tmp_path / "nowhere") == []
