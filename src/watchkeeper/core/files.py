@@ -1,10 +1,11 @@
 """All writing of files.
 
-Three ways, and no other:
+Four ways, and no other:
 - `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder;
 - `create`: a whole file that must not exist yet, by a hard link of a complete file, judged by reading it back, since the
   exit status of a link on NFS can lie both ways;
-- `AppendFile`: a file that one process owns and appends to at its own offset.
+- `AppendFile`: a file that one process owns and appends to at its own offset;
+- `FixedFile`: a heartbeat, overwritten in place.
 
 Accepted trade-offs: a crash can leave a temporary (`.tmp-…`), which readers ignore and the next `replace` of that file
 does not need; a short append leaves a tail without a newline, which the next append overwrites.
@@ -116,16 +117,36 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
     return ours
 
 
+def keep_aside(path: Path) -> Path:
+    """Move a file beside itself, to the first free `<name>.kept-N`, and return its new path. No byte of it is lost.
+
+    Raises:
+        StorageError: it could not be moved.
+    """
+    number = 1
+    while (kept := path.with_name(f"{path.name}.kept-{number}")).exists():
+        number += 1
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise _failed("set aside", path, error) from error
+    return kept
+
+
 class AppendFile:
     """A file that this process alone appends to, at its own offset.
 
     Safe from threads. After a fork the child does not own it: `append` raises there. The file is opened by the first
-    append, created exclusively.
+    append, created exclusively unless it is resumed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
+        """A new file; or, with `resume_at`, an existing view, from that byte on: whoever renders a view may go on where
+        the one before it stopped. A journal's file is never resumed.
+        """
         self.path = path
-        self.size_bytes = 0
+        self.size_bytes = resume_at or 0
+        self._exclusive = os.O_EXCL if resume_at is None else 0
         self._fd = -1
         self._owner = os.getpid()
         self._closed = False
@@ -146,7 +167,7 @@ class AppendFile:
                 first = self._fd < 0
                 if first:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                    flags = os.O_WRONLY | os.O_CREAT | self._exclusive | os.O_CLOEXEC
                     self._fd = os.open(self.path, flags, 0o666)
                 written = os.pwrite(self._fd, data, self.size_bytes)
                 while written < len(data):
@@ -175,3 +196,39 @@ class AppendFile:
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
+
+
+class FixedFile:
+    """A small file of fixed size, overwritten in place: a heartbeat. It is not durable, and a reader may see the old
+    text or the new one.
+    """
+
+    def __init__(self, path: Path, *, size_bytes: int) -> None:
+        self.path = path
+        self._size_bytes = size_bytes
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise _failed("create", path, error) from error
+
+    def write(self, text: str) -> None:
+        """Overwrite the file; a text longer than the file is an error of ours. A full disk is let be: the reader sees a
+        heartbeat that stands still.
+        """
+        data = text.encode().ljust(self._size_bytes - 1) + b"\n"
+        if len(data) != self._size_bytes:
+            raise ValueError(f"{text!r} is longer than {self._size_bytes - 1} bytes")
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, data, 0)
+
+    def close(self) -> None:
+        """Close the file; its text stays."""
+        os.close(self._fd)
+
+
+def read_fixed(path: Path) -> str:
+    """The text of a `FixedFile`; "" where there is none yet."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

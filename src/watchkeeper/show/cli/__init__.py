@@ -1,1 +1,60 @@
-"""The command line: one file per command."""
+"""The command line: one file per command, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from watchkeeper import __version__
+
+# name → its one line in `watchkeeper --help`, so that help imports no command.
+COMMANDS = {
+    "run": "The main job: train, verify, evaluate, validate; go on where it stood.",
+    "plan": "What would be submitted, and why each other thing is not.",
+    "submit": "Submit what is ready, and leave.",
+    "watch": "Watch what was submitted until it has ended.",
+    "status": "One look at where an experiment stands.",
+    "cancel": "Ask the scheduler to end jobs.",
+    "log": "The events of a journal, as text.",
+    "check": "Verify a journal, its views and the evidence.",
+    "rebuild": "Make the views again from the journal.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in a module each."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of a working day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"watchkeeper.show.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command named when there is none."""
+        if args and args[0] not in COMMANDS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(f"no such command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="watchkeeper")
+def main() -> None:
+    """Submits each job once, watches it by evidence, writes down everything, and never loses a row.
+
+    Example: watchkeeper run examples/digits
+    """

@@ -1,0 +1,96 @@
+"""Settings, from four places in rising precedence: `watchkeeper.toml` (the nearest at or above the experiment),
+`~/.config/watchkeeper/config.toml`, `WATCHKEEPER_*` variables, and the command's flags.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from watchkeeper.core.errors import UsageError
+
+FILE_NAME = "watchkeeper.toml"
+PREFIX = "WATCHKEEPER_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person may set. None means: the scheduler's own default.
+
+    `poll_s`: seconds between two looks (local 1, clusters 60, never under 5 there). `stagger_s`: seconds between two
+    submissions (local 0, clusters 5). `cap`: the most jobs queued or running at a time (local none, clusters 25; 0: none).
+    `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint. `unknown_deadline_s`: how long a job may
+    stay UNKNOWN while the scheduler answers. `slots`: local jobs at a time (None: one for each usable CPU).
+    """
+
+    poll_s: float | None = None
+    stagger_s: float | None = None
+    cap: int | None = None
+    gate: Literal["all", "each"] = "all"
+    unknown_deadline_s: float = 600.0
+    slots: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} is {value}, and cannot be negative")
+        if self.slots is not None and self.slots < 1:
+            raise ValueError(f"slots is {self.slots}, and must be at least 1")
+
+
+def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name in values:
+        if name not in Settings.__struct_fields__:
+            near = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Settings.__struct_fields__)}"
+            raise UsageError(f"{where}: unknown setting {name!r}", hint=hint)
+    return dict(values)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    try:
+        return _known(tomllib.loads(text), str(path))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    names = {name: f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
+    return {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
+
+
+def load(start: Path, environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
+    """The settings for an experiment in `start`. A flag that is None was not given.
+
+    Raises:
+        UsageError: a file does not parse, or a setting is unknown or of the wrong type; it says which and where.
+    """
+    folder = start.resolve()
+    repository = next((f / FILE_NAME for f in (folder, *folder.parents) if (f / FILE_NAME).is_file()), folder / FILE_NAME)
+    config_home = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    sources: list[tuple[str, dict[str, Any]]] = [
+        (str(repository), _from_file(repository)),
+        (user := f"{config_home}/watchkeeper/config.toml", _from_file(Path(user))),
+        ("the environment", _from_environment(environment)),
+        ("the command line", {name: value for name, value in flags.items() if value is not None}),
+    ]
+    merged: dict[str, Any] = {}
+    for where, values in sources:
+        merged |= values
+        try:
+            settings = msgspec.convert(merged, Settings, strict=False)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise UsageError(f"{where}: {error}") from error
+    return settings

@@ -1,0 +1,253 @@
+"""What would be submitted, and why each other thing is not: a pure function of the experiment, its journal's state and
+what was found on disk.
+
+The watcher asks it again at every turn, so a first start, a rerun after a crash and a re-attachment take the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import PHASES, Decision, Evidence, Phase, RunItem
+from watchkeeper.core.state import Attempt, RunState, State
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.tools.base import Finding
+
+Gate = Literal["all", "each"]
+# A fine-tune with one of these actions will still change its checkpoints.
+UNDER_WAY = ("submit", "retry", "active", "wait")
+WELL = ("done", "failed but good")
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked for. `runs` and `evals` are globs over names and keys (None: all); `--runs` narrows a run's
+    evaluations too. `gate`: evaluations wait for `all` fine-tunes, or `each` for its own checkpoint. `phases`: work
+    outside them is left alone.
+    """
+
+    runs: str | None = None
+    evals: str | None = None
+    retry_failed: bool = False
+    gate: Gate = "all"
+    phases: tuple[Phase, ...] = PHASES
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known beside the journal. `findings`: checkpoint's or evaluation's subject → what is on disk. `failed`:
+    attempts that had ended badly before this execution began, which `--retry-failed` means. `given_up`: keys whose
+    submission failed in this execution. `held`: attempts that another living process is about to submit.
+    """
+
+    findings: Mapping[str, Finding]
+    failed: frozenset[tuple[str, int]] = frozenset()
+    given_up: frozenset[str] = frozenset()
+    held: frozenset[tuple[str, int]] = frozenset()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision for each piece of work, in the experiment's order."""
+
+    decisions: tuple[Decision, ...]
+
+    def of(self, phase: Phase) -> tuple[Decision, ...]:
+        """The decisions on one phase."""
+        return tuple(decision for decision in self.decisions if decision.phase == phase)
+
+    @property
+    def ready(self) -> tuple[Decision, ...]:
+        """What can be submitted now."""
+        return tuple(decision for decision in self.decisions if decision.action in ("submit", "retry"))
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything is under way, or will be."""
+        return any(decision.action in UNDER_WAY for decision in self.decisions)
+
+
+def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
+    """The attempts that have ended badly: what `--retry-failed` means at the start of an execution."""
+    return frozenset(
+        (run.key, number)
+        for run in state.runs.values()
+        for number, attempt in run.attempts.items()
+        if attempt.judged is not None and attempt.judged.outcome not in WELL
+    )
+
+
+def check_selection(experiment: Experiment, selection: Selection) -> None:
+    """A glob that selects nothing is a mistake worth a word.
+
+    Raises:
+        UsageError: it matches no run, or no evaluation; the names that there are follow.
+    """
+    runs = sorted({item.run for item in experiment.items})
+    keys = [item.key for item in experiment.items if item.phase == "evaluation"]
+    for option, glob, names in (("--runs", selection.runs, runs), ("--evals", selection.evals, keys)):
+        if glob is not None and not any(fnmatchcase(name, glob) for name in names):
+            shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
+            raise UsageError(
+                f"{option} {glob!r} matches none of: {shown}", hint="quote the glob, so that no shell expands it"
+            )
+
+
+def make(experiment: Experiment, state: State, facts: Facts, selection: Selection) -> Plan:
+    """Decide on every piece of work. Nothing is read or written."""
+    decisions: dict[str, Decision] = {}
+    for item in experiment.items:
+        if item.phase == "preparation":
+            decisions[item.key] = _Chooser(experiment, item, state, facts, selection).fine_tune()
+    under_way = [key for key, decision in decisions.items() if decision.action in UNDER_WAY]
+    for item in experiment.items:
+        if item.phase == "evaluation":
+            chooser = _Chooser(experiment, item, state, facts, selection)
+            decisions[item.key] = chooser.evaluation(decisions.get(item.run), under_way)
+    return Plan(decisions=tuple(decisions[item.key] for item in experiment.items))
+
+
+class _Chooser:
+    """The decision on one piece of work."""
+
+    def __init__(self, experiment: Experiment, item: RunItem, state: State, facts: Facts, selection: Selection) -> None:
+        self.experiment = experiment
+        self.item = item
+        self.run: RunState = state.run(item.key)
+        self.latest: Attempt | None = self.run.latest
+        self.facts = facts
+        self.selection = selection
+
+    def fine_tune(self) -> Decision:
+        if self.item.control:
+            return self._decide("skip", "control run", "it is not trained")
+        early = self._before_evidence()
+        if early is not None:
+            return early
+        promises = self.experiment.checkpoints_of(self.item.run)
+        findings = [self.facts.findings[promise.subject] for promise in promises if promise.subject in self.facts.findings]
+        if findings and all(finding.state == "good" for finding in findings):
+            return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
+        lacking = [
+            f"{finding.subject.rpartition('/')[2]} {finding.why or finding.state}"
+            for finding in findings
+            if finding.state != "good"
+        ]
+        return self._from_attempts("checkpoint missing", ", ".join(lacking), promised=bool(findings))
+
+    def evaluation(self, training: Decision | None, under_way: Sequence[str]) -> Decision:
+        early = self._before_evidence()
+        if early is not None:
+            return early
+        needs = self.experiment.checkpoint_for(self.item)
+        checkpoint = self.facts.findings.get(needs) if needs else None
+        good = needs is None or (checkpoint is not None and checkpoint.state == "good")
+        comes = training is not None and training.action in UNDER_WAY
+        result = self.facts.findings.get(self.item.key)
+        redo = self.run.stale
+        if result is not None and result.state == "good" and not redo:
+            why = self._outdated(checkpoint, comes=comes, good=good)
+            if not why:
+                return self._decide("skip", "result exists", evidence=_evidence([result]))
+            redo = True
+        if not good and not comes:
+            detail = (
+                f"{needs} {checkpoint.why or checkpoint.state}" if checkpoint else f"{needs} is not promised by any run"
+            )
+            return self._decide("blocked", "checkpoint missing", detail)
+        chosen = self._from_attempts("result missing", promised=result is not None, redo=redo)
+        if chosen.action not in ("submit", "retry"):
+            return chosen
+        if self.selection.gate == "all" and under_way:
+            return self._wait(chosen, f"gate all: {len(under_way)} fine-tuning jobs have not ended", redo)
+        if self.selection.gate == "each" and comes:
+            return self._wait(chosen, f"waits for {self.item.run}", redo)
+        return chosen
+
+    def _outdated(self, checkpoint: Finding | None, *, comes: bool, good: bool) -> str:
+        """Why a result that is there must be made again; "" if it stands."""
+        if checkpoint is None:
+            return ""
+        if not good:
+            return "its checkpoint is being made again" if comes else ""
+        made_by = next(
+            (a for _, a in sorted(self.run.attempts.items(), reverse=True) if a.submissions and a.intended), None
+        )
+        used = made_by.intended.inputs.get(checkpoint.subject) if made_by and made_by.intended else None
+        return "its checkpoint has changed since" if used and used != checkpoint.fingerprint else ""
+
+    def _before_evidence(self) -> Decision | None:
+        """What holds whatever is on disk: under way, not asked for, given up."""
+        if self.latest is not None and self.latest.active:
+            job = f"job {self.latest.job_id}, {self.latest.state}"
+            return self._decide("active", "already running", job, attempt=self.latest.number)
+        number = self._next_number()
+        if (self.item.key, number) in self.facts.held:
+            return self._decide("active", "already running", "another watchkeeper is submitting it", attempt=number)
+        if not self._selected():
+            return self._decide("skip", "not selected")
+        if self.item.key in self.facts.given_up:
+            return self._decide("blocked", "submission failed", "the same command tries again")
+        return None
+
+    def _selected(self) -> bool:
+        runs, evals = self.selection.runs, self.selection.evals
+        if self.item.phase not in self.selection.phases:
+            return False
+        if runs is not None and not fnmatchcase(self.item.run, runs):
+            return False
+        return self.item.phase == "preparation" or evals is None or fnmatchcase(self.item.key, evals)
+
+    def _next_number(self) -> int:
+        if self.latest is None:
+            return 1
+        return self.latest.number + 1 if self.latest.closed else self.latest.number
+
+    def _from_attempts(self, reason: str, detail: str = "", *, promised: bool, redo: bool = False) -> Decision:
+        """Submit, unless the attempts so far say otherwise. `promised`: there is evidence on disk to go by."""
+        number = self._next_number()
+        if not self.item.script:
+            return self._decide("blocked", "no script", detail)
+        if self.latest is None or not self.latest.closed:
+            return self._decide("submit", reason, detail, attempt=number, stale=redo)
+        judged = self.latest.judged
+        if judged is None or judged.outcome == "not run":
+            return self._decide("submit", reason, detail, attempt=number, stale=redo)
+        if judged.outcome in WELL:
+            if not promised and not redo:
+                return self._decide("skip", "finished before", f"attempt {judged.attempt}, {judged.state}")
+            return self._decide("submit", reason, detail, attempt=number, stale=redo)
+        end = f"attempt {judged.attempt} {judged.state}" + (f": {judged.why}" if judged.why else "")
+        if self.selection.retry_failed and (self.item.key, self.latest.number) in self.facts.failed:
+            return self._decide("retry", "failed before", end, attempt=number, stale=redo)
+        return self._decide("blocked", "failed before", f"{end}; --retry-failed tries again")
+
+    def _wait(self, chosen: Decision, why: str, redo: bool) -> Decision:
+        return self._decide("wait", chosen.reason, why, attempt=chosen.attempt, stale=redo)
+
+    def _decide(
+        self,
+        action: Literal["submit", "retry", "wait", "active", "skip", "blocked"],
+        reason: str,
+        detail: str = "",
+        *,
+        attempt: int = 0,
+        stale: bool = False,
+        evidence: tuple[Evidence, ...] = (),
+    ) -> Decision:
+        return Decision(
+            key=self.item.key,
+            phase=self.item.phase,
+            action=action,
+            reason=reason,
+            detail=detail,
+            attempt=attempt,
+            stale=stale,
+            evidence=evidence,
+        )
+
+
+def _evidence(findings: Sequence[Finding]) -> tuple[Evidence, ...]:
+    return tuple(evidence for finding in findings for evidence in finding.evidence[:1])

@@ -1,0 +1,208 @@
+"""Submitting an attempt exactly once.
+
+The order is the promise. 1. The attempt is held: `intent.json` is created exclusively, so two submitters cannot both hold
+it. 2. The frozen script and the wrapper are written. 3. `intended` is journalled. 4. The scheduler is asked. 5. `submitted`
+is journalled. A submitter that dies anywhere in between leaves a hold whose owner is provably gone: the next one takes it
+over (`takeover.K`, created exclusively too), asks the scheduler for a job with the attempt's token, and adopts it or
+submits under the same token. A job that comes late after all finds the claim taken by its twin and ends at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from watchkeeper.core import files, ids, processes
+from watchkeeper.core.errors import DoubtError, RefusedError, StorageError
+from watchkeeper.core.events import Doubted, Intended, Rejected, RunItem, Submitted
+from watchkeeper.core.journal import Clock, Writer, encode_json
+from watchkeeper.core.processes import ProcessName
+from watchkeeper.schedulers import batch, wrapper
+from watchkeeper.schedulers.base import Job, Scheduler
+
+FOLDER = ".watchkeeper"
+
+
+E = TypeVar("E", Submitted, Rejected, Doubted, Intended)
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may submit an attempt: the content of `intent.json` and of each `takeover.K`. The token stays the same."""
+
+    key: str
+    attempt: int
+    token: str
+    writer: str
+    process: ProcessName
+    time: datetime
+
+
+class HeldByAnotherError(Exception):
+    """Another process holds the attempt, and lives or may live."""
+
+    def __init__(self, hold: Hold | None) -> None:
+        super().__init__()
+        self.hold = hold
+
+
+def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
+    """`EXP/.watchkeeper/runs/<key>/<n>`."""
+    return experiment / FOLDER / "runs" / ids.key_folder(key) / str(attempt)
+
+
+class Submitter:
+    """Submits attempts of one experiment to one scheduler, writing to one journal."""
+
+    def __init__(self, experiment: Path, scheduler: Scheduler, writer: Writer, clock: Clock) -> None:
+        self.experiment = experiment
+        self.scheduler = scheduler
+        self.writer = writer
+        self.clock = clock
+
+    def submit(
+        self, item: RunItem, attempt: int, inputs: Mapping[str, str], stagger_s: float
+    ) -> Submitted | Rejected | Doubted:
+        """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
+
+        Raises:
+            HeldByAnotherError: somebody else is about to submit it.
+            BusyError: the scheduler takes no more jobs at present; the attempt stays ours.
+            UnavailableError: it could not be asked; the attempt stays ours.
+            StorageError: the attempt's files could not be written.
+        """
+        folder = attempt_folder(self.experiment, item.key, attempt)
+        script = self.experiment / item.script
+        try:
+            source = script.read_bytes()
+        except OSError as error:
+            message = f"cannot read {script}: {error.strerror}"
+            return self._write(Rejected, item, attempt, command=self._words(script), message=message)
+        token, first = self._hold(folder, item.key, attempt)
+        if not first:
+            adopted = self._adopt(item, attempt, token, script)
+            if adopted is not None:
+                return adopted
+        problems = [problem for problem in batch.read_head(source).problems if problem.severity == "error"]
+        if problems:
+            message = "; ".join(
+                f"{problem.message} ({problem.hint})" if problem.hint else problem.message for problem in problems
+            )
+            return self._write(Rejected, item, attempt, command=self._words(script), message=message)
+        job = self._prepare(folder, script, source, token)
+        self._write(
+            Intended,
+            item,
+            attempt,
+            token=token,
+            script=item.script,
+            script_sha256=hashlib.sha256(source).hexdigest(),
+            inputs=dict(inputs),
+        )
+        return self._hand_over(item, attempt, job, script, stagger_s)
+
+    def _hold(self, folder: Path, key: str, attempt: int) -> tuple[str, bool]:
+        """Hold the attempt. Returns its token, and whether nobody held it before."""
+        files.make_folder(folder)
+        hold = Hold(
+            key=key,
+            attempt=attempt,
+            token=ids.token(),
+            writer=self.writer.id,
+            process=processes.this_process(),
+            time=self.clock(),
+        )
+        if files.create(folder / "intent.json", encode_json(hold)):
+            return hold.token, True
+        last = read_hold(folder)
+        if last is None:
+            raise StorageError(
+                f"{folder}/intent.json cannot be read", hint="move that attempt's folder away if no job of it runs"
+            )
+        if last.writer == self.writer.id:
+            return last.token, False
+        if not self._is_gone(last):
+            raise HeldByAnotherError(last)
+        taken = msgspec.structs.replace(hold, token=last.token)
+        if not files.create(folder / f"takeover.{len(_holds(folder))}", encode_json(taken)):
+            raise HeldByAnotherError(read_hold(folder))
+        return taken.token, False
+
+    def _is_gone(self, hold: Hold) -> bool:
+        """Whether the holder can no longer submit: dead on this boot, or silent on another host for the visibility lag."""
+        alive = processes.is_alive(hold.process)
+        if alive is None:
+            return self.clock() - hold.time > timedelta(seconds=max(self.scheduler.visibility_lag_s, 120.0))
+        return not alive
+
+    def _adopt(self, item: RunItem, attempt: int, token: str, script: Path) -> Submitted | None:
+        """The job that a dead submitter, or a doubted submission, left behind; None if there is none."""
+        found = self.scheduler.find(token)
+        submitted = None
+        for job_id in found:
+            submitted = self._write(
+                Submitted,
+                item,
+                attempt,
+                job_id=job_id,
+                scheduler=self.scheduler.name,
+                command=self._words(script),
+                adopted=True,
+            )
+        return submitted
+
+    def _prepare(self, folder: Path, script: Path, source: bytes, token: str) -> Job:
+        frozen = folder / "script"
+        files.replace(frozen, source, mode=0o777)
+        text = wrapper.render(
+            batch.read_head(source), attempt_folder=folder, script=frozen, token=token, scheduler=self.scheduler.name
+        )
+        path = folder / wrapper.wrapper_name(token)
+        files.replace(path, text, mode=0o777)
+        return Job(wrapper=path, folder=script.parent, name=batch.read_head(source).name or script.name, token=token)
+
+    def _hand_over(
+        self, item: RunItem, attempt: int, job: Job, script: Path, stagger_s: float
+    ) -> Submitted | Rejected | Doubted:
+        words = self._words(script)
+        try:
+            receipt = self.scheduler.submit(job)
+        except RefusedError as error:
+            return self._write(Rejected, item, attempt, command=words, message=str(error))
+        except DoubtError as error:
+            return self._write(Doubted, item, attempt, command=words, message=str(error))
+        return self._write(
+            Submitted,
+            item,
+            attempt,
+            job_id=receipt.job_id,
+            scheduler=self.scheduler.name,
+            command=words,
+            exact=receipt.exact,
+            stagger_s=stagger_s,
+        )
+
+    def _words(self, script: Path) -> str:
+        return self.scheduler.submit_words(script.name)
+
+    def _write(self, kind: type[E], item: RunItem, attempt: int, **fields: Any) -> E:
+        return self.writer.write(kind, key=item.key, phase=item.phase, attempt=attempt, **fields)
+
+
+def _holds(folder: Path) -> list[Path]:
+    takeovers = sorted(folder.glob("takeover.*"), key=lambda path: int(path.suffix[1:]))
+    return [folder / "intent.json", *takeovers]
+
+
+def read_hold(folder: Path) -> Hold | None:
+    """Who holds the attempt now; None if nobody does, or the file cannot be read."""
+    for path in reversed(_holds(folder)):
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Hold)
+        except (OSError, msgspec.DecodeError):
+            continue
+    return None

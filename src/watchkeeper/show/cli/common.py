@@ -1,0 +1,82 @@
+"""What the commands share: options, errors as people see them, and JSON as programs do."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import EXIT_OK, ExperimentError, Problem, WatchkeeperError
+from watchkeeper.core.settings import Settings
+from watchkeeper.show.text import printable
+
+experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose work: `--runs`, `--evals`, `--retry-failed`, `--gate`."""
+    for option in (
+        click.option(
+            "--gate",
+            type=click.Choice(["all", "each"]),
+            help="Evaluations wait for all fine-tunes (the default), or each for its own checkpoint.",
+        ),
+        click.option("--retry-failed", is_flag=True, help="Try again what had failed before."),
+        click.option("--evals", metavar="GLOB", help="Only evaluations whose key matches, e.g. '*/clean/*'."),
+        click.option("--runs", metavar="GLOB", help="Only runs whose name matches, and their evaluations."),
+    ):
+        command = option(command)
+    return command
+
+
+def fail(message: str, hint: str = "", code: int = 1, problems: tuple[Problem, ...] = ()) -> NoReturn:
+    """Say what went wrong and what to do, and exit."""
+    click.echo(f"watchkeeper: {printable(message)}", err=True)
+    for problem in problems:
+        click.echo(f"  {printable(str(problem))}", err=True)
+    if hint:
+        click.echo(f"  {printable(hint)}", err=True)
+    sys.exit(code)
+
+
+def command_errors(function: Callable[..., int]) -> Callable[..., None]:
+    """Run a command's function: its result is the exit code, and errors become a message, never a traceback."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            sys.exit(function(*args, **kwargs))
+        except ExperimentError as error:
+            fail(str(error), error.hint, error.exit_code, error.problems)
+        except WatchkeeperError as error:
+            fail(str(error), error.hint, error.exit_code)
+        except BrokenPipeError:
+            # The reader (`| head`) has what it wanted.
+            sys.stderr.close()
+            sys.exit(EXIT_OK)
+
+    return wrapped
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def scheduler_for(settings: Settings) -> Any:
+    """The scheduler that the settings name: today the local one."""
+    from watchkeeper.schedulers.local import LocalScheduler, default_slots, default_spool
+
+    return LocalScheduler(default_spool(), settings.slots or default_slots())
+
+
+def echo_problems(problems: tuple[Problem, ...]) -> None:
+    """Findings about the user's data, on standard error."""
+    for problem in problems:
+        click.echo(printable(str(problem)), err=True)

@@ -1,0 +1,104 @@
+"""What `run`, `submit` and `watch` share: a keeper, its signals, its progress, and the table at the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK
+from watchkeeper.core.events import PHASES
+from watchkeeper.core.settings import load
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.report.blocks import LOGS
+from watchkeeper.show.cli.common import echo_json, echo_problems, scheduler_for
+from watchkeeper.show.standing import experiment_table, standings_words
+from watchkeeper.show.terminal import Progress
+from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.summary import exit_code, rows
+
+
+@contextmanager
+def _leaving_on_signals(keeper: Keeper) -> Iterator[None]:
+    """The first SIGINT or SIGTERM asks the keeper to leave; the second is Python's own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        keeper.ask_to_leave(signal.Signals(number).name)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def keep(
+    folder: Path,
+    *,
+    purpose: str,
+    as_json: bool,
+    submits: bool = True,
+    stays: bool = True,
+    runs: str | None = None,
+    evals: str | None = None,
+    retry_failed: bool = False,
+    **flags: Any,
+) -> int:
+    """Keep the watch over an experiment and show how it ends. Returns the exit code."""
+    experiment = experiments.read(folder)
+    settings = load(experiment.folder, **flags)
+    selection = Selection(runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate)
+    check_selection(experiment, selection)
+    echo_problems(experiment.problems)
+    scheduler = scheduler_for(settings)
+    progress = Progress()
+
+    keeper = Keeper(
+        experiment,
+        scheduler,
+        Manners.of(settings, scheduler),
+        selection,
+        purpose=purpose,
+        submits=submits,
+        stays=stays,
+        tell=progress.tell,
+        turned=lambda one: progress.count(standings_words(one.plan, one.logbook.state)),
+    )
+    with _leaving_on_signals(keeper):
+        try:
+            ended = keeper.keep()
+        finally:
+            progress.end()
+    found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    if as_json:
+        echo_json({"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found})
+    else:
+        click.echo(experiment_table(found))
+        logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
+        click.echo("\nLogs: " + "  ".join(_relative(path) for path in logs if path.exists()))
+    if not ended:
+        if stays and not as_json:
+            click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
+        return EXIT_DETACHED if stays else EXIT_OK
+    errors = any(problem.severity == "error" for problem in experiment.problems)
+    asked = [d.key for d in keeper.plan.decisions if d.reason != "not selected"]
+    return exit_code(found, selected=asked, problems=errors)
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

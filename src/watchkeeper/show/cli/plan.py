@@ -1,0 +1,63 @@
+"""`watchkeeper plan`: look, decide, and change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.settings import load
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch import plan as planning
+from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.show.cli.common import (
+    command_errors,
+    echo_json,
+    echo_problems,
+    experiment_argument,
+    json_option,
+    selection_options,
+)
+from watchkeeper.show.text import table
+from watchkeeper.watch.standing import decide
+
+
+@click.command("plan")
+@experiment_argument
+@selection_options
+@json_option
+@command_errors
+def command(experiment: Path, as_json: bool, gate: str | None, **options: Any) -> int:
+    """Show what would be submitted, and why each other thing is not. Nothing is written.
+
+    Example: watchkeeper plan examples/digits --json
+    """
+    found = experiments.read(experiment)
+    settings = load(found.folder, gate=gate)
+    selection = Selection(gate=settings.gate, **options)
+    check_selection(found, selection)
+    _, plan, _ = decide(found, selection)
+    if as_json:
+        echo_json(_document(found, plan))
+    else:
+        echo_problems(found.problems)
+        lines = [
+            [d.action, d.key, d.reason, d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence)]
+            for d in plan.decisions
+        ]
+        click.echo(table(["action", "what", "reason", "evidence"], lines))
+        new = sum(d.action in ("submit", "retry", "wait") for d in plan.decisions)
+        click.echo(f"\n{new} to submit" if new else "\nNothing to submit.")
+    return EXIT_FAILED if any(problem.severity == "error" for problem in found.problems) else EXIT_OK
+
+
+def _document(found: experiments.Experiment, plan: planning.Plan) -> dict[str, Any]:
+    return {
+        "experiment": found.name,
+        "folder": str(found.folder),
+        "summary": found.summary,
+        "problems": found.problems,
+        "decisions": plan.decisions,
+    }

@@ -1,0 +1,44 @@
+"""`watchkeeper status`: one look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from watchkeeper.core.errors import EXIT_DETACHED
+from watchkeeper.core.settings import load
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch.plan import Selection
+from watchkeeper.show.cli.common import command_errors, echo_json, echo_problems, json_option
+from watchkeeper.show.standing import experiment_table
+from watchkeeper.watch.standing import look
+from watchkeeper.watch.summary import exit_code
+
+
+@click.command("status")
+@click.argument("experiment", type=click.Path(path_type=Path), default=".")
+@json_option
+@command_errors
+def command(experiment: Path, as_json: bool) -> int:
+    """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
+
+    Exits with 3 while jobs are under way, 1 when something failed, 4 when of something nobody can tell.
+
+    Example: watchkeeper status examples/digits
+    """
+    found = experiments.read(experiment)
+    settings = load(found.folder)
+    standing = look(found, Selection(gate=settings.gate))
+    if as_json:
+        echo_json(
+            {"experiment": found.name, "folder": str(found.folder), "watcher": standing.watcher, "rows": standing.rows}
+        )
+    else:
+        echo_problems(found.problems)
+        click.echo(experiment_table(standing.rows))
+        click.echo(standing.watcher)
+    if standing.active:
+        return EXIT_DETACHED
+    errors = any(problem.severity == "error" for problem in found.problems)
+    return exit_code(standing.rows, selected=[row.key for row in standing.rows], problems=errors)

@@ -1,0 +1,50 @@
+"""An experiment's standing as a table: run × task × epoch, its figures, state and duration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from watchkeeper.core.state import State
+from watchkeeper.launch.plan import Plan
+from watchkeeper.show.text import duration, number, table
+from watchkeeper.watch.summary import Row
+
+_MAX_METRICS = 3
+_ORDER = ("done", "running", "to do", "failed", "unknown", "not needed")
+
+
+def experiment_table(rows: Sequence[Row]) -> str:
+    """The rows as a table, a line of totals below it, and a word on each that did not end well."""
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))[:_MAX_METRICS]
+    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt"]
+    lines = [
+        [
+            row.run,
+            row.task,
+            "" if row.phase == "preparation" else "base" if row.epoch is None else str(row.epoch),
+            *(number(row.metrics[name]) if name in row.metrics else "" for name in names),
+            row.state,
+            duration(row.elapsed_s),
+            row.job_id,
+            str(row.attempt) if row.attempt > 1 else "",
+        ]
+        for row in rows
+    ]
+    right = (2, *range(3, 3 + len(names)), 4 + len(names), 5 + len(names), 6 + len(names))
+    counts = {standing: sum(row.standing == standing for row in rows) for standing in _ORDER}
+    total = ", ".join(f"{count} {standing}" for standing, count in counts.items() if count)
+    bad = [
+        f"{row.key}: {row.state}" + (f": {row.why}" if row.why else "")
+        for row in rows
+        if row.standing in ("failed", "unknown")
+    ]
+    return "\n".join([table(header, lines, right=right), "", total, *bad])
+
+
+def standings_words(plan: Plan, state: State) -> str:
+    """One line for a terminal: `6 done, 2 running, 14 waiting`."""
+    jobs = [attempt.state for attempt in state.active]
+    waiting = sum(decision.action in ("submit", "retry", "wait") for decision in plan.decisions)
+    done = sum(decision.action in ("skip", "blocked") for decision in plan.decisions)
+    parts = [f"{done} settled", *(f"{jobs.count(one)} {one}" for one in dict.fromkeys(jobs))]
+    return ", ".join(parts + ([f"{waiting} waiting"] if waiting else []))

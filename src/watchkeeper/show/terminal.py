@@ -1,0 +1,64 @@
+"""The live progress of a watch: the same blocks as in the logs, one line each, and a count that is overwritten."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from watchkeeper.core.events import AnyEvent, Submitted, Unknown
+from watchkeeper.core.journal import local_zone
+from watchkeeper.report.actionlog import Block
+from watchkeeper.report.blocks import Renderer
+from watchkeeper.show.text import printable
+
+_CLEAR = "\r\x1b[K"
+# What the count below the lines says anyway.
+_HIDDEN = ("STATUS_CHECK",)
+_WIDE = 28
+
+
+class Progress:
+    """Shows events as they are written. `out` is the terminal, or a file that a batch system keeps."""
+
+    def __init__(self, out: TextIO = sys.stderr) -> None:
+        self._out = out
+        self._live = out.isatty()
+        self._renderer = Renderer(local_zone())
+        self._states: dict[str, str] = {}
+
+    def tell(self, event: AnyEvent | Unknown) -> None:
+        """Show one event, whoever wrote it."""
+        if isinstance(event, Submitted) and event.by:
+            return
+        lines = [_line(block) for _, block in self._renderer.feed(event) if block.action not in _HIDDEN]
+        if lines:
+            self._clear()
+            self._out.write("".join(f"{line}\n" for line in lines))
+            self._out.flush()
+
+    def count(self, words: str) -> None:
+        """Overwrite the last line, on a terminal only."""
+        if self._live:
+            self._out.write(_CLEAR + words)
+            self._out.flush()
+
+    def end(self) -> None:
+        """Leave the terminal clean."""
+        self._clear()
+        self._out.flush()
+
+    def _clear(self) -> None:
+        if self._live:
+            self._out.write(_CLEAR)
+
+
+def _line(block: Block) -> str:
+    if block.action == "STATE_CHANGE":
+        plain = block.result.endswith((" started", " finished"))
+        text = block.details if plain else f"{block.details}  {block.result}"
+    elif block.action in ("SKIP", "RETRY", "DISCOVER_EXPERIMENT"):
+        text = block.details
+    else:
+        text = block.result + (f" in {block.duration}" if block.duration else "")
+    subject = f"{block.subject:<{_WIDE}}  " if block.subject else ""
+    return printable(f"{block.time:%H:%M:%S}  {block.action:<19} {subject}{text}")

@@ -1,0 +1,64 @@
+"""What lies on disk, looked at when it can have changed, and remembered in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from watchkeeper.core.events import RunItem
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.tools.base import Finding, Promise
+from watchkeeper.tools.script import look
+
+
+class EvidenceBook:
+    """Findings by subject: of every checkpoint and every result that the experiment promises."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._findings: dict[str, Finding] = {}
+
+    @property
+    def findings(self) -> Mapping[str, Finding]:
+        """What was found at the last look at each subject."""
+        return self._findings
+
+    def look_at_all(self) -> None:
+        """Look at everything."""
+        self._look([*self._experiment.checkpoints.values(), *self._experiment.results.values()])
+
+    def look_at(self, item: RunItem) -> list[Finding]:
+        """Look again at what one piece of work promises, and return what was found."""
+        promises = self.promises(item)
+        self._look(promises)
+        return [self._findings[promise.subject] for promise in promises]
+
+    def promises(self, item: RunItem) -> list[Promise]:
+        """What one piece of work promises; empty if nothing."""
+        if item.phase == "preparation":
+            return list(self._experiment.checkpoints_of(item.run))
+        result = self._experiment.results.get(item.key)
+        return [result] if result else []
+
+    def inputs(self, item: RunItem) -> dict[str, str]:
+        """What a submission should remember: the fingerprint of the checkpoint it is given, and the time of a result
+        that already lies where its own will be, so that an old file is not taken for a new one.
+        """
+        found: dict[str, str] = {}
+        needs = self._experiment.checkpoint_for(item) if item.phase == "evaluation" else None
+        if needs and needs in self._findings:
+            found[needs] = self._findings[needs].fingerprint
+        for promise in self.promises(item) if item.phase == "evaluation" else ():
+            stamp = written(self._findings[promise.subject])
+            if stamp:
+                found[promise.subject] = stamp
+        return found
+
+    def _look(self, promises: Iterable[Promise]) -> None:
+        for promise in promises:
+            self._findings[promise.subject] = look(self._experiment.folder, promise)
+
+
+def written(finding: Finding) -> str:
+    """When the newest of a finding's files was written, by the file server's clock; "" where there is none."""
+    times = [evidence.modified for evidence in finding.evidence if evidence.modified is not None]
+    return max(times).isoformat() if times else ""

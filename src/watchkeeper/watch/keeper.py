@@ -1,0 +1,310 @@
+"""The watch: plan, submit, poll, judge, until everything has ended or somebody calls it off.
+
+Each turn begins from the journal and the disk alone, so a first start, a start after a crash and a re-attachment are the
+same code. Any number of keepers may watch one experiment: all of them submit what they can hold; the one that leads polls,
+judges and keeps the logs.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.core.events import (
+    PHASES,
+    Concluded,
+    Decided,
+    Decision,
+    Detached,
+    Observed,
+    Phase,
+    Planned,
+    Rejected,
+    Verified,
+)
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.settings import Settings
+from watchkeeper.launch import plan as planning
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.plan import Facts, Plan, Selection
+from watchkeeper.launch.submit import HeldByAnotherError, Submitter
+from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.watch import gate
+from watchkeeper.watch.evidence import EvidenceBook
+from watchkeeper.watch.logbook import Logbook, Tell
+from watchkeeper.watch.poller import Poller
+
+SENTINEL = ".detach"
+
+
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
+    """How often and how much: seconds, and jobs at a time (0: no cap)."""
+
+    poll_s: float
+    stagger_s: float
+    cap: int
+    unknown_deadline_s: float
+
+    @classmethod
+    def of(cls, settings: Settings, scheduler: Scheduler) -> Manners:
+        """The settings, with the scheduler's own defaults where nothing was set; a cluster is never asked more often than
+        every 5 s.
+        """
+        local = scheduler.visibility_lag_s == 0
+        poll = settings.poll_s if settings.poll_s is not None else (1.0 if local else 60.0)
+        stagger = settings.stagger_s if settings.stagger_s is not None else (0.0 if local else 5.0)
+        return cls(
+            poll_s=max(poll, 0.05 if local else 5.0),
+            stagger_s=stagger,
+            cap=settings.cap if settings.cap is not None else (0 if local else 25),
+            unknown_deadline_s=settings.unknown_deadline_s,
+        )
+
+
+class Keeper:
+    """One process's watch over one experiment. `submits=False` only watches; `stays=False` only submits what is ready.
+
+    `tell` is shown every event that anybody writes meanwhile, `turned` the keeper after each turn; `why` says why it left.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        scheduler: Scheduler,
+        manners: Manners,
+        selection: Selection,
+        *,
+        purpose: str = "run",
+        submits: bool = True,
+        stays: bool = True,
+        tell: Tell = lambda event: None,
+        turned: Callable[[Keeper], None] = lambda keeper: None,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.experiment = experiment
+        self.plan = Plan(decisions=())
+        self.busy = ""
+        self._scheduler = scheduler
+        self._manners = manners
+        self._selection = selection
+        self._submits = submits
+        self._stays = stays
+        self._monotonic = monotonic
+        self._turned = turned
+        self._items = {item.key: item for item in experiment.items}
+        self.logbook = Logbook(experiment.folder, purpose, tell, clock, monotonic)
+        self.book = EvidenceBook(experiment)
+        self._submitter = Submitter(experiment.folder, scheduler, self.logbook.writer, clock)
+        self._poller = Poller(
+            experiment,
+            scheduler,
+            self.logbook,
+            self.book,
+            poll_s=manners.poll_s,
+            unknown_deadline_s=manners.unknown_deadline_s,
+        )
+        self._leave = threading.Event()
+        self.why = ""
+        self._failed: frozenset[tuple[str, int]] = frozenset()
+        self._given_up: set[str] = set()
+        self._held: set[tuple[str, int]] = set()
+        self._opened: dict[Phase | None, float] = {}
+        self._concluded: dict[Phase, int] = {}
+        self._decided: dict[str, Decision] = {}
+        self._submitted_at: float | None = None
+
+    def keep(self) -> bool:
+        """Watch until everything selected has ended (True), or until told to leave while something is under way (False).
+
+        Raises:
+            StorageError: the journal cannot be written; what was acknowledged is kept, and the same command goes on.
+        """
+        self._failed = planning.failed_attempts(self.logbook.state)
+        self.book.look_at_all()
+        removed = self._remove_sentinel()
+        try:
+            while True:
+                if self.logbook.take_lead():
+                    self._begin(removed)
+                self._turn()
+                if not self._under_way():
+                    self._finish()
+                    return True
+                if self._left():
+                    break
+                if not self._stays:
+                    self.why = "submitted what was ready; nobody watches"
+                    break
+                self._wait(self._manners.poll_s + self._poller.backoff_s)
+            if self.logbook.leads:
+                self.logbook.write(Detached, why=self.why, active=len(self.logbook.state.active))
+            return False
+        finally:
+            self.logbook.close()
+
+    def ask_to_leave(self, why: str) -> None:
+        """End the watch at the next opportunity; the jobs go on. Safe from a signal handler."""
+        self.why = self.why or why
+        self._leave.set()
+
+    # ── one turn ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _turn(self) -> None:
+        self.logbook.sync()
+        if self.logbook.leads:
+            self._poller.poll()
+        self._decide()
+        if self._submits:
+            self._submit_ready()
+        if self.logbook.leads:
+            self._conclude_phases()
+        self.logbook.beat()
+        self._turned(self)
+
+    def _under_way(self) -> bool:
+        if self._submits:
+            return self.plan.pending
+        return bool(self.logbook.state.active)
+
+    def _decide(self) -> None:
+        facts = Facts(
+            findings=self.book.findings,
+            failed=self._failed,
+            given_up=frozenset(self._given_up),
+            held=frozenset(self._held),
+        )
+        self._held.clear()
+        self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
+        if not self.logbook.leads or not self._submits:
+            return
+        for phase in PHASES:
+            decisions = self.plan.of(phase)
+            if not decisions or not self._may_open(phase, decisions):
+                continue
+            first = phase not in self._opened
+            if first:
+                self._open(phase)
+            changed = tuple(d for d in decisions if first or (self._decided.get(d.key) != d and d.action != "active"))
+            # An attempt of ours that ended is told by its verdict, not by a decision that nothing more is to be done.
+            told = tuple(d for d in changed if first or d.action not in ("skip", "blocked") or not self._watched(d))
+            if told:
+                self.logbook.write(Decided, phase=phase, decisions=told, first=first)
+            self._decided |= {decision.key: decision for decision in decisions}
+
+    def _watched(self, decision: Decision) -> bool:
+        return any(key == decision.key for key, _ in self._poller.watched[decision.phase])
+
+    def _may_open(self, phase: Phase, decisions: tuple[Decision, ...]) -> bool:
+        """Evaluations begin, in the logs, when the gate first lets one through, or when none waits for it."""
+        if phase == "preparation" or phase in self._opened:
+            return True
+        actions = {decision.action for decision in decisions}
+        return "wait" not in actions or bool(actions & {"submit", "retry", "active"})
+
+    def _submit_ready(self) -> None:
+        for decision in self.plan.ready:
+            cap = self._manners.cap
+            if self._left() or (cap and len(self.logbook.state.active) >= cap):
+                return
+            since = self._monotonic() - self._submitted_at if self._submitted_at is not None else self._manners.stagger_s
+            stagger = self._manners.stagger_s - since
+            if stagger > 0:
+                self._wait(stagger)
+                if self._left():
+                    return
+            self._submit(decision, self._manners.stagger_s if stagger > 0 else 0.0)
+
+    def _submit(self, decision: Decision, stagger_s: float) -> None:
+        item = self._items[decision.key]
+        self.busy = ""
+        try:
+            event = self._submitter.submit(item, decision.attempt, self.book.inputs(item), stagger_s)
+        except HeldByAnotherError:
+            self._held.add((decision.key, decision.attempt))
+            return
+        except (BusyError, UnavailableError) as error:
+            self.busy = str(error)
+            return
+        self._submitted_at = self._monotonic()
+        if isinstance(event, Rejected):
+            self._given_up.add(item.key)
+        self.logbook.sync()
+
+    # ── beginning, leaving, ending ─────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, sentinel_removed: bool) -> None:
+        """This process leads from now on: its execution begins in the logs."""
+        self._opened.clear()
+        self._concluded.clear()
+        self._decided.clear()
+        self._open(None)
+        if sentinel_removed:
+            self.logbook.write(Observed, what="sentinel removed", detail=f"{SENTINEL} was removed: the watch goes on")
+
+    def _open(self, phase: Phase | None) -> None:
+        self._opened[phase] = self._monotonic()
+        experiment = self.experiment
+        self.logbook.write(
+            Planned,
+            phase=phase,
+            experiment=experiment.name,
+            folder=str(experiment.folder),
+            summary=experiment.summary,
+            summary_sha256=experiment.summary_sha256,
+            items=tuple(item for item in experiment.items if phase in (None, item.phase)),
+            notes=tuple(str(problem) for problem in experiment.problems) if phase is None else (),
+        )
+        if phase == "evaluation":
+            for fields in gate.verification(experiment, self.logbook.state, self.book, self._scheduler.name):
+                self.logbook.write(Verified, **fields)
+
+    def _conclude_phases(self) -> None:
+        for phase in PHASES:
+            watched = self._poller.watched[phase]
+            if not watched or self._concluded.get(phase) == len(watched):
+                continue
+            if any(decision.action in planning.UNDER_WAY for decision in self.plan.of(phase)):
+                continue
+            if any(attempt.phase == phase for attempt in self.logbook.state.active):
+                continue
+            self._concluded[phase] = len(watched)
+            self._conclude(phase, self._poller.counts(phase))
+
+    def _conclude(self, phase: Phase | None, counts: dict[str, int]) -> None:
+        began = self._opened.get(phase, self._opened.get(None, self._monotonic()))
+        self.logbook.write(Concluded, phase=phase, counts=counts, duration_s=self._monotonic() - began)
+
+    def _finish(self) -> None:
+        """Everything has ended, or there was nothing to do: say what is there in the end."""
+        if not self.logbook.leads:
+            return
+        self.logbook.write(Verified, **gate.validation(self.experiment, self.book, self.logbook.state))
+        both: dict[str, int] = {}
+        for phase in PHASES:
+            for state, number in self._poller.counts(phase).items():
+                both[state] = both.get(state, 0) + number
+        if both:
+            self._conclude(None, both)
+
+    def _left(self) -> bool:
+        if not self._leave.is_set() and (self.experiment.folder / SENTINEL).exists():
+            self.ask_to_leave(f"sentinel {SENTINEL}")
+        return self._leave.is_set()
+
+    def _wait(self, seconds: float) -> None:
+        """Wait, unless a signal comes or the sentinel appears."""
+        until = self._monotonic() + seconds
+        while (left := until - self._monotonic()) > 0 and not self._left():
+            self._leave.wait(min(left, 1.0))
+
+    def _remove_sentinel(self) -> bool:
+        try:
+            (self.experiment.folder / SENTINEL).unlink()
+        except FileNotFoundError:
+            return False
+        return True

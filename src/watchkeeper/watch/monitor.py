@@ -1,0 +1,112 @@
+"""One look at the scheduler: which attempts changed, and what is known of their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
+from watchkeeper.core.state import Attempt
+from watchkeeper.launch.submit import attempt_folder
+from watchkeeper.schedulers import wrapper
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler
+
+# A job that ended with one of these ran nothing: another job has the attempt.
+_NOT_RUN = (wrapper.TWIN, wrapper.FINISHED)
+_TAIL_BYTES = 4096
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What one poll found. `facts`: attempt → the scheduler's word; `moved`: attempts whose job was another's twin, with
+    the id of the job that really runs them.
+    """
+
+    query: str
+    facts: dict[tuple[str, int], SchedulerFacts]
+    changes: tuple[Change, ...]
+    moved: dict[tuple[str, int], str]
+
+
+def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) -> Look:
+    """Ask the scheduler about these attempts, once.
+
+    Raises:
+        UnavailableError: it could not be asked.
+    """
+    followed = {(a.key, a.number): _job_to_follow(experiment, a) for a in attempts}
+    mine = [a for a in attempts if a.submissions[followed[a.key, a.number]].scheduler == scheduler.name]
+    snapshot = scheduler.poll([followed[a.key, a.number] for a in mine])
+    facts: dict[tuple[str, int], SchedulerFacts] = {}
+    changes: list[Change] = []
+    moved: dict[tuple[str, int], str] = {}
+    for attempt in attempts:
+        name = (attempt.key, attempt.number)
+        job_id = followed[name]
+        said = snapshot.facts.get(job_id) if attempt in mine else None
+        found = said or SchedulerFacts(state=UNKNOWN, reason=_unknown_reason(attempt, job_id, scheduler))
+        ended = found.state in TERMINAL or found.state == UNKNOWN
+        folder = attempt_folder(experiment, *name)
+        if ended and found.exit_code in _NOT_RUN:
+            owner = _owner(folder)
+            if owner and owner != job_id:
+                moved[name] = owner
+                continue
+        facts[name] = found
+        record = _exit_record(folder) if ended else None
+        before = attempt.state
+        if found.state != before or (record is not None and attempt.exit_record is None):
+            failed = found.state in TERMINAL and found.state != "COMPLETED"
+            last = last_line(found.error_output or found.output) if failed else ""
+            changes.append(
+                Change(
+                    key=attempt.key,
+                    phase=attempt.phase or "preparation",
+                    attempt=attempt.number,
+                    job_id=job_id,
+                    before=before,
+                    facts=found,
+                    exit_record=record,
+                    last_line=last,
+                )
+            )
+    return Look(query=snapshot.query, facts=facts, changes=tuple(changes), moved=moved)
+
+
+def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
+    """Of several jobs of one attempt, the one that holds the claim; before there is a claim, the newest."""
+    if len(attempt.submissions) == 1:
+        return next(iter(attempt.submissions))
+    owner = _owner(attempt_folder(experiment, attempt.key, attempt.number))
+    return owner if owner in attempt.submissions else next(reversed(attempt.submissions))
+
+
+def _owner(folder: Path) -> str:
+    claims = wrapper.read_claims(folder)
+    return claims[-1].job_id if claims else ""
+
+
+def _exit_record(folder: Path) -> ExitRecord | None:
+    records = wrapper.read_exit_records(folder)
+    return records[-1] if records else None
+
+
+def _unknown_reason(attempt: Attempt, job_id: str, scheduler: Scheduler) -> str:
+    where = attempt.submissions[job_id].scheduler
+    if where != scheduler.name:
+        return f"it was submitted to {where}, and this is {scheduler.name}: look from there"
+    return f"{scheduler.name} knows no job {job_id}"
+
+
+def last_line(path: str) -> str:
+    """The last line that says anything, bounded; "" if there is none to read."""
+    if not path:
+        return ""
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip()[:400] for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,172 @@
+"""Polling: what the scheduler says goes into the journal when it changes, and an ended job is judged by its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from watchkeeper.core.errors import UnavailableError
+from watchkeeper.core.events import PHASES, Judged, Observed, Phase, Polled, RunItem, Submitted
+from watchkeeper.core.state import Attempt, AttemptId
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.report.actionlog import duration_words
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler
+from watchkeeper.watch import monitor
+from watchkeeper.watch.endings import End, end_of
+from watchkeeper.watch.evidence import EvidenceBook, written
+from watchkeeper.watch.logbook import Logbook
+from watchkeeper.watch.validate import judge
+
+_HOUR_S = 3600.0
+_LONGEST_BACKOFF_S = 300.0
+
+
+class Poller:
+    """The looking part of a watch; only the leading watcher uses it. `watched`: phase → attempt → state, of every job
+    that was under way at any time in this execution.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        scheduler: Scheduler,
+        logbook: Logbook,
+        book: EvidenceBook,
+        *,
+        poll_s: float,
+        unknown_deadline_s: float,
+    ) -> None:
+        self.watched: dict[Phase, dict[AttemptId, str]] = {phase: {} for phase in PHASES}
+        self.backoff_s = 0.0
+        self._experiment = experiment
+        self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
+        self._scheduler = scheduler
+        self._logbook = logbook
+        self._book = book
+        self._poll_s = poll_s
+        self._unknown_deadline_s = unknown_deadline_s
+        self._last: dict[Phase, tuple[dict[str, int], float]] = {}
+        self._unknown_since: dict[AttemptId, float] = {}
+        self._silent_since: float | None = None
+
+    def poll(self) -> None:
+        """Look once, write down what changed, and judge what has ended."""
+        active = self._logbook.state.active
+        self._announce_others(active)
+        going = [attempt for attempt in active if attempt.seen is None or attempt.seen.facts.state not in TERMINAL]
+        if going:
+            try:
+                look = monitor.look(self._experiment.folder, self._scheduler, going)
+            except UnavailableError as error:
+                self._silence(str(error), going)
+                return
+            self._answer()
+            for (key, number), job_id in look.moved.items():
+                known = next(iter(self._logbook.state.run(key).attempts[number].submissions.values()))
+                self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
+            for phase in PHASES:
+                self._record(phase, look, going)
+        for attempt in self._logbook.state.active:
+            self._judge(attempt)
+
+    def counts(self, phase: Phase) -> dict[str, int]:
+        """State → jobs watched in this execution."""
+        counts: dict[str, int] = {}
+        for state in self.watched[phase].values():
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    def _announce_others(self, active: Iterable[Attempt]) -> None:
+        """Show in our logs what another process submitted: only a leader's own events are rendered."""
+        leaders = {one.writer: one for one in self._logbook.fold.writers.values() if one.leases}
+        for attempt in active:
+            for job_id, submitted in attempt.submissions.items():
+                shown = any(
+                    job_id in told.submissions
+                    for one in leaders.values()
+                    if (told := one.attempts.get((attempt.key, attempt.number))) is not None
+                )
+                if not shown:
+                    self._logbook.write(Submitted, **_fields(submitted, by=submitted.writer))
+
+    def _record(self, phase: Phase, look: monitor.Look, going: Iterable[Attempt]) -> None:
+        """Write down what changed, or that nothing did for an hour."""
+        mine = {
+            name: look.facts[name].state for a in going if (name := (a.key, a.number)) in look.facts and a.phase == phase
+        }
+        if not mine:
+            return
+        self.watched[phase] |= mine
+        counts = self.counts(phase)
+        changes = tuple(change for change in look.changes if change.phase == phase)
+        before, at = self._last.get(phase, ({}, 0.0))
+        now = self._logbook.monotonic()
+        if changes or counts != before or now - at >= _HOUR_S:
+            self._last[phase] = (counts, now)
+            self._logbook.write(
+                Polled, phase=phase, query=look.query, interval_s=self._poll_s, counts=counts, changes=changes
+            )
+
+    def _judge(self, attempt: Attempt) -> None:
+        name = (attempt.key, attempt.number)
+        facts = attempt.seen.facts if attempt.seen else None
+        end = end_of(facts, attempt.exit_record)
+        if end is None:
+            end = self._overdue(name, facts.state if facts else "", facts.reason if facts else "")
+        if end is None:
+            return
+        phase = attempt.phase or "preparation"
+        item = self._items.get(attempt.key)
+        findings = self._book.look_at(item) if item else []
+        before = attempt.intended.inputs if attempt.intended else {}
+        unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
+        last_line = monitor.last_line(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""
+        verdict = judge(end, findings, last_line, unchanged)
+        elapsed = (facts.ended - facts.started).total_seconds() if facts and facts.ended and facts.started else None
+        self.watched[phase][name] = "INVALID" if verdict.outcome == "invalid" else end.state
+        self._logbook.write(
+            Judged,
+            key=attempt.key,
+            phase=phase,
+            attempt=attempt.number,
+            state=end.state,
+            elapsed_s=elapsed,
+            **msgspec.structs.asdict(verdict),
+        )
+
+    def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
+        """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time."""
+        if state != UNKNOWN:
+            self._unknown_since.pop(name, None)
+            return None
+        now = self._logbook.monotonic()
+        if now - self._unknown_since.setdefault(name, now) < self._unknown_deadline_s:
+            return None
+        waited = duration_words(self._unknown_deadline_s)
+        return End(state=UNKNOWN, exit_code=None, why=f"{reason}; nothing more was heard in {waited}")
+
+    def _silence(self, message: str, going: Iterable[Attempt]) -> None:
+        """The scheduler cannot be asked: say so once, ask less often, and conclude nothing."""
+        self.backoff_s = min(max(self._poll_s, self.backoff_s * 2), _LONGEST_BACKOFF_S)
+        self._unknown_since.clear()
+        if self._silent_since is None:
+            self._silent_since = self._logbook.monotonic()
+            phase = next((attempt.phase for attempt in going if attempt.phase), "preparation")
+            query = f"asking {self._scheduler.name}"
+            self._logbook.write(Polled, phase=phase, query=query, interval_s=self._poll_s, error=message)
+
+    def _answer(self) -> None:
+        self.backoff_s = 0.0
+        if self._silent_since is not None:
+            length = duration_words(self._logbook.monotonic() - self._silent_since)
+            self._silent_since = None
+            self._logbook.write(Observed, what="scheduler answers", detail=f"after {length} without an answer")
+
+
+def _fields(submitted: Submitted, **changed: object) -> dict[str, object]:
+    """A submission's own fields, for saying it again."""
+    fields = {
+        name: getattr(submitted, name) for name in submitted.__struct_fields__ if name not in ("time", "writer", "seq")
+    }
+    return fields | changed

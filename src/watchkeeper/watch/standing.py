@@ -1,0 +1,52 @@
+"""One look at an experiment from its journal and its files, for whoever asks; nothing is written."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from watchkeeper.core import journal, processes
+from watchkeeper.core.state import State, fold
+from watchkeeper.launch import plan as planning
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.plan import Facts, Plan, Selection
+from watchkeeper.launch.submit import FOLDER
+from watchkeeper.watch.evidence import EvidenceBook
+from watchkeeper.watch.lease import Lease
+from watchkeeper.watch.summary import Row, rows
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words."""
+
+    rows: list[Row]
+    active: int
+    watcher: str
+
+
+def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
+    """What a command started now would find and decide."""
+    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    book = EvidenceBook(experiment)
+    book.look_at_all()
+    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state))
+    return state, planning.make(experiment, state, facts, selection), book
+
+
+def look(experiment: Experiment, selection: Selection) -> Standing:
+    """One look."""
+    state, plan, book = decide(experiment, selection)
+    active = len(state.active)
+    return Standing(
+        rows=rows(experiment, state, plan, book.findings), active=active, watcher=_watcher_words(experiment, active)
+    )
+
+
+def _watcher_words(experiment: Experiment, active: int) -> str:
+    holder = Lease(experiment.folder / FOLDER / "lease", "", time.monotonic).holder()
+    if holder is not None and processes.is_alive(holder.process):
+        return f"Watched by process {holder.process.pid} on {holder.process.host}."
+    if holder is not None and processes.is_alive(holder.process) is None:
+        return f"Last watched from {holder.process.host}; whether it still is cannot be told from here."
+    return "Nobody watches: `watchkeeper run` goes on from here." if active else "Nothing is under way."

@@ -1,0 +1,105 @@
+"""Where an experiment stands, one row for each piece of work: what `run` ends with and `status` shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
+from watchkeeper.core.events import Number, Phase
+from watchkeeper.core.state import Attempt, State
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.plan import Plan
+from watchkeeper.tools.base import Finding
+
+Standing = Literal["done", "running", "to do", "failed", "unknown", "not needed"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of work. `state` is Slurm's word where there was a job, else why there was none; `elapsed_s` is None where
+    no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures.
+    """
+
+    key: str
+    phase: Phase
+    run: str
+    task: str
+    epoch: int | None
+    standing: Standing
+    state: str
+    attempt: int = 0
+    job_id: str = ""
+    elapsed_s: float | None = None
+    metrics: Mapping[str, Number] = {}
+    why: str = ""
+
+
+def rows(experiment: Experiment, state: State, plan: Plan, findings: Mapping[str, Finding]) -> list[Row]:
+    """The rows, in the experiment's order."""
+    decided = {decision.key: decision for decision in plan.decisions}
+    found: list[Row] = []
+    for item in experiment.items:
+        decision = decided[item.key]
+        latest = state.run(item.key).latest
+        result = findings.get(item.key)
+        standing: Standing
+        if decision.reason == "control run":
+            standing, shown, why = "not needed", "control run", decision.detail
+        elif latest is not None and latest.active:
+            standing, shown, why = ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, ""
+        elif latest is not None and latest.judged is not None:
+            standing, shown, why = _judged(latest)
+            if decision.action in ("submit", "wait", "retry"):
+                standing, why = "to do", decision.detail or decision.reason
+            elif standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
+                standing = "done"
+        else:
+            standing, shown, why = _undone(decision.action, decision.reason), decision.reason, decision.detail
+        judged = latest.judged if latest else None
+        found.append(
+            Row(
+                key=item.key,
+                phase=item.phase,
+                run=item.run,
+                task=item.task,
+                epoch=item.epoch,
+                standing=standing,
+                state=shown,
+                attempt=latest.number if latest else 0,
+                job_id=latest.job_id if latest else "",
+                elapsed_s=judged.elapsed_s if judged else None,
+                metrics=result.metrics if result and result.state == "good" else {},
+                why=why,
+            )
+        )
+    return found
+
+
+def _judged(latest: Attempt) -> tuple[Standing, str, str]:
+    judged = latest.judged
+    assert judged is not None
+    if judged.outcome == "done":
+        return "done", judged.state, ""
+    if judged.outcome == "failed but good":
+        return "done", f"{judged.state}, but good", judged.why
+    if judged.outcome == "unknown":
+        return "unknown", judged.state, judged.why
+    return "failed", "INVALID" if judged.outcome == "invalid" else judged.state, judged.why
+
+
+def _undone(action: str, reason: str) -> Standing:
+    if reason in ("result exists", "checkpoint exists", "finished before"):
+        return "done"
+    return "failed" if action == "blocked" else "running" if action == "active" else "to do"
+
+
+def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) -> int:
+    """0 when all that was selected is done; 4 when of something nobody can tell; 1 when something failed, is blocked, or
+    the experiment has an error that kept work out of the plan.
+    """
+    standings = {row.standing for row in found if row.key in selected}
+    if "failed" in standings or problems:
+        return EXIT_FAILED
+    return EXIT_UNKNOWN if "unknown" in standings else EXIT_OK
