@@ -1,3 +1,27 @@
 """Watchkeeper: submits each job once, watches it by evidence, writes down everything, never loses a row."""
 
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+__all__ = ["Row", "Run", "Step", "__version__", "read_rows", "start_run"]
+
+if TYPE_CHECKING:
+    from watchkeeper.record import Row, Run, Step, read_rows, start_run
+
+# Everything public comes from the recorder, and is imported when it is first used: `import watchkeeper` costs nothing.
+_RECORD = frozenset(__all__) - {"__version__"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _RECORD:
+        from importlib import import_module
+
+        value: object = getattr(import_module("watchkeeper.record"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

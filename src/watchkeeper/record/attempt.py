@@ -1,0 +1,59 @@
+"""Which attempt of an experiment this process works for, if any.
+
+The wrapper around a job exports WATCHKEEPER_ATTEMPT. Environments leak (`sbatch --export=ALL` from inside a job), so it
+counts only when a claim in that folder names the job that this process is in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core import files
+
+RECORDER = "recorder.json"
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    """What is read here of a claim; the rest is the wrapper's."""
+
+    job_id: str | int
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt that this process works for: its folder, and the job that claimed it."""
+
+    folder: Path
+    job_id: str
+
+
+def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
+    """The attempt named by the environment and claimed by this job; None when run by hand, or where it cannot be told.
+
+    Slurm's own variable wins over the wrapper's: it is the one that Slurm sets anew in every job.
+    """
+    named = environ.get("WATCHKEEPER_ATTEMPT", "")
+    job_id = environ.get("SLURM_JOB_ID") or environ.get("WATCHKEEPER_JOB_ID") or ""
+    if not named or not job_id:
+        return None
+    folder = Path(named)
+    with contextlib.suppress(OSError):
+        for path in folder.glob("claim.*"):
+            with contextlib.suppress(msgspec.DecodeError, OSError):
+                if str(msgspec.json.decode(path.read_bytes(), type=_Claim).job_id) == job_id:
+                    return Attempt(folder=folder, job_id=job_id)
+    return None
+
+
+def leave_word(attempt: Attempt, *, folder: Path, run_id: str, writer: str) -> None:
+    """Write down in the attempt where this run keeps its folder; of several runs in one job, the last one's.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    word = msgspec.json.encode({"folder": str(folder), "run_id": run_id, "writer": writer})
+    files.replace(attempt.folder / RECORDER, word + b"\n", durable=False)

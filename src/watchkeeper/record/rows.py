@@ -1,0 +1,132 @@
+"""Metric rows: one JSON line each, flat, in an append-only file per writer: {"time", "step", and the metrics}.
+
+They are bulk and source data, kept apart from the journal's events and never rewritten. `pandas.read_json(path,
+lines=True)` reads a file as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.files import AppendFile
+from watchkeeper.core.journal import Clock
+from watchkeeper.record.values import Metric, metric, spell, text, unspell
+
+FOLDER = Path(".watchkeeper/metrics")
+SUFFIX = ".jsonl"
+OURS = frozenset({"time", "step"})
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One acknowledged row. `step` is None where the caller gave None; non-finite numbers are floats again."""
+
+    time: datetime
+    step: Metric
+    metrics: dict[str, Metric]
+    writer: str
+
+
+def _other_name(name: str, taken: dict[str, Any]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
+    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore behind its name."""
+    row: dict[str, Any] = {"time": time, "step": step if type(step) is int else metric(step)}
+    for given, value in metrics.items():
+        name = given if given not in OURS else _other_name(given, metrics)
+        if type(value) is float:
+            row[name] = value if value - value == 0.0 else spell(value)
+        else:
+            row[name] = value if type(value) is int else metric(value)
+    try:
+        return _encoder.encode(row) + b"\n"
+    except (UnicodeEncodeError, ValueError):  # a lone surrogate in a name; an integer too long to print
+        held = {text(name): text(value) if type(value) is int else value for name, value in row.items()}
+        return _encoder.encode(held) + b"\n"
+
+
+class RowFile:
+    """The rows of one writer. Safe from threads; `kept` counts the acknowledged rows, `lost` the others."""
+
+    def __init__(self, folder: Path, writer: str, clock: Clock) -> None:
+        self.kept = 0
+        self.lost = 0
+        self._clock = clock
+        self._file = AppendFile(folder / FOLDER / f"{writer}{SUFFIX}")
+        self._lock = threading.RLock()
+
+    def append(self, step: object, metrics: dict[str, Any]) -> None:
+        """Append a row. On return the death of the process loses nothing of it.
+
+        Raises:
+            StorageError: it could not be written, and is counted as lost.
+        """
+        with self._lock:
+            self.lost += 1
+            self._file.append(encode_row(self._clock(), step, metrics))
+            self.lost -= 1
+            self.kept += 1
+
+    def close(self) -> None:
+        """Make the rows survive the node's death, and close the file.
+
+        Raises:
+            StorageError: they could not be synced; they are still in the file.
+        """
+        try:
+            self._file.sync()
+        finally:
+            self._file.close()
+
+
+def _read_line(line: bytes, writer: str) -> Row:
+    fields = _decoder.decode(line)
+    time = msgspec.convert(fields.pop("time"), datetime)
+    step = unspell(fields.pop("step"))
+    return Row(time=time, step=step, metrics={name: unspell(value) for name, value in fields.items()}, writer=writer)
+
+
+def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
+    writer = path.name.removesuffix(SUFFIX)
+    with path.open("rb") as file:
+        for count, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return  # a torn tail: the row was never acknowledged
+            try:
+                rows.append(_read_line(line, writer))
+            except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError) as error:
+                problems.append(
+                    Problem(where=f"{path}:{count}", message=f"damaged row: {error}", hint="the other rows are read")
+                )
+                if b"\0" in line:  # a node's death can leave a hole of NULs in front of a good row
+                    try:
+                        rows.append(_read_line(line.rpartition(b"\0")[2], writer))
+                    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError):
+                        continue
+
+
+def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
+    """The rows of a run, writers in the order of their start, each one's in the order written; and what is damaged.
+
+    A torn tail is no problem. A folder without rows has none.
+    """
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    for path in sorted((run_folder / FOLDER).glob(f"*{SUFFIX}")):
+        try:
+            _read_file(path, rows, problems)
+        except OSError as error:
+            problems.append(Problem(where=str(path), message=f"cannot be read: {error.strerror}"))
+    return rows, problems
