@@ -1,11 +1,10 @@
 """Watchkeeper: submits each job once, watches it by evidence, writes down everything, never loses a row."""
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
 __all__ = ["Row", "Run", "Step", "__version__", "read_rows", "start_run"]
 
+TYPE_CHECKING = False  # as type checkers read it; importing typing would be most of the cost of this import
 if TYPE_CHECKING:
     from watchkeeper.record import Row, Run, Step, read_rows, start_run
 
