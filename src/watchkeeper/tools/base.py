@@ -1,0 +1,119 @@
+"""What a kind of job promises to leave, and what was found there.
+
+A promise names a subject (`r8_lr1e-5/epoch_0`, `r8_lr1e-5/capitalization/epoch0`) and the places to look at, in order.
+A place is a pattern: relative to the experiment's folder or absolute, `/` between its parts, and `*`, `?`, `[…]` in a
+part match as in a shell. Names of runs and tasks stand in it escaped, so that no name ever matches another's files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from glob import escape
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core.events import Evidence, FilePath, FreeText, Number
+
+Kind = Literal["checkpoint", "result"]
+Verdict = Literal["good", "missing", "empty", "damaged"]
+
+PREPARATION_TOOLS = ("torchtune", "script")
+EVALUATION_TOOLS = ("inspect-ai", "script")
+
+# Where checkpoints lie unless the summary says otherwise: newer folders, then flat ones.
+CHECKPOINT_PATTERNS = ("{folder}/artifacts/epoch_{epoch}", "{folder}/epoch_{epoch}")
+# Older folders keep them outside the experiment, below a folder of their own (`output.dir`).
+OLDER_CHECKPOINT_PATTERN = "ck-out-{run}/epoch_{epoch}"
+CHECKPOINT_PLACEHOLDERS = ("folder", "run", "epoch")
+RESULT_PLACEHOLDERS = ("folder", "run", "task", "epoch", "cell")
+
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job must leave: `patterns` are tried in order, the first that holds something good keeps the promise."""
+
+    subject: str
+    kind: Kind
+    patterns: tuple[str, ...]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at a promise found.
+
+    `missing`: nothing lies at any of its places; `empty`: something does and holds nothing; `damaged`: it is torn, cannot
+    be read, or says itself that it failed. `path` is relative to the experiment where it lies inside it; `why` is one line
+    for a person. `fingerprint` ("" unless good) changes when the files' names, sizes or sampled contents do, and not with
+    their times. `metrics` are a result's own figures.
+    """
+
+    subject: str
+    state: Verdict
+    path: FilePath
+    why: FreeText
+    evidence: tuple[Evidence, ...] = ()
+    fingerprint: str = ""
+    metrics: dict[str, Number] = {}
+
+
+def cell_name(task: str, epoch: int | None) -> str:
+    """An evaluation's name within its run: `capitalization_epoch0`, `capitalization_base` (epoch None)."""
+    return f"{task}_base" if epoch is None else f"{task}_epoch{epoch}"
+
+
+def placeholders(pattern: str) -> tuple[str, ...]:
+    """The names in braces, in order."""
+    return tuple(_PLACEHOLDER.findall(pattern))
+
+
+def fill(pattern: str, values: Mapping[str, str]) -> str:
+    """The pattern with each placeholder replaced by its value, escaped: a value matches itself and nothing else."""
+    return _PLACEHOLDER.sub(lambda match: escape(values[match[1]]), pattern)
+
+
+def checkpoint_values(folder: str, run: str, epoch: int) -> dict[str, str]:
+    """What a checkpoint pattern's placeholders stand for; `folder` is the run's, relative to the experiment."""
+    return {"folder": folder, "run": run, "epoch": str(epoch)}
+
+
+def result_values(folder: str, run: str, task: str, epoch: int | None) -> dict[str, str]:
+    """What a result pattern's placeholders stand for; `{epoch}` of an untrained run is `base`."""
+    shown = "base" if epoch is None else str(epoch)
+    cell = cell_name(task, epoch)
+    return {"folder": folder, "run": run, "task": task, "epoch": shown, "cell": cell, "log_task": task.replace("_", "-")}
+
+
+def inspect_ai_patterns(epoch: int | None, *, alone: bool) -> tuple[str, ...]:
+    """Where inspect-ai leaves an evaluation's log.
+
+    Newer folders keep a folder per evaluation (untrained runs: named by the task only). Older ones share
+    `eval/logs/`, where a log says its task and not its epoch: it counts only where no other evaluation of the run could
+    own it (`alone`). The file's name has `-` for the task's `_` (`{log_task}`).
+    """
+    patterns = ["{folder}/eval/{cell}/logs/*.eval"]
+    if epoch is None:
+        patterns.append("{folder}/eval/{task}/logs/*.eval")
+    if alone:
+        patterns += ["{folder}/eval/logs/*{task}*.eval", "{folder}/eval/logs/*{log_task}*.eval"]
+    return tuple(patterns)
+
+
+def pattern_fault(pattern: str, known: tuple[str, ...], *, absolute: bool) -> str:
+    """Why `pattern` cannot be a place of a promise ("" if it can). `absolute`: it may begin with `/`."""
+    if not pattern.strip() or "\0" in pattern or "\n" in pattern:
+        return "it is empty or holds a control character"
+    for name in placeholders(pattern):
+        if name not in known:
+            return f"it has no value for {{{name}}}: use " + ", ".join(f"{{{one}}}" for one in known)
+    if pattern.startswith(("~", "$")):
+        return "'~' and '$VARIABLE' are not expanded: write the path in full"
+    if pattern.startswith("/") and not absolute:
+        return "it leaves the experiment's folder: write a path relative to it"
+    parts = pattern.split("/")
+    if ".." in parts:
+        return "it leaves the experiment's folder by '..'" if not pattern.startswith("/") else "it holds '..'"
+    if any("**" in part for part in parts):
+        return "'**' is not known here: write each level as '*'"
+    return ""

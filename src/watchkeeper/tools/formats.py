@@ -1,0 +1,266 @@
+r"""Whether one file is whole, judged from its format and without running anything in it: nothing is ever unpickled.
+
+Sources: safetensors (8 bytes little-endian header length, JSON header of at most 100 MB, then the tensors' bytes);
+zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz, inspect-ai's .eval); GGUF's magic; pickle
+protocol ≥ 2 begins with \x80 and ends with STOP (`.`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from watchkeeper.core.events import Number
+
+WEIGHTS = frozenset(
+    {".safetensors", ".pt", ".pth", ".bin", ".npz", ".ckpt", ".gguf", ".joblib", ".pkl", ".distcp", ".h5"}
+)  # fmt: skip
+# What trainers save beside the weights, in the weights' formats.
+NOT_WEIGHTS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state", "recipe_state")
+
+_MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
+_MAX_EVAL_HEADER_BYTES = 64 * 2**20
+_ZIP_MAGIC = b"PK\x03\x04"
+_ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, struct.error, ValueError)
+
+
+class FaultError(Exception):
+    """The file is not what it should be; the message says why, in words that follow its name."""
+
+
+class EmptyError(FaultError):
+    """The file is whole and holds nothing."""
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of this name holds a model's or an adapter's weights."""
+    return PurePosixPath(name).suffix in WEIGHTS and not PurePosixPath(name).name.startswith(NOT_WEIGHTS)
+
+
+def load_json(data: bytes) -> Any:
+    """The JSON value; NaN and Infinity are numbers.
+
+    Raises:
+        FaultError: it is none.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise FaultError(f"is not JSON: {error}") from error
+
+
+def printable(text: str) -> str:
+    """The text without lone surrogates (a file's name that is not UTF-8), which no journal's line can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def as_number(value: object) -> Number | None:
+    """The value as a metric: a number, non-finite ones by name, None if it is none. Booleans are no metrics."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        names: dict[str, Number] = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
+        return names.get(value)
+    if isinstance(value, int) and -(2**63) <= value < 2**64:  # what a journal's line can hold exactly
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    return number
+
+
+def numbers(value: object) -> dict[str, Number]:
+    """The numeric values at the top of a JSON object."""
+    if not isinstance(value, dict):
+        return {}
+    found = ((printable(name), as_number(one)) for name, one in value.items())
+    return {name: number for name, number in found if number is not None}
+
+
+# ── weights ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_safetensors(path: Path, size: int) -> None:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(size - 8, _MAX_SAFETENSORS_HEADER_BYTES):
+            raise FaultError(f"is torn: its header should have {length:,} bytes, the file has {size:,}")
+        header = load_json(file.read(length))
+    if not isinstance(header, dict):
+        raise FaultError("has no safetensors header")
+    tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+    if not tensors:
+        raise EmptyError("holds no tensors")
+    try:
+        end = max(int(entry["data_offsets"][1]) for entry in tensors)
+        begin = min(int(entry["data_offsets"][0]) for entry in tensors)
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
+        raise FaultError("has a safetensors header without offsets") from error
+    if begin < 0 or 8 + length + end > size:
+        raise FaultError(f"is torn: its tensors need {8 + length + end:,} bytes, the file has {size:,}")
+
+
+def _check_zip(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except _ZIP_ERRORS as error:
+        raise FaultError(f"is torn: {error}") from error
+    if not members:
+        raise EmptyError("is an archive of nothing")
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _check_zip_if_one(path: Path, size: int) -> None:
+    if _starts_with(path, _ZIP_MAGIC):  # else PyTorch's older format, which only unpickling could judge
+        _check_zip(path)
+
+
+def _check_npz(path: Path, size: int) -> None:
+    _check_zip(path)
+
+
+def _check_gguf(path: Path, size: int) -> None:
+    if not _starts_with(path, b"GGUF"):
+        raise FaultError("is no GGUF file")
+
+
+def _check_pickle(path: Path, size: int) -> None:
+    with path.open("rb") as file:
+        if file.read(1) != b"\x80":
+            return  # compressed, or another format under this name
+        file.seek(-1, 2)
+        if file.read(1) != b".":
+            raise FaultError("is torn: a pickle that does not end with its STOP mark")
+
+
+_CHECKS: dict[str, Callable[[Path, int], None]] = {
+    ".safetensors": _check_safetensors,
+    ".npz": _check_npz,
+    ".gguf": _check_gguf,
+    ".pkl": _check_pickle,
+    ".joblib": _check_pickle,
+}
+
+
+def check_weights(path: Path, size: int) -> None:
+    """See that a weights file is whole, as far as its format tells.
+
+    Raises:
+        EmptyError: it holds nothing.
+        FaultError: it is torn, or something else.
+        OSError: it cannot be read.
+    """
+    if size == 0:
+        raise EmptyError("holds 0 bytes")
+    _CHECKS.get(path.suffix, _check_zip_if_one)(path, size)
+
+
+def check_index(path: Path) -> None:
+    """See that every shard that a `*.index.json` names lies beside it.
+
+    Raises:
+        FaultError: a shard is missing, or the index cannot be understood.
+        OSError: it cannot be read.
+    """
+    index = load_json(path.read_bytes())
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise FaultError("has no weight_map")
+    shards = sorted(set(weight_map.values()))
+    for shard in shards:
+        if "\0" in shard or PurePosixPath(shard).is_absolute() or ".." in PurePosixPath(shard).parts:
+            raise FaultError(f"names a shard outside its folder: {shard!r}")
+    missing = [shard for shard in shards if not (path.parent / shard).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise FaultError(f"names {len(shards)} shards, of which {missing[0]}{more} is missing")
+
+
+# ── results ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_json(path: Path) -> dict[str, Number]:
+    value = load_json(path.read_bytes())
+    if not isinstance(value, dict):
+        raise FaultError(f"holds a JSON {type(value).__name__}, not an object")
+    if not value:
+        raise EmptyError("holds an object without a single value")
+    return numbers(value)
+
+
+def _read_csv(path: Path) -> dict[str, Number]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = (row for row in csv.reader(file) if any(cell.strip() for cell in row))
+            header, first = next(rows, None), next(rows, None)
+    except csv.Error as error:
+        raise FaultError(f"is not CSV: {error}") from error
+    if header is None or first is None:
+        raise EmptyError("has no header" if header is None else "has a header and no row")
+    return {}
+
+
+def _scores(header: dict[str, Any]) -> dict[str, Number]:
+    """inspect-ai's metrics: `accuracy`, or `scorer/accuracy` where two scorers report one of the same name."""
+    results = header.get("results")
+    scores = results.get("scores") if isinstance(results, dict) else None
+    found: list[tuple[str, str, Number]] = []
+    for score in scores if isinstance(scores, list) else []:
+        metrics = score.get("metrics") if isinstance(score, dict) else None
+        for name, metric in metrics.items() if isinstance(metrics, dict) else ():
+            number = as_number(metric.get("value") if isinstance(metric, dict) else metric)
+            if number is not None:
+                found.append((printable(str(score.get("name", ""))), printable(name), number))
+    names = [name for _, name, _ in found]
+    return {name if names.count(name) == 1 else f"{scorer}/{name}": number for scorer, name, number in found}
+
+
+def _read_eval(path: Path) -> dict[str, Number]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = next((member for member in archive.infolist() if member.filename == "header.json"), None)
+            if info is None:
+                raise FaultError("has no header.json: the evaluation was ended before its end")
+            if info.file_size > _MAX_EVAL_HEADER_BYTES:
+                raise FaultError(f"has a header.json of {info.file_size:,} bytes")
+            header = load_json(archive.read(info))
+    except _ZIP_ERRORS as error:
+        raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
+    status = header.get("status") if isinstance(header, dict) else None
+    if status != "success":
+        raise FaultError(f'says status {json.dumps(status)}, not "success"')
+    return _scores(header)
+
+
+_READERS: dict[str, Callable[[Path], dict[str, Number]]] = {".json": _read_json, ".csv": _read_csv, ".eval": _read_eval}
+
+
+def read_result(path: Path, size: int) -> dict[str, Number]:
+    """A result file's metrics; {} for formats that are only seen to hold something.
+
+    Raises:
+        EmptyError: it holds nothing.
+        FaultError: it is torn, or says that it failed.
+        OSError: it cannot be read.
+    """
+    if size == 0:
+        raise EmptyError("holds 0 bytes")
+    reader = _READERS.get(path.suffix)
+    return {} if reader is None else reader(path)

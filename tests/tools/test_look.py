@@ -1,0 +1,365 @@
+"""Evidence: what `look` finds where a job was to leave something."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import pickle
+import socket
+import zipfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from watchkeeper.tools import formats
+from watchkeeper.tools.base import Finding, Promise
+from watchkeeper.tools.script import fingerprint, look
+
+
+def safetensors(*, tensors: int = 1, data: bytes = b"12345678") -> bytes:
+    """A whole safetensors file of float32 pairs."""
+    header = {f"t{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i in range(tensors)}
+    encoded = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
+    return len(encoded).to_bytes(8, "little") + encoded + data * tensors
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("__", "."), data)
+    return buffer.getvalue()
+
+
+def eval_log(status: str = "success", **more: object) -> bytes:
+    return zipped(header__json=json.dumps({"status": status, **more}).encode())
+
+
+INDEX = json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}).encode()
+
+GOOD_CHECKPOINTS = [
+    {"model.safetensors": safetensors()},
+    {"model.safetensors": safetensors(), "config.json": b"{}", "empty.txt": b""},
+    {"adapter_model.safetensors": safetensors(), "adapter_config.json": b"{}"},
+    {"model.pt": zipped(data__pkl=b"weights")},
+    {"pytorch_model.bin": b"\x80\x02an older format"},
+    {"weights.npz": zipped(w__npy=b"array")},
+    {"model.pkl": pickle.dumps([1, 2])},
+    {"model.gguf": b"GGUF\x03\0\0\0"},
+    {"nested/model.ckpt": b"x"},
+    {"model-1.safetensors": safetensors(), "model-2.safetensors": safetensors(), "model.safetensors.index.json": INDEX},
+    {"model.safetensors": safetensors(), ".tmp-model.safetensors-1": b"", ".hidden.pt": b""},
+]
+
+BAD_CHECKPOINTS = [
+    ({}, "empty", "holds no file"),
+    ({"config.json": b"{}"}, "empty", "holds no weights among 1 file"),
+    ({"optimizer.pt": zipped(a=b"1"), "training_args.bin": b"1"}, "empty", "holds no weights among 2 files"),
+    ({"model.pt": b""}, "empty", "model.pt holds 0 bytes"),
+    ({"a.safetensors": b"", "b.safetensors": b""}, "empty", "a.safetensors holds 0 bytes (and 1 more)"),
+    ({"model.safetensors": safetensors(tensors=0)}, "empty", "holds no tensors"),
+    ({".tmp-model.safetensors-1": safetensors()}, "empty", "holds no file"),
+    ({"a.safetensors": safetensors(), "b.safetensors": b""}, "damaged", "b.safetensors holds 0 bytes"),
+    ({"model.safetensors": safetensors()[:-1]}, "damaged", "is torn: its tensors need"),
+    ({"model.safetensors": safetensors()[:20]}, "damaged", "is torn: its header"),
+    ({"model.safetensors": b"1234"}, "damaged", "is torn"),
+    ({"model.safetensors": b"\x02" + b"\0" * 7 + b"[]"}, "damaged", "no safetensors header"),
+    ({"model.safetensors": b"\x08" + b"\0" * 7 + b'{"a":[]}'}, "damaged", "without offsets"),
+    ({"model.safetensors": b"\x03" + b"\0" * 7 + b"{a}"}, "damaged", "is not JSON"),
+    ({"model.pt": zipped(data__pkl=b"weights" * 99)[:-30]}, "damaged", "model.pt is torn"),
+    ({"model.npz": b"no zip"}, "damaged", "model.npz is torn"),
+    ({"model.joblib": pickle.dumps([1, 2])[:-1]}, "damaged", "does not end with its STOP mark"),
+    ({"model.gguf": b"GG"}, "damaged", "is no GGUF file"),
+    ({"model.safetensors": safetensors(), "optimizer.pt": zipped(a=b"1")[:-9]}, "damaged", "optimizer.pt is torn"),
+    (
+        {"model-1.safetensors": safetensors(), "m.safetensors.index.json": INDEX},
+        "damaged",
+        "model-2.safetensors is missing",
+    ),
+    ({"m.safetensors.index.json": INDEX}, "damaged", "model-1.safetensors and 1 more is missing"),
+    ({"model.pt": b"x", "m.bin.index.json": b"{}"}, "damaged", "has no weight_map"),
+    (
+        {"model.pt": b"x", "m.safetensors.index.json": b'{"weight_map": {"a": "../../secret"}}'},
+        "damaged",
+        "outside its folder",
+    ),
+]
+
+GOOD_RESULTS = [
+    ("r.json", b'{"accuracy": 0.5, "n": 450, "task": "clean", "ok": true}', {"accuracy": 0.5, "n": 450}),
+    ("r.json", b'{"a": NaN, "b": Infinity, "c": -1e999}', {"a": "NaN", "b": "Infinity", "c": "-Infinity"}),
+    ("r.json", b'{"loss": "NaN", "state": "nan"}', {"loss": "NaN"}),
+    ("r.json", b'{"words": "none of these is a number"}', {}),
+    ("r.json", b'{"big": 18446744073709551616}', {"big": 2.0**64}),
+    ("r.csv", b"\xef\xbb\xbfepoch,loss\n\n1,0.5\n", {}),
+    ("r.txt", b"x", {}),
+    ("r.eval", eval_log(), {}),
+    (
+        "r.eval",
+        eval_log(results={"scores": [{"name": "match", "metrics": {"accuracy": {"value": 0.9}, "std": {"value": 0.1}}}]}),
+        {"accuracy": 0.9, "std": 0.1},
+    ),
+    (
+        "r.eval",
+        eval_log(results={"scores": [{"name": s, "metrics": {"accuracy": {"value": v}}} for s, v in (("a", 1), ("b", 2))]}),
+        {"a/accuracy": 1, "b/accuracy": 2},
+    ),
+]
+
+BAD_RESULTS = [
+    ("r.json", b"", "empty", "r.json holds 0 bytes"),
+    ("r.json", b"{}", "empty", "without a single value"),
+    ("r.json", b'{"accuracy": 0.', "damaged", "r.json is not JSON"),
+    ("r.json", b"[" * 100_000, "damaged", "r.json is not JSON"),
+    ("r.json", b"1" * 10_000, "damaged", "r.json is not JSON"),
+    ("r.json", b"[1]", "damaged", "a JSON list, not an object"),
+    ("r.json", b"\xff\xfe{}", "damaged", "r.json is not JSON"),
+    ("r.csv", b"\n\n", "empty", "has no header"),
+    ("r.csv", b"epoch,loss\n", "empty", "has a header and no row"),
+    ("r.eval", eval_log("error"), "damaged", 'says status "error"'),
+    ("r.eval", eval_log("started"), "damaged", 'says status "started"'),
+    ("r.eval", zipped(samples=b"{}"), "damaged", "no header.json"),
+    ("r.eval", eval_log()[:-10], "damaged", "cannot be read as an inspect-ai log"),
+    ("r.eval", zipped(header__json=b"[]"), "damaged", "says status null"),
+]
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def checkpoint(*patterns: str) -> Promise:
+    return Promise(subject="run/epoch_0", kind="checkpoint", patterns=patterns or ("run/epoch_0",))
+
+
+def result(*patterns: str) -> Promise:
+    return Promise(subject="run/task/epoch0", kind="result", patterns=patterns)
+
+
+@pytest.mark.parametrize("files", GOOD_CHECKPOINTS, ids=lambda files: next(iter(files)))
+def test_whole_weights_are_good(tmp_path: Path, files: dict[str, bytes]) -> None:
+    """A folder of whole weights keeps the promise, with a fingerprint and evidence that names each weights file."""
+    write(tmp_path / "run/epoch_0", files)
+    finding = look(tmp_path, checkpoint())
+    assert (finding.state, finding.path) == ("good", "run/epoch_0"), finding.why
+    assert len(finding.fingerprint) == 64
+    named = {one.source for one in finding.evidence}
+    assert named == {
+        f"run/epoch_0/{name}"
+        for name in files
+        if not name.startswith(".") and (formats.is_weights(name) or "index" in name)
+    }
+    assert all(one.size_bytes and one.modified and one.modified.tzinfo for one in finding.evidence)
+
+
+@pytest.mark.parametrize(("files", "state", "why"), BAD_CHECKPOINTS)
+def test_weights_that_are_not_whole_are_told_apart(tmp_path: Path, files: dict[str, bytes], state: str, why: str) -> None:
+    """Nothing there, something empty and something torn are different findings, and each says which file and why."""
+    write(tmp_path / "run/epoch_0", files)
+    finding = look(tmp_path, checkpoint())
+    assert finding.state == state
+    assert why in finding.why
+    assert finding.fingerprint == ""
+
+
+def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
+    """A look at pickled weights runs nothing in them."""
+    target = tmp_path / "harm"
+    bomb = b"\x80\x04cos\nmkdir\n(V" + os.fsencode(target) + b"\ntR."
+    pickle.loads(bomb)
+    target.rmdir()  # the bomb works; from here on it must not go off
+    write(tmp_path / "run/epoch_0", {"m.pkl": bomb, "m.pt": bomb, "m.joblib": bomb, "n.pt": zipped(data__pkl=bomb)})
+    assert look(tmp_path, checkpoint()).state == "good"
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(("name", "data", "metrics"), GOOD_RESULTS)
+def test_a_result_gives_its_figures(tmp_path: Path, name: str, data: bytes, metrics: dict[str, object]) -> None:
+    """A good result's numeric values become metrics, non-finite ones by name; booleans and words do not."""
+    write(tmp_path / "run", {name: data})
+    finding = look(tmp_path, result(f"run/{name}"))
+    assert (finding.state, finding.metrics) == ("good", metrics), finding.why
+    assert finding.evidence[0].source == f"run/{name}"
+    assert finding.evidence[0].size_bytes == len(data)
+
+
+@pytest.mark.parametrize(("name", "data", "state", "why"), BAD_RESULTS)
+def test_a_result_that_holds_nothing_or_says_it_failed(
+    tmp_path: Path, name: str, data: bytes, state: str, why: str
+) -> None:
+    """An empty, torn or failed result is no result, and the finding says why."""
+    write(tmp_path / "run", {name: data})
+    finding = look(tmp_path, result(f"run/{name}"))
+    assert finding.state == state
+    assert why in finding.why
+    assert not finding.metrics
+
+
+def test_a_result_folder_holds_a_full_file(tmp_path: Path) -> None:
+    """A promised folder is good when one of its files holds something, and empty otherwise."""
+    assert look(tmp_path, result("run/out")).state == "missing"
+    write(tmp_path / "run/out", {"a.txt": b""})
+    assert look(tmp_path, result("run/out")).state == "empty"
+    write(tmp_path / "run/out", {"deep/b.txt": b"x"})
+    assert look(tmp_path, result("run/out")).state == "good"
+
+
+def test_the_first_good_place_counts(tmp_path: Path) -> None:
+    """Places are tried in order; one that holds something bad does not hide a good one after it."""
+    write(tmp_path / "run/epoch_0", {"m.pt": b""})
+    assert look(tmp_path, checkpoint("run/artifacts/epoch_0", "run/epoch_0")).path == "run/epoch_0"
+    write(tmp_path / "run/scratch/epoch_0", {"m.safetensors": safetensors()})
+    finding = look(tmp_path, checkpoint("run/epoch_0", "run/scratch/epoch_0"))
+    assert (finding.state, finding.path) == ("good", "run/scratch/epoch_0")
+
+
+def test_missing_names_every_place(tmp_path: Path) -> None:
+    """A missing promise says all the places that were looked at, as a person would write them."""
+    finding = look(tmp_path, checkpoint("run[[]1]/a/epoch_0", "run[[]1]/epoch_0"))
+    assert finding.state == "missing"
+    assert finding.why == "nothing at run[1]/a/epoch_0 or run[1]/epoch_0"
+    assert finding.path == "run[1]/a/epoch_0"
+
+
+def test_the_last_good_log_counts(tmp_path: Path) -> None:
+    """Of several logs the last good one is the evidence, whether or not a later try failed."""
+    logs = {"2026-01-01_t.eval": eval_log(), "2026-01-02_t.eval": eval_log(), "2026-01-03_t.eval": eval_log("error")}
+    write(tmp_path / "run/logs", logs)
+    finding = look(tmp_path, result("run/logs/*.eval"))
+    assert (finding.state, finding.path) == ("good", "run/logs/2026-01-02_t.eval")
+
+
+def test_a_checkpoint_outside_the_experiment(tmp_path: Path) -> None:
+    """An absolute pattern is looked at where it points, and shown whole."""
+    scratch = write(tmp_path / "scratch/epoch_0", {"m.pt": b"x"})
+    (tmp_path / "exp").mkdir()
+    finding = look(tmp_path / "exp", checkpoint(str(scratch)))
+    assert (finding.state, finding.path) == ("good", scratch.as_posix())
+
+
+def test_symlinks_are_followed_and_cycles_end(tmp_path: Path) -> None:
+    """A checkpoint behind a link is one, a link to a parent folder is walked once, and a dangling link is no file."""
+    real = write(tmp_path / "store", {"m.pt": b"x"})
+    (real / "up").symlink_to(tmp_path)
+    (real / "gone.pt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/epoch_0").symlink_to(real)
+    assert look(tmp_path, checkpoint()).state == "good"
+
+
+def test_what_cannot_be_read_is_damaged_and_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a loop of links, nor a refused folder, nor a failing disk is an exception, or a missing file."""
+    (tmp_path / "loop").symlink_to("loop")
+    for pattern in ("loop", "loop/*.json", "loop/x"):
+        finding = look(tmp_path, result(pattern))
+        assert (finding.state, "cannot be read" in finding.why) == ("damaged", True)
+    write(tmp_path / "run/epoch_0", {"m.pt": b"x"})
+
+    def refuse(path: object, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    for name in ("scandir", "listdir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, refuse)
+            finding = look(tmp_path, checkpoint("run/epoch_0" if name == "scandir" else "run/epoch_*"))
+        assert finding.state == "damaged"
+        assert "cannot be read: Permission denied" in finding.why
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert "run/epoch_0/m.pt cannot be read" in look(tmp_path, checkpoint()).why
+
+
+def test_a_socket_or_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """What is neither file nor folder is never opened."""
+    os.mkfifo(tmp_path / "pipe.json")
+    assert look(tmp_path, result("pipe.json")).why == "pipe.json is no file"
+    here = Path.cwd()
+    os.chdir(tmp_path)  # a socket's path is short
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind("s.json")
+            assert look(tmp_path, result("s.json")).state == "damaged"
+    finally:
+        os.chdir(here)
+
+
+def test_a_fingerprint_is_of_content_not_of_time(tmp_path: Path) -> None:
+    """It stays when files are touched or moved together, and changes with a byte, a name or a size."""
+    files = {"m.safetensors": safetensors(), "config.json": b"{}"}
+    write(tmp_path / "a", files)
+    write(tmp_path / "b", files)
+    os.utime(tmp_path / "b/config.json", (1, 1))
+    first, second = (look(tmp_path, checkpoint(name)).fingerprint for name in "ab")
+    assert first == second
+    seen = {first}
+    for change in ({"config.json": b"[]"}, {"config.json": b"{ }"}, {"extra.txt": b""}):
+        write(tmp_path / "b", change)
+        seen.add(look(tmp_path, checkpoint("b")).fingerprint)
+    assert len(seen) == 4
+
+
+def test_a_fingerprint_of_a_large_file_samples_both_ends(tmp_path: Path) -> None:
+    """Of a file over 4 MiB the first and last MiB and the size count: that is what it promises, and no more."""
+    size = 5 * 2**20
+    path = tmp_path / "m.pt"
+    prints = {}
+    for name, offset in (("none", None), ("first", 2**20 - 1), ("last", size - 2**20), ("middle", size // 2)):
+        data = bytearray(size)
+        if offset is not None:
+            data[offset] = 1
+        path.write_bytes(data)
+        prints[name] = fingerprint([("m.pt", path)])
+    assert prints["middle"] == prints["none"]
+    assert len(set(prints.values())) == 3
+
+
+@given(data=st.binary(max_size=200), suffix=st.sampled_from([".json", ".csv", ".eval", ".txt"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+def test_any_bytes_get_a_finding_that_a_journal_can_hold(tmp_path: Path, data: bytes, suffix: str) -> None:
+    """Whatever a job left, a look returns a finding, and that finding survives a journal's line."""
+    for promise in (result(f"r{suffix}"), checkpoint("c")):
+        write(tmp_path, {f"r{suffix}": data, "c/m.safetensors": data, "c/m.npz": data, "c/x.safetensors.index.json": data})
+        finding = look(tmp_path, promise)
+        assert msgspec.json.decode(msgspec.json.encode(finding), type=Finding) == finding
+
+
+@given(value=st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+def test_any_json_value_is_a_metric_or_none(tmp_path: Path, value: object) -> None:
+    """Any JSON value of a result is taken for a metric or left, and what is taken survives a journal's line."""
+    write(tmp_path, {"r.json": json.dumps({"\ud800": value, "k": value}).encode()})
+    finding = look(tmp_path, result("r.json"))
+    assert finding.state == "good"
+    again = msgspec.json.decode(msgspec.json.encode(finding), type=Finding)
+    assert again.metrics == finding.metrics
+    assert ("k" in finding.metrics) == (
+        (isinstance(value, int | float) and not isinstance(value, bool)) or value in ("NaN", "Infinity", "-Infinity")
+    )
+
+
+@given(flip=st.integers(min_value=0, max_value=400), byte=st.integers(min_value=0, max_value=255))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+def test_a_log_with_a_wrong_byte_is_a_finding(tmp_path: Path, flip: int, byte: int) -> None:
+    """No single wrong byte in an archive makes a look raise."""
+    data = bytearray(eval_log(results={"scores": []}))
+    data[flip % len(data)] = byte
+    write(tmp_path, {"r.eval": bytes(data), "c/m.npz": bytes(data)})
+    assert look(tmp_path, result("r.eval")).state in ("good", "damaged")
+    assert look(tmp_path, checkpoint("c")).state in ("good", "damaged")
+
+
+def test_a_name_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:
+    """A file's name of any bytes appears in the evidence in a form that a journal can hold."""
+    write(tmp_path / "run/epoch_0", {os.fsdecode(b"m\xff.pt"): b"x"})
+    finding = look(tmp_path, checkpoint())
+    assert finding.state == "good"
+    assert b"udcff.pt" in msgspec.json.encode(finding)
