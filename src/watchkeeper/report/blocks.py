@@ -46,6 +46,7 @@ STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
+_SETTLED = {"active": "already under way", "skip": "skipped", "blocked": "blocked"}
 Named = tuple[str, Block]
 
 
@@ -257,25 +258,18 @@ def _control(decision: Decision) -> bool:
 
 
 def _decision_words(decisions: Iterable[Decision]) -> str:
+    """`18 evaluations to submit, 2 skipped`; of runs, `3 to submit, 1 skipped`."""
     tally: dict[str, int] = {}
     for decision in decisions:
         tally[decision.action] = tally.get(decision.action, 0) + 1
-    new = tally.get("submit", 0) + tally.get("retry", 0) + tally.get("wait", 0)
-    parts = [f"{_count(new, 'evaluation')} to submit" if decisions_are_evaluations(decisions) else f"{new} to submit"]
-    if not new:
-        parts = ["Nothing to submit"]
-    if "active" in tally:
-        parts.append(f"{tally['active']} already under way")
-    if "skip" in tally:
-        parts.append(f"{tally['skip']} skipped")
-    if "blocked" in tally:
-        parts.append(f"{tally['blocked']} blocked")
-    return ", ".join(parts)
-
-
-def decisions_are_evaluations(decisions: Iterable[Decision]) -> bool:
-    """Whether these are decisions about evaluations."""
-    return any(decision.phase == "evaluation" for decision in decisions)
+    new = sum(tally.get(action, 0) for action in ("submit", "retry", "wait"))
+    noun = " evaluations" if any(decision.phase == "evaluation" for decision in decisions) else ""
+    if new == 1:
+        noun = noun.removesuffix("s")
+    parts = [f"{new}{noun} to submit" if new else "nothing to submit"]
+    parts += [f"{tally[action]} {word}" for action, word in _SETTLED.items() if action in tally]
+    words = ", ".join(parts)
+    return words if not noun else words[0].upper() + words[1:]
 
 
 def _matrix_words(items: tuple[RunItem, ...]) -> str:

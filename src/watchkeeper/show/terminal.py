@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from watchkeeper.core.events import AnyEvent, Submitted, Unknown
+from watchkeeper.core.events import AnyEvent, Planned, Submitted, Unknown
 from watchkeeper.core.journal import local_zone
 from watchkeeper.report.actionlog import Block
 from watchkeeper.report.blocks import Renderer
@@ -24,13 +24,13 @@ class Progress:
         self._out = out
         self._live = out.isatty()
         self._renderer = Renderer(local_zone())
-        self._states: dict[str, str] = {}
 
     def tell(self, event: AnyEvent | Unknown) -> None:
         """Show one event, whoever wrote it."""
-        if isinstance(event, Submitted) and event.by:
-            return
-        lines = [_line(block) for _, block in self._renderer.feed(event) if block.action not in _HIDDEN]
+        blocks = self._renderer.feed(event)
+        if (isinstance(event, Submitted) and event.by) or (isinstance(event, Planned) and event.phase):
+            return  # said already: by its submitter's own event, by the experiment's
+        lines = [_line(block) for _, block in blocks if block.action not in _HIDDEN]
         if lines:
             self._clear()
             self._out.write("".join(f"{line}\n" for line in lines))

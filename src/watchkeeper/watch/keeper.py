@@ -158,11 +158,12 @@ class Keeper:
         self.logbook.sync()
         if self.logbook.leads:
             self._poller.poll()
-        self._decide()
-        if self._submits:
-            self._submit_ready()
+        self._plan()
         if self.logbook.leads:
             self._conclude_phases()
+            self._write_decisions()
+        if self._submits:
+            self._submit_ready()
         self.logbook.beat()
         self._turned(self)
 
@@ -171,7 +172,7 @@ class Keeper:
             return self.plan.pending
         return bool(self.logbook.state.active)
 
-    def _decide(self) -> None:
+    def _plan(self) -> None:
         facts = Facts(
             findings=self.book.findings,
             failed=self._failed,
@@ -180,21 +181,29 @@ class Keeper:
         )
         self._held.clear()
         self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
-        if not self.logbook.leads or not self._submits:
-            return
-        for phase in PHASES:
+
+    def _write_decisions(self) -> None:
+        for phase in PHASES if self._submits else ():
             decisions = self.plan.of(phase)
-            if not decisions or not self._may_open(phase, decisions):
+            if not decisions:
                 continue
-            first = phase not in self._opened
-            if first:
+            opens = phase not in self._opened and self._may_open(phase, decisions)
+            if opens:
                 self._open(phase)
-            changed = tuple(d for d in decisions if first or (self._decided.get(d.key) != d and d.action != "active"))
-            # An attempt of ours that ended is told by its verdict, not by a decision that nothing more is to be done.
-            told = tuple(d for d in changed if first or d.action not in ("skip", "blocked") or not self._watched(d))
+            told = tuple(decision for decision in decisions if opens or self._is_news(decision))
             if told:
-                self.logbook.write(Decided, phase=phase, decisions=told, first=first)
-            self._decided |= {decision.key: decision for decision in decisions}
+                self.logbook.write(Decided, phase=phase, decisions=told, first=opens)
+            self._decided |= {decision.key: decision for decision in told}
+
+    def _is_news(self, decision: Decision) -> bool:
+        """Whether a later decision is worth a line: that a result is stale must outlive us even before its phase opens;
+        how a job of ours ended is told by its verdict.
+        """
+        if self._decided.get(decision.key) == decision or decision.action == "active":
+            return False
+        if decision.phase not in self._opened:
+            return decision.stale
+        return decision.action not in ("skip", "blocked") or not self._watched(decision)
 
     def _watched(self, decision: Decision) -> bool:
         return any(key == decision.key for key, _ in self._poller.watched[decision.phase])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -52,7 +53,7 @@ class Poller:
 
     def poll(self) -> None:
         """Look once, write down what changed, and judge what has ended."""
-        active = self._logbook.state.active
+        active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
         going = [attempt for attempt in active if attempt.seen is None or attempt.seen.facts.state not in TERMINAL]
         if going:
@@ -67,7 +68,7 @@ class Poller:
                 self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
             for phase in PHASES:
                 self._record(phase, look, going)
-        for attempt in self._logbook.state.active:
+        for attempt in sorted(self._logbook.state.active, key=_handed_over):
             self._judge(attempt)
 
     def counts(self, phase: Phase) -> dict[str, int]:
@@ -162,6 +163,12 @@ class Poller:
             length = duration_words(self._logbook.monotonic() - self._silent_since)
             self._silent_since = None
             self._logbook.write(Observed, what="scheduler answers", detail=f"after {length} without an answer")
+
+
+def _handed_over(attempt: Attempt) -> tuple[datetime, int]:
+    """Sorts attempts as they were submitted."""
+    first = next(iter(attempt.submissions.values()))
+    return first.time, first.seq
 
 
 def _fields(submitted: Submitted, **changed: object) -> dict[str, object]:

@@ -71,9 +71,9 @@ def echo_json(value: Any) -> None:
 
 def scheduler_for(settings: Settings) -> Any:
     """The scheduler that the settings name: today the local one."""
-    from watchkeeper.schedulers.local import LocalScheduler, default_slots, default_spool
+    from watchkeeper.schedulers.local import LocalScheduler, default_spool
 
-    return LocalScheduler(default_spool(), settings.slots or default_slots())
+    return LocalScheduler(default_spool(), settings.slots)
 
 
 def echo_problems(problems: tuple[Problem, ...]) -> None:

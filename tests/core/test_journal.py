@@ -1,0 +1,166 @@
+"""The journal: acknowledged means kept; torn tails are tolerated, torn middles reported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from watchkeeper.core.errors import NotAWriterError
+from watchkeeper.core.events import Observed, Opened, Sealed
+from watchkeeper.core.journal import Journal, Writer, read, verify_seals
+
+
+def fill(folder: Path, number: int, close: bool = True) -> Writer:
+    """A writer with so many events."""
+    writer = Writer(folder, "test")
+    for index in range(number):
+        writer.write(Observed, what="other watcher", detail=f"event {index}")
+    if close:
+        writer.close()
+    return writer
+
+
+def test_a_command_with_nothing_to_record_leaves_nothing(tmp_path: Path) -> None:
+    """A writer that wrote no event makes no file."""
+    fill(tmp_path / "journal", 0)
+    assert not (tmp_path / "journal").exists()
+
+
+def test_the_first_event_is_opened_and_the_last_a_seal(tmp_path: Path) -> None:
+    """Each file begins with `opened` and, closed, ends with a seal that holds."""
+    fill(tmp_path, 3)
+    (events,) = read(tmp_path).events.values()
+    assert isinstance(events[0], Opened) and isinstance(events[-1], Sealed)
+    assert [event.seq for event in events] == list(range(5))
+    assert verify_seals(tmp_path) == (1, [])
+
+
+def test_a_byte_changed_before_a_seal_is_found(tmp_path: Path) -> None:
+    """A journal edited after it was sealed no longer agrees with its seal."""
+    writer = fill(tmp_path, 3)
+    path = tmp_path / f"{writer.id}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"event 1", b"event 9"))
+    held, problems = verify_seals(tmp_path)
+    assert held == 0 and str(path) in problems[0].where
+
+
+@settings(deadline=None, max_examples=60)
+@given(cut=st.integers(min_value=0))
+def test_a_journal_cut_anywhere_loses_only_its_tail(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    """Cut at any byte, what is before the cut is read, the torn tail is no event and no problem."""
+    folder = tmp_path_factory.mktemp("cut")
+    writer = fill(folder, 4)
+    path = folder / f"{writer.id}.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: cut % (len(whole) + 1)])
+    journal = read(folder)
+    assert journal.problems == []
+    assert sum(map(len, journal.events.values())) == path.read_bytes().count(b"\n")
+
+
+@pytest.mark.parametrize("garbage", [b"\0\0\0\0", b"garbage\n", b"\xff\xfe{\n", b"{}\n", b'{"kind":"judged"}\n'])
+def test_garbage_in_the_middle_is_reported_and_the_rest_is_read(tmp_path: Path, garbage: bytes) -> None:
+    """Damage in the middle becomes a problem with file and line; every whole event around it is read."""
+    writer = fill(tmp_path, 4)
+    path = tmp_path / f"{writer.id}.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]) + garbage + b"".join(lines[2:]))
+    journal = read(tmp_path)
+    assert [event.seq for event in journal.events[writer.id]] == list(range(6))
+    assert journal.problems and all(f"{path}:3" in problem.where for problem in journal.problems)
+
+
+def test_a_lost_line_is_noticed(tmp_path: Path) -> None:
+    """A line taken out of the middle leaves a gap in the sequence, which is reported."""
+    writer = fill(tmp_path, 4)
+    path = tmp_path / f"{writer.id}.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2] + lines[3:]))
+    (problem,) = read(tmp_path).problems
+    assert "event 2 was expected and 3 found" in problem.message
+
+
+def test_a_reader_goes_on_where_it_stood(tmp_path: Path) -> None:
+    """Refreshing reads only what is new, a line completed meanwhile included."""
+    writer = fill(tmp_path, 2, close=False)
+    path = tmp_path / f"{writer.id}.jsonl"
+    journal = Journal(tmp_path)
+    assert len(journal.refresh()[writer.id]) == 3
+    assert journal.refresh() == {}
+    writer.write(Observed, what="other watcher", detail="new")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    assert journal.refresh() == {} and journal.torn_tails
+    path.write_bytes(whole)
+    (new,) = journal.refresh()[writer.id]
+    assert isinstance(new, Observed) and new.detail == "new" and not journal.torn_tails
+
+
+def test_four_threads_write_one_sequence(tmp_path: Path) -> None:
+    """Events written from several threads have each their own number, and none is lost or torn."""
+    writer = Writer(tmp_path, "test")
+
+    def write() -> None:
+        for _ in range(200):
+            writer.write(Observed, what="other watcher")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+    journal = read(tmp_path)
+    assert journal.problems == [] and len(journal.events[writer.id]) == 802
+
+
+def test_a_forked_child_cannot_write_its_parents_file(tmp_path: Path) -> None:
+    """After a fork the child is refused, and the parent's file stays whole."""
+    writer = fill(tmp_path, 1, close=False)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            writer.write(Observed, what="other watcher")
+        except NotAWriterError:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    writer.close()
+    assert read(tmp_path).problems == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from watchkeeper.core.events import Observed
+from watchkeeper.core.journal import Writer
+writer = Writer(Path(sys.argv[1]), "test")
+for index in range(100000):
+    writer.write(Observed, what="other watcher", detail=str(index))
+    print(index, flush=True)
+"""
+
+
+def test_sigkill_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """Whatever `write` returned from before SIGKILL is in the journal."""
+    for round_number in range(5):
+        folder = tmp_path / str(round_number)
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        last = -1
+        for line in process.stdout:
+            last = int(line)
+            if last == 50 * round_number + 7:
+                process.send_signal(signal.SIGKILL)
+        process.wait()
+        (events,) = read(folder).events.values()
+        details = [event.detail for event in events if isinstance(event, Observed)]
+        assert details[: last + 1] == [str(index) for index in range(last + 1)]
