@@ -1,0 +1,276 @@
+"""The plan of an experiment: its runs and evaluations, their scripts, and what each job must leave.
+
+    experiment.read(folder)  →  summary_yaml.read or tree.read  →  Draft  →  Experiment
+
+A draft says what was asked for; here its runs and evaluations meet the scripts on disk, and the promises are drawn up.
+Nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.events import RunItem
+from watchkeeper.launch import summary_yaml, tree
+from watchkeeper.launch.draft import Draft, DraftCell, DraftRun, EvalKey
+from watchkeeper.tools import base
+from watchkeeper.tools.base import Promise
+
+__all__ = ["EvalKey", "Experiment", "Tools", "checkpoint_subject", "read"]
+
+SUMMARY_MD = "experiment_summary.md"
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """The tools that the jobs run: torchtune or script; inspect-ai or script."""
+
+    preparation: str
+    evaluation: str
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash, both "" for a folder read
+    by its tree. `items`: the runs in the summary's order, then the evaluations (rows of the matrix, tasks, epochs).
+    `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave. `results`: an evaluation's key → what it must leave;
+    one that is not there promises nothing and is judged by its exit code.
+    """
+
+    name: str
+    folder: Path
+    summary: str
+    summary_sha256: str
+    items: tuple[RunItem, ...]
+    checkpoints: Mapping[str, Promise]
+    results: Mapping[str, Promise]
+    problems: tuple[Problem, ...]
+    tools: Tools
+
+    def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
+        """What the run's training must leave, by epoch."""
+        return self._by_run.get(run, ())
+
+    @cached_property
+    def _by_run(self) -> Mapping[str, tuple[Promise, ...]]:
+        found: dict[str, tuple[Promise, ...]] = {}
+        for subject, promise in self.checkpoints.items():
+            run = subject.rpartition("/")[0]
+            found[run] = (*found.get(run, ()), promise)
+        return found
+
+    def checkpoint_for(self, item: RunItem) -> str | None:
+        """The checkpoint that an evaluation needs; None for one of an untrained or eval-only run."""
+        subject = checkpoint_subject(item.run, item.epoch) if item.epoch is not None else ""
+        return subject if item.phase == "evaluation" and subject in self.checkpoints else None
+
+
+def checkpoint_subject(run: str, epoch: int) -> str:
+    """`<run>/epoch_<N>`."""
+    return f"{run}/epoch_{epoch}"
+
+
+def read(folder: Path) -> Experiment:
+    """Read the experiment in `folder`: by its `experiment_summary.yaml`, else by its tree.
+
+    Raises:
+        ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in `problems` instead.
+    """
+    folder = folder.resolve() if ".." in folder.parts else folder.absolute()
+    names = tree.run_folders(folder)
+    markdown = folder / SUMMARY_MD
+    path = folder / tree.SUMMARY_YAML
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        draft = tree.read(folder)
+        said = f"{SUMMARY_MD} is not read yet: the plan is made from the folder's tree"
+        return _assemble(folder, draft, names, notes=_note(markdown, said))
+    except OSError as error:
+        hint = "check the file's owner and mode"
+        raise ExperimentError(f"{path} cannot be read: {error.strerror or error}", hint=hint) from error
+    draft = summary_yaml.read(path, data)
+    said = f"{SUMMARY_MD} is there too; it is not read yet, so that it may differ from {tree.SUMMARY_YAML}"
+    return _assemble(folder, draft, names, data=data, notes=_note(markdown, said))
+
+
+def _note(path: Path, message: str) -> tuple[Problem, ...]:
+    if path.name not in os.listdir(path.parent):
+        return ()
+    return (Problem(where=str(path), message=message, severity="note"),)
+
+
+def _assemble(
+    folder: Path, draft: Draft, names: list[str], *, notes: tuple[Problem, ...], data: bytes | None = None
+) -> Experiment:
+    problems = [*notes, *draft.problems]
+    folders = _folders(draft, names, problems)
+    scripts = _Scripts(folder, folders, problems)
+    trains = {run.name for run in draft.runs if run.type == "fine-tuned"}
+    items = [scripts.fine_tune(run) for run in draft.runs]
+    items += [scripts.evaluation(cell, cell.key.run not in trains) for cell in draft.cells]
+    places = {run.name: folders.get(run.name) or run.name for run in draft.runs}
+    checkpoints = _checkpoints(draft, places)
+    shared = {item.key for item in items if tree.is_flat(item.script)}
+    results = _results(draft, places, shared, by_tree=data is None, problems=problems)
+    return Experiment(
+        name=draft.name,
+        folder=folder,
+        summary="" if data is None else tree.SUMMARY_YAML,
+        summary_sha256="" if data is None else hashlib.sha256(data).hexdigest(),
+        items=tuple(items),
+        checkpoints=checkpoints,
+        results=results,
+        problems=tuple(problems),
+        tools=Tools(preparation=draft.preparation, evaluation=draft.evaluation),
+    )
+
+
+# ── scripts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[str, str]:
+    """Run → its folder, for every run that has one of its own."""
+    folders = frozenset(names)
+    found: dict[str, str] = {}
+    owner: dict[str, DraftRun] = {}
+    runs = {run.name for run in draft.runs}
+    evaluated = {cell.key.run for cell in draft.cells}
+    shared: set[str] = set()
+    for run in draft.runs:
+        place, why = tree.run_folder(run.name, folders, runs)
+        if why:
+            message = f"run {run.name!r} cannot start: {why} (expected {run.name}/{tree.FINETUNE})"
+            if run.type != "fine-tuned":
+                message = f"the evaluations of run {run.name!r} cannot start: {why}"
+            if run.type == "fine-tuned" or run.name in evaluated:
+                hint = "make the folder with its scripts, or name the run by its folder"
+                problems.append(Problem(where=run.where, message=message, hint=hint))
+        elif place in owner:
+            message = f"runs {owner[place].name!r} and {run.name!r} would share the folder {place}/: neither is submitted"
+            problems.append(Problem(where=run.where, message=message, hint="give each its own folder"))
+            shared.add(place)
+        else:
+            found[run.name] = place
+            owner[place] = run
+    return {run: place for run, place in found.items() if place not in shared}
+
+
+class _Scripts:
+    """Finds the scripts, and says of each that is missing where it was expected."""
+
+    def __init__(self, folder: Path, folders: Mapping[str, str], problems: list[Problem]) -> None:
+        self._folder = folder
+        self._folders = folders
+        self._problems = problems
+
+    def fine_tune(self, run: DraftRun) -> RunItem:
+        if run.type != "fine-tuned":
+            return RunItem(key=run.name, phase="preparation", run=run.name, control=True)
+        hint = "write the script, or say type: control or eval-only"
+        script = self._find(run.name, run.where, hint, f"run {run.name!r}", tree.fine_tune_script)
+        return RunItem(key=run.name, phase="preparation", run=run.name, script=script)
+
+    def evaluation(self, cell: DraftCell, control: bool) -> RunItem:
+        key = cell.key
+        hint = "write the script, or take the evaluation out of the matrix"
+        script = self._find(
+            key.run, cell.where, hint, f"evaluation {key.key}", lambda folder, place: tree.eval_script(folder, place, key)
+        )
+        return RunItem(
+            key=key.key, phase="evaluation", run=key.run, script=script, task=key.task, epoch=key.epoch, control=control
+        )
+
+    def _find(self, run: str, where: str, hint: str, what: str, script_of: Callable[[Path, str], tuple[str, str]]) -> str:
+        place = self._folders.get(run)
+        if place is None:
+            return ""  # said once, for the run
+        script, expected = script_of(self._folder, place)
+        if not script:
+            self._problems.append(Problem(where=where, message=f"{what} has no script: {expected} is not there", hint=hint))
+        return script
+
+
+# ── promises ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _checkpoints(draft: Draft, places: Mapping[str, str]) -> dict[str, Promise]:
+    """What fine-tuning must leave: a checkpoint of each epoch that is trained or evaluated.
+
+    Raises:
+        ExperimentError: the user's pattern leads two of them to one place.
+    """
+    found: dict[str, Promise] = {}
+    epochs = {run.name: set(run.epochs) for run in draft.runs if run.type == "fine-tuned"}
+    for cell in draft.cells:
+        if cell.key.epoch is not None and cell.key.run in epochs:
+            epochs[cell.key.run].add(cell.key.epoch)
+    for run in draft.runs:
+        for epoch in sorted(epochs.get(run.name, ())):
+            values = base.checkpoint_values(places[run.name], run.name, epoch)
+            patterns = tuple(base.fill(pattern, values) for pattern in draft.output.checkpoint)
+            subject = checkpoint_subject(run.name, epoch)
+            found[subject] = Promise(subject=subject, kind="checkpoint", patterns=patterns)
+    if draft.output.checkpoint_where:
+        _distinct(found, draft.output.checkpoint_where, "output.checkpoint", "{folder} and {epoch}")
+    return found
+
+
+def _results(
+    draft: Draft, places: Mapping[str, str], shared: set[str], *, by_tree: bool, problems: list[Problem]
+) -> dict[str, Promise]:
+    """What evaluations must leave: where the user says, else where their tool leaves it. `shared`: the keys of those
+    whose scripts share a folder; older logs of inspect-ai then do too, and do not say their epoch.
+
+    Raises:
+        ExperimentError: the user's pattern leads two of them to one place.
+    """
+    found: dict[str, Promise] = {}
+    unowned: list[str] = []
+    tasks: dict[str, list[str]] = {}
+    for cell in draft.cells:
+        tasks.setdefault(cell.key.run, []).append(cell.key.task)
+    for cell in draft.cells:
+        key = cell.key
+        values = base.result_values(places[key.run], key.run, key.task, key.epoch)
+        patterns = draft.output.result
+        if not patterns and cell.tool == "inspect-ai":
+            alone = _alone(key.task, tasks[key.run])
+            patterns = base.inspect_ai_patterns(key.epoch, alone=alone)
+            if key.key in shared and not alone:
+                unowned.append(key.key)
+                patterns = () if by_tree else patterns
+        if patterns:
+            filled = tuple(dict.fromkeys(base.fill(pattern, values) for pattern in patterns))
+            found[key.key] = Promise(subject=key.key, kind="result", patterns=filled)
+    if draft.output.result_where:
+        _distinct(found, draft.output.result_where, "output.result", "{folder} and {cell}")
+    if unowned:
+        message = f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, where a log does not say its epoch: "
+        message += "they are judged by their exit code" if by_tree else "only logs in eval/<task>_epoch<N>/logs/ count"
+        hint = f"say where each leaves its log in {tree.SUMMARY_YAML}: output.result"
+        where = draft.cells[0].where
+        problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
+    return found
+
+
+def _alone(task: str, tasks: list[str]) -> bool:
+    """Whether only one of a run's evaluations (of these `tasks`) could own a log whose file name holds the task's name."""
+    name = task.replace("_", "-")
+    return sum(name in other.replace("_", "-") for other in tasks) == 1
+
+
+def _distinct(promises: Mapping[str, Promise], where: str, what: str, missing: str) -> None:
+    seen: dict[str, str] = {}
+    for subject, promise in promises.items():
+        for pattern in promise.patterns:
+            if pattern in seen:
+                message = f"{what} leads {seen[pattern]} and {subject} to the same place, {pattern}"
+                problem = Problem(where=where, message=message, hint=f"put {missing} into it")
+                raise ExperimentError(f"{where}: {message}", problems=(problem,))
+            seen[pattern] = subject

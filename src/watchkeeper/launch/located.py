@@ -1,0 +1,267 @@
+"""YAML with a place for everything: each value knows its line and column, and each fault is told with them.
+
+The text is composed to nodes (ruamel.yaml's round-trip mode, YAML 1.2) and never constructed: nothing in a file can make
+an object, and a value's own words stay at hand for the message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from watchkeeper.core.errors import ExperimentError, Problem, Severity
+
+# Key → kind: `!` must be there; `?` does not bear on the plan, so that a fault in it is a warning.
+Schema = Mapping[str, str]
+_KINDS = {"mapping": "a mapping", "list": "a list", "text": "text", "number": "a number"}
+_TYPO = 0.85  # difflib's ratio from which an unknown key counts as a known one misspelt
+
+_TAG = "tag:yaml.org,2002:"
+_INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
+# Plain words that readers of YAML 1.1 (PyYAML among them) take for true and false.
+_YAML_1_1_BOOL = frozenset({"y", "n", "yes", "no", "on", "off"})
+
+
+class Item:
+    """One value of the file, at `where` (`path:line:column`)."""
+
+    def __init__(self, path: Path, node: Node) -> None:
+        self.path = path
+        self.node = node
+
+    @property
+    def where(self) -> str:
+        """`path:line:column`, both from 1."""
+        return f"{self.path}:{self.line}:{self.node.start_mark.column + 1}"
+
+    @property
+    def line(self) -> int:
+        """The line it begins on, from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def words(self) -> str:
+        """The value as written, shortened."""
+        if not isinstance(self.node, ScalarNode):
+            return self.what
+        text = str(self.node.value)
+        return repr(text if len(text) <= 60 else text[:57] + "…")
+
+    @property
+    def what(self) -> str:
+        """What kind of value YAML reads here, for a message."""
+        if isinstance(self.node, MappingNode):
+            return "a mapping"
+        if isinstance(self.node, SequenceNode):
+            return "a list"
+        kinds = {"null": "nothing", "bool": "a boolean", "int": "a number", "float": "a number", "timestamp": "a date"}
+        return kinds.get(str(self.node.tag).removeprefix(_TAG), "text")
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it is null, `~` or nothing at all."""
+        return str(self.node.tag) == f"{_TAG}null"
+
+    def problem(self, message: str, hint: str = "", *, severity: Severity = "error") -> Problem:
+        """A finding at this place."""
+        return Problem(where=self.where, message=message, hint=hint, severity=severity)
+
+    def text(self) -> str | None:
+        """The text, None if YAML reads something else here."""
+        return str(self.node.value) if isinstance(self.node, ScalarNode) and self.what == "text" else None
+
+    def integer(self) -> int | None:
+        """The whole number (of at most nine digits), None if YAML reads something else here."""
+        plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{_TAG}int"
+        return int(self.node.value) if plain and _INTEGER.fullmatch(str(self.node.value)) else None
+
+    def list(self) -> list[Item] | None:
+        """The elements, None if it is no list."""
+        if not isinstance(self.node, SequenceNode):
+            return None
+        return [Item(self.path, node) for node in self.node.value]
+
+    def mapping(self) -> dict[str, tuple[Item, Item]] | None:
+        """Key → its own place and its value, None if it is no mapping. `<<` is merged in; of two equal keys the first
+        counts (`duplicates` tells of the others).
+        """
+        if not isinstance(self.node, MappingNode):
+            return None
+        found: dict[str, tuple[Item, Item]] = {}
+        seen: set[int] = set()  # a value may merge itself, or one source a thousand times
+        sources: list[Node] = [self.node]
+        while sources:
+            node = sources.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node, SequenceNode):
+                sources += reversed(node.value)
+            for key, value in node.value if isinstance(node, MappingNode) else ():
+                if str(key.tag) == f"{_TAG}merge":
+                    sources.append(value)
+                elif isinstance(key, ScalarNode):
+                    found.setdefault(str(key.value), (Item(self.path, key), Item(self.path, value)))
+        return found
+
+    def reads_otherwise_elsewhere(self) -> bool:
+        """Whether readers of YAML 1.1 take this unquoted word for true or false."""
+        return isinstance(self.node, ScalarNode) and not self.node.style and str(self.node.value).lower() in _YAML_1_1_BOOL
+
+
+def load(path: Path, data: bytes) -> Item:
+    """The file's one document.
+
+    Raises:
+        ExperimentError: it is no YAML, or not UTF-8; the message has line and column.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise _no_yaml(path, line, column, "it is not UTF-8", "save the file as UTF-8") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a re-used anchor
+            node = YAML(typ="rt").compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        hint = "indent with spaces" if "\\t" in said or "\t" in said else "look at this line and the one before it"
+        raise _no_yaml(path, line, column, said, hint) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
+        raise _no_yaml(
+            path, line, column, f"character U+{error.character:04X} may not stand in YAML", "remove it"
+        ) from error
+    except (YAMLError, YAMLStreamError, RecursionError, ValueError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise _no_yaml(path, 1, 1, said, "") from error
+    if node is None:
+        raise ExperimentError(f"{path}:1:1: the file is empty", hint="it needs experiment, tools and runs at least")
+    return Item(path, node)
+
+
+def _no_yaml(path: Path, line: int, column: int, said: str, hint: str) -> ExperimentError:
+    problem = Problem(where=f"{path}:{line}:{column}", message=f"this is no YAML: {said}", hint=hint)
+    return ExperimentError(f"{problem.where}: {problem.message}", problems=(problem,))
+
+
+def duplicates(item: Item, *, without: Iterable[Item] = ()) -> list[Problem]:
+    """Every key that stands twice in one mapping, anywhere in the value, except below the values `without`."""
+    found: list[Problem] = []
+    seen = {id(one.node) for one in without}
+    todo: list[Node] = [item.node]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, SequenceNode):
+            todo += reversed(node.value)
+        elif isinstance(node, MappingNode):
+            first: dict[str, int] = {}
+            for key, value in node.value:
+                todo.append(value)
+                if not isinstance(key, ScalarNode):
+                    continue
+                here = Item(item.path, key)
+                if key.value in first:
+                    message = f"key {here.words} stands here again, first on line {first[key.value]}"
+                    found.append(here.problem(message, "keep one of them"))
+                first.setdefault(str(key.value), here.line)
+    return found
+
+
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
+    """The known word that `word` was most likely meant to be, "" if none is nearer than `cutoff` (difflib's ratio)."""
+    return next(iter(difflib.get_close_matches(word, [*known], n=1, cutoff=cutoff)), "")
+
+
+def listed(words: Sequence[str], limit: int = 8) -> str:
+    """The words for a message, shortened."""
+    return ", ".join(words[:limit]) + (f" and {len(words) - limit} more" if len(words) > limit else "")
+
+
+# ── one mapping ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fields(item: Item, what: str, schema: Schema) -> tuple[dict[str, Item], list[Problem]]:
+    """The values of a mapping that are of the kind they should be, and what is wrong with the others. An empty value
+    counts as none.
+    """
+    mapping = item.mapping()
+    if mapping is None:
+        return {}, [wrong_kind(item, what, "mapping", "error")]
+    values: dict[str, Item] = {}
+    problems: list[Problem] = []
+    for key, (place, value) in mapping.items():
+        kind = schema.get(key)
+        if kind is None:
+            problems.append(_unknown_key(place, key, what, schema))
+        elif value.is_null and not kind.endswith("!"):
+            continue
+        elif _is(value, kind.rstrip("!?")):
+            values[key] = value
+        else:
+            severity: Severity = "warning" if kind.endswith("?") else "error"
+            problems.append(
+                wrong_kind(value, key if what == "the summary" else f"{what}.{key}", kind.rstrip("!?"), severity)
+            )
+    for key, kind in schema.items():
+        if kind.endswith("!") and key not in mapping:
+            problems.append(item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`"))
+    return values, problems
+
+
+def _is(item: Item, kind: str) -> bool:
+    if kind == "number":
+        return item.what == "a number"
+    if kind == "text":
+        return item.text() is not None
+    return kind == "any" or (item.mapping() if kind == "mapping" else item.list()) is not None
+
+
+def shown(item: Item) -> str:
+    """What stands there, and as what YAML reads it."""
+    if item.is_null:
+        return "nothing"
+    return f"{item.what} {item.words}" if item.words != item.what else item.what
+
+
+def wrong_kind(item: Item, what: str, kind: str, severity: Severity) -> Problem:
+    """The fault of a value that is not of the kind it must be."""
+    hint = ""
+    if kind == "text" and item.what not in ("a mapping", "a list", "nothing"):
+        hint = f'quote it: "{item.node.value}"'
+    elif kind == "list" and item.what not in ("a mapping", "nothing"):
+        hint = f"write [{item.node.value}]"
+    elif item.is_null:
+        hint = f"write {_KINDS[kind]} there"
+    return item.problem(f"{what} must be {_KINDS[kind]}, but YAML reads {shown(item)} here", hint, severity=severity)
+
+
+def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
+    near = nearest(key, schema)
+    misspelt = bool(nearest(key, schema, cutoff=_TYPO))
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(schema)}"
+    said = f"unknown key {key!r} in {what}" + ("" if misspelt else ": it is ignored")
+    return place.problem(said, hint, severity="error" if misspelt else "warning")
+
+
+def not_one_of(item: Item, known: tuple[str, ...]) -> Problem:
+    """The fault of a word that is none of the known ones."""
+    near = nearest(item.text() or "", known)
+    hint = f"did you mean {near!r}? " if near else ""
+    return item.problem(f"{item.words} is not known here", f"{hint}one of: {', '.join(known)}".replace("? one", "? One"))
