@@ -90,3 +90,18 @@ def session_members(session: int) -> list[int]:
             if fields is not None and fields[0] not in "ZX" and int(fields[3]) == session:
                 members.append(int(entry.name))
     return members
+
+
+def parent_of(pid: int) -> int | None:
+    """The pid of the process's parent; None if there is no such process."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
+def session_alive(leader: ProcessName) -> bool | None:
+    """Whether anything of the session that this process led (`setsid`) still lives. None as in `is_alive`."""
+    alive = is_alive(leader)
+    if alive is not False:
+        return alive
+    # While a session has members its number is not given to a new process: one that has it now is a stranger.
+    return start_ticks(leader.pid) is None and bool(session_members(leader.pid))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,7 @@ _LONG_WITHOUT_VALUE = frozenset(
     }
 )  # fmt: skip
 _LONG_NAMES = {"J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "a": "array"}
+_NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
 _NUMBER = r"\d{1,9}"
 _LIMITS = tuple(
@@ -145,6 +146,19 @@ def expand(pattern: str, *, job_id: str, name: str, user: str, node: str) -> str
         return values[letter].zfill(min(int(width or 0), 10)) if letter in "jA" else values[letter]
 
     return re.sub(r"%(\d*)([jAxuN%])", value, pattern)
+
+
+def job_environment(
+    submitter: Mapping[bytes, bytes], *, job_id: str, name: str, folder: Path, restart: int = 0
+) -> dict[bytes, bytes]:
+    """What a job that Slurm did not start finds: the submitter's environment without what says of the submitter's own
+    job, and what Slurm would say of this one. `folder` is where it was submitted.
+    """
+    kept = {key: value for key, value in submitter.items() if not key.startswith(_NOT_INHERITED)}
+    own = {"SLURM_JOB_ID": job_id, "SLURM_JOB_NAME": name, "SLURM_SUBMIT_DIR": str(folder), "WATCHKEEPER_JOB_ID": job_id}
+    if restart:
+        own["SLURM_RESTART_COUNT"] = str(restart)
+    return kept | {key.encode(): os.fsencode(value) for key, value in own.items()}
 
 
 def _head_lines(source: bytes) -> Iterator[bytes]:
