@@ -1,0 +1,57 @@
+# Watchkeeper's house: `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO := examples/digits
+
+.PHONY: help demo test check docs clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
+	@$(BIN)/watchkeeper run $(DEMO)
+	@printf '%s\n' '' 'What happened, in words:' $(DEMO)/run-*.log \
+		'Look again:      $(BIN)/watchkeeper status $(DEMO)' \
+		'Run it again:    make demo (it submits nothing, and says why); make clean demo (from the beginning)'
+
+test: check ## all of `check`, then the tests
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/.stamp-dev ## style, types, and which way imports point
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/.stamp-dev ## are the docs complete, and do their examples hold
+	@if [ -d tests/docs ]; then $(BIN)/python -m pytest -q tests/docs; else echo 'tests/docs is not there yet: nothing checked'; fi
+
+clean: ## remove what the demo and the tools left; the environment in .venv stays
+	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
+		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.stamp-venv:
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not there; name another one: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Watchkeeper needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) -V 2>&1); name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# A stamp is younger than what it was made from, so that a second call installs nothing.
+$(VENV)/.stamp-demo: $(VENV)/.stamp-venv pyproject.toml constraints.txt
+	@echo 'Installing Watchkeeper and what the demo needs into $(VENV) …'
+	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.stamp-dev: $(VENV)/.stamp-venv pyproject.toml constraints.txt
+	@echo 'Installing Watchkeeper and what its tests need into $(VENV) …'
+	@$(INSTALL) --editable '.[demo,dev]'
+	@touch $@ $(VENV)/.stamp-demo
