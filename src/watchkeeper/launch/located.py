@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
@@ -19,7 +20,7 @@ from ruamel.yaml.reader import ReaderError
 
 from watchkeeper.core.errors import ExperimentError, Problem, Severity
 
-# Key → kind: `!` must be there; `?` does not bear on the plan, so that a fault in it is a warning.
+# Key → kind: `!` must be there. `any` and what ends with `?` do not bear on the plan: a fault there is a warning.
 Schema = Mapping[str, str]
 _KINDS = {"mapping": "a mapping", "list": "a list", "text": "text", "number": "a number"}
 _TYPO = 0.85  # difflib's ratio from which an unknown key counts as a known one misspelt
@@ -33,19 +34,20 @@ _YAML_1_1_BOOL = frozenset({"y", "n", "yes", "no", "on", "off"})
 class Item:
     """One value of the file, at `where` (`path:line:column`)."""
 
-    def __init__(self, path: Path, node: Node) -> None:
+    def __init__(self, path: Path, node: Node, mark: Any = None) -> None:
         self.path = path
         self.node = node
+        self._mark = mark or node.start_mark
 
     @property
     def where(self) -> str:
         """`path:line:column`, both from 1."""
-        return f"{self.path}:{self.line}:{self.node.start_mark.column + 1}"
+        return f"{self.path}:{self.line}:{self._mark.column + 1}"
 
     @property
     def line(self) -> int:
         """The line it begins on, from 1."""
-        return int(self.node.start_mark.line) + 1
+        return int(self._mark.line) + 1
 
     @property
     def words(self) -> str:
@@ -109,7 +111,9 @@ class Item:
                 if str(key.tag) == f"{_TAG}merge":
                     sources.append(value)
                 elif isinstance(key, ScalarNode):
-                    found.setdefault(str(key.value), (Item(self.path, key), Item(self.path, value)))
+                    # where nothing is written, the value's own mark is at whatever comes next
+                    mark = key.end_mark if value.value == "" and not value.style else None
+                    found.setdefault(str(key.value), (Item(self.path, key), Item(self.path, value, mark)))
         return found
 
     def reads_otherwise_elsewhere(self) -> bool:
@@ -137,6 +141,8 @@ def load(path: Path, data: bytes) -> Item:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         said = ", ".join(part for part in (error.context, error.problem) if part)
+        if error.context_mark and error.context_mark.line + 1 != line:
+            said += f" (it begins on line {error.context_mark.line + 1})"
         hint = "indent with spaces" if "\\t" in said or "\t" in said else "look at this line and the one before it"
         raise _no_yaml(path, line, column, said, hint) from error
     except ReaderError as error:
@@ -149,7 +155,10 @@ def load(path: Path, data: bytes) -> Item:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise _no_yaml(path, 1, 1, said, "") from error
     if node is None:
-        raise ExperimentError(f"{path}:1:1: the file is empty", hint="it needs experiment, tools and runs at least")
+        empty = Problem(
+            where=f"{path}:1:1", message="the file is empty", hint="it needs experiment, tools and runs at least"
+        )
+        raise ExperimentError(f"{empty.where}: {empty.message}", problems=(empty,))
     return Item(path, node)
 
 
@@ -230,7 +239,7 @@ def _is(item: Item, kind: str) -> bool:
         return item.what == "a number"
     if kind == "text":
         return item.text() is not None
-    return kind == "any" or (item.mapping() if kind == "mapping" else item.list()) is not None
+    return kind in ("any", "value") or (item.mapping() if kind == "mapping" else item.list()) is not None
 
 
 def shown(item: Item) -> str:
@@ -254,7 +263,9 @@ def wrong_kind(item: Item, what: str, kind: str, severity: Severity) -> Problem:
 
 def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
     near = nearest(key, schema)
-    misspelt = bool(nearest(key, schema, cutoff=_TYPO))
+    # a key that the plan hangs on, misspelt, is not merely ignored
+    kind = schema.get(nearest(key, schema, cutoff=_TYPO), "any")
+    misspelt = kind != "any" and not kind.endswith("?")
     hint = f"did you mean {near!r}?" if near else f"known: {', '.join(schema)}"
     said = f"unknown key {key!r} in {what}" + ("" if misspelt else ": it is ignored")
     return place.problem(said, hint, severity="error" if misspelt else "warning")

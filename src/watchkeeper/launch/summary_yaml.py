@@ -50,7 +50,7 @@ _EVALUATION: Schema = {
 _TASK: Schema = {"name": "text!"} | dict.fromkeys(
     ("script", "description", "dataset", "eval_condition", "prompt", "system_prompt"), "any"
 )
-_ROW: Schema = {"run": "text!", "tasks": "list!", "epochs": "any", "vis_label": "any"}
+_ROW: Schema = {"run": "text!", "tasks": "list!", "epochs": "value", "vis_label": "any"}
 
 _MOST_EPOCHS = 10_000
 
