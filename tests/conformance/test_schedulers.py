@@ -1,0 +1,250 @@
+"""One suite over every scheduler: what `schedulers.base.Scheduler` promises."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from watchkeeper.core import processes
+from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.schedulers import wrapper
+from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Scheduler
+from watchkeeper.schedulers.batch import read_head
+from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.local import LocalScheduler
+from watchkeeper.schedulers.spool import Started, read
+from watchkeeper.schedulers.supervisor import kill_session
+
+DEADLINE_S = 30.0
+
+
+def until(condition):
+    """Poll until the condition holds; its value."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return value
+
+
+class Fake:
+    """The fake: nothing starts unless told."""
+
+    outlives = False
+
+    def __init__(self, root):
+        self.scheduler: Scheduler = FakeScheduler()
+
+    def begin(self, job_id):
+        """Let the job begin."""
+        self.scheduler.start(job_id)
+
+    def submit_held(self, job: Job) -> Receipt:
+        """Submit a job that stays pending."""
+        return self.scheduler.submit(job)
+
+    def close(self):
+        """End every process."""
+        for job in self.scheduler.jobs.values():
+            if job.process is not None and job.process.poll() is None:
+                os.killpg(job.process.pid, signal.SIGKILL)
+                job.process.wait()
+
+
+class Local:
+    """This machine, with one slot."""
+
+    outlives = True
+
+    def __init__(self, root):
+        self.root = root
+        self.spool = root / "spool"
+        self.scheduler: Scheduler = LocalScheduler(self.spool, 1, kill_wait_s=1.0)
+
+    def begin(self, job_id):
+        """It begins by itself."""
+
+    def submit_held(self, job: Job) -> Receipt:
+        """Submit a job behind one that fills the only slot."""
+        filler = make_job(self.root, "exec sleep 1000\n")
+        self.scheduler.submit(filler)
+        return self.scheduler.submit(job)
+
+    def close(self):
+        """End every process of the spool."""
+        spool = self.scheduler.spool
+        if not spool.slots.is_dir():
+            return
+        with spool.lock():
+            for job_id in os.listdir(spool.jobs):
+                if spool.standing(job_id) == "pending":
+                    spool.end(job_id, SchedulerFacts(state="CANCELLED"))
+                supervisor = read(spool.job(job_id) / "supervisor.json", processes.ProcessName)
+                if supervisor is not None and processes.is_alive(supervisor):
+                    os.kill(supervisor.pid, signal.SIGKILL)
+                started = read(spool.job(job_id) / "started.json", Started)
+                if started is not None and processes.session_alive(started.leader):
+                    kill_session(started.leader.pid)
+
+
+@pytest.fixture(params=[Fake, Local])
+def site(request, tmp_path):
+    """A scheduler and what a test needs beside it."""
+    made = request.param(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def make_job(root: Path, source: str, token: str = "") -> Job:
+    """A wrapped job that runs in `root/exp`."""
+    token = token or secrets.token_hex(8)
+    attempt = root / "exp" / ".watchkeeper" / secrets.token_hex(4) / "1"
+    attempt.mkdir(parents=True)
+    script = attempt / "script"
+    script.write_text("#!/bin/bash\n" + source)
+    path = attempt / wrapper.wrapper_name(token)
+    scheduler = "conformance"
+    path.write_bytes(
+        wrapper.render(read_head(script), attempt_folder=attempt, script=script, token=token, scheduler=scheduler)
+    )
+    return Job(wrapper=path, folder=root / "exp", name="job", token=token)
+
+
+def look(site, job_id):
+    """The facts of one job."""
+    return site.scheduler.poll([job_id]).facts[job_id]
+
+
+def ended(site, job_id):
+    """Wait for the end; the facts."""
+    until(lambda: look(site, job_id).state in TERMINAL)
+    return look(site, job_id)
+
+
+def test_from_submission_to_end(site, tmp_path):
+    """A job is found by its token from submission on, is polled to its end, and is still known then."""
+    job = make_job(tmp_path, "echo hello\n")
+    receipt = site.scheduler.submit(job)
+    assert list(site.scheduler.find(job.token)) == [receipt.job_id]
+    assert str(job.wrapper.name) in receipt.exact
+    site.begin(receipt.job_id)
+    facts = ended(site, receipt.job_id)
+    assert (facts.state, facts.exit_code) == ("COMPLETED", 0)
+    assert facts.submitted <= facts.started <= facts.ended
+    assert facts.started.utcoffset().total_seconds() == 0
+    assert Path(facts.output).read_text() == "hello\n"
+    assert list(site.scheduler.find(job.token)) == [receipt.job_id]
+    snapshot = site.scheduler.poll([receipt.job_id])
+    assert receipt.job_id in snapshot.query
+
+
+@pytest.mark.parametrize("code", [1, 3, 127, 143, 211])
+def test_exit_codes(site, tmp_path, code):
+    """A script's code is the job's, and any but 0 is FAILED."""
+    receipt = site.scheduler.submit(make_job(tmp_path, f"exit {code}\n"))
+    site.begin(receipt.job_id)
+    facts = ended(site, receipt.job_id)
+    assert (facts.state, facts.exit_code) == ("FAILED", code)
+
+
+def test_a_twin_does_not_run(site, tmp_path):
+    """Two jobs of one attempt: both are found by the token, one runs, the other ends with the twin's code."""
+    job = make_job(tmp_path, "echo ran >> ran\n")
+    ids = [site.scheduler.submit(job).job_id for _ in range(2)]
+    assert list(site.scheduler.find(job.token)) == ids
+    codes = []
+    for job_id in ids:
+        site.begin(job_id)
+        codes.append(ended(site, job_id).exit_code)
+    assert codes[0] == 0
+    assert codes[1] in (wrapper.TWIN, wrapper.FINISHED)
+    assert (tmp_path / "exp" / "ran").read_text() == "ran\n"
+
+
+def test_a_pending_job_can_be_cancelled(site, tmp_path):
+    """A job cancelled while pending is CANCELLED and never runs."""
+    job = make_job(tmp_path, "touch ran\n")
+    receipt = site.submit_held(job)
+    assert look(site, receipt.job_id).state == "PENDING"
+    site.scheduler.cancel(receipt.job_id)
+    facts = ended(site, receipt.job_id)
+    assert facts.state == "CANCELLED"
+    assert facts.started is None
+    assert wrapper.read_claims(job.wrapper.parent) == []
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' TERM\n"])
+def test_a_running_job_can_be_cancelled(site, tmp_path, trap):
+    """A job cancelled while running is ended, with SIGKILL if it must be, and is CANCELLED."""
+    job = make_job(tmp_path, f"{trap}echo $$ > pid\nwhile :; do sleep 0.05; done\n")
+    receipt = site.scheduler.submit(job)
+    site.begin(receipt.job_id)
+    pid = tmp_path / "exp" / "pid"
+    until(lambda: pid.exists() and pid.read_text())
+    assert look(site, receipt.job_id).state == "RUNNING"
+    site.scheduler.cancel(receipt.job_id)
+    assert ended(site, receipt.job_id).state == "CANCELLED"
+    until(lambda: processes.start_ticks(int(pid.read_text())) is None)
+
+
+def test_an_ended_job_is_let_be(site, tmp_path):
+    """Cancelling a job that has ended, or that never was, changes nothing."""
+    receipt = site.scheduler.submit(make_job(tmp_path, "exit 5\n"))
+    site.begin(receipt.job_id)
+    facts = ended(site, receipt.job_id)
+    for job_id in (receipt.job_id, "999999"):
+        site.scheduler.cancel(job_id)
+    assert look(site, receipt.job_id) == facts
+
+
+def test_ids(site, tmp_path):
+    """Job ids are positive integers, and none is used twice."""
+    ids = [site.scheduler.submit(make_job(tmp_path, "true\n")).job_id for _ in range(5)]
+    assert len(set(ids)) == 5
+    assert all(int(job_id) > 0 and str(int(job_id)) == job_id for job_id in ids)
+
+
+def test_unknown_jobs(site, tmp_path):
+    """A job that the scheduler does not know is absent from the facts, without hiding the others."""
+    known = site.scheduler.submit(make_job(tmp_path, "true\n")).job_id
+    facts = site.scheduler.poll(["999999", known]).facts
+    assert set(facts) == {known}
+    assert list(site.scheduler.find("nosuchtoken")) == []
+    assert site.scheduler.poll([]).facts == {}
+
+
+SUBMIT = """
+import os, signal, sys
+from pathlib import Path
+from watchkeeper.schedulers.base import Job
+from watchkeeper.schedulers.local import LocalScheduler
+spool, wrapper, folder, token, end = sys.argv[1:]
+print(LocalScheduler(Path(spool), 1).submit(Job(wrapper=Path(wrapper), folder=Path(folder), name="j", token=token)).job_id)
+sys.stdout.flush()
+if end == "kill":
+    os.killpg(0, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_jobs_outlive_their_submitter(site, tmp_path, end):
+    """A job goes on when the process that submitted it ends, or is killed with all of its group."""
+    if not site.outlives:
+        pytest.skip("its jobs are its process's own")
+    job = make_job(tmp_path, "touch began\nuntil [[ -e gate ]]; do sleep 0.02; done\n")
+    command = [sys.executable, "-c", SUBMIT, site.spool, job.wrapper, job.folder, job.token, end]
+    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
+    assert done.returncode == (0 if end == "exit" else -signal.SIGKILL), done.stderr
+    job_id = done.stdout.strip()
+    assert list(site.scheduler.find(job.token)) == [job_id]
+    until((tmp_path / "exp" / "began").exists)
+    assert look(site, job_id).state == "RUNNING"
+    (tmp_path / "exp" / "gate").touch()
+    assert ended(site, job_id).state == "COMPLETED"
