@@ -33,9 +33,7 @@ def until(condition):
 
 
 class Fake:
-    """The fake: nothing starts unless told."""
-
-    outlives = False
+    """The fake: nothing starts unless told, and its jobs are its process's own."""
 
     def __init__(self, root):
         self.scheduler: Scheduler = FakeScheduler()
@@ -58,8 +56,6 @@ class Fake:
 
 class Local:
     """This machine, with one slot."""
-
-    outlives = True
 
     def __init__(self, root):
         self.root = root
@@ -233,11 +229,10 @@ if end == "kill":
 """
 
 
+@pytest.mark.parametrize("site", [Local], indirect=True)
 @pytest.mark.parametrize("end", ["exit", "kill"])
 def test_jobs_outlive_their_submitter(site, tmp_path, end):
     """A job goes on when the process that submitted it ends, or is killed with all of its group."""
-    if not site.outlives:
-        pytest.skip("its jobs are its process's own")
     job = make_job(tmp_path, "touch began\nuntil [[ -e gate ]]; do sleep 0.02; done\n")
     command = [sys.executable, "-c", SUBMIT, site.spool, job.wrapper, job.folder, job.token, end]
     done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.core import files, processes
-from watchkeeper.core.errors import RefusedError, UnavailableError
+from watchkeeper.core.errors import RefusedError, UnavailableError, UsageError
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import Job
 from watchkeeper.schedulers.local import LocalScheduler, default_spool
@@ -162,7 +162,11 @@ def test_more_slots_count_at_once_fewer_later(harness):
     assert harness.look(ids[3], one).state == "PENDING"
     (harness.root / "exp" / "gate").touch()
     assert [harness.end(job_id, one).state for job_id in ids] == ["COMPLETED"] * 4
-    assert harness.scheduler(slots=None).spool.slot_count() == 1
+    assert one.spool.slot_count() == 1
+    harness.end(harness.scheduler(slots=None).submit(harness.job("true\n")).job_id, one)
+    assert one.spool.slot_count() == len(os.sched_getaffinity(0))
+    with pytest.raises(UsageError):
+        harness.scheduler(slots=0)
 
 
 def test_a_job_whose_supervisor_was_killed_goes_on(harness):

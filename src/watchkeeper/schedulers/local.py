@@ -20,13 +20,13 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import files, processes
-from watchkeeper.core.errors import DoubtError, RefusedError, SchedulerError, StorageError, UnavailableError
+from watchkeeper.core.errors import DoubtError, RefusedError, SchedulerError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.schedulers.base import UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, job_environment, read_head
-from watchkeeper.schedulers.spool import CancelAsked, DamagedRecordError, Spec, Spool, Started, lost, read
+from watchkeeper.schedulers.spool import CancelAsked, DamagedRecordError, Spec, Spool, Started, lost, read, usable_cpus
 from watchkeeper.schedulers.supervisor import POKE
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
@@ -66,8 +66,12 @@ def start_supervisor(spool: Path, slot_fd: int) -> None:
 class LocalScheduler:
     """Runs batch scripts on this host.
 
-    `slots` is how many jobs may run at once; None leaves what was said before, or one for each usable CPU. `kill_wait_s`
-    is how long a job has between SIGTERM and SIGKILL.
+    `slots` is how many jobs may run at once, None for one on each usable CPU: a host has one number for all of a user's
+    jobs, and the last submission's holds from the next start on. `kill_wait_s` is how long a job has between SIGTERM and
+    SIGKILL.
+
+    Raises:
+        UsageError: `slots` is less than 1.
     """
 
     name = "local"
@@ -82,8 +86,10 @@ class LocalScheduler:
         clock: Clock = utc_now,
         start: Callable[[Path, int], None] = start_supervisor,
     ) -> None:
+        if slots is not None and slots < 1:
+            raise UsageError(f"slots must be at least 1, not {slots}")
         self.spool = Spool(spool or default_spool())
-        self.slots = slots
+        self.slots = usable_cpus() if slots is None else slots
         self.kill_wait_s = kill_wait_s
         self._clock = clock
         self._start = start

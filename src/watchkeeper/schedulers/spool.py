@@ -157,7 +157,7 @@ class Spool:
         try:
             return max(1, int((self.folder / "slot_count").read_text()))
         except (OSError, ValueError):
-            return len(os.sched_getaffinity(0))
+            return usable_cpus()
 
     def set_slot_count(self, count: int) -> None:
         """Let this many jobs run at once, from the next start on."""
@@ -277,6 +277,11 @@ class Spool:
         files.replace(self.job(job_id) / "exit.json", msgspec.json.encode(facts))
         forget(self.pending / job_id)
         forget(self.running / job_id)
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _try_lock(fd: int) -> bool:
