@@ -166,7 +166,8 @@ class AppendFile:
             try:
                 first = self._fd < 0
                 if first:
-                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    if self._exclusive:
+                        self.path.parent.mkdir(parents=True, exist_ok=True)
                     flags = os.O_WRONLY | os.O_CREAT | self._exclusive | os.O_CLOEXEC
                     self._fd = os.open(self.path, flags, 0o666)
                 written = os.pwrite(self._fd, data, self.size_bytes)

@@ -136,6 +136,11 @@ class State:
         """Every attempt that was handed over and has no verdict."""
         return [attempt for run in self.runs.values() for attempt in run.attempts.values() if attempt.active]
 
+    @property
+    def unresolved(self) -> list[Attempt]:
+        """Every attempt that somebody meant to submit, and of which nobody said what became."""
+        return [attempt for run in self.runs.values() for attempt in run.attempts.values() if attempt.unresolved]
+
 
 class WriterState:
     """One writer's events, folded alone. `update` goes on from where it stood."""

@@ -19,7 +19,7 @@ import msgspec
 
 from watchkeeper.core import files, ids, processes
 from watchkeeper.core.errors import DoubtError, RefusedError, StorageError
-from watchkeeper.core.events import Doubted, Intended, Rejected, RunItem, Submitted
+from watchkeeper.core.events import Doubted, Intended, Judged, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.schedulers import batch, wrapper
@@ -28,7 +28,7 @@ from watchkeeper.schedulers.base import Job, Scheduler
 FOLDER = ".watchkeeper"
 
 
-E = TypeVar("E", Submitted, Rejected, Doubted, Intended)
+E = TypeVar("E", Submitted, Rejected, Doubted, Intended, Judged)
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +105,28 @@ class Submitter:
         )
         return self._hand_over(item, attempt, job, script, stagger_s)
 
+    def resolve(self, intended: Intended) -> Submitted | None:
+        """Find out what became of an attempt that somebody meant to submit: adopt its job if there is one, else None; the
+        attempt is ours then.
+
+        Raises:
+            HeldByAnotherError: its submitter is alive, or may be.
+            UnavailableError: the scheduler could not be asked.
+        """
+        folder = attempt_folder(self.experiment, intended.key, intended.attempt)
+        token, _ = self._hold(folder, intended.key, intended.attempt)
+        return self._adopt(intended, intended.attempt, token, Path(intended.script))
+
+    def close(self, intended: Intended) -> Submitted | Judged:
+        """Close an attempt of ours that is not needed any more: no job of it can run from now on. If one has claimed it
+        after all, it is adopted instead.
+        """
+        folder = attempt_folder(self.experiment, intended.key, intended.attempt)
+        if wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
+            why = "its submitter died before the scheduler had it, and it is not needed any more"
+            return self._write(Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why)
+        return self._adopted(intended, intended.attempt, wrapper.read_claims(folder)[-1].job_id, Path(intended.script))
+
     def _hold(self, folder: Path, key: str, attempt: int) -> tuple[str, bool]:
         """Hold the attempt. Returns its token, and whether nobody held it before."""
         files.make_folder(folder)
@@ -139,21 +161,16 @@ class Submitter:
             return self.clock() - hold.time > timedelta(seconds=max(self.scheduler.visibility_lag_s, 120.0))
         return not alive
 
-    def _adopt(self, item: RunItem, attempt: int, token: str, script: Path) -> Submitted | None:
+    def _adopt(self, item: RunItem | Intended, attempt: int, token: str, script: Path) -> Submitted | None:
         """The job that a dead submitter, or a doubted submission, left behind; None if there is none."""
-        found = self.scheduler.find(token)
         submitted = None
-        for job_id in found:
-            submitted = self._write(
-                Submitted,
-                item,
-                attempt,
-                job_id=job_id,
-                scheduler=self.scheduler.name,
-                command=self._words(script),
-                adopted=True,
-            )
+        for job_id in self.scheduler.find(token):
+            submitted = self._adopted(item, attempt, job_id, script)
         return submitted
+
+    def _adopted(self, item: RunItem | Intended, attempt: int, job_id: str, script: Path) -> Submitted:
+        name, words = self.scheduler.name, self._words(script)
+        return self._write(Submitted, item, attempt, job_id=job_id, scheduler=name, command=words, adopted=True)
 
     def _prepare(self, folder: Path, script: Path, source: bytes, token: str) -> Job:
         frozen = folder / "script"
@@ -189,7 +206,7 @@ class Submitter:
     def _words(self, script: Path) -> str:
         return self.scheduler.submit_words(script.name)
 
-    def _write(self, kind: type[E], item: RunItem, attempt: int, **fields: Any) -> E:
+    def _write(self, kind: type[E], item: RunItem | Intended, attempt: int, **fields: Any) -> E:
         return self.writer.write(kind, key=item.key, phase=item.phase, attempt=attempt, **fields)
 
 

@@ -47,7 +47,7 @@ def verification(experiment: Experiment, state: State, book: EvidenceBook, sched
 def validation(experiment: Experiment, book: EvidenceBook, state: State) -> dict[str, Any]:
     """Of everything that the experiment promises, at the end."""
     findings = list(book.findings.values())
-    unpromised = [item for item in experiment.items if not item.control and not book.promises(item)]
+    unpromised = [item for item in experiment.items if not _untrained(item) and not book.promises(item)]
     finished = [item for item in unpromised if _label(item, state) == "COMPLETED"]
     kinds = [f"{len(experiment.checkpoints)} checkpoints", f"{len(experiment.results)} results"]
     if unpromised:
@@ -61,6 +61,10 @@ def validation(experiment: Experiment, book: EvidenceBook, state: State) -> dict
         "found": sum(finding.state == "good" for finding in findings) + len(finished),
         "missing": tuple(bad),
     }
+
+
+def _untrained(item: RunItem) -> bool:
+    return item.phase == "preparation" and item.control
 
 
 def _label(item: RunItem, state: State) -> str:

@@ -158,7 +158,9 @@ class Keeper:
         self.logbook.sync()
         if self.logbook.leads:
             self._poller.poll()
+        self._resolve()
         self._plan()
+        self._close_unneeded()
         if self.logbook.leads:
             self._conclude_phases()
             self._write_decisions()
@@ -172,6 +174,29 @@ class Keeper:
             return self.plan.pending
         return bool(self.logbook.state.active)
 
+    def _resolve(self) -> None:
+        """Find out what became of attempts that a dead submitter left in between."""
+        self._held.clear()
+        for attempt in self.logbook.state.unresolved:
+            try:
+                if attempt.intended is not None:
+                    self._submitter.resolve(attempt.intended)
+            except HeldByAnotherError:
+                self._held.add((attempt.key, attempt.number))
+            except UnavailableError as error:
+                self.busy = str(error)
+                self._held.add((attempt.key, attempt.number))
+        self.logbook.sync()
+
+    def _close_unneeded(self) -> None:
+        """An attempt that never reached the scheduler, and is not to be submitted any more, ends as not run."""
+        coming = {decision.key for decision in self.plan.decisions if decision.action in planning.UNDER_WAY}
+        for attempt in self.logbook.state.unresolved:
+            held = (attempt.key, attempt.number) in self._held
+            if attempt.intended is not None and attempt.key not in coming and not held:
+                self._submitter.close(attempt.intended)
+        self.logbook.sync()
+
     def _plan(self) -> None:
         facts = Facts(
             findings=self.book.findings,
@@ -179,7 +204,6 @@ class Keeper:
             given_up=frozenset(self._given_up),
             held=frozenset(self._held),
         )
-        self._held.clear()
         self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
 
     def _write_decisions(self) -> None:

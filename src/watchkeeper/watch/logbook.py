@@ -6,9 +6,11 @@ terminal can never say more than what a crash would leave.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import AnyEvent, Leased, Observed, Unknown
 from watchkeeper.core.journal import Clock, Journal, Writer
 from watchkeeper.core.state import Fold, State
@@ -50,11 +52,11 @@ class Logbook:
 
     def sync(self) -> None:
         """Read what anybody wrote, ourselves included."""
-        for writer, events in self._read().items():
-            for event in events:
-                if writer == self.writer.id and self.leads:
-                    self._note_aside(self._logs.append(event, self.journal.events))
-                self._tell(event)
+        new = self._read()
+        for event in (event for events in new.values() for event in events):
+            self._tell(event)
+        if self.leads:
+            self._note_aside(self._logs.extend(new.get(self.writer.id, ()), self.journal.events))
 
     def take_lead(self) -> bool:
         """Take the lease if it is free, and bring the logs up to the journal; True if it was taken now."""
@@ -78,9 +80,10 @@ class Logbook:
         self.writer.sync()
 
     def close(self) -> None:
-        """Give the lease back and seal the journal."""
+        """Give the lease back and seal the journal. A seal that cannot be written is left out: it is nobody's fact."""
         self._lease.release()
-        self.writer.close()
+        with contextlib.suppress(StorageError):
+            self.writer.close()
 
     def _read(self) -> Mapping[str, list[AnyEvent | Unknown]]:
         new = self.journal.refresh()

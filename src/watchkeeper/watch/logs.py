@@ -78,20 +78,18 @@ class LiveLogs:
         self._append(name, text[size:], size)
         return kept
 
-    def append(self, event: AnyEvent | Unknown, events: Events) -> list[Path]:
-        """Show one more event of ours. `events` is the whole journal, this event included: what a file needs again if
-        somebody changed it meanwhile; returns the logs set aside then.
+    def extend(self, new: Iterable[AnyEvent | Unknown], events: Events) -> list[Path]:
+        """Show more events of ours. `events` is the whole journal, these included: what a file needs again if somebody
+        changed it meanwhile; returns the logs set aside then.
         """
-        aside: list[Path] = []
-        for name, block in self._renderer.feed(event):
-            size = self._sizes.get(name, 0)
-            path = self._folder / name
-            if (path.stat().st_size if path.exists() else 0) != size:
-                kept = self._bring_up(name, expected(events)[name])
-                aside += [kept] if kept else []
-                continue
-            self._append(name, (("\n" if size else "") + render(block)).encode(), size)
-        return aside
+        for event in new:
+            for name, block in self._renderer.feed(event):
+                size = self._sizes.get(name, 0)
+                path = self._folder / name
+                if (path.stat().st_size if path.exists() else 0) != size:
+                    return self.take_over(events)
+                self._append(name, (("\n" if size else "") + render(block)).encode(), size)
+        return []
 
     def _append(self, name: str, data: bytes, at: int) -> None:
         file = AppendFile(self._folder / name, resume_at=at)

@@ -1,0 +1,382 @@
+"""The watch against a scheduler that refuses, forgets, doubts and falls silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.experiments import blocks_of, claims, state_of, times_run, write_experiment
+from watchkeeper.core import journal
+from watchkeeper.core.events import Leased
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch.plan import Selection
+from watchkeeper.report.actionlog import render_all
+from watchkeeper.report.blocks import first_zone, render_logs
+from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.watch.keeper import Keeper, Manners
+
+Hook = Callable[[Keeper], None]
+
+
+class Time:
+    """A monotonic clock that moves a little at each look, and as far as a test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        self.now += 0.001
+        return self.now
+
+
+def keeper(
+    folder: Path,
+    fake: FakeScheduler,
+    turned: Hook = lambda one: None,
+    time: Time | None = None,
+    cap: int = 0,
+    stagger_s: float = 0.0,
+    **selection: object,
+) -> Keeper:
+    """A keeper over the experiment in `folder` that looks every 5 ms."""
+    manners = Manners(poll_s=0.005, stagger_s=stagger_s, cap=cap, unknown_deadline_s=600)
+    return Keeper(experiments.read(folder), fake, manners, Selection(**selection), turned=turned, monotonic=time or Time())
+
+
+def run_pending(fake: FakeScheduler) -> Hook:
+    """After each turn, really run what waits."""
+
+    def turned(one: Keeper) -> None:
+        for job_id, job in list(fake.jobs.items()):
+            if job.facts.state == "PENDING" and not job.forgotten and job.process is None:
+                fake.run(job_id)
+
+    return turned
+
+
+def actions(folder: Path, log: str) -> list[str]:
+    """The actions of one log, in order."""
+    return [block.action for block in blocks_of(folder, f"run-{log}.log")]
+
+
+def outcomes(folder: Path) -> dict[str, list[str]]:
+    """Key → the verdict on each of its attempts."""
+    return {
+        key: [a.judged.outcome if a.judged else "open" for a in run.attempts.values()]
+        for key, run in state_of(folder).runs.items()
+    }
+
+
+def test_from_plan_to_all_complete_in_the_documents_order(tmp_path: Path) -> None:
+    """The logs tell a run from its discovery to its end in the document's own sequence of actions."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert actions(folder, "torchtune") == [
+        "DISCOVER_EXPERIMENT",
+        "IDENTIFY_RUNS",
+        "SUBMIT_JOB",
+        "STATUS_CHECK",
+        "STATE_CHANGE",
+        "ALL_COMPLETE",
+    ]
+    assert actions(folder, "inspect") == [
+        "DISCOVER_EXPERIMENT", "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS", "IDENTIFY_EVALS", "SUBMIT_EVAL", "STATUS_CHECK", "STATE_CHANGE", "ALL_COMPLETE",
+    ]  # fmt: skip
+    assert actions(folder, "experiment") == ["DISCOVER_EXPERIMENT", "VALIDATE", "ALL_COMPLETE"]
+
+
+def test_zero_things_to_do_is_said_and_never_all_complete(tmp_path: Path) -> None:
+    """A second run submits nothing, says why for each job, and does not claim that jobs were completed."""
+    folder, fake = write_experiment(tmp_path / "exp", control=True), FakeScheduler()
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    submitted = fake.submissions
+    first = {log: len(blocks_of(folder, f"run-{log}.log")) for log in ("torchtune", "inspect", "experiment")}
+    assert keeper(folder, fake).keep()
+    assert fake.submissions == submitted
+    new = {log: blocks_of(folder, f"run-{log}.log")[number:] for log, number in first.items()}
+    assert not [b for blocks in new.values() for b in blocks if b.action == "ALL_COMPLETE"]
+    assert "nothing to submit" in new["torchtune"][1].result and "Nothing to submit" in new["inspect"][3].result
+    reasons = {
+        b.subject: b.details.split(";")[0] for log in ("torchtune", "inspect") for b in new[log] if b.action == "SKIP"
+    }
+    assert reasons == {
+        "one": "checkpoint exists",
+        "untrained": "control run",
+        "one/clean/epoch0": "result exists",
+        "untrained/clean/base": "result exists",
+    }
+
+
+def test_one_refused_submission_is_logged_and_the_rest_go_on(tmp_path: Path) -> None:
+    """A refusal costs one job: its message is in the log, its evaluations say what is missing, the others finish."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
+    fake.on_submit("refuse")
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    (error,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_ERROR"]
+    assert (error.subject, error.result) == ("a", "fake: the job was refused")
+    assert outcomes(folder) == {"a": ["open"], "b": ["done"], "b/clean/epoch0": ["done"]}
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert outcomes(folder)["a"] == ["open", "done"] and outcomes(folder)["a/clean/epoch0"] == ["done"]
+
+
+def test_completed_but_empty_is_invalid_and_blocks_its_evaluations(tmp_path: Path) -> None:
+    """COMPLETED without what was promised counts as INVALID, and nothing is evaluated on it."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
+    script = folder / "a" / "finetune.slurm"
+    script.write_text(script.read_text().replace("mkdir -p", "exit 0\nmkdir -p"))
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert outcomes(folder) == {"a": ["invalid"], "b": ["done"], "b/clean/epoch0": ["done"]}
+    final = blocks_of(folder, "run-torchtune.log")[-1]
+    assert final.result == "1 COMPLETED, 0 FAILED, 1 INVALID"
+    (skip,) = [b for b in blocks_of(folder, "run-inspect.log") if b.action == "SKIP"]
+    assert skip.subject == "a/clean/epoch0" and skip.details.startswith("checkpoint missing")
+
+
+def test_failed_but_good_goes_on_and_is_reported_apart(tmp_path: Path) -> None:
+    """A job that ended badly after it left all it promised is FAILED in the counts, and its evaluations go on."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    script = folder / "one" / "finetune.slurm"
+    script.write_text(script.read_text() + "echo boom >&2\nexit 3\n")
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert outcomes(folder) == {"one": ["failed but good"], "one/clean/epoch0": ["done"]}
+    change = next(b for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE")
+    assert change.details.endswith("→ FAILED") and "exit code 3" in change.result and "last line: boom" in change.result
+
+
+def test_failed_is_not_repeated_until_asked_and_then_as_a_new_attempt(tmp_path: Path) -> None:
+    """A failed run is blocked with its reason on a rerun; --retry-failed makes attempt 2, said in the log."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    script = folder / "one" / "finetune.slurm"
+    good = script.read_text()
+    script.write_text("#!/bin/bash\necho 'No module named torch' >&2\nexit 1\n")
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert keeper(folder, fake, run_pending(fake)).keep() and fake.submissions == 1
+    script.write_text(good)
+    assert keeper(folder, fake, run_pending(fake), retry_failed=True).keep()
+    assert outcomes(folder) == {"one": ["failed", "done"], "one/clean/epoch0": ["done"]}
+    (retry,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "RETRY"]
+    assert "No module named torch" in retry.details and retry.result == "Attempt 2"
+
+
+def test_a_doubted_submission_is_adopted_not_repeated(tmp_path: Path) -> None:
+    """When the scheduler took the job without saying so, it is found by its token and watched: one job, one claim."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    fake.on_submit("doubt")
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert fake.submissions == 2 and len(claims(folder)) == 2 and set(times_run(folder).values()) == {1}
+    submit = next(b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB")
+    assert "found again" in submit.details
+
+
+def test_a_submission_lost_in_doubt_is_made_again_under_the_same_attempt(tmp_path: Path) -> None:
+    """When the scheduler lost the job, the attempt is submitted again, and still runs once."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    fake.on_submit("lose")
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(times_run(folder).values()) == {1}
+
+
+def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Path) -> None:
+    """While the scheduler cannot be asked nothing is called finished, failed or lost; the log has one line for it."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    waits = run_pending(fake)
+    silent = {"begun": False}
+
+    def turned(one: Keeper) -> None:
+        if not silent["begun"] and fake.jobs:
+            silent["begun"] = True
+            fake.outage(5)
+        elif fake._outage == 0:
+            waits(one)
+
+    assert keeper(folder, fake, turned).keep()
+    errors = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "MONITOR_ERROR"]
+    assert len(errors) == 1 and errors[0].result == "fake: it cannot be reached"
+    answers = [b for b in blocks_of(folder, "run-experiment.log") if "without an answer" in b.result]
+    assert len(answers) == 1
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
+
+
+def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path: Path) -> None:
+    """A job that the scheduler no longer knows, and that left no exit record, ends the watch as unknown after the deadline."""
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
+    seen: list[str] = []
+
+    def turned(one: Keeper) -> None:
+        if fake.jobs and not fake.jobs["1"].forgotten:
+            fake.forget("1")
+        seen.append(one.logbook.state.run("one").attempts[1].state)
+        time.now += 100
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert "UNKNOWN" in seen and len(seen) > 6
+    assert outcomes(folder)["one"] == ["unknown"]
+    assert fake.submissions == 1, "what may still run is not submitted again"
+
+
+def test_a_forgotten_job_that_left_its_exit_record_is_known_by_it(tmp_path: Path) -> None:
+    """Gone from the scheduler, the wrapper's exit record says how the job ended."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+
+    def turned(one: Keeper) -> None:
+        for job_id, job in list(fake.jobs.items()):
+            if job.process is None:
+                fake.start(job_id)
+                assert job.process is not None
+                job.process.wait()
+                fake.forget(job_id)
+
+    assert keeper(folder, fake, turned).keep()
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
+
+
+def test_gate_each_evaluates_a_run_while_another_still_trains(tmp_path: Path) -> None:
+    """Under `each`, a's evaluation is submitted though b has not ended; under `all` it would wait."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
+    order: list[str] = []
+
+    def turned(one: Keeper) -> None:
+        for job_id, job in list(fake.jobs.items()):
+            waits_for_evaluation = job.job.folder.name == "b" and len(fake.jobs) < 3
+            if job.process is None and not waits_for_evaluation:
+                order.append(job.job.name)
+                fake.run(job_id)
+
+    assert keeper(folder, fake, turned, gate="each").keep()
+    assert outcomes(folder)["b/clean/epoch0"] == ["done"] and len(order) == 4
+    assert order.index("a_clean_epoch0") < order.index("b")
+
+
+def test_never_more_jobs_than_the_cap_at_a_time(tmp_path: Path) -> None:
+    """Under a cap of 2, five fine-tunes are fed in as others end."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c", "d", "e")), FakeScheduler()
+    most = [0]
+    waits = run_pending(fake)
+
+    def turned(one: Keeper) -> None:
+        most[0] = max(most[0], len(one.logbook.state.active))
+        waits(one)
+
+    assert keeper(folder, fake, turned, cap=2).keep()
+    assert most[0] == 2 and fake.submissions == 10
+
+
+def test_the_stagger_stands_between_submissions_and_not_after_the_last(tmp_path: Path) -> None:
+    """Each submission but the first waits its stagger, and says so."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c")), FakeScheduler()
+    assert keeper(folder, fake, run_pending(fake), stagger_s=0.05).keep()
+    submits = [b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"]
+    assert [("stagger" in details) for details in submits] == [False, True, True]
+
+
+def test_a_status_is_written_when_a_count_changes_and_each_hour(tmp_path: Path) -> None:
+    """A day of polling a job that only runs leaves a line an hour, not one a poll."""
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
+    turns = [0]
+
+    def turned(one: Keeper) -> None:
+        turns[0] += 1
+        if turns[0] == 1:
+            fake.report("1", "RUNNING")
+        if turns[0] < 24 * 6:
+            time.now += 600
+        else:
+            fake.jobs["1"].script.clear()
+            run_pending(fake)(one) if turns[0] > 24 * 6 else fake.report("1", "PENDING")
+
+    assert keeper(folder, fake, turned, time).keep()
+    polled = [
+        e
+        for events in journal.read(folder / ".watchkeeper/journal").events.values()
+        for e in events
+        if type(e).__name__ == "Polled"
+    ]
+    assert 20 <= len(polled) <= 32
+
+
+def test_detach_by_sentinel_and_back(tmp_path: Path) -> None:
+    """A `.detach` file ends the watch and leaves the jobs; the next run removes it, says so, and adopts nothing twice."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert not keeper(folder, fake, lambda one: (folder / ".detach").touch()).keep()
+    assert actions(folder, "experiment") == ["DISCOVER_EXPERIMENT", "DETACH"]
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert not (folder / ".detach").exists() and fake.submissions == 2
+    assert any("sentinel removed" in b.details for b in blocks_of(folder, "run-experiment.log"))
+
+
+def test_a_second_watcher_takes_the_lead_when_the_first_has_left(tmp_path: Path) -> None:
+    """What the first leader submitted is not shown twice, and the whole log is what the journal renders."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    first = keeper(folder, fake)
+    first.ask_to_leave("test")
+    assert not first.keep()
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    assert actions(folder, "torchtune").count("SUBMIT_JOB") == 1
+
+
+def test_what_another_process_submitted_enters_the_leaders_log(tmp_path: Path) -> None:
+    """A follower's submission appears once in the leader's log, as the leader's observation."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
+    waits = run_pending(fake)
+    helped = [False]
+
+    def turned(one: Keeper) -> None:
+        if not helped[0]:
+            helped[0] = True
+            helper = keeper(folder, fake, runs="b")
+            helper.ask_to_leave("test")
+            helper._turn()
+            helper.logbook.close()
+            assert not helper.logbook.leads
+        waits(one)
+
+    leader = keeper(folder, fake, turned, runs="a")
+    leader.keep()
+    submits = [
+        (b.subject, "another watchkeeper" in b.details)
+        for b in blocks_of(folder, "run-torchtune.log")
+        if b.action == "SUBMIT_JOB"
+    ]
+    assert submits in ([("a", False)], [("a", False), ("b", True)])
+
+
+@pytest.mark.parametrize("changed", ["someone's note\n", ""])
+def test_a_log_that_somebody_changed_is_kept_and_made_again(tmp_path: Path, changed: str) -> None:
+    """A person's words in a log are never lost: the file is set aside, and the log goes on whole."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    waits = run_pending(fake)
+    path = folder / "run-torchtune.log"
+
+    def turned(one: Keeper) -> None:
+        if len(fake.jobs) == 1:
+            path.write_text(path.read_text() + changed)
+        waits(one)
+
+    assert keeper(folder, fake, turned).keep()
+    kept = sorted(folder.glob("run-torchtune.log.kept-*"))
+    assert bool(kept) == bool(changed)
+    assert all(changed in one.read_text() for one in kept)
+    events = journal.read(folder / ".watchkeeper" / "journal").events
+    for name, blocks in render_logs(events, first_zone(events)).items():
+        assert (folder / name).read_text() == render_all(blocks)
+
+
+def test_the_log_of_a_prefix_is_a_prefix_of_the_log(tmp_path: Path) -> None:
+    """Cutting the journal after any event gives logs that the whole logs begin with."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b"), control=True), FakeScheduler()
+    first = keeper(folder, fake)
+    first.ask_to_leave("test")
+    first.keep()
+    keeper(folder, fake, run_pending(fake)).keep()
+    events = journal.read(folder / ".watchkeeper" / "journal").events
+    zone = first_zone(events)
+    whole = {name: render_all(blocks) for name, blocks in render_logs(events, zone).items()}
+    writers = sorted(events, key=lambda w: min(e.lease for e in events[w] if isinstance(e, Leased)))
+    for position, writer in enumerate(writers):
+        for number in range(len(events[writer])):
+            cut = {w: events[w] for w in writers[:position]} | {writer: events[writer][:number]}
+            for name, blocks in render_logs(cut, zone).items():
+                assert whole[name].startswith(render_all(blocks))
