@@ -15,9 +15,9 @@ help: ## what there is
 
 demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
 	@$(BIN)/watchkeeper run $(DEMO)
-	@printf '%s\n' '' 'What happened, in words:' $(DEMO)/run-*.log \
-		'Look again:      $(BIN)/watchkeeper status $(DEMO)' \
-		'Run it again:    make demo (it submits nothing, and says why); make clean demo (from the beginning)'
+	@printf '%s\n' '' 'Look again:     $(BIN)/watchkeeper status $(DEMO)' \
+		'Once more:      make demo         (it submits nothing, and says why)' \
+		'From the start: make clean demo'
 
 test: check ## all of `check`, then the tests
 	@$(BIN)/python -m pytest -q

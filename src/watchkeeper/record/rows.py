@@ -58,14 +58,31 @@ def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
 
 
 class RowFile:
-    """The rows of one writer. Safe from threads; `kept` counts the acknowledged rows, `lost` the others."""
+    """The rows of one writer. Safe from threads and from signal handlers.
 
-    def __init__(self, folder: Path, writer: str, clock: Clock) -> None:
-        self.kept = 0
-        self.lost = 0
+    A handler that logs while its own thread is in the middle of writing a row can neither wait for that row nor go
+    around it; it gets a file of its own, `<writer>.1.jsonl`.
+    """
+
+    def __init__(self, folder: Path, writer: str, clock: Clock, *, depth: int = 0) -> None:
+        self._kept = 0
+        self._lost = 0
+        self._place = (folder, writer, clock, depth)
+        self._inners: dict[None, RowFile] = {}  # at most one
         self._clock = clock
-        self._file = AppendFile(folder / FOLDER / f"{writer}{SUFFIX}")
+        self._file = AppendFile(folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}")
         self._lock = threading.RLock()
+        self._writing = False
+
+    @property
+    def kept(self) -> int:
+        """How many rows were acknowledged."""
+        return self._kept + sum(inner.kept for inner in self._inners.values())
+
+    @property
+    def lost(self) -> int:
+        """How many rows could not be written."""
+        return self._lost + sum(inner.lost for inner in self._inners.values())
 
     def append(self, step: object, metrics: dict[str, Any]) -> None:
         """Append a row. On return the death of the process loses nothing of it.
@@ -74,18 +91,32 @@ class RowFile:
             StorageError: it could not be written, and is counted as lost.
         """
         with self._lock:
-            self.lost += 1
-            self._file.append(encode_row(self._clock(), step, metrics))
-            self.lost -= 1
-            self.kept += 1
+            if self._writing:
+                self._for_handler().append(step, metrics)
+                return
+            self._writing = True
+            self._lost += 1
+            try:
+                self._file.append(encode_row(self._clock(), step, metrics))
+                self._lost -= 1
+                self._kept += 1
+            finally:
+                self._writing = False
+
+    def _for_handler(self) -> RowFile:
+        folder, writer, clock, depth = self._place
+        # setdefault is one step: a handler that interrupts a handler here cannot make a second one.
+        return self._inners.setdefault(None, RowFile(folder, writer, clock, depth=depth + 1))
 
     def close(self) -> None:
-        """Make the rows survive the node's death, and close the file.
+        """Make the rows survive the node's death, and close the files.
 
         Raises:
-            StorageError: they could not be synced; they are still in the file.
+            StorageError: they could not be synced; they are still in the files.
         """
         try:
+            for inner in self._inners.values():
+                inner.close()
             self._file.sync()
         finally:
             self._file.close()
@@ -99,7 +130,7 @@ def _read_line(line: bytes, writer: str) -> Row:
 
 
 def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
-    writer = path.name.removesuffix(SUFFIX)
+    writer = path.name.partition(".")[0]
     with path.open("rb") as file:
         for count, line in enumerate(file, 1):
             if not line.endswith(b"\n"):

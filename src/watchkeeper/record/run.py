@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 class _Hands:
-    """What one process writes with. A forked child gets its own: ids, files and locks."""
+    """What one process writes with. A forked child gets its own: ids, files and locks; and so does a signal handler that
+    comes in the middle of an event, since a writer's events are in one order.
+    """
 
     def __init__(self, folder: Path, pipeline: str, clock: Clock) -> None:
         self.pid = os.getpid()
@@ -50,6 +53,31 @@ class _Hands:
         self.rows = RowFile(folder, self.writer.id, clock)
         self.said: set[str] = set()
         self.ended = False
+        self._place = (folder, pipeline, clock)
+        self._inners: dict[None, _Hands] = {}  # at most one
+        self._lock = threading.RLock()
+        self._writing = False
+
+    def write(self, kind: type[Event], **fields: object) -> None:
+        """Append one event to the journal; raises what `Writer.write` raises."""
+        with self._lock:
+            if self._writing:
+                # setdefault is one step: a handler that interrupts a handler here cannot make a second one.
+                self._inners.setdefault(None, _Hands(*self._place)).write(kind, **fields)
+                return
+            self._writing = True
+            try:
+                self.writer.write(kind, **fields)
+            finally:
+                self._writing = False
+
+    def close(self) -> None:
+        """Seal and close the journal's files."""
+        try:
+            for inner in self._inners.values():
+                inner.close()
+        finally:
+            self.writer.close()
 
 
 class Run:
@@ -69,7 +97,7 @@ class Run:
         self._hands = _Hands(folder, pipeline, clock)
         self._starter = self._hands.pid
         attempt = attempts.find()
-        self._hands.writer.write(
+        self._hands.write(
             RunStarted,
             run_id=run_id,
             pipeline=pipeline,
@@ -167,12 +195,12 @@ class Run:
                 lost_rows=hands.rows.lost,
             )
         with self._harmless("the journal could not be sealed"):
-            hands.writer.close()
+            hands.close()
         _runs.discard(self)
 
     def _write(self, kind: type[Event], **fields: object) -> None:
         with self._harmless(f"{kind.__struct_config__.tag} could not be written down"):
-            self._hands.writer.write(kind, **fields)
+            self._hands.write(kind, **fields)
 
     @contextlib.contextmanager
     def _harmless(self, what: str) -> Iterator[None]:
