@@ -1,4 +1,4 @@
-"""Print docs/commands.md: every command's own help. `make docs` compares it with the file; `> docs/commands.md` renews it."""
+"""Print docs/commands.md, every command's own help: `python scripts/commands_page.py > docs/commands.md` renews it."""
 
 import click
 
@@ -10,7 +10,7 @@ def page() -> str:
     parts = [
         "# All commands",
         "",
-        "`wk` is short for `watchkeeper`. This page is made from `--help`: `python scripts/commands_page.py > docs/commands.md`.",
+        "`wk` is short for `watchkeeper`. This page is made from `--help` by `scripts/commands_page.py`.",
     ]
     context = click.Context(main, info_name="watchkeeper", max_content_width=110, terminal_width=110)
     for name in COMMANDS:

@@ -43,7 +43,7 @@ def submitted(writer: str, seq: int, job_id: str = "7") -> AnyEvent:
 
 def polled(writer: str, seq: int, state: str, time: datetime = NOW) -> AnyEvent:
     facts = SchedulerFacts(state=state)
-    change = Change(key="r8", phase="preparation", attempt=1, job_id="7", before="", facts=facts)
+    change = Change(key="r8", phase="preparation", attempt=1, job_id="7", before="", after=state, facts=facts)
     return event(Polled, writer, seq, time, phase="preparation", query="q", interval_s=1.0, changes=(change,))
 
 

@@ -205,8 +205,9 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart.
-    `before` is the state this writer last knew; `last_line` is the last line on the job's standard error.
+    """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart; `after`
+    is what they say together. `before` is the state this writer last knew; `last_line` is the last line on the job's
+    standard error.
     """
 
     key: str
@@ -214,6 +215,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int
     job_id: JobId
     before: str
+    after: str
     facts: SchedulerFacts
     exit_record: ExitRecord | None = None
     last_line: FreeText = ""

@@ -42,11 +42,14 @@ _ENDED_RANK = 4
 
 @dataclass(frozen=True)
 class Seen:
-    """What one writer last saw of an attempt's job. `facts` is the scheduler's word."""
+    """What one writer last saw of an attempt's job: `facts` is the scheduler's word, `state` what that and the exit record
+    say together.
+    """
 
     writer: str
     seq: int
     job_id: str
+    state: str
     facts: SchedulerFacts
     exit_record: ExitRecord | None
 
@@ -95,7 +98,7 @@ class Attempt:
         if self.judged is not None:
             return self.judged.state
         if self.seen is not None:
-            return self.seen.facts.state
+            return self.seen.state
         return "PENDING" if self.submissions else ""
 
 
@@ -215,7 +218,7 @@ class WriterState:
         for change in event.changes:
             attempt = self._attempt_of(change.key, change.attempt)
             attempt.phase = change.phase
-            attempt.seen = Seen(self.writer, event.seq, change.job_id, change.facts, change.exit_record)
+            attempt.seen = Seen(self.writer, event.seq, change.job_id, change.after, change.facts, change.exit_record)
             attempt.exit_record = change.exit_record or attempt.exit_record
 
     def _on_unknown(self, event: Unknown) -> None:
@@ -282,7 +285,7 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
     whole.judged = _newest([one.judged for one in told if one.judged], writers)
     seen = [one.seen for one in told if one.seen]
     undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]
-    whole.seen = max(undominated, key=lambda one: (_rank(one.facts.state), one.writer), default=None)
+    whole.seen = max(undominated, key=lambda one: (_rank(one.state), one.writer), default=None)
     return whole
 
 

@@ -137,8 +137,8 @@ class Renderer:
             result = counts_words(event.counts, _JOBS[event.phase])
             yield self._block(event, event.phase, "STATUS_CHECK", details=details, result=result)
         for change in event.changes:
-            if change.before != change.facts.state:
-                details = f"{change.before or 'submitted'} → {change.facts.state}"
+            if change.before != change.after:
+                details = f"{change.before or 'submitted'} → {change.after}"
                 result = _change_words(change)
                 yield self._block(event, event.phase, "STATE_CHANGE", subject=change.key, details=details, result=result)
 
@@ -289,19 +289,22 @@ def _matrix_words(items: tuple[RunItem, ...]) -> str:
 
 
 def _change_words(change: Change) -> str:
-    facts = change.facts
-    if facts.state == "PENDING":
-        return facts.reason or "Queued"
-    if facts.state == "RUNNING":
-        return _STARTED[change.phase]
-    if facts.state == "COMPLETED":
-        return _FINISHED[change.phase]
-    parts = [facts.reason] if facts.reason and facts.reason != "None" else []
-    if facts.exit_code is not None:
-        parts.append(f"exit code {facts.exit_code}" + (f", signal {facts.signal}" if facts.signal else ""))
+    facts, state = change.facts, change.after
+    by_record = [f"by its exit record; the scheduler says {facts.state}"] if state != facts.state else []
+    reason = [facts.reason] if facts.reason and facts.reason != "None" else []
+    if state == "PENDING":
+        return "; ".join(reason) or "Queued"
+    if state == "RUNNING":
+        return "; ".join([_STARTED[change.phase], *reason])
+    if state == "COMPLETED":
+        return "; ".join([_FINISHED[change.phase], *by_record, *(reason if by_record else [])])
+    code = change.exit_record.exit_code if change.exit_record else facts.exit_code
+    parts = by_record + reason
+    if code is not None:
+        parts.append(f"exit code {code}" + (f", signal {facts.signal}" if facts.signal else ""))
     if change.last_line:
         parts.append(f"last line: {change.last_line}")
-    return "; ".join(parts) or facts.state
+    return "; ".join(parts) or state
 
 
 def _evidence_words(evidence: Evidence) -> str:

@@ -192,7 +192,11 @@ class FakeScheduler:
             else:
                 self._look(job)
             facts[job_id] = job.facts
-        return Snapshot(query=f"fake jobs {','.join(job_ids) or 'none'}", facts=facts)
+        return Snapshot(
+            query=f"fake jobs {','.join(job_ids) or 'none'}",
+            facts=facts,
+            tokens={job_id: self.jobs[job_id].job.token for job_id in facts},
+        )
 
     def cancel(self, job_id: str) -> None:
         """End a job: SIGTERM to its session, SIGKILL after a second. Raises UnavailableError in an outage."""

@@ -94,6 +94,7 @@ class LocalScheduler:
         self._clock = clock
         self._start = start
         self._ended: dict[str, SchedulerFacts] = {}
+        self._tokens: dict[str, str] = {}
 
     def submit_words(self, script: str) -> str:
         """`bash finetune.slurm`."""
@@ -235,7 +236,14 @@ class LocalScheduler:
             if found is not None:
                 facts[job_id] = found
         query = f"local jobs {_ranges(job_ids)} of {_user()} on {processes.host()}"
-        return Snapshot(query=query, facts=facts)
+        return Snapshot(query=query, facts=facts, tokens={job_id: self._token(job_id) for job_id in facts})
+
+    def _token(self, job_id: str) -> str:
+        if job_id not in self._tokens:
+            with contextlib.suppress(DamagedRecordError):
+                spec = read(self.spool.job(job_id) / "spec.json", Spec)
+                self._tokens[job_id] = spec.token if spec else ""
+        return self._tokens.get(job_id, "")
 
     def _look(self, job_id: str) -> SchedulerFacts | None:
         if not job_id.isascii() or not job_id.isdigit():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from watchkeeper.core.state import State
 from watchkeeper.launch.plan import Plan
-from watchkeeper.show.text import duration, number, table
+from watchkeeper.show.text import duration, number, printable, table
 from watchkeeper.watch.summary import Row
 
 _MAX_METRICS = 3
@@ -38,7 +38,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
         for row in rows
         if row.standing in ("failed", "unknown")
     ]
-    return "\n".join([table(header, lines, right=right), "", total, *bad])
+    return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
 
 
 def standings_words(plan: Plan, state: State) -> str:

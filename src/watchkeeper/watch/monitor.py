@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
-from watchkeeper.core.state import Attempt
+from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import wrapper
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler, Snapshot
+from watchkeeper.watch.endings import end_of
 
 # A job that ended with one of these ran nothing: another job has the attempt.
 _NOT_RUN = (wrapper.TWIN, wrapper.FINISHED)
@@ -19,14 +20,14 @@ _TAIL_BYTES = 4096
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What one poll found. `facts`: attempt → the scheduler's word; `moved`: attempts whose job was another's twin, with
-    the id of the job that really runs them.
+    """What one poll found. `states`: attempt → what its sources say together; `moved`: attempts whose job was another's
+    twin, with the id of the job that really runs them.
     """
 
     query: str
-    facts: dict[tuple[str, int], SchedulerFacts]
+    states: dict[AttemptId, str]
     changes: tuple[Change, ...]
-    moved: dict[tuple[str, int], str]
+    moved: dict[AttemptId, str]
 
 
 def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) -> Look:
@@ -38,40 +39,54 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) ->
     followed = {(a.key, a.number): _job_to_follow(experiment, a) for a in attempts}
     mine = [a for a in attempts if a.submissions[followed[a.key, a.number]].scheduler == scheduler.name]
     snapshot = scheduler.poll([followed[a.key, a.number] for a in mine])
-    facts: dict[tuple[str, int], SchedulerFacts] = {}
+    states: dict[AttemptId, str] = {}
     changes: list[Change] = []
-    moved: dict[tuple[str, int], str] = {}
+    moved: dict[AttemptId, str] = {}
     for attempt in attempts:
         name = (attempt.key, attempt.number)
         job_id = followed[name]
-        said = snapshot.facts.get(job_id) if attempt in mine else None
-        found = said or SchedulerFacts(state=UNKNOWN, reason=_unknown_reason(attempt, job_id, scheduler))
-        ended = found.state in TERMINAL or found.state == UNKNOWN
+        found = _facts(attempt, job_id, scheduler, snapshot)
         folder = attempt_folder(experiment, *name)
-        if ended and found.exit_code in _NOT_RUN:
-            owner = _owner(folder)
-            if owner and owner != job_id:
-                moved[name] = owner
-                continue
-        facts[name] = found
+        ended = found.state in TERMINAL or found.state == UNKNOWN
+        owner = _owner(folder) if ended and found.exit_code in _NOT_RUN else ""
+        if owner and owner != job_id:
+            moved[name] = owner
+            continue
         record = _exit_record(folder) if ended else None
-        before = attempt.state
-        if found.state != before or (record is not None and attempt.exit_record is None):
-            failed = found.state in TERMINAL and found.state != "COMPLETED"
-            last = last_line(found.error_output or found.output) if failed else ""
-            changes.append(
-                Change(
-                    key=attempt.key,
-                    phase=attempt.phase or "preparation",
-                    attempt=attempt.number,
-                    job_id=job_id,
-                    before=before,
-                    facts=found,
-                    exit_record=record,
-                    last_line=last,
-                )
-            )
-    return Look(query=snapshot.query, facts=facts, changes=tuple(changes), moved=moved)
+        end = end_of(found, record)
+        states[name] = end.state if end else found.state
+        if states[name] != attempt.state or (record is not None and attempt.exit_record is None):
+            changes.append(_change(attempt, job_id, states[name], found, record))
+    return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved)
+
+
+def _facts(attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapshot) -> SchedulerFacts:
+    where = attempt.submissions[job_id].scheduler
+    token = attempt.intended.token if attempt.intended else ""
+    if where != scheduler.name:
+        reason = f"it was submitted to {where}, and this is {scheduler.name}: look from there"
+    elif job_id not in snapshot.facts:
+        reason = f"{scheduler.name} knows no job {job_id}"
+    elif token and snapshot.tokens.get(job_id, token) != token:
+        reason = f"{scheduler.name} knows job {job_id} as another job than this one"
+    else:
+        return snapshot.facts[job_id]
+    return SchedulerFacts(state=UNKNOWN, reason=reason)
+
+
+def _change(attempt: Attempt, job_id: str, after: str, facts: SchedulerFacts, record: ExitRecord | None) -> Change:
+    failed = after in TERMINAL and after != "COMPLETED"
+    return Change(
+        key=attempt.key,
+        phase=attempt.phase or "preparation",
+        attempt=attempt.number,
+        job_id=job_id,
+        before=attempt.state,
+        after=after,
+        facts=facts,
+        exit_record=record,
+        last_line=last_line(facts.error_output or facts.output) if failed else "",
+    )
 
 
 def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
@@ -90,13 +105,6 @@ def _owner(folder: Path) -> str:
 def _exit_record(folder: Path) -> ExitRecord | None:
     records = wrapper.read_exit_records(folder)
     return records[-1] if records else None
-
-
-def _unknown_reason(attempt: Attempt, job_id: str, scheduler: Scheduler) -> str:
-    where = attempt.submissions[job_id].scheduler
-    if where != scheduler.name:
-        return f"it was submitted to {where}, and this is {scheduler.name}: look from there"
-    return f"{scheduler.name} knows no job {job_id}"
 
 
 def last_line(path: str) -> str:

@@ -55,7 +55,7 @@ class Poller:
         """Look once, write down what changed, and judge what has ended."""
         active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
-        going = [attempt for attempt in active if attempt.seen is None or attempt.seen.facts.state not in TERMINAL]
+        going = [attempt for attempt in active if attempt.seen is None or attempt.seen.state not in TERMINAL]
         if going:
             try:
                 look = monitor.look(self._experiment.folder, self._scheduler, going)
@@ -93,9 +93,7 @@ class Poller:
 
     def _record(self, phase: Phase, look: monitor.Look, going: Iterable[Attempt]) -> None:
         """Write down what changed, or that nothing did for an hour."""
-        mine = {
-            name: look.facts[name].state for a in going if (name := (a.key, a.number)) in look.facts and a.phase == phase
-        }
+        mine = {name: look.states[name] for a in going if (name := (a.key, a.number)) in look.states and a.phase == phase}
         if not mine:
             return
         self.watched[phase] |= mine

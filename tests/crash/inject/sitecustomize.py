@@ -8,12 +8,13 @@ that is created by the kill, so that only one process ever dies of it. `WK_KILL_
 import os
 import signal
 import sys
+from pathlib import Path
 
 
 def _arm() -> None:
     target = os.environ.get("WK_KILL_IN", "")
-    command_line = open("/proc/self/cmdline", "rb").read().replace(b"\0", b" ").decode(errors="replace")
-    if not target or target not in command_line or os.path.exists(os.environ["WK_KILL_MARK"]):
+    command_line = Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    if not target or target not in command_line or Path(os.environ["WK_KILL_MARK"]).exists():
         return
     at = int(os.environ["WK_KILL_AT"])
     log = os.open(os.environ["WK_KILL_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)

@@ -34,6 +34,9 @@ def command(experiment: Path, jobs: str | None, as_json: bool) -> int:
     active = [a for a in fold(journal.events).active if jobs is None or fnmatchcase(a.key, jobs)]
     if not active and jobs is not None:
         raise UsageError(f"no job under way matches {jobs!r}", hint=f"`watchkeeper status {experiment}` shows what is")
+    # Ids are used again: what the scheduler knows under this id must be our job.
+    tokens = scheduler.poll([a.job_id for a in active]).tokens
+    active = [a for a in active if a.intended is None or tokens.get(a.job_id) == a.intended.token]
     writer = Writer(journal.folder, "cancel", saw=lambda: journal.saw)
     try:
         for attempt in active:
