@@ -28,6 +28,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.settings import Settings
+from watchkeeper.core.state import Attempt
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
@@ -111,6 +112,7 @@ class Keeper:
         self._leave = threading.Event()
         self.why = ""
         self._failed: frozenset[tuple[str, int]] = frozenset()
+        self._looked: set[tuple[str, int]] = set()
         self._given_up: set[str] = set()
         self._held: set[tuple[str, int]] = set()
         self._opened: dict[Phase | None, float] = {}
@@ -125,6 +127,7 @@ class Keeper:
             StorageError: the journal cannot be written; what was acknowledged is kept, and the same command goes on.
         """
         self._failed = planning.failed_attempts(self.logbook.state)
+        self._looked = {(one.key, one.number) for one in self._judged()}
         self.book.look_at_all()
         removed = self._remove_sentinel()
         try:
@@ -159,6 +162,7 @@ class Keeper:
         if self.logbook.leads:
             self._poller.poll()
         self._resolve()
+        self._look_again()
         self._plan()
         self._close_unneeded()
         if self.logbook.leads:
@@ -173,6 +177,18 @@ class Keeper:
         if self._submits:
             return self.plan.pending
         return bool(self.logbook.state.active)
+
+    def _judged(self) -> list[Attempt]:
+        latest = [run.latest for run in self.logbook.state.runs.values()]
+        return [attempt for attempt in latest if attempt is not None and attempt.judged is not None]
+
+    def _look_again(self) -> None:
+        """See what ended attempts left, whoever judged them: the evidence must never be older than the state."""
+        for attempt in self._judged():
+            item = self._items.get(attempt.key)
+            if item is not None and (attempt.key, attempt.number) not in self._looked:
+                self.book.look_at(item)
+            self._looked.add((attempt.key, attempt.number))
 
     def _resolve(self) -> None:
         """Find out what became of attempts that a dead submitter left in between."""
