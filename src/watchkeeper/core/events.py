@@ -348,6 +348,52 @@ class Checkpoint(Event, frozen=True, kw_only=True, omit_defaults=True, tag="chec
     training_step: int | None = None
 
 
+class TableSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="table_sealed"):
+    """A result table has its final name: `path` holds these rows and bytes. `complete` is False when the work was cut
+    short. `rows_before` is how many of the rows an earlier execution had measured, `lost_rows` how many could not be
+    written.
+    """
+
+    path: FilePath
+    rows: int
+    bytes: int
+    sha256: str
+    complete: bool
+    columns: tuple[FreeText, ...] = ()
+    rows_before: int = 0
+    lost_rows: int = 0
+
+
+class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="progressed"):
+    """How far a tracked loop is, written at most once a minute and at its end. `total`, `rate_per_s` and `eta_s` are None
+    where nobody can tell; `depth` is 0 for an outermost loop.
+    """
+
+    what: FreeText
+    done: int
+    unit: FreeText
+    elapsed_s: float
+    total: int | None = None
+    rate_per_s: float | None = None
+    eta_s: float | None = None
+    depth: int = 0
+    ended: bool = False
+
+
+class CadenceSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cadence_set"):
+    """How often the two tiers are due: in training steps, in seconds, or either; 0 is never. `total` training steps are
+    planned, None where nobody said. `validation_sha256` is the fingerprint of the validation set, "" for none.
+    """
+
+    log_every: int = 0
+    eval_every: int = 0
+    log_every_s: float = 0.0
+    eval_every_s: float = 0.0
+    total: int | None = None
+    validation_sha256: str = ""
+    validation_items: int = 0
+
+
 class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
     """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written."""
 
@@ -384,10 +430,15 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
 AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Polled | Observed | Verified | Judged
-    | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | RunEnded | Sealed
+    | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableSealed
+    | Progressed | CadenceSet | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
-DURABLE = frozenset({"opened", "leased", "intended", "submitted", "run_started", "checkpoint", "run_ended", "sealed"})
+DURABLE = frozenset(
+    {
+        "opened", "leased", "intended", "submitted", "run_started", "checkpoint", "table_sealed", "run_ended", "sealed",
+    }
+)  # fmt: skip
 KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}
 
 _encoder = msgspec.json.Encoder()
