@@ -358,7 +358,7 @@ class TableSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="tab
     rows: int
     bytes: int
     sha256: str
-    complete: bool
+    complete: bool = True
     columns: tuple[FreeText, ...] = ()
     rows_before: int = 0
     lost_rows: int = 0
@@ -435,10 +435,8 @@ AnyEvent = (
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
-    {
-        "opened", "leased", "intended", "submitted", "run_started", "checkpoint", "table_sealed", "run_ended", "sealed",
-    }
-)  # fmt: skip
+    {"opened", "leased", "intended", "submitted", "run_started", "checkpoint", "table_sealed", "run_ended", "sealed"}
+)
 KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}
 
 _encoder = msgspec.json.Encoder()
