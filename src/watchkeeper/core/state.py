@@ -10,8 +10,9 @@ Facts from different sources stay apart: the scheduler's word, the wrapper's exi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import msgspec
 
 from watchkeeper.core.events import (
     AnyEvent,
@@ -40,8 +41,7 @@ _RANK = {"UNKNOWN": 0, "PENDING": 1, "RUNNING": 2, "COMPLETING": 3}
 _ENDED_RANK = 4
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """What one writer last saw of an attempt's job: `facts` is the scheduler's word, `state` what that and the exit record
     say together.
     """
@@ -54,15 +54,14 @@ class Seen:
     exit_record: ExitRecord | None
 
 
-@dataclass
-class Attempt:
+class Attempt(msgspec.Struct):
     """One try at a run. Every field is what the journal says; None and empty mean that nobody said."""
 
     key: str
     number: int
-    phase: Phase | None = None
+    phase: Phase
     intended: Intended | None = None
-    submissions: dict[str, Submitted] = field(default_factory=dict)
+    submissions: dict[str, Submitted] = {}
     rejected: Rejected | None = None
     doubted: Doubted | None = None
     seen: Seen | None = None
@@ -102,12 +101,11 @@ class Attempt:
         return "PENDING" if self.submissions else ""
 
 
-@dataclass
-class RunState:
+class RunState(msgspec.Struct):
     """One piece of work and its attempts, by number. `redo_from`: results of attempts below it are stale (0: none)."""
 
     key: str
-    attempts: dict[int, Attempt] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = {}
     redo_from: int = 0
 
     @property
@@ -121,14 +119,13 @@ class RunState:
         return self.redo_from > max((n for n, a in self.attempts.items() if a.submissions), default=0)
 
 
-@dataclass
-class State:
+class State(msgspec.Struct):
     """An experiment as its journal tells it. `unknown_kinds`: kind → events of it that this version does not know."""
 
-    runs: dict[str, RunState] = field(default_factory=dict)
+    runs: dict[str, RunState] = {}
     planned: Planned | None = None
     zone: str = "UTC"
-    unknown_kinds: dict[str, int] = field(default_factory=dict)
+    unknown_kinds: dict[str, int] = {}
 
     def run(self, key: str) -> RunState:
         """The state of one piece of work; an empty one if the journal does not know it."""
@@ -160,8 +157,9 @@ class WriterState:
 
     def update(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Fold more of the same writer's events, in their order."""
+        handlers = _HANDLERS
         for event in events:
-            handler = _HANDLERS.get(type(event))
+            handler = handlers.get(type(event))
             if handler is not None:
                 handler(self, event)
 
@@ -171,14 +169,12 @@ class WriterState:
         return max([known, *(lease.saw.get(other, 0) for lease in self.leases if lease.seq <= at)])
 
     def _attempt(self, event: Intended | Submitted | Rejected | Doubted | Judged | CancelAsked) -> Attempt:
-        attempt = self._attempt_of(event.key, event.attempt)
-        attempt.phase = event.phase
-        return attempt
+        return self._attempt_of(event.key, event.attempt, event.phase)
 
-    def _attempt_of(self, key: str, number: int) -> Attempt:
+    def _attempt_of(self, key: str, number: int, phase: Phase) -> Attempt:
         found = self.attempts.get((key, number))
         if found is None:
-            found = self.attempts[key, number] = Attempt(key, number)
+            found = self.attempts[key, number] = Attempt(key, number, phase)
         return found
 
     def _on_opened(self, event: Opened) -> None:
@@ -216,8 +212,7 @@ class WriterState:
 
     def _on_polled(self, event: Polled) -> None:
         for change in event.changes:
-            attempt = self._attempt_of(change.key, change.attempt)
-            attempt.phase = change.phase
+            attempt = self._attempt_of(change.key, change.attempt, change.phase)
             attempt.seen = Seen(self.writer, event.seq, change.job_id, change.after, change.facts, change.exit_record)
             attempt.exit_record = change.exit_record or attempt.exit_record
 
@@ -254,9 +249,14 @@ def join(writers: Iterable[WriterState]) -> State:
         for key, number in one.redo_from.items():
             run = state.runs.setdefault(key, RunState(key))
             run.redo_from = max(run.redo_from, number)
-    for key, number in sorted({found for one in ordered for found in one.attempts}):
-        told = [one.attempts[key, number] for one in ordered if (key, number) in one.attempts]
-        state.runs.setdefault(key, RunState(key)).attempts[number] = _join_attempt(told, by_name)
+    told: dict[AttemptId, list[Attempt]] = {}
+    for one in ordered:
+        for found, attempt in one.attempts.items():
+            told.setdefault(found, []).append(attempt)
+    for found in sorted(told):
+        if found[0] not in state.runs:
+            state.runs[found[0]] = RunState(found[0])
+        state.runs[found[0]].attempts[found[1]] = _join_attempt(told[found], by_name)
     state.zone = _zone(ordered)
     return state
 

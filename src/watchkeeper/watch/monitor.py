@@ -78,7 +78,7 @@ def _change(attempt: Attempt, job_id: str, after: str, facts: SchedulerFacts, re
     failed = after in TERMINAL and after != "COMPLETED"
     return Change(
         key=attempt.key,
-        phase=attempt.phase or "preparation",
+        phase=attempt.phase,
         attempt=attempt.number,
         job_id=job_id,
         before=attempt.state,

@@ -115,7 +115,7 @@ class Poller:
             end = self._overdue(name, facts.state if facts else "", facts.reason if facts else "")
         if end is None:
             return
-        phase = attempt.phase or "preparation"
+        phase = attempt.phase
         item = self._items.get(attempt.key)
         findings = self._book.look_at(item) if item else []
         before = attempt.intended.inputs if attempt.intended else {}
@@ -151,7 +151,7 @@ class Poller:
         self._unknown_since.clear()
         if self._silent_since is None:
             self._silent_since = self._logbook.monotonic()
-            phase = next((attempt.phase for attempt in going if attempt.phase), "preparation")
+            phase = next(attempt.phase for attempt in going)
             query = f"asking {self._scheduler.name}"
             self._logbook.write(Polled, phase=phase, query=query, interval_s=self._poll_s, error=message)
 
