@@ -31,7 +31,7 @@ Phase = Literal["preparation", "evaluation"]
 PHASES: tuple[Phase, ...] = ("preparation", "evaluation")
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", gc=False):
     """One immutable fact. `seq` counts a writer's events from 0; `time` is the writer's clock."""
 
     time: datetime
@@ -39,7 +39,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     seq: int
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One observation with its source. `size_bytes` and `modified` describe a file; None where there is none."""
 
     source: FilePath
@@ -75,7 +75,7 @@ class Leased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="leased")
     saw: dict[str, int] = {}
 
 
-class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One piece of work of a plan. `script` is relative to the experiment's folder, "" for none."""
 
     key: str
@@ -104,7 +104,7 @@ class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned
 Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
     made (submit, retry) or that is meant (active); 0 for none.
     """
@@ -176,7 +176,7 @@ class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted
     message: FreeText
 
 
-class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say."""
 
     state: str
@@ -192,7 +192,7 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     error_output: FilePath = ""
 
 
-class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How an execution ended, written by the wrapper as its last act. `exit_code` as the shell says it: 128 + n for a
     signal.
     """
@@ -204,7 +204,7 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nonce: str = ""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart; `after`
     is what they say together. `before` is the state this writer last knew; `last_line` is the last line on the job's
     standard error.
@@ -306,7 +306,9 @@ class CancelAsked(Event, frozen=True, kw_only=True, omit_defaults=True, tag="can
 
 
 class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
-    """A recorded run began. `config` is the user's own, as given."""
+    """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha` is the commit of the
+    script's repository ("" for none), `git_dirty` whether tracked files differed from it (None: it could not be told).
+    """
 
     run_id: str
     pipeline: str
@@ -314,19 +316,50 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     attempt: FilePath = ""
     job_id: JobId = ""
     config: Annotated[dict[str, Any], Meta(extra={"sensitivity": "free text"})] = {}
+    seed: int | None = None
+    git_sha: str = ""
+    git_branch: FreeText = ""
+    git_dirty: bool | None = None
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):
-    """A named stage of the run began."""
+    """A named stage of the run began. `label` is its path of numbered names, `01_train/00_warmup`: its folder in the
+    run's, and its name in the log. `fingerprint` is its inputs' ("" where none were named).
+    """
 
     step: str
+    label: FilePath = ""
+    index: int | None = None
+    fingerprint: str = ""
+
+
+class OutputFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file that a run made; `path` is relative to the run's folder where it lies in it. `step` is the label of the step
+    that made it, "" outside one. `what` is the maker's word for it.
+    """
+
+    path: FilePath
+    size_bytes: int
+    sha256: str
+    step: FilePath = ""
+    what: FreeText = ""
 
 
 class StepFinished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_finished"):
-    """A named stage ended; `error` is "" when it ended well. `row_count_in` and `_out` are None where nobody said."""
+    """A named stage ended; `error` is "" when it ended well. `row_count_in` and `_out` are None where nobody said.
+    `writing_s` is the part of `duration_s` that went into artifacts; `reused_from` is the run folder whose finished step
+    stood for this one, "" for none.
+    """
 
     step: str
     duration_s: float
+    label: FilePath = ""
+    index: int | None = None
+    started: datetime | None = None
+    writing_s: float = 0.0
+    outputs: tuple[OutputFile, ...] = ()
+    fingerprint: str = ""
+    reused_from: FilePath = ""
     row_count_in: int | None = None
     row_count_out: int | None = None
     metrics: dict[str, Number] = {}
@@ -394,14 +427,32 @@ class CadenceSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cade
     validation_items: int = 0
 
 
-class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
-    """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written."""
+class Interrupted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="interrupted"):
+    """Somebody asked the run to stop. `forced`: at once, without finishing the row. `listening`: the program looks at such
+    requests. `why` is who asked where it was no signal.
+    """
 
-    status: Literal["finished", "failed"]
+    signal: str = ""
+    why: FreeText = ""
+    forced: bool = False
+    listening: bool = False
+
+
+class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
+    """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
+    of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that
+    recording took.
+    """
+
+    status: Literal["finished", "failed", "interrupted"]
     duration_s: float
     error: FreeText = ""
     metric_rows: int = 0
     lost_rows: int = 0
+    lost_lines: int = 0
+    outputs: tuple[OutputFile, ...] = ()
+    totals: dict[str, Number] = {}
+    recorder_s: float = 0.0
 
 
 # ── both ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -418,7 +469,7 @@ class Sealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="sealed")
     previous: str = ""
 
 
-class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line whose kind this version does not know: kept, and shown as unknown."""
 
     kind: str
@@ -431,11 +482,22 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Polled | Observed | Verified | Judged
     | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableSealed
-    | Progressed | CadenceSet | RunEnded | Sealed
+    | Progressed | CadenceSet | Interrupted | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
-    {"opened", "leased", "intended", "submitted", "run_started", "checkpoint", "table_sealed", "run_ended", "sealed"}
+    {
+        "opened",
+        "leased",
+        "intended",
+        "submitted",
+        "run_started",
+        "checkpoint",
+        "table_sealed",
+        "interrupted",
+        "run_ended",
+        "sealed",
+    }
 )
 KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}
 
