@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +218,35 @@ def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path
     assert "UNKNOWN" in seen and len(seen) > 6
     assert outcomes(folder)["one"] == ["unknown"]
     assert fake.submissions == 1, "what may still run is not submitted again"
+
+
+def test_what_may_still_run_is_not_tried_again(tmp_path: Path) -> None:
+    """After an unknown end --retry-failed is refused while a living process holds the claim, and goes on when it is gone."""
+    folder, fake, time = write_experiment(tmp_path / "exp", body="echo $$ > pid; exec sleep 60"), FakeScheduler(), Time()
+
+    def turned(one: Keeper) -> None:
+        if fake.jobs["1"].process is None:
+            fake.start("1")
+            while not (folder / "one" / "pid").exists():
+                pass
+            fake.forget("1")
+        time.now += 100
+
+    try:
+        assert keeper(folder, fake, turned, time).keep()
+        assert outcomes(folder)["one"] == ["unknown"]
+        assert keeper(folder, fake, retry_failed=True).keep()
+        (error,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_ERROR"]
+        assert "attempt 1 may still run: job 1 claimed it" in error.result and fake.submissions == 1
+    finally:
+        process = fake.jobs["1"].process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for script in folder.rglob("*.slurm"):
+        script.write_text(script.read_text().replace("exec sleep 60", ""))
+    assert keeper(folder, fake, run_pending(fake), retry_failed=True).keep()
+    assert outcomes(folder)["one"][-1] == "done"
 
 
 def test_a_forgotten_job_that_left_its_exit_record_is_known_by_it(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ class Submitter:
             adopted = self._adopt(item, attempt, token, script)
             if adopted is not None:
                 return adopted
+        before = self._may_run(item.key, attempt - 1)
+        if before:
+            return self._write(Rejected, item, attempt, command=self._words(script), message=before)
         problems = [problem for problem in batch.read_head(source).problems if problem.severity == "error"]
         if problems:
             message = "; ".join(
@@ -153,6 +156,21 @@ class Submitter:
         if not files.create(folder / f"takeover.{len(_holds(folder))}", encode_json(taken)):
             raise HeldByAnotherError(read_hold(folder))
         return taken.token, False
+
+    def _may_run(self, key: str, attempt: int) -> str:
+        """Why a job of the attempt before may still run; "" when none does or can. Only then may the next one begin."""
+        folder = attempt_folder(self.experiment, key, attempt)
+        if not folder.is_dir() or wrapper.read_exit_records(folder) or wrapper.void_claim(folder, clock=self.clock):
+            return ""
+        claim = wrapper.read_claims(folder)[-1]
+        if claim.host == processes.host() and (
+            claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None
+        ):
+            return ""
+        return (
+            f"attempt {attempt} may still run: job {claim.job_id} claimed it on {claim.host}, and its end was not seen; "
+            f"when you have made sure that it does not, delete {folder}/claim.*"
+        )
 
     def _is_gone(self, hold: Hold) -> bool:
         """Whether the holder can no longer submit: dead on this boot, or silent on another host for the visibility lag."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.core.errors import BusyError, StorageError, UnavailableError
 from watchkeeper.core.events import (
     PHASES,
     Concluded,
@@ -317,7 +317,7 @@ class Keeper:
             watched = self._poller.watched[phase]
             if not watched or self._concluded.get(phase) == len(watched):
                 continue
-            if any(decision.action in planning.UNDER_WAY for decision in self.plan.of(phase)):
+            if self._submits and any(decision.action in planning.UNDER_WAY for decision in self.plan.of(phase)):
                 continue
             if any(attempt.phase == phase for attempt in self.logbook.state.active):
                 continue
@@ -356,4 +356,7 @@ class Keeper:
             (self.experiment.folder / SENTINEL).unlink()
         except FileNotFoundError:
             return False
+        except OSError as error:
+            hint = "remove it yourself"
+            raise StorageError(f"cannot remove {self.experiment.folder / SENTINEL}: {error.strerror}", hint=hint) from error
         return True

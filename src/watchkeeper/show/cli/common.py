@@ -60,6 +60,8 @@ def command_errors(function: Callable[..., int]) -> Callable[..., None]:
             # The reader (`| head`) has what it wanted.
             sys.stderr.close()
             sys.exit(EXIT_OK)
+        except OSError as error:
+            fail(f"{error.filename or 'the system'}: {error.strerror or error}", "check the path, its owner and its mode")
 
     return wrapped
 
