@@ -22,7 +22,7 @@ def fill(folder: Path, number: int, close: bool = True) -> Writer:
     """A writer with so many events."""
     writer = Writer(folder, "test")
     for index in range(number):
-        writer.write(Observed, what="other watcher", detail=f"event {index}")
+        writer.write(Observed, what="scheduler busy", detail=f"event {index}")
     if close:
         writer.close()
     return writer
@@ -95,7 +95,7 @@ def test_a_reader_goes_on_where_it_stood(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     assert len(journal.refresh()[writer.id]) == 3
     assert journal.refresh() == {}
-    writer.write(Observed, what="other watcher", detail="new")
+    writer.write(Observed, what="scheduler busy", detail="new")
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
     assert journal.refresh() == {} and journal.torn_tails
@@ -110,7 +110,7 @@ def test_four_threads_write_one_sequence(tmp_path: Path) -> None:
 
     def write() -> None:
         for _ in range(200):
-            writer.write(Observed, what="other watcher")
+            writer.write(Observed, what="scheduler busy")
 
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
@@ -128,7 +128,7 @@ def test_a_forked_child_cannot_write_its_parents_file(tmp_path: Path) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            writer.write(Observed, what="other watcher")
+            writer.write(Observed, what="scheduler busy")
         except NotAWriterError:
             os._exit(7)
         os._exit(1)
@@ -144,7 +144,7 @@ from watchkeeper.core.events import Observed
 from watchkeeper.core.journal import Writer
 writer = Writer(Path(sys.argv[1]), "test")
 for index in range(100000):
-    writer.write(Observed, what="other watcher", detail=str(index))
+    writer.write(Observed, what="scheduler busy", detail=str(index))
     print(index, flush=True)
 """
 

@@ -203,6 +203,16 @@ def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Pat
     assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
 
 
+def test_a_busy_scheduler_is_asked_again_and_said_once(tmp_path: Path) -> None:
+    """Limits mean later, not failed: the attempt stays, the log says so once, and the job runs once in the end."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    fake.on_submit("busy", "busy", "unavailable")
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    busy = [b.result for b in blocks_of(folder, "run-experiment.log") if b.action == "MONITOR_ERROR"]
+    assert busy == ["fake: too many jobs at present", "fake: it cannot be reached"]
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(times_run(folder).values()) == {1}
+
+
 def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path: Path) -> None:
     """A job that the scheduler no longer knows, and that left no exit record, ends as unknown after the deadline."""
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
@@ -221,7 +231,7 @@ def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path
 
 
 def test_what_may_still_run_is_not_tried_again(tmp_path: Path) -> None:
-    """After an unknown end --retry-failed is refused while a living process holds the claim, and goes on when it is gone."""
+    """After an unknown end --retry-failed is refused while a process holds the claim, and goes on when it is gone."""
     folder, fake, time = write_experiment(tmp_path / "exp", body="echo $$ > pid; exec sleep 60"), FakeScheduler(), Time()
 
     def turned(one: Keeper) -> None:
@@ -335,7 +345,7 @@ def test_detach_by_sentinel_and_back(tmp_path: Path) -> None:
     assert actions(folder, "experiment") == ["DISCOVER_EXPERIMENT", "DETACH"]
     assert keeper(folder, fake, run_pending(fake)).keep()
     assert not (folder / ".detach").exists() and fake.submissions == 2
-    assert any("sentinel removed" in b.details for b in blocks_of(folder, "run-experiment.log"))
+    assert ".detach was removed" in blocks_of(folder, "run-experiment.log")[2].result
 
 
 def test_a_second_watcher_takes_the_lead_when_the_first_has_left(tmp_path: Path) -> None:

@@ -235,11 +235,11 @@ class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled")
 
 
 class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
-    """A change outside polling that matters to the reader: the sentinel removed, a view edited by hand, another writer
-    at work.
+    """What a watcher met beside the states of jobs: a log that somebody had written into, a scheduler that takes no more
+    jobs at present, or that answers again.
     """
 
-    what: Literal["sentinel removed", "view displaced", "other watcher", "scheduler answers"]
+    what: Literal["view displaced", "scheduler busy", "scheduler answers"]
     detail: FreeText = ""
 
 

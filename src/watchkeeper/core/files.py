@@ -133,6 +133,45 @@ def keep_aside(path: Path) -> Path:
     return kept
 
 
+def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
+    """Make `path` a second name of `file`, in place of whatever had that name. Where the filesystem has no hard links,
+    `file` gives up its own name.
+
+    Raises:
+        StorageError: it could not be done; both names are as before.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        try:
+            os.link(file, temporary)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+                raise
+            os.replace(file, path)
+        else:
+            os.replace(temporary, path)
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()  # renaming one name of a file to another of its names does nothing, says POSIX
+        if durable:
+            fsync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise _failed("name", path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Take this name off its file, if it is there.
+
+    Raises:
+        StorageError: it could not be done.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _failed("remove", path, error) from error
+
+
 class AppendFile:
     """A file that this process alone appends to, at its own offset.
 
@@ -180,6 +219,12 @@ class AppendFile:
             except OSError as error:
                 raise _failed("append to", self.path, error) from error
             self.size_bytes += len(data)
+
+    def trim(self) -> None:
+        """Cut off what a short write left behind the last acknowledged byte; needs no space. What fails is let be."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._fd >= 0 and self._owner == os.getpid():
+                os.ftruncate(self._fd, self.size_bytes)
 
     def sync(self) -> None:
         """fsync what was appended, if anything was."""

@@ -24,6 +24,7 @@ from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.schedulers import batch, wrapper
 from watchkeeper.schedulers.base import Job, Scheduler
+from watchkeeper.schedulers.batch import Head
 
 FOLDER = ".watchkeeper"
 
@@ -90,13 +91,14 @@ class Submitter:
         before = self._may_run(item.key, attempt - 1)
         if before:
             return self._write(Rejected, item, attempt, command=self._words(script), message=before)
-        problems = [problem for problem in batch.read_head(source).problems if problem.severity == "error"]
+        head = batch.read_head(source, name=script.name)
+        problems = [problem for problem in head.problems if problem.severity == "error"]
         if problems:
             message = "; ".join(
                 f"{problem.message} ({problem.hint})" if problem.hint else problem.message for problem in problems
             )
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
-        job = self._prepare(folder, script, source, token)
+        job = self._prepare(folder, script, source, head, token)
         self._write(
             Intended,
             item,
@@ -190,15 +192,14 @@ class Submitter:
         name, words = self.scheduler.name, self._words(script)
         return self._write(Submitted, item, attempt, job_id=job_id, scheduler=name, command=words, adopted=True)
 
-    def _prepare(self, folder: Path, script: Path, source: bytes, token: str) -> Job:
+    def _prepare(self, folder: Path, script: Path, source: bytes, head: Head, token: str) -> Job:
         frozen = folder / "script"
         files.replace(frozen, source, mode=0o777)
-        text = wrapper.render(
-            batch.read_head(source), attempt_folder=folder, script=frozen, token=token, scheduler=self.scheduler.name
-        )
+        name = self.scheduler.name
+        text = wrapper.render(head, attempt_folder=folder, script=frozen, token=token, scheduler=name)
         path = folder / wrapper.wrapper_name(token)
         files.replace(path, text, mode=0o777)
-        return Job(wrapper=path, folder=script.parent, name=batch.read_head(source).name or script.name, token=token)
+        return Job(wrapper=path, folder=script.parent, name=head.name, token=token)
 
     def _hand_over(
         self, item: RunItem, attempt: int, job: Job, script: Path, stagger_s: float

@@ -143,7 +143,7 @@ class Renderer:
                 yield self._block(event, event.phase, "STATE_CHANGE", subject=change.key, details=details, result=result)
 
     def _observed(self, event: Observed) -> Iterator[Named]:
-        action = "DISCOVER_EXPERIMENT" if event.what == "sentinel removed" else "STATUS_CHECK"
+        action = "STATUS_CHECK" if event.what == "scheduler answers" else "MONITOR_ERROR"
         yield self._block(event, None, action, details=event.what, result=event.detail)
 
     def _verified(self, event: Verified) -> Iterator[Named]:

@@ -89,7 +89,6 @@ class Keeper:
     ) -> None:
         self.experiment = experiment
         self.plan = Plan(decisions=())
-        self.busy = ""
         self._scheduler = scheduler
         self._manners = manners
         self._selection = selection
@@ -112,6 +111,7 @@ class Keeper:
         self._leave = threading.Event()
         self.why = ""
         self._failed: frozenset[tuple[str, int]] = frozenset()
+        self._busy = ""
         self._looked: set[tuple[str, int]] = set()
         self._given_up: set[str] = set()
         self._held: set[tuple[str, int]] = set()
@@ -200,7 +200,7 @@ class Keeper:
             except HeldByAnotherError:
                 self._held.add((attempt.key, attempt.number))
             except UnavailableError as error:
-                self.busy = str(error)
+                self._is_busy(str(error))
                 self._held.add((attempt.key, attempt.number))
         self.logbook.sync()
 
@@ -270,19 +270,25 @@ class Keeper:
 
     def _submit(self, decision: Decision, stagger_s: float) -> None:
         item = self._items[decision.key]
-        self.busy = ""
         try:
             event = self._submitter.submit(item, decision.attempt, self.book.inputs(item), stagger_s)
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))
             return
         except (BusyError, UnavailableError) as error:
-            self.busy = str(error)
+            self._is_busy(str(error))
             return
+        self._is_busy("")
         self._submitted_at = self._monotonic()
         if isinstance(event, Rejected):
             self._given_up.add(item.key)
         self.logbook.sync()
+
+    def _is_busy(self, words: str) -> None:
+        """The scheduler takes nothing more at present: said once until it says something else."""
+        if words and words != self._busy and self.logbook.leads:
+            self.logbook.write(Observed, what="scheduler busy", detail=words)
+        self._busy = words
 
     # ── beginning, leaving, ending ─────────────────────────────────────────────────────────────────────────────────
 
@@ -291,11 +297,9 @@ class Keeper:
         self._opened.clear()
         self._concluded.clear()
         self._decided.clear()
-        self._open(None)
-        if sentinel_removed:
-            self.logbook.write(Observed, what="sentinel removed", detail=f"{SENTINEL} was removed: the watch goes on")
+        self._open(None, (f"{SENTINEL} was removed: the watch goes on",) if sentinel_removed else ())
 
-    def _open(self, phase: Phase | None) -> None:
+    def _open(self, phase: Phase | None, notes: tuple[str, ...] = ()) -> None:
         self._opened[phase] = self._monotonic()
         experiment = self.experiment
         self.logbook.write(
@@ -306,7 +310,7 @@ class Keeper:
             summary=experiment.summary,
             summary_sha256=experiment.summary_sha256,
             items=tuple(item for item in experiment.items if phase in (None, item.phase)),
-            notes=tuple(str(problem) for problem in experiment.problems) if phase is None else (),
+            notes=notes + (tuple(map(str, experiment.problems)) if phase is None else ()),
         )
         if phase == "evaluation":
             for fields in gate.verification(experiment, self.logbook.state, self.book, self._scheduler.name):

@@ -22,7 +22,7 @@ Tell = Callable[[AnyEvent | Unknown], None]
 
 
 class Logbook:
-    """`state` is the fold of everything read so far; `tell` is shown every event that anybody writes meanwhile."""
+    """`tell` is shown every event that anybody writes meanwhile."""
 
     def __init__(self, folder: Path, purpose: str, tell: Tell, clock: Clock, monotonic: Callable[[], float]) -> None:
         self.folder = folder
@@ -30,11 +30,18 @@ class Logbook:
         self.journal = Journal(folder / FOLDER / "journal")
         self.writer = Writer(self.journal.folder, purpose, clock=clock, saw=lambda: self.journal.saw)
         self.fold = Fold()
-        self.state = State()
+        self._state: State | None = None
         self._lease = Lease(folder / FOLDER / "lease", self.writer.id, monotonic)
         self._logs = LiveLogs(folder)
         self._tell = tell
         self._read()
+
+    @property
+    def state(self) -> State:
+        """The state that everything read so far tells."""
+        if self._state is None:
+            self._state = self.fold.state()
+        return self._state
 
     @property
     def leads(self) -> bool:
@@ -89,7 +96,7 @@ class Logbook:
         new = self.journal.refresh()
         if new:
             self.fold.update(new)
-            self.state = self.fold.state()
+            self._state = None
         return new
 
     def _note_aside(self, aside: Iterable[Path]) -> None:
