@@ -3,5 +3,6 @@
 from watchkeeper.record.rows import Row, read_rows
 from watchkeeper.record.run import Run, start_run
 from watchkeeper.record.step import Step
+from watchkeeper.record.tables import Table, read_table
 
-__all__ = ["Row", "Run", "Step", "read_rows", "start_run"]
+__all__ = ["Row", "Run", "Step", "Table", "read_rows", "read_table", "start_run"]

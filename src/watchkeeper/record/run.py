@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,12 +27,15 @@ from watchkeeper.core.events import (
     RunStarted,
     StepFinished,
     StepStarted,
+    TableSealed,
 )
 from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, Writer, utc_now
 from watchkeeper.record import attempt as attempts
+from watchkeeper.record.cells import FORMATS
 from watchkeeper.record.rows import RowFile
 from watchkeeper.record.step import Step
+from watchkeeper.record.tables import Table
 from watchkeeper.record.values import config_fields, number, text
 
 JOURNAL = Path(".watchkeeper/journal")
@@ -94,6 +97,7 @@ class Run:
         self._pipeline = pipeline
         self._clock = clock
         self._began = time.monotonic()
+        self._tables: list[Table] = []
         self._hands = _Hands(folder, pipeline, clock)
         self._starter = self._hands.pid
         attempt = attempts.find()
@@ -166,6 +170,27 @@ class Run:
                 Checkpoint, path=str(place), files=found, training_step=int(step) if isinstance(step, int | float) else None
             )
 
+    def table(self, name: str, key: str | Sequence[str] | None = None, format: str = "csv") -> Table:
+        """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv` becomes `<name>.csv`.
+
+        With `key`, the columns that tell one configuration from another, the rows of an earlier execution in the same
+        folder are taken over, and `configuration in table` says what was measured. `format` is `csv` or `jsonl`.
+        """
+        if format not in FORMATS:
+            self._warn(f"format {format}", f"table {name}: no format {format!r}, only csv and jsonl; it is written as csv")
+        table = Table(
+            self.folder,
+            name,
+            key=key,
+            form=FORMATS.get(format, FORMATS["csv"]),
+            clock=self._clock,
+            seal=lambda **fields: self._write(TableSealed, **fields),
+            warn=self._warn,
+            cut_short=lambda: bool(getattr(self, "should_stop", False)),
+        )
+        self._tables.append(table)
+        return table
+
     def __enter__(self) -> Self:
         return self
 
@@ -183,6 +208,8 @@ class Run:
         if hands.ended:
             return
         hands.ended = True
+        for table in self._tables:
+            table.close(complete=False)
         with self._harmless("the metric rows could not be synced to disk"):
             hands.rows.close()
         if hands.pid == self._starter:

@@ -70,7 +70,7 @@ def metric(value: object) -> Metric:
     return text(value) if as_number is None else as_number
 
 
-def _fields_of(value: object) -> Mapping[Any, Any] | None:
+def fields_of(value: object) -> Mapping[Any, Any] | None:
     """The fields of a mapping, a struct, a dataclass or a namespace; None if it is nothing of the kind."""
     if isinstance(value, Mapping):
         return value
@@ -83,7 +83,8 @@ def _fields_of(value: object) -> Mapping[Any, Any] | None:
     return vars(value) if plain else None
 
 
-def _tree(value: object, depth: int) -> Any:
+def tree(value: object, depth: int = 0) -> Any:
+    """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded depth."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -93,12 +94,12 @@ def _tree(value: object, depth: int) -> Any:
     if isinstance(value, int | float) or depth >= DEPTH_LIMIT:
         return metric(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return [_tree(inner, depth + 1) for inner in value]
+        return [tree(inner, depth + 1) for inner in value]
     as_number = number(value)
     if as_number is not None:
         return as_number
-    fields = _fields_of(value)
-    return text(value) if fields is None else {text(str(key)): _tree(inner, depth + 1) for key, inner in fields.items()}
+    fields = fields_of(value)
+    return text(value) if fields is None else {text(str(key)): tree(inner, depth + 1) for key, inner in fields.items()}
 
 
 def config_fields(config: object) -> dict[str, Any]:
@@ -109,10 +110,10 @@ def config_fields(config: object) -> dict[str, Any]:
     """
     if config is None:
         return {}
-    fields = _fields_of(config)
+    fields = fields_of(config)
     if fields is None or isinstance(config, str | bytes | int | float | list | tuple | PurePath):
         raise UsageError(
             f"config is a {type(config).__name__}; it must be a mapping, a dataclass or a namespace",
             hint="for a file, read it first: config=yaml.safe_load(open('config.yaml'))",
         )
-    return {text(str(key)): _tree(value, 1) for key, value in fields.items()}
+    return {text(str(key)): tree(value, 1) for key, value in fields.items()}

@@ -1,0 +1,334 @@
+"""Result tables: `<name>_partial.csv` while the work goes on, `<name>.csv` when it is over.
+
+A writer's rows lie in a file of its own, below `.watchkeeper/tables/`; the partial's name and at last the final name
+are given to that very file. So whoever takes a table over, after a death or beside a writer that is still alive, writes
+to a new file with the earlier rows in it, and no byte of another process's is ever changed or lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from watchkeeper.core import files
+from watchkeeper.core.errors import Problem, StorageError
+from watchkeeper.core.files import AppendFile
+from watchkeeper.core.ids import name_fault, writer_id
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.record.cells import FORMATS, Cell, Format, comparable, plain
+from watchkeeper.record.values import fields_of, text
+
+FOLDER = Path(".watchkeeper/tables")
+PARTIAL = "_partial"
+WAITING_LIMIT = 10_000  # rows kept in memory while the disk takes none
+SYNC_S = 30.0  # between two fsyncs
+
+Seal = Callable[..., None]
+Warn = Callable[[str, str], None]
+Identity = tuple[int, int, int, int]
+
+
+class Table:
+    """One result table of a run, open for rows. Safe from threads. A signal handler that appends in the middle of an
+    append has its row written when that append goes on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        key: str | Sequence[str] | None = None,
+        form: Format = FORMATS["csv"],
+        clock: Clock = utc_now,
+        seal: Seal = lambda **_: None,
+        warn: Warn = lambda about, message: None,
+        cut_short: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`seal` is told the fields of a `TableSealed`, `warn` what to say once; `cut_short` says at the end whether the
+        work was interrupted. Nothing is raised: what cannot be written waits in memory for the next row.
+        """
+        stem = name if not name_fault(name) else quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
+        self.name = name
+        self.path = folder / f"{stem}{form.suffix}"
+        self.partial = folder / f"{stem}{PARTIAL}{form.suffix}"
+        self.lost_rows = 0
+        self.complete: bool | None = None
+        """None while it is open; then whether the work was done."""
+        self._own = folder / FOLDER / f"{stem}.{writer_id(clock())}"
+        self._format = form
+        self._ordered = bool(form.header(["x"]))  # a record's cells are told by their order
+        self._key = (key,) if isinstance(key, str) else tuple(key or ())
+        self._seal, self._warn, self._cut_short = seal, warn, cut_short
+        self._owner = os.getpid()
+        self._lock = threading.RLock()
+        self._writing = False
+        self._columns: list[str] = []
+        self._measured: set[tuple[Cell, ...]] = set()
+        self._contained: set[Identity] = set()
+        self._waiting: list[dict[str, Cell]] = []
+        self._file: AppendFile | None = None
+        self._versions = 0
+        self._synced = time.monotonic()
+        self._before: list[bytes] = []
+        if stem != name:
+            warn(f"table {stem}", f"{name!r} cannot name a file; the table is {self.path.name}")
+        with self._harmless("earlier rows could not be read; their files are kept"):
+            self._take_over()
+        self._rows = self.rows_before = len(self._before)
+        if self._before:
+            with self._harmless("the table cannot be written yet; its rows wait"):
+                self._flush()
+
+    def append(self, row: object) -> bool:
+        """Add one row: a mapping, a dataclass or a namespace; None is legal anywhere, new columns may come at any time.
+
+        True: on return the death of the process loses nothing of it. False: the disk took nothing; the row waits in
+        memory, goes with the next one, and is counted as lost if it never gets there.
+        """
+        try:
+            fields = fields_of(row)
+            if fields is None:
+                fields = {"value": row}
+            cells = _named(fields)
+            with self._lock:
+                if why := self._refusal(cells):
+                    self.lost_rows += 1
+                    self._warn(f"table {self.name}: {why}", f"table {self.name}: a row was not taken: {why}")
+                    return False
+                self._waiting.append(cells)
+                self._measured.add(self._key_of(cells))
+                if self._writing:
+                    return True
+                return self._flush()
+        except Exception as error:
+            self._warn(f"table {self.name}", f"rows of table {self.name} wait in memory: {error}")
+            return False
+
+    def __contains__(self, configuration: object) -> bool:
+        """Whether a row with this key is there: a mapping (or the like) that holds the key's columns, or their values."""
+        try:
+            fields = fields_of(configuration)
+            if fields is not None:
+                return bool(self._key) and self._key_of(_named(fields)) in self._measured
+            values = configuration if isinstance(configuration, tuple) and len(self._key) != 1 else (configuration,)
+            return bool(self._key) and tuple(comparable(plain(value)) for value in values) in self._measured
+        except Exception:  # an unhashable or otherwise strange configuration was never measured
+            return False
+
+    def __len__(self) -> int:
+        return self._rows + len(self._waiting)
+
+    def close(self, *, complete: bool = True) -> None:
+        """Give the file its final name and write that down; a second call does nothing. What the disk does not take is
+        said, and lies in the partial file.
+        """
+        with self._lock:
+            if self.complete is not None or self._owner != os.getpid():
+                return
+            self.complete = complete and not self._cut_short()
+            with self._harmless("the last rows could not be written"):
+                self._flush()
+            self.lost_rows += len(self._waiting)
+            with self._harmless("the table could not be sealed; its rows are in the partial file"):
+                self._give_final_name()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close(complete=error is None)
+
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextlib.contextmanager
+    def _harmless(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._warn(f"table {self.name}: {what}", f"table {self.name}: {what}: {error}")
+
+    def _refusal(self, cells: Mapping[str, Cell]) -> str:
+        if self.complete is not None:
+            return "the table is sealed"
+        if self._owner != os.getpid():
+            return "the table belongs to the process that opened it"
+        return "" if cells else "it has no columns"
+
+    def _key_of(self, cells: Mapping[str, Cell]) -> tuple[Cell, ...]:
+        return tuple(comparable(cells.get(column)) for column in self._key)
+
+    def _take_over(self) -> None:
+        """The rows of an earlier execution, if there is a key to tell what was measured; else their files are kept."""
+        for place in (self.partial, self.path):
+            if self._key and place.is_file():
+                self._take(place)
+
+    def _take(self, place: Path) -> None:
+        identity = _identity(place)
+        columns, records, faults = self._format.split(place.read_bytes())
+        if self._ordered and self._before and columns[: len(self._columns)] != self._columns[: len(columns)]:
+            return  # another table's columns: the file is kept when its name is needed
+        wider = max(columns, self._columns, key=len) if self._ordered else list(dict.fromkeys([*self._columns, *columns]))
+        self._before = [self._format.widen(record, len(self._columns), len(wider)) for record in self._before]
+        there = set(self._before)
+        found = (self._format.widen(record, len(columns), len(wider)) for record in records)
+        self._before += [record for record in found if record not in there]
+        self._columns = wider
+        for record in self._before:
+            self._measured.add(self._key_of(self._format.row(wider, record)))
+        for fault in faults:
+            self._warn(f"table {place}: {fault}", f"{place}: {fault}; the other rows are taken over, the file is kept")
+        if identity is not None and not faults:
+            self._contained.add(identity)
+
+    def _flush(self) -> bool:
+        """Write what waits; all of it or, on an error, nothing. Called with the lock held."""
+        self._writing = True
+        try:
+            if self._file is None and self._before:
+                self._rewrite(self._columns)
+            while batch := list(self._waiting):  # again, should a signal handler have left a row meanwhile
+                known = set(self._columns)
+                new = [name for name in dict.fromkeys(name for row in batch for name in row) if name not in known]
+                if self._file is None or (new and self._ordered):
+                    self._rewrite([*self._columns, *new])
+                else:
+                    self._columns = [*self._columns, *new]
+                self._append(b"".join(self._format.record(self._columns, row) for row in batch))
+                self._rows += len(batch)
+                del self._waiting[: len(batch)]
+            return True
+        except StorageError:
+            excess = len(self._waiting) - WAITING_LIMIT
+            if excess > 0:
+                del self._waiting[:excess]
+                self.lost_rows += excess
+            raise
+        finally:
+            self._writing = False
+
+    def _append(self, data: bytes) -> None:
+        assert self._file is not None
+        due = time.monotonic() - self._synced > SYNC_S
+        start = self._file.size_bytes
+        try:
+            self._file.append(data, durable=due)
+        except BaseException:  # also a KeyboardInterrupt: these rows still wait, and are written again to the same place
+            self._file.size_bytes = start
+            self._file.trim()
+            raise
+        if due:
+            self._synced = time.monotonic()
+
+    def _where(self) -> Path:
+        """Where our file lies: under its own name or, where there are no hard links, under the partial one."""
+        assert self._file is not None
+        return self._file.path if self._file.path.exists() else self.partial
+
+    def _rewrite(self, columns: list[str]) -> None:
+        """A new file of ours with these columns and all rows so far, which then is the partial one."""
+        if self._file is None:
+            records = [self._format.widen(record, len(self._columns), len(columns)) for record in self._before]
+        else:
+            _, held, _ = self._format.split(self._where().read_bytes())
+            records = [self._format.widen(record, len(self._columns), len(columns)) for record in held]
+        self._versions += 1
+        new = AppendFile(self._own.with_name(f"{self._own.name}.{self._versions}{self._format.suffix}"))
+        data = self._format.header(columns) + b"".join(records)
+        try:
+            new.append(data)
+            self._point(self.partial, new.path)
+        except StorageError:
+            new.close()
+            with contextlib.suppress(StorageError):
+                files.remove(new.path)
+            raise
+        old, self._file, self._columns, self._before = self._file, new, columns, []
+        if old is not None:
+            old.close()
+            with contextlib.suppress(StorageError):
+                files.remove(old.path)
+
+    def _point(self, path: Path, file: Path) -> None:
+        """Give our file this name. A file there whose rows are not all in ours keeps a name of its own."""
+        identity = _identity(path)
+        ours = self._file is not None and identity is not None and identity[:2] == (_identity(self._where()) or ())[:2]
+        if identity is not None and not ours and identity not in self._contained:
+            kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
+            files.name_also(kept, path)
+            hint = "" if self._key else "; with key= its rows would have been taken over"
+            self._warn(f"table {path} kept", f"the earlier {path.name} is kept as {kept}{hint}")
+        files.name_also(path, file)
+
+    def _give_final_name(self) -> None:
+        if self._file is None:
+            return  # no row, now or before
+        self._file.trim()
+        self._file.sync()
+        own = self._where()
+        sha256 = hashlib.sha256(own.read_bytes()).hexdigest()
+        ours = _identity(own)
+        self._point(self.path, own)
+        there = _identity(self.partial)
+        if ours is not None and there is not None and there[:2] == ours[:2]:
+            files.remove(self.partial)
+        files.remove(own)
+        files.fsync_folder(self.path.parent)
+        self._seal(
+            path=str(self.path),
+            rows=self._rows,
+            bytes=self._file.size_bytes,
+            sha256=sha256,
+            complete=self.complete,
+            columns=tuple(text(column) for column in self._columns),
+            rows_before=self.rows_before,
+            lost_rows=self.lost_rows,
+        )
+        self._file.close()
+
+
+def _named(fields: Mapping[Any, Any]) -> dict[str, Cell]:
+    """The cells by column. Two names that are spelled alike, 1 and "1", are told apart by an underscore."""
+    cells: dict[str, Cell] = {}
+    for given, value in fields.items():
+        name = text(given if isinstance(given, str) else str(given))
+        while name in cells:
+            name += "_"
+        cells[name] = plain(value)
+    return cells
+
+
+def _identity(path: Path) -> Identity | None:
+    """Which file has this name, and which of its versions; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], list[Problem]]:
+    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is no problem: that row was never
+    acknowledged. Its format is told by its suffix.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    place = Path(path)
+    form = FORMATS.get(place.suffix.removeprefix("."), FORMATS["csv"])
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise StorageError(f"could not read {place}: {error.strerror}", hint="is it the right path?") from error
+    columns, records, faults = form.split(data)
+    problems = [Problem(where=str(place), message=fault, hint="the other rows are read") for fault in faults]
+    return [form.row(columns, record) for record in records], problems
