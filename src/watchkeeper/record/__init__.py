@@ -1,8 +1,10 @@
 """What a process records of itself: a run's start, steps, metric rows, checkpoints and end."""
 
+from watchkeeper.record.interrupts import Interrupted
 from watchkeeper.record.rows import Row, read_rows
-from watchkeeper.record.run import Run, start_run
+from watchkeeper.record.run import Run
+from watchkeeper.record.start import start_run
 from watchkeeper.record.step import Step
 from watchkeeper.record.tables import Table, read_table
 
-__all__ = ["Row", "Run", "Step", "Table", "read_rows", "read_table", "start_run"]
+__all__ = ["Interrupted", "Row", "Run", "Step", "Table", "read_rows", "read_table", "start_run"]

@@ -20,6 +20,7 @@ from watchkeeper.record.values import Metric, metric, spell, text, unspell
 
 FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
+SAMPLED = 64  # one row in so many is timed
 OURS = frozenset({"time", "step"})
 
 _encoder = msgspec.json.Encoder()
@@ -66,6 +67,7 @@ class RowFile:
 
     def __init__(self, folder: Path, writer: str, clock: Clock, *, depth: int = 0) -> None:
         self._kept = 0
+        self._sampled_s = 0.0
         self._lost = 0
         self._place = (folder, writer, clock, depth)
         self._inners: dict[None, RowFile] = {}  # at most one
@@ -83,6 +85,11 @@ class RowFile:
     def lost(self) -> int:
         """How many rows could not be written."""
         return self._lost + sum(inner.lost for inner in self._inners.values())
+
+    @property
+    def spent_s(self) -> float:
+        """How long writing rows has taken so far, in seconds, by a sample of them."""
+        return self._sampled_s * SAMPLED + sum(inner.spent_s for inner in self._inners.values())
 
     def append(self, step: object, metrics: dict[str, Any]) -> None:
         """Append a row. On return the death of the process loses nothing of it.

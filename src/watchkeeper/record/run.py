@@ -1,7 +1,7 @@
 """A run as the user's own process records it.
 
 Starting a run may fail, with a clear error. From then on nothing here raises into the user's loop: what cannot be
-written is said once, counted, and told at the end.
+written is said once, counted, and told at the end. The one exception is `Interrupted`, where the loop may be stopped.
 """
 
 from __future__ import annotations
@@ -9,78 +9,61 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from watchkeeper.core import files
-from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import (
+    AnyEvent,
     Checkpoint,
     CheckpointFile,
     Event,
+    Number,
+    OutputFile,
     RunEnded,
     RunStarted,
     StepFinished,
     StepStarted,
     TableSealed,
 )
-from watchkeeper.core.ids import run_id as new_run_id
-from watchkeeper.core.journal import Clock, Writer, utc_now
+from watchkeeper.core.events import Interrupted as InterruptedEvent
+from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
 from watchkeeper.record.cells import FORMATS
-from watchkeeper.record.rows import RowFile
-from watchkeeper.record.step import Step
+from watchkeeper.record.hands import Hands
+from watchkeeper.record.interrupts import Interrupts
+from watchkeeper.record.logs import RunLog
+from watchkeeper.record.manifest import (
+    RUN_FILE,
+    STEP_FILE,
+    closing,
+    earlier_step,
+    facts_of,
+    fingerprint,
+    git_state,
+    opening,
+    put,
+    run_manifest,
+    script_folder,
+    step_line,
+    step_manifest,
+)
+from watchkeeper.record.options import Options, seed_of
+from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
 from watchkeeper.record.tables import Table
-from watchkeeper.record.values import config_fields, number, text
+from watchkeeper.record.values import number, text
 
-JOURNAL = Path(".watchkeeper/journal")
 ERROR_LIMIT = 2_000  # characters of an exception's message in an event
+KEPT = (StepFinished, Checkpoint, TableSealed, RunEnded)  # the events that the run's manifest is made of
+Hook = TypeVar("Hook", bound=Callable[[], object])
+E = TypeVar("E", bound=Event)
 
-log = logging.getLogger("watchkeeper")
 _runs: weakref.WeakSet[Run] = weakref.WeakSet()
-
-
-class _Hands:
-    """What one process writes with. A forked child gets its own: ids, files and locks; and so does a signal handler that
-    comes in the middle of an event, since a writer's events are in one order.
-    """
-
-    def __init__(self, folder: Path, pipeline: str, clock: Clock) -> None:
-        self.pid = os.getpid()
-        self.writer = Writer(folder / JOURNAL, pipeline, clock=clock)
-        self.rows = RowFile(folder, self.writer.id, clock)
-        self.said: set[str] = set()
-        self.ended = False
-        self._place = (folder, pipeline, clock)
-        self._inners: dict[None, _Hands] = {}  # at most one
-        self._lock = threading.RLock()
-        self._writing = False
-
-    def write(self, kind: type[Event], **fields: object) -> None:
-        """Append one event to the journal; raises what `Writer.write` raises."""
-        with self._lock:
-            if self._writing:
-                # setdefault is one step: a handler that interrupts a handler here cannot make a second one.
-                self._inners.setdefault(None, _Hands(*self._place)).write(kind, **fields)
-                return
-            self._writing = True
-            try:
-                self.writer.write(kind, **fields)
-            finally:
-                self._writing = False
-
-    def close(self) -> None:
-        """Seal and close the journal's files."""
-        try:
-            for inner in self._inners.values():
-                inner.close()
-        finally:
-            self.writer.close()
 
 
 class Run:
@@ -91,17 +74,38 @@ class Run:
     folder: Path
     """Absolute: everything that the run leaves is below it."""
 
-    def __init__(self, folder: Path, run_id: str, pipeline: str, config: dict[str, Any], clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, run_id: str, pipeline: str, config: dict[str, Any], *, clock: Clock, options: Options
+    ) -> None:
+        began = time.perf_counter()
         self.run_id = run_id
         self.folder = folder
         self._pipeline = pipeline
         self._clock = clock
         self._began = time.monotonic()
+        self._options = options
         self._tables: list[Table] = []
-        self._hands = _Hands(folder, pipeline, clock)
+        self._labels = Labels()
+        self._outputs: dict[str, OutputFile] = {}
+        self._totals: dict[str, Number] = {}
+        self._hooks: list[Callable[[], object]] = []
+        self._looks_itself = False
+        self._failed_step = ""
+        self._hands = Hands(folder, pipeline, clock)
         self._starter = self._hands.pid
+        self._log = RunLog(
+            run_id=run_id,
+            pipeline=pipeline,
+            path=options.log_path(folder, self._hands.writer.id, shared=any(run.folder == folder for run in _runs)),
+            line_format=options.log_format,
+            level=options.level,
+            scope=options.logger,
+            console=options.console,
+        )
+        self._interrupts = Interrupts(self._on_signal, warning=options.warning_signal, exit_code=options.exit_code)
         attempt = attempts.find()
-        self._hands.write(
+        git = git_state(script_folder())
+        started = self._hands.write(
             RunStarted,
             run_id=run_id,
             pipeline=pipeline,
@@ -109,11 +113,21 @@ class Run:
             attempt=str(attempt.folder) if attempt else "",
             job_id=attempt.job_id if attempt else "",
             config=config,
+            seed=seed_of(config),
+            git_sha=git.sha,
+            git_branch=git.branch,
+            git_dirty=git.dirty,
         )
+        self._events: list[AnyEvent] = [started]
+        self._started = started
         _runs.add(self)
+        self._log.attach()
+        for line in opening(self._started):
+            self._log.say(logging.INFO, "%s", line)
         if attempt:
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
+        self._start_s = time.perf_counter() - began
 
     # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -123,37 +137,37 @@ class Run:
         On return the death of the process loses nothing of it. Numbers of any kind are kept, non-finite ones too; other
         values are kept as bounded text. A row that cannot be written is counted (`lost_rows` of `run_ended`).
         """
-        hands = self._hands
         try:
-            hands.rows.append(step, metrics)
+            self._hands.rows.append(step, metrics)
         except Exception as error:
             self._warn("rows", f"a metric row could not be written, and later ones may be lost too: {error}")
 
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        """A named stage: its begin, its end, its duration, and what the yielded `Step` was told."""
-        stage = Step(text(name))
-        began = time.monotonic()
-        self._write(StepStarted, step=stage.name)
-        failure = ""
+    def step(self, name: str, *, inputs: Iterable[object] | None = None, first: int = FIRST_ITEMS) -> Iterator[Step]:
+        """A named stage, within another one or not: its begin, its end, its duration, and what the yielded `Step` was told.
+
+        `inputs` are what its result depends on: paths (their bytes count) and values. With `start_run(reuse=…)` a step that
+        an earlier run finished on the same inputs has `reused` set, and its `outputs` are that run's. `first` is how many
+        lines of each `step.item` go to INFO.
+        """
+        self._safe_point()
+        stage = self._new_step(text(name), first)
+        found = self._fingerprint(stage, inputs)
+        self._log.attach()
+        self._log.enter(stage.label)
+        began, started = time.monotonic(), self._clock()
+        self._write(StepStarted, step=stage.name, label=stage.label, index=stage.index, fingerprint=found)
+        self._log.say(logging.INFO, "Starting step %s", stage.label)
+        failure: BaseException | None = None
         try:
             yield stage
         except BaseException as error:
-            failure = _words(error)
+            failure = error
             raise
         finally:
-            if stage.not_numbers:
-                names = ", ".join(dict.fromkeys(stage.not_numbers))
-                self._warn(f"step {name}", f"step {stage.name}: no numbers, and left out: {names}")
-            self._write(
-                StepFinished,
-                step=stage.name,
-                duration_s=round(time.monotonic() - began, 6),
-                row_count_in=stage.row_count_in,
-                row_count_out=stage.row_count_out,
-                metrics=dict(stage.key_metrics),
-                error=failure,
-            )
+            with self._harmless(f"the end of step {stage.label} could not be written down"):
+                self._finish_step(stage, started, time.monotonic() - began, failure, found)
+            self._log.leave(stage.label)
 
     def checkpoint(self, path: str | os.PathLike[str], training_step: int | None = None) -> None:
         """Say that a checkpoint, a file or a folder, is complete on disk. Its files and their sizes are looked up; where
@@ -169,6 +183,21 @@ class Run:
             self._write(
                 Checkpoint, path=str(place), files=found, training_step=int(step) if isinstance(step, int | float) else None
             )
+
+    def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
+        """Say that this file is a result of the run: its size and hash are looked up. One that is not there is said."""
+        with self._harmless(f"the output {path} could not be recorded"):
+            facts = facts_of(Path(path), self.folder, what=text(what))
+            self._outputs[facts.path] = facts
+
+    def totals(self, **totals: object) -> None:
+        """Figures of the whole run, for its end. Only numbers are kept; said again, the last counts."""
+        for name, value in totals.items():
+            figure = number(value)
+            if figure is None:
+                self._warn(f"total {name}", f"the total {text(name)} is no number, and left out")
+            else:
+                self._totals[text(name)] = figure
 
     def table(self, name: str, key: str | Sequence[str] | None = None, format: str = "csv") -> Table:
         """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv` becomes `<name>.csv`.
@@ -186,48 +215,204 @@ class Run:
             clock=self._clock,
             seal=lambda **fields: self._write(TableSealed, **fields),
             warn=self._warn,
-            cut_short=lambda: bool(getattr(self, "should_stop", False)),
+            cut_short=lambda: self._interrupts.asked,
         )
         self._tables.append(table)
         return table
 
+    # ── being asked to stop ─────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether somebody asked the run to stop. A loop that looks here ends itself: nothing is then raised into it but
+        at a second signal.
+        """
+        self._looks_itself = self._interrupts.listening = True
+        self._interrupts.heard |= self._interrupts.asked
+        return self._interrupts.asked
+
+    @property
+    def time_left_s(self) -> float | None:
+        """Seconds until the scheduler ends the job; None where it does not tell. Source: SLURM_JOB_END_TIME, sbatch(1)."""
+        try:
+            return float(os.environ["SLURM_JOB_END_TIME"]) - self._clock().timestamp()
+        except (KeyError, ValueError):
+            return None
+
+    def on_interrupt(self, hook: Hook) -> Hook:
+        """Call `hook()` once when the run stops because it was asked to, before its end is written: the place for a last
+        checkpoint. A hook that fails is said. A forced stop calls none.
+        """
+        self._hooks.append(hook)
+        return hook
+
+    def ask_to_stop(self, why: str) -> None:
+        """Ask the run to stop as a signal does; from any thread."""
+        if not self._interrupts.asked:
+            self._interrupts.ask(text(why))
+            self._write(InterruptedEvent, why=text(why), listening=self._interrupts.listening)
+            self._log.say(logging.WARNING, "Asked to stop: %s", text(why))
+
+    def stop_if_asked(self) -> None:
+        """A place where the program may stop: nothing happens unless somebody asked.
+
+        Raises:
+            Interrupted: somebody did.
+        """
+        self._interrupts.listening = True
+        if self._interrupts.asked:
+            self._run_hooks()
+            raise self._interrupts.error()
+
     def __enter__(self) -> Self:
+        self._log.enter()
+        if self._options.handle_signals:
+            self._interrupts.install()
+            for name, why in self._interrupts.not_handled.items():
+                self._log.say(logging.INFO, "%s does not ask this run to stop: %s", name, why)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-            self._end("")
+        interrupts = self._interrupts
+        interrupts.ending = True
+        stopped = isinstance(error, KeyboardInterrupt) or (interrupts.asked and interrupts.heard)
+        if stopped and (error is None or isinstance(error, KeyboardInterrupt | SystemExit)):
+            self._end("interrupted", error)
+        elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self._end("finished", None)
         else:
-            self._end(_words(error))
+            self._end("failed", error)
+        if interrupts.asked and interrupts.heard and (error is None or type(error) is KeyboardInterrupt):
+            raise interrupts.error() from None
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self, failure: str) -> None:
+    def _new_step(self, name: str, first: int) -> Step:
+        label, index = self._labels.take(name, self._log.here())
+        return Step(name, label, index, self.folder, persist=self._options.persist, first=first, say=self._log.say)
+
+    def _fingerprint(self, stage: Step, inputs: Iterable[object] | None) -> str:
+        """The fingerprint of a step's inputs, and the earlier run's step in its place where there is one."""
+        if inputs is None:
+            return ""
+        with self._harmless(f"step {stage.label}: its inputs could not be read, and it is not reused"):
+            found = fingerprint(inputs)
+            earlier = earlier_step(self._options.earlier, stage.label, found)
+            if earlier is not None:
+                stage.take_over(earlier)
+            return found
+        return ""
+
+    def _finish_step(
+        self, stage: Step, started: datetime, duration_s: float, failure: BaseException | None, found: str
+    ) -> None:
+        for message, count in stage.items_left_out().items():
+            self._log.say(logging.INFO, "%d more at DEBUG: %s", count, message)
+        if stage.not_numbers:
+            names = ", ".join(dict.fromkeys(stage.not_numbers))
+            self._warn(f"step {stage.name}", f"step {stage.name}: no numbers, and left out: {names}")
+        if failure is not None and not self._failed_step:
+            self._failed_step = stage.label
+        event = self._write(
+            StepFinished,
+            step=stage.name,
+            label=stage.label,
+            index=stage.index,
+            started=started,
+            duration_s=round(duration_s, 6),
+            writing_s=round(stage.writing_s, 6),
+            row_count_in=stage.row_count_in,
+            row_count_out=stage.row_count_out,
+            metrics=dict(stage.key_metrics),
+            outputs=tuple(stage.output_files),
+            fingerprint=found,
+            reused_from=stage.reused_from,
+            error=_words(failure) if failure is not None else "",
+        )
+        self._outputs.update({output.path: output for output in stage.output_files})
+        if event is not None:
+            self._log.say(logging.ERROR if failure is not None else logging.INFO, "%s", step_line(event))
+            put(stage.path / STEP_FILE, step_manifest(self._started, event))
+
+    def _end(self, status: str, error: BaseException | None) -> None:
         """Write the end, once, in the process that started the run; a forked child only closes its own files."""
         hands = self._hands
         if hands.ended:
             return
+        if status == "interrupted":
+            self._run_hooks()
         hands.ended = True
         for table in self._tables:
             table.close(complete=False)
         with self._harmless("the metric rows could not be synced to disk"):
             hands.rows.close()
         if hands.pid == self._starter:
-            self._write(
-                RunEnded,
-                status="failed" if failure else "finished",
-                duration_s=round(time.monotonic() - self._began, 6),
-                error=failure,
-                metric_rows=hands.rows.kept,
-                lost_rows=hands.rows.lost,
-            )
+            self._write_end(status, error)
+        self._log.leave()
+        self._log.detach()
         with self._harmless("the journal could not be sealed"):
             hands.close()
         _runs.discard(self)
+        self._interrupts.restore()
 
-    def _write(self, kind: type[Event], **fields: object) -> None:
+    def _write_end(self, status: str, error: BaseException | None) -> None:
+        hands = self._hands
+        if error is not None and status == "failed":
+            where = f" in step {self._failed_step}" if self._failed_step else ""
+            self._log.say(
+                logging.ERROR, "Run failed%s: %s", where, _words(error), exc_info=(type(error), error, error.__traceback__),
+                quiet_trace=True,
+            )  # fmt: skip
+        event = self._write(
+            RunEnded,
+            status=status,
+            duration_s=round(time.monotonic() - self._began, 6),
+            error=_words(error) if error is not None else self._interrupts.reason if status == "interrupted" else "",
+            metric_rows=hands.rows.kept,
+            lost_rows=hands.rows.lost,
+            lost_lines=self._log.lost,
+            outputs=tuple(self._outputs.values()),
+            totals=dict(self._totals),
+            recorder_s=round(self._start_s + hands.spent_s + self._log.spent_s, 6),
+        )
+        if event is not None:
+            for line in closing(event):
+                self._log.say(logging.INFO, "%s", line)
+            with self._harmless("the run's manifest could not be written"):
+                put(self.folder / RUN_FILE, run_manifest(sorted(self._events, key=lambda kept: kept.seq)) or b"")
+        reason = f" by {self._interrupts.reason}" if self._interrupts.reason else ""
+        last = {"finished": "Run finished", "interrupted": f"Run interrupted{reason}"}.get(status, "Run ended: failed")
+        self._log.say(logging.INFO, "%s", last)
+
+    def _safe_point(self) -> None:
+        """Stop here if asked, unless the program's loops look for themselves."""
+        if self._interrupts.asked and not self._looks_itself:
+            self._run_hooks()
+            raise self._interrupts.error()
+
+    def _run_hooks(self) -> None:
+        """Call the hooks that have not been called; none where the stop is forced upon a program that had been asked."""
+        hooks, self._hooks = self._hooks, []
+        if self._interrupts.stops < 2:
+            for hook in hooks:
+                with self._harmless(f"{getattr(hook, '__name__', 'a hook')} failed at the interrupt"):
+                    hook()
+
+    def _on_signal(self, name: str, forced: bool) -> None:
+        """In a signal handler."""
+        listening = self._interrupts.listening
+        self._write(InterruptedEvent, signal=name, forced=forced, listening=listening)
+        words = "stopping at once" if forced else "the run stops when it has finished what it is at; once more forces it"
+        self._log.tell(logging.WARNING, "%s: %s", name, words)
+
+    def _write(self, kind: type[E], **fields: object) -> E | None:
+        """Append an event, and return it; None where it could not be written."""
         with self._harmless(f"{kind.__struct_config__.tag} could not be written down"):
-            self._hands.write(kind, **fields)
+            event = self._hands.write(kind, **fields)
+            if isinstance(event, KEPT) and event.writer == self._started.writer:
+                self._events.append(event)
+            return event
+        return None
 
     @contextlib.contextmanager
     def _harmless(self, what: str) -> Iterator[None]:
@@ -241,12 +426,12 @@ class Run:
         if about in self._hands.said:
             return
         self._hands.said.add(about)
-        with contextlib.suppress(Exception):
-            log.warning("run %s: %s", self.run_id, message)
+        self._log.say(logging.WARNING, "run %s: %s", self.run_id, message)
 
     def _after_fork(self) -> None:
         """In the child: the parent's files and locks are the parent's."""
-        self._hands = _Hands(self.folder, self._pipeline, self._clock)
+        self._hands = Hands(self.folder, self._pipeline, self._clock)
+        self._log.after_fork(self._hands.writer.id)
 
 
 def _give_children_their_own() -> None:
@@ -272,33 +457,3 @@ def _checkpoint_files(place: Path) -> tuple[CheckpointFile, ...]:
         return (CheckpointFile(path=place.name, size_bytes=place.stat().st_size),)
     found = sorted(path for path in place.rglob("*") if path.is_file() and not path.name.startswith(files.TEMPORARY_PREFIX))
     return tuple(CheckpointFile(path=str(path.relative_to(place)), size_bytes=path.stat().st_size) for path in found)
-
-
-def start_run(
-    root: str | os.PathLike[str] | None = None,
-    *,
-    pipeline: str,
-    config: object = None,
-    folder: str | os.PathLike[str] | None = None,
-    clock: Clock = utc_now,
-) -> Run:
-    """Start recording a run; use it in a `with`, which writes the end and raises again what was raised in it.
-
-    The run's folder is `root/<run_id>`, or exactly `folder`. `config` is a mapping, a dataclass or a namespace.
-
-    Raises:
-        UsageError: neither root nor folder, both, no pipeline, or a config of the wrong type.
-        StorageError: the folder cannot be made, or written to.
-    """
-    if (root is None) == (folder is None):
-        raise UsageError(
-            "start_run needs root or folder, and not both",
-            hint='start_run("artifacts/training", pipeline="training") makes a folder of its own for each run',
-        )
-    if not pipeline:
-        raise UsageError("start_run needs a pipeline's name", hint='start_run("artifacts/training", pipeline="training")')
-    fields = config_fields(config)
-    run_id = new_run_id(clock())
-    place = Path(folder).absolute() if folder is not None else Path(root or ".").absolute() / run_id
-    files.make_folder(place)
-    return Run(place, run_id, text(pipeline), fields, clock)

@@ -1,20 +1,89 @@
-"""A named stage of a run."""
+"""A named stage of a run: what it says of itself while it runs. It is written down when it ends."""
 
 from __future__ import annotations
 
-from watchkeeper.core.events import Number
-from watchkeeper.record.values import number
+import contextlib
+import logging
+import os
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from watchkeeper.core.events import Number, OutputFile
+from watchkeeper.core.files import TEMPORARY_PREFIX
+from watchkeeper.record.manifest import Earlier, facts_of
+from watchkeeper.record.values import number, text
+
+FIRST_ITEMS = 20  # of a loop, at INFO
+NAME_BYTES = 100  # of a step's folder
+
+_numbered = re.compile(r"(\d{2,})_")
+_unsafe = re.compile(r"[^\w.=+@,-]")
+
+
+class Labels:
+    """The labels that a run's steps got: numbered, safe as folders, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    def take(self, name: str, parent: str = "") -> tuple[str, int]:
+        """A new step's label and index. `00_ingest` keeps its own number; `ingest` gets the next one of its parent's. A
+        label taken before gets `.2`, `.3` behind it.
+        """
+        plain = _unsafe.sub("_", name).encode()[:NAME_BYTES].decode("utf-8", "ignore")
+        own = _numbered.match(plain)
+        index = int(own[1]) if own else self._next.get(parent, 0)
+        self._next[parent] = max(self._next.get(parent, 0), index + 1)
+        base = f"{parent}/{plain}" if parent and own else plain if own else f"{parent}/{index:02d}_{plain}".lstrip("/")
+        label, count = base, 1
+        while label in self._taken:
+            count += 1
+            label = f"{base}.{count}"
+        self._taken.add(label)
+        return label, index
 
 
 class Step:
-    """What a stage says of itself while it runs; it is written down when the stage ends."""
+    """A stage of a run, from `with run.step("00_ingest") as step`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, label: str, index: int, run_folder: Path, *, persist: bool, first: int, say: Callable[..., None]
+    ) -> None:
         self.name = name
+        self.label = label
+        """Its path of numbered names, `01_train/00_warmup`."""
+        self.index = index
+        self.persist = persist
+        """Whether the run keeps the artifacts of its steps (`persist_step_outputs`)."""
+        self.reused = False
+        """An earlier run finished this step on the same inputs: read its `outputs` instead of doing the work."""
         self.row_count_in: int | None = None
         self.row_count_out: int | None = None
         self.key_metrics: dict[str, Number] = {}
         self.not_numbers: list[str] = []
+        self.output_files: list[OutputFile] = []
+        self.outputs: dict[str, Path] = {}
+        """Its files by name."""
+        self.writing_s = 0.0
+        self.reused_from = ""
+        self.path = run_folder / label
+        self._run_folder = run_folder
+        self._first = first
+        self._items: Counter[str] = Counter()
+        self._writing = 0
+        self._say = say
+
+    @property
+    def folder(self) -> Path:
+        """`<run>/<label>/`, made when first asked for."""
+        with contextlib.suppress(OSError):  # whoever writes into it is told
+            self.path.mkdir(parents=True, exist_ok=True)
+        return self.path
 
     def rows(self, *, read: int | None = None, kept: int | None = None) -> None:
         """How many rows the stage took in and put out; None where there is nothing to say. Said again, the last counts."""
@@ -37,3 +106,77 @@ class Step:
                 self.not_numbers.append(name)
             else:
                 self.key_metrics[name] = figure
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """What is done in here is the writing of artifacts: its time is told apart from the stage's own."""
+        began = time.perf_counter()
+        self._writing += 1
+        try:
+            yield
+        finally:
+            self._writing -= 1
+            if not self._writing:  # the outermost counts
+                self.writing_s += time.perf_counter() - began
+
+    def save(self, name: str, write: Callable[[Path], object], *, what: str = "") -> Path | None:
+        """Write an artifact of the stage: `write` gets a path to write to, and the file takes its name in the stage's
+        folder when it is complete. Returns its path; None, and nothing is called, where the run keeps no step outputs.
+
+        An artifact is the user's own data: what `write` raises is raised, and so is the disk's refusal.
+        """
+        if not self.persist:
+            return None
+        with self.writing():
+            path = self.folder / name
+            temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
+            try:
+                write(temporary)
+                os.replace(temporary, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+            self.output(path, what=what)
+        return path
+
+    def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
+        """Say that the stage made this file: its size and hash are looked up. One that is not there is said in the log."""
+        place = Path(path)
+        try:
+            with self.writing():
+                facts = facts_of(place, self._run_folder, step=self.label, what=text(what))
+        except OSError as error:
+            self._say(logging.WARNING, "step %s: the output %s is not recorded: %s", self.label, place, error)
+            return
+        self.output_files = [known for known in self.output_files if known.path != facts.path] + [facts]
+        self.outputs[place.name] = place.absolute()
+
+    def item(self, message: str, *args: object) -> None:
+        """A line about one round of a loop: the first ones of each message at INFO (see `run.step(first=)`), the rest at
+        DEBUG; the stage's end says how many there were.
+        """
+        self._items[message] += 1
+        self._say(logging.INFO if self._items[message] <= self._first else logging.DEBUG, message, *args)
+
+    def items_left_out(self) -> dict[str, int]:
+        """Messages of `item` → how many of them went to DEBUG."""
+        return {message: count - self._first for message, count in self._items.items() if count > self._first}
+
+    def take_over(self, earlier: Earlier) -> None:
+        """Stand on the finished step of an earlier run."""
+        event = earlier.event
+        self.reused = True
+        self.reused_from = str(earlier.folder)
+        self.outputs = dict(earlier.outputs)
+        self.row_count_in, self.row_count_out = event.row_count_in, event.row_count_out
+        self.key_metrics = dict(event.metrics)
+        self.output_files = [
+            OutputFile(
+                path=str(earlier.folder / old.path),
+                size_bytes=old.size_bytes,
+                sha256=old.sha256,
+                step=old.step,
+                what=old.what,
+            )
+            for old in event.outputs
+        ]

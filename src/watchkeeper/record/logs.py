@@ -1,0 +1,402 @@
+"""The run's log: what the program's loggers say, to `logs/run.log` and to stderr, with the run and the step on each line.
+
+Loggers that know nothing of us are captured where they meet: at the root, or at the one logger that the run was given.
+Everything changed there (level, propagation, handlers) is put back when the last run that needs it ends. Nothing here
+raises into the program that logs; a line that could not be written is counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO, Any, cast
+
+from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.core.files import AppendFile
+
+FILE = "logs/run.log"
+FORMAT = "%(asctime)s %(levelname)s [%(pipeline)s %(run_id)s %(step)s] %(message)s"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+MESSAGE_LIMIT = 4_000  # characters of one message
+TRACE_LIMIT = 20_000  # characters of one traceback
+OWNER = "watchkeeper_run"  # on our own records: the run that says it; no other run's log takes it
+QUIET_TRACE = "watchkeeper_quiet"  # its traceback is for the file: Python prints it again when nobody catches it
+_SHOWN = "watchkeeper_shown"  # a console of ours has printed this record
+
+# Where this thread or task is: (run id, step's label) from the outside in; "-" is a run outside its steps.
+_where: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("watchkeeper_where", default=())
+
+
+def level_of(value: object) -> int:
+    """A level by its name, in any case, or by its number.
+
+    Raises:
+        UsageError: there is no such level.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str):
+        if value.strip().upper() in LEVELS:
+            return logging.getLevelNamesMapping()[value.strip().upper()]
+        if value.strip().isdigit():
+            return int(value)
+    raise UsageError(f"log level {value!r} is none", hint=f"one of {', '.join(LEVELS)}")
+
+
+def bounded(text: str, limit: int) -> str:
+    """The text, its middle left out where it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} […{len(text) - 2 * half} characters…] {text[-half:]}"
+
+
+class _Formatter(logging.Formatter):
+    """Bounds messages and tracebacks, and has something to say even of a record whose arguments do not fit."""
+
+    def formatException(self, ei: Any) -> str:
+        return bounded(super().formatException(ei), TRACE_LIMIT)
+
+    def of_run(self, record: logging.LogRecord, *, trace: bool, **fields: str) -> str:
+        """The record's lines, with the run's fields; the record itself is not changed, since others format it too."""
+        try:
+            message = record.getMessage()
+        except Exception as error:
+            message = f"{record.msg!r} {record.args!r} (not formatted: {error})"
+        record = copy.copy(record)
+        record.__dict__.update(fields, msg=bounded(message, MESSAGE_LIMIT), args=None, exc_text=None)
+        if not trace:
+            record.exc_info = None
+        return self.format(record)
+
+
+class _ToFile(logging.Handler):
+    """Appends lines to the log file. A line from a signal handler that comes in the middle of a write is taken along by
+    that write.
+    """
+
+    def __init__(self, log: RunLog, path: Path) -> None:
+        super().__init__(log.level)
+        self.lost = 0
+        self.spent_s = 0.0
+        self._log = log
+        self._path = path
+        self._file: AppendFile | None = None
+        self._waiting: deque[bytes] = deque()
+        self._busy = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._log.takes(record):
+            began = time.perf_counter()
+            try:
+                self._waiting.append(self._log.render(record, trace=True).encode("utf-8", "backslashreplace") + b"\n")
+            except Exception:
+                self.lost += 1
+            self._drain()
+            self.spent_s += time.perf_counter() - began
+
+    def _drain(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._waiting:
+                try:
+                    if self._file is None:
+                        self._file = _open(self._path)
+                    self._file.append(self._waiting[0])  # left in line until it is written, should an interrupt come
+                except (StorageError, OSError) as error:
+                    self.lost += 1
+                    if self.lost == 1:
+                        self._log.mutter(
+                            f"a line of {self._path} could not be written, and later ones may be lost: {error}"
+                        )
+                self._waiting.popleft()
+        finally:
+            self._busy = False
+
+    def finish(self) -> None:
+        with contextlib.suppress(StorageError, OSError):
+            if self._file is not None:
+                self._file.sync()
+                self._file.close()
+        self.close()
+
+
+def _open(path: Path) -> AppendFile:
+    """The log file, new or to be gone on with; a line that a killed process left torn is ended first."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return AppendFile(path)
+    file = AppendFile(path, resume_at=size)
+    if size:
+        with path.open("rb") as old:
+            old.seek(-1, os.SEEK_END)
+            if old.read(1) != b"\n":
+                file.append(b"\n")
+    return file
+
+
+class _ToConsole(logging.Handler):
+    """Prints to whatever stderr is at that moment, unless somebody else prints the record there already."""
+
+    def __init__(self, log: RunLog) -> None:
+        super().__init__(log.level)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._log.takes(record) and not hasattr(record, _SHOWN) and not _printed_by_others(record):
+                setattr(record, _SHOWN, True)
+                _print(self._log.render(record, trace=not hasattr(record, QUIET_TRACE)))
+        except Exception:  # a closed stream, a broken pipe: the file has the line
+            return
+
+
+def _print(text: str) -> None:
+    stream = sys.stderr
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if tqdm is not None and getattr(tqdm, "_instances", None) and stream.isatty():
+        tqdm.write(text, file=stream)  # above the bars
+        return
+    try:
+        stream.write(text + "\n")
+    except UnicodeEncodeError:
+        stream.write(text.encode("ascii", "backslashreplace").decode() + "\n")
+    stream.flush()
+
+
+def _is_console(stream: object) -> bool:
+    if stream is None or stream is sys.stderr or stream is sys.stdout:
+        return stream is not None
+    try:
+        return cast("IO[str]", stream).fileno() in (1, 2)
+    except (AttributeError, OSError, ValueError, TypeError):
+        return False
+
+
+def _printed_by_others(record: logging.LogRecord) -> bool:
+    """Whether a handler of the user's prints this record to stdout or stderr."""
+    logger: logging.Logger | None = _logger_of(record)
+    while logger is not None:
+        for handler in logger.handlers:
+            stream = getattr(handler, "stream", None) or getattr(getattr(handler, "console", None), "file", None)
+            if not isinstance(handler, _ToFile | _ToConsole) and record.levelno >= handler.level and _is_console(stream):
+                return all(own.filter(record) for own in handler.filters if isinstance(own, _AsBefore))
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _logger_of(record: logging.LogRecord) -> logging.Logger:
+    found = logging.root.manager.loggerDict.get(record.name)
+    return found if isinstance(found, logging.Logger) else logging.root
+
+
+class _AsBefore(logging.Filter):
+    """Keeps from a handler of the user's what it did not get before we lowered its logger's level."""
+
+    def __init__(self, logger: logging.Logger, level: int) -> None:
+        super().__init__()
+        self._logger = logger
+        self._level = level
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        logger = _logger_of(record)
+        while logger is not self._logger and not logger.level and logger.parent is not None:
+            logger = logger.parent
+        return logger is not self._logger or record.levelno >= self._level
+
+
+class _Held:
+    """A logger that runs have captured: what it was before, and what the runs need of it."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self.logger = logger
+        self.runs: list[RunLog] = []
+        self._level = logger.level
+        self._propagate = logger.propagate
+        self._effective = logger.getEffectiveLevel()
+        self._filter = _AsBefore(logger, self._effective)
+        self._filtered: list[logging.Handler] = list(logger.handlers)
+        for handler in self._filtered:
+            handler.addFilter(self._filter)
+        self._set = logger.level
+
+    def settle(self) -> None:
+        """Set the level that the runs need; after the last one, everything as it was, but for what the user changed."""
+        ours = self.logger.level == self._set
+        if self.runs:
+            self._set = min(self._effective, *(run.level for run in self.runs)) or logging.NOTSET + 1
+            self.logger.propagate = self._propagate and self.logger.parent is None
+        else:
+            self._set = self._level
+            self.logger.propagate = self._propagate
+            for handler in self._filtered:
+                handler.removeFilter(self._filter)
+        if ours:
+            self.logger.setLevel(self._set)
+
+
+_held: dict[str, _Held] = {}
+_lock = threading.RLock()
+
+
+def _new_lock() -> None:
+    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that the child does not have
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_new_lock)
+
+
+class RunLog:
+    """One run's log, from `attach` to `detach`. `level` is of Python's numbers; `scope` "" is the root logger."""
+
+    def __init__(
+        self, *, run_id: str, pipeline: str, path: Path | None, line_format: str, level: int, scope: str, console: bool
+    ) -> None:
+        """Without a path there is no file.
+
+        Raises:
+            UsageError: the format is none.
+        """
+        self.run_id = run_id
+        self.level = level
+        self.logger = logging.getLogger(scope or "watchkeeper")
+        self.open_steps: list[
+            str
+        ] = []  # labels, in the order of their begin: what a thread without a step of its own is in
+        self._scope = scope
+        self._fields = {"run_id": run_id, "pipeline": pipeline}
+        self._path = path
+        try:
+            self._formatter = _Formatter(line_format)
+            self.render(logging.makeLogRecord({}), trace=False)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"log_format {line_format!r} is none: {error}", hint=f"the default is {FORMAT!r}") from error
+        self._file = _ToFile(self, path) if path else None
+        self._console = _ToConsole(self) if console else None
+
+    @property
+    def lost(self) -> int:
+        """How many lines could not be written."""
+        return self._file.lost if self._file else 0
+
+    @property
+    def spent_s(self) -> float:
+        """How long writing lines has taken."""
+        return self._file.spent_s if self._file else 0.0
+
+    def _handlers(self) -> list[logging.Handler]:
+        return [handler for handler in (self._file, self._console) if handler is not None]
+
+    def attach(self) -> None:
+        """Capture the logger; again, where a configuration of the user's has thrown the handlers out since."""
+        with _lock:
+            logger = logging.getLogger(self._scope or None)
+            held = _held.get(self._scope) or _held.setdefault(self._scope, _Held(logger))
+            if self not in held.runs:
+                held.runs.append(self)
+                held.settle()
+            for handler in self._handlers():
+                if handler not in logger.handlers:
+                    logger.addHandler(handler)
+
+    def detach(self) -> None:
+        """Put the logger back as it was, and close the file."""
+        with _lock:
+            held = _held.get(self._scope)
+            if held is not None and self in held.runs:
+                held.runs.remove(self)
+                held.settle()
+                if not held.runs:
+                    del _held[self._scope]
+            for handler in self._handlers():
+                logging.getLogger(self._scope or None).removeHandler(handler)
+        if self._file:
+            self._file.finish()
+
+    def after_fork(self, writer: str) -> None:
+        """In the child: lines go to a file of its own, `run.<writer>.log`, made by the first one."""
+        old = self._file
+        if old is None or self._path is None:
+            return
+        self._file = _ToFile(self, own_file(self._path, writer))
+        logger = logging.getLogger(self._scope or None)
+        if old in logger.handlers:
+            logger.removeHandler(old)
+            logger.addHandler(self._file)
+
+    def takes(self, record: logging.LogRecord) -> bool:
+        """Whether the record is this run's: its own word, or anything said in its context or outside all runs."""
+        owner = getattr(record, OWNER, None)
+        if owner is not None:
+            return bool(owner == self.run_id)
+        frames = _where.get()
+        return not frames or any(run == self.run_id for run, _ in frames)
+
+    def render(self, record: logging.LogRecord, *, trace: bool) -> str:
+        """The record in the run's format."""
+        own = [label for run, label in _where.get() if run == self.run_id]
+        step = own[-1] if own else self.open_steps[-1] if self.open_steps else "-"
+        return self._formatter.of_run(record, trace=trace, step=step, **self._fields)
+
+    def say(self, level: int, message: str, *args: object, exc_info: Any = None, quiet_trace: bool = False) -> None:
+        """A line of the run's own, which only its log takes. It never raises, whatever handlers of the user's do."""
+        extra: dict[str, object] = {OWNER: self.run_id, **({QUIET_TRACE: True} if quiet_trace else {})}
+        with contextlib.suppress(Exception):
+            if self.logger.disabled:  # by a dictConfig, which disables what it does not name
+                self.tell(level, message, *args)
+            else:
+                self.logger.log(level, message, *args, exc_info=exc_info, extra=extra)
+
+    def tell(self, level: int, message: str, *args: object) -> None:
+        """A line of the run's own to its file and stderr alone, past all handlers of the user's: for signal handlers."""
+        with contextlib.suppress(Exception):
+            record = self.logger.makeRecord(self.logger.name, level, "", 0, message, args, None, extra={OWNER: self.run_id})
+            if level >= self.level:
+                if self._file:
+                    self._file.handle(record)
+                if self._console:  # not through sys.stderr: its buffer may be in the middle of a write of this thread
+                    os.write(2, self.render(record, trace=False).encode("utf-8", "backslashreplace") + b"\n")
+
+    def mutter(self, message: str) -> None:
+        """To stderr alone: what the file cannot hold."""
+        if self._console:
+            with contextlib.suppress(Exception):
+                _print(f"watchkeeper: run {self.run_id}: {message}")
+
+    def here(self) -> str:
+        """The label of the step that this thread or task is in; "" outside one."""
+        own = [label for run, label in _where.get() if run == self.run_id and label != "-"]
+        return own[-1] if own else ""
+
+    def enter(self, label: str = "-") -> None:
+        """From here on, in this thread or task: the run, or its step of this label."""
+        _where.set((*_where.get(), (self.run_id, label)))
+        if label != "-":
+            self.open_steps.append(label)
+
+    def leave(self, label: str = "-") -> None:
+        """The reverse of `enter`."""
+        frames = _where.get()
+        frame = (self.run_id, label)
+        if frame in frames:
+            last = len(frames) - 1 - frames[::-1].index(frame)
+            _where.set(frames[:last] + frames[last + 1 :])
+        with contextlib.suppress(ValueError):
+            self.open_steps.remove(label)
+
+
+def own_file(path: Path, writer: str) -> Path:
+    """The log beside `path` for a process that does not own it: one writer, one file."""
+    return path.with_name(f"{path.stem}.{writer}{path.suffix}")

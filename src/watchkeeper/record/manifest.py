@@ -1,0 +1,357 @@
+"""What a run and its steps leave to read: `step_manifest.json`, `run_manifest.json`, and the log's first and last lines.
+
+All of them are functions of the run's events: `rebuild` makes the manifests again to the same bytes. Fingerprints say
+whether a step's inputs are those of an earlier run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from watchkeeper.core import files
+from watchkeeper.core.events import (
+    AnyEvent,
+    Checkpoint,
+    Number,
+    OutputFile,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    TableSealed,
+    Unknown,
+)
+from watchkeeper.core.journal import encode_json, read
+from watchkeeper.record.values import text, tree
+
+T = TypeVar("T")
+
+JOURNAL = Path(".watchkeeper/journal")
+STEP_FILE = "step_manifest.json"
+RUN_FILE = "run_manifest.json"
+GIT_LIMIT_S = 2.0
+CONFIG_LINES = 60  # of a configuration's summary in the log
+VALUE_LIMIT = 120  # characters of one value in it
+EARLIER_RUNS = 50  # how many are looked through for a finished step
+
+
+class Git(NamedTuple):
+    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told."""
+
+    sha: str = ""
+    branch: str = ""
+    dirty: bool | None = None
+
+
+def script_folder() -> Path:
+    """Where the running program lies; the working directory for a notebook or a prompt."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(main).absolute().parent if main else Path.cwd()
+
+
+def git_state(folder: Path) -> Git:
+    """The commit of the folder's repository, without taking its locks. Source of the format: git-status(1), porcelain 2."""
+    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=GIT_LIMIT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return Git()
+    if done.returncode:
+        return Git()
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:])
+    sha = head.get("branch.oid", "")
+    dirty = any(not line.startswith("#") for line in lines)
+    return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
+
+
+# ── files and fingerprints ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def facts_of(path: Path, run_folder: Path, *, step: str = "", what: str = "") -> OutputFile:
+    """A file as an output, its path relative to the run's folder where it lies in it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    place = Path(os.path.normpath(path.absolute()))
+    shown = place.relative_to(run_folder) if place.is_relative_to(run_folder) else place
+    return OutputFile(path=str(shown), size_bytes=place.stat().st_size, sha256=sha256_of(place), step=step, what=what)
+
+
+def fingerprint(inputs: Iterable[object]) -> str:
+    """One hash over a step's inputs: a `Path` by the bytes it leads to (a folder by its files' names and bytes), anything
+    else by its value. Where a file lies does not count.
+
+    Raises:
+        OSError: a path is not there, or cannot be read.
+    """
+    digest = hashlib.sha256()
+    for value in inputs:
+        if isinstance(value, Path):
+            for name, path in _files_of(value):
+                digest.update(f"file {name!r} {sha256_of(path)}\n".encode())
+        else:
+            ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+            digest.update(b"value " + msgspec.json.encode(tree(ordered), order="sorted") + b"\n")
+    return digest.hexdigest()
+
+
+def _files_of(path: Path) -> Iterator[tuple[str, Path]]:
+    if not path.is_dir():
+        yield path.name, path
+        return
+    for inner in sorted(path.rglob("*")):
+        if inner.is_file():
+            yield str(inner.relative_to(path)), inner
+
+
+class Earlier(NamedTuple):
+    """A finished step of an earlier run: its event, its run's folder, its outputs by file name."""
+
+    event: StepFinished
+    folder: Path
+    outputs: dict[str, Path]
+
+
+def earlier_runs(root: Path, pipeline: str) -> list[Path]:
+    """The folders of the pipeline's runs below `root`, the newest first."""
+    try:
+        names = sorted((entry.name for entry in os.scandir(root) if entry.is_dir()), reverse=True)
+    except OSError:
+        return []
+    found = [root / name for name in names if (root / name / JOURNAL).is_dir()]
+    return [folder for folder in found[:EARLIER_RUNS] if any(e.pipeline == pipeline for e in _of(folder, RunStarted))]
+
+
+def earlier_step(folders: Sequence[Path], label: str, of_inputs: str) -> Earlier | None:
+    """The newest finished step of this label and fingerprint whose outputs are all there, byte for byte; None for none."""
+    for folder in folders:
+        for event in reversed(_of(folder, StepFinished)):
+            if event.label == label and event.fingerprint == of_inputs and not event.error:
+                outputs = {Path(output.path).name: folder / output.path for output in event.outputs}
+                if all(_is_there(folder / output.path, output) for output in event.outputs):
+                    return Earlier(event, folder, outputs)
+    return None
+
+
+def _is_there(path: Path, output: OutputFile) -> bool:
+    try:
+        return path.stat().st_size == output.size_bytes and sha256_of(path) == output.sha256
+    except OSError:
+        return False
+
+
+def _of(folder: Path, kind: type[T]) -> list[T]:
+    journal = read(folder / JOURNAL)
+    return [event for own in journal.events.values() for event in own if isinstance(event, kind)]
+
+
+# ── the files ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def step_status(event: StepFinished) -> str:
+    """How a step ended: finished, reused or failed."""
+    return "failed" if event.error else "reused" if event.reused_from else "finished"
+
+
+def step_manifest(run: RunStarted, event: StepFinished) -> bytes:
+    """The bytes of `<NN_step>/step_manifest.json`."""
+    return encode_json(
+        {
+            "run_id": run.run_id,
+            "pipeline": run.pipeline,
+            "step": event.label,
+            "index": event.index,
+            "status": step_status(event),
+            "started": event.started,
+            "finished": event.time,
+            "duration_s": event.duration_s,
+            "compute_s": round(max(event.duration_s - event.writing_s, 0.0), 6),
+            "writing_s": event.writing_s,
+            "row_count_in": event.row_count_in,
+            "row_count_out": event.row_count_out,
+            "metrics": event.metrics,
+            "outputs": [_output(output) for output in event.outputs],
+            "inputs_fingerprint": event.fingerprint,
+            "reused_from": event.reused_from,
+            "error": event.error,
+        }
+    )
+
+
+def _output(output: OutputFile) -> dict[str, Any]:
+    return {"path": output.path, "size_bytes": output.size_bytes, "sha256": output.sha256, "what": output.what}
+
+
+def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
+    """The bytes of `run_manifest.json` from the events of the process that started the run; None before its end."""
+    started = next((event for event in events if isinstance(event, RunStarted)), None)
+    ended = next((event for event in events if isinstance(event, RunEnded)), None)
+    if started is None or ended is None:
+        return None
+    return encode_json(
+        {
+            "run_id": started.run_id,
+            "pipeline": started.pipeline,
+            "status": ended.status,
+            "started": started.time,
+            "finished": ended.time,
+            "duration_s": ended.duration_s,
+            "config": started.config,
+            "seed": started.seed,
+            "git_sha": started.git_sha,
+            "git_branch": started.git_branch,
+            "git_dirty": started.git_dirty,
+            "steps": [
+                {
+                    "step": event.label,
+                    "index": event.index,
+                    "status": step_status(event),
+                    "duration_s": event.duration_s,
+                    "row_count_in": event.row_count_in,
+                    "row_count_out": event.row_count_out,
+                    "manifest": f"{event.label}/{STEP_FILE}",
+                }
+                for event in events
+                if isinstance(event, StepFinished)
+            ],
+            "outputs": [{**_output(output), "step": output.step} for output in ended.outputs],
+            "tables": [msgspec.to_builtins(e) for e in events if isinstance(e, TableSealed)],
+            "checkpoints": [
+                {"path": e.path, "training_step": e.training_step, "files": msgspec.to_builtins(e.files)}
+                for e in events
+                if isinstance(e, Checkpoint)
+            ],
+            "totals": ended.totals,
+            "metric_rows": ended.metric_rows,
+            "lost_rows": ended.lost_rows,
+            "recorder_s": ended.recorder_s,
+            "error": ended.error,
+        }
+    )
+
+
+def put(path: Path, data: bytes) -> None:
+    """Replace a view, making its folder where missing.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    files.make_folder(path.parent)
+    files.replace(path, data, durable=False)
+
+
+def rebuild(folder: Path) -> list[Path]:
+    """Make a run folder's manifests again from its journal, and return their paths. Of several runs in one folder, the
+    later one's win, as they did at the time.
+
+    Raises:
+        StorageError: one could not be written.
+    """
+    made: dict[Path, bytes] = {}
+    started: RunStarted | None = None
+    for own in read(folder / JOURNAL).events.values():
+        started = next((event for event in own if isinstance(event, RunStarted)), started)
+        steps = [event for event in own if isinstance(event, StepFinished) and event.label]
+        if started is not None:
+            made |= {folder / step.label / STEP_FILE: step_manifest(started, step) for step in steps}
+        whole = run_manifest(own)
+        if whole is not None:
+            made[folder / RUN_FILE] = whole
+    for path, data in made.items():
+        put(path, data)
+    return list(made)
+
+
+# ── the log's lines ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def opening(event: RunStarted) -> list[str]:
+    """The log's first lines: where, the configuration, seed, commit."""
+    lines = [f"Run started: {event.folder}"]
+    flat = list(_flat(event.config))
+    lines += [f"Config: {name}={text(value, VALUE_LIMIT)}" for name, value in flat[:CONFIG_LINES]]
+    if len(flat) > CONFIG_LINES:
+        lines.append(f"Config: {len(flat) - CONFIG_LINES} more in {RUN_FILE}")
+    lines.append(f"Seed: {'none' if event.seed is None else event.seed}")
+    dirty = {True: ", with uncommitted changes", False: ", clean", None: ""}[event.git_dirty]
+    lines.append(f"Git: {event.git_sha} ({event.git_branch}{dirty})" if event.git_sha else "Git: no commit")
+    return lines
+
+
+def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def figures(values: dict[str, Number]) -> str:
+    """`a=1, b=0.25`, floats by six significant digits."""
+    return ", ".join(
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )
+
+
+def step_line(event: StepFinished) -> str:
+    """How a step's end reads in the log."""
+    if event.error:
+        return f"Failed step {event.label} after {event.duration_s:.3f} s: {event.error}"
+    parts = []
+    if event.row_count_in is not None or event.row_count_out is not None:
+        known = ["-" if count is None else str(count) for count in (event.row_count_in, event.row_count_out)]
+        parts.append(f"row_count_in={known[0]}, row_count_out={known[1]}")
+    if event.metrics:
+        parts.append(figures(event.metrics))
+    parts.append(f"compute {max(event.duration_s - event.writing_s, 0.0):.3f} s, writing {event.writing_s:.3f} s")
+    if event.reused_from:
+        parts.append(f"reused from {event.reused_from}: its inputs are unchanged")
+    return f"Finished step {event.label}: {'; '.join(parts)}"
+
+
+def closing(event: RunEnded) -> list[str]:
+    """The log's last lines, before the one that says how it ended."""
+    lines = [
+        f"Output: {output.path} ({output.size_bytes} bytes){f': {output.what}' if output.what else ''}"
+        for output in event.outputs
+    ]
+    rows = f"{event.metric_rows} metric rows" + (f", {event.lost_rows} LOST" if event.lost_rows else "")
+    lines.append(f"Totals: {', '.join(part for part in (figures(event.totals), rows) if part)}")
+    share = event.recorder_s / event.duration_s if event.duration_s > 0 else 0.0
+    lines.append(f"Runtime: {span(event.duration_s)}; watchkeeper took {span(event.recorder_s)} of it, {share:.2%}")
+    return lines
+
+
+def span(seconds: float) -> str:
+    """`2 h 10 min`, `3 min 5 s`, `0.812 s`."""
+    if seconds < 60:
+        return f"{seconds:.3f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,121 @@
+"""How a run is to be recorded: what the call, the environment and the configuration say, checked at the start."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core import processes
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import DamagedLineError, Opened, decode
+from watchkeeper.record.logs import level_of, own_file
+from watchkeeper.record.manifest import JOURNAL, earlier_runs
+
+LEVEL_VARIABLE = "WATCHKEEPER_LOG_LEVEL"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """`level` is one of Python's; `logger` "" is the root; `log_file` None is none; `earlier` are the run folders in which
+    a finished step is looked for, the newest first; `exit_code` None is the signal's own; `warning_signal` None is none.
+    """
+
+    level: int = logging.INFO
+    logger: str = ""
+    log_file: str | None
+    log_format: str
+    console: bool = True
+    persist: bool = True
+    earlier: tuple[Path, ...] = ()
+    handle_signals: bool = True
+    warning_signal: int | None = signal.SIGUSR1
+    exit_code: int | None = None
+
+    def log_path(self, folder: Path, writer: str, *, shared: bool) -> Path | None:
+        """The log's file: the one named, or, where another living process or run writes to that, one of this writer's."""
+        if self.log_file is None:
+            return None
+        path = folder / self.log_file
+        return own_file(path, writer) if shared or (path.exists() and _others_live(folder)) else path
+
+
+def _others_live(folder: Path) -> bool:
+    """Whether another process that recorded into this folder still lives, as far as this host can tell."""
+    for path in (folder / JOURNAL).glob("*.jsonl"):
+        try:
+            with path.open("rb") as file:
+                opened = decode(file.readline())
+        except (OSError, DamagedLineError):
+            continue
+        if isinstance(opened, Opened) and opened.pid != os.getpid():
+            name = processes.ProcessName(
+                host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
+            )
+            if processes.is_alive(name):
+                return True
+    return False
+
+
+def level_from(flag: str | int | None, config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> int:
+    """The level by the call, else the environment, else the configuration's `log_level`, else INFO.
+
+    Raises:
+        UsageError: the one that counts is no level.
+    """
+    places = (
+        (flag, "log_level"),
+        (environ.get(LEVEL_VARIABLE) or None, LEVEL_VARIABLE),
+        (config.get("log_level"), "log_level in the config"),
+    )
+    for value, place in places:
+        if value is not None:
+            try:
+                return level_of(value)
+            except UsageError as error:
+                raise UsageError(f"{place}: {error}", hint=error.hint) from None
+    return logging.INFO
+
+
+def persist_from(flag: bool | None, config: Mapping[str, Any]) -> bool:
+    """Whether the artifacts of steps are kept: by the call, else the configuration's `persist_step_outputs`, else yes.
+
+    Raises:
+        UsageError: the configuration's is neither true nor false.
+    """
+    value = config.get("persist_step_outputs") if flag is None else flag
+    if value is None:
+        return True
+    if not isinstance(value, bool):
+        raise UsageError(f"persist_step_outputs is {value!r}", hint="it is true or false")
+    return value
+
+
+def earlier_from(reuse: bool | str | os.PathLike[str], root: Path | None, folder: Path, pipeline: str) -> tuple[Path, ...]:
+    """The run folders whose finished steps may be reused: none, the pipeline's earlier ones in the same place, or the one
+    named.
+
+    Raises:
+        UsageError: there is no run where one was named.
+    """
+    if reuse is False or reuse is None:
+        return ()
+    if reuse is True:
+        return tuple(earlier_runs(root, pipeline)) if root is not None else (folder,)
+    named = Path(reuse).absolute()
+    if not (named / JOURNAL).is_dir():
+        raise UsageError(f"reuse: there is no recorded run in {named}", hint="name a run's folder, or reuse=True for all")
+    return (named,)
+
+
+def seed_of(config: Mapping[str, Any]) -> int | None:
+    """The configuration's `seed`, or `random_seed`, wherever it is an integer at the top; None for none."""
+    for name in ("seed", "random_seed"):
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None

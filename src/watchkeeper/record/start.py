@@ -1,0 +1,79 @@
+"""Starting a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from watchkeeper.core import files
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.ids import run_id as new_run_id
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.record.logs import FILE, FORMAT
+from watchkeeper.record.options import Options, earlier_from, level_from, persist_from
+from watchkeeper.record.run import Run
+from watchkeeper.record.values import config_fields, text
+
+
+def start_run(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    pipeline: str,
+    config: object = None,
+    folder: str | os.PathLike[str] | None = None,
+    log_level: str | int | None = None,
+    logger: str = "",
+    log_file: str | os.PathLike[str] | None = FILE,
+    log_format: str = FORMAT,
+    console: bool = True,
+    persist_step_outputs: bool | None = None,
+    reuse: bool | str | os.PathLike[str] = False,
+    handle_signals: bool = True,
+    warning_signal: int | None = signal.SIGUSR1,
+    exit_code: int | None = None,
+    clock: Clock = utc_now,
+) -> Run:
+    """Start recording a run; use it in a `with`, which writes the end and raises again what was raised in it.
+
+    The run's folder is `root/<run_id>`, or exactly `folder`. `config` is a mapping, a dataclass or a namespace.
+
+    Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) counts for the file `log_file`
+    below the folder (None: no file) and for stderr (`console=False`: not there). `logger` names the one logger to capture,
+    "" is the root. `log_format` is logging's, with `pipeline`, `run_id` and `step` besides.
+
+    Steps: `persist_step_outputs=False` (else the config's) keeps no artifacts of steps. `reuse=True` looks for finished
+    steps in the pipeline's earlier runs in the same place, `reuse=PATH` in that one.
+
+    Signals: within the `with`, SIGINT, SIGTERM and `warning_signal` (None: none) ask the run to stop. The process then ends
+    with 128 + the signal's number, 143 after a warning, or with `exit_code`.
+
+    Raises:
+        UsageError: neither root nor folder, both, no pipeline, or a config, level or format of the wrong kind.
+        StorageError: the folder cannot be made, or written to.
+    """
+    if (root is None) == (folder is None):
+        raise UsageError(
+            "start_run needs root or folder, and not both",
+            hint='start_run("artifacts/training", pipeline="training") makes a folder of its own for each run',
+        )
+    if not pipeline:
+        raise UsageError("start_run needs a pipeline's name", hint='start_run("artifacts/training", pipeline="training")')
+    fields = config_fields(config)
+    run_id = new_run_id(clock())
+    top = None if root is None else Path(root).absolute()
+    place = top / run_id if top is not None else Path(folder or ".").absolute()
+    options = Options(
+        level=level_from(log_level, fields),
+        logger=logger,
+        log_file=None if log_file is None else os.fspath(log_file),
+        log_format=log_format,
+        console=console,
+        persist=persist_from(persist_step_outputs, fields),
+        earlier=earlier_from(reuse, top, place, pipeline),
+        handle_signals=handle_signals,
+        warning_signal=warning_signal,
+        exit_code=exit_code,
+    )
+    files.make_folder(place)
+    return Run(place, run_id, text(pipeline), fields, clock=clock, options=options)
