@@ -162,6 +162,28 @@ def test_a_requeued_job_comes_in_as_the_next_claim(attempt, tmp_path):
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 
+def test_a_job_ended_by_its_scheduler_and_started_again_runs_again(attempt, tmp_path):
+    """A preempted job leaves an exit record, and the same job's restart is no second execution of a finished one; to any
+    other job, and after an end of its own, the attempt is finished.
+    """
+    made = attempt("#!/bin/bash\necho ran >> ran\ntouch ready\n[[ -e go ]] || exec sleep 60\n")
+    process = made.start(job_id="5")
+    try:
+        wait_for((tmp_path / "ready").exists)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    (record,) = wrapper.read_exit_records(made.folder)
+    assert record.interrupted and record.exit_code == 143
+    (tmp_path / "go").touch()
+    assert made.run(job_id="6", restart=1)[0] == FINISHED
+    assert made.run(job_id="5", restart=0)[0] == FINISHED
+    assert made.run(job_id="5", restart=1)[0] == 0
+    assert made.run(job_id="5", restart=2)[0] == FINISHED, "its second execution ended by itself"
+    assert (tmp_path / "ran").read_text() == "ran\nran\n"
+
+
 def test_the_same_id_on_another_cluster_is_a_twin(attempt):
     """A job is known by scheduler, cluster and id together."""
     made = attempt("#!/bin/bash\nkill -KILL $PPID\n", scheduler="slurm")

@@ -194,7 +194,7 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How an execution ended, written by the wrapper as its last act. `exit_code` as the shell says it: 128 + n for a
-    signal.
+    signal. `interrupted`: the scheduler had sent TERM, and may start the same job again.
     """
 
     job_id: JobId
@@ -202,6 +202,7 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     execution: int = 1
     ended: datetime | None = None
     nonce: str = ""
+    interrupted: bool = False
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

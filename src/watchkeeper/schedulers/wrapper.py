@@ -180,6 +180,14 @@ wk_publish() { # name, line
     IFS= read -r back <"$wk_attempt/$1" && [[ $back == "$2" ]]
 }
 
+# A job that its scheduler ended by TERM, and starts again itself, has not finished: it was preempted or requeued.
+wk_finished() { # execution
+    local record=
+    [[ -e $wk_attempt/exit.$1 ]] || return 1
+    IFS= read -r record <"$wk_attempt/exit.$1"
+    [[ $wk_restart == 0 || $record != *"\"job_id\":\"$wk_job\""*'"interrupted":true'* ]]
+}
+
 wk_claim() {
     local mine last owner i
     mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
@@ -192,7 +200,7 @@ wk_claim() {
         wk_execution=1
         while [[ -e $wk_attempt/claim.$wk_execution ]]; do ((wk_execution++)); done
         for ((i = 1; i < wk_execution; i++)); do
-            [[ -e $wk_attempt/exit.$i ]] && wk_refuse @FINISHED@ "this attempt has ended; job $wk_job is not needed"
+            wk_finished "$i" && wk_refuse @FINISHED@ "this attempt has ended; job $wk_job is not needed"
         done
         if ((wk_execution > 1)); then
             last=
@@ -208,13 +216,14 @@ wk_claim() {
         [[ -e $wk_attempt/claim.$wk_execution ]] || wk_refuse @CANNOT_TELL@ "cannot make a hard link in $wk_attempt"
     done
     for ((i = 1; i < wk_execution; i++)); do
-        [[ -e $wk_attempt/exit.$i ]] && wk_refuse @FINISHED@ "this attempt ended just now; job $wk_job is not needed"
+        wk_finished "$i" && wk_refuse @FINISHED@ "this attempt ended just now; job $wk_job is not needed"
     done
     rm -f "$wk_temporary"
 }
 
 wk_forward() { # signal
     wk_caught=1
+    [[ $1 == TERM ]] && wk_interrupted=true
     if [[ $wk_child ]]; then kill -s "$1" "$wk_child"; else wk_early+=("$1"); fi
 }
 
@@ -247,7 +256,7 @@ wk_run() { # arguments of the script
 
 wk_main() {
     local wk_attempt=@ATTEMPT@ wk_scheduler=@SCHEDULER@ wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
-    local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record
+    local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
     exec {wk_err}>&2 2>/dev/null
     set +o posix
     wk_job=$(wk_plain "${SLURM_JOB_ID:-${WATCHKEEPER_JOB_ID-}}")
@@ -268,7 +277,7 @@ wk_main() {
     wk_run "$@"
 
     record="{\"job_id\":\"$wk_job\",\"exit_code\":$wk_code,\"execution\":$wk_execution"
-    record+=",\"ended\":\"$(wk_now)\",\"nonce\":\"$wk_nonce\"}"
+    record+=",\"ended\":\"$(wk_now)\",\"nonce\":\"$wk_nonce\",\"interrupted\":$wk_interrupted}"
     wk_prepare "$record" && wk_publish "exit.$wk_execution" "$record" ||
         printf 'watchkeeper: the exit record (code %s) cannot be written in %s\n' "$wk_code" "$wk_attempt" >&"$wk_err"
     rm -f "$wk_temporary"

@@ -103,8 +103,9 @@ def _owner(folder: Path) -> str:
 
 
 def _exit_record(folder: Path) -> ExitRecord | None:
+    """How the last execution ended; an earlier one's record says nothing of a job that was started again."""
     records = wrapper.read_exit_records(folder)
-    return records[-1] if records else None
+    return records[-1] if records and records[-1].execution == len(wrapper.read_claims(folder)) else None
 
 
 def last_line(path: str) -> str:
