@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := examples/digits
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
 	@$(BIN)/watchkeeper run $(DEMO)
@@ -30,6 +30,12 @@ check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 
 docs: $(VENV)/.stamp-dev ## are the docs complete, and do their examples hold
 	@if [ -d tests/docs ]; then $(BIN)/python -m pytest -q tests/docs; else echo 'tests/docs is not there yet: nothing checked'; fi
+
+slurm-up: ## start a real Slurm on this machine, under one temporary folder (root; Debian or Ubuntu)
+	@scripts/slurm/up.sh
+
+slurm-down: ## end it, and remove its folder
+	@scripts/slurm/down.sh
 
 clean: ## remove what the demo and the tools left; the environment in .venv stays
 	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \

@@ -1,0 +1,33 @@
+"""What several rooms of the tests share: real clusters, started once for all of them."""
+
+import os
+
+import pytest
+
+from tests.slurm.lab import CannotError, Lab
+
+
+def _lab(*, light):
+    """A cluster for the session. Where none can be started its tests are skipped, and fail in CI, where one must be."""
+    lab = Lab(light=light)
+    umask = os.umask(0)
+    try:
+        lab.up()
+        yield lab
+    except CannotError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+    finally:
+        os.umask(umask)
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def slurm_lab():
+    """A real Slurm with accounting."""
+    yield from _lab(light=False)
+
+
+@pytest.fixture(scope="session")
+def light_slurm_lab():
+    """A real Slurm without accounting."""
+    yield from _lab(light=True)
