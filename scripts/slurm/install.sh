@@ -3,7 +3,8 @@
 # Does nothing where all of it is there. --light: without the accounting's database.
 set -euo pipefail
 
-wanted=(munge slurm-client slurmctld slurmd)
+# python3-venv: the ordinary user whose jobs run there may have no other Python than the system's.
+wanted=(munge slurm-client slurmctld slurmd python3-venv)
 [[ ${1-} == --light ]] || wanted+=(slurmdbd mariadb-server)
 
 missing=()

@@ -19,13 +19,30 @@ FILE_NAME = "watchkeeper.toml"
 PREFIX = "WATCHKEEPER_"
 
 
+class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[clusters.NAME]`: how a Slurm cluster is reached. It holds no secrets.
+
+    `user`: whose jobs they are (None: who types the command). `command_prefix` goes before every command, such as
+    `["runuser", "-u", "me", "--"]`; `sbatch_options` before every script, such as `["--account=abc"]`. `slurm_cluster`
+    picks one of several that the commands know. `visibility_lag_s`: how long a job or a file may stay invisible.
+    """
+
+    kind: Literal["slurm"]
+    user: str | None = None
+    command_prefix: tuple[str, ...] = ()
+    sbatch_options: tuple[str, ...] = ()
+    slurm_cluster: str = ""
+    visibility_lag_s: float = 120.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person may set. None means: the scheduler's own default.
 
     `poll_s`: seconds between two looks (local 1, clusters 60, never under 5 there). `stagger_s`: seconds between two
     submissions (local 0, clusters 5). `cap`: the most jobs queued or running at a time (local none, clusters 25; 0: none).
     `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint. `unknown_deadline_s`: how long a job may
-    stay UNKNOWN while the scheduler answers. `slots`: local jobs at a time (None: one for each usable CPU).
+    stay UNKNOWN while the scheduler answers. `slots`: local jobs at a time (None: one for each usable CPU). `cluster`: the
+    name of one of `clusters` (None: this machine).
     """
 
     poll_s: float | None = None
@@ -34,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gate: Literal["all", "each"] = "all"
     unknown_deadline_s: float = 600.0
     slots: int | None = None
+    cluster: str | None = None
+    clusters: dict[str, Cluster] = {}
 
     def __post_init__(self) -> None:
         for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s"):
@@ -67,7 +86,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    names = {name: f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__}
+    names = {name: f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__ if name != "clusters"}
     return {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
 
 

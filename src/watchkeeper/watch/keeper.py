@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from watchkeeper.core.errors import BusyError, StorageError, UnavailableError
+from watchkeeper.core import processes
+from watchkeeper.core.errors import BusyError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import (
     PHASES,
     Concluded,
@@ -124,8 +125,10 @@ class Keeper:
         """Watch until everything selected has ended (True), or until told to leave while something is under way (False).
 
         Raises:
+            UsageError: jobs of the experiment are under way elsewhere, where this process cannot see them.
             StorageError: the journal cannot be written; what was acknowledged is kept, and the same command goes on.
         """
+        self._refuse_jobs_elsewhere()
         self._failed = planning.failed_attempts(self.logbook.state)
         self._looked = {(one.key, one.number) for one in self._judged()}
         self.book.look_at_all()
@@ -154,6 +157,23 @@ class Keeper:
         """End the watch at the next opportunity; the jobs go on. Safe from a signal handler."""
         self.why = self.why or why
         self._leave.set()
+
+    def _refuse_jobs_elsewhere(self) -> None:
+        """Jobs that this scheduler cannot know must not become UNKNOWN only because the wrong one was asked."""
+        for attempt in self.logbook.state.active:
+            submitted = attempt.submissions[attempt.job_id]
+            opened = self.logbook.fold.writers[submitted.writer].opened
+            host = opened.host if opened else ""
+            if submitted.scheduler != self._scheduler.name:
+                hint = "name its cluster: --cluster NAME" if submitted.scheduler != "local" else "leave out --cluster"
+                where = submitted.scheduler
+            elif submitted.scheduler == "local" and host != processes.host():
+                where, hint = f"the host {host}", "type the command there"
+            else:
+                continue
+            raise UsageError(
+                f"{attempt.key} is under way on {where} (job {attempt.job_id}), which cannot be asked here", hint=hint
+            )
 
     # ── one turn ───────────────────────────────────────────────────────────────────────────────────────────────────
 

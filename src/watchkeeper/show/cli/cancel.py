@@ -14,21 +14,23 @@ from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.submit import FOLDER
-from watchkeeper.show.cli.common import command_errors, echo_json, experiment_argument, json_option, scheduler_for
+from watchkeeper.schedulers.choose import scheduler_of
+from watchkeeper.show.cli.common import cluster_option, command_errors, echo_json, experiment_argument, json_option
 
 
 @click.command("cancel")
 @experiment_argument
 @click.option("--jobs", metavar="GLOB", help="Only runs and evaluations whose key matches, e.g. 'h16*'. Default: all.")
+@cluster_option
 @json_option
 @command_errors
-def command(experiment: Path, jobs: str | None, as_json: bool) -> int:
+def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bool) -> int:
     """Ask the scheduler to end an experiment's jobs. A watcher that runs sees them end, and submits no others of theirs.
 
     Example: watchkeeper cancel examples/digits --jobs 'h16*'
     """
     found = experiments.read(experiment)
-    scheduler = scheduler_for(load(found.folder))
+    scheduler = scheduler_of(load(found.folder, cluster=cluster))
     journal = Journal(found.folder / FOLDER / "journal")
     journal.refresh()
     active = [a for a in fold(journal.events).active if jobs is None or fnmatchcase(a.key, jobs)]

@@ -12,10 +12,12 @@ import click
 import msgspec
 
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, Problem, WatchkeeperError
-from watchkeeper.core.settings import Settings
 from watchkeeper.show.text import printable
 
 experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
+cluster_option = click.option(
+    "--cluster", metavar="NAME", help="Jobs run on this cluster of watchkeeper.toml. Default: this machine."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
 
@@ -69,13 +71,6 @@ def command_errors(function: Callable[..., int]) -> Callable[..., None]:
 def echo_json(value: Any) -> None:
     """Print one JSON document."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
-
-
-def scheduler_for(settings: Settings) -> Any:
-    """The scheduler that the settings name: today the local one."""
-    from watchkeeper.schedulers.local import LocalScheduler, default_spool
-
-    return LocalScheduler(default_spool(), settings.slots)
 
 
 def echo_problems(problems: tuple[Problem, ...]) -> None:

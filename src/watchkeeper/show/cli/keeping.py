@@ -17,7 +17,8 @@ from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.report.blocks import LOGS
-from watchkeeper.show.cli.common import echo_json, echo_problems, scheduler_for
+from watchkeeper.schedulers.choose import scheduler_of
+from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.watch.keeper import Keeper, Manners
@@ -62,7 +63,7 @@ def keep(
     selection = Selection(runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate)
     check_selection(experiment, selection)
     echo_problems(experiment.problems)
-    scheduler = scheduler_for(settings)
+    scheduler = scheduler_of(settings)
     progress = Progress()
 
     keeper = Keeper(

@@ -1,0 +1,38 @@
+"""The scheduler that the settings name."""
+
+from __future__ import annotations
+
+import getpass
+
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.settings import Settings
+from watchkeeper.schedulers.base import Scheduler
+
+
+def scheduler_of(settings: Settings) -> Scheduler:
+    """The cluster's scheduler where one is named, else this machine's.
+
+    Raises:
+        UsageError: no profile has that name, or there is no Slurm here.
+    """
+    if settings.cluster is None:
+        from watchkeeper.schedulers.local import LocalScheduler, default_spool
+
+        return LocalScheduler(default_spool(), settings.slots)
+    profile = settings.clusters.get(settings.cluster)
+    if profile is None:
+        known = ", ".join(sorted(settings.clusters)) or "there is none yet"
+        hint = f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
+        raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
+    from watchkeeper.schedulers.shell import Here
+    from watchkeeper.schedulers.slurm import SlurmScheduler
+
+    scheduler = SlurmScheduler(
+        Here(prefix=profile.command_prefix),
+        user=profile.user or getpass.getuser(),
+        cluster=profile.slurm_cluster,
+        options=profile.sbatch_options,
+        visibility_lag_s=profile.visibility_lag_s,
+    )
+    scheduler.require()
+    return scheduler
