@@ -182,6 +182,21 @@ def test_a_submission_lost_in_doubt_is_made_again_under_the_same_attempt(tmp_pat
     assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(times_run(folder).values()) == {1}
 
 
+def test_what_was_doubted_is_not_submitted_again_before_it_had_time_to_show(tmp_path: Path) -> None:
+    """On a cluster a job taken in doubt and shown only a minute later is adopted: one submission, one claim."""
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    fake.on_submit("doubt")
+    waits = run_pending(fake)
+
+    def turned(one: Keeper) -> None:
+        fake.jobs["1"].forgotten = time.now < 60
+        time.now += 20
+        waits(one)
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert fake.submissions == 2 and len(claims(folder)) == 2 and set(times_run(folder).values()) == {1}
+
+
 def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Path) -> None:
     """While the scheduler cannot be asked nothing is called finished, failed or lost; the log has one line for it."""
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
@@ -228,6 +243,24 @@ def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path
     assert "UNKNOWN" in seen and len(seen) > 6
     assert outcomes(folder)["one"] == ["unknown"]
     assert fake.submissions == 1, "what may still run is not submitted again"
+
+
+def test_an_absence_counts_only_after_the_visibility_lag(tmp_path: Path) -> None:
+    """On a cluster a job that is not shown for a while stays what it was; when it is shown again nothing was said."""
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    waits = run_pending(fake)
+
+    def turned(one: Keeper) -> None:
+        time.now += 30
+        if fake.jobs and time.now < 120:
+            fake.jobs["1"].forgotten = True
+        elif fake.jobs:
+            fake.jobs["1"].forgotten = False
+            waits(one)
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
+    assert not [b for b in blocks_of(folder, "run-torchtune.log") if "UNKNOWN" in b.details]
 
 
 def test_what_may_still_run_is_not_tried_again(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ class Keeper:
         self._failed: frozenset[tuple[str, int]] = frozenset()
         self._busy = ""
         self._looked: set[tuple[str, int]] = set()
+        self._unresolved_since: dict[tuple[str, int], float] = {}
         self._given_up: set[str] = set()
         self._held: set[tuple[str, int]] = set()
         self._opened: dict[Phase | None, float] = {}
@@ -214,14 +215,20 @@ class Keeper:
         """Find out what became of attempts that a dead submitter left in between."""
         self._held.clear()
         for attempt in self.logbook.state.unresolved:
+            name = (attempt.key, attempt.number)
             try:
-                if attempt.intended is not None:
-                    self._submitter.resolve(attempt.intended)
+                found = self._submitter.resolve(attempt.intended) if attempt.intended is not None else None
             except HeldByAnotherError:
-                self._held.add((attempt.key, attempt.number))
+                self._held.add(name)
+                continue
             except UnavailableError as error:
                 self._is_busy(str(error))
-                self._held.add((attempt.key, attempt.number))
+                self._held.add(name)
+                continue
+            # A job may have been taken and not be shown yet: only a lasting absence lets it be submitted again.
+            since = self._unresolved_since.setdefault(name, self._monotonic())
+            if found is None and self._monotonic() - since < self._scheduler.visibility_lag_s:
+                self._held.add(name)
         self.logbook.sync()
 
     def _close_unneeded(self) -> None:

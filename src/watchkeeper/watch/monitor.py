@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,8 +30,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     moved: dict[AttemptId, str]
 
 
-def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) -> Look:
-    """Ask the scheduler about these attempts, once.
+def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], overdue: Callable[[AttemptId], bool]) -> Look:
+    """Ask the scheduler about these attempts, once. A job that it does not know is what it was before, until `overdue` says
+    that its absence counts.
 
     Raises:
         UnavailableError: it could not be asked.
@@ -53,6 +54,9 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt]) ->
             moved[name] = owner
             continue
         record = _exit_record(folder) if ended else None
+        if found.state == UNKNOWN and record is None and not overdue(name):
+            states[name] = attempt.state
+            continue
         end = end_of(found, record)
         states[name] = end.state if end else found.state
         if states[name] != attempt.state or (record is not None and attempt.exit_record is None):

@@ -49,6 +49,8 @@ class Poller:
         self._unknown_deadline_s = unknown_deadline_s
         self._last: dict[Phase, tuple[dict[str, int], float]] = {}
         self._unknown_since: dict[AttemptId, float] = {}
+        self._absent_since: dict[AttemptId, float] = {}
+        self._absent_now: set[AttemptId] = set()
         self._silent_since: float | None = None
 
     def poll(self) -> None:
@@ -58,7 +60,9 @@ class Poller:
         going = [attempt for attempt in active if attempt.seen is None or attempt.seen.state not in TERMINAL]
         if going:
             try:
-                look = monitor.look(self._experiment.folder, self._scheduler, going)
+                self._absent_now = set()
+                look = monitor.look(self._experiment.folder, self._scheduler, going, self._absence_counts)
+                self._absent_since = {name: at for name, at in self._absent_since.items() if name in self._absent_now}
             except UnavailableError as error:
                 self._silence(str(error), going)
                 return
@@ -77,6 +81,12 @@ class Poller:
         for state in self.watched[phase].values():
             counts[state] = counts.get(state, 0) + 1
         return counts
+
+    def _absence_counts(self, name: AttemptId) -> bool:
+        """Whether the scheduler has not known a job for longer than anything may stay invisible there."""
+        self._absent_now.add(name)
+        now = self._logbook.monotonic()
+        return now - self._absent_since.setdefault(name, now) >= self._scheduler.visibility_lag_s
 
     def _announce_others(self, active: Iterable[Attempt]) -> None:
         """Show in our logs what another process submitted: only a leader's own events are rendered."""
