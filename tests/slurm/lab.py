@@ -1,12 +1,16 @@
 """A real Slurm for tests: started once, ended with them; jobs are an ordinary user's."""
 
 import os
+import secrets
 import signal
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+from watchkeeper.schedulers import wrapper
+from watchkeeper.schedulers.base import Job
+from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.shell import Here, as_user
 from watchkeeper.schedulers.slurm import SlurmScheduler
 
@@ -30,7 +34,9 @@ def until(condition, seconds=60.0, pause_s=0.05):
 
 
 class Lab:
-    """One cluster below a folder of its own. Its user's commands go through `shell`, an administrator's through `root`."""
+    """One cluster below a folder of its own. Its user's commands go through `shell`, an administrator's
+    through `root`.
+    """
 
     def __init__(self, *, light=False):
         self.light = light
@@ -42,7 +48,6 @@ class Lab:
             "LANG": "C.UTF-8",
             "SLURM_CONF": str(self.conf),
         }
-        self.shell = Here(prefix=as_user(USER), environment=self.environment)
 
     def up(self):
         """Start what is down."""
@@ -51,6 +56,11 @@ class Lab:
         if done.returncode == CANNOT:
             raise CannotError(done.stderr.strip())
         assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+    @property
+    def shell(self):
+        """Runs commands as the ordinary user."""
+        return Here(prefix=as_user(USER), environment=self.environment)
 
     def down(self):
         """End every daemon and every job, and remove the folder."""
@@ -89,3 +99,16 @@ class Lab:
         pid = self.pid(daemon)
         os.kill(pid, signal.SIGTERM)
         until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def make_job(root, source, *, token=""):
+    """A wrapped job whose script lies, and runs, in `root/exp`."""
+    token = token or secrets.token_hex(8)
+    attempt = root / "exp" / ".watchkeeper" / secrets.token_hex(4) / "1"
+    attempt.mkdir(parents=True)
+    script = attempt / "script"
+    script.write_text("#!/bin/bash\n" + source)
+    path = attempt / wrapper.wrapper_name(token)
+    head = read_head(script)
+    path.write_bytes(wrapper.render(head, attempt_folder=attempt, script=script, token=token, scheduler="slurm"))
+    return Job(wrapper=path, folder=root / "exp", name="train.slurm", token=token)

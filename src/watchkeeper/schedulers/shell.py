@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -121,8 +122,13 @@ class Here:
 
 
 def as_user(user: str) -> tuple[str, ...]:
-    """The prefix by which root runs a command as another user, environment unchanged."""
-    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--")
+    """The prefix by which root runs a command as another user, environment unchanged.
+
+    Raises:
+        KeyError: there is no such user.
+    """
+    entry = pwd.getpwnam(user)
+    return ("setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups", "--")
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -257,7 +257,9 @@ class SlurmScheduler:
         """
         if shown is not None:
             reason, code = shown.reason or row.reason, shown.exit_code if shown.exit_code is not None else row.exit_code
-            row = msgspec.structs.replace(row, reason=reason, exit_code=code, token=shown.token)
+            row = msgspec.structs.replace(
+                row, reason=reason, exit_code=code, token=shown.token, name=shown.name, folder=shown.folder
+            )
         facts = self._facts(row, command=shown.command if shown else "")
         self._ended[job_id] = (facts, row.token)
         self._ended_since.pop(job_id, None)

@@ -306,7 +306,7 @@ def no_of(done: Done) -> SchedulerError | None:
     # A policy that names no limit, or one on the number of jobs, means later; one on the job's size means never.
     if _BUSY.search(done.err) or (_LIMITS.search(done.err) and not _A_LIMIT.search(done.err)):
         return BusyError(said)
-    if re.search(r"^sbatch: (?:error|fatal):", done.err, re.MULTILINE):
+    if re.search(r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )", done.err, re.MULTILINE):
         return RefusedError(said)
     return DoubtError(f"sbatch ended with code {done.code} and did not say why: {said}")
 
