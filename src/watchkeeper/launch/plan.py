@@ -131,7 +131,7 @@ class _Chooser:
         if findings and all(finding.state == "good" for finding in findings):
             return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
         lacking = [
-            f"{finding.subject.rpartition('/')[2]} {finding.why or finding.state}"
+            f"{finding.subject.rpartition('/')[2]}: {finding.why or finding.state}"
             for finding in findings
             if finding.state != "good"
         ]

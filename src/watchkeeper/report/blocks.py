@@ -6,7 +6,7 @@ journal is a prefix of the view of the whole: a log can be appended live and sti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,6 +43,7 @@ LOGS: Mapping[Phase | None, str] = {
 }
 STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 
+_MOST_NAMES = 12
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
@@ -107,7 +108,7 @@ class Renderer:
         trained = [item for item in items if not item.control]
         names = ", ".join(item.key for item in trained) or "no run is to be trained"
         without = [item.key for item in trained if not item.script]
-        scripts = f"No script: {', '.join(without)}" if without else "All runs have finetune.slurm scripts"
+        scripts = f"No script: {_some(without)}" if without else "All runs have finetune.slurm scripts"
         plain = all(decision.action in ("submit", "wait") for decision in event.decisions if not _control(decision))
         result = scripts if plain and trained else f"{scripts}; {tally}"
         return self._block(event, "preparation", "IDENTIFY_RUNS", details=names, result=result)
@@ -147,7 +148,8 @@ class Renderer:
         yield self._block(event, None, action, details=event.what, result=event.detail)
 
     def _verified(self, event: Verified) -> Iterator[Named]:
-        missing = f"; missing: {', '.join(event.missing)}" if event.missing else ""
+        word = "not COMPLETED" if event.what == "finetuning" else "missing"
+        missing = f"; {word}: {_some(event.missing)}" if event.missing else ""
         if event.what == "finetuning":
             done = event.counts == {"COMPLETED": event.expected}
             result = "All fine-tuning jobs COMPLETED" if done else counts_words(event.counts, "fine-tuning jobs")
@@ -239,6 +241,12 @@ def render_logs(events: Mapping[str, Iterable[AnyEvent | Unknown]], zone: str) -
         for name, block in renderer.feed(event):
             logs.setdefault(name, []).append(block)
     return logs
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are: the journal has them all."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

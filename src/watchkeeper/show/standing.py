@@ -10,7 +10,7 @@ from watchkeeper.show.text import duration, number, printable, table
 from watchkeeper.watch.summary import Row
 
 _MAX_METRICS = 3
-_ORDER = ("done", "running", "to do", "failed", "unknown", "not needed")
+_ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not needed")
 
 
 def experiment_table(rows: Sequence[Row]) -> str:
@@ -36,7 +36,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
     bad = [
         f"{row.key}: {row.state}" + (f": {row.why}" if row.why else "")
         for row in rows
-        if row.standing in ("failed", "unknown")
+        if row.standing in ("failed", "blocked", "unknown")
     ]
     return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
 

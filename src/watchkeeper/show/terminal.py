@@ -12,8 +12,6 @@ from watchkeeper.report.blocks import Renderer
 from watchkeeper.show.text import printable
 
 _CLEAR = "\r\x1b[K"
-# What the count below the lines says anyway.
-_HIDDEN = ("STATUS_CHECK",)
 _WIDE = 28
 
 
@@ -30,7 +28,7 @@ class Progress:
         blocks = self._renderer.feed(event)
         if (isinstance(event, Submitted) and event.by) or (isinstance(event, Planned) and event.phase):
             return  # said already: by its submitter's own event, by the experiment's
-        lines = [_line(block) for _, block in blocks if block.action not in _HIDDEN]
+        lines = [_line(block) for _, block in blocks if not _hidden(block)]
         if lines:
             self._clear()
             self._out.write("".join(f"{line}\n" for line in lines))
@@ -50,6 +48,11 @@ class Progress:
     def _clear(self) -> None:
         if self._live:
             self._out.write(_CLEAR)
+
+
+def _hidden(block: Block) -> bool:
+    """What the count below the lines says anyway, and what the person left out."""
+    return block.action == "STATUS_CHECK" or (block.action == "SKIP" and block.details == "not selected")
 
 
 def _line(block: Block) -> str:

@@ -14,7 +14,7 @@ from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Plan
 from watchkeeper.tools.base import Finding
 
-Standing = Literal["done", "running", "to do", "failed", "unknown", "not needed"]
+Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "not needed"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ def _judged(latest: Attempt) -> tuple[Standing, str, str]:
 def _undone(action: str, reason: str) -> Standing:
     if reason in ("result exists", "checkpoint exists", "finished before"):
         return "done"
-    return "failed" if action == "blocked" else "running" if action == "active" else "to do"
+    return "blocked" if action == "blocked" else "running" if action == "active" else "to do"
 
 
 def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) -> int:
@@ -100,6 +100,6 @@ def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) 
     the experiment has an error that kept work out of the plan.
     """
     standings = {row.standing for row in found if row.key in selected}
-    if "failed" in standings or problems:
+    if standings & {"failed", "blocked"} or problems:
         return EXIT_FAILED
     return EXIT_UNKNOWN if "unknown" in standings else EXIT_OK
