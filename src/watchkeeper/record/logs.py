@@ -115,6 +115,8 @@ class _ToFile(logging.Handler):
                     self._file.append(self._waiting[0])  # left in line until it is written, should an interrupt come
                 except (StorageError, OSError) as error:
                     self.lost += 1
+                    if self._file is not None:
+                        self._file.trim()  # a person reads this file at any time
                     if self.lost == 1:
                         self._log.mutter(
                             f"a line of {self._path} could not be written, and later ones may be lost: {error}"
