@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 
 
 def lines(number: int) -> list[bytes]:
-    """So many lines as a watch over many runs leaves them: intended, submitted, two polls and a verdict for each attempt."""
+    """So many lines as a watch leaves them: intended, submitted, two polls and a verdict for each attempt."""
     made = [encode(Opened(time=NOW, writer="w", seq=0, schema=1, software="bench", purpose="run", zone="UTC"))]
 
     def add(kind: type, **fields) -> None:
