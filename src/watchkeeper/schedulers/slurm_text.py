@@ -122,7 +122,8 @@ def status_of(text: str) -> tuple[int | None, int | None]:
     """squeue's exit code, a wait status: 768 → code 3, no signal; 139 → code 0, signal 11."""
     if not text.isdigit():
         return exit_of(text)
-    return int(text) >> 8, (int(text) & 0x7F) or None
+    status = int(text)
+    return (0, status & 0x7F) if status & 0x7F else (status >> 8, None)
 
 
 def task_ids(job_id: str) -> list[str]:
