@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import watchkeeper as wk_api
 from tests.experiments import blocks_of, command, env, state_of, times_run, wk, write_experiment
 
 FAST = ("--poll", "0.05")
@@ -202,6 +203,19 @@ def test_a_full_disk_ends_with_a_message_and_nothing_is_lost(tmp_path: Path) -> 
     assert wk("run", folder, *FAST, state=state).returncode == 0
     assert set(times_run(folder).values()) == {1}
     assert wk("check", folder, state=state).returncode == 0
+
+
+def test_check_verifies_a_recorded_run_and_its_rows(tmp_path: Path) -> None:
+    """A recorder's folder is verified like an experiment's, its metric rows included; a damaged row is named."""
+    with wk_api.start_run(folder=tmp_path / "run", pipeline="training") as run:
+        for step in range(1, 4):
+            run.log(step, loss=1.0 / step)
+    whole = wk("check", tmp_path / "run", state=tmp_path / "state")
+    assert whole.returncode == 0 and "3 metric rows" in whole.stdout and "1 seals" in whole.stdout
+    (rows,) = (tmp_path / "run" / ".watchkeeper" / "metrics").iterdir()
+    rows.write_bytes(rows.read_bytes().replace(b'"step":2', b'"step":?', 1))
+    damaged = wk("check", tmp_path / "run", state=tmp_path / "state")
+    assert damaged.returncode == 1 and f"{rows}:2" in damaged.stdout
 
 
 def test_help_and_status_import_nothing_heavy() -> None:

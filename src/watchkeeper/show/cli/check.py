@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.record.rows import FOLDER, read_rows
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.show.text import printable
-from watchkeeper.watch.check import check
+from watchkeeper.watch.check import Report, check
 
 
 @click.command("check")
@@ -23,6 +24,9 @@ def command(path: Path, as_json: bool) -> int:
     Example: watchkeeper check examples/digits
     """
     report = check(path)
+    if (path / FOLDER).is_dir():
+        rows, problems = read_rows(path)
+        report = Report(verified=(*report.verified, f"{len(rows)} metric rows"), problems=(*report.problems, *problems))
     if as_json:
         echo_json({"sound": report.sound, "verified": report.verified, "problems": report.problems})
     else:
