@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -28,6 +29,18 @@ def sealed(found):
 def names(folder):
     ours = {".watchkeeper", "logs", "run_manifest.json"}
     return sorted(path.name for path in folder.iterdir() if path.name not in ours)
+
+
+def exit_code(pid):
+    """The child's exit code; one that hangs is killed, and is -9."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        threading.Event().wait(0.01)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_a_finished_table_has_its_final_name_and_is_sealed(tmp_path, events):
@@ -235,7 +248,7 @@ def test_a_forked_child_does_not_touch_the_table(tmp_path, events):
                 code = 3 if table.append({"a": 2}) else 0
                 table.close()
             os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert exit_code(pid) == 0
         assert names(tmp_path) == ["t_partial.csv"]
         table.append({"a": 3})
     assert [row["a"] for row in wk.read_table(tmp_path / "t.csv")[0]] == [1, 3]

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,6 @@ from watchkeeper.core.events import (
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
-from watchkeeper.record.cells import FORMATS
 from watchkeeper.record.hands import Hands
 from watchkeeper.record.interrupts import Interrupts
 from watchkeeper.record.logs import RunLog
@@ -55,8 +54,8 @@ from watchkeeper.record.manifest import (
 )
 from watchkeeper.record.options import Options, seed_of
 from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
-from watchkeeper.record.tables import Table
 from watchkeeper.record.values import number, text
+from watchkeeper.record.watching import Watching
 
 ERROR_LIMIT = 2_000  # characters of an exception's message in an event
 KEPT = (StepFinished, Checkpoint, TableSealed, RunEnded)  # the events that the run's manifest is made of
@@ -66,7 +65,7 @@ E = TypeVar("E", bound=Event)
 _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
-class Run:
+class Run(Watching):
     """A recorded run, from `start_run` to the end of its `with`."""
 
     run_id: str
@@ -84,7 +83,7 @@ class Run:
         self._clock = clock
         self._began = time.monotonic()
         self._options = options
-        self._tables: list[Table] = []
+        self._watch_begins()
         self._labels = Labels()
         self._outputs: dict[str, OutputFile] = {}
         self._totals: dict[str, Number] = {}
@@ -139,6 +138,8 @@ class Run:
         """
         try:
             self._hands.rows.append(step, metrics)
+            if self._status is not None:
+                self._saw(step, metrics)
         except Exception as error:
             self._warn("rows", f"a metric row could not be written, and later ones may be lost too: {error}")
 
@@ -198,27 +199,6 @@ class Run:
                 self._warn(f"total {name}", f"the total {text(name)} is no number, and left out")
             else:
                 self._totals[text(name)] = figure
-
-    def table(self, name: str, key: str | Sequence[str] | None = None, format: str = "csv") -> Table:
-        """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv` becomes `<name>.csv`.
-
-        With `key`, the columns that tell one configuration from another, the rows of an earlier execution in the same
-        folder are taken over, and `configuration in table` says what was measured. `format` is `csv` or `jsonl`.
-        """
-        if format not in FORMATS:
-            self._warn(f"format {format}", f"table {name}: no format {format!r}, only csv and jsonl; it is written as csv")
-        table = Table(
-            self.folder,
-            name,
-            key=key,
-            form=FORMATS.get(format, FORMATS["csv"]),
-            clock=self._clock,
-            seal=lambda **fields: self._write(TableSealed, **fields),
-            warn=self._warn,
-            cut_short=lambda: self._interrupts.asked,
-        )
-        self._tables.append(table)
-        return table
 
     # ── being asked to stop ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -342,8 +322,7 @@ class Run:
         if status == "interrupted":
             self._run_hooks()
         hands.ended = True
-        for table in self._tables:
-            table.close(complete=False)
+        self._watch_ends(status)
         with self._harmless("the metric rows could not be synced to disk"):
             hands.rows.close()
         if hands.pid == self._starter:
@@ -432,6 +411,7 @@ class Run:
         """In the child: the parent's files and locks are the parent's."""
         self._hands = Hands(self.folder, self._pipeline, self._clock)
         self._log.after_fork(self._hands.writer.id)
+        self._watch_after_fork()
 
 
 def _give_children_their_own() -> None:

@@ -1,0 +1,188 @@
+"""`status/training_status.json`: where a training stands, for people with `jq` and for programs. A live view: replaced
+whole, at most every few seconds, without fsync, and once more at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.core import files
+from watchkeeper.core.journal import Clock, encode_json
+from watchkeeper.record.code import Code
+from watchkeeper.record.examples import Example, gap_of
+from watchkeeper.record.values import number, text
+
+FILE = Path("status/training_status.json")
+WRITE_S = 2.0  # between two writes
+SHARE = 0.01  # of the time, that writing may take: a slow filesystem is written to less often
+CODE_S = 60.0  # between two looks at the code's files
+RECENT = 5  # examples that the file holds
+TEXT_LIMIT = 2_000  # characters of a text in it
+RATE_POINTS = 30  # points of time that the rate is taken over: a minute, at WRITE_S
+
+
+class Status:
+    """What is known of a training, and the file that says so."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        run_id: str,
+        pipeline: str,
+        clock: Clock,
+        warn: Callable[[str, str], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        self.total: int | None = None
+        """Training steps planned; None where nobody said."""
+        self.timeouts = 0
+        """Generations that were given up so far."""
+        self.validation: dict[str, Any] | None = None
+        self.full_share: Callable[[], float] | None = None
+        self._head = {"run_id": run_id, "pipeline": pipeline}
+        self._state = "running"
+        self._clock, self._warn, self._monotonic = clock, warn, monotonic
+        self._step: int | float | str | None = None
+        self._loss: Any = None
+        self._loss_step: Any = None
+        self._val_loss: Any = None
+        self._gap: Any = None
+        self._output: str | None = None
+        self._recent: deque[Example] = deque(maxlen=RECENT)
+        self._points: deque[tuple[float, float]] = deque(maxlen=RATE_POINTS)
+        self._due = self._code_due = monotonic()
+        self._code: Code | None = None
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+
+    def saw(self, step: object, metrics: dict[str, Any]) -> None:
+        """A row was logged. Raises nothing."""
+        try:
+            loss, val_loss = metrics.get("loss"), metrics.get("val_loss")
+            if step is None and loss is None and val_loss is None:
+                return
+            if step is not None:
+                self._step = number(step)
+            if loss is not None:
+                self._loss, self._loss_step = number(loss), self._step
+            if val_loss is not None:
+                self._compare(self._loss, val_loss)
+            self.write()
+        except Exception as error:
+            self._warn("status", f"the training status could not be written: {error}")
+
+    def show(self, example: Example) -> None:
+        """An example was given. Raises nothing."""
+        try:
+            if example.step is not None:
+                self._step = example.step
+            if example.loss is not None and self._loss_step != example.step:
+                self._loss, self._loss_step = example.loss, example.step
+            if example.val_loss is not None:
+                self._compare(example.loss if example.loss is not None else self._loss, example.val_loss)
+            if example.tier == "full":
+                self._output = example.output
+            self._recent.append(example)
+            self.write()
+        except Exception as error:
+            self._warn("status", f"the training status could not be written: {error}")
+
+    def close(self, state: str) -> None:
+        """Say how the run ended, and write for the last time."""
+        self._state = state
+        self.write(now=True)
+
+    def write(self, *, now: bool = False) -> None:
+        """Replace the file, if it is time to.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        began = self._monotonic()
+        if (began < self._due and not now) or os.getpid() != self._owner or not self._lock.acquire(blocking=now):
+            return
+        try:
+            self._due = began + WRITE_S
+            self._look_at_code(began)
+            files.make_folder(self.path.parent)
+            files.replace(self.path, encode_json(self.fields(began)), durable=False)
+            took = self._monotonic() - began
+            self._due = began + max(WRITE_S, took / SHARE)
+        finally:
+            self._lock.release()
+
+    def fields(self, now: float) -> dict[str, Any]:
+        """What the file says. `gap` is the last validation loss less the training loss then; null is "nobody said"."""
+        rate = self._rate(now)
+        left = None
+        if rate and self.total is not None and isinstance(self._step, int | float):
+            left = round(max(0.0, (self.total - self._step) / rate), 1)
+        code = self._code
+        return {
+            **self._head,
+            "state": self._state,
+            "updated": self._clock(),
+            "step": self._step,
+            "total": self.total,
+            "loss": self._loss,
+            "val_loss": self._val_loss,
+            "gap": self._gap,
+            "steps_per_s": None if rate is None else round(rate, 4),
+            "eta_s": left,
+            "model_output": _bounded(self._output),
+            "recent_examples": [_entry(example) for example in self._recent],
+            "timeouts": self.timeouts,
+            "validation_set": self.validation,
+            "full_tier_share": None if self.full_share is None else round(self.full_share(), 4),
+            "code": {"sha256": code.sha256, "changed": list(code.changed)} if code else None,
+        }
+
+    def _compare(self, loss: object, val_loss: object) -> None:
+        self._val_loss = number(val_loss) if not isinstance(val_loss, str) else val_loss
+        gap = gap_of(loss, val_loss)
+        self._gap = None if gap is None else number(gap)
+
+    def _rate(self, now: float) -> float | None:
+        """Training steps a second over the last minute or so; None before there are two points."""
+        if not isinstance(self._step, int | float):
+            return None
+        if self._points and self._step < self._points[-1][0]:
+            self._points.clear()  # it went back to an earlier step
+        self._points.append((float(self._step), now))
+        (first, began), (last, ended) = self._points[0], self._points[-1]
+        return (last - first) / (ended - began) if ended > began and last > first else None
+
+    def _look_at_code(self, now: float) -> None:
+        if now < self._code_due:
+            return
+        self._code_due = now + CODE_S
+        if self._code is None:
+            self._code = Code()
+        elif changed := self._code.look():
+            names = ", ".join(changed)
+            self._warn("code", f"{names} changed on disk since this process loaded it; the older code goes on running")
+
+
+def _bounded(words: str | None) -> str | None:
+    return None if words is None else text(words, TEXT_LIMIT)
+
+
+def _entry(example: Example) -> dict[str, Any]:
+    return {
+        "step": example.step,
+        "tier": example.tier,
+        "prompt": _bounded(example.prompt),
+        "golden": _bounded(example.golden),
+        "model_output": _bounded(example.output),
+        "loss": example.loss,
+        "match": example.match,
+        "thinking": example.thinking,
+    }

@@ -1,0 +1,254 @@
+"""What a run shows of itself while it goes: tables, progress, cadence, examples and the status file.
+
+A part of `Run`, apart from it so that each can be read alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from watchkeeper.core.errors import StorageError
+from watchkeeper.core.events import CadenceSet, Progressed, TableSealed
+from watchkeeper.core.files import AppendFile
+from watchkeeper.core.ids import writer_id
+from watchkeeper.core.journal import Clock
+from watchkeeper.record import examples
+from watchkeeper.record.cadence import MAX_SHARE, Cadence, fingerprint
+from watchkeeper.record.cells import FORMATS
+from watchkeeper.record.examples import Example, block, example_of, is_utf8
+from watchkeeper.record.interrupts import Interrupts
+from watchkeeper.record.progress import Book, Progress
+from watchkeeper.record.status import FILE, Status
+from watchkeeper.record.tables import Table
+from watchkeeper.record.values import number
+
+T = TypeVar("T")
+_encoder = msgspec.json.Encoder()
+
+
+class Watching:
+    """The part of a run that others look at. `Run` calls `_watch_begins`, `_saw` after each row, and `_watch_ends`."""
+
+    run_id: str
+    folder: Path
+    _pipeline: str
+    _clock: Clock
+    _warn: Callable[[str, str], None]
+    _write: Callable[..., Any]
+    _harmless: Callable[[str], AbstractContextManager[None]]
+    _interrupts: Interrupts
+    _safe_point: Callable[[], None]
+
+    def _watch_begins(self) -> None:
+        self._tables: list[Table] = []
+        self._book = Book(self._progressed, warn=self._warn, may_stop=self._may_stop)
+        self._status: Status | None = None
+        self._examples: AppendFile | None = None
+        self._held: Example | None = None  # a full block that waits for its validation loss
+        self._showing = threading.RLock()
+
+    # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def table(self, name: str, key: str | Sequence[str] | None = None, format: str = "csv") -> Table:
+        """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv` becomes `<name>.csv`.
+
+        With `key`, the columns that tell one configuration from another, the rows of an earlier execution in the same
+        folder are taken over, and `configuration in table` says what was measured. `format` is `csv` or `jsonl`.
+        """
+        if format not in FORMATS:
+            self._warn(f"format {format}", f"table {name}: no format {format!r}, only csv and jsonl; it is written as csv")
+        table = Table(
+            self.folder,
+            name,
+            key=key,
+            form=FORMATS.get(format, FORMATS["csv"]),
+            clock=self._clock,
+            seal=lambda **fields: self._write(TableSealed, **fields),
+            warn=self._warn,
+            cut_short=lambda: self._interrupts.asked and self._interrupts.heard,
+        )
+        self._tables.append(table)
+        return table
+
+    def track(
+        self,
+        iterable: Iterable[T] | None = None,
+        desc: str = "",
+        *,
+        unit: str = "it",
+        total: int | None = None,
+        leave: bool | None = None,
+    ) -> Progress[T]:
+        """A loop whose progress is shown: a bar on a terminal (with tqdm), a line every half minute elsewhere, and an
+        event a minute. Without an iterable use it in a `with` and call `update(n)`.
+
+        `total` is how many items there are; None: as the iterable says. `leave` keeps a finished bar or its last line;
+        None: of an outermost loop. Where the run was asked to stop, the loop stops before its next item; an inner loop
+        does so only while no table is open, so that a row is finished first.
+        """
+        return Progress(self._book, iterable, desc, unit=unit, total=total, leave=leave)
+
+    def cadence(
+        self,
+        log_every: int | None = None,
+        eval_every: int | None = None,
+        *,
+        log_every_s: float | None = None,
+        eval_every_s: float | None = None,
+        total: int | None = None,
+        validation: Iterable[object] | None = None,
+        max_share: float | None = MAX_SHARE,
+        status: str | Path | None = None,
+    ) -> Cadence:
+        """When to look: a fast tier and a full one, by training steps, by seconds, or by either; None and 0: never.
+
+        `total` is the training steps planned, `validation` the fixed set that `val_loss` is computed over (its
+        fingerprint is written down), `max_share` the part of the time that full tiers may take before a warning comes,
+        `status` another place for `status/training_status.json`.
+        """
+        cadence = Cadence(
+            log_every=log_every,
+            eval_every=eval_every,
+            log_every_s=log_every_s,
+            eval_every_s=eval_every_s,
+            max_share=max_share,
+            warn=self._warn,
+        )
+        with self._harmless("the cadence could not be written down"):
+            sha256, items = "", 0
+            if validation is not None:
+                with self._harmless("the validation set has no fingerprint"):
+                    sha256, items = fingerprint(validation)
+            planned = number(total)
+            shown = self._shown(status)
+            shown.total = planned if isinstance(planned, int) else None
+            shown.full_share = lambda: cadence.full_share
+            if sha256:
+                self._same_set(shown, sha256, items)
+            self._write(CadenceSet, **cadence.settings, total=shown.total, validation_sha256=sha256, validation_items=items)
+        return cadence
+
+    def example(
+        self,
+        step: object,
+        *,
+        prompt: object = None,
+        golden: object = None,
+        output: object = UNSET,
+        loss: object = None,
+        val_loss: object = None,
+        golden_tokens: int | None = None,
+        output_tokens: int | None = None,
+        match: bool | None = None,
+    ) -> None:
+        """Show what the model makes of an example after this training step, and keep it.
+
+        Without `output` it is the fast tier's block; with it the full tier's, where None says that nothing came. `match`
+        None: whether the normalised golden text is contained in the output. A full block waits for the validation loss
+        of its step, given here or logged next (`run.log(step, val_loss=…)`).
+        """
+        with self._harmless("an example could not be shown"):
+            example = example_of(
+                self._clock(),
+                step,
+                prompt=prompt,
+                golden=golden,
+                output=output,
+                loss=loss,
+                val_loss=val_loss,
+                golden_tokens=golden_tokens,
+                output_tokens=output_tokens,
+                match=match,
+            )
+            with self._showing:
+                self._let_go()
+                if example.tier == "full" and example.val_loss is None:
+                    self._held = example
+                else:
+                    self._keep(example)
+                self._shown().show(example)
+
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _saw(self, step: object, metrics: dict[str, Any]) -> None:
+        """A row was logged; called only where there is a status."""
+        if self._held is not None:
+            with self._harmless("an example could not be shown"), self._showing:
+                held, val_loss = self._held, metrics.get("val_loss")
+                if held is not None and val_loss is not None and number(step) == held.step:
+                    self._held = msgspec.structs.replace(held, val_loss=number(val_loss))
+                    self._let_go()
+                elif held is not None and number(step) != held.step:
+                    self._let_go()
+        if self._status is not None:
+            self._status.saw(step, metrics)
+
+    def _watch_ends(self, state: str) -> None:
+        """Seal what is open and say how the run ended."""
+        for table in self._tables:
+            table.close(complete=False)
+        with self._harmless("the last example could not be shown"), self._showing:
+            self._let_go()
+        if self._examples is not None:
+            with self._harmless("the examples could not be synced to disk"):
+                self._examples.sync()
+            self._examples.close()
+        if self._status is not None:
+            with self._harmless("the training status could not be written"):
+                self._status.close(state)
+
+    def _watch_after_fork(self) -> None:
+        """In the child: the tables, the status and the block that waits are the parent's."""
+        self._examples, self._held, self._showing = None, None, threading.RLock()
+
+    def _progressed(self, **fields: Any) -> None:
+        self._write(Progressed, **fields)
+
+    def _may_stop(self, depth: int) -> None:
+        """Between two items of a loop: stop there if asked, but finish a row that is begun."""
+        if depth == 0 or all(table.complete is not None for table in self._tables):
+            self._interrupts.listening = True
+            self._safe_point()
+
+    def _shown(self, path: str | Path | None = None) -> Status:
+        if self._status is None or path is not None:
+            place = Path(path).absolute() if path is not None else self.folder / FILE
+            self._status = Status(place, run_id=self.run_id, pipeline=self._pipeline, clock=self._clock, warn=self._warn)
+        return self._status
+
+    def _same_set(self, shown: Status, sha256: str, items: int) -> None:
+        if shown.validation is not None and shown.validation["sha256"] != sha256:
+            self._warn("validation set", "the validation set is another than before: its losses cannot be compared")
+        shown.validation = {"sha256": sha256, "items": items}
+
+    def _let_go(self) -> None:
+        """Show the full block that waited."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._keep(held)
+
+    def _keep(self, example: Example) -> None:
+        """Write the example down, then show it."""
+        try:
+            if self._examples is None:
+                self._examples = AppendFile(self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl")
+            self._examples.append(_encoder.encode(example) + b"\n")
+        except StorageError as error:
+            self._warn("examples", f"an example could not be kept, and later ones may be lost too: {error}")
+        if sys.stdout is not None:
+            words = block(example, symbols=is_utf8(sys.stdout.encoding))
+            outer = self._book.outer
+            if outer is not None and outer.draws:  # the bar is cleared for the block and drawn again below it
+                import_module("tqdm").tqdm.write(words, file=sys.stdout, end="")
+            else:
+                sys.stdout.write(words)
+            sys.stdout.flush()
