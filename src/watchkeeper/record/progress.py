@@ -120,6 +120,7 @@ class Progress(Generic[T]):
         self._bar: Any = None
         self._began = self._line_due = self._due = 0.0
         self._running = False
+        self._told = False  # an event of its own was written
 
     @property
     def elapsed_s(self) -> float:
@@ -202,6 +203,7 @@ class Progress(Generic[T]):
         self._book.event_due = self._book.monotonic() + EVENT_S
         if os.getpid() != self._pid:
             return
+        self._told = True
         elapsed = self.elapsed_s
         rate, eta = rate_of(self.done, elapsed), eta_of(self.done, self.total, elapsed)
         self._book.write(
@@ -232,7 +234,7 @@ class Progress(Generic[T]):
         with contextlib.suppress(Exception):
             now = self._book.monotonic()
             last = self._book.event_due - EVENT_S
-            if self.depth == 0 and (self._began >= last or now - last >= SHORT_S):
+            if self.depth == 0 and (self._told or now - last >= SHORT_S):
                 self._write(ended=True)
 
 
