@@ -24,6 +24,16 @@ from watchkeeper.core.errors import NotAWriterError, StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
 
+_pid = os.getpid()  # asking the kernel at every append would be a tenth of its cost
+
+
+def _in_child() -> None:
+    global _pid  # noqa: PLW0603 - the one thing that a fork changes
+    _pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
 
 def _failed(action: str, path: Path, error: OSError) -> StorageError:
     hints = {
@@ -187,8 +197,7 @@ class AppendFile:
         self.size_bytes = resume_at or 0
         self._exclusive = os.O_EXCL if resume_at is None else 0
         self._fd = -1
-        self._owner = os.getpid()
-        self._closed = False
+        self._owner = _pid
         self._lock = threading.RLock()
 
     def append(self, data: bytes, *, durable: bool = False) -> None:
@@ -200,36 +209,52 @@ class AppendFile:
             StorageError: it could not be written; the next append overwrites what a short write left.
         """
         with self._lock:
-            if self._owner != os.getpid() or self._closed:
-                raise NotAWriterError(f"{self.path} belongs to process {self._owner}, or is closed")
-            try:
-                first = self._fd < 0
-                if first:
-                    if self._exclusive:
-                        self.path.parent.mkdir(parents=True, exist_ok=True)
-                    flags = os.O_WRONLY | os.O_CREAT | self._exclusive | os.O_CLOEXEC
-                    self._fd = os.open(self.path, flags, 0o666)
-                written = os.pwrite(self._fd, data, self.size_bytes)
-                while written < len(data):
-                    written += os.pwrite(self._fd, data[written:], self.size_bytes + written)
-                if durable:
+            first = self._fd < 0
+            self.put(data)
+            if durable:
+                try:
                     os.fsync(self._fd)
                     if first:
                         fsync_folder(self.path.parent)
-            except OSError as error:
-                raise _failed("append to", self.path, error) from error
-            self.size_bytes += len(data)
+                except OSError as error:
+                    self.size_bytes -= len(data)
+                    raise _failed("append to", self.path, error) from error
+
+    def put(self, data: bytes) -> None:
+        """`append` for a caller that holds a lock of its own and needs no durability: the recorder's hot path.
+
+        Raises:
+            NotAWriterError, StorageError: as `append`.
+        """
+        if self._owner != _pid:
+            raise NotAWriterError(f"{self.path} belongs to another process, or is closed")
+        try:
+            if self._fd < 0:
+                self._open()
+            at = self.size_bytes
+            written = os.pwrite(self._fd, data, at)
+            length = len(data)
+            while written < length:
+                written += os.pwrite(self._fd, data[written:], at + written)
+        except OSError as error:
+            raise _failed("append to", self.path, error) from error
+        self.size_bytes = at + length
+
+    def _open(self) -> None:
+        if self._exclusive:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive | os.O_CLOEXEC, 0o666)
 
     def trim(self) -> None:
         """Cut off what a short write left behind the last acknowledged byte; needs no space. What fails is let be."""
         with self._lock, contextlib.suppress(OSError):
-            if self._fd >= 0 and self._owner == os.getpid():
+            if self._fd >= 0 and self._owner == _pid:
                 os.ftruncate(self._fd, self.size_bytes)
 
     def sync(self) -> None:
         """fsync what was appended, if anything was."""
         with self._lock:
-            if self._fd >= 0 and self._owner == os.getpid():
+            if self._fd >= 0 and self._owner == _pid:
                 try:
                     os.fsync(self._fd)
                 except OSError as error:
@@ -238,7 +263,7 @@ class AppendFile:
     def close(self) -> None:
         """Close the file; nothing can be appended after it."""
         with self._lock:
-            self._closed = True
+            self._owner = -1
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1

@@ -7,23 +7,28 @@ lines=True)` reads a file as it is.
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import msgspec
 
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.files import AppendFile
-from watchkeeper.core.journal import Clock
+from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.record.values import Metric, metric, spell, text, unspell
 
 FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
-SAMPLED = 64  # one row in so many is timed
+SAMPLED = 64  # one row in so many is timed: a power of two
+SAMPLED_MASK = SAMPLED - 1
 OURS = frozenset({"time", "step"})
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
+_PLAIN = frozenset({int, float})
+_AS_IS = frozenset({int, bool})
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -44,18 +49,31 @@ def _other_name(name: str, taken: dict[str, Any]) -> str:
 
 def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
     """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore behind its name."""
+    # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain number, and only finite
+    # ones to a finite one; the parts put together were measured faster than one merged dict.
+    if metrics and step.__class__ is int and "time" not in metrics and "step" not in metrics:
+        try:
+            total = sum(metrics.values())
+            if total - total == 0 and total.__class__ in _PLAIN:
+                return b'{"time":%b,"step":%d,%b\n' % (_encode(time), step, _encode(metrics)[1:])
+        except Exception:  # whatever a user's value may raise: _encode_any has an answer to each
+            pass
+    return _encode_any(time, step, metrics)
+
+
+def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
     row: dict[str, Any] = {"time": time, "step": step if type(step) is int else metric(step)}
     for given, value in metrics.items():
         name = given if given not in OURS else _other_name(given, metrics)
         if type(value) is float:
             row[name] = value if value - value == 0.0 else spell(value)
         else:
-            row[name] = value if type(value) is int else metric(value)
+            row[name] = value if type(value) in _AS_IS else metric(value)
     try:
-        return _encoder.encode(row) + b"\n"
+        return _encode(row) + b"\n"
     except (UnicodeEncodeError, ValueError):  # a lone surrogate in a name; an integer too long to print
         held = {text(name): text(value) if type(value) is int else value for name, value in row.items()}
-        return _encoder.encode(held) + b"\n"
+        return _encode(held) + b"\n"
 
 
 class RowFile:
@@ -67,12 +85,13 @@ class RowFile:
 
     def __init__(self, folder: Path, writer: str, clock: Clock, *, depth: int = 0) -> None:
         self._kept = 0
-        self._sampled_s = 0.0
         self._lost = 0
+        self._sampled_s = 0.0
         self._place = (folder, writer, clock, depth)
         self._inners: dict[None, RowFile] = {}  # at most one
-        self._clock = clock
+        self._clock = partial(datetime.now, UTC) if clock is utc_now else clock  # the same, a call cheaper
         self._file = AppendFile(folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}")
+        self._put = self._file.put
         self._lock = threading.RLock()
         self._writing = False
 
@@ -102,11 +121,17 @@ class RowFile:
                 self._for_handler().append(step, metrics)
                 return
             self._writing = True
-            self._lost += 1
             try:
-                self._file.append(encode_row(self._clock(), step, metrics))
-                self._lost -= 1
+                if self._kept & SAMPLED_MASK:
+                    self._put(encode_row(self._clock(), step, metrics))
+                else:
+                    before = perf_counter()
+                    self._put(encode_row(self._clock(), step, metrics))
+                    self._sampled_s += perf_counter() - before
                 self._kept += 1
+            except BaseException:
+                self._lost += 1
+                raise
             finally:
                 self._writing = False
 
