@@ -125,7 +125,10 @@ def gap_of(loss: object, val_loss: object) -> Number:
 
 def _float(value: object) -> float | None:
     found = unspell(value if isinstance(value, str) else number(value))
-    return float(found) if isinstance(found, int | float) else None
+    try:
+        return float(found) if isinstance(found, int | float) else None
+    except OverflowError:  # an integer beyond any float
+        return None
 
 
 def is_utf8(encoding: str | None) -> bool:

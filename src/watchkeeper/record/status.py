@@ -24,6 +24,7 @@ SHARE = 0.01  # of the time, that writing may take: a slow filesystem is written
 CODE_S = 60.0  # between two looks at the code's files
 RECENT = 5  # examples that the file holds
 TEXT_LIMIT = 2_000  # characters of a text in it
+STEP_LIMIT = 2**53  # beyond it a float is no count
 RATE_POINTS = 30  # points of time that the rate is taken over: a minute, at WRITE_S
 
 
@@ -152,7 +153,7 @@ class Status:
 
     def _rate(self, now: float) -> float | None:
         """Training steps a second over the last minute or so; None before there are two points."""
-        if not isinstance(self._step, int | float):
+        if not isinstance(self._step, int | float) or not abs(self._step) < STEP_LIMIT:
             return None
         if self._points and self._step < self._points[-1][0]:
             self._points.clear()  # it went back to an earlier step
