@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
 # A real Slurm on this machine: munge, MariaDB, slurmdbd, slurmctld and four nodes with two pretended GPUs each.
 #
-#   scripts/slurm/up.sh [--light] [FOLDER]
+#   scripts/slurm/up.sh [--light] [--for PID] [FOLDER]
 #
 # Everything lies in FOLDER (default ${TMPDIR:-/tmp}/watchkeeper-slurm, -light appended there) and listens on 127.0.0.1.
-# Again on the same folder, it starts what is down. --light: without accounting. `. FOLDER/env.sh` points the clients at it;
-# scripts/slurm/down.sh ends it. Jobs are best submitted by the ordinary user $WK_USER (wkuser, made if missing).
+# Again on the same folder, it starts what is down. --light: without accounting. --for: it ends with that process, however
+# that ends. `. FOLDER/env.sh` points the clients at it; scripts/slurm/down.sh ends it. Jobs are best submitted by the ordinary user $WK_USER (wkuser, made if missing).
 # Settings: NODES=4 GPUS=2 MIN_JOB_AGE=300 (seconds that squeue shows an ended job) WK_USER=wkuser.
 # Exit code 77: it cannot be done here, and the message says what is missing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-light=
-[[ ${1-} == --light ]] && light=1 && shift
+light= owner=
+while [[ ${1-} == --* ]]; do
+    case $1 in
+        --light) light=1 ;;
+        --for) owner=${2:?--for needs the number of a process} && shift ;;
+        *) printf 'slurm: no option %s\n' "$1" >&2 && exit 2 ;;
+    esac
+    shift
+done
 lab=${1:-${TMPDIR:-/tmp}/watchkeeper-slurm${light:+-light}}
 nodes=${NODES:-4} gpus=${GPUS:-2} user=${WK_USER:-wkuser}
 
@@ -31,6 +38,11 @@ mkdir -p "$lab"/{etc,state,log,pid,spool,munge,sql}
 chmod 755 "$lab" "$lab"/{etc,log,pid,spool,munge}
 chmod 700 "$lab/sql"
 export SLURM_CONF=$lab/etc/slurm.conf
+if [[ $owner && ! -e $lab/pid/guard ]]; then
+    setsid bash -c 'while [[ -d /proc/$1 && -d $3 ]]; do sleep 1; done; exec "$2/down.sh" "$3"' guard "$owner" "$here" "$lab" \
+        >/dev/null 2>&1 </dev/null &
+    echo $! >"$lab/pid/guard"
+fi
 host=$(hostname -s)
 socket=$lab/munge/socket
 

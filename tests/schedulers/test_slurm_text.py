@@ -49,6 +49,14 @@ def test_squeue_rows():
     assert rows["12"].token == ""
 
 
+def test_a_heterogeneous_job():
+    """A heterogeneous job's components have ids of their own, and its own id stands for the whole."""
+    line = (SAMPLES / "squeue.txt").read_text().splitlines()[-1]
+    first, second = (line.replace("11\x1f11", f"11+{n}\x1f{11 + n}") for n in range(2))
+    rows = text.by_id(text.read_squeue(f"{first}\n{second.replace('RUNNING', 'COMPLETED')}\n"))
+    assert {job_id: row.state for job_id, row in rows.items()} == {"11+0": "RUNNING", "11+1": "COMPLETED", "11": "RUNNING"}
+
+
 def test_expected_times_are_no_facts():
     """The start that Slurm expects of a waiting job, and the end of a running one, are not told as if they had happened;
     nor is the start of a job that was cancelled before it had a node.
@@ -118,12 +126,20 @@ def test_a_partial_row_is_not_settled():
     assert read(SubmitLine="").token is None
 
 
-@given(st.text(max_size=200))
+WORDS = st.lists(
+    st.one_of(
+        st.text(max_size=20), st.sampled_from(["\n", "\x1f", "1", "²", "9" * 5000, "JobID", "JobIDRaw", "State", "7_["])
+    )
+)
+
+
+@given(WORDS.map("".join))
 def test_no_text_is_a_traceback(garbage):
-    """Any output can be read; what is no row is left out."""
+    """Any output can be read; what is no row is left out, and what a site says before and after hides none."""
     assert all(row.state for row in text.read_squeue(garbage) + text.read_sacct(garbage))
-    lines = (SAMPLES / "squeue.txt").read_text() + garbage.replace("\x1f", "")
-    assert text.read_squeue(lines)[: len(SQUEUE)] == SQUEUE
+    banner = garbage.replace("\x1f", "")
+    for read, name, rows in ((text.read_squeue, "squeue", SQUEUE), (text.read_sacct, "sacct", SACCT)):
+        assert read(f"{banner}\n{(SAMPLES / f'{name}.txt').read_text()}{banner}") == rows
 
 
 @pytest.mark.parametrize(

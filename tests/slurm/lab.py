@@ -51,7 +51,7 @@ class Lab:
 
     def up(self):
         """Start what is down."""
-        command = [SCRIPTS / "up.sh", *(["--light"] if self.light else []), self.folder]
+        command = [SCRIPTS / "up.sh", "--for", str(os.getpid()), *(["--light"] if self.light else []), self.folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
         if done.returncode == CANNOT:
             raise CannotError(done.stderr.strip())

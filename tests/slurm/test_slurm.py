@@ -340,13 +340,29 @@ def test_up_twice_and_down(light_slurm_lab):
     assert innocent.is_dir()
 
 
-def test_an_ordinary_user_is_told(tmp_path_factory):
+def test_a_lab_ends_with_its_owner(light_slurm_lab):
+    """A lab that was started for a process ends with it, however that ends: nothing is left behind."""
+    with subprocess.Popen(["sleep", "1000"]) as owner:
+        folder = light_slurm_lab.workspace() / "lab"
+        try:
+            environment = os.environ | {"NODES": "1"}
+            command = [SCRIPTS / "up.sh", "--light", "--for", str(owner.pid), folder]
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+            pids = [int(path.read_text()) for path in (folder / "pid").iterdir()]
+        finally:
+            owner.kill()
+            owner.wait()
+    assert len(pids) == 4
+    until(lambda: not folder.exists())
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def test_an_ordinary_user_is_told():
     """Who is not root is told what takes root, with a code of its own."""
     if os.geteuid() != 0:
         command = [SCRIPTS / "up.sh"]
     else:
-        where = Path("/var/tmp")
-        copy = where / f"watchkeeper-up-{os.getpid()}.sh"
+        copy = Path("/var/tmp") / f"watchkeeper-up-{os.getpid()}.sh"
         copy.write_bytes((SCRIPTS / "up.sh").read_bytes())
         copy.chmod(0o755)
         command = [*as_user("nobody"), "/bin/bash", copy]

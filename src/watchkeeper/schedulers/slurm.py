@@ -159,7 +159,7 @@ class SlurmScheduler:
                 raise UnavailableError(f"squeue shows no such job, and accounting does not answer: {error}") from error
         found: dict[str, Row] = {}
         for row in rows:
-            found.setdefault(row.job_id.partition("_")[0], row)
+            found.setdefault(text.base_of(row.job_id), row)
         return sorted(found, key=lambda job_id: (found[job_id].submitted is None, found[job_id].submitted, int(job_id)))
 
     def poll(self, job_ids: Sequence[str]) -> Snapshot:

@@ -43,6 +43,8 @@ _WEIGHT = ("RUNNING", "COMPLETING", "SUSPENDED", "PENDING", UNKNOWN)
 _NOTHING = frozenset({"", "None", "(null)", "N/A", "n/a", "Unknown", "None assigned", "none"})
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "P": 1024**5}
 _MAX_TASKS = 4_000_001
+# `17`, `27_3`, `27_[2-5%2]`; `17+1` is a component of a heterogeneous job.
+_ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,22 +110,28 @@ def time_of(text: str) -> datetime | None:
 
 def bytes_of(text: str) -> int | None:
     """sacct's `3248K` or `1.5G` in bytes; None for nothing said."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTP]?)", text)
+    found = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?)([KMGTP]?)", text)
     return int(float(found.group(1)) * _UNITS[found.group(2)]) if found else None
 
 
 def exit_of(text: str) -> tuple[int | None, int | None]:
     """`3:0` → code 3, no signal; `0:11` → code 0, signal 11."""
-    found = re.fullmatch(r"(\d+):(\d+)", text)
+    found = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", text)
     return (int(found.group(1)), int(found.group(2)) or None) if found else (None, None)
 
 
 def status_of(text: str) -> tuple[int | None, int | None]:
     """squeue's exit code, a wait status: 768 → code 3, no signal; 139 → code 0, signal 11."""
-    if not text.isdigit():
+    if not re.fullmatch(r"[0-9]{1,10}", text):
         return exit_of(text)
     status = int(text)
     return (0, status & 0x7F) if status & 0x7F else (status >> 8, None)
+
+
+def base_of(job_id: str) -> str:
+    """The id that sbatch gave: `27` of `27_3`."""
+    found = _ID.fullmatch(job_id)
+    return found.group(1) if found else job_id
 
 
 def task_ids(job_id: str) -> list[str]:
@@ -133,7 +141,7 @@ def task_ids(job_id: str) -> list[str]:
         return [job_id]
     tasks: list[str] = []
     for part in inside.rstrip("]").partition("%")[0].split(","):
-        found = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        found = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10})(?::([0-9]{1,10}))?)?", part)
         if found is None or len(tasks) > _MAX_TASKS:
             continue
         first = int(found.group(1))
@@ -147,7 +155,7 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
     rows: list[Row] = []
     for line in text.split("\n"):
         cells = line.removesuffix(separator).split(separator, 11)
-        if len(cells) != 12 or not cells[0][:1].isdigit():
+        if len(cells) != 12 or not _ID.fullmatch(cells[0]):
             continue
         job_id, raw_id, told, reason, submitted, started, ended, node, status, name, folder, command = cells
         state = state_of(told)
@@ -182,10 +190,14 @@ def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
     One row for each execution, oldest first. Steps (`.batch`, `.extern`, `.0`) give the peak memory of the one before
     them, and nothing else: their states are not the job's. sacct takes 128 off a code above 127.
     """
-    header, *lines = text.split("\n") if text else [""]
-    names = header.split(separator)
+    names: list[str] = []
     rows: list[Row] = []
-    for line in lines:
+    for line in text.split("\n"):
+        if not names:
+            # A site's own script may say something first.
+            heads = line.split(separator)
+            names = heads if {"JobID", "JobIDRaw", "State"} <= set(heads) else []
+            continue
         values = line.split(separator, len(names) - 1)
         if len(values) != len(names):
             continue
@@ -194,7 +206,7 @@ def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
             if rows and cells["JobIDRaw"].partition(".")[0] == rows[-1].raw_id:
                 peak = max(bytes_of(cells.get("MaxRSS", "")) or 0, rows[-1].max_rss_bytes or 0)
                 rows[-1] = msgspec.structs.replace(rows[-1], max_rss_bytes=peak or None)
-        elif cells["JobID"][:1].isdigit():
+        elif _ID.fullmatch(cells["JobID"]):
             rows.extend(_booked(cells, task) for task in task_ids(cells["JobID"]))
     return rows
 
@@ -227,7 +239,7 @@ def _booked(cells: Mapping[str, str], job_id: str) -> Row:
 
 
 def by_id(rows: Iterable[Row]) -> dict[str, Row]:
-    """Job id → its last execution; an array's own id → the row that says most about the whole of it."""
+    """Job id → its last execution; the id of an array, or of a heterogeneous job → what says most about the whole."""
     last: dict[str, Row] = {}
     for row in rows:
         before = last.get(row.job_id)
@@ -235,8 +247,7 @@ def by_id(rows: Iterable[Row]) -> dict[str, Row]:
             last[row.job_id] = row
     arrays: dict[str, list[Row]] = {}
     for job_id, row in last.items():
-        base, task, _ = job_id.partition("_")
-        if task:
+        if (base := base_of(job_id)) != job_id:
             arrays.setdefault(base, []).append(row)
     return last | {base: _whole(tasks) for base, tasks in arrays.items()}
 
@@ -284,7 +295,7 @@ _A_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
 def job_id_of(out: str) -> str | None:
     """The id on the last line of `sbatch --parsable`'s output, which sites' own scripts may precede; None if none."""
     lines = [line.strip() for line in out.splitlines() if line.strip()]
-    found = re.fullmatch(r"(\d+)(;\S+)?", lines[-1]) if lines else None
+    found = re.fullmatch(r"([0-9]{1,10})(;\S+)?", lines[-1]) if lines else None
     return found.group(1) if found else None
 
 
