@@ -170,6 +170,18 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
         raise _failed("name", path, error) from error
 
 
+def give_name(temporary: Path, path: Path) -> None:
+    """Let a complete file take its name, in place of whatever had it.
+
+    Raises:
+        StorageError: it could not; the temporary is still there.
+    """
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _failed("name", path, error) from error
+
+
 def remove(path: Path) -> None:
     """Take this name off its file, if it is there.
 

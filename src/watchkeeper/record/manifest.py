@@ -149,10 +149,12 @@ def earlier_runs(root: Path, pipeline: str) -> list[Path]:
 
 
 def earlier_step(folders: Sequence[Path], label: str, of_inputs: str) -> Earlier | None:
-    """The newest finished step of this label and fingerprint whose outputs are all there, byte for byte; None for none."""
+    """The newest finished step of this label and fingerprint whose outputs are all there, byte for byte; None for none. A
+    step that left no outputs stands for nothing.
+    """
     for folder in folders:
         for event in reversed(_of(folder, StepFinished)):
-            if event.label == label and event.fingerprint == of_inputs and not event.error:
+            if event.label == label and event.fingerprint == of_inputs and event.outputs and not event.error:
                 outputs = {Path(output.path).name: folder / output.path for output in event.outputs}
                 if all(_is_there(folder / output.path, output) for output in event.outputs):
                     return Earlier(event, folder, outputs)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from watchkeeper.core.events import Number, OutputFile
-from watchkeeper.core.files import TEMPORARY_PREFIX
+from watchkeeper.core.files import TEMPORARY_PREFIX, give_name
 from watchkeeper.record.manifest import Earlier, facts_of
 from watchkeeper.record.values import number, text
 
@@ -132,7 +132,7 @@ class Step:
             temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
             try:
                 write(temporary)
-                os.replace(temporary, path)
+                give_name(temporary, path)
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
