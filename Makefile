@@ -7,17 +7,20 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := examples/digits
 
-.PHONY: help demo test check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline test check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
 	@$(BIN)/watchkeeper run $(DEMO)
 	@printf '%s\n' '' 'Look again:     $(BIN)/watchkeeper status $(DEMO)' \
 		'Once more:      make demo         (it submits nothing, and says why)' \
 		'From the start: make clean demo'
+
+demo-pipeline: $(VENV)/.stamp-demo ## six recorded steps over real wines, and the log and manifests they leave; seconds
+	@$(BIN)/python examples/pipeline/pipeline.py
 
 test: check ## all of `check`, then the tests
 	@$(BIN)/python -m pytest -q
@@ -39,7 +42,7 @@ slurm-down: ## end it, and remove its folder
 
 clean: ## remove what the demo and the tools left; the environment in .venv stays
 	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
-		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/
+		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.stamp-venv:
