@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := examples/digits
+BENCHMARK := examples/benchmark
 
-.PHONY: help demo demo-pipeline test check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark test check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
 	@$(BIN)/watchkeeper run $(DEMO)
@@ -21,6 +22,10 @@ demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes
 
 demo-pipeline: $(VENV)/.stamp-demo ## six recorded steps over real wines, and the log and manifests they leave; seconds
 	@$(BIN)/python examples/pipeline/pipeline.py
+
+demo-benchmark: $(VENV)/.stamp-benchmark ## token by token against masked diffusion: a table and a plot; seconds, after PyTorch is there
+	@cd $(BENCHMARK) && $(abspath $(BIN))/python src/main.py --config config/experiments.yaml --output_dir results/raw_data
+	@echo && $(BIN)/python $(BENCHMARK)/src/plot.py $(BENCHMARK)/results/raw_data/raw_metrics.csv
 
 test: check ## all of `check`, then the tests
 	@$(BIN)/python -m pytest -q
@@ -42,7 +47,8 @@ slurm-down: ## end it, and remove its folder
 
 clean: ## remove what the demo and the tools left; the environment in .venv stays
 	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
-		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts
+		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts \
+		$(BENCHMARK)/results $(BENCHMARK)/src/__pycache__
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.stamp-venv:
@@ -58,6 +64,11 @@ $(VENV)/.stamp-venv:
 $(VENV)/.stamp-demo: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@echo 'Installing Watchkeeper and what the demo needs into $(VENV) …'
 	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.stamp-benchmark: $(VENV)/.stamp-venv pyproject.toml constraints.txt
+	@echo 'Installing Watchkeeper and what the benchmark needs (PyTorch for the CPU, 190 MB) into $(VENV) …'
+	@$(INSTALL) --editable '.[benchmark]'
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-venv pyproject.toml constraints.txt
