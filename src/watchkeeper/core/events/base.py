@@ -1,0 +1,70 @@
+"""What every event has, how sensitive a field is, and the two events that every writer writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+SCHEMA = 1
+
+# Sensitivity: what publication must know of a field. A plain `str` is free of them by construction.
+FilePath = Annotated[str, Meta(extra={"sensitivity": "path"})]
+Host = Annotated[str, Meta(extra={"sensitivity": "host"})]
+BootId = Annotated[str, Meta(extra={"sensitivity": "host"})]
+JobId = Annotated[str, Meta(extra={"sensitivity": "job id"})]
+User = Annotated[str, Meta(extra={"sensitivity": "user"})]
+Account = Annotated[str, Meta(extra={"sensitivity": "account"})]
+# Words of a person, a job or a scheduler: they may hold any of the above.
+FreeText = Annotated[str, Meta(extra={"sensitivity": "free text"})]
+
+Number = int | float | Literal["NaN", "Infinity", "-Infinity"]
+Phase = Literal["preparation", "evaluation"]
+PHASES: tuple[Phase, ...] = ("preparation", "evaluation")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", gc=False):
+    """One immutable fact. `seq` counts a writer's events from 0; `time` is the writer's clock."""
+
+    time: datetime
+    writer: str
+    seq: int
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One observation with its source. `size_bytes` and `modified` describe a file; None where there is none."""
+
+    source: FilePath
+    what: FreeText
+    size_bytes: int | None = None
+    modified: datetime | None = None
+
+
+class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
+    """The first event of each writer's file. `saw[w] = n`: this writer had read n events of writer w; `zone` is the
+    IANA time zone of views; `schema` is the version of every line in this file.
+    """
+
+    schema: int
+    software: str
+    purpose: str
+    zone: str
+    host: Host = ""
+    boot_id: BootId = ""
+    pid: int = 0
+    start_ticks: int = 0
+    user: User = ""
+    saw: dict[str, int] = {}
+
+
+class Sealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="sealed"):
+    """The first `bytes` bytes of `file` (a name in the same folder) have this sha256; `previous` is the sha256 of the
+    seal this writer knew before, "" for none.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+    previous: str = ""

@@ -1,0 +1,112 @@
+"""Events to lines and back: old lines are upgraded when they are read, unknown kinds are kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import get_args
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from watchkeeper.core.events.base import Event, Opened, Sealed
+from watchkeeper.core.events.commands import (
+    CancelAsked,
+    Concluded,
+    Decided,
+    Detached,
+    Doubted,
+    Intended,
+    Judged,
+    Leased,
+    Observed,
+    Planned,
+    Polled,
+    Rejected,
+    Submitted,
+    Verified,
+)
+from watchkeeper.core.events.job import (
+    CadenceSet,
+    Checkpoint,
+    Interrupted,
+    Progressed,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    TableSealed,
+)
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line whose kind this version does not know: kept, and shown as unknown."""
+
+    kind: str
+    time: datetime
+    writer: str
+    seq: int
+    line: bytes
+
+
+AnyEvent = (
+    Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Polled | Observed | Verified | Judged
+    | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableSealed
+    | Progressed | CadenceSet | Interrupted | RunEnded | Sealed
+)  # fmt: skip
+# What the death of the node may not take: these are fsynced before `Writer.write` returns.
+DURABLE = frozenset(
+    {
+        "opened",
+        "leased",
+        "intended",
+        "submitted",
+        "run_started",
+        "checkpoint",
+        "table_sealed",
+        "interrupted",
+        "run_ended",
+        "sealed",
+    }
+)
+KINDS: dict[str, type[Event]] = {kind.__struct_config__.tag: kind for kind in get_args(AnyEvent)}
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    kind: str
+    time: datetime
+    writer: str
+    seq: int
+    line: UnsetType = UNSET
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+class DamagedLineError(ValueError):
+    """The line is no event: not JSON, without the common fields, or a known kind with bad fields."""
+
+
+def encode(event: AnyEvent) -> bytes:
+    """The event as one JSON line, newline included."""
+    return _encoder.encode(event) + b"\n"
+
+
+def decode(line: bytes) -> AnyEvent | Unknown:
+    """The event on a journal's line.
+
+    Raises:
+        DamagedLineError: it is none.
+    """
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            head = _head_decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise DamagedLineError(f"not an event: {error}") from error
+        if head.kind in KINDS:
+            raise DamagedLineError(f"{head.kind}: {error}") from error
+        return Unknown(kind=head.kind, time=head.time, writer=head.writer, seq=head.seq, line=line)

@@ -1,0 +1,254 @@
+"""The events that commands write: what was planned, decided, submitted, seen and judged."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core.events.base import (
+    Event,
+    Evidence,
+    FilePath,
+    FreeText,
+    Host,
+    JobId,
+    Number,
+    Phase,
+)
+
+
+class Leased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="leased"):
+    """This writer now holds lease number `lease` on the live views; `saw` as in `opened`, at that moment."""
+
+    lease: int
+    saw: dict[str, int] = {}
+
+
+class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One piece of work of a plan. `script` is relative to the experiment's folder, "" for none."""
+
+    key: str
+    phase: Phase
+    run: str
+    script: FilePath = ""
+    task: str = ""
+    epoch: int | None = None
+    control: bool = False
+
+
+class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned"):
+    """A phase of an execution began (None: the execution itself), having read this plan. `summary` is a file's name, ""
+    for a folder read by its tree; `items` is the phase's work (None: all of it); `notes` are findings about the sources.
+    """
+
+    phase: Phase | None
+    experiment: str
+    folder: FilePath
+    summary: str
+    summary_sha256: str = ""
+    items: tuple[RunItem, ...] = ()
+    notes: tuple[FreeText, ...] = ()
+
+
+Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
+    made (submit, retry) or that is meant (active); 0 for none.
+    """
+
+    key: str
+    phase: Phase
+    action: Action
+    reason: str
+    detail: FreeText = ""
+    attempt: int = 0
+    stale: bool = False
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided"):
+    """What this execution decided for a phase: all of it the first time (`first`), later only what changed."""
+
+    phase: Phase
+    decisions: tuple[Decision, ...]
+    first: bool = False
+
+
+class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intended"):
+    """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject to its fingerprint."""
+
+    key: str
+    phase: Phase
+    attempt: int
+    token: str
+    script: FilePath
+    script_sha256: str
+    inputs: dict[str, str] = {}
+
+
+class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
+    """The scheduler has the job. `command` is as typed by a person, `exact` what was really run; `adopted` when the
+    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it.
+    """
+
+    key: str
+    phase: Phase
+    attempt: int
+    job_id: JobId
+    scheduler: str
+    command: FreeText
+    exact: FreeText = ""
+    adopted: bool = False
+    by: str = ""
+    stagger_s: float = 0.0
+
+
+class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rejected"):
+    """The scheduler refused the job, or it could not be handed over: no job of this attempt exists."""
+
+    key: str
+    phase: Phase
+    attempt: int
+    command: FreeText
+    message: FreeText
+
+
+class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted"):
+    """Whether the scheduler took the job could not be told."""
+
+    key: str
+    phase: Phase
+    attempt: int
+    command: FreeText
+    message: FreeText
+
+
+class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say."""
+
+    state: str
+    reason: FreeText = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    submitted: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    max_rss_bytes: int | None = None
+    node: Host = ""
+    output: FilePath = ""
+    error_output: FilePath = ""
+
+
+class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """How an execution ended, written by the wrapper as its last act. `exit_code` as the shell says it: 128 + n for a
+    signal. `interrupted`: the scheduler had sent TERM, and may start the same job again.
+    """
+
+    job_id: JobId
+    exit_code: int
+    execution: int = 1
+    ended: datetime | None = None
+    nonce: str = ""
+    interrupted: bool = False
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart; `after`
+    is what they say together. `before` is the state this writer last knew; `last_line` is the last line on the job's
+    standard error.
+    """
+
+    key: str
+    phase: Phase
+    attempt: int
+    job_id: JobId
+    before: str
+    after: str
+    facts: SchedulerFacts
+    exit_record: ExitRecord | None = None
+    last_line: FreeText = ""
+
+
+class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled"):
+    """One look at the scheduler: written when something changed, and at least hourly. `counts` is state → jobs for
+    every job of the phase this execution knows; `error` is why it could not be asked, "" if it could.
+    """
+
+    phase: Phase
+    query: FreeText
+    interval_s: float
+    counts: dict[str, int] = {}
+    changes: tuple[Change, ...] = ()
+    error: FreeText = ""
+
+
+class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
+    """What a watcher met beside the states of jobs: a log that somebody had written into, a scheduler that takes no more
+    jobs at present, or that answers again.
+    """
+
+    what: Literal["view displaced", "scheduler busy", "scheduler answers"]
+    detail: FreeText = ""
+
+
+class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verified"):
+    """What was looked at before evaluations may start, or at the end, and what was found. `missing` names the rest."""
+
+    what: Literal["finetuning", "checkpoints", "results"]
+    looked_at: FreeText
+    expected: int
+    found: int
+    epochs: tuple[int, ...] = ()
+    runs: int = 0
+    missing: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    evidence: tuple[Evidence, ...] = ()
+
+
+Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"]
+
+
+class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged"):
+    """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
+    `failed but good` the reverse. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there.
+    """
+
+    key: str
+    phase: Phase
+    attempt: int
+    outcome: Outcome
+    state: str
+    why: FreeText = ""
+    fingerprints: dict[str, str] = {}
+    metrics: dict[str, Number] = {}
+    elapsed_s: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concluded"):
+    """Every job of the phase (None: of the experiment) that this execution watched has ended. `counts`: state → jobs."""
+
+    phase: Phase | None
+    counts: dict[str, int]
+    duration_s: float
+    unresolved: tuple[str, ...] = ()
+
+
+class Detached(Event, frozen=True, kw_only=True, omit_defaults=True, tag="detached"):
+    """The watcher left; the jobs go on. `active` is how many there were."""
+
+    why: str
+    active: int
+
+
+class CancelAsked(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cancel_asked"):
+    """A person asked the scheduler to end a job."""
+
+    key: str
+    phase: Phase
+    attempt: int
+    job_id: JobId

@@ -1,0 +1,167 @@
+"""The events that a recorder writes inside the job: its run, steps, tables, checkpoints and end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from watchkeeper.core.events.base import (
+    Event,
+    FilePath,
+    FreeText,
+    JobId,
+    Number,
+)
+
+
+class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
+    """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha` is the commit of the
+    script's repository ("" for none), `git_dirty` whether tracked files differed from it (None: it could not be told).
+    """
+
+    run_id: str
+    pipeline: str
+    folder: FilePath
+    attempt: FilePath = ""
+    job_id: JobId = ""
+    config: Annotated[dict[str, Any], Meta(extra={"sensitivity": "free text"})] = {}
+    seed: int | None = None
+    git_sha: str = ""
+    git_branch: FreeText = ""
+    git_dirty: bool | None = None
+
+
+class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):
+    """A named stage of the run began. `label` is its path of numbered names, `01_train/00_warmup`: its folder in the
+    run's, and its name in the log. `fingerprint` is its inputs' ("" where none were named).
+    """
+
+    step: str
+    label: FilePath = ""
+    index: int | None = None
+    fingerprint: str = ""
+
+
+class OutputFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file that a run made; `path` is relative to the run's folder where it lies in it. `step` is the label of the step
+    that made it, "" outside one. `what` is the maker's word for it.
+    """
+
+    path: FilePath
+    size_bytes: int
+    sha256: str
+    step: FilePath = ""
+    what: FreeText = ""
+
+
+class StepFinished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_finished"):
+    """A named stage ended; `error` is "" when it ended well. `row_count_in` and `_out` are None where nobody said.
+    `writing_s` is the part of `duration_s` that went into artifacts; `reused_from` is the run folder whose finished step
+    stood for this one, "" for none.
+    """
+
+    step: str
+    duration_s: float
+    label: FilePath = ""
+    index: int | None = None
+    started: datetime | None = None
+    writing_s: float = 0.0
+    outputs: tuple[OutputFile, ...] = ()
+    fingerprint: str = ""
+    reused_from: FilePath = ""
+    row_count_in: int | None = None
+    row_count_out: int | None = None
+    metrics: dict[str, Number] = {}
+    error: FreeText = ""
+
+
+class CheckpointFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a checkpoint; `path` is relative to the checkpoint."""
+
+    path: FilePath
+    size_bytes: int
+
+
+class Checkpoint(Event, frozen=True, kw_only=True, omit_defaults=True, tag="checkpoint"):
+    """A checkpoint is complete on disk: these files, of these sizes. `training_step` is None where nobody said."""
+
+    path: FilePath
+    files: tuple[CheckpointFile, ...]
+    training_step: int | None = None
+
+
+class TableSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="table_sealed"):
+    """A result table has its final name: `path` holds these rows and bytes. `complete` is False when the work was cut
+    short. `rows_before` is how many of the rows an earlier execution had measured, `lost_rows` how many could not be
+    written.
+    """
+
+    path: FilePath
+    rows: int
+    bytes: int
+    sha256: str
+    complete: bool = True
+    columns: tuple[FreeText, ...] = ()
+    rows_before: int = 0
+    lost_rows: int = 0
+
+
+class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="progressed"):
+    """How far a tracked loop is, written at most once a minute and at its end. `total`, `rate_per_s` and `eta_s` are None
+    where nobody can tell; `depth` is 0 for an outermost loop.
+    """
+
+    what: FreeText
+    done: int
+    unit: FreeText
+    elapsed_s: float
+    total: int | None = None
+    rate_per_s: float | None = None
+    eta_s: float | None = None
+    depth: int = 0
+    ended: bool = False
+
+
+class CadenceSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cadence_set"):
+    """How often the two tiers are due: in training steps, in seconds, or either; 0 is never. `total` training steps are
+    planned, None where nobody said. `validation_sha256` is the fingerprint of the validation set, "" for none.
+    """
+
+    log_every: int = 0
+    eval_every: int = 0
+    log_every_s: float = 0.0
+    eval_every_s: float = 0.0
+    total: int | None = None
+    validation_sha256: str = ""
+    validation_items: int = 0
+
+
+class Interrupted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="interrupted"):
+    """Somebody asked the run to stop. `forced`: at once, without finishing the row. `listening`: the program looks at such
+    requests. `why` is who asked where it was no signal.
+    """
+
+    signal: str = ""
+    why: FreeText = ""
+    forced: bool = False
+    listening: bool = False
+
+
+class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
+    """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
+    of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that
+    recording took.
+    """
+
+    status: Literal["finished", "failed", "interrupted"]
+    duration_s: float
+    error: FreeText = ""
+    metric_rows: int = 0
+    lost_rows: int = 0
+    lost_lines: int = 0
+    outputs: tuple[OutputFile, ...] = ()
+    totals: dict[str, Number] = {}
+    recorder_s: float = 0.0
