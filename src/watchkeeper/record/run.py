@@ -411,6 +411,7 @@ class Run(Watching):
         """In the child: the parent's files and locks are the parent's."""
         self._hands = Hands(self.folder, self._pipeline, self._clock)
         self._log.after_fork(self._hands.writer.id)
+        self._labels.after_fork()
         self._watch_after_fork()
 
 

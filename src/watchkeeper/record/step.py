@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -28,8 +29,13 @@ class Labels:
     """The labels that a run's steps got: numbered, safe as folders, each once."""
 
     def __init__(self) -> None:
+        self.after_fork()
         self._taken: set[str] = set()
         self._next: dict[str, int] = {}
+
+    def after_fork(self) -> None:
+        """In the child: a lock that another thread held at the fork is not the child's."""
+        self._lock = threading.RLock()
 
     def take(self, name: str, parent: str = "") -> tuple[str, int]:
         """A new step's label and index. `00_ingest` keeps its own number; `ingest` gets the next one of its parent's. A
@@ -37,14 +43,15 @@ class Labels:
         """
         plain = _unsafe.sub("_", name).encode()[:NAME_BYTES].decode("utf-8", "ignore")
         own = _numbered.match(plain)
-        index = int(own[1]) if own else self._next.get(parent, 0)
-        self._next[parent] = max(self._next.get(parent, 0), index + 1)
-        base = f"{parent}/{plain}" if parent and own else plain if own else f"{parent}/{index:02d}_{plain}".lstrip("/")
-        label, count = base, 1
-        while label in self._taken:
-            count += 1
-            label = f"{base}.{count}"
-        self._taken.add(label)
+        with self._lock:
+            index = int(own[1]) if own else self._next.get(parent, 0)
+            self._next[parent] = max(self._next.get(parent, 0), index + 1)
+            base = f"{parent}/{plain}" if parent and own else plain if own else f"{parent}/{index:02d}_{plain}".lstrip("/")
+            label, count = base, 1
+            while label in self._taken:
+                count += 1
+                label = f"{base}.{count}"
+            self._taken.add(label)
         return label, index
 
 
