@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import watchkeeper as wk
-from watchkeeper.core.events import Interrupted, RunEnded
+from watchkeeper.core.events import Interrupted, RunEnded, TableSealed
 from watchkeeper.core.journal import read
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -42,9 +42,8 @@ print("after the run", flush=True)
 class Loop:
     """A program that is asked to stop."""
 
-    def __init__(self, folder: Path, look: str, options: str = "") -> None:
+    def __init__(self, folder: Path, code: str) -> None:
         self.folder = folder
-        code = LOOP.format(look=look, options=options)
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -82,7 +81,7 @@ def loop(tmp_path):
     loops = []
 
     def start(look, options=""):
-        loops.append(Loop(tmp_path, look, options))
+        loops.append(Loop(tmp_path, LOOP.format(look=look, options=options)))
         return loops[-1]
 
     yield start
@@ -326,3 +325,34 @@ def test_time_left_is_the_schedulers_word(tmp_path, monkeypatch, end, left):
         monkeypatch.setenv("SLURM_JOB_END_TIME", end)
     with wk.start_run(tmp_path, pipeline="a", clock=lambda: datetime.fromtimestamp(1_000_000, UTC)) as run:
         assert left == run.time_left_s
+
+
+BENCHMARK = """
+import sys
+import watchkeeper as wk
+with wk.start_run(folder=sys.argv[1], pipeline="loop", console=False) as run:
+    with run.table("raw_metrics") as table:
+        for row in run.track(range(100), "rows"):
+            print("row", flush=True)
+            sys.stdin.readline()
+            table.append({"row": row})
+            print("done", flush=True)
+    print("after the loop", flush=True)
+"""
+
+
+def test_a_tracked_loop_finishes_its_item_and_seals_its_table(tmp_path):
+    """SIGTERM in the middle of an item: the item's row is in the sealed table, which says that it is incomplete."""
+    program = Loop(tmp_path, BENCHMARK)
+    try:
+        program.process.send_signal(signal.SIGTERM)
+        program.wait_for("once more forces it")
+        program.go_on()
+        returncode, heard, _ = program.end()
+    finally:
+        program.process.kill()
+    assert (returncode, heard) == (143, ["done"])
+    assert (tmp_path / "raw_metrics.csv").read_text().splitlines() == ["row", "0"]
+    (sealed,) = told(tmp_path, TableSealed)
+    assert (sealed.rows, sealed.complete) == (1, False)
+    assert json.loads((tmp_path / "run_manifest.json").read_text())["tables"][0]["complete"] is False
