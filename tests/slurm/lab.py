@@ -64,7 +64,10 @@ class Lab:
 
     def down(self):
         """End every daemon and every job, and remove the folder."""
-        subprocess.run([SCRIPTS / "down.sh", self.folder], check=True)
+        if any(self.folder.iterdir()):
+            subprocess.run([SCRIPTS / "down.sh", self.folder], check=True)
+        else:  # it never came up
+            self.folder.rmdir()
 
     def scheduler(self, **options):
         """A scheduler that submits here as the ordinary user."""
