@@ -142,6 +142,30 @@ def test_accounting_that_never_comes(cluster, slurm, rows):
     assert (facts.state, facts.exit_code) == ("FAILED", 3)
 
 
+def test_a_failure_that_stays_0_0(cluster, slurm):
+    """A failure that accounting shows as 0:0, as it does for code 128, is believed after a while."""
+    cluster.sacct = booked("17", "FAILED")
+    assert look(slurm).state == "COMPLETING"
+    cluster.now_s = 31
+    assert look(slurm).state == "FAILED"
+
+
+def test_the_better_source(cluster, slurm, tmp_path):
+    """Of an ended job squeue knows reason, code and folder better than accounting, which takes 128 off a code; accounting
+    knows the peak memory.
+    """
+    job = make_job(tmp_path)
+    cluster.squeue = shown("17", "FAILED", status=str(211 << 8)).replace("/exp/wk-tok.sh", str(job.wrapper))
+    cluster.squeue = cluster.squeue.replace("None", "NonZeroExitCode").replace("/exp", str(tmp_path))
+    row = booked("17", "FAILED", code="83:0", token="").replace("/exp", "")
+    step = booked("17.batch", "FAILED", token="").split(text.SEPARATOR)
+    step[cluster.fields.index("MaxRSS")] = "2M"
+    cluster.sacct = row + text.SEPARATOR.join(step)
+    facts = look(slurm)
+    assert (facts.reason, facts.exit_code, facts.max_rss_bytes) == ("NonZeroExitCode", 211, 2 * 1024**2)
+    assert facts.output == str(tmp_path / "slurm-17.out")
+
+
 def test_an_outage_of_accounting(cluster, slurm):
     """Without accounting's answer, what squeue shows is told at once, and the rest is UNKNOWN with the reason."""
     cluster.squeue = shown("17", "FAILED", status="768") + shown("18", "RUNNING")
@@ -176,14 +200,16 @@ def test_an_outage_of_the_controller(cluster, slurm, answer):
 # ── which job an id is ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_id_given_again(cluster, slurm):
+@pytest.mark.parametrize("seen_live", [True, False])
+def test_an_id_given_again(cluster, slurm, seen_live):
     """Where accounting still has the job that had the id before, its end is not the new one's."""
     cluster.sacct = booked("17", "COMPLETED", token="old")
     snapshot = slurm.poll(["17"])
     assert (snapshot.facts["17"].state, snapshot.tokens) == ("COMPLETED", {"17": "old"})
-    cluster.squeue = shown("17", "RUNNING", token="new")
-    snapshot = slurm.poll(["17"])
-    assert (snapshot.facts["17"].state, snapshot.tokens) == ("RUNNING", {"17": "new"})
+    if seen_live:
+        cluster.squeue = shown("17", "RUNNING", token="new")
+        snapshot = slurm.poll(["17"])
+        assert (snapshot.facts["17"].state, snapshot.tokens) == ("RUNNING", {"17": "new"})
     cluster.squeue = shown("17", "FAILED", token="new", status="768")
     snapshot = slurm.poll(["17"])
     assert (snapshot.facts["17"].state, snapshot.tokens) == ("COMPLETING", {"17": "new"})
@@ -274,6 +300,7 @@ def test_a_window_that_is_too_wide(cluster, slurm):
 
     def answer(argv):
         days = [int(word.removeprefix("--starttime=now-").removesuffix("days")) for word in argv if "starttime" in word]
+        assert all(1 <= day < 10**4 for day in days)
         return Done(code=1, err="sacct: error: Too wide of a date range in query\n") if days and days[0] > 7 else None
 
     cluster.answers["sacct"] = answer
