@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 DEMO := examples/digits
 BENCHMARK := examples/benchmark
 
-.PHONY: help demo demo-pipeline demo-benchmark test check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark test test-all faults check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -28,7 +28,13 @@ demo-benchmark: $(VENV)/.stamp-benchmark ## token by token against masked diffus
 	@echo && $(BIN)/python $(BENCHMARK)/src/plot.py $(BENCHMARK)/results/raw_data/raw_metrics.csv
 
 test: check ## all of `check`, then the tests
+	@$(BIN)/python -m pytest -q -m 'not slow'
+
+test-all: check ## all of `check`, then all tests, those too that take minutes
 	@$(BIN)/python -m pytest -q
+
+faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in every way, and print what came of it (root; about ten minutes)
+	@$(BIN)/python -m tests.slurm.faults
 
 check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/ruff check .
@@ -37,7 +43,7 @@ check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/.stamp-dev ## are the docs complete, and do their examples hold
-	@if [ -d tests/docs ]; then $(BIN)/python -m pytest -q tests/docs; else echo 'tests/docs is not there yet: nothing checked'; fi
+	@$(BIN)/python -m pytest -q tests/docs
 
 slurm-up: ## start a real Slurm on this machine, under one temporary folder (root; Debian or Ubuntu)
 	@scripts/slurm/up.sh
@@ -73,5 +79,5 @@ $(VENV)/.stamp-benchmark: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@echo 'Installing Watchkeeper and what its tests need into $(VENV) …'
-	@$(INSTALL) --editable '.[demo,dev]'
-	@touch $@ $(VENV)/.stamp-demo
+	@$(INSTALL) --editable '.[demo,dev,benchmark]'
+	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-benchmark

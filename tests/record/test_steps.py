@@ -258,5 +258,5 @@ def test_the_recorder_tells_its_own_time(tmp_path, events):
         for step in range(1, 500):
             run.log(step, loss=0.5)
     (ended,) = of_kind(events(run.folder), RunEnded)
-    assert ended.recorder_s > 0
+    assert 0 < ended.recorder_s <= ended.duration_s
     assert "watchkeeper took " in (run.folder / "logs/run.log").read_text()

@@ -353,8 +353,8 @@ def test_a_log_with_a_wrong_byte_is_a_finding(tmp_path: Path, flip: int, byte: i
     data = bytearray(eval_log(results={"scores": []}))
     data[flip % len(data)] = byte
     write(tmp_path, {"r.eval": bytes(data), "c/m.npz": bytes(data)})
-    assert look(tmp_path, result("r.eval")).state in ("good", "damaged")
-    assert look(tmp_path, checkpoint("c")).state in ("good", "damaged")
+    assert look(tmp_path, result("r.eval")).state in ("good", "damaged", "empty")
+    assert look(tmp_path, checkpoint("c")).state in ("good", "damaged", "empty")
 
 
 def test_a_name_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ class Run(Watching):
         if attempt:
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
-        self._start_s = time.perf_counter() - began
+        self._start_s = time.perf_counter() - began - self._hands.spent_s - self._log.spent_s
 
     # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
 
