@@ -342,17 +342,20 @@ class Run(Watching):
                 logging.ERROR, "Run failed%s: %s", where, _words(error), exc_info=(type(error), error, error.__traceback__),
                 quiet_trace=True,
             )  # fmt: skip
+        duration_s = time.monotonic() - self._began
+        # Rows are timed by a sample of them, which in a short run can come to more than there was.
+        recorder_s = min(self._start_s + hands.spent_s + self._log.spent_s, duration_s)
         event = self._write(
             RunEnded,
             status=status,
-            duration_s=round(time.monotonic() - self._began, 6),
+            duration_s=round(duration_s, 6),
             error=_words(error) if error is not None else self._interrupts.reason if status == "interrupted" else "",
             metric_rows=hands.rows.kept,
             lost_rows=hands.rows.lost,
             lost_lines=self._log.lost,
             outputs=tuple(self._outputs.values()),
             totals=dict(self._totals),
-            recorder_s=round(self._start_s + hands.spent_s + self._log.spent_s, 6),
+            recorder_s=round(recorder_s, 6),
         )
         if event is not None:
             for line in closing(event):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.settings import Settings
@@ -25,13 +26,14 @@ def scheduler_of(settings: Settings) -> Scheduler:
         hint = f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
         raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
     from watchkeeper.schedulers.shell import Here
-    from watchkeeper.schedulers.slurm import SlurmScheduler
+    from watchkeeper.schedulers.slurm import SlurmScheduler, options_of
 
     scheduler = SlurmScheduler(
         Here(prefix=profile.command_prefix),
         user=profile.user or getpass.getuser(),
         cluster=profile.slurm_cluster,
-        options=profile.sbatch_options,
+        # What a person set for sbatch by SBATCH_… counts, and does not leak into the job.
+        options=(*options_of(os.environ), *profile.sbatch_options),
         visibility_lag_s=profile.visibility_lag_s,
     )
     scheduler.require()

@@ -14,8 +14,6 @@ from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler, Snapshot
 from watchkeeper.watch.endings import end_of
 
-# A job that ended with one of these ran nothing: another job has the attempt.
-_NOT_RUN = (wrapper.TWIN, wrapper.FINISHED)
 _TAIL_BYTES = 4096
 
 
@@ -49,7 +47,8 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         found = _facts(attempt, job_id, scheduler, snapshot)
         folder = attempt_folder(experiment, *name)
         ended = found.state in TERMINAL or found.state == UNKNOWN
-        owner = _owner(folder) if ended and found.exit_code in _NOT_RUN else ""
+        # A twin ends at once with a code of its own, which not every site's accounting keeps: the claim tells.
+        owner = _owner(folder) if ended and found.state != "COMPLETED" else ""
         if owner and owner != job_id:
             moved[name] = owner
             continue
