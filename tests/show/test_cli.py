@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,37 @@ def test_ctrl_c_detaches_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert state_of(folder).run("one").attempts[1].job_id == job
     assert set(times_run(folder).values()) == {1}
     assert [b.action for b in blocks_of(folder, "run-experiment.log")][:2] == ["DISCOVER_EXPERIMENT", "DETACH"]
+
+
+def test_status_shows_how_far_a_recorded_job_is(tmp_path: Path) -> None:
+    """The bar of a job that runs elsewhere is in `status`: its step, its loop, how many of how many, and the rate."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    job = """
+import time
+import watchkeeper as wk
+from pathlib import Path
+from watchkeeper.record import progress
+progress.EVENT_S = 0  # a job tells once a minute; this one is shorter
+with wk.start_run("recorded", pipeline="training", console=False) as run, run.step("01_train"):
+    bar = run.track(range(400), "train", total=400, unit="step")
+    for step in bar:
+        if step == 100:
+            Path("ready").touch()
+            while not Path("../go").exists():
+                time.sleep(0.02)
+"""
+    (folder / "one" / "job.py").write_text(job)
+    script = folder / "one" / "finetune.slurm"
+    script.write_text(script.read_text().replace("mkdir -p artifacts", f"{sys.executable} job.py\nmkdir -p artifacts"))
+    assert wk("submit", folder, state=state).returncode == 0
+    try:
+        while not (folder / "one" / "ready").exists():
+            assert wk("status", folder, state=state).returncode == 3
+        shown = wk("status", folder, state=state).stdout
+        assert "01_train; train " in shown and "/400" in shown and "step/s" in shown
+    finally:
+        (folder / "go").touch()
+    assert wk("run", folder, *FAST, state=state).returncode == 0
 
 
 def test_submit_leaves_and_watch_sees_the_end(tmp_path: Path) -> None:

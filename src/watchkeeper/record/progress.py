@@ -13,6 +13,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from watchkeeper.core.words import clock
 from watchkeeper.record.values import number, text
 
 T = TypeVar("T")
@@ -21,13 +22,6 @@ LINE_S = 30.0  # between two lines of one loop, where no bar is drawn
 EVENT_S = 60.0  # between two events of one run
 SHORT_S = 1.0  # between the ends of two outermost loops that are both written down
 NAME_LIMIT = 200  # characters of a loop's name
-
-
-def clock_text(seconds: float) -> str:
-    """`0:09`, `12:05`, `1:02:33`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def line(what: str, done: int, total: int | None, unit: str, elapsed_s: float, *, ended: bool) -> str:
@@ -39,12 +33,12 @@ def line(what: str, done: int, total: int | None, unit: str, elapsed_s: float, *
     if rate is not None:
         parts.append(f"{rate:.3g} {unit}/s" if rate < 1000 else f"{rate:,.0f} {unit}/s")
     if ended:
-        parts.append(f"{'done' if total is None or done >= total else 'stopped'} after {clock_text(elapsed_s)}")
+        parts.append(f"{'done' if total is None or done >= total else 'stopped'} after {clock(elapsed_s)}")
     else:
-        parts.append(f"{clock_text(elapsed_s)} so far")
+        parts.append(f"{clock(elapsed_s)} so far")
         left = eta_of(done, total, elapsed_s)
         if left is not None:
-            parts.append(f"{clock_text(left)} left")
+            parts.append(f"{clock(left)} left")
     return f"{what}: " + ", ".join(parts)
 
 

@@ -16,7 +16,7 @@ _ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not neede
 def experiment_table(rows: Sequence[Row]) -> str:
     """The rows as a table, a line of totals below it, and a word on each that did not end well."""
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))[:_MAX_METRICS]
-    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt"]
+    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt", "progress"]
     lines = [
         [
             row.run,
@@ -27,6 +27,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
             duration(row.elapsed_s),
             row.job_id,
             str(row.attempt) if row.attempt > 1 else "",
+            row.progress,
         ]
         for row in rows
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+from watchkeeper.core.words import clock
+
 
 def printable(text: str) -> str:
     """Text from jobs and files, harmless on a terminal: control characters are shown, not obeyed."""
@@ -39,9 +41,7 @@ def duration(seconds: float | None) -> str:
         return ""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return clock(seconds)
 
 
 def number(value: object) -> str:

@@ -11,9 +11,10 @@ from watchkeeper.core.state import State, fold
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
-from watchkeeper.launch.submit import FOLDER
+from watchkeeper.launch.submit import FOLDER, attempt_folder
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
+from watchkeeper.watch.progress import progress_of
 from watchkeeper.watch.summary import Row, rows
 
 
@@ -37,9 +38,12 @@ def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, E
 def look(experiment: Experiment, selection: Selection) -> Standing:
     """One look."""
     state, plan, book = decide(experiment, selection)
-    active = len(state.active)
+    going = state.active
+    told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) for a in going}
     return Standing(
-        rows=rows(experiment, state, plan, book.findings), active=active, watcher=_watcher_words(experiment, active)
+        rows=rows(experiment, state, plan, book.findings, told),
+        active=len(going),
+        watcher=_watcher_words(experiment, len(going)),
     )
 
 

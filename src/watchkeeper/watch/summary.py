@@ -19,7 +19,8 @@ Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work. `state` is Slurm's word where there was a job, else why there was none; `elapsed_s` is None where
-    no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures.
+    no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures; `progress` is
+    how far its recorder says that it is.
     """
 
     key: str
@@ -34,10 +35,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float | None = None
     metrics: Mapping[str, Number] = {}
     why: str = ""
+    progress: str = ""
 
 
-def rows(experiment: Experiment, state: State, plan: Plan, findings: Mapping[str, Finding]) -> list[Row]:
-    """The rows, in the experiment's order."""
+def rows(
+    experiment: Experiment,
+    state: State,
+    plan: Plan,
+    findings: Mapping[str, Finding],
+    progress: Mapping[str, str] | None = None,
+) -> list[Row]:
+    """The rows, in the experiment's order. `progress`: key → how far its job is."""
     decided = {decision.key: decision for decision in plan.decisions}
     found: list[Row] = []
     for item in experiment.items:
@@ -72,6 +80,7 @@ def rows(experiment: Experiment, state: State, plan: Plan, findings: Mapping[str
                 elapsed_s=judged.elapsed_s if judged else None,
                 metrics=result.metrics if result and result.state == "good" else {},
                 why=why,
+                progress=(progress or {}).get(item.key, ""),
             )
         )
     return found
