@@ -250,6 +250,19 @@ def test_check_verifies_a_recorded_run_and_its_rows(tmp_path: Path) -> None:
     assert damaged.returncode == 1 and f"{rows}:2" in damaged.stdout
 
 
+def test_rebuild_makes_a_recorded_runs_manifests_again(tmp_path: Path) -> None:
+    """A run's manifests are views: deleted, they are made again to the same bytes."""
+    with wk_api.start_run(folder=tmp_path / "run", pipeline="training") as run, run.step("00_ingest") as step:
+        step.rows(read=10, kept=9)
+    views = [tmp_path / "run" / "run_manifest.json", tmp_path / "run" / "00_ingest" / "step_manifest.json"]
+    before = [view.read_bytes() for view in views]
+    for view in views:
+        view.unlink()
+    done = wk("rebuild", tmp_path / "run", state=tmp_path / "state")
+    assert done.returncode == 0 and "run_manifest.json" in done.stdout
+    assert [view.read_bytes() for view in views] == before
+
+
 def test_help_and_status_import_nothing_heavy() -> None:
     """`--help` imports no command, no YAML and no scheduler."""
     code = (

@@ -8,6 +8,7 @@ import click
 
 from watchkeeper.core import journal
 from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.record import manifest
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.watch import logs
 from watchkeeper.watch.check import journal_folder, watched_by
@@ -18,8 +19,8 @@ from watchkeeper.watch.check import journal_folder, watched_by
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Make an experiment's logs again from its journal, to the same bytes. A log that somebody wrote into is kept beside
-    the new one.
+    """Make an experiment's logs again from its journal, or a recorded run's manifests, to the same bytes. A log that
+    somebody wrote into is kept beside the new one.
 
     Example: watchkeeper rebuild examples/digits
     """
@@ -30,7 +31,9 @@ def command(path: Path, as_json: bool) -> int:
         raise UsageError(
             f"process {pid} is watching {path} and keeps its logs", hint=f"detach it first: touch {path}/.detach"
         )
-    made = logs.rebuild(path.resolve(), journal.read(folder).events)
+    root = path.resolve()
+    made = logs.rebuild(root, journal.read(folder).events)
+    made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}
     if as_json:
         echo_json(made)
     else:
