@@ -174,13 +174,12 @@ class Renderer:
         noun = _JOBS[event.phase]
         counts = {"COMPLETED": 0, "FAILED": 0} | event.counts
         total = sum(counts.values())
-        rest = f"; {', '.join(event.unresolved)}" if event.unresolved else ""
         yield self._block(
             event,
             event.phase,
             "ALL_COMPLETE",
             details=f"All {total} {noun} reached terminal states",
-            result=", ".join(f"{number} {state}" for state, number in counts.items()) + rest,
+            result=", ".join(f"{number} {state}" for state, number in counts.items()),
             duration=duration_words(event.duration_s),
         )
 

@@ -202,8 +202,6 @@ class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verifi
     looked_at: FreeText
     expected: int
     found: int
-    epochs: tuple[int, ...] = ()
-    runs: int = 0
     missing: tuple[str, ...] = ()
     counts: dict[str, int] = {}
     evidence: tuple[Evidence, ...] = ()
@@ -235,7 +233,6 @@ class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concl
     phase: Phase | None
     counts: dict[str, int]
     duration_s: float
-    unresolved: tuple[str, ...] = ()
 
 
 class Detached(Event, frozen=True, kw_only=True, omit_defaults=True, tag="detached"):
