@@ -304,7 +304,13 @@ def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
             process.send_signal(signal.SIGUSR1)
             process.send_signal(signal.SIGCONT)
             time.sleep(0.0005)  # else most of them are merged into one
-        wait_for((tmp_path / "got").exists)
+
+        def got():
+            # A signal that comes just before a bash blocks in wait is seen with the next one only.
+            process.send_signal(signal.SIGUSR1)
+            return (tmp_path / "got").exists()
+
+        wait_for(got)
         assert process.poll() is None
         assert not (made.folder / "exit.1").exists()
         (tmp_path / "stop").touch()
