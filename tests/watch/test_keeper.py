@@ -44,7 +44,7 @@ def keeper(
     **selection: object,
 ) -> Keeper:
     """A keeper over the experiment in `folder` that looks every 5 ms."""
-    manners = Manners(poll_s=0.005, stagger_s=stagger_s, cap=cap, unknown_deadline_s=600)
+    manners = Manners(soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=stagger_s, cap=cap, unknown_deadline_s=600)
     return Keeper(experiments.read(folder), fake, manners, Selection(**selection), turned=turned, monotonic=time or Time())
 
 

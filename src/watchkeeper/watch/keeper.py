@@ -38,15 +38,21 @@ from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.watch import gate
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.logbook import Logbook, Tell
+from watchkeeper.watch.pace import Pace
 from watchkeeper.watch.poller import Poller
 
 SENTINEL = ".detach"
+_LONGEST_S = 300.0
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how much: seconds, and jobs at a time (0: no cap)."""
+    """How often and how much: seconds, and jobs at a time (0: no cap). The scheduler is asked every `poll_s`, as often as
+    every `soonest_s` when a job starts or ends, and as seldom as every `longest_s` when nothing moves.
+    """
 
+    soonest_s: float
     poll_s: float
+    longest_s: float
     stagger_s: float
     cap: int
     unknown_deadline_s: float
@@ -59,8 +65,12 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
         local = scheduler.visibility_lag_s == 0
         poll = settings.poll_s if settings.poll_s is not None else (1.0 if local else 60.0)
         stagger = settings.stagger_s if settings.stagger_s is not None else (0.0 if local else 5.0)
+        soonest = 0.05 if local else 5.0
+        poll = max(poll, soonest)
         return cls(
-            poll_s=max(poll, 0.05 if local else 5.0),
+            soonest_s=soonest,
+            poll_s=poll,
+            longest_s=poll if local else max(poll, min(5 * poll, _LONGEST_S)),
             stagger_s=stagger,
             cap=settings.cap if settings.cap is not None else (0 if local else 25),
             unknown_deadline_s=settings.unknown_deadline_s,
@@ -106,7 +116,7 @@ class Keeper:
             scheduler,
             self.logbook,
             self.book,
-            poll_s=manners.poll_s,
+            pace=Pace(soonest_s=manners.soonest_s, usual_s=manners.poll_s, longest_s=manners.longest_s),
             unknown_deadline_s=manners.unknown_deadline_s,
         )
         self._leave = threading.Event()
@@ -147,7 +157,7 @@ class Keeper:
                 if not self._stays:
                     self.why = "submitted what was ready; nobody watches"
                     break
-                self._wait(self._manners.poll_s + self._poller.backoff_s)
+                self._wait_for_news()
             if self.logbook.leads:
                 self.logbook.write(Detached, why=self.why, active=len(self.logbook.state.active))
             return False
@@ -375,6 +385,18 @@ class Keeper:
         if not self._leave.is_set() and (self.experiment.folder / SENTINEL).exists():
             self.ask_to_leave(f"sentinel {SENTINEL}")
         return self._leave.is_set()
+
+    def _wait_for_news(self) -> None:
+        """Wait until the next look is due: sooner when a job's own files say that it has started or ended."""
+        if not self.logbook.leads:
+            self._wait(self._manners.poll_s)
+            return
+        pace = self._poller.pace
+        until = self._monotonic() + pace.seconds
+        while (left := until - self._monotonic()) > 0 and not self._left():
+            self._wait(min(left, pace.soonest_s))
+            if left > pace.soonest_s and self._poller.stirs():
+                return
 
     def _wait(self, seconds: float) -> None:
         """Wait, unless a signal comes or the sentinel appears."""

@@ -12,15 +12,15 @@ from watchkeeper.core.events import PHASES, Judged, Observed, Phase, Polled, Run
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.report.actionlog import duration_words
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler
+from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.watch import monitor
 from watchkeeper.watch.endings import End, end_of
 from watchkeeper.watch.evidence import EvidenceBook, written
 from watchkeeper.watch.logbook import Logbook
+from watchkeeper.watch.pace import Pace, traces
 from watchkeeper.watch.validate import judge
 
 _HOUR_S = 3600.0
-_LONGEST_BACKOFF_S = 300.0
 
 
 class Poller:
@@ -35,17 +35,17 @@ class Poller:
         logbook: Logbook,
         book: EvidenceBook,
         *,
-        poll_s: float,
+        pace: Pace,
         unknown_deadline_s: float,
     ) -> None:
         self.watched: dict[Phase, dict[AttemptId, str]] = {phase: {} for phase in PHASES}
-        self.backoff_s = 0.0
+        self.pace = pace
+        self._traces: frozenset[str] = frozenset()
         self._experiment = experiment
         self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
         self._scheduler = scheduler
         self._logbook = logbook
         self._book = book
-        self._poll_s = poll_s
         self._unknown_deadline_s = unknown_deadline_s
         self._last: dict[Phase, tuple[dict[str, int], float]] = {}
         self._unknown_since: dict[AttemptId, float] = {}
@@ -58,6 +58,7 @@ class Poller:
         active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
         going = [attempt for attempt in active if attempt.seen is None or attempt.seen.state not in TERMINAL]
+        before, self._traces = self._traces, traces(self._experiment.folder, going)
         if going:
             try:
                 self._absent_now = set()
@@ -72,8 +73,17 @@ class Poller:
                 self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
             for phase in PHASES:
                 self._record(phase, look, going)
+            changing = COMPLETING in look.states.values() or not self._traces <= before
+            self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
         for attempt in sorted(self._logbook.state.active, key=_handed_over):
             self._judge(attempt)
+
+    def stirs(self) -> bool:
+        """Whether a job has started or ended since the last look, by the files that it left."""
+        going = [
+            attempt for attempt in self._logbook.state.active if attempt.seen is None or attempt.seen.state not in TERMINAL
+        ]
+        return not traces(self._experiment.folder, going) <= self._traces
 
     def counts(self, phase: Phase) -> dict[str, int]:
         """State → jobs watched in this execution."""
@@ -114,7 +124,7 @@ class Poller:
         if changes or counts != before or now - at >= _HOUR_S:
             self._last[phase] = (counts, now)
             self._logbook.write(
-                Polled, phase=phase, query=look.query, interval_s=self._poll_s, counts=counts, changes=changes
+                Polled, phase=phase, query=look.query, interval_s=self.pace.seconds, counts=counts, changes=changes
             )
 
     def _judge(self, attempt: Attempt) -> None:
@@ -157,16 +167,15 @@ class Poller:
 
     def _silence(self, message: str, going: Iterable[Attempt]) -> None:
         """The scheduler cannot be asked: say so once, ask less often, and conclude nothing."""
-        self.backoff_s = min(max(self._poll_s, self.backoff_s * 2), _LONGEST_BACKOFF_S)
+        self.pace.silent()
         self._unknown_since.clear()
         if self._silent_since is None:
             self._silent_since = self._logbook.monotonic()
             phase = next(attempt.phase for attempt in going)
             query = f"asking {self._scheduler.name}"
-            self._logbook.write(Polled, phase=phase, query=query, interval_s=self._poll_s, error=message)
+            self._logbook.write(Polled, phase=phase, query=query, interval_s=self.pace.seconds, error=message)
 
     def _answer(self) -> None:
-        self.backoff_s = 0.0
         if self._silent_since is not None:
             length = duration_words(self._logbook.monotonic() - self._silent_since)
             self._silent_since = None
