@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import watchkeeper as wk
+from watchkeeper.core import git
 from watchkeeper.core.events import RunEnded, RunStarted, StepFinished, StepStarted
-from watchkeeper.record.manifest import fingerprint, git_state, rebuild
+from watchkeeper.record.manifest import fingerprint, rebuild
 
 
 def manifest(folder, label=""):
@@ -64,7 +65,7 @@ def test_the_runs_manifest_tells_the_whole(tmp_path):
     ]
     assert [(c["path"], c["training_step"]) for c in told["checkpoints"]] == [(str(result), 1)]
     assert (told["totals"], told["metric_rows"], told["lost_rows"]) == ({"rows_enriched": 980}, 1, 0)
-    assert told["git_sha"] == git_state(tmp_path.cwd()).sha
+    assert told["git_sha"] == git.state(tmp_path.cwd()).sha
 
 
 def test_manifests_are_views(tmp_path):
@@ -234,16 +235,16 @@ def test_inputs_that_cannot_be_read_only_prevent_reuse(tmp_path, caplog):
 
 def test_the_start_knows_commit_and_changes(tmp_path, events, monkeypatch):
     """The run's start names the commit, the branch and whether tracked files were changed; no repository is no error."""
-    assert git_state(tmp_path) == ("", "", None)
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
-    subprocess.run([*git, "init", "-q", "-b", "trunk"], check=True)
+    assert git.state(tmp_path) == ("", "", None)
+    words = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    subprocess.run([*words, "init", "-q", "-b", "trunk"], check=True)
     (tmp_path / "file").write_text("1")
-    subprocess.run([*git, "add", "."], check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
-    sha = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert git_state(tmp_path) == (sha, "trunk", False)
+    subprocess.run([*words, "add", "."], check=True)
+    subprocess.run([*words, "commit", "-q", "-m", "one"], check=True)
+    sha = subprocess.run([*words, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert git.state(tmp_path) == (sha, "trunk", False)
     (tmp_path / "file").write_text("2")
-    assert git_state(tmp_path) == (sha, "trunk", True)
+    assert git.state(tmp_path) == (sha, "trunk", True)
     monkeypatch.setattr("watchkeeper.record.run.script_folder", lambda: tmp_path)
     with wk.start_run(tmp_path / "runs", pipeline="p") as run:
         pass

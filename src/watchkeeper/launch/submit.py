@@ -9,15 +9,15 @@ submits under the same token. A job that comes late after all finds the claim ta
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core import files, ids, processes
+from watchkeeper.core import files, git, ids, objects, processes
 from watchkeeper.core.errors import DoubtError, RefusedError, StorageError
 from watchkeeper.core.events import Doubted, Intended, Judged, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
@@ -27,6 +27,8 @@ from watchkeeper.schedulers.base import Job, Scheduler
 from watchkeeper.schedulers.batch import Head
 
 FOLDER = ".watchkeeper"
+# How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
+_CODE_STANDS_S = 10.0
 
 
 E = TypeVar("E", Submitted, Rejected, Doubted, Intended, Judged)
@@ -59,11 +61,20 @@ def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
 class Submitter:
     """Submits attempts of one experiment to one scheduler, writing to one journal."""
 
-    def __init__(self, experiment: Path, scheduler: Scheduler, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self,
+        experiment: Path,
+        scheduler: Scheduler,
+        writer: Writer,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.experiment = experiment
         self.scheduler = scheduler
         self.writer = writer
         self.clock = clock
+        self._monotonic = monotonic
+        self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     def submit(
         self, item: RunItem, attempt: int, inputs: Mapping[str, str], stagger_s: float
@@ -98,6 +109,7 @@ class Submitter:
                 f"{problem.message} ({problem.hint})" if problem.hint else problem.message for problem in problems
             )
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
+        kept = objects.keep(self._objects, source)
         job = self._prepare(folder, script, source, head, token)
         self._write(
             Intended,
@@ -105,8 +117,9 @@ class Submitter:
             attempt,
             token=token,
             script=item.script,
-            script_sha256=hashlib.sha256(source).hexdigest(),
+            script_sha256=kept,
             inputs=dict(inputs),
+            **self._code_of(script.parent),
         )
         return self._hand_over(item, attempt, job, script, stagger_s)
 
@@ -200,6 +213,25 @@ class Submitter:
         path = folder / wrapper.wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(wrapper=path, folder=script.parent, name=head.name, token=token)
+
+    @property
+    def _objects(self) -> Path:
+        return self.experiment / FOLDER / "objects"
+
+    def _code_of(self, folder: Path) -> dict[str, Any]:
+        """The commit that the script comes with, and what was changed since: the fields of `intended`."""
+        asked, fields = self._code.get(folder, (0.0, {}))
+        if not fields or self._monotonic() - asked >= _CODE_STANDS_S:
+            state = git.state(folder)
+            changes = git.diff(folder) if state.dirty else None
+            fields = {
+                "git_sha": state.sha,
+                "git_branch": state.branch,
+                "git_dirty": state.dirty,
+                "diff_sha256": objects.keep(self._objects, changes) if changes else "",
+            }
+            self._code[folder] = self._monotonic(), fields
+        return fields
 
     def _hand_over(
         self, item: RunItem, attempt: int, job: Job, script: Path, stagger_s: float

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -36,47 +35,15 @@ T = TypeVar("T")
 JOURNAL = Path(".watchkeeper/journal")
 STEP_FILE = "step_manifest.json"
 RUN_FILE = "run_manifest.json"
-GIT_LIMIT_S = 2.0
 CONFIG_LINES = 60  # of a configuration's summary in the log
 VALUE_LIMIT = 120  # characters of one value in it
 EARLIER_RUNS = 50  # how many are looked through for a finished step
-
-
-class Git(NamedTuple):
-    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told."""
-
-    sha: str = ""
-    branch: str = ""
-    dirty: bool | None = None
 
 
 def script_folder() -> Path:
     """Where the running program lies; the working directory for a notebook or a prompt."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     return Path(main).absolute().parent if main else Path.cwd()
-
-
-def git_state(folder: Path) -> Git:
-    """The commit of the folder's repository, without taking its locks. Source of the format: git-status(1), porcelain 2."""
-    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            timeout=GIT_LIMIT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.SubprocessError):
-        return Git()
-    if done.returncode:
-        return Git()
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:])
-    sha = head.get("branch.oid", "")
-    dirty = any(not line.startswith("#") for line in lines)
-    return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
 
 
 # ── files and fingerprints ──────────────────────────────────────────────────────────────────────────────────────────

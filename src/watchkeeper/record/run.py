@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from watchkeeper.core import files
+from watchkeeper.core import files, git
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
@@ -44,7 +44,6 @@ from watchkeeper.record.manifest import (
     earlier_step,
     facts_of,
     fingerprint,
-    git_state,
     opening,
     put,
     run_manifest,
@@ -103,7 +102,7 @@ class Run(Watching):
         )
         self._interrupts = Interrupts(self._on_signal, warning=options.warning_signal, exit_code=options.exit_code)
         attempt = attempts.find()
-        git = git_state(script_folder())
+        code = git.state(script_folder())
         started = self._hands.write(
             RunStarted,
             run_id=run_id,
@@ -113,9 +112,9 @@ class Run(Watching):
             job_id=attempt.job_id if attempt else "",
             config=config,
             seed=seed_of(config),
-            git_sha=git.sha,
-            git_branch=git.branch,
-            git_dirty=git.dirty,
+            git_sha=code.sha,
+            git_branch=code.branch,
+            git_dirty=code.dirty,
         )
         self._events: list[AnyEvent] = [started]
         self._started = started

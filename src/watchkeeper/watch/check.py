@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal, processes
+from watchkeeper.core import journal, objects, processes
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Judged
 from watchkeeper.core.journal import Journal
@@ -82,7 +82,25 @@ def check(path: Path) -> Report:
         looked, wrong = _check_evidence(root, state)
         verified += [f"{len(logs.expected(read.events))} logs", f"{looked} findings that verdicts rest on"]
         problems += wrong
+        kept, wrong = _check_objects(root)
+        verified.append(f"{kept} kept scripts and changes")
+        problems += wrong
     return Report(verified=tuple(verified), problems=tuple(problems))
+
+
+def _check_objects(root: Path) -> tuple[int, list[Problem]]:
+    """Whether the scripts as submitted, and uncommitted changes, are what their names say."""
+    folder = root / FOLDER / "objects"
+    paths = sorted(folder.glob("[0-9a-f]*")) if folder.is_dir() else []
+    problems = []
+    for path in paths:
+        try:
+            message = "" if objects.is_whole(path) else "its bytes are not those it was named after"
+        except OSError as error:
+            message = f"it cannot be read: {error.strerror}"
+        if message:
+            problems.append(Problem(where=str(path), message=message, hint="what was submitted cannot be shown from it"))
+    return len(paths), problems
 
 
 def watched_by(root: Path) -> Holder | None:

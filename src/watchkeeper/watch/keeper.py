@@ -110,7 +110,7 @@ class Keeper:
         self._items = {item.key: item for item in experiment.items}
         self.logbook = Logbook(experiment.folder, purpose, tell, clock, monotonic)
         self.book = EvidenceBook(experiment)
-        self._submitter = Submitter(experiment.folder, scheduler, self.logbook.writer, clock)
+        self._submitter = Submitter(experiment.folder, scheduler, self.logbook.writer, clock, monotonic)
         self._poller = Poller(
             experiment,
             scheduler,

@@ -79,7 +79,11 @@ class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided
 
 
 class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intended"):
-    """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject to its fingerprint."""
+    """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject to its fingerprint.
+
+    `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked files differed from it
+    (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects.
+    """
 
     key: str
     phase: Phase
@@ -88,6 +92,10 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     script: FilePath
     script_sha256: str
     inputs: dict[str, str] = {}
+    git_sha: str = ""
+    git_branch: FreeText = ""
+    git_dirty: bool | None = None
+    diff_sha256: str = ""
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):

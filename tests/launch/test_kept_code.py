@@ -1,0 +1,77 @@
+"""The code that a job was submitted with can be had again."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+from tests.experiments import state_of, wk, write_experiment
+from watchkeeper.core import git, objects
+
+
+def repository(folder: Path) -> list[str]:
+    """Make the folder a repository with everything committed; the words before each of its commands."""
+    words = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e"]
+    for command in (["init", "-q", "-b", "trunk"], ["add", "."], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*words, *command], check=True)
+    return words
+
+
+def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> None:
+    """An attempt names its commit, and its script and uncommitted changes are there under their hashes; applying the
+    changes to the commit gives the code that ran.
+    """
+    folder = write_experiment(tmp_path / "exp")
+    (folder / "model.py").write_text("layers = 2\n")
+    words = repository(folder)
+    (folder / "model.py").write_text("layers = 4\n")
+    assert wk("run", folder, state=tmp_path / "state").returncode == 0
+    kept = folder / ".watchkeeper" / "objects"
+    intended = [a.intended for run in state_of(folder).runs.values() for a in run.attempts.values()]
+    assert intended
+    sha = git.state(folder).sha
+    for one in intended:
+        assert one is not None and (one.git_sha, one.git_branch, one.git_dirty) == (sha, "trunk", True)
+        assert (kept / one.script_sha256).read_bytes() == (folder / one.script).read_bytes()
+    (diff,) = {one.diff_sha256 for one in intended if one}
+    again = tmp_path / "again"
+    subprocess.run([*words, "worktree", "add", "-q", str(again), sha], check=True)
+    subprocess.run(["git", "-C", str(again), "apply", str(kept / diff)], check=True)
+    assert (again / "model.py").read_text() == "layers = 4\n"
+    assert len(list(kept.iterdir())) == 1 + len({one.script_sha256 for one in intended if one})
+
+
+def test_no_repository_is_no_obstacle(tmp_path: Path) -> None:
+    """Without git the script is kept all the same, and nothing is said of commits."""
+    folder = write_experiment(tmp_path / "exp")
+    assert wk("run", folder, state=tmp_path / "state").returncode == 0
+    for run in state_of(folder).runs.values():
+        for attempt in run.attempts.values():
+            assert attempt.intended is not None
+            assert (attempt.intended.git_sha, attempt.intended.git_dirty, attempt.intended.diff_sha256) == ("", None, "")
+            assert (folder / ".watchkeeper" / "objects" / attempt.intended.script_sha256).is_file()
+
+
+def test_check_finds_a_kept_script_that_was_changed(tmp_path: Path) -> None:
+    """What was kept under a hash and no longer has it is named by `check`, which fails."""
+    folder = write_experiment(tmp_path / "exp")
+    assert wk("run", folder, state=tmp_path / "state").returncode == 0
+    kept = next((folder / ".watchkeeper" / "objects").iterdir())
+    kept.chmod(0o644)
+    kept.write_text("something else")
+    done = wk("check", folder, state=tmp_path / "state")
+    assert done.returncode != 0 and kept.name in done.stdout + done.stderr
+
+
+def test_an_object_cut_short_by_a_crash_is_written_again(tmp_path: Path) -> None:
+    """A kept object of another size than its bytes is replaced, and the same bytes are kept once."""
+    data = b"#!/bin/sh\n"
+    sha256 = objects.keep(tmp_path / "objects", data)
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    path = tmp_path / "objects" / sha256
+    path.chmod(0o644)
+    path.write_bytes(data[:3])
+    assert objects.keep(tmp_path / "objects", data) == sha256
+    assert path.read_bytes() == data and objects.is_whole(path)
+    assert [one.name for one in path.parent.iterdir()] == [sha256]
