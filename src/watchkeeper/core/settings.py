@@ -63,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"slots is {self.slots}, and must be at least 1")
 
 
+# Variable → the setting that it stands for.
+VARIABLES = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__ if name != "clusters"}
+
+
 def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in values:
         if name not in Settings.__struct_fields__:
@@ -86,8 +90,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    names = {name: f"{PREFIX}{name.upper()}" for name in Settings.__struct_fields__ if name != "clusters"}
-    return {name: environment[variable] for name, variable in names.items() if environment.get(variable)}
+    return {name: environment[variable] for variable, name in VARIABLES.items() if environment.get(variable)}
 
 
 def load(start: Path, environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:

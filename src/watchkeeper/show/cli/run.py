@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from watchkeeper.show.cli.common import cluster_option, command_errors, experiment_argument, json_option, selection_options
+from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.core.settings import VARIABLES, load
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch import watch_job
+from watchkeeper.launch.watch_job import TIME
+from watchkeeper.schedulers.batch import time_limit_s
+from watchkeeper.schedulers.choose import scheduler_of
+from watchkeeper.show.cli.common import (
+    cluster_option,
+    command_errors,
+    echo_json,
+    experiment_argument,
+    json_option,
+    selection_options,
+)
 from watchkeeper.show.cli.keeping import keep
+from watchkeeper.watch.keeper import SENTINEL
+
+_OF_THE_WATCH = ("runs", "evals", "gate", "poll_s", "stagger_s", "cap")
 
 
 @click.command("run")
@@ -18,10 +37,15 @@ from watchkeeper.show.cli.keeping import keep
 @click.option("--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions.")
 @click.option("--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap.")
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
+@click.option("--as-job", is_flag=True, help="Submit the watch itself as a job of the cluster, and leave.")
+@click.option(
+    "--time", "time_limit", metavar="LIMIT", default=TIME, show_default=True, help="That job's limit; it then starts again."
+)
 @cluster_option
 @json_option
+@click.pass_context
 @command_errors
-def command(experiment: Path, as_json: bool, **options: Any) -> int:
+def command(context: click.Context, experiment: Path, as_json: bool, as_job: bool, time_limit: str, **options: Any) -> int:
     """Fine-tune, verify, evaluate and validate an experiment.
 
     EXPERIMENT is a folder with experiment_summary.yaml, or with RUN/finetune.slurm and RUN/eval/TASK_epochN.slurm.
@@ -29,4 +53,37 @@ def command(experiment: Path, as_json: bool, **options: Any) -> int:
 
     Example: watchkeeper run examples/digits
     """
+    if as_job:
+        return _submit_watch(context, experiment, time_limit, as_json)
     return keep(experiment, purpose="run", as_json=as_json, **options)
+
+
+def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json: bool) -> int:
+    """Let a job of the cluster keep the watch, with the options given here."""
+    experiment = experiments.read(folder)
+    settings = load(experiment.folder, cluster=context.params["cluster"])
+    if settings.cluster is None:
+        raise UsageError("--as-job needs a cluster", hint="name it: --cluster NAME; on this machine, use nohup or tmux")
+    try:
+        time_limit_s(time_limit)
+    except ValueError as error:
+        raise UsageError(f"--time: {error}", hint="write --time=HH:MM:SS or --time=D-HH:MM:SS") from error
+    words = [sys.executable, "-m", "watchkeeper", "run", str(experiment.folder), f"--cluster={settings.cluster}"]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name in _OF_THE_WATCH and value is not None:
+            words.append(f"{parameter.opts[-1]}={value}")
+    receipt, output = watch_job.submit(
+        experiment.folder,
+        scheduler_of(settings),
+        words,
+        first_words=["--retry-failed"] if context.params["retry_failed"] else [],
+        settings={name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
+        time_limit=time_limit,
+    )
+    if as_json:
+        echo_json({"experiment": experiment.name, "job_id": receipt.job_id, "output": str(output)})
+    else:
+        click.echo(f"Job {receipt.job_id} keeps the watch; its words go to {output}")
+        click.echo(f"Look: watchkeeper status {folder}    End the watch: touch {folder / SENTINEL}")
+    return EXIT_OK
