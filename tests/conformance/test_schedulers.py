@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from watchkeeper.core import processes
@@ -47,6 +48,10 @@ class Fake:
         """Submit a job that stays pending."""
         return self.scheduler.submit(job)
 
+    def submit_among(self, job: Job) -> Receipt:
+        """Submit a job where two may run at a time."""
+        return self.scheduler.submit(job)
+
     def close(self):
         """End every process."""
         for job in self.scheduler.jobs.values():
@@ -71,6 +76,10 @@ class Local:
         filler = make_job(self.root, "exec sleep 1000\n")
         self.scheduler.submit(filler)
         return self.scheduler.submit(job)
+
+    def submit_among(self, job: Job) -> Receipt:
+        """Submit a job where two may run at a time."""
+        return LocalScheduler(self.spool, 2, kill_wait_s=1.0).submit(job)
 
     def close(self):
         """End every process of the spool."""
@@ -105,6 +114,10 @@ class Slurm:
     def submit_held(self, job: Job) -> Receipt:
         """Submit a job that its user holds."""
         return self.cluster.scheduler(options=["--hold"]).submit(job)
+
+    def submit_among(self, job: Job) -> Receipt:
+        """Submit a job where two may run at a time."""
+        return self.scheduler.submit(job)
 
     def close(self):
         """End the user's jobs."""
@@ -234,6 +247,21 @@ def test_an_ended_job_is_let_be(site, root):
     for job_id in (receipt.job_id, "999999"):
         site.scheduler.cancel(job_id)
     assert look(site, receipt.job_id) == facts
+
+
+def test_a_job_waits_for_the_end_of_another_however_it_ended(site, root):
+    """A job submitted behind another one starts when that has ended, be it badly, and not before."""
+    first = site.submit_among(make_job(root, "until [[ -e go ]]; do sleep 0.02; done\nexit 3\n")).job_id
+    job = make_job(root, "touch second\n")
+    second = site.submit_among(msgspec.structs.replace(job, after=(first,))).job_id
+    site.begin(first)
+    until(lambda: look(site, first).state == "RUNNING")
+    assert look(site, second).state == "PENDING"
+    (root / "exp" / "go").touch()
+    assert ended(site, first).exit_code == 3
+    site.begin(second)
+    facts = ended(site, second)
+    assert facts.state == "COMPLETED" and facts.started >= look(site, first).ended
 
 
 def test_ids(site, root):

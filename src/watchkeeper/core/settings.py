@@ -40,15 +40,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `poll_s`: seconds between two looks (local 1, clusters 60, never under 5 there). `stagger_s`: seconds between two
     submissions (local 0, clusters 5). `cap`: the most jobs queued or running at a time (local none, clusters 25; 0: none).
-    `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint. `unknown_deadline_s`: how long a job may
-    stay UNKNOWN while the scheduler answers. `slots`: local jobs at a time (None: one for each usable CPU). `cluster`: the
-    name of one of `clusters` (None: this machine).
+    `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with `queue_ahead` they wait in the
+    scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
+    jobs at a time (None: one for each usable CPU). `cluster`: the name of one of `clusters` (None: this machine).
     """
 
     poll_s: float | None = None
     stagger_s: float | None = None
     cap: int | None = None
     gate: Literal["all", "each"] = "all"
+    queue_ahead: bool = False
     unknown_deadline_s: float = 600.0
     slots: int | None = None
     cluster: str | None = None

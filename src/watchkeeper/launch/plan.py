@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import PHASES, Decision, Evidence, Phase, RunItem
+from watchkeeper.core.events import PHASES, Decision, Evidence, Judged, Phase, RunItem
 from watchkeeper.core.state import Attempt, RunState, State
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.tools.base import Finding
@@ -26,14 +26,15 @@ WELL = ("done", "failed but good")
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `runs` and `evals` are globs over names and keys (None: all); `--runs` narrows a run's
-    evaluations too. `gate`: evaluations wait for `all` fine-tunes, or `each` for its own checkpoint. `phases`: work
-    outside them is left alone.
+    evaluations too. `gate`: evaluations wait for `all` fine-tunes, or `each` for its own checkpoint; with `queue_ahead`
+    they wait in the scheduler's queue. `phases`: work outside them is left alone.
     """
 
     runs: str | None = None
     evals: str | None = None
     retry_failed: bool = False
     gate: Gate = "all"
+    queue_ahead: bool = False
     phases: tuple[Phase, ...] = PHASES
 
 
@@ -115,6 +116,7 @@ class _Chooser:
     def __init__(self, experiment: Experiment, item: RunItem, state: State, facts: Facts, selection: Selection) -> None:
         self.experiment = experiment
         self.item = item
+        self.state = state
         self.run: RunState = state.run(item.key)
         self.latest: Attempt | None = self.run.latest
         self.facts = facts
@@ -160,11 +162,18 @@ class _Chooser:
         chosen = self._from_attempts("result missing", promised=result is not None, redo=redo)
         if chosen.action not in ("submit", "retry"):
             return chosen
-        if self.selection.gate == "all" and under_way:
+        before = list(under_way) if self.selection.gate == "all" else [self.item.run] if comes else []
+        if not before:
+            return chosen
+        if self.selection.queue_ahead and all(self._has_job(key) for key in before):
+            return msgspec.structs.replace(chosen, detail=f"queued behind {_named(before)}", after=tuple(before))
+        if self.selection.gate == "all":
             return self._wait(chosen, f"gate all: {len(under_way)} fine-tuning jobs have not ended", redo)
-        if self.selection.gate == "each" and comes:
-            return self._wait(chosen, f"waits for {self.item.run}", redo)
-        return chosen
+        return self._wait(chosen, f"waits for {self.item.run}", redo)
+
+    def _has_job(self, key: str) -> bool:
+        latest = self.state.run(key).latest
+        return latest is not None and latest.active
 
     def _outdated(self, checkpoint: Finding | None, *, comes: bool, good: bool) -> str:
         """Why a result that is there must be made again; "" if it stands."""
@@ -175,7 +184,10 @@ class _Chooser:
         made_by = next(
             (a for _, a in sorted(self.run.attempts.items(), reverse=True) if a.submissions and a.intended), None
         )
-        used = made_by.intended.inputs.get(checkpoint.subject) if made_by and made_by.intended else None
+        inputs = dict(made_by.intended.inputs) if made_by and made_by.intended else {}
+        if made_by and isinstance(made_by.judged, Judged):
+            inputs |= made_by.judged.inputs
+        used = inputs.get(checkpoint.subject)
         return "its checkpoint has changed since" if used and used != checkpoint.fingerprint else ""
 
     def _before_evidence(self) -> Decision | None:
@@ -247,6 +259,10 @@ class _Chooser:
             stale=stale,
             evidence=evidence,
         )
+
+
+def _named(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{len(keys)} fine-tuning jobs"
 
 
 def _evidence(findings: Sequence[Finding]) -> tuple[Evidence, ...]:

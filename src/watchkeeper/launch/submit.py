@@ -10,7 +10,7 @@ submits under the same token. A job that comes late after all finds the claim ta
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from watchkeeper.core.errors import DoubtError, RefusedError, StorageError
 from watchkeeper.core.events import Doubted, Intended, Judged, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.state import Attempt
 from watchkeeper.schedulers import batch, wrapper
 from watchkeeper.schedulers.base import Job, Scheduler
 from watchkeeper.schedulers.batch import Head
@@ -77,9 +78,16 @@ class Submitter:
         self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     def submit(
-        self, item: RunItem, attempt: int, inputs: Mapping[str, str], stagger_s: float
+        self,
+        item: RunItem,
+        attempt: int,
+        inputs: Mapping[str, str],
+        stagger_s: float,
+        after: Sequence[Attempt] = (),
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
+
+        Its job starts when those of `after` have ended, and does its work if they ended well.
 
         Raises:
             HeldByAnotherError: somebody else is about to submit it.
@@ -110,7 +118,7 @@ class Submitter:
             )
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
         kept = objects.keep(self._objects, source)
-        job = self._prepare(folder, script, source, head, token)
+        job = self._prepare(folder, script, source, head, token=token, after=after)
         self._write(
             Intended,
             item,
@@ -119,6 +127,7 @@ class Submitter:
             script=item.script,
             script_sha256=kept,
             inputs=dict(inputs),
+            after=tuple(one.key for one in after),
             **self._code_of(script.parent),
         )
         return self._hand_over(item, attempt, job, script, stagger_s)
@@ -205,14 +214,19 @@ class Submitter:
         name, words = self.scheduler.name, self._words(script)
         return self._write(Submitted, item, attempt, job_id=job_id, scheduler=name, command=words, adopted=True)
 
-    def _prepare(self, folder: Path, script: Path, source: bytes, head: Head, token: str) -> Job:
+    def _prepare(
+        self, folder: Path, script: Path, source: bytes, head: Head, *, token: str, after: Sequence[Attempt]
+    ) -> Job:
         frozen = folder / "script"
         files.replace(frozen, source, mode=0o777)
         name = self.scheduler.name
-        text = wrapper.render(head, attempt_folder=folder, script=frozen, token=token, scheduler=name)
+        needs = [attempt_folder(self.experiment, one.key, one.number) for one in after]
+        text = wrapper.render(head, attempt_folder=folder, script=frozen, token=token, scheduler=name, needs=needs)
         path = folder / wrapper.wrapper_name(token)
         files.replace(path, text, mode=0o777)
-        return Job(wrapper=path, folder=script.parent, name=head.name, token=token)
+        return Job(
+            wrapper=path, folder=script.parent, name=head.name, token=token, after=tuple(one.job_id for one in after)
+        )
 
     @property
     def _objects(self) -> Path:

@@ -22,13 +22,15 @@ UNKNOWN = "UNKNOWN"
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The wrapper's file name carries
-    the attempt's token, and its head the user's own #SBATCH lines.
+    the attempt's token, and its head the user's own #SBATCH lines. `after`: ids of jobs that must have ended, however they
+    did, before it starts.
     """
 
     wrapper: Path
     folder: Path
     name: str
     token: str
+    after: tuple[str, ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

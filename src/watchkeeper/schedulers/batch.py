@@ -29,7 +29,7 @@ _LONG_WITHOUT_VALUE = frozenset(
         "test-only", "usage", "use-min-nodes", "verbose", "version", "wait",
     }
 )  # fmt: skip
-_LONG_NAMES = {"J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "a": "array"}
+_LONG_NAMES = {"J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency", "a": "array"}
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
 _NUMBER = r"\d{1,9}"
@@ -60,6 +60,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     time_limit_s: int | None = None
     folder: str = ""
     append: bool = False
+    dependency: str = ""
     problems: tuple[Problem, ...] = ()
 
 
@@ -108,6 +109,7 @@ def read_head(script: Path | bytes, *, name: str = "") -> Head:
         time_limit_s=limit,
         folder=options.get("chdir", ""),
         append=options.get("open-mode", "")[:1] in ("a", "A"),
+        dependency=options.get("dependency", ""),
         problems=tuple(problems),
     )
 

@@ -89,8 +89,12 @@ class FakeScheduler:
 
         Raises:
             OSError, StorageError: it cannot be started.
+            ValueError: a job that it waits for has not ended.
         """
         job = self.jobs[job_id]
+        for other in job.job.after:
+            if other in self.jobs and self.state_of(other) not in TERMINAL:
+                raise ValueError(f"job {job_id} waits for job {other}")
         head = read_head(job.job.wrapper.read_bytes(), name=job.job.name)
         environment = job_environment(os.environb, job_id=job_id, name=head.name, folder=job.job.folder, restart=restart)
         output, error = Path(job.facts.output), Path(job.facts.error_output)
@@ -108,6 +112,11 @@ class FakeScheduler:
                 start_new_session=True,
             )
         job.facts = msgspec.structs.replace(job.facts, state="RUNNING", started=self._clock(), node="fake")
+
+    def state_of(self, job_id: str) -> str:
+        """The state of a job now."""
+        self._look(self.jobs[job_id])
+        return self.jobs[job_id].facts.state
 
     def wait(self, job_id: str) -> SchedulerFacts:
         """Wait for the end of a job that was started."""

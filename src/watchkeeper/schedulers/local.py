@@ -179,6 +179,7 @@ class LocalScheduler:
             submitted=self._clock(),
             umask=_umask(),
             environment=b"\0".join(b"%b=%b" % item for item in environment.items()),
+            after=job.after,
         )
 
     def _kick(self, count: int | None = None) -> None:

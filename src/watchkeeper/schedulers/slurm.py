@@ -115,7 +115,15 @@ class SlurmScheduler:
         it. Raises as the protocol says.
         """
         head = self._examine(job)
-        argv = ["sbatch", "--parsable", *self._clusters, *self._options, f"--job-name={head.name}", str(job.wrapper)]
+        argv = ["sbatch", "--parsable", *self._clusters, *self._options, f"--job-name={head.name}"]
+        if job.after:
+            # A script's own dependency holds as well; the option alone would replace it.
+            if "?" in head.dependency:
+                hint = "run without --queue-ahead, or take the script's own --dependency out"
+                raise RefusedError("a --dependency with ? cannot be joined with another", hint=hint)
+            own = f",{head.dependency}" if head.dependency else ""
+            argv.append(f"--dependency=afterany:{':'.join(job.after)}{own}")
+        argv.append(str(job.wrapper))
         done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder))
         if (no := text.no_of(done)) is not None:
             raise no

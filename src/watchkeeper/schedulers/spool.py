@@ -45,7 +45,8 @@ Standing = Literal["absent", "pending", "held", "orphaned", "elsewhere", "ended"
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted job. `error` is "" where standard error goes where output goes; `time_limit_s` is None for no limit;
-    `kill_wait_s` is the time between SIGTERM and SIGKILL; `environment` is NUL-separated, as the kernel has it.
+    `kill_wait_s` is the time between SIGTERM and SIGKILL; `environment` is NUL-separated, as the kernel has it; `after`
+    names the jobs that must have ended first.
     """
 
     job_id: str
@@ -63,6 +64,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     submitted: datetime
     umask: int
     environment: bytes
+    after: tuple[str, ...] = ()
 
     @property
     def error_output(self) -> str:
@@ -236,8 +238,17 @@ class Spool:
     def waiting(self) -> Iterator[str]:
         """The jobs that wait for a slot, lowest id first. Under lock, since it clears the index of what no longer does."""
         for job_id in _numbers(self.pending):
-            if self._stands(job_id, self.pending) == "pending":
+            if self._stands(job_id, self.pending) == "pending" and not self._waits_for_others(job_id):
                 yield job_id
+
+    def _waits_for_others(self, job_id: str) -> bool:
+        if (self.job(job_id) / "cancel.json").exists():
+            return False
+        try:
+            spec = read(self.job(job_id) / "spec.json", Spec)
+            return spec is not None and any(self.standing(other) in ("pending", "held", "orphaned") for other in spec.after)
+        except DamagedRecordError:
+            return False  # whoever takes it says so
 
     def _stands(self, job_id: str, index: Path) -> Standing | None:
         try:

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,7 @@ from watchkeeper.schedulers.batch import Head, read_head
 TWIN = 211  # another job, or this one before, has the attempt
 FINISHED = 212  # the attempt has ended
 CANNOT_TELL = 213  # the claim could be neither made nor judged
+NOT_READY = 214  # what it was queued behind has not ended well; its attempt is closed
 
 _PREFIX = "wk-"
 _SUFFIX = ".sh"
@@ -62,8 +64,17 @@ def token_of(path: Path | str) -> str | None:
     return found.group(1) if found else None
 
 
-def render(head: Head | bytes, *, attempt_folder: Path, script: Path, token: str, scheduler: str) -> bytes:
+def render(
+    head: Head | bytes,
+    *,
+    attempt_folder: Path,
+    script: Path,
+    token: str,
+    scheduler: str,
+    needs: Sequence[Path] = (),
+) -> bytes:
     """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
+    Unless the attempts in `needs` (their folders) have ended with code 0 by then, it closes its own and ends.
 
     A head without an interpreter is run by /bin/sh, as a shell does.
     """
@@ -76,9 +87,11 @@ def render(head: Head | bytes, *, attempt_folder: Path, script: Path, token: str
         "SCRIPT": shlex.quote(str(script)),
         "SCHEDULER": shlex.quote(scheduler),
         "RUN": shlex.join(run),
+        "NEEDS": shlex.join(map(str, needs)),
         "TWIN": str(TWIN),
         "FINISHED": str(FINISHED),
         "CANNOT_TELL": str(CANNOT_TELL),
+        "NOT_READY": str(NOT_READY),
     }
     body = re.sub(r"@([A-Z_]+)@", lambda found: values[found.group(1)], _BODY)
     return b"#!/bin/bash -p\n" + _inert(head.data) + os.fsencode(body)
@@ -125,6 +138,11 @@ def void_claim(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_
     )
     if files.create(attempt_folder / "claim.1", msgspec.json.encode(claim) + b"\n"):
         return True
+    return is_closed(attempt_folder)
+
+
+def is_closed(attempt_folder: Path) -> bool:
+    """Whether no job of the attempt can ever run: a submitter, or its own job, took the first claim."""
     claims = read_claims(attempt_folder)
     return bool(claims) and claims[0].job_id == ""
 
@@ -221,6 +239,24 @@ wk_claim() {
     rm -f "$wk_temporary"
 }
 
+# What this job was queued behind may have failed: then nobody is to run this attempt.
+wk_check_needs() {
+    local need record=
+    for need in @NEEDS@; do
+        local last=1
+        while [[ -e $need/claim.$((last + 1)) ]]; do ((last++)); done
+        record=
+        [[ -e $need/exit.$last ]] && IFS= read -r record <"$need/exit.$last"
+        [[ $record == *'"exit_code":0,'* ]] && continue
+        [[ -e $wk_attempt/claim.1 ]] && return
+        record="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"job_id\":\"\",\"nonce\":\"$wk_nonce\""
+        record+=",\"pid\":$$,\"time\":\"$(wk_now)\"}"
+        wk_prepare "$record" && wk_publish claim.1 "$record" &&
+            wk_refuse @NOT_READY@ "what it was queued behind has not ended well: $need"
+        return
+    done
+}
+
 wk_forward() { # signal
     wk_caught=1
     [[ $1 == TERM ]] && wk_interrupted=true
@@ -271,6 +307,7 @@ wk_main() {
     [[ -d $wk_attempt ]] || wk_refuse @CANNOT_TELL@ "$wk_attempt is not on this node"
     [[ -r @SCRIPT@ ]] || wk_refuse @CANNOT_TELL@ "the script's copy cannot be read in $wk_attempt"
     wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
+    wk_check_needs
     wk_claim
 
     export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_job

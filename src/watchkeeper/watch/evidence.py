@@ -39,14 +39,17 @@ class EvidenceBook:
         result = self._experiment.results.get(item.key)
         return [result] if result else []
 
-    def inputs(self, item: RunItem) -> dict[str, str]:
-        """What a submission should remember: the fingerprint of the checkpoint it is given, and the time of a result
-        that already lies where its own will be, so that an old file is not taken for a new one.
-        """
-        found: dict[str, str] = {}
+    def checkpoint(self, item: RunItem) -> dict[str, str]:
+        """The fingerprint of the checkpoint that an evaluation is given; empty for none."""
         needs = self._experiment.checkpoint_for(item) if item.phase == "evaluation" else None
-        if needs and needs in self._findings:
-            found[needs] = self._findings[needs].fingerprint
+        return {needs: self._findings[needs].fingerprint} if needs and needs in self._findings else {}
+
+    def inputs(self, item: RunItem, *, made_later: bool = False) -> dict[str, str]:
+        """What a submission should remember: the fingerprint of the checkpoint it is given (unless that is still to be
+        made), and the time of a result that already lies where its own will be, so that an old file is not taken for a
+        new one.
+        """
+        found = {} if made_later else self.checkpoint(item)
         for promise in self.promises(item) if item.phase == "evaluation" else ():
             stamp = written(self._findings[promise.subject])
             if stamp:

@@ -308,7 +308,9 @@ class Keeper:
     def _submit(self, decision: Decision, stagger_s: float) -> None:
         item = self._items[decision.key]
         try:
-            event = self._submitter.submit(item, decision.attempt, self.book.inputs(item), stagger_s)
+            inputs = self.book.inputs(item, made_later=bool(decision.after))
+            before = [one for one in self.logbook.state.active if one.key in decision.after]
+            event = self._submitter.submit(item, decision.attempt, inputs, stagger_s, before)
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))
             return

@@ -11,7 +11,9 @@ from watchkeeper.core.errors import UnavailableError
 from watchkeeper.core.events import PHASES, Judged, Observed, Phase, Polled, RunItem, Submitted
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.report.actionlog import duration_words
+from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.watch import monitor
 from watchkeeper.watch.endings import End, end_of
@@ -136,6 +138,13 @@ class Poller:
         if end is None:
             return
         phase = attempt.phase
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        if attempt.exit_record is None and wrapper.is_closed(folder):
+            why = "what it was queued behind has not ended well"
+            fields = {"outcome": "not run", "state": "NOT_RUN", "why": why}
+            self.watched[phase][name] = "NOT_RUN"
+            self._logbook.write(Judged, key=attempt.key, phase=phase, attempt=attempt.number, **fields)
+            return
         item = self._items.get(attempt.key)
         findings = self._book.look_at(item) if item else []
         before = attempt.intended.inputs if attempt.intended else {}
@@ -151,6 +160,7 @@ class Poller:
             attempt=attempt.number,
             state=end.state,
             elapsed_s=elapsed,
+            inputs=self._book.checkpoint(item) if item and attempt.intended and attempt.intended.after else {},
             **msgspec.structs.asdict(verdict),
         )
 

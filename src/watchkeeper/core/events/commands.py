@@ -57,7 +57,8 @@ Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
-    made (submit, retry) or that is meant (active); 0 for none.
+    made (submit, retry) or that is meant (active); 0 for none. `after`: the runs whose jobs must have
+    ended before it starts.
     """
 
     key: str
@@ -67,6 +68,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     detail: FreeText = ""
     attempt: int = 0
     stale: bool = False
+    after: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -82,7 +84,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject to its fingerprint.
 
     `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked files differed from it
-    (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects.
+    (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
+    `after` holds the runs behind which it is queued.
     """
 
     key: str
@@ -92,6 +95,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     script: FilePath
     script_sha256: str
     inputs: dict[str, str] = {}
+    after: tuple[str, ...] = ()
     git_sha: str = ""
     git_branch: FreeText = ""
     git_dirty: bool | None = None
@@ -220,7 +224,8 @@ Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "
 
 class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged"):
     """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
-    `failed but good` the reverse. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there.
+    `failed but good` the reverse. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there;
+    `inputs` likewise, of the checkpoints that were not there yet when it was submitted.
     """
 
     key: str
@@ -230,6 +235,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     state: str
     why: FreeText = ""
     fingerprints: dict[str, str] = {}
+    inputs: dict[str, str] = {}
     metrics: dict[str, Number] = {}
     elapsed_s: float | None = None
     evidence: tuple[Evidence, ...] = ()

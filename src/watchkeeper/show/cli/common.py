@@ -22,12 +22,18 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose work: `--runs`, `--evals`, `--retry-failed`, `--gate`."""
+    """The options that choose work: `--runs`, `--evals`, `--retry-failed`, `--queue-ahead`, `--gate`."""
     for option in (
         click.option(
             "--gate",
             type=click.Choice(["all", "each"]),
             help="Evaluations wait for all fine-tunes (the default), or each for its own checkpoint.",
+        ),
+        click.option(
+            "--queue-ahead",
+            is_flag=True,
+            default=None,
+            help="Submit evaluations before their fine-tunes have ended; they wait in the queue.",
         ),
         click.option("--retry-failed", is_flag=True, help="Try again what had failed before."),
         click.option("--evals", metavar="GLOB", help="Only evaluations whose key matches, e.g. '*/clean/*'."),

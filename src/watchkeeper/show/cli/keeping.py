@@ -60,7 +60,9 @@ def keep(
     """Keep the watch over an experiment and show how it ends. Returns the exit code."""
     experiment = experiments.read(folder)
     settings = load(experiment.folder, **flags)
-    selection = Selection(runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate)
+    selection = Selection(
+        runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate, queue_ahead=settings.queue_ahead
+    )
     check_selection(experiment, selection)
     echo_problems(experiment.problems)
     scheduler = scheduler_of(settings)

@@ -29,14 +29,14 @@ from watchkeeper.watch.standing import decide
 @selection_options
 @json_option
 @command_errors
-def command(experiment: Path, as_json: bool, gate: str | None, **options: Any) -> int:
+def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool | None, **options: Any) -> int:
     """Show what would be submitted, and why each other thing is not. Nothing is written.
 
     Example: watchkeeper plan examples/digits --json
     """
     found = experiments.read(experiment)
-    settings = load(found.folder, gate=gate)
-    selection = Selection(gate=settings.gate, **options)
+    settings = load(found.folder, gate=gate, queue_ahead=queue_ahead)
+    selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, **options)
     check_selection(found, selection)
     _, plan, _ = decide(found, selection)
     if as_json:

@@ -71,7 +71,9 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
     words = [sys.executable, "-m", "watchkeeper", "run", str(experiment.folder), f"--cluster={settings.cluster}"]
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        if parameter.name in _OF_THE_WATCH and value is not None:
+        if parameter.name == "queue_ahead" and value:
+            words.append("--queue-ahead")
+        elif parameter.name in _OF_THE_WATCH and value is not None:
             words.append(f"{parameter.opts[-1]}={value}")
     receipt, output = watch_job.submit(
         experiment.folder,
