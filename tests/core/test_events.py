@@ -76,6 +76,7 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
         "git_sha",
         "fingerprint",
         "signal",
+        "array",
         "scheduler",
         "by",
         "action",

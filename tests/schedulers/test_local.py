@@ -346,6 +346,7 @@ def test_what_is_refused(harness, tmp_path):
     for job, word in (
         (Job(wrapper=tmp_path / "none.sh", folder=tmp_path, name="", token="t"), "none.sh"),
         (windows, "Windows line ends"),
+        (harness.job("#SBATCH --array=0-3\ntrue\n"), r"runs no job arrays \(--array=0-3\)"),
         (Job(wrapper=good.wrapper, folder=tmp_path / "none", name="", token="t"), "no folder"),
         (Job(wrapper=good.wrapper, folder=tmp_path, name="", token="../t"), "token"),
         (Job(wrapper=good.wrapper, folder=tmp_path, name="\udcff", token="t"), "UTF-8"),

@@ -130,7 +130,7 @@ class _Chooser:
             return early
         promises = self.experiment.checkpoints_of(self.item.run)
         findings = [self.facts.findings[promise.subject] for promise in promises if promise.subject in self.facts.findings]
-        if findings and all(finding.state == "good" for finding in findings):
+        if findings and all(finding.state == "good" for finding in findings) and not self._lacks_tasks():
             return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
         lacking = [
             f"{finding.subject.rpartition('/')[2]}: {finding.why or finding.state}"
@@ -149,7 +149,7 @@ class _Chooser:
         comes = training is not None and training.action in UNDER_WAY
         result = self.facts.findings.get(self.item.key)
         redo = self.run.stale
-        if result is not None and result.state == "good" and not redo:
+        if result is not None and result.state == "good" and not redo and not self._lacks_tasks():
             why = self._outdated(checkpoint, comes=comes, good=good)
             if not why:
                 return self._decide("skip", "result exists", evidence=_evidence([result]))
@@ -174,6 +174,15 @@ class _Chooser:
     def _has_job(self, key: str) -> bool:
         latest = self.state.run(key).latest
         return latest is not None and latest.active
+
+    def _lacks_tasks(self) -> bool:
+        """Whether its last attempt is an array of which not every task ended well: files of other tasks do not stand for
+        that one's.
+        """
+        latest = self.latest
+        if latest is None or latest.intended is None or not latest.intended.array or latest.judged is None:
+            return False
+        return latest.judged.outcome not in WELL
 
     def _outdated(self, checkpoint: Finding | None, *, comes: bool, good: bool) -> str:
         """Why a result that is there must be made again; "" if it stands."""

@@ -83,11 +83,14 @@ class Submitter:
         attempt: int,
         inputs: Mapping[str, str],
         stagger_s: float,
+        *,
         after: Sequence[Attempt] = (),
+        array: str = "",
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
 
-        Its job starts when those of `after` have ended, and does its work if they ended well.
+        Its job starts when those of `after` have ended, and does its work if they ended well. Of an array it has the tasks
+        in `array`, "" for all.
 
         Raises:
             HeldByAnotherError: somebody else is about to submit it.
@@ -119,6 +122,7 @@ class Submitter:
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
         kept = objects.keep(self._objects, source)
         job = self._prepare(folder, script, source, head, token=token, after=after)
+        job = msgspec.structs.replace(job, array=array)
         self._write(
             Intended,
             item,
@@ -127,6 +131,7 @@ class Submitter:
             script=item.script,
             script_sha256=kept,
             inputs=dict(inputs),
+            array=array or head.array,
             after=tuple(one.key for one in after),
             **self._code_of(script.parent),
         )
@@ -186,9 +191,14 @@ class Submitter:
         folder = attempt_folder(self.experiment, key, attempt)
         if not folder.is_dir() or wrapper.read_exit_records(folder) or wrapper.void_claim(folder, clock=self.clock):
             return ""
+        ends = wrapper.read_task_ends(folder)
+        if ends and all(ends.values()):
+            return ""
         claim = wrapper.read_claims(folder)[-1]
-        if claim.host == processes.host() and (
-            claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None
+        if (
+            not ends
+            and claim.host == processes.host()
+            and (claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None)
         ):
             return ""
         return (

@@ -40,11 +40,13 @@ def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
     job_id = environ.get("SLURM_JOB_ID") or environ.get("WATCHKEEPER_JOB_ID") or ""
     if not named or not job_id:
         return None
+    array_id, number = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+    mine = {job_id, f"{array_id}_{number}"} if array_id and number else {job_id}
     folder = Path(named)
     with contextlib.suppress(OSError):
         for path in folder.glob("claim.*"):
             with contextlib.suppress(msgspec.DecodeError, OSError):
-                if str(msgspec.json.decode(path.read_bytes(), type=_Claim).job_id) == job_id:
+                if str(msgspec.json.decode(path.read_bytes(), type=_Claim).job_id) in mine:
                     return Attempt(folder=folder, job_id=job_id)
     return None
 

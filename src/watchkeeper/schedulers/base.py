@@ -23,7 +23,7 @@ UNKNOWN = "UNKNOWN"
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The wrapper's file name carries
     the attempt's token, and its head the user's own #SBATCH lines. `after`: ids of jobs that must have ended, however they
-    did, before it starts.
+    did, before it starts; `array`: only these tasks of an array, "" for all that its head names.
     """
 
     wrapper: Path
@@ -31,6 +31,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     token: str
     after: tuple[str, ...] = ()
+    array: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.schedulers import arrays
 
 MAGIC = b"#SBATCH"
 # The ones `isspace` knows in the C locale.
@@ -49,7 +50,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
     one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
-    standard error goes where output goes. `time_limit_s` is None for no limit. `folder` is `--chdir`'s, "" for none.
+    standard error goes where output goes. `time_limit_s` is None for no limit. `folder` is `--chdir`'s, "" for none;
+    `dependency` and `array` likewise.
     """
 
     data: bytes
@@ -61,6 +63,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     append: bool = False
     dependency: str = ""
+    array: str = ""
     problems: tuple[Problem, ...] = ()
 
 
@@ -98,8 +101,10 @@ def read_head(script: Path | bytes, *, name: str = "") -> Head:
         except ValueError as error:
             problems.append(Problem(where=where, message=str(error), hint="write --time=HH:MM:SS or --time=D-HH:MM:SS"))
     if "array" in options:
-        message = f"--array={options['array']} is not done here: the script runs once, without SLURM_ARRAY_TASK_ID"
-        problems.append(Problem(where=where, message=message, severity="warning"))
+        try:
+            arrays.numbers_of(options["array"])
+        except ValueError as error:
+            problems.append(Problem(where=where, message=f"--array: {error}", hint="write --array=0-15 or 1,3,5-7%2"))
     return Head(
         data=data,
         interpreter=_interpreter(data),
@@ -110,6 +115,7 @@ def read_head(script: Path | bytes, *, name: str = "") -> Head:
         folder=options.get("chdir", ""),
         append=options.get("open-mode", "")[:1] in ("a", "A"),
         dependency=options.get("dependency", ""),
+        array=options.get("array", ""),
         problems=tuple(problems),
     )
 
@@ -132,22 +138,31 @@ def time_limit_s(text: str) -> int | None:
     raise ValueError(f"'{text}' is no time limit")
 
 
-def expand(pattern: str, *, job_id: str, name: str, user: str, node: str) -> str:
-    """A file name from Slurm's pattern (sbatch(1), FILENAME PATTERN): %j %A %x %u %N %%, and widths as in %5j.
+def expand(pattern: str, *, job_id: str, name: str, user: str, node: str, task: tuple[str, str] = ("", "")) -> str:
+    """A file name from Slurm's pattern (sbatch(1), FILENAME PATTERN): %j %A %a %x %u %N %%, and widths as in %5j. `task` is
+    an array's id and the task's number, both "" for no array.
 
     A backslash in the pattern turns expansion off and is left out, as there. Anything else stays as it is.
     """
     if "\\" in pattern:
         return pattern.replace("\\", "")
-    values = {"j": job_id, "A": job_id, "x": name, "u": user, "N": node.partition(".")[0]}
+    array_id, number = task
+    values = {
+        "j": job_id,
+        "A": array_id or job_id,
+        "a": number or "%a",
+        "x": name,
+        "u": user,
+        "N": node.partition(".")[0],
+    }
 
     def value(found: re.Match[str]) -> str:
         width, letter = found.groups()
         if letter == "%":
             return "%" if not width else found.group()
-        return values[letter].zfill(min(int(width or 0), 10)) if letter in "jA" else values[letter]
+        return values[letter].zfill(min(int(width or 0), 10)) if letter in "jAa" else values[letter]
 
-    return re.sub(r"%(\d*)([jAxuN%])", value, pattern)
+    return re.sub(r"%(\d*)([jAaxuN%])", value, pattern)
 
 
 def job_environment(

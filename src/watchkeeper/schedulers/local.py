@@ -149,6 +149,9 @@ class LocalScheduler:
         faults = [problem for problem in head.problems if problem.severity == "error"]
         if faults:
             raise RefusedError("; ".join(fault.message for fault in faults), hint=faults[0].hint)
+        if head.array:
+            hint = "name a cluster (--cluster NAME), or write one script for each task"
+            raise RefusedError(f"{job.name}: this machine runs no job arrays (--array={head.array})", hint=hint)
         if not job.folder.is_dir():
             raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
         return head

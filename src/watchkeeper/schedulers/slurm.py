@@ -21,6 +21,7 @@ import msgspec
 from watchkeeper.core import files
 from watchkeeper.core.errors import RefusedError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, read_head
@@ -123,6 +124,8 @@ class SlurmScheduler:
                 raise RefusedError("a --dependency with ? cannot be joined with another", hint=hint)
             own = f",{head.dependency}" if head.dependency else ""
             argv.append(f"--dependency=afterany:{':'.join(job.after)}{own}")
+        if job.array:
+            argv.append(f"--array={job.array}")
         argv.append(str(job.wrapper))
         done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder))
         if (no := text.no_of(done)) is not None:
@@ -247,6 +250,12 @@ class SlurmScheduler:
                     known[job_id] = SchedulerFacts(state=UNKNOWN, reason=reason)
                 continue
             tokens[job_id] = best.token if best.token is not None else shown.token if shown else None
+            if (
+                row is not None
+                and shown is not None
+                and not set(arrays.by_task(shown.tasks)) <= set(arrays.by_task(row.tasks))
+            ):
+                row = None  # of an array, accounting first has one row that says nothing of tasks
             if row is not None and (text.is_settled(row) or (waited and row.state in TERMINAL)):
                 known[job_id] = self._end(job_id, row, shown)
             elif shown is not None and (self._light or deaf or waited):
@@ -348,7 +357,9 @@ class SlurmScheduler:
 
         def place(pattern: str) -> str:
             job_name = row.name or head.name
-            expanded = expand(pattern, job_id=row.raw_id, name=job_name, user=self._user, node=row.node or "%N")
+            array_id, _, number = row.job_id.partition("_")
+            task = (array_id, number) if number else ("", "")
+            expanded = expand(pattern, job_id=row.raw_id, name=job_name, user=self._user, node=row.node or "%N", task=task)
             return str(Path(row.folder) / expanded)
 
         found = place(head.output), place(head.error or head.output)

@@ -6,6 +6,7 @@ tests/schedulers/samples. Columns are parted by the unit separator, since names 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import msgspec
 
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, SchedulerError, UnavailableError
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import NOT_THERE, Done
 from watchkeeper.schedulers.wrapper import token_of
@@ -42,7 +44,6 @@ _STATES = {
 _WEIGHT = ("RUNNING", "COMPLETING", "SUSPENDED", "PENDING", UNKNOWN)
 _NOTHING = frozenset({"", "None", "(null)", "N/A", "n/a", "Unknown", "None assigned", "none"})
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "P": 1024**5}
-_MAX_TASKS = 4_000_001
 # `17`, `27_3`, `27_[2-5%2]`; `17+1` is a component of a heterogeneous job.
 _ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
 
@@ -52,7 +53,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the state. Times that are
     only expected are None. `token` is None where the source names no command, "" where the command is no wrapper;
-    `command` is the wrapper's path, or from sacct the line that was typed.
+    `command` is the wrapper's path, or from sacct the line that was typed; `tasks` as in `SchedulerFacts`.
     """
 
     job_id: str
@@ -71,6 +72,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     command: str = ""
     token: str | None = None
+    tasks: Mapping[str, str] = {}
 
     def facts(self) -> SchedulerFacts:
         """The row as facts, without the output's place. A state of no fixed meaning here is told in the reason."""
@@ -87,6 +89,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             ended=self.ended,
             max_rss_bytes=self.max_rss_bytes,
             node=self.node,
+            tasks=dict(self.tasks),
         )
 
 
@@ -141,12 +144,8 @@ def task_ids(job_id: str) -> list[str]:
         return [job_id]
     tasks: list[str] = []
     for part in inside.rstrip("]").partition("%")[0].split(","):
-        found = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10})(?::([0-9]{1,10}))?)?", part)
-        if found is None or len(tasks) > _MAX_TASKS:
-            continue
-        first = int(found.group(1))
-        last = min(int(found.group(2) or first), first + _MAX_TASKS)
-        tasks.extend(f"{base}_{number}" for number in range(first, last + 1, int(found.group(3) or 1) or 1))
+        with contextlib.suppress(ValueError):  # squeue shortens long lists by `...`
+            tasks += (f"{base}_{number}" for number in arrays.numbers_of(part))
     return tasks or [base]
 
 
@@ -343,13 +342,27 @@ def _age(row: Row) -> datetime:
     return row.submitted or datetime.min.replace(tzinfo=UTC)
 
 
-def _whole(tasks: Sequence[Row]) -> Row:
+def _whole(rows: Sequence[Row]) -> Row:
+    """An array, or a job of several components, as one: it is what says most about it, from its first start to its last
+    end.
+    """
+
     def weight(row: Row) -> int:
         if row.state in _WEIGHT:
             return _WEIGHT.index(row.state)
         return len(_WEIGHT) + (row.state == "COMPLETED")
 
-    return min(tasks, key=weight)
+    most = min(rows, key=weight)
+    ended = [row.ended for row in rows if row.ended]
+    tasks = {int(number): row.state for row in rows if (number := row.job_id.partition("_")[2]).isdigit()}
+    return msgspec.structs.replace(
+        most,
+        submitted=min((row.submitted for row in rows if row.submitted), default=None),
+        started=min((row.started for row in rows if row.started), default=None),
+        ended=max(ended) if len(ended) == len(rows) else None,
+        max_rss_bytes=max((row.max_rss_bytes for row in rows if row.max_rss_bytes), default=None),
+        tasks=arrays.by_state(tasks),
+    )
 
 
 def batches(job_ids: Iterable[str], limit_bytes: int = 100_000) -> Iterator[str]:

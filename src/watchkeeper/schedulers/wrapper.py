@@ -118,6 +118,21 @@ def read_exit_records(attempt_folder: Path, problems: list[Problem] | None = Non
     return _records(attempt_folder, "exit", ExitRecord, problems)
 
 
+def read_task_ends(attempt_folder: Path) -> dict[int, ExitRecord | None]:
+    """The tasks of an array that were claimed: task → how its last execution ended, None if that has not ended; empty for
+    what is no array.
+    """
+    ends: dict[int, ExitRecord | None] = {}
+    for folder in attempt_folder.glob("task-*"):
+        number = folder.name.removeprefix("task-")
+        if not number.isdigit() or not (executions := len(read_claims(folder))):
+            continue
+        records = read_exit_records(folder)
+        ended = bool(records) and records[-1].execution == executions
+        ends[int(number)] = records[-1] if ended else None
+    return ends
+
+
 def void_claim(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_now) -> bool:
     """Take the attempt's first claim, so that no job of it can ever run.
 
@@ -239,6 +254,22 @@ wk_claim() {
     rm -f "$wk_temporary"
 }
 
+# The tasks of an array have one attempt together, which the array claims by whichever task comes first, and a folder each.
+wk_claim_array() { # the array's id
+    local mine owner last=
+    mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
+    mine+=",\"job_id\":\"$1\""
+    owner="$mine,"
+    mine+=",\"restart\":0,\"host\":\"$(wk_plain "$wk_host")\",\"boot_id\":\"$(wk_plain "$wk_boot")\""
+    mine+=",\"nonce\":\"$wk_nonce\",\"pid\":$$,\"time\":\"$(wk_now)\"}"
+    wk_prepare "$mine" || wk_refuse @CANNOT_TELL@ "cannot write in $wk_attempt"
+    [[ -e $wk_attempt/claim.1 ]] || wk_publish claim.1 "$mine"
+    IFS= read -r last <"$wk_attempt/claim.1" || wk_refuse @CANNOT_TELL@ "claim.1 is unreadable in $wk_attempt"
+    [[ $last == *'"job_id":"",'* ]] && wk_refuse @TWIN@ "this attempt was closed by its submitter"
+    [[ $last == "$owner"* ]] || wk_refuse @TWIN@ "another job has this attempt; job $1 is its twin"
+    rm -f "$wk_temporary"
+}
+
 # What this job was queued behind may have failed: then nobody is to run this attempt.
 wk_check_needs() {
     local need record=
@@ -292,7 +323,7 @@ wk_run() { # arguments of the script
 
 wk_main() {
     local wk_attempt=@ATTEMPT@ wk_scheduler=@SCHEDULER@ wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
-    local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
+    local wk_own_id= wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
     exec {wk_err}>&2 2>/dev/null
     set +o posix
     wk_job=$(wk_plain "${SLURM_JOB_ID:-${WATCHKEEPER_JOB_ID-}}")
@@ -308,9 +339,18 @@ wk_main() {
     [[ -r @SCRIPT@ ]] || wk_refuse @CANNOT_TELL@ "the script's copy cannot be read in $wk_attempt"
     wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
     wk_check_needs
+    wk_own_id=$wk_job
+    if [[ ${SLURM_ARRAY_JOB_ID-} && ${SLURM_ARRAY_TASK_ID-} ]]; then
+        wk_job=$(wk_plain "$SLURM_ARRAY_JOB_ID")
+        wk_claim_array "$wk_job"
+        wk_job+=_$(wk_plain "$SLURM_ARRAY_TASK_ID")
+        wk_attempt+=/task-$(wk_plain "$SLURM_ARRAY_TASK_ID")
+        mkdir -p "$wk_attempt" || wk_refuse @CANNOT_TELL@ "cannot make $wk_attempt"
+        wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
+    fi
     wk_claim
 
-    export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_job
+    export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_own_id
     wk_run "$@"
 
     record="{\"job_id\":\"$wk_job\",\"exit_code\":$wk_code,\"execution\":$wk_execution"

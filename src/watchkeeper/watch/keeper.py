@@ -34,6 +34,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import HeldByAnotherError, Submitter
+from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.watch import gate
 from watchkeeper.watch.evidence import EvidenceBook
@@ -310,7 +311,8 @@ class Keeper:
         try:
             inputs = self.book.inputs(item, made_later=bool(decision.after))
             before = [one for one in self.logbook.state.active if one.key in decision.after]
-            event = self._submitter.submit(item, decision.attempt, inputs, stagger_s, before)
+            array = self._tasks_left(decision) if decision.action == "retry" else ""
+            event = self._submitter.submit(item, decision.attempt, inputs, stagger_s, after=before, array=array)
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))
             return
@@ -322,6 +324,16 @@ class Keeper:
         if isinstance(event, Rejected):
             self._given_up.add(item.key)
         self.logbook.sync()
+
+    def _tasks_left(self, decision: Decision) -> str:
+        """Of an array that is tried again, the tasks that did not end well; "" for anything else, or for all."""
+        latest = self.logbook.state.run(decision.key).latest
+        if latest is None or latest.seen is None or latest.intended is None or not latest.intended.array:
+            return ""
+        states = arrays.by_task(latest.seen.facts.tasks)
+        left = [number for number in arrays.numbers_of(latest.intended.array) if states.get(number) != "COMPLETED"]
+        limit = latest.intended.array.partition("%")[1:]
+        return arrays.spec_of(left) + "".join(limit) if left else ""
 
     def _is_busy(self, words: str) -> None:
         """The scheduler takes nothing more at present: said once until it says something else."""

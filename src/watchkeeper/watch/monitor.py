@@ -10,7 +10,7 @@ import msgspec
 from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.submit import attempt_folder
-from watchkeeper.schedulers import wrapper
+from watchkeeper.schedulers import arrays, wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler, Snapshot
 from watchkeeper.watch.endings import end_of
 
@@ -46,19 +46,21 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         job_id = followed[name]
         found = _facts(attempt, job_id, scheduler, snapshot)
         folder = attempt_folder(experiment, *name)
+        found = _whole_array(found, attempt, folder)
         ended = found.state in TERMINAL or found.state == UNKNOWN
         # A twin ends at once with a code of its own, which not every site's accounting keeps: the claim tells.
         owner = _owner(folder) if ended and found.state != "COMPLETED" else ""
         if owner and owner != job_id:
             moved[name] = owner
             continue
-        record = _exit_record(folder) if ended else None
+        record = _exit_record(folder, attempt) if ended else None
         if found.state == UNKNOWN and record is None and not overdue(name):
             states[name] = attempt.state
             continue
         end = end_of(found, record)
         states[name] = end.state if end else found.state
-        if states[name] != attempt.state or (record is not None and attempt.exit_record is None):
+        other_tasks = attempt.seen is not None and found.tasks != attempt.seen.facts.tasks
+        if states[name] != attempt.state or other_tasks or (record is not None and attempt.exit_record is None):
             changes.append(_change(attempt, job_id, states[name], found, record))
     return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved)
 
@@ -73,8 +75,38 @@ def _facts(attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapsh
     elif token and snapshot.tokens.get(job_id, token) != token:
         reason = f"{scheduler.name} knows job {job_id} as another job than this one"
     else:
-        return snapshot.facts[job_id]
+        return _with_all_tasks(snapshot.facts[job_id], attempt)
     return SchedulerFacts(state=UNKNOWN, reason=reason)
+
+
+def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
+    """squeue forgets a task that has ended, while others go on: what was seen of it stands."""
+    if not facts.tasks:
+        return facts
+    seen = arrays.by_task(attempt.seen.facts.tasks) if attempt.seen else {}
+    tasks = arrays.by_state(
+        {number: state for number, state in seen.items() if state in TERMINAL} | arrays.by_task(facts.tasks)
+    )
+    well = set(tasks) <= {"COMPLETED", "RUNNING", "PENDING", "COMPLETING"}
+    reason = facts.reason if well else "; ".join(filter(None, [facts.reason, arrays.words(tasks)]))
+    return msgspec.structs.replace(facts, tasks=tasks, reason=reason)
+
+
+def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> SchedulerFacts:
+    """An array has ended when each of its tasks has: what the scheduler does not tell of one, its exit record may."""
+    spec = attempt.intended.array if attempt.intended else ""
+    if not spec or facts.state not in TERMINAL:
+        return facts
+    told, ends = arrays.by_task(facts.tasks), wrapper.read_task_ends(folder)
+    for number in arrays.numbers_of(spec):
+        if number not in told and (end := ends.get(number)) is not None:
+            told[number] = "FAILED" if end.exit_code else "COMPLETED"
+    missing = [number for number in arrays.numbers_of(spec) if number not in told]
+    state = "FAILED" if facts.state == "COMPLETED" and "FAILED" in told.values() else facts.state
+    facts = msgspec.structs.replace(facts, state=state, tasks=arrays.by_state(told))
+    if not missing:
+        return facts
+    return msgspec.structs.replace(facts, state=UNKNOWN, reason=f"nothing is known of tasks {arrays.spec_of(missing)}")
 
 
 def _change(attempt: Attempt, job_id: str, after: str, facts: SchedulerFacts, record: ExitRecord | None) -> Change:
@@ -105,8 +137,17 @@ def _owner(folder: Path) -> str:
     return claims[-1].job_id if claims else ""
 
 
-def _exit_record(folder: Path) -> ExitRecord | None:
-    """How the last execution ended; an earlier one's record says nothing of a job that was started again."""
+def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
+    """How the last execution ended; an earlier one's record says nothing of a job that was started again. Of an array, when
+    each of its tasks has ended: with the code of the first that was not 0.
+    """
+    if attempt.intended is not None and attempt.intended.array and (ends := wrapper.read_task_ends(folder)):
+        numbers = arrays.numbers_of(attempt.intended.array)
+        ended = [record for number in numbers if (record := ends.get(number)) is not None]
+        if len(ended) < len(numbers):
+            return None
+        worst = next((record for record in ended if record.exit_code), ended[0])
+        return msgspec.structs.replace(worst, job_id=worst.job_id.partition("_")[0], execution=1)
     records = wrapper.read_exit_records(folder)
     return records[-1] if records and records[-1].execution == len(wrapper.read_claims(folder)) else None
 

@@ -150,7 +150,8 @@ class Poller:
         before = attempt.intended.inputs if attempt.intended else {}
         unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
         last_line = monitor.last_line(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""
-        verdict = judge(end, findings, last_line, unchanged)
+        array = bool(attempt.intended and attempt.intended.array)
+        verdict = judge(end, findings, last_line, unchanged, array=array)
         elapsed = (facts.ended - facts.started).total_seconds() if facts and facts.ended and facts.started else None
         self.watched[phase][name] = "INVALID" if verdict.outcome == "invalid" else end.state
         self._logbook.write(

@@ -28,9 +28,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
-def judge(end: End, findings: Sequence[Finding], last_line: str = "", unchanged: Sequence[str] = ()) -> Verdict:
+def judge(
+    end: End,
+    findings: Sequence[Finding],
+    last_line: str = "",
+    unchanged: Sequence[str] = (),
+    *,
+    array: bool = False,
+) -> Verdict:
     """The verdict. `findings` are of everything the run promised (none: it promised nothing, and its exit code is all
     there is); `unchanged` names subjects whose files are the same as before the attempt began: not this attempt's work.
+    Of an `array`, what the other tasks left says nothing for one that failed.
     """
     bad = [finding for finding in findings if finding.state != "good" or finding.subject in unchanged]
     good = [finding for finding in findings if finding not in bad]
@@ -39,7 +47,7 @@ def judge(end: End, findings: Sequence[Finding], last_line: str = "", unchanged:
     outcome: Outcome
     if ended_well:
         outcome = "invalid" if bad else "done"
-    elif findings and not bad:
+    elif findings and not bad and not array:
         outcome = "failed but good"
         why = _end_words(end, last_line)
     else:

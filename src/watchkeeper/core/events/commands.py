@@ -85,7 +85,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 
     `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked files differed from it
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
-    `after` holds the runs behind which it is queued.
+    `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
     """
 
     key: str
@@ -95,6 +95,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     script: FilePath
     script_sha256: str
     inputs: dict[str, str] = {}
+    array: str = ""
     after: tuple[str, ...] = ()
     git_sha: str = ""
     git_branch: FreeText = ""
@@ -140,7 +141,11 @@ class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted
 
 
 class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say."""
+    """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say.
+
+    `tasks`, of an array: state → the numbers of its tasks in that state, as `--array` writes them. The rest is then the
+    whole's: the first start, the last end, the state and code of what keeps it from being COMPLETED.
+    """
 
     state: str
     reason: FreeText = ""
@@ -153,6 +158,7 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     node: Host = ""
     output: FilePath = ""
     error_output: FilePath = ""
+    tasks: dict[str, str] = {}
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
