@@ -1,5 +1,6 @@
 """The wrapper, run by a real bash: at most one execution, and an exit record that tells the truth (law 5)."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from watchkeeper.core import processes
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.wrapper import CANNOT_TELL, FINISHED, TWIN
@@ -36,7 +38,7 @@ NASTY = [
 class Attempt:
     """An attempt's folder with the wrapper of a script in it."""
 
-    def __init__(self, folder, source, scheduler="local"):
+    def __init__(self, folder, source, scheduler="local", lag_s=0.0):
         self.folder = folder
         folder.mkdir(parents=True)
         self.script = folder / "script"
@@ -44,7 +46,7 @@ class Attempt:
         self.path = folder / wrapper.wrapper_name("token")
         head = read_head(self.script)
         self.path.write_bytes(
-            wrapper.render(head, attempt_folder=folder, script=self.script, token="token", scheduler=scheduler)
+            wrapper.render(head, attempt_folder=folder, script=self.script, token="token", scheduler=scheduler, lag_s=lag_s)
         )
         self.path.chmod(0o755)
 
@@ -430,3 +432,103 @@ def test_torn_records_are_problems(tmp_path):
     assert [record.execution for record in wrapper.read_exit_records(tmp_path, problems)] == [2]
     assert [problem.where for problem in problems] == [str(tmp_path / "claim.1"), str(tmp_path / "exit.1")]
     assert wrapper.read_claims(tmp_path / "nowhere") == []
+
+
+LIVES = "#!/bin/bash\necho $$ >> pids\necho start >> log\nuntil [[ -e go ]]; do sleep 0.05; done\necho end >> log\n"
+
+
+def kill_session_of(process):
+    """End a wrapper that leads a session, with all that it started."""
+    for pid in processes.session_members(process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_restart_waits_while_the_last_execution_is_alive(attempt, tmp_path):
+    """A job started again elsewhere, while its script lives on without a controller, runs nothing before that has ended;
+    then the attempt has ended, and it never runs.
+    """
+    made = attempt(LIVES, lag_s=1.0)
+    first = made.start(job_id="7", start_new_session=True)
+    second = None
+    try:
+        wait_for((tmp_path / "log").exists)
+        second = made.start(job_id="7", restart=1)
+        # The heartbeat would be stale after 3 s: longer than that the second one waits.
+        beats = made.folder / "heartbeat.1"
+        wait_for(beats.exists)
+        seen = {beats.stat().st_mtime_ns}
+        wait_for(lambda: seen.add(beats.stat().st_mtime_ns) or len(seen) >= 6)
+        assert second.poll() is None and len(wrapper.read_claims(made.folder)) == 1
+        (tmp_path / "go").touch()
+        assert first.wait(30) == 0
+        _, said = second.communicate(timeout=30)
+        assert second.returncode == FINISHED and b"execution 1 may still be alive" in said
+        assert (tmp_path / "log").read_text().split() == ["start", "end"]
+    finally:
+        kill_session_of(first)
+        if second is not None:
+            second.kill()
+
+
+def test_a_restart_goes_on_when_the_last_execution_is_dead(attempt, tmp_path):
+    """A node that died leaves a heartbeat that grows stale: then the attempt's next execution runs, without a record of
+    the first.
+    """
+    made = attempt(LIVES, lag_s=1.0)
+    first = made.start(job_id="7", start_new_session=True)
+    wait_for((tmp_path / "log").exists)
+    kill_session_of(first)
+    (tmp_path / "go").touch()
+    assert made.run(job_id="7", restart=1)[0] == 0
+    assert len(wrapper.read_claims(made.folder)) == 2
+    assert (tmp_path / "log").read_text().split() == ["start", "start", "end"]
+    assert not list(made.folder.glob(".tmp-*"))
+
+
+def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
+    """A wrapper that was killed alone leaves its script alive, and so the heartbeat: nothing runs beside it."""
+    made = attempt(LIVES, lag_s=1.0)
+    first = made.start(job_id="7", start_new_session=True)
+    second = None
+    try:
+        wait_for((tmp_path / "log").exists)
+        beats = made.folder / "heartbeat.1"
+        wait_for(beats.exists)
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        second = made.start(job_id="7", restart=1)
+        seen = {beats.stat().st_mtime_ns}
+        wait_for(lambda: seen.add(beats.stat().st_mtime_ns) or len(seen) >= 6)
+        assert second.poll() is None and len(wrapper.read_claims(made.folder)) == 1
+        (tmp_path / "go").touch()
+        second.communicate(timeout=30)
+        assert second.returncode == 0, "no record says how the first ended, so that the second runs after it"
+        assert (tmp_path / "log").read_text().split() == ["start", "end", "start", "end"]
+    finally:
+        if second is not None:
+            second.kill()
+        for pid in (tmp_path / "pids").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def test_an_execution_that_was_given_up_gives_way(attempt, tmp_path):
+    """When a later execution was let in after all, the older one ends its script at its next beat."""
+    made = attempt(LIVES, lag_s=1.0)
+    first = made.start(job_id="7", start_new_session=True)
+    try:
+        wait_for((tmp_path / "log").exists)
+        (made.folder / "claim.2").write_text((made.folder / "claim.1").read_text())
+        assert first.wait(30) == 128 + signal.SIGTERM
+    finally:
+        kill_session_of(first)
+
+
+def test_a_heartbeat_ends_with_its_job(attempt, tmp_path):
+    """When the script has ended nothing of the wrapper stays behind, and the end is not held up by the next beat."""
+    made = attempt("#!/bin/bash\nexit 4\n", lag_s=120.0)
+    process = made.start(job_id="7", start_new_session=True)
+    assert process.wait(20) == 4
+    assert processes.session_members(process.pid) == []

@@ -231,7 +231,15 @@ class Submitter:
         files.replace(frozen, source, mode=0o777)
         name = self.scheduler.name
         needs = [attempt_folder(self.experiment, one.key, one.number) for one in after]
-        text = wrapper.render(head, attempt_folder=folder, script=frozen, token=token, scheduler=name, needs=needs)
+        text = wrapper.render(
+            head,
+            attempt_folder=folder,
+            script=frozen,
+            token=token,
+            scheduler=name,
+            needs=needs,
+            lag_s=self.scheduler.visibility_lag_s,
+        )
         path = folder / wrapper.wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(

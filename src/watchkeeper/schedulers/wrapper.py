@@ -10,6 +10,7 @@ cannot be told, the wrapper runs nothing and ends with CANNOT_TELL.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
@@ -33,6 +34,8 @@ FINISHED = 212  # the attempt has ended
 CANNOT_TELL = 213  # the claim could be neither made nor judged
 NOT_READY = 214  # what it was queued behind has not ended well; its attempt is closed
 
+# Heartbeats are at most two a minute.
+_LONGEST_BEAT_S = 30
 _PREFIX = "wk-"
 _SUFFIX = ".sh"
 _MAX_RECORDS = 10_000
@@ -72,9 +75,13 @@ def render(
     token: str,
     scheduler: str,
     needs: Sequence[Path] = (),
+    lag_s: float = 0.0,
 ) -> bytes:
     """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
     Unless the attempts in `needs` (their folders) have ended with code 0 by then, it closes its own and ends.
+
+    `lag_s`: how long a file written on a node may stay invisible on another, in seconds. With more than 0 (jobs may be
+    started again elsewhere) it leaves a heartbeat, and waits until that of an execution before it is stale.
 
     A head without an interpreter is run by /bin/sh, as a shell does.
     """
@@ -87,6 +94,8 @@ def render(
         "SCRIPT": shlex.quote(str(script)),
         "SCHEDULER": shlex.quote(scheduler),
         "RUN": shlex.join(run),
+        "BEAT": str(beat := max(1, min(_LONGEST_BEAT_S, int(lag_s / 4)))),
+        "STALE": str(2 * beat + math.ceil(lag_s) if lag_s else 0),
         "NEEDS": shlex.join(map(str, needs)),
         "TWIN": str(TWIN),
         "FINISHED": str(FINISHED),
@@ -221,6 +230,39 @@ wk_finished() { # execution
     [[ $wk_restart == 0 || $record != *"\"job_id\":\"$wk_job\""*'"interrupted":true'* ]]
 }
 
+# Slurm may start a job again while its last execution lives on, on a node that the controller lost. Wait for the end of
+# that one, or until its heartbeat is stale by the file server's clock. Succeeds when there is something new to look at.
+wk_await() { # execution, its claim
+    local beat="$wk_attempt/heartbeat.$1" sign="$wk_attempt/claim.$1" own="$wk_temporary-now" now= last= said= stale=
+    ((@STALE@ == 0)) && return 1
+    exec {wk_never}<> <(:)
+    while [[ ! -e $wk_attempt/exit.$1 ]]; do
+        [[ -e $beat ]] && sign=$beat
+        # Opening a file makes NFS look at it afresh.
+        IFS= read -r _ <"$sign"
+        printf . >"$own"
+        now=$(stat -c %Y "$own") && last=$(stat -c %Y "$sign") && rm -f "$own" || wk_refuse @CANNOT_TELL@ "cannot see $sign"
+        ((now - last > @STALE@)) && stale=1 && break
+        [[ $said ]] || printf 'watchkeeper: waiting: execution %s may still be alive: %s\n' "$1" "$2" >&"$wk_err"
+        said=1
+        read -rt 1 -u "$wk_never"
+    done
+    exec {wk_never}>&-
+    [[ ! $stale ]]
+}
+
+# As long as the script lives, even without us. When a later execution has been let in after all, this one gives way.
+wk_beat() { # the script's process
+    local beat="$wk_attempt/heartbeat.$wk_execution" stat=
+    trap '' TERM INT QUIT HUP USR1 USR2 ALRM XCPU
+    exec {wk_never}<> <(:)
+    while IFS= read -r stat <"/proc/$BASHPID/stat" && [[ ${stat##*) } == ?" $$ "* ]] || kill -s 0 "$1"; do
+        printf . >"$beat"
+        [[ -e $wk_attempt/claim.$((wk_execution + 1)) ]] && kill -s TERM "$1"
+        read -rt @BEAT@ -u "$wk_never"
+    done
+}
+
 wk_claim() {
     local mine last owner i
     mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
@@ -244,6 +286,8 @@ wk_claim() {
             [[ ${BASH_REMATCH[1]} ]] || wk_refuse @TWIN@ "this attempt was closed by its submitter"
             [[ $last == "$owner"* ]] || wk_refuse @TWIN@ "another job has this attempt; job $wk_job is its twin"
             ((wk_restart > BASH_REMATCH[2])) || wk_refuse @TWIN@ "job $wk_job has this attempt already"
+            # What it left may have come while we waited.
+            wk_await $((wk_execution - 1)) "$last" && continue
         fi
         wk_publish "claim.$wk_execution" "$mine" && break
         [[ -e $wk_attempt/claim.$wk_execution ]] || wk_refuse @CANNOT_TELL@ "cannot make a hard link in $wk_attempt"
@@ -295,7 +339,7 @@ wk_forward() { # signal
 }
 
 wk_run() { # arguments of the script
-    local wk_child= wk_caught= wk_early=() signal option options=()
+    local wk_child= wk_beater= wk_caught= wk_early=() signal option options=()
     for signal in TERM INT QUIT HUP USR1 USR2 ALRM XCPU CONT; do
         trap "wk_forward $signal" "$signal"
     done
@@ -309,6 +353,10 @@ wk_run() { # arguments of the script
         exec ${options[0]+env "${options[@]}"} @RUN@ "$@" 2>&"$wk_err" {wk_err}>&-
     ) <&0 &
     wk_child=$!
+    if ((@STALE@)); then
+        wk_beat "$wk_child" </dev/null >/dev/null {wk_err}>&- &
+        wk_beater=$!
+    fi
     for signal in "${wk_early[@]}"; do kill -s "$signal" "$wk_child"; done
     # A signal ends `wait` early, or the next `wait`, with a code that is not the child's. The code of an ended child is
     # remembered: it is the one that two waits in a row give with no signal since before the first.
@@ -319,11 +367,13 @@ wk_run() { # arguments of the script
         wait "$wk_child"
         [[ $? == "$wk_code" && ! $wk_caught ]] && break
     done
+    if [[ $wk_beater ]]; then kill -s KILL "$wk_beater" && wait "$wk_beater"; fi
 }
 
 wk_main() {
     local wk_attempt=@ATTEMPT@ wk_scheduler=@SCHEDULER@ wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
-    local wk_own_id= wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
+    local wk_own_id= wk_never=
+    local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
     exec {wk_err}>&2 2>/dev/null
     set +o posix
     wk_job=$(wk_plain "${SLURM_JOB_ID:-${WATCHKEEPER_JOB_ID-}}")
