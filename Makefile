@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 DEMO := examples/digits
 BENCHMARK := examples/benchmark
 
-.PHONY: help demo demo-pipeline demo-benchmark test test-all check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark test test-all faults check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -32,6 +32,9 @@ test: check ## all of `check`, then the tests
 
 test-all: check ## all of `check`, then all tests, those too that take minutes
 	@$(BIN)/python -m pytest -q
+
+faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in thirteen ways, and print what came of it (root; eight minutes)
+	@$(BIN)/python -m tests.slurm.faults
 
 check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/ruff check .

@@ -3,13 +3,10 @@
 import pytest
 
 from tests.slurm import faults
-from tests.slurm.trial import Figures, ShortError, crowd, require
+from tests.slurm.trial import Figures, crowd, require
 
 # Fewer trials than in the table, where a row makes many.
 _FEWER = {faults.submitter_killed: 12, faults.two_submitters: 5}
-_SHORT = {
-    faults.slurmd_killed: "the wrapper does not wait for an execution that lives on where its slurmd has died",
-}
 
 
 @pytest.fixture
@@ -25,10 +22,7 @@ def lab(slurm_lab):
 
 def _cases():
     for name, fault in faults.FAULTS.items():
-        marks = [pytest.mark.slow]
-        if fault in _SHORT:
-            marks.append(pytest.mark.xfail(reason=_SHORT[fault], strict=True, raises=ShortError))
-        yield pytest.param(fault, _FEWER.get(fault), id=name.replace(" ", "-"), marks=marks)
+        yield pytest.param(fault, _FEWER.get(fault), id=name.replace(" ", "-"))
     for fault in _FEWER:
         yield pytest.param(fault, None, id=f"all-of-{fault.__name__}", marks=pytest.mark.slow)
 

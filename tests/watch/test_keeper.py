@@ -245,6 +245,29 @@ def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path
     assert fake.submissions == 1, "what may still run is not submitted again"
 
 
+def test_the_deadline_of_an_unknown_job_waits_for_who_is_silent(tmp_path: Path) -> None:
+    """While part of the scheduler does not answer no job is given up, however long that takes; it is said once, and its
+    end with its length.
+    """
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
+    seen: list[str] = []
+
+    def turned(one: Keeper) -> None:
+        if fake.jobs and not fake.jobs["1"].forgotten:
+            fake.forget("1")
+            fake.silence("accounting: connection refused")
+        seen.append(one.logbook.state.run("one").attempts[1].state)
+        time.now += 1000
+        if len(seen) == 10:
+            assert set(seen) <= {"PENDING", "UNKNOWN"} and seen[-1] == "UNKNOWN"
+            fake.silence("")
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert outcomes(folder)["one"] == ["unknown"] and len(seen) > 10
+    told = [b.details + " " + b.result for b in blocks_of(folder, "run-experiment.log") if "part" in b.details + b.result]
+    assert len(told) == 2 and "connection refused" in told[0] and "all of it, after 2" in told[1], told
+
+
 def test_an_absence_counts_only_after_the_visibility_lag(tmp_path: Path) -> None:
     """On a cluster a job that is not shown for a while stays what it was; when it is shown again nothing was said."""
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()

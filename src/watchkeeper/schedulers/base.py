@@ -45,12 +45,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One look. `facts` holds every job that the scheduler knows of those asked for; one that is missing there is
     unknown to it, which proves nothing before `Scheduler.visibility_lag_s` has passed. `tokens` says, where the scheduler
     tells, which token a job's wrapper carries: schedulers use ids again, so an id alone names no job. `query` is the look
-    in words.
+    in words. `silent` says which part of the scheduler did not answer, and why ("": all did).
     """
 
     query: str
     facts: Mapping[str, SchedulerFacts]
     tokens: Mapping[str, str] = {}
+    silent: str = ""
 
 
 class Scheduler(Protocol):

@@ -59,6 +59,7 @@ class FakeScheduler:
         self._clock = clock
         self._outcomes: deque[Outcome] = deque()
         self._outage = 0
+        self._silent = ""
         self._last_id = 0
 
     # ── what goes wrong ────────────────────────────────────────────────────────────────────────────────────────────
@@ -70,6 +71,10 @@ class FakeScheduler:
     def outage(self, looks: int) -> None:
         """It cannot be asked the next `looks` times (find, poll, cancel)."""
         self._outage = looks
+
+    def silence(self, why: str) -> None:
+        """Part of it does not answer from now on, with these words; "" ends that."""
+        self._silent = why
 
     def forget(self, job_id: str) -> None:
         """It knows the job no longer."""
@@ -205,6 +210,7 @@ class FakeScheduler:
             query=f"fake jobs {','.join(job_ids) or 'none'}",
             facts=facts,
             tokens={job_id: self.jobs[job_id].job.token for job_id in facts},
+            silent=self._silent,
         )
 
     def cancel(self, job_id: str) -> None:

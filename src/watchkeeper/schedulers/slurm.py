@@ -199,12 +199,15 @@ class SlurmScheduler:
                 known[job_id], tokens[job_id] = seen
             else:
                 ended.append(job_id)
+        deaf = ""
         if ended:
-            query += self._look_at_ended(ended, live, known, tokens)
+            words, deaf = self._look_at_ended(ended, live, known, tokens)
+            query += words
         return Snapshot(
             query=f"{query}: jobs {_shown(job_ids)}",
             facts={job_id: known[job_id] for job_id in job_ids if job_id in known},
             tokens={job_id: token for job_id, token in tokens.items() if token is not None},
+            silent=f"accounting: {deaf}" if deaf else "",
         )
 
     def cancel(self, job_id: str) -> None:
@@ -228,8 +231,10 @@ class SlurmScheduler:
         live: Mapping[str, Row],
         known: dict[str, SchedulerFacts],
         tokens: dict[str, str | None],
-    ) -> str:
-        """Fill in what squeue shows as ended or not at all. Returns what was asked, in words."""
+    ) -> tuple[str, str]:
+        """Fill in what squeue shows as ended or not at all. Returns what was asked, in words, and why accounting did not
+        answer.
+        """
         booked: dict[str, Row] = {}
         deaf, words = "", ""
         if not self._light:
@@ -266,7 +271,7 @@ class SlurmScheduler:
             else:
                 reason = f"squeue shows it no more, and accounting says {best.told}"
                 known[job_id] = msgspec.structs.replace(self._facts(best), state=UNKNOWN, reason=reason)
-        return words
+        return words, deaf
 
     def _end(self, job_id: str, row: Row, shown: Row | None) -> SchedulerFacts:
         """The facts of a job whose end is known, which stay as they are. squeue's reason and exit code say more than

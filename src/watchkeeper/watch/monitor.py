@@ -19,13 +19,14 @@ _TAIL_BYTES = 4096
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What one poll found. `states`: attempt → what its sources say together; `moved`: attempts whose job was another's
-    twin, with the id of the job that really runs them.
+    twin, with the id of the job that really runs them; `silent`: as in `Snapshot`.
     """
 
     query: str
     states: dict[AttemptId, str]
     changes: tuple[Change, ...]
     moved: dict[AttemptId, str]
+    silent: str
 
 
 def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], overdue: Callable[[AttemptId], bool]) -> Look:
@@ -62,7 +63,7 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         other_tasks = attempt.seen is not None and found.tasks != attempt.seen.facts.tasks
         if states[name] != attempt.state or other_tasks or (record is not None and attempt.exit_record is None):
             changes.append(_change(attempt, job_id, states[name], found, record))
-    return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved)
+    return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved, silent=snapshot.silent)
 
 
 def _facts(attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapshot) -> SchedulerFacts:

@@ -54,6 +54,7 @@ class Poller:
         self._absent_since: dict[AttemptId, float] = {}
         self._absent_now: set[AttemptId] = set()
         self._silent_since: float | None = None
+        self._part_silent_since: float | None = None
 
     def poll(self) -> None:
         """Look once, write down what changed, and judge what has ended."""
@@ -70,6 +71,7 @@ class Poller:
                 self._silence(str(error), going)
                 return
             self._answer()
+            self._part_is_silent(look.silent)
             for (key, number), job_id in look.moved.items():
                 known = next(iter(self._logbook.state.run(key).attempts[number].submissions.values()))
                 self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
@@ -166,8 +168,10 @@ class Poller:
         )
 
     def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
-        """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time."""
-        if state != UNKNOWN:
+        """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is silent may know it:
+        the deadline begins when all answer.
+        """
+        if state != UNKNOWN or self._part_silent_since is not None:
             self._unknown_since.pop(name, None)
             return None
         now = self._logbook.monotonic()
@@ -185,6 +189,17 @@ class Poller:
             phase = next(attempt.phase for attempt in going)
             query = f"asking {self._scheduler.name}"
             self._logbook.write(Polled, phase=phase, query=query, interval_s=self.pace.seconds, error=message)
+
+    def _part_is_silent(self, why: str) -> None:
+        """Part of the scheduler does not answer, or does again: said once each."""
+        now = self._logbook.monotonic()
+        if why and self._part_silent_since is None:
+            self._part_silent_since = now
+            self._logbook.write(Observed, what="scheduler answers in part", detail=why)
+        elif not why and self._part_silent_since is not None:
+            length = duration_words(now - self._part_silent_since)
+            self._part_silent_since = None
+            self._logbook.write(Observed, what="scheduler answers", detail=f"all of it, after {length} in part")
 
     def _answer(self) -> None:
         if self._silent_since is not None:

@@ -209,7 +209,7 @@ class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observ
     jobs at present, or that answers again.
     """
 
-    what: Literal["view displaced", "scheduler busy", "scheduler answers"]
+    what: Literal["view displaced", "scheduler busy", "scheduler answers", "scheduler answers in part"]
     detail: FreeText = ""
 
 
