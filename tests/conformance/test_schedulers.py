@@ -175,9 +175,11 @@ def ended(site, job_id):
 def test_from_submission_to_end(site, root):
     """A job is found by its token from submission on, is polled to its end, and is still known then."""
     job = make_job(root, "echo hello\n")
+    exact = site.scheduler.exact_words(job, read_head(job.wrapper, name=job.name))
     receipt = site.scheduler.submit(job)
     assert list(site.scheduler.find(job.token)) == [receipt.job_id]
     assert str(job.wrapper.name) in receipt.exact
+    assert exact == receipt.exact
     site.begin(receipt.job_id)
     facts = ended(site, receipt.job_id)
     assert (facts.state, facts.exit_code) == ("COMPLETED", 0)
@@ -187,6 +189,14 @@ def test_from_submission_to_end(site, root):
     assert list(site.scheduler.find(job.token)) == [receipt.job_id]
     snapshot = site.scheduler.poll([receipt.job_id])
     assert receipt.job_id in snapshot.query
+
+
+def test_what_a_site_allows_is_told(site, root):
+    """A scheduler says what it takes, and a plain script draws no warning from it."""
+    head = read_head(b"#!/bin/bash\n#SBATCH --time=1\ntrue\n", name="job")
+    told = site.scheduler.site()
+    assert not told.unasked
+    assert told.problems(head, "job") == []
 
 
 @pytest.mark.parametrize("code", [1, 3, 127, 143, 211])

@@ -343,7 +343,8 @@ def test_every_acknowledged_row_outlives_sigkill(tmp_path, form, number):
         assert process.returncode == -signal.SIGKILL
         acknowledged += [int(line) for line in (heard + rest).split(b"\n")[:-1]]
         rows, problems = wk.read_table(tmp_path / f"t_partial.{form}")
-        assert problems == []
+        # A death in the middle of a write, just behind a line's end inside quotes, cannot be told from damage.
+        assert not [problem for problem in problems if "a quote is never closed" not in problem.message]
         there = [row["n"] for row in rows]
         assert set() == set(acknowledged) - set(there)
         assert list(range(len(there))) == there

@@ -344,7 +344,7 @@ def test_the_exact_command(cluster, tmp_path):
     assert slurm.name == "slurm@big"
     assert receipt.job_id == "17"
     assert receipt.exact == (
-        f"sbatch --parsable --clusters=big --account=x --job-name=train.slurm {tmp_path / 'wk-tok.sh'}"
+        f"sbatch --parsable --clusters=big --account=x --job-name=train.slurm {tmp_path / '.wk-tok.sh'}"
     )
     assert (tmp_path / "a" / "b").is_dir()
     assert "--job-name=mine" in slurm.submit(make_job(tmp_path, "#SBATCH -J mine")).exact

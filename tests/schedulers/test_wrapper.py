@@ -532,3 +532,18 @@ def test_a_heartbeat_ends_with_its_job(attempt, tmp_path):
     process = made.start(job_id="7", start_new_session=True)
     assert process.wait(20) == 4
     assert processes.session_members(process.pid) == []
+
+
+def test_a_preempted_execution_that_told_its_end_is_not_waited_for(attempt):
+    """Where the scheduler ended an execution by TERM and it wrote its record, the next one begins at once, and once."""
+    made = attempt("#!/bin/bash\n[[ ${SLURM_RESTART_COUNT-} ]] && exit 0\ntouch ready\nexec sleep 1000\n", lag_s=120.0)
+    first = made.start(job_id="5")
+    wait_for((made.folder.parent / "ready").exists)
+    first.terminate()
+    assert first.wait(timeout=30) == 143
+    code, _, err = made.run(job_id="5", restart=1)
+    assert (code, err) == (0, "")
+    assert [(record.execution, record.interrupted) for record in wrapper.read_exit_records(made.folder)] == [
+        (1, True),
+        (2, False),
+    ]

@@ -46,6 +46,44 @@ def test_ctrl_c_detaches_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert [b.action for b in blocks_of(folder, "run-experiment.log")][:2] == ["DISCOVER_EXPERIMENT", "DETACH"]
 
 
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_a_dry_run_shows_the_commands_and_does_nothing(tmp_path: Path, verb: str) -> None:
+    """--dry-run prints one exact command for each job that is ready, and leaves no file behind."""
+    folder, state = write_experiment(tmp_path / "exp", runs=("one", "two")), tmp_path / "state"
+    before = sorted(tmp_path.rglob("*"))
+    shown = wk(verb, folder, "--dry-run", state=state)
+    assert shown.returncode == 0 and not shown.stderr
+    one, two, _, last = shown.stdout.splitlines()
+    assert one == f"cd {folder}/one && /bin/bash {folder}/.watchkeeper/runs/one/1/wk-TOKEN.sh"
+    assert two.startswith(f"cd {folder}/two && ")
+    assert last == "2 to submit now, 2 after these. Nothing was submitted, and nothing written."
+    found = json.loads(wk(verb, folder, "--dry-run", "--json", state=state).stdout)
+    assert [command["key"] for command in found["commands"]] == ["one", "two"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_names_what_would_be_refused(tmp_path: Path) -> None:
+    """A script that cannot be submitted is named with its fault, and the exit code says that one is open."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    script = folder / "one" / "finetune.slurm"
+    script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
+    shown = wk("run", folder, "--dry-run", state=state)
+    assert shown.returncode == 1
+    assert "# one: refused: it has Windows line ends" in shown.stdout
+
+
+def test_scripts_that_hide_their_failure_are_named_before_they_run(tmp_path: Path) -> None:
+    """`plan`, `run` and its log name a script whose failure would look like COMPLETED."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    script = folder / "one" / "finetune.slurm"
+    script.write_text(script.read_text() + "true\necho finished\n")
+    words = "warning: one/finetune.slurm: its last command is `echo finished`"
+    assert words in wk("plan", folder, state=state).stderr
+    run = wk("run", folder, *FAST, state=state)
+    assert run.returncode == 0 and words in run.stderr
+    assert words in (folder / "run-experiment.log").read_text()
+
+
 def test_status_shows_how_far_a_recorded_job_is(tmp_path: Path) -> None:
     """The bar of a job that runs elsewhere is in `status`: its step, its loop, how many of how many, and the rate."""
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"

@@ -104,14 +104,14 @@ class Lab:
         until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def make_job(root, source, *, token=""):
+def make_job(root, source, *, token="", shell="#!/bin/bash"):
     """A wrapped job whose script lies, and runs, in `root/exp`."""
     token = token or secrets.token_hex(8)
     attempt = root / "exp" / ".watchkeeper" / secrets.token_hex(4) / "1"
     attempt.mkdir(parents=True)
     script = attempt / "script"
-    script.write_text("#!/bin/bash\n" + source)
+    script.write_text(f"{shell}\n{source}")
     path = attempt / wrapper.wrapper_name(token)
     head = read_head(script)
-    path.write_bytes(wrapper.render(head, attempt_folder=attempt, script=script, token=token, scheduler="slurm"))
+    path.write_bytes(wrapper.render(head, attempt_folder=attempt, script=script, token=token, scheduler="slurm", lag_s=1.0))
     return Job(wrapper=path, folder=root / "exp", name="train.slurm", token=token)

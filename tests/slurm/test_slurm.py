@@ -196,6 +196,22 @@ def test_a_full_queue_means_later(lab, slurm, root):
     assert ended(slurm, until(is_taken)).state == "COMPLETED"
 
 
+def test_what_this_site_allows(lab, slurm):
+    """Partitions with their limits, the user's account, and the limit on the number of jobs are what the lab's are."""
+    site = slurm.site()
+    times = {one.name: (one.is_default, one.max_time_s, one.default_time_s) for one in site.partitions}
+    assert times == {"debug": (True, 86_400, 3_600), "short": (False, 600, None), "high": (False, None, None)}
+    assert (site.accounts, site.default_account, site.checks_accounts, site.accounting) == (("lab",), "lab", True, True)
+    assert (site.max_array, site.max_submit, site.unasked) == (1001, None, ())
+    lab.root("sacctmgr", "--immediate", "modify", "user", USER, "set", "maxsubmitjobs=7")
+    try:
+        assert slurm.site().max_submit == 7
+    finally:
+        lab.root("sacctmgr", "--immediate", "modify", "user", USER, "set", "maxsubmitjobs=-1")
+    lab.stop("slurmctld")
+    assert "Unable to contact slurm controller" in slurm.site().unasked[0]
+
+
 def test_no_slurm_here():
     """Without Slurm's commands every method says so and offers the local scheduler."""
     slurm = SlurmScheduler(Here(environment={"PATH": "/nowhere"}), user=USER)

@@ -103,7 +103,7 @@ def crowd(spans):
 class Trial:
     """An experiment of one fine-tune, `one`, in a folder of its own. Leaving it ends what it started."""
 
-    def __init__(self, lab, *, head="", work="", deadline_s=600.0, folder=None):
+    def __init__(self, lab, *, head="", work="", deadline_s=600.0, folder=None, proved=True):
         self.lab = lab
         self.root = lab.workspace()
         self.folder = folder or self.root / "exp"
@@ -118,6 +118,8 @@ class Trial:
         prefix.chmod(0o755)
         settings = SETTINGS.format(deadline=deadline_s, user=USER, prefix=prefix, lag=LAG_S)
         (self.folder / "watchkeeper.toml").write_text(settings)
+        if proved:
+            self.prove()
 
     def __enter__(self):
         return self
@@ -133,13 +135,26 @@ class Trial:
         """Write the fine-tune's script."""
         (self.folder / "one" / "finetune.slurm").write_text(SCRIPT.format(head=head, work=work))
 
+    @property
+    def state(self):
+        """The user's own state, one for the whole cluster: what `doctor` has proved there."""
+        return self.lab.folder / "user-state"
+
+    def prove(self):
+        """Type `watchkeeper doctor`, once on a cluster: only then is a submission in doubt ever repeated."""
+        if not (self.state / "proofs").exists():
+            words = command("doctor", self.folder, "--wait", "60")
+            more = {"SLURM_CONF": str(self.lab.conf)}
+            done = subprocess.run(words, env=env(self.state, **more), capture_output=True, text=True, check=False)
+            require((self.state / "proofs").exists(), done.stdout + done.stderr)
+
     def start(self, *arguments, **environment):
         """Type `watchkeeper run` in the background."""
         output = (self.root / f"output-{len(self.processes)}").open("w")
         more = {"SLURM_CONF": str(self.lab.conf)} | environment
         process = subprocess.Popen(
             command("run", self.folder, *arguments),
-            env=env(self.root / "state", **more),
+            env=env(self.state, **more),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

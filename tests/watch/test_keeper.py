@@ -16,7 +16,7 @@ from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.report.actionlog import render_all
 from watchkeeper.report.blocks import first_zone, render_logs
-from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.fake import FakeScheduler, Outcome
 from watchkeeper.watch.keeper import Keeper, Manners
 
 Hook = Callable[[Keeper], None]
@@ -195,6 +195,53 @@ def test_what_was_doubted_is_not_submitted_again_before_it_had_time_to_show(tmp_
 
     assert keeper(folder, fake, turned, time).keep()
     assert fake.submissions == 2 and len(claims(folder)) == 2 and set(times_run(folder).values()) == {1}
+
+
+@pytest.mark.parametrize("outcome", ["lose", "doubt"])
+def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved(tmp_path: Path, outcome: Outcome) -> None:
+    """Where a second job might run beside the first, an attempt in doubt ends as unknown at the deadline, and says how to
+    prove the claim; --retry-failed makes the next attempt, unless the first one's job has begun after all.
+    """
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    fake.claim_proved = False
+    fake.on_submit(outcome)
+
+    def turned(one: Keeper) -> None:
+        for job in fake.jobs.values():
+            job.forgotten = True
+        time.now += 100
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert fake.submissions == 1 and outcomes(folder)["one"] == ["unknown"]
+    (end,) = [b.result for b in blocks_of(folder, "run-torchtune.log") if b.action == "VALIDATE"]
+    assert "not submitted again" in end and "`watchkeeper doctor`" in end
+    assert 600 <= time.now < 1500
+    if outcome == "doubt":
+        fake.run("1")
+        assert keeper(folder, fake, run_pending(fake), time=time, retry_failed=True).keep()
+        assert outcomes(folder)["one"] == ["unknown"], "its checkpoint is there, so nothing is tried again"
+    else:
+        assert keeper(folder, fake, run_pending(fake), time=time, retry_failed=True).keep()
+        assert outcomes(folder)["one"] == ["unknown", "done"]
+    assert set(times_run(folder).values()) == {1}
+
+
+def test_what_was_put_off_is_no_doubt(tmp_path: Path) -> None:
+    """A submission that the scheduler certainly did not take is made again at once, also where the claim is not proved; and
+    the journal says so to the next keeper.
+    """
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    fake.claim_proved = False
+    fake.on_submit("busy", "unavailable")
+    told, waits = [], run_pending(fake)
+
+    def turned(one: Keeper) -> None:
+        told.extend((a.asked, a.postponed, a.may_have_job) for a in state_of(folder).unresolved)
+        waits(one)
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert told == [(1, 1, False), (2, 2, False)]
+    assert time.now < 100 and outcomes(folder)["one"] == ["done"] and set(times_run(folder).values()) == {1}
 
 
 def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Path) -> None:

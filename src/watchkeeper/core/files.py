@@ -170,6 +170,16 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
         raise _failed("name", path, error) from error
 
 
+def point_to(path: Path, target: Path) -> bool:
+    """Make `path` a symbolic link to `target`; False where it is something else, or none can be made."""
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.symlink_to(target)
+        return path.readlink() == target
+    except OSError:
+        return False
+
+
 def give_name(temporary: Path, path: Path) -> None:
     """Let a complete file take its name, in place of whatever had it.
 

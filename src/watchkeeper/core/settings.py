@@ -94,6 +94,16 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return {name: environment[variable] for variable, name in VARIABLES.items() if environment.get(variable)}
 
 
+def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where this user's own state lies: `$WATCHKEEPER_STATE_DIR`, else `$XDG_STATE_HOME/watchkeeper`, else
+    `~/.local/state/watchkeeper`.
+    """
+    if state := environment.get(f"{PREFIX}STATE_DIR"):
+        return Path(state).absolute()
+    home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return (Path(home) / "watchkeeper").absolute()
+
+
 def load(start: Path, environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
     """The settings for an experiment in `start`. A flag that is None was not given.
 

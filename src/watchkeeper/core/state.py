@@ -30,6 +30,7 @@ from watchkeeper.core.events import (
     Phase,
     Planned,
     Polled,
+    Postponed,
     Rejected,
     SchedulerFacts,
     Submitted,
@@ -57,12 +58,16 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempt(msgspec.Struct):
-    """One try at a run. Every field is what the journal says; None and empty mean that nobody said."""
+    """One try at a run. Every field is what the journal says; None and empty mean that nobody said. `asked`: how often it
+    was about to be handed over; `postponed`: how often that certainly made no job.
+    """
 
     key: str
     number: int
     phase: Phase
     intended: Intended | None = None
+    asked: int = 0
+    postponed: int = 0
     submissions: dict[str, Submitted] = {}
     rejected: Rejected | None = None
     doubted: Doubted | None = None
@@ -80,6 +85,11 @@ class Attempt(msgspec.Struct):
     def unresolved(self) -> bool:
         """Somebody meant to submit it, and the journal does not say what became of that."""
         return not self.submissions and self.judged is None and (self.rejected is None or self.doubted is not None)
+
+    @property
+    def may_have_job(self) -> bool:
+        """Of an unresolved attempt, whether the scheduler may have a job of it all the same."""
+        return self.doubted is not None or self.asked > self.postponed
 
     @property
     def closed(self) -> bool:
@@ -170,7 +180,7 @@ class WriterState:
         known = self.opened.saw.get(other, 0) if self.opened else 0
         return max([known, *(lease.saw.get(other, 0) for lease in self.leases if lease.seq <= at)])
 
-    def _attempt(self, event: Intended | Submitted | Rejected | Doubted | Judged | CancelAsked) -> Attempt:
+    def _attempt(self, event: Intended | Submitted | Rejected | Doubted | Postponed | Judged | CancelAsked) -> Attempt:
         return self._attempt_of(event.key, event.attempt, event.phase)
 
     def _attempt_of(self, key: str, number: int, phase: Phase) -> Attempt:
@@ -195,7 +205,12 @@ class WriterState:
                 self.redo_from[decision.key] = max(decision.attempt, self.redo_from.get(decision.key, 0))
 
     def _on_intended(self, event: Intended) -> None:
-        self._attempt(event).intended = event
+        attempt = self._attempt(event)
+        attempt.intended = event
+        attempt.asked += 1
+
+    def _on_postponed(self, event: Postponed) -> None:
+        self._attempt(event).postponed += 1
 
     def _on_submitted(self, event: Submitted) -> None:
         self._attempt(event).submissions.setdefault(event.job_id, event)
@@ -231,6 +246,7 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
     Submitted: WriterState._on_submitted,
     Rejected: WriterState._on_rejected,
     Doubted: WriterState._on_doubted,
+    Postponed: WriterState._on_postponed,
     CancelAsked: WriterState._on_cancel_asked,
     Judged: WriterState._on_judged,
     Polled: WriterState._on_polled,
@@ -279,6 +295,8 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
     for one in told:
         whole.intended = whole.intended or one.intended
         whole.doubted = whole.doubted or one.doubted
+        whole.asked += one.asked
+        whole.postponed += one.postponed
         whole.exit_record = whole.exit_record or one.exit_record
         whole.cancel_asked = whole.cancel_asked or one.cancel_asked
         for job_id, submitted in one.submissions.items():

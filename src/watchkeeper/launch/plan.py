@@ -16,6 +16,7 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import PHASES, Decision, Evidence, Judged, Phase, RunItem
 from watchkeeper.core.state import Attempt, RunState, State
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.schedulers import arrays
 from watchkeeper.tools.base import Finding
 
 Gate = Literal["all", "each"]
@@ -41,7 +42,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known beside the journal. `findings`: checkpoint's or evaluation's subject → what is on disk. `failed`:
     attempts that had ended badly before this execution began, which `--retry-failed` means. `given_up`: keys whose
-    submission failed in this execution. `held`: attempts that another living process is about to submit.
+    submission failed in this execution. `held`: attempts of which somebody else is about to tell what becomes
+    of them: another living process submits them, or the scheduler may yet show their job.
     """
 
     findings: Mapping[str, Finding]
@@ -78,6 +80,19 @@ def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
         for number, attempt in run.attempts.items()
         if attempt.judged is not None and attempt.judged.outcome not in WELL
     )
+
+
+def tasks_to_retry(state: State, decision: Decision) -> str:
+    """Of an array that is tried again, the tasks that did not end well; "" for anything else, or for all."""
+    latest = state.run(decision.key).latest
+    if decision.action != "retry" or latest is None or latest.seen is None or latest.intended is None:
+        return ""
+    if not latest.intended.array:
+        return ""
+    states = arrays.by_task(latest.seen.facts.tasks)
+    left = [number for number in arrays.numbers_of(latest.intended.array) if states.get(number) != "COMPLETED"]
+    limit = latest.intended.array.partition("%")[1:]
+    return arrays.spec_of(left) + "".join(limit) if left else ""
 
 
 def check_selection(experiment: Experiment, selection: Selection) -> None:
@@ -206,7 +221,7 @@ class _Chooser:
             return self._decide("active", "already running", job, attempt=self.latest.number)
         number = self._next_number()
         if (self.item.key, number) in self.facts.held:
-            return self._decide("active", "already running", "another watchkeeper is submitting it", attempt=number)
+            return self._decide("active", "already running", "its submission is not settled", attempt=number)
         if not self._selected():
             return self._decide("skip", "not selected")
         if self.item.key in self.facts.given_up:

@@ -9,6 +9,7 @@ submits under the same token. A job that comes late after all finds the claim ta
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,13 +19,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from watchkeeper.core import files, git, ids, objects, processes
-from watchkeeper.core.errors import DoubtError, RefusedError, StorageError
-from watchkeeper.core.events import Doubted, Intended, Judged, Rejected, RunItem, Submitted
+from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, StorageError, UnavailableError
+from watchkeeper.core.events import Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import Attempt
 from watchkeeper.schedulers import batch, wrapper
-from watchkeeper.schedulers.base import Job, Scheduler
+from watchkeeper.schedulers.base import UNKNOWN, Job, Scheduler
 from watchkeeper.schedulers.batch import Head
 
 FOLDER = ".watchkeeper"
@@ -32,7 +33,7 @@ FOLDER = ".watchkeeper"
 _CODE_STANDS_S = 10.0
 
 
-E = TypeVar("E", Submitted, Rejected, Doubted, Intended, Judged)
+E = TypeVar("E", Submitted, Rejected, Doubted, Postponed, Intended, Judged)
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,12 @@ class HeldByAnotherError(Exception):
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
     """`EXP/.watchkeeper/runs/<key>/<n>`."""
     return experiment / FOLDER / "runs" / ids.key_folder(key) / str(attempt)
+
+
+def tidy(experiment: Path, intended: Intended) -> None:
+    """Remove what a submission left beside the script: its job has ended, or never was."""
+    with contextlib.suppress(StorageError):
+        files.remove((experiment / intended.script).parent / wrapper.name_beside(intended.token))
 
 
 class Submitter:
@@ -123,7 +130,7 @@ class Submitter:
         kept = objects.keep(self._objects, source)
         job = self._prepare(folder, script, source, head, token=token, after=after)
         job = msgspec.structs.replace(job, array=array)
-        self._write(
+        intended = self._write(
             Intended,
             item,
             attempt,
@@ -135,7 +142,10 @@ class Submitter:
             after=tuple(one.key for one in after),
             **self._code_of(script.parent),
         )
-        return self._hand_over(item, attempt, job, script, stagger_s)
+        event = self._hand_over(item, attempt, job, script, stagger_s)
+        if isinstance(event, Rejected):
+            tidy(self.experiment, intended)
+        return event
 
     def resolve(self, intended: Intended) -> Submitted | None:
         """Find out what became of an attempt that somebody meant to submit: adopt its job if there is one, else None; the
@@ -155,9 +165,18 @@ class Submitter:
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
         if wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
+            tidy(self.experiment, intended)
             why = "its submitter died before the scheduler had it, and it is not needed any more"
             return self._write(Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why)
         return self._adopted(intended, intended.attempt, wrapper.read_claims(folder)[-1].job_id, Path(intended.script))
+
+    def leave_unknown(self, intended: Intended, waited_s: float) -> Judged:
+        """End an attempt of ours whose job nobody shows, and which must not be submitted again: that could run it twice."""
+        why = (
+            f"whether {self.scheduler.name} took its job was never told, and in {waited_s:.0f} s it showed none; it was "
+            "not submitted again, since nothing proves here that a second job would end at once: `watchkeeper doctor` does"
+        )
+        return self._write(Judged, intended, intended.attempt, outcome="unknown", state=UNKNOWN, why=why)
 
     def _hold(self, folder: Path, key: str, attempt: int) -> tuple[str, bool]:
         """Hold the attempt. Returns its token, and whether nobody held it before."""
@@ -275,6 +294,9 @@ class Submitter:
             return self._write(Rejected, item, attempt, command=words, message=str(error))
         except DoubtError as error:
             return self._write(Doubted, item, attempt, command=words, message=str(error))
+        except (BusyError, UnavailableError) as error:
+            self._write(Postponed, item, attempt, message=str(error))
+            raise
         return self._write(
             Submitted,
             item,

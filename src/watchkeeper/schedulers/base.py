@@ -9,6 +9,8 @@ from typing import Protocol
 import msgspec
 
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.schedulers.batch import Head
+from watchkeeper.schedulers.site import Site
 
 # Slurm's job states (squeue(1), JOB STATE CODES) that no longer change.
 TERMINAL = frozenset(
@@ -69,6 +71,22 @@ class Scheduler(Protocol):
 
     def submit_words(self, script: str) -> str:
         """How a person would submit this script: `sbatch finetune.slurm`."""
+        ...
+
+    def exact_words(self, job: Job, head: Head) -> str:
+        """The command by which `submit` would hand this job over; `head` is its script's.
+
+        Raises:
+            RefusedError: it would be refused before anybody is asked.
+        """
+        ...
+
+    def proves_claim(self, folder: Path) -> bool:
+        """Whether a claim below this folder is known to be held once only, also between nodes."""
+        ...
+
+    def site(self) -> Site:
+        """What it takes from this user. Never raises: what does not answer is named there."""
         ...
 
     def submit(self, job: Job) -> Receipt:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,7 +30,10 @@ _LONG_WITHOUT_VALUE = frozenset(
         "test-only", "usage", "use-min-nodes", "verbose", "version", "wait",
     }
 )  # fmt: skip
-_LONG_NAMES = {"J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency", "a": "array"}
+_LONG_NAMES = {
+    "J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency", "a": "array",
+    "p": "partition", "A": "account",
+}  # fmt: skip
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
 _NUMBER = r"\d{1,9}"
@@ -50,8 +53,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
     one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
-    standard error goes where output goes. `time_limit_s` is None for no limit. `folder` is `--chdir`'s, "" for none;
-    `dependency` and `array` likewise.
+    standard error goes where output goes. `time_limit_s` is None for no limit, asked for or not (`has_time_limit`).
+    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition` and `account` likewise.
     """
 
     data: bytes
@@ -64,6 +67,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     append: bool = False
     dependency: str = ""
     array: str = ""
+    partition: str = ""
+    account: str = ""
+    has_time_limit: bool = False
     problems: tuple[Problem, ...] = ()
 
 
@@ -71,10 +77,11 @@ class _Fault(ValueError):
     """sbatch would refuse these words; the message says why."""
 
 
-def read_head(script: Path | bytes, *, name: str = "") -> Head:
+def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = ()) -> Head:
     """The head of a script, given as a file or as its bytes.
 
-    `name` is the job's name if the script gives none; a file's is its own. What sbatch would refuse is a `Problem`.
+    `name` is the job's name if the script gives none; a file's is its own. `beside` are options of the command line, which
+    outweigh the script's. What sbatch would refuse is a `Problem`.
 
     Raises:
         OSError: the file cannot be read.
@@ -92,6 +99,7 @@ def read_head(script: Path | bytes, *, name: str = "") -> Head:
         if stop is not None:
             message = f"'{stop}' is no option: sbatch reads no directive after it"
             problems.append(Problem(where=where, message=message, hint="put a # before a comment", severity="warning"))
+        options.update(_split_options(list(beside))[0])
     except _Fault as fault:
         problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
     limit = None
@@ -116,6 +124,9 @@ def read_head(script: Path | bytes, *, name: str = "") -> Head:
         append=options.get("open-mode", "")[:1] in ("a", "A"),
         dependency=options.get("dependency", ""),
         array=options.get("array", ""),
+        partition=options.get("partition", ""),
+        account=options.get("account", ""),
+        has_time_limit="time" in options,
         problems=tuple(problems),
     )
 

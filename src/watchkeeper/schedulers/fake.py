@@ -29,7 +29,8 @@ from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, Unavail
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Snapshot
-from watchkeeper.schedulers.batch import expand, job_environment, read_head
+from watchkeeper.schedulers.batch import Head, expand, job_environment, read_head
+from watchkeeper.schedulers.site import Site
 
 # accept; refuse, busy, unavailable: no job exists; doubt: a job exists, and the submitter is not told; lose: none does,
 # and the submitter is not told.
@@ -58,6 +59,8 @@ class FakeScheduler:
         self.polls = 0
         self._clock = clock
         self._outcomes: deque[Outcome] = deque()
+        self._site = Site()
+        self.claim_proved = True
         self._outage = 0
         self._silent = ""
         self._last_id = 0
@@ -155,6 +158,24 @@ class FakeScheduler:
         """`fake finetune.slurm`."""
         return f"fake {shlex.quote(script)}"
 
+    def exact_words(self, job: Job, head: Head) -> str:
+        """`fake WRAPPER`."""
+        del head
+        return shlex.join(["fake", str(job.wrapper)])
+
+    def proves_claim(self, folder: Path) -> bool:
+        """`claim_proved`: true at first."""
+        del folder
+        return self.claim_proved
+
+    def site(self) -> Site:
+        """What `allow` said; nothing is limited at first."""
+        return self._site
+
+    def allow(self, site: Site) -> None:
+        """What it takes from now on, in its own words; it takes everything all the same."""
+        self._site = site
+
     def submit(self, job: Job) -> Receipt:
         """Accept the job, or do what `on_submit` says. Raises as the protocol says."""
         self.submissions += 1
@@ -185,7 +206,7 @@ class FakeScheduler:
         self.jobs[job_id] = FakeJob(job, facts)
         if outcome == "doubt":
             raise DoubtError("fake: no answer")
-        return Receipt(job_id=job_id, exact=shlex.join(["fake", str(job.wrapper)]))
+        return Receipt(job_id=job_id, exact=self.exact_words(job, head))
 
     def find(self, token: str) -> Sequence[str]:
         """The ids of all jobs with the token, oldest first. Raises UnavailableError in an outage."""

@@ -24,8 +24,10 @@ from watchkeeper.core.errors import DoubtError, RefusedError, SchedulerError, St
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.settings import state_folder
 from watchkeeper.schedulers.base import UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, job_environment, read_head
+from watchkeeper.schedulers.site import Site
 from watchkeeper.schedulers.spool import CancelAsked, DamagedRecordError, Spec, Spool, Started, lost, read, usable_cpus
 from watchkeeper.schedulers.supervisor import POKE
 
@@ -33,14 +35,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def default_spool(environment: Mapping[str, str] = os.environ) -> Path:
-    """`$WATCHKEEPER_STATE_DIR`, else `$XDG_STATE_HOME/watchkeeper`, else `~/.local/state/watchkeeper`; below it
-    `local/<host>`, since one home is mounted on many hosts.
-    """
-    state = environment.get("WATCHKEEPER_STATE_DIR")
-    if not state:
-        home = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-        state = str(Path(home) / "watchkeeper")
-    return Path(state).absolute() / "local" / processes.host()
+    """`local/<host>` below the user's state folder, since one home is mounted on many hosts."""
+    return state_folder(environment) / "local" / processes.host()
 
 
 def start_supervisor(spool: Path, slot_fd: int) -> None:
@@ -99,6 +95,19 @@ class LocalScheduler:
     def submit_words(self, script: str) -> str:
         """`bash finetune.slurm`."""
         return f"bash {shlex.quote(script)}"
+
+    def exact_words(self, job: Job, head: Head) -> str:
+        """The command that its supervisor runs."""
+        return shlex.join([*head.interpreter, str(job.wrapper)])
+
+    def proves_claim(self, folder: Path) -> bool:
+        """One kernel makes all links here."""
+        del folder
+        return True
+
+    def site(self) -> Site:
+        """This machine has no partitions, accounts or limits."""
+        return Site()
 
     # ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

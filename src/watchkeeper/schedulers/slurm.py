@@ -21,12 +21,14 @@ import msgspec
 from watchkeeper.core import files
 from watchkeeper.core.errors import RefusedError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import SchedulerFacts
-from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers import arrays, proof, slurm_site
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, read_head
 from watchkeeper.schedulers.shell import NOT_THERE, Done, Shell
+from watchkeeper.schedulers.site import Site
 from watchkeeper.schedulers.slurm_text import Row
+from watchkeeper.schedulers.wrapper import name_beside
 
 # Times in seconds since 1970, whatever the cluster's zone; and arrays' pending tasks in full.
 _ENV = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
@@ -78,9 +80,11 @@ class SlurmScheduler:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = f"slurm@{cluster}" if cluster else "slurm"
-        self.visibility_lag_s = visibility_lag_s
+        # Never 0: a cluster starts jobs again, and the wrapper's heartbeat, which that needs, is only there with a lag.
+        self.visibility_lag_s = max(visibility_lag_s, 1.0)
         self._shell = shell
         self._user = user
+        self._cluster = cluster
         self._clusters = [f"--clusters={cluster}"] if cluster else []
         self._options = list(options)
         self._window_days = window_days
@@ -109,6 +113,14 @@ class SlurmScheduler:
             raise UsageError("there is no Slurm here: no sbatch on PATH", hint=text.NO_LOCAL)
         return done.out.strip()
 
+    def proves_claim(self, folder: Path) -> bool:
+        """Whether `watchkeeper doctor` has proved it on this filesystem, with a compute node of this cluster."""
+        return proof.find(self.name, folder) is not None
+
+    def site(self) -> Site:
+        """What this Slurm takes from the user, by five commands."""
+        return slurm_site.survey(self._run, self._user, cluster=self._cluster, options=self._options)
+
     # ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> Receipt:
@@ -116,6 +128,22 @@ class SlurmScheduler:
         it. Raises as the protocol says.
         """
         head = self._examine(job)
+        beside = job.folder / name_beside(job.token)
+        argv = self._argv(job, head, beside if job.token and files.point_to(beside, job.wrapper) else job.wrapper)
+        done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder))
+        if (no := text.no_of(done)) is not None:
+            raise no
+        return Receipt(job_id=text.job_id_of(done.out) or "", exact=shlex.join(argv))
+
+    def exact_words(self, job: Job, head: Head) -> str:
+        """The sbatch command that `submit` would run in the job's folder. Raises as the protocol says."""
+        return shlex.join(self._argv(job, head, job.folder / name_beside(job.token)))
+
+    def _argv(self, job: Job, head: Head, script: Path) -> list[str]:
+        if found := _NEVER_RETURNS.search(head.data):
+            option = found.group(1).decode()
+            hint = f"take {option} out of its #SBATCH lines"
+            raise RefusedError(f"with {option}, sbatch does not submit and return", hint=hint)
         argv = ["sbatch", "--parsable", *self._clusters, *self._options, f"--job-name={head.name}"]
         if job.after:
             # A script's own dependency holds as well; the option alone would replace it.
@@ -126,21 +154,13 @@ class SlurmScheduler:
             argv.append(f"--dependency=afterany:{':'.join(job.after)}{own}")
         if job.array:
             argv.append(f"--array={job.array}")
-        argv.append(str(job.wrapper))
-        done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder))
-        if (no := text.no_of(done)) is not None:
-            raise no
-        return Receipt(job_id=text.job_id_of(done.out) or "", exact=shlex.join(argv))
+        return [*argv, str(script)]
 
     def _examine(self, job: Job) -> Head:
         try:
             head = read_head(job.wrapper.read_bytes(), name=job.name)
         except OSError as error:
             raise RefusedError(f"cannot read the batch script {job.wrapper}: {error.strerror}") from error
-        if found := _NEVER_RETURNS.search(head.data):
-            option = found.group(1).decode()
-            hint = f"take {option} out of its #SBATCH lines"
-            raise RefusedError(f"with {option}, sbatch does not submit and return", hint=hint)
         if not job.folder.is_dir():
             raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
         for pattern in filter(None, (head.output, head.error)):

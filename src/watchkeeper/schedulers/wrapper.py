@@ -61,9 +61,16 @@ def wrapper_name(token: str) -> str:
     return f"{_PREFIX}{token}{_SUFFIX}"
 
 
+def name_beside(token: str) -> str:
+    """The name of a link to the wrapper in the script's own folder: where a script looks that asks Slurm for its `Command=`
+    to find what lies beside it.
+    """
+    return f".{wrapper_name(token)}"
+
+
 def token_of(path: Path | str) -> str | None:
     """The token that a wrapper's path carries; None if it is no wrapper."""
-    found = re.fullmatch(rf"{_PREFIX}([A-Za-z0-9_-]+){re.escape(_SUFFIX)}", Path(path).name)
+    found = re.fullmatch(rf"\.?{_PREFIX}([A-Za-z0-9_-]+){re.escape(_SUFFIX)}", Path(path).name)
     return found.group(1) if found else None
 
 
@@ -235,6 +242,7 @@ wk_finished() { # execution
 wk_await() { # execution, its claim
     local beat="$wk_attempt/heartbeat.$1" sign="$wk_attempt/claim.$1" own="$wk_temporary-now" now= last= said= stale=
     ((@STALE@ == 0)) && return 1
+    [[ -e $wk_attempt/exit.$1 ]] && return 1 # it was preempted or requeued, and has been looked at
     exec {wk_never}<> <(:)
     while [[ ! -e $wk_attempt/exit.$1 ]]; do
         [[ -e $beat ]] && sign=$beat
@@ -251,10 +259,11 @@ wk_await() { # execution, its claim
     [[ ! $stale ]]
 }
 
-# As long as the script lives, even without us. When a later execution has been let in after all, this one gives way.
+# Beat as long as the script lives, even without us. When a later execution has been let in after all, this one gives way.
+# And say which signals come here too.
 wk_beat() { # the script's process
-    local beat="$wk_attempt/heartbeat.$wk_execution" stat=
-    trap '' TERM INT QUIT HUP USR1 USR2 ALRM XCPU
+    local beat="$wk_attempt/heartbeat.$wk_execution" stat= signal
+    for signal in $wk_signals; do trap "printf '%s %(%s)T\n' $signal -1 >&$wk_heard" "$signal"; done
     exec {wk_never}<> <(:)
     while IFS= read -r stat <"/proc/$BASHPID/stat" && [[ ${stat##*) } == ?" $$ "* ]] || kill -s 0 "$1"; do
         printf . >"$beat"
@@ -332,15 +341,38 @@ wk_check_needs() {
     done
 }
 
+# Slurm signals this shell alone (scancel --batch, --signal=B:), or everything in the job: then the script has it already,
+# as the heartbeat's process does, and must not get it twice.
 wk_forward() { # signal
+    local name= at= now
     wk_caught=1
     [[ $1 == TERM ]] && wk_interrupted=true
-    if [[ $wk_child ]]; then kill -s "$1" "$wk_child"; else wk_early+=("$1"); fi
+    if [[ ! $wk_child ]]; then
+        wk_early+=("$1")
+        return
+    fi
+    if [[ $wk_beater ]]; then
+        while [[ ! ${wk_had[$1]-} ]] && read -rt 1 -u "$wk_heard" name at; do wk_had[$name]=$at; done
+        at=${wk_had[$1]-}
+        unset "wk_had[$1]"
+        printf -v now '%(%s)T' -1
+        [[ $at ]] && ((now - at <= 3)) && return
+        kill -s 0 "$wk_beater" || wk_start_beating
+    fi
+    kill -s "$1" "$wk_child"
+}
+
+wk_start_beating() {
+    wk_beat "$wk_child" </dev/null >/dev/null {wk_err}>&- &
+    wk_beater=$!
 }
 
 wk_run() { # arguments of the script
     local wk_child= wk_beater= wk_caught= wk_early=() signal option options=()
-    for signal in TERM INT QUIT HUP USR1 USR2 ALRM XCPU CONT; do
+    local -A wk_had=()
+    local wk_signals='TERM INT QUIT HUP USR1 USR2 ALRM XCPU CONT' wk_heard=
+    exec {wk_heard}<> <(:)
+    for signal in $wk_signals; do
         trap "wk_forward $signal" "$signal"
     done
     # A background child would ignore INT and QUIT, be one shell deeper, and see this shell's options: a bare one does not.
@@ -350,13 +382,10 @@ wk_run() { # arguments of the script
     (
         trap - INT QUIT
         ((SHLVL--))
-        exec ${options[0]+env "${options[@]}"} @RUN@ "$@" 2>&"$wk_err" {wk_err}>&-
+        exec ${options[0]+env "${options[@]}"} @RUN@ "$@" 2>&"$wk_err" {wk_err}>&- {wk_heard}>&-
     ) <&0 &
     wk_child=$!
-    if ((@STALE@)); then
-        wk_beat "$wk_child" </dev/null >/dev/null {wk_err}>&- &
-        wk_beater=$!
-    fi
+    ((@STALE@)) && wk_start_beating
     for signal in "${wk_early[@]}"; do kill -s "$signal" "$wk_child"; done
     # A signal ends `wait` early, or the next `wait`, with a code that is not the child's. The code of an ended child is
     # remembered: it is the one that two waits in a row give with no signal since before the first.

@@ -21,6 +21,7 @@ from watchkeeper.core.events import (
     Decided,
     Decision,
     Detached,
+    Intended,
     Observed,
     Phase,
     Planned,
@@ -34,8 +35,8 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import HeldByAnotherError, Submitter
-from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.schedulers.site import Site
 from watchkeeper.watch import gate
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.logbook import Logbook, Tell
@@ -59,21 +60,24 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     unknown_deadline_s: float
 
     @classmethod
-    def of(cls, settings: Settings, scheduler: Scheduler) -> Manners:
+    def of(cls, settings: Settings, scheduler: Scheduler, site: Site) -> Manners:
         """The settings, with the scheduler's own defaults where nothing was set; a cluster is never asked more often than
-        every 5 s.
+        every 5 s, nor given more jobs than the site lets this user have.
         """
         local = scheduler.visibility_lag_s == 0
         poll = settings.poll_s if settings.poll_s is not None else (1.0 if local else 60.0)
         stagger = settings.stagger_s if settings.stagger_s is not None else (0.0 if local else 5.0)
         soonest = 0.05 if local else 5.0
         poll = max(poll, soonest)
+        cap = settings.cap if settings.cap is not None else (0 if local else 25)
+        if site.max_submit:
+            cap = min(cap or site.max_submit, site.max_submit)
         return cls(
             soonest_s=soonest,
             poll_s=poll,
             longest_s=poll if local else max(poll, min(5 * poll, _LONGEST_S)),
             stagger_s=stagger,
-            cap=settings.cap if settings.cap is not None else (0 if local else 25),
+            cap=cap,
             unknown_deadline_s=settings.unknown_deadline_s,
         )
 
@@ -227,6 +231,8 @@ class Keeper:
         self._held.clear()
         for attempt in self.logbook.state.unresolved:
             name = (attempt.key, attempt.number)
+            if not attempt.may_have_job:
+                continue
             try:
                 found = self._submitter.resolve(attempt.intended) if attempt.intended is not None else None
             except HeldByAnotherError:
@@ -236,11 +242,21 @@ class Keeper:
                 self._is_busy(str(error))
                 self._held.add(name)
                 continue
-            # A job may have been taken and not be shown yet: only a lasting absence lets it be submitted again.
-            since = self._unresolved_since.setdefault(name, self._monotonic())
-            if found is None and self._monotonic() - since < self._scheduler.visibility_lag_s:
-                self._held.add(name)
+            if found is None and attempt.intended is not None:
+                self._doubt(name, attempt.intended)
         self.logbook.sync()
+
+    def _doubt(self, name: tuple[str, int], intended: Intended) -> None:
+        """A job may have been taken and not be shown yet. Only a lasting absence lets it be submitted again, and only where
+        a second job is known to end at once; elsewhere the attempt ends as unknown at the deadline.
+        """
+        waited = self._monotonic() - self._unresolved_since.setdefault(name, self._monotonic())
+        lag = self._scheduler.visibility_lag_s
+        if waited >= lag and self._scheduler.proves_claim(self.experiment.folder):
+            return
+        self._held.add(name)
+        if waited >= max(lag, self._manners.unknown_deadline_s):
+            self._submitter.leave_unknown(intended, waited)
 
     def _close_unneeded(self) -> None:
         """An attempt that never reached the scheduler, and is not to be submitted any more, ends as not run."""
@@ -311,7 +327,7 @@ class Keeper:
         try:
             inputs = self.book.inputs(item, made_later=bool(decision.after))
             before = [one for one in self.logbook.state.active if one.key in decision.after]
-            array = self._tasks_left(decision) if decision.action == "retry" else ""
+            array = planning.tasks_to_retry(self.logbook.state, decision)
             event = self._submitter.submit(item, decision.attempt, inputs, stagger_s, after=before, array=array)
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))
@@ -324,16 +340,6 @@ class Keeper:
         if isinstance(event, Rejected):
             self._given_up.add(item.key)
         self.logbook.sync()
-
-    def _tasks_left(self, decision: Decision) -> str:
-        """Of an array that is tried again, the tasks that did not end well; "" for anything else, or for all."""
-        latest = self.logbook.state.run(decision.key).latest
-        if latest is None or latest.seen is None or latest.intended is None or not latest.intended.array:
-            return ""
-        states = arrays.by_task(latest.seen.facts.tasks)
-        left = [number for number in arrays.numbers_of(latest.intended.array) if states.get(number) != "COMPLETED"]
-        limit = latest.intended.array.partition("%")[1:]
-        return arrays.spec_of(left) + "".join(limit) if left else ""
 
     def _is_busy(self, words: str) -> None:
         """The scheduler takes nothing more at present: said once until it says something else."""

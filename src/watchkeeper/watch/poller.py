@@ -11,7 +11,7 @@ from watchkeeper.core.errors import UnavailableError
 from watchkeeper.core.events import PHASES, Judged, Observed, Phase, Polled, RunItem, Submitted
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.launch.submit import attempt_folder
+from watchkeeper.launch.submit import attempt_folder, tidy
 from watchkeeper.report.actionlog import duration_words
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
@@ -141,6 +141,8 @@ class Poller:
             return
         phase = attempt.phase
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        if attempt.intended is not None:
+            tidy(self._experiment.folder, attempt.intended)
         if attempt.exit_record is None and wrapper.is_closed(folder):
             why = "what it was queued behind has not ended well"
             fields = {"outcome": "not run", "state": "NOT_RUN", "why": why}

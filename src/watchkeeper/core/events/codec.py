@@ -21,6 +21,7 @@ from watchkeeper.core.events.commands import (
     Observed,
     Planned,
     Polled,
+    Postponed,
     Rejected,
     Submitted,
     Verified,
@@ -49,9 +50,9 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 AnyEvent = (
-    Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Polled | Observed | Verified | Judged
-    | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableSealed
-    | Progressed | CadenceSet | Interrupted | RunEnded | Sealed
+    Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
+    | Verified | Judged | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint
+    | TableSealed | Progressed | CadenceSet | Interrupted | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

@@ -140,6 +140,15 @@ class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted
     message: FreeText
 
 
+class Postponed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="postponed"):
+    """The scheduler said later, or could not be asked: this submission made no job, and the attempt stays to be made."""
+
+    key: str
+    phase: Phase
+    attempt: int
+    message: FreeText
+
+
 class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say.
 

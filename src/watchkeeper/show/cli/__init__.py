@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "One look at where an experiment stands.",
     "cancel": "Ask the scheduler to end jobs.",
     "log": "The events of a journal, as text.",
+    "doctor": "Is this machine or cluster fit.",
     "check": "Verify a journal, its views and the evidence.",
     "rebuild": "Make the views again from the journal.",
 }

@@ -18,6 +18,7 @@ experiment_argument = click.argument("experiment", type=click.Path(path_type=Pat
 cluster_option = click.option(
     "--cluster", metavar="NAME", help="Jobs run on this cluster of watchkeeper.toml. Default: this machine."
 )
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print the exact commands, and do nothing.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
 

@@ -15,10 +15,13 @@ from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK
 from watchkeeper.core.events import PHASES
 from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.report.blocks import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
+from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.common import echo_json, echo_problems
+from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.watch.keeper import Keeper, Manners
@@ -52,26 +55,32 @@ def keep(
     as_json: bool,
     submits: bool = True,
     stays: bool = True,
+    dry_run: bool = False,
     runs: str | None = None,
     evals: str | None = None,
     retry_failed: bool = False,
     **flags: Any,
 ) -> int:
-    """Keep the watch over an experiment and show how it ends. Returns the exit code."""
+    """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns the exit code."""
     experiment = experiments.read(folder)
     settings = load(experiment.folder, **flags)
     selection = Selection(
         runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate, queue_ahead=settings.queue_ahead
     )
     check_selection(experiment, selection)
-    echo_problems(experiment.problems)
     scheduler = scheduler_of(settings)
+    site = scheduler.site() if submits else Site()
+    if submits:
+        experiment = preflight.checked(experiment, site)
+    echo_problems(experiment.problems)
+    if dry_run:
+        return show_commands(experiment, scheduler, selection, as_json=as_json)
     progress = Progress()
 
     keeper = Keeper(
         experiment,
         scheduler,
-        Manners.of(settings, scheduler),
+        Manners.of(settings, scheduler, site),
         selection,
         purpose=purpose,
         submits=submits,

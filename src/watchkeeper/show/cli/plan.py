@@ -11,7 +11,9 @@ from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
 from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import plan as planning
+from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.common import (
     command_errors,
     echo_json,
@@ -34,7 +36,7 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
 
     Example: watchkeeper plan examples/digits --json
     """
-    found = experiments.read(experiment)
+    found = preflight.checked(experiments.read(experiment), Site())
     settings = load(found.folder, gate=gate, queue_ahead=queue_ahead)
     selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, **options)
     check_selection(found, selection)

@@ -19,6 +19,7 @@ from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.show.cli.common import (
     cluster_option,
     command_errors,
+    dry_run_option,
     echo_json,
     experiment_argument,
     json_option,
@@ -41,6 +42,7 @@ _OF_THE_WATCH = ("runs", "evals", "gate", "poll_s", "stagger_s", "cap")
 @click.option(
     "--time", "time_limit", metavar="LIMIT", default=TIME, show_default=True, help="That job's limit; it then starts again."
 )
+@dry_run_option
 @cluster_option
 @json_option
 @click.pass_context
@@ -53,6 +55,8 @@ def command(context: click.Context, experiment: Path, as_json: bool, as_job: boo
 
     Example: watchkeeper run examples/digits
     """
+    if as_job and options["dry_run"]:
+        raise UsageError("--dry-run shows what the experiment's own jobs are", hint="leave out --as-job")
     if as_job:
         return _submit_watch(context, experiment, time_limit, as_json)
     return keep(experiment, purpose="run", as_json=as_json, **options)

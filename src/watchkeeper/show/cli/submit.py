@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from watchkeeper.show.cli.common import cluster_option, command_errors, experiment_argument, json_option, selection_options
+from watchkeeper.show.cli.common import (
+    cluster_option,
+    command_errors,
+    dry_run_option,
+    experiment_argument,
+    json_option,
+    selection_options,
+)
 from watchkeeper.show.cli.keeping import keep
 
 
@@ -17,6 +24,7 @@ from watchkeeper.show.cli.keeping import keep
 @click.option("--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions.")
 @click.option("--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap.")
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
+@dry_run_option
 @cluster_option
 @json_option
 @command_errors

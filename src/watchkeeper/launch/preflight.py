@@ -1,0 +1,115 @@
+"""Before anything is submitted: what the scripts ask of a site that it does not give, and how they hide their own failures.
+
+Everything found is a warning. The scheduler has the last word on what it takes, and evidence on what a job has done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.schedulers.batch import read_head
+from watchkeeper.schedulers.site import Site
+
+_SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})
+_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
+_STOPS_AT_FAILURE = re.compile(r"^\s*set\s+(?:-\w*e|.*\s-\w*e\b|.*-o\s+errexit)|\btrap\b.*\bERR\b")
+_PIPEFAIL = re.compile(r"\bpipefail\b")
+_SAVES_CODE = re.compile(r"(?:^|;)\s*(?:local\s+|export\s+)?(\w+)=\"?\$\?\"?\s*(?:$|;)")
+_EXITS_BADLY = re.compile(r"(?:^|[;&|{(\s])(?:exit|return)(?:\s+(?!0\b)\S+|\s*$)|(?:^|[;&|\s])false\b")
+# As a last command these succeed whatever came before.
+_ALWAYS_WELL = re.compile(r"(?:echo|printf|date|true|:|exit\s+0|sync|sleep|touch|rm\s+-\w*f|wait$)(?:\s|$)")
+_PREPARES = re.compile(r"(?:\w+=\S*$|cd|module|source|\.|export|echo|printf|date|mkdir|set|ulimit|conda)(?:\s|$)")
+_TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
+
+
+def checked(experiment: Experiment, site: Site) -> Experiment:
+    """The experiment, with what was found added to its problems. What cannot be read is left for its submission to tell."""
+    found: dict[Problem, list[str]] = {}
+    for item in experiment.items:
+        if item.control and item.phase == "preparation":
+            continue
+        script = experiment.folder / item.script
+        try:
+            source = script.read_bytes()
+        except OSError:
+            continue
+        for problem in examine(source, item.script, site):
+            found.setdefault(msgspec.structs.replace(problem, where=""), []).append(problem.where)
+    told = [msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()]
+    return msgspec.structs.replace(experiment, problems=(*experiment.problems, *told))
+
+
+def examine(source: bytes, where: str, site: Site) -> list[Problem]:
+    """What one script asks in vain, and how it hides its failure."""
+    head = read_head(source, name=Path(where).name, beside=site.options)
+    problems = site.problems(head, where)
+    if _is_lenient_shell(head.interpreter) and (hidden := hidden_failure(source)) is not None:
+        hint = "write `set -e` above it, or end with the command's own code: `exit $code`"
+        problems.append(Problem(where=where, message=hidden, hint=hint, severity="warning"))
+    return problems
+
+
+def _is_lenient_shell(interpreter: Iterable[str]) -> bool:
+    """Whether it is a shell that goes on after a command failed."""
+    words = " ".join(interpreter).split()
+    if words and Path(words[0]).name == "env":
+        words = [word for word in words[1:] if word != "-S"]
+    return bool(words) and Path(words[0]).name in _SHELLS and not any(re.match(r"-\w*e", word) for word in words[1:])
+
+
+def hidden_failure(source: bytes) -> str | None:
+    """How a shell script ends well whatever its commands did, in words; None if it does not, or nobody can tell.
+
+    Only what is certain is told: the last line of the script itself, and a code that was saved and never used.
+    """
+    lines = list(_commands(source.decode("utf-8", "replace").splitlines()))
+    if not lines or any(_STOPS_AT_FAILURE.search(line) for _, line in lines):
+        return None
+    number, last = lines[-1]
+    works = [line for _, line in lines[:-1] if not _PREPARES.match(line)]
+    if _EXITS_BADLY.search(last) or (_TESTS.match(last) and not re.match(r"exit\s+0\b", last)):
+        return None
+    saved = [(at, found.group(1)) for at, line in lines if (found := _SAVES_CODE.search(line))]
+    if saved:
+        at, name = saved[-1]
+        after = [line for other, line in lines if other >= at]
+        if not any(_EXITS_BADLY.search(line) for line in after):
+            return f"it keeps an exit code in ${name} (line {at}) and never exits with it: a failure looks like COMPLETED"
+    if _ALWAYS_WELL.match(last) and works and not any(_EXITS_BADLY.search(line) for _, line in lines):
+        return f"its last command is `{_short(last)}` (line {number}): a failure before it looks like COMPLETED"
+    if re.search(r"\|\|\s*(?:true|:)\s*;?\s*$", last):
+        return f"its last command ends in `|| true` (line {number}): its failure looks like COMPLETED"
+    piped = re.search(r"(?<!\|)\|\s*(tee|ts|cat|grep|tail|sed)\b[^|]*$", last)
+    if piped and not any(_PIPEFAIL.search(line) for _, line in lines):
+        return f"its last command ends in `| {piped.group(1)}` (line {number}), whose code hides that of what came before"
+    return None
+
+
+def _commands(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(line number, command) of a script: without comments, blank lines and here-documents, continuations joined."""
+    rest = enumerate(lines, 1)
+    for number, line in rest:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        while text.endswith("\\"):
+            text = text[:-1] + next(rest, (0, ""))[1].strip()
+        ends = [found.group(2) for found in _HEREDOC.finditer(text)]
+        for end in ends:
+            while (inside := next(rest, None)) is not None and inside[1].strip() != end:
+                pass
+        yield number, re.sub(r"\s#.*$", "", text) if "'" not in text and '"' not in text else text
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _together(where: list[str]) -> str:
+    return where[0] + (f" and {len(where) - 1} more" if len(where) > 1 else "")
