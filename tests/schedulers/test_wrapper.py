@@ -547,3 +547,37 @@ def test_a_preempted_execution_that_told_its_end_is_not_waited_for(attempt):
         (1, True),
         (2, False),
     ]
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["the wrapper alone", "everything in the job"])
+def test_signals_in_quick_succession_come_once_each(attempt, whole):
+    """Slurm sends SIGCONT right behind a warning. Both reach the script, once, whoever else got them; and the wrapper goes
+    on to write the end.
+    """
+    made = attempt(
+        f"#!{sys.executable}\n"
+        "import os, signal, sys, time\n"
+        "for one in (signal.SIGUSR1, signal.SIGCONT):\n"
+        "    signal.signal(one, lambda number, frame: open('got', 'a').write(signal.Signals(number).name[3:] + '\\n'))\n"
+        "open('ready', 'w').close()\n"
+        "while not os.path.exists('stop'):\n"
+        "    time.sleep(0.02)\n"
+        "sys.exit(6)\n",
+        lag_s=1.0,
+    )
+    process = made.start(job_id="5", start_new_session=True)
+    folder = made.folder.parent
+    try:
+        wait_for((folder / "ready").exists)
+        wait_for((made.folder / "heartbeat.1").exists)
+        send = os.killpg if whole else os.kill
+        for number in (signal.SIGUSR1, signal.SIGCONT):
+            send(process.pid, number)
+        got = folder / "got"
+        wait_for(lambda: got.exists() and sorted(got.read_text().split()) == ["CONT", "USR1"])
+    finally:
+        (folder / "stop").touch()
+        assert process.wait(timeout=60) == 6
+    assert sorted(got.read_text().split()) == ["CONT", "USR1"]
+    (record,) = wrapper.read_exit_records(made.folder)
+    assert record.exit_code == 6

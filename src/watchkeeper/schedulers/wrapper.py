@@ -259,17 +259,30 @@ wk_await() { # execution, its claim
     [[ ! $stale ]]
 }
 
-# Beat as long as the script lives, even without us. When a later execution has been let in after all, this one gives way.
-# And say which signals come here too.
-wk_beat() { # the script's process
-    local beat="$wk_attempt/heartbeat.$wk_execution" stat= signal
-    for signal in $wk_signals; do trap "printf '%s %(%s)T\n' $signal -1 >&$wk_heard" "$signal"; done
+# A process's start time, which with its number names it; nothing for one that has ended.
+wk_start_of() { # process
+    local stat=
+    wk_start=
+    IFS= read -r stat <"/proc/$1/stat" || return
+    read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} == [ZX] ]] || wk_start=${stat[19]}
+}
+
+# As long as the script lives, even without the wrapper: beat, and give way when a later execution has been let in after
+# all. Then wake the wrapper. It has no traps: after one, `read -t` forgets its time.
+wk_watch() { # the script's process, its start time
+    local next=0 wk_start=
+    trap '' $wk_signals
     exec {wk_never}<> <(:)
-    while IFS= read -r stat <"/proc/$BASHPID/stat" && [[ ${stat##*) } == ?" $$ "* ]] || kill -s 0 "$1"; do
-        printf . >"$beat"
-        [[ -e $wk_attempt/claim.$((wk_execution + 1)) ]] && kill -s TERM "$1"
-        read -rt @BEAT@ -u "$wk_never"
+    while wk_start_of "$1" && [[ $wk_start == "$2" ]]; do
+        if ((@STALE@ && SECONDS >= next)); then
+            printf . >"$wk_attempt/heartbeat.$wk_execution"
+            [[ -e $wk_attempt/claim.$((wk_execution + 1)) ]] && kill -s TERM "$1"
+            next=$((SECONDS + @BEAT@))
+        fi
+        read -rt 0.2 -u "$wk_never"
     done
+    echo >&"$wk_heard"
 }
 
 wk_claim() {
@@ -341,52 +354,61 @@ wk_check_needs() {
     done
 }
 
-# Slurm signals this shell alone (scancel --batch, --signal=B:), or everything in the job: then the script has it already,
-# as the heartbeat's process does, and must not get it twice.
-wk_forward() { # signal
-    local name= at= now
+# A trap only notes the signal, and wakes wk_run: while a shell is in `wait`, bash loses one of two that come together.
+wk_note() { # signal
     wk_caught=1
     [[ $1 == TERM ]] && wk_interrupted=true
-    if [[ ! $wk_child ]]; then
-        wk_early+=("$1")
-        return
-    fi
-    if [[ $wk_beater ]]; then
-        while [[ ! ${wk_had[$1]-} ]] && read -rt 1 -u "$wk_heard" name at; do wk_had[$name]=$at; done
-        at=${wk_had[$1]-}
-        unset "wk_had[$1]"
-        printf -v now '%(%s)T' -1
-        [[ $at ]] && ((now - at <= 3)) && return
-        kill -s 0 "$wk_beater" || wk_start_beating
-    fi
-    kill -s "$1" "$wk_child"
+    wk_queue+=("$1")
+    echo >&"$wk_heard"
 }
 
-wk_start_beating() {
-    wk_beat "$wk_child" </dev/null >/dev/null {wk_err}>&- &
-    wk_beater=$!
+# Slurm signals this shell alone (scancel --batch, --signal=B:), or everything in the job: then the script has it already,
+# and must not get it twice. A bystander tells: what was for everything has ended it. CONT ends nothing, and does no harm.
+wk_pass_on() {
+    local signals=() signal all=
+    sleep 0.3
+    signals=("${wk_queue[@]}")
+    wk_queue=("${wk_queue[@]:${#signals[@]}}")
+    if ((@STALE@)) && ! kill -s 0 "$wk_bystander"; then
+        all=1
+        wk_place_bystander
+    fi
+    for signal in "${signals[@]}"; do
+        [[ $all && $signal != CONT ]] || kill -s "$signal" "$wk_child"
+    done
+}
+
+wk_place_bystander() {
+    (trap - INT QUIT && exec sleep infinity) </dev/null >/dev/null {wk_err}>&- {wk_heard}>&- &
+    wk_bystander=$!
 }
 
 wk_run() { # arguments of the script
-    local wk_child= wk_beater= wk_caught= wk_early=() signal option options=()
-    local -A wk_had=()
+    local wk_child= wk_bystander= wk_watcher= wk_caught= wk_queue=() wk_start= born signal option options=()
     local wk_signals='TERM INT QUIT HUP USR1 USR2 ALRM XCPU CONT' wk_heard=
     exec {wk_heard}<> <(:)
     for signal in $wk_signals; do
-        trap "wk_forward $signal" "$signal"
+        trap "wk_note $signal" "$signal"
     done
     # A background child would ignore INT and QUIT, be one shell deeper, and see this shell's options: a bare one does not.
     while IFS= read -r -d '' option; do
         [[ $option == @(SHELLOPTS|BASHOPTS|POSIXLY_CORRECT)=* ]] && options+=("$option")
     done </proc/$$/environ
+    ((@STALE@)) && wk_place_bystander
     (
         trap - INT QUIT
         ((SHLVL--))
         exec ${options[0]+env "${options[@]}"} @RUN@ "$@" 2>&"$wk_err" {wk_err}>&- {wk_heard}>&-
     ) <&0 &
     wk_child=$!
-    ((@STALE@)) && wk_start_beating
-    for signal in "${wk_early[@]}"; do kill -s "$signal" "$wk_child"; done
+    wk_start_of "$wk_child"
+    born=$wk_start
+    wk_watch "$wk_child" "$born" </dev/null >/dev/null {wk_err}>&- &
+    wk_watcher=$!
+    while [[ $born ]] && wk_start_of "$wk_child" && [[ $wk_start == "$born" ]]; do
+        ((${#wk_queue[@]})) && wk_pass_on && continue
+        read -r -u "$wk_heard" _
+    done
     # A signal ends `wait` early, or the next `wait`, with a code that is not the child's. The code of an ended child is
     # remembered: it is the one that two waits in a row give with no signal since before the first.
     while :; do
@@ -396,7 +418,7 @@ wk_run() { # arguments of the script
         wait "$wk_child"
         [[ $? == "$wk_code" && ! $wk_caught ]] && break
     done
-    if [[ $wk_beater ]]; then kill -s KILL "$wk_beater" && wait "$wk_beater"; fi
+    for signal in $wk_watcher $wk_bystander; do kill -s KILL "$signal" && wait "$signal"; done
 }
 
 wk_main() {
