@@ -17,7 +17,9 @@ from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Scheduler
 from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.fake_slurm import FakeSlurm
 from watchkeeper.schedulers.local import LocalScheduler
+from watchkeeper.schedulers.slurm import SlurmScheduler
 from watchkeeper.schedulers.spool import Started, read
 from watchkeeper.schedulers.supervisor import kill_session
 
@@ -58,6 +60,39 @@ class Fake:
             if job.process is not None and job.process.poll() is None:
                 os.killpg(job.process.pid, signal.SIGKILL)
                 job.process.wait()
+
+
+class FakedSlurm(Fake):
+    """The adapter for Slurm in front of commands that are none."""
+
+    version = (22, 5)
+
+    def __init__(self, root, request):
+        self.root = root
+        self.fake = FakeScheduler()
+        self.shell = FakeSlurm(self.fake, version=self.version)
+        self.scheduler: Scheduler = SlurmScheduler(self.shell, user="me", visibility_lag_s=0.0)
+
+    def begin(self, job_id):
+        """Let the job begin."""
+        self.fake.start(job_id)
+
+    def close(self):
+        """End every process."""
+        self.scheduler = self.fake
+        super().close()
+
+
+class OldFakedSlurm(FakedSlurm):
+    """Before 21.08 accounting knows no submission line."""
+
+    version = (20, 11)
+
+
+class NewFakedSlurm(FakedSlurm):
+    """A newer one."""
+
+    version = (24, 5)
 
 
 class Local:
@@ -130,7 +165,7 @@ class SlurmLight(Slurm):
     lab = "light_slurm_lab"
 
 
-@pytest.fixture(params=[Fake, Local, Slurm, SlurmLight])
+@pytest.fixture(params=[Fake, FakedSlurm, OldFakedSlurm, NewFakedSlurm, Local, Slurm, SlurmLight])
 def site(request, tmp_path):
     """A scheduler and what a test needs beside it."""
     made = request.param(tmp_path, request)

@@ -154,6 +154,7 @@ def test_any_name(lab, slurm):
         ("--account=nope", "account"),
         ("--partition=short --time=01:00:00", "time limit"),
         ("--mem=1T", "[Mm]emory"),
+        ("--array=0-2000", "[Aa]rray"),
         ("--nosuchoption", "nosuchoption"),
         ("--wait", "--wait"),
     ],

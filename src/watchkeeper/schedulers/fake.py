@@ -75,6 +75,11 @@ class FakeScheduler:
         """It cannot be asked the next `looks` times (find, poll, cancel)."""
         self._outage = looks
 
+    @property
+    def silent(self) -> str:
+        """Why part of it does not answer; "" when all does."""
+        return self._silent
+
     def silence(self, why: str) -> None:
         """Part of it does not answer from now on, with these words; "" ends that."""
         self._silent = why
