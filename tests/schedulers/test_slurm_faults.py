@@ -344,9 +344,10 @@ def test_the_exact_command(cluster, tmp_path):
     assert slurm.name == "slurm@big"
     assert receipt.job_id == "17"
     assert receipt.exact == (
-        f"sbatch --parsable --clusters=big --account=x --job-name=train.slurm {tmp_path / '.wk-tok.sh'}"
+        f"sbatch --parsable --clusters=big --account=x --job-name=train.slurm --open-mode=append {tmp_path / '.wk-tok.sh'}"
     )
     assert (tmp_path / "a" / "b").is_dir()
+    assert "--open-mode" not in slurm.submit(make_job(tmp_path, "#SBATCH --open-mode=truncate")).exact
     assert "--job-name=mine" in slurm.submit(make_job(tmp_path, "#SBATCH -J mine")).exact
 
 

@@ -12,6 +12,7 @@ AccountingStorageEnforce = associations,limits,qos
 AccountingStorageType   = accounting_storage/slurmdbd
 ClusterName             = lab
 MaxArraySize            = 1001
+MinJobAge               = 300 sec
 SLURM_VERSION           = 22.05.8
 
 Slurmctld(primary) at node is UP
@@ -57,6 +58,7 @@ def test_a_whole_answer():
         default_account="lab",
         accounting=True,
         checks_accounts=True,
+        forgets_s=300,
     )
 
 

@@ -103,7 +103,24 @@ def test_nothing_is_left_behind(attempt):
     """After a run the attempt's folder holds the claim and the exit record, and no temporary."""
     made = attempt("#!/bin/bash\n")
     made.run()
-    assert {path.name for path in made.folder.iterdir()} == {"script", made.path.name, "claim.1", "exit.1"}
+    left = {"script", made.path.name, "claim.1", "environment.1", "exit.1"}
+    assert {path.name for path in made.folder.iterdir()} == left
+
+
+def test_the_environment_is_kept_without_secrets(attempt):
+    """What the script finds in its environment is kept beside its claim, for its owner only; what looks like a secret is
+    named, and its value is not.
+    """
+    secret = {"WANDB_API_KEY": "s3", "hf_token": "s3", "DB": "pg://me:s3@host/x", "PLAIN": "a 'b'\nc"}
+    made = attempt("#!/bin/bash\numask\n")
+    out = made.run(env=secret)[1]
+    kept = made.folder / "environment.1"
+    text = kept.read_text()
+    assert "s3" not in text and "WANDB_API_KEY=<redacted>\n" in text and "DB=<redacted>\n" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("PLAIN=")]
+    shown = subprocess.run(["bash", "-c", f'{line}; echo "$PLAIN"'], capture_output=True, text=True, check=True).stdout
+    assert shown == "a 'b'\nc\n"
+    assert kept.stat().st_mode & 0o77 == 0 and int(out, 8) == os.umask(os.umask(0o22))
 
 
 def test_a_twin_is_refused(attempt, tmp_path):

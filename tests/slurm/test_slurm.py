@@ -110,7 +110,9 @@ def test_the_time_limit(lab, slurm, root):
 
 def test_a_requeue_is_no_end(lab, slurm, root):
     """A requeued job waits and runs again as the next execution of the same attempt; only its last end is its end."""
-    job = make_job(root, "[[ ${SLURM_RESTART_COUNT-} ]] && exit 0\ntouch began\nsleep 1000\n")
+    job = make_job(
+        root, "echo execution ${SLURM_RESTART_COUNT:-0}\n[[ ${SLURM_RESTART_COUNT-} ]] && exit 0\ntouch began\nsleep 1000\n"
+    )
     job_id = slurm.submit(job).job_id
     until((root / "exp" / "began").exists)
     lab.root("scontrol", "requeue", job_id)
@@ -119,6 +121,8 @@ def test_a_requeue_is_no_end(lab, slurm, root):
     assert seen & TERMINAL == {"COMPLETED"}
     assert "PENDING" in seen
     assert [claim.restart for claim in wrapper.read_claims(job.wrapper.parent)] == [0, 1]
+    said = Path(look(slurm, job_id).output).read_text()
+    assert "execution 0\n" in said and "execution 1\n" in said, "what the first execution said is kept"
 
 
 def test_arrays(lab, slurm, root):

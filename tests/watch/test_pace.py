@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiments import write_experiment
 from tests.watch.test_keeper import Time
+from watchkeeper.core.settings import Settings
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.site import Site
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.pace import Pace
 
@@ -37,6 +40,18 @@ def test_nothing_new_is_asked_about_less_and_less_often() -> None:
     assert seen == [90, 135, 202.5, 300, 300, 300]
     pace.looked(changed=True, changing=False)
     assert pace.seconds == 60
+
+
+@pytest.mark.parametrize(("accounting", "longest"), [(True, 300.0), (False, 30.0)])
+def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: float) -> None:
+    """Where nothing but the controller remembers an ended job, it is asked at least twice in that time; and the site's
+    limit on jobs is kept.
+    """
+    site = Site(accounting=accounting, forgets_s=60, max_submit=7)
+    manners = Manners.of(Settings(), FakeScheduler(visibility_lag_s=120), site)
+    assert (manners.longest_s, manners.poll_s, manners.cap) == (longest, min(60.0, longest), 7)
+    assert Manners.of(Settings(cap=0), FakeScheduler(), Site()).cap == 0
+    assert Manners.of(Settings(cap=3), FakeScheduler(), site).cap == 3
 
 
 def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
     one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
     standard error goes where output goes. `time_limit_s` is None for no limit, asked for or not (`has_time_limit`).
-    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition` and `account` likewise.
+    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition`, `account` and `open_mode` likewise.
     """
 
     data: bytes
@@ -64,13 +64,18 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     time_limit_s: int | None = None
     folder: str = ""
-    append: bool = False
+    open_mode: str = ""
     dependency: str = ""
     array: str = ""
     partition: str = ""
     account: str = ""
     has_time_limit: bool = False
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def append(self) -> bool:
+        """Whether its output goes behind what is there already."""
+        return self.open_mode[:1] in ("a", "A")
 
 
 class _Fault(ValueError):
@@ -121,7 +126,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         error=_file(options.get("error", "")),
         time_limit_s=limit,
         folder=options.get("chdir", ""),
-        append=options.get("open-mode", "")[:1] in ("a", "A"),
+        open_mode=options.get("open-mode", ""),
         dependency=options.get("dependency", ""),
         array=options.get("array", ""),
         partition=options.get("partition", ""),

@@ -33,8 +33,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     `options` go before every script. `max_array`: one more than the highest task number. `max_submit`: the most jobs queued
     or running at a time. `accounts`: those that the user may charge; `default_account` is charged where none is named.
-    `accounting`: whether ended jobs are remembered. `checks_accounts`: whether a job on another account is refused.
-    `unasked`: what could not be found out, and why.
+    `accounting`: whether ended jobs are remembered; where not, they are forgotten after `forgets_s`. `checks_accounts`:
+    whether a job on another account is refused. `unasked`: what could not be found out, and why.
     """
 
     version: str = ""
@@ -46,6 +46,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     default_account: str = ""
     accounting: bool = True
     checks_accounts: bool = False
+    forgets_s: int | None = None
     unasked: tuple[str, ...] = ()
 
     def problems(self, head: Head, where: str) -> list[Problem]:

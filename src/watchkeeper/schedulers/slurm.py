@@ -154,6 +154,9 @@ class SlurmScheduler:
             argv.append(f"--dependency=afterany:{':'.join(job.after)}{own}")
         if job.array:
             argv.append(f"--array={job.array}")
+        if not head.open_mode and not any(option.startswith("--open-mode") for option in self._options):
+            # When Slurm starts it again, what its first execution said must stay.
+            argv.append("--open-mode=append")
         return [*argv, str(script)]
 
     def _examine(self, job: Job) -> Head:

@@ -45,6 +45,7 @@ def survey(run: Callable[[Sequence[str]], Done], user: str, *, cluster: str = ""
             limits += [one[_QOS[1]] for one in read_rows(done.out, _QOS) if one["Name"] in used]
         else:
             unasked.append(first_error(done, "sacctmgr"))
+    age = config.get("MinJobAge", "").partition(" ")[0]
     array = config.get("MaxArraySize", "")
     return Site(
         version=config.get("SLURM_VERSION", ""),
@@ -56,6 +57,7 @@ def survey(run: Callable[[Sequence[str]], Done], user: str, *, cluster: str = ""
         default_account=default,
         accounting=accounting,
         checks_accounts="associations" in config.get("AccountingStorageEnforce", ""),
+        forgets_s=int(age) if age.isdigit() else None,
         unasked=tuple(unasked),
     )
 

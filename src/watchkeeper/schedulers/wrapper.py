@@ -336,6 +336,18 @@ wk_claim_array() { # the array's id
     rm -f "$wk_temporary"
 }
 
+# What the script finds in its environment, for whoever must make it again; nothing that looks like a secret.
+wk_keep_environment() {
+    local wk_name wk_secret='KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN'
+    while IFS= read -r wk_name; do
+        if [[ ${wk_name^^} =~ $wk_secret || ${!wk_name} == *://*:*@* ]]; then
+            printf '%s=<redacted>\n' "$wk_name"
+        else
+            printf '%s=%q\n' "$wk_name" "${!wk_name}"
+        fi
+    done < <(compgen -e)
+}
+
 # What this job was queued behind may have failed: then nobody is to run this attempt.
 wk_check_needs() {
     local need record=
@@ -451,6 +463,7 @@ wk_main() {
     fi
     wk_claim
 
+    (umask 077 && wk_keep_environment >"$wk_attempt/environment.$wk_execution")
     export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_own_id
     wk_run "$@"
 

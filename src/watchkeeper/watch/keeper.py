@@ -62,20 +62,25 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, settings: Settings, scheduler: Scheduler, site: Site) -> Manners:
         """The settings, with the scheduler's own defaults where nothing was set; a cluster is never asked more often than
-        every 5 s, nor given more jobs than the site lets this user have.
+        every 5 s, nor given more jobs than the site lets this user have. Without accounting it is asked twice at least
+        before it forgets a job that has ended.
         """
         local = scheduler.visibility_lag_s == 0
         poll = settings.poll_s if settings.poll_s is not None else (1.0 if local else 60.0)
         stagger = settings.stagger_s if settings.stagger_s is not None else (0.0 if local else 5.0)
         soonest = 0.05 if local else 5.0
         poll = max(poll, soonest)
+        longest = poll if local else max(poll, min(5 * poll, _LONGEST_S))
+        if not site.accounting and site.forgets_s:
+            longest = max(soonest, min(longest, site.forgets_s / 2))
+            poll = min(poll, longest)
         cap = settings.cap if settings.cap is not None else (0 if local else 25)
         if site.max_submit:
             cap = min(cap or site.max_submit, site.max_submit)
         return cls(
             soonest_s=soonest,
             poll_s=poll,
-            longest_s=poll if local else max(poll, min(5 * poll, _LONGEST_S)),
+            longest_s=longest,
             stagger_s=stagger,
             cap=cap,
             unknown_deadline_s=settings.unknown_deadline_s,
