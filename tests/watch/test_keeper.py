@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.experiments import blocks_of, claims, state_of, times_run, write_experiment
 from watchkeeper.core import journal
-from watchkeeper.core.events import Leased
+from watchkeeper.core.events import Change, Leased, Polled
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
+from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.report.actionlog import render_all
 from watchkeeper.report.blocks import first_zone, render_logs
+from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.fake import FakeScheduler, Outcome
 from watchkeeper.watch.keeper import Keeper, Manners
 
@@ -64,6 +68,17 @@ def actions(folder: Path, log: str) -> list[str]:
     return [block.action for block in blocks_of(folder, f"run-{log}.log")]
 
 
+def changes(folder: Path, key: str) -> list[Change]:
+    """What the polls told of one run, in order."""
+    written = (event for events in journal.read(folder / ".watchkeeper/journal").events.values() for event in events)
+    return [change for event in written if isinstance(event, Polled) for change in event.changes if change.key == key]
+
+
+def claim_time(folder: Path, key: str) -> datetime | None:
+    """When the first attempt of a run was claimed by its job."""
+    return wrapper.read_claims(attempt_folder(folder, key, 1))[0].time
+
+
 def outcomes(folder: Path) -> dict[str, list[str]]:
     """Key → the verdict on each of its attempts."""
     return {
@@ -82,13 +97,74 @@ def test_from_plan_to_all_complete_in_the_documents_order(tmp_path: Path) -> Non
         "SUBMIT_JOB",
         "STATUS_CHECK",
         "STATE_CHANGE",
+        "STATE_CHANGE",
         "ALL_COMPLETE",
     ]
     assert actions(folder, "inspect") == [
         "DISCOVER_EXPERIMENT", "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS", "IDENTIFY_EVALS",
-        "SUBMIT_EVAL", "STATUS_CHECK", "STATE_CHANGE", "ALL_COMPLETE",
+        "SUBMIT_EVAL", "STATUS_CHECK", "STATE_CHANGE", "STATE_CHANGE", "ALL_COMPLETE",
     ]  # fmt: skip
     assert actions(folder, "experiment") == ["DISCOVER_EXPERIMENT", "VALIDATE", "ALL_COMPLETE"]
+
+
+def test_a_state_that_no_poll_saw_is_told_as_inferred_with_the_schedulers_time(tmp_path: Path) -> None:
+    """A job that began and ended between two polls is told to have run, as inferred, from when the scheduler says."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keeper(folder, fake, run_pending(fake)).keep()
+    began, ended = changes(folder, "one")
+    assert [(c.before, c.after, c.inferred) for c in (began, ended)] == [
+        ("PENDING", "RUNNING", True),
+        ("RUNNING", "COMPLETED", False),
+    ]
+    assert began.facts.started == ended.facts.started and began.facts.ended is None
+    told = [b.result for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE"]
+    assert re.fullmatch(r"Training started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(inferred: between two polls\)", told[0])
+    assert told[1] == "Training finished"
+
+
+def test_a_job_that_never_ran_is_not_inferred_to_have(tmp_path: Path) -> None:
+    """A job that was cancelled while it waited went from PENDING to CANCELLED, and to nothing between."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keeper(folder, fake, lambda one: [fake.cancel(job) for job in fake.jobs]).keep()
+    assert [(c.before, c.after) for c in changes(folder, "one")] == [("PENDING", "CANCELLED")]
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["still-running", "ended"])
+def test_a_requeue_that_no_poll_saw_is_inferred_from_the_second_claim(tmp_path: Path, ended: bool) -> None:
+    """A job seen running, that runs again since a later time and has a second claim, waited between: it is said."""
+    body = f"[ -e {tmp_path}/again ] || exec sleep 60"
+    folder, fake = write_experiment(tmp_path / "exp", body=body), FakeScheduler()
+    turns = iter(range(1000))
+
+    def turned(one: Keeper) -> None:
+        turn = next(turns)
+        job = fake.jobs["1"]
+        if turn == 0:
+            fake.start("1")
+        elif turn == 2:
+            assert job.process is not None
+            while not (folder / "one" / "ran.txt").exists():
+                pass
+            job.process.terminate()  # as a preemption does
+            job.process.wait()
+            (tmp_path / "again").touch()
+            fake.start("1", restart=1)
+            while not (folder / ".watchkeeper/runs/one/1/claim.2").exists():
+                pass
+            if ended:
+                fake.wait("1")
+        elif turn > 3:
+            run_pending(fake)(one)
+
+    assert keeper(folder, fake, turned).keep()
+    told = [(c.before, c.after, c.inferred) for c in changes(folder, "one")]
+    assert told == [
+        ("PENDING", "RUNNING", False),
+        ("RUNNING", "PENDING", True),
+        ("PENDING", "RUNNING", ended),
+        ("RUNNING", "COMPLETED", False),
+    ]
+    assert "Queued again (inferred: between two polls)" in [b.result for b in blocks_of(folder, "run-torchtune.log")]
 
 
 def test_zero_things_to_do_is_said_and_never_all_complete(tmp_path: Path) -> None:
@@ -145,7 +221,7 @@ def test_failed_but_good_goes_on_and_is_reported_apart(tmp_path: Path) -> None:
     script.write_text(script.read_text() + "echo boom >&2\nexit 3\n")
     assert keeper(folder, fake, run_pending(fake)).keep()
     assert outcomes(folder) == {"one": ["failed but good"], "one/clean/epoch0": ["done"]}
-    change = next(b for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE")
+    change = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE"][-1]
     assert change.details.endswith("→ FAILED") and "exit code 3" in change.result and "last line: boom" in change.result
 
 
@@ -376,6 +452,8 @@ def test_a_forgotten_job_that_left_its_exit_record_is_known_by_it(tmp_path: Path
 
     assert keeper(folder, fake, turned).keep()
     assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
+    began, _ = changes(folder, "one")
+    assert began.after == "RUNNING" and began.inferred and began.facts.started == claim_time(folder, "one")
 
 
 def test_gate_each_evaluates_a_run_while_another_still_trains(tmp_path: Path) -> None:

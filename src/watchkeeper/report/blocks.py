@@ -140,8 +140,14 @@ class Renderer:
         for change in event.changes:
             if change.before != change.after:
                 details = f"{change.before or 'submitted'} → {change.after}"
-                result = _change_words(change)
+                result = self._inferred_words(change) if change.inferred else _change_words(change)
                 yield self._block(event, event.phase, "STATE_CHANGE", subject=change.key, details=details, result=result)
+
+    def _inferred_words(self, change: Change) -> str:
+        started = change.facts.started
+        at = started.astimezone(self._zone).strftime(" at %Y-%m-%d %H:%M:%S") if started else ""
+        words = _STARTED[change.phase] + at if change.after == "RUNNING" else "Queued again"
+        return f"{words} (inferred: between two polls)"
 
     def _observed(self, event: Observed) -> Iterator[Named]:
         action = "STATUS_CHECK" if event.what == "scheduler answers" else "MONITOR_ERROR"

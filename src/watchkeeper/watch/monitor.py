@@ -11,7 +11,7 @@ from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, wrapper
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Scheduler, Snapshot
+from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot
 from watchkeeper.watch.endings import end_of
 
 _TAIL_BYTES = 4096
@@ -61,8 +61,13 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         end = end_of(found, record)
         states[name] = end.state if end else found.state
         other_tasks = attempt.seen is not None and found.tasks != attempt.seen.facts.tasks
-        if states[name] != attempt.state or other_tasks or (record is not None and attempt.exit_record is None):
-            changes.append(_change(attempt, job_id, states[name], found, record))
+        unseen = _unseen(attempt, folder, states[name], found, record)
+        if states[name] != attempt.state or unseen or other_tasks or (record is not None and attempt.exit_record is None):
+            before = attempt.state
+            for facts in unseen:
+                changes.append(_change(attempt, job_id, before=before, after=facts.state, facts=facts, inferred=True))
+                before = facts.state
+            changes.append(_change(attempt, job_id, before=before, after=states[name], facts=found, record=record))
     return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved, silent=snapshot.silent)
 
 
@@ -110,18 +115,48 @@ def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> Sched
     return msgspec.structs.replace(facts, state=UNKNOWN, reason=f"nothing is known of tasks {arrays.spec_of(missing)}")
 
 
-def _change(attempt: Attempt, job_id: str, after: str, facts: SchedulerFacts, record: ExitRecord | None) -> Change:
+def _unseen(
+    attempt: Attempt, folder: Path, after: str, facts: SchedulerFacts, record: ExitRecord | None
+) -> list[SchedulerFacts]:
+    """What would have been seen of a job between two polls, as what is known now shows: that it ran, or that it waited for
+    another execution since it was seen to run.
+    """
+    seen = attempt.seen.facts.started if attempt.seen else None
+    waits = SchedulerFacts(state="PENDING", submitted=facts.submitted)
+    runs = SchedulerFacts(state="RUNNING", submitted=facts.submitted, started=facts.started, node=facts.node)
+    if attempt.state in ("RUNNING", COMPLETING):
+        # A job that waits for its nodes' boot is given a later start too: only a second claim tells of a second execution.
+        if seen and facts.started and facts.started > seen and len(wrapper.read_claims(folder)) > 1:
+            return [waits] if after == "RUNNING" else [waits, runs]
+    elif attempt.state == "PENDING" and (after in TERMINAL or after == COMPLETING) and (facts.started or record):
+        if facts.started is None and (claims := wrapper.read_claims(folder)):
+            runs = msgspec.structs.replace(runs, started=claims[-1].time)
+        return [runs]
+    return []
+
+
+def _change(
+    attempt: Attempt,
+    job_id: str,
+    *,
+    before: str,
+    after: str,
+    facts: SchedulerFacts,
+    record: ExitRecord | None = None,
+    inferred: bool = False,
+) -> Change:
     failed = after in TERMINAL and after != "COMPLETED"
     return Change(
         key=attempt.key,
         phase=attempt.phase,
         attempt=attempt.number,
         job_id=job_id,
-        before=attempt.state,
+        before=before,
         after=after,
         facts=facts,
         exit_record=record,
         last_line=last_line(facts.error_output or facts.output) if failed else "",
+        inferred=inferred,
     )
 
 
