@@ -55,8 +55,11 @@ def test_killed_at_every_step(harness):
 
         one = harness.scheduler(slots=1, start=dying)
         folder = harness.root / f"at{at}"
-        jobs = [harness.job("echo $SLURM_JOB_ID >> ran\n", folder=folder) for _ in range(2)]
+        # The first job waits for the second's submission: a supervisor that lives that long has both to care for.
+        body = "while [ ! -e both ]; do sleep 0.01; done\necho $SLURM_JOB_ID >> ran\n"
+        jobs = [harness.job(body, folder=folder) for _ in range(2)]
         ids = [one.submit(job).job_id for job in jobs]
+        (folder / "both").touch()
         codes = []
         try:
             codes = [process.wait(60) for process in started]
