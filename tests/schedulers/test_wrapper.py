@@ -57,7 +57,8 @@ class Attempt:
         if restart is not None:
             environment["SLURM_RESTART_COUNT"] = str(restart)
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen([self.path], env=environment, cwd=self.folder.parent, **options)
+        arguments = options.pop("arguments", [])
+        return subprocess.Popen([self.path, *arguments], env=environment, cwd=self.folder.parent, **options)
 
     def run(self, job_id="1", restart=None, **options):
         """Run it to its end: code, standard output, standard error."""
@@ -122,6 +123,55 @@ def test_the_environment_is_kept_without_secrets(attempt):
     shown = subprocess.run(["bash", "-c", f'{line}; echo "$PLAIN"'], capture_output=True, text=True, check=True).stdout
     assert shown == "a 'b'\nc\n"
     assert kept.stat().st_mode & 0o77 == 0 and out == bare
+
+
+# A recorder whose filesystem hangs, so that what it appends waits on the node, and that is killed then.
+HANGING = f"""#!{sys.executable}
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from watchkeeper.core import spill
+spill._Spill._bring_over = lambda self: time.sleep(60)
+def record(last):
+    file = spill.SpillingFile(Path(sys.argv[1]))
+    file.append(b"first\\n")
+    file.was_slow()
+    file.append(b"second\\n")
+    last()
+if sys.argv[2] == "lives":
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        record(lambda: (print(os.getpid(), flush=True), os.close(1), os.close(2), time.sleep(60)))
+    while not list(Path(os.environ["TMPDIR"]).rglob("*.word")):
+        time.sleep(0.01)
+else:
+    record(lambda: None)
+    if sys.argv[2] == "gone on":
+        Path(sys.argv[1]).write_bytes(b"first\\nother\\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "lines"),
+    [("killed", b"first\nsecond\n"), ("gone on", b"first\nother\n"), ("lives", b"first\n")],
+)
+def test_what_a_killed_recorder_left_on_the_node_is_brought_over(attempt, tmp_path, how, lines):
+    """At the job's end what waited for a hanging filesystem is put in its place, unless its process lives, or somebody has
+    gone on with the file.
+    """
+    node, target = tmp_path / "node", tmp_path / "it's a file"
+    node.mkdir()
+    made = attempt(HANGING)
+    process = made.start(env={"TMPDIR": str(node)}, arguments=[target, how])
+    out, _ = process.communicate(timeout=60)
+    try:
+        assert process.returncode == (0 if how == "lives" else 137)
+        assert target.read_bytes() == lines
+        assert bool(list(node.rglob("*.bytes"))) == (how != "killed")
+    finally:
+        if how == "lives":
+            os.kill(int(out), signal.SIGKILL)
 
 
 def test_a_twin_is_refused(attempt, tmp_path):

@@ -1,6 +1,6 @@
 """All writing of files.
 
-Four ways, and no other:
+Four ways, and no other (`spill` is the third on a filesystem that hangs):
 - `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder;
 - `create`: a whole file that must not exist yet, by a hard link of a complete file, judged by reading it back, since the
   exit status of a link on NFS can lie both ways;
@@ -18,6 +18,7 @@ import errno
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from watchkeeper.core.errors import NotAWriterError, StorageError
@@ -220,7 +221,10 @@ class AppendFile:
         self._exclusive = os.O_EXCL if resume_at is None else 0
         self._fd = -1
         self._owner = _pid
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by whoever calls `put`."""
+        self.put: Callable[[bytes], None] = self._put
+        """`append` for who holds the lock and needs no durability: the recorder's hot path. Raises as `append`."""
 
     def append(self, data: bytes, *, durable: bool = False) -> None:
         """Write `data` whole after what is there. On return the death of this process loses nothing of it;
@@ -230,7 +234,7 @@ class AppendFile:
             NotAWriterError: called after a fork, or after `close`.
             StorageError: it could not be written; the next append overwrites what a short write left.
         """
-        with self._lock:
+        with self.lock:
             first = self._fd < 0
             self.put(data)
             if durable:
@@ -242,14 +246,16 @@ class AppendFile:
                     self.size_bytes -= len(data)
                     raise _failed("append to", self.path, error) from error
 
-    def put(self, data: bytes) -> None:
-        """`append` for a caller that holds a lock of its own and needs no durability: the recorder's hot path.
+    def _is_mine(self) -> bool:
+        return self._owner == _pid
 
-        Raises:
-            NotAWriterError, StorageError: as `append`.
-        """
-        if self._owner != _pid:
+    def _check_owner(self) -> None:
+        if not self._is_mine():
             raise NotAWriterError(f"{self.path} belongs to another process, or is closed")
+
+    def _put(self, data: bytes) -> None:
+        if self._owner != _pid:
+            self._check_owner()
         try:
             if self._fd < 0:
                 self._open()
@@ -269,14 +275,14 @@ class AppendFile:
 
     def trim(self) -> None:
         """Cut off what a short write left behind the last acknowledged byte; needs no space. What fails is let be."""
-        with self._lock, contextlib.suppress(OSError):
-            if self._fd >= 0 and self._owner == _pid:
+        with self.lock, contextlib.suppress(OSError):
+            if self._fd >= 0 and self._is_mine():
                 os.ftruncate(self._fd, self.size_bytes)
 
     def sync(self) -> None:
         """fsync what was appended, if anything was."""
-        with self._lock:
-            if self._fd >= 0 and self._owner == _pid:
+        with self.lock:
+            if self._fd >= 0 and self._is_mine():
                 try:
                     os.fsync(self._fd)
                 except OSError as error:
@@ -284,7 +290,7 @@ class AppendFile:
 
     def close(self) -> None:
         """Close the file; nothing can be appended after it."""
-        with self._lock:
+        with self.lock:
             self._owner = -1
             if self._fd >= 0:
                 os.close(self._fd)

@@ -35,7 +35,7 @@ class Hands:
 
     @property
     def spent_s(self) -> float:
-        """How long writing has taken so far, in seconds; of rows by a sample of them."""
+        """How long writing has taken so far, in seconds."""
         return self._spent_s + self.rows.spent_s
 
     def write(self, kind: type[E], **fields: object) -> E:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from watchkeeper.core.errors import StorageError, UsageError
-from watchkeeper.core.files import AppendFile
+from watchkeeper.core.spill import SpillingFile
 
 FILE = "logs/run.log"
 FORMAT = "%(asctime)s %(levelname)s [%(pipeline)s %(run_id)s %(step)s] %(message)s"
@@ -89,7 +89,7 @@ class _ToFile(logging.Handler):
         self.spent_s = 0.0
         self._log = log
         self._path = path
-        self._file: AppendFile | None = None
+        self._file: SpillingFile | None = None
         self._waiting: deque[bytes] = deque()
         self._busy = False
 
@@ -133,13 +133,13 @@ class _ToFile(logging.Handler):
         self.close()
 
 
-def _open(path: Path) -> AppendFile:
+def _open(path: Path) -> SpillingFile:
     """The log file, new or to be gone on with; a line that a killed process left torn is ended first."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        return AppendFile(path)
-    file = AppendFile(path, resume_at=size)
+        return SpillingFile(path)
+    file = SpillingFile(path, resume_at=size)
     if size:
         with path.open("rb") as old:
             old.seek(-1, os.SEEK_END)

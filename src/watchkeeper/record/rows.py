@@ -6,7 +6,6 @@ lines=True)` reads a file as it is.
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,14 +15,12 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.errors import Problem
-from watchkeeper.core.files import AppendFile
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.spill import SLOW_S, SpillingFile
 from watchkeeper.record.values import Metric, metric, spell, text, unspell
 
 FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
-SAMPLED = 64  # one row in so many is timed: a power of two
-SAMPLED_MASK = SAMPLED - 1
 OURS = frozenset({"time", "step"})
 
 _encode = msgspec.json.Encoder().encode
@@ -86,13 +83,12 @@ class RowFile:
     def __init__(self, folder: Path, writer: str, clock: Clock, *, depth: int = 0) -> None:
         self._kept = 0
         self._lost = 0
-        self._sampled_s = 0.0
+        self._spent_s = 0.0
         self._place = (folder, writer, clock, depth)
         self._inners: dict[None, RowFile] = {}  # at most one
         self._clock = partial(datetime.now, UTC) if clock is utc_now else clock  # the same, a call cheaper
-        self._file = AppendFile(folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}")
-        self._put = self._file.put
-        self._lock = threading.RLock()
+        self._file = SpillingFile(folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}")
+        self._lock = self._file.lock
         self._writing = False
 
     @property
@@ -107,8 +103,8 @@ class RowFile:
 
     @property
     def spent_s(self) -> float:
-        """How long writing rows has taken so far, in seconds, by a sample of them."""
-        return self._sampled_s * SAMPLED + sum(inner.spent_s for inner in self._inners.values())
+        """How long writing rows has taken so far, in seconds."""
+        return self._spent_s + sum(inner.spent_s for inner in self._inners.values())
 
     def append(self, step: object, metrics: dict[str, Any]) -> None:
         """Append a row. On return the death of the process loses nothing of it.
@@ -116,19 +112,19 @@ class RowFile:
         Raises:
             StorageError: it could not be written, and is counted as lost.
         """
+        began = perf_counter()
         with self._lock:
             if self._writing:
                 self._for_handler().append(step, metrics)
                 return
             self._writing = True
             try:
-                if self._kept & SAMPLED_MASK:
-                    self._put(encode_row(self._clock(), step, metrics))
-                else:
-                    before = perf_counter()
-                    self._put(encode_row(self._clock(), step, metrics))
-                    self._sampled_s += perf_counter() - before
+                self._file.put(encode_row(self._clock(), step, metrics))
                 self._kept += 1
+                took = perf_counter() - began
+                self._spent_s += took
+                if took > SLOW_S:
+                    self._file.was_slow()
             except BaseException:
                 self._lost += 1
                 raise

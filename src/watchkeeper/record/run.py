@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from watchkeeper.core import files, git
+from watchkeeper.core import files, git, spill
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
@@ -89,6 +89,7 @@ class Run(Watching):
         self._hooks: list[Callable[[], object]] = []
         self._looks_itself = False
         self._failed_step = ""
+        recovered = spill.recover()
         self._hands = Hands(folder, pipeline, clock)
         self._starter = self._hands.pid
         self._log = RunLog(
@@ -122,6 +123,8 @@ class Run(Watching):
         self._log.attach()
         for line in opening(self._started):
             self._log.say(logging.INFO, "%s", line)
+        for path in recovered:
+            self._log.say(logging.INFO, "Brought over what a killed process had left on this node: %s", path)
         if attempt:
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
@@ -342,7 +345,7 @@ class Run(Watching):
                 quiet_trace=True,
             )  # fmt: skip
         duration_s = time.monotonic() - self._began
-        # Rows are timed by a sample of them, which in a short run can come to more than there was.
+        # The times of several threads can come to more than there was.
         recorder_s = min(self._start_s + hands.spent_s + self._log.spent_s, duration_s)
         event = self._write(
             RunEnded,

@@ -18,9 +18,9 @@ from msgspec import UNSET
 
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import CadenceSet, Progressed, TableSealed
-from watchkeeper.core.files import AppendFile
 from watchkeeper.core.ids import writer_id
 from watchkeeper.core.journal import Clock
+from watchkeeper.core.spill import SpillingFile
 from watchkeeper.record import examples
 from watchkeeper.record.cadence import MAX_SHARE, Cadence, fingerprint
 from watchkeeper.record.cells import FORMATS
@@ -52,7 +52,7 @@ class Watching:
         self._tables: list[Table] = []
         self._book = Book(self._progressed, warn=self._warn, may_stop=self._may_stop)
         self._status: Status | None = None
-        self._examples: AppendFile | None = None
+        self._examples: SpillingFile | None = None
         self._held: Example | None = None  # a full block that waits for its validation loss
         self._showing = threading.RLock()
 
@@ -240,7 +240,7 @@ class Watching:
         """Write the example down, then show it."""
         try:
             if self._examples is None:
-                self._examples = AppendFile(self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl")
+                self._examples = SpillingFile(self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl")
             self._examples.append(_encoder.encode(example) + b"\n")
         except StorageError as error:
             self._warn("examples", f"an example could not be kept, and later ones may be lost too: {error}")

@@ -390,6 +390,30 @@ wk_pass_on() {
     done
 }
 
+# A recorder whose filesystem hung may have died while its last bytes waited on this node (core/spill.py).
+wk_bring_over() {
+    local place word kept line form= target= base= attempt= owner= there wk_start=
+    for place in "${TMPDIR:-/tmp}" /tmp /dev/shm; do
+        for word in "$place/watchkeeper-spill-$UID"/*.word; do
+            kept=${word%.word}.bytes
+            [[ -O $word && -O $kept ]] || continue
+            for line in form target base attempt owner; do IFS= read -r "$line"; done <"$word"
+            [[ $form == 'watchkeeper spill 1' && $attempt == "$wk_attempt" && -f $target ]] || continue
+            [[ $base =~ ^[0-9]+$ && $owner =~ \"pid\":([0-9]+),\"start_ticks\":([0-9]+) ]] || continue
+            wk_start_of "${BASH_REMATCH[1]}"
+            [[ $wk_start == "${BASH_REMATCH[2]}" ]] && continue
+            # Whoever has gone on with the file is let be; the next recorded run on this node keeps the bytes beside it.
+            there=$(($(stat -c %s "$target") - base))
+            ((there <= 0)) || cmp -s -i "$base" -n "$there" "$target" "$kept" || continue
+            (
+                set -o pipefail
+                tail -c +$((base + 1)) "$kept" | tr -d '\0' |
+                    dd of="$target" oflag=seek_bytes seek="$base" conv=notrunc,fsync
+            ) && rm -f "$word" "$kept"
+        done
+    done
+}
+
 wk_place_bystander() {
     (trap - INT QUIT && exec sleep infinity) </dev/null >/dev/null {wk_err}>&- {wk_heard}>&- &
     wk_bystander=$!
@@ -466,6 +490,7 @@ wk_main() {
     (umask 077 && wk_keep_environment >"$wk_attempt/environment.$wk_execution")
     export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_own_id
     wk_run "$@"
+    wk_bring_over
 
     record="{\"job_id\":\"$wk_job\",\"exit_code\":$wk_code,\"execution\":$wk_execution"
     record+=",\"ended\":\"$(wk_now)\",\"nonce\":\"$wk_nonce\",\"interrupted\":$wk_interrupted}"
