@@ -124,16 +124,14 @@ def _output(folder: Path) -> str:
 
 def _common(way: Way) -> str:
     """Its output, without what differs between any two jobs: ids, nodes, their own folder, Slurm's spool and times; and
-    without a shell's word on the `sleep` that a signal to all hit, or just missed, and srun's on a step that had to wait for
-    the one before it to be cleared away.
+    without a shell's word on the `sleep` that a signal to all hit, or just missed, and srun's on a step that waits for the
+    one before it.
     """
     text = re.sub(rf"\b{way.job_id}\b", "ID", way.output.replace(str(way.folder), "FOLDER"))
     text = re.sub(r"\bn[1-4]\b", "NODE", text)
     text = re.sub(r"\S*/spool/\S*/slurm_script|\S*/\.watchkeeper/\S*/script", "SCRIPT", text)
     text = re.sub(r"^(.*line [0-9]+: +[0-9]+ )?Terminated.*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(
-        r"^srun: (Job .* step creation temporarily disabled|Step created for job) .*\n", "", text, flags=re.MULTILINE
-    )
+    text = re.sub(r"^srun: (Job .* step creation|Step created for) .*\n", "", text, flags=re.MULTILINE)
     return re.sub(r"line [0-9]+: +[0-9]+ ", "line N: PID ", re.sub(r"ID ON \S+ CANCELLED AT \S+", "CANCELLED", text))
 
 
