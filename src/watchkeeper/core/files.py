@@ -273,6 +273,22 @@ class AppendFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive | os.O_CLOEXEC, 0o666)
 
+    def revive(self) -> bool:
+        """Where the file was deleted while it was open, make it again with all that it held; True if that was done. What
+        fails is let be.
+        """
+        with self.lock, contextlib.suppress(OSError):
+            if self._fd >= 0 and self._is_mine() and not os.fstat(self._fd).st_nlink:
+                held = Path(f"/proc/self/fd/{self._fd}").read_bytes()
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(StorageError):
+                    replace(self.path, held, durable=False)
+                    fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+                    os.close(self._fd)
+                    self._fd = fd
+                    return True
+        return False
+
     def trim(self) -> None:
         """Cut off what a short write left behind the last acknowledged byte; needs no space. What fails is let be."""
         with self.lock, contextlib.suppress(OSError):

@@ -108,6 +108,7 @@ class Writer:
         with self._lock:
             if not self.opened and kind is not Opened:
                 self._open()
+            self._file.revive()
             event = kind(time=self._clock(), writer=self.id, seq=self.events_written, **fields)
             line = encode(event)  # type: ignore[arg-type]  # every Event subclass is one of AnyEvent
             self._file.append(line, durable=kind.__struct_config__.tag in DURABLE)

@@ -137,6 +137,10 @@ class SpillingFile(AppendFile):
         self._settle()
         super().sync()
 
+    def revive(self) -> bool:
+        """As `AppendFile.revive`; not while it spills, since to look may hang."""
+        return not self.spilling and super().revive()
+
     def trim(self) -> None:
         """As `AppendFile.trim`; behind a spill nothing is torn for long."""
         if not self.spilling:

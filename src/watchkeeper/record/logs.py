@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, cast
@@ -83,12 +84,13 @@ class _ToFile(logging.Handler):
     that write.
     """
 
-    def __init__(self, log: RunLog, path: Path) -> None:
+    def __init__(self, log: RunLog, path: Path, instead: Path, may_go_on: Callable[[], bool]) -> None:
+        """`instead` is the file to write where `path` is there and may not be gone on with: a living process writes it."""
         super().__init__(log.level)
         self.lost = 0
         self.spent_s = 0.0
         self._log = log
-        self._path = path
+        self._path, self._instead, self._may_go_on = path, instead, may_go_on
         self._file: SpillingFile | None = None
         self._waiting: deque[bytes] = deque()
         self._busy = False
@@ -111,7 +113,8 @@ class _ToFile(logging.Handler):
             while self._waiting:
                 try:
                     if self._file is None:
-                        self._file = _open(self._path)
+                        self._file = self._open()
+                    self._file.revive()
                     self._file.append(self._waiting[0])  # left in line until it is written, should an interrupt come
                 except (StorageError, OSError) as error:
                     self.lost += 1
@@ -125,27 +128,32 @@ class _ToFile(logging.Handler):
         finally:
             self._busy = False
 
+    def _open(self) -> SpillingFile:
+        """The log file, new or to be gone on with; a line that a killed process left torn is ended first."""
+        file = SpillingFile(self._path)
+        try:
+            file.append(b"")  # it is made now, if nobody was quicker
+            return file
+        except StorageError:
+            if not self._path.exists():
+                raise
+        if not self._may_go_on():
+            return SpillingFile(self._instead)
+        with self._path.open("rb") as old:
+            size = old.seek(0, os.SEEK_END)
+            old.seek(max(0, size - 1))
+            torn = old.read(1) not in (b"", b"\n")
+        file = SpillingFile(self._path, resume_at=size)
+        if torn:
+            file.append(b"\n")
+        return file
+
     def finish(self) -> None:
         with contextlib.suppress(StorageError, OSError):
             if self._file is not None:
                 self._file.sync()
                 self._file.close()
         self.close()
-
-
-def _open(path: Path) -> SpillingFile:
-    """The log file, new or to be gone on with; a line that a killed process left torn is ended first."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return SpillingFile(path)
-    file = SpillingFile(path, resume_at=size)
-    if size:
-        with path.open("rb") as old:
-            old.seek(-1, os.SEEK_END)
-            if old.read(1) != b"\n":
-                file.append(b"\n")
-    return file
 
 
 class _ToConsole(logging.Handler):
@@ -264,9 +272,21 @@ class RunLog:
     """One run's log, from `attach` to `detach`. `level` is of Python's numbers; `scope` "" is the root logger."""
 
     def __init__(
-        self, *, run_id: str, pipeline: str, path: Path | None, line_format: str, level: int, scope: str, console: bool
+        self,
+        *,
+        run_id: str,
+        pipeline: str,
+        path: Path | None,
+        line_format: str,
+        level: int,
+        scope: str,
+        console: bool,
+        quiet: bool = False,
+        writer: str = "other",
+        may_go_on: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Without a path there is no file.
+        """Without a path there is no file. Where it is there, `may_go_on` says at the first line whether to go on with it;
+        else the writer makes its own. `quiet`: nothing is captured, and of the run's own words only warnings are said.
 
         Raises:
             UsageError: the format is none.
@@ -278,6 +298,7 @@ class RunLog:
             str
         ] = []  # labels, in the order of their begin: what a thread without a step of its own is in
         self._scope = scope
+        self._quiet = quiet
         self._fields = {"run_id": run_id, "pipeline": pipeline}
         self._path = path
         try:
@@ -285,7 +306,7 @@ class RunLog:
             self.render(logging.makeLogRecord({}), trace=False)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"log_format {line_format!r} is none: {error}", hint=f"the default is {FORMAT!r}") from error
-        self._file = _ToFile(self, path) if path else None
+        self._file = _ToFile(self, path, own_file(path, writer), may_go_on) if path else None
         self._console = _ToConsole(self) if console else None
 
     @property
@@ -303,6 +324,8 @@ class RunLog:
 
     def attach(self) -> None:
         """Capture the logger; again, where a configuration of the user's has thrown the handlers out since."""
+        if self._quiet:
+            return
         with _lock:
             logger = logging.getLogger(self._scope or None)
             held = _held.get(self._scope) or _held.setdefault(self._scope, _Held(logger))
@@ -328,15 +351,19 @@ class RunLog:
             self._file.finish()
 
     def after_fork(self, writer: str) -> None:
-        """In the child: lines go to a file of its own, `run.<writer>.log`, made by the first one."""
+        """In the child: lines go to a file of its own, `run.<writer>.log`, made by the first one; to none where the writer
+        is "".
+        """
         old = self._file
         if old is None or self._path is None:
             return
-        self._file = _ToFile(self, own_file(self._path, writer))
+        own = own_file(self._path, writer)
+        self._file = _ToFile(self, own, own, lambda: False) if writer else None
         logger = logging.getLogger(self._scope or None)
         if old in logger.handlers:
             logger.removeHandler(old)
-            logger.addHandler(self._file)
+            if self._file is not None:
+                logger.addHandler(self._file)
 
     def takes(self, record: logging.LogRecord) -> bool:
         """Whether the record is this run's: its own word, or anything said in its context or outside all runs."""
@@ -354,6 +381,10 @@ class RunLog:
 
     def say(self, level: int, message: str, *args: object, exc_info: Any = None, quiet_trace: bool = False) -> None:
         """A line of the run's own, which only its log takes. It never raises, whatever handlers of the user's do."""
+        if self._quiet:
+            if level < logging.WARNING:
+                return
+            exc_info = None  # Python prints it once for each process
         extra: dict[str, object] = {OWNER: self.run_id, **({QUIET_TRACE: True} if quiet_trace else {})}
         with contextlib.suppress(Exception):
             if self.logger.disabled:  # by a dictConfig, which disables what it does not name

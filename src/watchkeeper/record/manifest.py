@@ -263,6 +263,8 @@ def rebuild(folder: Path) -> list[Path]:
 def opening(event: RunStarted) -> list[str]:
     """The log's first lines: where, the configuration, seed, commit."""
     lines = [f"Run started: {event.folder}"]
+    if event.world_size > 1 or event.execution > 1:
+        lines.append(f"Processes: {event.world_size}, of which this one records; execution {event.execution}")
     flat = list(_flat(event.config))
     lines += [f"Config: {name}={text(value, VALUE_LIMIT)}" for name, value in flat[:CONFIG_LINES]]
     if len(flat) > CONFIG_LINES:

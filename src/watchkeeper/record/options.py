@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ import msgspec
 from watchkeeper.core import processes
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
-from watchkeeper.record.logs import level_of, own_file
+from watchkeeper.record.logs import level_of
 from watchkeeper.record.manifest import JOURNAL, earlier_runs
 
 LEVEL_VARIABLE = "WATCHKEEPER_LOG_LEVEL"
+FRESH_S = 600.0  # a process on another host that has not ended, and writes that often, lives
+TAIL_BYTES = 512  # of a journal's file, that hold its last event
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,28 +40,33 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     warning_signal: int | None = signal.SIGUSR1
     exit_code: int | None = None
 
-    def log_path(self, folder: Path, writer: str, *, shared: bool) -> Path | None:
-        """The log's file: the one named, or, where another living process or run writes to that, one of this writer's."""
-        if self.log_file is None:
-            return None
-        path = folder / self.log_file
-        return own_file(path, writer) if shared or (path.exists() and _others_live(folder)) else path
 
-
-def _others_live(folder: Path) -> bool:
-    """Whether another process that recorded into this folder still lives, as far as this host can tell."""
+def others_live(folder: Path, log: Path) -> bool:
+    """Whether another process that recorded into this folder still lives; one on another host is taken to live while it has
+    written in the last ten minutes and has not ended.
+    """
     for path in (folder / JOURNAL).glob("*.jsonl"):
         try:
             with path.open("rb") as file:
                 opened = decode(file.readline())
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+                ended = b'{"kind":"sealed",' in file.read()
         except (OSError, DamagedLineError):
             continue
-        if isinstance(opened, Opened) and opened.pid != os.getpid():
+        if isinstance(opened, Opened) and opened.pid != os.getpid() and not ended:
             name = processes.ProcessName(
                 host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
             )
-            if processes.is_alive(name):
+            alive = processes.is_alive(name)
+            if alive or (alive is None and _is_fresh(path, log)):
                 return True
+    return False
+
+
+def _is_fresh(*paths: Path) -> bool:
+    """Whether one of them was written to a short while ago."""
+    with contextlib.suppress(OSError):
+        return max(path.stat().st_mtime for path in paths) > time.time() - FRESH_S
     return False
 
 

@@ -63,14 +63,16 @@ class Book:
         warn: Callable[[str, str], None] = lambda about, message: None,
         may_stop: Callable[[int], None] = lambda depth: None,
         monotonic: Callable[[], float] = time.monotonic,
+        shows: bool = True,
     ) -> None:
         """`write` is told the fields of a `Progressed`; `may_stop(depth)` is called between two items, and raises when
-        the run was asked to stop and may stop there.
+        the run was asked to stop and may stop there; `shows` says whether bars and lines are for this process to print.
         """
         self.write = write
         self.warn = warn
         self.may_stop = may_stop
         self.monotonic = monotonic
+        self.shows = shows
         self.outer: Progress[Any] | None = None
         self.event_due = monotonic()
         self._local = threading.local()
@@ -169,7 +171,7 @@ class Progress(Generic[T]):
 
     def _draw(self) -> Any:
         """A bar, where standard error is a terminal and tqdm is installed; None elsewhere."""
-        if sys.stderr is None or not sys.stderr.isatty():
+        if not self._book.shows or sys.stderr is None or not sys.stderr.isatty():
             return None
         try:
             tqdm = import_module("tqdm").tqdm  # only where a bar is drawn: the recorder does not need it
@@ -188,7 +190,7 @@ class Progress(Generic[T]):
         self._due = self._book.event_due if self._bar is not None else min(self._line_due, self._book.event_due)
 
     def _say(self, *, ended: bool) -> None:
-        if sys.stderr is not None and os.getpid() == self._pid:
+        if self._book.shows and sys.stderr is not None and os.getpid() == self._pid:
             words = line(self.what, self.done, self.total, self.unit, self.elapsed_s, ended=ended)
             sys.stderr.write(" ".join(words.split()) + "\n")
             sys.stderr.flush()

@@ -6,6 +6,7 @@ lines=True)` reads a file as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from watchkeeper.record.values import Metric, metric, spell, text, unspell
 
 FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
+LOOK_S = 1.0  # between two looks whether the file is still there
 OURS = frozenset({"time", "step"})
 
 _encode = msgspec.json.Encoder().encode
@@ -80,11 +82,22 @@ class RowFile:
     around it; it gets a file of its own, `<writer>.1.jsonl`.
     """
 
-    def __init__(self, folder: Path, writer: str, clock: Clock, *, depth: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        writer: str,
+        clock: Clock,
+        *,
+        depth: int = 0,
+        revived: Callable[[Path], None] = lambda path: None,
+    ) -> None:
+        """`revived` is told the path of a file that was deleted under us, and made again."""
         self._kept = 0
         self._lost = 0
         self._spent_s = 0.0
         self._place = (folder, writer, clock, depth)
+        self._revived = revived
+        self._look_due = 0.0
         self._inners: dict[None, RowFile] = {}  # at most one
         self._clock = partial(datetime.now, UTC) if clock is utc_now else clock  # the same, a call cheaper
         self._file = SpillingFile(folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}")
@@ -125,11 +138,19 @@ class RowFile:
                 self._spent_s += took
                 if took > SLOW_S:
                     self._file.was_slow()
+                if began > self._look_due:
+                    self._look(began)
             except BaseException:
                 self._lost += 1
                 raise
             finally:
                 self._writing = False
+
+    def _look(self, now: float) -> None:
+        """Whether the file is still there: who deletes a run's folder while it runs is not to lose its rows."""
+        self._look_due = now + LOOK_S
+        if self._file.revive():
+            self._revived(self._file.path)
 
     def _for_handler(self) -> RowFile:
         folder, writer, clock, depth = self._place
@@ -145,6 +166,7 @@ class RowFile:
         try:
             for inner in self._inners.values():
                 inner.close()
+            self._look(perf_counter())
             self._file.sync()
         finally:
             self._file.close()

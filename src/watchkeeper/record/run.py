@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from watchkeeper.core import files, git, spill
 from watchkeeper.core.events import (
@@ -34,7 +34,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
-from watchkeeper.record.hands import Hands
+from watchkeeper.record.hands import Hands, OtherHands
 from watchkeeper.record.interrupts import Interrupts
 from watchkeeper.record.logs import RunLog
 from watchkeeper.record.manifest import (
@@ -51,7 +51,8 @@ from watchkeeper.record.manifest import (
     step_line,
     step_manifest,
 )
-from watchkeeper.record.options import Options, seed_of
+from watchkeeper.record.options import Options, others_live, seed_of
+from watchkeeper.record.ranks import Rank, is_data_worker
 from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
 from watchkeeper.record.values import number, text
 from watchkeeper.record.watching import Watching
@@ -73,7 +74,15 @@ class Run(Watching):
     """Absolute: everything that the run leaves is below it."""
 
     def __init__(
-        self, folder: Path, run_id: str, pipeline: str, config: dict[str, Any], *, clock: Clock, options: Options
+        self,
+        folder: Path,
+        run_id: str,
+        pipeline: str,
+        config: dict[str, Any],
+        *,
+        clock: Clock,
+        options: Options,
+        rank: Rank | None = None,
     ) -> None:
         began = time.perf_counter()
         self.run_id = run_id
@@ -82,6 +91,7 @@ class Run(Watching):
         self._clock = clock
         self._began = time.monotonic()
         self._options = options
+        self._records = rank is None or rank.number == 0
         self._watch_begins()
         self._labels = Labels()
         self._outputs: dict[str, OutputFile] = {}
@@ -90,16 +100,21 @@ class Run(Watching):
         self._looks_itself = False
         self._failed_step = ""
         recovered = spill.recover()
-        self._hands = Hands(folder, pipeline, clock)
+        self._hands = self._new_hands(rank)
         self._starter = self._hands.pid
+        log_path = folder / options.log_file if options.log_file is not None and self._records else None
+        shared = any(run.folder == folder for run in _runs)
         self._log = RunLog(
             run_id=run_id,
             pipeline=pipeline,
-            path=options.log_path(folder, self._hands.writer.id, shared=any(run.folder == folder for run in _runs)),
+            path=log_path,
+            writer=self._hands.writer.id,
+            may_go_on=lambda: not shared and log_path is not None and not others_live(folder, log_path),
             line_format=options.log_format,
             level=options.level,
             scope=options.logger,
-            console=options.console,
+            console=options.console and self._records,
+            quiet=not self._records,
         )
         self._interrupts = Interrupts(self._on_signal, warning=options.warning_signal, exit_code=options.exit_code)
         attempt = attempts.find()
@@ -116,6 +131,8 @@ class Run(Watching):
             git_sha=code.sha,
             git_branch=code.branch,
             git_dirty=code.dirty,
+            world_size=rank.world if rank else 1,
+            execution=rank.execution if rank else 1,
         )
         self._events: list[AnyEvent] = [started]
         self._started = started
@@ -125,7 +142,7 @@ class Run(Watching):
             self._log.say(logging.INFO, "%s", line)
         for path in recovered:
             self._log.say(logging.INFO, "Brought over what a killed process had left on this node: %s", path)
-        if attempt:
+        if attempt and self._records:
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
         self._start_s = time.perf_counter() - began - self._hands.spent_s - self._log.spent_s
@@ -176,6 +193,8 @@ class Run(Watching):
         """Say that a checkpoint, a file or a folder, is complete on disk. Its files and their sizes are looked up; where
         there are none, nothing is written down but a warning.
         """
+        if not self._records:
+            return
         with self._harmless(f"the checkpoint {path} could not be recorded"):
             place = Path(path).absolute()
             found = _checkpoint_files(place)
@@ -189,6 +208,8 @@ class Run(Watching):
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
         """Say that this file is a result of the run: its size and hash are looked up. One that is not there is said."""
+        if not self._records:
+            return
         with self._harmless(f"the output {path} could not be recorded"):
             facts = facts_of(Path(path), self.folder, what=text(what))
             self._outputs[facts.path] = facts
@@ -246,6 +267,16 @@ class Run(Watching):
             self._run_hooks()
             raise self._interrupts.error()
 
+    def close(self) -> None:
+        """End the run, as finished, where no `with` does: in a notebook. What is logged afterwards is lost."""
+        self._end("finished", None)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a run stays in its process and cannot be sent to another one; "
+            "that one records too with its own: wk.start_run(folder=run.folder, pipeline=…)"
+        )
+
     def __enter__(self) -> Self:
         self._log.enter()
         if self._options.handle_signals:
@@ -269,9 +300,26 @@ class Run(Watching):
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _new_hands(self, rank: Rank | None) -> Hands:
+        if not self._records:
+            return OtherHands(self.folder, self._pipeline, self._clock, rank)
+        return Hands(self.folder, self._pipeline, self._clock, revived=self._on_revived)
+
+    def _on_revived(self, path: Path) -> None:
+        self._warn("deleted", f"{path} was deleted while the run goes on; what it held is written again")
+
     def _new_step(self, name: str, first: int) -> Step:
         label, index = self._labels.take(name, self._log.here())
-        return Step(name, label, index, self.folder, persist=self._options.persist, first=first, say=self._log.say)
+        return Step(
+            name,
+            label,
+            index,
+            self.folder,
+            persist=self._options.persist,
+            records=self._records,
+            first=first,
+            say=self._log.say,
+        )
 
     def _fingerprint(self, stage: Step, inputs: Iterable[object] | None) -> str:
         """The fingerprint of a step's inputs, and the earlier run's step in its place where there is one."""
@@ -390,9 +438,11 @@ class Run(Watching):
         self._log.tell(logging.WARNING, "%s: %s", name, words)
 
     def _write(self, kind: type[E], **fields: object) -> E | None:
-        """Append an event, and return it; None where it could not be written."""
+        """Append an event, and return it; None where it could not be written, and where another process records."""
         with self._harmless(f"{kind.__struct_config__.tag} could not be written down"):
             event = self._hands.write(kind, **fields)
+            if not self._records:
+                return None
             if isinstance(event, KEPT) and event.writer == self._started.writer:
                 self._events.append(event)
             return event
@@ -414,8 +464,10 @@ class Run(Watching):
 
     def _after_fork(self) -> None:
         """In the child: the parent's files and locks are the parent's."""
-        self._hands = Hands(self.folder, self._pipeline, self._clock)
-        self._log.after_fork(self._hands.writer.id)
+        if is_data_worker():
+            self._records = False
+        self._hands = self._new_hands(None)
+        self._log.after_fork(self._hands.writer.id if self._records else "")
         self._labels.after_fork()
         self._watch_after_fork()
 

@@ -10,6 +10,7 @@ from watchkeeper.core import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.record import ranks
 from watchkeeper.record.logs import FILE, FORMAT
 from watchkeeper.record.options import Options, earlier_from, level_from, persist_from
 from watchkeeper.record.run import Run
@@ -62,6 +63,9 @@ def start_run(
     fields = config_fields(config)
     run_id = new_run_id(clock())
     top = None if root is None else Path(root).absolute()
+    rank = ranks.find()
+    if rank is not None:
+        run_id = ranks.agreed_run_id(top or Path(folder or ".").absolute(), rank, run_id)
     place = top / run_id if top is not None else Path(folder or ".").absolute()
     options = Options(
         level=level_from(log_level, fields),
@@ -76,4 +80,4 @@ def start_run(
         exit_code=exit_code,
     )
     files.make_folder(place)
-    return Run(place, run_id, text(pipeline), fields, clock=clock, options=options)
+    return Run(place, run_id, text(pipeline), fields, clock=clock, options=options, rank=rank)

@@ -33,7 +33,7 @@ class Status:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         *,
         run_id: str,
         pipeline: str,
@@ -41,6 +41,7 @@ class Status:
         warn: Callable[[str, str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Without a path another process writes it (rank 0)."""
         self.path = path
         self.total: int | None = None
         """Training steps planned; None where nobody said."""
@@ -108,7 +109,12 @@ class Status:
             StorageError: it could not be written.
         """
         began = self._monotonic()
-        if (began < self._due and not now) or os.getpid() != self._owner or not self._lock.acquire(blocking=now):
+        if (
+            self.path is None
+            or (began < self._due and not now)
+            or os.getpid() != self._owner
+            or not self._lock.acquire(blocking=now)
+        ):
             return
         try:
             self._due = began + WRITE_S

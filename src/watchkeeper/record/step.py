@@ -59,7 +59,16 @@ class Step:
     """A stage of a run, from `with run.step("00_ingest") as step`."""
 
     def __init__(
-        self, name: str, label: str, index: int, run_folder: Path, *, persist: bool, first: int, say: Callable[..., None]
+        self,
+        name: str,
+        label: str,
+        index: int,
+        run_folder: Path,
+        *,
+        persist: bool,
+        records: bool,
+        first: int,
+        say: Callable[..., None],
     ) -> None:
         self.name = name
         self.label = label
@@ -80,6 +89,7 @@ class Step:
         self.reused_from = ""
         self.path = run_folder / label
         self._run_folder = run_folder
+        self._records = records
         self._first = first
         self._items: Counter[str] = Counter()
         self._writing = 0
@@ -129,13 +139,17 @@ class Step:
     def save(self, name: str, write: Callable[[Path], object], *, what: str = "") -> Path | None:
         """Write an artifact of the stage: `write` gets a path to write to, and the file takes its name in the stage's
         folder when it is complete. Returns its path; None, and nothing is called, where the run keeps no step outputs.
+        Where another process records (rank 0) only that one calls `write`; this one just returns the path.
 
         An artifact is the user's own data: what `write` raises is raised, and so is the disk's refusal.
         """
         if not self.persist:
             return None
+        path = self.folder / name
+        if not self._records:
+            self.outputs[path.name] = path.absolute()
+            return path
         with self.writing():
-            path = self.folder / name
             temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(4)}-{path.name}")
             try:
                 write(temporary)
@@ -149,6 +163,9 @@ class Step:
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
         """Say that the stage made this file: its size and hash are looked up. One that is not there is said in the log."""
         place = Path(path)
+        if not self._records:
+            self.outputs[place.name] = place.absolute()
+            return
         try:
             with self.writing():
                 facts = facts_of(place, self._run_folder, step=self.label, what=text(what))

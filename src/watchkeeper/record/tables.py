@@ -52,9 +52,11 @@ class Table:
         seal: Seal = lambda **_: None,
         warn: Warn = lambda about, message: None,
         cut_short: Callable[[], bool] = lambda: False,
+        records: bool = True,
     ) -> None:
         """`seal` is told the fields of a `TableSealed`, `warn` what to say once; `cut_short` says at the end whether the
-        work was interrupted. Nothing is raised: what cannot be written waits in memory for the next row.
+        work was interrupted. Without `records` another process keeps the rows (rank 0), and this one only knows what was
+        measured. Nothing is raised: what cannot be written waits in memory for the next row.
         """
         stem = name if not name_fault(name) else quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
         self.name = name
@@ -67,7 +69,7 @@ class Table:
         self._format = form
         self._ordered = bool(form.header(["x"]))  # a record's cells are told by their order
         self._key = (key,) if isinstance(key, str) else tuple(key or ())
-        self._seal, self._warn, self._cut_short = seal, warn, cut_short
+        self._seal, self._warn, self._cut_short, self._records = seal, warn, cut_short, records
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._writing = False
@@ -84,7 +86,7 @@ class Table:
         with self._harmless("earlier rows could not be read; their files are kept"):
             self._take_over()
         self._rows = self.rows_before = len(self._before)
-        if self._before:
+        if self._before and records:
             with self._harmless("the table cannot be written yet; its rows wait"):
                 self._flush()
 
@@ -92,7 +94,7 @@ class Table:
         """Add one row: a mapping, a dataclass or a namespace; None is legal anywhere, new columns may come at any time.
 
         True: on return the death of the process loses nothing of it. False: the disk took nothing; the row waits in
-        memory, goes with the next one, and is counted as lost if it never gets there.
+        memory, goes with the next one, and is counted as lost if it never gets there; or another process records.
         """
         try:
             fields = fields_of(row)
@@ -106,6 +108,9 @@ class Table:
                     return False
                 self._waiting.append(cells)
                 self._measured.add(self._key_of(cells))
+                if not self._records:
+                    self._waiting.clear()
+                    return False
                 if self._writing:
                     return True
                 return self._flush()
@@ -135,6 +140,8 @@ class Table:
             if self.complete is not None or self._owner != os.getpid():
                 return
             self.complete = complete and not self._cut_short()
+            if not self._records:
+                return
             with self._harmless("the last rows could not be written"):
                 self._flush()
             self.lost_rows += len(self._waiting)

@@ -40,6 +40,7 @@ class Watching:
 
     run_id: str
     folder: Path
+    _records: bool
     _pipeline: str
     _clock: Clock
     _warn: Callable[[str, str], None]
@@ -50,7 +51,7 @@ class Watching:
 
     def _watch_begins(self) -> None:
         self._tables: list[Table] = []
-        self._book = Book(self._progressed, warn=self._warn, may_stop=self._may_stop)
+        self._book = Book(self._progressed, warn=self._warn, may_stop=self._may_stop, shows=self._records)
         self._status: Status | None = None
         self._examples: SpillingFile | None = None
         self._held: Example | None = None  # a full block that waits for its validation loss
@@ -75,6 +76,7 @@ class Watching:
             seal=lambda **fields: self._write(TableSealed, **fields),
             warn=self._warn,
             cut_short=lambda: self._interrupts.asked and self._interrupts.heard,
+            records=self._records,
         )
         self._tables.append(table)
         return table
@@ -222,7 +224,13 @@ class Watching:
     def _shown(self, path: str | Path | None = None) -> Status:
         if self._status is None or path is not None:
             place = Path(path).absolute() if path is not None else self.folder / FILE
-            self._status = Status(place, run_id=self.run_id, pipeline=self._pipeline, clock=self._clock, warn=self._warn)
+            self._status = Status(
+                place if self._records else None,
+                run_id=self.run_id,
+                pipeline=self._pipeline,
+                clock=self._clock,
+                warn=self._warn,
+            )
         return self._status
 
     def _same_set(self, shown: Status, sha256: str, items: int) -> None:
@@ -238,6 +246,8 @@ class Watching:
 
     def _keep(self, example: Example) -> None:
         """Write the example down, then show it."""
+        if not self._records:
+            return
         try:
             if self._examples is None:
                 self._examples = SpillingFile(self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl")

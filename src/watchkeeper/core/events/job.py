@@ -20,6 +20,8 @@ from watchkeeper.core.events.base import (
 class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
     """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha` is the commit of the
     script's repository ("" for none), `git_dirty` whether tracked files differed from it (None: it could not be told).
+    `world_size` is how many processes work together, of which this one records; `execution` counts their elastic restarts,
+    from 1.
     """
 
     run_id: str
@@ -32,6 +34,8 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     git_sha: str = ""
     git_branch: FreeText = ""
     git_dirty: bool | None = None
+    world_size: int = 1
+    execution: int = 1
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):
