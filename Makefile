@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 DEMO := examples/digits
 BENCHMARK := examples/benchmark
 
-.PHONY: help demo demo-pipeline demo-benchmark test test-all faults check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark test faults check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -28,9 +28,6 @@ demo-benchmark: $(VENV)/.stamp-benchmark ## token by token against masked diffus
 	@echo && $(BIN)/python $(BENCHMARK)/src/plot.py $(BENCHMARK)/results/raw_data/raw_metrics.csv
 
 test: check ## all of `check`, then the tests
-	@$(BIN)/python -m pytest -q -m 'not slow'
-
-test-all: check ## all of `check`, then all tests, those too that take minutes
 	@$(BIN)/python -m pytest -q
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in thirteen ways, and print what came of it (root; eight minutes)

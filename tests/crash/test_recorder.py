@@ -32,7 +32,7 @@ with wk.start_run(folder=sys.argv[1], pipeline="crash") as run:
 """
 
 
-@pytest.mark.parametrize("number", range(24))
+@pytest.mark.parametrize("number", range(100))
 def test_every_acknowledged_row_outlives_sigkill(tmp_path, number):
     """SIGKILL at a random moment, with one logging thread or four: each acknowledged row is there, once, whole."""
     chance = random.Random(number)

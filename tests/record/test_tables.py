@@ -325,7 +325,7 @@ with wk.start_run(folder=sys.argv[1], pipeline="crash") as run, run.table("t", k
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(17))
 def test_every_acknowledged_row_outlives_sigkill(tmp_path, form, number):
     """SIGKILL at a random moment, three times on one folder: each acknowledged row is there, once, and the next goes on."""
     chance = random.Random(number)

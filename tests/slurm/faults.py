@@ -60,8 +60,8 @@ def kill_now(lab, daemon):
 # ── the submitter and the watcher ──────────────────────────────────────────────────────────────────────────────────
 
 
-def submitter_killed(lab, points=0):
-    """SIGKILL before an operation of the submitter: before each of them (0), or before so many, spread evenly."""
+def submitter_killed(lab):
+    """SIGKILL before each operation of the submitter."""
 
     def one(at):
         with Trial(lab) as trial:
@@ -76,16 +76,15 @@ def submitter_killed(lab, points=0):
 
     came: list[bool] = []
     undisturbed, count = one(_NEVER)
-    steps = range(1, count + 1) if not points else [1 + round(i * (count - 1) / (points - 1)) for i in range(points)]
     came.clear()
-    harmed = side_by_side(lambda at: one(at)[0], steps)
+    harmed = side_by_side(lambda at: one(at)[0], range(1, count + 1))
     # The last operations depend on how often was polled; all others must have been reached.
-    require(sum(came) >= 0.8 * len(steps), f"only {sum(came)} of {len(steps)} submitters were killed")
+    require(sum(came) >= 0.8 * count, f"only {sum(came)} of {count} submitters were killed")
     return undisturbed + harmed
 
 
-def two_submitters(lab, rounds=20):
-    """Two submitters of one experiment, started at the same moment."""
+def two_submitters(lab):
+    """Two submitters of one experiment, started at the same moment, 20 times."""
 
     def one(_):
         with Trial(lab) as trial:
@@ -93,7 +92,7 @@ def two_submitters(lab, rounds=20):
                 trial.end(process, 0)
             return trial.figures(DONE)
 
-    return side_by_side(one, range(rounds))
+    return side_by_side(one, range(20))
 
 
 def watcher_killed(lab):

@@ -5,9 +5,6 @@ import pytest
 from tests.slurm import faults
 from tests.slurm.trial import Figures, crowd, require
 
-# Fewer trials than in the table, where a row makes many.
-_FEWER = {faults.submitter_killed: 12, faults.two_submitters: 5}
-
 
 @pytest.fixture
 def lab(slurm_lab):
@@ -20,17 +17,10 @@ def lab(slurm_lab):
         slurm_lab.cancel_all()
 
 
-def _cases():
-    for name, fault in faults.FAULTS.items():
-        yield pytest.param(fault, _FEWER.get(fault), id=name.replace(" ", "-"))
-    for fault in _FEWER:
-        yield pytest.param(fault, None, id=f"all-of-{fault.__name__}", marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize(("fault", "trials"), list(_cases()))
-def test_a_fault_neither_doubles_nor_loses_a_job(lab, fault, trials):
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=name.replace(" ", "-")) for name, fault in faults.FAULTS.items()])
+def test_a_fault_neither_doubles_nor_loses_a_job(lab, fault):
     """Under this fault: one execution at a time, none after a finished one, true ends, nothing open, no endless wait."""
-    figures = fault(lab) if trials is None else fault(lab, trials)
+    figures = fault(lab)
     require(figures.good, str(figures))
 
 
