@@ -1,8 +1,10 @@
 """The Slurm adapter against a real Slurm: ends, refusals, outages, and what they leave known."""
 
+import contextlib
 import os
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,15 @@ def state(slurm, job_id, *states):
 def ended(slurm, job_id):
     """Wait for the job's end; its facts."""
     return state(slurm, job_id, *TERMINAL)
+
+
+def is_running(program):
+    """Whether a process of this name runs."""
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            if name.read_text() == f"{program}\n":
+                return True
+    return False
 
 
 def bare(lab, root, source, *options):
@@ -345,6 +356,49 @@ def test_stopped_accounting(lab, slurm, root):
     lab.up()
     assert "999999" not in fresh.poll([running, "999999"]).facts
     assert list(fresh.find("nosuchtoken")) == []
+
+
+@pytest.mark.parametrize("daemon", ["munged", "mariadbd"])
+def test_what_slurm_stands_on_is_down(lab, slurm, root, daemon):
+    """Without munge nothing can be asked or submitted, without the database accounting is silent: said in one line, nothing
+    ends by it, and all goes on when it is back.
+    """
+    job = make_job(root, "until [[ -e gate ]]; do sleep 0.05; done\n")
+    job_id = slurm.submit(job).job_id
+    state(slurm, job_id, "RUNNING")
+    lab.stop(daemon)
+    if daemon == "munged":
+        with pytest.raises(UnavailableError, match=r"(?i)munge|authentication") as caught:
+            slurm.poll([job_id])
+        assert "\n" not in str(caught.value)
+        with pytest.raises((UnavailableError, BusyError)):
+            slurm.submit(make_job(root, "true\n"))
+    else:
+        seen = lab.scheduler().poll([job_id, "999999"])
+        assert seen.facts[job_id].state == "RUNNING"
+        assert "999999" not in seen.facts or seen.facts["999999"].state == UNKNOWN
+        with pytest.raises(UnavailableError, match="accounting"):
+            lab.scheduler().find("nosuchtoken")
+    lab.up()
+    assert state(slurm, job_id, "RUNNING", "COMPLETED").state == "RUNNING"
+    (root / "exp" / "gate").touch()
+    assert ended(slurm, job_id).state == "COMPLETED"
+
+
+def test_a_slow_squeue(lab, slurm, root):
+    """An answer that comes late, within its time, is an answer."""
+    job_id = slurm.submit(make_job(root, "exec sleep 1000\n")).job_id
+    state(slurm, job_id, "RUNNING")
+    lab.signal("slurmctld", signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(slurm.poll, [job_id])
+            until(lambda: is_running("squeue"))
+            lab.signal("slurmctld", signal.SIGCONT)
+            assert asked.result(60).facts[job_id].state == "RUNNING"
+    finally:
+        lab.signal("slurmctld", signal.SIGCONT)
+    slurm.cancel(job_id)
 
 
 # ── the lab itself ─────────────────────────────────────────────────────────────────────────────────────────────────
