@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.schedulers.conftest import Harness
 from watchkeeper.core import processes
 from watchkeeper.schedulers import wrapper
 
@@ -40,7 +41,7 @@ supervisor.main(sys.argv[2:])
 """
 
 
-def test_killed_at_every_step(harness):
+def test_killed_at_every_step(tmp_path):
     """Whenever the supervisor dies, each of two queued jobs runs exactly once; its end is COMPLETED, or NODE_FAIL where
     nobody saw it, and then the wrapper's exit record tells.
     """
@@ -48,34 +49,38 @@ def test_killed_at_every_step(harness):
     while True:
         at += 1
         started = []
+        harness = Harness(tmp_path / str(at))  # a supervisor that lives on from the last round takes no job of this one
 
         def dying(spool, slot_fd, at=at, started=started):
             command = [sys.executable, "-c", DYING, str(at), str(spool), str(slot_fd)]
             started.append(subprocess.Popen(command, pass_fds=[slot_fd], stdin=subprocess.DEVNULL, start_new_session=True))
 
-        one = harness.scheduler(slots=1, start=dying)
-        folder = harness.root / f"at{at}"
-        # The first job waits for the second's submission: a supervisor that lives that long has both to care for.
-        body = "while [ ! -e both ]; do sleep 0.01; done\necho $SLURM_JOB_ID >> ran\n"
-        jobs = [harness.job(body, folder=folder) for _ in range(2)]
-        ids = [one.submit(job).job_id for job in jobs]
-        (folder / "both").touch()
-        codes = []
         try:
-            codes = [process.wait(60) for process in started]
+            one = harness.scheduler(slots=1, start=dying)
+            folder = harness.root / f"at{at}"
+            # The first job waits for the second's submission: a supervisor that lives that long has both to care for.
+            body = "while [ ! -e both ]; do sleep 0.01; done\necho $SLURM_JOB_ID >> ran\n"
+            jobs = [harness.job(body, folder=folder) for _ in range(2)]
+            ids = [one.submit(job).job_id for job in jobs]
+            (folder / "both").touch()
+            codes = []
+            try:
+                codes = [process.wait(60) for process in started]
+            finally:
+                for process in started:
+                    process.kill()
+                    process.wait()
+            ends = [harness.end(job_id, harness.scheduler(slots=1)) for job_id in ids]
+            assert sorted((folder / "ran").read_text().split()) == sorted(ids), f"step {at}"
+            for job, facts in zip(jobs, ends, strict=True):
+                assert facts.state in ("COMPLETED", "NODE_FAIL"), f"step {at}"
+                harness.until(lambda job=job: wrapper.read_exit_records(job.wrapper.parent))
+                (record,) = wrapper.read_exit_records(job.wrapper.parent)
+                assert record.exit_code == 0
+                assert facts.state == "NODE_FAIL" or facts.exit_code == 0
+                seen.add(facts.state)
         finally:
-            for process in started:
-                process.kill()
-                process.wait()
-        ends = [harness.end(job_id, harness.scheduler(slots=1)) for job_id in ids]
-        assert sorted((folder / "ran").read_text().split()) == sorted(ids), f"step {at}"
-        for job, facts in zip(jobs, ends, strict=True):
-            assert facts.state in ("COMPLETED", "NODE_FAIL"), f"step {at}"
-            harness.until(lambda job=job: wrapper.read_exit_records(job.wrapper.parent))
-            (record,) = wrapper.read_exit_records(job.wrapper.parent)
-            assert record.exit_code == 0
-            assert facts.state == "NODE_FAIL" or facts.exit_code == 0
-            seen.add(facts.state)
+            harness.close()
         if -signal.SIGKILL not in codes:
             break
     assert at > 12
