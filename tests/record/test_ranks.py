@@ -12,6 +12,7 @@ import pytest
 import watchkeeper as wk
 from watchkeeper.core.events import RunEnded, RunStarted, TableSealed
 from watchkeeper.record import ranks
+from watchkeeper.record.tables import Table
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
@@ -20,11 +21,13 @@ TRAINING = """
 import json, os, sys, time
 import watchkeeper as wk
 rank, again = int(os.environ["RANK"]), os.environ["TORCHELASTIC_RESTART_COUNT"] != "0"
+def say(*words):
+    os.write(1, json.dumps(words).encode() + b"\\n")
 with wk.start_run(sys.argv[1], pipeline="training", console=False) as run:
     with run.table("results", key="n") as table, run.step("train") as step:
         for n in range(1, 7):
             skipped = n in table
-            print(json.dumps([rank, again, n, skipped]), flush=True)
+            say(rank, again, n, skipped)
             if not skipped:
                 table.append({"n": n})
             run.log(n, loss=1 / n)
@@ -35,7 +38,7 @@ with wk.start_run(sys.argv[1], pipeline="training", console=False) as run:
                     time.sleep(0.01)
                 break
         path = step.save("model.txt", lambda path: path.write_text(f"by rank {rank}"))
-    print(json.dumps([rank, str(run.folder), str(path)]), flush=True)
+    say(rank, str(run.folder), str(path))
 """
 
 
@@ -143,13 +146,33 @@ def test_a_group_is_told_from_another():
 
 def test_whoever_comes_first_gives_the_run_its_id(tmp_path, monkeypatch):
     """The first, second, … run of each process of a group have an id each, which all take, whoever comes first."""
-    monkeypatch.setattr(ranks, "_started", ranks.Counter())
+    monkeypatch.setattr(ranks, "_asked", ranks.Counter())
     monkeypatch.setenv(ranks.MARK, "")
     one = ranks.Rank(0, 2, 2, 1, "group")
     ids = [ranks.agreed_run_id(tmp_path, one, f"id-{n}") for n in range(3)]
-    ranks._started.clear()
+    ranks._asked.clear()
     assert [ranks.agreed_run_id(tmp_path, one, "late") for _ in range(3)] == ids == ["id-0", "id-1", "id-2"]
     assert ranks.agreed_run_id(tmp_path, one._replace(group="other"), "other") == "other"
+
+
+def test_all_ranks_skip_the_same_work(tmp_path, monkeypatch):
+    """A rank that looks at a table after rank 0 has added to it skips what was measured before, and nothing more."""
+    monkeypatch.setattr(ranks, "_asked", ranks.Counter())
+
+    def agree(rows):
+        return int(ranks.agreed(tmp_path, "group", "rows", str(rows)))
+
+    with Table(tmp_path, "results", key="n") as earlier:
+        earlier.append({"n": 1})
+    first = Table(tmp_path, "results", key="n", agree=agree)
+    first.append({"n": 2, "new": 1})
+    ranks._asked.clear()
+    other = Table(tmp_path, "results", key="n", agree=agree, records=False)
+    assert [n in other for n in (1, 2)] == [True, False]
+    assert not other.append({"n": 2}) and 2 in other
+    other.close()
+    first.close()
+    assert [row["n"] for row in wk.read_table(tmp_path / "results.csv")[0]] == [1, 2]
 
 
 WORKERS = """

@@ -138,8 +138,8 @@ class SpillingFile(AppendFile):
         super().sync()
 
     def revive(self) -> bool:
-        """As `AppendFile.revive`; not while it spills, since to look may hang."""
-        return not self.spilling and super().revive()
+        """As `AppendFile.revive`; not where a write was slow, since to look may hang."""
+        return self.put == self._put and super().revive()
 
     def trim(self) -> None:
         """As `AppendFile.trim`; behind a spill nothing is torn for long."""

@@ -24,7 +24,7 @@ from watchkeeper.core import files, processes
 FOLDER = Path(".watchkeeper/groups")
 MARK = "WATCHKEEPER_RANK_OF"  # in the environment that a rank's children inherit: they are none
 
-_started: Counter[str] = Counter()  # group → runs that this process has started in it
+_asked: Counter[str] = Counter()  # how often this process asked its group about something
 
 
 class Rank(NamedTuple):
@@ -97,22 +97,32 @@ def _mark(group: str) -> str:
 
 
 def agreed_run_id(top: Path, rank: Rank, proposal: str) -> str:
-    """The run id that all processes of the group use for this run of theirs, whoever comes first: the n-th run that a
-    process starts is the n-th of each. After an elastic restart it is the same again.
+    """The run id that all processes of the group use for this run of theirs. After an elastic restart it is the same again.
 
     Raises:
         StorageError: they cannot agree, since nothing can be written below `top`.
     """
     os.environ[MARK] = _mark(rank.group)
-    count = _started[rank.group]
-    _started[rank.group] += 1
-    name = hashlib.sha256(f"{rank.group}#{count}".encode()).hexdigest()[:20]
+    return agreed(top, rank.group, "run", proposal)
+
+
+def agreed(top: Path, group: str, what: str, proposal: str) -> str:
+    """What all processes of the group take, whoever comes first: his proposal. The n-th time that a process asks of `what`
+    is the n-th of each.
+
+    Raises:
+        StorageError: they cannot agree, since nothing can be written below `top`.
+    """
+    asked = f"{group}#{what}"
+    count = _asked[asked]
+    _asked[asked] += 1
+    name = hashlib.sha256(f"{asked}#{count}".encode()).hexdigest()[:20]
     path = files.make_folder(top / FOLDER) / f"{name}.json"
-    words = {"run_id": proposal, "nonce": secrets.token_hex(8)}
+    words = {"what": what, "said": proposal, "nonce": secrets.token_hex(8)}
     if files.create(path, msgspec.json.encode(words) + b"\n"):
         return proposal
     with contextlib.suppress(OSError, msgspec.MsgspecError, KeyError):
-        return str(msgspec.json.decode(path.read_bytes(), type=dict[str, str])["run_id"])
+        return str(msgspec.json.decode(path.read_bytes(), type=dict[str, str])["said"])
     return proposal
 
 

@@ -134,12 +134,12 @@ class RowFile:
             try:
                 self._file.put(encode_row(self._clock(), step, metrics))
                 self._kept += 1
+                if began > self._look_due:
+                    self._look(began)
                 took = perf_counter() - began
                 self._spent_s += took
                 if took > SLOW_S:
                     self._file.was_slow()
-                if began > self._look_due:
-                    self._look(began)
             except BaseException:
                 self._lost += 1
                 raise

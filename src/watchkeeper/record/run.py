@@ -91,6 +91,7 @@ class Run(Watching):
         self._clock = clock
         self._began = time.monotonic()
         self._options = options
+        self._rank = rank
         self._records = rank is None or rank.number == 0
         self._watch_begins()
         self._labels = Labels()

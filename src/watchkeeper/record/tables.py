@@ -53,10 +53,12 @@ class Table:
         warn: Warn = lambda about, message: None,
         cut_short: Callable[[], bool] = lambda: False,
         records: bool = True,
+        agree: Callable[[int], int] = lambda rows: rows,
     ) -> None:
         """`seal` is told the fields of a `TableSealed`, `warn` what to say once; `cut_short` says at the end whether the
         work was interrupted. Without `records` another process keeps the rows (rank 0), and this one only knows what was
-        measured. Nothing is raised: what cannot be written waits in memory for the next row.
+        measured; `agree` is told how many rows were found, and says how many of them count there. Nothing is raised: what
+        cannot be written waits in memory for the next row.
         """
         stem = name if not name_fault(name) else quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
         self.name = name
@@ -85,6 +87,10 @@ class Table:
             warn(f"table {stem}", f"{name!r} cannot name a file; the table is {self.path.name}")
         with self._harmless("earlier rows could not be read; their files are kept"):
             self._take_over()
+            count = agree(len(self._before))
+            if not records:
+                del self._before[count:]
+                self._measured = {self._key_of(self._format.row(self._columns, record)) for record in self._before}
         self._rows = self.rows_before = len(self._before)
         if self._before and records:
             with self._harmless("the table cannot be written yet; its rows wait"):

@@ -27,6 +27,7 @@ from watchkeeper.record.cells import FORMATS
 from watchkeeper.record.examples import Example, block, example_of, is_utf8
 from watchkeeper.record.interrupts import Interrupts
 from watchkeeper.record.progress import Book, Progress
+from watchkeeper.record.ranks import Rank, agreed
 from watchkeeper.record.status import FILE, Status
 from watchkeeper.record.tables import Table
 from watchkeeper.record.values import number
@@ -41,6 +42,7 @@ class Watching:
     run_id: str
     folder: Path
     _records: bool
+    _rank: Rank | None
     _pipeline: str
     _clock: Clock
     _warn: Callable[[str, str], None]
@@ -77,6 +79,7 @@ class Watching:
             warn=self._warn,
             cut_short=lambda: self._interrupts.asked and self._interrupts.heard,
             records=self._records,
+            agree=self._agree_on_rows(name),
         )
         self._tables.append(table)
         return table
@@ -243,6 +246,16 @@ class Watching:
         held, self._held = self._held, None
         if held is not None:
             self._keep(held)
+
+    def _agree_on_rows(self, name: str) -> Callable[[int], int]:
+        """How many rows of a table were measured before this execution: all ranks are to skip the same work, though rank 0
+        may have added to it when another one looks.
+        """
+        rank = self._rank
+        if rank is None:
+            return lambda rows: rows
+        what = f"rows of table {name} before execution {rank.execution}"
+        return lambda rows: int(agreed(self.folder, rank.group, what, str(rows)))
 
     def _keep(self, example: Example) -> None:
         """Write the example down, then show it."""
