@@ -33,8 +33,11 @@ with wk.start_run(sys.argv[1], pipeline="training", console=False) as run:
             run.log(n, loss=1 / n)
             if not again and n == 4:
                 if rank == 1:
+                    while not os.path.exists(sys.argv[2]):
+                        time.sleep(0.01)
                     raise RuntimeError("a broken GPU")
                 while not run.should_stop:
+                    open(sys.argv[2], "w").close()
                     time.sleep(0.01)
                 break
         path = step.save("model.txt", lambda path: path.write_text(f"by rank {rank}"))
@@ -49,7 +52,7 @@ def test_two_ranks_and_an_elastic_restart(tmp_path, events):
     script = tmp_path / "train.py"
     script.write_text(TRAINING)
     done = subprocess.run(
-        [*TORCHRUN, "--nproc-per-node", "2", "--max-restarts", "1", script, tmp_path / "runs"],
+        [*TORCHRUN, "--nproc-per-node", "2", "--max-restarts", "1", script, tmp_path / "runs", tmp_path / "waits"],
         capture_output=True,
         text=True,
         timeout=300,
