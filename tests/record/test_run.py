@@ -316,3 +316,13 @@ def test_import_is_lazy():
         "assert not hasattr(wk, 'nothing')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_current_run_is_the_last_one_that_goes_on(tmp_path):
+    """Code that was not handed the run finds the innermost one that has not ended, and None outside all."""
+    assert wk.current_run() is None
+    with wk.start_run(tmp_path, pipeline="outer") as outer:
+        with wk.start_run(tmp_path, pipeline="inner") as inner:
+            assert wk.current_run() is inner
+        assert wk.current_run() is outer
+    assert wk.current_run() is None

@@ -65,6 +65,11 @@ E = TypeVar("E", bound=Event)
 _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
+def current_run() -> Run | None:
+    """The run of this process that was started last and has not ended; None where there is none."""
+    return max(_runs, key=lambda run: run._began, default=None)
+
+
 class Run(Watching):
     """A recorded run, from `start_run` to the end of its `with`."""
 
