@@ -74,7 +74,12 @@ $(VENV)/.stamp-benchmark: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@$(INSTALL) --editable '.[benchmark]'
 	@touch $@
 
+$(VENV)/.stamp-ml: $(VENV)/.stamp-venv pyproject.toml constraints.txt
+	@echo 'Installing Watchkeeper and the training libraries (PyTorch for the CPU, transformers, …; 1.9 GB) into $(VENV) …'
+	@$(INSTALL) --editable '.[ml]'
+	@touch $@
+
 $(VENV)/.stamp-dev: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@echo 'Installing Watchkeeper and what its tests need into $(VENV) …'
-	@$(INSTALL) --editable '.[demo,dev,benchmark]'
-	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-benchmark
+	@$(INSTALL) --editable '.[demo,dev,benchmark,ml]'
+	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-benchmark $(VENV)/.stamp-ml

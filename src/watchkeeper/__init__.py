@@ -2,11 +2,23 @@
 
 __version__ = "0.1.0"
 
-__all__ = ["Interrupted", "Row", "Run", "Step", "Table", "__version__", "current_run", "read_rows", "read_table", "start_run"]
+__all__ = [
+    "Interrupted",
+    "Limit",
+    "Row",
+    "Run",
+    "Step",
+    "Table",
+    "__version__",
+    "current_run",
+    "read_rows",
+    "read_table",
+    "start_run",
+]
 
 TYPE_CHECKING = False  # as type checkers read it; importing typing would be most of the cost of this import
 if TYPE_CHECKING:
-    from watchkeeper.record import Interrupted, Row, Run, Step, Table, current_run, read_rows, read_table, start_run
+    from watchkeeper.record import Interrupted, Limit, Row, Run, Step, Table, current_run, read_rows, read_table, start_run
 
 # Everything public comes from the recorder, and is imported when it is first used: `import watchkeeper` costs nothing.
 _RECORD = frozenset(__all__) - {"__version__"}

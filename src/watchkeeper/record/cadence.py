@@ -65,7 +65,8 @@ class Cadence:
         self._max_share = self._seconds("max_share", max_share)
         self._monotonic = monotonic
         self._began = self._since = now
-        self._step: int | None = None
+        self.step: int | None = None
+        """The training step last asked about; None before the first."""
         self._was_full = False
         self._plain_s = 0.0
         self._plain_steps = 0
@@ -106,7 +107,7 @@ class Cadence:
         if count is None or count <= 0:
             return False
         now = self._monotonic()
-        if count != self._step:
+        if count != self.step:
             self._measure(count, now)
         due = tier.at(count, now)
         if due and tier is self._full:
@@ -117,7 +118,7 @@ class Cadence:
     def _measure(self, step: int, now: float) -> None:
         """A new step begins: from the first question about the last one until now is what that one took."""
         took = now - self._since
-        if self._step is None:
+        if self.step is None:
             self._began = now
         elif not self._was_full:
             self._plain_s += took
@@ -126,7 +127,7 @@ class Cadence:
             self.full_s += max(0.0, took - self._plain_s / self._plain_steps)
             self.full_count += 1
         was_full, self._was_full = self._was_full, False
-        self._since, self._step = now, step
+        self._since, self.step = now, step
         if was_full and self.full_count >= 2 and self.full_s >= ENOUGH_S and 0 < self._max_share < self.full_share:
             self._warn("full tier", self._words())
 

@@ -219,6 +219,8 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
             "totals": ended.totals,
             "metric_rows": ended.metric_rows,
             "lost_rows": ended.lost_rows,
+            "timeouts": ended.timeouts,
+            "limited_calls": ended.limited_calls,
             "recorder_s": ended.recorder_s,
             "error": ended.error,
         }
@@ -314,6 +316,9 @@ def closing(event: RunEnded) -> list[str]:
     ]
     rows = f"{event.metric_rows} metric rows" + (f", {event.lost_rows} LOST" if event.lost_rows else "")
     lines.append(f"Totals: {', '.join(part for part in (figures(event.totals), rows) if part)}")
+    if event.limited_calls:
+        share = event.timeouts / event.limited_calls
+        lines.append(f"Timeouts: {event.timeouts} of {event.limited_calls} limited calls, {share:.1%}")
     share = event.recorder_s / event.duration_s if event.duration_s > 0 else 0.0
     lines.append(f"Runtime: {span(event.duration_s)}; watchkeeper took {span(event.recorder_s)} of it, {share:.2%}")
     return lines

@@ -30,12 +30,14 @@ from watchkeeper.core.events import (
     StepFinished,
     StepStarted,
     TableSealed,
+    TimedOut,
 )
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
 from watchkeeper.record.hands import Hands, OtherHands
 from watchkeeper.record.interrupts import Interrupts
+from watchkeeper.record.limits import Limit, Limits, Overrun
 from watchkeeper.record.logs import RunLog
 from watchkeeper.record.manifest import (
     RUN_FILE,
@@ -105,6 +107,7 @@ class Run(Watching):
         self._hooks: list[Callable[[], object]] = []
         self._looks_itself = False
         self._failed_step = ""
+        self._limits = Limits(self._on_overrun, self._warn)
         recovered = spill.recover()
         self._hands = self._new_hands(rank)
         self._starter = self._hands.pid
@@ -229,6 +232,15 @@ class Run(Watching):
             else:
                 self._totals[text(name)] = figure
 
+    def limit(self, seconds: float | None, *, isolate: bool = False, name: str = "") -> Limit:
+        """A time limit around work that may never end: `run.limit(60).call(model.generate, **inputs)`, a `with` or a
+        decorator. Work that does not end in time is left, a `timed_out` event says where it was, and the call returns None.
+
+        `seconds` None and 0: no limit. `isolate` lets a `call` run in a process of its own, which is killed: for what
+        Python cannot break into (see `Limit`). `name` is what the work is called in the log; "" is the function's own name.
+        """
+        return Limit(self._limits, self._limit_of(seconds), isolate=isolate, name=text(name) if name else "")
+
     # ── being asked to stop ─────────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -339,6 +351,36 @@ class Run(Watching):
             return found
         return ""
 
+    def _limit_of(self, seconds: object) -> float:
+        found = number(0 if seconds is None else seconds)
+        if not isinstance(found, int | float) or found < 0:
+            self._warn("limit", f"a limit of {text(seconds)} s is none: what it is around may take any time")
+            return 0.0
+        return float(found)
+
+    def _on_overrun(self, overrun: Overrun) -> None:
+        """Limited work did not end in time: in the thread that did it, after it."""
+        step = self._training_step()
+        self._write(
+            TimedOut,
+            what=overrun.what,
+            limit_s=overrun.limit_s,
+            elapsed_s=round(overrun.elapsed_s, 6),
+            how=overrun.how,
+            training_step=step,
+            stack=overrun.stack,
+        )
+        self._count_timeout()
+        at = f" at step {step}" if step is not None else ""
+        said = {
+            "interrupted": "it was left, and its result is None",
+            "killed": "its process was killed, and its result is None",
+            "late": f"nothing could break into it, and it took {overrun.elapsed_s:.1f} s; isolate=True would stop it",
+            "died": f"{overrun.stack}, and its result is None",
+        }[overrun.how]
+        exceeded = "died" if overrun.how == "died" else f"exceeded {overrun.limit_s:g} s"
+        self._log.say(logging.WARNING, "TIMEOUT: %s %s%s: %s", overrun.what, exceeded, at, said)
+
     def _finish_step(
         self, stage: Step, started: datetime, duration_s: float, failure: BaseException | None, found: str
     ) -> None:
@@ -378,6 +420,8 @@ class Run(Watching):
         if status == "interrupted":
             self._run_hooks()
         hands.ended = True
+        with self._harmless("the process for isolated calls could not be ended"):
+            self._limits.close()
         self._watch_ends(status)
         with self._harmless("the metric rows could not be synced to disk"):
             hands.rows.close()
@@ -412,6 +456,8 @@ class Run(Watching):
             outputs=tuple(self._outputs.values()),
             totals=dict(self._totals),
             recorder_s=round(recorder_s, 6),
+            limited_calls=self._limits.calls,
+            timeouts=self._limits.overruns,
         )
         if event is not None:
             for line in closing(event):
@@ -475,6 +521,7 @@ class Run(Watching):
         self._hands = self._new_hands(None)
         self._log.after_fork(self._hands.writer.id if self._records else "")
         self._labels.after_fork()
+        self._limits.after_fork()
         self._watch_after_fork()
 
 

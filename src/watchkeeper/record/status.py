@@ -46,13 +46,14 @@ class Status:
         self.total: int | None = None
         """Training steps planned; None where nobody said."""
         self.timeouts = 0
-        """Generations that were given up so far."""
+        """Limited calls that did not end in time so far."""
         self.validation: dict[str, Any] | None = None
         self.full_share: Callable[[], float] | None = None
         self._head = {"run_id": run_id, "pipeline": pipeline}
         self._state = "running"
         self._clock, self._warn, self._monotonic = clock, warn, monotonic
-        self._step: int | float | str | None = None
+        self.step: int | float | str | None = None
+        """The last training step told; None before the first."""
         self._loss: Any = None
         self._loss_step: Any = None
         self._val_loss: Any = None
@@ -72,9 +73,9 @@ class Status:
             if step is None and loss is None and val_loss is None:
                 return
             if step is not None:
-                self._step = number(step)
+                self.step = number(step)
             if loss is not None:
-                self._loss, self._loss_step = number(loss), self._step
+                self._loss, self._loss_step = number(loss), self.step
             if val_loss is not None:
                 self._compare(self._loss, val_loss)
             self.write()
@@ -85,7 +86,7 @@ class Status:
         """An example was given. Raises nothing."""
         try:
             if example.step is not None:
-                self._step = example.step
+                self.step = example.step
             if example.loss is not None and self._loss_step != example.step:
                 self._loss, self._loss_step = example.loss, example.step
             if example.val_loss is not None:
@@ -130,14 +131,14 @@ class Status:
         """What the file says. `gap` is the last validation loss less the training loss then; null is "nobody said"."""
         rate = self._rate(now)
         left = None
-        if rate and self.total is not None and isinstance(self._step, int | float):
-            left = round(max(0.0, (self.total - self._step) / rate), 1)
+        if rate and self.total is not None and isinstance(self.step, int | float):
+            left = round(max(0.0, (self.total - self.step) / rate), 1)
         code = self._code
         return {
             **self._head,
             "state": self._state,
             "updated": self._clock(),
-            "step": self._step,
+            "step": self.step,
             "total": self.total,
             "loss": self._loss,
             "val_loss": self._val_loss,
@@ -159,11 +160,11 @@ class Status:
 
     def _rate(self, now: float) -> float | None:
         """Training steps a second over the last minute or so; None before there are two points."""
-        if not isinstance(self._step, int | float) or not abs(self._step) < STEP_LIMIT:
+        if not isinstance(self.step, int | float) or not abs(self.step) < STEP_LIMIT:
             return None
-        if self._points and self._step < self._points[-1][0]:
+        if self._points and self.step < self._points[-1][0]:
             self._points.clear()  # it went back to an earlier step
-        self._points.append((float(self._step), now))
+        self._points.append((float(self.step), now))
         (first, began), (last, ended) = self._points[0], self._points[-1]
         return (last - first) / (ended - began) if ended > began and last > first else None
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from watchkeeper.core.errors import StorageError
-from watchkeeper.core.events import CadenceSet, Progressed, TableSealed
+from watchkeeper.core.events import CadenceSet, Number, Progressed, TableSealed
 from watchkeeper.core.ids import writer_id
 from watchkeeper.core.journal import Clock
 from watchkeeper.core.spill import SpillingFile
@@ -55,6 +55,7 @@ class Watching:
         self._tables: list[Table] = []
         self._book = Book(self._progressed, warn=self._warn, may_stop=self._may_stop, shows=self._records)
         self._status: Status | None = None
+        self._cadence: Cadence | None = None
         self._examples: SpillingFile | None = None
         self._held: Example | None = None  # a full block that waits for its validation loss
         self._showing = threading.RLock()
@@ -128,6 +129,7 @@ class Watching:
             max_share=max_share,
             warn=self._warn,
         )
+        self._cadence = cadence
         with self._harmless("the cadence could not be written down"):
             sha256, items = "", 0
             if validation is not None:
@@ -214,6 +216,18 @@ class Watching:
     def _watch_after_fork(self) -> None:
         """In the child: the tables, the status and the block that waits are the parent's."""
         self._examples, self._held, self._showing = None, None, threading.RLock()
+
+    def _training_step(self) -> Number | None:
+        """The training step that the loop is at, as far as it said so; None where it did not."""
+        if self._cadence is not None and self._cadence.step is not None:
+            return self._cadence.step
+        return number(self._status.step) if self._status is not None else None
+
+    def _count_timeout(self) -> None:
+        if self._status is not None:
+            self._status.timeouts += 1
+            with self._harmless("the training status could not be written"):
+                self._status.write()
 
     def _progressed(self, **fields: Any) -> None:
         self._write(Progressed, **fields)

@@ -60,6 +60,7 @@ from watchkeeper.core.events.job import (
     StepFinished,
     StepStarted,
     TableSealed,
+    TimedOut,
 )
 
 __all__ = [
@@ -113,6 +114,7 @@ __all__ = [
     "StepStarted",
     "Submitted",
     "TableSealed",
+    "TimedOut",
     "Unknown",
     "User",
     "Verified",

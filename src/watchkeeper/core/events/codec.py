@@ -36,6 +36,7 @@ from watchkeeper.core.events.job import (
     StepFinished,
     StepStarted,
     TableSealed,
+    TimedOut,
 )
 
 
@@ -52,7 +53,7 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
     | Verified | Judged | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint
-    | TableSealed | Progressed | CadenceSet | Interrupted | RunEnded | Sealed
+    | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

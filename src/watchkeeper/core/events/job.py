@@ -154,10 +154,23 @@ class Interrupted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="int
     listening: bool = False
 
 
+class TimedOut(Event, frozen=True, kw_only=True, omit_defaults=True, tag="timed_out"):
+    """Limited work that did not end in time. `how`: it was interrupted; its process was killed; it could not be broken into
+    and ended late; or its process died by itself. `stack` is where it was, "" where nobody saw.
+    """
+
+    what: FreeText
+    limit_s: float
+    elapsed_s: float
+    how: Literal["interrupted", "killed", "late", "died"]
+    training_step: Number | None = None
+    stack: FreeText = ""
+
+
 class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
     """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
     of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that
-    recording took.
+    recording took. `timeouts` of the `limited_calls` did not end in time.
     """
 
     status: Literal["finished", "failed", "interrupted"]
@@ -169,3 +182,5 @@ class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_en
     outputs: tuple[OutputFile, ...] = ()
     totals: dict[str, Number] = {}
     recorder_s: float = 0.0
+    limited_calls: int = 0
+    timeouts: int = 0
