@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 DEMO := examples/digits
 BENCHMARK := examples/benchmark
 
-.PHONY: help demo demo-pipeline demo-benchmark test faults check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark test faults hangs check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -32,6 +32,9 @@ test: check ## all of `check`, then the tests
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in thirteen ways, and print what came of it (root; eight minutes)
 	@$(BIN)/python -m tests.slurm.faults
+
+hangs: $(VENV)/.stamp-dev ## hang a training in twenty-three ways, and print what came of it (root for the full disk; a minute)
+	@$(BIN)/python -m tests.hangs.faults
 
 check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/ruff check .

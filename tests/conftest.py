@@ -6,6 +6,8 @@ import pytest
 
 from tests.slurm.lab import CannotError, Lab
 
+os.environ.setdefault("WATCHKEEPER_SIDECAR", "0")  # hundreds of runs start here; who tests the sidecar asks for it
+
 
 def _lab(*, light):
     """A cluster for the session. Where none can be started its tests are skipped, and fail in CI, where one must be."""

@@ -116,7 +116,7 @@ def test_room_is_made_again(tmp_path, node, monkeypatch):
 
 def test_without_room_on_the_node_it_is_written_directly(tmp_path, monkeypatch):
     """Where nothing can be kept, a slow write changes nothing."""
-    monkeypatch.setattr(spill, "_folders", list)
+    monkeypatch.setattr("watchkeeper.core.node.folders", lambda name: [])
     file = SpillingFile(tmp_path / "file")
     file.append(b"first\n")
     file.was_slow()

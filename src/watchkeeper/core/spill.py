@@ -26,10 +26,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from watchkeeper.core import processes
+from watchkeeper.core import node, processes
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.files import AppendFile
-from watchkeeper.core.mounts import filesystem_of
 
 SLOW_S = 0.1  # a write that takes longer has met a filesystem that hangs
 CALM_S = 600.0  # without a slow write, before a file is written to directly again
@@ -41,8 +40,7 @@ FORMAT = "watchkeeper spill 1"
 BYTES, WORD = ".bytes", ".word"
 
 _CHUNK = 2**20
-# Filesystems that another machine serves: no place to wait for one. Source: their names in /proc/filesystems.
-_REMOTE = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "cifs", "smb", "afs", "fuse", "9p", "pvfs2", "orangefs")
+_NAME = "watchkeeper-spill"
 
 
 class Word(NamedTuple):
@@ -57,34 +55,6 @@ class Word(NamedTuple):
         """The file's text: bash reads it too."""
         owner = msgspec.json.encode(self.owner).decode()
         return "\n".join((FORMAT, str(self.target), str(self.base), self.attempt, owner, ""))
-
-
-def _folders() -> list[Path]:
-    """Where this user's spills may lie, the first choice first."""
-    roots = dict.fromkeys((os.environ.get("TMPDIR") or "/tmp", "/tmp", "/dev/shm"))
-    return [Path(root) / f"watchkeeper-spill-{os.getuid()}" for root in roots]
-
-
-def _place() -> Path:
-    """A folder of ours for spills, on a disk of this node's own.
-
-    Raises:
-        OSError: there is none.
-    """
-    for folder in _folders():
-        if not filesystem_of(folder.parent).kind.startswith(_REMOTE) and _made(folder):
-            return folder
-    raise OSError(errno.ENOENT, "no place on this node")
-
-
-def _made(folder: Path) -> bool:
-    """Whether the folder is there and ours alone: others may write beside it."""
-    with contextlib.suppress(OSError):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        found = folder.lstat()
-        return folder.is_dir() and not folder.is_symlink() and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    return False
 
 
 class SpillingFile(AppendFile):
@@ -191,7 +161,7 @@ class _Kept:
         if "\n" in f"{target}{attempt}":
             raise OSError(errno.EINVAL, "a name with a newline")
         self.base, self.end = base, base + ROOM_BYTES
-        self.path = _place() / f"{secrets.token_hex(8)}{BYTES}"
+        self.path = node.folder(_NAME) / f"{secrets.token_hex(8)}{BYTES}"
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(self._fd, base, ROOM_BYTES)
@@ -319,8 +289,8 @@ def recover() -> list[Path]:
     brought over stays. Raises nothing.
     """
     recovered = []
-    for folder in _folders():
-        for path in sorted(folder.glob(f"*{WORD}")) if folder.is_dir() and _made(folder) else ():
+    for folder in node.folders(_NAME):
+        for path in sorted(folder.glob(f"*{WORD}")) if folder.is_dir() and node.is_ours(folder) else ():
             with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
                 target = _recover(path)
                 if target is not None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 START_S = 120.0  # for the process to import what it needs
 DUMP_S = 1.0  # for a stack
+READY, BEGINS = b"ready", b"begins"  # what the process says, that is no answer
 INNER = "_watchkeeper_inner"  # of a decorated function: it is pickled by its name, which is the limited one's
 DUMP_SIGNAL = signal.SIGRTMIN + 4  # not SIGUSR1: that is the scheduler's warning
 
@@ -56,7 +57,7 @@ class Worker:
         self._stacks = ""
 
     def call(self, fn: Callable[..., Any], args: Any, kwargs: Any, seconds: float | None) -> Any:
-        """Make the call there; its time begins when the process is ready. `seconds` None: it may take any.
+        """Make the call there; its time begins when the process has imported what it needs. `seconds` None: any time.
 
         Raises:
             NotThereError: it could not be handed over.
@@ -71,9 +72,12 @@ class Worker:
             pipe = self._ready()
             try:
                 pipe.send_bytes(request)
-                if not pipe.poll(seconds):
-                    raise OverdueError(self._stack())
-                answer = pipe.recv_bytes()
+                for patience in (START_S, seconds):  # for the word that it begins, or an error; for the answer
+                    if not pipe.poll(patience):
+                        raise OverdueError(self._stack())
+                    answer = pipe.recv_bytes()
+                    if answer != BEGINS:
+                        break
             except (EOFError, OSError) as error:
                 code = self._kill()
                 name = signal.Signals(-code).name if code is not None and code < 0 else f"code {code}"
@@ -111,7 +115,7 @@ class Worker:
             self._pipe = ours
             self._process.start()
             theirs.close()
-            if ours.poll(START_S) and ours.recv_bytes() == b"ready":
+            if ours.poll(START_S) and ours.recv_bytes() == READY:
                 return ours
             why = f"its process was not ready in {START_S:g} s"
         except (EOFError, OSError, RuntimeError, pickle.PicklingError) as error:
@@ -168,7 +172,7 @@ def _serve(pipe: Connection, stacks: str, path: list[str]) -> None:
     threading.Thread(target=_end_with_parent, name="watchkeeper parent", daemon=True).start()
     with open(stacks, "w") as file:
         faulthandler.register(DUMP_SIGNAL, file=file, all_threads=True, chain=False)
-        pipe.send_bytes(b"ready")
+        pipe.send_bytes(READY)
         while True:
             try:
                 fn, args, kwargs = pickle.loads(pipe.recv_bytes())
@@ -177,6 +181,7 @@ def _serve(pipe: Connection, stacks: str, path: list[str]) -> None:
             except Exception as error:
                 pipe.send_bytes(_packed(False, error))
                 continue
+            pipe.send_bytes(BEGINS)
             try:
                 answer = _packed(True, getattr(fn, INNER, fn)(*args, **kwargs))
             except BaseException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import time
@@ -18,7 +19,10 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
 from watchkeeper.record.logs import level_of
 from watchkeeper.record.manifest import JOURNAL, earlier_runs
+from watchkeeper.record.sidecar.stacks import DUMP_SIGNAL
 
+GRACE_S = 30.0  # between SIGTERM and SIGKILL, for a run that is ended because it is stalled
+SIDECAR = "sidecar"  # the purpose of a writer that is none of the program's
 LEVEL_VARIABLE = "WATCHKEEPER_LOG_LEVEL"
 FRESH_S = 600.0  # a process on another host that has not ended, and writes that often, lives
 TAIL_BYTES = 512  # of a journal's file, that hold its last event
@@ -26,7 +30,8 @@ TAIL_BYTES = 512  # of a journal's file, that hold its last event
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`level` is one of Python's; `logger` "" is the root; `log_file` None is none; `earlier` are the run folders in which
-    a finished step is looked for, the newest first; `exit_code` None is the signal's own; `warning_signal` None is none.
+    a finished step is looked for, the newest first; `exit_code` None is the signal's own; `warning_signal` None is none;
+    `stall_s` None is from the run's own history; `code_folder` None is the main script's.
     """
 
     level: int = logging.INFO
@@ -39,6 +44,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     handle_signals: bool = True
     warning_signal: int | None = signal.SIGUSR1
     exit_code: int | None = None
+    sidecar: bool = True
+    stall_s: float | None = None
+    end_stalled: bool = False
+    grace_s: float = GRACE_S
+    dump_signal: int = DUMP_SIGNAL
+    code_folder: Path | None = None
 
 
 def others_live(folder: Path, log: Path) -> bool:
@@ -53,7 +64,7 @@ def others_live(folder: Path, log: Path) -> bool:
                 ended = b'{"kind":"sealed",' in file.read()
         except (OSError, DamagedLineError):
             continue
-        if isinstance(opened, Opened) and opened.pid != os.getpid() and not ended:
+        if isinstance(opened, Opened) and opened.pid != os.getpid() and opened.purpose != SIDECAR and not ended:
             name = processes.ProcessName(
                 host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
             )
@@ -119,6 +130,66 @@ def earlier_from(reuse: bool | str | os.PathLike[str], root: Path | None, folder
     if not (named / JOURNAL).is_dir():
         raise UsageError(f"reuse: there is no recorded run in {named}", hint="name a run's folder, or reuse=True for all")
     return (named,)
+
+
+def sidecar_from(
+    flag: bool | None, stall_s: float | None, end_stalled: bool | None, environ: Mapping[str, str] = os.environ
+) -> tuple[bool, float | None, bool]:
+    """Whether a sidecar watches, after how many seconds without an advance it raises the alarm (None: by the history), and
+    whether it then ends the run: by the call, else WATCHKEEPER_SIDECAR, WATCHKEEPER_STALL_S, WATCHKEEPER_END_STALLED.
+
+    Raises:
+        UsageError: a value that is none, or an end without a limit that somebody set.
+    """
+    limit = _seconds("stall_s", environ.get("WATCHKEEPER_STALL_S") if stall_s is None else stall_s)
+    ends = _switch("WATCHKEEPER_END_STALLED", environ, default=False) if end_stalled is None else end_stalled
+    if ends and limit is None:
+        raise UsageError("a stalled run is to be ended, and nobody said after how long", hint="set stall_s=1800, say")
+    return (_switch("WATCHKEEPER_SIDECAR", environ, default=True) if flag is None else flag), limit, ends
+
+
+def grace_from(environ: Mapping[str, str] = os.environ) -> float:
+    """Seconds between SIGTERM and SIGKILL for a stalled run that is ended: WATCHKEEPER_GRACE_S, else 30.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _seconds("WATCHKEEPER_GRACE_S", environ.get("WATCHKEEPER_GRACE_S"))
+    return GRACE_S if found is None else found
+
+
+def _seconds(name: str, told: object) -> float | None:
+    try:
+        found = None if told is None or told == "" else float(str(told))
+    except ValueError:
+        found = math.nan
+    if found is not None and not found > 0:
+        raise UsageError(f"{name} is {told!r}", hint="it is a number of seconds above 0")
+    return found
+
+
+def _switch(name: str, environ: Mapping[str, str], *, default: bool) -> bool:
+    value = environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise UsageError(f"{name} is {value!r}", hint="it is 0 or 1")
+    return default if value == "" else value == "1"
+
+
+def dump_signal_from(flag: int | None, environ: Mapping[str, str] = os.environ) -> int:
+    """The signal at which the process writes its stacks: by the call, else WATCHKEEPER_DUMP_SIGNAL, else SIGRTMIN+4.
+
+    Raises:
+        UsageError: it is no signal that a program may take.
+    """
+    told: object = (environ.get("WATCHKEEPER_DUMP_SIGNAL") or DUMP_SIGNAL) if flag is None else flag
+    try:
+        number = int(told)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        number = 0
+    if number not in signal.valid_signals() or number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT):
+        hint = f"it is the number of a signal that nobody else uses, such as {DUMP_SIGNAL} (SIGRTMIN+4)"
+        raise UsageError(f"dump_signal is {told!r}", hint=hint)
+    return int(number)
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:

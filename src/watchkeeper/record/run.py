@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-from watchkeeper.core import files, git, spill
+from watchkeeper.core import files, git, processes, spill
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
@@ -55,6 +56,8 @@ from watchkeeper.record.manifest import (
 )
 from watchkeeper.record.options import Options, others_live, seed_of
 from watchkeeper.record.ranks import Rank, is_data_worker
+from watchkeeper.record.sidecar.spec import Spec
+from watchkeeper.record.sidecar.starter import Sidecar
 from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
 from watchkeeper.record.values import number, text
 from watchkeeper.record.watching import Watching
@@ -127,7 +130,7 @@ class Run(Watching):
         )
         self._interrupts = Interrupts(self._on_signal, warning=options.warning_signal, exit_code=options.exit_code)
         attempt = attempts.find()
-        code = git.state(script_folder())
+        code = git.state(options.code_folder or script_folder())
         started = self._hands.write(
             RunStarted,
             run_id=run_id,
@@ -149,6 +152,10 @@ class Run(Watching):
         self._log.attach()
         for line in opening(self._started):
             self._log.say(logging.INFO, "%s", line)
+        self._sidecar = Sidecar()
+        if options.sidecar:
+            with self._harmless("no sidecar watches this run"):
+                self._start_sidecar()
         for path in recovered:
             self._log.say(logging.INFO, "Brought over what a killed process had left on this node: %s", path)
         if attempt and self._records:
@@ -318,6 +325,41 @@ class Run(Watching):
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def watch(self, work: processes.ProcessName | None, output: Iterable[str], files: Iterable[str]) -> None:
+        """Have another process watched as the run's work, where this run was started with `sidecar=False`. It leads a group
+        of processes and writes into `output`, below the run's folder, and into `files`, glob patterns; None: it is gone.
+        """
+        if work is not None:
+            with self._harmless("no sidecar watches this run"):
+                self._start_sidecar(work, output, files)
+
+    def _start_sidecar(
+        self, work: processes.ProcessName | None = None, output: Iterable[str] = (), files: Iterable[str] = ()
+    ) -> None:
+        """Have a sidecar; on another rank only this process's stacks, for rank 0's. `work` None is this process."""
+        options, me = self._options, processes.this_process()
+        if not self._records:
+            self._sidecar.listen(options.dump_signal)
+            return
+        self._sidecar.start(
+            Spec(
+                run_id=self.run_id,
+                pipeline=self._pipeline,
+                folder=str(self.folder),
+                work=work or me,
+                recorder=me,
+                output=tuple(output),
+                files=tuple(files),
+                stall_s=options.stall_s,
+                end_stalled=options.end_stalled,
+                grace_s=options.grace_s,
+                dump_signal=options.dump_signal,
+                group=work is not None,
+            )
+        )
+        if self._sidecar.silent:
+            self._log.say(logging.INFO, "A stall will be told without stacks: %s", self._sidecar.silent)
+
     def _new_hands(self, rank: Rank | None) -> Hands:
         if not self._records:
             return OtherHands(self.folder, self._pipeline, self._clock, rank)
@@ -432,6 +474,7 @@ class Run(Watching):
         with self._harmless("the journal could not be sealed"):
             hands.close()
         _runs.discard(self)
+        self._sidecar.close()
         self._interrupts.restore()
 
     def _write_end(self, status: str, error: BaseException | None) -> None:
@@ -439,7 +482,7 @@ class Run(Watching):
         if error is not None and status == "failed":
             where = f" in step {self._failed_step}" if self._failed_step else ""
             self._log.say(
-                logging.ERROR, "Run failed%s: %s", where, _words(error), exc_info=(type(error), error, error.__traceback__),
+                logging.ERROR, "Run failed%s: %s", where, _words(error), exc_info=_trace(error),
                 quiet_trace=True,
             )  # fmt: skip
         duration_s = time.monotonic() - self._began
@@ -522,6 +565,7 @@ class Run(Watching):
         self._log.after_fork(self._hands.writer.id if self._records else "")
         self._labels.after_fork()
         self._limits.after_fork()
+        self._sidecar.after_fork()
         self._watch_after_fork()
 
 
@@ -531,6 +575,11 @@ def _give_children_their_own() -> None:
 
 
 os.register_at_fork(after_in_child=_give_children_their_own)
+
+
+def _trace(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
+    """What logging prints of it; nothing of an error of ours, which says all."""
+    return None if isinstance(error, WatchkeeperError) else (type(error), error, error.__traceback__)
 
 
 def _words(error: BaseException) -> str:

@@ -12,7 +12,15 @@ from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.record import ranks
 from watchkeeper.record.logs import FILE, FORMAT
-from watchkeeper.record.options import Options, earlier_from, level_from, persist_from
+from watchkeeper.record.options import (
+    Options,
+    dump_signal_from,
+    earlier_from,
+    grace_from,
+    level_from,
+    persist_from,
+    sidecar_from,
+)
 from watchkeeper.record.run import Run
 from watchkeeper.record.values import config_fields, text
 
@@ -33,11 +41,18 @@ def start_run(
     handle_signals: bool = True,
     warning_signal: int | None = signal.SIGUSR1,
     exit_code: int | None = None,
+    sidecar: bool | None = None,
+    stall_s: float | None = None,
+    end_stalled: bool | None = None,
+    dump_signal: int | None = None,
+    code_folder: str | os.PathLike[str] | None = None,
     clock: Clock = utc_now,
 ) -> Run:
     """Start recording a run; use it in a `with`, which writes the end and raises again what was raised in it.
 
     The run's folder is `root/<run_id>`, or exactly `folder`. `config` is a mapping, a dataclass or a namespace.
+
+    The commit that is written down is that of `code_folder` (None: of the main script's folder).
 
     Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) counts for the file `log_file`
     below the folder (None: no file) and for stderr (`console=False`: not there). `logger` names the one logger to capture,
@@ -48,6 +63,11 @@ def start_run(
 
     Signals: within the `with`, SIGINT, SIGTERM and `warning_signal` (None: none) ask the run to stop. The process then ends
     with 128 + the signal's number, 143 after a warning, or with `exit_code`.
+
+    Sidecar: a process beside the run (`sidecar=False` or WATCHKEEPER_SIDECAR=0: none) writes telemetry and raises the alarm
+    when nothing has advanced for `stall_s` seconds (None: five times the longest pause so far, 10 minutes at least); with
+    `end_stalled` it then ends this process and its children. `dump_signal` is the one at which this process writes its
+    stacks (None: SIGRTMIN+4).
 
     Raises:
         UsageError: neither root nor folder, both, no pipeline, or a config, level or format of the wrong kind.
@@ -67,6 +87,7 @@ def start_run(
     if rank is not None:
         run_id = ranks.agreed_run_id(top or Path(folder or ".").absolute(), rank, run_id)
     place = top / run_id if top is not None else Path(folder or ".").absolute()
+    watched, stall_limit_s, ends = sidecar_from(sidecar, stall_s, end_stalled)
     options = Options(
         level=level_from(log_level, fields),
         logger=logger,
@@ -78,6 +99,12 @@ def start_run(
         handle_signals=handle_signals,
         warning_signal=warning_signal,
         exit_code=exit_code,
+        sidecar=watched,
+        stall_s=stall_limit_s,
+        end_stalled=ends,
+        grace_s=grace_from(),
+        dump_signal=dump_signal_from(dump_signal),
+        code_folder=None if code_folder is None else Path(code_folder),
     )
     files.make_folder(place)
     return Run(place, run_id, text(pipeline), fields, clock=clock, options=options, rank=rank)

@@ -49,6 +49,7 @@ from watchkeeper.core.events.commands import (
     Verified,
 )
 from watchkeeper.core.events.job import (
+    Advanced,
     CadenceSet,
     Checkpoint,
     CheckpointFile,
@@ -57,10 +58,12 @@ from watchkeeper.core.events.job import (
     Progressed,
     RunEnded,
     RunStarted,
+    Stalled,
     StepFinished,
     StepStarted,
     TableSealed,
     TimedOut,
+    Vanished,
 )
 
 __all__ = [
@@ -70,6 +73,7 @@ __all__ = [
     "SCHEMA",
     "Account",
     "Action",
+    "Advanced",
     "AnyEvent",
     "BootId",
     "CadenceSet",
@@ -110,6 +114,7 @@ __all__ = [
     "RunStarted",
     "SchedulerFacts",
     "Sealed",
+    "Stalled",
     "StepFinished",
     "StepStarted",
     "Submitted",
@@ -117,6 +122,7 @@ __all__ = [
     "TimedOut",
     "Unknown",
     "User",
+    "Vanished",
     "Verified",
     "decode",
     "encode",

@@ -27,16 +27,19 @@ from watchkeeper.core.events.commands import (
     Verified,
 )
 from watchkeeper.core.events.job import (
+    Advanced,
     CadenceSet,
     Checkpoint,
     Interrupted,
     Progressed,
     RunEnded,
     RunStarted,
+    Stalled,
     StepFinished,
     StepStarted,
     TableSealed,
     TimedOut,
+    Vanished,
 )
 
 
@@ -53,7 +56,8 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
     | Verified | Judged | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint
-    | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | RunEnded | Sealed
+    | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced
+    | Vanished | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
@@ -66,6 +70,8 @@ DURABLE = frozenset(
         "checkpoint",
         "table_sealed",
         "interrupted",
+        "stalled",
+        "vanished",
         "run_ended",
         "sealed",
     }

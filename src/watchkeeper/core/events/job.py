@@ -167,6 +167,36 @@ class TimedOut(Event, frozen=True, kw_only=True, omit_defaults=True, tag="timed_
     stack: FreeText = ""
 
 
+class Stalled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="stalled"):
+    """The sidecar has seen no advance for longer than the limit: `since` is when it saw the last one. `report` is the file,
+    relative to the run's folder, that holds stacks, processes and telemetry; "" where it could not be written. `ends`: the
+    work is ended for it.
+    """
+
+    since: datetime
+    limit_s: float
+    cause: FreeText
+    training_step: Number | None = None
+    report: FilePath = ""
+    ends: bool = False
+
+
+class Advanced(Event, frozen=True, kw_only=True, omit_defaults=True, tag="advanced"):
+    """The sidecar sees an advance again, after a stall of so many seconds."""
+
+    stalled_s: float
+    training_step: Number | None = None
+
+
+class Vanished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="vanished"):
+    """The process is gone, and did not write the run's end. `cause` is what the sidecar takes from what it saw last."""
+
+    pid: int
+    cause: FreeText
+    training_step: Number | None = None
+    report: FilePath = ""
+
+
 class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
     """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
     of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that

@@ -16,6 +16,7 @@ COMMANDS = {
     "watch": "Watch what was submitted until it has ended.",
     "status": "One look at where an experiment stands.",
     "cancel": "Ask the scheduler to end jobs.",
+    "exec": "Any command as a recorded run.",
     "log": "The events of a journal, as text.",
     "doctor": "Is this machine or cluster fit.",
     "check": "Verify a journal, its views and the evidence.",

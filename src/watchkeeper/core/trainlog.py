@@ -1,0 +1,59 @@
+"""How far a training says it is, from what it prints: tqdm's bars, torchtune's, the Trainer's and plain lines.
+
+Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune 0.6's bar
+(`1|20|Loss: 5.66: 100%|…`), transformers' printed logs (`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that
+name their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`).
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_BAR = re.compile(r"(\d[\d,]*)/(\d[\d,]*) \[\d")
+_TUNE = re.compile(r"(\d+)\|(\d+)\|Loss: (\S+?):")
+_NAMED = re.compile(r"\b(?:global[ _]?)?steps?\b[ '\"]*[:=# ][ '\"]*(\d[\d,]*)(?:\s*(?:/|of)\s*(\d[\d,]*))?", re.IGNORECASE)
+_LOSS = re.compile(r"(?<![\w-])loss\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE)
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """How far. None: nobody said. `epoch` where the tool numbers its steps anew in each."""
+
+    step: int | float | None = None
+    total: int | None = None
+    loss: str | None = None
+    epoch: int | None = None
+
+
+def position(text: str) -> Position | None:
+    """The last position that the text tells; None where it tells none. A carriage return ends a line."""
+    lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
+    found: Position | None = None
+    loss: str | None = None
+    for line in reversed(lines):
+        if loss is None and (match := _LOSS.search(line)):
+            loss = match.group(1)
+        if found is None:
+            found = _of_line(line)
+        if found is not None and loss is not None:
+            break
+    if found is None:
+        return Position(loss=loss) if loss is not None else None
+    return msgspec.structs.replace(found, loss=found.loss or loss)
+
+
+def _of_line(line: str) -> Position | None:
+    if match := _TUNE.search(line):
+        bar = _BAR.search(line)
+        total = _count(bar.group(2)) if bar else None
+        return Position(epoch=int(match.group(1)), step=int(match.group(2)), total=total, loss=match.group(3))
+    if match := _BAR.search(line):
+        return Position(step=_count(match.group(1)), total=_count(match.group(2)))
+    if match := _NAMED.search(line):
+        return Position(step=_count(match.group(1)), total=_count(match.group(2)) if match.group(2) else None)
+    return None
+
+
+def _count(digits: str) -> int:
+    return int(digits.replace(",", ""))

@@ -1,0 +1,236 @@
+"""Any command as a recorded run: its output kept and shown, signals handed on, its exit code told.
+
+The command writes straight into the run's files, `logs/stdout.log` and `logs/stderr.log`, so that it goes on whatever
+becomes of the process that shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, BinaryIO
+
+import msgspec
+
+from watchkeeper.core import files, processes
+from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.trainlog import Position, position
+from watchkeeper.record.options import sidecar_from
+from watchkeeper.record.run import Run
+from watchkeeper.record.start import start_run
+
+OUTPUT = ("logs/stdout.log", "logs/stderr.log")
+LOOK_S = 0.05  # between two looks for output
+ROW_S = 1.0  # between two metric rows from the output
+CHUNK_BYTES = 2**20
+TAIL_BYTES = 8_192  # of the output, in which its last step is looked for
+NOT_FOUND, NOT_EXECUTABLE, BY_SIGNAL = 127, 126, 128  # as a shell's exit codes
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+FORWARDED = (*ASKING, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH)
+
+
+class CommandError(WatchkeeperError):
+    """The command did not end with code 0."""
+
+
+class CommandStopped(KeyboardInterrupt):
+    """Somebody asked the command to stop, and it did."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended. `code` is as a shell gives it: 128 + n for signal n, 127 and 126 where it could not be started."""
+
+    code: int
+    words: str
+    asked: bool
+
+
+def record(
+    argv: Sequence[str],
+    *,
+    root: Path | None = None,
+    folder: Path | None = None,
+    pipeline: str = "",
+    stall_s: float | None = None,
+    end_stalled: bool | None = None,
+    watched: Iterable[str] = (),
+    show: bool = True,
+    started: Callable[[Run], None] = lambda run: None,
+) -> Ended:
+    """Run the command to its end, in a session of its own, as a recorded run in `root/<run_id>` or exactly `folder`.
+    `pipeline` "": the command's own name. `watched` are glob patterns of files whose change is an advance; `stall_s` and
+    `end_stalled` as for `start_run`. `started` is told the run before the command starts.
+
+    Raises:
+        UsageError, StorageError: the run cannot be started; the command was not.
+    """
+    has_sidecar = sidecar_from(None, stall_s, end_stalled)[0]
+    run = start_run(
+        root,
+        folder=folder,
+        pipeline=pipeline or name_of(argv),
+        config={"command": list(argv), "cwd": os.getcwd()},  # noqa: PTH109
+        console=False,
+        handle_signals=False,
+        code_folder=Path.cwd(),
+        sidecar=False,
+        stall_s=stall_s,
+        end_stalled=end_stalled,
+    )
+    started(run)
+    with contextlib.suppress(CommandError, CommandStopped), run:
+        ended = _run_in(run, argv, show=show, watched=watched if has_sidecar else None)
+        for name in OUTPUT:
+            run.output(run.folder / name)
+        run.totals(exit_code=ended.code)
+        if ended.code:
+            raise CommandStopped(ended.words) if ended.asked else CommandError(ended.words)
+    return ended
+
+
+def _run_in(run: Run, argv: Sequence[str], *, show: bool, watched: Iterable[str] | None) -> Ended:
+    """`watched` None: no sidecar."""
+    shown: tuple[BinaryIO | None, ...] = (sys.stdout.buffer, sys.stderr.buffer) if show else (None, None)
+    files.make_folder(run.folder / "logs")
+    signals = _Signals()
+    with signals:
+        try:
+            with contextlib.ExitStack() as opened:
+                outs = [opened.enter_context((run.folder / name).open("ab", buffering=0)) for name in OUTPUT]
+                begins = [out.seek(0, os.SEEK_END) for out in outs]
+                environ = {"PYTHONUNBUFFERED": "1", **os.environ}
+                child = subprocess.Popen(argv, stdout=outs[0], stderr=outs[1], start_new_session=True, env=environ)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            code = NOT_EXECUTABLE if isinstance(error, PermissionError) else NOT_FOUND
+            return Ended(code=code, words=f"{argv[0]}: {error.strerror}", asked=False)
+        signals.child = child.pid
+        follower = _Follower(run, child, shown, begins)
+        if watched is not None:
+            run.watch(processes.name_of(child.pid), OUTPUT, [os.path.abspath(pattern) for pattern in watched])  # noqa: PTH100
+        follower.follow()
+        return _ended(child.returncode, asked=signals.asked)
+
+
+def _ended(code: int, *, asked: bool) -> Ended:
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return Ended(code=BY_SIGNAL - code, words=f"ended by {name}", asked=asked)
+    return Ended(code=code, words=f"ended with code {code}", asked=asked)
+
+
+class _Signals:
+    """Hands what is sent to us on to the command's process group; what comes before there is one, when it is there."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        """Whether somebody asked the command to end."""
+        self._child = 0
+        self._waiting: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    @property
+    def child(self) -> int:
+        """The command's process; 0 before there is one."""
+        return self._child
+
+    @child.setter
+    def child(self, pid: int) -> None:
+        self._child = pid
+        for number in self._waiting:
+            self._send(number)
+
+    def __enter__(self) -> None:
+        for number in FORWARDED:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` ask for
+                self._before[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before if before is not None else signal.SIG_DFL)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.asked |= number in ASKING
+        if self._child:
+            self._send(number)
+        else:
+            self._waiting.append(number)
+
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self._child, number)
+
+
+class _Follower:
+    """Shows what the command writes, and keeps the steps and losses that its output names as metric rows."""
+
+    def __init__(
+        self, run: Run, child: subprocess.Popen[bytes], shown: Sequence[BinaryIO | None], begins: Sequence[int]
+    ) -> None:
+        self._run, self._child = run, child
+        self._files = [(run.folder / name).open("rb", buffering=0) for name in OUTPUT]
+        for file, begin in zip(self._files, begins, strict=True):
+            file.seek(begin)  # what an earlier run in the folder left was shown then
+        self._shown = list(shown)
+        self._tail = b""  # of both
+        self._row_due = 0.0
+        self._told = Position()
+
+    def follow(self) -> None:
+        """Until the command has ended and all it wrote is shown."""
+        poll = select.poll()
+        with contextlib.suppress(OSError, AttributeError):
+            poll.register(os.pidfd_open(self._child.pid), select.POLLIN)
+        while self._child.poll() is None:
+            self._look()
+            poll.poll(LOOK_S * 1000)
+        while self._look():
+            pass
+        self._keep_position(now=math.inf)
+        for file in self._files:
+            file.close()
+
+    def _look(self) -> bool:
+        """Show what is new; whether there was something."""
+        found = False
+        for index, file in enumerate(self._files):
+            if data := file.read(CHUNK_BYTES):
+                found = True
+                self._tail = (self._tail + data)[-TAIL_BYTES:]
+                self._show(index, data)
+        if found:
+            self._keep_position(now=time.monotonic())
+        return found
+
+    def _show(self, index: int, data: bytes) -> None:
+        out = self._shown[index]
+        if out is not None:
+            try:
+                out.write(data)
+                out.flush()
+            except (OSError, ValueError):  # the reader has gone (`| head`): the command has not
+                self._shown[index] = None
+
+    def _keep_position(self, now: float) -> None:
+        if now < self._row_due:
+            return
+        self._row_due = now + ROW_S
+        found = position(self._tail.decode("utf-8", "replace"))
+        if found is not None and found.step is not None and found != self._told:
+            self._told = found
+            with contextlib.suppress(ValueError, TypeError):
+                self._run.log(int(found.step), **({} if found.loss is None else {"loss": float(found.loss)}))
+
+
+def name_of(argv: Sequence[str]) -> str:
+    """What a command's runs are called: the script's name for `python train.py`, else the program's."""
+    script = next((part for part in argv[1:] if part.endswith((".py", ".sh"))), argv[0])
+    return Path(script).stem or "command"

@@ -1,0 +1,124 @@
+"""Every thread's stack at a signal, written by faulthandler: in C, so also while other C code holds the interpreter.
+
+They go to a file on the node's own disk, since the filesystem of the run may be what hangs. Source of the text's form:
+`faulthandler.dump_traceback`, "most recent call first".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from watchkeeper.core import node
+
+DUMP_SIGNAL = signal.SIGRTMIN + 4
+"""Not SIGUSR1: that is the scheduler's warning."""
+WAIT_S = 3.0  # for a process to write its stacks
+_NAME = "watchkeeper-stacks"
+
+_lock = threading.Lock()
+_file: IO[Any] | None = None
+_number = 0
+_users = 0
+
+
+def listen(number: int) -> str:
+    """From now on this process writes its stacks at this signal; "" or why it does not. Each call wants its `forget`."""
+    global _file, _number, _users  # noqa: PLW0603 - one signal handler a process
+    with _lock:
+        if _users == 0:
+            if signal.getsignal(number) is not signal.SIG_DFL:
+                return f"{signal_name(number)} has a handler of the program's"
+            try:
+                path = node.folder(_NAME) / f"{os.getpid()}.txt"
+                _file = path.open("wb", buffering=0)
+                faulthandler.register(number, file=_file, all_threads=True, chain=False)
+            except (OSError, RuntimeError, ValueError, AttributeError) as error:
+                return f"stacks cannot be had: {error}"
+            _number = number
+        _users += 1
+        return ""
+
+
+def forget() -> None:
+    """The reverse of `listen`."""
+    global _file, _users  # noqa: PLW0603
+    with _lock:
+        _users -= 1
+        if _users == 0 and _file is not None:
+            faulthandler.unregister(_number)
+            with contextlib.suppress(OSError):
+                Path(_file.name).unlink()
+            _file.close()
+            _file = None
+
+
+def after_fork() -> None:
+    """In a child: it goes on writing to its parent's file, but does not remove it."""
+    global _lock, _users
+    _lock, _users = threading.Lock(), 1 << 30
+
+
+os.register_at_fork(after_in_child=after_fork)
+
+
+def listens(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal: another one would be ended by it. Source: proc(5), SigCgt."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    except OSError:
+        return False
+    return False
+
+
+def ask(pid: int, number: int, wait_s: float = WAIT_S) -> str:
+    """The stacks of the process's threads as they are now; "" where it does not say."""
+    if not listens(pid, number):
+        return ""
+    for folder in node.folders(_NAME):
+        path = folder / f"{pid}.txt"
+        try:
+            begin = path.stat().st_size
+            os.kill(pid, number)
+        except OSError:
+            continue
+        deadline, size = time.monotonic() + wait_s, begin
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            before, size = size, path.stat().st_size
+            if size > begin and size == before:
+                break
+        with contextlib.suppress(OSError):
+            return path.read_bytes()[begin:].decode("utf-8", "replace")
+    return ""
+
+
+def threads(text: str) -> list[list[str]]:
+    """The frames of each thread, innermost first, `file:line function`; the main thread is the last one."""
+    found: list[list[str]] = []
+    for line in text.splitlines():
+        if line.startswith(("Thread 0x", "Current thread 0x")):
+            found.append([])
+        elif found and line.startswith('  File "'):
+            file, _, rest = line[8:].rpartition('", line ')
+            number, _, function = rest.partition(" in ")
+            found[-1].append(f"{file}:{number} {function}")
+    return found
+
+
+def signal_name(number: int) -> str:
+    """`SIGUSR1`, `SIGRTMIN+4`."""
+    if signal.SIGRTMIN < number < signal.SIGRTMAX:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,78 @@
+"""In the job: the sidecar is started, and told when the run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+import watchkeeper
+from watchkeeper.record.sidecar import stacks
+from watchkeeper.record.sidecar.spec import Spec
+
+DELAY_S = 5  # a run that ends sooner, and says so, has no sidecar
+DELAY_VARIABLE = "WATCHKEEPER_SIDECAR_DELAY_S"
+ENDED = b"e"
+# The shell waits for the first word; only a run that goes on, or died without one, costs a process. It leaves at once, so
+# that the sidecar is no child of the job: `os.wait` there does not meet it.
+_START = 'exec 3<&0 </dev/null; (case "$(timeout "$0" head -c 1 <&3)" in e) ;; *) exec "$@" <&3 3<&- ;; esac) &'
+
+
+class Sidecar:
+    """The job's hold on it. Nothing here raises but `start`."""
+
+    def __init__(self) -> None:
+        self._end = -1
+        self._listens = False
+        self.silent = ""
+        """Why this process's stacks cannot be had; "" where they can."""
+
+    def start(self, spec: Spec) -> None:
+        """Start it.
+
+        Raises:
+            OSError, subprocess.SubprocessError: it could not be started.
+        """
+        if spec.work == spec.recorder:
+            self.listen(spec.dump_signal)
+        theirs, self._end = os.pipe()
+        try:
+            os.set_blocking(self._end, False)
+            places = [str(Path(watchkeeper.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            subprocess.run(
+                ["/bin/sh", "-c", _START, os.environ.get(DELAY_VARIABLE) or str(DELAY_S), sys.executable,
+                 "-m", __name__.removesuffix(".starter"), msgspec.json.encode(spec).decode()],
+                stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=10,
+                start_new_session=True, cwd="/", env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+            )  # fmt: skip
+        except BaseException:
+            self.after_fork()
+            raise
+        finally:
+            os.close(theirs)
+
+    def listen(self, number: int) -> None:
+        """Let this process's stacks be had by that signal."""
+        self.silent = stacks.listen(number)
+        self._listens = not self.silent
+
+    def close(self) -> None:
+        """The run has ended, and said so."""
+        if self._listens:
+            self._listens = False
+            stacks.forget()
+        if self._end >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._end, ENDED)
+            self.after_fork()
+
+    def after_fork(self) -> None:
+        """In the child: the sidecar is the parent's, whose death it is to see."""
+        if self._end >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._end)
+            self._end = -1

@@ -1,0 +1,216 @@
+"""What the work uses: CPU, memory and threads of its processes, the host's memory, the disk, the GPUs.
+
+psutil and nvidia-ml-py (NVML) are extras (`watchkeeper[sidecar]`); without them their figures are None.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+FULL_BYTES = 100 * 2**20  # a disk with less room is called full,
+FULL_SHARE = 0.01  # and with a smaller part of it free
+
+
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
+    """One device. `busy` is from 0 to 1, over the last sample of the driver's; `ours_bytes` is what the work holds."""
+
+    index: int
+    name: str
+    busy: float
+    used_bytes: int
+    total_bytes: int
+    ours_bytes: int
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One look; what cannot be had is None. `cpus` is how many CPUs the work kept busy since the look before; `free_bytes`
+    and `free_files` are what this user may still write where the run's folder lies, as the filesystem tells it (a quota of
+    the folder shows there on most, a user's quota does not).
+    """
+
+    time: datetime
+    processes: int | None = None
+    threads: int | None = None
+    cpus: float | None = None
+    rss_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    host_available_bytes: int | None = None
+    oom_kills: int | None = None
+    disk_bytes: int | None = None
+    free_bytes: int | None = None
+    free_files: int | None = None
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk is full, or has no room for another file."""
+        if self.free_bytes is None or self.disk_bytes is None:
+            return False
+        return self.free_bytes < min(FULL_BYTES, FULL_SHARE * self.disk_bytes) or self.free_files == 0
+
+    def words(self) -> str:
+        """The sample as a line."""
+        parts = [f"{self.time:%Y-%m-%d %H:%M:%S} UTC"]
+        if self.processes is not None:
+            parts.append(f"{self.processes} processes, {self.threads} threads")
+        if self.cpus is not None:
+            parts.append(f"{self.cpus:.2f} CPUs busy")
+        for value, name in ((self.rss_bytes, "resident"), (self.host_available_bytes, "available on the host"),
+                            (self.free_bytes, "free on the disk")):  # fmt: skip
+            if value is not None:
+                parts.append(f"{gib(value)} {name}")
+        parts += [
+            f"GPU {gpu.index} {gpu.busy:.0%} busy, {gib(gpu.ours_bytes)} ours of {gib(gpu.total_bytes)}"
+            for gpu in self.gpus
+        ]
+        return "; ".join(parts)
+
+
+def gib(size: int) -> str:
+    """`1.50 GiB`, `12.0 MiB`."""
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+class Telemetry:
+    """Takes samples of one process and its children."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        self._pid = pid
+        self._folder = folder
+        self._psutil = _module("psutil")
+        self._nvml = _module("pynvml")
+        self._spent: dict[int, float] = {}  # CPU seconds of each process at the look before
+        self._looked = time.monotonic()
+        self._oom = _oom_counter(pid)
+        if self._nvml is not None:
+            try:
+                self._nvml.nvmlInit()
+            except Exception:  # no driver here
+                self._nvml = None
+
+    def sample(self, now: datetime) -> Sample:
+        """What is used now. Raises nothing; a filesystem that hangs holds it up."""
+        fields: dict[str, Any] = {}
+        pids = {self._pid}
+        if self._psutil is not None:
+            with contextlib.suppress(Exception):
+                found = self._tree()
+                pids = {process.pid for process in found}
+                fields |= self._of_processes(found)
+                fields["host_available_bytes"] = int(self._psutil.virtual_memory().available)
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(self._folder)
+            fields["disk_bytes"] = disk.f_blocks * disk.f_frsize
+            fields["free_bytes"] = disk.f_bavail * disk.f_frsize
+            fields["free_files"] = disk.f_favail if disk.f_files else None
+        return Sample(time=now, oom_kills=_read_oom(self._oom), gpus=self._gpus(pids), **fields)
+
+    def processes(self) -> list[str]:
+        """A line for each process of the work: pid, state, CPU, memory, where it waits in the kernel, command."""
+        if self._psutil is None:
+            return []
+        lines = []
+        for process in self._tree():
+            with contextlib.suppress(Exception), process.oneshot():
+                command = " ".join(process.cmdline())[:200] or process.name()
+                wait = _read(f"/proc/{process.pid}/wchan").strip("0") or "-"
+                lines.append(
+                    f"{process.pid:>8}  {process.status():<10} {sum(process.cpu_times()[:2]):>9.1f} s  "
+                    f"{gib(process.memory_info().rss):>10}  {wait:<24} {command}"
+                )
+        return lines
+
+    def _tree(self) -> list[Any]:
+        assert self._psutil is not None
+        top = self._psutil.Process(self._pid)
+        return [top, *top.children(recursive=True)]
+
+    def _of_processes(self, found: list[Any]) -> dict[str, Any]:
+        assert self._psutil is not None
+        spent: dict[int, float] = {}
+        rss = threads = read = written = 0
+        for process in found:
+            with contextlib.suppress(self._psutil.Error), process.oneshot():
+                spent[process.pid] = sum(process.cpu_times()[:2])
+                rss += process.memory_info().rss
+                threads += process.num_threads()
+                with contextlib.suppress(self._psutil.Error):
+                    counters = process.io_counters()
+                    read, written = read + counters.read_bytes, written + counters.write_bytes
+        now = time.monotonic()
+        busy = sum(max(0.0, seconds - self._spent.get(pid, 0.0)) for pid, seconds in spent.items())
+        passed, first = now - self._looked, not self._spent
+        self._spent, self._looked = spent, now
+        return {
+            "processes": len(spent),
+            "threads": threads,
+            "cpus": None if first or passed <= 0 else round(busy / passed, 3),
+            "rss_bytes": rss,
+            "read_bytes": read,
+            "written_bytes": written,
+        }
+
+    def _gpus(self, pids: set[int]) -> tuple[Gpu, ...]:
+        """Source of the calls: NVML, through nvidia-ml-py."""
+        if self._nvml is None:
+            return ()
+        found = []
+        with contextlib.suppress(Exception):
+            for index in range(self._nvml.nvmlDeviceGetCount()):
+                device = self._nvml.nvmlDeviceGetHandleByIndex(index)
+                memory = self._nvml.nvmlDeviceGetMemoryInfo(device)
+                name = self._nvml.nvmlDeviceGetName(device)
+                running = self._nvml.nvmlDeviceGetComputeRunningProcesses(device)
+                ours = sum(each.usedGpuMemory or 0 for each in running if each.pid in pids)
+                found.append(
+                    Gpu(
+                        index=index,
+                        name=name.decode() if isinstance(name, bytes) else name,
+                        busy=self._nvml.nvmlDeviceGetUtilizationRates(device).gpu / 100,
+                        used_bytes=memory.used,
+                        total_bytes=memory.total,
+                        ours_bytes=ours,
+                    )
+                )
+        return tuple(found)
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _oom_counter(pid: int) -> Path | None:
+    """Where the kernel counts what it killed in the process's control group when memory ran out (cgroup v2, memory.events);
+    None where it does not.
+    """
+    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+        if line.startswith("0::"):
+            path = Path("/sys/fs/cgroup") / line[3:].lstrip("/") / "memory.events"
+            return path if path.is_file() else None
+    return None
+
+
+def _read_oom(path: Path | None) -> int | None:
+    for line in _read(str(path)).splitlines() if path else ():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return None

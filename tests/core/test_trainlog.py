@@ -1,0 +1,63 @@
+"""How far a training says it is, from what it prints."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.core.trainlog import Position, position
+
+PRINTED = {
+    "tqdm": ("train:  12%|█▏        | 34/300 [00:05<00:40,  6.60it/s]", Position(step=34, total=300)),
+    "tqdm, redrawn": (
+        "\r  0%| | 0/20 [00:00<?, ?it/s]\r 50%|██ | 10/20 [00:01<00:01, 8.1it/s]",
+        Position(step=10, total=20),
+    ),
+    "tqdm, in hours": ("42%|██ | 1234/2937 [1:02:33<1:20:01,  3.1s/it]", Position(step=1234, total=2937)),
+    "torchtune's bar": (
+        "1|20|Loss: 5.66: 100%|██████████| 20/20 [00:00<00:00, 78.33it/s]",
+        Position(epoch=1, step=20, total=20, loss="5.66"),
+    ),
+    "torchtune's log": ("Step 20 | loss:6.05 lr:0.0005 tokens_per_second_per_gpu:1629.28", Position(step=20, loss="6.05")),
+    "the Trainer": (
+        "{'loss': 0.5, 'grad_norm': 1.2, 'learning_rate': 5e-05, 'epoch': 0.1}\n 10%|█ | 10/100 [00:01<00:09, 9.9it/s]",
+        Position(step=10, total=100, loss="0.5"),
+    ),
+    "Lightning": (
+        "Epoch 0:  50%|█████ | 10/20 [00:01<00:01,  8.1it/s, v_num=0, train_loss=1.25]",
+        Position(step=10, total=20),
+    ),
+    "plain": ("step 2,710 loss: 0.3245", Position(step=2710, loss="0.3245")),
+    "with its total": ("global_step: 12 / 300, loss=1e-3", Position(step=12, total=300, loss="1e-3")),
+    "not a number": ("step=7 loss=nan", Position(step=7, loss="nan")),
+    "a warning after it": ("step 7 loss 0.5\nUserWarning: something is deprecated\n", Position(step=7, loss="0.5")),
+    "only a loss": ("loss: 2.5", Position(loss="2.5")),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), PRINTED.values(), ids=PRINTED)
+def test_the_forms_that_trainings_print_are_read(text, expected):
+    """Each tool's own line gives its step, total, loss and epoch, and nothing that it does not say."""
+    assert position(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n\r\n", "loading 3/4 shards", "stepping stones", "lossless", "12:05:33 hello", "step"]
+)
+def test_what_names_no_step_is_none(text):
+    """Words and figures that only look like a position are not taken for one."""
+    assert position(text) is None
+
+
+@given(st.text())
+def test_any_text_is_read(text):
+    """Whatever a job prints, reading it raises nothing."""
+    position(text)
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**9))
+def test_the_last_one_counts(first, last):
+    """Of several positions the last one is told."""
+    found = position(f"step {first}\nstep {last}\n")
+    assert found is not None and found.step == last
