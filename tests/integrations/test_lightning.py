@@ -128,7 +128,7 @@ def test_accumulated_batches_are_one_step(tmp_path, fit):
 
 
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, fit, data):
-    """In the user's run, training and testing are recorded at the same count of steps, and checkpoints lie in its folder."""
+    """In the user's run, training and testing have the same count of steps, and checkpoints lie in its folder."""
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False):
         trainer = fit(WatchkeeperCallback(), logger=WatchkeeperLogger())
         trainer.test(trainer.model, data, verbose=False)

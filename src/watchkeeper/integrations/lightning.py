@@ -97,7 +97,7 @@ class _Watch:
             self.recording.planned(total if isinstance(total, int) else None, log_every=every)
 
 
-class WatchkeeperLogger(Logger):  # type: ignore[misc]
+class WatchkeeperLogger(Logger):
     """A Lightning logger that records rows, hyperparameters and checkpoints.
 
     Its own run lies in `save_dir/name/version_N`, with the next free N, or in exactly `version` where that is a text.
@@ -195,7 +195,7 @@ class WatchkeeperLogger(Logger):  # type: ignore[misc]
         self._watch.begin(Path(self.log_dir), self._config)
 
 
-class WatchkeeperCallback(Callback):  # type: ignore[misc]
+class WatchkeeperCallback(Callback):
     """Asked to stop, the training stops after its batch, with a checkpoint. Without a `WatchkeeperLogger` it also records
     rows, hyperparameters and checkpoints; its own run lies in the folder of the trainer's first logger, else in
     `default_root_dir`.
@@ -291,7 +291,9 @@ class WatchkeeperCallback(Callback):  # type: ignore[misc]
 
     @fenced
     def _save(self, trainer: Trainer) -> None:
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or os.path.join(trainer.default_root_dir, "checkpoints")
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or os.path.join(
+            trainer.default_root_dir, "checkpoints"
+        )
         path = os.path.join(folder, f"interrupted-step={trainer.global_step}.ckpt")
         trainer.save_checkpoint(path)
         run = self._watch.recording.run

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from watchkeeper.core import files
@@ -61,9 +62,11 @@ class Recording:
         pipeline: str = "training",
         config: Mapping[str, Any] | None = None,
         anew: bool = False,
+        signals: bool = True,
     ) -> Run | None:
         """The run that goes on, or a new one in exactly this folder. Begun already, nothing happens. `anew`: what this
-        library began before never came to its end, and failed. None: it could not be started, and is not tried again.
+        library began before never came to its end, and failed. `signals=False`: the library handles them itself. None: it
+        could not be started, and is not tried again.
 
         Raises:
             StorageError: the folder cannot be written to.
@@ -80,10 +83,11 @@ class Recording:
             self.settings(config)
             return going
         self._refused = True
+        start = partial(start_run, folder=folder, pipeline=pipeline, console=False, handle_signals=signals)
         try:
-            run = start_run(folder=folder, pipeline=pipeline, config=settings(config), console=False)
+            run = start(config=settings(config))
         except UsageError:  # a setting of theirs has the name of one of ours: `log_level="passive"`
-            run = start_run(folder=folder, pipeline=pipeline, config={self._library: settings(config)}, console=False)
+            run = start(config={self._library: settings(config)})
         self._refused = False
         self._run, self.own, self._said = run, True, {}
         _open.append(self)

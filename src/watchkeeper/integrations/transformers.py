@@ -20,7 +20,7 @@ from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
 
 
-class WatchkeeperCallback(TrainerCallback):  # type: ignore[misc]
+class WatchkeeperCallback(TrainerCallback):
     """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop, the training stops after
     its step, with a checkpoint. Without a run that goes on it starts one in `args.output_dir`, and ends it.
     """
@@ -103,7 +103,7 @@ class WatchkeeperCallback(TrainerCallback):  # type: ignore[misc]
         self._recording.end()
 
 
-class DeadlineCriteria(StoppingCriteria):  # type: ignore[misc]
+class DeadlineCriteria(StoppingCriteria):
     """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did.
 
     The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs from the first token of a
