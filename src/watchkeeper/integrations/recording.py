@@ -55,6 +55,13 @@ class Recording:
         run = self.run
         return run is not None and run.should_stop
 
+    def ask(self, why: str) -> None:
+        """Ask the run to stop, unless it was asked: another process of the group was."""
+        run = self.run
+        if run is not None and not run.should_stop:
+            run.ask_to_stop(why)
+            _ = run.should_stop  # heard
+
     def begin(
         self,
         folder: str | os.PathLike[str],

@@ -82,6 +82,8 @@ class WatchkeeperCallback(TrainerCallback):
         asked = self._asked()
         if args.world_size > 1 and torch.distributed.is_initialized():
             asked = control.should_log and _anyone(asked, args.device)
+            if asked:
+                self._ask()
         if asked:
             control.should_save = control.should_training_stop = True
         return control
@@ -97,6 +99,10 @@ class WatchkeeperCallback(TrainerCallback):
     @fenced
     def _asked(self) -> bool:
         return self._recording.asked
+
+    @fenced
+    def _ask(self) -> None:
+        self._recording.ask("another process of this training was")
 
     @fenced
     def _end(self) -> None:
