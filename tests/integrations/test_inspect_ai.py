@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integrations.conftest import recorded
+from tests.integrations.conftest import ROOT, recorded
 from watchkeeper.core.events import RunEnded
 from watchkeeper.integrations.inspect_ai import wanted
 
@@ -66,12 +67,9 @@ made = made_model
 watchkeeper = watchkeeper.integrations.inspect_ai
 """
 
-INSIDE = """
-import watchkeeper as wk
-from inspect_ai import eval
-with wk.start_run(folder="run", pipeline="evaluation", console=False):
-    eval("tasks.py@sums", model="made/model", display="none", log_dir="logs")
-"""
+PAGE = (ROOT / "docs/integrations.md").read_text()
+(COMMAND,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+(INSIDE,) = re.findall(r"```python\n(with wk.start_run.*?eval.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -148,9 +146,11 @@ def test_nothing_happens_unasked(tmp_path, inspect):
 
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, inspect):
     """`eval()` within the user's run records into it."""
-    done = inspect("-c", INSIDE)
+    code = INSIDE.replace("task.py", "tasks.py@sums").replace("hf/local", "made/model")
+    done = inspect("-c", f"import watchkeeper as wk\nfrom inspect_ai import eval\n{code}")
     assert done.returncode == 0, done.stderr
-    run = recorded(tmp_path / "run")
+    (folder,) = (tmp_path / "artifacts/evaluations").glob("2*")
+    run = recorded(folder)
     assert run.ends == ["finished"] and run.kinds(RunEnded)[0].totals["sums/match/accuracy"] == 0.5
     assert not folders(tmp_path)
 
@@ -185,8 +185,6 @@ def test_no_error_of_ours_ends_an_evaluation(tmp_path, inspect):
 def test_the_package_names_its_hooks():
     """The entry point that Inspect looks for is in the package's own metadata."""
     import tomllib
-
-    from tests.integrations.conftest import ROOT
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["inspect_ai"] == {"watchkeeper": "watchkeeper.integrations.inspect_ai"}

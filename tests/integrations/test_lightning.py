@@ -40,6 +40,7 @@ class Line(LightningModule):
         self.log("val_loss", self.loss(batch))
 
     def test_step(self, batch, batch_idx):
+        """What `trainer.test` logs."""
         self.log("test_loss", self.loss(batch))
 
     def configure_optimizers(self):

@@ -6,6 +6,7 @@ A training step is `state.global_step`: completed optimizer steps, from 1.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class WatchkeeperCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Find the run, or start it."""
-        config = {"seed": args.seed, "arguments": args.to_dict(), "model": _model_settings(model)}
+        config = {"seed": args.seed, "arguments": _fields(args), "model": _fields(getattr(model, "config", None))}
         self._recording.begin(args.output_dir, config=config, anew=True)
         self._recording.planned(
             state.max_steps,
@@ -112,11 +113,11 @@ class WatchkeeperCallback(TrainerCallback):
 class DeadlineCriteria(StoppingCriteria):
     """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did.
 
-    The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs from the first token of a
-    `generate`: one that follows a stop of ours, or whose sequences are not longer than the last ones seen.
+    `seconds` None or 0 is no limit. The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs from
+    the first token of a `generate`: one that follows a stop of ours, or whose sequences are not longer than the last seen.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self.timed_out = False
         """Whether the last `generate` was stopped by this deadline."""
@@ -127,7 +128,7 @@ class DeadlineCriteria(StoppingCriteria):
         """Start the time of the next `generate` now."""
         self.timed_out = False
         self._seen = (0, 0)
-        self._ends = time.monotonic() + self.seconds
+        self._ends = time.monotonic() + (self.seconds or math.inf)
         return self
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: Any) -> torch.Tensor:
@@ -143,12 +144,12 @@ class DeadlineCriteria(StoppingCriteria):
         return torch.full((count,), self.timed_out, device=input_ids.device, dtype=torch.bool)
 
 
-def _model_settings(model: Any) -> object:
-    config = getattr(model, "config", None)
+def _fields(theirs: Any) -> object:
+    """A configuration of theirs; one that cannot tell its fields costs those only."""
     try:
-        return config.to_dict() if config is not None else None
-    except Exception as error:  # a model that is none of theirs
-        say("the model's configuration", error)
+        return theirs.to_dict() if theirs is not None else None
+    except Exception as error:
+        say(f"{type(theirs).__name__}.to_dict", error)
         return None
 
 
