@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from transformers import StoppingCriteria, TrainerCallback
+from transformers import StoppingCriteria, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import watchkeeper as wk
 from tests.integrations import tiny
@@ -69,6 +69,16 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
     assert [output.path for output in mine.kinds(RunEnded)[0].outputs if isinstance(output, OutputFile)] == [recording.FILE]
     assert mine.status["total"] == 12
     assert not (tmp_path / "out/.watchkeeper").exists()
+
+
+def test_what_is_pushed_to_a_hub_is_not_recorded_into(tmp_path):
+    """The Trainer uploads output_dir whole, so the run, with paths and hosts in its journal, lies beside it."""
+    args = TrainingArguments(str(tmp_path / "out"), push_to_hub=True, use_cpu=True)
+    callback = WatchkeeperCallback()
+    callback.on_train_begin(args, TrainerState(), TrainerControl())
+    callback.on_train_end(args, TrainerState(), TrainerControl())
+    assert recorded(tmp_path / "out-watchkeeper").ends == ["finished"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_accumulated_batches_are_one_step(tmp_path):

@@ -23,7 +23,8 @@ from watchkeeper.integrations.recording import Recording
 
 class WatchkeeperCallback(TrainerCallback):
     """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop, the training stops after
-    its step, with a checkpoint. Without a run that goes on it starts one in `args.output_dir`, and ends it.
+    its step, with a checkpoint. Without a run that goes on it starts one in `args.output_dir` (beside it where that is
+    pushed to a hub), and ends it.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class WatchkeeperCallback(TrainerCallback):
     ) -> None:
         """Find the run, or start it."""
         config = {"seed": args.seed, "arguments": _fields(args), "model": _fields(getattr(model, "config", None))}
-        self._recording.begin(args.output_dir, config=config, anew=True)
+        self._recording.begin(_folder(args), config=config, anew=True)
         self._recording.planned(
             state.max_steps,
             log_every=state.logging_steps if args.logging_strategy == IntervalStrategy.STEPS else None,
@@ -113,8 +114,8 @@ class WatchkeeperCallback(TrainerCallback):
 class DeadlineCriteria(StoppingCriteria):
     """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did.
 
-    `seconds` None or 0 is no limit. The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs from
-    the first token of a `generate`: one that follows a stop of ours, or whose sequences are not longer than the last seen.
+    `seconds` None or 0 is no limit. The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs
+    from the first token of a `generate`: one that follows a stop of ours, or whose sequences are not longer than the last.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -142,6 +143,12 @@ class DeadlineCriteria(StoppingCriteria):
         assert self._ends is not None
         self.timed_out = time.monotonic() >= self._ends
         return torch.full((count,), self.timed_out, device=input_ids.device, dtype=torch.bool)
+
+
+def _folder(args: TrainingArguments) -> Path:
+    """`output_dir`; beside it where the Trainer uploads that whole: the journal has paths and hosts in it."""
+    folder = Path(args.output_dir)
+    return folder.with_name(f"{folder.name}-watchkeeper") if args.push_to_hub else folder
 
 
 def _fields(theirs: Any) -> object:
