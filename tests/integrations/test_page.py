@@ -41,7 +41,7 @@ def test_no_block_is_longer_than_three_lines():
     for section in SECTIONS:
         for language in ("python", "yaml", "sh"):
             for block in blocks(section, language):
-                ours = [line for line in block.splitlines() if not re.match(r"for |    optimizer", line)]
+                ours = [line for line in block.splitlines() if line and not re.match(r"for |    optimizer", line)]
                 assert len(ours) <= 3, section
 
 

@@ -51,7 +51,7 @@ class _Watch:
             return
         if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
             self._plan(trainer)
-            if step is not None and not trainer.training and step != _stepped(trainer):
+            if step is not None and not trainer.training and "epoch" not in metrics:  # which Lightning adds to all others
                 run.log(None, eval_batch=step, **metrics)
                 return
             step = None if step is None else step + 1
@@ -216,7 +216,7 @@ class WatchkeeperCallback(Callback):
         self._logged = 0
         if loggers:
             self._watch = loggers[0]._watch  # which begins, and ends, what it records into
-        elif trainer.is_global_zero:
+        elif trainer.is_global_zero and not trainer.fast_dev_run:
             first = trainer.loggers[0].log_dir if trainer.loggers else None
             self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams))
 
@@ -248,7 +248,7 @@ class WatchkeeperCallback(Callback):
             metrics = {name: value for name, value in trainer.callback_metrics.items() if value is not known.get(name)}
             self._of_validation |= metrics.keys()
             if metrics:
-                self._watch.row(trainer, _stepped(trainer), metrics)
+                self._watch.row(trainer, _stepped(trainer), {"epoch": trainer.current_epoch, **metrics})
 
     @fenced
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
