@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.integrations.conftest import ROOT, recorded
 from watchkeeper.core.events import Checkpoint
 
@@ -23,22 +25,24 @@ tiny.trainer(sys.argv[1], report_to=["watchkeeper"], callbacks=[At(4, ask)], ddp
 """
 
 LIGHTNING = """
-import os, signal, sys
+import contextlib, os, signal, sys
 import torch
+import watchkeeper as wk
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 from tests.integrations.test_lightning import At, Line
 from watchkeeper.integrations.lightning import WatchkeeperCallback, WatchkeeperLogger
 def ask():
-    if os.environ["RANK"] == "0":
+    if os.environ["RANK"] == RANK:
         os.kill(os.getpid(), signal.SIGUSR1)
 x = torch.linspace(0, 1, 64).reshape(-1, 1)
-trainer = Trainer(
-    accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, log_every_n_steps=4, enable_progress_bar=False,
-    default_root_dir=sys.argv[1], logger=WatchkeeperLogger(sys.argv[1], version="a"),
-    callbacks=[WatchkeeperCallback(), At(5, ask)],
-)
-trainer.fit(Line(), DataLoader(TensorDataset(x, 2 * x), batch_size=4))
+with RUN:
+    trainer = Trainer(
+        accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, log_every_n_steps=4, enable_progress_bar=False,
+        default_root_dir=sys.argv[1], logger=WatchkeeperLogger(sys.argv[1], version="a"),
+        callbacks=[WatchkeeperCallback(), At(5, ask)],
+    )
+    trainer.fit(Line(), DataLoader(TensorDataset(x, 2 * x), batch_size=4))
 """
 
 
@@ -70,10 +74,18 @@ def test_a_trainers_processes_stop_together(tmp_path, environment):
     assert (out / ".watchkeeper/heartbeats/rank-1").exists()
 
 
-def test_lightnings_processes_stop_together(tmp_path, environment):
-    """Rank 0 is asked after step 5; both stop after batch 8, at which they log, with one checkpoint and one record."""
-    out, said = launch(LIGHTNING, tmp_path, environment)
-    run = recorded(out / "lightning_logs/a")
-    assert run.ends == ["interrupted"], said[-3000:]
-    assert run.steps("loss") == [4, 8]
-    assert run.checkpoints[0] == ("interrupted-step=8.ckpt", 8)
+@pytest.mark.parametrize(
+    ("rank", "run", "folder"),
+    [
+        (0, "contextlib.nullcontext()", "lightning_logs/a"),
+        (1, "wk.start_run(folder=sys.argv[1] + '/run', pipeline='training', console=False)", "run"),
+    ],
+    ids=["our run", "the user's run"],
+)
+def test_lightnings_processes_stop_together(tmp_path, environment, rank, run, folder):
+    """One rank is asked after step 5, in our run or the user's; both stop after batch 8, at which they log."""
+    out, said = launch(LIGHTNING.replace("== RANK", f"== '{rank}'").replace("RUN:", f"{run}:"), tmp_path, environment)
+    record = recorded(out / folder)
+    assert record.ends == ["interrupted"], said[-3000:]
+    assert record.steps("loss") == [4, 8]
+    assert record.checkpoints[0] == ("interrupted-step=8.ckpt", 8)

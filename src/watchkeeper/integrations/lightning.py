@@ -212,11 +212,14 @@ class WatchkeeperCallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the run, or start it."""
         loggers = [logger for logger in trainer.loggers if isinstance(logger, WatchkeeperLogger)]
-        self._alone = not loggers
+        self._alone = not (loggers and trainer.is_global_zero)
         self._logged = 0
-        if loggers:
+        if not trainer.is_global_zero:
+            if current_run() is not None:  # the user's own run, which this rank takes part in
+                self._watch.begin(Path(trainer.default_root_dir), {})
+        elif loggers:
             self._watch = loggers[0]._watch  # which begins, and ends, what it records into
-        elif trainer.is_global_zero and not trainer.fast_dev_run:
+        elif not trainer.fast_dev_run:
             first = trainer.loggers[0].log_dir if trainer.loggers else None
             self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams))
 
@@ -230,6 +233,8 @@ class WatchkeeperCallback(Callback):
         if trainer.world_size > 1:
             due = (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0
             asked = due and trainer.strategy.reduce_boolean_decision(asked, all=False)
+            if asked:
+                self._ask()
         if asked and not trainer.should_stop:
             trainer.should_stop = True
             self._save(trainer)
@@ -280,6 +285,10 @@ class WatchkeeperCallback(Callback):
     @fenced
     def _asked(self) -> bool:
         return self._watch.recording.asked
+
+    @fenced
+    def _ask(self) -> None:
+        self._watch.recording.ask("another process of this training was")
 
     @fenced
     def _row(self, trainer: Trainer) -> None:

@@ -42,6 +42,8 @@ def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         label = text(str(name))
         if value is None or isinstance(value, bool | int | float) or not _is_secret(label):
             kept[label] = _any(value, depth + 1)
+    if len(fields) > ITEMS:
+        kept["…"] = f"{len(fields) - ITEMS} more"
     return kept
 
 

@@ -81,7 +81,7 @@ class WatchkeeperCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         """Asked to stop, save and stop. Several processes agree on it at the steps at which they log."""
-        asked = self._asked()
+        asked = self._passed(state.global_step)
         if args.world_size > 1 and torch.distributed.is_initialized():
             asked = control.should_log and _anyone(asked, args.device)
             if asked:
@@ -99,7 +99,8 @@ class WatchkeeperCallback(TrainerCallback):
         self._end()
 
     @fenced
-    def _asked(self) -> bool:
+    def _passed(self, step: int) -> bool:
+        self._recording.passed(step)
         return self._recording.asked
 
     @fenced
