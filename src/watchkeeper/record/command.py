@@ -225,6 +225,8 @@ class _Follower:
         self._row_due = now + ROW_S
         found = position(self._tail.decode("utf-8", "replace"))
         if found is not None and found.step is not None and found != self._told:
+            if self._told.step is None:
+                self._run.cadence(total=found.total)  # from now on there is a status
             self._told = found
             with contextlib.suppress(ValueError, TypeError):
                 self._run.log(int(found.step), **({} if found.loss is None else {"loss": float(found.loss)}))

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import journal
-from watchkeeper.core.events import Progressed, StepFinished, StepStarted
+from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
 from watchkeeper.core.words import clock
 
 
@@ -18,12 +18,14 @@ class _Word(msgspec.Struct, frozen=True):
 
 
 def progress_of(attempt_folder: Path) -> str:
-    """The job's outermost loop and its step, as its recorder last said them; "" where it has none or said nothing."""
+    """The job's outermost loop and its step, as its recorder last said them, and whether its sidecar sees a stall; "" where
+    there is none, or nobody said anything.
+    """
     try:
         word = msgspec.json.decode((attempt_folder / "recorder.json").read_bytes(), type=_Word)
     except (OSError, msgspec.DecodeError):
         return ""
-    step, loop = "", ""
+    step, loop, stall = "", "", ""
     for events in journal.read(Path(word.folder) / ".watchkeeper" / "journal").events.values():
         for event in events:
             if isinstance(event, StepStarted):
@@ -32,7 +34,11 @@ def progress_of(attempt_folder: Path) -> str:
                 step = ""
             elif isinstance(event, Progressed) and event.depth == 0:
                 loop = "" if event.ended else _words(event)
-    return "; ".join(filter(None, [step, loop]))
+            elif isinstance(event, Stalled):
+                stall = f"STALLED since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
+            elif isinstance(event, Advanced):
+                stall = ""
+    return "; ".join(filter(None, [stall, step, loop]))
 
 
 def _words(event: Progressed) -> str:
