@@ -217,6 +217,17 @@ def test_the_deadline_stops_generate_and_says_so_for_each_call():
     assert not deadline.timed_out and longer.shape[1] == cut.shape[1] + 3
 
 
+def test_a_deadline_that_is_over_is_told_in_the_run(tmp_path):
+    """A generation that its deadline stopped counts among the run's timeouts, beside those that ended in time."""
+    model, prompt = tiny.model(), torch.ones(2, 4, dtype=torch.long)
+    with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
+        for seconds, slow in ((None, []), (0.2, [Slow()])):
+            deadline = DeadlineCriteria(seconds)
+            model.generate(prompt, max_new_tokens=40, do_sample=False, stopping_criteria=[deadline.arm(), *slow])
+    assert (run.limits.calls, run.limits.overruns) == (2, 1)
+    assert "TIMEOUT: generate exceeded 0.2 s" in (tmp_path / "logs/run.log").read_text()
+
+
 def test_the_deadline_holds_for_beams():
     """Beam search ends at the deadline too."""
     deadline = DeadlineCriteria(0.2)

@@ -19,6 +19,8 @@ from transformers.trainer_utils import IntervalStrategy
 from watchkeeper.integrations.fence import fenced, say
 from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
+from watchkeeper.record.limits import Overrun
+from watchkeeper.record.run import current_run
 
 
 class WatchkeeperCallback(TrainerCallback):
@@ -113,7 +115,8 @@ class WatchkeeperCallback(TrainerCallback):
 
 
 class DeadlineCriteria(StoppingCriteria):
-    """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did.
+    """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did, and the
+    run that goes on counts and tells it as it does its own limits.
 
     `seconds` None or 0 is no limit. The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs
     from the first token of a `generate`: one that follows a stop of ours, or whose sequences are not longer than the last.
@@ -123,6 +126,7 @@ class DeadlineCriteria(StoppingCriteria):
         self.seconds = seconds
         self.timed_out = False
         """Whether the last `generate` was stopped by this deadline."""
+        self._began = 0.0
         self._ends: float | None = None
         self._seen = (0, 0)  # sequences, tokens in each
 
@@ -130,7 +134,11 @@ class DeadlineCriteria(StoppingCriteria):
         """Start the time of the next `generate` now."""
         self.timed_out = False
         self._seen = (0, 0)
-        self._ends = time.monotonic() + (self.seconds or math.inf)
+        self._began = time.monotonic()
+        self._ends = self._began + (self.seconds or math.inf)
+        run = current_run()
+        if run is not None:
+            run.limits.calls += 1
         return self
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: Any) -> torch.Tensor:
@@ -142,8 +150,17 @@ class DeadlineCriteria(StoppingCriteria):
             self.arm()
         self._seen = (count, length)
         assert self._ends is not None
-        self.timed_out = time.monotonic() >= self._ends
+        if time.monotonic() >= self._ends and not self.timed_out:
+            self.timed_out = True
+            self._tell()
         return torch.full((count,), self.timed_out, device=input_ids.device, dtype=torch.bool)
+
+    @fenced
+    def _tell(self) -> None:
+        run = current_run()
+        if run is not None:
+            took = time.monotonic() - self._began
+            run.limits.overran(Overrun(what="generate", limit_s=self.seconds or 0.0, elapsed_s=took, how="interrupted"))
 
 
 def _folder(args: TrainingArguments) -> Path:

@@ -52,7 +52,7 @@ class Overrun(msgspec.Struct, frozen=True, kw_only=True):
     limit_s: float
     elapsed_s: float
     how: Literal["interrupted", "killed", "late", "died"]
-    stack: str
+    stack: str = ""
 
 
 class Limits:
@@ -76,8 +76,11 @@ class Limits:
     def count(self, overrun: Overrun | None) -> None:
         """One limited call has ended."""
         self.calls += 1
-        if overrun is None:
-            return
+        if overrun is not None:
+            self.overran(overrun)
+
+    def overran(self, overrun: Overrun) -> None:
+        """One of the calls that were counted did not end in time."""
         self.overruns += 1
         self.tell(overrun)
         if self.calls >= MANY and self.share > MAX_SHARE:

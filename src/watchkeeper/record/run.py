@@ -82,6 +82,8 @@ class Run(Watching):
     """Sorts by time, unique across hosts."""
     folder: Path
     """Absolute: everything that the run leaves is below it."""
+    limits: Limits
+    """How often limited work was begun, and did not end in time."""
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Run(Watching):
         self._hooks: list[Callable[[], object]] = []
         self._looks_itself = False
         self._failed_step = ""
-        self._limits = Limits(self._on_overrun, self._warn)
+        self.limits = Limits(self._on_overrun, self._warn)
         recovered = spill.recover()
         self._hands = self._new_hands(rank)
         self._starter = self._hands.pid
@@ -246,7 +248,7 @@ class Run(Watching):
         `seconds` None and 0: no limit. `isolate` lets a `call` run in a process of its own, which is killed: for what
         Python cannot break into (see `Limit`). `name` is what the work is called in the log; "" is the function's own name.
         """
-        return Limit(self._limits, self._limit_of(seconds), isolate=isolate, name=text(name) if name else "")
+        return Limit(self.limits, self._limit_of(seconds), isolate=isolate, name=text(name) if name else "")
 
     # ── being asked to stop ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -463,7 +465,7 @@ class Run(Watching):
             self._run_hooks()
         hands.ended = True
         with self._harmless("the process for isolated calls could not be ended"):
-            self._limits.close()
+            self.limits.close()
         self._watch_ends(status)
         with self._harmless("the metric rows could not be synced to disk"):
             hands.rows.close()
@@ -499,8 +501,8 @@ class Run(Watching):
             outputs=tuple(self._outputs.values()),
             totals=dict(self._totals),
             recorder_s=round(recorder_s, 6),
-            limited_calls=self._limits.calls,
-            timeouts=self._limits.overruns,
+            limited_calls=self.limits.calls,
+            timeouts=self.limits.overruns,
         )
         if event is not None:
             for line in closing(event):
@@ -564,7 +566,7 @@ class Run(Watching):
         self._hands = self._new_hands(None)
         self._log.after_fork(self._hands.writer.id if self._records else "")
         self._labels.after_fork()
-        self._limits.after_fork()
+        self.limits.after_fork()
         self._sidecar.after_fork()
         self._watch_after_fork()
 
