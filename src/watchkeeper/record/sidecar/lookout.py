@@ -259,8 +259,10 @@ class Lookout:
     def _leave(self, said: bytes) -> None:
         """The run has ended, or the work is gone without a word."""
         self._take_looks()
-        if not said and not processes.is_alive(self._spec.work) and not self._has_ended():
-            self._vanished()
+        if not said and not processes.is_alive(self._spec.work):
+            stacks.clear(self._spec.work.pid)
+            if not self._has_ended():
+                self._vanished()
         with contextlib.suppress(StorageError):
             self._writer.close()
         self._rows.close()

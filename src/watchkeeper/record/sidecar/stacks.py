@@ -101,6 +101,13 @@ def ask(pid: int, number: int, wait_s: float = WAIT_S) -> str:
     return ""
 
 
+def clear(pid: int) -> None:
+    """Remove what a process that was killed has left of its stacks."""
+    for folder in node.folders(_NAME):
+        with contextlib.suppress(OSError):
+            (folder / f"{pid}.txt").unlink()
+
+
 def threads(text: str) -> list[list[str]]:
     """The frames of each thread, innermost first, `file:line function`; the main thread is the last one."""
     found: list[list[str]] = []
