@@ -124,6 +124,8 @@ def test_what_outweighs_the_stack_is_named_first():
     assert "is stopped" in cause.of_stall(Facts(states=("T",), main=frames))
     assert "blocked in the kernel" in cause.of_stall(Facts(states=("D",), main=frames))
     assert "the disk is full" in cause.of_stall(Facts(states=("S",), sample=full, main=frames))
+    quota = "could not append to x: Disk quota exceeded"
+    assert "nothing can be written" in cause.of_stall(Facts(states=("S",), fault=quota, main=frames))
     assert "busy, with 1.0 CPUs" in cause.of_stall(Facts(states=("R",), cpus=1.0, main=("/home/me/train.py:3 loop",)))
     assert "asleep" in cause.of_stall(Facts(states=("S",), cpus=0.0, main=("/home/me/train.py:3 loop",)))
     assert "waiting for time to pass" in cause.of_stall(Facts(states=("S",), cpus=0.0, kernel="hrtimer_nanosleep"))

@@ -42,13 +42,15 @@ _KERNEL = (
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen at a stall. `states` are the kernel's letters of the processes, the work's own first (proc(5)); `main`
-    are the main thread's frames, innermost first, and `kernel` is the kernel's function that it waits in ("": it runs, or
-    nobody may know); `cpus` is None where nobody could tell.
+    """What was seen at a stall. `fault`: why nothing can be written in the run's folder, "" where it can. `states`: the
+    kernel's letters of the processes, the work's own first (proc(5)). `main`: the main thread's frames, innermost first,
+    and `kernel`, the kernel's function that it waits in ("": it runs, or nobody may know). `cpus`: None where nobody could
+    tell.
     """
 
     answers: bool = True
     sample: Sample | None = None
+    fault: str = ""
     states: tuple[str, ...] = ()
     cpus: float | None = None
     main: tuple[str, ...] = ()
@@ -66,6 +68,8 @@ def of_stall(facts: Facts) -> str:
         return f"blocked in the kernel, on a disk, a filesystem or a device{where}"
     if facts.sample is not None and facts.sample.is_full:
         return f"the disk is full ({gib(facts.sample.free_bytes or 0)} free){where}"
+    if facts.fault:
+        return f"nothing can be written in the run's folder: {facts.fault}{where}"
     for pattern, what in _WAITS:
         if any(re.search(pattern, frame) for frame in facts.main[:8]):
             dead = " (a child process has ended, and was not waited for)" if "Z" in facts.states[1:] else ""

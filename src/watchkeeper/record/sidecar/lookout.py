@@ -56,6 +56,7 @@ class Lookout:
         self._answered = time.monotonic()
         self._stalled_at: float | None = None
         self._ended_work = False
+        self._fault = ""
         self._rows = files.AppendFile(self._folder / FOLDER / f"{self._writer.id}.jsonl")
         self._looks: queue.SimpleQueue[tuple[Seen, Sample | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore(0)
@@ -103,10 +104,17 @@ class Lookout:
             if time.monotonic() >= self._beat_due:
                 self._beat_due = time.monotonic() + BEAT_S
                 sample = self._telemetry.sample(utc_now())
-                with contextlib.suppress(StorageError):
-                    self._rows.append(msgspec.json.encode(sample) + b"\n")
+                self._keep(sample)
                 self._beat(seen)
             self._looks.put((seen, sample))
+
+    def _keep(self, sample: Sample) -> None:
+        """Write the row down. Where that fails, a quota that is used up shows, which no look at the disk does."""
+        try:
+            self._rows.append(msgspec.json.encode(sample) + b"\n")
+            self._fault = ""
+        except StorageError as error:
+            self._fault = str(error)
 
     def _beat(self, seen: Seen, last: str = "") -> None:
         state = last or ("stalled" if self._stalled_at is not None else "watching")
@@ -186,9 +194,11 @@ class Lookout:
         sample = self._telemetry.sample(utc_now()) if answers else None
         if sample is not None:
             self._samples.append(sample)
+            self._keep(sample)
         facts = cause.Facts(
             answers=answers,
             sample=sample,
+            fault=self._fault,
             states=tuple(_state(name.pid) for name in tree),
             cpus=cpus,
             main=tuple(threads[-1]) if threads else (),
