@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from watchkeeper.record.sidecar.stacks import DUMP_SIGNAL
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
@@ -28,7 +30,6 @@ START_S = 120.0  # for the process to import what it needs
 DUMP_S = 1.0  # for a stack
 READY, BEGINS = b"ready", b"begins"  # what the process says, that is no answer
 INNER = "_watchkeeper_inner"  # of a decorated function: it is pickled by its name, which is the limited one's
-DUMP_SIGNAL = signal.SIGRTMIN + 4  # not SIGUSR1: that is the scheduler's warning
 
 
 class NotThereError(Exception):

@@ -340,6 +340,9 @@ class Run(Watching):
     ) -> None:
         """Have a sidecar; on another rank only this process's stacks, for rank 0's. `work` None is this process."""
         options, me = self._options, processes.this_process()
+        if not me.start_ticks:
+            self._log.say(logging.INFO, "No sidecar watches this run: the system has no /proc")
+            return
         if not self._records:
             self._sidecar.listen(options.dump_signal)
             return

@@ -17,7 +17,8 @@ from typing import IO, Any
 
 from watchkeeper.core import node
 
-DUMP_SIGNAL = signal.SIGRTMIN + 4
+REAL_TIME = getattr(signal, "SIGRTMIN", 0)  # 0: macOS has none
+DUMP_SIGNAL: int = REAL_TIME + 4 if REAL_TIME else signal.SIGUSR2
 """Not SIGUSR1: that is the scheduler's warning."""
 WAIT_S = 3.0  # for a process to write its stacks
 _NAME = "watchkeeper-stacks"
@@ -123,8 +124,8 @@ def threads(text: str) -> list[list[str]]:
 
 def signal_name(number: int) -> str:
     """`SIGUSR1`, `SIGRTMIN+4`."""
-    if signal.SIGRTMIN < number < signal.SIGRTMAX:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+    if REAL_TIME and REAL_TIME < number < signal.SIGRTMAX:
+        return f"SIGRTMIN+{number - REAL_TIME}"
     try:
         return signal.Signals(number).name
     except ValueError:
