@@ -115,6 +115,23 @@ with wk.start_run("recorded", pipeline="training", console=False) as run, run.st
     assert wk("run", folder, *FAST, state=state).returncode == 0
 
 
+def test_status_shows_how_far_a_job_prints_it_is(tmp_path: Path) -> None:
+    """A job that records nothing is told by its own bar: step, total and loss, as its output has them."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    bar = "printf 'loss 5.66\\r 5%%|#| 20/400 [00:01<00:19, 20it/s]' >&2; until [ -e ../go ]; do sleep 0.02; done"
+    script = folder / "one" / "finetune.slurm"
+    script.write_text(script.read_text().replace("mkdir -p artifacts", f"{bar}\nmkdir -p artifacts"))
+    with subprocess.Popen(command("run", folder, *FAST), env=env(state), stdout=subprocess.DEVNULL) as watcher:
+        try:
+            shown = ""
+            while "step 20/400, loss 5.66" not in shown:
+                assert watcher.poll() is None
+                shown = wk("status", folder, state=state).stdout
+        finally:
+            (folder / "go").touch()
+        assert watcher.wait(60) == 0
+
+
 def test_submit_leaves_and_watch_sees_the_end(tmp_path: Path) -> None:
     """`submit` hands over what is ready and exits with 0; `watch` waits for it and submits nothing more."""
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"

@@ -1,14 +1,19 @@
-"""How far a job is, from what its recorder wrote; on whatever node it runs, the files are the same."""
+"""How far a job is, by what its recorder wrote, else by what it prints: files, the same on whatever node it runs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
+from watchkeeper.core.trainlog import position
 from watchkeeper.core.words import clock
+
+TAIL_BYTES = 16_384  # of a job's output, in which its last step is looked for: files may be of any size
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -39,6 +44,30 @@ def progress_of(attempt_folder: Path) -> str:
             elif isinstance(event, Advanced):
                 stall = ""
     return "; ".join(filter(None, [stall, step, loop]))
+
+
+def progress_in_output(paths: Iterable[str]) -> str:
+    """How far the job's output says it is, `step 20/300, loss 5.66`; "" where it names no step. Bars go to standard error,
+    losses may to the other: what either says counts, the later file's step first.
+    """
+    found = [position(_tail(Path(path))) for path in paths if path]
+    steps = [one for one in found if one is not None and one.step is not None]
+    if not steps:
+        return ""
+    last = steps[-1]
+    loss = last.loss or next((one.loss for one in found if one is not None and one.loss), None)
+    epoch = f"epoch {last.epoch}, " if last.epoch is not None else ""
+    total = f"/{last.total:,}" if last.total is not None else ""
+    return f"{epoch}step {last.step:,}{total}" + (f", loss {loss}" if loss else "")
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return file.read(TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _words(event: Progressed) -> str:

@@ -7,14 +7,14 @@ import time
 import msgspec
 
 from watchkeeper.core import journal, processes
-from watchkeeper.core.state import State, fold
+from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import FOLDER, attempt_folder
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
-from watchkeeper.watch.progress import progress_of
+from watchkeeper.watch.progress import progress_in_output, progress_of
 from watchkeeper.watch.summary import Row, rows
 
 
@@ -39,12 +39,18 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
     """One look."""
     state, plan, book = decide(experiment, selection)
     going = state.active
-    told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) for a in going}
+    told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a) for a in going}
     return Standing(
         rows=rows(experiment, state, plan, book.findings, told),
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
     )
+
+
+def _printed(attempt: Attempt) -> str:
+    """What the job prints of how far it is; "" where no poll has said yet where its output is."""
+    facts = attempt.seen.facts if attempt.seen is not None else None
+    return progress_in_output(dict.fromkeys((facts.output, facts.error_output))) if facts is not None else ""
 
 
 def _watcher_words(experiment: Experiment, active: int) -> str:
