@@ -42,7 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     submissions (local 0, clusters 5). `cap`: the most jobs queued or running at a time (local none, clusters 25; 0: none).
     `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with `queue_ahead` they wait in the
     scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
-    jobs at a time (None: one for each usable CPU). `cluster`: the name of one of `clusters` (None: this machine).
+    jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
+    with commas between (None: those that can be used; "": none). `cluster`: the name of one of `clusters` (None: this
+    machine).
     """
 
     poll_s: float | None = None
@@ -52,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queue_ahead: bool = False
     unknown_deadline_s: float = 600.0
     slots: int | None = None
+    gpus: str | None = None
     cluster: str | None = None
     clusters: dict[str, Cluster] = {}
 

@@ -4,7 +4,7 @@ Source of the rules: sbatch(1), and in Slurm's source `opt.c` (`_opt_batch_scrip
 `sbatch.c` (`_get_script_buffer`). The head ends at the first line that is neither blank nor a comment; every directive
 line adds its words to one list, which is then read as a command line and, as there, not beyond the first word that is
 no option. Departures: a time limit keeps its seconds (Slurm rounds up to minutes), and abbreviated long options are not
-recognised. Directives that mean nothing on one machine (partition, memory, GPUs) are read past.
+recognised. Directives that mean nothing on one machine (partition, memory) are read past.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONG_WITHOUT_VALUE = frozenset(
 )  # fmt: skip
 _LONG_NAMES = {
     "J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency", "a": "array",
-    "p": "partition", "A": "account",
+    "p": "partition", "A": "account", "G": "gpus", "n": "ntasks",
 }  # fmt: skip
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
@@ -54,7 +54,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
     one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
     standard error goes where output goes. `time_limit_s` is None for no limit, asked for or not (`has_time_limit`).
-    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition`, `account` and `open_mode` likewise.
+    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition`, `account` and `open_mode` likewise. `gpus`
+    is how many it asks for on one machine, whatever their type.
     """
 
     data: bytes
@@ -70,6 +71,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     partition: str = ""
     account: str = ""
     has_time_limit: bool = False
+    gpus: int = 0
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -118,6 +120,11 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
             arrays.numbers_of(options["array"])
         except ValueError as error:
             problems.append(Problem(where=where, message=f"--array: {error}", hint="write --array=0-15 or 1,3,5-7%2"))
+    gpus = 0
+    try:
+        gpus = gpus_of(options)
+    except ValueError as error:
+        problems.append(Problem(where=where, message=str(error), hint="write --gpus=2, or --gres=gpu:2"))
     return Head(
         data=data,
         interpreter=_interpreter(data),
@@ -132,6 +139,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         partition=options.get("partition", ""),
         account=options.get("account", ""),
         has_time_limit="time" in options,
+        gpus=gpus,
         problems=tuple(problems),
     )
 
@@ -152,6 +160,39 @@ def time_limit_s(text: str) -> int | None:
             seconds = sum(_UNITS_S[unit] * int(value) for unit, value in found.groupdict().items() if value is not None)
             return seconds or None
     raise ValueError(f"'{text}' is no time limit")
+
+
+def gpus_of(options: Mapping[str, str]) -> int:
+    """How many GPUs a job asks for on one machine, by --gpus, --gpus-per-node, --gpus-per-task or --gres (sbatch(1)): each
+    a number with or without a type before it, several types with commas between them.
+
+    Raises:
+        ValueError: one of these is no number of GPUs.
+    """
+    tasks = options.get("ntasks", "1")
+    per_task = int(tasks) if tasks.isascii() and tasks.isdigit() else 1
+    gres = ",".join(one for one in options.get("gres", "").split(",") if one.partition(":")[0] == "gpu")
+    asked = [
+        _gpus("gpus", options.get("gpus", "")),
+        _gpus("gpus-per-node", options.get("gpus-per-node", "")),
+        _gpus("gpus-per-task", options.get("gpus-per-task", "")) * per_task,
+        _gpus("gres", gres, of="gpu"),
+    ]
+    return max(asked)
+
+
+def _gpus(name: str, value: str, of: str = "") -> int:
+    total = 0
+    for one in filter(None, value.split(",")):
+        parts = one.split(":")[1 if of else 0 :]
+        last = parts[-1] if parts else "1"
+        if last.isascii() and last.isdigit():
+            total += int(last)
+        elif of and len(parts) <= 1:  # --gres=gpu:a100 is one of them
+            total += 1
+        else:
+            raise ValueError(f"--{name}={value} is no number of GPUs")
+    return total
 
 
 def expand(pattern: str, *, job_id: str, name: str, user: str, node: str, task: tuple[str, str] = ("", "")) -> str:

@@ -18,8 +18,10 @@ def scheduler_of(settings: Settings) -> Scheduler:
     """
     if settings.cluster is None:
         from watchkeeper.schedulers.local import LocalScheduler, default_spool
+        from watchkeeper.schedulers.spool import gpu_names
 
-        return LocalScheduler(default_spool(), settings.slots)
+        gpus = None if settings.gpus is None else gpu_names(settings.gpus)
+        return LocalScheduler(default_spool(), settings.slots, gpus=gpus)
     profile = settings.clusters.get(settings.cluster)
     if profile is None:
         known = ", ".join(sorted(settings.clusters)) or "there is none yet"

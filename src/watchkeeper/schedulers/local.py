@@ -28,7 +28,17 @@ from watchkeeper.core.settings import state_folder
 from watchkeeper.schedulers.base import UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, job_environment, read_head
 from watchkeeper.schedulers.site import Site
-from watchkeeper.schedulers.spool import CancelAsked, DamagedRecordError, Spec, Spool, Started, lost, read, usable_cpus
+from watchkeeper.schedulers.spool import (
+    CancelAsked,
+    DamagedRecordError,
+    Spec,
+    Spool,
+    Started,
+    lost,
+    read,
+    usable_cpus,
+    usable_gpus,
+)
 from watchkeeper.schedulers.supervisor import POKE
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
@@ -63,7 +73,8 @@ class LocalScheduler:
     """Runs batch scripts on this host.
 
     `slots` is how many jobs may run at once, None for one on each usable CPU: a host has one number for all of a user's
-    jobs, and the last submission's holds from the next start on. `kill_wait_s` is how long a job has between SIGTERM and
+    jobs, and the last submission's holds from the next start on. `gpus` are the devices that jobs may ask for, None for
+    those that this process may use; they are shared out likewise. `kill_wait_s` is how long a job has between SIGTERM and
     SIGKILL.
 
     Raises:
@@ -78,6 +89,7 @@ class LocalScheduler:
         spool: Path | None = None,
         slots: int | None = None,
         *,
+        gpus: Sequence[str] | None = None,
         kill_wait_s: float = 5.0,
         clock: Clock = utc_now,
         start: Callable[[Path, int], None] = start_supervisor,
@@ -86,6 +98,7 @@ class LocalScheduler:
             raise UsageError(f"slots must be at least 1, not {slots}")
         self.spool = Spool(spool or default_spool())
         self.slots = usable_cpus() if slots is None else slots
+        self.gpus = usable_gpus() if gpus is None else tuple(gpus)
         self.kill_wait_s = kill_wait_s
         self._clock = clock
         self._start = start
@@ -161,6 +174,10 @@ class LocalScheduler:
         if head.array:
             hint = "name a cluster (--cluster NAME), or write one script for each task"
             raise RefusedError(f"{job.name}: this machine runs no job arrays (--array={head.array})", hint=hint)
+        if self.gpus and head.gpus > len(self.gpus):
+            has = f"{len(self.gpus)} ({', '.join(self.gpus)})"
+            hint = "name a cluster (--cluster NAME), or all devices: WATCHKEEPER_GPUS=0,1"
+            raise RefusedError(f"{job.name} asks for {head.gpus} GPUs, and this machine has {has}", hint=hint)
         if not job.folder.is_dir():
             raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
         return head
@@ -192,6 +209,7 @@ class LocalScheduler:
             umask=_umask(),
             environment=b"\0".join(b"%b=%b" % item for item in environment.items()),
             after=job.after,
+            gpus=head.gpus if self.gpus else 0,  # without any the directive means nothing here
         )
 
     def _kick(self, count: int | None = None) -> None:
@@ -201,6 +219,7 @@ class LocalScheduler:
         with self.spool.lock(timeout_s=2.0):
             if count is not None:
                 self.spool.set_slot_count(count)
+                self.spool.set_gpus(self.gpus)
             orphans = len(self.spool.orphans())
             free = self.spool.slot_count() - self.spool.held_slots() - orphans
             waiting = 0

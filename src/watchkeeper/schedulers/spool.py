@@ -4,6 +4,7 @@
       lock                  flock: whoever changes which job is pending, held or free
       slots/<i>             flock: held by the supervisor that works in slot i; the kernel frees it when that dies
       slot_count            how many jobs may run at once, if somebody said so
+      gpus                  the GPUs that jobs may ask for, as CUDA names them, with commas between them
       next                  no id below this one is free
       tokens/<token>/<id>   which jobs carry a token
       pending/<id>          an index: may wait for a slot
@@ -11,6 +12,7 @@
       jobs/<id>/            made exclusively
         spec.json           the job was accepted (0600: it holds the environment)
         supervisor.json     the process that took it on
+        gpus.json           the GPUs that it has, written before supervisor.json
         started.json        the script's session; written before the script may begin
         cancel.json         its end was asked for
         exit.json           how it ended
@@ -25,7 +27,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -46,7 +48,7 @@ Standing = Literal["absent", "pending", "held", "orphaned", "elsewhere", "ended"
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """An accepted job. `error` is "" where standard error goes where output goes; `time_limit_s` is None for no limit;
     `kill_wait_s` is the time between SIGTERM and SIGKILL; `environment` is NUL-separated, as the kernel has it; `after`
-    names the jobs that must have ended first.
+    names the jobs that must have ended first; `gpus` is how many GPUs it needs.
     """
 
     job_id: str
@@ -65,6 +67,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     umask: int
     environment: bytes
     after: tuple[str, ...] = ()
+    gpus: int = 0
 
     @property
     def error_output(self) -> str:
@@ -166,6 +169,27 @@ class Spool:
         if count != self.slot_count():
             files.replace(self.folder / "slot_count", f"{count}\n".encode())
 
+    def gpus(self) -> tuple[str, ...]:
+        """The GPUs of this host that jobs may ask for."""
+        try:
+            return gpu_names((self.folder / "gpus").read_text())
+        except OSError:
+            return ()
+
+    def set_gpus(self, names: Sequence[str]) -> None:
+        """Let jobs have these GPUs, from the next start on."""
+        if tuple(names) != self.gpus():
+            files.replace(self.folder / "gpus", f"{','.join(names)}\n".encode())
+
+    def free_gpus(self) -> list[str]:
+        """The GPUs that no job has, whose supervisor lives or which may still run. Under lock."""
+        taken: set[str] = set()
+        for job_id in _numbers(self.running):
+            if self._stands(job_id, self.running) not in ("ended", "absent", "pending"):
+                with contextlib.suppress(DamagedRecordError, UnavailableError):
+                    taken.update(read(self.job(job_id) / "gpus.json", tuple[str, ...]) or ())
+        return [name for name in self.gpus() if name not in taken]
+
     def held_slots(self) -> int:
         """In how many slots a supervisor works, whatever the slot count is now."""
         held = 0
@@ -236,10 +260,30 @@ class Spool:
         return [job_id for job_id in _numbers(self.running) if self._stands(job_id, self.running) == "orphaned"]
 
     def waiting(self) -> Iterator[str]:
-        """The jobs that wait for a slot, lowest id first. Under lock, since it clears the index of what no longer does."""
+        """The jobs that wait for a slot and nothing else, lowest id first. A job that waits for GPUs is passed by jobs that
+        need none, and by no other. Under lock, since it clears the index of what no longer waits.
+        """
+        free: int | None = None
         for job_id in _numbers(self.pending):
-            if self._stands(job_id, self.pending) == "pending" and not self._waits_for_others(job_id):
-                yield job_id
+            if self._stands(job_id, self.pending) != "pending" or self._waits_for_others(job_id):
+                continue
+            needs = self._gpus_needed(job_id)
+            if needs:
+                free = len(self.free_gpus()) if free is None else free
+                if needs > free:
+                    free = 0
+                    continue
+                free -= needs
+            yield job_id
+
+    def _gpus_needed(self, job_id: str) -> int:
+        if (self.job(job_id) / "cancel.json").exists():
+            return 0
+        try:
+            spec = read(self.job(job_id) / "spec.json", Spec)
+        except DamagedRecordError:
+            return 0  # whoever takes it says so
+        return spec.gpus if spec is not None else 0
 
     def _waits_for_others(self, job_id: str) -> bool:
         if (self.job(job_id) / "cancel.json").exists():
@@ -269,6 +313,9 @@ class Spool:
         me = msgspec.json.encode(processes.this_process())
         standing = self.standing(job_id)
         if standing == "pending":
+            if needs := self._gpus_needed(str(job_id)):
+                mine = self.free_gpus()[:needs]
+                files.replace(self.job(job_id) / "gpus.json", msgspec.json.encode(mine))
             files.replace(self.running / job_id, b"")
             if not files.create(record, me):
                 return False
@@ -288,6 +335,21 @@ class Spool:
         files.replace(self.job(job_id) / "exit.json", msgspec.json.encode(facts))
         forget(self.pending / job_id)
         forget(self.running / job_id)
+
+
+def gpu_names(text: str) -> tuple[str, ...]:
+    """`0,1` or `GPU-8932f937,…` as names of devices."""
+    return tuple(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
+
+
+def usable_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The GPUs that this process may use: those of CUDA_VISIBLE_DEVICES where it is set, else each with a device file
+    (`/dev/nvidia0`, …).
+    """
+    if "CUDA_VISIBLE_DEVICES" in environment:
+        return gpu_names(environment["CUDA_VISIBLE_DEVICES"])
+    numbers = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+    return tuple(sorted((number for number in numbers if number.isdigit()), key=int))
 
 
 def usable_cpus() -> int:

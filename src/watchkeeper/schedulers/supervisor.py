@@ -285,6 +285,10 @@ def _become(spec: Spec, folder: Path, opened: tuple[int, int, int], gate: int, g
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
         environment = dict(item.split(b"=", 1) for item in spec.environment.split(b"\0") if b"=" in item)
+        if spec.gpus:
+            devices = ",".join(read(folder / "gpus.json", tuple[str, ...]) or ()).encode()
+            count = str(spec.gpus).encode()
+            environment |= {b"CUDA_VISIBLE_DEVICES": devices, b"SLURM_JOB_GPUS": devices, b"SLURM_GPUS_ON_NODE": count}
         os.execve(spec.command[0], spec.command, environment)
     except BaseException as error:
         with contextlib.suppress(OSError):
