@@ -120,7 +120,7 @@ def matches(golden: str | None, output: str | None) -> bool | None:
 def gap_of(loss: object, val_loss: object) -> Number:
     """Validation loss less training loss, signed, to four decimals; None unless both are there."""
     train, val = _float(loss), _float(val_loss)
-    return None if train is None or val is None else round(val - train, 4)
+    return None if train is None or val is None else round(val - train, 4) + 0.0  # no -0.0
 
 
 def _float(value: object) -> float | None:

@@ -492,7 +492,7 @@ class Run(Watching):
             )  # fmt: skip
         duration_s = time.monotonic() - self._began
         # The times of several threads can come to more than there was.
-        recorder_s = min(self._start_s + hands.spent_s + self._log.spent_s, duration_s)
+        recorder_s = min(self._start_s + hands.spent_s + self._log.spent_s + self._shown_s, duration_s)
         event = self._write(
             RunEnded,
             status=status,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -59,6 +60,7 @@ class Watching:
         self._examples: SpillingFile | None = None
         self._held: Example | None = None  # a full block that waits for its validation loss
         self._showing = threading.RLock()
+        self._shown_s = 0.0  # that examples and the status took
 
     # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,6 +165,7 @@ class Watching:
         None: whether the normalised golden text is contained in the output. A full block waits for the validation loss
         of its step, given here or logged next (`run.log(step, val_loss=…)`).
         """
+        began = time.perf_counter()
         with self._harmless("an example could not be shown"):
             example = example_of(
                 self._clock(),
@@ -183,11 +186,13 @@ class Watching:
                 else:
                     self._keep(example)
                 self._shown().show(example)
+        self._shown_s += time.perf_counter() - began
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _saw(self, step: object, metrics: dict[str, Any]) -> None:
         """A row was logged; called only where there is a status."""
+        began = time.perf_counter()
         if self._held is not None:
             with self._harmless("an example could not be shown"), self._showing:
                 held, val_loss = self._held, metrics.get("val_loss")
@@ -198,6 +203,7 @@ class Watching:
                     self._let_go()
         if self._status is not None:
             self._status.saw(step, metrics)
+        self._shown_s += time.perf_counter() - began
 
     def _watch_ends(self, state: str) -> None:
         """Seal what is open and say how the run ended."""

@@ -315,6 +315,8 @@ def _change_words(change: Change) -> str:
     parts = by_record + reason
     if code is not None:
         parts.append(f"exit code {code}" + (f", signal {facts.signal}" if facts.signal else ""))
+    if change.cause:
+        parts.append(change.cause)
     if change.last_line:
         parts.append(f"last line: {change.last_line}")
     return "; ".join(parts) or state

@@ -12,9 +12,10 @@ from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot
-from watchkeeper.watch.endings import end_of
+from watchkeeper.watch.causes import cause_of
+from watchkeeper.watch.endings import End, end_of
 
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 16_384  # of a failed job's output
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +147,8 @@ def _change(
     inferred: bool = False,
 ) -> Change:
     failed = after in TERMINAL and after != "COMPLETED"
+    output = last_output(facts.error_output or facts.output) if failed else ""
+    end = End(state=after, exit_code=record.exit_code if record is not None else facts.exit_code)
     return Change(
         key=attempt.key,
         phase=attempt.phase,
@@ -155,7 +158,8 @@ def _change(
         after=after,
         facts=facts,
         exit_record=record,
-        last_line=last_line(facts.error_output or facts.output) if failed else "",
+        last_line=last_line(output),
+        cause=cause_of(end, output, reason=facts.reason) if failed else "",
         inferred=inferred,
     )
 
@@ -188,14 +192,18 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
     return records[-1] if records and records[-1].execution == len(wrapper.read_claims(folder)) else None
 
 
-def last_line(path: str) -> str:
-    """The last line that says anything, bounded; "" if there is none to read."""
+def last_output(path: str) -> str:
+    """The end of a file, a carriage return taken for a newline; "" if there is none to read."""
     if not path:
         return ""
     try:
         with Path(path).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
+            return file.read().decode(errors="replace").replace("\r", "\n")
     except OSError:
         return ""
-    return next((line.strip()[:400] for line in reversed(lines) if line.strip()), "")
+
+
+def last_line(output: str) -> str:
+    """The last line that says anything, bounded; "" if none does."""
+    return next((line.strip()[:400] for line in reversed(output.split("\n")) if line.strip()), "")

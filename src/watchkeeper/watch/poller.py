@@ -16,6 +16,7 @@ from watchkeeper.report.actionlog import duration_words
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.watch import monitor
+from watchkeeper.watch.causes import cause_of
 from watchkeeper.watch.endings import End, end_of
 from watchkeeper.watch.evidence import EvidenceBook, written
 from watchkeeper.watch.logbook import Logbook
@@ -153,9 +154,10 @@ class Poller:
         findings = self._book.look_at(item) if item else []
         before = attempt.intended.inputs if attempt.intended else {}
         unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
-        last_line = monitor.last_line(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""
+        output = monitor.last_output(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""
+        cause = cause_of(end, output, reason=facts.reason if facts else "")
         array = bool(attempt.intended and attempt.intended.array)
-        verdict = judge(end, findings, last_line, unchanged, array=array)
+        verdict = judge(end, findings, monitor.last_line(output), unchanged, array=array, cause=cause)
         elapsed = (facts.ended - facts.started).total_seconds() if facts and facts.ended and facts.started else None
         self.watched[phase][name] = "INVALID" if verdict.outcome == "invalid" else end.state
         self._logbook.write(

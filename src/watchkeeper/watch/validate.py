@@ -35,10 +35,12 @@ def judge(
     unchanged: Sequence[str] = (),
     *,
     array: bool = False,
+    cause: str = "",
 ) -> Verdict:
     """The verdict. `findings` are of everything the run promised (none: it promised nothing, and its exit code is all
     there is); `unchanged` names subjects whose files are the same as before the attempt began: not this attempt's work.
-    Of an `array`, what the other tasks left says nothing for one that failed.
+    `cause` is why it ended badly, "" where nobody knows. Of an `array`, what the other tasks left says nothing for one that
+    failed.
     """
     bad = [finding for finding in findings if finding.state != "good" or finding.subject in unchanged]
     good = [finding for finding in findings if finding not in bad]
@@ -49,10 +51,10 @@ def judge(
         outcome = "invalid" if bad else "done"
     elif findings and not bad and not array:
         outcome = "failed but good"
-        why = _end_words(end, last_line)
+        why = _end_words(end, cause, last_line)
     else:
         outcome = _FAILED_OUTCOMES.get(end.state, "failed")
-        why = "; ".join(filter(None, [_end_words(end, last_line), why]))
+        why = "; ".join(filter(None, [_end_words(end, cause, last_line), why]))
     metrics = {name: value for finding in good for name, value in finding.metrics.items()}
     return Verdict(
         outcome=outcome,
@@ -69,6 +71,6 @@ def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
     return finding.why or f"{finding.subject} is {finding.state}"
 
 
-def _end_words(end: End, last_line: str) -> str:
+def _end_words(end: End, cause: str, last_line: str) -> str:
     code = f"exit code {end.exit_code}" if end.exit_code is not None else ""
-    return "; ".join(filter(None, [code, end.why, last_line and f"last line: {last_line}"]))
+    return "; ".join(filter(None, [code, cause, end.why, last_line and f"last line: {last_line}"]))

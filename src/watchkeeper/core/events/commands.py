@@ -186,7 +186,8 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart; `after`
     is what they say together. `before` is the state this writer last knew; `last_line` is the last line on the job's
-    standard error. `inferred`: no poll saw this state; what came after shows that the job was in it.
+    standard error, and `cause` why it ended badly ("": nobody knows). `inferred`: no poll saw this state; what came after
+    shows that the job was in it.
     """
 
     key: str
@@ -198,6 +199,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     facts: SchedulerFacts
     exit_record: ExitRecord | None = None
     last_line: FreeText = ""
+    cause: FreeText = ""
     inferred: bool = False
 
 

@@ -1,0 +1,109 @@
+"""Why a job ended badly, named from evidence: what the scheduler says, and what the job's output says at its end. Pure.
+
+Sources of the words: PyTorch's and CUDA's error strings, NCCL's, slurmstepd's messages, Python's exceptions, errno's texts.
+"""
+
+from __future__ import annotations
+
+import re
+
+from watchkeeper.watch.endings import End
+
+_STATES = {
+    "TIMEOUT": "the time limit was over",
+    "DEADLINE": "its deadline was over",
+    "OUT_OF_MEMORY": "out of memory on the host",
+    "NODE_FAIL": "its node failed",
+    "BOOT_FAIL": "its node did not boot",
+    "PREEMPTED": "preempted by another job",
+}
+# What a line of output says → the cause, the more telling first: a full disk may raise in the middle of a checkpoint.
+_LINES = (
+    (
+        r"CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED",
+        "out of memory on the GPU",
+    ),
+    (
+        r"oom[-_ ]kill|Killed process \d+|MemoryError|[Cc]annot allocate memory|DefaultCPUAllocator: can't allocate",
+        "out of memory on the host",
+    ),
+    (
+        r"Disk quota exceeded",
+        "the disk quota was used up",
+    ),
+    (
+        r"No space left on device",
+        "the disk was full",
+    ),
+    (
+        r"CANCELLED AT .* DUE TO TIME LIMIT",
+        "the time limit was over",
+    ),
+    (
+        r"DUE TO PREEMPTION",
+        "preempted by another job",
+    ),
+    (
+        r"DUE TO NODE FAILURE",
+        "its node failed",
+    ),
+    (
+        r"NCCL error|ncclSystemError|ncclUnhandledCudaError|Watchdog caught collective operation timeout",
+        "the processes lost each other",
+    ),
+    (
+        r"CUDA driver version is insufficient|no CUDA-capable device|No CUDA GPUs are available|NVIDIA-SMI has failed",
+        "no usable GPU",
+    ),
+    (
+        r"PytorchStreamWriter failed|SafetensorError|unexpected pos \d+ vs",
+        "a checkpoint could not be written or read",
+    ),
+    (
+        r"ModuleNotFoundError|ImportError|command not found|No module named",
+        "something is not installed",
+    ),
+    (
+        r"ConfigAttributeError|MissingMandatoryValue|InstantiationError|yaml\.(?:scanner|parser)\.|unrecognized arguments",
+        "a bad configuration",
+    ),
+)
+_CANCELLED = re.compile(r"CANCELLED by (\d+)")
+_EXCEPTION = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exit)\b.*)$")
+KILLED = 137  # 128 + SIGKILL
+_TEXT_LIMIT = 300
+
+
+def cause_of(end: End, output: str, *, reason: str = "") -> str:
+    """The cause in words; "" where nothing names one. `output` is the end of what the job printed, `reason` what the
+    scheduler says.
+
+    A traceback names the exception that ended the program, as the user's own error, where nothing more telling is found.
+    """
+    if end.state == "COMPLETED":
+        return ""
+    if end.state in _STATES:
+        return _STATES[end.state]
+    if end.state == "CANCELLED":
+        by = _CANCELLED.search(reason) or _CANCELLED.search(end.why)
+        return f"cancelled by user {by.group(1)}" if by else "cancelled"
+    lines = [line.strip() for line in re.split(r"[\r\n]", output) if line.strip()]
+    for pattern, words in _LINES:
+        line = next((line for line in reversed(lines) if re.search(pattern, line)), None)
+        if line is not None:
+            return f"{words} ({line[:_TEXT_LIMIT]})"
+    if end.exit_code == KILLED:
+        return "killed (SIGKILL): often the host's memory was used up"
+    exception = _last_exception(output)
+    return f"an error of the program: {exception[:_TEXT_LIMIT]}" if exception else ""
+
+
+def _last_exception(output: str) -> str:
+    """The last line of the last traceback; "" where there is none."""
+    _, found, last = output.rpartition("Traceback (most recent call last):")
+    if not found:
+        return ""
+    for line in last.splitlines()[1:]:
+        if line and not line[0].isspace() and (match := _EXCEPTION.match(line.strip())):
+            return match.group(1)
+    return ""
