@@ -19,16 +19,16 @@ os.environ.update(OFFLINE)
 
 
 class Recorded:
-    """What a run left in its folder."""
+    """What a run left in its folder, in the order of time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         journal = read(folder / ".watchkeeper/journal")
         assert journal.problems == []
-        self.events = [event for own in journal.events.values() for event in own]
+        self.events = sorted((event for own in journal.events.values() for event in own), key=lambda event: event.time)
         rows, problems = wk.read_rows(folder)
         assert problems == []
-        self.rows = rows
+        self.rows = sorted(rows, key=lambda row: row.time)  # of writers that began in the same second
 
     def kinds(self, kind):
         return [event for event in self.events if isinstance(event, kind)]

@@ -38,6 +38,10 @@ class Recording:
         self._refused = False
         self._said: dict[str, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent to another process or copied, it is one that has not begun."""
+        return vars(Recording(self._library))
+
     @property
     def run(self) -> Run | None:
         """The run, while it goes on."""
