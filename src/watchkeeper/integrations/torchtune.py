@@ -34,6 +34,9 @@ class WatchkeeperLogger(MetricLoggerInterface):  # type: ignore[misc]
         self._total = total
         self._output: Path | None = None
         self._earlier: dict[Path, float] = {}  # checkpoints that were there before → when written
+        self._looked = 0  # at the output folder, as it was changed then
+        self._waits = False  # checkpoints are written in the background
+        self._every = 1
         self._step: int | None = None
         self._recording = Recording("torchtune")
 
@@ -59,12 +62,10 @@ class WatchkeeperLogger(MetricLoggerInterface):  # type: ignore[misc]
         Raises:
             Interrupted: it was asked to stop, and is our own.
         """
-        run = self._recording.run
-        if run is not None:
-            for path, written in sorted(self._checkpoints().items(), key=lambda item: item[1]):
-                if self._earlier.get(path) != written:
-                    run.checkpoint(path)
-        self._recording.end()
+        try:
+            self._look()
+        finally:
+            self._recording.end()
 
     @fenced
     def _keep(self, config: DictConfig) -> None:
@@ -72,13 +73,35 @@ class WatchkeeperLogger(MetricLoggerInterface):  # type: ignore[misc]
         if isinstance(fields.get("output_dir"), str):
             self._output = Path(fields["output_dir"])
             self._earlier = self._checkpoints()
+        self._waits = bool(fields.get("enable_async_checkpointing"))
+        self._every = fields.get("log_every_n_steps") or 1
         if self._recording.begin(self._folder, config=fields) is not None:
-            self._recording.planned(self._total or _planned(fields), log_every=fields.get("log_every_n_steps"))
+            self._recording.planned(self._total or _planned(fields), log_every=self._every)
 
     def _row(self, metrics: Mapping[str, Any], step: int) -> None:
         run = self._recording.run or self._recording.begin(self._folder)
-        if run is not None:
-            run.log(step, **named(metrics))
+        if run is None:
+            return
+        if self._output is not None and not self._waits:
+            with contextlib.suppress(OSError):
+                changed = self._output.stat().st_mtime_ns
+                if changed != self._looked:  # the recipe is here, so what it has saved is complete
+                    self._looked = changed
+                    self._look()
+        self._step = step
+        run.log(step, **named(metrics))
+
+    def _look(self) -> None:
+        """Record the checkpoints that are new. They were saved after the last row, which is of their step only where each
+        step is logged.
+        """
+        run = self._recording.run
+        if run is None:
+            return
+        for path, written in sorted(self._checkpoints().items(), key=lambda item: item[1]):
+            if self._earlier.get(path) != written:
+                self._earlier[path] = written
+                run.checkpoint(path, training_step=self._step if self._every == 1 else None)
 
     def _checkpoints(self) -> dict[Path, float]:
         """The folders `epoch_N` with weights in them, and when the newest file of each was written."""
