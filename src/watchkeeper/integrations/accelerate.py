@@ -1,0 +1,73 @@
+"""Hugging Face accelerate: a tracker for `Accelerator(log_with=…)`.
+
+The step is the one that the program gives to `accelerator.log(values, step=…)`, unchanged: count completed ones from 1.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from accelerate.tracking import GeneralTracker, on_main_process
+
+from watchkeeper.integrations.fence import fenced
+from watchkeeper.integrations.plain import named
+from watchkeeper.integrations.recording import Recording
+from watchkeeper.record.run import Run
+
+
+class WatchkeeperTracker(GeneralTracker):  # type: ignore[misc]
+    """Records what `accelerator.log` is given, and the configuration of `init_trackers`, on the main process.
+
+    Its own run lies in exactly `folder`, and ends with `accelerator.end_training()`.
+    """
+
+    name = "watchkeeper"
+    requires_logging_directory = False
+    main_process_only = True
+
+    def __init__(self, folder: str | os.PathLike[str], *, total: int | None = None) -> None:
+        """`total` is how many training steps are planned; None: nobody knows."""
+        super().__init__()
+        self._folder = Path(folder)
+        self._total = total
+        self._recording = Recording("accelerate")
+
+    @property
+    def tracker(self) -> Run | None:
+        """The run: `accelerator.get_tracker("watchkeeper", unwrap=True)`."""
+        return self._recording.run
+
+    @on_main_process  # type: ignore[untyped-decorator]
+    @fenced
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Keep the configuration: a run of our own starts with it."""
+        if self._recording.run is None:
+            self._begin(values)
+        else:
+            self._recording.settings(values)
+
+    @on_main_process  # type: ignore[untyped-decorator]
+    @fenced
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Keep a row."""
+        if self._recording.run is None:
+            self._begin({})
+        run = self._recording.run
+        if run is not None:
+            run.log(step, **named(values))
+
+    @on_main_process  # type: ignore[untyped-decorator]
+    @fenced
+    def finish(self) -> None:
+        """End a run of our own.
+
+        Raises:
+            Interrupted: it was asked to stop, and is our own.
+        """
+        self._recording.end()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        if self._recording.begin(self._folder, config=config) is not None:
+            self._recording.planned(self._total)

@@ -1,0 +1,308 @@
+"""Lightning: a logger, and a callback that also stops a training in good order. Either records alone; together the logger
+keeps rows and checkpoints, and the callback stops.
+
+Lightning counts training steps from 0 in what it logs; here they count from 1, as completed ones.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from watchkeeper.integrations.fence import fenced
+from watchkeeper.integrations.plain import named
+from watchkeeper.integrations.recording import Recording
+from watchkeeper.record.interrupts import Interrupted
+from watchkeeper.record.run import current_run
+
+NAME = "lightning_logs"
+_version = re.compile(r"version_(\d+)")
+
+
+class _Watch:
+    """One training as the logger and the callback record it; on rank 0 only."""
+
+    def __init__(self) -> None:
+        self.recording = Recording("lightning")
+        self._planned = False
+        self._saved: dict[int, str] = {}  # by checkpoint callback, what it saved last
+        self._unfinished: list[tuple[str, int]] = []  # checkpoints that are still being written
+
+    def begin(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.recording.begin(folder, config=config)
+        _ = self.recording.asked  # from now on a signal asks
+
+    def row(self, trainer: Trainer | None, step: int | None, metrics: Mapping[str, Any]) -> None:
+        """Keep a row; `step` as Lightning counts. Rows of single validation batches belong to no training step."""
+        run = self.recording.run
+        if run is None:
+            return
+        if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
+            self._plan(trainer)
+            if step is not None and not trainer.training and step != _stepped(trainer):
+                run.log(None, eval_batch=step, **metrics)
+                return
+            step = None if step is None else step + 1
+        run.log(step, **named(metrics))
+
+    def checkpoints(self, trainer: Trainer | None, *callbacks: Any) -> None:
+        """Record what the checkpoint callbacks saved since the last look."""
+        for callback in callbacks:
+            path = str(getattr(callback, "_last_checkpoint_saved", "") or "")
+            if not path or self._saved.get(id(callback)) == path:
+                continue
+            self._saved[id(callback)] = path
+            step = int(getattr(callback, "_last_global_step_saved", 0))
+            if trainer is not None and isinstance(trainer.strategy.checkpoint_io, AsyncCheckpointIO):
+                self._unfinished.append((path, step))
+            elif self.recording.run is not None:
+                self.recording.run.checkpoint(path, training_step=step)
+
+    def end(self, error: BaseException | None) -> None:
+        """End our own run.
+
+        Raises:
+            SystemExit: it was asked to stop, and is our own. (Lightning makes a KeyboardInterrupt an exit code of 1.)
+        """
+        run = self.recording.run
+        if run is not None and error is None:
+            for path, step in self._unfinished:  # Lightning has waited for them
+                run.checkpoint(path, training_step=step)
+        if run is not None and isinstance(error, SystemExit) and error.code is None and run.should_stop:
+            error.code = run._interrupts.error().code  # Lightning's SIGTERMException would end the process with 0
+        self._saved, self._unfinished, self._planned = {}, [], False
+        try:
+            self.recording.end(error)
+        except Interrupted as asked:
+            if error is None:
+                raise SystemExit(asked.code) from None
+
+    def _plan(self, trainer: Trainer) -> None:
+        if not self._planned:
+            self._planned = True
+            total = trainer.estimated_stepping_batches
+            every = trainer.log_every_n_steps
+            self.recording.planned(total if isinstance(total, int) else None, log_every=every)
+
+
+class WatchkeeperLogger(Logger):  # type: ignore[misc]
+    """A Lightning logger that records rows, hyperparameters and checkpoints.
+
+    Its own run lies in `save_dir/name/version_N`, with the next free N, or in exactly `version` where that is a text.
+    Where a run goes on, everything is recorded in that one, and checkpoints go below its folder unless `save_dir` is given.
+    """
+
+    def __init__(
+        self, save_dir: str | os.PathLike[str] | None = None, name: str | None = None, version: int | str | None = None
+    ) -> None:
+        super().__init__()
+        going = current_run()
+        inside = going is not None and save_dir is None
+        self._save_dir = str(going.folder) if going is not None and inside else os.fspath(save_dir or ".")
+        self._name = name if name is not None else "" if inside else NAME
+        self._version = "" if version is None and inside else version
+        self._config: dict[str, Any] = {}
+        self._trainer: Trainer | None = None
+        self._watch = _Watch()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """In another process it has no trainer yet."""
+        return {**vars(self), "_trainer": None}
+
+    @property
+    def name(self) -> str:
+        """The folder between `save_dir` and the version."""
+        return self._name
+
+    @property
+    def version(self) -> int | str:
+        """Its number, or the text that it was given."""
+        if self._version is None:
+            found = [_version.fullmatch(path.name) for path in Path(self.root_dir).glob("version_*")]
+            self._version = max((int(match[1]) + 1 for match in found if match), default=0)
+        return self._version
+
+    @property
+    def save_dir(self) -> str:
+        """Where the logs of all versions lie."""
+        return self._save_dir
+
+    @property
+    def root_dir(self) -> str:
+        """`save_dir/name`."""
+        return os.path.join(self._save_dir, self._name)
+
+    @property
+    def log_dir(self) -> str:
+        """`save_dir/name/version_N`."""
+        return os.path.join(self.root_dir, self.version if isinstance(self.version, str) else f"version_{self.version}")
+
+    @rank_zero_only
+    @fenced
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Keep them: of a run of our own as its configuration."""
+        given = vars(params) if isinstance(params, Namespace) else dict(params)
+        self._config.update(given)
+        self._watch.recording.settings(given)
+
+    @rank_zero_only
+    @fenced
+    def log_graph(self, model: LightningModule, input_array: Any = None) -> None:
+        """No graph is kept; Lightning calls this before it trains, tests or validates, and here the trainer is known."""
+        self._trainer = model.trainer
+        if self._trainer.state.fn == TrainerFn.FITTING or current_run() is not None:
+            self._begin()
+
+    @rank_zero_only
+    @fenced
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Keep a row of the completed training step. Without a Trainer (Fabric) steps are the caller's own."""
+        if self._trainer is None:
+            self._begin()
+        self._watch.row(self._trainer, step, metrics)
+
+    @rank_zero_only
+    @fenced
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        """Record the checkpoint that was saved."""
+        self._watch.checkpoints(self._trainer, checkpoint_callback)
+
+    @rank_zero_only
+    @fenced
+    def finalize(self, status: str) -> None:
+        """End a run of our own, as Lightning says how it ended.
+
+        Raises:
+            SystemExit: it was asked to stop, and is our own.
+        """
+        if status != "finished":  # said in the middle of a training that is to be requeued
+            self._watch.end(sys.exc_info()[1] if status == "failed" else None)
+            self._trainer = None if self._watch.recording.run is None else self._trainer
+
+    def _begin(self) -> None:
+        self._watch.begin(Path(self.log_dir), self._config)
+
+
+class WatchkeeperCallback(Callback):  # type: ignore[misc]
+    """Asked to stop, the training stops after its batch, with a checkpoint. Without a `WatchkeeperLogger` it also records
+    rows, hyperparameters and checkpoints; its own run lies in the folder of the trainer's first logger, else in
+    `default_root_dir`.
+    """
+
+    def __init__(self) -> None:
+        self._watch = _Watch()
+        self._alone = True
+        self._logged = 0
+        self._before: dict[str, Any] = {}  # metrics when validation began
+        self._of_validation: set[str] = set()
+
+    @fenced
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the run, or start it."""
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, WatchkeeperLogger)]
+        self._alone = not loggers
+        self._logged = 0
+        if loggers:
+            self._watch = loggers[0]._watch  # which begins, and ends, what it records into
+        elif trainer.is_global_zero:
+            first = trainer.loggers[0].log_dir if trainer.loggers else None
+            self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Asked to stop, save and stop. Several processes agree on it every `log_every_n_steps` batches."""
+        if self._alone:
+            self._row(trainer)
+        asked = bool(self._asked())
+        if trainer.world_size > 1:
+            due = (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0
+            asked = due and trainer.strategy.reduce_boolean_decision(asked, all=False)
+        if asked and not trainer.should_stop:
+            trainer.should_stop = True
+            self._save(trainer)
+
+    @fenced
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what is known, to tell what validation adds."""
+        if self._alone and trainer.is_global_zero:
+            self._before = dict(trainer.callback_metrics)
+
+    @fenced
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what validation came to."""
+        if self._alone and trainer.is_global_zero and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            known = self._before
+            metrics = {name: value for name, value in trainer.callback_metrics.items() if value is not known.get(name)}
+            self._of_validation |= metrics.keys()
+            if metrics:
+                self._watch.row(trainer, _stepped(trainer), metrics)
+
+    @fenced
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Record what the checkpoint callbacks, which come last, saved meanwhile."""
+        self._look(trainer)
+
+    @fenced
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the last checkpoints."""
+        self._look(trainer)
+
+    @fenced
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """The run of our own failed, or was interrupted."""
+        if self._alone:
+            self._look(trainer)
+            self._watch.end(exception)
+
+    @fenced
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """End a run of our own.
+
+        Raises:
+            SystemExit: it was asked to stop, and is our own.
+        """
+        if self._alone and stage == "fit":
+            self._watch.end(None)
+
+    @fenced
+    def _asked(self) -> bool:
+        return self._watch.recording.asked
+
+    @fenced
+    def _row(self, trainer: Trainer) -> None:
+        step = _stepped(trainer) + 1
+        if trainer.is_global_zero and step % max(1, trainer.log_every_n_steps) == 0 and step != self._logged:
+            self._logged = step
+            metrics = {name: value for name, value in trainer.callback_metrics.items() if name not in self._of_validation}
+            self._watch.row(trainer, step - 1, {"epoch": trainer.current_epoch, **metrics})
+
+    @fenced
+    def _save(self, trainer: Trainer) -> None:
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or os.path.join(trainer.default_root_dir, "checkpoints")
+        path = os.path.join(folder, f"interrupted-step={trainer.global_step}.ckpt")
+        trainer.save_checkpoint(path)
+        run = self._watch.recording.run
+        if run is not None:
+            run.checkpoint(path, training_step=trainer.global_step)
+
+    def _look(self, trainer: Trainer) -> None:
+        if self._alone and trainer.is_global_zero:
+            self._watch.checkpoints(trainer, *trainer.checkpoint_callbacks)
+
+
+def _stepped(trainer: Trainer) -> int:
+    """The training step that is in work, from 0, as Lightning logs it."""
+    return int(trainer.fit_loop.epoch_loop._batches_that_stepped)

@@ -1,0 +1,119 @@
+"""torchtune: a metric logger, by its dotted path in a recipe's configuration:
+
+    metric_logger:
+      _component_: watchkeeper.integrations.torchtune.WatchkeeperLogger
+      log_dir: ${output_dir}/logs
+
+A training step is what the recipe logs: completed optimizer steps, from 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torchtune.training.metric_logging import MetricLoggerInterface, save_config
+
+from watchkeeper.integrations.fence import fenced
+from watchkeeper.integrations.plain import named
+from watchkeeper.integrations.recording import Recording
+
+
+class WatchkeeperLogger(MetricLoggerInterface):  # type: ignore[misc]
+    """Records a recipe's configuration, rows and checkpoints.
+
+    Its own run lies in exactly `log_dir`, and ends with the recipe. `total` is how many training steps are planned; None:
+    `max_steps_per_epoch` times `epochs`, where the configuration limits them.
+    """
+
+    def __init__(self, log_dir: str, total: int | None = None, **kwargs: Any) -> None:
+        self._folder = Path(log_dir)
+        self._total = total
+        self._output: Path | None = None
+        self._earlier: dict[Path, float] = {}  # checkpoints that were there before → when written
+        self._looked = 0  # at the output folder, as it was changed then
+        self._waits = False  # checkpoints are written in the background
+        self._every = 1
+        self._step: int | None = None
+        self._recording = Recording("torchtune")
+
+    def log_config(self, config: DictConfig) -> None:
+        """Keep the configuration, and write `torchtune_config.yaml` as torchtune's own loggers do."""
+        save_config(config)
+        self._keep(config)
+
+    @fenced
+    def log(self, name: str, data: Any, step: int) -> None:
+        """Keep a row of one metric."""
+        self._row({name: data}, step)
+
+    @fenced
+    def log_dict(self, payload: Mapping[str, Any], step: int) -> None:
+        """Keep a row."""
+        self._row(payload, step)
+
+    @fenced
+    def close(self) -> None:
+        """Record the checkpoints that were written, which are complete now, and end a run of our own.
+
+        Raises:
+            Interrupted: it was asked to stop, and is our own.
+        """
+        try:
+            self._look()
+        finally:
+            self._recording.end()
+
+    @fenced
+    def _keep(self, config: DictConfig) -> None:
+        fields: Any = OmegaConf.to_container(config, resolve=True)
+        if isinstance(fields.get("output_dir"), str):
+            self._output = Path(fields["output_dir"])
+            self._earlier = self._checkpoints()
+        self._waits = bool(fields.get("enable_async_checkpointing"))
+        self._every = fields.get("log_every_n_steps") or 1
+        if self._recording.begin(self._folder, config=fields) is not None:
+            self._recording.planned(self._total or _planned(fields), log_every=self._every)
+
+    def _row(self, metrics: Mapping[str, Any], step: int) -> None:
+        run = self._recording.run or self._recording.begin(self._folder)
+        if run is None:
+            return
+        if self._output is not None and not self._waits:
+            with contextlib.suppress(OSError):
+                changed = self._output.stat().st_mtime_ns
+                if changed != self._looked:  # the recipe is here, so what it has saved is complete
+                    self._looked = changed
+                    self._look()
+        self._step = step
+        run.log(step, **named(metrics))
+
+    def _look(self) -> None:
+        """Record the checkpoints that are new. They were saved after the last row, which is of their step only where each
+        step is logged.
+        """
+        run = self._recording.run
+        if run is None:
+            return
+        for path, written in sorted(self._checkpoints().items(), key=lambda item: item[1]):
+            if self._earlier.get(path) != written:
+                self._earlier[path] = written
+                run.checkpoint(path, training_step=self._step if self._every == 1 else None)
+
+    def _checkpoints(self) -> dict[Path, float]:
+        """The folders `epoch_N` with weights in them, and when the newest file of each was written."""
+        found: dict[Path, float] = {}
+        for folder in self._output.glob("epoch_*") if self._output is not None else ():
+            with contextlib.suppress(OSError):
+                times = [path.stat().st_mtime for path in folder.iterdir() if path.suffix in {".safetensors", ".bin", ".pt"}]
+                if times:
+                    found[folder] = max(times)
+        return found
+
+
+def _planned(fields: Mapping[str, Any]) -> int | None:
+    steps, epochs = fields.get("max_steps_per_epoch"), fields.get("epochs")
+    return steps * epochs if isinstance(steps, int) and isinstance(epochs, int) else None

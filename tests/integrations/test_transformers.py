@@ -1,0 +1,217 @@
+"""The callback on a real `Trainer`, and the deadline on a real `generate`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from transformers import StoppingCriteria, TrainerCallback
+
+import watchkeeper as wk
+from tests.integrations import tiny
+from tests.integrations.conftest import recorded
+from watchkeeper.core.events import OutputFile, RunEnded
+from watchkeeper.core.files import replace
+from watchkeeper.integrations import recording
+from watchkeeper.integrations.transformers import DeadlineCriteria, WatchkeeperCallback
+from watchkeeper.record.run import Run
+
+
+class At(TrainerCallback):
+    """Does something after this step, within the training."""
+
+    def __init__(self, step, what):
+        self.step, self.what = step, what
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            self.what()
+
+
+def test_reported_to_by_name_a_training_is_recorded_in_its_own_folder(tmp_path, capfd):
+    """`report_to=["watchkeeper"]` records rows at completed steps, checkpoints, status and settings in output_dir."""
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
+    tiny.trainer(tmp_path, report_to=["watchkeeper"], hub_token="hf_very_secret", log_level="passive").train()
+    run = recorded(tmp_path)
+    assert run.ends == ["finished"]
+    assert run.steps("grad_norm") == [2, 4, 6, 8, 10, 12]
+    assert run.steps("val_loss") == [6, 12]
+    assert run.checkpoints == [("checkpoint-6", 6), ("checkpoint-12", 12)]
+    status = run.status
+    assert (status["state"], status["step"], status["total"]) == ("finished", 12, 12)
+    assert status["gap"] == pytest.approx(status["val_loss"] - status["loss"], abs=1e-4)
+    assert run.kinds(RunEnded)[0].totals["train_loss"] > 0
+    assert (run.config["seed"], run.config["arguments"]["max_steps"], run.config["model"]["hidden_size"]) == (42, 12, 16)
+    assert "Run finished" in run.log
+    assert not [
+        path for path in tmp_path.rglob(".watchkeeper/**/*") if path.is_file() and b"very_secret" in path.read_bytes()
+    ]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == handlers
+    assert "Run finished" not in capfd.readouterr().err
+
+
+def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
+    """Within the user's own run nothing else is started, and what comes after the training is recorded too."""
+    with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False) as run:
+        trainer = tiny.trainer(tmp_path / "out", callbacks=[WatchkeeperCallback()])
+        trainer.train()
+        trainer.evaluate()
+        assert wk.current_run() is run
+        run.totals(after=1)
+    mine = recorded(tmp_path / "run")
+    assert mine.steps("val_loss") == [6, 12, 12]
+    assert mine.ends == ["finished"] and mine.kinds(RunEnded)[0].totals["after"] == 1
+    assert [output.path for output in mine.kinds(RunEnded)[0].outputs if isinstance(output, OutputFile)] == [recording.FILE]
+    assert mine.status["total"] == 12
+    assert not (tmp_path / "out/.watchkeeper").exists()
+
+
+def test_accumulated_batches_are_one_step(tmp_path):
+    """Steps are optimizer steps, however many batches each takes."""
+    tiny.trainer(tmp_path, report_to="watchkeeper", gradient_accumulation_steps=2, max_steps=3, logging_steps=1).train()
+    assert recorded(tmp_path).steps("learning_rate") == [1, 2, 3]
+
+
+def test_no_error_of_ours_ends_a_training(tmp_path, monkeypatch):
+    """The recorder's methods may all raise: the training comes to its end, and the log says it once."""
+
+    def broken(*args, **kwargs):
+        raise OSError("planted")
+
+    for name in ("log", "checkpoint", "totals", "cadence"):
+        monkeypatch.setattr(Run, name, broken)
+    trainer = tiny.trainer(tmp_path, report_to="watchkeeper")
+    trainer.train()
+    assert trainer.state.global_step == 12
+    run = recorded(tmp_path)
+    assert run.ends == ["finished"]
+    assert run.log.count("WatchkeeperCallback.on_log failed, and goes unrecorded: OSError: planted") == 1
+
+
+def test_a_folder_that_cannot_be_recorded_into_costs_the_record_only(tmp_path):
+    """Where no run can be started the training goes on without, and a warning says so once."""
+    replace(tmp_path / ".watchkeeper", b"no folder")
+    trainer = tiny.trainer(tmp_path, report_to="watchkeeper", save_strategy="no")
+    with pytest.warns(RuntimeWarning, match="on_train_begin failed") as warned:
+        trainer.train()
+    assert trainer.state.global_step == 12
+    assert len([each for each in warned if "watchkeeper" in str(each.message)]) == 1
+
+
+def test_odd_values_are_kept(tmp_path):
+    """Non-finite and foreign values in a row harm nobody."""
+    trainer = tiny.trainer(tmp_path, report_to="watchkeeper", eval_strategy="no", save_strategy="no", max_steps=2)
+    odd = {"nan": float("nan"), "tensor": torch.tensor(1.5), "text": "x" * 9_999, "time": 1, "step": object()}
+    trainer.add_callback(At(1, lambda: trainer.log(dict(odd))))
+    trainer.train()
+    (row,) = [row for row in recorded(tmp_path).rows if "nan" in row.metrics]
+    assert row.step == 1 and row.metrics["nan"] != row.metrics["nan"] and row.metrics["tensor"] == 1.5
+
+
+def test_a_training_that_raised_is_told_as_failed_when_the_next_one_begins(tmp_path):
+    """The Trainer tells no callback of an exception; a new training in the same folder adds to it."""
+
+    def fail():
+        raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        tiny.trainer(tmp_path, report_to="watchkeeper", callbacks=[At(7, fail)]).train()
+    trainer = tiny.trainer(tmp_path, report_to="watchkeeper")
+    trainer.train(resume_from_checkpoint=True)
+    run = recorded(tmp_path)
+    assert run.ends == ["failed", "finished"]
+    assert run.steps("grad_norm") == [2, 4, 6, 8, 10, 12]
+    assert run.status["step"] == 12
+
+
+def test_sigterm_stops_the_training_after_its_step_with_a_checkpoint(tmp_path):
+    """Our own run ends as interrupted, and the process would end with 143."""
+    trainer = tiny.trainer(
+        tmp_path, report_to="watchkeeper", callbacks=[At(4, lambda: os.kill(os.getpid(), signal.SIGTERM))]
+    )
+    with pytest.raises(wk.Interrupted) as stopped:
+        trainer.train()
+    run = recorded(tmp_path)
+    assert stopped.value.code == 143
+    assert run.ends == ["interrupted"]
+    assert run.checkpoints == [("checkpoint-5", 5)]
+    assert (tmp_path / "checkpoint-5/trainer_state.json").exists()
+
+
+def test_asked_to_stop_within_the_users_run_training_returns(tmp_path):
+    """In the user's `with`, `train()` returns early, and the `with` ends as interrupted."""
+    with pytest.raises(wk.Interrupted), wk.start_run(folder=tmp_path / "run", pipeline="t", console=False) as run:
+        trainer = tiny.trainer(
+            tmp_path / "out", callbacks=[WatchkeeperCallback(), At(4, lambda: run.ask_to_stop("enough"))]
+        )
+        trainer.train()
+        assert trainer.state.global_step == 5
+        run.totals(after=1)
+    mine = recorded(tmp_path / "run")
+    assert mine.ends == ["interrupted"] and mine.checkpoints == [("checkpoint-5", 5)]
+
+
+SCRIPT = """
+import sys
+import watchkeeper.integrations.transformers
+from tests.integrations import tiny
+from tests.integrations.test_transformers import At
+def fail():
+    raise ValueError("planted")
+tiny.trainer(sys.argv[1], report_to=["watchkeeper"], callbacks=[At(3, fail)]).train()
+"""
+
+
+def test_an_exception_that_ends_the_process_ends_the_run_as_failed(tmp_path, environment):
+    """At exit the run is told as failed, with the exception."""
+    from tests.integrations.conftest import ROOT
+
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    run = recorded(tmp_path)
+    assert done.returncode == 1 and "ValueError: planted" in done.stderr
+    assert run.ends == ["failed"] and run.kinds(RunEnded)[0].error == "ValueError: planted"
+    assert run.status["state"] == "failed"
+
+
+class Slow(StoppingCriteria):
+    """Makes each token take a while."""
+
+    def __call__(self, input_ids, scores, **kwargs):
+        time.sleep(0.02)
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool)
+
+
+def test_the_deadline_stops_generate_and_says_so_for_each_call():
+    """A deadline stops a whole batch between tokens, knows that it did, and serves the next call as well."""
+    model, prompt = tiny.model(), torch.ones(2, 4, dtype=torch.long)
+    options = {"max_new_tokens": 40, "do_sample": False}
+    deadline = DeadlineCriteria(0.2)
+    for _ in range(2):
+        cut = model.generate(prompt, stopping_criteria=[deadline, Slow()], **options)
+        assert deadline.timed_out and 4 < cut.shape[1] < 44
+    deadline.seconds = 60
+    whole = model.generate(prompt, stopping_criteria=[deadline], **options)
+    assert not deadline.timed_out and whole.shape == (2, 44)
+    longer = model.generate(cut, stopping_criteria=[deadline.arm(), Slow()], max_new_tokens=3, do_sample=False)
+    assert not deadline.timed_out and longer.shape[1] == cut.shape[1] + 3
+
+
+def test_the_deadline_holds_for_beams():
+    """Beam search ends at the deadline too."""
+    deadline = DeadlineCriteria(0.2)
+    cut = tiny.model().generate(
+        torch.ones(2, 4, dtype=torch.long), num_beams=2, max_new_tokens=40, stopping_criteria=[deadline.arm(), Slow()]
+    )
+    assert deadline.timed_out and cut.shape[1] < 44
