@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import watchkeeper
 
 ALLOWED = {"show": {"msgspec", "click"}, "launch": {"msgspec", "ruamel"}}
+BESIDES = {"torchtune": {"omegaconf"}, "transformers": {"torch"}}  # what a library's integration needs with it
 SOURCE = Path(watchkeeper.__file__).parent
 
 
@@ -26,6 +28,21 @@ def third_parties(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `launch` reads YAML, and everything else needs msgspec at most."""
+    """Only `show` knows click, only `launch` YAML, an integration its library; everything else needs msgspec at most."""
     package = path.relative_to(SOURCE).parts[0]
-    assert third_parties(path) <= ALLOWED.get(package, {"msgspec"})
+    allowed = ALLOWED.get(package, {"msgspec"})
+    if package == "integrations":
+        allowed = allowed | {path.stem} | BESIDES.get(path.stem, set())
+    assert third_parties(path) <= allowed
+
+
+def test_the_integrations_import_no_library_before_it_is_used():
+    """Importing the package of integrations, the fence and what they share loads none of the libraries."""
+    names = [path.stem for path in (SOURCE / "integrations").glob("*.py") if third_parties(path) - {"msgspec"}]
+    assert len(names) == 6
+    code = (
+        "import sys, watchkeeper.integrations, watchkeeper.integrations.fence, watchkeeper.integrations.recording\n"
+        f"sys.exit(' '.join(sys.modules.keys() & {set(names)}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -16,6 +17,25 @@ from watchkeeper.core.journal import read
 ROOT = Path(__file__).parents[2]
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 os.environ.update(OFFLINE)
+
+
+NEEDS = {
+    "test_accelerate.py": "accelerate",
+    "test_inspect_ai.py": "inspect_ai",
+    "test_lightning.py": "lightning",
+    "test_torch.py": "torch",
+    "test_torchtune.py": "torchtune",
+    "test_transformers.py": "transformers",
+}
+MISSING = sorted({library for library in NEEDS.values() if importlib.util.find_spec(library) is None})
+collect_ignore = [name for name, library in NEEDS.items() if library in MISSING]
+if MISSING:
+    collect_ignore += ["test_page.py", "test_ranks.py"]
+
+
+def pytest_report_header():
+    """Say what is not tested."""
+    return [f"integrations: not tested without {', '.join(MISSING)} (pip install '.[ml]')"] if MISSING else []
 
 
 class Recorded:

@@ -77,7 +77,10 @@ def test_a_training_that_never_ended_is_told_as_failed_at_exit(tmp_path, monkeyp
         if step == 3:
             raise ValueError("planted")
 
-    for folder, error, words in (("a", ValueError("planted"), "ValueError: planted"), ("b", None, "RuntimeError: accelerate")):
+    for folder, error, words in (
+        ("a", ValueError("planted"), "ValueError: planted"),
+        ("b", None, "RuntimeError: accelerate"),
+    ):
         with pytest.raises(ValueError, match="planted"):
             train(WatchkeeperTracker(tmp_path / folder), at=fail)
         monkeypatch.setattr("sys.last_value", error, raising=False)

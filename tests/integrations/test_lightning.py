@@ -40,6 +40,7 @@ class Line(LightningModule):
         self.log("val_loss", self.loss(batch))
 
     def test_step(self, batch, batch_idx):
+        """What `trainer.test` logs."""
         self.log("test_loss", self.loss(batch))
 
     def configure_optimizers(self):
@@ -127,8 +128,30 @@ def test_accumulated_batches_are_one_step(tmp_path, fit):
     assert run.steps("val_loss") == [4] and run.status["total"] == 4
 
 
+class Chatty(Line):
+    """Logs each validation batch too."""
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.loss(batch), on_step=True, on_epoch=True)
+
+
+def test_rows_of_single_validation_batches_have_no_training_step(tmp_path, fit):
+    """Lightning counts validation batches on their own; their rows disturb neither steps nor status."""
+    fit(WatchkeeperCallback(), logger=WatchkeeperLogger(tmp_path, version="a"), model=Chatty())
+    run = recorded(tmp_path / "lightning_logs/a")
+    assert set(run.steps("val_loss_step")) == {None} and run.steps("val_loss") == [8, 16]
+    assert [row.metrics["eval_batch"] for row in run.rows if "eval_batch" in row.metrics][:3] == [0, 1, 2]
+    assert run.status["step"] == 16
+
+
+def test_a_trial_run_is_not_recorded(tmp_path, fit):
+    """`fast_dev_run` leaves nothing."""
+    fit(WatchkeeperCallback(), fast_dev_run=True)
+    assert not (tmp_path / ".watchkeeper").exists()
+
+
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, fit, data):
-    """In the user's run, training and testing are recorded at the same count of steps, and checkpoints lie in its folder."""
+    """In the user's run, training and testing have the same count of steps, and checkpoints lie in its folder."""
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False):
         trainer = fit(WatchkeeperCallback(), logger=WatchkeeperLogger())
         trainer.test(trainer.model, data, verbose=False)

@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torchtune.models.llama3._tokenizer import LLAMA3_SPECIAL_TOKENS
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import watchkeeper as wk
-from tests.integrations.conftest import recorded
+from tests.integrations.conftest import ROOT, recorded
 from watchkeeper.core.events import RunEnded
 from watchkeeper.integrations import recording
 from watchkeeper.integrations.torchtune import WatchkeeperLogger
@@ -76,9 +77,7 @@ max_steps_per_epoch: 3
 gradient_accumulation_steps: 1
 clip_grad_norm: 1.0
 compile: false
-metric_logger:
-  _component_: watchkeeper.integrations.torchtune.WatchkeeperLogger
-  log_dir: ${{output_dir}}/logs
+metric_logger: null
 log_every_n_steps: 1
 log_peak_memory_stats: false
 device: cpu
@@ -113,12 +112,13 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def recipe(model, tmp_path, monkeypatch):
-    """Run the recipe as its `main` does; what is given overrides its configuration."""
+    """Run the recipe as its `main` does, with the page's metric logger; what is given overrides its configuration."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
 
     def run(**changes):
         text = RECIPE.format(out=tmp_path / "out", model=model, vocabulary=BYTES + len(LLAMA3_SPECIAL_TOKENS))
-        cfg = OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(changes))
+        (logger,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/integrations.md").read_text(), re.DOTALL)
+        cfg = OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(logger), OmegaConf.create(changes))
         ours = LoRAFinetuneRecipeSingleDevice(cfg=cfg)
         ours.setup(cfg=cfg)
         ours.train()

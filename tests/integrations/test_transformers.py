@@ -10,11 +10,11 @@ import time
 
 import pytest
 import torch
-from transformers import StoppingCriteria, TrainerCallback
+from transformers import StoppingCriteria, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import watchkeeper as wk
 from tests.integrations import tiny
-from tests.integrations.conftest import recorded
+from tests.integrations.conftest import ROOT, recorded
 from watchkeeper.core.events import OutputFile, RunEnded
 from watchkeeper.core.files import replace
 from watchkeeper.integrations import recording
@@ -45,6 +45,7 @@ def test_reported_to_by_name_a_training_is_recorded_in_its_own_folder(tmp_path, 
     status = run.status
     assert (status["state"], status["step"], status["total"]) == ("finished", 12, 12)
     assert status["gap"] == pytest.approx(status["val_loss"] - status["loss"], abs=1e-4)
+    assert 0 < status["full_tier_share"] < 1
     assert run.kinds(RunEnded)[0].totals["train_loss"] > 0
     assert (run.config["seed"], run.config["arguments"]["max_steps"], run.config["model"]["hidden_size"]) == (42, 12, 16)
     assert "Run finished" in run.log
@@ -69,6 +70,16 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
     assert [output.path for output in mine.kinds(RunEnded)[0].outputs if isinstance(output, OutputFile)] == [recording.FILE]
     assert mine.status["total"] == 12
     assert not (tmp_path / "out/.watchkeeper").exists()
+
+
+def test_what_is_pushed_to_a_hub_is_not_recorded_into(tmp_path):
+    """The Trainer uploads output_dir whole, so the run, with paths and hosts in its journal, lies beside it."""
+    args = TrainingArguments(str(tmp_path / "out"), push_to_hub=True, use_cpu=True)
+    callback = WatchkeeperCallback()
+    callback.on_train_begin(args, TrainerState(), TrainerControl())
+    callback.on_train_end(args, TrainerState(), TrainerControl())
+    assert recorded(tmp_path / "out-watchkeeper").ends == ["finished"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_accumulated_batches_are_one_step(tmp_path):
@@ -169,8 +180,6 @@ tiny.trainer(sys.argv[1], report_to=["watchkeeper"], callbacks=[At(3, fail)]).tr
 
 def test_an_exception_that_ends_the_process_ends_the_run_as_failed(tmp_path, environment):
     """At exit the run is told as failed, with the exception."""
-    from tests.integrations.conftest import ROOT
-
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         env=environment,
@@ -201,7 +210,7 @@ def test_the_deadline_stops_generate_and_says_so_for_each_call():
     for _ in range(2):
         cut = model.generate(prompt, stopping_criteria=[deadline, Slow()], **options)
         assert deadline.timed_out and 4 < cut.shape[1] < 44
-    deadline.seconds = 60
+    deadline.seconds = None
     whole = model.generate(prompt, stopping_criteria=[deadline], **options)
     assert not deadline.timed_out and whole.shape == (2, 44)
     longer = model.generate(cut, stopping_criteria=[deadline.arm(), Slow()], max_new_tokens=3, do_sample=False)

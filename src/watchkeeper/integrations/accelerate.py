@@ -17,7 +17,7 @@ from watchkeeper.integrations.recording import Recording
 from watchkeeper.record.run import Run
 
 
-class WatchkeeperTracker(GeneralTracker):  # type: ignore[misc]
+class WatchkeeperTracker(GeneralTracker):
     """Records what `accelerator.log` is given, and the configuration of `init_trackers`, on the main process.
 
     Its own run lies in exactly `folder`, and ends with `accelerator.end_training()`.
@@ -39,7 +39,7 @@ class WatchkeeperTracker(GeneralTracker):  # type: ignore[misc]
         """The run: `accelerator.get_tracker("watchkeeper", unwrap=True)`."""
         return self._recording.run
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process
     @fenced
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Keep the configuration: a run of our own starts with it."""
@@ -48,7 +48,7 @@ class WatchkeeperTracker(GeneralTracker):  # type: ignore[misc]
         else:
             self._recording.settings(values)
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process
     @fenced
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Keep a row."""
@@ -58,7 +58,7 @@ class WatchkeeperTracker(GeneralTracker):  # type: ignore[misc]
         if run is not None:
             run.log(step, **named(values))
 
-    @on_main_process  # type: ignore[untyped-decorator]
+    @on_main_process
     @fenced
     def finish(self) -> None:
         """End a run of our own.

@@ -51,7 +51,7 @@ class _Watch:
             return
         if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
             self._plan(trainer)
-            if step is not None and not trainer.training and step != _stepped(trainer):
+            if step is not None and not trainer.training and "epoch" not in metrics:  # which Lightning adds to all others
                 run.log(None, eval_batch=step, **metrics)
                 return
             step = None if step is None else step + 1
@@ -97,7 +97,7 @@ class _Watch:
             self.recording.planned(total if isinstance(total, int) else None, log_every=every)
 
 
-class WatchkeeperLogger(Logger):  # type: ignore[misc]
+class WatchkeeperLogger(Logger):
     """A Lightning logger that records rows, hyperparameters and checkpoints.
 
     Its own run lies in `save_dir/name/version_N`, with the next free N, or in exactly `version` where that is a text.
@@ -195,7 +195,7 @@ class WatchkeeperLogger(Logger):  # type: ignore[misc]
         self._watch.begin(Path(self.log_dir), self._config)
 
 
-class WatchkeeperCallback(Callback):  # type: ignore[misc]
+class WatchkeeperCallback(Callback):
     """Asked to stop, the training stops after its batch, with a checkpoint. Without a `WatchkeeperLogger` it also records
     rows, hyperparameters and checkpoints; its own run lies in the folder of the trainer's first logger, else in
     `default_root_dir`.
@@ -212,11 +212,14 @@ class WatchkeeperCallback(Callback):  # type: ignore[misc]
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the run, or start it."""
         loggers = [logger for logger in trainer.loggers if isinstance(logger, WatchkeeperLogger)]
-        self._alone = not loggers
+        self._alone = not (loggers and trainer.is_global_zero)
         self._logged = 0
-        if loggers:
+        if not trainer.is_global_zero:
+            if current_run() is not None:  # the user's own run, which this rank takes part in
+                self._watch.begin(Path(trainer.default_root_dir), {})
+        elif loggers:
             self._watch = loggers[0]._watch  # which begins, and ends, what it records into
-        elif trainer.is_global_zero:
+        elif not trainer.fast_dev_run:
             first = trainer.loggers[0].log_dir if trainer.loggers else None
             self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams))
 
@@ -230,6 +233,8 @@ class WatchkeeperCallback(Callback):  # type: ignore[misc]
         if trainer.world_size > 1:
             due = (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0
             asked = due and trainer.strategy.reduce_boolean_decision(asked, all=False)
+            if asked:
+                self._ask()
         if asked and not trainer.should_stop:
             trainer.should_stop = True
             self._save(trainer)
@@ -248,7 +253,7 @@ class WatchkeeperCallback(Callback):  # type: ignore[misc]
             metrics = {name: value for name, value in trainer.callback_metrics.items() if value is not known.get(name)}
             self._of_validation |= metrics.keys()
             if metrics:
-                self._watch.row(trainer, _stepped(trainer), metrics)
+                self._watch.row(trainer, _stepped(trainer), {"epoch": trainer.current_epoch, **metrics})
 
     @fenced
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -282,6 +287,10 @@ class WatchkeeperCallback(Callback):  # type: ignore[misc]
         return self._watch.recording.asked
 
     @fenced
+    def _ask(self) -> None:
+        self._watch.recording.ask("another process of this training was")
+
+    @fenced
     def _row(self, trainer: Trainer) -> None:
         step = _stepped(trainer) + 1
         if trainer.is_global_zero and step % max(1, trainer.log_every_n_steps) == 0 and step != self._logged:
@@ -291,7 +300,9 @@ class WatchkeeperCallback(Callback):  # type: ignore[misc]
 
     @fenced
     def _save(self, trainer: Trainer) -> None:
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or os.path.join(trainer.default_root_dir, "checkpoints")
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or os.path.join(
+            trainer.default_root_dir, "checkpoints"
+        )
         path = os.path.join(folder, f"interrupted-step={trainer.global_step}.ckpt")
         trainer.save_checkpoint(path)
         run = self._watch.recording.run

@@ -13,9 +13,7 @@ ITEMS = 200  # of one list or mapping in it
 LETTERS = 2_000  # of one text in it
 
 # `hub_token`, `api_key` and `hfToken`, but neither `tokenizer` nor `keyframes`; numbers such as `pad_token_id` are kept.
-_secret = re.compile(
-    r"secret|passw|credential|api_?key|token(?!i[sz])|(?:^|[^a-zA-Z])keys?(?![a-zA-Z])|[a-z]Keys?(?![a-z])", re.I
-)
+_secret = re.compile(r"(?i:secret|passw|credential|api_?key|token(?!i[sz])|(?:^|[^a-z])keys?(?![a-z]))|[a-z]Keys?(?![a-z])")
 _login = re.compile(r"(?<=://)[^/@\s]+@")
 _LOSS = ("train_loss", "train/loss", "train_loss_step", "train/loss_step", "loss_step")
 _VAL_LOSS = (
@@ -44,6 +42,8 @@ def _mapping(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         label = text(str(name))
         if value is None or isinstance(value, bool | int | float) or not _is_secret(label):
             kept[label] = _any(value, depth + 1)
+    if len(fields) > ITEMS:
+        kept["…"] = f"{len(fields) - ITEMS} more"
     return kept
 
 

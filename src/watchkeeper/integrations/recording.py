@@ -7,12 +7,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from watchkeeper.core import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.journal import encode_json
 from watchkeeper.integrations.plain import settings
+from watchkeeper.record.cadence import Cadence
 from watchkeeper.record.interrupts import Interrupted
 from watchkeeper.record.run import Run, current_run
 from watchkeeper.record.start import start_run
@@ -37,6 +39,7 @@ class Recording:
         self._run: Run | None = None
         self._refused = False
         self._said: dict[str, Any] = {}
+        self._cadence: Cadence | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Sent to another process or copied, it is one that has not begun."""
@@ -54,6 +57,13 @@ class Recording:
         run = self.run
         return run is not None and run.should_stop
 
+    def ask(self, why: str) -> None:
+        """Ask the run to stop, unless it was asked: another process of the group was."""
+        run = self.run
+        if run is not None and not run.should_stop:
+            run.ask_to_stop(why)
+            _ = run.should_stop  # heard
+
     def begin(
         self,
         folder: str | os.PathLike[str],
@@ -61,9 +71,11 @@ class Recording:
         pipeline: str = "training",
         config: Mapping[str, Any] | None = None,
         anew: bool = False,
+        signals: bool = True,
     ) -> Run | None:
         """The run that goes on, or a new one in exactly this folder. Begun already, nothing happens. `anew`: what this
-        library began before never came to its end, and failed. None: it could not be started, and is not tried again.
+        library began before never came to its end, and failed. `signals=False`: the library handles them itself. None: it
+        could not be started, and is not tried again.
 
         Raises:
             StorageError: the folder cannot be written to.
@@ -80,12 +92,13 @@ class Recording:
             self.settings(config)
             return going
         self._refused = True
+        start = partial(start_run, folder=folder, pipeline=pipeline, console=False, handle_signals=signals)
         try:
-            run = start_run(folder=folder, pipeline=pipeline, config=settings(config), console=False)
+            run = start(config=settings(config))
         except UsageError:  # a setting of theirs has the name of one of ours: `log_level="passive"`
-            run = start_run(folder=folder, pipeline=pipeline, config={self._library: settings(config)}, console=False)
+            run = start(config={self._library: settings(config)})
         self._refused = False
-        self._run, self.own, self._said = run, True, {}
+        self._run, self.own, self._said, self._cadence = run, True, {}, None
         _open.append(self)
         run.__enter__()
         return run
@@ -105,7 +118,16 @@ class Recording:
         run = self.run
         if run is not None and (run._status is None or run._status.total is None):
             planned = total if total is not None and total > 0 else None
-            run.cadence(log_every=log_every, eval_every=eval_every, total=planned, max_share=None)
+            cadence = run.cadence(log_every=log_every, eval_every=eval_every, total=planned, max_share=None)
+            if eval_every:
+                self._cadence = cadence
+            elif run._status is not None:
+                run._status.full_share = None  # nobody measures it
+
+    def passed(self, step: int) -> None:
+        """This training step is completed: what its validation takes is measured until the next one is."""
+        if self._cadence is not None:
+            self._cadence.due(step)
 
     def end(self, error: BaseException | None = None) -> None:
         """End our own run: as finished, as interrupted where it was asked to stop, as failed with an error.

@@ -1,4 +1,4 @@
-"""torchtune: a metric logger, by its dotted path in a recipe's configuration:
+"""torchtune: a metric logger, by its dotted path in a recipe's configuration.
 
     metric_logger:
       _component_: watchkeeper.integrations.torchtune.WatchkeeperLogger
@@ -22,7 +22,7 @@ from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
 
 
-class WatchkeeperLogger(MetricLoggerInterface):  # type: ignore[misc]
+class WatchkeeperLogger(MetricLoggerInterface):
     """Records a recipe's configuration, rows and checkpoints.
 
     Its own run lies in exactly `log_dir`, and ends with the recipe. `total` is how many training steps are planned; None:
@@ -108,7 +108,9 @@ class WatchkeeperLogger(MetricLoggerInterface):  # type: ignore[misc]
         found: dict[Path, float] = {}
         for folder in self._output.glob("epoch_*") if self._output is not None else ():
             with contextlib.suppress(OSError):
-                times = [path.stat().st_mtime for path in folder.iterdir() if path.suffix in {".safetensors", ".bin", ".pt"}]
+                times = [
+                    path.stat().st_mtime for path in folder.iterdir() if path.suffix in {".safetensors", ".bin", ".pt"}
+                ]
                 if times:
                     found[folder] = max(times)
         return found

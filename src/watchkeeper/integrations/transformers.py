@@ -6,6 +6,7 @@ A training step is `state.global_step`: completed optimizer steps, from 1.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
 
 
-class WatchkeeperCallback(TrainerCallback):  # type: ignore[misc]
+class WatchkeeperCallback(TrainerCallback):
     """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop, the training stops after
-    its step, with a checkpoint. Without a run that goes on it starts one in `args.output_dir`, and ends it.
+    its step, with a checkpoint. Without a run that goes on it starts one in `args.output_dir` (beside it where that is
+    pushed to a hub), and ends it.
     """
 
     def __init__(self) -> None:
@@ -33,8 +35,8 @@ class WatchkeeperCallback(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Find the run, or start it."""
-        config = {"seed": args.seed, "arguments": args.to_dict(), "model": _model_settings(model)}
-        self._recording.begin(args.output_dir, config=config, anew=True)
+        config = {"seed": args.seed, "arguments": _fields(args), "model": _fields(getattr(model, "config", None))}
+        self._recording.begin(_folder(args), config=config, anew=True)
         self._recording.planned(
             state.max_steps,
             log_every=state.logging_steps if args.logging_strategy == IntervalStrategy.STEPS else None,
@@ -79,9 +81,11 @@ class WatchkeeperCallback(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         """Asked to stop, save and stop. Several processes agree on it at the steps at which they log."""
-        asked = self._asked()
+        asked = self._passed(state.global_step)
         if args.world_size > 1 and torch.distributed.is_initialized():
             asked = control.should_log and _anyone(asked, args.device)
+            if asked:
+                self._ask()
         if asked:
             control.should_save = control.should_training_stop = True
         return control
@@ -95,22 +99,27 @@ class WatchkeeperCallback(TrainerCallback):  # type: ignore[misc]
         self._end()
 
     @fenced
-    def _asked(self) -> bool:
+    def _passed(self, step: int) -> bool:
+        self._recording.passed(step)
         return self._recording.asked
+
+    @fenced
+    def _ask(self) -> None:
+        self._recording.ask("another process of this training was")
 
     @fenced
     def _end(self) -> None:
         self._recording.end()
 
 
-class DeadlineCriteria(StoppingCriteria):  # type: ignore[misc]
+class DeadlineCriteria(StoppingCriteria):
     """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did.
 
-    The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs from the first token of a
-    `generate`: one that follows a stop of ours, or whose sequences are not longer than the last ones seen.
+    `seconds` None or 0 is no limit. The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs
+    from the first token of a `generate`: one that follows a stop of ours, or whose sequences are not longer than the last.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self.timed_out = False
         """Whether the last `generate` was stopped by this deadline."""
@@ -121,7 +130,7 @@ class DeadlineCriteria(StoppingCriteria):  # type: ignore[misc]
         """Start the time of the next `generate` now."""
         self.timed_out = False
         self._seen = (0, 0)
-        self._ends = time.monotonic() + self.seconds
+        self._ends = time.monotonic() + (self.seconds or math.inf)
         return self
 
     def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: Any) -> torch.Tensor:
@@ -137,12 +146,18 @@ class DeadlineCriteria(StoppingCriteria):  # type: ignore[misc]
         return torch.full((count,), self.timed_out, device=input_ids.device, dtype=torch.bool)
 
 
-def _model_settings(model: Any) -> object:
-    config = getattr(model, "config", None)
+def _folder(args: TrainingArguments) -> Path:
+    """`output_dir`; beside it where the Trainer uploads that whole: the journal has paths and hosts in it."""
+    folder = Path(args.output_dir)
+    return folder.with_name(f"{folder.name}-watchkeeper") if args.push_to_hub else folder
+
+
+def _fields(theirs: Any) -> object:
+    """A configuration of theirs; one that cannot tell its fields costs those only."""
     try:
-        return config.to_dict() if config is not None else None
-    except Exception as error:  # a model that is none of theirs
-        say("the model's configuration", error)
+        return theirs.to_dict() if theirs is not None else None
+    except Exception as error:
+        say(f"{type(theirs).__name__}.to_dict", error)
         return None
 
 

@@ -1,0 +1,190 @@
+"""Real `inspect eval` runs, with a model that answers from a list; the package's entry point is made for the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integrations.conftest import ROOT, recorded
+from watchkeeper.core.events import RunEnded
+from watchkeeper.integrations.inspect_ai import wanted
+
+TASKS = """
+import os, signal, time
+from inspect_ai import Task, task
+from inspect_ai.dataset import Sample
+from inspect_ai.scorer import match
+from inspect_ai.solver import generate, solver
+
+DATA = [Sample("What is 2 + 2?", target="4"), Sample("What is 3 + 3?", target="6")]
+
+@task
+def sums():
+    return Task(DATA, solver=generate(), scorer=match())
+
+@solver
+def fails():
+    async def solve(state, generate):
+        raise ValueError("planted")
+    return solve
+
+@task
+def broken():
+    return Task(DATA, solver=fails(), scorer=match())
+
+@solver
+def interrupts():
+    async def solve(state, generate):
+        import anyio
+        os.kill(os.getpid(), signal.SIGINT)
+        await anyio.sleep(60)
+    return solve
+
+@task
+def cut():
+    return Task(DATA, solver=interrupts(), scorer=match())
+"""
+
+MODEL = """
+from inspect_ai.model import ModelAPI, ModelOutput, ModelUsage, modelapi
+
+@modelapi("made")
+class Made(ModelAPI):
+    async def generate(self, input, tools, tool_choice, config):
+        output = ModelOutput.from_content("made/model", "4" if "2 + 2" in input[-1].text else "5")
+        output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+        return output
+"""
+
+ENTRY_POINTS = """
+[inspect_ai]
+made = made_model
+watchkeeper = watchkeeper.integrations.inspect_ai
+"""
+
+PAGE = (ROOT / "docs/integrations.md").read_text()
+(COMMAND,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+(INSIDE,) = re.findall(r"```python\n(with wk.start_run.*?eval.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def inspect(tmp_path, environment):
+    """Run Inspect in a folder with the tasks, with the entry point as an installed package has it."""
+    (tmp_path / "tasks.py").write_text(TASKS)
+    metadata = tmp_path / "path/watchkeeper_entry-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: watchkeeper-entry\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
+    (tmp_path / "path/made_model.py").write_text(MODEL)
+    paths = os.pathsep.join([environment["PYTHONPATH"], str(tmp_path / "path")])
+
+    def run(*command, **variables):
+        return subprocess.run(
+            [sys.executable, *command],
+            env={**environment, "PYTHONPATH": paths, **variables},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+def evaluate(task):
+    return (
+        "-m",
+        "inspect_ai",
+        "eval",
+        f"tasks.py@{task}",
+        "--model",
+        "made/model",
+        "--display",
+        "none",
+        "--log-dir",
+        "logs",
+    )
+
+
+def folders(root: Path):
+    return sorted((root / "logs/watchkeeper").glob("*"))
+
+
+def test_an_evaluation_is_recorded_beside_its_log(tmp_path, inspect):
+    """Asked for by WATCHKEEPER_INSPECT, task, model, samples, scores and the log file are recorded."""
+    done = inspect(*evaluate("sums"), WATCHKEEPER_INSPECT="1")
+    assert done.returncode == 0, done.stderr
+    assert "hooks enabled: 1" in done.stdout
+    (folder,) = folders(tmp_path)
+    run = recorded(folder)
+    (ended,) = run.kinds(RunEnded)
+    assert ended.status == "finished"
+    assert ended.totals["sums/match/accuracy"] == 0.5 and ended.totals["sums/samples_completed"] == 2
+    (output,) = ended.outputs
+    assert output.path.endswith(".eval") and output.sha256 and output.what == "log of sums, success"
+    assert run.config["tasks"]["sums"]["model"] == "made/model" and run.config["tasks"]["sums"]["samples"] == 2
+    samples = {row.metrics["sample"]: row.metrics["match"] for row in run.rows if "sample" in row.metrics}
+    assert samples == {1: "C", 2: "I"}
+    (whole,) = [row.metrics for row in run.rows if "status" in row.metrics]
+    assert (whole["task"], whole["status"], whole["sums/match/accuracy"]) == ("sums", "success", 0.5)
+
+
+def test_nothing_happens_unasked(tmp_path, inspect):
+    """An installed Watchkeeper changes neither what an evaluation leaves nor what it says."""
+    done = inspect(*evaluate("sums"))
+    assert done.returncode == 0
+    assert not folders(tmp_path) and "hooks" not in done.stdout + done.stderr
+    assert wanted({"WATCHKEEPER_INSPECT": "1"}) and wanted({"WATCHKEEPER_ATTEMPT": "x"})
+    assert not wanted({}) and not wanted({"WATCHKEEPER_INSPECT": "0", "WATCHKEEPER_ATTEMPT": "x"})
+
+
+def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, inspect):
+    """`eval()` within the user's run records into it."""
+    code = INSIDE.replace("task.py", "tasks.py@sums").replace("hf/local", "made/model")
+    done = inspect("-c", f"import watchkeeper as wk\nfrom inspect_ai import eval\n{code}")
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "artifacts/evaluations").glob("2*")
+    run = recorded(folder)
+    assert run.ends == ["finished"] and run.kinds(RunEnded)[0].totals["sums/match/accuracy"] == 0.5
+    assert not folders(tmp_path)
+
+
+def test_a_task_that_fails_ends_the_run_as_failed(tmp_path, inspect):
+    """Inspect ends with 0 and tells no hook of the task's end; its log does."""
+    done = inspect(*evaluate("broken"), WATCHKEEPER_INSPECT="1")
+    run = recorded(*folders(tmp_path))
+    (ended,) = run.kinds(RunEnded)
+    assert ended.status == "failed" and "planted" in ended.error, done.stderr
+    assert ended.outputs[0].what == "log of broken, error"
+
+
+def test_a_cancelled_evaluation_is_interrupted(tmp_path, inspect):
+    """SIGINT is Inspect's to handle; the run ends as interrupted, with what the log says."""
+    done = inspect(*evaluate("cut"), WATCHKEEPER_INSPECT="1")
+    run = recorded(*folders(tmp_path))
+    (ended,) = run.kinds(RunEnded)
+    assert ended.status == "interrupted", done.stderr
+    assert [row.metrics["status"] for row in run.rows if "status" in row.metrics] == ["cancelled"]
+
+
+def test_no_error_of_ours_ends_an_evaluation(tmp_path, inspect):
+    """A folder that cannot be recorded into costs the record only."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/watchkeeper").write_text("no folder")
+    done = inspect(*evaluate("sums"), WATCHKEEPER_INSPECT="1")
+    assert done.returncode == 0
+    assert len(list((tmp_path / "logs").glob("*.eval"))) == 1
+
+
+def test_the_package_names_its_hooks():
+    """The entry point that Inspect looks for is in the package's own metadata."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["inspect_ai"] == {"watchkeeper": "watchkeeper.integrations.inspect_ai"}
