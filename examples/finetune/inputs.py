@@ -30,13 +30,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     steps: Count = 800
     generation_timeout_s: Positive = 60
     max_new_tokens: Count = 64
-    batch_size: Count = 16
-    learning_rate: Positive = 3e-3
+    batch_size: Count = 8
+    learning_rate: Positive = 1.5e-3
     seed: int = 7
     threads: Count = 1
     hidden_size: Count = 64
     layers: Count = 2
-    compare_pairs: Count = 4
+    compare_pairs: Count = 6
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -108,6 +108,19 @@ class Looking(TrainerCallback):
         return found[0, asked.shape[1] :].tolist()
 
 
+class Clock(TrainerCallback):
+    """How long a training step took, in ms: on the clock, and of the processor, where others' work counts less."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """Before the first step."""
+        self.began = time.perf_counter(), time.process_time()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        """After the last one."""
+        ended = time.perf_counter(), time.process_time()
+        self.wall_ms, self.cpu_ms = (1000 * (b - a) / state.global_step for a, b in zip(self.began, ended, strict=True))
+
+
 def make_trainer(
     ahead: Ahead, config: Config, run: wk.Run | None, *, folder: Path = CHECKPOINTS, saves: bool = True
 ) -> Trainer:
@@ -212,33 +225,40 @@ def keep_output() -> None:
 
 
 def compare(config: Config) -> None:
-    """Print training steps a second without the recorder and with it. Bursts of `eval_steps` alternate in one process:
-    the same weights, rows and looks at the documented cadence, the blocks written to a file. The pathological row is left
-    out, since without a limit it would never end.
+    """Print how fast it trains without the recorder and with it. Bursts of `eval_steps` alternate in one process: the same
+    weights, rows and looks at the documented cadence, the blocks written to a file. The pathological row is left out, since
+    without a limit it would never end.
     """
     rows = [row for row in made("capitals") if not row.endless]
     burst = msgspec.structs.replace(config, steps=config.eval_steps)
-    speeds: dict[bool, list[float]] = {False: [], True: []}
+    clocks: dict[bool, list[Clock]] = {False: [], True: []}
     recorder_s = recorded_s = 0.0
     with tempfile.TemporaryDirectory() as folder, open(f"{folder}/blocks", "w") as blocks:
         for pair in range(config.compare_pairs):
             for records in (False, True) if pair % 2 == 0 else (True, False):
-                with contextlib.ExitStack() as stack:
-                    stack.enter_context(contextlib.redirect_stdout(blocks))
-                    run = wk.start_run(folder, pipeline="compare", console=False) if records else None
-                    stack.enter_context(run or contextlib.nullcontext())
+                with contextlib.redirect_stdout(blocks), contextlib.ExitStack() as stack:
+                    run = None
+                    if records:
+                        run = stack.enter_context(wk.start_run(folder, pipeline="compare", console=False))
                     trainer = make_trainer(Ahead(rows, burst, 0, 0), burst, run, folder=Path(folder), saves=False)
-                    began = time.perf_counter()
+                    clock = Clock()
+                    trainer.callback_handler.callbacks.insert(0, clock)
                     trainer.train()
-                    speeds[records].append(burst.steps / (time.perf_counter() - began))
+                    clocks[records].append(clock)
                 if run is not None:
                     manifest = json.loads((run.folder / "run_manifest.json").read_bytes())
                     recorder_s, recorded_s = recorder_s + manifest["recorder_s"], recorded_s + manifest["duration_s"]
-    ratios = [after / before for before, after in zip(speeds[False], speeds[True], strict=True)]
-    print(f"\n{f'{config.compare_pairs} × {burst.steps} training steps':<28}{'steps/s':>8}{'ratio':>8}")
-    print(f"{'without the recorder':<28}{statistics.median(speeds[False]):>8.1f}{1:>8.3f}")
-    print(f"{'with the recorder':<28}{statistics.median(speeds[True]):>8.1f}{statistics.median(ratios):>8.3f}")
-    print(f"The ratio is the pairs' median, of {min(ratios):.3f} to {max(ratios):.3f}.")
+    pairs = list(zip(clocks[False], clocks[True], strict=True))
+    wall = [without.wall_ms / recorded.wall_ms for without, recorded in pairs]
+    cpu = [recorded.cpu_ms / without.cpu_ms for without, recorded in pairs]
+    middle = statistics.median
+    print(f"\n{f'{config.compare_pairs} × {burst.steps} training steps':<26}{'steps/s   ratio   CPU ms/step   ratio':>40}")
+    for what, own, ratios in (("without", clocks[False], (1, 1)), ("with", clocks[True], (middle(wall), middle(cpu)))):
+        speed, cost = middle(1000 / clock.wall_ms for clock in own), middle(clock.cpu_ms for clock in own)
+        print(f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}{cost:>14.2f}{ratios[1]:>8.3f}")
+    print(
+        f"Medians of the pairs, in which steps/s differ by {min(wall):.3f} to {max(wall):.3f}: others use this machine too."
+    )
     print(f"The recorder's own share, its start and end included: {recorder_s / recorded_s:.2%}")
 
 

@@ -267,9 +267,9 @@ def test_the_speed_is_compared_without_and_with_the_recorder(place):
     """`--compare` prints both speeds, their ratio and the recorder's share, and leaves nothing."""
     code, output = place.run("train.py", "--compare")
     assert code == 0, output
-    assert re.search(r"^2 × 10 training steps +steps/s +ratio$", output, re.MULTILINE)
-    assert re.search(r"^without the recorder +[\d.]+ +1\.000$", output, re.MULTILINE)
-    assert re.search(r"^with the recorder +[\d.]+ +[\d.]+$", output, re.MULTILINE)
+    assert re.search(r"^2 × 10 training steps +steps/s   ratio   CPU ms/step   ratio$", output, re.MULTILINE)
+    assert re.search(r"^without the recorder +[\d.]+ +1\.000 +[\d.]+ +1\.000$", output, re.MULTILINE)
+    assert re.search(r"^with the recorder +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$", output, re.MULTILINE)
     assert re.search(r"its start and end included: [\d.]+%$", output, re.MULTILINE) and RULE not in output
     assert [path.name for path in place.folder.iterdir()] == ["config.json"]
 
