@@ -76,13 +76,13 @@ class Looking(TrainerCallback):
         return "full" if step % self.config.eval_steps == 0 else "fast" if step % self.config.log_steps == 0 else None
 
     def look(self, tier: str, step: int, model: LlamaForCausalLM) -> None:
-        """The fast tier is one forward pass. The full one generates, under a limit, and validates."""
+        """The fast tier is one forward pass. The full one generates under a limit, and validates."""
         row = self.ahead.shown(step, endless=tier == "full" and step // self.config.eval_steps % ENDLESS_EVERY == 0)
         shown = {"prompt": row.prompt, "golden": row.golden, "loss": self.loss(model, [row])}
         shown["golden_tokens"] = len(answer(self.tokenizer, row))
         if tier == "full":
-            limited = self.generate if self.run is None else self.limit(self.generate)
-            tokens = limited(model, row)  # None: it did not end in time
+            # None: it did not end in time.
+            tokens = self.generate(model, row) if self.run is None else self.limit.call(self.generate, model, row)
             shown["output"] = None if tokens is None else self.tokenizer.decode(tokens, skip_special_tokens=True)
             shown["output_tokens"] = None if tokens is None else len(tokens)
             val_loss = self.loss(model, self.ahead.validation)
@@ -185,7 +185,7 @@ def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin:
 def stop_with_stdin(run: wk.Run) -> None:
     """The daemon holds the other end: it closes it to stop the training, and the kernel does so when it is killed."""
     os.read(0, 1)  # not through sys.stdin, whose lock would be held when the process ends
-    run.ask_to_stop("the daemon stops, or is gone")
+    run.ask_to_stop("the daemon, which stops or is gone")
 
 
 @contextlib.contextmanager
@@ -199,9 +199,12 @@ def only_one(*, waits: bool) -> Iterator[None]:
     CHECKPOINTS.mkdir(exist_ok=True)
     with (CHECKPOINTS / ".lock").open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"another training goes on in {CHECKPOINTS.absolute()}: let it end, or stop it") from None
+            if not waits:
+                raise InputError(f"another training goes on in {CHECKPOINTS.absolute()}: let it end, or stop it") from None
+            print("Waiting for the training that still goes on here", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -256,9 +259,7 @@ def compare(config: Config) -> None:
     for what, own, ratios in (("without", clocks[False], (1, 1)), ("with", clocks[True], (middle(wall), middle(cpu)))):
         speed, cost = middle(1000 / clock.wall_ms for clock in own), middle(clock.cpu_ms for clock in own)
         print(f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}{cost:>14.2f}{ratios[1]:>8.3f}")
-    print(
-        f"Medians of the pairs, in which steps/s differ by {min(wall):.3f} to {max(wall):.3f}: others use this machine too."
-    )
+    print(f"Medians of the pairs; of single pairs, the ratio of steps/s is {min(wall):.3f} to {max(wall):.3f}.")
     print(f"The recorder's own share, its start and end included: {recorder_s / recorded_s:.2%}")
 
 

@@ -235,11 +235,13 @@ def test_what_is_printed_is_logged_once(trained):
 
 
 def test_it_goes_on_from_the_last_checkpoint_and_stops_with_one(trained, place):
-    """Steps go on after the checkpoint's; SIGTERM finishes the step, saves, and ends with 143."""
+    """Steps go on after the checkpoint's; a second training is refused; SIGTERM finishes the step, saves, ends with 143."""
     shutil.copytree(trained.folder, place.folder, dirs_exist_ok=True)
     place.configure(steps=LONG)
     process = place.start("train.py")
     place.until(lambda: max(place.steps) > 40, process)
+    code, output = place.run("train.py")
+    assert code == 2 and output.endswith("let it end, or stop it\n")
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 143, output
