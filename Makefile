@@ -63,7 +63,7 @@ clean: ## remove what the demo and the tools left; the environment in .venv stay
 	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
 		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts \
 		$(BENCHMARK)/results $(BENCHMARK)/src/__pycache__ \
-		$(addprefix $(FINETUNE)/,artifacts checkpoints queue status training_output.log .daemon.pid __pycache__)
+		$(addprefix $(FINETUNE)/,artifacts checkpoints status training_output.log .daemon.pid __pycache__)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.stamp-venv:

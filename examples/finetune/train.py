@@ -164,14 +164,19 @@ def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin:
 
     Raises:
         Interrupted: asked to stop; a checkpoint is saved.
-        InputError: the dataset is none.
+        InputError: the dataset is none, its first checkpoint is gone, or another training goes on.
     """
     rows = read_rows(dataset) if dataset else made("capitals")
     with only_one(waits=stops_with_stdin):
         checkpoint = last_checkpoint(CHECKPOINTS)
         step = step_of(checkpoint)
+        if step < begun:
+            raise InputError(
+                f"no complete checkpoint in {CHECKPOINTS} is of step {begun} or later. The last: --begun {step}"
+            )
         if step >= begun + config.steps:
-            print(f"Nothing to do: {checkpoint} has all {begun + config.steps:,} steps. From the start: make clean")
+            print(f"Nothing to do: {checkpoint} has all {begun + config.steps:,} steps.")
+            print(f"On from there: --begun {step}. From the start: remove {CHECKPOINTS}/")
             return
         settings = {**msgspec.to_builtins(config), "dataset": str(dataset or "capitals")}
         with wk.start_run("artifacts/training", pipeline="training", config=settings) as run:
@@ -213,7 +218,7 @@ def keep_output() -> None:
     sys.stdout.reconfigure(line_buffering=True)
     if OUTPUT.exists() and os.path.samestat(os.fstat(1), OUTPUT.stat()):
         return
-    tee = subprocess.Popen(["tee", "--append", "--ignore-interrupts", OUTPUT], stdin=subprocess.PIPE)
+    tee = subprocess.Popen(["tee", "-ai", OUTPUT], stdin=subprocess.PIPE)
     before = os.dup(1), os.dup(2)
     for number in (1, 2):
         os.dup2(tee.stdin.fileno(), number)
@@ -236,7 +241,9 @@ def compare(config: Config) -> None:
     burst = msgspec.structs.replace(config, steps=config.eval_steps)
     clocks: dict[bool, list[Clock]] = {False: [], True: []}
     recorder_s = recorded_s = 0.0
-    with tempfile.TemporaryDirectory() as folder, open(f"{folder}/blocks", "w") as blocks:
+    with tempfile.TemporaryDirectory() as folder, open(f"{folder}/blocks", "w", encoding="utf-8") as blocks:
+        warm = msgspec.structs.replace(burst, steps=burst.log_steps)
+        make_trainer(Ahead(rows, warm, 0, 0), warm, None, folder=Path(folder), saves=False).train()
         for pair in range(config.compare_pairs):
             for records in (False, True) if pair % 2 == 0 else (True, False):
                 with contextlib.redirect_stdout(blocks), contextlib.ExitStack() as stack:
@@ -259,7 +266,8 @@ def compare(config: Config) -> None:
     for what, own, ratios in (("without", clocks[False], (1, 1)), ("with", clocks[True], (middle(wall), middle(cpu)))):
         speed, cost = middle(1000 / clock.wall_ms for clock in own), middle(clock.cpu_ms for clock in own)
         print(f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}{cost:>14.2f}{ratios[1]:>8.3f}")
-    print(f"Medians of the pairs; of single pairs, the ratio of steps/s is {min(wall):.3f} to {max(wall):.3f}.")
+    spread = f"steps/s {min(wall):.3f} to {max(wall):.3f}, CPU {min(cpu):.3f} to {max(cpu):.3f}"
+    print(f"Ratios are the medians of the pairs; of single pairs: {spread}.")
     print(f"The recorder's own share, its start and end included: {recorder_s / recorded_s:.2%}")
 
 

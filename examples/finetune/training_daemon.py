@@ -69,6 +69,7 @@ def only_daemon() -> Iterator[None]:
     Raises:
         InputError: another daemon lives.
     """
+    there = False
     while True:
         with PID_FILE.open("a+") as file:
             try:
@@ -77,7 +78,9 @@ def only_daemon() -> Iterator[None]:
                 file.seek(0)
                 pid = file.read().strip()
                 raise InputError(f"a daemon works here already, pid {pid}. To stop it: kill {pid}") from None
-            if not (PID_FILE.exists() and os.path.samestat(os.fstat(file.fileno()), PID_FILE.stat())):
+            with contextlib.suppress(FileNotFoundError):
+                there = os.path.samestat(os.fstat(file.fileno()), PID_FILE.stat())
+            if not there:
                 continue  # another daemon has ended meanwhile, and removed the file that we had opened
             file.seek(0)
             if left := file.read().strip():
@@ -93,8 +96,15 @@ def only_daemon() -> Iterator[None]:
 
 
 def unfinished() -> Path | None:
-    """The dataset that an earlier daemon did not come to the end of."""
-    return min((path for path in PROCESSING.glob("*+*.jsonl") if path.name.partition("+")[0].isdigit()), default=None)
+    """The dataset that an earlier daemon did not come to the end of. Where the checkpoints that it was begun from are gone,
+    it is begun again from those that are left.
+    """
+    found = [path for path in PROCESSING.glob("*+*.jsonl") if path.name.partition("+")[0].isdigit()]
+    if not found:
+        return None
+    begun, name = origin(min(found))
+    step = step_of(last_checkpoint(CHECKPOINTS))
+    return min(found) if begun <= step else min(found).rename(PROCESSING / f"{step}+{name}")
 
 
 def taken() -> Path | None:
@@ -199,7 +209,7 @@ def main() -> None:
                 signal.signal(number, stop)
             for folder in (PROCESSING, DONE, FAILED):
                 folder.mkdir(parents=True, exist_ok=True)
-            say(f"Daemon {os.getpid()} waits for *.jsonl in {QUEUE.absolute()}")
+            say(f"Daemon {os.getpid()} waits for *.jsonl in {QUEUE}")
             work(arguments.config, stop, once=arguments.once)
     except InputError as error:
         print(f"training_daemon.py: {error}", file=sys.stderr)

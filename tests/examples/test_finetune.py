@@ -77,10 +77,14 @@ class Place:
         return process.returncode, output
 
     def put(self, name, text):
-        """A dataset in the queue, complete when it is seen."""
+        """A dataset in the queue, complete when it is seen, and older than what comes next."""
         (self.folder / "queue").mkdir(exist_ok=True)
         (self.folder / f".{name}").write_text(text)
-        (self.folder / f".{name}").rename(self.folder / "queue" / name)
+        arrived = (self.folder / f".{name}").rename(self.folder / "queue" / name)
+        probe = self.folder / ".probe"
+        probe.touch()
+        while probe.stat().st_ctime_ns <= arrived.stat().st_ctime_ns:  # the filesystem's clock is coarse
+            probe.touch()
 
     def until(self, what, process=None):
         """Wait for it, while the process goes on."""
@@ -150,7 +154,7 @@ def load(*names):
             sys.modules.pop(name, None)
 
 
-inputs, task = load("inputs", "task")
+inputs, task, training_daemon = load("inputs", "task", "training_daemon")
 
 
 def told(run, kind):
@@ -363,6 +367,17 @@ def test_datasets_are_trained_on_in_the_order_of_their_arrival(place):
     ]
     assert [int(block[1].split()[-1]) for block in blocks(place.log)] == [2, 4, 6, 8, 10, 12]
     assert not (place.folder / ".daemon.pid").exists() and not list((place.folder / "queue/processing").iterdir())
+
+
+@pytest.mark.parametrize(("begun", "now"), [(34, 34), (30, 30), (0, 0), (35, 34), (800, 34)])
+def test_a_dataset_whose_checkpoints_are_gone_is_begun_again(trained, tmp_path, monkeypatch, begun, now):
+    """What was begun after a step that no complete checkpoint reaches any more begins after the last one that is left."""
+    shutil.copytree(trained.folder / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    training_daemon.PROCESSING.mkdir(parents=True)
+    (training_daemon.PROCESSING / f"{begun}+a+b.jsonl").touch()
+    assert training_daemon.unfinished() == training_daemon.PROCESSING / f"{now}+a+b.jsonl"
+    assert training_daemon.unfinished().exists()
 
 
 def test_asked_to_stop_the_daemon_saves_and_leaves_the_dataset_for_the_next_one(place):
