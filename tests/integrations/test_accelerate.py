@@ -42,6 +42,7 @@ def test_a_training_is_recorded_in_the_trackers_folder(tmp_path):
     assert run.steps("loss") == [1, 2, 3, 4, 5, 6] and run.steps("val_loss") == [6]
     assert run.config == {"lr": 0.1, "seed": 3}
     assert (run.status["step"], run.status["total"], run.status["val_loss"]) == (6, 6, 0.5)
+    assert run.status["full_tier_share"] is None
 
 
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
