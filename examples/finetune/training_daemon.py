@@ -91,7 +91,7 @@ def only_daemon() -> Iterator[None]:
             try:
                 yield
             finally:
-                PID_FILE.unlink()
+                PID_FILE.unlink(missing_ok=True)
             return
 
 

@@ -350,13 +350,17 @@ def test_a_half_written_checkpoint_is_not_chosen(trained, tmp_path, name, harm):
 
 
 def test_datasets_are_trained_on_in_the_order_of_their_arrival(place):
-    """Two datasets, one after the other, with steps that go on; a broken one between them is put aside with the reason."""
+    """Two datasets, one after the other, with steps that go on; a broken one between them is put aside with the reason. A
+    pid left by a killed daemon stops nobody, though another process has it by now.
+    """
+    (place.folder / ".daemon.pid").write_text(f"{os.getpid()}\n")
     place.configure(steps=6)
     place.put("second_by_name.jsonl", dataset())
     place.put("broken.jsonl", dataset() + '{"prompt": "no answer"}\n')
     place.put("first_by_name.jsonl", dataset("capitals"))
     code, output = place.run("training_daemon.py", "--once")
     assert code == 0, output
+    assert f"Daemon {os.getpid()} was killed; taking over" in output
     done, failed = (sorted(path.name for path in (place.folder / "queue" / name).iterdir()) for name in ("done", "failed"))
     assert done == ["first_by_name.jsonl", "second_by_name.jsonl"] and failed == ["broken.jsonl", "broken.txt"]
     assert "broken.jsonl, line 101: Object missing" in (place.folder / "queue/failed/broken.txt").read_text()
