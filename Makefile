@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := examples/digits
 BENCHMARK := examples/benchmark
+FINETUNE := examples/finetune
 
-.PHONY: help demo demo-pipeline demo-benchmark test faults hangs check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune test faults hangs check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -26,6 +27,16 @@ demo-pipeline: $(VENV)/.stamp-demo ## six recorded steps over real wines, and th
 demo-benchmark: $(VENV)/.stamp-benchmark ## token by token against masked diffusion: a table and a plot; seconds, after PyTorch is there
 	@cd $(BENCHMARK) && $(abspath $(BIN))/python src/main.py --config config/experiments.yaml --output_dir results/raw_data
 	@echo && $(BIN)/python $(BENCHMARK)/src/plot.py $(BENCHMARK)/results/raw_data/raw_metrics.csv
+
+demo-finetune: $(VENV)/.stamp-ml ## a tiny language model, fine-tuned under watch: two tiers, a timeout survived, what it costs; two minutes
+	@cd $(FINETUNE) && $(abspath $(BIN))/python train.py
+	@cd $(FINETUNE) && $(abspath $(BIN))/python train.py --compare
+	@printf '%s\n' '' 'Look, from $(FINETUNE):' \
+		"  cat status/training_status.json | jq '{step, loss, val_loss, gap}'" \
+		'  grep -i timeout training_output.log' \
+		'  tail -f training_output.log      (while it trains)' \
+		'A daemon that trains on what is put into queue/: docs/finetune.md' \
+		'From the start: make clean demo-finetune'
 
 test: check ## all of `check`, then the tests
 	@$(BIN)/python -m pytest -q
@@ -54,7 +65,8 @@ slurm-down: ## end it, and remove its folder
 clean: ## remove what the demo and the tools left; the environment in .venv stays
 	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
 		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts \
-		$(BENCHMARK)/results $(BENCHMARK)/src/__pycache__
+		$(BENCHMARK)/results $(BENCHMARK)/src/__pycache__ \
+		$(addprefix $(FINETUNE)/,artifacts checkpoints status training_output.log .daemon.pid __pycache__)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.stamp-venv:
