@@ -219,7 +219,7 @@ def test_a_generation_that_never_ends_is_survived_and_found_by_grep(trained):
     """The timeout is real, told with its step, counted, and the training goes on to its end without that output."""
     found = subprocess.run(["grep", "-i", "timeout:", "training_output.log"], cwd=trained.folder, stdout=-1, check=True)
     (line,) = found.stdout.decode().splitlines()
-    assert "TIMEOUT: Model generation exceeded 2 s at step 30" in line
+    assert "TIMEOUT: Model generation exceeded 2s at step 30" in line
     (event,) = told(trained.runs[0], TimedOut)
     assert (event.how, event.training_step) == ("interrupted", 30) and "in generate" in event.stack
     (end,) = told(trained.runs[0], RunEnded)

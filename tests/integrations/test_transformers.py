@@ -225,7 +225,7 @@ def test_a_deadline_that_is_over_is_told_in_the_run(tmp_path):
             deadline = DeadlineCriteria(seconds)
             model.generate(prompt, max_new_tokens=40, do_sample=False, stopping_criteria=[deadline.arm(), *slow])
     assert (run.limits.calls, run.limits.overruns) == (2, 1)
-    assert "TIMEOUT: generate exceeded 0.2 s" in (tmp_path / "logs/run.log").read_text()
+    assert "TIMEOUT: generate exceeded 0.2s" in (tmp_path / "logs/run.log").read_text()
 
 
 def test_the_deadline_holds_for_beams():

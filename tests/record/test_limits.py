@@ -406,7 +406,7 @@ def test_timeouts_are_counted_told_and_warned_of(tmp_path, events, capfd):
     first, second = told(run, events)
     assert (first.training_step, second.training_step) == (3, 25)
     said = (tmp_path / "logs/run.log").read_text()
-    assert "TIMEOUT: generate exceeded 0.02 s at step 25: it was left, and its result is None" in said
+    assert "TIMEOUT: generate exceeded 0.02s at step 25: it was left, and its result is None" in said
     assert said.count("limited calls (") == 1 and "2 of 25 limited calls (8%)" in said
     assert "Timeouts: 2 of 30 limited calls, 6.7%" in said
     assert json.loads((tmp_path / "status/training_status.json").read_text())["timeouts"] == 2

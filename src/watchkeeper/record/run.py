@@ -425,7 +425,7 @@ class Run(Watching):
             "late": f"nothing could break into it, and it took {overrun.elapsed_s:.1f} s; isolate=True would stop it",
             "died": f"{overrun.stack}, and its result is None",
         }[overrun.how]
-        exceeded = "died" if overrun.how == "died" else f"exceeded {overrun.limit_s:g} s"
+        exceeded = "died" if overrun.how == "died" else f"exceeded {overrun.limit_s:g}s"
         self._log.say(logging.WARNING, "TIMEOUT: %s %s%s: %s", overrun.what, exceeded, at, said)
 
     def _finish_step(
