@@ -185,7 +185,8 @@ class Lookout:
     def _facts(self, *, answers: bool) -> tuple[cause.Facts, list[Section]]:
         """What can be seen of the work now, for the judgement and for the report."""
         tree = ladder.tree(self._spec.work.pid)
-        dumps = {name.pid: stacks.ask(name.pid, self._spec.dump_signal) for name in tree}
+        pids = [*(name.pid for name in tree), *stacks.siblings(self._spec.work.pid)]
+        dumps = {pid: stacks.ask(pid, self._spec.dump_signal) for pid in pids}
         began, before = time.monotonic(), _cpu_s(tree)
         time.sleep(MEASURE_S)
         after, passed = _cpu_s(tree), time.monotonic() - began

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from watchkeeper.core import node
+from watchkeeper.core import node, processes
 
 REAL_TIME = getattr(signal, "SIGRTMIN", 0)  # 0: macOS has none
 DUMP_SIGNAL: int = REAL_TIME + 4 if REAL_TIME else signal.SIGUSR2
@@ -100,6 +100,16 @@ def ask(pid: int, number: int, wait_s: float = WAIT_S) -> str:
         with contextlib.suppress(OSError):
             return path.read_bytes()[begin:].decode("utf-8", "replace")
     return ""
+
+
+def siblings(pid: int) -> list[int]:
+    """The other processes of the same parent on this node that write their stacks: the ranks that torchrun started."""
+    parent = processes.parent_of(pid)
+    found = []
+    for folder in node.folders(_NAME):
+        with contextlib.suppress(OSError):
+            found += [int(name[:-4]) for name in os.listdir(folder) if name.endswith(".txt") and name[:-4].isdigit()]
+    return [other for other in found if other != pid and parent not in (None, 1) and processes.parent_of(other) == parent]
 
 
 def clear(pid: int) -> None:
