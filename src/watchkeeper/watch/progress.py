@@ -10,10 +10,13 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
-from watchkeeper.core.trainlog import position
+from watchkeeper.core.trainlog import Position, position
 from watchkeeper.core.words import clock
 
 TAIL_BYTES = 16_384  # of a job's output, in which its last step is looked for: files may be of any size
+
+
+SILENT_S = 300.0  # without output, before that is worth a word
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -46,16 +49,35 @@ def progress_of(attempt_folder: Path) -> str:
     return "; ".join(filter(None, [stall, step, loop]))
 
 
-def progress_in_output(paths: Iterable[str]) -> str:
-    """How far the job's output says it is, `step 20/300, loss 5.66`; "" where it names no step. Bars go to standard error,
-    losses may to the other: what either says counts, the later file's step first.
+def progress_in_output(paths: Iterable[str], now: float) -> str:
+    """How far the job's output says it is, `step 20/300, loss 5.66`, and since when it has printed nothing, where that is
+    long; "" where there is nothing to say. Bars go to standard error, losses may to the other: what either says counts, the
+    later file's step first. `now` is the time of the files' clock, in seconds.
     """
-    found = [position(_tail(Path(path))) for path in paths if path]
-    steps = [one for one in found if one is not None and one.step is not None]
+    named = [Path(path) for path in paths if path]
+    found = [position(_tail(path)) for path in named]
+    return ", ".join(filter(None, [_where(one for one in found if one is not None), _silence(named, now)]))
+
+
+def _silence(paths: Iterable[Path], now: float) -> str:
+    ages = [now - status.st_mtime for path in paths if (status := _status(path)) is not None]
+    return f"nothing printed for {clock(min(ages))}" if ages and min(ages) >= SILENT_S else ""
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _where(found: Iterable[Position]) -> str:
+    known = list(found)
+    steps = [one for one in known if one.step is not None]
     if not steps:
         return ""
     last = steps[-1]
-    loss = last.loss or next((one.loss for one in found if one is not None and one.loss), None)
+    loss = last.loss or next((one.loss for one in known if one.loss), None)
     epoch = f"epoch {last.epoch}, " if last.epoch is not None else ""
     total = f"/{last.total:,}" if last.total is not None else ""
     return f"{epoch}step {last.step:,}{total}" + (f", loss {loss}" if loss else "")

@@ -50,7 +50,9 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
 def _printed(attempt: Attempt) -> str:
     """What the job prints of how far it is; "" where no poll has said yet where its output is."""
     facts = attempt.seen.facts if attempt.seen is not None else None
-    return progress_in_output(dict.fromkeys((facts.output, facts.error_output))) if facts is not None else ""
+    if facts is None:
+        return ""
+    return progress_in_output(dict.fromkeys((facts.output, facts.error_output)), time.time())
 
 
 def _watcher_words(experiment: Experiment, active: int) -> str:
