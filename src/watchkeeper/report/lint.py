@@ -145,14 +145,14 @@ class File(msgspec.Struct, frozen=True):
         return self.parts[-1]
 
 
-def finding(code: str, path: str, line: int, message: str, edits: Iterable[Edit] = (), hint: str | None = None) -> Finding:
+def finding(code: str, path: str, line: int, message: str, edits: Iterable[Edit] = ()) -> Finding:
     """A finding of a rule; whatever text it quotes, it can be encoded."""
     rule = RULES[code]
     message, path = (text.encode("utf-8", "backslashreplace").decode() for text in (message, path))
     return Finding(
         where=f"{path}:{line}",
         message=message,
-        hint=rule.hint if hint is None else hint,
+        hint=rule.hint,
         severity=rule.severity,
         code=code,
         path=path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date
 
@@ -38,7 +39,7 @@ _NOT_TRAINING = re.compile(
     r"(?:.*_)?(?:eval|evals|evaluation|bench|benchmark|inference|infer|test|smoke|data)(?:_.*)?", re.DOTALL
 )
 _PLACEHOLDER = re.compile(r"<(?!https?://)[^<>]{1,300}>")
-_OPEN = re.compile(r"(?:pending|tbd|todo|unknown|not yet|\?+|-+|—|\.\.\.|…)?(?:\W.*)?", re.DOTALL | re.IGNORECASE)
+_OPEN = re.compile(r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|\?+|-+|—|\.\.\.|…)?", re.DOTALL | re.IGNORECASE)
 _NONE = re.compile(r"(?:n/?a|none|not applicable|no|disabled|not used|off)(?:\W.*)?", re.DOTALL | re.IGNORECASE)
 _GOOD = re.compile(
     r"\b(?:completed?|finished|done|exit(?:ed)? (?:code|status) 0|timed? ?out|walltime|succe\w+)\b", re.IGNORECASE
@@ -176,10 +177,10 @@ def _whole(log: Log) -> Iterator[Finding]:
     if missing:
         line = document.title.span.line if document.title else 1
         yield finding("WK202", path, line, f"no section {', '.join(missing)}")
-    starts: list[int] | None = None
+    starts: list[int] = []
     for secret in _SECRET.finditer(document.text):
         starts = starts or [0, *(match.end() for match in re.finditer("\n", document.text))]
-        line = sum(1 for start in starts if start <= secret.start())
+        line = bisect_right(starts, secret.start())
         yield finding("WK209", path, line, "this looks like a secret (not shown)")
 
 
@@ -299,16 +300,15 @@ def _dates(log: Log) -> Iterator[Finding]:
         if (found := stamp(time)) and found.day is None:
             yield finding("WK403", path, node.span.line, f"there is no such time: {quoted(time)}")
         if isinstance(node, Field):
-            at = log.document.text.find(text, span.start) if text else span.start
+            begins = log.document.text.find(text, span.start) if text else span.start
             partner = partners.get(node.span.start)
             year = partner.day.year if partner and partner.day else day.year if day else None
-            yield from human_findings(
-                path, node.span, text, at, year, {partner.day if partner else None, day} - {None}, partner
-            )
+            known = {partner.day if partner else None, day}
+            yield from human_findings(path, node.span, text, begins, year=year, known=known, partner=partner)
 
 
 def human_findings(
-    path: str, span: Span, text: str, at: int, year: int | None, known: set[date | None], partner: Stamp | None = None
+    path: str, span: Span, text: str, at: int, *, year: int | None, known: set[date | None], partner: Stamp | None = None
 ) -> Iterator[Finding]:
     """What is wrong with a date for people in `text`, which begins at the offset `at`.
 

@@ -91,7 +91,7 @@ def _timeline(file: File, group: tuple[str, ...], members: list[Log], every: set
             yield finding("WK905", path, entry.span.line, f"entry {edit.text} has the number {entry.number}", [edit])
         if day and day.day:
             at = entry.words_span.start
-            yield from human_findings(path, entry.span, entry.words, at, day.day.year, {day.day}, day)
+            yield from human_findings(path, entry.span, entry.words, at, year=day.day.year, known={day.day}, partner=day)
             if not entry.words:
                 yield finding("WK401", path, entry.span.line, f"{quoted(entry.name)} has no date for people")
     listed = {PurePosixPath(name).name for name in named}
