@@ -8,49 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.runlogs import CORPUS, GENERATED, WORDS
 from watchkeeper.report.dates import human, human_date, ordinal, runtime, stamp
 from watchkeeper.report.runlog import Document, Field, StatusLine, decode, encode, kind_of, lines, parse, set_field
 from watchkeeper.report.timeline import parse_experiments, parse_timeline
 
-LOGS = sorted((Path(__file__).parent / "runlogs").rglob("*.md"))
+LOGS = sorted(CORPUS.rglob("*.md"))
 
-WORDS = st.text(alphabet="abc019 `*:|()#-—_/.~<>\t\r\ufeffé日", max_size=20)
-KEYS = st.sampled_from(
-    ["execution_id", "submitted/start", "**Mode:**", "**Date**", "loss@5k", "key settings", "`end`", "x y"]
-)
-LINES = st.one_of(
-    WORDS,
-    st.builds("- {}: {}".format, KEYS, WORDS),
-    st.builds("  - {}: `{}` (note)".format, KEYS, WORDS),
-    st.builds("{} {}".format, KEYS, WORDS),
-    st.builds(
-        "- 2026-03-{:02d} 12:31{} {}".format, st.integers(1, 39), st.sampled_from([" -", " —", "-12:47 UTC —", ""]), WORDS
-    ),
-    st.builds("{} {}".format, st.sampled_from(["#", "##", "###", "#######"]), WORDS),
-    st.sampled_from(
-        [
-            "## Job",
-            "## Job (resumed)",
-            "## Status",
-            "## Results",
-            "## W&B ##",
-            "#",
-            "- ",
-            "```",
-            "~~~~",
-            "<!--",
-            "-->",
-            "| a | b |",
-        ]
-    ),
-)
-BREAKS = st.sampled_from(["\n", "\r\n", "\n\n", "\r"])
-GENERATED = st.builds(
-    lambda bom, rows, last: bom + "".join(a + b for a, b in rows) + last,
-    st.sampled_from(["", "\ufeff"]),
-    st.lists(st.tuples(LINES, BREAKS), max_size=30),
-    LINES,
-)
 VALUES = st.one_of(st.text(max_size=20), WORDS).map(lambda v: v.replace("\n", "").replace("\r", "").strip())
 
 

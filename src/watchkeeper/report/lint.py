@@ -6,6 +6,7 @@ WK6xx results, WK7xx W&B, WK8xx publication, WK9xx timeline and summary. A code 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -113,6 +114,14 @@ FIXABLE = ("WK401", "WK402", "WK405", "WK905")
 """The codes of which some findings can be fixed without asking."""
 
 
+SECRET = re.compile(
+    r"\bhf_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{36}|\bAKIA[0-9A-Z]{16}\b"
+    r"|\b[A-Za-z_-]{0,40}(?:api[_-]?key|token|secret|password)[ \t]{0,3}[=:][ \t]{0,3}[`'\"]?[A-Za-z0-9_-]{20,}",
+    re.IGNORECASE,
+)
+"""What looks like a secret. It is named, never shown."""
+
+
 class Finding(Problem, frozen=True, kw_only=True, omit_defaults=True):
     """A problem with the code of its rule. `edits` put it right, where that is safe."""
 
@@ -183,6 +192,6 @@ def _once(found: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def quoted(text: str) -> str:
-    """A piece of a file as a message shows it: short, in quotes."""
-    text = text.strip()
+    """A piece of a file as a message shows it: short, in quotes, without what looks like a secret."""
+    text = SECRET.sub("(hidden)", text.strip())
     return f"'{text[:57]}…'" if len(text) > 60 else f"'{text}'"

@@ -10,12 +10,26 @@ from datetime import date
 import msgspec
 
 from watchkeeper.report.dates import Stamp, human, human_date, ordinal, runtime, stamp, weekday_like
-from watchkeeper.report.lint import File, Finding, finding, quoted
-from watchkeeper.report.runlog import Document, Edit, Field, Item, Section, Span, StatusLine, Verbatim, parse, value_edit
+from watchkeeper.report.lint import SECRET, File, Finding, finding, quoted
+from watchkeeper.report.runlog import (
+    Bullet,
+    Document,
+    Edit,
+    Field,
+    Item,
+    Section,
+    Span,
+    StatusLine,
+    Verbatim,
+    parse,
+    value_edit,
+)
 
 ID = ("execution_id", "job_id", "slurm_job_id", "job_ids", "id", "job", "instance")
 START = ("submitted_start", "start", "started", "submitted", "submitted_at", "start_time")
 END = ("end", "ended", "finished", "completed", "end_time")
+LOCAL = ("local", "local_dir", "offline")
+SYNCED = ("synced", "url", "run", "link")
 RUNTIME = ("runtime", "elapsed", "duration")
 SECTIONS = {
     "mode": "Mode",
@@ -50,14 +64,12 @@ _BAD = re.compile(
 _RUNNING = re.compile(
     r"\b(?:running|in progress|progressing|healthy|training|advancing|still|ongoing|going)\b", re.IGNORECASE
 )
+_WAITING = re.compile(
+    r"\b(?:submitted|resubmitted|queued|pending|waiting|started|resumed|completed|finished)\b", re.IGNORECASE
+)
 _EVIDENCE = re.compile(
     r"\b(?:steps?|loss|epochs?|iter\w*|samples?|episodes?|batch(?:es)?|acc\w*|it/s)\b[^\n]{0,20}?\d|\d[\d.,]*[km]?\s*(?:/\s*\d|%|it/s|"
     r"steps?\b|epochs?\b|samples?\b|episodes?\b)|loss\S*\s*[=:]?\s*\d",
-    re.IGNORECASE,
-)
-_SECRET = re.compile(
-    r"\bhf_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{36}|\bAKIA[0-9A-Z]{16}\b"
-    r"|\b[A-Za-z_-]{0,40}(?:api[_-]?key|token|secret|password)[ \t]{0,3}[=:][ \t]{0,3}[`'\"]?[A-Za-z0-9_-]{20,}",
     re.IGNORECASE,
 )
 _URL = re.compile(r"https?://[^\s`<>)\]|]+")
@@ -131,9 +143,13 @@ def filled(field: Field | None) -> bool:
     """Whether a field says something: `n/a` does, `pending`, nothing and the template's text do not."""
     if field is None:
         return False
-    if any(not isinstance(child, Verbatim) or child.kind not in ("blank", "comment") for child in field.children):
+    if _nested(field):
         return True
     return not _OPEN.fullmatch(field.value) and not _PLACEHOLDER.fullmatch(field.value)
+
+
+def _nested(field: Field) -> bool:
+    return any(not isinstance(child, Verbatim) or child.kind not in ("blank", "comment") for child in field.children)
 
 
 def _none(field: Field | None) -> bool:
@@ -170,7 +186,12 @@ def _whole(log: Log) -> Iterator[Finding]:
     document, path = log.document, log.file.path
     for node in document.all_nodes():
         if isinstance(node, Verbatim) and not node.closed:
-            yield finding("WK106", path, node.span.line, f"a {node.kind} begins here and never ends")
+            yield finding(
+                "WK106",
+                path,
+                node.span.line,
+                f"a {'code block' if node.kind == 'code' else node.kind} begins here and never ends",
+            )
     if document.title is None or not document.title.text or _PLACEHOLDER.search(document.title.text):
         yield finding("WK201", path, 1 if document.title is None else document.title.span.line, "there is no title")
     missing = [name for kind, name in SECTIONS.items() if not document.of(kind) and not (kind == "mode" and log.run_type)]
@@ -178,7 +199,7 @@ def _whole(log: Log) -> Iterator[Finding]:
         line = document.title.span.line if document.title else 1
         yield finding("WK202", path, line, f"no section {', '.join(missing)}")
     starts: list[int] = []
-    for secret in _SECRET.finditer(document.text):
+    for secret in SECRET.finditer(document.text):
         starts = starts or [0, *(match.end() for match in re.finditer("\n", document.text))]
         line = bisect_right(starts, secret.start())
         yield finding("WK209", path, line, "this looks like a secret (not shown)")
@@ -236,10 +257,10 @@ def _jobs(log: Log) -> Iterator[Finding]:
             if before and (gap := before[0].seconds_until(at)) is not None and gap < 0:
                 yield finding("WK303", path, _place(job), f"this job was submitted before the one in line {before[1]}")
             before = (at, _place(job))
-        yield from _job_times(log, job, start, end)
+        yield from _job_times(log, job, start, end, first=index == 0)
 
 
-def _job_times(log: Log, job: Section, start: Field | None, end: Field | None) -> Iterator[Finding]:
+def _job_times(log: Log, job: Section, start: Field | None, end: Field | None, *, first: bool) -> Iterator[Finding]:
     path = log.file.path
     for field in (start, end):
         if (
@@ -251,9 +272,9 @@ def _job_times(log: Log, job: Section, start: Field | None, end: Field | None) -
             and not human_date(field.value)
         ):
             yield finding("WK407", path, field.span.line, f"{field.key} is {quoted(field.value)}")
-    first, last = (stamp(field.value) if field else None for field in (start, end))
+    begun, last = (stamp(field.value) if field else None for field in (start, end))
     length = job.field(*RUNTIME)
-    span = first.seconds_until(last) if first and last else None
+    span = begun.seconds_until(last) if begun and last else None
     if end and span is not None and span < 0:
         yield finding("WK307", path, end.span.line, "it ends before it starts")
     elif length and span is not None and (seconds := runtime(length.value)) is not None and seconds > span + 60:
@@ -262,8 +283,11 @@ def _job_times(log: Log, job: Section, start: Field | None, end: Field | None) -
         )
     if end and last and last.day and not filled(length):
         yield finding("WK308", path, _place(job, length), "the job has ended, and there is no runtime")
-    for field, at, name in ((start, first, "start_human"), (end, last, "end_human")):
-        if field and at and at.day and field.name not in ("submitted", "submitted_at") and not human_date(field.value):
+    for field, at, name in ((start, begun, "start_human"), (end, last, "end_human")):
+        asked = first or (
+            field and field.name not in ("submitted", "submitted_at")
+        )  # a resumption's template has no date for people
+        if asked and field and at and at.day and not human_date(field.value):
             beside = job.field(name)
             if not filled(beside):
                 edits = _human_edit(log.document.text, field, beside, name, at.day)
@@ -371,7 +395,12 @@ def _status(log: Log) -> Iterator[Finding]:
                     ),
                 ]
             )
-            if _RUNNING.search(words) and not _BAD.search(words) and not _EVIDENCE.search(words):
+            if (
+                _RUNNING.search(words)
+                and not _BAD.search(words)
+                and not _WAITING.search(words)
+                and not _EVIDENCE.search(words)
+            ):
                 yield finding("WK502", path, bullet.span.line, f"neither step nor loss: {quoted(bullet.text)}")
             at = stamp(bullet.time)
             if at and before and (gap := before.seconds_until(at)) is not None and gap < 0:
@@ -389,7 +418,7 @@ def _results(log: Log) -> Iterator[Finding]:
     fields = [field for section in sections for field in section.fields()]
     place = sections[0] if sections else None
     paths = [f for f in fields if re.search(r"checkpoint|ckpt", f.name)]
-    if not any(filled(f) and (_none(f) or f.children or re.search(r"[/\\.]", f.value)) for f in paths):
+    if not any(filled(f) and (_none(f) or _nested(f) or re.search(r"[/\\.]", f.value)) for f in paths):
         yield finding("WK601", path, _place(place, paths[0] if paths else None), "no path of a checkpoint in Results")
     losses = [f for f in fields if "loss" in f.name and filled(f)]
     sentence = next((f for f in losses if f.name == "loss_one_liner"), None)
@@ -420,23 +449,17 @@ def _results(log: Log) -> Iterator[Finding]:
 
 def _wandb(log: Log) -> Iterator[Finding]:
     path, sections, jobs = log.file.path, log.document.of("wandb"), log.document.of("job")
-    if not sections:
-        return
-    document, section = log.document, sections[0]
+    document, ended = log.document, _ended(log)
+    section = sections[0] if sections else None
     text = "".join(document.slice(part) for part in sections)
     in_jobs = "".join(document.slice(job) for job in jobs)
     urls = [url[0].rstrip(".,;") for url in _URL.finditer(text)]
-    local, synced = section.field("local", "local_dir", "offline"), section.field("synced", "url", "run", "link")
+    local, synced = (section.field(*names) if section else None for names in (LOCAL, SYNCED))
     unused = (
-        _none(local) or _none(synced) or any(isinstance(b, Item) and _NONE.fullmatch(b.text) for b in section.bullets())
+        _none(local) or _none(synced) or any(isinstance(b, Item) and _NONE.fullmatch(b.text) for b in _bullets(sections))
     )
-    if (
-        not urls
-        and not _URL.search(in_jobs)
-        and not unused
-        and _ended(log)
-        and (filled(local) or (log.trains and _ended(log) == "good"))
-    ):
+    known = bool(urls) or "/runs/" in document.text or unused
+    if not known and ((ended == "good" and log.trains) or (ended and filled(local))):
         run = f": {quoted(local.value)}" if local and filled(local) else ""
         yield finding("WK701", path, _place(section, synced), f"the job has ended, and its W&B run has no URL{run}")
     if len(jobs) > 1:
@@ -447,6 +470,10 @@ def _wandb(log: Log) -> Iterator[Finding]:
                 )
                 line = next((b.span.line for b in bullets), _place(section))
                 yield finding("WK702", path, line, f"no job block has {quoted(url)}")
+
+
+def _bullets(sections: list[Section]) -> Iterator[Bullet]:
+    return (bullet for section in sections for bullet in section.bullets())
 
 
 def _published(log: Log) -> Iterator[Finding]:
@@ -478,7 +505,7 @@ def _published(log: Log) -> Iterator[Finding]:
             )
             if (
                 not inside
-                and not verdict.children
+                and not _nested(verdict)
                 and not filled(section.field("verdict_reason", "signoff_reason", "reason"))
             ):
                 yield finding("WK803", path, verdict.span.line, "soft_signal, and no reason")

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from watchkeeper.report.dates import stamp
+from watchkeeper.report.dates import Stamp, human, stamp
 from watchkeeper.report.lint import File, Finding, finding, quoted
 from watchkeeper.report.lint_log import Log, filled, human_findings
 from watchkeeper.report.runlog import Edit
@@ -69,11 +69,9 @@ def _timeline(file: File, group: tuple[str, ...], members: list[Log], every: set
     below = {parts[len(group) :] for parts in every if parts[: len(group)] == group}
     names = {parts[-1] for parts in below}
     before: Entry | None = None
-    counted: dict[int, int] = defaultdict(int)
     for entry in found.entries:
         parts = tuple(part for part in PurePosixPath(entry.name).parts if part != ".")
         name = parts[-1] if parts else entry.name
-        counted[entry.group] += 1
         if parts not in below and (len(parts) > 1 or name not in names):
             yield finding("WK903", path, entry.span.line, f"there is no {quoted(entry.name)}")
         if entry.name in named:
@@ -86,18 +84,26 @@ def _timeline(file: File, group: tuple[str, ...], members: list[Log], every: set
         if day and last and day.day and last.day and day.day < last.day:
             yield finding("WK904", path, entry.span.line, f"{quoted(entry.name)} is older than the entry above")
         before = entry
-        if entry.number != counted[entry.group]:
-            edit = Edit(entry.number_span.start, entry.number_span.end, str(counted[entry.group]))
+        if entry.number != entry.position:
+            edit = Edit(entry.number_span.start, entry.number_span.end, str(entry.position))
             yield finding("WK905", path, entry.span.line, f"entry {edit.text} has the number {entry.number}", [edit])
-        if day and day.day:
-            at = entry.words_span.start
-            yield from human_findings(path, entry.span, entry.words, at, year=day.day.year, known={day.day}, partner=day)
-            if not entry.words:
-                yield finding("WK401", path, entry.span.line, f"{quoted(entry.name)} has no date for people")
+        if day:
+            yield from _entry_date(path, entry, day)
     listed = {PurePosixPath(name).name for name in named}
     for log in members:
         if log.file.name not in listed:
             yield finding("WK902", path, found.title_line, f"it does not name {quoted(log.file.name)}")
+
+
+def _entry_date(path: str, entry: Entry, day: Stamp) -> Iterator[Finding]:
+    at = entry.words_span.start
+    if day.day is None:
+        yield from human_findings(path, entry.span, entry.words, at, year=None, known=set())
+    elif entry.words:
+        yield from human_findings(path, entry.span, entry.words, at, year=day.day.year, known={day.day}, partner=day)
+    else:
+        edit = Edit(at, at, f" — {human(day.day).rpartition(',')[0]}")
+        yield finding("WK401", path, entry.span.line, f"{quoted(entry.name)} has no date for people", [edit])
 
 
 def _names(log: Log) -> set[str]:

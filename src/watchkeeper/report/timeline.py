@@ -33,6 +33,8 @@ class Entry(msgspec.Struct, frozen=True):
     words_span: Span
     group: int
     """Which list of the page it is in: a heading begins a new one."""
+    position: int
+    """Which numbered line of that list it is, from 1; lines that are no entries count too."""
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 def parse_timeline(text: str) -> Timeline:
     """Read a timeline. Any text is one; lines that are no entries are their owner's."""
-    title, title_line, group = "", 1, 0
+    title, title_line, group, position = "", 1, 0, 0
     entries: list[Entry] = []
     odd: list[Span] = []
     fenced = False
@@ -57,27 +59,28 @@ def parse_timeline(text: str) -> Timeline:
         elif fenced:
             pass
         elif heading := _HEADING.match(content):
-            group += 1
+            group, position = group + 1, 0
             if not title:
                 title, title_line = content[heading.end() :].strip(), line.number
         else:
             number = _NUMBERED.match(content)
+            position += number is not None
             name = _NAME.match(content, number.end()) if number else None
             if number and name and name[name.lastindex or 0].endswith(".md"):
                 which = name.lastindex or 0
-                bare = content[name.end() :].strip()
-                words = bare.lstrip("—–-: \t")
+                words = content[name.end() :].strip().lstrip("—–-: \t")
                 at = line.start + (content.rindex(words) if words else len(content.rstrip()))
-                spans = [line.span(line.start + a, line.start + b) for a, b in (number.span(1), name.span(which))]
+                places = [line.span(line.start + a, line.start + b) for a, b in (number.span(1), name.span(which))]
                 entry = Entry(
-                    line.span(),
-                    int(number[1]),
-                    spans[0],
-                    name[which],
-                    spans[1],
-                    words,
-                    line.span(at, at + len(words)),
-                    group,
+                    span=line.span(),
+                    number=int(number[1]),
+                    number_span=places[0],
+                    name=name[which],
+                    name_span=places[1],
+                    words=words,
+                    words_span=line.span(at, at + len(words)),
+                    group=group,
+                    position=position,
                 )
                 entries.append(entry)
             elif (number or _BULLET.match(content)) and ".md" in content[:1000]:

@@ -29,7 +29,7 @@ def roots(path: Path) -> list[Path]:
     """The folders of run logs that `path` means, as shown to people.
 
     A log or a folder in `run_logs/`: that `run_logs/`; a log or a folder of logs elsewhere: its folder. Any other folder:
-    the nearest `run_logs/` below it (all that are equally near, at most four folders down), else the nearest beside or above,
+    the nearest `run_logs/` below it (all that are equally near, at most four folders down), else the nearest above,
     no further up than the top of a Git repository.
 
     Raises:
