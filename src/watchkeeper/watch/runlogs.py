@@ -100,11 +100,12 @@ def load(root: Path) -> Loaded:
     found: list[File] = []
     data: dict[str, bytes] = {}
     for path, parts in _markdown(root, ()):
+        shown = str(_shown(path, root))
         text, fault = _text(path)
-        faults = tuple(finding(code, str(path), line, message) for code, line, message in fault)
+        faults = tuple(finding(code, shown, line, message) for code, line, message in fault)
         if text is not None:
-            data[str(path)] = text
-        found.append(File(str(path), parts, None if text is None else decode(text), faults))
+            data[shown] = text
+        found.append(File(shown, parts, None if text is None else decode(text), faults))
     return Loaded(root, found, data)
 
 
