@@ -40,6 +40,8 @@ SECTIONS = {
     "wandb": "W&B",
     "next": "Next",
 }
+MOST_URLS = 100
+"""So many URLs of one log are looked for in its job blocks."""
 CONFIG = {
     "script": ("script", "command", "submit_command", "launch", "launcher", "sbatch"),
     "config": ("config", "configs", "config_file", "config_name", "config_path", "recipe"),
@@ -68,8 +70,8 @@ _WAITING = re.compile(
     r"\b(?:submitted|resubmitted|queued|pending|waiting|started|resumed|completed|finished)\b", re.IGNORECASE
 )
 _EVIDENCE = re.compile(
-    r"\b(?:steps?|loss|epochs?|iter\w*|samples?|episodes?|batch(?:es)?|acc\w*|it/s)\b[^\n]{0,20}?\d|\d[\d.,]*[km]?\s*(?:/\s*\d|%|it/s|"
-    r"steps?\b|epochs?\b|samples?\b|episodes?\b)|loss\S*\s*[=:]?\s*\d",
+    r"\b(?:steps?|loss|epochs?|iter\w{0,9}|samples?|episodes?|batch(?:es)?|acc\w{0,9}|it/s)\b[^\n]{0,20}?\d"
+    r"|\d[.,]?[km]? {0,3}(?:/ {0,3}\d|%|it/s|steps?\b|epochs?\b|samples?\b|episodes?\b)|loss\S{0,9}? {0,3}[=:]? {0,3}\d",
     re.IGNORECASE,
 )
 _URL = re.compile(r"https?://[^\s`<>)\]|]+")
@@ -463,7 +465,7 @@ def _wandb(log: Log) -> Iterator[Finding]:
         run = f": {quoted(local.value)}" if local and filled(local) else ""
         yield finding("WK701", path, _place(section, synced), f"the job has ended, and its W&B run has no URL{run}")
     if len(jobs) > 1:
-        for url in dict.fromkeys(url for url in urls if "/runs/" in url):
+        for url in list(dict.fromkeys(url for url in urls if "/runs/" in url))[:MOST_URLS]:
             if url not in in_jobs:
                 bullets = (
                     b for part in sections for b in part.bullets() if url in document.text[b.span.start : b.span.end]

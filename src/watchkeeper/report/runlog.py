@@ -20,7 +20,7 @@ from functools import partial
 import msgspec
 
 
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, gc=False):
     """A part of the text: offsets in characters, and where it begins (line and column, from 1)."""
 
     start: int
@@ -37,7 +37,7 @@ class Edit(msgspec.Struct, frozen=True, order=True):
     text: str
 
 
-class Verbatim(msgspec.Struct, frozen=True):
+class Verbatim(msgspec.Struct, frozen=True, gc=False):
     """Lines that are kept as they stand: `blank`, `text`, `table`, `code` or `comment`."""
 
     span: Span
@@ -89,7 +89,7 @@ Node = Verbatim | Field | StatusLine | Item
 Bullet = Field | StatusLine | Item
 
 
-class Heading(msgspec.Struct, frozen=True):
+class Heading(msgspec.Struct, frozen=True, gc=False):
     """`## Job (resumed)`."""
 
     span: Span
@@ -198,7 +198,7 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line: its content ends at `stop`, its newline at `end`."""
 
     start: int

@@ -16,7 +16,7 @@ from watchkeeper.report.lint import File, Finding, finding, lint
 from watchkeeper.report.runlog import apply, decode, encode
 
 FOLDER = "run_logs"
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 2 * 1024 * 1024
 """A longer file is not read: the longest run log known has 100 kB."""
 DEPTH = 4
 """How far below a folder `run_logs/` is looked for."""
@@ -179,10 +179,12 @@ def fix(loaded: Loaded, found: list[Finding]) -> Fixed:
     """Write what is safe to fix, file by file; a file that has changed since it was read is left as it is."""
     done: list[Finding] = []
     left: dict[str, str] = {}
-    for path, old in loaded.data.items():
-        safe = [one for one in found if one.path == path and one.edits]
-        if not safe:
-            continue
+    fixable: dict[str, list[Finding]] = {}
+    for one in found:
+        if one.edits:
+            fixable.setdefault(one.path, []).append(one)
+    for path, safe in fixable.items():
+        old = loaded.data[path]
         new = encode(apply(decode(old), (edit for one in safe for edit in one.edits)))
         try:
             if files.replace_unchanged(Path(path).resolve(), old, new):
