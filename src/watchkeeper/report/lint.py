@@ -172,11 +172,11 @@ def finding(code: str, path: str, line: int, message: str, edits: Iterable[Edit]
 
 def lint(root: str, files: Iterable[File]) -> list[Finding]:
     """What is wrong with the run logs below a root, in order of place. `root` is the folder as shown."""
-    from watchkeeper.report import lint_log, lint_tree
+    from watchkeeper.report import lint_log, lint_read, lint_tree
 
     files = list(files)
     found = [fault for file in files for fault in file.faults]
-    logs = [log for file in files if file.text is not None and (log := lint_log.read(file))]
+    logs = [log for file in files if file.text is not None and (log := lint_read.read(file))]
     for log in logs:
         found += lint_log.check(log)
     found += lint_tree.check(root, files, logs)

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from watchkeeper.report.dates import Stamp, human, stamp
 from watchkeeper.report.lint import File, Finding, finding, quoted
-from watchkeeper.report.lint_log import Log, filled, human_findings
+from watchkeeper.report.lint_jobs import human_findings
+from watchkeeper.report.lint_read import Log, filled
 from watchkeeper.report.runlog import Edit
 from watchkeeper.report.timeline import Entry, parse_experiments, parse_timeline
 
