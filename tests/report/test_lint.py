@@ -246,6 +246,46 @@ def test_a_fix_removes_just_what_it_can_fix(texts: dict[str, str]) -> None:
     assert fixed(fixed(texts)) == fixed(texts)
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("running, GPU 97%", "WK502"),
+        ("healthy, GPU memory 40/80 GB", "WK502"),
+        ("still running", "WK502"),
+        ("running, 2400/50000, GPU 97%", None),
+        ("running, train_loss 0.085", None),
+        ("running at 3.1 it/s", None),
+        ("still pending", None),
+        ("submitted the training job", None),
+        ("failed while running: out of memory", None),
+    ],
+)
+def test_a_busy_gpu_is_no_evidence(words: str, code: str | None) -> None:
+    """Step or loss is evidence of progress; GPU, memory and disk are not; what does not claim progress needs none."""
+    found = found_in(changed([(TRAIN, "running, step 2400, train_loss 0.085", words)]))
+    assert {one.code for one in found} == ({code} if code else set())
+
+
+@pytest.mark.parametrize(
+    ("task", "trains"),
+    [
+        ("train", True),
+        ("train_data_aug", True),
+        ("eval", False),
+        ("eval_pretrained", False),
+        ("data_prep", False),
+        ("sweep", True),
+    ],
+)
+def test_only_a_training_owes_a_checkpoint(task: str, trains: bool) -> None:
+    """An evaluation, benchmark or data job by its name has no checkpoint to record, a training has."""
+    texts = changed(TRIGGERS["WK601"])
+    text = texts.pop(TRAIN)
+    path = f"demo_arm/2026-03-11_{task}.md"
+    found = found_in(texts | {path: text})
+    assert ("WK601" in {one.code for one in found}) == trains
+
+
 def test_a_fix_writes_what_the_document_would() -> None:
     """Weekdays, ordinals and numbers are spliced in place; a date for people is added below its timestamp."""
     texts = changed(TRIGGERS["WK401"] + TRIGGERS["WK402"] + TRIGGERS["WK405"] + TRIGGERS["WK905"])
@@ -259,6 +299,15 @@ def test_a_weekday_is_not_fixed_where_the_day_may_be_wrong() -> None:
     texts = changed([(TRAIN, "Thursday, Mar 12th, 2026", "Thursday, Mar 20th, 2026")])
     found = [one for one in found_in(texts) if one.code == "WK402"]
     assert found and not found[0].edits
+
+
+@pytest.mark.parametrize(
+    "value", ["", "pending", "running", "still running", "n/a", "<ISO timestamp>", "—", "pending — see below"]
+)
+def test_an_end_that_is_still_open_is_no_mistake(value: str) -> None:
+    """A job that runs may say so where its end will stand; only a template's text is one too many."""
+    found = found_in(changed([(EVAL, "- end:\n", f"- end: {value}\n")]))
+    assert {one.code for one in found} == ({"WK207"} if value.startswith("<") else set())
 
 
 def test_no_message_shows_a_secret() -> None:

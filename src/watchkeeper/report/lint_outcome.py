@@ -30,6 +30,7 @@ _EVIDENCE = re.compile(
     r"|\d[.,]?[km]? {0,3}(?:/ {0,3}\d|%|it/s|steps?\b|epochs?\b|samples?\b|episodes?\b)|loss\S{0,9}? {0,3}[=:]? {0,3}\d",
     re.IGNORECASE,
 )
+_MACHINE = re.compile(r"\b(?:gpu|cpu|vram|memory|mem|utili[sz]ation|util|disk)\b[^,;\n]{0,40}", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s`<>)\]|]+")
 _SHARES = re.compile(
     r"\b(?:eval\w*|upload\w*|publish\w*|hand(?:ing)?[ -]?(?:off|over)|push (?:\w+ )?to|release)\b", re.IGNORECASE
@@ -78,7 +79,7 @@ def status(log: Log) -> Iterator[Finding]:
                 _RUNNING.search(words)
                 and not _BAD.search(words)
                 and not _WAITING.search(words)
-                and not _EVIDENCE.search(words)
+                and not _EVIDENCE.search(_MACHINE.sub("", words))
             ):
                 yield finding("WK502", path, bullet.span.line, f"neither step nor loss: {quoted(bullet.text)}")
             at = stamp(bullet.time)

@@ -26,11 +26,13 @@ CONFIG = {
 DATED = re.compile(r"(\d{4}-\d{2}-\d{2})_(.+)\.md", re.DOTALL)
 _REVERSED = re.compile(r"(.+)_(\d{4}-\d{2}-\d{2})\.md", re.DOTALL)
 JOB_ID = re.compile(r"[_-]job[_-]?\d+(?=\.md$|_)")
-_NOT_TRAINING = re.compile(
-    r"(?:.*_)?(?:eval|evals|evaluation|bench|benchmark|inference|infer|test|smoke|data)(?:_.*)?", re.DOTALL
-)
+_OTHER = r"(?:evals?|evaluation|bench|benchmark|inference|infer|tests?|smoke|data)"
+_NOT_TRAINING = re.compile(rf"{_OTHER}(?:_.*)?|(?!.*(?:train|tune)).*_{_OTHER}(?:_.*)?", re.DOTALL)
 PLACEHOLDER = re.compile(r"<(?!https?://)[^<>]{1,300}>")
-_OPEN = re.compile(r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|\?+|-+|—|\.\.\.|…)?", re.DOTALL | re.IGNORECASE)
+_OPEN = re.compile(
+    r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|(?:still )?running|in progress|ongoing|queued|\?+|-+|—|\.\.\.|…)?",
+    re.DOTALL | re.IGNORECASE,
+)
 _NONE = re.compile(r"(?:n/?a|none|not applicable|no|disabled|not used|off)(?:\W.*)?", re.DOTALL | re.IGNORECASE)
 
 
@@ -69,12 +71,11 @@ def read(file: File) -> Log | None:
 
 
 def _run_type(document: Document) -> Field | None:
-    fields = [node for node in document.all_nodes() if isinstance(node, Field)]
-    mode = [field for section in document.of("mode") for field in section.fields()]
-    for field in (*mode, *fields):
-        if field.name in ("run_type", "mode", "type") and (field.name == "run_type" or field.span.line < 40):
-            return field
-    return None
+    for section in document.of("mode"):
+        if found := section.field("run_type", "mode", "type"):
+            return found
+    fields = (node for node in document.all_nodes() if isinstance(node, Field))
+    return next((f for f in fields if f.name == "run_type" or (f.name == "mode" and f.span.line < 40)), None)
 
 
 def filled(field: Field | None) -> bool:
