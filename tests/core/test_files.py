@@ -78,3 +78,17 @@ def test_keep_aside_never_overwrites(tmp_path: Path) -> None:
         "log.kept-1": b"first",
         "log.kept-2": b"second",
     }
+
+
+def test_a_file_of_two_owners_is_replaced_only_while_it_is_what_was_read(tmp_path: Path) -> None:
+    """`replace_unchanged` writes over the bytes it was given and no others, keeps the mode, and leaves a read-only file."""
+    path = tmp_path / "log.md"
+    path.write_bytes(b"old")
+    path.chmod(0o664)
+    assert files.replace_unchanged(path, b"old", b"new") and path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o7777 == 0o664
+    assert not files.replace_unchanged(path, b"old", b"newer") and path.read_bytes() == b"new"
+    path.chmod(0o444)
+    with pytest.raises(StorageError, match=r"read-only|Permission"):
+        files.replace_unchanged(path, b"new", b"newer")
+    assert [p.name for p in tmp_path.iterdir()] == ["log.md"] and path.read_bytes() == b"new"

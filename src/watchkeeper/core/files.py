@@ -1,7 +1,8 @@
 """All writing of files.
 
 Four ways, and no other (`spill` is the third on a filesystem that hangs):
-- `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder;
+- `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder; `replace_unchanged` does
+  so only while nobody else has changed it;
 - `create`: a whole file that must not exist yet, by a hard link of a complete file, judged by reading it back, since the
   exit status of a link on NFS can lie both ways;
 - `AppendFile`: a file that one process owns and appends to at its own offset;
@@ -17,6 +18,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,36 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise _failed("write", path, error) from error
+
+
+def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
+    """Replace a file that others edit too, if it still holds `old`; False, and it is untouched, if it does not.
+
+    The file keeps its mode, and its owner where that is permitted. It is compared after the new bytes are on disk, right
+    before they take its name.
+
+    Raises:
+        StorageError: it could not be written, or is read-only; the old file is untouched.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        kept = path.stat()
+        if not kept.st_mode & 0o222:
+            raise PermissionError(errno.EACCES, "it is read-only")
+        _write_whole(temporary, new, 0o600, durable=True)
+        with contextlib.suppress(PermissionError):
+            os.chown(temporary, kept.st_uid, kept.st_gid)
+        temporary.chmod(stat.S_IMODE(kept.st_mode))
+        if path.read_bytes() != old:
+            temporary.unlink()
+            return False
+        os.replace(temporary, path)
+        fsync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise _failed("write", path, error) from error
+    return True
 
 
 def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:

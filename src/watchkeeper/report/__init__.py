@@ -1,1 +1,1 @@
-"""Views: pure functions of the journal."""
+"""Pure functions: views of the journal, and the documents that people keep beside it."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "doctor": "Is this machine or cluster fit.",
     "check": "Verify a journal, its views and the evidence.",
     "rebuild": "Make the views again from the journal.",
+    "lint": "Run logs against the rules.",
 }
 
 

@@ -1,0 +1,113 @@
+"""`timeline.md` and `experiments.md`, read without loss.
+
+# ARX5 Multitask Timeline
+1. `2026-02-20_train.md` — Friday, Feb 20th
+
+| run | description | val_loss | status | notes |
+| train_baseline_2026-03-11 | front cam, default LR | 0.028 | keep | baseline |
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from watchkeeper.report.runlog import Span, lines
+
+_NUMBERED = re.compile(r"[ \t]*(\d{1,9})[.)][ \t]+")
+_BULLET = re.compile(r"[ \t]*[-*+][ \t]+")
+_NAME = re.compile(r"`([^`\n]{1,300})`|\[[^\]\n]{1,300}\]\(([^)\n]{1,300})\)|([^\s`\[]{1,300}\.md)(?!\S)")
+_HEADING = re.compile(r"\ufeff? {0,3}#{1,6}[ \t]+")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One numbered line: the number, the file it names, and the words behind it."""
+
+    span: Span
+    number: int
+    number_span: Span
+    name: str
+    name_span: Span
+    words: str
+    words_span: Span
+    group: int
+    """Which list of the page it is in: a heading begins a new one."""
+    position: int
+    """Which numbered line of that list it is, from 1; lines that are no entries count too."""
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """The first heading, the entries, and the lines that name a log but are no entries."""
+
+    title: str
+    title_line: int
+    entries: list[Entry]
+    odd: list[Span]
+
+
+def parse_timeline(text: str) -> Timeline:
+    """Read a timeline. Any text is one; lines that are no entries are their owner's."""
+    title, title_line, group, position = "", 1, 0, 0
+    entries: list[Entry] = []
+    odd: list[Span] = []
+    fenced = False
+    for line in lines(text):
+        content = text[line.start : line.stop]
+        if content.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        elif fenced:
+            pass
+        elif heading := _HEADING.match(content):
+            group, position = group + 1, 0
+            if not title:
+                title, title_line = content[heading.end() :].strip(), line.number
+        else:
+            number = _NUMBERED.match(content)
+            position += number is not None
+            name = _NAME.match(content, number.end()) if number else None
+            if number and name and name[name.lastindex or 0].endswith(".md"):
+                which = name.lastindex or 0
+                words = content[name.end() :].strip().lstrip("—–-: \t")
+                at = line.start + (content.rindex(words) if words else len(content.rstrip()))
+                places = [line.span(line.start + a, line.start + b) for a, b in (number.span(1), name.span(which))]
+                entry = Entry(
+                    span=line.span(),
+                    number=int(number[1]),
+                    number_span=places[0],
+                    name=name[which],
+                    name_span=places[1],
+                    words=words,
+                    words_span=line.span(at, at + len(words)),
+                    group=group,
+                    position=position,
+                )
+                entries.append(entry)
+            elif (number or _BULLET.match(content)) and ".md" in content[:1000]:
+                odd.append(line.span())
+    return Timeline(title, title_line, entries, odd)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row of `experiments.md`: the run it names."""
+
+    line: int
+    run: str
+
+
+def parse_experiments(text: str) -> list[Row]:
+    """The rows of the tables whose first column is headed `run`."""
+    rows: list[Row] = []
+    header: list[str] | None = None
+    for line in lines(text):
+        content = text[line.start : line.stop].strip()
+        if not content.startswith("|"):
+            header = None
+            continue
+        cells = [cell.strip().strip("`*") for cell in content.strip("|").split("|")]
+        if header is None:
+            header = [cell.casefold() for cell in cells]
+        elif header[0] in ("run", "run log", "log", "name") and cells[0] and not set(cells[0]) <= set("-: "):
+            link = re.fullmatch(r"\[([^\]]*)\]\([^)]*\)", cells[0])
+            rows.append(Row(line.number, (link[1] if link else cells[0]).strip("`")))
+    return rows
