@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from watchkeeper.tools import formats
 from watchkeeper.tools.base import Finding, Promise
-from watchkeeper.tools.script import fingerprint, look
+from watchkeeper.tools.look import look
+from watchkeeper.tools.script import fingerprint
 
 
-def safetensors(*, tensors: int = 1, data: bytes = b"12345678") -> bytes:
+def safetensors(*, tensors: int = 1, data: bytes = b"12345678", name: str = "t") -> bytes:
     """A whole safetensors file of float32 pairs."""
-    header = {f"t{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i in range(tensors)}
+    header = {f"{name}{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i in range(tensors)}
     encoded = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
     return len(encoded).to_bytes(8, "little") + encoded + data * tensors
 
@@ -40,7 +41,8 @@ def eval_log(status: str = "success", **more: object) -> bytes:
     return zipped(header__json=json.dumps({"status": status, **more}).encode())
 
 
-INDEX = json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}).encode()
+INDEX = json.dumps({"weight_map": {"a0": "model-1.safetensors", "b0": "model-2.safetensors"}}).encode()
+SHARDS = {"model-1.safetensors": safetensors(name="a"), "model-2.safetensors": safetensors(name="b")}
 
 GOOD_CHECKPOINTS = [
     {"model.safetensors": safetensors()},
@@ -52,7 +54,7 @@ GOOD_CHECKPOINTS = [
     {"model.pkl": pickle.dumps([1, 2])},
     {"model.gguf": b"GGUF\x03\0\0\0"},
     {"nested/model.ckpt": b"x"},
-    {"model-1.safetensors": safetensors(), "model-2.safetensors": safetensors(), "model.safetensors.index.json": INDEX},
+    SHARDS | {"model.safetensors.index.json": INDEX},
     {"model.safetensors": safetensors(), ".tmp-model.safetensors-1": b"", ".hidden.pt": b""},
 ]
 
@@ -68,6 +70,14 @@ BAD_CHECKPOINTS = [
     ({"model.safetensors": safetensors()[:-1]}, "damaged", "is torn: its tensors need"),
     ({"model.safetensors": safetensors()[:20]}, "damaged", "is torn: its header"),
     ({"model.safetensors": b"1234"}, "damaged", "is torn"),
+    ({"model.safetensors": safetensors() + b"1"}, "damaged", "holds more than its tensors"),
+    ({"model.safetensors": safetensors().replace(b"[2]", b"[3]")}, "damaged", "offsets and shapes disagree: 't0'"),
+    ({"model.safetensors": safetensors().replace(b"[0, 8]", b"[4, 8]")}, "damaged", "offsets and shapes disagree: 't0'"),
+    (
+        SHARDS | {"model-2.safetensors": safetensors(name="c"), "m.safetensors.index.json": INDEX},
+        "damaged",
+        "names 'b0' in model-2.safetensors, which does not hold it",
+    ),
     ({"model.safetensors": b"\x02" + b"\0" * 7 + b"[]"}, "damaged", "no safetensors header"),
     ({"model.safetensors": b"\x08" + b"\0" * 7 + b'{"a":[]}'}, "damaged", "without offsets"),
     ({"model.safetensors": b"\x03" + b"\0" * 7 + b"{a}"}, "damaged", "is not JSON"),

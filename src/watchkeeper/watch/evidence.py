@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from watchkeeper.core.events import RunItem
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.tools.base import Finding, Promise
-from watchkeeper.tools.script import look
+from watchkeeper.tools.look import look
 
 
 class EvidenceBook:
