@@ -43,7 +43,8 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
 
 def trained(folder: Path, script: str) -> Trained:
     """What the torchtune configuration of a fine-tune says: of the one that its script names, else of the `finetune.yaml`
-    beside it; of several calls, nothing. `script` is relative to the experiment's `folder`; overrides on the command line count.
+    beside it; of several calls, nothing. `script` is relative to the experiment's `folder`; overrides on the command line
+    count.
     """
     calls = list(_calls(folder / script, "tune", "run"))
     if len(calls) > 1:

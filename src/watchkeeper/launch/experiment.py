@@ -208,6 +208,9 @@ def _trainings(folder: Path, draft: Draft, jobs: Mapping[str, str], problems: li
     if draft.preparation != "torchtune":
         return {}
     found: dict[str, Training] = {}
+    cells: dict[str, list[DraftCell]] = {}
+    for cell in draft.cells:
+        cells.setdefault(cell.key.run, []).append(cell)
     for run in draft.runs:
         if run.type != "fine-tuned":
             continue
@@ -221,8 +224,9 @@ def _trainings(folder: Path, draft: Draft, jobs: Mapping[str, str], problems: li
             message = f"run {run.name!r} is said to train {len(run.epochs)} epochs, and its configuration {epochs}"
             hint = f"the configuration decides: {told.where}"
             problems.append(Problem(where=run.where, message=message, hint=hint, severity="warning"))
-        for cell in draft.cells:
-            if cell.key.run == run.name and (cell.key.epoch or 0) >= epochs:
+        for cell in cells.get(run.name, ()):
+            epoch = cell.key.epoch or 0
+            if epoch >= epochs and (not run.epochs or epoch in run.epochs):  # else the summary's own fault is told already
                 message = f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} ({told.where})"
                 hint = "epochs count from 0: train more, or take it out of the matrix"
                 problems.append(Problem(where=cell.where, message=message, hint=hint, severity="warning"))

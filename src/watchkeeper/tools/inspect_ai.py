@@ -21,6 +21,7 @@ from watchkeeper.tools import zstd
 from watchkeeper.tools.base import Asked
 from watchkeeper.tools.formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable
 
+LOOKED_AT = "status, task, model, epoch and samples in the .eval"
 SUFFIX = ".eval"
 _HEADER, _START = "header.json", "_journal/start.json"
 _MAX_HEADER_BYTES = 64 * 2**20

@@ -40,6 +40,11 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
     return best
 
 
+def looked_at(tool: str) -> str:
+    """What is looked at of what a tool's job promised, in words."""
+    return {"torchtune": torchtune.LOOKED_AT, "inspect-ai": inspect_ai.LOOKED_AT}.get(tool, script.LOOKED_AT)
+
+
 def _unreadable(folder: Path, promise: Promise, path: Path, error: OSError) -> Finding:
     shown = script.shown(folder, path)
     why = f"{shown} cannot be read: {error.strerror or error}"

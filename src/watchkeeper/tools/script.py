@@ -19,6 +19,7 @@ from watchkeeper.core.events import Evidence, Number
 from watchkeeper.tools import formats, places
 from watchkeeper.tools.base import Finding, Verdict
 
+LOOKED_AT = "files, formats and sizes"
 _WHOLE_BYTES = 4 * 2**20
 _SAMPLE_BYTES = 2**20
 _INDEX = ".index.json"

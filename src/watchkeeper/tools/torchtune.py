@@ -22,7 +22,7 @@ from watchkeeper.tools import places
 from watchkeeper.tools.base import Finding, Training
 from watchkeeper.tools.formats import printable
 
-LOOKED_AT = "indices, shards, headers and sizes; the last loss and step, and `Checkpoint saved`, in logs and output"
+LOOKED_AT = "shards, headers and sizes; last loss and step, and Checkpoint saved, in logs and output"
 
 _LOGS = "logs/log_*.txt"
 _TAIL_BYTES = 256 * 1024
@@ -212,8 +212,8 @@ def _double_lora(shown: str, path: Path, names: Sequence[str]) -> str:
     if not merged or not (path / "adapter_config.json").exists():
         return ""
     return (
-        f"{shown} holds merged weights and adapter_config.json: where peft is installed, from_pretrained applies the "
-        "adapter a second time, silently. Evaluate a copy without adapter_*, or rename adapter_config.json"
+        f"{shown} holds merged weights and adapter_config.json: with peft installed, from_pretrained applies the "
+        "adapter twice (evaluate a copy without adapter_*, or rename adapter_config.json)"
     )
 
 

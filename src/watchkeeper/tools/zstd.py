@@ -93,7 +93,7 @@ def _frame(data: bytes, position: int, out: bytearray, limit: int) -> int:
         position += 3
         stored = 1 if kind == 1 else size
         block = data[position : position + stored]
-        if len(block) < stored or kind == 3 or (kind == 2 and size > _LARGEST_BLOCK):
+        if position > len(data) or len(block) < stored or kind == 3 or (kind == 2 and size > _LARGEST_BLOCK):
             raise ValueError("it ends within a block")
         if kind == 2:
             frame.block(block)
