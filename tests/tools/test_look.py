@@ -232,6 +232,7 @@ ASKED = Asked(
         ({"task": "pkg/clean", "model": "hf/x", "model_args": {"model_path": "../r8/artifacts/epoch_1/"}}, ""),
         ({"task": "clean", "model_args": {"model_path": "/elsewhere/copy"}}, ""),
         ({"task": "r16", "task_file": "a/t.py"}, ""),
+        ({"task": "A title", "task_registry_name": "pkg/clean", "task_file": "a/u.py"}, ""),
         ({"task": "noisy", "task_file": "a/t.py"}, "is of the task 'noisy', not 'clean'"),
         ({"task": "other", "task_file": "a/u.py"}, "is of the task 'other', not 'clean'"),
         ({"model": "hf/y"}, "is of the model 'hf/y', not 'hf/x'"),

@@ -142,7 +142,9 @@ def test_an_epoch_is_good_with_all_that_torchtune_says(ran):
         finding = found(ran[0], f"good/epoch_{epoch}")
         assert finding.state == "good" and f"at step {step}" in finding.why
         told = {evidence.what.partition(" ")[0]: evidence.source for evidence in finding.evidence}
-        assert told["loss"].startswith("good/artifacts/logs/log_") and told["Checkpoint"].startswith("good/slurm-")
+        assert told["Checkpoint"].startswith("good/slurm-") and told["loss"].startswith("good/")
+        (loss,) = [one for one in found(ran[0], f"good/epoch_{epoch}", outputs=False).evidence if "loss" in one.what]
+        assert loss.source.startswith("good/artifacts/logs/log_")
 
 
 def test_both_adapter_and_merged_weights_are_a_caution_with_the_way_out(copy):

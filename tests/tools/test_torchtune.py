@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from watchkeeper.tools.base import Training
+from watchkeeper.tools.base import Promise, Training
+from watchkeeper.tools.look import look
 from watchkeeper.tools.torchtune import Told, of_epoch, told_by
 
 NAN = "nan"
@@ -82,3 +84,33 @@ def test_what_a_job_prints_is_read_in_its_order(tmp_path: Path):
     told = told_by(path, "out")
     assert told.losses == ((1, "6.2"), (2, "nan"), (3, "nan"))
     assert (told.steps, told.saved) == (2, frozenset({0}))
+
+
+def test_the_log_written_last_decides(tmp_path: Path):
+    """A retry that prints elsewhere is not blamed for the nan of the attempt before it."""
+    save(tmp_path / "epoch_0")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/log_1.txt").write_text("Step 1 | loss:2 \nStep 2 | loss:nan \n")
+    output = tmp_path / "slurm-2.out"
+    output.write_text("\r1|2|Loss: 1.5: 100%|██████| 2/2 [00:00<00:00]")
+    promise = Promise(subject="r", kind="checkpoint", patterns=("epoch_0",), epoch=0, training=Training(epochs=1))
+    for newest, state in ((output, "good"), (tmp_path / "logs/log_1.txt", "damaged")):
+        for path in (output, tmp_path / "logs/log_1.txt"):
+            os.utime(path, (2, 2) if path == newest else (1, 1))
+        assert look(tmp_path, promise, [output]).state == state
+
+
+def test_shards_are_counted(tmp_path: Path):
+    """Of `…-of-00002` both must be there, whatever an index of fewer says."""
+    save(tmp_path / "epoch_0", "model-00001-of-00002.safetensors")
+    (tmp_path / "epoch_0/model.safetensors.index.json").write_text(
+        '{"weight_map": {"t": "model-00001-of-00002.safetensors"}}'
+    )
+    promise = Promise(subject="r", kind="checkpoint", patterns=("epoch_0",), epoch=0, training=Training())
+    assert "epoch_0 lacks shard 2 of 2" in look(tmp_path, promise).why
+
+
+def save(folder: Path, name: str = "model.safetensors") -> None:
+    header = b'{"t":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
+    folder.mkdir()
+    (folder / name).write_bytes(len(header).to_bytes(8, "little") + header + b"1")

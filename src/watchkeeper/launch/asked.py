@@ -20,6 +20,8 @@ from watchkeeper.tools.base import Training
 CONFIG = "finetune.yaml"
 _SCRIPT_BYTES = 2**20
 _UNKNOWN = re.compile(r"[$`]")
+# One model by provider and name, as a log repeats it: not `none`, a list, or a path.
+_MODEL = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
 _EPOCHS, _STEPS, _LOG_EVERY = "epochs", "max_steps_per_epoch", "log_every_n_steps"
 # Options of `inspect eval` that take no value; every other one does.
 _FLAGS = frozenset({"--no-log-samples", "--no-sandbox-cleanup", "--trace", "--no-fail-on-error", "--no-score"})
@@ -81,7 +83,7 @@ def evaluated(path: Path) -> Evaluated:
     named = next((word for word, before in zip(words, ["", *words], strict=False) if _is_task(word, before)), "")
     file, _, task = named.partition("@") if not _UNKNOWN.search(named) else ("", "", "")
     model = _option(words, "--model")
-    return Evaluated(task=task, file=Path(file).name, model="" if _UNKNOWN.search(model) or "," in model else model)
+    return Evaluated(task=task, file=Path(file).name, model=model if _MODEL.fullmatch(model) else "")
 
 
 def _is_task(word: str, before: str) -> bool:

@@ -98,7 +98,9 @@ def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
 def _check_identity(told: dict[str, Any], asked: Asked) -> None:
     """See that it is the task, the model and the epoch that were asked for; what it does not say is not held against it."""
     task, file = told.get("task"), told.get("task_file")
-    if asked.tasks and isinstance(task, str) and not _is_asked(_plain(task), file, asked):
+    own = told.get("task_registry_name")  # a task may give itself another name than its function's
+    names = [_plain(name) for name in (task, own) if isinstance(name, str)]
+    if asked.tasks and isinstance(task, str) and not any(_is_asked(name, file, asked) for name in names):
         raise FaultError(f"is of the task {printable(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
     model, path = told.get("model"), model_path(told)
     if asked.model and isinstance(model, str) and model != asked.model:

@@ -94,7 +94,7 @@ def complete(finding: Finding, path: Path, epoch: int, training: Training, outpu
     if fault := _lacking(names):
         return _damaged(finding, f"{finding.path} {fault}")
     logs = [(log, _beside(finding.path, log)) for log in reversed(places.matches(path.parent, _LOGS))]
-    told = _read([*logs[:_MOST_LOGS], *outputs])
+    told = _read([*logs[:_MOST_LOGS], *outputs[:_MOST_LOGS]])
     judged = of_epoch(told, epoch, training)
     evidence = (*finding.evidence, *judged.evidence)
     if judged.fault:
@@ -180,13 +180,14 @@ def _evidence(log: Told, what: str) -> Evidence:
 
 
 def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
+    """What those that can be read say, the one written last first."""
     told = []
     for path, source in logs:
         try:
             told.append(told_by(path, source))
         except (OSError, ValueError, OverflowError):
             continue
-    return told
+    return sorted(told, key=lambda log: log.modified, reverse=True)
 
 
 def _beside(shown: str, log: Path) -> str:
