@@ -100,6 +100,19 @@ def test_the_log_written_last_decides(tmp_path: Path):
         assert look(tmp_path, promise, [output]).state == state
 
 
+def test_a_log_that_cannot_be_read_says_nothing(tmp_path: Path):
+    """Neither a pipe nor a loop of links in a log's place is waited for, or held against whole files."""
+    save(tmp_path / "epoch_0")
+    promise = Promise(subject="r", kind="checkpoint", patterns=("epoch_0",), epoch=0, training=Training(epochs=1))
+    (tmp_path / "logs").symlink_to("logs")
+    os.mkfifo(tmp_path / "out")
+    assert look(tmp_path, promise, [tmp_path / "out", tmp_path / "gone"]).state == "good"
+    (tmp_path / "logs").unlink()
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs/log_1.txt")
+    assert look(tmp_path, promise).state == "good"
+
+
 def test_shards_are_counted(tmp_path: Path):
     """Of `…-of-00002` both must be there, whatever an index of fewer says."""
     save(tmp_path / "epoch_0", "model-00001-of-00002.safetensors")

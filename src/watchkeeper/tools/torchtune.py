@@ -93,8 +93,7 @@ def complete(finding: Finding, path: Path, epoch: int, training: Training, outpu
     names = [evidence.source.rpartition("/")[2] for evidence in finding.evidence]
     if fault := _lacking(names):
         return _damaged(finding, f"{finding.path} {fault}")
-    logs = [(log, _beside(finding.path, log)) for log in reversed(places.matches(path.parent, _LOGS))]
-    told = _read([*logs[:_MOST_LOGS], *outputs[:_MOST_LOGS]])
+    told = _read([*_logs(path, finding.path)[:_MOST_LOGS], *outputs[:_MOST_LOGS]])
     judged = of_epoch(told, epoch, training)
     evidence = (*finding.evidence, *judged.evidence)
     if judged.fault:
@@ -184,15 +183,21 @@ def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
     told = []
     for path, source in logs:
         try:
-            told.append(told_by(path, source))
+            if path.is_file():  # a pipe would be waited for
+                told.append(told_by(path, source))
         except (OSError, ValueError, OverflowError):
             continue
     return sorted(told, key=lambda log: log.modified, reverse=True)
 
 
-def _beside(shown: str, log: Path) -> str:
-    """The log's name as the checkpoint's is shown."""
-    return printable(str(PurePosixPath(shown).parent / "logs" / log.name))
+def _logs(path: Path, shown: str) -> list[tuple[Path, str]]:
+    """The logs beside a checkpoint, newest first, each with its name as the checkpoint's is shown."""
+    try:
+        found = places.matches(path.parent, _LOGS)
+    except OSError:
+        return []
+    beside = PurePosixPath(shown).parent / "logs"
+    return [(log, printable(str(beside / log.name))) for log in reversed(found)]
 
 
 def _lacking(names: Sequence[str]) -> str:
