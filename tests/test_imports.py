@@ -11,7 +11,7 @@ import pytest
 
 import watchkeeper
 
-ALLOWED = {"show": {"msgspec", "click"}, "launch": {"msgspec", "ruamel"}}
+ALLOWED = {"show": {"msgspec", "click"}, "launch": {"msgspec", "ruamel"}, "tools": {"msgspec", "zstandard"}}
 BESIDES = {"torchtune": {"omegaconf"}, "transformers": {"torch"}}  # what a library's integration needs with it
 SOURCE = Path(watchkeeper.__file__).parent
 

@@ -10,62 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integrations import evals
 from tests.integrations.conftest import ROOT, recorded
 from watchkeeper.core.events import RunEnded
 from watchkeeper.integrations.inspect_ai import wanted
-
-TASKS = """
-import os, signal, time
-from inspect_ai import Task, task
-from inspect_ai.dataset import Sample
-from inspect_ai.scorer import match
-from inspect_ai.solver import generate, solver
-
-DATA = [Sample("What is 2 + 2?", target="4"), Sample("What is 3 + 3?", target="6")]
-
-@task
-def sums():
-    return Task(DATA, solver=generate(), scorer=match())
-
-@solver
-def fails():
-    async def solve(state, generate):
-        raise ValueError("planted")
-    return solve
-
-@task
-def broken():
-    return Task(DATA, solver=fails(), scorer=match())
-
-@solver
-def interrupts():
-    async def solve(state, generate):
-        import anyio
-        os.kill(os.getpid(), signal.SIGINT)
-        await anyio.sleep(60)
-    return solve
-
-@task
-def cut():
-    return Task(DATA, solver=interrupts(), scorer=match())
-"""
-
-MODEL = """
-from inspect_ai.model import ModelAPI, ModelOutput, ModelUsage, modelapi
-
-@modelapi("made")
-class Made(ModelAPI):
-    async def generate(self, input, tools, tool_choice, config):
-        output = ModelOutput.from_content("made/model", "4" if "2 + 2" in input[-1].text else "5")
-        output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
-        return output
-"""
-
-ENTRY_POINTS = """
-[inspect_ai]
-made = made_model
-watchkeeper = watchkeeper.integrations.inspect_ai
-"""
 
 PAGE = (ROOT / "docs/integrations.md").read_text()
 (COMMAND,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -75,13 +23,8 @@ PAGE = (ROOT / "docs/integrations.md").read_text()
 @pytest.fixture
 def inspect(tmp_path, environment):
     """Run Inspect in a folder with the tasks, with the entry point as an installed package has it."""
-    (tmp_path / "tasks.py").write_text(TASKS)
-    metadata = tmp_path / "path/watchkeeper_entry-1.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: watchkeeper-entry\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
-    (tmp_path / "path/made_model.py").write_text(MODEL)
-    paths = os.pathsep.join([environment["PYTHONPATH"], str(tmp_path / "path")])
+    path = evals.write(tmp_path)
+    paths = os.pathsep.join([environment["PYTHONPATH"], str(path)])
 
     def run(*command, **variables):
         return subprocess.run(

@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.tools import formats
-from watchkeeper.tools.base import Finding, Promise
-from watchkeeper.tools.script import fingerprint, look
+from watchkeeper.tools.base import Asked, Finding, Promise
+from watchkeeper.tools.look import look
+from watchkeeper.tools.script import fingerprint
 
 
-def safetensors(*, tensors: int = 1, data: bytes = b"12345678") -> bytes:
+def safetensors(*, tensors: int = 1, data: bytes = b"12345678", name: str = "t") -> bytes:
     """A whole safetensors file of float32 pairs."""
-    header = {f"t{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i in range(tensors)}
+    header = {f"{name}{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i in range(tensors)}
     encoded = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
     return len(encoded).to_bytes(8, "little") + encoded + data * tensors
 
@@ -40,7 +41,8 @@ def eval_log(status: str = "success", **more: object) -> bytes:
     return zipped(header__json=json.dumps({"status": status, **more}).encode())
 
 
-INDEX = json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}).encode()
+INDEX = json.dumps({"weight_map": {"a0": "model-1.safetensors", "b0": "model-2.safetensors"}}).encode()
+SHARDS = {"model-1.safetensors": safetensors(name="a"), "model-2.safetensors": safetensors(name="b")}
 
 GOOD_CHECKPOINTS = [
     {"model.safetensors": safetensors()},
@@ -52,7 +54,7 @@ GOOD_CHECKPOINTS = [
     {"model.pkl": pickle.dumps([1, 2])},
     {"model.gguf": b"GGUF\x03\0\0\0"},
     {"nested/model.ckpt": b"x"},
-    {"model-1.safetensors": safetensors(), "model-2.safetensors": safetensors(), "model.safetensors.index.json": INDEX},
+    SHARDS | {"model.safetensors.index.json": INDEX},
     {"model.safetensors": safetensors(), ".tmp-model.safetensors-1": b"", ".hidden.pt": b""},
 ]
 
@@ -68,6 +70,14 @@ BAD_CHECKPOINTS = [
     ({"model.safetensors": safetensors()[:-1]}, "damaged", "is torn: its tensors need"),
     ({"model.safetensors": safetensors()[:20]}, "damaged", "is torn: its header"),
     ({"model.safetensors": b"1234"}, "damaged", "is torn"),
+    ({"model.safetensors": safetensors() + b"1"}, "damaged", "holds more than its tensors"),
+    ({"model.safetensors": safetensors().replace(b"[2]", b"[3]")}, "damaged", "offsets and shapes disagree: 't0'"),
+    ({"model.safetensors": safetensors().replace(b"[0, 8]", b"[4, 8]")}, "damaged", "offsets and shapes disagree: 't0'"),
+    (
+        SHARDS | {"model-2.safetensors": safetensors(name="c"), "m.safetensors.index.json": INDEX},
+        "damaged",
+        "names 'b0' in model-2.safetensors, which does not hold it",
+    ),
     ({"model.safetensors": b"\x02" + b"\0" * 7 + b"[]"}, "damaged", "no safetensors header"),
     ({"model.safetensors": b"\x08" + b"\0" * 7 + b'{"a":[]}'}, "damaged", "without offsets"),
     ({"model.safetensors": b"\x03" + b"\0" * 7 + b"{a}"}, "damaged", "is not JSON"),
@@ -202,6 +212,69 @@ def test_a_result_that_holds_nothing_or_says_it_failed(
     assert finding.state == state
     assert why in finding.why
     assert not finding.metrics
+
+
+ASKED = Asked(
+    tasks=("clean",),
+    files=("t.py",),
+    others=frozenset({"clean", "noisy"}),
+    model="hf/x",
+    epoch=1,
+    own=frozenset({"r8"}),
+    runs=frozenset({"r8", "r16"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ({}, ""),
+        ({"task": "pkg/clean", "model": "hf/x", "model_args": {"model_path": "../r8/artifacts/epoch_1/"}}, ""),
+        ({"task": "clean", "model_args": {"model_path": "/elsewhere/copy"}}, ""),
+        ({"task": "r16", "task_file": "a/t.py"}, ""),
+        ({"task": "A title", "task_registry_name": "pkg/clean", "task_file": "a/u.py"}, ""),
+        ({"task": "noisy", "task_file": "a/t.py"}, "is of the task 'noisy', not 'clean'"),
+        ({"task": "other", "task_file": "a/u.py"}, "is of the task 'other', not 'clean'"),
+        ({"model": "hf/y"}, "is of the model 'hf/y', not 'hf/x'"),
+        ({"model_args": {"model_path": "/a/r8/epoch_0"}}, "is of epoch 0, not 1"),
+        ({"model_args": {"model_path": "/a/r16/epoch_1"}}, "is of another run's model, /a/r16/epoch_1"),
+        ({"model_args": {"model_path": "/a/r16/r8/epoch_1"}}, ""),
+        ({"model_args": 1, "model": 2, "task": None}, ""),
+    ],
+)
+@pytest.mark.parametrize("status", ["success", "started"])
+def test_a_log_is_of_what_was_asked_for(tmp_path: Path, told: dict[str, object], fault: str, status: str) -> None:
+    """A log that says another task, model, run or epoch is not the promised one; what it does not say is not held
+    against it, and one without an end is known by its beginning.
+    """
+    data = (
+        eval_log(eval=told)
+        if status == "success"
+        else zipped(**{"_journal/start__json": json.dumps({"eval": told}).encode()})
+    )
+    write(tmp_path, {"r.eval": data})
+    finding = look(tmp_path, msgspec.structs.replace(result("r.eval"), asked=ASKED))
+    assert finding.state == ("good" if status == "success" and not fault else "damaged"), finding.why
+    assert (fault or ("bytes" if status == "success" else "it was killed")) in finding.why
+
+
+@pytest.mark.parametrize(
+    ("results", "state", "words"),
+    [
+        ({"total_samples": 3, "completed_samples": 3}, "damaged", "holds 2 of its 3 samples"),
+        ({"total_samples": 3, "completed_samples": 2}, "good", "2 of 3 samples"),
+        ({"total_samples": 2, "completed_samples": 0}, "empty", "no sample of 2"),
+        ({"total_samples": None}, "good", "bytes"),
+    ],
+)
+def test_samples_are_counted(tmp_path: Path, results: dict[str, object], state: str, words: str) -> None:
+    """Nothing evaluated is empty, samples that the log lacks are damage, samples that failed by leave are told."""
+    header = json.dumps({"status": "success", "results": results}).encode()
+    data = zipped(**{"samples/1__json": b"1", "samples/2__json": b"2", "header__json": header})
+    write(tmp_path, {"r.eval": data})
+    finding = look(tmp_path, result("r.eval"))
+    assert finding.state == state and words in finding.why
+    assert bool(finding.caution) == ("2 of 3" in words)
 
 
 def test_a_result_folder_holds_a_full_file(tmp_path: Path) -> None:

@@ -43,11 +43,12 @@ class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation as it was asked for. `tool` is the one that runs it."""
+    """An evaluation as it was asked for. `tool` is the one that runs it, `script` its task's, "" where nobody names it."""
 
     key: EvalKey
     where: str
     tool: str
+    script: str = ""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):

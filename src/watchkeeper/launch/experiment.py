@@ -18,10 +18,10 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
-from watchkeeper.launch import summary_yaml, tree
+from watchkeeper.launch import asked, summary_yaml, tree
 from watchkeeper.launch.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.tools import base
-from watchkeeper.tools.base import Promise
+from watchkeeper.tools.base import Asked, Promise, Training
 
 __all__ = ["EvalKey", "Experiment", "Tools", "checkpoint_subject", "read"]
 
@@ -53,7 +53,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     tools: Tools
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
-        """What the run's training must leave, by epoch."""
+        """What the run's training must leave, by epoch: not what is evaluated beyond its last."""
         return self._by_run.get(run, ())
 
     @cached_property
@@ -61,7 +61,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         found: dict[str, tuple[Promise, ...]] = {}
         for subject, promise in self.checkpoints.items():
             run = subject.rpartition("/")[0]
-            found[run] = (*found.get(run, ()), promise)
+            if promise.reached:
+                found[run] = (*found.get(run, ()), promise)
         return found
 
     def checkpoint_for(self, item: RunItem) -> str | None:
@@ -115,9 +116,12 @@ def _assemble(
     items = [scripts.fine_tune(run) for run in draft.runs]
     items += [scripts.evaluation(cell, cell.key.run not in trains) for cell in draft.cells]
     places = {run.name: folders.get(run.name) or run.name for run in draft.runs}
-    checkpoints = _checkpoints(draft, places)
+    jobs = {item.key: item.script for item in items}
+    trainings = _trainings(folder, draft, jobs, problems)
+    checkpoints = _checkpoints(draft, places, trainings)
     shared = {item.key for item in items if tree.is_flat(item.script)}
-    results = _results(draft, places, shared, by_tree=data is None, problems=problems)
+    asks = _asks(folder, draft, places, jobs)
+    results = _results(draft, places, shared, asks, by_tree=data is None, problems=problems)
     return Experiment(
         name=draft.name,
         folder=folder,
@@ -199,14 +203,47 @@ class _Scripts:
 # ── promises ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _checkpoints(draft: Draft, places: Mapping[str, str]) -> dict[str, Promise]:
+def _trainings(folder: Path, draft: Draft, jobs: Mapping[str, str], problems: list[Problem]) -> dict[str, Training]:
+    """What torchtune's configurations say of each fine-tune, and where the summary says otherwise."""
+    if draft.preparation != "torchtune":
+        return {}
+    found: dict[str, Training] = {}
+    cells: dict[str, list[DraftCell]] = {}
+    for cell in draft.cells:
+        cells.setdefault(cell.key.run, []).append(cell)
+    for run in draft.runs:
+        if run.type != "fine-tuned":
+            continue
+        told = asked.trained(folder, jobs[run.name]) if jobs[run.name] else asked.Trained()
+        found[run.name] = told.training
+        problems += told.problems
+        epochs = told.training.epochs
+        if epochs is None:
+            continue
+        if run.epochs and len(run.epochs) != epochs:
+            message = f"run {run.name!r} is said to train {len(run.epochs)} epochs, and its configuration {epochs}"
+            hint = f"the configuration decides: {told.where}"
+            problems.append(Problem(where=run.where, message=message, hint=hint, severity="warning"))
+        for cell in cells.get(run.name, ()):
+            epoch = cell.key.epoch or 0
+            if epoch >= epochs and (not run.epochs or epoch in run.epochs):  # else the summary's own fault is told already
+                message = f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} ({told.where})"
+                hint = "epochs count from 0: train more, or take it out of the matrix"
+                problems.append(Problem(where=cell.where, message=message, hint=hint, severity="warning"))
+    return found
+
+
+def _checkpoints(draft: Draft, places: Mapping[str, str], trainings: Mapping[str, Training]) -> dict[str, Promise]:
     """What fine-tuning must leave: a checkpoint of each epoch that is trained or evaluated.
 
     Raises:
         ExperimentError: the user's pattern leads two of them to one place.
     """
     found: dict[str, Promise] = {}
-    epochs = {run.name: set(run.epochs) for run in draft.runs if run.type == "fine-tuned"}
+    epochs: dict[str, set[int]] = {}
+    for run in (run for run in draft.runs if run.type == "fine-tuned"):
+        known = trainings[run.name].epochs if run.name in trainings else None
+        epochs[run.name] = set(run.epochs) if known is None else set(range(known))
     for cell in draft.cells:
         if cell.key.epoch is not None and cell.key.run in epochs:
             epochs[cell.key.run].add(cell.key.epoch)
@@ -215,14 +252,47 @@ def _checkpoints(draft: Draft, places: Mapping[str, str]) -> dict[str, Promise]:
             values = base.checkpoint_values(places[run.name], run.name, epoch)
             patterns = tuple(base.fill(pattern, values) for pattern in draft.output.checkpoint)
             subject = checkpoint_subject(run.name, epoch)
-            found[subject] = Promise(subject=subject, kind="checkpoint", patterns=patterns)
+            training = trainings.get(run.name)
+            found[subject] = Promise(subject=subject, kind="checkpoint", patterns=patterns, epoch=epoch, training=training)
     if draft.output.checkpoint_where:
         _distinct(found, draft.output.checkpoint_where, "output.checkpoint", "{folder} and {epoch}")
     return found
 
 
+def _asks(folder: Path, draft: Draft, places: Mapping[str, str], jobs: Mapping[str, str]) -> dict[str, Asked]:
+    """What each log of inspect-ai must say of itself: by the summary, and by the job's script where that is plainer."""
+    trained = {run.name for run in draft.runs if run.type == "fine-tuned"}
+    names = {run: frozenset({run, places[run], f"ck-out-{run}"}) for run in trained}
+    others = frozenset(cell.key.task for cell in draft.cells)
+    runs = frozenset().union(*names.values())
+    found: dict[str, Asked] = {}
+    for cell in draft.cells:
+        key = cell.key
+        if cell.tool != "inspect-ai":
+            continue
+        called = asked.evaluated(folder / jobs[key.key]) if jobs.get(key.key) else asked.Evaluated()
+        file, _, task = cell.script.partition("@")
+        named = called.task or task
+        found[key.key] = Asked(
+            tasks=tuple(dict.fromkeys(filter(None, (key.task, called.task, task)))),
+            files=() if named else tuple(filter(None, (called.file, Path(file).name))),
+            others=others,
+            model=called.model,
+            epoch=key.epoch,
+            own=names.get(key.run, frozenset()),
+            runs=runs if key.epoch is not None and key.run in trained else frozenset(),
+        )
+    return found
+
+
 def _results(
-    draft: Draft, places: Mapping[str, str], shared: set[str], *, by_tree: bool, problems: list[Problem]
+    draft: Draft,
+    places: Mapping[str, str],
+    shared: set[str],
+    asks: Mapping[str, Asked],
+    *,
+    by_tree: bool,
+    problems: list[Problem],
 ) -> dict[str, Promise]:
     """What evaluations must leave: where the user says, else where their tool leaves it. `shared`: the keys of those
     whose scripts share a folder; older logs of inspect-ai then do too, and do not say their epoch.
@@ -247,7 +317,7 @@ def _results(
                 patterns = () if by_tree else patterns
         if patterns:
             filled = tuple(dict.fromkeys(base.fill(pattern, values) for pattern in patterns))
-            found[key.key] = Promise(subject=key.key, kind="result", patterns=filled)
+            found[key.key] = Promise(subject=key.key, kind="result", patterns=filled, asked=asks.get(key.key))
     if draft.output.result_where:
         _distinct(found, draft.output.result_where, "output.result", "{folder} and {cell}")
     if unowned:

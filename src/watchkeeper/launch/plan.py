@@ -174,7 +174,8 @@ class _Chooser:
                 f"{needs} {checkpoint.why or checkpoint.state}" if checkpoint else f"{needs} is not promised by any run"
             )
             return self._decide("blocked", "checkpoint missing", detail)
-        chosen = self._from_attempts("result missing", promised=result is not None, redo=redo)
+        caution = checkpoint.caution if checkpoint is not None and good else ""
+        chosen = self._from_attempts("result missing", caution, promised=result is not None, redo=redo)
         if chosen.action not in ("submit", "retry"):
             return chosen
         before = list(under_way) if self.selection.gate == "all" else [self.item.run] if comes else []

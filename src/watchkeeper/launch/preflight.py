@@ -6,18 +6,18 @@ Everything found is a warning. The scheduler has the last word on what it takes,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core.errors import Problem
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.scripts import commands
 from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.site import Site
 
 _SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})
-_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _STOPS_AT_FAILURE = re.compile(r"^\s*set\s+(?:-\w*e|.*\s-\w*e\b|.*-o\s+errexit)|\btrap\b.*\bERR\b")
 _PIPEFAIL = re.compile(r"\bpipefail\b")
 _SAVES_CODE = re.compile(r"(?:^|;)\s*(?:local\s+|export\s+)?(\w+)=\"?\$\?\"?\s*(?:$|;)")
@@ -68,7 +68,7 @@ def hidden_failure(source: bytes) -> str | None:
 
     Only what is certain is told: the last line of the script itself, and a code that was saved and never used.
     """
-    lines = list(_commands(source.decode("utf-8", "replace").splitlines()))
+    lines = list(commands(source.decode("utf-8", "replace")))
     if not lines or any(_STOPS_AT_FAILURE.search(line) for _, line in lines):
         return None
     number, last = lines[-1]
@@ -89,22 +89,6 @@ def hidden_failure(source: bytes) -> str | None:
     if piped and not any(_PIPEFAIL.search(line) for _, line in lines):
         return f"its last command ends in `| {piped.group(1)}` (line {number}), whose code hides that of what came before"
     return None
-
-
-def _commands(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """(line number, command) of a script: without comments, blank lines and here-documents, continuations joined."""
-    rest = enumerate(lines, 1)
-    for number, line in rest:
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        while text.endswith("\\"):
-            text = text[:-1] + next(rest, (0, ""))[1].strip()
-        ends = [found.group(2) for found in _HEREDOC.finditer(text)]
-        for end in ends:
-            while (inside := next(rest, None)) is not None and inside[1].strip() != end:
-                pass
-        yield number, re.sub(r"\s#.*$", "", text) if "'" not in text and '"' not in text else text
 
 
 def _short(text: str) -> str:

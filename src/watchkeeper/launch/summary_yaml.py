@@ -219,13 +219,13 @@ class _Reader:
                     message = f"{key.key} stands in the matrix again, first on line {lines[key]}; it is planned once"
                     self.blame([place.problem(message, "keep one of them", severity="warning")])
                     continue
-                found[key] = DraftCell(key=key, where=place.where, tool=tool)
+                found[key] = DraftCell(key=key, where=place.where, tool=tool, script=tasks[key.task])
                 lines[key] = place.line
         return list(found.values())
 
-    def tasks(self, item: Item | None) -> set[str]:
-        """The tasks' names. One with a fault is left out, and so are two with one name."""
-        found: set[str] = set()
+    def tasks(self, item: Item | None) -> dict[str, str]:
+        """The tasks' names, each with its script. One with a fault is left out, and so are two with one name."""
+        found: dict[str, str] = {}
         first: dict[str, Item] = {}
         for index, one in enumerate((item.list() or []) if item is not None else []):
             values, problems = fields(one, f"tasks[{index}]", _TASK)
@@ -239,13 +239,15 @@ class _Reader:
                 self.blame([place.problem(message, "give one of them another name")], local=True)
             first.setdefault(name, place)
             if wrong or first[name] is not place:
-                found.discard(name)
+                found.pop(name, None)
                 self.left_out.setdefault(("task", name), first[name].where)
             else:
-                found.add(name)
+                found[name] = (values["script"].text() or "") if "script" in values else ""
         return found
 
-    def row(self, item: Item, what: str, runs: Mapping[str, DraftRun], tasks: set[str]) -> list[tuple[EvalKey, Item]]:
+    def row(
+        self, item: Item, what: str, runs: Mapping[str, DraftRun], tasks: Mapping[str, str]
+    ) -> list[tuple[EvalKey, Item]]:
         """A row's cells, each with its place. What is wrong in it costs that task or epoch, or the whole row."""
         values, problems = fields(item, what, _ROW)
         if self.blame(problems + duplicates(item), local=True):
@@ -295,7 +297,7 @@ class _Reader:
             epochs.append(epoch)
         return epochs
 
-    def unknown(self, item: Item, what: str, known: Mapping[str, DraftRun] | set[str]) -> Problem:
+    def unknown(self, item: Item, what: str, known: Mapping[str, object]) -> Problem:
         """The fault of a row that names a run or task which is not there."""
         name = item.text() or ""
         if place := self.left_out.get((what, name)):

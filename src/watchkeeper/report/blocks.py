@@ -44,6 +44,7 @@ LOGS: Mapping[Phase | None, str] = {
 STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 
 _MOST_NAMES = 12
+_MOST_CAUTIONS = 3
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
@@ -156,6 +157,7 @@ class Renderer:
     def _verified(self, event: Verified) -> Iterator[Named]:
         word = "not COMPLETED" if event.what == "finetuning" else "missing"
         missing = f"; {word}: {_some(event.missing)}" if event.missing else ""
+        missing += f"; caution: {_some(event.cautions, _MOST_CAUTIONS, '; ')}" if event.cautions else ""
         if event.what == "finetuning":
             done = event.counts == {"COMPLETED": event.expected}
             result = "All fine-tuning jobs COMPLETED" if done else counts_words(event.counts, "fine-tuning jobs")
@@ -171,7 +173,7 @@ class Renderer:
             yield self._block(event, None, "VALIDATE", details=event.looked_at, result=result)
 
     def _judged(self, event: Judged) -> Iterator[Named]:
-        if event.outcome in ("invalid", "failed but good", "unknown", "lost"):
+        if event.outcome in ("invalid", "failed but good", "unknown", "lost") or (event.outcome == "done" and event.why):
             details = "; ".join(map(_evidence_words, event.evidence)) or f"attempt {event.attempt}, {event.state}"
             result = f"{event.outcome.upper()}: {event.why}" if event.why else event.outcome.upper()
             yield self._block(event, event.phase, "VALIDATE", subject=event.key, details=details, result=result)
@@ -248,10 +250,10 @@ def render_logs(events: Mapping[str, Iterable[AnyEvent | Unknown]], zone: str) -
     return logs
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], most: int = _MOST_NAMES, between: str = ", ") -> str:
     """The first names, and how many more there are: the journal has them all."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:

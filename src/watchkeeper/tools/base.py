@@ -32,21 +32,61 @@ RESULT_PLACEHOLDERS = ("folder", "run", "task", "epoch", "cell")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """What a torchtune configuration says of its training: epochs, the most steps in each, and every how many steps it
+    logs. None: it does not say.
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+    log_every: int = 1
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What an inspect-ai log must say of itself; what is empty or None was not asked for.
+
+    `tasks` are names that it may give its task, `files` are task files that were named without a task: their tasks count
+    too, unless they are another's of the experiment (`others`). A model's path may not name the folder of another run
+    (`runs` without its `own`), nor another epoch.
+    """
+
+    tasks: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    others: frozenset[str] = frozenset()
+    model: str = ""
+    epoch: int | None = None
+    own: frozenset[str] = frozenset()
+    runs: frozenset[str] = frozenset()
+
+
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job must leave: `patterns` are tried in order, the first that holds something good keeps the promise."""
+    """What a job must leave: `patterns` are tried in order, the first that holds something good keeps the promise.
+
+    `epoch` is a checkpoint's. `training` is there where torchtune makes it, `asked` where inspect-ai makes the result.
+    """
 
     subject: str
     kind: Kind
     patterns: tuple[str, ...]
+    epoch: int | None = None
+    training: Training | None = None
+    asked: Asked | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the training that should make it comes to its epoch, as far as its configuration says."""
+        epochs = self.training.epochs if self.training else None
+        return epochs is None or self.epoch is None or self.epoch < epochs
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at a promise found.
 
     `missing`: nothing lies at any of its places; `empty`: something does and holds nothing; `damaged`: it is torn, cannot
-    be read, or says itself that it failed. `path` is relative to the experiment where it lies inside it; `why` is one line
-    for a person. `fingerprint` ("" unless good) changes when the files' names, sizes or sampled contents do, and not with
-    their times. `metrics` are a result's own figures.
+    be read, says itself that it failed, or is something else than what was promised. `path` is relative to the experiment
+    where it lies inside it; `why` is one line for a person. `fingerprint` ("" unless good) changes when the
+    files' names, sizes or sampled contents do, and not with their times. `metrics` are a result's own figures. `caution`:
+    what is odd about something good, and what to do about it.
     """
 
     subject: str
@@ -56,6 +96,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
     fingerprint: str = ""
     metrics: dict[str, Number] = {}
+    caution: FreeText = ""
 
 
 def cell_name(task: str, epoch: int | None) -> str:

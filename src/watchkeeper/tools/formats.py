@@ -1,7 +1,7 @@
 r"""Whether one file is whole, judged from its format and without running anything in it: nothing is ever unpickled.
 
 Sources: safetensors (8 bytes little-endian header length, JSON header of at most 100 MB, then the tensors' bytes);
-zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz, inspect-ai's .eval); GGUF's magic; pickle
+zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz); GGUF's magic; pickle
 protocol ≥ 2 begins with \x80 and ends with STOP (`.`).
 """
 
@@ -26,9 +26,9 @@ WEIGHTS = frozenset(
 NOT_WEIGHTS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state", "recipe_state")
 
 _MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
-_MAX_EVAL_HEADER_BYTES = 64 * 2**20
 _ZIP_MAGIC = b"PK\x03\x04"
-_ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, struct.error, ValueError)
+# What a damaged archive raises when it is opened or read.
+ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, struct.error, ValueError)
 
 
 class FaultError(Exception):
@@ -92,7 +92,14 @@ def numbers(value: object) -> dict[str, Number]:
 # ── weights ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _check_safetensors(path: Path, size: int) -> None:
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32,
+    "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
+}  # fmt: skip
+
+
+def _safetensors(path: Path, size: int) -> dict[str, Any]:
+    """The header's tensors, of a file that holds all of them and nothing else."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_SAFETENSORS_HEADER_BYTES):
@@ -100,23 +107,34 @@ def _check_safetensors(path: Path, size: int) -> None:
         header = load_json(file.read(length))
     if not isinstance(header, dict):
         raise FaultError("has no safetensors header")
-    tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
     if not tensors:
         raise EmptyError("holds no tensors")
+    end = 0
     try:
-        end = max(int(entry["data_offsets"][1]) for entry in tensors)
-        begin = min(int(entry["data_offsets"][0]) for entry in tensors)
+        for name, (begin, upto) in sorted(((n, e["data_offsets"]) for n, e in tensors.items()), key=lambda one: one[1]):
+            bits = _BITS.get(tensors[name]["dtype"])
+            needs = None if bits is None else math.prod(tensors[name]["shape"]) * bits // 8
+            if begin != end or upto < begin or (needs is not None and upto - begin != needs):
+                raise FaultError(f"has a safetensors header whose offsets and shapes disagree: {printable(name)!r}")
+            end = upto
     except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
         raise FaultError("has a safetensors header without offsets") from error
-    if begin < 0 or 8 + length + end > size:
-        raise FaultError(f"is torn: its tensors need {8 + length + end:,} bytes, the file has {size:,}")
+    if 8 + length + end != size:
+        torn = "is torn" if 8 + length + end > size else "holds more than its tensors"
+        raise FaultError(f"{torn}: its tensors need {8 + length + end:,} bytes, the file has {size:,}")
+    return tensors
+
+
+def _check_safetensors(path: Path, size: int) -> None:
+    _safetensors(path, size)
 
 
 def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise FaultError(f"is torn: {error}") from error
     if not members:
         raise EmptyError("is an archive of nothing")
@@ -173,10 +191,11 @@ def check_weights(path: Path, size: int) -> None:
 
 
 def check_index(path: Path) -> None:
-    """See that every shard that a `*.index.json` names lies beside it.
+    """See that every shard that a `*.index.json` names lies beside it, and that a safetensors shard holds the tensors that
+    are said to be in it.
 
     Raises:
-        FaultError: a shard is missing, or the index cannot be understood.
+        FaultError: a shard is missing or lacks a tensor, or the index cannot be understood.
         OSError: it cannot be read.
     """
     index = load_json(path.read_bytes())
@@ -191,6 +210,17 @@ def check_index(path: Path) -> None:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FaultError(f"names {len(shards)} shards, of which {missing[0]}{more} is missing")
+    for shard in shards:
+        if shard.endswith(".safetensors"):
+            place = path.parent / shard
+            try:
+                held = _safetensors(place, place.stat().st_size)
+            except FaultError:
+                continue  # the shard's own fault is told of the shard
+            lacking = [name for name, where in weight_map.items() if where == shard and name not in held]
+            if lacking:
+                more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+                raise FaultError(f"names {lacking[0]!r}{more} in {shard}, which does not hold it")
 
 
 # ── results ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -217,39 +247,7 @@ def _read_csv(path: Path) -> dict[str, Number]:
     return {}
 
 
-def _scores(header: dict[str, Any]) -> dict[str, Number]:
-    """inspect-ai's metrics: `accuracy`, or `scorer/accuracy` where two scorers report one of the same name."""
-    results = header.get("results")
-    scores = results.get("scores") if isinstance(results, dict) else None
-    found: list[tuple[str, str, Number]] = []
-    for score in scores if isinstance(scores, list) else []:
-        metrics = score.get("metrics") if isinstance(score, dict) else None
-        for name, metric in metrics.items() if isinstance(metrics, dict) else ():
-            number = as_number(metric.get("value") if isinstance(metric, dict) else metric)
-            if number is not None:
-                found.append((printable(str(score.get("name", ""))), printable(name), number))
-    names = [name for _, name, _ in found]
-    return {name if names.count(name) == 1 else f"{scorer}/{name}": number for scorer, name, number in found}
-
-
-def _read_eval(path: Path) -> dict[str, Number]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            info = next((member for member in archive.infolist() if member.filename == "header.json"), None)
-            if info is None:
-                raise FaultError("has no header.json: the evaluation was ended before its end")
-            if info.file_size > _MAX_EVAL_HEADER_BYTES:
-                raise FaultError(f"has a header.json of {info.file_size:,} bytes")
-            header = load_json(archive.read(info))
-    except _ZIP_ERRORS as error:
-        raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
-    status = header.get("status") if isinstance(header, dict) else None
-    if status != "success":
-        raise FaultError(f'says status {json.dumps(status)}, not "success"')
-    return _scores(header)
-
-
-_READERS: dict[str, Callable[[Path], dict[str, Number]]] = {".json": _read_json, ".csv": _read_csv, ".eval": _read_eval}
+_READERS: dict[str, Callable[[Path], dict[str, Number]]] = {".json": _read_json, ".csv": _read_csv}
 
 
 def read_result(path: Path, size: int) -> dict[str, Number]:

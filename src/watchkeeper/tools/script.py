@@ -1,6 +1,6 @@
-"""Evidence: whether what a job promised is there, readable, and holds what it should.
+"""The files that a user names: weights, and results in the formats that say what they hold.
 
-A look is read-only and never raises: what cannot be read is `damaged`, and `why` says so. A fingerprint is no checksum: of
+A fingerprint is no checksum: of
 a file over 4 MiB only the first and the last MiB are read, so that a look at a large checkpoint stays cheap.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,49 +17,20 @@ import msgspec
 
 from watchkeeper.core.events import Evidence, Number
 from watchkeeper.tools import formats, places
-from watchkeeper.tools.base import Finding, Promise, Verdict
+from watchkeeper.tools.base import Finding, Verdict
 
+LOOKED_AT = "files, formats and sizes"
 _WHOLE_BYTES = 4 * 2**20
 _SAMPLE_BYTES = 2**20
 _INDEX = ".index.json"
-# The better finding, where several places hold something and none of it is good.
-_RANK: dict[Verdict, int] = {"good": 3, "damaged": 2, "empty": 1, "missing": 0}
 
 
-def look(folder: Path, promise: Promise) -> Finding:
-    """Look at a promise's places below the experiment's `folder`, in order, and stop at the first good one.
-
-    Where one pattern has several matches (logs whose names begin with their time), the last good one counts.
-    """
-    where = " or ".join(places.unescaped(pattern) for pattern in promise.patterns)
-    first = places.unescaped(promise.patterns[0]) if promise.patterns else ""
-    best = Finding(subject=promise.subject, state="missing", path=first, why=f"nothing at {where}")
-    for pattern in promise.patterns:
-        try:
-            found = places.matches(folder, pattern)
-        except OSError as error:
-            unseen = _unreadable(folder, promise, Path(error.filename or pattern), error)
-            best = max(best, unseen, key=lambda finding: _RANK[finding.state])
-            continue
-        for path in reversed(found):
-            finding = _judge(folder, promise, path)
-            if finding.state == "good":
-                return finding
-            best = max(best, finding, key=lambda finding: _RANK[finding.state])
-    return best
-
-
-def _unreadable(folder: Path, promise: Promise, path: Path, error: OSError) -> Finding:
-    shown = _shown(folder, path)
-    why = f"{shown} cannot be read: {error.strerror or error}"
-    return Finding(subject=promise.subject, state="damaged", path=shown, why=why)
-
-
-def _shown(folder: Path, path: Path) -> str:
+def shown(folder: Path, path: Path) -> str:
+    """The path as it is told: relative to the experiment where it lies inside it."""
     return formats.printable((path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True):
+class File(msgspec.Struct, frozen=True, kw_only=True):
     """One file of what was found; `name` is relative to what was found, `shown` to the experiment."""
 
     path: Path
@@ -69,10 +40,11 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     modified: datetime | None
 
     def evidence(self, what: str) -> Evidence:
+        """What a look at it saw."""
         return Evidence(source=self.shown, what=what, size_bytes=self.size_bytes, modified=self.modified)
 
 
-def _file(folder: Path, root: Path, path: Path) -> _File | None:
+def _file(folder: Path, root: Path, path: Path) -> File | None:
     """The file; None for what is neither a file nor a link to one (a socket, a dangling link)."""
     try:
         status = path.stat()
@@ -87,22 +59,20 @@ def _file(folder: Path, root: Path, path: Path) -> _File | None:
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
     except (ValueError, OverflowError):
         modified = None  # a time outside the calendar
-    return _File(path=path, name=name, shown=_shown(folder, path), size_bytes=status.st_size, modified=modified)
+    return File(path=path, name=name, shown=shown(folder, path), size_bytes=status.st_size, modified=modified)
 
 
-def _judge(folder: Path, promise: Promise, path: Path) -> Finding:
-    shown = _shown(folder, path)
-    try:
-        whole = path.is_dir()
-        seen = (_file(folder, path, one) for one in (places.files_below(path) if whole else [path]))
-        files = [one for one in seen if one is not None]
-        judge = _checkpoint if promise.kind == "checkpoint" else _result_folder if whole else _result
-        return judge(promise.subject, shown, files)
-    except OSError as error:
-        return _unreadable(folder, promise, Path(error.filename or path), error)
+def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
+    """The files of what was found at `path`: all below it where it is a `whole` folder, else itself.
+
+    Raises:
+        OSError: a folder or a file's status cannot be read.
+    """
+    found = (_file(folder, path, one) for one in (places.files_below(path) if whole else [path]))
+    return [one for one in found if one is not None]
 
 
-def _checkpoint(subject: str, shown: str, files: list[_File]) -> Finding:
+def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
     """A folder that holds weights, or a file that is some: all of them whole, and no shard of an index missing."""
     checked = [file for file in files if Path(file.name).suffix in formats.WEIGHTS]
     weights = [file for file in checked if formats.is_weights(file.name)]
@@ -122,14 +92,14 @@ def _checkpoint(subject: str, shown: str, files: list[_File]) -> Finding:
     return Finding(subject=subject, state="good", path=shown, why=why, evidence=tuple(evidence), fingerprint=print_)
 
 
-def _check_part(file: _File) -> None:
+def _check_part(file: File) -> None:
     if file.name.endswith(_INDEX):
         formats.check_index(file.path)
     else:
         formats.check_weights(file.path, file.size_bytes)
 
 
-def _fault(file: _File, check: Callable[[_File], None]) -> tuple[_File, Verdict, str] | None:
+def _fault(file: File, check: Callable[[File], None]) -> tuple[File, Verdict, str] | None:
     """What the check finds wrong with the file; None if nothing."""
     try:
         check(file)
@@ -139,23 +109,49 @@ def _fault(file: _File, check: Callable[[_File], None]) -> tuple[_File, Verdict,
     return None
 
 
-def _result(subject: str, shown: str, files: list[_File]) -> Finding:
-    """One file: it holds something, and what its format says it should."""
+def read(file: File) -> tuple[dict[str, Number], str, str]:
+    """A result's metrics; what it says of itself, and what is odd about it, are for formats that have words for it.
+
+    Raises:
+        FaultError: it holds nothing, or is torn.
+        OSError: it cannot be read.
+    """
+    return formats.read_result(file.path, file.size_bytes), "", ""
+
+
+def result(
+    subject: str, shown: str, files: Sequence[File], reader: Callable[[File], tuple[dict[str, Number], str, str]]
+) -> Finding:
+    """One file: it holds something, and what its format says it should. `reader` gives a good one's metrics, what it says
+    of itself, and what is odd about it.
+    """
     if not files:
         return Finding(subject=subject, state="damaged", path=shown, why=f"{shown} is no file")
     evidence = (files[0].evidence("result"),)
-    metrics: dict[str, Number] = {}
-    fault = _fault(files[0], lambda file: metrics.update(formats.read_result(file.path, file.size_bytes)))
+    read: list[tuple[dict[str, Number], str, str]] = []
+    fault = _fault(files[0], lambda file: read.append(_full(reader, file)))
     if fault is not None:
         return Finding(subject=subject, state=fault[1], path=shown, why=fault[2], evidence=evidence)
-    why = f"{files[0].size_bytes:,} bytes"
-    print_ = fingerprint([(files[0].name, files[0].path)])
+    ((metrics, words, caution),) = read
     return Finding(
-        subject=subject, state="good", path=shown, why=why, evidence=evidence, fingerprint=print_, metrics=metrics
+        subject=subject,
+        state="good",
+        path=shown,
+        why="; ".join(filter(None, [f"{files[0].size_bytes:,} bytes", words])),
+        evidence=evidence,
+        fingerprint=fingerprint([(files[0].name, files[0].path)]),
+        metrics=metrics,
+        caution=caution,
     )
 
 
-def _result_folder(subject: str, shown: str, files: list[_File]) -> Finding:
+def _full(reader: Callable[[File], tuple[dict[str, Number], str, str]], file: File) -> tuple[dict[str, Number], str, str]:
+    if file.size_bytes == 0:
+        raise formats.EmptyError("holds 0 bytes")
+    return reader(file)
+
+
+def result_folder(subject: str, shown: str, files: Sequence[File]) -> Finding:
     """A folder: at least one of its files holds something."""
     full = [file for file in files if file.size_bytes > 0]
     if not full:
@@ -167,7 +163,7 @@ def _result_folder(subject: str, shown: str, files: list[_File]) -> Finding:
     return Finding(subject=subject, state="good", path=shown, why=why, evidence=evidence, fingerprint=print_)
 
 
-def _counted(files: list[_File], what: str) -> str:
+def _counted(files: Sequence[File], what: str) -> str:
     return f"{len(files)} {what}" + ("" if len(files) == 1 else "s")
 
 

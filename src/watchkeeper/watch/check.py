@@ -126,7 +126,7 @@ def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:
     """Whether what the last verdict on each run rests on still lies there unchanged."""
     experiment = experiments.read(root)
     book = EvidenceBook(experiment)
-    book.look_at_all()
+    book.look_at_all(state)
     looked, problems = 0, list(experiment.problems)
     for key, run in state.runs.items():
         judged = run.latest.judged if run.latest else None

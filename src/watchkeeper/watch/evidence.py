@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.state import State
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.tools.base import Finding, Promise
-from watchkeeper.tools.script import look
+from watchkeeper.tools.look import look
 
 
 class EvidenceBook:
@@ -16,20 +18,21 @@ class EvidenceBook:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._findings: dict[str, Finding] = {}
+        self._trainings = {promise.subject: run for run in _runs(experiment) for promise in experiment.checkpoints_of(run)}
 
     @property
     def findings(self) -> Mapping[str, Finding]:
         """What was found at the last look at each subject."""
         return self._findings
 
-    def look_at_all(self) -> None:
-        """Look at everything."""
-        self._look([*self._experiment.checkpoints.values(), *self._experiment.results.values()])
+    def look_at_all(self, state: State) -> None:
+        """Look at everything. `state` knows where its jobs printed."""
+        self._look([*self._experiment.checkpoints.values(), *self._experiment.results.values()], state)
 
-    def look_at(self, item: RunItem) -> list[Finding]:
+    def look_at(self, item: RunItem, state: State) -> list[Finding]:
         """Look again at what one piece of work promises, and return what was found."""
         promises = self.promises(item)
-        self._look(promises)
+        self._look(promises, state)
         return [self._findings[promise.subject] for promise in promises]
 
     def promises(self, item: RunItem) -> list[Promise]:
@@ -56,9 +59,23 @@ class EvidenceBook:
                 found[promise.subject] = stamp
         return found
 
-    def _look(self, promises: Iterable[Promise]) -> None:
+    def _look(self, promises: Iterable[Promise], state: State) -> None:
         for promise in promises:
-            self._findings[promise.subject] = look(self._experiment.folder, promise)
+            outputs = printed(state, self._trainings.get(promise.subject, ""))
+            self._findings[promise.subject] = look(self._experiment.folder, promise, outputs)
+
+
+def _runs(experiment: Experiment) -> list[str]:
+    return [item.run for item in experiment.items if item.phase == "preparation"]
+
+
+def printed(state: State, key: str) -> list[Path]:
+    """The files into which a run's jobs printed, as the scheduler named them: the newest attempt's first."""
+    run = state.runs.get(key)
+    attempts = sorted(run.attempts.items(), reverse=True) if run else []
+    facts = [attempt.seen.facts for _, attempt in attempts if attempt.seen is not None]
+    names = dict.fromkeys(name for one in facts for name in (one.error_output, one.output) if name)
+    return [Path(name) for name in names]
 
 
 def written(finding: Finding) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.state import State
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.tools.look import looked_at
 from watchkeeper.watch.evidence import EvidenceBook
 
 
@@ -31,14 +32,16 @@ def verification(experiment: Experiment, state: State, book: EvidenceBook, sched
     if findings:
         epochs = sorted({int(finding.subject.rpartition("epoch_")[2]) for finding in findings})
         named = ", ".join(f"epoch_{epoch}" for epoch in epochs)
+        how = looked_at(experiment.tools.preparation)
         verified.append(
             {
                 "what": "checkpoints",
-                "looked_at": f"Checking {named} for {len(trained)} run" + ("" if len(trained) == 1 else "s"),
+                "looked_at": f"Checking {named} for {len(trained)} run" + ("" if len(trained) == 1 else "s") + f" ({how})",
                 "expected": len(findings),
                 "found": sum(finding.state == "good" for finding in findings),
                 "missing": tuple(f"{one.subject} ({one.why or one.state})" for one in findings if one.state != "good"),
                 "evidence": tuple(evidence for finding in findings for evidence in finding.evidence[:1]),
+                "cautions": tuple(one.caution for one in findings if one.caution),
             }
         )
     return verified
@@ -48,8 +51,10 @@ def validation(experiment: Experiment, book: EvidenceBook, state: State) -> dict
     """Of everything that the experiment promises, at the end."""
     findings = list(book.findings.values())
     unpromised = [item for item in experiment.items if not _untrained(item) and not book.promises(item)]
+    how = looked_at(experiment.tools.evaluation)
     finished = [item for item in unpromised if _label(item, state) == "COMPLETED"]
-    kinds = [f"{len(experiment.checkpoints)} checkpoints", f"{len(experiment.results)} results"]
+    kinds = [f"{len(experiment.checkpoints)} checkpoints"]
+    kinds.append(f"{len(experiment.results)} results" + (f" ({how})" if experiment.results else ""))
     if unpromised:
         kinds.append(f"the exit codes of {len(unpromised)} jobs that promise no file")
     bad = [f"{finding.subject} ({finding.why or finding.state})" for finding in findings if finding.state != "good"]
@@ -60,6 +65,7 @@ def validation(experiment: Experiment, book: EvidenceBook, state: State) -> dict
         "expected": len(findings) + len(unpromised),
         "found": sum(finding.state == "good" for finding in findings) + len(finished),
         "missing": tuple(bad),
+        "cautions": tuple(one.caution for one in findings if one.caution and one.subject in experiment.results),
     }
 
 

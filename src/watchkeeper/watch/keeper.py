@@ -152,7 +152,7 @@ class Keeper:
         self._refuse_jobs_elsewhere()
         self._failed = planning.failed_attempts(self.logbook.state)
         self._looked = {(one.key, one.number) for one in self._judged()}
-        self.book.look_at_all()
+        self.book.look_at_all(self.logbook.state)
         removed = self._remove_sentinel()
         try:
             while True:
@@ -228,7 +228,7 @@ class Keeper:
         for attempt in self._judged():
             item = self._items.get(attempt.key)
             if item is not None and (attempt.key, attempt.number) not in self._looked:
-                self.book.look_at(item)
+                self.book.look_at(item, self.logbook.state)
             self._looked.add((attempt.key, attempt.number))
 
     def _resolve(self) -> None:

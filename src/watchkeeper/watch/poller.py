@@ -151,7 +151,7 @@ class Poller:
             self._logbook.write(Judged, key=attempt.key, phase=phase, attempt=attempt.number, **fields)
             return
         item = self._items.get(attempt.key)
-        findings = self._book.look_at(item) if item else []
+        findings = self._book.look_at(item, self._logbook.state) if item else []
         before = attempt.intended.inputs if attempt.intended else {}
         unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
         output = monitor.last_output(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""

@@ -30,7 +30,7 @@ def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, E
     """What a command started now would find and decide."""
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     book = EvidenceBook(experiment)
-    book.look_at_all()
+    book.look_at_all(state)
     facts = Facts(findings=book.findings, failed=planning.failed_attempts(state))
     return state, planning.make(experiment, state, facts, selection), book
 

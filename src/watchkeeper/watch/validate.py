@@ -46,12 +46,14 @@ def judge(
     good = [finding for finding in findings if finding not in bad]
     ended_well = end.state == "COMPLETED" and not end.exit_code
     why = "; ".join(_fault(finding, unchanged) for finding in bad)
+    cautions = "; ".join(finding.caution for finding in good if finding.caution)
     outcome: Outcome
     if ended_well:
         outcome = "invalid" if bad else "done"
+        why = why or cautions
     elif findings and not bad and not array:
         outcome = "failed but good"
-        why = _end_words(end, cause, last_line)
+        why = "; ".join(filter(None, [_end_words(end, cause, last_line), cautions]))
     else:
         outcome = _FAILED_OUTCOMES.get(end.state, "failed")
         why = "; ".join(filter(None, [_end_words(end, cause, last_line), why]))

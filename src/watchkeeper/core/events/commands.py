@@ -226,7 +226,9 @@ class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observ
 
 
 class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verified"):
-    """What was looked at before evaluations may start, or at the end, and what was found. `missing` names the rest."""
+    """What was looked at before evaluations may start, or at the end, and what was found. `missing` names the rest,
+    `cautions` what is odd about what is good.
+    """
 
     what: Literal["finetuning", "checkpoints", "results"]
     looked_at: FreeText
@@ -235,6 +237,7 @@ class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verifi
     missing: tuple[str, ...] = ()
     counts: dict[str, int] = {}
     evidence: tuple[Evidence, ...] = ()
+    cautions: tuple[FreeText, ...] = ()
 
 
 Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"]
@@ -242,8 +245,9 @@ Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "
 
 class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged"):
     """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
-    `failed but good` the reverse. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there;
-    `inputs` likewise, of the checkpoints that were not there yet when it was submitted.
+    `failed but good` the reverse; of `done`, `why` says what is odd all the same. `state` is Slurm's name for the end.
+    `fingerprints`: subject → what was found there; `inputs` likewise, of the checkpoints that were not there yet when it
+    was submitted.
     """
 
     key: str

@@ -1,0 +1,132 @@
+"""What a job's script and configuration ask of its tool, as far as they say it in plain words.
+
+Scripts are never run for this, and nothing in them is expanded: a word with a `$` or a backtick says nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.launch.located import Item, load
+from watchkeeper.launch.scripts import commands
+from watchkeeper.tools.base import Training
+
+CONFIG = "finetune.yaml"
+_SCRIPT_BYTES = 2**20
+_UNKNOWN = re.compile(r"[$`]")
+# One model by provider and name, as a log repeats it: not `none`, a list, or a path.
+_MODEL = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
+_EPOCHS, _STEPS, _LOG_EVERY = "epochs", "max_steps_per_epoch", "log_every_n_steps"
+# Options of `inspect eval` that take no value; every other one does.
+_FLAGS = frozenset({"--no-log-samples", "--no-sandbox-cleanup", "--trace", "--no-fail-on-error", "--no-score"})
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fine-tune's configuration says; `where` is the place that says its epochs, "" where none does."""
+
+    training: Training = Training()
+    where: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """What `inspect eval` is given: its task (`task` of `file@task`, "" where the file alone is named) and its model."""
+
+    task: str = ""
+    file: str = ""
+    model: str = ""
+
+
+def trained(folder: Path, script: str) -> Trained:
+    """What the torchtune configuration of a fine-tune says: of the one that its script names, else of the `finetune.yaml`
+    beside it; of several calls, nothing. `script` is relative to the experiment's `folder`; overrides on the command line
+    count.
+    """
+    calls = list(_calls(folder / script, "tune", "run"))
+    if len(calls) > 1:
+        return Trained()
+    words = calls[0] if calls else []
+    overrides = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
+    named = _option(words, "--config")
+    path = (folder / script).parent / (CONFIG if not named or _UNKNOWN.search(named) else named)
+    problems: tuple[Problem, ...] = ()
+    values: dict[str, Item] = {}
+    try:
+        values = {key: value for key, (_, value) in (load(path, path.read_bytes()).mapping() or {}).items()}
+    except OSError:
+        pass  # a configuration of torchtune's own, or one that the script writes: nothing is known of it
+    except ExperimentError as error:
+        problems = tuple(msgspec.structs.replace(one, severity="warning") for one in error.problems)
+    numbers = {key: values[key].integer() for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in values}
+    numbers |= {key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides}
+    epochs, steps, log_every = (_positive(numbers.get(key)) for key in (_EPOCHS, _STEPS, _LOG_EVERY))
+    place = str(folder / script) if _EPOCHS in overrides else values[_EPOCHS].where if _EPOCHS in values else ""
+    return Trained(
+        training=Training(epochs=epochs, steps=steps, log_every=log_every or 1),
+        where=place if epochs else "",
+        problems=problems,
+    )
+
+
+def evaluated(path: Path) -> Evaluated:
+    """What the first `inspect eval` of a script asks for; of a script with several, nothing."""
+    calls = list(_calls(path, "inspect", "eval"))
+    if len(calls) != 1:
+        return Evaluated()
+    words = calls[0]
+    named = next((word for word, before in zip(words, ["", *words], strict=False) if _is_task(word, before)), "")
+    file, _, task = named.partition("@") if not _UNKNOWN.search(named) else ("", "", "")
+    model = _option(words, "--model")
+    return Evaluated(task=task, file=Path(file).name, model=model if _MODEL.fullmatch(model) else "")
+
+
+def _is_task(word: str, before: str) -> bool:
+    if word.startswith("-"):
+        return False
+    return not before.startswith("-") or "=" in before or before in _FLAGS
+
+
+def _option(words: list[str], name: str) -> str:
+    """The last value of an option, "" if it is not given."""
+    found = ""
+    for index, word in enumerate(words):
+        if word == name and index + 1 < len(words):
+            found = words[index + 1]
+        elif word.startswith(f"{name}="):
+            found = word.partition("=")[2]
+    return found
+
+
+def _calls(path: Path, *command: str) -> Iterator[list[str]]:
+    """The words behind each call of a command in a shell script; [] where they cannot be told apart."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return
+    for _, line in commands(text):
+        try:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            words = list(lexer)
+        except ValueError:
+            continue
+        for index in range(len(words) - 1):
+            if words[index].rpartition("/")[2] == command[0] and words[index + 1] == command[1]:
+                rest = words[index + 2 :]
+                ends = (at for at, word in enumerate(rest) if word and set(word) <= set(";&|()<>"))
+                yield rest[: next(ends, len(rest))]
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+def _positive(number: int | None) -> int | None:
+    return number if number and number > 0 else None

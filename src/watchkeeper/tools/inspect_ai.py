@@ -1,0 +1,165 @@
+"""inspect-ai's logs (`.eval`), read without inspect-ai: whether an evaluation came to its end, and whether it is the one
+that was promised.
+
+A log is a zip: `_journal/start.json` from the beginning, `samples/…` as they are done, `header.json` at the very end. Its
+members are compressed with Zstandard by today's versions, which Python's own `zipfile` cannot read. Inspect's exit code
+proves nothing: it is 0 where a task raised. Only the header's `status` tells: `success`, `error`, `cancelled`; a killed
+evaluation leaves no header, and would say `started` for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from watchkeeper.core.events import Number
+from watchkeeper.tools.base import Asked
+from watchkeeper.tools.formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable
+
+LOOKED_AT = "status, task, model, epoch and samples in the .eval"
+SUFFIX = ".eval"
+_HEADER, _START = "header.json", "_journal/start.json"
+_MAX_HEADER_BYTES = 64 * 2**20
+_ZSTD = 93
+_LOCAL_HEADER_BYTES = 30
+_EPOCH = re.compile(r"(?:^|/)epoch_(\d+)/*$")
+
+
+def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
+    """A good log's metrics, what it says in words, and what is odd about it ("" for nothing).
+
+    Raises:
+        EmptyError: nothing was evaluated.
+        FaultError: it is torn, has not come to its end, or is of something else than `asked`.
+        OSError: it cannot be read.
+    """
+    header, members = _header(path)
+    told = _object(header.get("eval"))
+    _check_identity(told, asked)
+    status = header.get("status")
+    if status == "started":
+        raise FaultError('says status "started" and has no end: where its job has ended, it was killed')
+    if status != "success":
+        said = _object(header.get("error")).get("message")
+        why = f": {printable(str(said))[:200]}" if said else ""
+        raise FaultError(f'says status {json.dumps(status)}, not "success"{why}')
+    words, caution = _samples(header, told, members)
+    names = filter(None, [str(told.get("task", "")), str(told.get("model", "")), model_path(told)])
+    return _scores(header), printable(", ".join([*words, *names])), caution
+
+
+def model_path(told: dict[str, Any]) -> str:
+    """The folder that the model was read from, as the log says; "" where it does not."""
+    path = _object(told.get("model_args")).get("model_path")
+    return path if isinstance(path, str) else ""
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The log's header, and how many samples it holds. Of a log without an end, what was written at its beginning."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {member.filename: member for member in archive.infolist()}
+        samples = sum(name.startswith("samples/") for name in members)
+        if _HEADER in members:
+            header = load_json(_content(path, members[_HEADER]))
+            return _object(header), samples
+        if _START in members:
+            return _object(load_json(_content(path, members[_START]))) | {"status": "started"}, samples
+    except ZIP_ERRORS as error:
+        raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
+    raise FaultError(f"has no {_HEADER}: it is no inspect-ai log, or was cut off")
+
+
+def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > _MAX_HEADER_BYTES:
+        raise FaultError(f"has a {member.filename} of {member.file_size:,} bytes")
+    if member.compress_type != _ZSTD:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(member)
+    with path.open("rb") as file:
+        file.seek(member.header_offset)
+        local = file.read(_LOCAL_HEADER_BYTES)
+        file.seek(sum(int.from_bytes(local[at : at + 2], "little") for at in (26, 28)), 1)
+        data = _decompressed(file.read(member.compress_size), member.file_size)
+    if zlib.crc32(data) != member.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
+    return data
+
+
+def _decompressed(data: bytes, size: int) -> bytes:
+    import zstandard  # Python reads it only from 3.14 on
+
+    try:
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise zipfile.BadZipFile(str(error)) from error
+
+
+def _check_identity(told: dict[str, Any], asked: Asked) -> None:
+    """See that it is the task, the model and the epoch that were asked for; what it does not say is not held against it."""
+    task, file = told.get("task"), told.get("task_file")
+    own = told.get("task_registry_name")  # a task may give itself another name than its function's
+    names = [_plain(name) for name in (task, own) if isinstance(name, str)]
+    if asked.tasks and isinstance(task, str) and not any(_is_asked(name, file, asked) for name in names):
+        raise FaultError(f"is of the task {printable(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
+    model, path = told.get("model"), model_path(told)
+    if asked.model and isinstance(model, str) and model != asked.model:
+        raise FaultError(f"is of the model {printable(model)!r}, not {asked.model!r}")
+    parts = set(PurePosixPath(path).parts)
+    if parts & (asked.runs - asked.own) and not parts & asked.own:
+        raise FaultError(f"is of another run's model, {printable(path)}")
+    epoch = _EPOCH.search(path)
+    if epoch and asked.epoch is not None and int(epoch[1]) != asked.epoch:
+        raise FaultError(f"is of epoch {int(epoch[1])}, not {asked.epoch}: its model is {printable(path)}")
+
+
+def _is_asked(task: str, file: object, asked: Asked) -> bool:
+    if task in map(_plain, asked.tasks):
+        return True
+    by_file = isinstance(file, str) and PurePosixPath(file).name in asked.files
+    return by_file and task not in map(_plain, asked.others)
+
+
+def _plain(task: str) -> str:
+    """A task's name without its package, with `_` where file names have `-`."""
+    return task.rpartition("/")[2].replace("-", "_")
+
+
+def _samples(header: dict[str, Any], told: dict[str, Any], held: int) -> tuple[list[str], str]:
+    """How many samples, in words, and what is odd about them. A task may tolerate samples that fail: that is said."""
+    results = _object(header.get("results"))
+    total, completed = results.get("total_samples"), results.get("completed_samples")
+    if not isinstance(total, int) or not isinstance(completed, int):
+        return [], ""
+    if completed <= 0:
+        raise EmptyError(f"has completed no sample of {total}")
+    kept = _object(told.get("config")).get("log_samples") is not False
+    if kept and held < completed:
+        raise FaultError(f"holds {held} of its {completed} samples")
+    if completed < total:
+        failed = f"{total - completed} of {total} samples failed, which its task tolerates"
+        return [f"{completed} of {total} samples"], failed
+    return [f"{total} sample" + ("" if total == 1 else "s")], ""
+
+
+def _scores(header: dict[str, Any]) -> dict[str, Number]:
+    """inspect-ai's metrics: `accuracy`, or `scorer/accuracy` where two scorers report one of the same name."""
+    results = header.get("results")
+    scores = results.get("scores") if isinstance(results, dict) else None
+    found: list[tuple[str, str, Number]] = []
+    for score in scores if isinstance(scores, list) else []:
+        metrics = score.get("metrics") if isinstance(score, dict) else None
+        for name, metric in metrics.items() if isinstance(metrics, dict) else ():
+            number = as_number(metric.get("value") if isinstance(metric, dict) else metric)
+            if number is not None:
+                found.append((printable(str(score.get("name", ""))), printable(name), number))
+    names = [name for _, name, _ in found]
+    return {name if names.count(name) == 1 else f"{scorer}/{name}": number for scorer, name, number in found}

@@ -1,0 +1,72 @@
+"""Evidence: whether what a job promised is there, readable, and holds what it should.
+
+A look is read-only and never raises: what cannot be read is `damaged`, and `why` says so. What a job's tool knows beyond
+whole files is for `torchtune` and `inspect_ai` to say; the files that a user names are judged by `script`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from watchkeeper.tools import inspect_ai, places, script, torchtune
+from watchkeeper.tools.base import Asked, Finding, Promise, Verdict
+
+# The better finding, where several places hold something and none of it is good.
+_RANK: dict[Verdict, int] = {"good": 3, "damaged": 2, "empty": 1, "missing": 0}
+
+
+def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Finding:
+    """Look at a promise's places below the experiment's `folder`, in order, and stop at the first good one.
+
+    Where one pattern has several matches (logs whose names begin with their time), the last good one counts. `outputs` are
+    the files into which its jobs printed, the newest first.
+    """
+    where = " or ".join(places.unescaped(pattern) for pattern in promise.patterns)
+    first = places.unescaped(promise.patterns[0]) if promise.patterns else ""
+    best = Finding(subject=promise.subject, state="missing", path=first, why=f"nothing at {where}")
+    for pattern in promise.patterns:
+        try:
+            found = places.matches(folder, pattern)
+        except OSError as error:
+            unseen = _unreadable(folder, promise, Path(error.filename or pattern), error)
+            best = max(best, unseen, key=lambda finding: _RANK[finding.state])
+            continue
+        for path in reversed(found):
+            finding = _judge(folder, promise, path, outputs)
+            if finding.state == "good":
+                return finding
+            best = max(best, finding, key=lambda finding: _RANK[finding.state])
+    return best
+
+
+def looked_at(tool: str) -> str:
+    """What is looked at of what a tool's job promised, in words."""
+    return {"torchtune": torchtune.LOOKED_AT, "inspect-ai": inspect_ai.LOOKED_AT}.get(tool, script.LOOKED_AT)
+
+
+def _unreadable(folder: Path, promise: Promise, path: Path, error: OSError) -> Finding:
+    shown = script.shown(folder, path)
+    why = f"{shown} cannot be read: {error.strerror or error}"
+    return Finding(subject=promise.subject, state="damaged", path=shown, why=why)
+
+
+def _judge(folder: Path, promise: Promise, path: Path, outputs: Sequence[Path]) -> Finding:
+    shown = script.shown(folder, path)
+    try:
+        whole = path.is_dir()
+        files = script.files(folder, path, whole=whole)
+        if promise.kind == "checkpoint":
+            finding = script.checkpoint(promise.subject, shown, files)
+            printed = [(output, script.shown(folder, output)) for output in outputs]
+            if whole and promise.training and promise.epoch is not None and finding.state == "good":
+                return torchtune.complete(finding, path, promise.epoch, promise.training, printed)
+            return finding
+        if whole:
+            return script.result_folder(promise.subject, shown, files)
+        if path.suffix == inspect_ai.SUFFIX:
+            asked = promise.asked or Asked()
+            return script.result(promise.subject, shown, files, lambda file: inspect_ai.read(file.path, asked))
+        return script.result(promise.subject, shown, files, script.read)
+    except OSError as error:
+        return _unreadable(folder, promise, Path(error.filename or path), error)
