@@ -4,9 +4,11 @@ import getpass
 import multiprocessing
 import os
 import signal
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from watchkeeper.core import files, processes
@@ -14,6 +16,8 @@ from watchkeeper.core.errors import RefusedError, UnavailableError, UsageError
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import Job
 from watchkeeper.schedulers.local import LocalScheduler, default_spool
+from watchkeeper.schedulers.spool import Started, read
+from watchkeeper.schedulers.supervisor import kill_session
 
 
 def nobody_starts(spool, slot_fd):
@@ -389,3 +393,20 @@ def test_where_the_spool_is():
     assert default_spool({"WATCHKEEPER_STATE_DIR": "/a", "XDG_STATE_HOME": "/b"}) == Path("/a/local") / host
     assert default_spool({"XDG_STATE_HOME": "/b"}) == Path("/b/watchkeeper/local") / host
     assert default_spool({}) == Path.home() / ".local/state/watchkeeper/local" / host
+
+
+def test_a_job_that_was_lost_does_not_run_again_in_the_next_look(harness):
+    """Between the look that finds a job gone and the supervisor that writes it down, no look says RUNNING."""
+    job = harness.job("until [[ -e gate ]]; do sleep 0.02; done\n")
+    job_id = harness.local.submit(job).job_id
+    harness.until(lambda: harness.look(job_id).state == "RUNNING")
+    leader = read(harness.local.spool.job(job_id) / "started.json", Started).leader
+    harness.kill_supervisor(job_id)
+    kill_session(leader.pid)
+    looker = harness.scheduler(start=nobody_starts)
+    assert harness.look(job_id, looker).state == "NODE_FAIL"
+    with subprocess.Popen(["sleep", "60"]) as next_one:  # in the place of the supervisor that takes it on
+        record = looker.spool.job(job_id) / "supervisor.json"
+        files.replace(record, msgspec.json.encode(processes.name_of(next_one.pid)))
+        assert harness.look(job_id, looker).state == "NODE_FAIL"
+        next_one.kill()

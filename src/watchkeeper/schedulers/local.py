@@ -103,6 +103,7 @@ class LocalScheduler:
         self._clock = clock
         self._start = start
         self._ended: dict[str, SchedulerFacts] = {}
+        self._lost: dict[str, SchedulerFacts] = {}  # seen to be gone, and not written down yet
         self._tokens: dict[str, str] = {}
 
     def submit_words(self, script: str) -> str:
@@ -306,11 +307,15 @@ class LocalScheduler:
         if started is None:
             return waits
         runs = msgspec.structs.replace(waits, state="RUNNING", reason="", started=started.time, node=started.leader.host)
+        # Once lost it is not said to run again, while another supervisor writes down what became of it.
+        runs = self._lost.get(job_id, runs)
         if alive or processes.session_alive(started.leader):
             return self._ending(job_id) or runs
         if read(folder / "supervisor.json", ProcessName) != supervisor:
             return self._ending(job_id) or runs
-        return self._ending(job_id) or lost(spec, started, (folder / "cancel.json").exists())
+        if (ended := self._ending(job_id)) is None:
+            ended = self._lost[job_id] = lost(spec, started, (folder / "cancel.json").exists())
+        return ended
 
     def _ending(self, job_id: str) -> SchedulerFacts | None:
         ended = read(self.spool.job(job_id) / "exit.json", SchedulerFacts)
