@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime
 
-from watchkeeper.watch.progress import SILENT_S, progress_in_output
+from watchkeeper.core.events import Advanced, Stalled
+from watchkeeper.core.journal import Writer
+from watchkeeper.watch.progress import SILENT_S, progress_in_output, progress_of
 
 
 def test_step_and_loss_may_come_from_different_streams(tmp_path):
@@ -29,3 +33,17 @@ def test_a_job_that_prints_nothing_is_told_with_how_long(tmp_path):
     assert progress_in_output([str(err)], 1000.0 + 3723) == "nothing printed for 1:02:03"
     os.utime(err, (4700.0, 4700.0))
     assert progress_in_output([str(out), str(err)], 1000.0 + 3723) == "step 7/10"
+
+
+def test_a_stall_that_the_sidecar_saw_is_told_until_the_run_advances(tmp_path):
+    """What the sidecar wrote into the run's folder reaches `status`, with its cause, and goes when the run goes on."""
+    run, attempt = tmp_path / "run", tmp_path / "attempt"
+    attempt.mkdir()
+    (attempt / "recorder.json").write_text(json.dumps({"folder": str(run), "run_id": "r", "writer": "w"}))
+    sidecar = Writer(run / ".watchkeeper/journal", "sidecar")
+    assert progress_of(attempt) == ""
+    sidecar.write(Stalled, since=datetime(2026, 3, 11, 15, tzinfo=UTC), limit_s=600.0, cause="waiting for a lock")
+    assert progress_of(attempt) == "STALLED since 2026-03-11 15:00:00 UTC: waiting for a lock"
+    sidecar.write(Advanced, stalled_s=700.0)
+    assert progress_of(attempt) == ""
+    sidecar.close()

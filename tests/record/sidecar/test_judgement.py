@@ -187,7 +187,8 @@ def test_without_the_extras_the_disk_is_told_all_the_same(tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "pynvml", None)
     telemetry = Telemetry(os.getpid(), tmp_path)
     sample = telemetry.sample(NOW)
-    assert sample.rss_bytes is None and sample.free_bytes > 0 and telemetry.processes() == []
+    assert sample.rss_bytes is None and sample.free_bytes > 0
+    assert telemetry.processes() == ["psutil is not installed: pip install 'watchkeeper[sidecar]'"]
 
 
 def test_stacks_are_asked_only_of_who_takes_the_signal():

@@ -117,7 +117,7 @@ class Telemetry:
     def processes(self) -> list[str]:
         """A line for each process of the work: pid, state, CPU, memory, where it waits in the kernel, command."""
         if self._psutil is None:
-            return []
+            return ["psutil is not installed: pip install 'watchkeeper[sidecar]'"]
         lines = []
         for process in self._tree():
             with contextlib.suppress(Exception), process.oneshot():
