@@ -98,6 +98,20 @@ def parent_of(pid: int) -> int | None:
     return None if fields is None else int(fields[1])
 
 
+def state_of(pid: int) -> str:
+    """The kernel's letter for the process's state: R, S, D, T, Z …; "" if there is no such process."""
+    fields = _stat(pid)
+    return "" if fields is None else fields[0]
+
+
+def cpu_s(pid: int) -> float | None:
+    """CPU seconds of the process so far, its own and the kernel's for it (fields 14 and 15: utime, stime); None if there is
+    no such process.
+    """
+    fields = _stat(pid)
+    return None if fields is None else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def session_alive(leader: ProcessName) -> bool | None:
     """Whether anything of the session that this process led (`setsid`) still lives. None as in `is_alive`."""
     alive = is_alive(leader)

@@ -200,7 +200,7 @@ class Lookout:
             answers=answers,
             sample=sample,
             fault=self._fault,
-            states=tuple(_state(name.pid) for name in tree),
+            states=tuple(processes.state_of(name.pid) for name in tree),
             cpus=cpus,
             main=tuple(threads[-1]) if threads else (),
             kernel=_waits_at(self._spec.work.pid),
@@ -311,13 +311,6 @@ def _pidfd(name: processes.ProcessName) -> int:
     return -1
 
 
-def _state(pid: int) -> str:
-    """The kernel's letter for the process's state (proc(5)); "" where it is gone."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-    return ""
-
-
 def _waits_at(pid: int) -> str:
     """The kernel's function that the process's main thread waits in (proc(5), wchan); "": it runs, or nobody may know."""
     with contextlib.suppress(OSError):
@@ -326,10 +319,6 @@ def _waits_at(pid: int) -> str:
 
 
 def _cpu_s(tree: list[processes.ProcessName]) -> float | None:
-    """CPU seconds of the processes so far; None where none can be read. Source: proc(5), utime and stime."""
-    total, found = 0.0, False
-    for name in tree:
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            fields = Path(f"/proc/{name.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-            total, found = total + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), True
-    return total if found else None
+    """CPU seconds of the processes so far; None where none can be read."""
+    found = [seconds for name in tree if (seconds := processes.cpu_s(name.pid)) is not None]
+    return sum(found) if found else None
