@@ -22,6 +22,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     stall_s: float | None = None
     end_stalled: bool = False
-    grace_s: float = 30.0
+    grace_s: float
     dump_signal: int
     group: bool = False
