@@ -398,9 +398,10 @@ def test_where_the_spool_is():
 def test_a_job_that_was_lost_does_not_run_again_in_the_next_look(harness):
     """Between the look that finds a job gone and the supervisor that writes it down, no look says RUNNING."""
     job = harness.job("until [[ -e gate ]]; do sleep 0.02; done\n")
-    job_id = harness.local.submit(job).job_id
-    harness.until(lambda: harness.look(job_id).state == "RUNNING")
-    leader = read(harness.local.spool.job(job_id) / "started.json", Started).leader
+    one = harness.scheduler(slots=1)  # one supervisor at a time: no second one, started by a look, takes the job on
+    job_id = one.submit(job).job_id
+    harness.until(lambda: harness.look(job_id, one).state == "RUNNING")
+    leader = read(one.spool.job(job_id) / "started.json", Started).leader
     harness.kill_supervisor(job_id)
     kill_session(leader.pid)
     looker = harness.scheduler(start=nobody_starts)
