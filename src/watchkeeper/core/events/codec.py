@@ -10,10 +10,12 @@ from msgspec import UNSET, UnsetType
 
 from watchkeeper.core.events.base import Event, Opened, Sealed
 from watchkeeper.core.events.commands import (
+    Assessed,
     CancelAsked,
     Concluded,
     Decided,
     Detached,
+    Documented,
     Doubted,
     Intended,
     Judged,
@@ -55,8 +57,8 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
-    | Verified | Judged | Concluded | Detached | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint
-    | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced
+    | Assessed | Verified | Judged | Documented | Concluded | Detached | CancelAsked | RunStarted | StepStarted
+    | StepFinished | Checkpoint | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced
     | Vanished | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.

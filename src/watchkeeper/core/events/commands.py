@@ -263,6 +263,43 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     evidence: tuple[Evidence, ...] = ()
 
 
+Health = Literal["advancing", "slow", "stalled", "silent", "failing", "unknown"]
+
+
+class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assessed"):
+    """How a job under way is, and the evidence that decided: written when the verdict changes, or when what there is to say
+    has moved on by much. `step` of `total` training steps are done; `rate_per_s` is steps per second and `eta_s` the
+    seconds to the last; None where nobody says. `why` holds the thresholds used; `errors` what is new in the error output.
+    """
+
+    key: str
+    phase: Phase
+    attempt: int
+    health: Health
+    why: FreeText = ""
+    step: int | None = None
+    total: int | None = None
+    loss: Number | None = None
+    rate_per_s: float | None = None
+    eta_s: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+    errors: tuple[FreeText, ...] = ()
+
+
+class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="documented"):
+    """A run log was made, or its machine's fields were brought up. `path` is relative to the experiment's folder; `fields`
+    maps a field (`job.12345.runtime`) to the value that was written, `lines` holds the lines that were added, and
+    `kept` maps a field that a person has changed to what stands there, which was left.
+    """
+
+    key: str
+    attempt: int
+    path: FilePath
+    fields: dict[str, FreeText] = {}
+    lines: tuple[FreeText, ...] = ()
+    kept: dict[str, FreeText] = {}
+
+
 class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concluded"):
     """Every job of the phase (None: of the experiment) that this execution watched has ended. `counts`: state → jobs."""
 
