@@ -263,18 +263,16 @@ def test_logs_that_nobody_owns_prove_nothing(tmp_path: Path) -> None:
     assert "output.result" in warning.hint
 
 
-def test_markdown_beside_yaml_is_said_not_to_be_read(tmp_path: Path) -> None:
-    """The .yaml wins and a note says that the .md is there; alone, the .md gives way to the tree with a note."""
+def test_markdown_beside_yaml_is_only_compared(tmp_path: Path) -> None:
+    """The .yaml wins, and an .md that cannot be planned costs a note; alone it is an error, not the tree instead."""
     touch(tmp_path, "experiment_summary.md")
     both = small(tmp_path)
     assert both.summary == "experiment_summary.yaml"
     assert both.problems[0].severity == "note"
-    assert "experiment_summary.md is there too; it is not read yet" in both.problems[0].message
+    assert "experiment_summary.md is there too, and cannot be read whole" in both.problems[0].message
     (tmp_path / "experiment_summary.yaml").unlink()
-    alone = read(tmp_path)
-    assert (alone.summary, alone.summary_sha256) == ("", "")
-    assert "experiment_summary.md is not read yet" in alone.problems[0].message
-    assert [item.key for item in alone.items] == ["r8", "r16", "r8/clean/epoch0", "r16/clean/epoch0"]
+    with pytest.raises(ExperimentError, match="there is no section All Runs"):
+        read(tmp_path)
 
 
 NAMES = st.text(st.sampled_from("aB7é _-.'\"$`*?[]{}%;&|\\#:🙂"), min_size=1, max_size=8).filter(

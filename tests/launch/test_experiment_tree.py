@@ -130,7 +130,8 @@ def test_two_scripts_of_one_evaluation_are_one(tmp_path: Path) -> None:
 def test_nothing_to_plan_says_what_was_looked_for(tmp_path: Path) -> None:
     """An empty folder, none at all, a file, and a folder of other things are told apart, with what to type."""
     with pytest.raises(
-        ExperimentError, match=r"no experiment there: .* has neither experiment_summary\.yaml nor <run>/finetune\.slurm"
+        ExperimentError,
+        match=r"no experiment there: .* has no experiment_summary\.yaml, no experiment_summary\.md and no <run>/f",
     ):
         read(tmp_path)
     touch(tmp_path, "x/eval/logs/a.eval", "file")

@@ -1,6 +1,6 @@
 """The plan of an experiment: its runs and evaluations, their scripts, and what each job must leave.
 
-    experiment.read(folder)  →  summary_yaml.read or tree.read  →  Draft  →  Experiment
+    experiment.read(folder)  →  summary_yaml.read, summary_md.read or tree.read  →  Draft  →  Experiment
 
 A draft says what was asked for; here its runs and evaluations meet the scripts on disk, and the promises are drawn up.
 Nothing is written.
@@ -9,7 +9,6 @@ Nothing is written.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +17,13 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
-from watchkeeper.launch import asked, summary_yaml, tree
+from watchkeeper.launch import asked, summary_md, summary_yaml, tree
 from watchkeeper.launch.draft import Draft, DraftCell, DraftRun, EvalKey
+from watchkeeper.launch.located import listed
 from watchkeeper.tools import base
 from watchkeeper.tools.base import Asked, Promise, Training
 
 __all__ = ["EvalKey", "Experiment", "Tools", "checkpoint_subject", "read"]
-
-SUMMARY_MD = "experiment_summary.md"
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,38 +75,75 @@ def checkpoint_subject(run: str, epoch: int) -> str:
 
 
 def read(folder: Path) -> Experiment:
-    """Read the experiment in `folder`: by its `experiment_summary.yaml`, else by its tree.
+    """Read the experiment in `folder`: by its `experiment_summary.yaml`, else its `experiment_summary.md`, else its tree.
+
+    Where both summaries are there the `.yaml` decides, and notes say where the `.md` differs.
 
     Raises:
         ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in `problems` instead.
     """
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     names = tree.run_folders(folder)
-    markdown = folder / SUMMARY_MD
-    path = folder / tree.SUMMARY_YAML
+    markdown = _bytes(folder / tree.SUMMARY_MD)
+    data = _bytes(folder / tree.SUMMARY_YAML)
+    if data is not None:
+        draft = summary_yaml.read(folder / tree.SUMMARY_YAML, data)
+        notes = () if markdown is None else _differences(draft, folder / tree.SUMMARY_MD, markdown)
+        return _assemble(folder, draft, names, summary=tree.SUMMARY_YAML, data=data, notes=notes)
+    if markdown is not None:
+        draft = summary_md.read(folder / tree.SUMMARY_MD, markdown)
+        return _assemble(folder, draft, names, summary=tree.SUMMARY_MD, data=markdown)
+    return _assemble(folder, tree.read(folder), names)
+
+
+def _bytes(path: Path) -> bytes | None:
+    """What the summary holds; None where there is none.
+
+    Raises:
+        ExperimentError: it cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        draft = tree.read(folder)
-        said = f"{SUMMARY_MD} is not read yet: the plan is made from the folder's tree"
-        return _assemble(folder, draft, names, notes=_note(markdown, said))
+        return None
     except OSError as error:
         hint = "check the file's owner and mode"
         raise ExperimentError(f"{path} cannot be read: {error.strerror or error}", hint=hint) from error
-    draft = summary_yaml.read(path, data)
-    said = f"{SUMMARY_MD} is there too; it is not read yet, so that it may differ from {tree.SUMMARY_YAML}"
-    return _assemble(folder, draft, names, data=data, notes=_note(markdown, said))
 
 
-def _note(path: Path, message: str) -> tuple[Problem, ...]:
-    if path.name not in os.listdir(path.parent):
-        return ()
-    return (Problem(where=str(path), message=message, severity="note"),)
+def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
+    """Where the Markdown summary at `path` differs from the draft that is planned."""
+    decides = f"{tree.SUMMARY_YAML} decides"
+    try:
+        other = summary_md.read(path, data)
+    except ExperimentError as error:
+        where = error.problems[0].where if error.problems else str(path)
+        message = f"{path.name} is there too, and cannot be read whole: {error}; {decides}"
+        return (Problem(where=where, message=message, severity="note"),)
+    types = [{run.name: run.type for run in one.runs} for one in (draft, other)]
+    keys = [{cell.key.key: "" for cell in one.cells} for one in (draft, other)]
+    found: list[str] = []
+    for what, (ours, theirs) in (("runs", types), ("evaluations", keys)):
+        if only := [name for name in theirs if name not in ours]:
+            found.append(f"only {path.name} has the {what} {listed(only)}")
+        if only := [name for name in ours if name not in theirs]:
+            found.append(f"only {tree.SUMMARY_YAML} has the {what} {listed(only)}")
+    if other_type := [name for name, kind in types[1].items() if types[0].get(name, kind) != kind]:
+        found.append(f"the types of {listed(other_type)} differ")
+    hint = "make them say the same, or remove one"
+    return tuple(Problem(where=str(path), message=f"{message}; {decides}", hint=hint, severity="note") for message in found)
 
 
 def _assemble(
-    folder: Path, draft: Draft, names: list[str], *, notes: tuple[Problem, ...], data: bytes | None = None
+    folder: Path,
+    draft: Draft,
+    names: list[str],
+    *,
+    summary: str = "",
+    data: bytes = b"",
+    notes: tuple[Problem, ...] = (),
 ) -> Experiment:
+    """The draft with its scripts and promises; `summary` is the file that it was read from, "" for the tree."""
     problems = [*notes, *draft.problems]
     folders = _folders(draft, names, problems)
     scripts = _Scripts(folder, folders, problems)
@@ -121,12 +156,12 @@ def _assemble(
     checkpoints = _checkpoints(draft, places, trainings)
     shared = {item.key for item in items if tree.is_flat(item.script)}
     asks = _asks(folder, draft, places, jobs)
-    results = _results(draft, places, shared, asks, by_tree=data is None, problems=problems)
+    results = _results(draft, places, shared, asks, sure=summary == tree.SUMMARY_YAML, problems=problems)
     return Experiment(
         name=draft.name,
         folder=folder,
-        summary="" if data is None else tree.SUMMARY_YAML,
-        summary_sha256="" if data is None else hashlib.sha256(data).hexdigest(),
+        summary=summary,
+        summary_sha256=hashlib.sha256(data).hexdigest() if summary else "",
         items=tuple(items),
         checkpoints=checkpoints,
         results=results,
@@ -291,11 +326,12 @@ def _results(
     shared: set[str],
     asks: Mapping[str, Asked],
     *,
-    by_tree: bool,
+    sure: bool,
     problems: list[Problem],
 ) -> dict[str, Promise]:
     """What evaluations must leave: where the user says, else where their tool leaves it. `shared`: the keys of those
-    whose scripts share a folder; older logs of inspect-ai then do too, and do not say their epoch.
+    whose scripts share a folder; older logs of inspect-ai then do too, and do not say their epoch. `sure`: the summary is
+    the newer one, whose folders keep logs apart.
 
     Raises:
         ExperimentError: the user's pattern leads two of them to one place.
@@ -314,7 +350,7 @@ def _results(
             patterns = base.inspect_ai_patterns(key.epoch, alone=alone)
             if key.key in shared and not alone:
                 unowned.append(key.key)
-                patterns = () if by_tree else patterns
+                patterns = patterns if sure else ()
         if patterns:
             filled = tuple(dict.fromkeys(base.fill(pattern, values) for pattern in patterns))
             found[key.key] = Promise(subject=key.key, kind="result", patterns=filled, asked=asks.get(key.key))
@@ -322,7 +358,7 @@ def _results(
         _distinct(found, draft.output.result_where, "output.result", "{folder} and {cell}")
     if unowned:
         message = f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, where a log does not say its epoch: "
-        message += "they are judged by their exit code" if by_tree else "only logs in eval/<task>_epoch<N>/logs/ count"
+        message += "only logs in eval/<task>_epoch<N>/logs/ count" if sure else "they are judged by their exit code"
         hint = f"say where each leaves its log in {tree.SUMMARY_YAML}: output.result"
         where = draft.cells[0].where
         problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))

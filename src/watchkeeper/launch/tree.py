@@ -19,6 +19,7 @@ from watchkeeper.launch.located import listed
 from watchkeeper.tools.places import natural
 
 SUMMARY_YAML = "experiment_summary.yaml"
+SUMMARY_MD = "experiment_summary.md"
 FINETUNE = "finetune.slurm"
 _CELL = "cell.slurm"
 _SUFFIX = ".slurm"
@@ -128,7 +129,7 @@ def read(folder: Path) -> Draft:
         if _is_folder(folder / name / "eval"):
             cells += _cells(folder, name, problems)
     if not any(run.type == "fine-tuned" for run in runs) and not cells:
-        message = f"no experiment there: {folder} has neither {SUMMARY_YAML} nor <run>/{FINETUNE}"
+        message = f"no experiment there: {folder} has no {SUMMARY_YAML}, no {SUMMARY_MD} and no <run>/{FINETUNE}"
         raise ExperimentError(message, problems=tuple(problems), hint="name the folder that holds one of them")
     # an `eval` folder without a single script in it is no run
     named = {cell.key.run for cell in cells}
