@@ -50,7 +50,7 @@ _OF_THE_WATCH = ("runs", "evals", "gate", "poll_s", "stagger_s", "cap")
 def command(context: click.Context, experiment: Path, as_json: bool, as_job: bool, time_limit: str, **options: Any) -> int:
     """Fine-tune, verify, evaluate and validate an experiment.
 
-    EXPERIMENT is a folder with experiment_summary.yaml, or with RUN/finetune.slurm and RUN/eval/TASK_epochN.slurm.
+    EXPERIMENT is a folder with experiment_summary.yaml or .md, or with RUN/finetune.slurm and RUN/eval/TASK_epochN.slurm.
     Ctrl-C detaches: the jobs go on, and the same command goes on from there. It submits only what is not done yet.
 
     Example: watchkeeper run examples/digits
