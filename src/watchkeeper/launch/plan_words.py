@@ -34,7 +34,8 @@ _WHO = re.compile(
 )
 _WHEN = re.compile(
     r",?\s*(?:\bat\b|\bafter\b|\bfor\b|\bin\b|\bwith\b|\()\s*"
-    r"(?=(?:the |only )*(?:(?:each|every|all|both|last|final)\b|epochs?(?![a-z])))|,\s*(?=(?:each|every|all|both) epochs?\b)",
+    r"(?=(?:the |only )*(?:(?:each|every|all|both|last|final)\b|epochs?(?![a-z])))"
+    r"|,\s*(?=(?:each|every|all|both) epochs?\b)",
     re.IGNORECASE,
 )
 _FILLER = re.compile(r"\b(?:the|following|evaluation)\b\s*", re.IGNORECASE)

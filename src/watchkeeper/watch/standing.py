@@ -7,11 +7,13 @@ import time
 import msgspec
 
 from watchkeeper.core import journal, processes
+from watchkeeper.core.errors import Problem
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import FOLDER, attempt_folder
+from watchkeeper.watch import others
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
 from watchkeeper.watch.progress import progress_in_output, progress_of
@@ -19,11 +21,14 @@ from watchkeeper.watch.summary import Row, rows
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words."""
+    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words; `notes`: which jobs the
+    logs of other tools name.
+    """
 
     rows: list[Row]
     active: int
     watcher: str
+    notes: list[Problem]
 
 
 def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
@@ -44,6 +49,7 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         rows=rows(experiment, state, plan, book.findings, told),
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
+        notes=others.notes(experiment.folder, state),
     )
 
 

@@ -10,13 +10,17 @@ from types import FrameType
 from typing import Any
 
 import click
+import msgspec
 
-from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK
+from watchkeeper.core import journal
+from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK, Problem
 from watchkeeper.core.events import PHASES
 from watchkeeper.core.settings import load
+from watchkeeper.core.state import fold
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.blocks import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
@@ -24,6 +28,7 @@ from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
+from watchkeeper.watch import others
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.summary import exit_code, rows
 
@@ -72,6 +77,7 @@ def keep(
     site = scheduler.site() if submits else Site()
     if submits:
         experiment = preflight.checked(experiment, site)
+        experiment = msgspec.structs.replace(experiment, problems=(*experiment.problems, *_others(experiment)))
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
@@ -107,6 +113,12 @@ def keep(
     errors = any(problem.severity == "error" for problem in experiment.problems)
     asked = [d.key for d in keeper.plan.decisions if d.reason != "not selected"]
     return exit_code(found, selected=asked, problems=errors)
+
+
+def _others(experiment: experiments.Experiment) -> list[Problem]:
+    """What other tools say to have submitted; said before their logs are set aside."""
+    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    return others.notes(experiment.folder, state)
 
 
 def _relative(path: Path) -> str:

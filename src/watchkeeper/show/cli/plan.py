@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
 from watchkeeper.core.settings import load
@@ -23,6 +24,7 @@ from watchkeeper.show.cli.common import (
     selection_options,
 )
 from watchkeeper.show.text import table
+from watchkeeper.watch import others
 from watchkeeper.watch.standing import decide
 
 
@@ -40,7 +42,8 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     settings = load(found.folder, gate=gate, queue_ahead=queue_ahead)
     selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, **options)
     check_selection(found, selection)
-    _, plan, _ = decide(found, selection)
+    state, plan, _ = decide(found, selection)
+    found = msgspec.structs.replace(found, problems=(*found.problems, *others.notes(found.folder, state)))
     if as_json:
         echo_json(_document(found, plan))
     else:

@@ -32,10 +32,16 @@ def command(experiment: Path, as_json: bool) -> int:
     standing = look(found, Selection(gate=settings.gate))
     if as_json:
         echo_json(
-            {"experiment": found.name, "folder": str(found.folder), "watcher": standing.watcher, "rows": standing.rows}
+            {
+                "experiment": found.name,
+                "folder": str(found.folder),
+                "watcher": standing.watcher,
+                "rows": standing.rows,
+                "notes": standing.notes,
+            }
         )
     else:
-        echo_problems(found.problems)
+        echo_problems((*found.problems, *standing.notes))
         click.echo(experiment_table(standing.rows))
         click.echo(standing.watcher)
     if standing.active:
