@@ -108,6 +108,8 @@ SITE = Site(
         ("-A lab -p short", "it has no --time: partition short ends it after 10:00"),
         ("--time=1 ", "it has no --account: 'lab' is charged (write --account=NAME; there are: lab, other)"),
         ("--time=1 -A nope", "account 'nope' is none of this user's"),
+        ("--time=1 -A lab --output=logs/%j/out.txt", "output logs/%j/out.txt is named by the job's id or node"),
+        ("--time=1 -A lab --output=logs/%x/out-%j.txt", None),
         ("--time=1 -A lab --array=0-1001", "--array names task 1001, and this cluster takes 0 to 1000"),
     ],
 )

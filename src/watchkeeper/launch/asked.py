@@ -6,7 +6,6 @@ Scripts are never run for this, and nothing in them is expanded: a word with a `
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.launch.located import Item, load
-from watchkeeper.launch.scripts import commands
+from watchkeeper.launch.scripts import commands, words_of
 from watchkeeper.tools.base import Training
 
 CONFIG = "finetune.yaml"
+EVAL_YAML = "eval.yaml"
 _SCRIPT_BYTES = 2**20
 _UNKNOWN = re.compile(r"[$`]")
 # One model by provider and name, as a log repeats it: not `none`, a list, or a path.
@@ -75,15 +75,36 @@ def trained(folder: Path, script: str) -> Trained:
 
 
 def evaluated(path: Path) -> Evaluated:
-    """What the first `inspect eval` of a script asks for; of a script with several, nothing."""
+    """What the first `inspect eval` of a script asks for, and where that is silent an `eval.yaml` beside it; of a script
+    with several, nothing.
+    """
     calls = list(_calls(path, "inspect", "eval"))
     if len(calls) != 1:
         return Evaluated()
     words = calls[0]
+    beside = _beside(path.parent / EVAL_YAML)
     named = next((word for word, before in zip(words, ["", *words], strict=False) if _is_task(word, before)), "")
     file, _, task = named.partition("@") if not _UNKNOWN.search(named) else ("", "", "")
     model = _option(words, "--model")
-    return Evaluated(task=task, file=Path(file).name, model=model if _MODEL.fullmatch(model) else "")
+    return Evaluated(
+        task=task or beside.task, file=Path(file).name or beside.file, model=model if _MODEL.fullmatch(model) else ""
+    )
+
+
+def _beside(path: Path) -> Evaluated:
+    """What the `eval.yaml` in an evaluation's own folder asks: `task_name` and `task_script`. In a folder that evaluations
+    share it is of none, and a value with a `$` says nothing.
+    """
+    if path.parent.parent.name != "eval":
+        return Evaluated()
+    try:
+        values = load(path, path.read_bytes()).mapping() or {}
+    except (OSError, ExperimentError):
+        return Evaluated()
+    said = {key: values[key][1].text() or "" for key in ("task_name", "task_script") if key in values}
+    said = {key: "" if _UNKNOWN.search(value) else value for key, value in said.items()}
+    file, _, task = said.get("task_script", "").partition("@")
+    return Evaluated(task=task or said.get("task_name", ""), file=Path(file).name)
 
 
 def _is_task(word: str, before: str) -> bool:
@@ -111,12 +132,7 @@ def _calls(path: Path, *command: str) -> Iterator[list[str]]:
     except OSError:
         return
     for _, line in commands(text):
-        try:
-            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-            lexer.whitespace_split = True
-            words = list(lexer)
-        except ValueError:
-            continue
+        words = words_of(line)
         for index in range(len(words) - 1):
             if words[index].rpartition("/")[2] == command[0] and words[index + 1] == command[1]:
                 rest = words[index + 2 :]

@@ -1,4 +1,5 @@
-"""Before anything is submitted: what the scripts ask of a site that it does not give, and how they hide their own failures.
+"""Before anything is submitted: what the scripts ask of a site that it does not give, how they hide their own failures, and
+what they would stumble over (`hazards`).
 
 Everything found is a warning. The scheduler has the last word on what it takes, and evidence on what a job has done.
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.launch import hazards
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.scripts import commands
 from watchkeeper.schedulers.batch import read_head
@@ -25,6 +27,8 @@ _EXITS_BADLY = re.compile(r"(?:^|[;&|{(\s])(?:exit|return)(?:\s+(?!0\b)\S+|\s*$)
 # As a last command these succeed whatever came before.
 _ALWAYS_WELL = re.compile(r"(?:echo|printf|date|true|:|exit\s+0|sync|sleep|touch|rm\s+-\w*f|wait$)(?:\s|$)")
 _PREPARES = re.compile(r"(?:\w+=\S*$|cd|module|source|\.|export|echo|printf|date|mkdir|set|ulimit|conda)(?:\s|$)")
+# Of a folder with these in its name nobody can know the name before there is a job.
+_NAMED_LATE = re.compile(r"%\d*[jAaNJsnt]")
 _TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
 
 
@@ -42,13 +46,20 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
         for problem in examine(source, item.script, site):
             found.setdefault(msgspec.structs.replace(problem, where=""), []).append(problem.where)
     told = [msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()]
-    return msgspec.structs.replace(experiment, problems=(*experiment.problems, *told))
+    return msgspec.structs.replace(experiment, problems=(*experiment.problems, *told, *hazards.found(experiment)))
 
 
 def examine(source: bytes, where: str, site: Site) -> list[Problem]:
     """What one script asks in vain, and how it hides its failure."""
     head = read_head(source, name=Path(where).name, beside=site.options)
     problems = site.problems(head, where)
+    named_late = [pattern for pattern in (head.output, head.error) if _NAMED_LATE.search(pattern.rpartition("/")[0])]
+    if site.partitions and named_late:
+        message = (
+            f"the folder of its output {named_late[0]} is named by the job's id or node: Slurm makes none, and loses it"
+        )
+        hint = "put %j into the file's name: --output=logs/slurm-%j.out"
+        problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
     if _is_lenient_shell(head.interpreter) and (hidden := hidden_failure(source)) is not None:
         hint = "write `set -e` above it, or end with the command's own code: `exit $code`"
         problems.append(Problem(where=where, message=hidden, hint=hint, severity="warning"))

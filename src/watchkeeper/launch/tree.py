@@ -2,7 +2,8 @@
 
 Both of the layouts in use are known. A run's folder holds `finetune.slurm`; its evaluations are
 `eval/<task>_epoch<N>.slurm` and `eval/<task>_base.slurm`, or, newer, `eval/<task>_epoch<N>/cell.slurm` and
-`eval/<task>/cell.slurm`. A folder with evaluations only is an eval-only run. Hidden folders are nobody's.
+`eval/<task>/cell.slurm`; in such a folder the script may have another name if it is the only one. A folder with
+evaluations only is an eval-only run. Hidden folders are nobody's.
 """
 
 from __future__ import annotations
@@ -97,15 +98,29 @@ def fine_tune_script(folder: Path, run_folder: str) -> tuple[str, str]:
 
 def eval_script(folder: Path, run_folder: str, key: EvalKey) -> tuple[str, str]:
     """The evaluation's script, relative to the experiment ("" if there is none), and where it is expected."""
-    places = [f"{run_folder}/eval/{key.cell}{_SUFFIX}", f"{run_folder}/eval/{key.cell}/{_CELL}"]
-    if key.epoch is None:
-        places.append(f"{run_folder}/eval/{key.task}/{_CELL}")
-    return next((place for place in places if _is_file(folder / place)), ""), places[0]
+    flat = f"{run_folder}/eval/{key.cell}{_SUFFIX}"
+    if _is_file(folder / flat):
+        return flat, flat
+    for name in (key.cell, *([key.task] if key.epoch is None else [])):
+        if script := _cell_script(folder / run_folder / "eval" / name):
+            return f"{run_folder}/eval/{name}/{script}", flat
+    return "", flat
+
+
+def _cell_script(folder: Path) -> str:
+    """The name of the script in an evaluation's own folder: `cell.slurm`, or the only other one; "" if there is none."""
+    if _is_file(folder / _CELL):
+        return _CELL
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(_SUFFIX) and not name.startswith(".")]
+    except OSError:
+        return ""
+    return names[0] if len(names) == 1 and _is_file(folder / names[0]) else ""
 
 
 def is_flat(script: str) -> bool:
     """Whether an evaluation's script shares its folder with the others of its run."""
-    return bool(script) and not script.endswith(f"/{_CELL}")
+    return script.count("/") == 2  # RUN/eval/NAME.slurm
 
 
 def read(folder: Path) -> Draft:
@@ -155,7 +170,7 @@ def _cells(folder: Path, run: str, problems: list[Problem]) -> list[DraftCell]:
         return []
     found: dict[EvalKey, DraftCell] = {}
     for name in names:
-        script = place / name if name.endswith(_SUFFIX) else place / name / _CELL
+        script = place / name if name.endswith(_SUFFIX) else place / name / (_cell_script(place / name) or _CELL)
         if not _is_file(script):
             continue
         shown = str(script).encode(errors="backslashreplace").decode()

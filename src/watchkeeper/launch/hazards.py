@@ -1,0 +1,361 @@
+"""What costs a night and can be seen before it: paths that are not there, outputs that two jobs would write, models that
+are not the ones meant.
+
+Scripts are read and never run. Only plain words count: a variable counts where the script gives it one plain value, a
+relative path where it is known in which folder its command runs. Hub names are no paths. Everything found is a warning: a
+compute node may see other filesystems than this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.events import RunItem
+from watchkeeper.launch.asked import EVAL_YAML
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.located import Item, listed, load
+from watchkeeper.launch.scripts import commands, variables, words_of
+from watchkeeper.schedulers.batch import Head, read_head
+from watchkeeper.tools import places
+
+_SCRIPT_BYTES = 2**20
+_UNKNOWN = re.compile(r"[$`*?\[{]")
+_OPERATOR = re.compile(r"[;&|()]+")
+_WRITES = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
+_TABLE = "gpu_metrics.csv"
+_CONFIG_SUFFIXES = (".yaml", ".yml")
+_MOVES = frozenset({"cd", "pushd", "popd"})
+_OPENS = frozenset({"if", "for", "while", "until", "case", "select", "{"})
+_CLOSES = frozenset({"fi", "done", "esac", "}"})
+_INTERPOLATED = re.compile(r"\$\{(\w+)\}")
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of a script: its line, its words, and the folder it runs in; None where that cannot be told."""
+
+    line: int
+    words: tuple[str, ...]
+    folder: Path | None
+
+    def place(self, word: str) -> Path | None:
+        """The path that a word names; None where that cannot be told."""
+        if not word or _UNKNOWN.search(word) or word.startswith(("~", "-", "&")):
+            return None
+        path = Path(word)
+        if not path.is_absolute():
+            if self.folder is None:
+                return None
+            path = self.folder / path
+        return Path(os.path.normpath(path))
+
+
+def found(experiment: Experiment) -> list[Problem]:
+    """What is told of an experiment's jobs. What cannot be read is left for its submission to tell."""
+    problems: list[Problem] = []
+    tables: dict[Path, list[tuple[str, str]]] = {}  # what is written → (key, where) of each job that writes it
+    logs: dict[Path, list[tuple[RunItem, str]]] = {}
+    look = _Look(experiment)
+    for item in experiment.items:
+        if not item.script:
+            continue
+        try:
+            with (experiment.folder / item.script).open("rb") as file:
+                source = file.read(_SCRIPT_BYTES)
+        except OSError:
+            continue
+        calls = list(calls_of(source, (experiment.folder / item.script).parent, read_head(source)))
+        problems += look.job(item, calls)
+        for path, line in _tables(calls):
+            tables.setdefault(path, []).append((item.key, f"{item.script}:{line}"))
+        for path, where in look.logs(item, calls):
+            logs.setdefault(path, []).append((item, where))
+    problems += look.adapters()
+    for path, writers in tables.items():
+        keys = list(dict.fromkeys(key for key, _ in writers))
+        if len(keys) > 1:
+            message = f"{len(keys)} jobs would write the same {look.shown(path)}: {listed(keys, 4)}"
+            problems.append(_warning(writers[1][1], message, "give each its own folder"))
+    for path, owners in logs.items():
+        problems += look.shared_logs(path, owners)
+    return problems
+
+
+def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
+    """The commands of a script that starts in `folder`, or in its head's own; `cd` is followed as far as it is plain."""
+    text = source.decode("utf-8", "replace")
+    values = variables(text)
+    here: Path | None = folder / head.folder if head.folder else folder
+    values |= {"SLURM_SUBMIT_DIR": str(folder)}  # jobs are handed over from the script's own folder
+    depth = 0
+    for line, command in commands(text):
+        words = [_expanded(word, values) for word in words_of(command)]
+        begin = 0
+        ends = [index for index, word in enumerate(words) if _OPERATOR.fullmatch(word)]
+        for end in [*ends, len(words)]:
+            part = tuple(words[begin:end])
+            begin = end + 1
+            if not part:
+                continue
+            call = Call(line=line, words=part, folder=here)
+            depth += sum(word in _OPENS for word in part) - sum(word in _CLOSES for word in part)
+            if _MOVES & {*part}:
+                plain = part[0] == "cd" and len(part) == 2 and depth == 0 and not any("(" in words[end] for end in ends)
+                here = call.place(part[1]) if plain else None
+            yield call
+
+
+def _expanded(word: str, values: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        return values.get(match[1] or match[2], match[0])
+
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, word) if "$" in word else word
+
+
+def _option(words: Sequence[str], *names: str) -> str:
+    """The last value of an option, "" if it is not given."""
+    given = ""
+    for index, word in enumerate(words):
+        if word in names and index + 1 < len(words):
+            given = words[index + 1]
+        elif word.startswith(tuple(f"{name}=" for name in names if name.startswith("--"))):
+            given = word.partition("=")[2]
+    return given
+
+
+def _is_call(call: Call, *command: str) -> Sequence[str] | None:
+    """The words behind a command, wherever in the call it begins (`srun inspect eval …`); None if it is another."""
+    for index in range(len(call.words) - 1):
+        if call.words[index].rpartition("/")[2] == command[0] and call.words[index + 1] == command[1]:
+            return call.words[index + 2 :]
+    return None
+
+
+def _tables(calls: Sequence[Call]) -> Iterator[tuple[Path, int]]:
+    """The tables of GPU use that a script writes."""
+    for call in calls:
+        for word in call.words:
+            name = word.rpartition("=")[2] if word.startswith("-") else word
+            if name.rpartition("/")[2] == _TABLE and (path := call.place(name)) and "rm" not in call.words:
+                yield path, call.line
+
+
+def _warning(where: str, message: str, hint: str) -> Problem:
+    return Problem(where=where, message=message, hint=hint, severity="warning")
+
+
+class _Look:
+    """Looks at the paths of one experiment's jobs."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.folder = experiment.folder
+        self.promised: dict[Path, tuple[str, int | None]] = {}  # where a training will leave a checkpoint → run, epoch
+        for subject, promise in experiment.checkpoints.items():
+            for pattern in promise.patterns:
+                path = Path(os.path.normpath(self.folder / places.unescaped(pattern)))
+                self.promised.setdefault(path, (subject.rpartition("/")[0], promise.epoch))
+
+    def shown(self, path: Path) -> str:
+        """A path for a message, relative to the experiment where it lies inside."""
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+
+    def will_be(self, path: Path) -> tuple[str, int | None] | None:
+        """The run and epoch whose checkpoint a path is, or lies in."""
+        return next((self.promised[one] for one in (path, *path.parents) if one in self.promised), None)
+
+    def job(self, item: RunItem, calls: Sequence[Call]) -> Iterator[Problem]:
+        """What one script would stumble over."""
+        made = [path for call in calls if "mkdir" in call.words for path in map(call.place, call.words) if path]
+        blind = any("mkdir" in call.words and any(_UNKNOWN.search(word) for word in call.words) for call in calls)
+        for call in calls:
+            where = f"{item.script}:{call.line}"
+            if not blind:
+                yield from self.redirected(call, where, made)
+            if (words := _is_call(call, "tune", "run")) is not None:
+                yield from self.training(call, words, where)
+            if (words := _is_call(call, "inspect", "eval")) is not None:
+                for word in self.models(words):
+                    yield from self.model(item, call.place(word), word, where)
+        yield from self.eval_yaml(item)
+
+    def redirected(self, call: Call, where: str, made: Sequence[Path]) -> Iterator[Problem]:
+        """Output that is led into a folder which is not there when the command starts."""
+        targets = [after for word, after in zip(call.words, call.words[1:], strict=False) if word in _WRITES]
+        if "tee" in call.words[:1]:
+            targets += [word for word in call.words[1:] if not word.startswith("-")]
+        for word in targets:
+            path = call.place(word)
+            if path is None or "/" not in word or _is_there(path.parent) or path.is_relative_to("/dev"):
+                continue
+            if any(one.is_relative_to(path.parent) for one in made) or self.is_of_training(path.parent):
+                continue
+            message = f"it writes into {self.shown(path.parent)}/, which is not there: its command would not start"
+            yield _warning(where, message, f"write `mkdir -p {word.rpartition('/')[0]}` above it")
+
+    def is_of_training(self, folder: Path) -> bool:
+        """Whether a training makes this folder: it holds its checkpoints, or lies in one."""
+        return self.will_be(folder) is not None or any(path.is_relative_to(folder) for path in self.promised)
+
+    # ── training ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def training(self, call: Call, words: Sequence[str], where: str) -> Iterator[Problem]:
+        """What a torchtune configuration names and is not there."""
+        named = _option(words, "--config")
+        path = call.place(named)
+        if path is None or not named.endswith(_CONFIG_SUFFIXES):
+            return  # one of torchtune's own, or nobody knows
+        try:
+            top = load(path, path.read_bytes())
+        except FileNotFoundError:
+            yield _warning(where, f"the configuration {self.shown(path)} is not there", "write it, or name another")
+            return
+        except (OSError, ExperimentError):
+            return  # told where the plan is made
+        overrides = {word.split("=", 1)[0]: word.split("=", 1)[1] for word in words if "=" in word and word[:1] != "-"}
+        reading = _Config(call, top, overrides, where)
+        folder, place = reading.path("checkpointer", "checkpoint_dir")
+        if folder is not None and not _is_there(folder) and self.will_be(folder) is None:
+            message = f"the model's folder {self.shown(folder)} is not there (checkpointer.checkpoint_dir)"
+            yield _warning(place, message, "download the model, or mend the path")
+        elif folder is not None and _is_there(folder):
+            for name, line in reading.files():
+                if not _is_there(folder / name):
+                    message = f"the checkpoint's file {name} is not in {self.shown(folder)} (checkpointer.checkpoint_files)"
+                    yield _warning(line, message, "download it whole, or name the files that are there")
+        tokenizer, place = reading.path("tokenizer", "path")
+        if tokenizer is not None and not _is_there(tokenizer):
+            message = f"the tokenizer {self.shown(tokenizer)} is not there (tokenizer.path)"
+            yield _warning(place, message, "download it with the model, or mend the path")
+
+    # ── evaluation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def models(self, words: Sequence[str]) -> Iterator[str]:
+        """The words of `inspect eval` that name a model by its path."""
+        for index, word in enumerate(words):
+            pair = words[index + 1] if word in ("-M", "--model-arg") and index + 1 < len(words) else word.removeprefix("-M")
+            if pair is not word and pair.startswith(("model_path=", "tokenizer_path=")):
+                yield pair.partition("=")[2]
+        provider, _, path = _option(words, "--model").partition("/")
+        if provider in ("hf", "vllm", "sglang") and path.startswith(("/", "./", "../")):
+            yield path
+
+    def model(self, item: RunItem, path: Path | None, word: str, where: str) -> Iterator[Problem]:
+        """A model's path that is not there, or is of another run or epoch."""
+        if path is None:
+            return
+        owner = self.will_be(path)
+        trained = bool(self.experiment.checkpoints_of(item.run))
+        if owner is not None and trained and owner != (item.run, item.epoch):
+            message = f"{item.key} evaluates the checkpoint of {owner[0]}, epoch {owner[1]}: {word}"
+            yield _warning(where, message, f"name that of run {item.run}, epoch {item.epoch}")
+        elif owner is None and not _is_there(path):
+            message = f"the model {self.shown(path)} is not there, and no training of this experiment makes it"
+            yield _warning(where, message, "mend the path; models of the hub are named without a path")
+
+    def eval_yaml(self, item: RunItem) -> Iterator[Problem]:
+        """What `eval.yaml` beside an evaluation's script names and is not there."""
+        path = (self.folder / item.script).parent / EVAL_YAML
+        if item.phase != "evaluation" or not path.parent.is_relative_to(self.folder) or not path.is_file():
+            return
+        try:
+            values = load(path, path.read_bytes()).mapping() or {}
+        except (OSError, ExperimentError):
+            return
+        call = Call(line=1, words=(), folder=path.parent)
+        if "model_path" in values:
+            place, word = values["model_path"][1], values["model_path"][1].text() or ""
+            if "/" in word and (word.startswith(("/", ".")) or self.will_be(path.parent / word)):
+                yield from self.model(item, call.place(word), word, f"{self.shown(path)}:{place.line}")
+
+    def logs(self, item: RunItem, calls: Sequence[Call]) -> Iterator[tuple[Path, str]]:
+        """Where an evaluation's logs go, with the place that says so."""
+        for call in calls:
+            words = _is_call(call, "inspect", "eval")
+            if words is None:
+                continue
+            said = _option(words, "--log-dir")
+            path = call.place(said)
+            if said and path is not None:
+                yield path, f"{item.script}:{call.line}"
+
+    def shared_logs(self, path: Path, owners: Sequence[tuple[RunItem, str]]) -> Iterator[Problem]:
+        """Several evaluations of one task that leave their logs in one folder: whose a log is, its name does not say."""
+        tasks: dict[str | None, list[tuple[RunItem, str]]] = {}
+        for item, where in owners:
+            tasks.setdefault(item.task, []).append((item, where))
+        for several in tasks.values():
+            keys = list(dict.fromkeys(item.key for item, _ in several))
+            flat = path == self.folder / Path(several[0][0].script).parent / "logs"  # told where the plan is made
+            if len(keys) > 1 and not flat:
+                message = f"{len(keys)} evaluations leave their logs in one folder, {self.shown(path)}/: {listed(keys, 4)}"
+                yield _warning(
+                    several[1][1], f"{message}; a log's name does not say its epoch", "give each its own --log-dir"
+                )
+
+    def adapters(self) -> Iterator[Problem]:
+        """Adapters among the checkpoints that are there, whose base model is not."""
+        for path in self.promised:
+            config = path / "adapter_config.json"
+            try:
+                base = json.loads(config.read_bytes()).get("base_model_name_or_path")
+            except (OSError, ValueError, AttributeError, RecursionError):
+                continue
+            if isinstance(base, str) and base.startswith(("/", "./", "../")) and not _is_there(path / base):
+                message = f"the adapter's base model {base} is not there (base_model_name_or_path)"
+                hint = "put the model back, or evaluate the merged weights without adapter_*"
+                yield _warning(self.shown(config), message, hint)
+
+
+class _Config:
+    """The paths of one torchtune configuration, with what the command line puts in their place."""
+
+    def __init__(self, call: Call, top: Item, overrides: Mapping[str, str], where: str) -> None:
+        self.call = call
+        self.values = {key: value for key, (_, value) in (top.mapping() or {}).items()}
+        self.overrides = overrides
+        self.where = where
+
+    def of(self, section: str, key: str) -> Item | None:
+        mapping = self.values[section].mapping() if section in self.values else None
+        return mapping[key][1] if mapping and key in mapping else None
+
+    def path(self, section: str, key: str) -> tuple[Path | None, str]:
+        """The path that stands there, and the place that says so; None where it cannot be told."""
+        if (word := self.overrides.get(f"{section}.{key}")) is not None:
+            return self.call.place(word), self.where
+        item = self.of(section, key)
+        word = item.text() if item is not None else None
+        if item is None or not word:
+            return None, ""
+        return self.call.place(_INTERPOLATED.sub(self.interpolated, word)), f"{item.path}:{item.line}"
+
+    def interpolated(self, match: re.Match[str]) -> str:
+        said = self.overrides.get(match[1])
+        if said is None and match[1] in self.values:
+            said = self.values[match[1]].text()
+        return match[0] if said is None else said
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """The files that a checkpoint is said to have, each with its place."""
+        if "checkpointer.checkpoint_files" in self.overrides:
+            return
+        item = self.of("checkpointer", "checkpoint_files")
+        for one in (item.list() or []) if item is not None else []:
+            name = one.text() or ""
+            if name and not _UNKNOWN.search(name):
+                yield name, f"{one.path}:{one.line}"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is there; of what may not be looked at, it is."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return True
