@@ -67,7 +67,9 @@ def tidy(experiment: Path, intended: Intended) -> None:
 
 
 class Submitter:
-    """Submits attempts of one experiment to one scheduler, writing to one journal."""
+    """Submits attempts of one experiment to one scheduler, writing to one journal. Its jobs begin at least `gap_s` seconds
+    apart; 0: as the scheduler starts them.
+    """
 
     def __init__(
         self,
@@ -76,12 +78,15 @@ class Submitter:
         writer: Writer,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        gap_s: float = 0.0,
     ) -> None:
         self.experiment = experiment
         self.scheduler = scheduler
         self.writer = writer
         self.clock = clock
         self._monotonic = monotonic
+        self._gap_s = gap_s
         self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     def submit(
@@ -258,6 +263,8 @@ class Submitter:
             scheduler=name,
             needs=needs,
             lag_s=self.scheduler.visibility_lag_s,
+            starts=self.experiment / FOLDER / "starts",
+            gap_s=self._gap_s,
         )
         path = folder / wrapper.wrapper_name(token)
         files.replace(path, text, mode=0o777)

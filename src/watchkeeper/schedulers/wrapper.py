@@ -34,6 +34,8 @@ FINISHED = 212  # the attempt has ended
 CANNOT_TELL = 213  # the claim could be neither made nor judged
 NOT_READY = 214  # what it was queued behind has not ended well; its attempt is closed
 
+# As many jobs as are queued at most by default, at the gap that clusters have by default.
+LONGEST_GAPS_S = 120
 # Heartbeats are at most two a minute.
 _LONGEST_BEAT_S = 30
 _PREFIX = "wk-"
@@ -83,12 +85,18 @@ def render(
     scheduler: str,
     needs: Sequence[Path] = (),
     lag_s: float = 0.0,
+    starts: Path | None = None,
+    gap_s: float = 0.0,
 ) -> bytes:
     """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
     Unless the attempts in `needs` (their folders) have ended with code 0 by then, it closes its own and ends.
 
     `lag_s`: how long a file written on a node may stay invisible on another, in seconds. With more than 0 (jobs may be
     started again elsewhere) it leaves a heartbeat, and waits until that of an execution before it is stale.
+
+    `gap_s`: jobs that share the folder `starts` (None: nobody does) begin so many seconds apart, however many the scheduler
+    starts together, so that they do not race to build one cache. A job waits `LONGEST_GAPS_S` at most, and only for time to
+    pass, never for another job's end. 0: none waits.
 
     A head without an interpreter is run by /bin/sh, as a shell does.
     """
@@ -103,6 +111,10 @@ def render(
         "RUN": shlex.join(run),
         "BEAT": str(beat := max(1, min(_LONGEST_BEAT_S, int(lag_s / 4)))),
         "STALE": str(2 * beat + math.ceil(lag_s) if lag_s else 0),
+        "STARTS": shlex.quote(str(starts or "")),
+        "GAP_MS": str(round(gap_s * 1000) if starts is not None else 0),
+        "LOOK": f"{min(1.0, max(0.1, gap_s / 4)):.2f}",
+        "LONGEST": str(LONGEST_GAPS_S),
         "NEEDS": shlex.join(map(str, needs)),
         "TWIN": str(TWIN),
         "FINISHED": str(FINISHED),
@@ -366,6 +378,48 @@ wk_check_needs() {
     done
 }
 
+wk_modified_ms() { # file: when it was written, by the file server's clock
+    local at=
+    at=$(stat -c %.3Y "$1") && [[ $at =~ ^[0-9]+[.,][0-9]{3}$ ]] && wk_ms=${at/[.,]/}
+}
+
+# Jobs of one experiment begin a little apart: whoever makes the next start.N, as a claim is made, begins; and nobody makes
+# it before start.N-1 is old enough. A courtesy: whatever is amiss with it, the job begins. Nothing is claimed meanwhile.
+wk_await_gap() {
+    local folder=@STARTS@ own="$wk_temporary-now" began=$SECONDS slot last now wk_ms= said=
+    ((@GAP_MS@ == 0)) && return
+    mkdir -p "$folder" || return
+    exec {wk_never}<> <(:)
+    while ((SECONDS - began < @LONGEST@)); do
+        last=0
+        for slot in "$folder"/start.*; do
+            slot=${slot##*.}
+            [[ $slot =~ ^[1-9][0-9]{0,9}$ ]] && ((slot > last)) && last=$slot
+        done
+        while [[ -e $folder/start.$((last + 1)) ]]; do ((last++)); done
+        printf . >"$own" && wk_modified_ms "$own" && now=$wk_ms || break
+        # A time that lies further ahead than one gap is no time.
+        if ((last == 0)) || ! wk_modified_ms "$folder/start.$last" ||
+            ((now - wk_ms >= @GAP_MS@ || wk_ms - now > @GAP_MS@)); then
+            wk_prepare "$wk_nonce" || break
+            ln "$wk_temporary" "$folder/start.$((last + 1))"
+            slot=
+            IFS= read -r slot <"$folder/start.$((last + 1))" || break
+            rm -f "$wk_temporary"
+            if [[ $slot == "$wk_nonce" ]]; then
+                rm -f "$folder/start.$((last - 8))"
+                break
+            fi
+        fi
+        [[ $said ]] || printf 'watchkeeper: waiting: jobs of this experiment begin @GAP_MS@ ms apart
+' >&"$wk_err"
+        said=1
+        read -rt @LOOK@ -u "$wk_never"
+    done
+    rm -f "$own" "$wk_temporary"
+    exec {wk_never}>&-
+}
+
 # A trap only notes the signal, and wakes wk_run: while a shell is in `wait`, bash loses one of two that come together.
 wk_note() { # signal
     wk_caught=1
@@ -476,6 +530,7 @@ wk_main() {
     [[ -r @SCRIPT@ ]] || wk_refuse @CANNOT_TELL@ "the script's copy cannot be read in $wk_attempt"
     wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
     wk_check_needs
+    wk_await_gap
     wk_own_id=$wk_job
     if [[ ${SLURM_ARRAY_JOB_ID-} && ${SLURM_ARRAY_TASK_ID-} ]]; then
         wk_job=$(wk_plain "$SLURM_ARRAY_JOB_ID")

@@ -120,7 +120,9 @@ class Keeper:
         self._items = {item.key: item for item in experiment.items}
         self.logbook = Logbook(experiment.folder, purpose, tell, clock, monotonic)
         self.book = EvidenceBook(experiment)
-        self._submitter = Submitter(experiment.folder, scheduler, self.logbook.writer, clock, monotonic)
+        self._submitter = Submitter(
+            experiment.folder, scheduler, self.logbook.writer, clock, monotonic, gap_s=manners.stagger_s
+        )
         self._poller = Poller(
             experiment,
             scheduler,
