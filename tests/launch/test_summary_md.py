@@ -377,6 +377,15 @@ def test_places_of_checkpoints_are_read(said: str, patterns: list[str] | None) -
         assert draft(text).output.checkpoint[2:] == tuple(patterns)
 
 
+def test_results_have_a_place_of_their_own() -> None:
+    """`Results` under Output says where evaluations leave what they promise; never outside the experiment."""
+    said = "### Output\n- Results: `{folder}/eval/{cell}/result.json`\n## Tools\n- Evaluation: script\n"
+    found = draft(summary("r8 on caps at epoch 0", more=said))
+    assert (found.output.result, found.problems) == (("{folder}/eval/{cell}/result.json",), ())
+    with pytest.raises(ExperimentError, match="results cannot lie at '/x'"):
+        draft(summary("r8 on caps at epoch 0", more="### Output\n- Results: /x\n"))
+
+
 def test_where_both_summaries_are_there_differences_are_told(tmp_path: Path) -> None:
     """The `.yaml` decides, and notes name the runs and evaluations that only one of them has."""
     (tmp_path / "experiment_summary.md").write_text(summary("r8 on caps at epochs 0-1. untrained on caps."))

@@ -4,7 +4,8 @@ The format, by headings of any level: the title is the experiment's name; Tools 
 `Evaluation: inspect-ai`; those two where it is missing); All Runs (a table with Run Name and Type, columns in any order,
 `-` for what a run has not); Evaluation Tasks (a table with Task Name and Script); Evaluation Plan (a table of runs by
 tasks, a table with Run Name, Tasks and Epochs, or sentences); Configuration: `Epochs` under Training, `Checkpoint
-directory` and `Naming pattern` under Output. Tables of states, which other tools append, say nothing of the plan.
+directory` and `Naming pattern` under Output, and, ours, `Results`. Tables of states, which other tools append, say nothing
+of the plan.
 
 What is ambiguous costs itself and is told with its line; nothing is guessed. What the whole plan hangs on stops it.
 """
@@ -15,6 +16,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from glob import escape
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from watchkeeper.core.errors import ExperimentError, Problem, Severity
 from watchkeeper.core.ids import name_fault
@@ -78,10 +81,10 @@ class _Reader:
         runs = self.runs(self.trained_epochs())
         tasks = self.tasks()
         cells = self.cells(runs, tasks, evaluation)
-        output = self.output(name)
-        if evaluation == "script" and cells:
+        output = self.results(self.output(name))
+        if evaluation == "script" and cells and not output.result:
             message = "evaluations promise no result: they are judged by their exit code alone"
-            hint = "say where results lie in experiment_summary.yaml: output.result"
+            hint = "say where results lie, under Output: `Results: {folder}/eval/{cell}/result.json`"
             self.blame(1, message, hint, severity="note")
         if not self.fatal and not runs:
             self.blame(1, "no run is left that could be planned", "mend the table of All Runs", fatal=True)
@@ -456,6 +459,17 @@ class _Reader:
             else:
                 found.append(made)
         return Output(checkpoint=tuple(dict.fromkeys([*base.CHECKPOINT_PATTERNS, *found])))
+
+    def results(self, output: Output) -> Output:
+        """The output with where evaluations leave their results, if the summary says so."""
+        said = next(self.said(markdown.below(self.sections, "output"), "results", "result", "result pattern"), None)
+        if said is None:
+            return output
+        pattern = said[1].replace("{run_name}", "{run}")
+        if fault := base.pattern_fault(pattern, base.RESULT_PLACEHOLDERS, absolute=False):
+            hint = "write `Results: {folder}/eval/{cell}/result.json`"
+            self.blame(said[0], f"results cannot lie at {said[1]!r}: {fault}", hint, fatal=True)
+        return replace(output, result=(pattern,), result_where=self.where(said[0]))
 
 
 def _pattern(text: str, values: Mapping[str, str]) -> tuple[str, str]:
