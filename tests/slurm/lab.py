@@ -104,8 +104,8 @@ class Lab:
         until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def make_job(root, source, *, token="", shell="#!/bin/bash"):
-    """A wrapped job whose script lies, and runs, in `root/exp`."""
+def make_job(root, source, *, token="", shell="#!/bin/bash", gap_s=0.0):
+    """A wrapped job whose script lies, and runs, in `root/exp`; jobs there begin `gap_s` seconds apart."""
     token = token or secrets.token_hex(8)
     attempt = root / "exp" / ".watchkeeper" / secrets.token_hex(4) / "1"
     attempt.mkdir(parents=True)
@@ -113,5 +113,7 @@ def make_job(root, source, *, token="", shell="#!/bin/bash"):
     script.write_text(f"{shell}\n{source}")
     path = attempt / wrapper.wrapper_name(token)
     head = read_head(script)
-    path.write_bytes(wrapper.render(head, attempt_folder=attempt, script=script, token=token, scheduler="slurm", lag_s=1.0))
+    starts = root / "exp" / ".watchkeeper" / "starts"
+    made = {"attempt_folder": attempt, "script": script, "token": token, "scheduler": "slurm", "lag_s": 1.0}
+    path.write_bytes(wrapper.render(head, **made, starts=starts, gap_s=gap_s))
     return Job(wrapper=path, folder=root / "exp", name="train.slurm", token=token)
