@@ -248,6 +248,26 @@ def test_unknown_runs_and_tasks_of_a_plan_are_told() -> None:
     assert "unknown task 'cap'" in found.problems[0].message and "unknown run 'r88'" in found.problems[1].message
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("| Task Name | r8 | r16 |\n|-|-|-|\n| caps | ✓ epoch 0 | - |\n", "has no column 'Run Name'"),
+        (
+            "| Run Name | epoch 0 | epoch 1 |\n|-|-|-|\n| r8 | caps | - |\n",
+            "no column of this table of the evaluation plan",
+        ),
+        ("| Run Name | caps, sums |\n|-|-|\n| r8 | ✓ epoch 0 |\n", "unknown task 'caps, sums'"),
+    ],
+)
+def test_a_table_that_is_turned_round_is_not_planned(table: str, words: str) -> None:
+    """A plan whose rows are tasks, or whose columns are epochs, is told beside one that can be read, never lost."""
+    text = summary("| Run Name | caps |\n|-|-|\n| r8 | ✓ epoch 1 |\n\n" + table)
+    found = draft(text)
+    assert keys(found) == ["r8/caps/epoch1"]
+    assert words in found.problems[0].message and found.problems[0].severity == "error"
+    assert found.problems[0].where == line_of(text, table.splitlines()[0])
+
+
 def test_an_epoch_that_is_never_trained_is_told(tmp_path: Path) -> None:
     """An epoch beyond the training's end is told, by the summary's own number and by the configuration's."""
     plan = "| Run Name | caps |\n|-|-|\n| r8 | ✓ epoch 2 |\n"

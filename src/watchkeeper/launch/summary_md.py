@@ -310,12 +310,15 @@ class _Reader:
     def cells(self, runs: Mapping[str, DraftRun], tasks: Mapping[str, str], tool: str) -> list[DraftCell]:
         """The plan's evaluations: of its tables, in their order; of its sentences where it has no table."""
         sections = [*markdown.below(self.sections, "evaluation plan", "evaluation matrix")]
-        tables = [
-            block
-            for section in sections
-            for block in section.blocks
-            if isinstance(block, Table) and not _is_of_states(block) and any(_key(cell) in _RUN for cell in block.header)
-        ]
+        tables: list[Table] = []
+        for block in (block for section in sections for block in section.blocks):
+            if not isinstance(block, Table) or _is_of_states(block):
+                continue
+            if any(_key(cell) in _RUN for cell in block.header):
+                tables.append(block)
+            elif any(plan_words.is_ticked(cell) for row in block.rows for cell in row.cells):
+                message = "a table of the evaluation plan has no column 'Run Name': nothing of it is planned"
+                self.blame(block.line, message, "write a row for each run and a column for each task")
         found: dict[EvalKey, DraftCell] = {}
         asked = [pair for table in tables for pair in self.matrix(table, runs, tasks)]
         if not tables:
@@ -346,6 +349,10 @@ class _Reader:
         header = [_key(cell) for cell in table.header]
         listing = next((header.index(name) for name in _TASKS if name in header and name not in tasks), None)
         columns = self.task_columns(table, at, tasks) if listing is None else {}
+        if listing is None and not columns and table.rows:
+            message = "no column of this table of the evaluation plan is a task: nothing of it is planned"
+            self.blame(table.line, message, f"tasks: {listed([*tasks]) or 'none'}")
+            return
         for row in self.rows(table, "the evaluation plan"):
             name = row.cells[at]
             run = runs.get(name)
