@@ -39,12 +39,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a person may set. None means: the scheduler's own default.
 
     `poll_s`: seconds between two looks (local 1, clusters 60, never under 5 there). `stagger_s`: seconds between two
-    submissions, and between the starts of two jobs (local 0, clusters 5). `cap`: the most jobs queued or running at a time
-    (local none, clusters 25; 0: none). `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with
-    `queue_ahead` they wait in the scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the
-    scheduler answers. `slots`: local jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs
-    may ask for, as CUDA names them, with commas between (None: those that can be used; "": none). `cluster`: the name of
-    one of `clusters` (None: this machine).
+    submissions (local 0, clusters 5). `cap`: the most jobs queued or running at a time (local none, clusters 25; 0: none).
+    `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with `queue_ahead` they wait in the
+    scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
+    jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
+    with commas between (None: those that can be used; "": none). `cluster`: the name of one of `clusters` (None: this
+    machine).
     """
 
     poll_s: float | None = None
