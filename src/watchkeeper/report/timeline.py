@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import msgspec
 
+from watchkeeper.report.dates import human
 from watchkeeper.report.runlog import Span, lines
 
 _NUMBERED = re.compile(r"[ \t]*(\d{1,9})[.)][ \t]+")
@@ -86,6 +88,27 @@ def parse_timeline(text: str) -> Timeline:
             elif (number or _BULLET.match(content)) and ".md" in content[:1000]:
                 odd.append(line.span())
     return Timeline(title, title_line, entries, odd)
+
+
+def with_entry(text: str, name: str, day: date, group: str) -> str | None:
+    """The timeline with a log named behind its last entry; None where it names it already. An empty text is begun, with a
+    title from the folder's name (`group`, "" for the logs that lie in no group).
+    """
+    found = parse_timeline(text)
+    if any(entry.name.rpartition("/")[2] == name for entry in found.entries):
+        return None
+    number = found.entries[-1].number + 1 if found.entries else 1
+    words = human(day).rpartition(",")[0]
+    if not text.strip():
+        title = " ".join(word[0].upper() + word[1:] for word in re.split(r"[_\s]+", group) if word)
+        return f"# {title + ' ' if title else ''}Timeline\n\n{number}. `{name}` — {words}\n"
+    newline = "\r\n" if "\r\n" in text else "\n"
+    at = found.entries[-1].span.end if found.entries else len(text)
+    before, after = text[:at], text[at:]
+    if not before.endswith("\n"):
+        return f"{before}{newline}{number}. `{name}` — {words}{after}"
+    gap = newline if not found.entries and not before.endswith(newline * 2) else ""
+    return f"{before}{gap}{number}. `{name}` — {words}{newline}{after}"
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.runbook import Said
 from watchkeeper.watch.summary import exit_code, rows
 
 
@@ -59,6 +60,7 @@ def keep(
     runs: str | None = None,
     evals: str | None = None,
     retry_failed: bool = False,
+    said: Said | None = None,
     **flags: Any,
 ) -> int:
     """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns the exit code."""
@@ -87,6 +89,8 @@ def keep(
         stays=stays,
         tell=progress.tell,
         turned=lambda one: progress.count(standings_words(one.plan, one.logbook.state)),
+        run_logs=settings.run_logs,
+        said=said,
     )
     with _leaving_on_signals(keeper):
         try:
