@@ -213,16 +213,15 @@ class _Editor:
 
     def give(self, field_id: str, field: Field, value: Value) -> None:
         found, before = field.value, self.written.fields.get(field_id, set())
+        if value.value == PENDING and found != PENDING:
+            return  # an empty field says the same, and an answer must not be lost
         if found == value.value:
             if value.value not in before:
                 self.fields[field_id] = value.value
             return
         if _nested(field) or (not _OPEN.fullmatch(found) and found not in before):
-            if value.value != PENDING:
-                self.kept[field_id] = found
+            self.kept[field_id] = found
             return
-        if value.value == PENDING and not found:
-            return  # an empty field says the same
         shown = msgspec.structs.replace(field, quoted=field.quoted or (value.quoted and value.value != PENDING))
         self.edits.append(value_edit(self.text, shown, value.value))
         self.fields[field_id] = value.value

@@ -56,10 +56,11 @@ class Sight(msgspec.Struct, frozen=True):
 
 
 class LogFile(msgspec.Struct, frozen=True):
-    """A run log of this work: its path, and the first attempt that it holds."""
+    """A run log of this work: its path, the first attempt that it holds, and whether somebody else had begun it."""
 
     path: str
     first: int
+    continued: bool = False
 
 
 class Told(msgspec.Struct):
@@ -95,10 +96,11 @@ class Told(msgspec.Struct):
 
     def files(self) -> list[LogFile]:
         """Its run logs, the oldest first: a new one was begun where the purpose changed."""
-        first: dict[str, int] = {}
+        found: dict[str, LogFile] = {}
         for event in self.documented:
-            first[event.path] = min(event.attempt, first.get(event.path, event.attempt))
-        return sorted((LogFile(path, attempt) for path, attempt in first.items()), key=lambda one: (one.first, one.path))
+            before = found.get(event.path) or LogFile(event.path, event.attempt, continued=not event.fields)
+            found[event.path] = msgspec.structs.replace(before, first=min(before.first, event.attempt))
+        return sorted(found.values(), key=lambda one: (one.first, one.path))
 
     def written(self, path: str) -> Written:
         """What the machine has written into one of them."""
@@ -155,6 +157,7 @@ class _Teller:
         numbers = {*told.intended, *(number for number, _ in told.submitted), *told.judged}
         self.attempts = sorted(number for number in numbers if begin <= number < end)
         self.evaluates = told.phase == "evaluation"
+        self.continued = file is not None and file.continued
 
     @property
     def last(self) -> Judged | None:
@@ -190,7 +193,13 @@ class _Teller:
             for index, sights in enumerate(runs):
                 last = index == len(runs) - 1
                 found.append(
-                    self.block(number, index, sights, self.told.judged.get(number) if last else None, first=not found)
+                    self.block(
+                        number,
+                        index,
+                        sights,
+                        self.told.judged.get(number) if last else None,
+                        first=not found and not self.continued,
+                    )
                 )
         return found
 
@@ -323,6 +332,7 @@ class _Teller:
             used = [one for one in used if "/epoch_" in one]
             values.append(Value("checkpoint", used[0] if used else "n/a: untrained"))
             values.append(Value("loss_one_liner", "n/a: an evaluation"))
+            values.append(Value("config_snapshot", NONE))
             return values
         learned = judged.learned
         if learned is None:

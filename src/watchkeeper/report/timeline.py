@@ -1,10 +1,7 @@
-"""`timeline.md` and `experiments.md`, read without loss.
+"""`timeline.md`, read without loss, and with an entry more.
 
 # ARX5 Multitask Timeline
 1. `2026-02-20_train.md` — Friday, Feb 20th
-
-| run | description | val_loss | status | notes |
-| train_baseline_2026-03-11 | front cam, default LR | 0.028 | keep | baseline |
 """
 
 from __future__ import annotations
@@ -109,28 +106,3 @@ def with_entry(text: str, name: str, day: date, group: str) -> str | None:
         return f"{before}{newline}{number}. `{name}` — {words}{after}"
     gap = newline if not found.entries and not before.endswith(newline * 2) else ""
     return f"{before}{gap}{number}. `{name}` — {words}{newline}{after}"
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One row of `experiments.md`: the run it names."""
-
-    line: int
-    run: str
-
-
-def parse_experiments(text: str) -> list[Row]:
-    """The rows of the tables whose first column is headed `run`."""
-    rows: list[Row] = []
-    header: list[str] | None = None
-    for line in lines(text):
-        content = text[line.start : line.stop].strip()
-        if not content.startswith("|"):
-            header = None
-            continue
-        cells = [cell.strip().strip("`*") for cell in content.strip("|").split("|")]
-        if header is None:
-            header = [cell.casefold() for cell in cells]
-        elif header[0] in ("run", "run log", "log", "name") and cells[0] and not set(cells[0]) <= set("-: "):
-            link = re.fullmatch(r"\[([^\]]*)\]\([^)]*\)", cells[0])
-            rows.append(Row(line.number, (link[1] if link else cells[0]).strip("`")))
-    return rows

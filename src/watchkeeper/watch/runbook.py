@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from datetime import date
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from watchkeeper.core import files, git
-from watchkeeper.core.errors import StorageError
+from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
+from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.report import page as pages
 from watchkeeper.report import story
+from watchkeeper.report.experiments import HEAD, Entry, with_rows
 from watchkeeper.report.lint_read import DATED
-from watchkeeper.report.page import ALIASES, PENDING, Page
+from watchkeeper.report.page import ALIASES, PENDING, Page, Written
 from watchkeeper.report.runlog import Document, decode, encode, parse
 from watchkeeper.report.story import About, Evaluation, LogFile, Told
 from watchkeeper.report.timeline import with_entry
@@ -32,7 +36,10 @@ from watchkeeper.watch.logbook import Logbook
 from watchkeeper.watch.runlogs import FOLDER, read_log
 
 OFF = "off"
+_MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
 _MOST_OF_ONE_NAME = 1000
+_ENTERED = "timeline.entry"
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +51,40 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     dataset: str = ""
     settings: tuple[str, ...] = ()
+
+
+def rebuild(experiment: Experiment, setting: str | None, clock: Clock = utc_now) -> int:
+    """Splice the machine's fields into every run log of an experiment again. Returns how many logs there are.
+
+    Raises:
+        StorageError: the journal cannot be written.
+    """
+    logbook = Logbook(experiment.folder, "rebuild", lambda event: None, clock, time.monotonic)
+    try:
+        book = RunBook(experiment, logbook, setting)
+        return book.bring_up_all()
+    finally:
+        logbook.close()
+
+
+def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
+    """What was said must be sayable.
+
+    Raises:
+        UsageError: a mode that is none of the three, or one task's name for several runs.
+    """
+    if said.mode and not _MODE.fullmatch(said.mode):
+        raise UsageError(f"--mode {said.mode!r} is none of: replication, experiment, pipeline (kind)")
+    chosen = {item.run for item in experiment.items if runs is None or fnmatchcase(item.run, runs)}
+    if said.task and len(chosen) > 1:
+        raise UsageError(f"--task names the log of one run, and {len(chosen)} are selected", hint="choose one with --runs")
+    for name, words in (
+        ("--objective", said.objective),
+        ("--dataset", said.dataset),
+        *(("--set", one) for one in said.settings),
+    ):
+        if any(ord(letter) < 32 for letter in words):
+            raise UsageError(f"{name} must be one line of text")
 
 
 def root_of(experiment: Path, setting: str | None) -> Path | None:
@@ -126,7 +167,6 @@ class RunBook:
             self._document(intended, path, change)
             files.make_folder(path.parent)
             if files.create(path, encode(change.text)):
-                self._enter(path, day)
                 return
 
     def _names(self, root: Path, day: date, task: str) -> Iterable[Path]:
@@ -170,52 +210,43 @@ class RunBook:
             lines=tuple(change.lines) if change else (),
         )
 
-    def _enter(self, path: Path, day: date) -> None:
-        """Name the log in the timeline of its folder, which is begun where there is none."""
-        timeline = path.parent / "timeline.md"
-        group = "" if path.parent == self._root else path.parent.name
-        for _ in range(3):  # somebody may edit it just now
-            data, fault = read_log(timeline) if timeline.exists() else (b"", [])
-            if data is None or fault:
-                self._leave(str(timeline), fault[0][2] if fault else "it cannot be read")
-                return
-            text = with_entry(decode(data), path.name, day, group)
-            if text is None:
-                return
-            new = encode(text)
-            if files.replace_unchanged(timeline, data, new) if timeline.exists() else files.create(timeline, new):
-                return
-
     # ── keeping it ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def bring_up(self) -> None:
-        """Bring every log up to what the journal says of its run. Only the leading watcher does."""
+        """Bring every log up to what the journal says of its run, and name it in its timeline and in `experiments.md`. Only
+        the leading watcher does.
+        """
         news, self._news = self._news, set()
         told_of = [item for key in news if (item := self._items.get(key)) is not None]
         keys = {item.run if item.phase == "evaluation" and self._has_log(item.run) else item.key for item in told_of}
-        for key in sorted(keys):
-            if self._has_log(key):
-                self._bring_up(self._items[key])
+        logs = [_Log(self._items[key], self._told[key]) for key in keys if self._has_log(key)]
+        logs.sort(key=lambda log: min((one.time for one in log.told.intended.values()), default=_NEVER))
+        if not logs:
+            return
+        for log in logs:
+            log.written = log.told.written(log.file.path)
+        self._keep("the timelines", lambda: self._enter_timelines(logs))
+        self._keep("experiments.md", lambda: self._enter_table(logs))
+        for log in logs:
+            for file in log.told.files()[-2:]:
+                extra = log.extra if file == log.file else {}
+                self._keep(file.path, lambda log=log, file=file, extra=extra: self._splice(log, file, extra))  # type: ignore[misc]
 
-    def bring_up_all(self) -> None:
-        """Splice the machine's fields into every log again."""
+    def _keep(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (StorageError, OSError) as error:
+            self._leave(what, str(error))
+
+    def bring_up_all(self) -> int:
+        """Splice the machine's fields into every log again; returns how many there are."""
         self._news |= set(self._told)
         self.bring_up()
+        return sum(bool(told.documented) for told in self._told.values())
 
-    def _bring_up(self, item: RunItem) -> None:
-        told = self._told[item.key]
-        files_of = told.files()
-        for file in files_of[-2:]:
-            path = self._path(file.path)
-            try:
-                self._splice(item, told, file, path)
-            except (StorageError, OSError) as error:
-                self._leave(str(path), str(error))
-
-    def _splice(self, item: RunItem, told: Told, file: LogFile, path: Path) -> None:
-        fresh = story.page(
-            told, self._about(item), self._logbook.state.zone, file=file, evaluations=self._evaluations(item)
-        )
+    def _splice(self, log: _Log, file: LogFile, extra: dict[str, str]) -> None:
+        told, path = log.told, self._path(file.path)
+        fresh = self._page(log.item, told, file)
         if not os.path.lexists(path) and sum(event.path == file.path for event in told.documented) == 1:
             # It was about to be made when its maker died; one that was there before, and is gone, was taken away.
             files.make_folder(path.parent)
@@ -224,24 +255,98 @@ class RunBook:
         if data is None or fault:
             self._leave(str(path), fault[0][2] if fault else "it cannot be read")
             return
-        fresh = story.page(
-            told, self._about(item), self._logbook.state.zone, file=file, evaluations=self._evaluations(item)
-        )
         text = decode(data)
         change = pages.bring_up(text, fresh, told.written(file.path))
         if change.text is not text and not files.replace_unchanged(path.resolve(), data, encode(change.text)):
-            self._news.add(item.key)  # somebody edits it: read it again at the next turn
+            self._news.add(log.item.key)  # somebody edits it: read it again at the next turn
             return
-        if change.fields or change.lines or change.kept:
+        if change.fields or change.lines or change.kept or extra:
             self._logbook.write(
                 Documented,
-                key=item.key,
-                attempt=max(file.first, *told.intended, 0) if file == told.files()[-1] else file.first,
+                key=log.item.key,
+                attempt=max(file.first, *told.intended) if file == told.files()[-1] and told.intended else file.first,
                 path=file.path,
-                fields=change.fields,
+                fields=change.fields | extra,
                 lines=tuple(change.lines),
                 kept=change.kept,
             )
+
+    def _page(self, item: RunItem, told: Told, file: LogFile) -> Page:
+        zone, evaluations = self._logbook.state.zone, self._evaluations(item)
+        return story.page(told, self._about(item, file), zone, file=file, evaluations=evaluations)
+
+    # ── the pages beside them ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _enter_timelines(self, logs: list[_Log]) -> None:
+        """Name each log in the timeline of its folder, once; a folder without one gets one."""
+        folders: dict[Path, list[_Log]] = {}
+        for log in logs:
+            if _ENTERED not in log.written.fields and DATED.fullmatch(self._path(log.file.path).name):
+                folders.setdefault(self._path(log.file.path).parent, []).append(log)
+        for folder, new in folders.items():
+            group = "" if folder == self._folder() else folder.name
+            names = sorted((log.told.intended[log.file.first].time, self._path(log.file.path).name) for log in new)
+
+            def with_all(text: str, names: list[tuple[datetime, str]] = names, group: str = group) -> str:
+                for _, name in names:
+                    text = with_entry(text, name, date.fromisoformat(name[:10]), group) or text
+                return text
+
+            if self._edit(folder / "timeline.md", with_all):
+                for log in new:
+                    log.extra[_ENTERED] = "named"
+
+    def _enter_table(self, logs: list[_Log]) -> None:
+        """Bring up the rows of these runs in the table that compares them."""
+        path = self._folder() / "experiments.md"
+        entries, written, made = [], {}, {}
+        for log in logs:
+            name = DATED.fullmatch(self._path(log.file.path).name)
+            if name is None or not (self._said.mode or self._experiment.summary):
+                continue
+            row = f"{name[2]}_{name[1]}"
+            cells = self._cells_of(log)
+            link = os.path.relpath(self._path(log.file.path), path.parent).replace(" ", "%20")
+            entries.append(Entry(row, link, cells))
+            fields = log.written.fields
+            written[row] = {column: fields[f"table.{column}"] for column in HEAD if f"table.{column}" in fields}
+            made[row] = log
+
+        news: dict[str, dict[str, str]] = {}
+
+        def with_all(text: str) -> str:
+            text, found = with_rows(text, entries, written)
+            news.clear()
+            news.update(found)
+            return text
+
+        if entries and self._edit(path, with_all):
+            for row, columns in news.items():
+                made[row].extra |= {f"table.{column}": value for column, value in columns.items()}
+
+    def _cells_of(self, log: _Log) -> dict[str, str]:
+        judged = log.told.judged.get(max(log.told.intended, default=0))
+        learned = judged.learned if judged is not None else None
+        loss = learned.last_val_loss if learned is not None else None
+        shown = story.number_words(loss) if loss is not None else "n/a" if judged is not None else ""
+        status = "running" if judged is None else "completed" if judged.outcome in story.WELL else judged.outcome
+        about = self._about(log.item, log.file)
+        return {"description": about.settings or about.description, "val_loss": shown, "status": status}
+
+    def _edit(self, path: Path, change: Callable[[str], str]) -> bool:
+        """Change a page that people edit too; False, and told, where it cannot be read or changes all the time."""
+        for _ in range(3):
+            there = os.path.lexists(path)
+            data, fault = read_log(path) if there else (b"", [])
+            if data is None or fault:
+                self._leave(str(path), fault[0][2] if fault else "it cannot be read")
+                return False
+            new = encode(change(decode(data)))
+            if new == data or (files.replace_unchanged(path.resolve(), data, new) if there else files.create(path, new)):
+                return True
+        return False
+
+    # ── what the pages are made of ─────────────────────────────────────────────────────────────────────────────────
 
     def _evaluations(self, item: RunItem) -> list[Evaluation]:
         found = []
@@ -252,21 +357,32 @@ class RunBook:
                 found.append(Evaluation(name, told.judged[max(told.judged)]))
         return found
 
-    def _about(self, item: RunItem) -> About:
+    def _about(self, item: RunItem, file: LogFile | None = None) -> About:
+        """What was said of a piece of work: now, else when its log was made, else in the summary."""
         said, experiment = self._said, self._experiment
         task = item.run if item.phase == "preparation" else f"{item.run}_{item.task}"
         task += f"_epoch{item.epoch}" if item.epoch is not None else ""
-        settings = ", ".join(said.settings) or experiment.settings.get(item.run, "")
+        before = self._said_before(item.key, file)
+        settings = (
+            ", ".join(said.settings) or before.get("config.key_settings", "") or experiment.settings.get(item.run, "")
+        )
+        mode = said.mode or before.get("mode.run_type", "") or ("experiment" if experiment.summary else "")
         return About(
             task=said.task or task,
             description="; ".join(filter(None, [experiment.name, settings])) if experiment.name != task else settings,
-            run_type=said.mode or ("experiment" if experiment.summary else ""),
-            objective=said.objective or experiment.question,
-            dataset=said.dataset or experiment.dataset,
+            run_type=mode,
+            objective=said.objective or before.get("mode.objective", "") or experiment.question,
+            dataset=said.dataset or before.get("config.dataset", "") or experiment.dataset,
             settings=settings,
             script=os.path.relpath(experiment.folder / item.script, self._folder().parent) if item.script else "",
             command=f"watchkeeper run {os.path.relpath(experiment.folder, self._folder().parent)}",
         )
+
+    def _said_before(self, key: str, file: LogFile | None) -> dict[str, str]:
+        """The fields that were written when the log was made, without those that nobody had answered."""
+        documented = self._told[key].documented if file is not None and key in self._told else []
+        made = next((event.fields for event in documented if file and event.path == file.path and event.fields), {})
+        return {field: value for field, value in made.items() if value not in (PENDING, "n/a")}
 
     def _folder(self) -> Path:
         if self._root is None:
@@ -277,6 +393,19 @@ class RunBook:
         if (path, why) not in self._left:
             self._left.add((path, why))
             self._logbook.write(Observed, what="run log left", detail=f"{path}: {why}")
+
+
+class _Log(msgspec.Struct):
+    """One log that is brought up: `extra` are fields of the pages beside it."""
+
+    item: RunItem
+    told: Told
+    written: Written = msgspec.field(default_factory=Written)
+    extra: dict[str, str] = {}
+
+    @property
+    def file(self) -> LogFile:
+        return self.told.files()[-1]
 
 
 def _safe(name: str) -> str:
