@@ -63,7 +63,7 @@ slurm-down: ## end it, and remove its folder
 	@scripts/slurm/down.sh
 
 clean: ## remove what the demo and the tools left; the environment in .venv stays
-	@rm -rf $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
+	@rm -rf run_logs/digits run_logs/capitalization run_logs/experiments.md $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
 		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts \
 		$(BENCHMARK)/results $(BENCHMARK)/src/__pycache__ \
 		$(addprefix $(FINETUNE)/,artifacts checkpoints status training_output.log .daemon.pid __pycache__)

@@ -67,6 +67,8 @@ def test_the_example_of_the_page_is_planned() -> None:
         "base/reasoning/base",
     ]
     assert found.output.checkpoint[-1] == "/scratch/ck/cap_2025/ck-out-{run}/epoch_{epoch}"
+    assert (found.question, found.dataset) == ("Does the rank matter?", "data/words.json")
+    assert [run.settings for run in found.runs] == ["LoRA Rank 8", "LoRA Rank 16", ""]
     assert [cell.script for cell in found.cells][1:3] == ["tasks/capitalization.py", "tasks/reasoning.py@short"]
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.runlogs import CORPUS, GENERATED, WORDS
 from watchkeeper.report.dates import human, human_date, ordinal, runtime, stamp
+from watchkeeper.report.experiments import parse_experiments
 from watchkeeper.report.runlog import Document, Field, StatusLine, decode, encode, kind_of, lines, parse, set_field
-from watchkeeper.report.timeline import parse_experiments, parse_timeline
+from watchkeeper.report.timeline import parse_timeline
 
 LOGS = sorted(CORPUS.rglob("*.md"))
 

@@ -34,6 +34,12 @@ def state(folder: Path) -> Git:
     return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
 
 
+def top(folder: Path) -> Path | None:
+    """The top of the working tree that the folder lies in, a submodule's own included; None where there is none."""
+    output = _ask(folder, "rev-parse", "--show-toplevel", limit_s=LIMIT_S)
+    return Path(output.decode("utf-8", "surrogateescape").rstrip("\n")) if output and output.strip() else None
+
+
 def diff(folder: Path) -> bytes | None:
     """How the whole repository's tracked files differ from its commit, as `git apply` takes it; None where it cannot be
     told in time, or is larger than DIFF_LIMIT_BYTES.

@@ -43,7 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with `queue_ahead` they wait in the
     scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
     jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
-    with commas between (None: those that can be used; "": none). `cluster`: the name of one of `clusters` (None: this
+    with commas between (None: those that can be used; "": none). `run_logs`: the folder of the Markdown run logs, from the
+    top of the Git repository (None: `run_logs`; `off`: none are kept). `cluster`: the name of one of `clusters` (None: this
     machine).
     """
 
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unknown_deadline_s: float = 600.0
     slots: int | None = None
     gpus: str | None = None
+    run_logs: str | None = None
     cluster: str | None = None
     clusters: dict[str, Cluster] = {}
 

@@ -43,6 +43,20 @@ def position(text: str) -> Position | None:
     return msgspec.structs.replace(found, loss=found.loss or loss)
 
 
+def losses(text: str) -> list[tuple[float, float]]:
+    """Every (training step, loss) that the text tells, by step: the loss of a line, with the last step said so far. A line
+    before any step says nothing; of two losses of one step the later counts.
+    """
+    found: dict[float, float] = {}
+    step: float | None = None
+    for line in re.split(r"[\r\n]", text):
+        at = _of_line(line) if line else None
+        step = at.step if at is not None and at.step is not None else step
+        if step is not None and (match := _LOSS.search(line)):
+            found[step] = float(match.group(1))
+    return sorted(found.items())
+
+
 def _of_line(line: str) -> Position | None:
     if match := _TUNE.search(line):
         bar = _BAR.search(line)

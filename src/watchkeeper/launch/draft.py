@@ -33,13 +33,14 @@ class EvalKey(msgspec.Struct, frozen=True):
 
 class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it was asked for. `epochs` are those its training makes a checkpoint of, as far as its configuration says;
-    `where` is the place that names it.
+    `where` is the place that names it. `settings` are its parameters in words, "" where nobody names any.
     """
 
     name: str
     type: RunType
     where: str
     epochs: tuple[int, ...] = ()
+    settings: str = ""
 
 
 class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole experiment as it was asked for."""
+    """A whole experiment as it was asked for. `question` and `dataset` are a person's words, "" where nobody said."""
 
     name: str
     preparation: str
@@ -71,4 +72,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[DraftRun, ...]
     cells: tuple[DraftCell, ...]
     output: Output = Output()
+    question: str = ""
+    dataset: str = ""
     problems: tuple[Problem, ...] = ()

@@ -36,6 +36,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash, both "" for a folder read
     by its tree. `items`: the runs in the summary's order, then the evaluations (rows of the matrix, tasks, epochs).
+    `question`, `dataset` and `settings` (run → its parameters) are a person's words, "" and absent where nobody said.
     `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave. `results`: an evaluation's key → what it must leave;
     one that is not there promises nothing and is judged by its exit code.
     """
@@ -49,6 +50,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     results: Mapping[str, Promise]
     problems: tuple[Problem, ...]
     tools: Tools
+    question: str = ""
+    dataset: str = ""
+    settings: Mapping[str, str] = {}
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
         """What the run's training must leave, by epoch: not what is evaluated beyond its last."""
@@ -167,6 +171,9 @@ def _assemble(
         results=results,
         problems=tuple(problems),
         tools=Tools(preparation=draft.preparation, evaluation=draft.evaluation),
+        question=draft.question,
+        dataset=draft.dataset,
+        settings={run.name: run.settings for run in draft.runs if run.settings},
     )
 
 

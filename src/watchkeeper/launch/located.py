@@ -80,6 +80,10 @@ class Item:
         """The text, None if YAML reads something else here."""
         return str(self.node.value) if isinstance(self.node, ScalarNode) and self.what == "text" else None
 
+    def scalar(self) -> str | None:
+        """A text, number, date or boolean as it is written; None for null, a list or a mapping."""
+        return str(self.node.value) if isinstance(self.node, ScalarNode) and not self.is_null else None
+
     def integer(self) -> int | None:
         """The whole number (of at most nine digits), None if YAML reads something else here."""
         plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{_TAG}int"

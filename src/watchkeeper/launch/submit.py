@@ -24,6 +24,7 @@ from watchkeeper.core.events import Doubted, Intended, Judged, Postponed, Reject
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import Attempt
+from watchkeeper.launch import configs
 from watchkeeper.schedulers import batch, wrapper
 from watchkeeper.schedulers.base import UNKNOWN, Job, Scheduler
 from watchkeeper.schedulers.batch import Head
@@ -80,7 +81,9 @@ class Submitter:
         monotonic: Callable[[], float] = time.monotonic,
         *,
         gap_s: float = 0.0,
+        intended: Callable[[Intended], None] = lambda event: None,
     ) -> None:
+        """`intended` is told of an attempt that is held, before the scheduler is asked for its job."""
         self.experiment = experiment
         self.scheduler = scheduler
         self.writer = writer
@@ -88,6 +91,7 @@ class Submitter:
         self._monotonic = monotonic
         self._gap_s = gap_s
         self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
+        self._intended = intended
 
     def submit(
         self,
@@ -145,8 +149,10 @@ class Submitter:
             inputs=dict(inputs),
             array=array or head.array,
             after=tuple(one.key for one in after),
+            configs=self._configs(script),
             **self._code_of(script.parent),
         )
+        self._intended(intended)
         event = self._hand_over(item, attempt, job, script, stagger_s)
         if isinstance(event, Rejected):
             tidy(self.experiment, intended)
@@ -275,6 +281,15 @@ class Submitter:
     @property
     def _objects(self) -> Path:
         return self.experiment / FOLDER / "objects"
+
+    def _configs(self, script: Path) -> dict[str, str]:
+        """The configurations that the script names, each kept: path, relative to the experiment, → object."""
+        kept: dict[str, str] = {}
+        for path in configs.files_of(script):
+            with contextlib.suppress(OSError):
+                name = str(path.relative_to(self.experiment)) if path.is_relative_to(self.experiment) else str(path)
+                kept[name] = objects.keep(self._objects, path.read_bytes())
+        return kept
 
     def _code_of(self, folder: Path) -> dict[str, Any]:
         """The commit that the script comes with, and what was changed since: the fields of `intended`."""

@@ -33,6 +33,7 @@ _TYPE = ("type", "run type")
 _TASK = ("task name", "task", "name")
 _TASKS = ("tasks", "task", "evaluation tasks")
 _EPOCHS = ("epochs", "epoch")
+_NO_SETTING = frozenset({*_RUN, *_TYPE, "model", "est. time", "est time", "estimated time", "time", "notes", "status", ""})
 _TYPES: Mapping[str, RunType] = {
     "fine-tuned": "fine-tuned", "finetuned": "fine-tuned", "fine-tune": "fine-tuned", "finetune": "fine-tuned",
     "control": "control", "base": "control", "baseline": "control", "base-model": "control", "untrained": "control",
@@ -101,6 +102,8 @@ class _Reader:
             runs=tuple(runs.values()),
             cells=tuple(cells),
             output=output,
+            question=self.words("overview", "question"),
+            dataset=self.words("dataset", "path") or self.words("resources", "dataset", "dataset path"),
             problems=tuple(self.problems),
         )
 
@@ -148,6 +151,11 @@ class _Reader:
                     match = _SAID.fullmatch(text)
                     if match and _key(match["key"]) in keys:
                         yield line, match["value"]
+
+    def words(self, section: str, *keys: str) -> str:
+        """What a person says there, "" for nothing."""
+        value = next(self.said(markdown.below(self.sections, section), *keys), (0, ""))[1]
+        return "" if _key(value) in _NOTHING else value
 
     # ── what the whole experiment has ──────────────────────────────────────────────────────────────────────────────
 
@@ -229,7 +237,7 @@ class _Reader:
                     self.blame(row.line, message, "give one of them another name")
                     found.pop(name, None)
                 elif run is not None:
-                    found[name] = run
+                    found[name] = replace(run, settings=_settings(table, row))
                 if name:
                     first.setdefault(name, row.line)
                 if name and name not in found:
@@ -498,6 +506,14 @@ def _is_of_states(table: Table) -> bool:
     """Whether it says how jobs stand: the tables that tools append."""
     header = {_key(cell) for cell in table.header}
     return "job id" in header or ("status" in header and not header & {*_TYPE, "script"})
+
+
+def _settings(table: Table, row: Row) -> str:
+    """`LoRA Rank 8, LR 1e-5`: the varying columns of a run, as they are written."""
+    pairs = zip(table.header, row.cells, strict=True)
+    return ", ".join(
+        f"{name} {cell}" for name, cell in pairs if _key(name) not in _NO_SETTING and _key(cell) not in _NOTHING
+    )
 
 
 def _texts(sections: Sequence[Section]) -> Iterator[Text]:

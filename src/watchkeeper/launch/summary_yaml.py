@@ -100,6 +100,8 @@ class _Reader:
             runs=tuple(runs.values()),
             cells=tuple(cells),
             output=output,
+            question=_words(experiment.get("question")),
+            dataset=_dataset(top.get("data")),
             problems=tuple(self.problems),
         )
 
@@ -195,7 +197,9 @@ class _Reader:
             return name, place, None
         run_type: RunType = next(one for one in RUN_TYPES if one == kind)
         trained = (epochs if own is None else own) if run_type == "fine-tuned" else None
-        return name, place, DraftRun(name=name, type=run_type, where=place.where, epochs=tuple(range(trained or 0)))
+        epochs_made = tuple(range(trained or 0))
+        settings = _settings(values.get("parameters"))
+        return name, place, DraftRun(name=name, type=run_type, where=place.where, epochs=epochs_made, settings=settings)
 
     # ── evaluations ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -337,3 +341,24 @@ class _Reader:
         """Blame a pattern that cannot be one."""
         if fault := base.pattern_fault(pattern, known, absolute=absolute):
             self.blame([item.problem(f"{what} cannot be {item.words}: {fault}", "mend the pattern")])
+
+
+# ── a person's words ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _words(item: Item | None) -> str:
+    """A value's words on one line, "" for none, null, a list or a mapping."""
+    return " ".join((item.scalar() or "").split()) if item is not None else ""
+
+
+def _dataset(item: Item | None) -> str:
+    """`data.training.path`, the training data as the person named it."""
+    training = (item.mapping() or {}).get("training") if item is not None else None
+    path = (training[1].mapping() or {}).get("path") if training is not None else None
+    return _words(path[1]) if path is not None else ""
+
+
+def _settings(item: Item | None) -> str:
+    """`lora_rank 8, learning_rate 1.0e-05`: a run's parameters as they are written."""
+    pairs = (item.mapping() or {}) if item is not None else {}
+    return ", ".join(f"{key} {words}" for key, (_, value) in pairs.items() if (words := _words(value)))

@@ -24,6 +24,8 @@ def jobs(log: Log) -> Iterator[Finding]:
         if not filled(id_):
             yield finding("WK301", path, place(job, id_), "no execution_id in this job block")
         elif id_ and (word := (id_.value.split() or [""])[0].strip("`,;")):
+            if restart := re.search(r"\(restart \d+\)", id_.value):
+                word += f" {restart[0]}"  # a requeue: the same job, another execution
             if word in ids and not says_none(id_):
                 yield finding("WK302", path, id_.span.line, f"job {quoted(word)} has a block in line {ids[word]} already")
             ids.setdefault(word, id_.span.line)

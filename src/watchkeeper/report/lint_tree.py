@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from watchkeeper.report.dates import Stamp, human, stamp
+from watchkeeper.report.experiments import parse_experiments
 from watchkeeper.report.lint import File, Finding, finding, quoted
 from watchkeeper.report.lint_jobs import human_findings
 from watchkeeper.report.lint_read import Log, filled
 from watchkeeper.report.runlog import Edit
-from watchkeeper.report.timeline import Entry, parse_experiments, parse_timeline
+from watchkeeper.report.timeline import Entry, parse_timeline
 
 MOST_IN_ONE_FOLDER = 10
 

@@ -148,17 +148,17 @@ class Document(msgspec.Struct, frozen=True):
     def all_nodes(self) -> Iterator[Node]:
         """Every node at every depth, in the order of the text."""
         for part in (self.preamble, self.nodes, *(section.nodes for section in self.walk())):
-            yield from _deep(part)
+            yield from deep(part)
 
     def pieces(self) -> Iterator[Span]:
         """The spans that tile the text."""
-        yield from (node.span for node in _deep(self.preamble))
+        yield from (node.span for node in deep(self.preamble))
         if self.title:
             yield self.title.span
-        yield from (node.span for node in _deep(self.nodes))
+        yield from (node.span for node in deep(self.nodes))
         for section in self.walk():
             yield section.heading.span
-            yield from (node.span for node in _deep(section.nodes))
+            yield from (node.span for node in deep(section.nodes))
 
     def print_back(self) -> str:
         """The text, from its pieces."""
@@ -168,7 +168,7 @@ class Document(msgspec.Struct, frozen=True):
         """The text of a section, with the headings below it."""
         spans = [section.heading.span]
         for part in (section, *_walk(section.sections)):
-            spans += [part.heading.span, *(node.span for node in _deep(part.nodes))]
+            spans += [part.heading.span, *(node.span for node in deep(part.nodes))]
         return self.text[spans[0].start : spans[-1].end]
 
 
@@ -178,7 +178,8 @@ def _walk(sections: list[Section]) -> Iterator[Section]:
         yield from _walk(section.sections)
 
 
-def _deep(nodes: Iterable[Node]) -> Iterator[Node]:
+def deep(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Nodes and all below them, in the order of the text."""
     # Not recursive: a hostile file can nest its bullets deeper than Python's stack.
     waiting = list(nodes)[::-1]
     while waiting:

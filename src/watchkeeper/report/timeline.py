@@ -1,18 +1,17 @@
-"""`timeline.md` and `experiments.md`, read without loss.
+"""`timeline.md`, read without loss, and with an entry more.
 
 # ARX5 Multitask Timeline
 1. `2026-02-20_train.md` — Friday, Feb 20th
-
-| run | description | val_loss | status | notes |
-| train_baseline_2026-03-11 | front cam, default LR | 0.028 | keep | baseline |
 """
 
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import msgspec
 
+from watchkeeper.report.dates import human
 from watchkeeper.report.runlog import Span, lines
 
 _NUMBERED = re.compile(r"[ \t]*(\d{1,9})[.)][ \t]+")
@@ -88,26 +87,22 @@ def parse_timeline(text: str) -> Timeline:
     return Timeline(title, title_line, entries, odd)
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One row of `experiments.md`: the run it names."""
-
-    line: int
-    run: str
-
-
-def parse_experiments(text: str) -> list[Row]:
-    """The rows of the tables whose first column is headed `run`."""
-    rows: list[Row] = []
-    header: list[str] | None = None
-    for line in lines(text):
-        content = text[line.start : line.stop].strip()
-        if not content.startswith("|"):
-            header = None
-            continue
-        cells = [cell.strip().strip("`*") for cell in content.strip("|").split("|")]
-        if header is None:
-            header = [cell.casefold() for cell in cells]
-        elif header[0] in ("run", "run log", "log", "name") and cells[0] and not set(cells[0]) <= set("-: "):
-            link = re.fullmatch(r"\[([^\]]*)\]\([^)]*\)", cells[0])
-            rows.append(Row(line.number, (link[1] if link else cells[0]).strip("`")))
-    return rows
+def with_entry(text: str, name: str, day: date, group: str) -> str | None:
+    """The timeline with a log named behind its last entry; None where it names it already. An empty text is begun, with a
+    title from the folder's name (`group`, "" for the logs that lie in no group).
+    """
+    found = parse_timeline(text)
+    if any(entry.name.rpartition("/")[2] == name for entry in found.entries):
+        return None
+    number = found.entries[-1].number + 1 if found.entries else 1
+    words = human(day).rpartition(",")[0]
+    if not text.strip():
+        title = " ".join(word[0].upper() + word[1:] for word in re.split(r"[_\s]+", group) if word)
+        return f"# {title + ' ' if title else ''}Timeline\n\n{number}. `{name}` — {words}\n"
+    newline = "\r\n" if "\r\n" in text else "\n"
+    at = found.entries[-1].span.end if found.entries else len(text)
+    before, after = text[:at], text[at:]
+    if not before.endswith("\n"):
+        return f"{before}{newline}{number}. `{name}` — {words}{after}"
+    gap = newline if not found.entries and not before.endswith(newline * 2) else ""
+    return f"{before}{gap}{number}. `{name}` — {words}{newline}{after}"

@@ -17,6 +17,7 @@ from watchkeeper.core import processes
 from watchkeeper.core.errors import BusyError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import (
     PHASES,
+    AnyEvent,
     Concluded,
     Decided,
     Decision,
@@ -26,6 +27,7 @@ from watchkeeper.core.events import (
     Phase,
     Planned,
     Rejected,
+    Unknown,
     Verified,
 )
 from watchkeeper.core.journal import Clock, utc_now
@@ -42,6 +44,7 @@ from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.logbook import Logbook, Tell
 from watchkeeper.watch.pace import Pace
 from watchkeeper.watch.poller import Poller
+from watchkeeper.watch.runbook import RunBook, Said
 
 SENTINEL = ".detach"
 _LONGEST_S = 300.0
@@ -91,6 +94,7 @@ class Keeper:
     """One process's watch over one experiment. `submits=False` only watches; `stays=False` only submits what is ready.
 
     `tell` is shown every event that anybody writes meanwhile, `turned` the keeper after each turn; `why` says why it left.
+    `run_logs` is the setting of that name, `said` what a person said of the runs.
     """
 
     def __init__(
@@ -105,6 +109,8 @@ class Keeper:
         stays: bool = True,
         tell: Tell = lambda event: None,
         turned: Callable[[Keeper], None] = lambda keeper: None,
+        run_logs: str | None = None,
+        said: Said | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,10 +124,18 @@ class Keeper:
         self._monotonic = monotonic
         self._turned = turned
         self._items = {item.key: item for item in experiment.items}
-        self.logbook = Logbook(experiment.folder, purpose, tell, clock, monotonic)
+        self.logbook = Logbook(experiment.folder, purpose, self._hear, clock, monotonic)
+        self._tell = tell
+        self._runbook = RunBook(experiment, self.logbook, run_logs, said)
         self.book = EvidenceBook(experiment)
         self._submitter = Submitter(
-            experiment.folder, scheduler, self.logbook.writer, clock, monotonic, gap_s=manners.stagger_s
+            experiment.folder,
+            scheduler,
+            self.logbook.writer,
+            clock,
+            monotonic,
+            gap_s=manners.stagger_s,
+            intended=self._runbook.open,
         )
         self._poller = Poller(
             experiment,
@@ -198,6 +212,10 @@ class Keeper:
                 f"{attempt.key} is under way on {where} (job {attempt.job_id}), which cannot be asked here", hint=hint
             )
 
+    def _hear(self, event: AnyEvent | Unknown) -> None:
+        self._runbook.feed([event])
+        self._tell(event)
+
     # ── one turn ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self) -> None:
@@ -213,6 +231,8 @@ class Keeper:
             self._write_decisions()
         if self._submits:
             self._submit_ready()
+        if self.logbook.leads:
+            self._runbook.bring_up()
         self.logbook.beat()
         self._turned(self)
 

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core.errors import UnavailableError
-from watchkeeper.core.events import PHASES, Judged, Observed, Phase, Polled, RunItem, Submitted
+from watchkeeper.core.events import (
+    PHASES,
+    Judged,
+    Learned,
+    Observed,
+    Phase,
+    Polled,
+    RunItem,
+    SchedulerFacts,
+    Submitted,
+)
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.submit import attempt_folder, tidy
 from watchkeeper.report.actionlog import duration_words
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
-from watchkeeper.watch import monitor
+from watchkeeper.tools.base import Finding
+from watchkeeper.watch import learned, monitor
 from watchkeeper.watch.causes import cause_of
 from watchkeeper.watch.endings import End, end_of
 from watchkeeper.watch.evidence import EvidenceBook, written
 from watchkeeper.watch.logbook import Logbook
 from watchkeeper.watch.pace import Pace, traces
+from watchkeeper.watch.progress import recorder_of
 from watchkeeper.watch.validate import judge
 
 _HOUR_S = 3600.0
@@ -167,9 +180,18 @@ class Poller:
             attempt=attempt.number,
             state=end.state,
             elapsed_s=elapsed,
+            learned=self._learned(attempt, findings, facts),
             inputs=self._book.checkpoint(item) if item and attempt.intended and attempt.intended.after else {},
             **msgspec.structs.asdict(verdict),
         )
+
+    def _learned(self, attempt: Attempt, findings: list[Finding], facts: SchedulerFacts | None) -> Learned | None:
+        """What a training left to say of itself; None of an evaluation."""
+        if attempt.phase != "preparation":
+            return None
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
+        return learned.of(self._experiment.folder, recorder_of(folder), findings, map(Path, outputs))
 
     def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
         """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is silent may know it:

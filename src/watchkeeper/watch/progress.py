@@ -25,16 +25,24 @@ class _Word(msgspec.Struct, frozen=True):
     folder: str
 
 
+def recorder_of(attempt_folder: Path) -> Path | None:
+    """The run folder of the job's recorder; None where there is none, or its word cannot be read."""
+    try:
+        word = msgspec.json.decode((attempt_folder / "recorder.json").read_bytes(), type=_Word)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return Path(word.folder)
+
+
 def progress_of(attempt_folder: Path) -> str:
     """The job's outermost loop and its step, as its recorder last said them, and whether its sidecar sees a stall; "" where
     there is none, or nobody said anything.
     """
-    try:
-        word = msgspec.json.decode((attempt_folder / "recorder.json").read_bytes(), type=_Word)
-    except (OSError, msgspec.DecodeError):
+    folder = recorder_of(attempt_folder)
+    if folder is None:
         return ""
     step, loop, stall = "", "", ""
-    for events in journal.read(Path(word.folder) / ".watchkeeper" / "journal").events.values():
+    for events in journal.read(folder / ".watchkeeper" / "journal").events.values():
         for event in events:
             if isinstance(event, StepStarted):
                 step = event.step

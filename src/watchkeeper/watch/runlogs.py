@@ -22,7 +22,7 @@ DEPTH = 4
 """How far below a folder `run_logs/` is looked for."""
 HINT = "run logs are run_logs/[group/]<date>_<task>.md; give the folder that holds run_logs/, or one log"
 
-_DATED = re.compile(r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL)
+_LIKE_A_LOG = re.compile(r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL)
 
 
 def roots(path: Path) -> list[Path]:
@@ -50,7 +50,7 @@ def roots(path: Path) -> list[Path]:
         return [folder]
     if found := _below(folder):
         return found
-    if any(_DATED.fullmatch(name) for name in os.listdir(folder)):
+    if any(_LIKE_A_LOG.fullmatch(name) for name in os.listdir(folder)):
         return [folder]
     for part in (whole, *whole.parents):
         if (part / FOLDER).is_dir():
@@ -101,7 +101,7 @@ def load(root: Path) -> Loaded:
     data: dict[str, bytes] = {}
     for path, parts in _markdown(root, ()):
         shown = str(_shown(path, root))
-        text, fault = _text(path)
+        text, fault = read_log(path)
         faults = tuple(finding(code, shown, line, message) for code, line, message in fault)
         if text is not None:
             data[shown] = text
@@ -127,8 +127,8 @@ def _markdown(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tupl
             yield from _markdown(path, (*parts, entry.name))
 
 
-def _text(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
-    """The bytes of a log, and its faults: code, line, message."""
+def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
+    """The bytes of a log (None: they are none of a log, or cannot be read), and its faults: code, line, message."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe with a log's name must not hold us
         with open(fd, "rb", closefd=True, buffering=0) as file:

@@ -86,6 +86,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked files differed from it
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
+    `configs` maps each configuration file that the script names, relative to the experiment's folder, to its kept object.
     """
 
     key: str
@@ -101,6 +102,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     git_branch: FreeText = ""
     git_dirty: bool | None = None
     diff_sha256: str = ""
+    configs: dict[str, str] = {}
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
@@ -217,11 +219,11 @@ class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled")
 
 
 class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
-    """What a watcher met beside the states of jobs: a log that somebody had written into, a scheduler that takes no more
-    jobs at present, or that answers again.
+    """What a watcher met beside the states of jobs: a log that somebody had written into, a run log that cannot be read or
+    written and was left as it is, a scheduler that takes no more jobs at present, or that answers again.
     """
 
-    what: Literal["view displaced", "scheduler busy", "scheduler answers", "scheduler answers in part"]
+    what: Literal["view displaced", "run log left", "scheduler busy", "scheduler answers", "scheduler answers in part"]
     detail: FreeText = ""
 
 
@@ -240,6 +242,24 @@ class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verifi
     cautions: tuple[FreeText, ...] = ()
 
 
+class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a training left to say of itself, from what it recorded or printed; None and "": nothing says.
+
+    `reading` is one sentence on the loss's curve. `checkpoint` is the newest one that is whole, `config` the resolved
+    configuration of the run's own output, `wandb` the folder of its W&B run.
+    """
+
+    final_step: int | None = None
+    first_train_loss: Number | None = None
+    last_train_loss: Number | None = None
+    first_val_loss: Number | None = None
+    last_val_loss: Number | None = None
+    reading: FreeText = ""
+    checkpoint: FilePath = ""
+    config: FilePath = ""
+    wandb: FilePath = ""
+
+
 Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"]
 
 
@@ -247,7 +267,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
     `failed but good` the reverse; of `done`, `why` says what is odd all the same. `state` is Slurm's name for the end.
     `fingerprints`: subject → what was found there; `inputs` likewise, of the checkpoints that were not there yet when it
-    was submitted.
+    was submitted. `learned` is a training's.
     """
 
     key: str
@@ -261,6 +281,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     metrics: dict[str, Number] = {}
     elapsed_s: float | None = None
     evidence: tuple[Evidence, ...] = ()
+    learned: Learned | None = None
 
 
 Health = Literal["advancing", "slow", "stalled", "silent", "failing", "unknown"]

@@ -44,6 +44,20 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What the run logs are to say: `--mode`, `--objective`, `--task`, `--group`, `--dataset`, `--set`."""
+    for option in (
+        click.option("--set", "settings", multiple=True, metavar="TEXT", help="Run logs: a key setting, e.g. 'lr 1e-3'."),
+        click.option("--dataset", default="", metavar="TEXT", help="Run logs: the dataset, where the summary names none."),
+        click.option("--group", default="", metavar="NAME", help="Run logs: their folder. Default: the experiment's name."),
+        click.option("--task", default="", metavar="NAME", help="Run logs: the task in the name of one run's log."),
+        click.option("--objective", default="", metavar="TEXT", help="Run logs: what the run is to verify or test."),
+        click.option("--mode", default="", metavar="TYPE", help="Run logs: replication, experiment or 'pipeline (kind)'."),
+    ):
+        command = option(command)
+    return command
+
+
 def fail(message: str, hint: str = "", code: int = 1, problems: tuple[Problem, ...] = ()) -> NoReturn:
     """Say what went wrong and what to do, and exit."""
     click.echo(f"watchkeeper: {printable(message)}", err=True)

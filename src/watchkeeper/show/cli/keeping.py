@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
+from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.blocks import LOGS
@@ -30,6 +32,7 @@ from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.watch import others
 from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.runbook import OFF, Said, check_said
 from watchkeeper.watch.summary import exit_code, rows
 
 
@@ -64,16 +67,25 @@ def keep(
     runs: str | None = None,
     evals: str | None = None,
     retry_failed: bool = False,
+    mode: str = "",
+    objective: str = "",
+    task: str = "",
+    group: str = "",
+    dataset: str = "",
+    settings: tuple[str, ...] = (),
     **flags: Any,
 ) -> int:
     """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns the exit code."""
     experiment = experiments.read(folder)
-    settings = load(experiment.folder, **flags)
+    chosen = load(experiment.folder, **flags)
+    said = Said(mode=mode, objective=objective, task=task, group=group, dataset=dataset, settings=settings)
     selection = Selection(
-        runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate, queue_ahead=settings.queue_ahead
+        runs=runs, evals=evals, retry_failed=retry_failed, gate=chosen.gate, queue_ahead=chosen.queue_ahead
     )
     check_selection(experiment, selection)
-    scheduler = scheduler_of(settings)
+    if submits:
+        check_said(experiment, said, runs)
+    scheduler = scheduler_of(chosen)
     site = scheduler.site() if submits else Site()
     if submits:
         experiment = preflight.checked(experiment, site)
@@ -81,18 +93,22 @@ def keep(
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
+    if submits and not as_json and chosen.run_logs != OFF:
+        said = _asked(experiment, said)
     progress = Progress()
 
     keeper = Keeper(
         experiment,
         scheduler,
-        Manners.of(settings, scheduler, site),
+        Manners.of(chosen, scheduler, site),
         selection,
         purpose=purpose,
         submits=submits,
         stays=stays,
         tell=progress.tell,
         turned=lambda one: progress.count(standings_words(one.plan, one.logbook.state)),
+        run_logs=chosen.run_logs,
+        said=said,
     )
     with _leaving_on_signals(keeper):
         try:
@@ -119,6 +135,20 @@ def _others(experiment: experiments.Experiment) -> list[Problem]:
     """What other tools say to have submitted; said before their logs are set aside."""
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     return others.notes(experiment.folder, state)
+
+
+def _asked(experiment: Experiment, said: Said) -> Said:
+    """At an experiment's first start, and on a terminal, ask for what a run log wants and nobody has said; Enter leaves it
+    pending.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) or (experiment.folder / FOLDER).exists():
+        return said
+    answers = {"objective": said.objective or experiment.question, "dataset": said.dataset or experiment.dataset}
+    questions = {"objective": "What are these runs to verify or test", "dataset": "Which dataset do they use"}
+    for name, question in questions.items():
+        if not answers[name]:
+            answers[name] = click.prompt(f"{question}? (Enter: pending)", default="", show_default=False, err=True)
+    return msgspec.structs.replace(said, **{name: " ".join(words.split()) for name, words in answers.items()})
 
 
 def _relative(path: Path) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 
 from watchkeeper.core import journal
-from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.core.errors import EXIT_OK, ExperimentError, UsageError
+from watchkeeper.core.settings import load
+from watchkeeper.launch import experiment as experiments
 from watchkeeper.record import manifest
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
-from watchkeeper.watch import logs
+from watchkeeper.watch import logs, runbook
 from watchkeeper.watch.check import journal_folder, watched_by
 
 
@@ -20,7 +22,7 @@ from watchkeeper.watch.check import journal_folder, watched_by
 @command_errors
 def command(path: Path, as_json: bool) -> int:
     """Make an experiment's logs again from its journal, or a recorded run's manifests, to the same bytes. A log that
-    somebody wrote into is kept beside the new one.
+    somebody wrote into is kept beside the new one. Of a Markdown run log only the machine's own fields are put in again.
 
     Example: watchkeeper rebuild examples/digits
     """
@@ -34,11 +36,23 @@ def command(path: Path, as_json: bool) -> int:
     root = path.resolve()
     made = logs.rebuild(root, journal.read(folder).events)
     made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}
+    run_logs = _run_logs(root)
     if as_json:
-        echo_json(made)
+        echo_json(made | ({"run logs": run_logs} if run_logs else {}))
     else:
         for name, size in made.items():
             click.echo(f"{name}: {size} bytes")
-        if not made:
+        if run_logs:
+            click.echo(f"{run_logs} run log{'s' if run_logs > 1 else ''}: the machine's fields are up to date")
+        if not made and not run_logs:
             click.echo("Nothing to rebuild: the journal has no views.")
     return EXIT_OK
+
+
+def _run_logs(folder: Path) -> int:
+    """Bring the experiment's Markdown run logs up; how many there are. 0 where the folder is no experiment any more."""
+    try:
+        experiment = experiments.read(folder)
+    except ExperimentError:
+        return 0
+    return runbook.rebuild(experiment, load(folder).run_logs)

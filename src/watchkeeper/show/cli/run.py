@@ -23,12 +23,16 @@ from watchkeeper.show.cli.common import (
     echo_json,
     experiment_argument,
     json_option,
+    run_log_options,
     selection_options,
 )
 from watchkeeper.show.cli.keeping import keep
 from watchkeeper.watch.keeper import SENTINEL
 
-_OF_THE_WATCH = ("runs", "evals", "gate", "poll_s", "stagger_s", "cap")
+_OF_THE_WATCH = (
+    *("runs", "evals", "gate", "poll_s", "stagger_s", "cap"),
+    *("mode", "objective", "task", "group", "dataset"),
+)
 
 
 @click.command("run")
@@ -42,6 +46,7 @@ _OF_THE_WATCH = ("runs", "evals", "gate", "poll_s", "stagger_s", "cap")
 @click.option(
     "--time", "time_limit", metavar="LIMIT", default=TIME, show_default=True, help="That job's limit; it then starts again."
 )
+@run_log_options
 @dry_run_option
 @cluster_option
 @json_option
@@ -77,7 +82,9 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
         value = context.params.get(parameter.name or "")
         if parameter.name == "queue_ahead" and value:
             words.append("--queue-ahead")
-        elif parameter.name in _OF_THE_WATCH and value is not None:
+        elif parameter.name == "settings":
+            words += [f"--set={one}" for one in value or ()]
+        elif parameter.name in _OF_THE_WATCH and value not in (None, ""):
             words.append(f"{parameter.opts[-1]}={value}")
     receipt, output = watch_job.submit(
         experiment.folder,

@@ -13,6 +13,7 @@ from watchkeeper.show.cli.common import (
     dry_run_option,
     experiment_argument,
     json_option,
+    run_log_options,
     selection_options,
 )
 from watchkeeper.show.cli.keeping import keep
@@ -24,6 +25,7 @@ from watchkeeper.show.cli.keeping import keep
 @click.option("--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions.")
 @click.option("--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap.")
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
+@run_log_options
 @dry_run_option
 @cluster_option
 @json_option

@@ -1,0 +1,173 @@
+"""What a training left to say of itself: its losses, its last step, its newest checkpoint, its own configuration.
+
+Looked for where each library leaves it, the surest first: the recorder's metric rows; torchtune's `logs/log_*.txt` and
+`torchtune_config.yaml` beside its checkpoints; the Trainer's `trainer_state.json` in them; what the job printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core import trainlog
+from watchkeeper.core.events import Checkpoint, Learned, Number
+from watchkeeper.core.journal import read as read_journal
+from watchkeeper.report.curve import Point, reading
+from watchkeeper.tools.base import Finding
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of a file of rows or output, its end: a longer one's beginning is not read."""
+_TRAIN = ("train_loss", "loss", "train/loss")
+_VAL = ("val_loss", "eval_loss", "validation_loss", "val/loss", "eval/loss")
+_SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class Losses(msgspec.Struct):
+    """What was read: both curves, and the highest training step that any row or line named."""
+
+    train: list[Point] = []
+    val: list[Point] = []
+    final_step: float | None = None
+
+
+def of(folder: Path, recorder: Path | None, findings: Sequence[Finding], outputs: Iterable[Path]) -> Learned:
+    """What a training of the experiment in `folder` left. `recorder` is the recorder's run folder (None: there is none),
+    `findings` are its checkpoints by epoch, `outputs` the files that it printed into.
+    """
+    places = [folder / finding.path for finding in findings if finding.state == "good" and finding.path]
+    losses = _recorded(recorder) if recorder else Losses()
+    for read in (_torchtune, _trainer):
+        if not (losses.train or losses.val):
+            losses = read(places)
+    if not (losses.train or losses.val):
+        losses = _printed(outputs)
+    train, val = sorted(losses.train), sorted(losses.val)
+    newest = _shown(folder, places[-1]) if places else _last_checkpoint(folder, recorder)
+    return Learned(
+        final_step=int(losses.final_step) if losses.final_step is not None else None,
+        first_train_loss=_number(train[0][1]) if train else None,
+        last_train_loss=_number(train[-1][1]) if train else None,
+        first_val_loss=_number(val[0][1]) if val else None,
+        last_val_loss=_number(val[-1][1]) if val else None,
+        reading=reading(train, val),
+        checkpoint=newest,
+        config=_config(folder, recorder, places),
+        wandb=_wandb(folder, recorder, places),
+    )
+
+
+# ── losses ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _recorded(run: Path) -> Losses:
+    found = Losses()
+    for path in sorted((run / ".watchkeeper" / "metrics").glob("*.jsonl")):
+        for line in _tail(path).split(b"\n"):
+            if line:
+                try:
+                    row = msgspec.json.decode(line, type=dict[str, Any])
+                except msgspec.DecodeError:
+                    continue  # torn by a death, or between two NULs
+                _take(found, row)
+    return found
+
+
+def _trainer(places: Sequence[Path]) -> Losses:
+    found = Losses()
+    for place in reversed(places):
+        state = place / "trainer_state.json"
+        if state.is_file():
+            try:
+                history = msgspec.json.decode(state.read_bytes(), type=dict[str, Any]).get("log_history")
+            except (OSError, msgspec.DecodeError):
+                continue
+            for row in history if isinstance(history, list) else ():
+                if isinstance(row, dict):
+                    _take(found, row)
+            break
+    return found
+
+
+def _take(found: Losses, row: dict[str, Any]) -> None:
+    step = _value(row.get("step"))
+    if step is None:
+        return
+    found.final_step = max(step, found.final_step or 0)
+    for names, points in ((_TRAIN, found.train), (_VAL, found.val)):
+        loss = next((value for name in names if (value := _value(row.get(name))) is not None), None)
+        if loss is not None:
+            points.append((step, loss))
+
+
+def _torchtune(places: Sequence[Path]) -> Losses:
+    logs = sorted({path for place in places for path in (place.parent / "logs").glob("log_*.txt")})
+    return _of_text([logs[-1]] if logs else [])
+
+
+def _printed(outputs: Iterable[Path]) -> Losses:
+    return max((_of_text([path]) for path in outputs), key=lambda one: len(one.train), default=Losses())
+
+
+def _of_text(paths: Sequence[Path]) -> Losses:
+    points = [point for path in paths for point in trainlog.losses(_tail(path).decode("utf-8", "replace"))]
+    return Losses(train=points, final_step=max((step for step, _ in points), default=None))
+
+
+def _value(found: object) -> float | None:
+    if isinstance(found, str):
+        return _SPELLED.get(found)
+    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+
+
+def _number(loss: float) -> Number:
+    if math.isfinite(loss):
+        return loss
+    return "NaN" if math.isnan(loss) else "Infinity" if loss > 0 else "-Infinity"
+
+
+def _tail(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - MOST_BYTES))
+            return file.read(MOST_BYTES)
+    except OSError:
+        return b""
+
+
+# ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _last_checkpoint(folder: Path, run: Path | None) -> str:
+    """The newest checkpoint that the recorder told of and that is still there."""
+    told = [
+        event
+        for events in (read_journal(run / ".watchkeeper" / "journal").events.values() if run else ())
+        for event in events
+        if isinstance(event, Checkpoint)
+    ]
+    for event in sorted(told, key=lambda one: one.time, reverse=True):
+        path = (run or folder) / event.path
+        if path.exists():
+            return _shown(folder, path)
+    return ""
+
+
+def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
+    kept = [place.parent / "torchtune_config.yaml" for place in reversed(places)]
+    kept += [run / "run_manifest.json"] if run else []
+    return next((_shown(folder, path) for path in kept if path.is_file()), "")
+
+
+def _wandb(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
+    """The newest W&B run below the folders that the training wrote into."""
+    near = dict.fromkeys([*(place.parent for place in places), *([run, run.parent.parent] if run else [])])
+    found = [path for place in near for path in place.glob("wandb/*run-*") if path.is_dir() and not path.is_symlink()]
+    return _shown(folder, max(found, key=lambda path: path.name.rpartition("run-")[2])) if found else ""
+
+
+def _shown(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

@@ -1,0 +1,435 @@
+"""The Markdown run logs of an experiment, kept by whoever watches it.
+
+A log is made when its run is about to be submitted, never later; its path is journalled first, so that a death in between
+makes no second one. From then on the leading watcher brings it up whenever the journal says something new of its run. A
+file that changed while it was edited is read again at the next turn. A log that cannot be read or written never stops
+a watch: that is told once, and the journal keeps what the log lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from watchkeeper.core import files, git
+from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.launch.experiment import Experiment
+from watchkeeper.report import page as pages
+from watchkeeper.report import story
+from watchkeeper.report.experiments import HEAD, Entry, with_rows
+from watchkeeper.report.lint_read import DATED
+from watchkeeper.report.page import ALIASES, PENDING, Page, Written
+from watchkeeper.report.runlog import Document, decode, encode, parse
+from watchkeeper.report.story import About, Evaluation, LogFile, Told
+from watchkeeper.report.timeline import with_entry
+from watchkeeper.watch.logbook import Logbook
+from watchkeeper.watch.runlogs import FOLDER, read_log
+
+OFF = "off"
+_MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
+_MOST_OF_ONE_NAME = 1000
+_ENTERED = "timeline.entry"
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person said of the runs on the command line; "" where nothing was said."""
+
+    mode: str = ""
+    objective: str = ""
+    task: str = ""
+    group: str = ""
+    dataset: str = ""
+    settings: tuple[str, ...] = ()
+
+
+def rebuild(experiment: Experiment, setting: str | None, clock: Clock = utc_now) -> int:
+    """Splice the machine's fields into every run log of an experiment again. Returns how many logs there are.
+
+    Raises:
+        StorageError: the journal cannot be written.
+    """
+    logbook = Logbook(experiment.folder, "rebuild", lambda event: None, clock, time.monotonic)
+    try:
+        book = RunBook(experiment, logbook, setting)
+        return book.bring_up_all()
+    finally:
+        logbook.close()
+
+
+def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
+    """What was said must be sayable.
+
+    Raises:
+        UsageError: a mode that is none of the three, or one task's name for several runs.
+    """
+    if said.mode and not _MODE.fullmatch(said.mode):
+        raise UsageError(f"--mode {said.mode!r} is none of: replication, experiment, pipeline (kind)")
+    chosen = {item.run for item in experiment.items if runs is None or fnmatchcase(item.run, runs)}
+    if said.task and len(chosen) > 1:
+        raise UsageError(f"--task names the log of one run, and {len(chosen)} are selected", hint="choose one with --runs")
+    for name, words in (
+        ("--objective", said.objective),
+        ("--dataset", said.dataset),
+        *(("--set", one) for one in said.settings),
+    ):
+        if any(ord(letter) < 32 for letter in words):
+            raise UsageError(f"{name} must be one line of text")
+
+
+def root_of(experiment: Path, setting: str | None) -> Path | None:
+    """Where the run logs of an experiment lie: `run_logs/` at the top of its Git repository, else in its own folder; the
+    setting's folder, taken from there, where there is one. None: none are kept.
+    """
+    if setting == OFF:
+        return None
+    top = git.top(experiment) or experiment
+    return top / (setting or FOLDER)
+
+
+class RunBook:
+    """The run logs of one experiment. Feed it every event of the journal; `open` and `bring_up` write."""
+
+    def __init__(self, experiment: Experiment, logbook: Logbook, setting: str | None, said: Said | None = None) -> None:
+        self._experiment = experiment
+        self._logbook = logbook
+        self._said = said or Said()
+        self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
+        self._told: dict[str, Told] = {}
+        self._news: set[str] = set()
+        self._left: set[tuple[str, str]] = set()  # (path, why) that was told
+        self._setting = setting
+        self._root: Path | None = None
+        self._others: dict[str, list[Path]] | None = None  # task → logs that were there before
+        self._cells: dict[str, list[RunItem]] = {}
+        for item in experiment.items:
+            if item.phase == "evaluation":
+                self._cells.setdefault(item.run, []).append(item)
+        for events in logbook.journal.events.values():
+            self.feed(events)
+
+    def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
+        """Take events of the journal, each of them once."""
+        for event in events:
+            for key, part in story.keyed(event):
+                self._told.setdefault(key, Told()).feed(part)
+                if not isinstance(part, Documented):
+                    self._news.add(key)
+
+    # ── making one ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, intended: Intended) -> None:
+        """Make the log of an attempt that is about to be submitted, unless it goes into one that is there."""
+        item = self._items.get(intended.key)
+        if item is None or self._setting == OFF:
+            return
+        told = self._told.setdefault(intended.key, Told())
+        told.feed(intended)
+        if item.phase == "evaluation" and self._has_log(item.run):
+            return
+        before = told.intended.get(intended.attempt - 1)
+        known = told.files()
+        if known and not (before is not None and story.differs(before, intended)):
+            return
+        try:
+            self._make(item, intended, told)
+        except (StorageError, OSError) as error:
+            self._leave("run logs", str(error))
+
+    def _has_log(self, key: str) -> bool:
+        return key in self._told and bool(self._told[key].documented)
+
+    def _make(self, item: RunItem, intended: Intended, told: Told) -> None:
+        root = self._folder()
+        about = self._about(item)
+        zone = self._logbook.state.zone
+        day = intended.time.astimezone(ZoneInfo(zone)).date()
+        single = msgspec.structs.replace(told, documented=[])
+        fresh = story.page(single, about, zone, file=LogFile("", intended.attempt))
+        if (found := self._continued(root, about, fresh)) is not None:
+            self._document(intended, found)
+            return
+        change = pages.new(fresh)
+        for path in self._names(root, day, about.task):
+            if os.path.lexists(path) and not _holds(path, change.text):
+                continue
+            # The name is journalled first: after a death here the file is made, or found to be this one.
+            self._document(intended, path, change)
+            files.make_folder(path.parent)
+            if files.create(path, encode(change.text)):
+                return
+
+    def _names(self, root: Path, day: date, task: str) -> Iterable[Path]:
+        group = self._said.group or (self._experiment.name if self._is_group() else "")
+        folder = root / _safe(group) if group else root
+        stem = f"{day.isoformat()}_{_safe(task)}"
+        yield folder / f"{stem}.md"
+        yield from (folder / f"{stem}-{number}.md" for number in range(2, _MOST_OF_ONE_NAME))
+
+    def _is_group(self) -> bool:
+        """Whether more than one run is planned."""
+        return len({item.run for item in self._experiment.items}) > 1
+
+    def _continued(self, root: Path, about: About, fresh: Page) -> Path | None:
+        """A log that somebody else began for this very work, which is gone on with."""
+        mine = {self._path(file.path) for told in self._told.values() for file in told.files()}
+        for path in self._before(root).get(_safe(about.task).casefold(), ()):
+            data, fault = read_log(path)
+            if path not in mine and data is not None and not fault and _same_work(parse(decode(data)), fresh):
+                return path
+        return None
+
+    def _before(self, root: Path) -> dict[str, list[Path]]:
+        if self._others is None:
+            self._others = {}
+            for path in sorted(root.rglob("*.md"), reverse=True) if root.is_dir() else ():
+                if match := DATED.fullmatch(path.name):
+                    self._others.setdefault(match[2].casefold(), []).append(path)
+        return self._others
+
+    def _path(self, shown: str) -> Path:
+        return Path(os.path.normpath(self._experiment.folder / shown))
+
+    def _document(self, intended: Intended, path: Path, change: pages.Change | None = None) -> None:
+        self._logbook.write(
+            Documented,
+            key=intended.key,
+            attempt=intended.attempt,
+            path=os.path.relpath(path, self._experiment.folder),
+            fields=change.fields if change else {},
+            lines=tuple(change.lines) if change else (),
+        )
+
+    # ── keeping it ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def bring_up(self) -> None:
+        """Bring every log up to what the journal says of its run, and name it in its timeline and in `experiments.md`. Only
+        the leading watcher does.
+        """
+        news, self._news = self._news, set()
+        told_of = [item for key in news if (item := self._items.get(key)) is not None]
+        keys = {item.run if item.phase == "evaluation" and self._has_log(item.run) else item.key for item in told_of}
+        logs = [_Log(self._items[key], self._told[key]) for key in keys if self._has_log(key)]
+        logs.sort(key=lambda log: min((one.time for one in log.told.intended.values()), default=_NEVER))
+        if not logs:
+            return
+        for log in logs:
+            log.written = log.told.written(log.file.path)
+        self._keep("the timelines", lambda: self._enter_timelines(logs))
+        self._keep("experiments.md", lambda: self._enter_table(logs))
+        for log in logs:
+            for file in log.told.files()[-2:]:
+                extra = log.extra if file == log.file else {}
+                self._keep(file.path, lambda log=log, file=file, extra=extra: self._splice(log, file, extra))  # type: ignore[misc]
+
+    def _keep(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (StorageError, OSError) as error:
+            self._leave(what, str(error))
+
+    def bring_up_all(self) -> int:
+        """Splice the machine's fields into every log again; returns how many there are."""
+        self._news |= set(self._told)
+        self.bring_up()
+        return sum(bool(told.documented) for told in self._told.values())
+
+    def _splice(self, log: _Log, file: LogFile, extra: dict[str, str]) -> None:
+        told, path = log.told, self._path(file.path)
+        fresh = self._page(log.item, told, file)
+        if not os.path.lexists(path) and sum(event.path == file.path for event in told.documented) == 1:
+            # It was about to be made when its maker died; one that was there before, and is gone, was taken away.
+            files.make_folder(path.parent)
+            files.create(path, encode(pages.new(fresh).text))
+        data, fault = read_log(path)
+        if data is None or fault:
+            self._leave(str(path), fault[0][2] if fault else "it cannot be read")
+            return
+        text = decode(data)
+        change = pages.bring_up(text, fresh, told.written(file.path))
+        if change.text is not text and not files.replace_unchanged(path.resolve(), data, encode(change.text)):
+            self._news.add(log.item.key)  # somebody edits it: read it again at the next turn
+            return
+        if change.fields or change.lines or change.kept or extra:
+            self._logbook.write(
+                Documented,
+                key=log.item.key,
+                attempt=max(file.first, *told.intended) if file == told.files()[-1] and told.intended else file.first,
+                path=file.path,
+                fields=change.fields | extra,
+                lines=tuple(change.lines),
+                kept=change.kept,
+            )
+
+    def _page(self, item: RunItem, told: Told, file: LogFile) -> Page:
+        zone, evaluations = self._logbook.state.zone, self._evaluations(item)
+        return story.page(told, self._about(item, file), zone, file=file, evaluations=evaluations)
+
+    # ── the pages beside them ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _enter_timelines(self, logs: list[_Log]) -> None:
+        """Name each log in the timeline of its folder, once; a folder without one gets one."""
+        folders: dict[Path, list[_Log]] = {}
+        for log in logs:
+            if _ENTERED not in log.written.fields and DATED.fullmatch(self._path(log.file.path).name):
+                folders.setdefault(self._path(log.file.path).parent, []).append(log)
+        for folder, new in folders.items():
+            group = "" if folder == self._folder() else folder.name
+            names = sorted((log.told.intended[log.file.first].time, self._path(log.file.path).name) for log in new)
+
+            def with_all(text: str, names: list[tuple[datetime, str]] = names, group: str = group) -> str:
+                for _, name in names:
+                    text = with_entry(text, name, date.fromisoformat(name[:10]), group) or text
+                return text
+
+            if self._edit(folder / "timeline.md", with_all):
+                for log in new:
+                    log.extra[_ENTERED] = "named"
+
+    def _enter_table(self, logs: list[_Log]) -> None:
+        """Bring up the rows of these runs in the table that compares them."""
+        path = self._folder() / "experiments.md"
+        entries, written, made = [], {}, {}
+        for log in logs:
+            name = DATED.fullmatch(self._path(log.file.path).name)
+            if name is None or not (self._said.mode or self._experiment.summary):
+                continue
+            row = f"{name[2]}_{name[1]}"
+            cells = self._cells_of(log)
+            link = os.path.relpath(self._path(log.file.path), path.parent).replace(" ", "%20")
+            entries.append(Entry(row, link, cells))
+            fields = log.written.fields
+            written[row] = {column: fields[f"table.{column}"] for column in HEAD if f"table.{column}" in fields}
+            made[row] = log
+
+        news: dict[str, dict[str, str]] = {}
+
+        def with_all(text: str) -> str:
+            text, found = with_rows(text, entries, written)
+            news.clear()
+            news.update(found)
+            return text
+
+        if entries and self._edit(path, with_all):
+            for row, columns in news.items():
+                made[row].extra |= {f"table.{column}": value for column, value in columns.items()}
+
+    def _cells_of(self, log: _Log) -> dict[str, str]:
+        judged = log.told.judged.get(max(log.told.intended, default=0))
+        learned = judged.learned if judged is not None else None
+        loss = learned.last_val_loss if learned is not None else None
+        shown = story.number_words(loss) if loss is not None else "n/a" if judged is not None else ""
+        status = "running" if judged is None else "completed" if judged.outcome in story.WELL else judged.outcome
+        about = self._about(log.item, log.file)
+        return {"description": about.settings or about.description, "val_loss": shown, "status": status}
+
+    def _edit(self, path: Path, change: Callable[[str], str]) -> bool:
+        """Change a page that people edit too; False, and told, where it cannot be read or changes all the time."""
+        for _ in range(3):
+            there = os.path.lexists(path)
+            data, fault = read_log(path) if there else (b"", [])
+            if data is None or fault:
+                self._leave(str(path), fault[0][2] if fault else "it cannot be read")
+                return False
+            new = encode(change(decode(data)))
+            if new == data or (files.replace_unchanged(path.resolve(), data, new) if there else files.create(path, new)):
+                return True
+        return False
+
+    # ── what the pages are made of ─────────────────────────────────────────────────────────────────────────────────
+
+    def _evaluations(self, item: RunItem) -> list[Evaluation]:
+        found = []
+        for other in self._cells.get(item.run, ()) if item.phase == "preparation" else ():
+            told = self._told.get(other.key)
+            if told is not None and told.judged:
+                name = other.task + ("" if other.epoch is None else f" epoch {other.epoch}")
+                found.append(Evaluation(name, told.judged[max(told.judged)]))
+        return found
+
+    def _about(self, item: RunItem, file: LogFile | None = None) -> About:
+        """What was said of a piece of work: now, else when its log was made, else in the summary."""
+        said, experiment = self._said, self._experiment
+        task = item.run if item.phase == "preparation" else f"{item.run}_{item.task}"
+        task += f"_epoch{item.epoch}" if item.epoch is not None else ""
+        before = self._said_before(item.key, file)
+        settings = (
+            ", ".join(said.settings) or before.get("config.key_settings", "") or experiment.settings.get(item.run, "")
+        )
+        mode = said.mode or before.get("mode.run_type", "") or ("experiment" if experiment.summary else "")
+        return About(
+            task=said.task or task,
+            description="; ".join(filter(None, [experiment.name, settings])) if experiment.name != task else settings,
+            run_type=mode,
+            objective=said.objective or before.get("mode.objective", "") or experiment.question,
+            dataset=said.dataset or before.get("config.dataset", "") or experiment.dataset,
+            settings=settings,
+            script=os.path.relpath(experiment.folder / item.script, self._folder().parent) if item.script else "",
+            command=f"watchkeeper run {os.path.relpath(experiment.folder, self._folder().parent)}",
+        )
+
+    def _said_before(self, key: str, file: LogFile | None) -> dict[str, str]:
+        """The fields that were written when the log was made, without those that nobody had answered."""
+        documented = self._told[key].documented if file is not None and key in self._told else []
+        made = next((event.fields for event in documented if file and event.path == file.path and event.fields), {})
+        return {field: value for field, value in made.items() if value not in (PENDING, "n/a")}
+
+    def _folder(self) -> Path:
+        if self._root is None:
+            self._root = root_of(self._experiment.folder, self._setting) or self._experiment.folder / FOLDER
+        return self._root
+
+    def _leave(self, path: str, why: str) -> None:
+        if (path, why) not in self._left:
+            self._left.add((path, why))
+            self._logbook.write(Observed, what="run log left", detail=f"{path}: {why}")
+
+
+class _Log(msgspec.Struct):
+    """One log that is brought up: `extra` are fields of the pages beside it."""
+
+    item: RunItem
+    told: Told
+    written: Written = msgspec.field(default_factory=Written)
+    extra: dict[str, str] = {}
+
+    @property
+    def file(self) -> LogFile:
+        return self.told.files()[-1]
+
+
+def _safe(name: str) -> str:
+    """A name as one part of a path."""
+    return re.sub(r"[^\w.@+=-]+", "_", name).strip("._") or "run"
+
+
+def _holds(path: Path, text: str) -> bool:
+    data, fault = read_log(path)
+    return data == encode(text) and not fault
+
+
+def _same_work(document: Document, fresh: Page) -> bool:
+    """Whether a log that exists is of the same script and configuration, as far as it names them."""
+    wanted = {value.name: value.value for value in fresh.sections["config"]}
+    found = {}
+    for section in document.of("config"):
+        for name in ("script", "config", "dataset"):
+            field = section.field(*ALIASES.get(name, (name,)))
+            if field is not None and field.value and field.value != PENDING:
+                found[name] = field.value
+    if "script" not in found or not document.of("job"):
+        return False
+    for name, value in found.items():
+        if wanted[name] not in (PENDING, "n/a") and Path(value).name != Path(wanted[name]).name:
+            return False
+    return True

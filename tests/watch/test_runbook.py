@@ -1,0 +1,354 @@
+"""The run logs that a watch leaves by itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.experiments import write_experiment
+from tests.watch.test_keeper import Hook, Time, run_pending
+from watchkeeper.core import journal
+from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import Documented, Observed
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch.plan import Selection
+from watchkeeper.report.lint import lint
+from watchkeeper.report.runlog import Document, parse
+from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.watch import runbook
+from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.runbook import Said, check_said
+from watchkeeper.watch.runlogs import load
+
+
+def keep(folder: Path, fake: FakeScheduler, turned: Hook | None = None, setting: str | None = None, **said: object) -> bool:
+    """Watch the experiment in `folder` to its end."""
+    retry = bool(said.pop("retry_failed", False))
+    manners = Manners(soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0.0, cap=0, unknown_deadline_s=600)
+    return Keeper(
+        experiments.read(folder),
+        fake,
+        manners,
+        Selection(retry_failed=retry),
+        turned=turned or run_pending(fake),
+        monotonic=Time(),
+        run_logs=setting,
+        said=Said(**({"dataset": "digits"} | said)),
+    ).keep()
+
+
+def committed(folder: Path) -> Path:
+    """The folder, as a Git repository of its own with all of it committed."""
+    identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder
+
+
+def logs(folder: Path) -> dict[str, str]:
+    """Each page below run_logs/, by its name without the date."""
+    return {path.name.partition("_")[2] or path.name: path.read_text() for path in (folder / "run_logs").rglob("*.md")}
+
+
+def log(folder: Path, name: str) -> Document:
+    """One run log, read."""
+    return parse(logs(folder)[name])
+
+
+def value(document: Document, kind: str, name: str, at: int = 0) -> str:
+    """A field's value."""
+    field = document.of(kind)[at].field(name)
+    return field.value if field is not None else "(none)"
+
+
+def told(folder: Path, kind: type) -> list:
+    """The events of one kind."""
+    written = journal.read(folder / ".watchkeeper/journal").events.values()
+    return [event for events in written for event in events if isinstance(event, kind)]
+
+
+def open_findings(folder: Path) -> list[str]:
+    """What lint says of the run logs."""
+    loaded = load(folder / "run_logs")
+    return [
+        f"{one.path}: {one.code} {one.message}" for one in lint(str(loaded.root), loaded.files) if one.severity != "note"
+    ]
+
+
+def test_each_run_leaves_a_log_that_lint_finds_nothing_in(tmp_path):
+    """Runs and evaluations on their own have a log each, evaluations of a run a line in its Results, and all of it is by
+    the rules.
+    """
+    folder, fake = committed(write_experiment(tmp_path / "exp", runs=("a", "b"), control=True)), FakeScheduler()
+    assert keep(folder, fake)
+    assert sorted(logs(folder)) == ["a.md", "b.md", "experiments.md", "timeline.md", "untrained_clean.md"]
+    document = log(folder, "a.md")
+    assert document.title.text == "a — exp"
+    assert value(document, "mode", "run_type") == "experiment" and value(document, "mode", "objective") == "does it run?"
+    assert value(document, "results", "clean_epoch_0") == "accuracy 0.5"
+    assert value(document, "results", "checkpoint") == "a/artifacts/epoch_0"
+    assert [line.text for line in document.of("status")[0].nodes if hasattr(line, "time")][-1].startswith(
+        "completed, exit code 0"
+    )
+    folder_of = {path.parent.name for path in (folder / "run_logs").rglob("*_a.md")}
+    assert folder_of == {"exp"}
+    assert open_findings(folder) == []
+
+
+def test_the_log_is_there_before_the_job_is(tmp_path):
+    """A run log is made before the scheduler is asked for the job: a death in between leaves the log, not the job alone."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    seen = []
+    submit = fake.submit
+
+    def watched(job):
+        seen.append(sorted(logs(folder)))
+        return submit(job)
+
+    fake.submit = watched
+    assert keep(folder, fake)
+    assert seen[0] == ["one.md"]
+
+
+def test_a_single_run_lies_in_no_group(tmp_path):
+    """Where one run is planned its log lies in run_logs/ itself; what nobody said stands as pending."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keep(folder, fake, setting="notes/runs", mode="replication", dataset="", settings=("lr 1e-3", "batch 8"))
+    found = sorted(str(path.relative_to(folder / "notes" / "runs")) for path in (folder / "notes").rglob("*.md"))
+    assert [name.partition("_")[2] or name for name in found] == ["one.md", "experiments.md", "timeline.md"]
+    document = parse((folder / "notes/runs" / found[0]).read_text())
+    assert value(document, "mode", "run_type") == "replication"
+    assert (
+        value(document, "config", "dataset") == "pending"
+        and value(document, "config", "key_settings") == "lr 1e-3, batch 8"
+    )
+
+
+def test_none_are_kept_where_none_are_wanted(tmp_path):
+    """The setting `off` keeps no run logs."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keep(folder, fake, setting="off")
+    assert not (folder / "run_logs").exists() and not told(folder, Documented)
+
+
+def test_a_second_attempt_goes_on_in_the_same_file(tmp_path):
+    """The same purpose is resumed in the same log, as a further job block that says why."""
+    body = "[ -e ../good ] || exit 3"
+    folder, fake = committed(write_experiment(tmp_path / "exp", body=body)), FakeScheduler()
+    keep(folder, fake)
+    assert "resume" in logs(folder)["one.md"] and "--retry-failed" in logs(folder)["one.md"]
+    (folder / "good").touch()
+    assert keep(folder, fake, retry_failed=True)
+    document = log(folder, "one.md")
+    assert [job.heading.text for job in document.of("job")] == ["Job", "Job (resumed)"]
+    assert "exit code 3" in value(document, "job", "reason", 1)
+    assert value(document, "results", "checkpoint") == "one/artifacts/epoch_0"
+    assert open_findings(folder) == []
+
+
+def test_another_configuration_begins_another_file(tmp_path):
+    """A retry whose script or configuration differs is another experiment: a new log, and both say so."""
+    folder, fake = write_experiment(tmp_path / "exp", body="[ -e ../good ] || exit 3"), FakeScheduler()
+    config = folder / "one" / "finetune.yaml"
+    config.write_text("epochs: 1\n")
+    keep(folder, fake)
+    config.write_text("epochs: 2\n")
+    (folder / "good").touch()
+    assert keep(folder, fake, retry_failed=True)
+    assert {"one.md", "one-2.md"} < set(logs(folder))
+    assert "continued in" in logs(folder)["one.md"] and "one/finetune.yaml differs" in logs(folder)["one.md"]
+    assert [job.heading.text for job in log(folder, "one-2.md").of("job")] == ["Job"]
+    assert value(log(folder, "one.md"), "results", "checkpoint").startswith("n/a")
+
+
+def test_a_requeue_is_a_block_of_its_own(tmp_path):
+    """A job that its scheduler starts again has a second block, with the same id and which start it is."""
+    body = f"[ -e {tmp_path}/again ] || exec sleep 60"
+    folder, fake = committed(write_experiment(tmp_path / "exp", body=body)), FakeScheduler()
+    turns = iter(range(1000))
+
+    def turned(one: Keeper) -> None:
+        turn = next(turns)
+        if turn == 0:
+            fake.start("1")
+        elif turn == 2:
+            while not (folder / "one" / "ran.txt").exists():
+                pass
+            fake.jobs["1"].process.terminate()  # as a preemption does
+            fake.jobs["1"].process.wait()
+            (tmp_path / "again").touch()
+            fake.start("1", restart=1)
+            while not (folder / ".watchkeeper/runs/one/1/claim.2").exists():
+                pass
+        elif turn > 3:
+            run_pending(fake)(one)
+
+    assert keep(folder, fake, turned)
+    document = log(folder, "one.md")
+    assert value(document, "job", "execution_id", 1).endswith("(restart 1)")
+    assert "requeued" in value(document, "job", "reason", 1)
+    assert open_findings(folder) == []
+
+
+def test_a_persons_words_survive_everything(tmp_path):
+    """Whatever a person writes into a log while the run goes on stays, and a field that they changed is reported."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    edited = []
+
+    def turned(one: Keeper) -> None:
+        path = next((folder / "run_logs").glob("*_one.md"))
+        if not edited:
+            text = path.read_text().replace("does it run?", "it runs, I say")
+            edited.append(text.replace("## Status", "My own words.\n\n## Status"))
+            path.write_text(edited[0])
+        run_pending(fake)(one)
+
+    assert keep(folder, fake, turned)
+    text = logs(folder)["one.md"]
+    assert "it runs, I say" in text and "My own words.\n\n## Status" in text and "- runtime: `00:00:0" in text
+    assert {"mode.objective": "it runs, I say"} in [event.kept for event in told(folder, Documented)]
+
+
+def test_a_log_that_changes_while_it_is_edited_is_not_overwritten(tmp_path, monkeypatch):
+    """What somebody saves between our reading and our writing stays; the machine's part comes at the next turn."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    replace, times = runbook.files.replace_unchanged, []
+
+    def meddled(path: Path, old: bytes, new: bytes) -> bool:
+        if path.name.endswith("_one.md") and len(times) < 3:
+            times.append(path)
+            with path.open("a") as file:
+                file.write(f"saved in between {len(times)}\n")
+        return replace(path, old, new)
+
+    monkeypatch.setattr(runbook.files, "replace_unchanged", meddled)
+    assert keep(folder, fake)
+    text = logs(folder)["one.md"]
+    assert all(f"saved in between {number}\n" in text for number in (1, 2, 3))
+    assert keep(folder, fake)
+    assert "completed, exit code 0" in logs(folder)["one.md"]
+
+
+def test_a_death_before_the_file_was_made_leaves_one_log(tmp_path, monkeypatch):
+    """The name is journalled first: who goes on after a death makes that file, and no second one."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+
+    def dies(path: Path, data: bytes, **_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runbook.files, "create", dies)
+        with pytest.raises(BaseException):  # noqa: B017 - whatever a death looks like from inside
+            keep(folder, fake)
+    assert len(told(folder, Documented)) <= 1
+    assert keep(folder, fake)
+    assert [name for name in logs(folder) if name.startswith("one")] == ["one.md"]
+    assert "completed, exit code 0" in logs(folder)["one.md"]
+
+
+def test_a_log_that_a_person_took_away_stays_away(tmp_path):
+    """A deleted run log is not made again; the journal keeps what it held, and the watch goes on."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+
+    def turned(one: Keeper) -> None:
+        for path in (folder / "run_logs").glob("*_one.md"):
+            path.unlink()
+        run_pending(fake)(one)
+
+    assert keep(folder, fake, turned)
+    assert "one.md" not in logs(folder)
+    assert [event.what for event in told(folder, Observed)] == ["run log left"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "binary", "large", "dangling"])
+def test_what_cannot_be_a_log_is_left_and_told(tmp_path, kind):
+    """A folder, a binary file or one of 3 MiB in a log's place is left as it is, told once, and stops nothing."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+
+    def turned(one: Keeper) -> None:
+        for path in (folder / "run_logs").glob("*_one.md"):
+            if path.is_file() and path.stat().st_size < 10_000 and b"\0" not in path.read_bytes():
+                path.unlink()
+                if kind == "folder":
+                    path.mkdir()
+                elif kind == "dangling":
+                    path.symlink_to("nowhere")
+                else:
+                    path.write_bytes(b"a\0b" if kind == "binary" else b"# x\n" * 1_000_000)
+        run_pending(fake)(one)
+
+    assert keep(folder, fake, turned)
+    assert [event.what for event in told(folder, Observed)] == ["run log left"]
+
+
+def test_a_hand_written_log_of_the_same_work_is_gone_on_with(tmp_path):
+    """A log that somebody began for this task, script and configuration gets a further job block, and loses no byte."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    (folder / "run_logs").mkdir()
+    mine = folder / "run_logs" / "2026-01-05_one.md"
+    text = (
+        "# one — by hand\n\n## Mode\n- run_type: replication\n\n## Config\n- script: `one/finetune.slurm`\n\n"
+        "## Job\n- job_id: `2732782` (first submission)\n- submitted: 2026-01-05 10:00 UTC\n\n"
+        "## Status\n- 2026-01-05 - walltime\n"
+    )
+    mine.write_text(text)
+    assert keep(folder, fake)
+    assert sorted(logs(folder)) == ["experiments.md", "one.md", "timeline.md"]
+    after = mine.read_text()
+    assert [job.heading.text for job in parse(after).of("job")] == ["Job", "Job (resumed)"]
+    at = 0
+    for line in text.splitlines():
+        at = after.index(line, at)
+    assert value(parse(after), "mode", "run_type") == "replication"
+
+
+def test_a_log_of_other_work_is_let_be(tmp_path):
+    """A log of the same task with another script is another's: not a byte of it changes."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    (folder / "run_logs").mkdir()
+    other = folder / "run_logs" / "2026-01-05_one.md"
+    other.write_text("# one\n\n## Config\n- script: `other.sh`\n\n## Job\n- job_id: 1\n")
+    assert keep(folder, fake)
+    assert other.read_text() == "# one\n\n## Config\n- script: `other.sh`\n\n## Job\n- job_id: 1\n"
+    assert len(list((folder / "run_logs").glob("*_one.md"))) == 2
+
+
+def test_a_refused_submission_is_told_in_its_log(tmp_path):
+    """What the scheduler said no to stands in the log's Status."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    fake.on_submit("refuse")
+    keep(folder, fake)
+    assert "submission refused" in logs(folder)["one.md"]
+
+
+def test_the_logs_lie_at_the_top_of_the_repository(tmp_path):
+    """In a Git repository run_logs/ is at its top, and names the script from there."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    folder, fake = write_experiment(tmp_path / "deep" / "exp"), FakeScheduler()
+    assert keep(folder, fake)
+    assert not (folder / "run_logs").exists()
+    assert value(log(tmp_path, "one.md"), "config", "script") == "deep/exp/one/finetune.slurm"
+
+
+def test_what_cannot_be_said_is_refused(tmp_path):
+    """A mode that is none, one name for several runs, and a field of two lines are told before anything is submitted."""
+    experiment = experiments.read(write_experiment(tmp_path / "exp", runs=("a", "b")))
+    for said, runs in ((Said(mode="test"), None), (Said(task="x"), None), (Said(objective="a\nb"), None)):
+        with pytest.raises(UsageError):
+            check_said(experiment, said, runs)
+    check_said(experiment, Said(mode="pipeline (format conversion)", task="x"), "a")
+
+
+def test_a_rebuild_splices_the_machines_fields_again(tmp_path):
+    """What the machine owns is put in again where it was lost; every other byte stays, and no file is deleted."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keep(folder, fake)
+    path = next((folder / "run_logs").glob("*_one.md"))
+    whole = path.read_text()
+    path.write_text(whole.replace("- runtime: `", "- runtime: pending\nkept: `").replace("## Next", "words\n\n## Next"))
+    experiment = experiments.read(folder)
+    runbook.rebuild(experiment, None)
+    text = path.read_text()
+    assert "words\n\n## Next" in text and "runtime: pending" not in text
