@@ -48,6 +48,7 @@ from watchkeeper.watch.runbook import RunBook, Said
 
 SENTINEL = ".detach"
 _LONGEST_S = 300.0
+_LOG_AT_LEAST_EVERY_S = 10.0  # while a long row of jobs is submitted: the run logs get their job ids
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +158,7 @@ class Keeper:
         self._concluded: dict[Phase, int] = {}
         self._decided: dict[str, Decision] = {}
         self._submitted_at: float | None = None
+        self._logged_at = 0.0
 
     def keep(self) -> bool:
         """Watch until everything selected has ended (True), or until told to leave while something is under way (False).
@@ -232,9 +234,13 @@ class Keeper:
         if self._submits:
             self._submit_ready()
         if self.logbook.leads:
-            self._runbook.bring_up()
+            self._bring_up_logs()
         self.logbook.beat()
         self._turned(self)
+
+    def _bring_up_logs(self) -> None:
+        self._runbook.bring_up()
+        self._logged_at = self._monotonic()
 
     def _under_way(self) -> bool:
         if self._submits:
@@ -367,6 +373,8 @@ class Keeper:
         if isinstance(event, Rejected):
             self._given_up.add(item.key)
         self.logbook.sync()
+        if self.logbook.leads and self._monotonic() - self._logged_at >= _LOG_AT_LEAST_EVERY_S:
+            self._bring_up_logs()
 
     def _is_busy(self, words: str) -> None:
         """The scheduler takes nothing more at present: said once until it says something else."""

@@ -110,6 +110,7 @@ class RunBook:
         self._left: set[tuple[str, str]] = set()  # (path, why) that was told
         self._setting = setting
         self._root: Path | None = None
+        self._ours: set[Path] = set()
         self._others: dict[str, list[Path]] | None = None  # task → logs that were there before
         self._cells: dict[str, list[RunItem]] = {}
         for item in experiment.items:
@@ -123,7 +124,9 @@ class RunBook:
         for event in events:
             for key, part in story.keyed(event):
                 self._told.setdefault(key, Told()).feed(part)
-                if not isinstance(part, Documented):
+                if isinstance(part, Documented):
+                    self._ours.add(self._path(part.path))
+                else:
                     self._news.add(key)
 
     # ── making one ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,10 +185,9 @@ class RunBook:
 
     def _continued(self, root: Path, about: About, fresh: Page) -> Path | None:
         """A log that somebody else began for this very work, which is gone on with."""
-        mine = {self._path(file.path) for told in self._told.values() for file in told.files()}
         for path in self._before(root).get(_safe(about.task).casefold(), ()):
             data, fault = read_log(path)
-            if path not in mine and data is not None and not fault and _same_work(parse(decode(data)), fresh):
+            if path not in self._ours and data is not None and not fault and _same_work(parse(decode(data)), fresh):
                 return path
         return None
 
