@@ -10,6 +10,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
+from watchkeeper.core.tails import end_as_text
 from watchkeeper.core.trainlog import Position, position
 from watchkeeper.core.words import clock
 
@@ -55,7 +56,7 @@ def progress_in_output(paths: Iterable[str], now: float) -> str:
     later file's step first. `now` is the time of the files' clock, in seconds.
     """
     named = [Path(path) for path in paths if path]
-    found = [position(_tail(path)) for path in named]
+    found = [position(end_as_text(path, TAIL_BYTES)) for path in named]
     return ", ".join(filter(None, [_where(one for one in found if one is not None), _silence(named, now)]))
 
 
@@ -81,15 +82,6 @@ def _where(found: Iterable[Position]) -> str:
     epoch = f"epoch {last.epoch}, " if last.epoch is not None else ""
     total = f"/{last.total:,}" if last.total is not None else ""
     return f"{epoch}step {last.step:,}{total}" + (f", loss {loss}" if loss else "")
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return file.read(TAIL_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def _words(event: Progressed) -> str:
