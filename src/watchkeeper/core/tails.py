@@ -30,8 +30,8 @@ def last_lines(path: Path | str, lines: int, most: int) -> list[str]:
 
 
 class Grown(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at a growing file found. `size` is its bytes, 0 where there is none; `modified` is its own time, in seconds
-    since 1970 (None where there is none); `added` is how many bytes are new, `text` the end of them, whole lines only.
+    """What a look at a growing file found. `size` is its bytes, 0 where there is none; `modified` is its own time in
+    seconds since 1970, None where there is none; `added` is how many bytes are new, `text` their end, whole lines only.
     """
 
     size: int = 0

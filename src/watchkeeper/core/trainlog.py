@@ -1,13 +1,15 @@
 """How far a training says it is, from what it prints: tqdm's bars, torchtune's, the Trainer's and plain lines.
 
 Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune 0.6's bar
-(`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|… 5/10 […, train_loss=0.5]`), transformers' printed logs (`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that
-name their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`).
+(`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|…| 5/10 […, train_loss=0.5]`), transformers' printed logs
+(`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that name their step (`step 34`, `Step 34 | loss:6.05`,
+`step=34/300`).
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import msgspec
 
@@ -16,11 +18,13 @@ _TUNE = re.compile(r"(\d+)\|(\d+)\|Loss: (\S+?):")
 _NAMED = re.compile(r"\b(?:global[ _]?)?steps?\b[ '\"]*[:=# ][ '\"]*(\d[\d,]*)(?:\s*(?:/|of)\s*(\d[\d,]*))?", re.IGNORECASE)
 _EPOCH = re.compile(r"\bEpoch +(\d+)(?:/\d+)?:")
 _RATE = re.compile(r"\[[\d:]+<[\d:?]+, *(\d+(?:\.\d+)?)(?:[^\s/\]\d.]*/(s)|s/)")
-_LOSS = re.compile(r"(?<![\w/-])(?:train[_/])?loss\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE)
+_LOSS = re.compile(
+    r"(?<![\w/-])(?:train[_/])?loss\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE
+)
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far. None: nobody said. `epoch` where the tool says it beside its steps; `total` is then the epoch's last step."""
+    """How far. None: nobody said. `epoch` where the tool says it beside its steps; `total` is then that epoch's end."""
 
     step: int | float | None = None
     total: int | None = None
@@ -49,17 +53,15 @@ def advances(text: str) -> int:
     """How often the position changes within the text; 0 where it tells one position only, or none."""
     told = [found for line in re.split(r"[\r\n]", text) if (found := _of_line(line)) is not None]
     places = [(one.epoch, one.step) for one in told]
-    return sum(now != before for before, now in zip(places, places[1:], strict=False))
+    return sum(now != before for before, now in pairwise(places))
 
 
 def bar_rate(text: str) -> float | None:
     """Steps a second, as the last bar in the text says; None where none does."""
-    found = None
-    for found in _RATE.finditer(text):
-        pass
-    if found is None or not float(found.group(1)):
+    figure, per_second = next(reversed(_RATE.findall(text)), ("0", ""))
+    if not float(figure):
         return None
-    return float(found.group(1)) if found.group(2) else 1 / float(found.group(1))
+    return float(figure) if per_second else 1 / float(figure)
 
 
 def _of_line(line: str) -> Position | None:
