@@ -60,7 +60,9 @@ class Follower:
             if status.st_ino != self._inode or status.st_size < self._offset:
                 self._inode, self._offset, self._rest = status.st_ino, 0, b""
             added = status.st_size - self._offset
-            data = self._read(status.st_size) if added else b""
+            if not added:
+                return Grown(size=status.st_size, modified=status.st_mtime)
+            data = self._read(status.st_size)
         except OSError:
             return Grown()
         cut = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
