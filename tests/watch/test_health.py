@@ -126,7 +126,9 @@ def test_what_the_sidecar_says_counts_at_once():
     job = Job()
     job.step(10, 1)
     found = job.step(10, 2, stall=Stall(words="no advance since 15:00: waiting for a lock", report="/run/logs/stall.txt"))
-    assert found.health == "stalled" and found.why.startswith("its sidecar says: no advance since 15:00: waiting for a lock")
+    assert found.health == "stalled" and found.why.startswith(
+        "its sidecar says: no advance since 15:00: waiting for a lock"
+    )
     assert job.step(10, 3, stall=None).health == "advancing"
 
 
@@ -141,7 +143,9 @@ def test_an_error_is_failing_until_a_step_comes_after_it():
     assert job.step(10, 3, faults=(DISK,)).health == "advancing"
     assert job.look(10).health == "failing"
     assert job.step(10, 4).health == "advancing"
-    assert job.look(10, faults=(Fault(kind="out of memory", line="CUDA out of memory", overcome=True),)).health == "advancing"
+    assert (
+        job.look(10, faults=(Fault(kind="out of memory", line="CUDA out of memory", overcome=True),)).health == "advancing"
+    )
     assert job.look(10, faults=(Fault(kind="import", line="ImportError: no flash_attn"),)).health == "advancing"
 
 
@@ -204,8 +208,7 @@ def test_a_time_limit_that_comes_first_is_told_with_the_next_checkpoint():
     found = job.step(5, 130, ends_in_s=25.0)
     assert found.fits is False
     assert found.note == (
-        "its last step is 7:15 away, and its time limit 0:25: it will not fit; "
-        "the next checkpoint, in about 0:00, does"
+        "its last step is 7:15 away, and its time limit 0:25: it will not fit; the next checkpoint, in about 0:00, does"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK
-from watchkeeper.core.events import PHASES
+from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
 from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
@@ -24,7 +24,9 @@ from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
+from watchkeeper.show.text import printable
 from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.notify import notifier_of
 from watchkeeper.watch.summary import exit_code, rows
 
 
@@ -76,6 +78,17 @@ def keep(
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
     progress = Progress()
+    notifier = notifier_of(settings, experiment.name)
+
+    def tell(event: AnyEvent | Unknown) -> None:
+        progress.tell(event)
+        if event.writer == keeper.logbook.writer.id:  # of several watchers, the one that wrote it sends it
+            notifier.tell(event)
+
+    def turned(one: Keeper) -> None:
+        progress.count(standings_words(one.plan, one.logbook.state))
+        for words in notifier.failures() if one.logbook.leads else ():
+            one.logbook.write(Observed, what="notification failed", detail=words)
 
     keeper = Keeper(
         experiment,
@@ -85,14 +98,17 @@ def keep(
         purpose=purpose,
         submits=submits,
         stays=stays,
-        tell=progress.tell,
-        turned=lambda one: progress.count(standings_words(one.plan, one.logbook.state)),
+        tell=tell,
+        turned=turned,
     )
     with _leaving_on_signals(keeper):
         try:
             ended = keeper.keep()
         finally:
+            notifier.close()
             progress.end()
+    for words in notifier.failures():
+        click.echo(f"a notification could not be sent: {printable(words)}", err=True)
     found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
     if as_json:
         echo_json({"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found})
