@@ -1,7 +1,7 @@
 """The health table: five jobs that are not well, on a real Slurm, and what was said of them. `make health` prints it.
 
-One watch, one experiment, five jobs at once. Of each it tells what it should be called, what it was called, and how often the
-watch had asked the scheduler between the moment at which that could be known and the moment at which it was said.
+One watch, one experiment, five jobs at once. Of each it tells what it should be called, what it was called, and how often
+the watch had asked the scheduler between the moment at which that could be known and the moment at which it was said.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ JOBS = {
 
 
 class Row(NamedTuple):
-    """What a job should be called, what the reason must hold, and from when on that can be known: so many seconds after this
+    """What a job should be called, what the reason must hold, and from when on that is known: so many seconds after this
     note of the job's own ("": from when the scheduler says that it ended).
     """
 
