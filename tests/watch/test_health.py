@@ -216,3 +216,16 @@ def test_a_watcher_that_comes_later_counts_from_the_files_own_times():
     """The first look takes the files' age for the pause, not the moment at which somebody began to look."""
     job = Job(ran_s=7200.0, quiet_s=STALL_FLOOR_S * START, size=100, position=Position(step=7, total=10))
     assert judge(job.course, LIMITS).health == "stalled"
+
+
+def test_a_full_disk_that_keeps_the_error_out_of_the_log_is_told_all_the_same():
+    """Nothing can be written there, not even why: two looks without an advance on a full disk are failing."""
+    job = Job()
+    for number in range(1, 5):
+        job.step(10, number)
+    full = "the disk of /data is full: 0.0 MiB free of 4.0 MiB"
+    assert job.step(10, 5, full=full).health == "advancing"  # it still goes on, somewhere
+    assert job.look(20).health == "advancing"
+    found = job.look(20)
+    assert found.health == "failing" and found.why.startswith(f"disk full: {full}; nothing new for 0:40")
+    assert job.look(10, full="").health == "advancing"

@@ -49,10 +49,10 @@ def position(text: str) -> Position | None:
     return msgspec.structs.replace(found, loss=found.loss or loss)
 
 
-def advances(text: str) -> int:
-    """How often the position changes within the text; 0 where it tells one position only, or none."""
+def advances(text: str, before: Position | None = None) -> int:
+    """How often the position changes within the text, or from what was told before it; 0 where it tells none, or just that."""
     told = [found for line in re.split(r"[\r\n]", text) if (found := _of_line(line)) is not None]
-    places = [(one.epoch, one.step) for one in told]
+    places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + told]
     return sum(now != before for before, now in pairwise(places))
 
 

@@ -24,6 +24,8 @@ SAMPLE_S = 10.0  # one sample of the rate, at least
 RECENT = 3  # samples that all have to be slow
 USUAL = 5  # samples at least before anything is called slow
 KEPT = 60  # pauses and samples
+CHOKED_LOOKS = 2  # looks in a row without an advance, its disk being full,
+CHOKED_PAUSES = 3  # and so many times the usual pause
 FITS_LOOKS = 2  # looks in a row that say that the time limit comes first
 ALARMS: frozenset[Health] = frozenset({"stalled", "silent", "failing"})
 # What a job does not go on from by itself; an import that fails is often only tried.
@@ -80,7 +82,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a job's readings. `since`: the last advance; `pauses`: between advances; `usual` and `recent`:
-    samples of its rate; `mark`: where the present sample began; `faults`: those not gone on from.
+    samples of its rate; `mark`: where the present sample began; `faults`: those not gone on from, `suspected`: others that
+    may be. `misfits`, `choked`: looks in a row at which the time limit came first, at which it stood still on a full disk.
     """
 
     last: Reading | None = None
@@ -94,6 +97,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     suspected: tuple[Fault, ...] = ()
     checkpoints: tuple[float, ...] = ()
     misfits: int = 0
+    choked: int = 0
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +128,11 @@ def after(course: Course, reading: Reading) -> Course:
     if reading.checkpoints:
         course = msgspec.structs.replace(course, checkpoints=(*course.checkpoints, reading.at)[-KEPT:])
     course = msgspec.structs.replace(course, last=reading)
-    return msgspec.structs.replace(course, misfits=course.misfits + 1 if _fits(course) is False else 0)
+    return msgspec.structs.replace(
+        course,
+        misfits=course.misfits + 1 if _fits(course) is False else 0,
+        choked=course.choked + 1 if reading.full and course.since < reading.at else 0,
+    )
 
 
 def _advanced(course: Course, reading: Reading, before: Reading) -> Course:
@@ -198,6 +206,8 @@ def _word(course: Course, last: Reading, limits: Limits) -> tuple[Health, str]:
         return "failing", f"{fault.kind}: {fault.line}; no step since" + (f" {where}" if where else "")
     if _is_no_number(last.position.loss):
         return "failing", f"its loss is {last.position.loss}" + (f" at {where}" if where else "")
+    if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * median(course.pauses or (0.0,)):
+        return "failing", f"disk full: {last.full}; nothing new for {clock(pause)}" + _at(where)
     limit, words = stall_limit(course, limits)
     if not last.size:
         if last.ran_s >= limits.silent_s:

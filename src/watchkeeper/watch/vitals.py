@@ -210,8 +210,8 @@ class Vitals:
                 continue
             text = grown.text + follower.unfinished()
             if (found := position(text)) is not None:
-                changed += advances(text) + (found.step != self._position_of(path).step)
                 known = self._position_of(path)
+                changed += advances(text, known)
                 self._positions[path] = found if found.step is not None else msgspec.structs.replace(known, loss=found.loss)
             self._rate = bar_rate(text) or self._rate
             checkpoints += bool(_CHECKPOINT.search(grown.text))
