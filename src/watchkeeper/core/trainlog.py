@@ -50,7 +50,7 @@ def position(text: str) -> Position | None:
 
 
 def advances(text: str, before: Position | None = None) -> int:
-    """How often the position changes within the text, or from what was told before it; 0 where it tells none, or just that."""
+    """How often the position changes within the text, or from that before it; 0 where it tells none, or just that one."""
     told = [found for line in re.split(r"[\r\n]", text) if (found := _of_line(line)) is not None]
     places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + told]
     return sum(now != before for before, now in pairwise(places))

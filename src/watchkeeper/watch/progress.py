@@ -52,8 +52,8 @@ def progress_of(attempt_folder: Path) -> str:
 
 def progress_in_output(paths: Iterable[str], now: float) -> str:
     """How far the job's output says it is, `step 20/300, loss 5.66, 6.6/s, 0:42 left`, and since when it has printed
-    nothing, where that is long; "" where there is nothing to say. Bars go to standard error, losses may to the other: what either says counts, the
-    later file's step first. `now` is the time of the files' clock, in seconds.
+    nothing, where that is long; "" where there is nothing to say. Bars go to standard error, losses may to the other: what
+    either says counts, the later file's step first. `now` is the time of the files' clock, in seconds.
     """
     named = [Path(path) for path in paths if path]
     ends = [end_as_text(path, TAIL_BYTES) for path in named]
