@@ -47,7 +47,7 @@ class Job:
         """Look again after so many seconds, and find this step."""
         total = fields.pop("total", 1000)
         position = Position(step=step, total=total, loss=fields.pop("loss", None), epoch=fields.pop("epoch", None))
-        return self.look(seconds, position=position, size=1000 + step, quiet_s=0.0, **fields)
+        return self.look(seconds, position=position, size=1000 + step, **{"quiet_s": 0.0} | fields)
 
 
 def test_nothing_is_known_before_the_floor_and_silence_is_told_after_it():
@@ -199,16 +199,17 @@ def test_the_rate_and_the_time_left_are_measured_and_an_epochs_end_is_not_the_ru
 
 
 def test_a_time_limit_that_comes_first_is_told_with_the_next_checkpoint():
-    """Two looks in a row: the last step will not fit; and whether the next checkpoint does, from the interval seen."""
+    """Two samples in a row: the last step will not fit; and whether the next checkpoint does, from the interval seen."""
     job = Job()
     for number in range(1, 6):
         found = job.step(10, number * 20, ends_in_s=1000.0 - number * 10, checkpoints=int(number in (2, 4)))
     assert found.fits is True and found.note == ""
     assert job.step(10, 120, ends_in_s=30.0).fits is None
-    found = job.step(5, 130, ends_in_s=25.0)
+    assert job.step(5, 130, ends_in_s=25.0).fits is None  # the same sample still
+    found = job.step(5, 140, ends_in_s=20.0)
     assert found.fits is False
     assert found.note == (
-        "its last step is 7:15 away, and its time limit 0:25: it will not fit; the next checkpoint, in about 0:00, does"
+        "its last step is 7:10 away, and its time limit 0:20: it will not fit; the next checkpoint, in about 0:00, does"
     )
 
 
@@ -229,3 +230,11 @@ def test_a_full_disk_that_keeps_the_error_out_of_the_log_is_told_all_the_same():
     found = job.look(20)
     assert found.health == "failing" and found.why.startswith(f"disk full: {full}; nothing new for 0:40")
     assert job.look(10, full="").health == "advancing"
+
+
+def test_a_pause_is_counted_from_the_files_own_time_within_the_looks():
+    """Seen at a late look, an advance was when the file says; but not before the look that did not see it yet."""
+    job = Job()
+    job.step(100, 1)
+    assert job.step(100, 2, quiet_s=90.0).why.startswith("step 2/1,000, 1:30 ago")
+    assert job.step(100, 3, quiet_s=500.0).why.startswith("step 3/1,000, 1:40 ago")

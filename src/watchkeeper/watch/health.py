@@ -26,7 +26,7 @@ USUAL = 5  # samples at least before anything is called slow
 KEPT = 60  # pauses and samples
 CHOKED_LOOKS = 2  # looks in a row without an advance, its disk being full,
 CHOKED_PAUSES = 3  # and so many times the usual pause
-FITS_LOOKS = 2  # looks in a row that say that the time limit comes first
+FITS_SAMPLES = 2  # samples of the rate in a row that say that the time limit comes first
 ALARMS: frozenset[Health] = frozenset({"stalled", "silent", "failing"})
 # What a job does not go on from by itself; an import that fails is often only tried.
 FATAL = frozenset({"out of memory", "disk full", "NCCL", "driver", "checkpoint I/O"})
@@ -83,7 +83,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a job's readings. `since`: the last advance; `pauses`: between advances; `usual` and `recent`:
     samples of its rate; `mark`: where the present sample began; `faults`: those not gone on from, `suspected`: others that
-    may be. `misfits`, `choked`: looks in a row at which the time limit came first, at which it stood still on a full disk.
+    may be. `misfits`: samples in a row at which the time limit came first; `choked`: looks at which it stood still,
+    its disk being full.
     """
 
     last: Reading | None = None
@@ -114,7 +115,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def after(course: Course, reading: Reading) -> Course:
     """The course with one more reading."""
     fresh = tuple(one for one in reading.faults if one.kind in FATAL and not one.overcome)
-    before = course.last
+    before, advances = course.last, course.advances
     if before is None:
         ago = reading.ran_s if reading.quiet_s is None or not reading.size else min(reading.quiet_s, reading.ran_s)
         course = msgspec.structs.replace(
@@ -130,8 +131,8 @@ def after(course: Course, reading: Reading) -> Course:
     course = msgspec.structs.replace(course, last=reading)
     return msgspec.structs.replace(
         course,
-        misfits=course.misfits + 1 if _fits(course) is False else 0,
-        choked=course.choked + 1 if reading.full and course.since < reading.at else 0,
+        misfits=course.misfits + _is_sample(course, reading) if _fits(course) is False else 0,
+        choked=course.choked + 1 if reading.full and before is not None and course.advances == advances else 0,
     )
 
 
@@ -141,7 +142,8 @@ def _advanced(course: Course, reading: Reading, before: Reading) -> Course:
     return _sampled(
         msgspec.structs.replace(
             course,
-            since=reading.at,
+            # When it was, the file says, as far as the looks leave room.
+            since=reading.at - min(reading.quiet_s or 0.0, reading.at - before.at),
             advances=course.advances + 1,
             # The first one's pause was the start.
             pauses=(*course.pauses, pause)[-KEPT:] if course.advances else (),
@@ -155,7 +157,7 @@ def judge(course: Course, limits: Limits) -> Verdict:
     assert course.last is not None
     health, why = _word(course, course.last, limits)
     fits = _fits(course)
-    if fits is False and course.misfits < FITS_LOOKS:
+    if fits is False and course.misfits < FITS_SAMPLES:
         fits = None
     note = _misfit_words(course, course.last) if fits is False else ""
     return Verdict(health=health, why=why, rate=rate_of(course), eta_s=eta_of(course), fits=fits, note=note)
@@ -282,6 +284,11 @@ def _sampled(course: Course, reading: Reading) -> Course:
     return msgspec.structs.replace(course, recent=recent, usual=usual, mark=(reading.at, here))
 
 
+def _is_sample(course: Course, reading: Reading) -> bool:
+    """Whether this reading ended a sample of the rate."""
+    return course.mark is not None and course.mark[0] == reading.at
+
+
 def _is_slow(course: Course) -> bool:
     if len(course.usual) < USUAL or len(course.recent) < RECENT:
         return False
@@ -300,9 +307,9 @@ def _unique(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
 
 
 def _fits(course: Course) -> bool | None:
-    """Whether its last step comes before its time limit, at its pace; None where nobody can tell."""
+    """Whether its last step comes before its time limit, at its pace as measured; None where nobody can tell."""
     eta = eta_of(course)
-    if eta is None or course.last is None or course.last.ends_in_s is None:
+    if eta is None or not course.recent or course.last is None or course.last.ends_in_s is None:
         return None
     return eta <= course.last.ends_in_s
 

@@ -85,8 +85,10 @@ class Rounds:
         one = self._watched.get(name)
         if one is None or one.job != job:
             folder = attempt_folder(self._folder, attempt.key, attempt.number)
-            # Of a job that was requeued nothing was said yet.
-            said = _said(attempt.assessed) if one is None and attempt.assessed is not None else None
+            last = attempt.assessed
+            # Of an execution that began after the last word nothing was said yet: the job was requeued.
+            of_this = one is None and last is not None and (facts.started is None or last.time >= facts.started)
+            said = _said(last) if of_this and last is not None else None
             one = self._watched[name] = _Watched(
                 job=job,
                 began=at - max(0.0, now - started) if started else at,
