@@ -9,7 +9,7 @@ DEMO := examples/digits
 BENCHMARK := examples/benchmark
 FINETUNE := examples/finetune
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune test faults hangs check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune test faults hangs health check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -46,6 +46,9 @@ faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in thirteen ways, and
 
 hangs: $(VENV)/.stamp-dev ## hang a training in twenty-three ways, and print what came of it (root for the full disk; a minute)
 	@$(BIN)/python -m tests.hangs.faults
+
+health: $(VENV)/.stamp-dev ## five jobs on a real Slurm that are not well, and what was said of each (root; three minutes)
+	@$(BIN)/python -m tests.slurm.health
 
 check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/ruff check .

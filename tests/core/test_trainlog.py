@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.trainlog import Position, position
+from watchkeeper.core.trainlog import Position, advances, bar_rate, position
 
 PRINTED = {
     "tqdm": ("train:  12%|█▏        | 34/300 [00:05<00:40,  6.60it/s]", Position(step=34, total=300)),
@@ -19,6 +19,11 @@ PRINTED = {
         "1|20|Loss: 5.66: 100%|██████████| 20/20 [00:00<00:00, 78.33it/s]",
         Position(epoch=1, step=20, total=20, loss="5.66"),
     ),
+    "torchtune's bar in its second epoch": (
+        "2|35|Loss: 4.5:  75%|███████▌  | 15/20 [00:00<00:00, 78.33it/s]",
+        Position(epoch=2, step=35, total=40, loss="4.5"),
+    ),
+    "validation beside it": ("step 3 train/loss: 0.5 val/loss: 9.5 eval_loss=8", Position(step=3, loss="0.5")),
     "torchtune's log": ("Step 20 | loss:6.05 lr:0.0005 tokens_per_second_per_gpu:1629.28", Position(step=20, loss="6.05")),
     "the Trainer": (
         "{'loss': 0.5, 'grad_norm': 1.2, 'learning_rate': 5e-05, 'epoch': 0.1}\n 10%|█ | 10/100 [00:01<00:09, 9.9it/s]",
@@ -26,7 +31,7 @@ PRINTED = {
     ),
     "Lightning": (
         "Epoch 0:  50%|█████ | 10/20 [00:01<00:01,  8.1it/s, v_num=0, train_loss=1.25]",
-        Position(step=10, total=20),
+        Position(epoch=0, step=10, total=20, loss="1.25"),
     ),
     "plain": ("step 2,710 loss: 0.3245", Position(step=2710, loss="0.3245")),
     "with its total": ("global_step: 12 / 300, loss=1e-3", Position(step=12, total=300, loss="1e-3")),
@@ -61,3 +66,17 @@ def test_the_last_one_counts(first, last):
     """Of several positions the last one is told."""
     found = position(f"step {first}\nstep {last}\n")
     assert found is not None and found.step == last
+
+
+def test_a_bars_own_rate_is_read():
+    """The last bar's rate is steps a second, whichever way round it is written; none is None."""
+    assert bar_rate(" 5%|# | 1/20 [00:01<00:19, 4.0it/s]\r10%|# | 2/20 [00:02<00:18, 8.1it/s, loss=2]") == 8.1
+    assert bar_rate("42%|██ | 1234/2937 [1:02:33<1:20:01,  4.0s/it]") == 0.25
+    assert bar_rate(" 0%| | 0/20 [00:00<?, ?it/s]") is None
+    assert bar_rate("step 7 at 12 it/s") is None
+
+
+def test_how_often_the_position_changes_is_counted():
+    """A repeated line is no advance; each new step or epoch is one."""
+    assert advances("step 1\nstep 1\nwarning\nstep 2\rstep 3\n") == 2
+    assert advances("step 1") == 0 and advances("") == 0

@@ -17,7 +17,7 @@ def test_step_and_loss_may_come_from_different_streams(tmp_path):
     out.write_text("x" * 100_000 + "\n{'loss': 5.66, 'epoch': 0.1}\n")
     err.write_text("\r" * 50_000 + " 5%|#| 20/400 [00:01<00:19, 20it/s]")
     now = out.stat().st_mtime
-    assert progress_in_output([str(out), str(err)], now) == "step 20/400, loss 5.66"
+    assert progress_in_output([str(out), str(err)], now) == "step 20/400, loss 5.66, 20/s, 0:19 left"
     assert progress_in_output([str(out), str(tmp_path / "none"), ""], now) == ""
 
 

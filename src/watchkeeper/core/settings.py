@@ -45,7 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
     with commas between (None: those that can be used; "": none). `run_logs`: the folder of the Markdown run logs, from the
     top of the Git repository (None: `run_logs`; `off`: none are kept). `cluster`: the name of one of `clusters` (None: this
-    machine).
+    machine). `silent_s`: a job that has run so long, and printed and recorded nothing, is silent. `stall_s`: a pause
+    between two advances that is a stall (None: from the job's own history). `notify`: a command, as a shell would part it
+    or in words, run at alarms and ends; `notify_urls`: apprise's URLs, with spaces between, or a list. Both can be secret.
     """
 
     poll_s: float | None = None
@@ -58,10 +60,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gpus: str | None = None
     run_logs: str | None = None
     cluster: str | None = None
+    silent_s: float = 600.0
+    stall_s: float | None = None
+    notify: str | tuple[str, ...] = ()
+    notify_urls: str | tuple[str, ...] = ()
     clusters: dict[str, Cluster] = {}
 
     def __post_init__(self) -> None:
-        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s"):
+        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s", "silent_s", "stall_s"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} is {value}, and cannot be negative")

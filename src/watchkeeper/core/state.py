@@ -18,6 +18,7 @@ import msgspec
 
 from watchkeeper.core.events import (
     AnyEvent,
+    Assessed,
     CancelAsked,
     Decided,
     Doubted,
@@ -59,7 +60,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 class Attempt(msgspec.Struct):
     """One try at a run. Every field is what the journal says; None and empty mean that nobody said. `asked`: how often it
-    was about to be handed over; `postponed`: how often that certainly made no job.
+    was about to be handed over; `postponed`: how often that certainly made no job; `assessed`: the last word on its health.
     """
 
     key: str
@@ -75,6 +76,7 @@ class Attempt(msgspec.Struct):
     exit_record: ExitRecord | None = None
     judged: Judged | None = None
     cancel_asked: bool = False
+    assessed: Assessed | None = None
 
     @property
     def active(self) -> bool:
@@ -180,7 +182,9 @@ class WriterState:
         known = self.opened.saw.get(other, 0) if self.opened else 0
         return max([known, *(lease.saw.get(other, 0) for lease in self.leases if lease.seq <= at)])
 
-    def _attempt(self, event: Intended | Submitted | Rejected | Doubted | Postponed | Judged | CancelAsked) -> Attempt:
+    def _attempt(
+        self, event: Intended | Submitted | Rejected | Doubted | Postponed | Assessed | Judged | CancelAsked
+    ) -> Attempt:
         return self._attempt_of(event.key, event.attempt, event.phase)
 
     def _attempt_of(self, key: str, number: int, phase: Phase) -> Attempt:
@@ -227,6 +231,9 @@ class WriterState:
     def _on_judged(self, event: Judged) -> None:
         self._attempt(event).judged = event
 
+    def _on_assessed(self, event: Assessed) -> None:
+        self._attempt(event).assessed = event
+
     def _on_polled(self, event: Polled) -> None:
         for change in event.changes:
             attempt = self._attempt_of(change.key, change.attempt, change.phase)
@@ -249,6 +256,7 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
     Postponed: WriterState._on_postponed,
     CancelAsked: WriterState._on_cancel_asked,
     Judged: WriterState._on_judged,
+    Assessed: WriterState._on_assessed,
     Polled: WriterState._on_polled,
     Unknown: WriterState._on_unknown,
 }
@@ -303,6 +311,7 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
             whole.submissions.setdefault(job_id, submitted)
     whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
     whole.judged = _newest([one.judged for one in told if one.judged], writers)
+    whole.assessed = _newest([one.assessed for one in told if one.assessed], writers)
     seen = [one.seen for one in told if one.seen]
     undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]
     whole.seen = max(undominated, key=lambda one: (_rank(one.state), one.writer), default=None)

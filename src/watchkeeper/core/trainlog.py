@@ -1,24 +1,30 @@
 """How far a training says it is, from what it prints: tqdm's bars, torchtune's, the Trainer's and plain lines.
 
 Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune 0.6's bar
-(`1|20|Loss: 5.66: 100%|…`), transformers' printed logs (`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that
-name their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`).
+(`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|…| 5/10 […, train_loss=0.5]`), transformers' printed logs
+(`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that name their step (`step 34`, `Step 34 | loss:6.05`,
+`step=34/300`).
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import msgspec
 
 _BAR = re.compile(r"(\d[\d,]*)/(\d[\d,]*) \[\d")
 _TUNE = re.compile(r"(\d+)\|(\d+)\|Loss: (\S+?):")
 _NAMED = re.compile(r"\b(?:global[ _]?)?steps?\b[ '\"]*[:=# ][ '\"]*(\d[\d,]*)(?:\s*(?:/|of)\s*(\d[\d,]*))?", re.IGNORECASE)
-_LOSS = re.compile(r"(?<![\w-])loss\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE)
+_EPOCH = re.compile(r"\bEpoch +(\d+)(?:/\d+)?:")
+_RATE = re.compile(r"\[[\d:]+<[\d:?]+, *(\d+(?:\.\d+)?)(?:[^\s/\]\d.]*/(s)|s/)")
+_LOSS = re.compile(
+    r"(?<![\w/-])(?:train[_/])?loss\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE
+)
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far. None: nobody said. `epoch` where the tool numbers its steps anew in each."""
+    """How far. None: nobody said. `epoch` where the tool says it beside its steps; `total` is then that epoch's end."""
 
     step: int | float | None = None
     total: int | None = None
@@ -57,13 +63,31 @@ def losses(text: str) -> list[tuple[float, float]]:
     return sorted(found.items())
 
 
+def advances(text: str, before: Position | None = None) -> int:
+    """How often the position changes within the text, or from that before it; 0 where it tells none, or just that one."""
+    told = [found for line in re.split(r"[\r\n]", text) if (found := _of_line(line)) is not None]
+    places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + told]
+    return sum(now != before for before, now in pairwise(places))
+
+
+def bar_rate(text: str) -> float | None:
+    """Steps a second, as the last bar in the text says; None where none does."""
+    figure, per_second = next(reversed(_RATE.findall(text)), ("0", ""))
+    if not float(figure):
+        return None
+    return float(figure) if per_second else 1 / float(figure)
+
+
 def _of_line(line: str) -> Position | None:
     if match := _TUNE.search(line):
-        bar = _BAR.search(line)
-        total = _count(bar.group(2)) if bar else None
-        return Position(epoch=int(match.group(1)), step=int(match.group(2)), total=total, loss=match.group(3))
+        bar, step = _BAR.search(line), int(match.group(2))
+        # torchtune counts its steps through all epochs, and its bar those of one.
+        total = step + _count(bar.group(2)) - _count(bar.group(1)) if bar else None
+        return Position(epoch=int(match.group(1)), step=step, total=total, loss=match.group(3))
     if match := _BAR.search(line):
-        return Position(step=_count(match.group(1)), total=_count(match.group(2)))
+        epoch = _EPOCH.search(line)
+        number = int(epoch.group(1)) if epoch else None
+        return Position(epoch=number, step=_count(match.group(1)), total=_count(match.group(2)))
     if match := _NAMED.search(line):
         return Position(step=_count(match.group(1)), total=_count(match.group(2)) if match.group(2) else None)
     return None

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from watchkeeper.core.events import (
     AnyEvent,
+    Assessed,
     Change,
     Concluded,
     Decided,
@@ -45,6 +46,7 @@ STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 
 _MOST_NAMES = 12
 _MOST_CAUTIONS = 3
+_MOST_ERRORS = 3
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
@@ -178,6 +180,17 @@ class Renderer:
             result = f"{event.outcome.upper()}: {event.why}" if event.why else event.outcome.upper()
             yield self._block(event, event.phase, "VALIDATE", subject=event.key, details=details, result=result)
 
+    def _assessed(self, event: Assessed) -> Iterator[Named]:
+        """What matters only: an alarm, its end, slowness, new errors, a time limit that comes first."""
+        if not (event.alarm or event.note or event.errors or event.health == "slow"):
+            return
+        again = " again" if event.alarm == "over" else ""
+        parts = [f"{event.health.upper()}{again}: {event.why}", *event.errors[:_MOST_ERRORS], event.note]
+        parts += [f"report: {event.report}"] if event.report and event.alarm == "raised" else []
+        details = "; ".join(map(_evidence_words, event.evidence)) or f"attempt {event.attempt}"
+        result = "; ".join(filter(None, parts))
+        yield self._block(event, event.phase, "HEALTH", subject=event.key, details=details, result=result)
+
     def _concluded(self, event: Concluded) -> Iterator[Named]:
         noun = _JOBS[event.phase]
         counts = {"COMPLETED": 0, "FAILED": 0} | event.counts
@@ -206,6 +219,7 @@ _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
     Observed: Renderer._observed,
     Verified: Renderer._verified,
     Judged: Renderer._judged,
+    Assessed: Renderer._assessed,
     Concluded: Renderer._concluded,
     Detached: Renderer._detached,
 }

@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -306,7 +307,10 @@ class LocalScheduler:
             return msgspec.structs.replace(waits, state=UNKNOWN, reason=reason, started=started and started.time)
         if started is None:
             return waits
-        runs = msgspec.structs.replace(waits, state="RUNNING", reason="", started=started.time, node=started.leader.host)
+        ends_by = started.time + timedelta(seconds=spec.time_limit_s) if spec.time_limit_s else None
+        runs = msgspec.structs.replace(
+            waits, state="RUNNING", reason="", started=started.time, node=started.leader.host, ends_by=ends_by
+        )
         # Once lost it is not said to run again, while another supervisor writes down what became of it.
         runs = self._lost.get(job_id, runs)
         if alive or processes.session_alive(started.leader):

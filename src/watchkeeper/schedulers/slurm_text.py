@@ -53,7 +53,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the state. Times that are
     only expected are None. `token` is None where the source names no command, "" where the command is no wrapper;
-    `command` is the wrapper's path, or from sacct the line that was typed; `tasks` as in `SchedulerFacts`.
+    `command` is the wrapper's path, or from sacct the line that was typed; `tasks` and `ends_by` as in `SchedulerFacts`.
     """
 
     job_id: str
@@ -73,6 +73,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     command: str = ""
     token: str | None = None
     tasks: Mapping[str, str] = {}
+    ends_by: datetime | None = None
 
     def facts(self) -> SchedulerFacts:
         """The row as facts, without the output's place. A state of no fixed meaning here is told in the reason."""
@@ -90,6 +91,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             max_rss_bytes=self.max_rss_bytes,
             node=self.node,
             tasks=dict(self.tasks),
+            ends_by=self.ends_by,
         )
 
 
@@ -172,6 +174,7 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
                 submitted=time_of(submitted),
                 started=time_of(started) if ran else None,
                 ended=time_of(ended) if state in TERMINAL else None,
+                ends_by=time_of(ended) if state == "RUNNING" else None,  # the start and the limit together
                 node=node if ran else "",
                 name=name,
                 folder=folder,

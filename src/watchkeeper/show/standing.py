@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from watchkeeper.core.state import State
 from watchkeeper.launch.plan import Plan
 from watchkeeper.show.text import duration, number, printable, table
+from watchkeeper.watch.health import ALARMS
 from watchkeeper.watch.summary import Row
 
 _MAX_METRICS = 3
@@ -16,7 +17,7 @@ _ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not neede
 def experiment_table(rows: Sequence[Row]) -> str:
     """The rows as a table, a line of totals below it, and a word on each that did not end well."""
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))[:_MAX_METRICS]
-    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt", "progress"]
+    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt", "health", "progress"]
     lines = [
         [
             row.run,
@@ -27,6 +28,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
             duration(row.elapsed_s),
             row.job_id,
             str(row.attempt) if row.attempt > 1 else "",
+            (row.health or "").upper() if row.health in ALARMS else row.health or "",
             row.progress,
         ]
         for row in rows
@@ -39,6 +41,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
         for row in rows
         if row.standing in ("failed", "blocked", "unknown")
     ]
+    bad += [f"{row.key}: {row.health}: {row.health_why}" for row in rows if row.health in ALARMS | {"slow"}]
     return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
 
 

@@ -107,3 +107,37 @@ def _last_exception(output: str) -> str:
         if line and not line[0].isspace() and (match := _EXCEPTION.match(line.strip())):
             return match.group(1)
     return ""
+
+
+# The cause → its class, for errors of a job that still runs. What is missing here says nothing of those.
+_CLASSES = {
+    "out of memory on the GPU": "out of memory",
+    "out of memory on the host": "out of memory",
+    "the disk quota was used up": "disk full",
+    "the disk was full": "disk full",
+    "the processes lost each other": "NCCL",
+    "no usable GPU": "driver",
+    "a checkpoint could not be written or read": "checkpoint I/O",
+    "something is not installed": "import",
+    "a bad configuration": "config",
+}
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern, words in _LINES if words in _CLASSES))
+
+
+def classify(line: str) -> tuple[str, str] | None:
+    """The class of the error that a line of output tells, and the cause in words; None where it tells none."""
+    for pattern, words in _LINES:
+        if words in _CLASSES and re.search(pattern, line):
+            return _CLASSES[words], words
+    return None
+
+
+def error_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of the text that `classify` knows, with where each ends in it."""
+    found: dict[int, str] = {}
+    for match in _ANY.finditer(text):
+        start = max(text.rfind("\n", 0, match.start()), text.rfind("\r", 0, match.start())) + 1
+        ends = [at for sign in "\n\r" if (at := text.find(sign, match.end())) >= 0]
+        end = min(ends, default=len(text))
+        found[end] = text[start:end].strip()[:_TEXT_LIMIT]
+    return sorted(found.items())

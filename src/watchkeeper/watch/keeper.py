@@ -18,6 +18,7 @@ from watchkeeper.core.errors import BusyError, StorageError, UnavailableError, U
 from watchkeeper.core.events import (
     PHASES,
     AnyEvent,
+    Assessed,
     Concluded,
     Decided,
     Decision,
@@ -41,9 +42,11 @@ from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.site import Site
 from watchkeeper.watch import gate
 from watchkeeper.watch.evidence import EvidenceBook
+from watchkeeper.watch.health import Limits
 from watchkeeper.watch.logbook import Logbook, Tell
 from watchkeeper.watch.pace import Pace
 from watchkeeper.watch.poller import Poller
+from watchkeeper.watch.rounds import Rounds
 from watchkeeper.watch.runbook import RunBook, Said
 
 SENTINEL = ".detach"
@@ -53,7 +56,8 @@ _LOG_AT_LEAST_EVERY_S = 10.0  # while a long row of jobs is submitted: the run l
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
     """How often and how much: seconds, and jobs at a time (0: no cap). The scheduler is asked every `poll_s`, as often as
-    every `soonest_s` when a job starts or ends, and as seldom as every `longest_s` when nothing moves.
+    every `soonest_s` when a job starts or ends, and as seldom as every `longest_s` when nothing moves; `limits` say when a
+    job that runs is ill.
     """
 
     soonest_s: float
@@ -62,6 +66,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     stagger_s: float
     cap: int
     unknown_deadline_s: float
+    limits: Limits = Limits()
 
     @classmethod
     def of(cls, settings: Settings, scheduler: Scheduler, site: Site) -> Manners:
@@ -88,6 +93,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
             stagger_s=stagger,
             cap=cap,
             unknown_deadline_s=settings.unknown_deadline_s,
+            limits=Limits(silent_s=settings.silent_s, stall_s=settings.stall_s),
         )
 
 
@@ -146,6 +152,7 @@ class Keeper:
             pace=Pace(soonest_s=manners.soonest_s, usual_s=manners.poll_s, longest_s=manners.longest_s),
             unknown_deadline_s=manners.unknown_deadline_s,
         )
+        self._rounds = Rounds(experiment.folder, manners.limits, self._assess, monotonic)
         self._leave = threading.Event()
         self.why = ""
         self._failed: frozenset[tuple[str, int]] = frozenset()
@@ -224,6 +231,7 @@ class Keeper:
         self.logbook.sync()
         if self.logbook.leads:
             self._poller.poll()
+            self._rounds.make(self.logbook.state)
         self._resolve()
         self._look_again()
         self._plan()
@@ -241,6 +249,9 @@ class Keeper:
     def _bring_up_logs(self) -> None:
         self._runbook.bring_up()
         self._logged_at = self._monotonic()
+
+    def _assess(self, **fields: object) -> None:
+        self.logbook.write(Assessed, **fields)
 
     def _under_way(self) -> bool:
         if self._submits:

@@ -9,6 +9,7 @@ import msgspec
 
 from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
 from watchkeeper.core.state import Attempt, AttemptId
+from watchkeeper.core.tails import end_as_text
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot
@@ -196,12 +197,7 @@ def last_output(path: str) -> str:
     """The end of a file, a carriage return taken for a newline; "" if there is none to read."""
     if not path:
         return ""
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-            return file.read().decode(errors="replace").replace("\r", "\n")
-    except OSError:
-        return ""
+    return end_as_text(path, _TAIL_BYTES).replace("\r", "\n")
 
 
 def last_line(output: str) -> str:

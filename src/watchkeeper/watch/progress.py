@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
-from watchkeeper.core.trainlog import Position, position
+from watchkeeper.core.tails import end_as_text
+from watchkeeper.core.trainlog import Position, bar_rate, position
 from watchkeeper.core.words import clock
 
 TAIL_BYTES = 16_384  # of a job's output, in which its last step is looked for: files may be of any size
@@ -58,13 +59,24 @@ def progress_of(attempt_folder: Path) -> str:
 
 
 def progress_in_output(paths: Iterable[str], now: float) -> str:
-    """How far the job's output says it is, `step 20/300, loss 5.66`, and since when it has printed nothing, where that is
-    long; "" where there is nothing to say. Bars go to standard error, losses may to the other: what either says counts, the
-    later file's step first. `now` is the time of the files' clock, in seconds.
+    """How far the job's output says it is, `step 20/300, loss 5.66, 6.6/s, 0:42 left`, and since when it has printed
+    nothing, where that is long; "" where there is nothing to say. Bars go to standard error, losses may to the other: what
+    either says counts, the later file's step first. `now` is the time of the files' clock, in seconds.
     """
     named = [Path(path) for path in paths if path]
-    found = [position(_tail(path)) for path in named]
-    return ", ".join(filter(None, [_where(one for one in found if one is not None), _silence(named, now)]))
+    ends = [end_as_text(path, TAIL_BYTES) for path in named]
+    found = [one for one in map(position, ends) if one is not None]
+    rate = next(filter(None, map(bar_rate, reversed(ends))), None)
+    return ", ".join(filter(None, [_where(found), _pace(found, rate), _silence(named, now)]))
+
+
+def _pace(found: Sequence[Position], rate: float | None) -> str:
+    """The bar's own rate, and what is left at it; of an epoch, what is left of that."""
+    last = next((one for one in reversed(found) if one.step is not None), None)
+    if rate is None or last is None or last.step is None or last.total is None:
+        return ""
+    end = "left" if last.epoch is None else "left of the epoch"
+    return f"{rate:.3g}/s, {clock(max(0.0, (last.total - last.step) / rate))} {end}"
 
 
 def _silence(paths: Iterable[Path], now: float) -> str:
@@ -89,15 +101,6 @@ def _where(found: Iterable[Position]) -> str:
     epoch = f"epoch {last.epoch}, " if last.epoch is not None else ""
     total = f"/{last.total:,}" if last.total is not None else ""
     return f"{epoch}step {last.step:,}{total}" + (f", loss {loss}" if loss else "")
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return file.read(TAIL_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def _words(event: Progressed) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
-from watchkeeper.core.events import Number, Phase
+from watchkeeper.core.events import Health, Number, Phase
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Plan
@@ -20,7 +20,8 @@ Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work. `state` is Slurm's word where there was a job, else why there was none; `elapsed_s` is None where
     no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures; `progress` is
-    how far its recorder says that it is.
+    how far its recorder says that it is, or its output. `health`, of a job that runs: the watcher's last word on it (None:
+    there is none), and why.
     """
 
     key: str
@@ -36,6 +37,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Number] = {}
     why: str = ""
     progress: str = ""
+    health: Health | None = None
+    health_why: str = ""
 
 
 def rows(
@@ -66,6 +69,7 @@ def rows(
         else:
             standing, shown, why = _undone(decision.action, decision.reason), decision.reason, decision.detail
         judged = latest.judged if latest else None
+        assessed = latest.assessed if latest and latest.active and latest.state == "RUNNING" else None
         found.append(
             Row(
                 key=item.key,
@@ -81,6 +85,8 @@ def rows(
                 metrics=result.metrics if result and result.state == "good" else {},
                 why=why,
                 progress=(progress or {}).get(item.key, ""),
+                health=assessed.health if assessed else None,
+                health_why=assessed.why if assessed else "",
             )
         )
     return found

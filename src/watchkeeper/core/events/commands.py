@@ -155,7 +155,8 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say.
 
     `tasks`, of an array: state → the numbers of its tasks in that state, as `--array` writes them. The rest is then the
-    whole's: the first start, the last end, the state and code of what keeps it from being COMPLETED.
+    whole's: the first start, the last end, the state and code of what keeps it from being COMPLETED. `ends_by`, of a job
+    that runs: when its time limit will be over.
     """
 
     state: str
@@ -170,6 +171,7 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     output: FilePath = ""
     error_output: FilePath = ""
     tasks: dict[str, str] = {}
+    ends_by: datetime | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -220,10 +222,18 @@ class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled")
 
 class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
     """What a watcher met beside the states of jobs: a log that somebody had written into, a run log that cannot be read or
-    written and was left as it is, a scheduler that takes no more jobs at present, or that answers again.
+    written and was left as it is, a scheduler that takes no more jobs at present, or that answers again; a notification
+    that could not be sent.
     """
 
-    what: Literal["view displaced", "run log left", "scheduler busy", "scheduler answers", "scheduler answers in part"]
+    what: Literal[
+        "view displaced",
+        "run log left",
+        "scheduler busy",
+        "scheduler answers",
+        "scheduler answers in part",
+        "notification failed",
+    ]
     detail: FreeText = ""
 
 
@@ -291,6 +301,8 @@ class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assess
     """How a job under way is, and the evidence that decided: written when the verdict changes, or when what there is to say
     has moved on by much. `step` of `total` training steps are done; `rate_per_s` is steps per second and `eta_s` the
     seconds to the last; None where nobody says. `why` holds the thresholds used; `errors` what is new in the error output.
+    `alarm`: one is raised with this event, once in an episode, or is over. `fits`: whether the last step comes before the
+    time limit (None: nobody can tell); `note` is what else matters, said once. `report` is the black box's file ("": none).
     """
 
     key: str
@@ -305,6 +317,10 @@ class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assess
     eta_s: float | None = None
     evidence: tuple[Evidence, ...] = ()
     errors: tuple[FreeText, ...] = ()
+    alarm: Literal["", "raised", "over"] = ""
+    fits: bool | None = None
+    note: FreeText = ""
+    report: FilePath = ""
 
 
 class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="documented"):

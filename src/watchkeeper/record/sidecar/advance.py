@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.tails import end_of_file
 from watchkeeper.core.trainlog import Position, position
 from watchkeeper.record.rows import FOLDER as METRICS
 
@@ -72,7 +73,7 @@ class Eye:
         size = _size(path)
         if size != self._sizes.get(str(path), 0) and callable(read):
             self._sizes[str(path)] = size
-            found = read(_tail(path, size))
+            found = read(end_of_file(path, TAIL_BYTES))
             if found is not None:
                 self._where = found
         return size
@@ -147,12 +148,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _tail(path: Path, size: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, size - TAIL_BYTES))
-            return file.read(TAIL_BYTES)
-    except OSError:
-        return b""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+
+from watchkeeper.core import tails
 
 EVENTS = 20  # of each of the run's writers, the last ones
 ROWS = 5  # of metrics, the last ones
@@ -31,30 +32,20 @@ def text(head: Sequence[str], sections: Sequence[Section]) -> str:
 
 def last_events(journal: Path) -> str:
     """The last lines of the journal's files."""
-    return "\n".join("\n".join(tail(path, EVENTS)) for path in _newest(journal, ".jsonl"))
+    return "\n".join("\n".join(tails.last_lines(path, EVENTS, TAIL_BYTES)) for path in _newest(journal, ".jsonl"))
 
 
 def last_rows(folder: Path) -> str:
     """The last rows of the writer that wrote last."""
-    return "\n".join(tail(_newest(folder, ".jsonl")[-1], ROWS)) if _newest(folder, ".jsonl") else ""
+    return "\n".join(tails.last_lines(_newest(folder, ".jsonl")[-1], ROWS, TAIL_BYTES)) if _newest(folder, ".jsonl") else ""
 
 
 def last_lines(folder: Path) -> list[Section]:
     """The last lines of the run's logs."""
     return [
-        Section(f"Last lines of logs/{path.name}", "\n".join(tail(path, LINES)))
+        Section(f"Last lines of logs/{path.name}", "\n".join(tails.last_lines(path, LINES, TAIL_BYTES)))
         for path in _newest(folder / "logs", ".log")
     ]
-
-
-def tail(path: Path, lines: int) -> list[str]:
-    """A file's last lines; a carriage return ends one, as a bar's does. Empty where it cannot be read."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL_BYTES))
-        words = file.read().decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-        return [line for line in words.split("\n") if line][-lines:]
-    return []
 
 
 def _newest(folder: Path, suffix: str) -> list[Path]:

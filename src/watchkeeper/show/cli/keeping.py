@@ -15,7 +15,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK, Problem
-from watchkeeper.core.events import PHASES
+from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
 from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.launch import experiment as experiments
@@ -30,8 +30,10 @@ from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
+from watchkeeper.show.text import printable
 from watchkeeper.watch import others
 from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.notify import notifier_of
 from watchkeeper.watch.runbook import OFF, Said, check_said
 from watchkeeper.watch.summary import exit_code, rows
 
@@ -96,6 +98,17 @@ def keep(
     if submits and not as_json and chosen.run_logs != OFF:
         said = _asked(experiment, said)
     progress = Progress()
+    notifier = notifier_of(chosen, experiment.name)
+
+    def tell(event: AnyEvent | Unknown) -> None:
+        progress.tell(event)
+        if event.writer == keeper.logbook.writer.id:  # of several watchers, the one that wrote it sends it
+            notifier.tell(event)
+
+    def turned(one: Keeper) -> None:
+        progress.count(standings_words(one.plan, one.logbook.state))
+        for words in notifier.failures() if one.logbook.leads else ():
+            one.logbook.write(Observed, what="notification failed", detail=words)
 
     keeper = Keeper(
         experiment,
@@ -105,8 +118,8 @@ def keep(
         purpose=purpose,
         submits=submits,
         stays=stays,
-        tell=progress.tell,
-        turned=lambda one: progress.count(standings_words(one.plan, one.logbook.state)),
+        tell=tell,
+        turned=turned,
         run_logs=chosen.run_logs,
         said=said,
     )
@@ -114,7 +127,10 @@ def keep(
         try:
             ended = keeper.keep()
         finally:
+            notifier.close()
             progress.end()
+    for words in notifier.failures():
+        click.echo(f"a notification could not be sent: {printable(words)}", err=True)
     found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
     if as_json:
         echo_json({"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found})

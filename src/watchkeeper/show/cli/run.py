@@ -91,7 +91,8 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
         scheduler_of(settings),
         words,
         first_words=["--retry-failed"] if context.params["retry_failed"] else [],
-        settings={name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
+        # The job's script is a file that others may read: where notifications go is kept out of it.
+        settings={n: os.environ[n] for n, of in VARIABLES.items() if os.environ.get(n) and not of.startswith("notify")},
         time_limit=time_limit,
     )
     if as_json:
