@@ -4,11 +4,8 @@
 # Jobs side by side do not fight over cores, and nobody asks the network: all that is needed lies in work/ (prepare.py).
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
 
-_here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-# prepare.py filled this cache before any job began: jobs that start together read it, and none of them builds it.
-export HF_DATASETS_CACHE="$_here/work/datasets"
-
-if [ -f "$_here/../../.venv/bin/activate" ]; then
-    . "$_here/../../.venv/bin/activate"
+_activate="$(dirname "${BASH_SOURCE[0]}")/../../.venv/bin/activate"
+if [ -f "$_activate" ]; then
+    . "$_activate"
 fi
-unset _here
+unset _activate

@@ -14,11 +14,10 @@ import shutil
 import time
 from pathlib import Path
 
-os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE / "work"
-CACHE = "datasets"  # HF_DATASETS_CACHE of env.sh
 SEED = 20251111
 CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 LENGTHS = (3, 4, 5, 6)  # letters of a word
@@ -158,30 +157,16 @@ def make(steps):
         shutil.rmtree(making, ignore_errors=True)
 
 
-def fill_cache():
-    """The training data as the datasets library keeps it: jobs that start together would race to build that."""
-    from datasets import load_dataset
-
-    making = HERE / f".tmp-{CACHE}-{os.getpid()}"
-    try:
-        load_dataset("json", data_files=str(WORK / "train.json"), split="train", cache_dir=str(making))
-        making.rename(WORK / CACHE)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
-
 def main():
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="training steps of the tiny model (%(default)s)")
     steps = parser.parse_args().steps
-    began = time.monotonic()
-    if not (WORK / "model").is_dir():
-        make(steps)
-    elif (WORK / CACHE).is_dir():
+    if WORK.is_dir():
         print(f"{WORK} is there: nothing to make")
         return
-    fill_cache()
+    began = time.monotonic()
+    make(steps)
     print(f"{WORK} made in {time.monotonic() - began:.0f} s")
 
 
