@@ -172,7 +172,7 @@ def test_whole_weights_are_good(tmp_path: Path, files: dict[str, bytes]) -> None
 
 
 def test_what_is_evaluated_is_told_before_the_adapter_it_was_made_with(tmp_path: Path) -> None:
-    """Of merged weights with their adapter beside them, the evidence names the merged weights first: a skip tells no more."""
+    """Of merged weights with their adapter beside them, the evidence names the merged weights first: a skip tells one."""
     files = {"adapter_model.pt": b"weights", "adapter_model.safetensors": safetensors(), "model.safetensors": safetensors()}
     write(tmp_path / "run/epoch_0", files)
     finding = look(tmp_path, checkpoint())
