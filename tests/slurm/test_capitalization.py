@@ -48,7 +48,7 @@ def capitalization(slurm_lab: Lab) -> Path:
         (venv / "bin" / name).write_text(f"#!{venv}/bin/python\nfrom {module} import main\nmain()\n")
         (venv / "bin" / name).chmod(0o755)
     subprocess.run(["chown", "-R", f"{USER}:", root], check=True)
-    prepare = [*as_user(USER), venv / "bin" / "python", folder / "prepare.py", "--steps", "10"]
+    prepare = [*as_user(USER), venv / "bin" / "python", folder / "prepare.py", "--steps", "20"]
     done = subprocess.run(
         prepare, env=environment(slurm_lab, root), cwd=root, capture_output=True, text=True, check=False, timeout=120
     )
