@@ -48,7 +48,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
     folder = copied(root)
     (root / ".venv" / "bin").mkdir(parents=True)
     (root / ".venv" / "bin" / "activate").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
-    prepare = [sys.executable, folder / "prepare.py"]
+    prepare = [sys.executable, folder / "prepare.py", "--steps", "250"]
     for _ in range(2):
         made = subprocess.run(
             prepare, env=env(root, OMP_NUM_THREADS="1"), capture_output=True, text=True, check=False, timeout=300
