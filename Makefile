@@ -8,12 +8,16 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 DEMO := examples/digits
 BENCHMARK := examples/benchmark
 FINETUNE := examples/finetune
+CAPITALIZATION := examples/capitalization
+SIZE := full
+CAPITALIZATION_full :=
+CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune test faults hangs health check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test faults hangs health check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-19s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.stamp-demo ## run a real experiment on this machine: 4 fine-tunes, 18 evaluations, under two minutes
 	@$(BIN)/watchkeeper run $(DEMO)
@@ -37,6 +41,16 @@ demo-finetune: $(VENV)/.stamp-ml ## a tiny language model, fine-tuned under watc
 		'  tail -f training_output.log      (while it trains)' \
 		'A daemon that trains on what is put into queue/: docs/finetune.md' \
 		'From the start: make clean demo-finetune'
+
+demo-capitalization: $(VENV)/.stamp-ml ## torchtune and inspect-ai for real: 4 LoRA runs, 18 evaluations; five minutes, SIZE=small one
+	@[[ '$(SIZE)' == full || '$(SIZE)' == small ]] || { echo 'SIZE is full or small, not $(SIZE)' >&2; exit 2; }
+	@$(BIN)/python $(CAPITALIZATION)/prepare.py
+	@$(BIN)/watchkeeper run $(CAPITALIZATION) $(CAPITALIZATION_$(SIZE))
+	@printf '%s\n' '' 'Look again:     $(BIN)/watchkeeper status $(CAPITALIZATION)' \
+		'Why and when:   less $(CAPITALIZATION)/run-torchtune.log $(CAPITALIZATION)/run-inspect.log' \
+		'One answer:     $(BIN)/inspect view --log-dir $(CAPITALIZATION)/r8_lr1e-2/eval/capitalization_epoch1/logs' \
+		'Once more:      make demo-capitalization         (it submits nothing, and says why)' \
+		'From the start: make clean demo-capitalization'
 
 test: check ## all of `check`, then the tests
 	@$(BIN)/python -m pytest -q
@@ -69,7 +83,9 @@ clean: ## remove what the demo and the tools left; the environment in .venv stay
 	@rm -rf run_logs/digits run_logs/capitalization run_logs/experiments.md $(DEMO)/.watchkeeper $(DEMO)/.detach $(DEMO)/run-*.log* $(DEMO)/__pycache__ \
 		$(DEMO)/*/artifacts $(DEMO)/*/slurm-*.out $(DEMO)/*/eval/slurm-*.out $(DEMO)/*/eval/*/ examples/pipeline/artifacts \
 		$(BENCHMARK)/results $(BENCHMARK)/src/__pycache__ \
-		$(addprefix $(FINETUNE)/,artifacts checkpoints status training_output.log .daemon.pid __pycache__)
+		$(addprefix $(FINETUNE)/,artifacts checkpoints status training_output.log .daemon.pid __pycache__) \
+		$(addprefix $(CAPITALIZATION)/,.watchkeeper .detach run-*.log* __pycache__ work .tmp-* */artifacts */slurm-*.out) \
+		$(addprefix $(CAPITALIZATION)/*/eval/*/,logs slurm-*.out)
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.stamp-venv:

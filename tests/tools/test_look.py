@@ -171,6 +171,14 @@ def test_whole_weights_are_good(tmp_path: Path, files: dict[str, bytes]) -> None
     assert all(one.size_bytes and one.modified and one.modified.tzinfo for one in finding.evidence)
 
 
+def test_what_is_evaluated_is_told_before_the_adapter_it_was_made_with(tmp_path: Path) -> None:
+    """Of merged weights with their adapter beside them, the evidence names the merged weights first: a skip tells one."""
+    files = {"adapter_model.pt": b"weights", "adapter_model.safetensors": safetensors(), "model.safetensors": safetensors()}
+    write(tmp_path / "run/epoch_0", files)
+    finding = look(tmp_path, checkpoint())
+    assert [one.source.rpartition("/")[2] for one in finding.evidence] == ["model.safetensors", *sorted(files)[:2]]
+
+
 @pytest.mark.parametrize(("files", "state", "why"), BAD_CHECKPOINTS)
 def test_weights_that_are_not_whole_are_told_apart(tmp_path: Path, files: dict[str, bytes], state: str, why: str) -> None:
     """Nothing there, something empty and something torn are different findings, and each says which file and why."""

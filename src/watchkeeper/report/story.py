@@ -434,7 +434,8 @@ def _health_words(assessed: Assessed) -> str:
         parts.append(f"{clock(assessed.eta_s)} left")
     words = ", ".join(parts)
     words += f": {assessed.why}" if assessed.why and assessed.health != "advancing" else ""
-    return words + "".join(f"; {error}" for error in assessed.errors)
+    words += f"; see {assessed.report}" if assessed.report else ""
+    return words + "".join(f"; {more}" for more in (*filter(None, [assessed.note]), *assessed.errors))
 
 
 def _one_line(text: str) -> str:

@@ -76,6 +76,7 @@ def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
     """A folder that holds weights, or a file that is some: all of them whole, and no shard of an index missing."""
     checked = [file for file in files if Path(file.name).suffix in formats.WEIGHTS]
     weights = [file for file in checked if formats.is_weights(file.name)]
+    weights.sort(key=lambda file: Path(file.name).name.startswith("adapter"))  # what is evaluated is told first
     indices = [file for file in files if file.name.endswith(_INDEX)]
     evidence = [file.evidence("weights") for file in weights] + [file.evidence("index") for file in indices]
     if not weights and not indices:
