@@ -53,7 +53,7 @@ demo-capitalization: $(VENV)/.stamp-ml ## torchtune and inspect-ai for real: 4 L
 		'From the start: make clean demo-capitalization'
 
 test: check ## all of `check`, then the tests
-	@$(BIN)/python -m pytest -q
+	@scripts/test.sh $(abspath $(BIN))/python
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in thirteen ways, and print what came of it (root; eight minutes)
 	@$(BIN)/python -m tests.slurm.faults
