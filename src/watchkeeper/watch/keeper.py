@@ -133,7 +133,7 @@ class Keeper:
         self._items = {item.key: item for item in experiment.items}
         self.logbook = Logbook(experiment.folder, purpose, self._hear, clock, monotonic)
         self._tell = tell
-        self._runbook = RunBook(experiment, self.logbook, run_logs, said)
+        self.runbook = RunBook(experiment, self.logbook, run_logs, said)
         self.book = EvidenceBook(experiment)
         self._submitter = Submitter(
             experiment.folder,
@@ -142,7 +142,7 @@ class Keeper:
             clock,
             monotonic,
             gap_s=manners.stagger_s,
-            intended=self._runbook.open,
+            intended=self.runbook.open,
         )
         self._poller = Poller(
             experiment,
@@ -222,7 +222,7 @@ class Keeper:
             )
 
     def _hear(self, event: AnyEvent | Unknown) -> None:
-        self._runbook.feed([event])
+        self.runbook.feed([event])
         self._tell(event)
 
     # ── one turn ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,7 +247,7 @@ class Keeper:
         self._turned(self)
 
     def _bring_up_logs(self) -> None:
-        self._runbook.bring_up()
+        self.runbook.bring_up()
         self._logged_at = self._monotonic()
 
     def _assess(self, **fields: object) -> None:

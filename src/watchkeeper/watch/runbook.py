@@ -129,6 +129,11 @@ class RunBook:
                 else:
                     self._news.add(key)
 
+    @property
+    def folders(self) -> list[Path]:
+        """Where the run logs of this experiment lie."""
+        return sorted({path.parent for path in self._ours})
+
     # ── making one ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, intended: Intended) -> None:

@@ -137,7 +137,8 @@ def keep(
     else:
         click.echo(experiment_table(found))
         logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
-        click.echo("\nLogs: " + "  ".join(_relative(path) for path in logs if path.exists()))
+        pages = [path for path in keeper.runbook.folders if path.exists()]
+        click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
     if not ended:
         if stays and not as_json:
             click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
