@@ -58,7 +58,8 @@ Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
     made (submit, retry) or that is meant (active); 0 for none. `after`: the runs whose jobs must have
-    ended before it starts.
+    ended before it starts. `automatic`, `change` and `resume_from` of a retry are as in `intended`; `advice`, of what failed
+    and is not tried again by itself: why not, and what to do.
     """
 
     key: str
@@ -70,6 +71,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     stale: bool = False
     after: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    automatic: bool = False
+    change: dict[str, str] = {}
+    resume_from: FilePath = ""
+    advice: FreeText = ""
 
 
 class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided"):
@@ -86,6 +91,10 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked files differed from it
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
+
+    Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is given
+    otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it goes
+    on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before it.
     """
 
     key: str
@@ -101,11 +110,17 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     git_branch: FreeText = ""
     git_dirty: bool | None = None
     diff_sha256: str = ""
+    reason: FreeText = ""
+    automatic: bool = False
+    change: dict[str, str] = {}
+    resume_from: FilePath = ""
+    found: dict[str, str] = {}
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
     """The scheduler has the job. `command` is as typed by a person, `exact` what was really run; `adopted` when the
-    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it.
+    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it. `note` is what a
+    further attempt is given otherwise than the first, in words.
     """
 
     key: str
@@ -118,6 +133,7 @@ class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submi
     adopted: bool = False
     by: str = ""
     stagger_s: float = 0.0
+    note: FreeText = ""
 
 
 class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rejected"):
@@ -240,6 +256,26 @@ class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verifi
     cautions: tuple[FreeText, ...] = ()
 
 
+# Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from before causes were kept.
+Cause = Literal[
+    "",
+    "walltime",
+    "deadline",
+    "memory host",
+    "memory gpu",
+    "node",
+    "preempted",
+    "nccl",
+    "disk",
+    "quota",
+    "driver",
+    "checkpoint",
+    "install",
+    "config",
+    "user error",
+    "cancelled",
+    "unknown",
+]
 Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"]
 
 
@@ -247,7 +283,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
     `failed but good` the reverse; of `done`, `why` says what is odd all the same. `state` is Slurm's name for the end.
     `fingerprints`: subject → what was found there; `inputs` likewise, of the checkpoints that were not there yet when it
-    was submitted.
+    was submitted. `cause` is the kind of what ended it badly, which `why` has in words.
     """
 
     key: str
@@ -261,6 +297,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     metrics: dict[str, Number] = {}
     elapsed_s: float | None = None
     evidence: tuple[Evidence, ...] = ()
+    cause: Cause = ""
 
 
 Health = Literal["advancing", "slow", "stalled", "silent", "failing", "unknown"]
