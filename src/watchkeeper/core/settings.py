@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `user`: whose jobs they are (None: who types the command). `command_prefix` goes before every command, such as
     `["runuser", "-u", "me", "--"]`; `sbatch_options` before every script, such as `["--account=abc"]`. `slurm_cluster`
     picks one of several that the commands know. `visibility_lag_s`: how long a job or a file may stay invisible.
+    `resume_variable`: the variable from which its scripts read the checkpoint to go on from, beside WATCHKEEPER_RESUME_FROM
+    ("": none).
     """
 
     kind: Literal["slurm"]
@@ -33,6 +36,11 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sbatch_options: tuple[str, ...] = ()
     slurm_cluster: str = ""
     visibility_lag_s: float = 120.0
+    resume_variable: str = ""
+
+    def __post_init__(self) -> None:
+        if self.resume_variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.resume_variable):
+            raise ValueError(f"resume_variable is {self.resume_variable!r}, and no name of a variable")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,8 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with `queue_ahead` they wait in the
     scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
     jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
-    with commas between (None: those that can be used; "": none). `cluster`: the name of one of `clusters` (None: this
-    machine).
+    with commas between (None: those that can be used; "": none). `retries`: how often in a row a run is tried
+    again by itself (0: never). `cluster`: the name of one of `clusters` (None: this machine).
     """
 
     poll_s: float | None = None
@@ -55,11 +63,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     unknown_deadline_s: float = 600.0
     slots: int | None = None
     gpus: str | None = None
+    retries: int = 2
     cluster: str | None = None
     clusters: dict[str, Cluster] = {}
 
     def __post_init__(self) -> None:
-        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s"):
+        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s", "retries"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} is {value}, and cannot be negative")

@@ -120,7 +120,9 @@ class Keeper:
         self._items = {item.key: item for item in experiment.items}
         self.logbook = Logbook(experiment.folder, purpose, tell, clock, monotonic)
         self.book = EvidenceBook(experiment)
-        self._submitter = Submitter(experiment.folder, scheduler, self.logbook.writer, clock, monotonic)
+        self._submitter = Submitter(
+            experiment.folder, scheduler, self.logbook.writer, clock, monotonic, rules=selection.rules
+        )
         self._poller = Poller(
             experiment,
             scheduler,
@@ -278,6 +280,7 @@ class Keeper:
             failed=self._failed,
             given_up=frozenset(self._given_up),
             held=frozenset(self._held),
+            means=self.book.means(self.logbook.state, self._selection.rules),
         )
         self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
 
@@ -302,6 +305,8 @@ class Keeper:
             return False
         if decision.phase not in self._opened:
             return decision.stale
+        if decision.advice:
+            return True
         return decision.action not in ("skip", "blocked") or not self._watched(decision)
 
     def _watched(self, decision: Decision) -> bool:
@@ -333,7 +338,17 @@ class Keeper:
             inputs = self.book.inputs(item, made_later=bool(decision.after))
             before = [one for one in self.logbook.state.active if one.key in decision.after]
             array = planning.tasks_to_retry(self.logbook.state, decision)
-            event = self._submitter.submit(item, decision.attempt, inputs, stagger_s, after=before, array=array)
+            event = self._submitter.submit(
+                item,
+                decision.attempt,
+                inputs,
+                stagger_s,
+                after=before,
+                array=array,
+                again=decision if decision.action == "retry" else None,
+                before=self.logbook.state.run(item.key).attempts.get(decision.attempt - 1),
+                found=self.book.complete(item),
+            )
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))
             return

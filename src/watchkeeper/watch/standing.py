@@ -31,7 +31,8 @@ def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, E
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     book = EvidenceBook(experiment)
     book.look_at_all(state)
-    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state))
+    means = book.means(state, selection.rules)
+    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state), means=means)
     return state, planning.make(experiment, state, facts, selection), book
 
 

@@ -63,6 +63,8 @@ def rows(
                 standing, why = "to do", decision.detail or decision.reason
             elif standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
                 standing = "done"
+            elif decision.advice:
+                why = "; ".join(filter(None, [why, decision.advice]))
         else:
             standing, shown, why = _undone(decision.action, decision.reason), decision.reason, decision.detail
         judged = latest.judged if latest else None

@@ -58,8 +58,8 @@ Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
     made (submit, retry) or that is meant (active); 0 for none. `after`: the runs whose jobs must have
-    ended before it starts. `automatic`, `change` and `resume_from` of a retry are as in `intended`; `advice`, of what failed
-    and is not tried again by itself: why not, and what to do.
+    ended before it starts. `automatic`, `change` and `resume_from` of a retry are as in `intended`; `advice`, of what
+    failed and is not tried again by itself: why not, and what to do.
     """
 
     key: str
@@ -92,9 +92,9 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
 
-    Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is given
-    otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it goes
-    on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before it.
+    Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
+    given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
+    may go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before it.
     """
 
     key: str
@@ -119,8 +119,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
     """The scheduler has the job. `command` is as typed by a person, `exact` what was really run; `adopted` when the
-    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it. `note` is what a
-    further attempt is given otherwise than the first, in words.
+    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it. `note` is what
+    a further attempt is given otherwise than the first, in words.
     """
 
     key: str

@@ -17,6 +17,7 @@ from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.retries import Rules
 from watchkeeper.report.blocks import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
@@ -65,7 +66,12 @@ def keep(
     experiment = experiments.read(folder)
     settings = load(experiment.folder, **flags)
     selection = Selection(
-        runs=runs, evals=evals, retry_failed=retry_failed, gate=settings.gate, queue_ahead=settings.queue_ahead
+        runs=runs,
+        evals=evals,
+        retry_failed=retry_failed,
+        gate=settings.gate,
+        queue_ahead=settings.queue_ahead,
+        rules=Rules.of(settings),
     )
     check_selection(experiment, selection)
     scheduler = scheduler_of(settings)
