@@ -160,7 +160,10 @@ def _calls_in(text: str, *command: str) -> Iterator[list[str]]:
             if words[index].rpartition("/")[2] == command[0] and words[index + 1] == command[1]:
                 rest = words[index + 2 :]
                 ends = (at for at, word in enumerate(rest) if word and set(word) <= set(";&|()<>"))
-                yield rest[: next(ends, len(rest))]
+                end = next(ends, len(rest))
+                if end < len(rest) and rest[end][0] in "<>" and end and rest[end - 1].isdigit():
+                    end -= 1  # `2>&1`: the redirection's own number
+                yield rest[:end]
 
 
 def _whole(text: str) -> int | None:

@@ -39,7 +39,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash, both "" for a folder read
     by its tree. `items`: the runs in the summary's order, then the evaluations (rows of the matrix, tasks, epochs).
     `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave. `results`: an evaluation's key → what it must leave;
-    one that is not there promises nothing and is judged by its exit code.
+    one that is not there promises nothing and is judged by its exit code. `estimates`: a fine-tune's key → the seconds
+    that its summary expects it to take.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     results: Mapping[str, Promise]
     problems: tuple[Problem, ...]
     tools: Tools
+    estimates: Mapping[str, float] = {}
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
         """What the run's training must leave, by epoch: not what is evaluated beyond its last."""
@@ -132,6 +134,9 @@ def _assemble(
         results=results,
         problems=tuple(problems),
         tools=Tools(preparation=draft.preparation, evaluation=draft.evaluation),
+        estimates={
+            run.name: run.estimate_s for run in draft.runs if run.type == "fine-tuned" and run.estimate_s is not None
+        },
     )
 
 

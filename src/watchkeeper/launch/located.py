@@ -80,6 +80,10 @@ class Item:
         """The text, None if YAML reads something else here."""
         return str(self.node.value) if isinstance(self.node, ScalarNode) and self.what == "text" else None
 
+    def written(self) -> str:
+        """A single value as it is written, whatever YAML reads; "" for a list or a mapping."""
+        return str(self.node.value) if isinstance(self.node, ScalarNode) else ""
+
     def integer(self) -> int | None:
         """The whole number (of at most nine digits), None if YAML reads something else here."""
         plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{_TAG}int"

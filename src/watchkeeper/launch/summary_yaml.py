@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
-from watchkeeper.launch.draft import RUN_TYPES, Draft, DraftCell, DraftRun, EvalKey, Output, RunType
+from watchkeeper.launch.draft import RUN_TYPES, Draft, DraftCell, DraftRun, EvalKey, Output, RunType, estimate_s
 from watchkeeper.launch.located import (
     Item,
     Schema,
@@ -195,7 +195,11 @@ class _Reader:
             return name, place, None
         run_type: RunType = next(one for one in RUN_TYPES if one == kind)
         trained = (epochs if own is None else own) if run_type == "fine-tuned" else None
-        return name, place, DraftRun(name=name, type=run_type, where=place.where, epochs=tuple(range(trained or 0)))
+        compute = (values["compute"].mapping() or {}) if "compute" in values else {}
+        estimate = estimate_s(compute["time"][1].written()) if "time" in compute else None
+        epochs_trained = tuple(range(trained or 0))
+        run = DraftRun(name=name, type=run_type, where=place.where, epochs=epochs_trained, estimate_s=estimate)
+        return name, place, run
 
     # ── evaluations ────────────────────────────────────────────────────────────────────────────────────────────────
 

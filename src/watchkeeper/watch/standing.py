@@ -12,6 +12,8 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import FOLDER, attempt_folder
+from watchkeeper.watch import compute
+from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
 from watchkeeper.watch.progress import progress_in_output, progress_of
@@ -19,9 +21,12 @@ from watchkeeper.watch.summary import Row, rows
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words."""
+    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words;
+    `compute`: what the attempts that have ended took.
+    """
 
     rows: list[Row]
+    compute: list[ComputeRow]
     active: int
     watcher: str
 
@@ -43,6 +48,7 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
     told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a) for a in going}
     return Standing(
         rows=rows(experiment, state, plan, book.findings, told),
+        compute=compute.read(experiment, state),
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
     )

@@ -20,7 +20,8 @@ Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work. `state` is Slurm's word where there was a job, else why there was none; `elapsed_s` is None where
     no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures; `progress` is
-    how far its recorder says that it is.
+    how far its recorder says that it is. Of a further attempt, `reason`, `change` and `resume_from` are why it was made and
+    what it was given, as in `intended`.
     """
 
     key: str
@@ -36,6 +37,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Number] = {}
     why: str = ""
     progress: str = ""
+    reason: str = ""
+    change: Mapping[str, str] = {}
+    resume_from: str = ""
 
 
 def rows(
@@ -68,6 +72,7 @@ def rows(
         else:
             standing, shown, why = _undone(decision.action, decision.reason), decision.reason, decision.detail
         judged = latest.judged if latest else None
+        intended = latest.intended if latest else None
         found.append(
             Row(
                 key=item.key,
@@ -83,6 +88,9 @@ def rows(
                 metrics=result.metrics if result and result.state == "good" else {},
                 why=why,
                 progress=(progress or {}).get(item.key, ""),
+                reason=intended.reason if intended else "",
+                change=intended.change if intended else {},
+                resume_from=intended.resume_from if intended else "",
             )
         )
     return found

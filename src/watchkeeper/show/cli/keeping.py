@@ -23,8 +23,9 @@ from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
-from watchkeeper.show.standing import experiment_table, standings_words
+from watchkeeper.show.standing import compute_table, experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
+from watchkeeper.watch import compute
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.summary import exit_code, rows
 
@@ -100,10 +101,14 @@ def keep(
         finally:
             progress.end()
     found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    used = compute.read(experiment, keeper.logbook.state)
     if as_json:
-        echo_json({"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found})
+        document = {"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found}
+        echo_json(document | {"compute": used})
     else:
         click.echo(experiment_table(found))
+        if words := compute_table(used):
+            click.echo(f"\n{words}")
         logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
         click.echo("\nLogs: " + "  ".join(_relative(path) for path in logs if path.exists()))
     if not ended:

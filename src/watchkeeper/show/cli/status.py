@@ -33,7 +33,13 @@ def command(experiment: Path, as_json: bool) -> int:
     standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
     if as_json:
         echo_json(
-            {"experiment": found.name, "folder": str(found.folder), "watcher": standing.watcher, "rows": standing.rows}
+            {
+                "experiment": found.name,
+                "folder": str(found.folder),
+                "watcher": standing.watcher,
+                "rows": standing.rows,
+                "compute": standing.compute,
+            }
         )
     else:
         echo_problems(found.problems)
