@@ -81,7 +81,10 @@ def of(
     elif len(asked.tune_calls(text)) == 1:
         how = f"from the beginning: {found.path} is complete, and torchtune's own state beside it is not, or not of it"
     else:
-        how = f"from the beginning: {found.path} is complete, and its script does not read {RESUME_VARIABLE}"
+        how = (
+            f"{found.path} is offered in {RESUME_VARIABLE}, which its script does not name: unless its program reads that, "
+        )
+        how += "from the beginning"
     return Means(
         batch=batch,
         no_batch=no_batch,

@@ -66,7 +66,7 @@ def note_of(again: Decision | Intended | None) -> str:
     if again is None:
         return ""
     words = [f"{name}={value}" for name, value in again.change.items()]
-    return " ".join(words + ([f"from {again.resume_from}"] if again.resume_from else []))
+    return " ".join(words + ([f"{wrapper.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else []))
 
 
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
@@ -279,8 +279,13 @@ class Submitter:
         ended = said in TERMINAL and said not in _NODE_LOST
         stale_s = wrapper.stale_s(self.scheduler.visibility_lag_s)
         lost = said in _NODE_LOST and stale_s > 0
-        if lost and not (recorded or gone) and wrapper.silent_s(folder) <= stale_s:
-            raise HeldByAnotherError(None)
+        if lost and not (recorded or gone):
+            try:
+                silent_s = wrapper.silent_s(folder)
+            except OSError:
+                silent_s = 0.0  # it cannot be told now: look again
+            if silent_s <= stale_s:
+                raise HeldByAnotherError(None)
         if not ends and (recorded or gone or ended or lost):
             if wrapper.close(folder, scheduler=self.scheduler.name, clock=self.clock):
                 return ""

@@ -94,7 +94,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
     given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
-    may go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before it.
+    is offered to go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before it.
     """
 
     key: str
