@@ -93,8 +93,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
 
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
-    given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that
-    it is offered to go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before it.
+    given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
+    is offered to go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before.
     """
 
     key: str
