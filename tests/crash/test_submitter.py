@@ -25,7 +25,7 @@ def killed_run(folder: Path, state: Path, target: str, at: int) -> tuple[int, bo
     state.mkdir(parents=True, exist_ok=True)
     mark = state / "killed"
     inject = {
-        "PYTHONPATH": str(INJECT),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(INJECT), os.environ.get("PYTHONPATH")))),
         "WK_KILL_IN": target,
         "WK_KILL_AT": str(at),
         "WK_KILL_MARK": str(mark),

@@ -25,6 +25,7 @@ NEEDS = {
     "test_lightning.py": "lightning",
     "test_torch.py": "torch",
     "test_torchtune.py": "torchtune",
+    "test_torchtune_retries.py": "torchtune",
     "test_transformers.py": "transformers",
 }
 MISSING = sorted({library for library in NEEDS.values() if importlib.util.find_spec(library) is None})

@@ -38,6 +38,7 @@ SETTINGS = """cluster = "lab"
 poll_s = 5
 stagger_s = 0
 unknown_deadline_s = {deadline}
+retries = 0
 [clusters.lab]
 kind = "slurm"
 user = "{user}"

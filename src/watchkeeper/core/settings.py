@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `user`: whose jobs they are (None: who types the command). `command_prefix` goes before every command, such as
     `["runuser", "-u", "me", "--"]`; `sbatch_options` before every script, such as `["--account=abc"]`. `slurm_cluster`
     picks one of several that the commands know. `visibility_lag_s`: how long a job or a file may stay invisible.
+    `resume_variable`: the variable from which its scripts read the checkpoint to go on from, beside WATCHKEEPER_RESUME_FROM
+    ("": none).
     """
 
     kind: Literal["slurm"]
@@ -33,6 +36,11 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sbatch_options: tuple[str, ...] = ()
     slurm_cluster: str = ""
     visibility_lag_s: float = 120.0
+    resume_variable: str = ""
+
+    def __post_init__(self) -> None:
+        if self.resume_variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.resume_variable):
+            raise ValueError(f"resume_variable is {self.resume_variable!r}, and no name of a variable")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,10 +52,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
     jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
     with commas between (None: those that can be used; "": none). `run_logs`: the folder of the Markdown run logs, from the
-    top of the Git repository (None: `run_logs`; `off`: none are kept). `cluster`: the name of one of `clusters` (None: this
-    machine). `silent_s`: a job that has run so long, and printed and recorded nothing, is silent. `stall_s`: a pause
-    between two advances that is a stall (None: from the job's own history). `notify`: a command, as a shell would part it
-    or in words, run at alarms and ends; `notify_urls`: apprise's URLs, with spaces between, or a list. Both can be secret.
+    top of the Git repository (None: `run_logs`; `off`: none are kept). `retries`: how often in a row a run is tried again
+    by itself (0: never). `cluster`: the name of one of `clusters` (None: this machine). `silent_s`: a job that has run so
+    long, and printed and recorded nothing, is silent. `stall_s`: a pause between two advances that is a stall (None: from
+    the job's own history). `notify`: a command, as a shell would part it or in words, run at alarms and ends;
+    `notify_urls`: apprise's URLs, with spaces between, or a list. Both can be secret.
     """
 
     poll_s: float | None = None
@@ -59,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     slots: int | None = None
     gpus: str | None = None
     run_logs: str | None = None
+    retries: int = 2
     cluster: str | None = None
     silent_s: float = 600.0
     stall_s: float | None = None
@@ -67,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clusters: dict[str, Cluster] = {}
 
     def __post_init__(self) -> None:
-        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s", "silent_s", "stall_s"):
+        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s", "silent_s", "stall_s", "retries"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} is {value}, and cannot be negative")

@@ -13,6 +13,7 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.launch.located import Item, load
+from watchkeeper.launch.retries import ACCUMULATION, BATCH, Batch
 from watchkeeper.launch.scripts import commands, words_of
 from watchkeeper.tools.base import Training
 
@@ -48,9 +49,46 @@ def trained(folder: Path, script: str) -> Trained:
     beside it; of several calls, nothing. `script` is relative to the experiment's `folder`; overrides on the command line
     count.
     """
+    told = _configured(folder, script)
+    if told is None:
+        return Trained()
+    values, overrides, problems = told
+    numbers = {key: values[key].integer() for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in values}
+    numbers |= {key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides}
+    epochs, steps, log_every = (_positive(numbers.get(key)) for key in (_EPOCHS, _STEPS, _LOG_EVERY))
+    place = str(folder / script) if _EPOCHS in overrides else values[_EPOCHS].where if _EPOCHS in values else ""
+    return Trained(
+        training=Training(epochs=epochs, steps=steps, log_every=log_every or 1),
+        where=place if epochs else "",
+        problems=problems,
+    )
+
+
+def batch(folder: Path, script: str) -> Batch | None:
+    """The batch that a torchtune configuration says, as in `trained`; None where it does not, or not in plain numbers. What
+    names no accumulation accumulates nothing.
+    """
+    told = _configured(folder, script)
+    if told is None:
+        return None
+    values, overrides, _ = told
+
+    def number(key: str) -> int | None:
+        return _whole(overrides[key]) if key in overrides else values[key].integer() if key in values else None
+
+    size = _positive(number(BATCH))
+    named = ACCUMULATION in overrides or ACCUMULATION in values
+    accumulation = _positive(number(ACCUMULATION)) if named else 1
+    return Batch(size=size, accumulation=accumulation) if size and accumulation else None
+
+
+def _configured(folder: Path, script: str) -> tuple[dict[str, Item], dict[str, str], tuple[Problem, ...]] | None:
+    """The configuration of a fine-tune's one `tune run`, the overrides beside it, and what is wrong with it; None where the
+    script has several calls.
+    """
     calls = list(_calls(folder / script, "tune", "run"))
     if len(calls) > 1:
-        return Trained()
+        return None
     words = calls[0] if calls else []
     overrides = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
     named = _option(words, "--config")
@@ -63,15 +101,12 @@ def trained(folder: Path, script: str) -> Trained:
         pass  # a configuration of torchtune's own, or one that the script writes: nothing is known of it
     except ExperimentError as error:
         problems = tuple(msgspec.structs.replace(one, severity="warning") for one in error.problems)
-    numbers = {key: values[key].integer() for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in values}
-    numbers |= {key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides}
-    epochs, steps, log_every = (_positive(numbers.get(key)) for key in (_EPOCHS, _STEPS, _LOG_EVERY))
-    place = str(folder / script) if _EPOCHS in overrides else values[_EPOCHS].where if _EPOCHS in values else ""
-    return Trained(
-        training=Training(epochs=epochs, steps=steps, log_every=log_every or 1),
-        where=place if epochs else "",
-        problems=problems,
-    )
+    return values, overrides, problems
+
+
+def tune_calls(text: str) -> list[list[str]]:
+    """The words behind each `tune run` of a shell script."""
+    return list(_calls_in(text, "tune", "run"))
 
 
 def evaluated(path: Path) -> Evaluated:
@@ -131,13 +166,20 @@ def _calls(path: Path, *command: str) -> Iterator[list[str]]:
             text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
     except OSError:
         return
+    yield from _calls_in(text, *command)
+
+
+def _calls_in(text: str, *command: str) -> Iterator[list[str]]:
     for _, line in commands(text):
         words = words_of(line)
         for index in range(len(words) - 1):
             if words[index].rpartition("/")[2] == command[0] and words[index + 1] == command[1]:
                 rest = words[index + 2 :]
                 ends = (at for at, word in enumerate(rest) if word and set(word) <= set(";&|()<>"))
-                yield rest[: next(ends, len(rest))]
+                end = next(ends, len(rest))
+                if end < len(rest) and rest[end][0] in "<>" and end and rest[end - 1].isdigit():
+                    end -= 1  # `2>&1`: the redirection's own number
+                yield rest[:end]
 
 
 def _whole(text: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -11,6 +12,26 @@ from watchkeeper.tools.base import CHECKPOINT_PATTERNS, cell_name
 
 RunType = Literal["fine-tuned", "control", "eval-only"]
 RUN_TYPES: tuple[RunType, ...] = ("fine-tuned", "control", "eval-only")
+
+
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)[a-z]*")
+_UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+
+
+def estimate_s(text: str) -> float | None:
+    """An estimate as people write it, in seconds: `0:15:00`, `1-00:00:00`, `2h`, `1 h 30 min`, `~45 minutes`; None for
+    anything else. `1:30` is hours and minutes, as in sbatch's D-H:M.
+    """
+    plain = text.strip().lstrip("~≈").strip().lower()
+    if found := _CLOCK.fullmatch(plain):
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        total = float(days * 86_400 + hours * 3_600 + minutes * 60 + seconds)
+    elif plain and not _PART.sub("", plain).strip():
+        total = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(plain))
+    else:
+        return None
+    return total or None
 
 
 class EvalKey(msgspec.Struct, frozen=True):
@@ -33,7 +54,8 @@ class EvalKey(msgspec.Struct, frozen=True):
 
 class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it was asked for. `epochs` are those its training makes a checkpoint of, as far as its configuration says;
-    `where` is the place that names it. `settings` are its parameters in words, "" where nobody names any.
+    `where` is the place that names it. `settings` are its parameters in words, "" where nobody names any; `estimate_s` is
+    how long its job is expected to take, in seconds (None: nobody says).
     """
 
     name: str
@@ -41,6 +63,7 @@ class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     epochs: tuple[int, ...] = ()
     settings: str = ""
+    estimate_s: float | None = None
 
 
 class DraftCell(msgspec.Struct, frozen=True, kw_only=True):

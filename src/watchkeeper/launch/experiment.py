@@ -38,7 +38,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     by its tree. `items`: the runs in the summary's order, then the evaluations (rows of the matrix, tasks, epochs).
     `question`, `dataset` and `settings` (run → its parameters) are a person's words, "" and absent where nobody said.
     `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave. `results`: an evaluation's key → what it must leave;
-    one that is not there promises nothing and is judged by its exit code.
+    one that is not there promises nothing and is judged by its exit code. `estimates`: a fine-tune's key → the seconds
+    that its summary expects it to take.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     question: str = ""
     dataset: str = ""
     settings: Mapping[str, str] = {}
+    estimates: Mapping[str, float] = {}
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
         """What the run's training must leave, by epoch: not what is evaluated beyond its last."""
@@ -174,6 +176,9 @@ def _assemble(
         question=draft.question,
         dataset=draft.dataset,
         settings={run.name: run.settings for run in draft.runs if run.settings},
+        estimates={
+            run.name: run.estimate_s for run in draft.runs if run.type == "fine-tuned" and run.estimate_s is not None
+        },
     )
 
 

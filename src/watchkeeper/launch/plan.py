@@ -11,11 +11,14 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import PHASES, Decision, Evidence, Judged, Phase, RunItem
 from watchkeeper.core.state import Attempt, RunState, State
+from watchkeeper.launch import retries
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.retries import Means, Retry, Rules
 from watchkeeper.schedulers import arrays
 from watchkeeper.tools.base import Finding
 
@@ -28,7 +31,7 @@ WELL = ("done", "failed but good")
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `runs` and `evals` are globs over names and keys (None: all); `--runs` narrows a run's
     evaluations too. `gate`: evaluations wait for `all` fine-tunes, or `each` for its own checkpoint; with `queue_ahead`
-    they wait in the scheduler's queue. `phases`: work outside them is left alone.
+    they wait in the scheduler's queue. `phases`: work outside them is left alone. `rules`: what may be tried again unasked.
     """
 
     runs: str | None = None
@@ -37,6 +40,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate = "all"
     queue_ahead: bool = False
     phases: tuple[Phase, ...] = PHASES
+    rules: Rules = Rules()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     failed: frozenset[tuple[str, int]] = frozenset()
     given_up: frozenset[str] = frozenset()
     held: frozenset[tuple[str, int]] = frozenset()
+    means: Mapping[str, Means] = {}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +85,16 @@ def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
         for number, attempt in run.attempts.items()
         if attempt.judged is not None and attempt.judged.outcome not in WELL
     )
+
+
+def to_try(experiment: Experiment, state: State) -> list[RunItem]:
+    """The work whose last attempt ended so that it may be tried again by itself: the plan asks for its means."""
+    found = []
+    for item in experiment.items:
+        own = retries.chain([attempt for _, attempt in sorted(state.run(item.key).attempts.items())])
+        if item.script and own and retries.may_be_tried(own[-1]):
+            found.append(item)
+    return found
 
 
 def tasks_to_retry(state: State, decision: Decision) -> str:
@@ -182,7 +197,7 @@ class _Chooser:
         if not before:
             return chosen
         if self.selection.queue_ahead and all(self._has_job(key) for key in before):
-            return msgspec.structs.replace(chosen, detail=f"queued behind {_named(before)}", after=tuple(before))
+            return replace(chosen, detail=f"queued behind {_named(before)}", after=tuple(before))
         if self.selection.gate == "all":
             return self._wait(chosen, f"gate all: {len(under_way)} fine-tuning jobs have not ended", redo)
         return self._wait(chosen, f"waits for {self.item.run}", redo)
@@ -247,19 +262,40 @@ class _Chooser:
         number = self._next_number()
         if not self.item.script:
             return self._decide("blocked", "no script", detail)
-        if self.latest is None or not self.latest.closed:
-            return self._decide("submit", reason, detail, attempt=number, stale=redo)
-        judged = self.latest.judged
-        if judged is None or judged.outcome == "not run":
+        begun = self.latest.intended if self.latest is not None and not self.latest.closed else None
+        if begun is not None and begun.reason:
+            again = Retry(reason=begun.reason, detail=detail, change=begun.change, resume_from=begun.resume_from)
+            return self._again(again, number, redo, automatic=begun.automatic)
+        told = self._last_told() if self.latest is not None and self.latest.closed else None
+        judged = told.judged if told is not None else None
+        if told is None or judged is None:
             return self._decide("submit", reason, detail, attempt=number, stale=redo)
         if judged.outcome in WELL:
             if not promised and not redo:
                 return self._decide("skip", "finished before", f"attempt {judged.attempt}, {judged.state}")
             return self._decide("submit", reason, detail, attempt=number, stale=redo)
         end = f"attempt {judged.attempt} {judged.state}" + (f": {judged.why}" if judged.why else "")
-        if self.selection.retry_failed and (self.item.key, self.latest.number) in self.facts.failed:
-            return self._decide("retry", "failed before", end, attempt=number, stale=redo)
-        return self._decide("blocked", "failed before", f"{end}; --retry-failed tries again")
+        attempts = [attempt for _, attempt in sorted(self.run.attempts.items())]
+        means = self.facts.means.get(self.item.key, Means())
+        if self.selection.retry_failed and (self.item.key, told.number) in self.facts.failed:
+            asked = retries.asked_for(attempts, means)
+            asked = replace(asked, reason="failed before", detail="; ".join(filter(None, [end, asked.detail])))
+            return self._again(asked, number, redo, automatic=False)
+        found = retries.decide(attempts, means, self.selection.rules)
+        if isinstance(found, Retry):
+            return self._again(replace(found, detail=f"{end}; {found.detail}"), number, redo, automatic=True)
+        advice = f"not tried again by itself: {found.why}" if found.why else ""
+        words = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
+        return replace(self._decide("blocked", "failed before", words), advice=advice)
+
+    def _last_told(self) -> Attempt | None:
+        """The last attempt that ran and has a verdict: one that was refused, or not needed, says nothing of the work."""
+        attempts = [attempt for _, attempt in sorted(self.run.attempts.items(), reverse=True)]
+        return next((one for one in attempts if one.judged is not None and one.judged.outcome != "not run"), None)
+
+    def _again(self, retry: Retry, number: int, redo: bool, *, automatic: bool) -> Decision:
+        decision = self._decide("retry", retry.reason, retry.detail, attempt=number, stale=redo)
+        return replace(decision, automatic=automatic, change=retry.change, resume_from=retry.resume_from)
 
     def _wait(self, chosen: Decision, why: str, redo: bool) -> Decision:
         return self._decide("wait", chosen.reason, why, attempt=chosen.attempt, stale=redo)

@@ -20,18 +20,23 @@ import msgspec
 
 from watchkeeper.core import files, git, ids, objects, processes
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, StorageError, UnavailableError
-from watchkeeper.core.events import Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
+from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import Attempt
-from watchkeeper.launch import configs
+from watchkeeper.launch import configs, means
+from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers import batch, wrapper
-from watchkeeper.schedulers.base import UNKNOWN, Job, Scheduler
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler
 from watchkeeper.schedulers.batch import Head
 
 FOLDER = ".watchkeeper"
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
 _CODE_STANDS_S = 10.0
+# What these say does not mean that a job's processes are gone: its node may only be cut off.
+_NODE_LOST = ("NODE_FAIL", "BOOT_FAIL")
+_NOTHING: Mapping[str, str] = {}
+_NO_RULES = Rules()
 
 
 E = TypeVar("E", Submitted, Rejected, Doubted, Postponed, Intended, Judged)
@@ -54,6 +59,14 @@ class HeldByAnotherError(Exception):
     def __init__(self, hold: Hold | None) -> None:
         super().__init__()
         self.hold = hold
+
+
+def note_of(again: Decision | Intended | None) -> str:
+    """What a further attempt is given otherwise than the script says, in words; "" for nothing."""
+    if again is None:
+        return ""
+    words = [f"{name}={value}" for name, value in again.change.items()]
+    return " ".join(words + ([f"{wrapper.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else []))
 
 
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
@@ -82,9 +95,11 @@ class Submitter:
         *,
         gap_s: float = 0.0,
         intended: Callable[[Intended], None] = lambda event: None,
+        rules: Rules = _NO_RULES,
     ) -> None:
         """`intended` is told of an attempt that is held, before the scheduler is asked for its job."""
         self.experiment = experiment
+        self.rules = rules
         self.scheduler = scheduler
         self.writer = writer
         self.clock = clock
@@ -102,14 +117,18 @@ class Submitter:
         *,
         after: Sequence[Attempt] = (),
         array: str = "",
+        again: Decision | None = None,
+        before: Attempt | None = None,
+        found: Mapping[str, str] = _NOTHING,
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
 
         Its job starts when those of `after` have ended, and does its work if they ended well. Of an array it has the tasks
-        in `array`, "" for all.
+        in `array`, "" for all. `again` decided on a further attempt, `before` is the attempt that it follows, and `found`
+        is as in `intended`.
 
         Raises:
-            HeldByAnotherError: somebody else is about to submit it.
+            HeldByAnotherError: somebody else is about to submit it, or the attempt before may still be alive.
             BusyError: the scheduler takes no more jobs at present; the attempt stays ours.
             UnavailableError: it could not be asked; the attempt stays ours.
             StorageError: the attempt's files could not be written.
@@ -123,12 +142,26 @@ class Submitter:
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
         token, first = self._hold(folder, item.key, attempt)
         if not first:
-            adopted = self._adopt(item, attempt, token, script)
+            adopted = self._adopt(item, attempt, token, script, note_of(again))
             if adopted is not None:
                 return adopted
-        before = self._may_run(item.key, attempt - 1)
-        if before:
-            return self._write(Rejected, item, attempt, command=self._words(script), message=before)
+        alive = self._may_run(item.key, attempt - 1, before)
+        if alive:
+            return self._write(Rejected, item, attempt, command=self._words(script), message=alive)
+        variables: dict[str, str] = {}
+        if again is not None:
+            try:
+                prepared = means.prepare(
+                    source,
+                    script,
+                    self.experiment,
+                    change=again.change,
+                    resume_from=again.resume_from,
+                    rules=self.rules,
+                )
+            except means.CannotChangeError as error:
+                return self._write(Rejected, item, attempt, command=self._words(script), message=str(error))
+            source, variables = prepared.source, prepared.variables
         head = batch.read_head(source, name=script.name)
         problems = [problem for problem in head.problems if problem.severity == "error"]
         if problems:
@@ -137,7 +170,7 @@ class Submitter:
             )
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
         kept = objects.keep(self._objects, source)
-        job = self._prepare(folder, script, source, head, token=token, after=after)
+        job = self._prepare(folder, script, source, head, token=token, after=after, variables=variables)
         job = msgspec.structs.replace(job, array=array)
         intended = self._write(
             Intended,
@@ -149,11 +182,16 @@ class Submitter:
             inputs=dict(inputs),
             array=array or head.array,
             after=tuple(one.key for one in after),
+            reason=again.reason if again else "",
+            automatic=again.automatic if again else False,
+            change=dict(again.change) if again else {},
+            resume_from=again.resume_from if again else "",
+            found=dict(found),
             configs=self._configs(script),
             **self._code_of(script.parent),
         )
         self._intended(intended)
-        event = self._hand_over(item, attempt, job, script, stagger_s)
+        event = self._hand_over(item, attempt, job, script, stagger_s=stagger_s, note=note_of(again))
         if isinstance(event, Rejected):
             tidy(self.experiment, intended)
         return event
@@ -168,7 +206,7 @@ class Submitter:
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
         token, _ = self._hold(folder, intended.key, intended.attempt)
-        return self._adopt(intended, intended.attempt, token, Path(intended.script))
+        return self._adopt(intended, intended.attempt, token, Path(intended.script), note_of(intended))
 
     def close(self, intended: Intended) -> Submitted | Judged:
         """Close an attempt of ours that is not needed any more: no job of it can run from now on. If one has claimed it
@@ -179,7 +217,8 @@ class Submitter:
             tidy(self.experiment, intended)
             why = "its submitter died before the scheduler had it, and it is not needed any more"
             return self._write(Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why)
-        return self._adopted(intended, intended.attempt, wrapper.read_claims(folder)[-1].job_id, Path(intended.script))
+        job_id = wrapper.read_claims(folder)[-1].job_id
+        return self._adopted(intended, intended.attempt, job_id, Path(intended.script), note_of(intended))
 
     def leave_unknown(self, intended: Intended, waited_s: float) -> Judged:
         """End an attempt of ours whose job nobody shows, and which must not be submitted again: that could run it twice."""
@@ -216,21 +255,50 @@ class Submitter:
             raise HeldByAnotherError(read_hold(folder))
         return taken.token, False
 
-    def _may_run(self, key: str, attempt: int) -> str:
-        """Why a job of the attempt before may still run; "" when none does or can. Only then may the next one begin."""
+    def _may_run(self, key: str, attempt: int, before: Attempt | None) -> str:
+        """Why a job of the attempt before may still run; "" when none does or can. Only then may the next one begin.
+
+        Where only the scheduler says that it has ended, or its last heartbeat is stale, its next claim is taken first: what
+        is started again after all, or lives on beyond a node's failure, ends at once.
+
+        Raises:
+            HeldByAnotherError: its node was lost a moment ago; this will be told when its heartbeat is stale.
+        """
         folder = attempt_folder(self.experiment, key, attempt)
-        if not folder.is_dir() or wrapper.read_exit_records(folder) or wrapper.void_claim(folder, clock=self.clock):
+        if not folder.is_dir() or wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
             return ""
-        ends = wrapper.read_task_ends(folder)
-        if ends and all(ends.values()):
+        claims, records, ends = (
+            wrapper.read_claims(folder),
+            wrapper.read_exit_records(folder),
+            wrapper.read_task_ends(folder),
+        )
+        if (ends and all(ends.values())) or (claims and not claims[-1].job_id):
             return ""
-        claim = wrapper.read_claims(folder)[-1]
-        if (
-            not ends
-            and claim.host == processes.host()
-            and (claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None)
-        ):
+        recorded = bool(records) and records[-1].execution == len(claims)
+        if recorded and not records[-1].interrupted:
             return ""
+        if not claims:
+            return f"attempt {attempt} may still run: {folder}/claim.1 cannot be read"
+        claim = claims[-1]
+        gone = claim.host == processes.host() and (
+            claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None
+        )
+        seen = before.seen if before is not None else None
+        said = seen.facts.state if seen is not None and seen.job_id == claim.job_id else ""
+        ended = said in TERMINAL and said not in _NODE_LOST
+        stale_s = wrapper.stale_s(self.scheduler.visibility_lag_s)
+        lost = said in _NODE_LOST and stale_s > 0
+        if lost and not (recorded or gone):
+            try:
+                silent_s = wrapper.silent_s(folder)
+            except OSError:
+                silent_s = 0.0  # it cannot be told now: look again
+            if silent_s <= stale_s:
+                raise HeldByAnotherError(None)
+        if not ends and (recorded or gone or ended or lost):
+            if wrapper.close(folder, scheduler=self.scheduler.name, clock=self.clock):
+                return ""
+            return f"attempt {attempt} was started again meanwhile: job {wrapper.read_claims(folder)[-1].job_id}"
         return (
             f"attempt {attempt} may still run: job {claim.job_id} claimed it on {claim.host}, and its end was not seen; "
             f"when you have made sure that it does not, delete {folder}/claim.*"
@@ -243,19 +311,27 @@ class Submitter:
             return self.clock() - hold.time > timedelta(seconds=max(self.scheduler.visibility_lag_s, 120.0))
         return not alive
 
-    def _adopt(self, item: RunItem | Intended, attempt: int, token: str, script: Path) -> Submitted | None:
+    def _adopt(self, item: RunItem | Intended, attempt: int, token: str, script: Path, note: str) -> Submitted | None:
         """The job that a dead submitter, or a doubted submission, left behind; None if there is none."""
         submitted = None
         for job_id in self.scheduler.find(token):
-            submitted = self._adopted(item, attempt, job_id, script)
+            submitted = self._adopted(item, attempt, job_id, script, note)
         return submitted
 
-    def _adopted(self, item: RunItem | Intended, attempt: int, job_id: str, script: Path) -> Submitted:
+    def _adopted(self, item: RunItem | Intended, attempt: int, job_id: str, script: Path, note: str) -> Submitted:
         name, words = self.scheduler.name, self._words(script)
-        return self._write(Submitted, item, attempt, job_id=job_id, scheduler=name, command=words, adopted=True)
+        return self._write(Submitted, item, attempt, job_id=job_id, scheduler=name, command=words, adopted=True, note=note)
 
     def _prepare(
-        self, folder: Path, script: Path, source: bytes, head: Head, *, token: str, after: Sequence[Attempt]
+        self,
+        folder: Path,
+        script: Path,
+        source: bytes,
+        head: Head,
+        *,
+        token: str,
+        after: Sequence[Attempt],
+        variables: Mapping[str, str],
     ) -> Job:
         frozen = folder / "script"
         files.replace(frozen, source, mode=0o777)
@@ -271,6 +347,7 @@ class Submitter:
             lag_s=self.scheduler.visibility_lag_s,
             starts=self.experiment / FOLDER / "starts",
             gap_s=self._gap_s,
+            variables=variables,
         )
         path = folder / wrapper.wrapper_name(token)
         files.replace(path, text, mode=0o777)
@@ -307,7 +384,7 @@ class Submitter:
         return fields
 
     def _hand_over(
-        self, item: RunItem, attempt: int, job: Job, script: Path, stagger_s: float
+        self, item: RunItem, attempt: int, job: Job, script: Path, *, stagger_s: float, note: str
     ) -> Submitted | Rejected | Doubted:
         words = self._words(script)
         try:
@@ -328,6 +405,7 @@ class Submitter:
             command=words,
             exact=receipt.exact,
             stagger_s=stagger_s,
+            note=note,
         )
 
     def _words(self, script: Path) -> str:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
-from watchkeeper.launch.draft import RUN_TYPES, Draft, DraftCell, DraftRun, EvalKey, Output, RunType
+from watchkeeper.launch.draft import RUN_TYPES, Draft, DraftCell, DraftRun, EvalKey, Output, RunType, estimate_s
 from watchkeeper.launch.located import (
     Item,
     Schema,
@@ -197,9 +197,16 @@ class _Reader:
             return name, place, None
         run_type: RunType = next(one for one in RUN_TYPES if one == kind)
         trained = (epochs if own is None else own) if run_type == "fine-tuned" else None
-        epochs_made = tuple(range(trained or 0))
-        settings = _settings(values.get("parameters"))
-        return name, place, DraftRun(name=name, type=run_type, where=place.where, epochs=epochs_made, settings=settings)
+        compute = (values["compute"].mapping() or {}) if "compute" in values else {}
+        run = DraftRun(
+            name=name,
+            type=run_type,
+            where=place.where,
+            epochs=tuple(range(trained or 0)),
+            settings=_settings(values.get("parameters")),
+            estimate_s=estimate_s(compute["time"][1].scalar() or "") if "time" in compute else None,
+        )
+        return name, place, run
 
     # ── evaluations ────────────────────────────────────────────────────────────────────────────────────────────────
 

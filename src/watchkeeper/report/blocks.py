@@ -121,6 +121,7 @@ class Renderer:
         remarks += ["found again: its submitter was gone"] if event.adopted else []
         remarks += ["by another watchkeeper"] if event.by and not event.adopted else []
         remarks += [f"attempt {event.attempt}"] if event.attempt > 1 else []
+        remarks += [event.note] if event.note else []
         details = event.command + (f" ({', '.join(remarks)})" if remarks else "")
         action = "SUBMIT_JOB" if event.phase == "preparation" else "SUBMIT_EVAL"
         yield self._block(event, event.phase, action, subject=event.key, details=details, result=f"Job ID {event.job_id}")

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -36,12 +36,19 @@ NOT_READY = 214  # what it was queued behind has not ended well; its attempt is 
 
 # As many jobs as are queued at most by default, at the gap that clusters have by default.
 LONGEST_GAPS_S = 120
+# What a further attempt's script finds in its environment: a batch to use, and a checkpoint to go on from.
+BATCH_VARIABLE, ACCUMULATION_VARIABLE = "WATCHKEEPER_BATCH_SIZE", "WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS"
+RESUME_VARIABLE = "WATCHKEEPER_RESUME_FROM"
+
 # Heartbeats are at most two a minute.
 _LONGEST_BEAT_S = 30
 _PREFIX = "wk-"
 _SUFFIX = ".sh"
 _MAX_RECORDS = 10_000
 _Record = TypeVar("_Record")
+
+
+_NO_VARIABLES: Mapping[str, str] = {}
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,12 +94,14 @@ def render(
     lag_s: float = 0.0,
     starts: Path | None = None,
     gap_s: float = 0.0,
+    variables: Mapping[str, str] = _NO_VARIABLES,
 ) -> bytes:
     """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
     Unless the attempts in `needs` (their folders) have ended with code 0 by then, it closes its own and ends.
 
     `lag_s`: how long a file written on a node may stay invisible on another, in seconds. With more than 0 (jobs may be
-    started again elsewhere) it leaves a heartbeat, and waits until that of an execution before it is stale.
+    started again elsewhere) it leaves a heartbeat, and waits until that of an execution before it is stale. `variables` are
+    set for the script.
 
     `gap_s`: jobs that share the folder `starts` (None: nobody does) begin so many seconds apart, however many the scheduler
     starts together, so that they do not race to build one cache. A job waits `LONGEST_GAPS_S` at most, and only for time to
@@ -109,12 +118,16 @@ def render(
         "SCRIPT": shlex.quote(str(script)),
         "SCHEDULER": shlex.quote(scheduler),
         "RUN": shlex.join(run),
-        "BEAT": str(beat := max(1, min(_LONGEST_BEAT_S, int(lag_s / 4)))),
-        "STALE": str(2 * beat + math.ceil(lag_s) if lag_s else 0),
+        "BEAT": str(_beat_s(lag_s)),
+        "STALE": str(stale_s(lag_s)),
         "STARTS": shlex.quote(str(starts or "")),
         "GAP_MS": str(round(gap_s * 1000) if starts is not None else 0),
         "LOOK": f"{min(1.0, max(0.1, gap_s / 4)):.2f}",
         "LONGEST": str(LONGEST_GAPS_S),
+        "UNSET": " ".join((BATCH_VARIABLE, ACCUMULATION_VARIABLE, RESUME_VARIABLE)),
+        "EXPORT": " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in variables.items())])
+        if variables
+        else ":",
         "NEEDS": shlex.join(map(str, needs)),
         "TWIN": str(TWIN),
         "FINISHED": str(FINISHED),
@@ -123,6 +136,32 @@ def render(
     }
     body = re.sub(r"@([A-Z_]+)@", lambda found: values[found.group(1)], _BODY)
     return b"#!/bin/bash -p\n" + _inert(head.data) + os.fsencode(body)
+
+
+def _beat_s(lag_s: float) -> int:
+    return max(1, min(_LONGEST_BEAT_S, int(lag_s / 4)))
+
+
+def stale_s(lag_s: float) -> int:
+    """How old a heartbeat is, in seconds, when its execution counts as gone; 0 where there are none."""
+    return 2 * _beat_s(lag_s) + math.ceil(lag_s) if lag_s else 0
+
+
+def silent_s(attempt_folder: Path) -> float:
+    """How long ago, in seconds by the file server's clock, an attempt's last execution gave a sign of life.
+
+    Raises:
+        StorageError, OSError: it cannot be told.
+    """
+    number = len(read_claims(attempt_folder))
+    signs = [attempt_folder / f"{name}.{number}" for name in ("heartbeat", "claim")]
+    last = max(sign.stat().st_mtime for sign in signs if sign.exists())
+    now = attempt_folder / f".tmp-now-{secrets.token_hex(8)}"
+    files.replace(now, b"")
+    try:
+        return now.stat().st_mtime - last
+    finally:
+        files.remove(now)
 
 
 def _inert(data: bytes) -> bytes:
@@ -169,6 +208,12 @@ def void_claim(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_
     Raises:
         StorageError: neither could be established.
     """
+    if files.create(attempt_folder / "claim.1", _own_claim(scheduler, clock)):
+        return True
+    return is_closed(attempt_folder)
+
+
+def _own_claim(scheduler: str, clock: Clock) -> bytes:
     me = processes.this_process()
     claim = Claim(
         scheduler=scheduler,
@@ -179,9 +224,24 @@ def void_claim(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_
         pid=me.pid,
         time=clock(),
     )
-    if files.create(attempt_folder / "claim.1", msgspec.json.encode(claim) + b"\n"):
+    return msgspec.json.encode(claim) + b"\n"
+
+
+def close(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_now) -> bool:
+    """Take an attempt's next claim, so that no further execution of it can begin, and one that is alive after all ends its
+    script. Returns False if another execution began meanwhile.
+
+    Raises:
+        StorageError: neither could be established.
+    """
+    claims = read_claims(attempt_folder)
+    if claims and not claims[-1].job_id:
         return True
-    return is_closed(attempt_folder)
+    number = len(claims) + 1
+    if files.create(attempt_folder / f"claim.{number}", _own_claim(scheduler, clock)):
+        return True
+    claims = read_claims(attempt_folder)
+    return len(claims) == number and not claims[-1].job_id
 
 
 def is_closed(attempt_folder: Path) -> bool:
@@ -542,6 +602,8 @@ wk_main() {
     fi
     wk_claim
 
+    unset @UNSET@
+    @EXPORT@
     (umask 077 && wk_keep_environment >"$wk_attempt/environment.$wk_execution")
     export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_own_id
     wk_run "$@"

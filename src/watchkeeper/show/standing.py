@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from watchkeeper.core.state import State
 from watchkeeper.launch.plan import Plan
-from watchkeeper.show.text import duration, number, printable, table
+from watchkeeper.show.text import duration, number, printable, size, table
+from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.health import ALARMS
 from watchkeeper.watch.summary import Row
 
 _MAX_METRICS = 3
+_MOST_COMPUTE = 12
 _ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not needed")
 
 
@@ -43,6 +45,33 @@ def experiment_table(rows: Sequence[Row]) -> str:
     ]
     bad += [f"{row.key}: {row.health}: {row.health_why}" for row in rows if row.health in ALARMS | {"slow"}]
     return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
+
+
+def compute_table(rows: Sequence[ComputeRow]) -> str:
+    """What the attempts took, the longest first; "" where no row says more than its time."""
+    told = [row for row in rows if row.says_something]
+    if not told:
+        return ""
+    shown = sorted(told, key=lambda row: -(row.elapsed_s or 0.0))[:_MOST_COMPUTE]
+    header = ["compute", "attempt", "node", "elapsed", "expected", "of it", "memory", "GPU busy", "GPU memory", "rate"]
+    lines = [
+        [
+            row.key,
+            str(row.attempt),
+            row.node,
+            duration(row.elapsed_s),
+            duration(row.estimate_s),
+            f"{row.of_estimate:.0%}" if row.of_estimate is not None else "",
+            size(row.peak_bytes),
+            f"{row.gpu_busy:.0%}" if row.gpu_busy is not None else "",
+            size(row.gpu_peak_bytes),
+            f"{row.rate_per_s:.3g} {row.unit}/s" if row.rate_per_s is not None else "",
+        ]
+        for row in shown
+    ]
+    more = len(told) - len(shown)
+    rest = f"\nand {more} more: watchkeeper status --json" if more else ""
+    return table(header, lines, right=(1, 3, 4, 5, 6, 7, 8, 9)) + rest
 
 
 def standings_words(plan: Plan, state: State) -> str:

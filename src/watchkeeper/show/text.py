@@ -44,6 +44,13 @@ def duration(seconds: float | None) -> str:
     return clock(seconds)
 
 
+def size(count: int | None) -> str:
+    """`1.50 GiB`, `12.0 MiB`; "" for None."""
+    if count is None:
+        return ""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
 def number(value: object) -> str:
     """A metric as a person reads it: four digits after the point; whole numbers as they are."""
     return f"{value:.4f}" if isinstance(value, float) else str(value)

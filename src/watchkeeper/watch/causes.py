@@ -7,64 +7,87 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
+from watchkeeper.core.events import Cause
 from watchkeeper.watch.endings import End
 
-_STATES = {
-    "TIMEOUT": "the time limit was over",
-    "DEADLINE": "its deadline was over",
-    "OUT_OF_MEMORY": "out of memory on the host",
-    "NODE_FAIL": "its node failed",
-    "BOOT_FAIL": "its node did not boot",
-    "PREEMPTED": "preempted by another job",
+
+class Named(msgspec.Struct, frozen=True):
+    """A cause, and the evidence in words ("" where nothing names one: `unknown`, or "" of a job that ended well)."""
+
+    cause: Cause = ""
+    words: str = ""
+
+
+_STATES: dict[str, Named] = {
+    "TIMEOUT": Named("walltime", "the time limit was over"),
+    "DEADLINE": Named("deadline", "its deadline was over"),
+    "OUT_OF_MEMORY": Named("memory host", "out of memory on the host"),
+    "NODE_FAIL": Named("node", "its node failed"),
+    "BOOT_FAIL": Named("node", "its node did not boot"),
+    "PREEMPTED": Named("preempted", "preempted by another job"),
 }
 # What a line of output says → the cause, the more telling first: a full disk may raise in the middle of a checkpoint.
-_LINES = (
+_LINES: tuple[tuple[str, Cause, str], ...] = (
     (
         r"CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED",
+        "memory gpu",
         "out of memory on the GPU",
     ),
     (
         r"oom[-_ ]kill|Killed process \d+|MemoryError|[Cc]annot allocate memory|DefaultCPUAllocator: can't allocate",
+        "memory host",
         "out of memory on the host",
     ),
     (
         r"Disk quota exceeded",
+        "quota",
         "the disk quota was used up",
     ),
     (
         r"No space left on device",
+        "disk",
         "the disk was full",
     ),
     (
         r"CANCELLED AT .* DUE TO TIME LIMIT",
+        "walltime",
         "the time limit was over",
     ),
     (
         r"DUE TO PREEMPTION",
+        "preempted",
         "preempted by another job",
     ),
     (
         r"DUE TO NODE FAILURE",
+        "node",
         "its node failed",
     ),
     (
         r"NCCL error|ncclSystemError|ncclUnhandledCudaError|Watchdog caught collective operation timeout",
+        "nccl",
         "the processes lost each other",
     ),
     (
         r"CUDA driver version is insufficient|no CUDA-capable device|No CUDA GPUs are available|NVIDIA-SMI has failed",
+        "driver",
         "no usable GPU",
     ),
     (
         r"PytorchStreamWriter failed|SafetensorError|unexpected pos \d+ vs",
+        "checkpoint",
         "a checkpoint could not be written or read",
     ),
     (
         r"ModuleNotFoundError|ImportError|command not found|No module named",
+        "install",
         "something is not installed",
     ),
     (
         r"ConfigAttributeError|MissingMandatoryValue|InstantiationError|yaml\.(?:scanner|parser)\.|unrecognized arguments",
+        "config",
         "a bad configuration",
     ),
 )
@@ -75,27 +98,33 @@ _TEXT_LIMIT = 300
 
 
 def cause_of(end: End, output: str, *, reason: str = "") -> str:
-    """The cause in words; "" where nothing names one. `output` is the end of what the job printed, `reason` what the
-    scheduler says.
+    """The cause in words; "" where nothing names one. Parameters as in `named`."""
+    return named(end, output, reason=reason).words
+
+
+def named(end: End, output: str, *, reason: str = "") -> Named:
+    """The cause. `output` is the end of what the job printed, `reason` what the scheduler says.
 
     A traceback names the exception that ended the program, as the user's own error, where nothing more telling is found.
     """
     if end.state == "COMPLETED":
-        return ""
+        return Named()
     if end.state in _STATES:
         return _STATES[end.state]
     if end.state == "CANCELLED":
         by = _CANCELLED.search(reason) or _CANCELLED.search(end.why)
-        return f"cancelled by user {by.group(1)}" if by else "cancelled"
+        return Named("cancelled", f"cancelled by user {by.group(1)}" if by else "cancelled")
     lines = [line.strip() for line in re.split(r"[\r\n]", output) if line.strip()]
-    for pattern, words in _LINES:
+    for pattern, cause, words in _LINES:
         line = next((line for line in reversed(lines) if re.search(pattern, line)), None)
         if line is not None:
-            return f"{words} ({line[:_TEXT_LIMIT]})"
+            return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})")
     if end.exit_code == KILLED:
-        return "killed (SIGKILL): often the host's memory was used up"
+        return Named("unknown", "killed (SIGKILL): often the host's memory was used up")
     exception = _last_exception(output)
-    return f"an error of the program: {exception[:_TEXT_LIMIT]}" if exception else ""
+    if exception:
+        return Named("user error", f"an error of the program: {exception[:_TEXT_LIMIT]}")
+    return Named("unknown")
 
 
 def _last_exception(output: str) -> str:
@@ -110,25 +139,25 @@ def _last_exception(output: str) -> str:
 
 
 # The cause → its class, for errors of a job that still runs. What is missing here says nothing of those.
-_CLASSES = {
-    "out of memory on the GPU": "out of memory",
-    "out of memory on the host": "out of memory",
-    "the disk quota was used up": "disk full",
-    "the disk was full": "disk full",
-    "the processes lost each other": "NCCL",
-    "no usable GPU": "driver",
-    "a checkpoint could not be written or read": "checkpoint I/O",
-    "something is not installed": "import",
-    "a bad configuration": "config",
+_CLASSES: dict[Cause, str] = {
+    "memory gpu": "out of memory",
+    "memory host": "out of memory",
+    "quota": "disk full",
+    "disk": "disk full",
+    "nccl": "NCCL",
+    "driver": "driver",
+    "checkpoint": "checkpoint I/O",
+    "install": "import",
+    "config": "config",
 }
-_ANY = re.compile("|".join(f"(?:{pattern})" for pattern, words in _LINES if words in _CLASSES))
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if cause in _CLASSES))
 
 
 def classify(line: str) -> tuple[str, str] | None:
     """The class of the error that a line of output tells, and the cause in words; None where it tells none."""
-    for pattern, words in _LINES:
-        if words in _CLASSES and re.search(pattern, line):
-            return _CLASSES[words], words
+    for pattern, cause, words in _LINES:
+        if cause in _CLASSES and re.search(pattern, line):
+            return _CLASSES[cause], words
     return None
 
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.state import State
+from watchkeeper.launch import means
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.launch.plan import to_try
+from watchkeeper.launch.retries import Means, Rules
+from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.tools.base import Finding, Promise
 from watchkeeper.tools.look import look
 
@@ -18,6 +22,7 @@ class EvidenceBook:
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._findings: dict[str, Finding] = {}
+        self._means: dict[tuple[str, int], Means] = {}
         self._trainings = {promise.subject: run for run in _runs(experiment) for promise in experiment.checkpoints_of(run)}
 
     @property
@@ -57,6 +62,26 @@ class EvidenceBook:
             stamp = written(self._findings[promise.subject])
             if stamp:
                 found[promise.subject] = stamp
+        return found
+
+    def complete(self, item: RunItem) -> dict[str, str]:
+        """Subject → fingerprint of the complete checkpoints of a fine-tune that are there now; empty for an evaluation."""
+        if item.phase == "evaluation":
+            return {}
+        found = [self._findings[promise.subject] for promise in self.promises(item) if promise.subject in self._findings]
+        return {finding.subject: finding.fingerprint for finding in found if finding.state == "good"}
+
+    def means(self, state: State, rules: Rules) -> dict[str, Means]:
+        """Key → what a job that ended badly allows, of all that may be tried again; looked at anew for each attempt."""
+        found: dict[str, Means] = {}
+        for item in to_try(self._experiment, state):
+            attempts = sorted(state.run(item.key).attempts.items())
+            name = (item.key, attempts[-1][0])
+            if name not in self._means:
+                folders = [(one, attempt_folder(self._experiment.folder, item.key, number)) for number, one in attempts]
+                findings = [self._findings[one.subject] for one in self.promises(item) if one.subject in self._findings]
+                self._means[name] = means.of(self._experiment.folder, item, folders, findings, rules)
+            found[item.key] = self._means[name]
         return found
 
     def _look(self, promises: Iterable[Promise], state: State) -> None:

@@ -143,6 +143,7 @@ class Keeper:
             monotonic,
             gap_s=manners.stagger_s,
             intended=self.runbook.open,
+            rules=selection.rules,
         )
         self._poller = Poller(
             experiment,
@@ -317,6 +318,7 @@ class Keeper:
             failed=self._failed,
             given_up=frozenset(self._given_up),
             held=frozenset(self._held),
+            means=self.book.means(self.logbook.state, self._selection.rules),
         )
         self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
 
@@ -341,6 +343,8 @@ class Keeper:
             return False
         if decision.phase not in self._opened:
             return decision.stale
+        if decision.advice:
+            return True
         return decision.action not in ("skip", "blocked") or not self._watched(decision)
 
     def _watched(self, decision: Decision) -> bool:
@@ -372,7 +376,17 @@ class Keeper:
             inputs = self.book.inputs(item, made_later=bool(decision.after))
             before = [one for one in self.logbook.state.active if one.key in decision.after]
             array = planning.tasks_to_retry(self.logbook.state, decision)
-            event = self._submitter.submit(item, decision.attempt, inputs, stagger_s, after=before, array=array)
+            event = self._submitter.submit(
+                item,
+                decision.attempt,
+                inputs,
+                stagger_s,
+                after=before,
+                array=array,
+                again=decision if decision.action == "retry" else None,
+                before=self.logbook.state.run(item.key).attempts.get(decision.attempt - 1),
+                found=self.book.complete(item),
+            )
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))
             return

@@ -28,7 +28,7 @@ from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.tools.base import Finding
 from watchkeeper.watch import learned, monitor
-from watchkeeper.watch.causes import cause_of
+from watchkeeper.watch.causes import named
 from watchkeeper.watch.endings import End, end_of
 from watchkeeper.watch.evidence import EvidenceBook, written
 from watchkeeper.watch.logbook import Logbook
@@ -168,7 +168,7 @@ class Poller:
         before = attempt.intended.inputs if attempt.intended else {}
         unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
         output = monitor.last_output(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""
-        cause = cause_of(end, output, reason=facts.reason if facts else "")
+        cause = named(end, output, reason=facts.reason if facts else "")
         array = bool(attempt.intended and attempt.intended.array)
         verdict = judge(end, findings, monitor.last_line(output), unchanged, array=array, cause=cause)
         elapsed = (facts.ended - facts.started).total_seconds() if facts and facts.ended and facts.started else None

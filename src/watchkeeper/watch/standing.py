@@ -13,7 +13,8 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import FOLDER, attempt_folder
-from watchkeeper.watch import others
+from watchkeeper.watch import compute, others
+from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
 from watchkeeper.watch.progress import progress_in_output, progress_of
@@ -22,10 +23,11 @@ from watchkeeper.watch.summary import Row, rows
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words; `notes`: which jobs the
-    logs of other tools name.
+    logs of other tools name; `compute`: what the attempts that have ended took.
     """
 
     rows: list[Row]
+    compute: list[ComputeRow]
     active: int
     watcher: str
     notes: list[Problem]
@@ -36,7 +38,8 @@ def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, E
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     book = EvidenceBook(experiment)
     book.look_at_all(state)
-    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state))
+    means = book.means(state, selection.rules)
+    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state), means=means)
     return state, planning.make(experiment, state, facts, selection), book
 
 
@@ -47,6 +50,7 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
     told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a) for a in going}
     return Standing(
         rows=rows(experiment, state, plan, book.findings, told),
+        compute=compute.read(experiment, state),
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
         notes=others.notes(experiment.folder, state),

@@ -21,7 +21,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work. `state` is Slurm's word where there was a job, else why there was none; `elapsed_s` is None where
     no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures; `progress` is
     how far its recorder says that it is, or its output. `health`, of a job that runs: the watcher's last word on it (None:
-    there is none), and why.
+    there is none), and why. Of a further attempt, `reason`, `change` and `resume_from` are why it was made and what it was
+    given, as in `intended`.
     """
 
     key: str
@@ -39,6 +40,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     progress: str = ""
     health: Health | None = None
     health_why: str = ""
+    reason: str = ""
+    change: Mapping[str, str] = {}
+    resume_from: str = ""
 
 
 def rows(
@@ -66,10 +70,13 @@ def rows(
                 standing, why = "to do", decision.detail or decision.reason
             elif standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
                 standing = "done"
+            elif decision.advice:
+                why = "; ".join(filter(None, [why, decision.advice]))
         else:
             standing, shown, why = _undone(decision.action, decision.reason), decision.reason, decision.detail
         judged = latest.judged if latest else None
         assessed = latest.assessed if latest and latest.active and latest.state == "RUNNING" else None
+        intended = latest.intended if latest else None
         found.append(
             Row(
                 key=item.key,
@@ -87,6 +94,9 @@ def rows(
                 progress=(progress or {}).get(item.key, ""),
                 health=assessed.health if assessed else None,
                 health_why=assessed.why if assessed else "",
+                reason=intended.reason if intended else "",
+                change=intended.change if intended else {},
+                resume_from=intended.resume_from if intended else "",
             )
         )
     return found

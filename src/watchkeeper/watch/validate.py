@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from watchkeeper.core.events import Evidence, Number, Outcome
+from watchkeeper.core.events import Cause, Evidence, Number, Outcome
 from watchkeeper.tools.base import Finding
+from watchkeeper.watch.causes import Named
 from watchkeeper.watch.endings import End
 
 _FAILED_OUTCOMES: dict[str, Outcome] = {
@@ -18,6 +19,9 @@ _FAILED_OUTCOMES: dict[str, Outcome] = {
 }
 
 
+_UNNAMED = Named()
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a `judged` event that evidence decides."""
 
@@ -26,6 +30,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     fingerprints: dict[str, str] = {}
     metrics: dict[str, Number] = {}
     evidence: tuple[Evidence, ...] = ()
+    cause: Cause = ""
 
 
 def judge(
@@ -35,11 +40,11 @@ def judge(
     unchanged: Sequence[str] = (),
     *,
     array: bool = False,
-    cause: str = "",
+    cause: Named = _UNNAMED,
 ) -> Verdict:
     """The verdict. `findings` are of everything the run promised (none: it promised nothing, and its exit code is all
     there is); `unchanged` names subjects whose files are the same as before the attempt began: not this attempt's work.
-    `cause` is why it ended badly, "" where nobody knows. Of an `array`, what the other tasks left says nothing for one that
+    `cause` is why it ended badly. Of an `array`, what the other tasks left says nothing for one that
     failed.
     """
     bad = [finding for finding in findings if finding.state != "good" or finding.subject in unchanged]
@@ -53,10 +58,10 @@ def judge(
         why = why or cautions
     elif findings and not bad and not array:
         outcome = "failed but good"
-        why = "; ".join(filter(None, [_end_words(end, cause, last_line), cautions]))
+        why = "; ".join(filter(None, [_end_words(end, cause.words, last_line), cautions]))
     else:
         outcome = _FAILED_OUTCOMES.get(end.state, "failed")
-        why = "; ".join(filter(None, [_end_words(end, cause, last_line), why]))
+        why = "; ".join(filter(None, [_end_words(end, cause.words, last_line), why]))
     metrics = {name: value for finding in good for name, value in finding.metrics.items()}
     return Verdict(
         outcome=outcome,
@@ -64,6 +69,7 @@ def judge(
         fingerprints={finding.subject: finding.fingerprint for finding in good},
         metrics=metrics,
         evidence=tuple(evidence for finding in findings for evidence in finding.evidence),
+        cause=cause.cause,
     )
 
 

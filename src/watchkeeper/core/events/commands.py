@@ -58,7 +58,8 @@ Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
     made (submit, retry) or that is meant (active); 0 for none. `after`: the runs whose jobs must have
-    ended before it starts.
+    ended before it starts. `automatic`, `change` and `resume_from` of a retry are as in `intended`; `advice`, of what
+    failed and is not tried again by itself: why not, and what to do.
     """
 
     key: str
@@ -70,6 +71,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     stale: bool = False
     after: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    automatic: bool = False
+    change: dict[str, str] = {}
+    resume_from: FilePath = ""
+    advice: FreeText = ""
 
 
 class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided"):
@@ -87,6 +92,10 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
     `configs` maps each configuration file that the script names, relative to the experiment's folder, to its kept object.
+
+    Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
+    given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
+    is offered to go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before.
     """
 
     key: str
@@ -103,11 +112,17 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     git_dirty: bool | None = None
     diff_sha256: str = ""
     configs: dict[str, str] = {}
+    reason: FreeText = ""
+    automatic: bool = False
+    change: dict[str, str] = {}
+    resume_from: FilePath = ""
+    found: dict[str, str] = {}
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
     """The scheduler has the job. `command` is as typed by a person, `exact` what was really run; `adopted` when the
-    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it.
+    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it. `note` is what
+    a further attempt is given otherwise than the first, in words.
     """
 
     key: str
@@ -120,6 +135,7 @@ class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submi
     adopted: bool = False
     by: str = ""
     stagger_s: float = 0.0
+    note: FreeText = ""
 
 
 class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rejected"):
@@ -270,6 +286,26 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     wandb: FilePath = ""
 
 
+# Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from before causes were kept.
+Cause = Literal[
+    "",
+    "walltime",
+    "deadline",
+    "memory host",
+    "memory gpu",
+    "node",
+    "preempted",
+    "nccl",
+    "disk",
+    "quota",
+    "driver",
+    "checkpoint",
+    "install",
+    "config",
+    "user error",
+    "cancelled",
+    "unknown",
+]
 Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"]
 
 
@@ -277,7 +313,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
     `failed but good` the reverse; of `done`, `why` says what is odd all the same. `state` is Slurm's name for the end.
     `fingerprints`: subject → what was found there; `inputs` likewise, of the checkpoints that were not there yet when it
-    was submitted. `learned` is a training's.
+    was submitted. `learned` is a training's; `cause` is the kind of what ended it badly, which `why` has in words.
     """
 
     key: str
@@ -292,6 +328,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     elapsed_s: float | None = None
     evidence: tuple[Evidence, ...] = ()
     learned: Learned | None = None
+    cause: Cause = ""
 
 
 Health = Literal["advancing", "slow", "stalled", "silent", "failing", "unknown"]

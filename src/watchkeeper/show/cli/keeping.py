@@ -22,16 +22,17 @@ from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.retries import Rules
 from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.blocks import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
-from watchkeeper.show.standing import experiment_table, standings_words
+from watchkeeper.show.standing import compute_table, experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.show.text import printable
-from watchkeeper.watch import others
+from watchkeeper.watch import compute, others
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.notify import notifier_of
 from watchkeeper.watch.runbook import OFF, Said, check_said
@@ -82,7 +83,12 @@ def keep(
     chosen = load(experiment.folder, **flags)
     said = Said(mode=mode, objective=objective, task=task, group=group, dataset=dataset, settings=settings)
     selection = Selection(
-        runs=runs, evals=evals, retry_failed=retry_failed, gate=chosen.gate, queue_ahead=chosen.queue_ahead
+        runs=runs,
+        evals=evals,
+        retry_failed=retry_failed,
+        gate=chosen.gate,
+        queue_ahead=chosen.queue_ahead,
+        rules=Rules.of(chosen),
     )
     check_selection(experiment, selection)
     if submits:
@@ -132,10 +138,14 @@ def keep(
     for words in notifier.failures():
         click.echo(f"a notification could not be sent: {printable(words)}", err=True)
     found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    used = compute.read(experiment, keeper.logbook.state)
     if as_json:
-        echo_json({"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found})
+        document = {"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found}
+        echo_json(document | {"compute": used})
     else:
         click.echo(experiment_table(found))
+        if words := compute_table(used):
+            click.echo(f"\n{words}")
         logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
         pages = [path for path in keeper.runbook.folders if path.exists()]
         click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))

@@ -14,6 +14,7 @@ from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.common import (
     command_errors,
@@ -40,7 +41,7 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     """
     found = preflight.checked(experiments.read(experiment), Site())
     settings = load(found.folder, gate=gate, queue_ahead=queue_ahead)
-    selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, **options)
+    selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options)
     check_selection(found, selection)
     state, plan, _ = decide(found, selection)
     found = msgspec.structs.replace(found, problems=(*found.problems, *others.notes(found.folder, state)))

@@ -30,7 +30,7 @@ from watchkeeper.show.cli.keeping import keep
 from watchkeeper.watch.keeper import SENTINEL
 
 _OF_THE_WATCH = (
-    *("runs", "evals", "gate", "poll_s", "stagger_s", "cap"),
+    *("runs", "evals", "gate", "poll_s", "stagger_s", "cap", "retries"),
     *("mode", "objective", "task", "group", "dataset"),
 )
 
@@ -42,6 +42,9 @@ _OF_THE_WATCH = (
 @click.option("--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions.")
 @click.option("--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap.")
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
+@click.option(
+    "--retries", type=int, metavar="N", help="The most times in a row that a run is tried again by itself; 0: never."
+)
 @click.option("--as-job", is_flag=True, help="Submit the watch itself as a job of the cluster, and leave.")
 @click.option(
     "--time", "time_limit", metavar="LIMIT", default=TIME, show_default=True, help="That job's limit; it then starts again."

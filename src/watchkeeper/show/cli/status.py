@@ -10,6 +10,7 @@ from watchkeeper.core.errors import EXIT_DETACHED
 from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
+from watchkeeper.launch.retries import Rules
 from watchkeeper.show.cli.common import command_errors, echo_json, echo_problems, json_option
 from watchkeeper.show.standing import experiment_table
 from watchkeeper.watch.standing import look
@@ -29,7 +30,7 @@ def command(experiment: Path, as_json: bool) -> int:
     """
     found = experiments.read(experiment)
     settings = load(found.folder)
-    standing = look(found, Selection(gate=settings.gate))
+    standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
     if as_json:
         echo_json(
             {
@@ -38,6 +39,7 @@ def command(experiment: Path, as_json: bool) -> int:
                 "watcher": standing.watcher,
                 "rows": standing.rows,
                 "notes": standing.notes,
+                "compute": standing.compute,
             }
         )
     else:
