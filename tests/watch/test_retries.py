@@ -297,3 +297,14 @@ def test_a_local_job_that_runs_out_of_memory_is_tried_again_with_half_the_batch(
     off = write_experiment(tmp_path / "off", body=READS % 8)
     assert wk("run", off, "--retries", "0", state=tmp_path / "state", WATCHKEEPER_POLL_S="0.1").returncode == 1
     assert lines(off / "one/batches.txt") == ["16 2"]
+
+
+def test_a_retry_with_the_same_effective_batch_goes_on_in_the_runs_log(tmp_path: Path) -> None:
+    """What is tried again by itself stays in the run's own log, as a block that says why, and what was changed."""
+    folder, fake = write_experiment(tmp_path / "exp", tasks=(), body=READS % 8), FakeScheduler()
+    (folder / "one" / "finetune.yaml").write_text("batch_size: 16\ngradient_accumulation_steps: 2\n")
+    assert keeper(folder, fake, ending(fake)).keep()
+    (text,) = [path.read_text() for path in (folder / "run_logs").glob("*_one*.md")]
+    assert text.count("## Job (resumed)\n") == 1
+    assert "- resumed from: n/a: it began anew\n- reason: out of memory on the GPU" in text
+    assert "- changed: batch_size 8, gradient_accumulation_steps 4\n" in text

@@ -149,6 +149,7 @@ class Submitter:
         if alive:
             return self._write(Rejected, item, attempt, command=self._words(script), message=alive)
         variables: dict[str, str] = {}
+        written = source
         if again is not None:
             try:
                 prepared = means.prepare(
@@ -179,6 +180,7 @@ class Submitter:
             token=token,
             script=item.script,
             script_sha256=kept,
+            source_sha256=objects.keep(self._objects, written) if written != source else "",
             inputs=dict(inputs),
             array=array or head.array,
             after=tuple(one.key for one in after),

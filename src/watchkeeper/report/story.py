@@ -253,13 +253,18 @@ class _Teller:
                 Value("resumed from", "n/a: the scheduler started the script again"),
                 Value("reason", "requeued by the scheduler"),
             ]
-        before = self.told.judged.get(number - 1)
-        reason = (
-            f"attempt {number - 1} {before.state}" + (f": {before.why}" if before.why else "")
-            if before
-            else "submitted again"
-        )
-        return [Value("resumed from", "n/a: it began anew"), Value("reason", _one_line(reason))]
+        intended, before = self.told.intended.get(number), self.told.judged.get(number - 1)
+        checkpoint = intended.resume_from if intended is not None else ""
+        reason = "submitted again"
+        if before is not None:
+            reason = f"attempt {number - 1} {before.state}" + (f": {before.why}" if before.why else "")
+        if intended is not None and intended.automatic:
+            reason = intended.reason
+        values = [Value("resumed from", checkpoint or "n/a: it began anew", quoted=bool(checkpoint))]
+        values.append(Value("reason", _one_line(reason)))
+        if intended is not None and intended.change:
+            values.append(Value("changed", ", ".join(f"{name} {value}" for name, value in intended.change.items())))
+        return values
 
     # ── status ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -393,7 +398,8 @@ class _Teller:
 
 def differs(before: Intended, after: Intended) -> list[str]:
     """What of an attempt's purpose is not as it was: its script, a configuration. Empty: it goes on with the same work."""
-    found = [] if before.script_sha256 == after.script_sha256 else [after.script]
+    scripts = [one.source_sha256 or one.script_sha256 for one in (before, after)]
+    found = [] if scripts[0] == scripts[1] else [after.script]
     names = sorted(before.configs.keys() | after.configs.keys())
     return found + [name for name in names if before.configs.get(name) != after.configs.get(name)]
 

@@ -95,7 +95,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
     given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
-    is offered to go on from ("": none). `found`: subject → fingerprint of the complete checkpoints that lay there before.
+    is offered to go on from ("": none). `source_sha256` is the script as its owner wrote it, where the attempt has a
+    changed copy of it ("": it has not). `found`: subject → fingerprint of the complete checkpoints that lay there before.
     """
 
     key: str
@@ -112,6 +113,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     git_dirty: bool | None = None
     diff_sha256: str = ""
     configs: dict[str, str] = {}
+    source_sha256: str = ""
     reason: FreeText = ""
     automatic: bool = False
     change: dict[str, str] = {}
