@@ -5,6 +5,7 @@ command again. Every job ran exactly once, no attempt is left unresolved, and th
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +65,13 @@ def assert_whole(folder: Path, state: Path, where: str, supervisor_died: bool = 
         if b.action == "STATE_CHANGE" and b.details.endswith("COMPLETED")
     ]
     assert len(finished) == 2, f"{where}: {finished}"
+    (log,) = (folder / "run_logs").glob("*_one*.md")
+    text = log.read_text()
+    ids = re.findall(r"execution_id: (\d+)\n", text)
+    assert len(ids) == 1 and re.findall(r"submitted as job (\d+)\n", text) == ids, f"{where}: {text}"
+    assert "completed, exit code 0" in text and "clean epoch 0: accuracy 0.5\n" in text, f"{where}: {text}"
+    for page in ("timeline.md", "experiments.md"):
+        assert (folder / "run_logs" / page).read_text().count(log.name) == 1, f"{where}: {page}"
 
 
 def sweep(tmp_path: Path, target: str) -> int:
