@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core import files, git, ids, objects, processes
+from watchkeeper.core import environment, files, git, ids, objects, processes
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, StorageError, UnavailableError
 from watchkeeper.core.events import Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
@@ -88,6 +88,7 @@ class Submitter:
         self._monotonic = monotonic
         self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
         self._intended = intended
+        self._environment_sha256 = ""
 
     def submit(
         self,
@@ -146,6 +147,7 @@ class Submitter:
             array=array or head.array,
             after=tuple(one.key for one in after),
             configs=self._configs(script),
+            environment_sha256=self._environment(),
             **self._code_of(script.parent),
         )
         self._intended(intended)
@@ -284,6 +286,12 @@ class Submitter:
                 name = str(path.relative_to(self.experiment)) if path.is_relative_to(self.experiment) else str(path)
                 kept[name] = objects.keep(self._objects, path.read_bytes())
         return kept
+
+    def _environment(self) -> str:
+        """What is installed where this process submits, kept: looked at once."""
+        if not self._environment_sha256:
+            self._environment_sha256 = objects.keep(self._objects, encode_json(environment.of_submitter()))
+        return self._environment_sha256
 
     def _code_of(self, folder: Path) -> dict[str, Any]:
         """The commit that the script comes with, and what was changed since: the fields of `intended`."""
