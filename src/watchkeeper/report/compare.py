@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from watchkeeper.core.events import Number
+from watchkeeper.core.words import canonical
 from watchkeeper.report import tried
 from watchkeeper.report.lint_read import Log, filled, is_none
 from watchkeeper.report.runlog import Field
@@ -22,13 +23,14 @@ _LESS = re.compile(
     r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid", re.IGNORECASE
 )
 _SPELLED = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
-_NOT_A_METRIC = re.compile(r"final_step|runtime|steps?|checkpoint.*|start_.*|samples|.*_path|exit_code|execution_id|job_id")
+_NOT_A_METRIC = re.compile(r"final_step|runtime|steps?|checkpoint.*|start_.*|samples|maxrss|max_rss|.*_path|exit_code|execution_id|job_id")
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One run, as it is compared. "" and empty: nobody says; `dirty` None: it could not be told.
 
     `settings` are its configuration, by dotted key; `unread` names the configurations that could only be compared by hash.
+    `partial`: they are words about it, and what they do not name may still be as it is elsewhere.
     `metrics`: `clean accuracy` → its best figure over the epochs, by `is_less_better`; `at`: the same name → its epoch.
     `script` and `diff` are hashes.
     """
@@ -38,6 +40,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
     settings: Mapping[str, str] = {}
     unread: tuple[str, ...] = ()
+    partial: bool = False
     commit: str = ""
     dirty: bool | None = None
     diff: str = ""
@@ -104,12 +107,16 @@ def is_less_better(metric: str) -> bool:
 
 
 def varying(sides: Sequence[Side]) -> list[str]:
-    """The settings that are not the same in all runs, in the order first met. A run of which no setting is known does not
-    make every one vary.
+    """The settings that are not the same in all runs, in the order first met. What a run does not name varies only where
+    its settings are known to be whole.
     """
-    known = [side.settings for side in sides if side.settings]
-    keys = dict.fromkeys(key for settings in known for key in settings)
-    return [key for key in keys if len({settings.get(key) for settings in known}) > 1]
+    known = [side for side in sides if side.settings]
+    keys = dict.fromkeys(key for side in known for key in side.settings)
+    return [
+        key
+        for key in keys
+        if len({side.settings.get(key) for side in known if key in side.settings or not side.partial}) > 1
+    ]
 
 
 def metrics_of(sides: Iterable[Side]) -> list[str]:
@@ -120,8 +127,10 @@ def metrics_of(sides: Iterable[Side]) -> list[str]:
 
 def against(base: Side, side: Side, commits: int | None = None) -> Against:
     """What differs from the base. `commits`: how many lie between the two, where somebody counted."""
-    keys = dict.fromkeys([*base.settings, *side.settings]) if base.settings and side.settings else {}
     old, new = base.settings, side.settings
+    keys = dict.fromkeys([*old, *new]) if old and new else {}
+    if base.partial or side.partial:
+        keys = {key: None for key in keys if key in old and key in new}
     return Against(
         name=side.name,
         base=base.name,
@@ -147,7 +156,7 @@ def of_log(log: Log) -> Side:
     fields = tried.fields_of(log)
     commit = fields.get("commit", "").split(" ", 1)[0]
     known = re.fullmatch(r"[0-9a-f]{7,64}", commit) is not None
-    figures = dict(_figures(log))
+    figures, at = best(_figures(log))
     return Side(
         name=f"{log.task}_{log.day}" if log.day else log.task,
         where=log.file.path,
@@ -157,6 +166,7 @@ def of_log(log: Log) -> Side:
         dirty=_says_dirty(log) if known else None,
         data=fields.get("dataset", ""),
         metrics=figures,
+        at={name: epoch for name, epoch in at.items() if epoch},
     )
 
 
@@ -206,34 +216,36 @@ def _settings(log: Log) -> Iterator[tuple[str, str]]:
                 continue
             children = [child for child in field.children if isinstance(child, Field)]
             if children:
-                yield from ((child.name, child.value) for child in children if filled(child))
+                yield from ((child.name, canonical(child.value)) for child in children if filled(child))
+            elif not filled(field) or is_none(field.value):
+                continue
             elif field.name in tried.SETTINGS_FIELDS:
                 yield from split_settings(field.value)
-            elif filled(field) and not is_none(field.value):
-                yield field.name, field.value
+            else:
+                yield field.name, canonical(field.value)
 
 
 def split_settings(text: str) -> Iterator[tuple[str, str]]:
     """`lr 1e-3, batch size = 8` → `lr`: `1e-3`, `batch size`: `8`; a part without a value stands for itself."""
     for part in re.split(r"[,;]\s*(?![^(\[{]*[)\]}])", text):
         if match := re.fullmatch(r"\s*([^=:]+?)\s*[=:]\s*(.+?)\s*|\s*(.+?)\s+(\S+)\s*", part):
-            yield (match[1] or match[3]), (match[2] or match[4])
+            yield (match[1] or match[3]), canonical(match[2] or match[4])
         elif part.strip() and not is_none(part.strip()):
             yield part.strip(), "yes"
 
 
-def _figures(log: Log) -> Iterator[tuple[str, Number]]:
+def _figures(log: Log) -> Iterator[tuple[str, str, Number]]:
     for section in log.document.of("results"):
         for field in section.fields():
             if _NOT_A_METRIC.fullmatch(field.name):
                 continue
             figure = number_of(field.value)
             if figure is not None:
-                yield field.name, figure
+                yield field.name, "", figure
             elif parts := re.findall(r"([\w@./-]+) (-?\d[\d.e+-]*|NaN|-?Infinity)(?=,|$)", field.value):
-                yield from (
-                    (f"{field.key} {name}", figure) for name, text in parts if (figure := number_of(text)) is not None
-                )
+                task, _, epoch = field.key.partition(" epoch ")
+                known = ((name, number_of(text)) for name, text in parts if not _NOT_A_METRIC.fullmatch(name))
+                yield from ((f"{task} {name}", epoch, figure) for name, figure in known if figure is not None)
 
 
 def _says_dirty(log: Log) -> bool:

@@ -20,7 +20,7 @@ from watchkeeper.report.runlog import Field
 FIELD = "fingerprint"
 _COMMIT = ("commit", "git_commit", "git_sha", "code", "branch", "tag")
 SETTINGS_FIELDS = ("key_settings", "settings", "hyperparameters")
-CODE_FIELDS = (*_COMMIT, FIELD)
+CODE_FIELDS = (*_COMMIT, FIELD, "git_branch", "repo", "repository", "worktree")
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
