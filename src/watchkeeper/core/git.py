@@ -87,7 +87,7 @@ def is_named(folder: Path, sha: str) -> bool | None:
 
 
 def submodules(folder: Path, sha: str) -> dict[str, str] | None:
-    """The submodules of a commit: path from the top of its tree → the commit recorded of it; None where it cannot be told."""
+    """The submodules of a commit: path from its top → the commit recorded of it; None where it cannot be told."""
     output = _ask(folder, "ls-tree", "-r", "-z", "--full-tree", sha, limit_s=DIFF_LIMIT_S) if is_sha(sha) else None
     if output is None:
         return None

@@ -77,7 +77,7 @@ class Reader:
 
 
 def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """The settings of several files together: a key that an earlier one has too is named with its file, `eval.yaml:seed`."""
+    """The settings of several files together: a key that an earlier one has too gets its file's name: `eval.yaml:seed`."""
     found: dict[str, str] = {}
     for name, settings in files:
         for key, value in settings.items():

@@ -23,7 +23,9 @@ _LESS = re.compile(
     r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid", re.IGNORECASE
 )
 _SPELLED = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
-_NOT_A_METRIC = re.compile(r"final_step|runtime|steps?|checkpoint.*|start_.*|samples|maxrss|max_rss|.*_path|exit_code|execution_id|job_id")
+_NOT_A_METRIC = re.compile(
+    r"final_step|runtime|steps?|checkpoint.*|start_.*|samples|maxrss|max_rss|.*_path|exit_code|execution_id|job_id"
+)
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):

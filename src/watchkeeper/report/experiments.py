@@ -61,7 +61,9 @@ class _Line(msgspec.Struct, frozen=True):
 def parse_experiments(text: str) -> list[Row]:
     """The rows of the tables whose first column is headed `run`."""
     return [
-        Row(line.number, _name(line.cells[0].text), dict(zip(line.header, (cell.text for cell in line.cells), strict=False)))
+        Row(
+            line.number, _name(line.cells[0].text), dict(zip(line.header, (cell.text for cell in line.cells), strict=False))
+        )
         for line in _rows(text)
     ]
 

@@ -51,7 +51,9 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         verdict = self.verdict if self.verdict.casefold() != self.outcome.casefold() else ""
-        judged = f"{verdict}: {self.notes!r}" if verdict and self.notes else verdict or (repr(self.notes) if self.notes else "")
+        judged = (
+            f"{verdict}: {self.notes!r}" if verdict and self.notes else verdict or (repr(self.notes) if self.notes else "")
+        )
         parts = [self.outcome, f"val_loss {self.val_loss}" if self.val_loss else "", judged]
         parts += [f"{', '.join(self.differs)} differs"] if self.differs else []
         parts += ["matched by its words"] if self.how == "words" else []
@@ -124,7 +126,7 @@ def _value(field: Field) -> str:
 
 
 def _same_words(work: Work, fields: Mapping[str, str]) -> bool:
-    """Whether script, configuration, dataset and settings are the same by name, and there is more than a script to go by."""
+    """Whether script, configuration, dataset and settings are the same by name, with more than a script to go by."""
     if not work.script or _base(fields.get("script", "")) != _base(work.script):
         return False
     if _bases(fields.get("config", "")) != sorted({_base(one) for one in work.configs}):

@@ -149,7 +149,9 @@ def _figures(state: State, items: list[RunItem]) -> Iterator[tuple[str, str, Num
         judged = latest.judged if item.phase == "evaluation" and latest else None
         if judged is not None and judged.outcome in WELL:
             epoch = "" if item.epoch is None else str(item.epoch)
-            yield from ((f"{item.task} {name}", epoch, figure) for name, figure in judged.metrics.items() if name != "samples")
+            yield from (
+                (f"{item.task} {name}", epoch, figure) for name, figure in judged.metrics.items() if name != "samples"
+            )
 
 
 def _state(training: RunItem | None, latest: Attempt | None, items: list[RunItem], state: State) -> str:

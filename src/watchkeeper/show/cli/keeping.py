@@ -28,6 +28,7 @@ from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
+from watchkeeper.watch import tried
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.runbook import OFF, Said, check_said
 from watchkeeper.watch.summary import exit_code, rows
@@ -89,6 +90,8 @@ def keep(
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
+    if submits:
+        echo_problems(tried.notes(experiment, selection, chosen.run_logs, said))
     if submits and not as_json and chosen.run_logs != OFF:
         said = _asked(experiment, said)
     progress = Progress()

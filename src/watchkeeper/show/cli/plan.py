@@ -23,6 +23,7 @@ from watchkeeper.show.cli.common import (
     selection_options,
 )
 from watchkeeper.show.text import table
+from watchkeeper.watch import tried
 from watchkeeper.watch.standing import decide
 
 
@@ -40,11 +41,13 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     settings = load(found.folder, gate=gate, queue_ahead=queue_ahead)
     selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, **options)
     check_selection(found, selection)
-    _, plan, _ = decide(found, selection)
+    state, plan, _ = decide(found, selection)
+    coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
+    notes = tried.notes(found, selection, settings.run_logs, state=state, keys=coming)
     if as_json:
-        echo_json(_document(found, plan))
+        echo_json(_document(found, plan) | {"notes": notes})
     else:
-        echo_problems(found.problems)
+        echo_problems((*found.problems, *notes))
         lines = [
             [d.action, d.key, d.reason, d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence)]
             for d in plan.decisions
