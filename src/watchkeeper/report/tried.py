@@ -37,7 +37,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """A log of the same work. `how` is `bytes` (the fingerprint) or `words`; `differs` names what is not the same after
-    all: code, dataset. `outcome` is its last word, `verdict` and `notes` are cells of `experiments.md`; "" for none.
+    all: code, dataset. `outcome` is its last word, `loss` its end loss (`val_loss 0.028`), `verdict` and `notes` are cells
+    of `experiments.md`; "" for none.
     """
 
     key: str
@@ -45,7 +46,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     how: str
     differs: tuple[str, ...] = ()
     outcome: str = ""
-    val_loss: str = ""
+    loss: str = ""
     verdict: str = ""
     notes: str = ""
 
@@ -54,7 +55,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
         judged = (
             f"{verdict}: {self.notes!r}" if verdict and self.notes else verdict or (repr(self.notes) if self.notes else "")
         )
-        parts = [self.outcome, f"val_loss {self.val_loss}" if self.val_loss else "", judged]
+        parts = [self.outcome, self.loss, judged]
         parts += [f"{', '.join(self.differs)} differs"] if self.differs else []
         parts += ["matched by its words"] if self.how == "words" else []
         told = ", ".join(part for part in parts if part)
@@ -85,7 +86,7 @@ def matches(work: Work, logs: Sequence[Log], tables: Sequence[Row] = ()) -> list
                 how="bytes" if named else "words",
                 differs=tuple(_differs(work, fields)),
                 outcome=outcome(log),
-                val_loss=_val_loss(log) or _told(row.get("val_loss", "")),
+                loss=_loss(log, _told(row.get("val_loss", ""))),
                 verdict=_told(row.get("status", "")),
                 notes=_told(row.get("notes", "")),
             )
@@ -153,11 +154,16 @@ def _row(log: Log, tables: Sequence[Row]) -> Mapping[str, str]:
     return next((row.cells for row in tables if PurePosixPath(row.run).name.removesuffix(".md") in names), {})
 
 
-def _val_loss(log: Log) -> str:
-    for section in log.document.of("results"):
-        field = section.field("end_val_loss", "val_loss", "final_val_loss", "best_val_loss")
-        if field is not None and filled(field) and not is_none(field.value):
-            return field.value[:40]
+def _loss(log: Log, in_table: str) -> str:
+    """`val_loss 0.028`, `train_loss 0.36` where there is none; "" for neither."""
+    names = {"val_loss": ("end_val_loss", "val_loss", "final_val_loss", "best_val_loss"), "train_loss": ("end_train_loss",)}
+    for kind, spelled in names.items():
+        for section in log.document.of("results"):
+            field = section.field(*spelled)
+            if field is not None and filled(field) and not is_none(field.value):
+                return f"{kind} {field.value.split(' (')[0][:40]}"
+        if kind == "val_loss" and in_table:
+            return f"val_loss {in_table}"
     return ""
 
 
