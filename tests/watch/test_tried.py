@@ -27,7 +27,10 @@ HAND = """# one — by hand
 ## Results
 - end_val_loss: 0.028
 """
-TABLE = "| run | description | val_loss | status | notes |\n|---|---|---|---|---|\n| one_2026-03-11 | x | 0.028 | keep | baseline |\n"
+TABLE = """| run | description | val_loss | status | notes |
+|---|---|---|---|---|
+| one_2026-03-11 | x | 0.028 | keep | baseline |
+"""
 
 
 def told(folder: Path, setting: str | None = None, runs: str | None = None, **said: str) -> list[str]:

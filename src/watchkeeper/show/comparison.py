@@ -25,6 +25,8 @@ def comparison(found: Compared) -> str:
         if len(names) > most
     ]
     parts += [f"{' and '.join(more)}: --json shows all."] if more else []
+    if unread := sorted({name for side in found.runs for name in side.unread}):
+        parts.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
     if found.differences:
         parts += ["", printable(f"Against {found.base}:")]
     for one in found.differences[:MOST_RUNS]:

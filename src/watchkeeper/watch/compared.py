@@ -85,7 +85,7 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
 
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
     if (path / FOLDER / "journal").is_dir() or (path / SUMMARY_YAML).exists():
-        return of_experiment(path, reader)
+        return of_experiment(path, reader, found.problems)
     sides = []
     for root in runlogs.roots(path):
         loaded = runlogs.load(root)
@@ -102,14 +102,16 @@ def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
     return sides
 
 
-def of_experiment(folder: Path, reader: flatten.Reader) -> list[Side]:
-    """The runs of an experiment, in its order.
+def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem]) -> list[Side]:
+    """The runs of an experiment, in its order. What cannot be read of its journal is added to `problems`.
 
     Raises:
         ExperimentError: its folder cannot be read as one.
     """
     experiment = experiments.read(folder)
-    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    read = journal.read(experiment.folder / FOLDER / "journal")
+    problems += read.problems
+    state = fold(read.events)
     work: dict[str, list[RunItem]] = {}
     for item in experiment.items:
         work.setdefault(item.run, []).append(item)
