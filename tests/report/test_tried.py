@@ -33,7 +33,8 @@ def test_a_log_by_hand_is_found_by_its_words() -> None:
     """A log of the same script, configuration, dataset and settings is named with its outcome and a person's verdict."""
     (found,) = matches(HAND, [log_of(LOG)], parse_experiments(TABLE))
     assert str(found) == (
-        "tried before: run_logs/2026-03-11_train.md (completed, val_loss 0.028, keep: 'baseline', matched by its words)"
+        "tried before: run_logs/2026-03-11_train.md (completed, val_loss 0.028, keep: 'baseline', "
+        "code may differ: uncommitted changes, matched by its words)"
     )
     assert may_match(LOG, [HAND])
 
@@ -67,7 +68,7 @@ def test_the_fingerprint_decides_where_there_is_one() -> None:
     """
     mine = log_of(LOG.replace("- branch: `trunk`", f"- fingerprint: `{'f' * 12}`").replace("0123abcd4567", "9999abcd4567"))
     (found,) = matches(Work(key="x", fingerprint="f" * 12, commit="0123", script="a/b.sh"), [mine])
-    assert found.how == "bytes" and found.differs == ("code (9999abcd then)",)
+    assert found.how == "bytes" and found.differs == ("code differs: 9999abcd then",)
     assert matches(Work(key="x", fingerprint="e" * 12, script="train.sh"), [mine]) == []
 
 

@@ -165,7 +165,7 @@ def of_log(log: Log) -> Side:
         state=tried.outcome(log),
         settings=dict(_settings(log)),
         commit=commit if known else "",
-        dirty=_says_dirty(log) if known else None,
+        dirty=tried.says_dirty(log) if known else None,
         data=fields.get("dataset", ""),
         metrics=figures,
         at={name: epoch for name, epoch in at.items() if epoch},
@@ -248,12 +248,3 @@ def _figures(log: Log) -> Iterator[tuple[str, str, Number]]:
                 task, _, epoch = field.key.partition(" epoch ")
                 known = ((name, number_of(text)) for name, text in parts if not _NOT_A_METRIC.fullmatch(name))
                 yield from ((f"{task} {name}", epoch, figure) for name, figure in known if figure is not None)
-
-
-def _says_dirty(log: Log) -> bool:
-    for section in log.document.of("config"):
-        field = section.field("commit")
-        if field is not None:
-            raw = log.document.text[field.raw_span.start : field.raw_span.end]
-            return "not committed" in raw or "dirty" in raw
-    return False

@@ -24,11 +24,14 @@ CODE_FIELDS = (*_COMMIT, FIELD, "git_branch", "repo", "repository", "worktree")
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is about to be submitted for the first time; "" for what nobody names."""
+    """A run that is about to be submitted for the first time; "" for what nobody names. `dirty`: tracked files
+    differ from the commit (None: not known).
+    """
 
     key: str
     fingerprint: str
     commit: str = ""
+    dirty: bool | None = None
     script: str = ""
     configs: tuple[str, ...] = ()
     dataset: str = ""
@@ -36,9 +39,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """A log of the same work. `how` is `bytes` (the fingerprint) or `words`; `differs` names what is not the same after
-    all: code, dataset. `outcome` is its last word, `loss` its end loss (`val_loss 0.028`), `verdict` and `notes` are cells
-    of `experiments.md`; "" for none.
+    """A log of the same work. `how` is `bytes` (the fingerprint) or `words`; `differs` says in words what is not the same
+    after all: code, dataset. `outcome` is its last word, `loss` its end loss (`val_loss 0.028`), `verdict` and `notes` are
+    cells of `experiments.md`; "" for none.
     """
 
     key: str
@@ -56,7 +59,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
             f"{verdict}: {self.notes!r}" if verdict and self.notes else verdict or (repr(self.notes) if self.notes else "")
         )
         parts = [self.outcome, self.loss, judged]
-        parts += [f"{', '.join(self.differs)} differs"] if self.differs else []
+        parts += self.differs
         parts += ["matched by its words"] if self.how == "words" else []
         told = ", ".join(part for part in parts if part)
         return f"tried before: {self.path}" + (f" ({told})" if told else "")
@@ -84,7 +87,7 @@ def matches(work: Work, logs: Sequence[Log], tables: Sequence[Row] = ()) -> list
                 key=work.key,
                 path=log.file.path,
                 how="bytes" if named else "words",
-                differs=tuple(_differs(work, fields)),
+                differs=tuple(_differs(work, fields, says_dirty(log))),
                 outcome=outcome(log),
                 loss=_loss(log, _told(row.get("val_loss", ""))),
                 verdict=_told(row.get("status", "")),
@@ -140,13 +143,23 @@ def _same_words(work: Work, fields: Mapping[str, str]) -> bool:
     return bool(work.configs or work.settings)
 
 
-def _differs(work: Work, fields: Mapping[str, str]) -> Iterable[str]:
+def says_dirty(log: Log) -> bool:
+    """Whether the log says beside its commit that there were uncommitted changes."""
+    fields = (section.field("commit") for section in log.document.of("config"))
+    raw = [log.document.text[field.raw_span.start : field.raw_span.end] for field in fields if field is not None]
+    return any("not committed" in text or "dirty" in text for text in raw)
+
+
+def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str]:
     theirs, ours = fields.get("commit", "").split(" ", 1)[0], work.commit
-    if re.fullmatch(r"[0-9a-f]{7,40}", theirs) and ours and not ours.startswith(theirs):
-        yield f"code ({theirs[:8]} then)"
+    if re.fullmatch(r"[0-9a-f]{7,64}", theirs) and ours:
+        if not ours.startswith(theirs):
+            yield f"code differs: {theirs[:8]} then"
+        elif dirty or work.dirty:
+            yield "code may differ: uncommitted changes"
     dataset = fields.get("dataset", "")
     if dataset and work.dataset and _words(dataset) != _words(work.dataset):
-        yield f"dataset ({dataset[:60]} then)"
+        yield f"dataset differs: {dataset[:60]} then"
 
 
 def _row(log: Log, tables: Sequence[Row]) -> Mapping[str, str]:

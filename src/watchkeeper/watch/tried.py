@@ -52,7 +52,7 @@ def notes(
     code = git.state(experiment.folder)
     mode = said.mode or ("experiment" if experiment.summary else "")
     told = preflight.code_notes(experiment.folder, code) if mode == "experiment" else ()
-    return (*told, *_tried(experiment, items, said, root_of(experiment.folder, setting), code.sha))
+    return (*told, *_tried(experiment, items, said, root_of(experiment.folder, setting), code))
 
 
 def _first_time(
@@ -69,12 +69,12 @@ def _first_time(
             yield item
 
 
-def _tried(experiment: Experiment, items: list[RunItem], said: Said, root: Path | None, commit: str) -> Iterator[Problem]:
+def _tried(experiment: Experiment, items: list[RunItem], said: Said, root: Path | None, code: git.Git) -> Iterator[Problem]:
     if root is None or not root.is_dir():
         return
     trained = {item.run for item in experiment.items if item.phase == "preparation" and not item.control}
     works = [
-        _work(experiment, item, said, commit) for item in items if item.phase == "preparation" or item.run not in trained
+        _work(experiment, item, said, code) for item in items if item.phase == "preparation" or item.run not in trained
     ]
     logs, rows = _read(root, [work for work in works if work.fingerprint])
     found = [match for work in works if work.fingerprint for match in tried.matches(work, logs, rows)]
@@ -85,7 +85,7 @@ def _tried(experiment: Experiment, items: list[RunItem], said: Said, root: Path 
         yield Problem(where=str(root), message=message, hint="watchkeeper compare shows what came of them", severity="note")
 
 
-def _work(experiment: Experiment, item: RunItem, said: Said, commit: str) -> Work:
+def _work(experiment: Experiment, item: RunItem, said: Said, code: git.Git) -> Work:
     script = experiment.folder / item.script
     try:
         kept = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in configs.files_of(script)}
@@ -95,7 +95,8 @@ def _work(experiment: Experiment, item: RunItem, said: Said, commit: str) -> Wor
     return Work(
         key=item.key,
         fingerprint=print_,
-        commit=commit,
+        commit=code.sha,
+        dirty=code.dirty,
         script=item.script,
         configs=tuple(map(str, kept)),
         dataset=said.dataset or experiment.dataset,
