@@ -156,6 +156,24 @@ def test_submodules_are_told_by_the_commit_they_were_at(tmp_path: Path) -> None:
     assert any(f"checkout {moved.used}; its own uncommitted changes were not kept" in note for note in made.notes)
 
 
+def test_what_is_not_changed_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """A new file inside a submodule, or a file that was touched and is the same, makes no tree dirty that could not be made
+    again.
+    """
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "a.py").write_text("1\n")
+    repository(tmp_path / "lib")
+    repo = experiment(tmp_path / "repo")
+    repository(repo)
+    git(repo, "submodule", "-q", "add", str(tmp_path / "lib"), "lib")
+    git(repo, "commit", "-q", "-m", "with a submodule")
+    (repo / "lib" / "new.txt").write_text("new\n")
+    (repo / "model.py").write_text((repo / "model.py").read_text())
+    ran(repo)
+    found = of(repo)
+    assert found.dirty is False and found.faults == () and found.diff is None
+
+
 def test_an_experiment_inside_a_submodule_is_restored_from_it(tmp_path: Path) -> None:
     """The commit of an experiment that lies in a submodule is the submodule's, and comes back as a tree of that."""
     repository(experiment(tmp_path / "exp"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import watchkeeper as wk_api
 from tests.experiments import wk, write_experiment
 from tests.launch.test_kept_code import repository
 from tests.launch.test_reproduce import git
@@ -111,6 +112,21 @@ def test_reproduce_makes_a_tree_and_says_how_to_run_it(folder: Path, tmp_path: P
     assert gone.returncode == 1 and "MISSING: b/finetune.slurm: missing" in gone.stdout
     assert wk("reproduce", folder, "b", "--worktree", tmp_path / "third", state=state).returncode == 1
     assert not (tmp_path / "third").exists()
+
+
+def test_recorded_runs_are_compared_by_their_own_configuration(tmp_path: Path) -> None:
+    """A recorder's run folder has a row: its configuration, its last losses and how it ended."""
+    for lr in (0.1, 0.2):
+        with wk_api.start_run(
+            folder=tmp_path / f"run{lr}", pipeline="training", config={"opt": {"lr": lr}}, console=False
+        ) as run:
+            run.log(1, loss=lr * 10, val_loss=lr)
+    done = wk("compare", tmp_path / "run0.1", tmp_path / "run0.2", "--json", state=tmp_path / "state")
+    found = json.loads(done.stdout)
+    assert found["varying"] == ["opt.lr"] and found["best"] == {"end_train_loss": "run0.1", "end_val_loss": "run0.1"}
+    assert [run["state"] for run in found["runs"]] == ["finished", "finished"]
+    nothing = wk("compare", tmp_path / "state", state=tmp_path / "state")
+    assert nothing.returncode == 2 and "is no experiment, no recorded run, and has no run logs" in nothing.stderr
 
 
 def test_names_from_jobs_do_nothing_to_a_terminal(tmp_path: Path) -> None:

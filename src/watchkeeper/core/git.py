@@ -34,7 +34,15 @@ def state(folder: Path) -> Git:
     """The commit of the folder's repository, and whether tracked files differ from it. Source of the format:
     git-status(1), porcelain 2.
     """
-    output = _ask(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", limit_s=LIMIT_S)
+    output = _ask(
+        folder,
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--untracked-files=no",
+        "--ignore-submodules=untracked",
+        limit_s=LIMIT_S,
+    )
     if output is None:
         return Git()
     lines = output.decode("utf-8", "replace").splitlines()

@@ -302,7 +302,7 @@ class Submitter:
             fields = {
                 "git_sha": state.sha,
                 "git_branch": state.branch,
-                "git_dirty": state.dirty,
+                "git_dirty": False if changes == b"" else state.dirty,  # a file may have been touched, and be the same
                 "diff_sha256": objects.keep(self._objects, changes) if changes else "",
             }
             self._code[folder] = self._monotonic(), fields

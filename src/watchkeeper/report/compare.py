@@ -34,7 +34,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     `settings` are its configuration, by dotted key; `unread` names the configurations that could only be compared by hash.
     `partial`: they are words about it, and what they do not name may still be as it is elsewhere.
     `metrics`: `clean accuracy` → its best figure over the epochs, by `is_less_better`; `at`: the same name → its epoch.
-    `script` and `diff` are hashes.
+    `diff` is a hash, `script` too, of all but the job's name.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
     """A run against the base. `commits` is how many lie between (None: nobody could tell); `script` says whether the
-    scripts' bytes differ (None: not known of both).
+    scripts differ in more than their jobs' names (None: not known of both).
     """
 
     name: str

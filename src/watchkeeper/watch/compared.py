@@ -7,6 +7,7 @@ today.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import msgspec
 
 from watchkeeper.core import git, journal
 from watchkeeper.core.errors import Problem, UsageError
-from watchkeeper.core.events import Intended, Number, RunItem
+from watchkeeper.core.events import AnyEvent, Intended, Number, RunEnded, RunItem, RunStarted, Unknown
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import flatten
@@ -25,10 +26,11 @@ from watchkeeper.report import compare
 from watchkeeper.report.compare import Against, Side
 from watchkeeper.report.lint_read import read as read_log
 from watchkeeper.report.story import WELL
-from watchkeeper.watch import runlogs
+from watchkeeper.watch import learned, runlogs
 
 MOST_RANGES = 40
 """Of commits, that git is asked to count."""
+_JOB_NAME = re.compile(rb"^#SBATCH\s+(?:--job-name|-J)\b.*$", re.MULTILINE)
 _MOST_SNAPSHOT_BYTES = 8 * 1024 * 1024
 
 
@@ -52,7 +54,8 @@ class _Found(msgspec.Struct):
 def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None = None) -> Compared:
     """Put the runs at these paths side by side.
 
-    A path is an experiment's folder, a run log, or a folder of run logs. `runs` is a glob over names, `base` a name.
+    A path is an experiment's folder, a recorded run's, a run log, or a folder of run logs. `runs` is a glob over
+    names, `base` a name.
 
     Raises:
         UsageError: a path is neither, nothing is left to compare, or there is no such base.
@@ -60,7 +63,7 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
     reader, found = flatten.Reader(), _Found()
     for path in paths:
         sides = _of(path, reader, found)
-        prefixed = len(paths) > 1 and (path / FOLDER).is_dir()
+        prefixed = len(paths) > 1 and _is_experiment(path)
         matching = compare.chosen(sides, runs)
         found.sides += [
             msgspec.structs.replace(side, name=f"{path.resolve().name}/{side.name}") if prefixed else side
@@ -84,10 +87,26 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
 
 
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
-    if (path / FOLDER / "journal").is_dir() or (path / SUMMARY_YAML).exists():
+    if _is_experiment(path):
         return of_experiment(path, reader, found.problems)
+    events = [event for own in journal.read(path / FOLDER / "journal").events.values() for event in own]
+    if (recorded := _recorded(path, events)) is not None:
+        return [recorded]
+    return _of_logs(path, found)
+
+
+def _is_experiment(path: Path) -> bool:
+    return (path / SUMMARY_YAML).exists() or (path / FOLDER / "runs").is_dir()
+
+
+def _of_logs(path: Path, found: _Found) -> list[Side]:
+    try:
+        roots = runlogs.roots(path)
+    except UsageError as error:
+        hint = f"an experiment has a summary or a journal; {error.hint}"
+        raise UsageError(f"{path} is no experiment, no recorded run, and has no run logs", hint=hint) from error
     sides = []
-    for root in runlogs.roots(path):
+    for root in roots:
         loaded = runlogs.load(root)
         inside = path.absolute() if path.absolute().is_relative_to(root.absolute()) else root.absolute()
         for file in loaded.files:
@@ -124,21 +143,21 @@ def _side(experiment: Experiment, state: State, run: str, items: list[RunItem], 
     attempts = [latest, *(state.run(item.key).latest for item in items)]
     intended = next((one.intended for one in attempts if one is not None and one.intended is not None), None)
     metrics, at = compare.best(_figures(state, items))
-    learned = latest.judged.learned if latest and latest.judged else None
-    losses = {"end_train_loss": learned.last_train_loss, "end_val_loss": learned.last_val_loss} if learned else {}
+    left = latest.judged.learned if latest and latest.judged else None
+    losses = {"end_train_loss": left.last_train_loss, "end_val_loss": left.last_val_loss} if left else {}
     trained = latest.intended if latest is not None else None
-    settings, unread = settings_of(experiment, run, trained, learned.config if learned else "", reader)
+    settings, unread = settings_of(experiment, run, trained, left.config if left else "", reader)
     return Side(
         name=run,
         where=str(experiment.folder),
         state=_state(training, latest, items, state),
         settings=settings,
         unread=unread,
-        partial=trained is None or not (trained.configs or (learned and learned.config)),
+        partial=trained is None or not (trained.configs or (left and left.config)),
         commit=intended.git_sha if intended else "",
         dirty=intended.git_dirty if intended else None,
         diff=intended.diff_sha256 if intended else "",
-        script=trained.script_sha256 if trained else "",
+        script=_script(experiment.folder, trained.script_sha256) if trained else "",
         data=experiment.dataset,
         metrics={name: loss for name, loss in losses.items() if loss is not None} | metrics,
         at={name: epoch for name, epoch in at.items() if epoch},
@@ -187,6 +206,30 @@ def settings_of(
     if snapshot and (recorded := _snapshot(experiment.folder / snapshot, reader)):
         return recorded, ()
     return dict(compare.split_settings(experiment.settings.get(run, ""))), ()
+
+
+def _script(experiment: Path, sha256: str) -> str:
+    data = kept(experiment, sha256)
+    return hashlib.sha256(_JOB_NAME.sub(b"", data)).hexdigest() if data is not None else ""
+
+
+def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
+    """The side of a recorder's run folder; None where it is none. Of several runs in one folder the last counts."""
+    started = max((one for one in events if isinstance(one, RunStarted)), key=lambda one: one.time, default=None)
+    if started is None:
+        return None
+    ended = [one.status for one in events if isinstance(one, RunEnded) and one.writer == started.writer]
+    told = learned.of(path, path, [], [])
+    losses = {"end_train_loss": told.last_train_loss, "end_val_loss": told.last_val_loss}
+    return Side(
+        name=path.resolve().name,
+        where=str(path),
+        state=ended[-1] if ended else "not ended",
+        settings=flatten.of_value(started.config),
+        commit=started.git_sha,
+        dirty=started.git_dirty,
+        metrics={name: loss for name, loss in losses.items() if loss is not None},
+    )
 
 
 def kept(experiment: Path, sha256: str) -> bytes | None:

@@ -21,8 +21,9 @@ from watchkeeper.watch.compared import compared
 def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json: bool) -> int:
     """Put runs side by side: the settings that vary, code, data and figures, and what each changed against the base.
 
-    A PATH is an experiment's folder (all its runs), a run log, or a folder of run logs, those written by hand too. Of an
-    evaluation's epochs the best figure counts, and @N says which; losses, errors and durations are better when smaller.
+    A PATH is an experiment's folder (all its runs), a recorded run's, a run log, or a folder of run logs, those written by
+    hand too. Of an evaluation's epochs the best figure counts, and @N says which; losses, errors and durations are better
+    when smaller.
 
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
     """
