@@ -39,7 +39,8 @@ def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> 
     subprocess.run([*words, "worktree", "add", "-q", str(again), sha], check=True)
     subprocess.run(["git", "-C", str(again), "apply", str(kept / diff)], check=True)
     assert (again / "model.py").read_text() == "layers = 4\n"
-    assert len(list(kept.iterdir())) == 1 + len({one.script_sha256 for one in intended if one})
+    (environment,) = {one.environment_sha256 for one in intended if one}
+    assert {path.name for path in kept.iterdir()} == {diff, environment} | {one.script_sha256 for one in intended if one}
 
 
 def test_no_repository_is_no_obstacle(tmp_path: Path) -> None:

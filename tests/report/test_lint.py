@@ -172,6 +172,15 @@ def test_each_rule_is_triggered_by_its_mistake_alone(code: str) -> None:
     assert {one.code for one in found} == {code} | ALSO.get(code, set()), [str(one) for one in found]
 
 
+def test_many_logs_side_by_side_are_told_the_groups_that_their_names_propose() -> None:
+    """More than ten logs in one folder come with the groups of their tasks' first words, where those part them."""
+    names = [*(f"2026-03-01_train_{n}.md" for n in range(8)), *(f"2026-03-01_eval-{n}.md" for n in range(4))]
+    (told,) = [one.message for one in found_in(dict.fromkeys([*names, "2026-03-01_data.md"], OLD)) if one.code == "WK114"]
+    assert told == "13 logs lie side by side; by their names train_*: 8, eval_*: 4, 1 of other names"
+    (told,) = [one.message for one in found_in({f"2026-03-01_train_{n}.md": OLD for n in range(11)}) if one.code == "WK114"]
+    assert told == "11 logs lie side by side"
+
+
 def _disk(folder: Path, code: str) -> None:
     log = folder / "2026-01-01_x.md"
     if code == "WK101":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,15 @@ from typing import NamedTuple
 LIMIT_S = 2.0
 DIFF_LIMIT_S = 20.0
 DIFF_LIMIT_BYTES = 20_000_000
+DETACHED = "(detached)"
+"""What stands for the branch where HEAD is on none."""
+
+_SHA = re.compile(r"[0-9a-fA-F]{7,64}")
+# Whatever the user's own configuration says of diffs: `git apply` takes this form, from the top of the tree.
+_FORM = (
+    *("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--unified=3", "--submodule=short"),
+    *("--src-prefix=a/", "--dst-prefix=b/"),
+)
 
 
 class Git(NamedTuple):
@@ -24,7 +34,15 @@ def state(folder: Path) -> Git:
     """The commit of the folder's repository, and whether tracked files differ from it. Source of the format:
     git-status(1), porcelain 2.
     """
-    output = _ask(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no", limit_s=LIMIT_S)
+    output = _ask(
+        folder,
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "--untracked-files=no",
+        "--ignore-submodules=untracked",
+        limit_s=LIMIT_S,
+    )
     if output is None:
         return Git()
     lines = output.decode("utf-8", "replace").splitlines()
@@ -44,8 +62,45 @@ def diff(folder: Path) -> bytes | None:
     """How the whole repository's tracked files differ from its commit, as `git apply` takes it; None where it cannot be
     told in time, or is larger than DIFF_LIMIT_BYTES.
     """
-    output = _ask(folder, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", limit_s=DIFF_LIMIT_S)
+    output = _ask(folder, "diff", "HEAD", *_FORM, limit_s=DIFF_LIMIT_S)
     return output if output is not None and len(output) <= DIFF_LIMIT_BYTES else None
+
+
+def is_sha(text: str) -> bool:
+    """Whether the text can be a commit's hash, whole or short: nothing else is handed to git as one."""
+    return _SHA.fullmatch(text) is not None
+
+
+def has_commit(folder: Path, sha: str) -> bool | None:
+    """Whether the folder's repository holds the commit; None where there is no repository, or git does not answer."""
+    if _ask(folder, "rev-parse", "--git-dir", limit_s=LIMIT_S) is None:
+        return None
+    return is_sha(sha) and _ask(folder, "cat-file", "-e", f"{sha}^{{commit}}", limit_s=LIMIT_S) is not None
+
+
+def commits_between(folder: Path, old: str, new: str) -> int | None:
+    """How many commits `new` has that `old` has not; None where that cannot be told."""
+    if not (is_sha(old) and is_sha(new)):
+        return None
+    output = _ask(folder, "rev-list", "--count", f"{old}..{new}", "--", limit_s=LIMIT_S)
+    return int(output) if output and output.strip().isdigit() else None
+
+
+def is_named(folder: Path, sha: str) -> bool | None:
+    """Whether a branch (of a remote too) or a tag holds the commit; None where that cannot be told."""
+    places = ("refs/heads", "refs/tags", "refs/remotes")
+    words = ("for-each-ref", "--count=1", "--format=%(refname)", f"--contains={sha}", *places)
+    output = _ask(folder, *words, limit_s=LIMIT_S) if is_sha(sha) else None
+    return None if output is None else bool(output.strip())
+
+
+def submodules(folder: Path, sha: str) -> dict[str, str] | None:
+    """The submodules of a commit: path from its top → the commit recorded of it; None where it cannot be told."""
+    output = _ask(folder, "ls-tree", "-r", "-z", "--full-tree", sha, limit_s=DIFF_LIMIT_S) if is_sha(sha) else None
+    if output is None:
+        return None
+    entries = [entry.partition(b"\t") for entry in output.split(b"\0") if entry.startswith(b"160000 ")]
+    return {path.decode("utf-8", "surrogateescape"): head.split()[2].decode() for head, _, path in entries}
 
 
 def _ask(folder: Path, *words: str, limit_s: float) -> bytes | None:

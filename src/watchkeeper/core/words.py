@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_CONSTANTS = {"true": "true", "false": "false", "null": "null", "~": "null", "": "null"}
+
 
 def clock(seconds: float) -> str:
     """`0:09`, `12:05`, `1:02:33`."""
@@ -16,3 +21,18 @@ def runtime(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return (f"{days}-" if days else "") + f"{hours:02d}:{minutes:02d}:{rest:02d}"
+
+
+def canonical(text: str) -> str:
+    """A value in one spelling: `1.0e-2` and `0.010` are `0.01`, `True` is `true`, `~` is `null`; other text is itself."""
+    text = text.strip()
+    if text.casefold() in _CONSTANTS:
+        return _CONSTANTS[text.casefold()]
+    if _NUMBER.fullmatch(text):
+        if text.lstrip("+-").isdigit() and len(text) < 400:
+            return str(int(text)) if not text.lstrip("+-").startswith("0") or text.lstrip("+-0") == "" else text
+        try:
+            return f"{float(text):.12g}"
+        except ValueError:
+            return text
+    return text

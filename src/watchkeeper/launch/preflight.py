@@ -12,7 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core import git
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.git import DETACHED, Git
 from watchkeeper.launch import hazards
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.scripts import commands
@@ -64,6 +66,26 @@ def examine(source: bytes, where: str, site: Site) -> list[Problem]:
         hint = "write `set -e` above it, or end with the command's own code: `exit $code`"
         problems.append(Problem(where=where, message=hidden, hint=hint, severity="warning"))
     return problems
+
+
+def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
+    """What keeps the code of an experiment in `folder` from being found again by its commit; nothing where it can be."""
+    where = str(folder)
+    if not code.sha:
+        message = "there is no commit of it: with each run its script and configurations are kept, not the code they call"
+        return (Problem(where=where, message=message, hint="git init, git add and git commit", severity="note"),)
+    found = []
+    name = f"git switch -c NAME, or git tag NAME {code.sha[:12]}"
+    if code.branch == DETACHED:
+        named = git.is_named(folder, code.sha)
+        message = f"HEAD is detached at {code.sha[:12]}"
+        message += {True: "", False: ", which is on no branch or tag: git may remove it in time", None: ""}[named]
+        found.append(Problem(where=where, message=message, hint=name, severity="warning" if named is False else "note"))
+    if code.dirty:
+        message = f"tracked files differ from commit {code.sha[:12]}: the difference is kept with each run"
+        hint = "commit it on a branch of its own, and the code has a name: git switch -c NAME, git commit -a"
+        found.append(Problem(where=where, message=message, hint=hint, severity="note"))
+    return tuple(found)
 
 
 def _is_lenient_shell(interpreter: Iterable[str]) -> bool:

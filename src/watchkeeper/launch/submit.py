@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core import files, git, ids, objects, processes
+from watchkeeper.core import environment, files, git, ids, objects, processes
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, StorageError, UnavailableError
 from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
@@ -107,6 +107,7 @@ class Submitter:
         self._gap_s = gap_s
         self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
         self._intended = intended
+        self._environment_sha256 = ""
 
     def submit(
         self,
@@ -190,6 +191,7 @@ class Submitter:
             resume_from=again.resume_from if again else "",
             found=dict(found),
             configs=self._configs(script),
+            environment_sha256=self._environment(),
             **self._code_of(script.parent),
         )
         self._intended(intended)
@@ -370,6 +372,12 @@ class Submitter:
                 kept[name] = objects.keep(self._objects, path.read_bytes())
         return kept
 
+    def _environment(self) -> str:
+        """What is installed where this process submits, kept: looked at once."""
+        if not self._environment_sha256:
+            self._environment_sha256 = objects.keep(self._objects, encode_json(environment.of_submitter()))
+        return self._environment_sha256
+
     def _code_of(self, folder: Path) -> dict[str, Any]:
         """The commit that the script comes with, and what was changed since: the fields of `intended`."""
         asked, fields = self._code.get(folder, (0.0, {}))
@@ -379,7 +387,7 @@ class Submitter:
             fields = {
                 "git_sha": state.sha,
                 "git_branch": state.branch,
-                "git_dirty": state.dirty,
+                "git_dirty": False if changes == b"" else state.dirty,  # a file may have been touched, and be the same
                 "diff_sha256": objects.keep(self._objects, changes) if changes else "",
             }
             self._code[folder] = self._monotonic(), fields

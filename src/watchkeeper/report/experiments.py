@@ -25,10 +25,11 @@ _TITLE = "# Experiments\n"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One row that is there: its line, and the run it names."""
+    """One row that is there: its line, the run it names, and its cells by column."""
 
     line: int
     run: str
+    cells: Mapping[str, str] = {}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -59,7 +60,12 @@ class _Line(msgspec.Struct, frozen=True):
 
 def parse_experiments(text: str) -> list[Row]:
     """The rows of the tables whose first column is headed `run`."""
-    return [Row(line.number, _name(line.cells[0].text)) for line in _rows(text)]
+    return [
+        Row(
+            line.number, _name(line.cells[0].text), dict(zip(line.header, (cell.text for cell in line.cells), strict=False))
+        )
+        for line in _rows(text)
+    ]
 
 
 def with_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
@@ -25,7 +25,8 @@ def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
         groups[_group(log)].append(log)
     timelines = {file.parts[:-1]: file for file in files if file.name == "timeline.md"}
     if len(groups.get((), ())) > MOST_IN_ONE_FOLDER:
-        yield finding("WK114", root, 1, f"{len(groups[()])} logs lie side by side")
+        proposed = _groups([log.task for log in groups[()]])
+        yield finding("WK114", root, 1, f"{len(groups[()])} logs lie side by side{proposed}")
     for group, members in groups.items():
         yield from _doubles(members)
         if group and group not in timelines:
@@ -41,6 +42,17 @@ def _group(log: Log) -> tuple[str, ...]:
     """The folder that a log belongs to; a log alone in a folder of its own name belongs to the one above."""
     folder = log.file.parts[:-1]
     return folder[:-1] if folder and folder[-1] == log.file.name[:-3] else folder
+
+
+def _groups(tasks: list[str]) -> str:
+    """The folders that the tasks' first words propose, in words; "" where they would not part them."""
+    count = Counter(re.split(r"[_\-.\s]", task.casefold(), maxsplit=1)[0] for task in tasks)
+    named = [(name, number) for name, number in count.most_common() if name and number > 1]
+    if not named or len(count) == 1:
+        return ""
+    rest = len(tasks) - sum(number for _, number in named)
+    words = [f"{name}_*: {number}" for name, number in named[:5]]
+    return f"; by their names {', '.join(words)}" + (f", {rest} of other names" if rest else "")
 
 
 def _doubles(members: list[Log]) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.words import clock, runtime
 from watchkeeper.report.dates import human
 from watchkeeper.report.page import PENDING, JobBlock, Page, Value, Written
+from watchkeeper.report.tried import fingerprint
 
 NONE = "n/a"
 WELL = ("done", "failed but good")
@@ -182,6 +183,8 @@ class _Teller:
                 values.append(Value("branch", first.git_branch, quoted=True))
         elif first is not None:
             values.append(Value("commit", NONE))
+        if first is not None:
+            values.append(Value("fingerprint", fingerprint(first.script_sha256, first.configs.values()), quoted=True))
         return values
 
     # ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────

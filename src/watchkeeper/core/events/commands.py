@@ -92,6 +92,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
     `configs` maps each configuration file that the script names, relative to the experiment's folder, to its kept object.
+    `environment_sha256` names what was installed where it was submitted (core/environment.py; "": nobody looked).
 
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
     given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
@@ -119,6 +120,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     change: dict[str, str] = {}
     resume_from: FilePath = ""
     found: dict[str, str] = {}
+    environment_sha256: str = ""
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):

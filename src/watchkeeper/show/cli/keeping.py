@@ -32,7 +32,7 @@ from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import compute_table, experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.show.text import printable
-from watchkeeper.watch import compute, others
+from watchkeeper.watch import compute, others, tried
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.notify import notifier_of
 from watchkeeper.watch.runbook import OFF, Said, check_said
@@ -101,6 +101,8 @@ def keep(
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
+    if submits:
+        echo_problems(tried.notes(experiment, selection, chosen.run_logs, said))
     if submits and not as_json and chosen.run_logs != OFF:
         said = _asked(experiment, said)
     progress = Progress()

@@ -25,7 +25,7 @@ from watchkeeper.show.cli.common import (
     selection_options,
 )
 from watchkeeper.show.text import table
-from watchkeeper.watch import others
+from watchkeeper.watch import others, tried
 from watchkeeper.watch.standing import decide
 
 
@@ -45,10 +45,12 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     check_selection(found, selection)
     state, plan, _ = decide(found, selection)
     found = msgspec.structs.replace(found, problems=(*found.problems, *others.notes(found.folder, state)))
+    coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
+    notes = tried.notes(found, selection, settings.run_logs, state=state, keys=coming)
     if as_json:
-        echo_json(_document(found, plan))
+        echo_json(_document(found, plan) | {"notes": notes})
     else:
-        echo_problems(found.problems)
+        echo_problems((*found.problems, *notes))
         lines = [
             [d.action, d.key, d.reason, d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence)]
             for d in plan.decisions

@@ -1,0 +1,79 @@
+"""What is installed where jobs are submitted from: two Pythons and their packages, by the names of folders alone.
+
+A job inherits the submitter's PATH, so that `python` in its script is the first one there, unless the script activates
+another: what a job itself ran in only its own record can say. No package is imported and no program is run.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+VARIABLES = ("VIRTUAL_ENV", "CONDA_DEFAULT_ENV", "CONDA_PREFIX", "LOADEDMODULES")
+_INSTALLED = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist-info|egg-info)")
+_VERSION = re.compile(r"python(3\.\d+)")
+
+
+class Python(msgspec.Struct, frozen=True, kw_only=True):
+    """One Python: the program, its version ("" where its folders do not say), and package → version."""
+
+    executable: str
+    version: str
+    packages: dict[str, str]
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """`submitter` is the process that submitted, `on_path` the first `python` of its PATH (None: there is none, or it is
+    the same). `variables` are those of VARIABLES that are set.
+    """
+
+    submitter: Python
+    on_path: Python | None
+    system: str
+    variables: dict[str, str]
+
+
+def of_submitter(variables: Mapping[str, str] = os.environ) -> Environment:
+    """This process's, and that of the first `python` on its PATH. What cannot be read is left out."""
+    here = Python(executable=sys.executable, version=platform.python_version(), packages=_packages(map(Path, sys.path)))
+    return Environment(
+        submitter=here,
+        on_path=_on_path(variables),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        variables={name: variables[name] for name in VARIABLES if variables.get(name)},
+    )
+
+
+def _on_path(variables: Mapping[str, str]) -> Python | None:
+    path = variables.get("PATH", "")
+    found = shutil.which("python", path=path) or shutil.which("python3", path=path)
+    if found is None or Path(found).parent == Path(sys.executable).parent:
+        return None
+    prefix = Path(found).parent.parent  # not resolved: a virtual environment's python is a link out of it
+    folders = sorted([*prefix.glob("lib/python3*/site-packages"), *prefix.glob("lib/python3*/dist-packages")])
+    named = [match[1] for folder in folders if (match := _VERSION.search(str(folder)))]
+    return Python(executable=found, version=named[-1] if len(set(named)) == 1 else "", packages=_packages(folders))
+
+
+def _packages(folders: Iterable[Path]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for folder in folders:
+        for name in _names(folder):
+            if match := _INSTALLED.fullmatch(name):
+                found.setdefault(match["name"].casefold().replace("_", "-"), match["version"])
+    return dict(sorted(found.items()))
+
+
+def _names(folder: Path) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries if entry.name.endswith("-info"))
+    except OSError:
+        return

@@ -1,0 +1,344 @@
+"""What an attempt was submitted with, and the same again in a folder of its own: commit, uncommitted changes, script,
+configurations; the environment as far as it was seen.
+
+The user's own working tree is never written to. A worktree is made by `git worktree add --detach`; without Git a plain
+folder gets what was kept. Nothing is made where a part is missing: a tree that only looks like the one that ran is worse
+than none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core import files, git, objects
+from watchkeeper.core.environment import Environment
+from watchkeeper.core.errors import StorageError, UsageError, WatchkeeperError
+from watchkeeper.core.events import Intended
+from watchkeeper.core.state import Attempt
+from watchkeeper.launch.submit import FOLDER
+
+LIMIT_S = 600.0
+"""Of one of git's commands that write: a large tree takes its time."""
+_OUTSIDE = "outside-the-experiment"
+_GITLINK = re.compile(rb"^([-+])Subproject commit ([0-9a-f]{7,64})(-dirty)?$", re.MULTILINE)
+_FILE_OF_DIFF = re.compile(rb"^diff --git a/(.+) b/\1$", re.MULTILINE)
+
+Today = Literal["as kept", "changed", "gone", "unknown"]
+
+
+class CannotReproduceError(WatchkeeperError):
+    """What ran cannot be had again; the message says why."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One kept file. `name` is its place relative to the experiment, absolute outside it; `fault` says why it cannot be had
+    again, "" if it can. `today`: what lies at its place now.
+    """
+
+    name: str
+    sha256: str
+    kept: str
+    fault: str = ""
+    today: Today = "unknown"
+
+
+class Submodule(msgspec.Struct, frozen=True, kw_only=True):
+    """A submodule of the commit. `recorded` is the commit's; `used` the one it was at (""; that cannot be told). `changed`:
+    it had uncommitted changes of its own, which are not kept.
+    """
+
+    path: str
+    recorded: str
+    used: str = ""
+    changed: bool = False
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """All there is of an attempt. `commit` is "" without Git; `dirty` None: it could not be told. `repository` is the top
+    of the tree, "" where there is none today; `faults` say why it cannot be made again, `notes` what is not part of it.
+    `environment` None: nobody looked, or it cannot be read. `inputs`: checkpoint → the fingerprint it had.
+    """
+
+    key: str
+    attempt: int
+    job_id: str
+    command: str
+    experiment: str
+    repository: str
+    commit: str
+    branch: str
+    dirty: bool | None
+    diff: Part | None
+    script: Part
+    configs: tuple[Part, ...]
+    submodules: tuple[Submodule, ...]
+    environment: Environment | None
+    environment_sha256: str
+    inputs: dict[str, str]
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made: its folder, the files that were put in place, and the words that run it."""
+
+    folder: str
+    placed: tuple[str, ...]
+    run: str
+    notes: tuple[str, ...]
+
+
+def recipe(experiment: Path, attempt: Attempt) -> Recipe:
+    """What the attempt was submitted with, and what of it is still whole. Nothing is written.
+
+    Raises:
+        UsageError: it was never about to be submitted, so that nothing was kept.
+    """
+    intended = attempt.intended
+    if intended is None:
+        raise UsageError(
+            f"{attempt.key}: nothing was kept with attempt {attempt.number}: its journal does not say what it was"
+        )
+    kept = experiment / FOLDER / "objects"
+    script = _part(experiment, kept, intended.script, intended.script_sha256)
+    configs = tuple(_part(experiment, kept, name, sha256) for name, sha256 in intended.configs.items())
+    diff = _part(experiment, kept, "", intended.diff_sha256) if intended.diff_sha256 else None
+    folder = (experiment / intended.script).parent
+    top = git.top(folder if folder.is_dir() else experiment)
+    faults = [
+        f"{part.name or 'the uncommitted changes'}: {part.fault}"
+        for part in (script, *configs, diff)
+        if part and part.fault
+    ]
+    faults += _code_faults(intended, top)
+    notes, submodules = _notes(intended, top, kept / intended.diff_sha256 if diff and not diff.fault else None)
+    submission = attempt.submissions.get(attempt.job_id)
+    return Recipe(
+        key=attempt.key,
+        attempt=attempt.number,
+        job_id=attempt.job_id,
+        command=submission.command if submission else "",
+        experiment=str(experiment),
+        repository=str(top) if top else "",
+        commit=intended.git_sha,
+        branch=intended.git_branch,
+        dirty=intended.git_dirty,
+        diff=diff,
+        script=script,
+        configs=configs,
+        submodules=submodules,
+        environment=environment_of(experiment, intended),
+        environment_sha256=intended.environment_sha256,
+        inputs=dict(intended.inputs),
+        faults=tuple(faults),
+        notes=tuple(notes),
+    )
+
+
+def environment_of(experiment: Path, intended: Intended) -> Environment | None:
+    """The environment that was kept with an attempt; None where none was, or it is not whole."""
+    path = experiment / FOLDER / "objects" / intended.environment_sha256
+    try:
+        if intended.environment_sha256 and objects.is_whole(path):
+            return msgspec.json.decode(path.read_bytes(), type=Environment)
+    except (OSError, ValueError, msgspec.DecodeError):
+        return None
+    return None
+
+
+def part_fault(path: Path) -> str:
+    """Why a kept object cannot be used; "" if it is whole."""
+    try:
+        return "" if objects.is_whole(path) else f"damaged: {path} does not hold what its name says"
+    except OSError as error:
+        return f"missing: {path}: {error.strerror or error}"
+
+
+def restore(found: Recipe, target: Path) -> Restored:
+    """Make the attempt's tree at `target`, which may not exist.
+
+    Raises:
+        UsageError: `target` exists, or lies in a place that cannot be made.
+        CannotReproduceError: a part is missing, or the changes do not apply; nothing is left at `target` then.
+    """
+    target = Path(os.path.abspath(target))  # noqa: PTH100 - git must not be led elsewhere by a link at the end
+    if os.path.lexists(target):
+        raise UsageError(f"{target} exists", hint="name a folder that does not exist yet")
+    if found.faults:
+        raise CannotReproduceError(f"{found.key}, attempt {found.attempt}: " + "; ".join(found.faults))
+    own = Path(found.repository or found.experiment).resolve()
+    if target.parent.resolve().is_relative_to(own):
+        raise UsageError(f"{target} lies in {own}, which stays as it is", hint="name a folder outside it: ../again")
+    base = Path()
+    top = Path(found.repository) if found.repository else None
+    if found.commit and top is not None:
+        base = Path(os.path.relpath(Path(found.experiment).resolve(), top.resolve()))
+        _git(top, "worktree", "add", "--detach", str(target), found.commit)
+    else:
+        files.make_folder(target)
+    try:
+        if found.commit and found.diff is not None:
+            links = [f"--exclude={_escaped(one.path)}" for one in found.submodules]
+            _git(target, "apply", "--whitespace=nowarn", *links, found.diff.kept)
+        placed, notes = _place(found, target, base)
+    except (CannotReproduceError, StorageError):
+        if found.commit and top is not None:
+            _git(top, "worktree", "remove", "--force", str(target))
+        else:
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+    folder = (target / base / found.script.name).parent
+    run = f"cd {shlex.quote(str(folder))} && {found.command or 'bash ' + shlex.quote(Path(found.script.name).name)}"
+    return Restored(folder=str(target), placed=tuple(placed), run=run, notes=tuple(notes))
+
+
+# ── looking ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _part(experiment: Path, kept: Path, name: str, sha256: str) -> Part:
+    path = kept / sha256
+    return Part(
+        name=name,
+        sha256=sha256,
+        kept=str(path),
+        fault=part_fault(path),
+        today=today(experiment / name, sha256) if name else "unknown",
+    )
+
+
+def today(path: Path, sha256: str) -> Today:
+    """What lies at a kept file's own place now."""
+    try:
+        with path.open("rb") as file:
+            return "as kept" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "changed"
+    except FileNotFoundError:
+        return "gone"
+    except OSError:
+        return "unknown"
+
+
+def _code_faults(intended: Intended, top: Path | None) -> Iterator[str]:
+    if not intended.git_sha:
+        return
+    there = git.has_commit(top, intended.git_sha) if top else None
+    if there is None:
+        yield f"commit {intended.git_sha[:12]}: there is no Git repository here that could hold it"
+    elif not there:
+        yield f"commit {intended.git_sha[:12]} is gone from {top}: fetch the branch that had it, if somebody still has it"
+    if intended.git_dirty and not intended.diff_sha256:
+        yield "the uncommitted changes were not kept: git did not tell them in time, or they were too large"
+
+
+def _notes(intended: Intended, top: Path | None, diff: Path | None) -> tuple[list[str], tuple[Submodule, ...]]:
+    notes: list[str] = []
+    if not intended.git_sha:
+        notes.append(
+            "no Git repository was there: only the script and its configurations were kept, not the code they call"
+        )
+        return notes, ()
+    if intended.git_dirty is None:
+        notes.append("whether there were uncommitted changes could not be told at the time")
+    notes.append("files that Git did not track are not part of it, but for the script and the configurations that it names")
+    recorded = git.submodules(top, intended.git_sha) if top else None
+    if recorded is None:
+        notes.append("which submodules the commit has cannot be told")
+        return notes, ()
+    moved = _moved(diff)
+    known = intended.git_dirty is False or diff is not None
+    found = []
+    for path, sha in recorded.items():
+        used, changed = moved.get(path, (sha if known else "", False))
+        found.append(Submodule(path=path, recorded=sha, used=used, changed=changed))
+    return notes, tuple(found)
+
+
+def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
+    """The submodules that a diff names: path → the commit it was at, and whether it had changes of its own."""
+    if diff is None:
+        return {}
+    data = diff.read_bytes()
+    starts = [*_FILE_OF_DIFF.finditer(data)]
+    found = {}
+    for number, start in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else len(data)
+        links = {match[1]: match for match in _GITLINK.finditer(data, start.end(), end)}
+        if match := links.get(b"+"):
+            found[start[1].decode("utf-8", "surrogateescape")] = (match[2].decode(), match[3] is not None)
+    return found
+
+
+# ── making ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:
+    """Put script and configurations where they lay. What lay outside the tree goes into a folder of its own."""
+    placed, notes = [], []
+    top = Path(found.repository) if found.repository and found.commit else Path(found.experiment)
+    for part in (found.script, *found.configs):
+        place = target / base / part.name
+        if Path(part.name).is_absolute():
+            inside = Path(part.name).is_relative_to(top)
+            place = target / (Path(part.name).relative_to(top) if inside else Path(_OUTSIDE, *Path(part.name).parts[1:]))
+            if not inside:
+                notes.append(f"{part.name} lay outside the tree: it is in {_OUTSIDE}/, and the script names it as it was")
+        if not _within(place, target):
+            raise CannotReproduceError(f"{part.name} would be written outside {target}: a link in the tree leads there")
+        data = Path(part.kept).read_bytes()
+        if not (place.is_file() and not place.is_symlink() and place.read_bytes() == data):
+            files.make_folder(place.parent)
+            files.replace(place, data, mode=0o755 if part is found.script else 0o644)
+            placed.append(os.path.relpath(place, target))
+    for one in found.submodules:
+        sub = shlex.quote(str(target / one.path))
+        if one.used and one.used != one.recorded:
+            how = f"git -C {sub} checkout {one.used}"
+        elif not one.used:
+            how = "at which commit it was cannot be told"
+        else:
+            how = ""
+        words = f"submodule {one.path}: git -C {shlex.quote(str(target))} submodule update --init {shlex.quote(one.path)}"
+        notes.append(
+            words + (f"; {how}" if how else "") + ("; its own uncommitted changes were not kept" if one.changed else "")
+        )
+    return placed, notes
+
+
+def _within(place: Path, target: Path) -> bool:
+    """Whether a file written there lies below the target, wherever the links of the tree lead."""
+    return Path(os.path.normpath(place)).is_relative_to(target) and place.parent.resolve().is_relative_to(target.resolve())
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"([*?\[\\])", r"\\\1", path)
+
+
+def _git(folder: Path, *words: str) -> None:
+    """A git command that writes; its hooks are the user's programs, and are not run.
+
+    Raises:
+        CannotReproduceError: it failed; git's own words follow.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *words],
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CannotReproduceError(f"git {words[0]} could not be run: {error}") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CannotReproduceError(f"git {' '.join(words[:2])} failed: " + "; ".join(said[-3:]))

@@ -1,0 +1,166 @@
+"""Runs side by side."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.runlogs import GENERATED, files_of, tree
+from watchkeeper.report import compare
+from watchkeeper.report.compare import Side, against, best, number_of, of_log, split_settings, varying
+from watchkeeper.report.lint import File
+from watchkeeper.report.lint_read import read
+
+LOG = """# train — front cam
+
+## Mode
+- run_type: experiment
+## Config
+- script: `train.sh`
+- config: `configs/a.yaml`
+- dataset: `demo_v1`
+- key settings: lr 1.0e-3, batch size = 8, warm restarts
+- commit: `0123abcd4567` (with changes that are not committed; they are kept with the attempt)
+- branch: `trunk`
+- workers: pending
+## Status
+- 2026-03-11 15:00 UTC — running, step 3
+- 2026-03-11 16:00 UTC — completed, exit code 0
+## Results
+- final step: 100
+- start_train_loss: 2.1
+- end_train_loss: 0.5
+- end_val_loss: 0.028 (at 5k)
+- loss@5k: n/a
+- runtime: 01:00:00
+- clean epoch 0: accuracy 0.9, loss 0.3, samples 450
+- clean epoch 1: accuracy 0.8, loss 0.2, samples 450
+"""
+
+
+def log_of(text: str, name: str = "2026-03-11_train.md"):
+    """A run log, read."""
+    found = read(File(f"run_logs/{name}", (name,), text))
+    assert found is not None
+    return found
+
+
+def test_a_log_by_hand_has_a_side() -> None:
+    """Settings, code, data, state and the best figures of a run log are read from its own words."""
+    side = of_log(log_of(LOG))
+    assert (side.name, side.state, side.code, side.data) == ("train_2026-03-11", "completed", "0123abcd+dirty", "demo_v1")
+    assert side.settings == {
+        "script": "train.sh",
+        "config": "configs/a.yaml",
+        "lr": "0.001",
+        "batch size": "8",
+        "warm": "restarts",
+    }
+    assert side.metrics == {"end_train_loss": 0.5, "end_val_loss": 0.028, "clean accuracy": 0.9, "clean loss": 0.2}
+    assert side.at == {"clean accuracy": "0", "clean loss": "1"}
+
+
+@given(GENERATED)
+def test_any_text_has_a_side(text: str) -> None:
+    """No run log, however odd, keeps the others from being compared."""
+    log = read(File("run_logs/2026-03-11_x.md", ("2026-03-11_x.md",), text))
+    assert log is not None
+    side = of_log(log)
+    against(side, side)
+    varying([side, side])
+
+
+def test_every_dialect_of_the_corpus_has_a_side() -> None:
+    """Logs as people write them are compared with the same words as the machine's."""
+    sides = [of_log(log) for file in files_of(tree("dialects")) if (log := read(file)) is not None]
+    assert len(sides) > 8 and all(side.settings or side.name for side in sides)
+    assert {side.data for side in sides} >= {"demo_v1", "corpus"}
+
+
+FIGURES = st.one_of(st.integers(-99, 99), st.floats(-9, 9), st.sampled_from(["NaN", "Infinity", "-Infinity"]))
+
+
+@given(st.lists(FIGURES, min_size=1), st.sampled_from(["val_loss", "accuracy"]))
+def test_the_best_figure_is_one_of_them_and_none_is_better(figures: list, metric: str) -> None:
+    """The best of a metric is one of its figures, and is NaN only where all are."""
+    found, at = best((metric, str(number), figure) for number, figure in enumerate(figures))
+    values = [compare.value_of(figure) for figure in figures]
+    chosen = compare.value_of(found[metric])
+    finite = [value for value in values if not math.isnan(value)]
+    assert figures[int(at[metric])] == found[metric] or math.isnan(chosen)
+    if finite:
+        assert chosen == (min(finite) if compare.is_less_better(metric) else max(finite))
+    else:
+        assert math.isnan(chosen)
+
+
+SIDES = st.lists(
+    st.builds(
+        Side,
+        name=st.sampled_from("abc"),
+        where=st.just("x"),
+        settings=st.dictionaries(st.sampled_from(["lr", "seed", "a.b"]), st.sampled_from("123")),
+        partial=st.booleans(),
+        metrics=st.dictionaries(st.sampled_from(["loss", "acc"]), FIGURES),
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+@given(SIDES)
+def test_what_does_not_vary_is_nobodys_difference(sides: list[Side]) -> None:
+    """A setting that differs between two runs is among those that vary, and a run differs from itself in nothing."""
+    names = set(varying(sides))
+    for side in sides:
+        found = against(sides[0], side)
+        assert {change.key for change in found.config} <= names
+        assert {delta.metric for delta in found.metrics} == {*side.metrics, *sides[0].metrics}
+    own = against(sides[0], sides[0])
+    assert own.config == () and own.code is None and own.data is None and not own.diff
+    assert all(not delta.change for delta in own.metrics)
+
+
+def test_a_delta_has_a_sign_and_a_verdict() -> None:
+    """A smaller loss is better, a smaller accuracy worse, and what is equal or not there is neither."""
+    base = Side(name="a", where="", metrics={"val_loss": 0.5, "accuracy": 0.9, "f1": 1, "ppl": "NaN", "gone": 1.0})
+    other = Side(name="b", where="", metrics={"val_loss": 0.4, "accuracy": 0.8, "f1": 1, "ppl": 3.0})
+    found = {
+        delta.metric: (delta.change and round(delta.change, 3), delta.better) for delta in against(base, other).metrics
+    }
+    assert found == {
+        "val_loss": (-0.1, True),
+        "accuracy": (-0.1, False),
+        "f1": (0, None),
+        "ppl": (None, None),
+        "gone": (None, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "figure"),
+    [
+        ("0.0285", 0.0285),
+        ("12", 12),
+        ("~0.3 (at 5k)", 0.3),
+        ("3%", 3),
+        ("NaN", "NaN"),
+        ("-inf", "-Infinity"),
+        ("n/a", None),
+        ("", None),
+        ("1_000", None),
+        ("pending", None),
+    ],
+)
+def test_a_figure_is_read_from_the_beginning_of_a_value(text: str, figure: object) -> None:
+    """What people write behind a figure does not hide it, and words are no figure."""
+    assert number_of(text) == figure
+
+
+def test_settings_in_words_are_parted() -> None:
+    """Commas inside brackets do not part a setting."""
+    found = dict(split_settings("lr 1e-3, layers: [1, 2], batch size=8; n/a"))
+    assert found == {"lr": "0.001", "layers": "[1, 2]", "batch size": "8"}
