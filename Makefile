@@ -13,7 +13,7 @@ SIZE := full
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test faults hangs health check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-all faults hangs health check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -55,7 +55,11 @@ demo-capitalization: $(VENV)/.stamp-ml ## torchtune and inspect-ai for real: 4 L
 test: check ## all of `check`, then the tests
 	@scripts/test.sh $(abspath $(BIN))/python
 
-faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in thirteen ways, and print what came of it (root; eight minutes)
+test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; an hour)
+	@$(MAKE) --no-print-directory faults hangs health
+	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/slurm/test_capitalization.py --timeout 2400
+
+faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)
 	@$(BIN)/python -m tests.slurm.faults
 
 hangs: $(VENV)/.stamp-dev ## hang a training in twenty-three ways, and print what came of it (root for the full disk; a minute)

@@ -71,6 +71,7 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
         "sha256",
         "previous",
         "script_sha256",
+        "source_sha256",
         "diff_sha256",
         "environment_sha256",
         "validation_sha256",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tests.experiments import blocks_of, claims, env, wk
 from watchkeeper.launch.asked import evaluated, trained
 from watchkeeper.launch.experiment import read
+from watchkeeper.report.runlog import parse
 from watchkeeper.schedulers.batch import read_head
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,8 @@ RUN = "r8_lr1e-2"
 MISSING = [
     name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)
 ]
+if MISSING and os.environ.get("CI") == "true":
+    pytest.fail(f"the real tools are not there: {', '.join(MISSING)}", pytrace=False)
 needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}")
 
 
@@ -146,3 +150,17 @@ def test_a_second_run_submits_nothing_and_says_why(demo) -> None:
     assert skips[RUN].startswith(f"checkpoint exists; {RUN}/artifacts/epoch_0/model-00001-of-00001.safetensors: weights")
     assert skips[f"{RUN}/copying/epoch1"].startswith(f"result exists; {RUN}/eval/copying_epoch1/logs/")
     assert skips["r2_lr2e-3"].startswith("not selected")
+
+
+@needs_tools
+def test_the_run_leaves_its_log(demo) -> None:
+    """The run's log tells what torchtune and inspect-ai left: steps, losses, the curve, the checkpoint, each accuracy."""
+    folder, _ = demo
+    (path,) = (folder / "run_logs").rglob(f"*_{RUN}.md")
+    document = parse(path.read_text())
+    (results,) = document.of("results")
+    found = {field.name: field.value for field in results.fields()}
+    assert int(found["final_step"]) > 100 and 0 < float(found["end_train_loss"]) < float(found["start_train_loss"])
+    assert found["checkpoint"] == f"{RUN}/artifacts/epoch_1" and found["loss_one_liner"].startswith("the training loss ")
+    assert found["config_snapshot"] == f"{RUN}/artifacts/torchtune_config.yaml"
+    assert found["capitalization_epoch_1"].startswith("accuracy ") and found["copying_epoch_1"].startswith("accuracy ")

@@ -276,6 +276,24 @@ def node_killed(lab):
         return trial.figures(("NODE_FAIL", "lost"), DONE)
 
 
+def node_killed_unattended(lab):
+    """The node dies with all that runs there, and nobody is awake: the watch tries again by itself, on another node."""
+    with Trial(lab, head="#SBATCH --no-requeue", work=UNTIL_GO) as trial:
+        process = trial.start(WATCHKEEPER_RETRIES="2")
+        trial.begun()
+        job_id = trial.told(Submitted).job_id
+        node = node_of(lab, job_id)
+        kill_now(lab, f"slurmd-{node}")
+        _kill_job(lab, job_id)
+        try:
+            trial.begun(2)
+            trial.go()
+            trial.end(process, 0)
+        finally:
+            lab.up()
+        return trial.figures(("NODE_FAIL", "lost"), DONE)
+
+
 def _kill_job(lab, job_id):
     """SIGKILL the job's processes and their slurmstepd, of this cluster only."""
     conf = f"SLURM_CONF={lab.conf}".encode()
@@ -436,6 +454,7 @@ FAULTS = {
     "two submitters at once": two_submitters,
     "watcher killed and restarted": watcher_killed,
     "node killed": node_killed,
+    "node killed, and tried again by itself": node_killed_unattended,
     "job cancelled from outside": cancelled_outside,
     "job that never starts": never_starts,
     "job unknown to squeue and sacct": unknown_to_all,

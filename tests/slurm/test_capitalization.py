@@ -21,8 +21,14 @@ TOOLS = {"tune": "torchtune._cli.tune", "inspect": "inspect_ai._cli.main", "watc
 MISSING = [
     name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)
 ]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}")
-CUT = ["--runs", "r8_lr1e-2", "--evals", "*/capitalization/epoch1"]
+IN_CI = os.environ.get("CI") == "true"
+WHOLE = os.environ.get("WATCHKEEPER_TEST_SIZE") == "full"  # `make test-all`: all 22 jobs
+CUT = [] if WHOLE else ["--runs", "r8_lr1e-2", "--evals", "*/capitalization/epoch1"]
+
+
+def cannot(why: str) -> None:
+    """Skip, or fail where it must be possible."""
+    (pytest.fail if IN_CI else pytest.skip)(why)
 
 
 @pytest.fixture
@@ -30,9 +36,11 @@ def capitalization(slurm_lab: Lab) -> Path:
     """A copy of the experiment that the ordinary user owns, beside an environment of the system's Python, which that user
     may run, with this environment's libraries; a model of few training steps.
     """
+    if MISSING:
+        cannot(f"the real tools are not there: {', '.join(MISSING)}")
     version = subprocess.run([SYSTEM_PYTHON, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     if tuple(map(int, version.split(".")[:2])) != sys.version_info[:2]:
-        pytest.skip(f"{SYSTEM_PYTHON} is {version}: it cannot load the libraries of Python {sys.version_info[:2]}")
+        cannot(f"{SYSTEM_PYTHON} is {version}: it cannot load the libraries of Python {sys.version_info[:2]}")
     root = slurm_lab.workspace()
     made = shutil.ignore_patterns(
         ".watchkeeper", "artifacts", "slurm-*.out", "logs", "run-*.log*", "__pycache__", "work", ".tmp-*"
@@ -48,7 +56,8 @@ def capitalization(slurm_lab: Lab) -> Path:
         (venv / "bin" / name).write_text(f"#!{venv}/bin/python\nfrom {module} import main\nmain()\n")
         (venv / "bin" / name).chmod(0o755)
     subprocess.run(["chown", "-R", f"{USER}:", root], check=True)
-    prepare = [*as_user(USER), venv / "bin" / "python", folder / "prepare.py", "--steps", "20"]
+    commit(slurm_lab, root)
+    prepare = [*as_user(USER), venv / "bin" / "python", folder / "prepare.py", *([] if WHOLE else ["--steps", "20"])]
     done = subprocess.run(
         prepare, env=environment(slurm_lab, root), cwd=root, capture_output=True, text=True, check=False, timeout=120
     )
@@ -60,22 +69,41 @@ def environment(lab: Lab, root: Path) -> dict[str, str]:
     return lab.environment | {"HOME": str(root), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 
 
+def commit(lab: Lab, root: Path) -> None:
+    """Make a repository of the folder, with the sources committed: what figures are traced back to."""
+    (root / ".gitignore").write_text(".venv/\n.watchkeeper/\nwork/\nartifacts/\n*.out\n*.log\nlogs/\nrun_logs/\n")
+    identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "all"]):
+        subprocess.run([*as_user(USER), "git", *words], env=environment(lab, root), cwd=root, check=True)
+
+
 def test_torchtune_and_inspect_run_unchanged_on_a_cluster(capitalization: Path, slurm_lab: Lab) -> None:
-    """The scripts that run on this machine run there: a fine-tune and an evaluation, each once, judged by what it left."""
+    """The scripts that run on this machine run there, each once, judged by what it left; and each accuracy can be traced to
+    the log of inspect-ai, the checkpoint, the jobs, the scripts and the commit that made it.
+    """
     folder, root = capitalization, capitalization.parents[1]
-    command = [*as_user(USER), root / ".venv/bin/watchkeeper", "run", folder, "--cluster", "lab", *CUT]
-    command += ["--poll", "5", "--stagger", "0"]
+    watchkeeper = [*as_user(USER), root / ".venv/bin/watchkeeper"]
+    command = [*watchkeeper, "run", folder, "--cluster", "lab", *CUT, "--poll", "5", "--stagger", "0"]
     options = {"env": environment(slurm_lab, root), "cwd": root, "capture_output": True, "text": True, "check": False}
-    done = subprocess.run(command, timeout=300, **options)
+    done = subprocess.run(command, timeout=1800 if WHOLE else 300, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     ends = {key: run.latest.judged for key, run in state_of(folder).runs.items() if run.latest}
-    assert {key: end.outcome for key, end in ends.items()} == {
-        "r8_lr1e-2": "done", "r8_lr1e-2/capitalization/epoch1": "done",
-    }  # fmt: skip
-    assert "accuracy" in ends["r8_lr1e-2/capitalization/epoch1"].metrics
-    assert [b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"] == [
+    evaluations = {key: end for key, end in ends.items() if end.phase == "evaluation"}
+    assert (len(ends) - len(evaluations), len(evaluations)) == ((4, 18) if WHOLE else (1, 1))
+    assert {end.outcome for end in ends.values()} == {"done"}
+    assert {b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"} == {
         "sbatch finetune.slurm"
-    ]
-    assert [b.details for b in blocks_of(folder, "run-inspect.log") if b.action == "SUBMIT_EVAL"] == ["sbatch cell.slurm"]
-    again = subprocess.run(command, timeout=60, **options)
-    assert again.returncode == 0 and len(claims(folder)) == 2
+    }
+    assert {b.details for b in blocks_of(folder, "run-inspect.log") if b.action == "SUBMIT_EVAL"} == {"sbatch cell.slurm"}
+    for key, end in evaluations.items():
+        assert "accuracy" in end.metrics
+        traced = subprocess.run([*watchkeeper, "trace", folder, key], timeout=60, **options)
+        assert traced.returncode == 0, traced.stdout + traced.stderr
+        lines = [line for line in traced.stdout.splitlines() if line.startswith(("←", " "))]
+        links = {line.removeprefix("← ").split()[0] for line in lines}
+        wanted = {"result", "evaluation", "script", "code"}
+        wanted |= set() if key.startswith("base/") else {"checkpoint", "training"}
+        assert wanted <= links, traced.stdout
+        assert ".eval" in traced.stdout
+    again = subprocess.run(command, timeout=120, **options)
+    assert again.returncode == 0 and len(claims(folder)) == len(ends)

@@ -21,6 +21,8 @@ from watchkeeper.tools.look import look
 MISSING = [
     name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)
 ]
+if MISSING and os.environ.get("CI") == "true":
+    pytest.fail(f"the real tools are not there: {', '.join(MISSING)}", pytrace=False)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}")
 
 FINETUNE = """#!/bin/bash
@@ -145,6 +147,21 @@ def test_an_epoch_is_good_with_all_that_torchtune_says(ran):
         assert told["Checkpoint"].startswith("good/slurm-") and told["loss"].startswith("good/")
         (loss,) = [one for one in found(ran[0], f"good/epoch_{epoch}", outputs=False).evidence if "loss" in one.what]
         assert loss.source.startswith("good/artifacts/logs/log_")
+
+
+def test_with_peft_such_a_checkpoint_gives_other_answers(copy):
+    """The caution is about a real fault: with peft there, transformers applies an adapter that the weights hold already."""
+    import peft  # noqa: F401 - without it nothing is applied
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    def logits() -> torch.Tensor:
+        with torch.no_grad():
+            return AutoModelForCausalLM.from_pretrained(copy / EPOCH)(torch.arange(8)[None]).logits
+
+    twice = logits()
+    (copy / EPOCH / "adapter_config.json").rename(copy / EPOCH / "merged_adapter_config.json")
+    assert (twice - logits()).abs().max() > 1e-3
 
 
 def test_both_adapter_and_merged_weights_are_a_caution_with_the_way_out(copy):

@@ -352,3 +352,23 @@ def test_a_rebuild_splices_the_machines_fields_again(tmp_path):
     runbook.rebuild(experiment, None)
     text = path.read_text()
     assert "words\n\n## Next" in text and "runtime: pending" not in text
+
+
+def test_a_folder_of_fifty_hand_written_logs_is_adopted_without_a_byte_changed(tmp_path):
+    """Logs in every dialect stay byte for byte as they are; the timeline and the table that are begun name them too."""
+    folder, fake = committed(write_experiment(tmp_path / "exp")), FakeScheduler()
+    corpus = sorted((Path(__file__).parents[1] / "report" / "runlogs").rglob("*.md"))
+    texts = [path.read_bytes() for path in corpus if path.name not in ("timeline.md", "experiments.md")]
+    (folder / "run_logs").mkdir()
+    for number in range(50):
+        name = f"2026-01-{number % 28 + 1:02d}_by_hand_{number}.md"
+        (folder / "run_logs" / name).write_bytes(texts[number % len(texts)])
+    before = {path: path.read_bytes() for path in (folder / "run_logs").iterdir()}
+    assert keep(folder, fake)
+    assert {path: path.read_bytes() for path in before} == before
+    timeline = (folder / "run_logs" / "timeline.md").read_text()
+    assert all(timeline.count(f"`{path.name}`") == 1 for path in before) and timeline.count("_one.md") == 1
+    table = (folder / "run_logs" / "experiments.md").read_text()
+    kinds = [path for path in before if b"run_type: experiment" in before[path]]
+    assert kinds and all(f"]({path.name})" in table for path in kinds)
+    assert not [one for one in open_findings(folder) if "WK90" in one or "WK91" in one]

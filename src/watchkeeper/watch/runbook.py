@@ -24,8 +24,9 @@ from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.launch.experiment import Experiment
+from watchkeeper.report import lint_read, story
 from watchkeeper.report import page as pages
-from watchkeeper.report import story
+from watchkeeper.report.dates import stamp
 from watchkeeper.report.experiments import HEAD, Entry, with_rows
 from watchkeeper.report.lint_read import DATED
 from watchkeeper.report.page import ALIASES, PENDING, Page, Written
@@ -33,7 +34,7 @@ from watchkeeper.report.runlog import Document, decode, encode, parse
 from watchkeeper.report.story import About, Evaluation, LogFile, Told
 from watchkeeper.report.timeline import with_entry
 from watchkeeper.watch.logbook import Logbook
-from watchkeeper.watch.runlogs import FOLDER, read_log
+from watchkeeper.watch.runlogs import FOLDER, load, read_log
 
 OFF = "off"
 _MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
@@ -292,11 +293,16 @@ class RunBook:
                 folders.setdefault(self._path(log.file.path).parent, []).append(log)
         for folder, new in folders.items():
             group = "" if folder == self._folder() else folder.name
-            names = sorted((log.told.intended[log.file.first].time, self._path(log.file.path).name) for log in new)
+            names = [self._path(log.file.path).name for log in new]
+            if not (folder / "timeline.md").exists():  # it is begun: with the logs that people wrote before
+                others = {path.name for path in folder.glob("*.md") if DATED.fullmatch(path.name)} - set(names)
+                names = [*sorted(others), *names]
 
-            def with_all(text: str, names: list[tuple[datetime, str]] = names, group: str = group) -> str:
-                for _, name in names:
-                    text = with_entry(text, name, date.fromisoformat(name[:10]), group) or text
+            def with_all(text: str, names: list[str] = names, group: str = group) -> str:
+                for name in names:
+                    day = stamp(name[:10])
+                    if day is not None and day.day is not None:
+                        text = with_entry(text, name, day.day, group) or text
                 return text
 
             if self._edit(folder / "timeline.md", with_all):
@@ -320,16 +326,32 @@ class RunBook:
             made[row] = log
 
         news: dict[str, dict[str, str]] = {}
+        before = [] if path.exists() else [entry for entry in self._rows_of_people() if entry.run not in made]
 
         def with_all(text: str) -> str:
-            text, found = with_rows(text, entries, written)
+            text, found = with_rows(text, [*before, *entries], written)
             news.clear()
             news.update(found)
             return text
 
         if entries and self._edit(path, with_all):
-            for row, columns in news.items():
+            for row, columns in ((row, columns) for row, columns in news.items() if row in made):
                 made[row].extra |= {f"table.{column}": value for column, value in columns.items()}
+
+    def _rows_of_people(self) -> list[Entry]:
+        """A row for each experiment whose log was there before: the table is begun with them."""
+        found = []
+        for file in load(self._folder()).files:
+            log = lint_read.read(file)
+            if log is None or log.kind != "experiment" or not log.day:
+                continue
+            results = [field for section in log.document.of("results") for field in section.fields()]
+            loss = next((one.value for one in results if one.name in ("end_val_loss", "val_loss")), "")
+            title = log.document.title.text if log.document.title else ""
+            described = re.split(r" [—–-] ", title, maxsplit=1)
+            cells = {"description": described[1] if len(described) > 1 else "", "val_loss": loss}
+            found.append(Entry(f"{log.task}_{log.day}", "/".join(file.parts).replace(" ", "%20"), cells))
+        return sorted(found, key=lambda entry: entry.run.rpartition("_")[2])
 
     def _cells_of(self, log: _Log) -> dict[str, str]:
         judged = log.told.judged.get(max(log.told.intended, default=0))
