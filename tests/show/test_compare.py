@@ -125,7 +125,8 @@ def test_recorded_runs_are_compared_by_their_own_configuration(tmp_path: Path) -
     found = json.loads(done.stdout)
     assert found["varying"] == ["opt.lr"] and found["best"] == {"end_train_loss": "run0.1", "end_val_loss": "run0.1"}
     assert [run["state"] for run in found["runs"]] == ["finished", "finished"]
-    nothing = wk("compare", tmp_path / "state", state=tmp_path / "state")
+    (tmp_path / "empty").mkdir()
+    nothing = wk("compare", tmp_path / "empty", state=tmp_path / "state")
     assert nothing.returncode == 2 and "is no experiment, no recorded run, and has no run logs" in nothing.stderr
 
 
