@@ -330,3 +330,30 @@ def test_help_and_status_import_nothing_heavy() -> None:
         and "watchkeeper.watch" not in done.stdout
         and "watchkeeper.schedulers" not in done.stdout
     )
+
+
+def test_on_a_terminal_the_first_run_asks_for_what_no_summary_says(tmp_path: Path) -> None:
+    """What the run logs want and nobody has said is asked for once, on a terminal only; the answer stands in the log."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command("run", folder, *FAST), env=env(state), stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        os.write(ours, b"made-up words\n")
+        while True:
+            try:
+                said += os.read(ours, 4096)
+            except OSError:  # Linux's word for: nobody has the other end any more
+                break
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert b"Which dataset do they use? (Enter: pending)" in said and b"verify or test" not in said
+    (log,) = (folder / "run_logs").glob("*_one.md")
+    assert "- dataset: `made-up words`\n" in log.read_text()
+    assert wk("run", folder, *FAST, state=state).returncode == 0

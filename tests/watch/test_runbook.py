@@ -262,25 +262,78 @@ def test_a_log_that_a_person_took_away_stays_away(tmp_path):
     assert [event.what for event in told(folder, Observed)] == ["run log left"]
 
 
-@pytest.mark.parametrize("kind", ["folder", "binary", "large", "dangling"])
+@pytest.mark.parametrize("kind", ["folder", "binary", "large", "dangling", "read-only"])
 def test_what_cannot_be_a_log_is_left_and_told(tmp_path, kind):
-    """A folder, a binary file or one of 3 MiB in a log's place is left as it is, told once, and stops nothing."""
+    """A folder, a binary file, one of 50 MB or a read-only one in a log's place is left as it is, told once, and stops
+    nothing.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
 
     def turned(one: Keeper) -> None:
         for path in (folder / "run_logs").glob("*_one.md"):
-            if path.is_file() and path.stat().st_size < 10_000 and b"\0" not in path.read_bytes():
+            if kind == "read-only":
+                path.chmod(0o444)
+            elif path.is_file() and path.stat().st_size < 10_000 and b"\0" not in path.read_bytes():
                 path.unlink()
                 if kind == "folder":
                     path.mkdir()
                 elif kind == "dangling":
                     path.symlink_to("nowhere")
                 else:
-                    path.write_bytes(b"a\0b" if kind == "binary" else b"# x\n" * 1_000_000)
+                    path.write_bytes(b"a\0b" if kind == "binary" else b"# x\n" * 12_500_000)
         run_pending(fake)(one)
 
     assert keep(folder, fake, turned)
     assert [event.what for event in told(folder, Observed)] == ["run log left"]
+
+
+def test_whatever_fails_in_a_log_the_watch_goes_on(tmp_path, monkeypatch):
+    """A fault of ours in a run log is told once, and costs no job and no verdict."""
+
+    def broken(*_: object) -> None:
+        raise RecursionError("planted")
+
+    monkeypatch.setattr(runbook.pages, "bring_up", broken)
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keep(folder, fake)
+    assert [event.detail.rpartition(": ")[2] for event in told(folder, Observed)] == ["planted"]
+
+
+@pytest.mark.parametrize("cut", [10, 150, 400])
+def test_of_a_half_written_log_nothing_is_lost(tmp_path, cut):
+    """What stands in a log that was cut short stays, line for line; what is missing counts as taken out."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    left = []
+
+    def turned(one: Keeper) -> None:
+        if not left:
+            path = next((folder / "run_logs").glob("*_one.md"))
+            left.append(path.read_text()[:cut])
+            path.write_text(left[0])
+        run_pending(fake)(one)
+
+    assert keep(folder, fake, turned)
+    text, at = logs(folder)["one.md"], 0
+    for line in left[0].splitlines():
+        at = text.index(line, at) + len(line)
+    assert {event.what for event in told(folder, Observed)} == set()
+
+
+def test_of_two_blocks_with_one_id_the_first_is_the_machines(tmp_path):
+    """A job block that a person copied stays as they left it."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+
+    def turned(one: Keeper) -> None:
+        path = next((folder / "run_logs").glob("*_one.md"))
+        text = path.read_text()
+        if text.count("## Job") == 1:
+            path.write_text(text.replace("## Status", "## Job (copy)\n- execution_id: 1\n- mine: yes\n\n## Status"))
+        run_pending(fake)(one)
+
+    assert keep(folder, fake, turned)
+    first, second = log(folder, "one.md").of("job")
+    assert first.field("runtime") is not None
+    assert [(field.name, field.value) for field in second.fields()] == [("execution_id", "1"), ("mine", "yes")]
 
 
 def test_a_hand_written_log_of_the_same_work_is_gone_on_with(tmp_path):

@@ -150,10 +150,7 @@ class RunBook:
         known = told.files()
         if known and not (before is not None and story.differs(before, intended)):
             return
-        try:
-            self._make(item, intended, told)
-        except (StorageError, OSError) as error:
-            self._leave("run logs", str(error))
+        self._keep("run logs", lambda: self._make(item, intended, told))
 
     def _has_log(self, key: str) -> bool:
         return key in self._told and bool(self._told[key].documented)
@@ -241,10 +238,15 @@ class RunBook:
                 self._keep(file.path, lambda log=log, file=file, extra=extra: self._splice(log, file, extra))  # type: ignore[misc]
 
     def _keep(self, what: str, work: Callable[[], None]) -> None:
+        """Do it, whatever people wrote into their pages: nothing in them may stop a watch. That the journal cannot be
+        written is raised all the same, by what tells of it.
+        """
         try:
             work()
         except (StorageError, OSError) as error:
             self._leave(what, str(error))
+        except Exception as error:
+            self._leave(what, f"{type(error).__name__}: {error}")
 
     def bring_up_all(self) -> int:
         """Splice the machine's fields into every log again; returns how many there are."""
