@@ -21,7 +21,7 @@ names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1,
 def test_filled_patterns_stay_below_the_experiment(folder: str, run: str, task: str, epoch: int | None) -> None:
     """Whatever runs and tasks are named, no place of a promise leaves the experiment's folder."""
     values = base.result_values(folder, run, task, epoch)
-    for pattern in (*base.inspect_ai_patterns(epoch, alone=True), "{folder}/{run}/{task}/{epoch}/{cell}"):
+    for pattern in (*base.inspect_ai_patterns(epoch, shared=True), "{folder}/{run}/{task}/{epoch}/{cell}"):
         filled = base.fill(pattern, values)
         assert not filled.startswith("/")
         assert os.path.normpath(Path("/exp") / places.unescaped(filled)).startswith("/exp/")

@@ -45,7 +45,7 @@ SUMMARY = {
     "evaluation": {
         "tasks": [{"name": name, "script": "tasks.py"} for name in ("sums", "partly", "broken", "killed")],
         "matrix": [
-            {"run": "good", "tasks": ["sums"], "epochs": [0, 2]},
+            {"run": "good", "tasks": ["sums"], "epochs": [0, 1, 2]},
             {"run": "good", "tasks": ["partly", "broken", "killed"], "epochs": [1]},
             {"run": "burst", "tasks": ["sums"], "epochs": [0]},
         ],
@@ -116,6 +116,7 @@ def test_a_run_of_both_tools_is_judged_by_what_they_left(ran):
         "good": ("COMPLETED", "done"),
         "burst": ("COMPLETED", "invalid"),
         "good/sums/epoch0": ("COMPLETED", "done"),
+        "good/sums/epoch1": ("COMPLETED", "done"),
         "good/partly/epoch1": ("COMPLETED", "done"),
         "good/broken/epoch1": ("COMPLETED", "invalid"),
         "good/killed/epoch1": ("FAILED", "failed"),
@@ -147,6 +148,38 @@ def test_an_epoch_is_good_with_all_that_torchtune_says(ran):
         assert told["Checkpoint"].startswith("good/slurm-") and told["loss"].startswith("good/")
         (loss,) = [one for one in found(ran[0], f"good/epoch_{epoch}", outputs=False).evidence if "loss" in one.what]
         assert loss.source.startswith("good/artifacts/logs/log_")
+
+
+FLAT = """#!/bin/bash
+MODEL=../artifacts/epoch_{epoch}
+inspect eval ../../tasks.py@sums --model made/model -M model_path="$MODEL" --log-dir logs
+"""
+
+
+def test_logs_of_two_epochs_in_one_folder_are_told_apart(ran, tmp_path):
+    """In the document's flat layout, where all logs of a run share eval/logs/, each counts for the epoch that it names."""
+    folder = tmp_path / "exp"
+    logs = folder / "good" / "eval" / "logs"
+    logs.mkdir(parents=True)
+    summary = {key: value for key, value in SUMMARY.items() if key != "runs"}
+    summary["runs"] = [{"name": "good", "type": "fine-tuned"}]
+    matrix = [{"run": "good", "tasks": ["sums"], "epochs": [0, 1]}]
+    summary["evaluation"] = {"tasks": [{"name": "sums", "script": "tasks.py"}], "matrix": matrix}
+    (folder / "experiment_summary.yaml").write_text(json.dumps(summary))
+    shutil.copy(ran[0] / "good" / "finetune.slurm", folder / "good")
+    shutil.copy(ran[0] / "good" / "finetune.yaml", folder / "good")
+    for epoch in (0, 1):
+        (folder / "good" / "eval" / f"sums_epoch{epoch}.slurm").write_text(FLAT.format(epoch=epoch))
+    for epoch in (0, 1):
+        (log,) = (ran[0] / "good" / "eval" / f"sums_epoch{epoch}" / "logs").glob("*.eval")
+        shutil.copy(log, logs / f"2026-03-11T15-00-0{epoch}+00-00_sums_{epoch}.eval")
+    assert not [problem for problem in experiments.read(folder).problems if "share" in problem.message]
+    first, second = (found(folder, f"good/sums/epoch{epoch}") for epoch in (0, 1))
+    assert (first.state, second.state) == ("good", "good")
+    assert first.path.endswith("_sums_0.eval") and second.path.endswith("_sums_1.eval")
+    next(logs.glob("*_sums_1.eval")).unlink()
+    again = found(folder, "good/sums/epoch1")
+    assert again.state == "damaged" and "is of epoch 0, not 1" in again.why
 
 
 def test_with_peft_such_a_checkpoint_gives_other_answers(copy, monkeypatch):
@@ -247,6 +280,7 @@ def test_a_log_of_something_else_is_no_result(copy):
     script.write_text(script.read_text().replace("made/model", "made/other"))
     assert "is of the model 'made/model', not 'made/other'" in found(copy, "good/sums/epoch0").why
     script.write_text(script.read_text().replace("made/other", "made/model"))
+    shutil.rmtree(copy / "good/eval/sums_epoch1")
     script.parent.rename(copy / "good/eval/sums_epoch1")
     summary = copy / "experiment_summary.yaml"
     summary.write_text(summary.read_text().replace('"epochs": [0, 2]', '"epochs": [1]'))

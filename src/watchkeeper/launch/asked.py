@@ -20,6 +20,7 @@ from watchkeeper.tools.base import Training
 CONFIG = "finetune.yaml"
 EVAL_YAML = "eval.yaml"
 _SCRIPT_BYTES = 2**20
+_CHECKPOINT = re.compile(r"/epoch_(\d{1,6})(?=/*(?:[\s\"';&|)]|$))")
 _UNKNOWN = re.compile(r"[$`]")
 # One model by provider and name, as a log repeats it: not `none`, a list, or a path.
 _MODEL = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
@@ -140,6 +141,19 @@ def _beside(path: Path) -> Evaluated:
     said = {key: "" if _UNKNOWN.search(value) else value for key, value in said.items()}
     file, _, task = said.get("task_script", "").partition("@")
     return Evaluated(task=task or said.get("task_name", ""), file=Path(file).name)
+
+
+def names_epoch(path: Path, epoch: int | None) -> bool:
+    """Whether a script names the checkpoint of this epoch, and of no other, in plain words: `…/epoch_0`. None: it names
+    none at all.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return False
+    told = {int(number) for _, line in commands(text) for number in _CHECKPOINT.findall(line)}
+    return told == (set() if epoch is None else {epoch})
 
 
 def _is_task(word: str, before: str) -> bool:

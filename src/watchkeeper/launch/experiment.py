@@ -162,7 +162,8 @@ def _assemble(
     checkpoints = _checkpoints(draft, places, trainings)
     shared = {item.key for item in items if tree.is_flat(item.script)}
     asks = _asks(folder, draft, places, jobs)
-    results = _results(draft, places, shared, asks, sure=summary == tree.SUMMARY_YAML, problems=problems)
+    named = {key for key in shared & asks.keys() if asked.names_epoch(folder / jobs[key], asks[key].epoch)}
+    results = _results(draft, places, shared, named, asks, sure=summary == tree.SUMMARY_YAML, problems=problems)
     return Experiment(
         name=draft.name,
         folder=folder,
@@ -336,13 +337,15 @@ def _results(
     draft: Draft,
     places: Mapping[str, str],
     shared: set[str],
+    named: set[str],
     asks: Mapping[str, Asked],
     *,
     sure: bool,
     problems: list[Problem],
 ) -> dict[str, Promise]:
     """What evaluations must leave: where the user says, else where their tool leaves it. `shared`: the keys of those
-    whose scripts share a folder; older logs of inspect-ai then do too, and do not say their epoch. `sure`: the summary is
+    whose scripts share a folder; older logs of inspect-ai then do too: one counts where no other evaluation of the run
+    could own it, or where its script names its checkpoint's epoch (`named`), and so does the log. `sure`: the summary is
     the newer one, whose folders keep logs apart.
 
     Raises:
@@ -356,20 +359,22 @@ def _results(
     for cell in draft.cells:
         key = cell.key
         values = base.result_values(places[key.run], key.run, key.task, key.epoch)
-        patterns = draft.output.result
+        patterns, ask = draft.output.result, asks.get(key.key)
         if not patterns and cell.tool == "inspect-ai":
             alone = _alone(key.task, tasks[key.run])
-            patterns = base.inspect_ai_patterns(key.epoch, alone=alone)
-            if key.key in shared and not alone:
+            patterns = base.inspect_ai_patterns(key.epoch, shared=alone or key.key in named)
+            if key.key in named and not alone:
+                ask = msgspec.structs.replace(asks[key.key], named=True)
+            elif key.key in shared and not alone:
                 unowned.append(key.key)
                 patterns = patterns if sure else ()
         if patterns:
             filled = tuple(dict.fromkeys(base.fill(pattern, values) for pattern in patterns))
-            found[key.key] = Promise(subject=key.key, kind="result", patterns=filled, asked=asks.get(key.key))
+            found[key.key] = Promise(subject=key.key, kind="result", patterns=filled, asked=ask)
     if draft.output.result_where:
         _distinct(found, draft.output.result_where, "output.result", "{folder} and {cell}")
     if unowned:
-        message = f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, where a log does not say its epoch: "
+        message = f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, and their scripts do not name an epoch: "
         message += "only logs in eval/<task>_epoch<N>/logs/ count" if sure else "they are judged by their exit code"
         hint = f"say where each leaves its log in {tree.SUMMARY_YAML}: output.result"
         where = draft.cells[0].where

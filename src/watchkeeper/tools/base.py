@@ -47,7 +47,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     `tasks` are names that it may give its task, `files` are task files that were named without a task: their tasks count
     too, unless they are another's of the experiment (`others`). A model's path may not name the folder of another run
-    (`runs` without its `own`), nor another epoch.
+    (`runs` without its `own`), nor another epoch. `named`: it must name the epoch, or for none must not name any, since
+    logs of several epochs lie side by side.
     """
 
     tasks: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None
     own: frozenset[str] = frozenset()
     runs: frozenset[str] = frozenset()
+    named: bool = False
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,17 +128,17 @@ def result_values(folder: str, run: str, task: str, epoch: int | None) -> dict[s
     return {"folder": folder, "run": run, "task": task, "epoch": shown, "cell": cell, "log_task": task.replace("_", "-")}
 
 
-def inspect_ai_patterns(epoch: int | None, *, alone: bool) -> tuple[str, ...]:
+def inspect_ai_patterns(epoch: int | None, *, shared: bool) -> tuple[str, ...]:
     """Where inspect-ai leaves an evaluation's log.
 
-    Newer folders keep a folder per evaluation (untrained runs: named by the task only). Older ones share
-    `eval/logs/`, where a log says its task and not its epoch: it counts only where no other evaluation of the run could
-    own it (`alone`). The file's name has `-` for the task's `_` (`{log_task}`).
+    Newer folders keep a folder per evaluation (untrained runs: named by the task only). Older ones share `eval/logs/`,
+    where a log's name says its task and not its epoch: it counts only where it can be told whose it is (`shared`). The
+    file's name has `-` for the task's `_` (`{log_task}`).
     """
     patterns = ["{folder}/eval/{cell}/logs/*.eval"]
     if epoch is None:
         patterns.append("{folder}/eval/{task}/logs/*.eval")
-    if alone:
+    if shared:
         patterns += ["{folder}/eval/logs/*{task}*.eval", "{folder}/eval/logs/*{log_task}*.eval"]
     return tuple(patterns)
 

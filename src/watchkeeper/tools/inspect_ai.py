@@ -116,9 +116,12 @@ def _check_identity(told: dict[str, Any], asked: Asked) -> None:
     parts = set(PurePosixPath(path).parts)
     if parts & (asked.runs - asked.own) and not parts & asked.own:
         raise FaultError(f"is of another run's model, {printable(path)}")
-    epoch = _EPOCH.search(path)
+    epoch = _EPOCH.search(path) or _EPOCH.search(model if isinstance(model, str) else "")
+    if asked.named and (epoch is None) != (asked.epoch is None):
+        said = f"is of epoch {epoch[1]}" if epoch else "does not say of which epoch it is"
+        raise FaultError(f"{said}, and lies among those of other evaluations")
     if epoch and asked.epoch is not None and int(epoch[1]) != asked.epoch:
-        raise FaultError(f"is of epoch {int(epoch[1])}, not {asked.epoch}: its model is {printable(path)}")
+        raise FaultError(f"is of epoch {int(epoch[1])}, not {asked.epoch}: its model is {printable(path or str(model))}")
 
 
 def _is_asked(task: str, file: object, asked: Asked) -> bool:
