@@ -25,7 +25,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `user`: whose jobs they are (None: who types the command). `command_prefix` goes before every command, such as
     `["runuser", "-u", "me", "--"]`; `sbatch_options` before every script, such as `["--account=abc"]`. `slurm_cluster`
-    picks one of several that the commands know. `visibility_lag_s`: how long a job or a file may stay invisible.
+    picks one of several that the commands know. `ssh`: commands run on this machine, as `ssh NAME` reaches it, which sees
+    the experiment under the same path ("": they run here). `visibility_lag_s`: how long a job or a file may stay invisible.
     `resume_variable`: the variable from which its scripts read the checkpoint to go on from, beside WATCHKEEPER_RESUME_FROM
     ("": none).
     """
@@ -35,6 +36,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     command_prefix: tuple[str, ...] = ()
     sbatch_options: tuple[str, ...] = ()
     slurm_cluster: str = ""
+    ssh: str = ""
     visibility_lag_s: float = 120.0
     resume_variable: str = ""
 

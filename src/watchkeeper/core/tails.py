@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -53,33 +54,42 @@ class Follower:
         self._offset = 0
         self._rest = b""
 
+    @property
+    def offset(self) -> int:
+        """How far it has read."""
+        return self._offset
+
     def look(self) -> Grown:
         """One `stat`, and a read only where it has grown."""
         try:
             status = self.path.stat()
-            if status.st_ino != self._inode or status.st_size < self._offset:
-                self._inode, self._offset, self._rest = status.st_ino, 0, b""
-            added = status.st_size - self._offset
-            if not added:
-                return Grown(size=status.st_size, modified=status.st_mtime)
-            data = self._read(status.st_size)
+            return self.take(status.st_ino, status.st_size, status.st_mtime, self._read)
         except OSError:
             return Grown()
+
+    def take(self, inode: int, size: int, modified: float, read: Callable[[int, int], tuple[int, bytes]]) -> Grown:
+        """A look at a file that somebody else has looked at: `read` gives what it has of the bytes from one offset to
+        another, and where that begins. Raises what `read` does.
+        """
+        if inode != self._inode or size < self._offset:
+            self._inode, self._offset, self._rest = inode, 0, b""
+        added = size - self._offset
+        if not added:
+            return Grown(size=size, modified=modified)
+        start = max(self._offset, size - self._most)
+        first, found = read(start, size)
+        data = (self._rest if first == self._offset else b"") + found
+        self._offset = first + len(found)
         cut = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         # A line that never ends must not be kept for ever.
         whole, self._rest = (data[:cut], data[cut:]) if len(data) - cut < self._most else (data, b"")
-        text = whole.decode("utf-8", "replace")
-        return Grown(size=status.st_size, modified=status.st_mtime, added=added, text=text)
+        return Grown(size=size, modified=modified, added=added, text=whole.decode("utf-8", "replace"))
 
     def unfinished(self) -> str:
         """What has no line's end yet, such as a bar that is redrawn."""
         return self._rest.decode("utf-8", "replace")
 
-    def _read(self, size: int) -> bytes:
-        start = max(self._offset, size - self._most)
+    def _read(self, start: int, end: int) -> tuple[int, bytes]:
         with self.path.open("rb") as file:
             file.seek(start)
-            data = file.read(size - start)
-        rest = self._rest if start == self._offset else b""
-        self._offset = start + len(data)
-        return rest + data
+            return start, file.read(end - start)

@@ -10,6 +10,7 @@ import msgspec
 
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.batch import Head
+from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.site import Site
 
 # Slurm's job states (squeue(1), JOB STATE CODES) that no longer change.
@@ -67,6 +68,11 @@ class Scheduler(Protocol):
     @property
     def visibility_lag_s(self) -> float:
         """How long a submitted job, or a file written on a node, may stay invisible, in seconds."""
+        ...
+
+    @property
+    def far(self) -> Shell | None:
+        """The shell by which files are read that only the scheduler's own machines see; None where all are here."""
         ...
 
     def submit_words(self, script: str) -> str:

@@ -27,11 +27,12 @@ def scheduler_of(settings: Settings) -> Scheduler:
         known = ", ".join(sorted(settings.clusters)) or "there is none yet"
         hint = f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
         raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
-    from watchkeeper.schedulers.shell import Here
+    from watchkeeper.schedulers.shell import Here, Ssh
     from watchkeeper.schedulers.slurm import SlurmScheduler, options_of
 
+    prefix = profile.command_prefix
     scheduler = SlurmScheduler(
-        Here(prefix=profile.command_prefix),
+        Ssh(profile.ssh, prefix=prefix) if profile.ssh else Here(prefix=prefix),
         user=profile.user or getpass.getuser(),
         cluster=profile.slurm_cluster,
         # What a person set for sbatch by SBATCH_… counts, and does not leak into the job.

@@ -30,6 +30,7 @@ from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, job_environment, read_head
+from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.site import Site
 
 # accept; refuse, busy, unavailable: no job exists; doubt: a job exists, and the submitter is not told; lose: none does,
@@ -54,6 +55,7 @@ class FakeScheduler:
     def __init__(self, *, clock: Clock = utc_now, name: str = "fake", visibility_lag_s: float = 0.0) -> None:
         self.name = name
         self.visibility_lag_s = visibility_lag_s
+        self.far: Shell | None = None
         self.jobs: dict[str, FakeJob] = {}
         self.submissions = 0
         self.polls = 0

@@ -84,6 +84,7 @@ class LocalScheduler:
 
     name = "local"
     visibility_lag_s = 0.0
+    far = None
 
     def __init__(
         self,

@@ -1,10 +1,11 @@
-"""Where commands run: here. What runs a command takes a `Shell`, so that a test, or another machine, can stand in."""
+"""Where commands run: here, or on another machine by ssh. What runs one takes a `Shell`, so that a test can stand in."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pwd
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import Protocol
 
 import msgspec
 
+# ssh's own: the connection failed, or was lost; what the command did is not known.
+_SSH_FAILED = 255
+_SSH = ("ssh", "-oBatchMode=yes", "-oConnectTimeout=10", "-oServerAliveInterval=10")
 # As a shell says it: there is no such command.
 NOT_THERE = 127
 _NOT_PASSED = ("SLURM_", "SBATCH_", "WATCHKEEPER_")
@@ -119,6 +123,33 @@ class Here:
             _kill(process)
             process.wait()
             raise
+
+
+class Ssh:
+    """Another machine, reached as `ssh DESTINATION` without a question: keys, hosts and jumps are for ~/.ssh/config to say.
+    `prefix` goes before every command there.
+    """
+
+    def __init__(self, destination: str, *, prefix: Sequence[str] = ()) -> None:
+        self._here = Here(prefix=(*_SSH, "--", destination))
+        self._prefix = tuple(prefix)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        folder: str = "",
+        env: Mapping[str, str] | None = None,
+        input: str = "",
+    ) -> Done:
+        """Run a command there; see `Shell.run`. A lost connection counts as a time-out: what became of it is not known."""
+        words = [*self._prefix, *(["env", *(f"{name}={value}" for name, value in env.items())] if env else []), *argv]
+        line = shlex.join(words)
+        if folder:
+            line = f"cd {shlex.quote(folder)} && {line}"
+        done = self._here.run([line], timeout_s=timeout_s, input=input)
+        return msgspec.structs.replace(done, timed_out=True) if done.code == _SSH_FAILED else done
 
 
 def as_user(user: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from watchkeeper.schedulers import arrays, proof, slurm_site
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot
 from watchkeeper.schedulers.batch import Head, expand, read_head
-from watchkeeper.schedulers.shell import NOT_THERE, Done, Shell
+from watchkeeper.schedulers.shell import NOT_THERE, Done, Shell, Ssh
 from watchkeeper.schedulers.site import Site
 from watchkeeper.schedulers.slurm_text import Row
 from watchkeeper.schedulers.wrapper import name_beside
@@ -83,6 +83,7 @@ class SlurmScheduler:
         # Never 0: a cluster starts jobs again, and the wrapper's heartbeat, which that needs, is only there with a lag.
         self.visibility_lag_s = max(visibility_lag_s, 1.0)
         self._shell = shell
+        self.far = shell if isinstance(shell, Ssh) else None
         self._user = user
         self._cluster = cluster
         self._clusters = [f"--clusters={cluster}"] if cluster else []

@@ -153,7 +153,7 @@ class Keeper:
             pace=Pace(soonest_s=manners.soonest_s, usual_s=manners.poll_s, longest_s=manners.longest_s),
             unknown_deadline_s=manners.unknown_deadline_s,
         )
-        self._rounds = Rounds(experiment.folder, manners.limits, self._assess, monotonic)
+        self._rounds = Rounds(experiment.folder, manners.limits, self._assess, monotonic, shell=scheduler.far)
         self._leave = threading.Event()
         self.why = ""
         self._failed: frozenset[tuple[str, int]] = frozenset()

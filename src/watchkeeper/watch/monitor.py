@@ -13,6 +13,8 @@ from watchkeeper.core.tails import end_as_text
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot
+from watchkeeper.schedulers.shell import Shell
+from watchkeeper.watch import far
 from watchkeeper.watch.causes import cause_of
 from watchkeeper.watch.endings import End, end_of
 
@@ -69,7 +71,10 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
             for facts in unseen:
                 changes.append(_change(attempt, job_id, before=before, after=facts.state, facts=facts, inferred=True))
                 before = facts.state
-            changes.append(_change(attempt, job_id, before=before, after=states[name], facts=found, record=record))
+            change = _change(
+                attempt, job_id, before=before, after=states[name], facts=found, record=record, shell=scheduler.far
+            )
+            changes.append(change)
     return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved, silent=snapshot.silent)
 
 
@@ -146,9 +151,10 @@ def _change(
     facts: SchedulerFacts,
     record: ExitRecord | None = None,
     inferred: bool = False,
+    shell: Shell | None = None,
 ) -> Change:
     failed = after in TERMINAL and after != "COMPLETED"
-    output = last_output(facts.error_output or facts.output) if failed else ""
+    output = last_output(facts.error_output or facts.output, shell) if failed else ""
     end = End(state=after, exit_code=record.exit_code if record is not None else facts.exit_code)
     return Change(
         key=attempt.key,
@@ -193,8 +199,12 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
     return records[-1] if records and records[-1].execution == len(wrapper.read_claims(folder)) else None
 
 
-def last_output(path: str) -> str:
-    """The end of a file, a carriage return taken for a newline; "" if there is none to read."""
+def last_output(path: str, shell: Shell | None = None) -> str:
+    """The end of a file, a carriage return taken for a newline; "" if there is none to read. One that is not here is read
+    through `shell`.
+    """
+    if shell is not None and far.is_far(path):
+        return far.end_of_file(shell, path)[-_TAIL_BYTES:].replace("\r", "\n")
     if not path:
         return ""
     return end_as_text(path, _TAIL_BYTES).replace("\r", "\n")

@@ -167,7 +167,8 @@ class Poller:
         findings = self._book.look_at(item, self._logbook.state) if item else []
         before = attempt.intended.inputs if attempt.intended else {}
         unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
-        output = monitor.last_output(facts.error_output or facts.output) if facts and end.state != "COMPLETED" else ""
+        bad = facts if end.state != "COMPLETED" else None
+        output = monitor.last_output(bad.error_output or bad.output, self._scheduler.far) if bad else ""
         cause = named(end, output, reason=facts.reason if facts else "")
         array = bool(attempt.intended and attempt.intended.array)
         verdict = judge(end, findings, monitor.last_line(output), unchanged, array=array, cause=cause)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,9 @@ import msgspec
 from watchkeeper.core.events import Assessed, Evidence, Health, Number
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.launch.submit import attempt_folder
+from watchkeeper.schedulers.shell import Shell
+from watchkeeper.watch import far
+from watchkeeper.watch.far import Seen
 from watchkeeper.watch.health import ALARMS, Course, Limits, Reading, Verdict, after, judge
 from watchkeeper.watch.vitals import Vitals
 
@@ -52,7 +55,9 @@ class _Watched(msgspec.Struct, kw_only=True):
 
 
 class Rounds:
-    """Looks after the running jobs of one experiment. `write` appends an `Assessed` with these fields."""
+    """Looks after the running jobs of one experiment. `write` appends an `Assessed` with these fields; what is not here is
+    read through `shell` (None: all files are here).
+    """
 
     def __init__(
         self,
@@ -61,6 +66,8 @@ class Rounds:
         write: Callable[..., None],
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        *,
+        shell: Shell | None = None,
     ) -> None:
         self._folder = folder
         self._limits = limits
@@ -68,16 +75,25 @@ class Rounds:
         self._monotonic = monotonic
         self._wall = wall
         self._watched: dict[AttemptId, _Watched] = {}
+        self._shell = shell
 
     def make(self, state: State) -> None:
         """Look at each job that runs, and write down what is news."""
         running = {(a.key, a.number): a for a in state.active if _is_followed(a)}
         for name in self._watched.keys() - running.keys():
             del self._watched[name]
+        streams = {name: _far_streams(attempt) for name, attempt in running.items()} if self._shell is not None else {}
+        offsets = {path: self._offset(name, path) for name, paths in streams.items() for path in paths}
+        seen = far.look(self._shell, offsets) if self._shell is not None and offsets else {}
         for name, attempt in running.items():
-            self._look(name, attempt)
+            if seen is None and streams[name]:
+                continue  # nobody could be asked: that says nothing of the job
+            self._look(name, attempt, seen or {})
 
-    def _look(self, name: AttemptId, attempt: Attempt) -> None:
+    def _offset(self, name: AttemptId, path: str) -> int:
+        return self._watched[name].vitals.offset(path) if name in self._watched else 0
+
+    def _look(self, name: AttemptId, attempt: Attempt, seen: Mapping[str, Seen | None]) -> None:
         assert attempt.seen is not None
         facts, at, now = attempt.seen.facts, self._monotonic(), self._wall()
         started = facts.started.timestamp() if facts.started else None
@@ -106,6 +122,7 @@ class Rounds:
             ran_s=at - one.began,
             ends_in_s=facts.ends_by.timestamp() - now if facts.ends_by else None,
             home=self._folder,
+            far=seen,
         )
         one.course = after(one.course, reading)
         one.taken_over = one.taken_over and not one.course.advances
@@ -162,6 +179,11 @@ class Rounds:
         if step is None or not total or one.said.step is None:
             return False
         return total == one.said.total and step - one.said.step >= SHARE * total
+
+
+def _far_streams(attempt: Attempt) -> list[str]:
+    facts = attempt.seen.facts if attempt.seen is not None else None
+    return [path for path in (facts.output, facts.error_output) if far.is_far(path)] if facts is not None else []
 
 
 def _is_followed(attempt: Attempt) -> bool:

@@ -13,7 +13,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import FOLDER, attempt_folder
-from watchkeeper.watch import compute, others
+from watchkeeper.watch import compute, far, others
 from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
@@ -62,7 +62,20 @@ def _printed(attempt: Attempt) -> str:
     facts = attempt.seen.facts if attempt.seen is not None else None
     if facts is None:
         return ""
-    return progress_in_output(dict.fromkeys((facts.output, facts.error_output)), time.time())
+    streams = dict.fromkeys((facts.output, facts.error_output))
+    if all(map(far.is_far, filter(None, streams))):
+        return _last_seen(attempt)
+    return progress_in_output(streams, time.time())
+
+
+def _last_seen(attempt: Attempt) -> str:
+    """What the watcher last saw of a job whose output is not here; "" where it saw no step."""
+    seen = attempt.assessed
+    if seen is None or seen.step is None:
+        return ""
+    total = f"/{seen.total:,}" if seen.total is not None else ""
+    loss = f", loss {seen.loss}" if seen.loss is not None else ""
+    return f"step {seen.step:,}{total}{loss} (at {seen.time:%H:%M:%S} UTC)"
 
 
 def _watcher_words(experiment: Experiment, active: int) -> str:

@@ -20,6 +20,7 @@ from watchkeeper.core.journal import Journal
 from watchkeeper.core.tails import Follower, Grown, end_of_file
 from watchkeeper.core.trainlog import Position, advances, bar_rate, position
 from watchkeeper.watch.causes import classify, error_lines
+from watchkeeper.watch.far import Seen
 from watchkeeper.watch.health import Fault, Reading, Stall
 
 OUTPUT_BYTES = 262_144  # of what one stream has grown by, the end that is read at one look
@@ -34,6 +35,7 @@ FULL_SHARE = 0.01
 _MOST_FAULTS = 100  # of one job, told once each
 _CHECKPOINT = re.compile(r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE)
 _OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Sealed)
+_NOTHING_FAR: Mapping[str, Seen | None] = {}
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -194,10 +196,20 @@ class Vitals:
         self._free: tuple[str, int, int] | None = None
 
     def read(
-        self, at: float, now: float, *, output: str, error: str, ran_s: float, ends_in_s: float | None, home: Path
+        self,
+        at: float,
+        now: float,
+        *,
+        output: str,
+        error: str,
+        ran_s: float,
+        ends_in_s: float | None,
+        home: Path,
+        far: Mapping[str, Seen | None] = _NOTHING_FAR,
     ) -> Reading:
         """One look. `at` is by the watcher's monotonic clock, `now` by the files' (seconds since 1970). `output`, `error`:
-        the streams' files, "" where nobody said; `home`: a folder on the job's disk.
+        the streams' files, "" where nobody said; `home`: a folder on the job's disk; `far`: what was seen of those that
+        are not here.
         """
         self._find_recorder()
         streams = [path for path in dict.fromkeys((output, error)) if path]
@@ -205,7 +217,12 @@ class Vitals:
         faults: list[Fault] = []
         for path in streams:
             follower = self._followers.setdefault(path, Follower(path, OUTPUT_BYTES))
-            grown = self._grown[path] = follower.look()
+            if path in far:
+                seen = far[path]
+                grown = follower.take(seen.inode, seen.size, seen.modified, seen.read) if seen is not None else Grown()
+            else:
+                grown = follower.look()
+            self._grown[path] = grown
             if not grown.added:
                 continue
             text = grown.text + follower.unfinished()
@@ -239,6 +256,10 @@ class Vitals:
             ends_in_s=ends_in_s,
             full=self._full(recorded.folder if recorded else Path(streams[0]).parent if streams else home),
         )
+
+    def offset(self, path: str) -> int:
+        """How far a stream's file was read."""
+        return self._followers[path].offset if path in self._followers else 0
 
     def evidence(self, loss_before: object = None) -> tuple[Evidence, ...]:
         """What the last reading rests on, each with its source and the file's own time."""

@@ -1,0 +1,157 @@
+"""A cluster that is reached by ssh, a real one, and jobs whose output lies where only the cluster's machines see it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.experiments import command, env, state_of, write_experiment
+from tests.slurm.lab import USER, Lab, until
+from watchkeeper.core import journal
+from watchkeeper.core.events import Assessed
+from watchkeeper.schedulers.shell import Ssh, as_user
+from watchkeeper.watch import far
+
+CONFIG = """Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/client.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+SetEnv SLURM_CONF={conf}
+"""
+CLIENT = """#!/bin/sh
+exec /usr/bin/ssh -F none -oHostName=127.0.0.1 -p {port} -i {folder}/client -oIdentitiesOnly=yes \\
+    -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oLogLevel=ERROR -l {user} "$@"
+"""
+TRAIN = """#!/bin/bash
+#SBATCH --job-name=one
+#SBATCH --output={out}/slurm-%j.out
+#SBATCH --time=00:05:00
+for step in 1 2 3; do echo "step $step/100 loss 0.$step"; done
+until [ -e go ]; do sleep 0.1; done
+echo "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+exit 1
+"""
+
+
+def cannot(why: str) -> None:
+    """Skip, or fail where it must be possible."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
+
+
+def sshd_of(folder: Path) -> Path:
+    """An sshd: the machine's own, else Debian's package unpacked, not installed."""
+    if found := shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"):
+        return Path(found)
+    for words in (["apt-get", "download", "openssh-server"], ["apt-get", "update", "-qq"]) * 2:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        if packages := list(folder.glob("openssh-server_*.deb")):
+            subprocess.run(["dpkg", "-x", packages[0], folder / "package"], check=True)
+            return folder / "package/usr/sbin/sshd"
+    cannot(f"there is no sshd here: {done.stderr}")
+    raise AssertionError
+
+
+@pytest.fixture
+def ssh(slurm_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An sshd of the lab's user on 127.0.0.1, and a client that knows it as any destination; the folder of both."""
+    slurm_lab.up()
+    folder = slurm_lab.workspace()
+    sshd = sshd_of(folder)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder, conf=slurm_lab.conf))
+    (folder / "bin").mkdir()
+    client = folder / "bin" / "ssh"
+    client.write_text(CLIENT.format(folder=folder, port=port, user=USER))
+    client.chmod(0o755)
+    subprocess.run(["chown", f"{USER}:", folder / "host"], check=True)
+    (folder / "host").chmod(0o600)
+    (folder / "client").chmod(0o600)
+    with (folder / "sshd.log").open("w") as log:
+        server = subprocess.Popen([*as_user(USER), sshd, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+    try:
+        asked = ["ssh", "lab", "true"]
+        until(lambda: subprocess.run(asked, capture_output=True, check=False).returncode == 0, 30.0)
+        yield folder
+    finally:
+        server.terminate()
+        server.wait()
+        slurm_lab.cancel_all()
+
+
+def test_what_a_file_has_grown_by_is_read_through_ssh(ssh: Path) -> None:
+    """Names with spaces and quotes, bytes of any kind, a file that is not there, one that grew: each is told as it is."""
+    shell, odd = Ssh("lab"), ssh / 'it\'s "odd" $HOME'
+    odd.write_bytes(bytes(range(256)))
+    large = ssh / "large"
+    large.write_bytes(b"x" * 200_000 + b"end")
+    seen = far.look(shell, {str(odd): 0, str(ssh / "none"): 5, str(large): 0})
+    assert seen is not None and seen[str(odd)].data == bytes(range(256)) and seen[str(ssh / "none")] is None
+    assert seen[str(large)].size == 200_003 and len(seen[str(large)].data) == far.MOST_BYTES
+    assert seen[str(large)].data.endswith(b"end")
+    with odd.open("ab") as file:
+        file.write(b"more")
+    assert far.look(shell, {str(odd): 256})[str(odd)].data == b"more"
+    done = shell.run(["printf", "%s|", "a b", "$HOME", "'"], timeout_s=10, folder=str(ssh), env={"X": "1 2"})
+    assert (done.code, done.out) == (0, "a b|$HOME|'|")
+
+
+def test_a_lost_connection_is_no_answer(ssh: Path) -> None:
+    """When ssh itself fails, nothing is concluded: neither that a command was refused nor that a file is gone."""
+    (ssh / "bin" / "ssh").write_text(CLIENT.format(folder=ssh, port=1, user=USER))
+    shell = Ssh("lab")
+    assert shell.run(["true"], timeout_s=10).timed_out
+    assert far.look(shell, {"/etc/hostname": 0}) is None
+
+
+def test_a_job_on_a_cluster_behind_ssh_is_watched_by_output_that_is_not_here(ssh: Path, slurm_lab: Lab) -> None:
+    """Commands go through ssh; of an output that only the other side sees the watch tells steps, losses and the cause."""
+    root = slurm_lab.workspace()
+    folder, out = write_experiment(root / "exp", tasks=()), root / "out"
+    out.mkdir(mode=0o777)
+    (folder / "one" / "finetune.slurm").write_text(TRAIN.format(out=out))
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    settings = f'[clusters.lab]\nkind = "slurm"\nssh = "lab"\nuser = "{USER}"\nvisibility_lag_s = 1\n'
+    (folder / "watchkeeper.toml").write_text(f'cluster = "lab"\npoll_s = 5\nstagger_s = 0\nretries = 0\n{settings}')
+    words = command("run", folder)
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(out), *words]
+    watch = subprocess.Popen(
+        hidden,
+        env=env(root / "state"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+    def assessed() -> list[Assessed]:
+        written = journal.read(folder / ".watchkeeper/journal").events.values()
+        return [event for events in written for event in events if isinstance(event, Assessed) and event.step is not None]
+
+    try:
+        first = until(assessed, 90.0)[0]
+        assert (first.health, first.step, first.total, first.loss) == ("advancing", 3, 100, 0.3)
+        (folder / "one" / "go").touch()
+        printed, _ = watch.communicate(timeout=120)
+        assert watch.returncode == 1, printed
+    finally:
+        watch.kill()
+        watch.wait()
+    judged = state_of(folder).run("one").attempts[1].judged
+    assert (judged.state, judged.cause) == ("FAILED", "memory gpu"), printed
+    assert "CUDA out of memory" in judged.why
