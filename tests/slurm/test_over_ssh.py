@@ -118,6 +118,17 @@ def test_a_lost_connection_is_no_answer(ssh: Path) -> None:
     assert far.look(shell, {"/etc/hostname": 0}) is None
 
 
+def test_a_command_on_another_machine_is_a_recorded_run(ssh: Path, tmp_path: Path) -> None:
+    """`watchkeeper exec -- ssh vm …` keeps what it printed there, its steps and its exit code."""
+    far_away = "for step in 1 2; do echo step $step/2 loss 0.$step; done; exit 7"
+    words = command("exec", "--folder", tmp_path / "run", "--", "ssh", "vm", far_away)
+    done = subprocess.run(words, env=env(tmp_path / "state"), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 7, done.stderr
+    assert (tmp_path / "run/logs/stdout.log").read_text() == "step 1/2 loss 0.1\nstep 2/2 loss 0.2\n"
+    rows = b"".join(path.read_bytes() for path in (tmp_path / "run/.watchkeeper/metrics").glob("*.jsonl"))
+    assert b'"step":2,"loss":0.2' in rows
+
+
 def test_a_job_on_a_cluster_behind_ssh_is_watched_by_output_that_is_not_here(ssh: Path, slurm_lab: Lab) -> None:
     """Commands go through ssh; of an output that only the other side sees the watch tells steps, losses and the cause."""
     root = slurm_lab.workspace()
