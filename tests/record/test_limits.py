@@ -431,3 +431,18 @@ def test_a_row_in_the_middle_of_being_written_is_not_broken_into(tmp_path):
 def test_the_exception_is_none_that_a_program_may_catch_by_chance():
     """Neither `except Exception` nor `except KeyboardInterrupt` gets it."""
     assert issubclass(Broken, BaseException) and not issubclass(Broken, Exception | KeyboardInterrupt | SystemExit)
+
+
+def test_a_limit_that_is_done_does_not_ring_again_and_again(tmp_path):
+    """Between the end of the work and its limit's taking out, a time that is over calls no handler inside the handler."""
+    with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
+        entry = limits._Entry(run.limit(0.001))
+        limits._alarm.begin(entry)
+        try:
+            entry.done = True
+            while time.monotonic() < entry.deadline + 0.01:
+                pass
+            left, _ = signal.getitimer(signal.ITIMER_REAL)
+            assert left == 0 or left > 1  # pytest's own timeout may be there
+        finally:
+            limits._alarm.end(entry)

@@ -329,8 +329,13 @@ class _Alarm:
             signal.signal(signal.SIGALRM, self._before)
 
     def _arm(self) -> None:
-        due = [entry.deadline for entry in self._entries] + ([self._users_due] if self._users_due else [])
-        signal.setitimer(signal.ITIMER_REAL, max(1e-6, min(due) - time.monotonic()), AGAIN_S)
+        # One that is done, and still to be taken out, must not call the handler again at once, and that again, and again.
+        due = [entry.deadline for entry in self._entries if not entry.done]
+        due += [self._users_due] if self._users_due else []
+        if due:
+            signal.setitimer(signal.ITIMER_REAL, max(1e-6, min(due) - time.monotonic()), AGAIN_S)
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

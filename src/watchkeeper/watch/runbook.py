@@ -222,6 +222,8 @@ class RunBook:
         the leading watcher does.
         """
         news, self._news = self._news, set()
+        if self._setting == OFF:
+            return
         told_of = [item for key in news if (item := self._items.get(key)) is not None]
         keys = {item.run if item.phase == "evaluation" and self._has_log(item.run) else item.key for item in told_of}
         logs = [_Log(self._items[key], self._told[key]) for key in keys if self._has_log(key)]
