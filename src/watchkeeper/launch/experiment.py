@@ -17,7 +17,7 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
-from watchkeeper.launch import asked, summary_md, summary_yaml, tree
+from watchkeeper.launch import asked, summary_yaml, tree
 from watchkeeper.launch.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.launch.located import listed
 from watchkeeper.tools import base
@@ -97,6 +97,8 @@ def read(folder: Path) -> Experiment:
         notes = () if markdown is None else _differences(draft, folder / tree.SUMMARY_MD, markdown)
         return _assemble(folder, draft, names, summary=tree.SUMMARY_YAML, data=data, notes=notes)
     if markdown is not None:
+        from watchkeeper.launch import summary_md  # most experiments have none
+
         draft = summary_md.read(folder / tree.SUMMARY_MD, markdown)
         return _assemble(folder, draft, names, summary=tree.SUMMARY_MD, data=markdown)
     return _assemble(folder, tree.read(folder), names)
@@ -119,6 +121,8 @@ def _bytes(path: Path) -> bytes | None:
 
 def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
     """Where the Markdown summary at `path` differs from the draft that is planned."""
+    from watchkeeper.launch import summary_md
+
     decides = f"{tree.SUMMARY_YAML} decides"
     try:
         other = summary_md.read(path, data)
