@@ -285,12 +285,19 @@ class _Teller:
                 lines.append(
                     (sight.change.facts.started or sight.time if words.startswith("started") else sight.time, words)
                 )
-        lines += [(one.time, _health_words(one)) for one in self.told.assessed if one.attempt in self.attempts]
+        lines += [(one.time, _health_words(one)) for one in self.told.assessed if self.is_news(one)]
         lines += [(one.time, self.end_words(one)) for number, one in self.told.judged.items() if number in self.attempts]
         if self.successor is not None and self.told.intended.get(self.successor.first):
             begun = self.told.intended[self.successor.first]
             lines.append((begun.time, f"continued in {self.successor.path.rpartition('/')[2]}: {self.difference(begun)}"))
         return [f"{self.stamp(time)} — {_one_line(words)}" for time, words in sorted(lines, key=lambda one: one[0])]
+
+    def is_news(self, assessed: Assessed) -> bool:
+        """Whether a look is worth a line: that it runs is none, without a step or a loss."""
+        if assessed.attempt not in self.attempts:
+            return False
+        told = (assessed.step, assessed.loss) != (None, None)
+        return told or assessed.health != "advancing" or bool(assessed.errors or assessed.note)
 
     def difference(self, begun: Intended) -> str:
         """In what an attempt differs from the one before it, in words."""
