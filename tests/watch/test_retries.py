@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.experiments import blocks_of, state_of, times_run, wk, write_experiment
+from tests.watch.test_keeper import Hook, Time
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
@@ -17,23 +17,10 @@ from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.fake import FakeScheduler
 from watchkeeper.watch.keeper import Keeper, Manners
 
-Hook = Callable[[Keeper], None]
 READS = (
     'echo "${WATCHKEEPER_BATCH_SIZE:-16} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-2}" >> batches.txt\n'
     '[ "${WATCHKEEPER_BATCH_SIZE:-16}" -le %d ] || { echo "torch.OutOfMemoryError: CUDA out of memory." >&2; exit 1; }'
 )
-
-
-class Time:
-    """A monotonic clock that moves a little at each look."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Seconds."""
-        self.now += 0.001
-        return self.now
 
 
 def keeper(

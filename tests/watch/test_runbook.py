@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tests.experiments import write_experiment
 from tests.watch.test_keeper import Hook, Time, run_pending
 from watchkeeper.core import journal
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import Documented, Observed
+from watchkeeper.core.events import Documented, Intended, Observed
+from watchkeeper.core.journal import utc_now
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.report.lint import lint
@@ -19,7 +21,8 @@ from watchkeeper.report.runlog import Document, parse
 from watchkeeper.schedulers.fake import FakeScheduler
 from watchkeeper.watch import runbook
 from watchkeeper.watch.keeper import Keeper, Manners
-from watchkeeper.watch.runbook import Said, check_said
+from watchkeeper.watch.logbook import Logbook
+from watchkeeper.watch.runbook import RunBook, Said, check_said
 from watchkeeper.watch.runlogs import load
 
 
@@ -233,19 +236,34 @@ def test_a_log_that_changes_while_it_is_edited_is_not_overwritten(tmp_path, monk
 
 def test_a_death_before_the_file_was_made_leaves_one_log(tmp_path, monkeypatch):
     """The name is journalled first: who goes on after a death makes that file, and no second one."""
-    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    experiment = experiments.read(write_experiment(tmp_path / "exp"))
+    create = runbook.files.create
 
-    def dies(path: Path, data: bytes, **_: object) -> bool:
-        raise KeyboardInterrupt
+    def dies(path: Path, data: bytes, **options: object) -> bool:
+        if path.parent.name == "run_logs":
+            raise KeyboardInterrupt
+        return create(path, data, **options)
+
+    def submitter() -> tuple[Logbook, RunBook, Intended]:
+        logbook = Logbook(experiment.folder, "run", lambda event: None, utc_now, time.monotonic)
+        fields = {"token": "t", "script": "one/finetune.slurm", "script_sha256": "s"}
+        intended = logbook.writer.write(Intended, key="one", phase="preparation", attempt=1, **fields)
+        return logbook, RunBook(experiment, logbook, None), intended
 
     with monkeypatch.context() as patch:
         patch.setattr(runbook.files, "create", dies)
-        with pytest.raises(BaseException):  # noqa: B017 - whatever a death looks like from inside
-            keep(folder, fake)
-    assert len(told(folder, Documented)) <= 1
-    assert keep(folder, fake)
-    assert [name for name in logs(folder) if name.startswith("one")] == ["one.md"]
-    assert "completed, exit code 0" in logs(folder)["one.md"]
+        logbook, book, intended = submitter()
+        with pytest.raises(KeyboardInterrupt):
+            book.open(intended)
+        logbook.close()
+    assert len(told(experiment.folder, Documented)) == 1 and logs(experiment.folder) == {}
+    logbook, book, intended = submitter()
+    book.feed([intended])
+    book.open(intended)
+    book.bring_up()
+    logbook.close()
+    assert sorted(logs(experiment.folder)) == ["experiments.md", "one.md", "timeline.md"]
+    assert value(log(experiment.folder, "one.md"), "mode", "objective") == "does it run?"
 
 
 def test_a_log_that_a_person_took_away_stays_away(tmp_path):
