@@ -1,10 +1,15 @@
-"""What git knows of the code in a folder. Nothing is written, and no lock of the repository is taken."""
+"""What git knows of the code in a folder. Nothing is written, and no lock of the repository is taken.
+
+The repository is the one that the folder lies in. A hook, `git rebase --exec` or a shell may have set GIT_DIR and the like:
+they name another repository, and count for none of this.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +19,29 @@ DIFF_LIMIT_BYTES = 20_000_000
 DETACHED = "(detached)"
 """What stands for the branch where HEAD is on none."""
 
+# Source: `git rev-parse --local-env-vars`, without GIT_CONFIG_*: a container says there which folders are safe.
+OF_ANOTHER_REPOSITORY = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
 _SHA = re.compile(r"[0-9a-fA-F]{7,64}")
+_NOT_SAFE = b"dubious ownership"
+_STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--ignore-submodules=untracked")
 # Whatever the user's own configuration says of diffs: `git apply` takes this form, from the top of the tree.
 _FORM = (
     *("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--unified=3", "--submodule=short"),
@@ -23,33 +50,68 @@ _FORM = (
 
 
 class Git(NamedTuple):
-    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told."""
+    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told. `fault`: why git
+    tells nothing of a repository that is there ("": it does, or there is none).
+    """
 
     sha: str = ""
     branch: str = ""
     dirty: bool | None = None
+    fault: str = ""
 
 
 def state(folder: Path) -> Git:
     """The commit of the folder's repository, and whether tracked files differ from it. Source of the format:
     git-status(1), porcelain 2.
     """
-    output = _ask(
-        folder,
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "--untracked-files=no",
-        "--ignore-submodules=untracked",
-        limit_s=LIMIT_S,
-    )
-    if output is None:
-        return Git()
+    done = _run(folder, *_STATUS, limit_s=LIMIT_S)
+    if done is None or done.returncode:
+        return Git(fault=_fault(folder, done))
+    output = done.stdout
     lines = output.decode("utf-8", "replace").splitlines()
     head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:])
     sha = head.get("branch.oid", "")
     dirty = any(not line.startswith("#") for line in lines)
     return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
+
+
+def _fault(folder: Path, done: subprocess.CompletedProcess[bytes] | None) -> str:
+    """Why git tells nothing of the repository that a folder lies in; "" where there is none."""
+    holder = holder_of(folder)
+    if holder is None:
+        return ""
+    if done is None:
+        return f"git is not installed, or gave no answer within {LIMIT_S:.0f} s"
+    if _NOT_SAFE in done.stderr:
+        return f"the repository belongs to another user: git config --global --add safe.directory {holder}"
+    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"git failed: {words[-1] if words else f'exit code {done.returncode}'}"
+
+
+def holder_of(path: Path) -> Path | None:
+    """The nearest folder at or above `path` that has a `.git`: the top of its repository, as far as that can be told
+    without asking git.
+    """
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: git looks from where the path leads
+    return next((folder for folder in (whole, *whole.parents) if os.path.lexists(folder / ".git")), None)
+
+
+def tracked(folder: Path, files: Sequence[Path]) -> frozenset[Path] | None:
+    """Those of the files that the index of the folder's repository holds; None where git does not answer. All of them must
+    lie in that repository, and in none of its submodules.
+    """
+    names = [os.path.relpath(file, folder) for file in files]
+    output = _ask(folder, "ls-files", "-z", "--", *(f":(literal){name}" for name in names), limit_s=LIMIT_S)
+    if output is None:
+        return None
+    held = set(output.decode("utf-8", "surrogateescape").split("\0"))
+    return frozenset(file for file, name in zip(files, names, strict=True) if name in held)
+
+
+def show(folder: Path, sha: str, path: Path) -> bytes | None:
+    """A file as a commit has it; None where the commit has none, or it cannot be told."""
+    name = os.path.relpath(path, folder)
+    return _ask(folder, "cat-file", "blob", f"{sha}:./{name}", limit_s=LIMIT_S) if is_sha(sha) else None
 
 
 def top(folder: Path) -> Path | None:
@@ -103,16 +165,26 @@ def submodules(folder: Path, sha: str) -> dict[str, str] | None:
     return {path.decode("utf-8", "surrogateescape"): head.split()[2].decode() for head, _, path in entries}
 
 
+def environment() -> dict[str, str]:
+    """This process's environment without what names another repository."""
+    kept = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_REPOSITORY}
+    return kept | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+
+
 def _ask(folder: Path, *words: str, limit_s: float) -> bytes | None:
+    done = _run(folder, *words, limit_s=limit_s)
+    return None if done is None or done.returncode else done.stdout
+
+
+def _run(folder: Path, *words: str, limit_s: float) -> subprocess.CompletedProcess[bytes] | None:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "-C", str(folder), *words],
             capture_output=True,
             timeout=limit_s,
             check=False,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            env=environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return None if done.returncode else done.stdout

@@ -335,7 +335,7 @@ def _git(folder: Path, *words: str) -> None:
             timeout=LIMIT_S,
             check=False,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+            env={**git.environment(), "GIT_TERMINAL_PROMPT": "0"},
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise CannotReproduceError(f"git {words[0]} could not be run: {error}") from error
