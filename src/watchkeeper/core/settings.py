@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from watchkeeper.core.errors import UsageError
+from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.core.ownership import distrust
 
 FILE_NAME = "watchkeeper.toml"
 PREFIX = "WATCHKEEPER_"
@@ -58,7 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     by itself (0: never). `cluster`: the name of one of `clusters` (None: this machine). `silent_s`: a job that has run so
     long, and printed and recorded nothing, is silent. `stall_s`: a pause between two advances that is a stall (None: from
     the job's own history). `notify`: a command, as a shell would part it or in words, run at alarms and ends;
-    `notify_urls`: apprise's URLs, with spaces between, or a list. Both can be secret.
+    `notify_urls`: apprise's URLs, with spaces between, or a list. Both can be secret. `trusted_folders`: folders whose
+    `watchkeeper.toml` is obeyed whoever owns it, a list or with colons between; it counts in the user's own file and in the
+    environment only.
     """
 
     poll_s: float | None = None
@@ -76,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stall_s: float | None = None
     notify: str | tuple[str, ...] = ()
     notify_urls: str | tuple[str, ...] = ()
+    trusted_folders: str | tuple[str, ...] = ()
     clusters: dict[str, Cluster] = {}
 
     def __post_init__(self) -> None:
@@ -108,9 +112,10 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     try:
-        return _known(tomllib.loads(text), str(path))
-    except tomllib.TOMLDecodeError as error:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError of Python's own
         raise UsageError(f"{path} is not TOML: {error}") from error
+    return _known(values, str(path))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -127,18 +132,77 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return (Path(home) / "watchkeeper").absolute()
 
 
-def load(start: Path, environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
+def _repository_file(start: Path) -> Path | None:
+    """The nearest `watchkeeper.toml` at or above the folder; None if there is none."""
+    folder = start.resolve()
+    return next((place / FILE_NAME for place in (folder, *folder.parents) if (place / FILE_NAME).is_file()), None)
+
+
+def _user_file(environment: Mapping[str, str]) -> Path:
+    config_home = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(config_home) / "watchkeeper" / "config.toml"
+
+
+def _is_trusted(path: Path, folders: Any) -> bool:
+    names = folders.split(os.pathsep) if isinstance(folders, str) else folders or ()
+    places = [Path(name).expanduser().resolve() for name in names if isinstance(name, str) and name]
+    return any(path.is_relative_to(place) for place in places)
+
+
+def distrusted(start: Path, environment: Mapping[str, str] = os.environ) -> Problem | None:
+    """What keeps the settings file of an experiment in `start` from being read; None if it is read, or there is none.
+
+    Raises:
+        UsageError: the user's own settings do not parse, or are not the user's own.
+    """
+    path = _repository_file(start)
+    if path is None:
+        return None
+    own = _from_user_file(_user_file(environment), environment) | _from_environment(environment)
+    return None if _is_trusted(path, own.get("trusted_folders")) else _distrust(path, environment)
+
+
+def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
+    try:
+        why = distrust(path, environment)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    if not why:
+        return None
+    hint = (
+        f'settings can run commands as you; if you trust it, write trusted_folders = ["{path.parent}"] into '
+        f"{_user_file(environment)}"
+    )
+    return Problem(where=str(path), message=f"the file {why}, and is not read", hint=hint, severity="warning")
+
+
+def _from_user_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    problem = _distrust(path, environment) if path.exists() else None
+    if problem is not None:
+        raise UsageError(f"{path}: {problem.message}", hint="take it over with chown, and chmod go-w")
+    return _from_file(path)
+
+
+def load(start: Path, environment: Mapping[str, str] = os.environ, *, acts: bool = True, **flags: Any) -> Settings:
     """The settings for an experiment in `start`. A flag that is None was not given.
+
+    A `watchkeeper.toml` of somebody else's is not read: where the command `acts` on its settings that is an error, and a
+    command that only looks leaves it out (`distrusted` says so).
 
     Raises:
         UsageError: a file does not parse, or a setting is unknown or of the wrong type; it says which and where.
     """
-    folder = start.resolve()
-    repository = next((f / FILE_NAME for f in (folder, *folder.parents) if (f / FILE_NAME).is_file()), folder / FILE_NAME)
-    config_home = environment.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    user = _user_file(environment)
+    repository = _repository_file(start)
+    problem = distrusted(start, environment)
+    if problem is not None and acts:
+        raise UsageError(f"{problem.where}: {problem.message}", hint=problem.hint)
+    shared = _from_file(repository) if repository is not None and problem is None else {}
+    if "trusted_folders" in shared:
+        raise UsageError(f"{repository}: trusted_folders is for your own settings only", hint=f"write it into {user}")
     sources: list[tuple[str, dict[str, Any]]] = [
-        (str(repository), _from_file(repository)),
-        (user := f"{config_home}/watchkeeper/config.toml", _from_file(Path(user))),
+        (str(repository), shared),
+        (str(user), _from_user_file(user, environment)),
         ("the environment", _from_environment(environment)),
         ("the command line", {name: value for name, value in flags.items() if value is not None}),
     ]

@@ -35,6 +35,8 @@ _LONG_NAMES = {
     "p": "partition", "A": "account", "G": "gpus", "n": "ntasks",
 }  # fmt: skip
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
+_MOST_WIDTH = 10  # of a number in a file's name: sbatch(1) fills it with zeros up to ten places
+_MOST_WIDTH_DIGITS = 15
 _UNLIMITED = frozenset({"-1", "unlimited", "infinite"})
 _NUMBER = r"\d{1,9}"
 _LIMITS = tuple(
@@ -217,7 +219,10 @@ def expand(pattern: str, *, job_id: str, name: str, user: str, node: str, task: 
         width, letter = found.groups()
         if letter == "%":
             return "%" if not width else found.group()
-        return values[letter].zfill(min(int(width or 0), 10)) if letter in "jAa" else values[letter]
+        if letter not in "jAa":
+            return values[letter]
+        wanted = int(width[:_MOST_WIDTH_DIGITS] or 0)
+        return values[letter].zfill(min(wanted, _MOST_WIDTH))
 
     return re.sub(r"%(\d*)([jAaxuN%])", value, pattern)
 

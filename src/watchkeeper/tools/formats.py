@@ -8,6 +8,7 @@ protocol ≥ 2 begins with \x80 and ends with STOP (`.`).
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import struct
@@ -25,10 +26,25 @@ WEIGHTS = frozenset(
 # What trainers save beside the weights, in the weights' formats.
 NOT_WEIGHTS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state", "recipe_state")
 
+MOST_JSON_BYTES = 64 * 2**20
+"""A larger JSON document is not read: it would not fit into the memory of a login node."""
+SHOWN_CHARACTERS = 200
 _MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
+_MOST_DIMENSIONS = 64
+_MOST_CSV_LINES = 100_000  # looked through for a header and a first row
+_MOST_LINE_CHARACTERS = 2**20
 _ZIP_MAGIC = b"PK\x03\x04"
 # What a damaged archive raises when it is opened or read.
-ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error, struct.error, ValueError)
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    zlib.error,
+    struct.error,
+    ValueError,
+)
 
 
 class FaultError(Exception):
@@ -52,13 +68,35 @@ def load_json(data: bytes) -> Any:
     """
     try:
         return json.loads(data)
+    except MemoryError as error:
+        raise FaultError(f"is JSON of {len(data):,} bytes that does not fit into memory") from error
     except (ValueError, RecursionError) as error:
         raise FaultError(f"is not JSON: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file of at most 64 MiB.
+
+    Raises:
+        FaultError: it is larger, or not JSON.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(MOST_JSON_BYTES + 1)
+    if len(data) > MOST_JSON_BYTES:
+        raise FaultError(f"has {path.stat().st_size:,} bytes: JSON of more than {MOST_JSON_BYTES:,} bytes is not read")
+    return load_json(data)
 
 
 def printable(text: str) -> str:
     """The text without lone surrogates (a file's name that is not UTF-8), which no journal's line can hold."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def short(text: str) -> str:
+    """The text as a message can hold it: printable, and at most 200 characters."""
+    shown = printable(text[: SHOWN_CHARACTERS + 1])
+    return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def as_number(value: object) -> Number | None:
@@ -98,6 +136,31 @@ _BITS = {
 }  # fmt: skip
 
 
+def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
+    """How many bytes a tensor needs; None for a dtype that is not known here.
+
+    The product stops growing once it is above `most_bytes`, so that a header cannot make it expensive.
+
+    Raises:
+        FaultError: the shape is not a list of sizes.
+    """
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        raise FaultError("has a safetensors header whose shapes are not lists of sizes")
+    if not all(isinstance(size, int) and 0 <= size < 2**63 for size in shape):
+        raise FaultError("has a safetensors header whose shapes are not lists of sizes")
+    bits = _BITS.get(dtype) if isinstance(dtype, str) else None
+    if bits is None:
+        return None
+    if 0 in shape:
+        return 0
+    elements = 1
+    for size in shape:
+        elements *= size
+        if elements * bits // 8 > most_bytes:
+            break
+    return elements * bits // 8
+
+
 def _safetensors(path: Path, size: int) -> dict[str, Any]:
     """The header's tensors, of a file that holds all of them and nothing else."""
     with path.open("rb") as file:
@@ -113,10 +176,9 @@ def _safetensors(path: Path, size: int) -> dict[str, Any]:
     end = 0
     try:
         for name, (begin, upto) in sorted(((n, e["data_offsets"]) for n, e in tensors.items()), key=lambda one: one[1]):
-            bits = _BITS.get(tensors[name]["dtype"])
-            needs = None if bits is None else math.prod(tensors[name]["shape"]) * bits // 8
+            needs = _tensor_bytes(tensors[name]["dtype"], tensors[name]["shape"], size)
             if begin != end or upto < begin or (needs is not None and upto - begin != needs):
-                raise FaultError(f"has a safetensors header whose offsets and shapes disagree: {printable(name)!r}")
+                raise FaultError(f"has a safetensors header whose offsets and shapes disagree: {short(name)!r}")
             end = upto
     except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
         raise FaultError("has a safetensors header without offsets") from error
@@ -198,18 +260,18 @@ def check_index(path: Path) -> None:
         FaultError: a shard is missing or lacks a tensor, or the index cannot be understood.
         OSError: it cannot be read.
     """
-    index = load_json(path.read_bytes())
+    index = read_json(path)
     weight_map = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise FaultError("has no weight_map")
     shards = sorted(set(weight_map.values()))
     for shard in shards:
         if "\0" in shard or PurePosixPath(shard).is_absolute() or ".." in PurePosixPath(shard).parts:
-            raise FaultError(f"names a shard outside its folder: {shard!r}")
+            raise FaultError(f"names a shard outside its folder: {short(shard)!r}")
     missing = [shard for shard in shards if not (path.parent / shard).is_file()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise FaultError(f"names {len(shards)} shards, of which {missing[0]}{more} is missing")
+        raise FaultError(f"names {len(shards)} shards, of which {short(missing[0])}{more} is missing")
     for shard in shards:
         if shard.endswith(".safetensors"):
             place = path.parent / shard
@@ -220,14 +282,14 @@ def check_index(path: Path) -> None:
             lacking = [name for name, where in weight_map.items() if where == shard and name not in held]
             if lacking:
                 more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-                raise FaultError(f"names {lacking[0]!r}{more} in {shard}, which does not hold it")
+                raise FaultError(f"names {short(lacking[0])!r}{more} in {short(shard)}, which does not hold it")
 
 
 # ── results ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _read_json(path: Path) -> dict[str, Number]:
-    value = load_json(path.read_bytes())
+    value = read_json(path)
     if not isinstance(value, dict):
         raise FaultError(f"holds a JSON {type(value).__name__}, not an object")
     if not value:
@@ -238,7 +300,8 @@ def _read_json(path: Path) -> dict[str, Number]:
 def _read_csv(path: Path) -> dict[str, Number]:
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = (row for row in csv.reader(file) if any(cell.strip() for cell in row))
+            lines = itertools.islice(iter(lambda: file.readline(_MOST_LINE_CHARACTERS), ""), _MOST_CSV_LINES)
+            rows = (row for row in csv.reader(lines) if any(cell.strip() for cell in row))
             header, first = next(rows, None), next(rows, None)
     except csv.Error as error:
         raise FaultError(f"is not CSV: {error}") from error

@@ -18,12 +18,13 @@ from typing import Any
 
 from watchkeeper.core.events import Number
 from watchkeeper.tools.base import Asked
-from watchkeeper.tools.formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable
+from watchkeeper.tools.formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable, short
 
 LOOKED_AT = "status, task, model, epoch and samples in the .eval"
 SUFFIX = ".eval"
 _HEADER, _START = "header.json", "_journal/start.json"
 _MAX_HEADER_BYTES = 64 * 2**20
+_MAX_WINDOW_BYTES = 128 * 2**20  # of a Zstandard frame: what `zstd --ultra` needs at the most, its --long aside
 _ZSTD = 93
 _LOCAL_HEADER_BYTES = 30
 _EPOCH = re.compile(r"(?:^|/)epoch_(\d+)/*$")
@@ -45,7 +46,7 @@ def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
         raise FaultError('says status "started" and has no end: where its job has ended, it was killed')
     if status != "success":
         said = _object(header.get("error")).get("message")
-        why = f": {printable(str(said))[:200]}" if said else ""
+        why = f": {short(str(said))}" if said else ""
         raise FaultError(f'says status {json.dumps(status)}, not "success"{why}')
     words, caution = _samples(header, told, members)
     names = filter(None, [str(told.get("task", "")), str(told.get("model", "")), model_path(told)])
@@ -79,7 +80,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
-    if member.file_size > _MAX_HEADER_BYTES:
+    if max(member.file_size, member.compress_size) > _MAX_HEADER_BYTES:
         raise FaultError(f"has a {member.filename} of {member.file_size:,} bytes")
     if member.compress_type != _ZSTD:
         with zipfile.ZipFile(path) as archive:
@@ -97,10 +98,16 @@ def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
 def _decompressed(data: bytes, size: int) -> bytes:
     import zstandard  # Python reads it only from 3.14 on
 
+    # A stream takes no frame's word for its size: `decompress` allocates what the frame claims.
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
     try:
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+        with decompressor.stream_reader(data, read_across_frames=True) as stream:
+            content = stream.read(size + 1)
     except zstandard.ZstdError as error:
         raise zipfile.BadZipFile(str(error)) from error
+    if len(content) > size:
+        raise zipfile.BadZipFile(f"it unfolds to more than the {size:,} bytes that it claims")
+    return content
 
 
 def _check_identity(told: dict[str, Any], asked: Asked) -> None:
@@ -109,19 +116,20 @@ def _check_identity(told: dict[str, Any], asked: Asked) -> None:
     own = told.get("task_registry_name")  # a task may give itself another name than its function's
     names = [_plain(name) for name in (task, own) if isinstance(name, str)]
     if asked.tasks and isinstance(task, str) and not any(_is_asked(name, file, asked) for name in names):
-        raise FaultError(f"is of the task {printable(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
+        raise FaultError(f"is of the task {short(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
     model, path = told.get("model"), model_path(told)
     if asked.model and isinstance(model, str) and model != asked.model:
-        raise FaultError(f"is of the model {printable(model)!r}, not {asked.model!r}")
+        raise FaultError(f"is of the model {short(model)!r}, not {asked.model!r}")
     parts = set(PurePosixPath(path).parts)
     if parts & (asked.runs - asked.own) and not parts & asked.own:
-        raise FaultError(f"is of another run's model, {printable(path)}")
+        raise FaultError(f"is of another run's model, {short(path)}")
     epoch = _EPOCH.search(path) or _EPOCH.search(model if isinstance(model, str) else "")
     if asked.named and (epoch is None) != (asked.epoch is None):
-        said = f"is of epoch {epoch[1]}" if epoch else "does not say of which epoch it is"
+        said = f"is of epoch {short(epoch[1])}" if epoch else "does not say of which epoch it is"
         raise FaultError(f"{said}, and lies among those of other evaluations")
-    if epoch and asked.epoch is not None and int(epoch[1]) != asked.epoch:
-        raise FaultError(f"is of epoch {int(epoch[1])}, not {asked.epoch}: its model is {printable(path or str(model))}")
+    number = epoch[1].lstrip("0") or "0" if epoch else ""  # as text: a number of any length costs nothing
+    if epoch and asked.epoch is not None and number != str(asked.epoch):
+        raise FaultError(f"is of epoch {short(number)}, not {asked.epoch}: its model is {short(path or str(model))}")
 
 
 def _is_asked(task: str, file: object, asked: Asked) -> bool:

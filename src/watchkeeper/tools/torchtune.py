@@ -27,14 +27,16 @@ LOOKED_AT = "shards, headers and sizes; last loss and step, and Checkpoint saved
 _LOGS = "logs/log_*.txt"
 _TAIL_BYTES = 256 * 1024
 _MOST_LOGS = 4
+# Every repetition is bounded, so that a line of any length is read in linear time.
 _TOLD = re.compile(
-    r"^Step (?P<row>\d+) \|(?:[^\n]*?\s)?loss:(?P<row_loss>\S+)"
-    r"|\|(?P<step>\d+)\|Loss: (?P<loss>[^\s:]+):\s+\d+%\|[^|\r\n]*\|\s*\d+/(?P<total>\d+)"
-    r"|saved to [^\r\n]*/epoch_(?P<saving>\d+)/[^/\r\n]*"
+    r"^Step (?P<row>\d{1,15}) \|(?:[^\n]*?\s)?loss:(?P<row_loss>\S+)"
+    r"|\|(?P<step>\d{1,15})\|Loss: (?P<loss>[^\s:]{1,40}):\s{1,20}\d{1,3}%"
+    r"\|[^|\r\n]{0,1000}\|\s{0,20}\d{1,15}/(?P<total>\d{1,15})"
+    r"|saved to [^\r\n]{0,1000}/epoch_(?P<saving>\d{1,15})/"
     r"|(?P<saved>Checkpoint saved in )",
     re.MULTILINE,
 )
-_SHARD = re.compile(r".*-(\d+)-of-(\d+)\.[a-z]+")
+_SHARD = re.compile(r".*-(\d{1,15})-of-(\d{1,15})\.[a-z]+")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,8 +211,8 @@ def _lacking(names: Sequence[str]) -> str:
         return "holds shards and no index: its saving was ended before its end"
     numbers = {int(found[1]) for _, found in shards}
     count = max(int(found[2]) for _, found in shards)
-    missing = sorted(set(range(1, count + 1)) - numbers)
-    return f"lacks shard {missing[0]} of {count}" if missing else ""
+    missing = next((number for number in range(1, count + 1) if number not in numbers), None)
+    return f"lacks shard {missing} of {count}" if missing is not None else ""
 
 
 def _double_lora(shown: str, path: Path, names: Sequence[str]) -> str:

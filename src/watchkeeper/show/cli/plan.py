@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
-from watchkeeper.core.settings import load
+from watchkeeper.core.settings import distrusted, load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch import preflight
@@ -40,13 +40,14 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     Example: watchkeeper plan examples/digits --json
     """
     found = preflight.checked(experiments.read(experiment), Site())
-    settings = load(found.folder, gate=gate, queue_ahead=queue_ahead)
+    settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead)
     selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options)
     check_selection(found, selection)
     state, plan, _ = decide(found, selection)
     found = msgspec.structs.replace(found, problems=(*found.problems, *others.notes(found.folder, state)))
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
-    notes = tried.notes(found, selection, settings.run_logs, state=state, keys=coming)
+    foreign = filter(None, [distrusted(found.folder)])
+    notes = [*foreign, *tried.notes(found, selection, settings.run_logs, state=state, keys=coming)]
     if as_json:
         echo_json(_document(found, plan) | {"notes": notes})
     else:

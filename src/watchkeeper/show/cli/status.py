@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from watchkeeper.core.errors import EXIT_DETACHED
-from watchkeeper.core.settings import load
+from watchkeeper.core.settings import distrusted, load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
@@ -29,8 +29,9 @@ def command(experiment: Path, as_json: bool) -> int:
     Example: watchkeeper status examples/digits
     """
     found = experiments.read(experiment)
-    settings = load(found.folder)
+    settings = load(found.folder, acts=False)
     standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
+    notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)
     if as_json:
         echo_json(
             {
@@ -38,12 +39,12 @@ def command(experiment: Path, as_json: bool) -> int:
                 "folder": str(found.folder),
                 "watcher": standing.watcher,
                 "rows": standing.rows,
-                "notes": standing.notes,
+                "notes": notes,
                 "compute": standing.compute,
             }
         )
     else:
-        echo_problems((*found.problems, *standing.notes))
+        echo_problems((*found.problems, *notes))
         click.echo(experiment_table(standing.rows))
         click.echo(standing.watcher)
     if standing.active:

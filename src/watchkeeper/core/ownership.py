@@ -1,0 +1,63 @@
+"""Whose file is it: whether what it says may be executed as this user.
+
+The rule is git's `safe.directory` (git-config(1)): a file is trusted if it belongs to this user or to root. It must also be
+writable by nobody else, since whoever can write it can have commands run as its reader.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = 0
+
+
+def distrust(path: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Why the file must not be obeyed, in words that follow its path; "" if it may be.
+
+    A link counts as well as the file it leads to. Under sudo the user who typed the command is trusted too.
+
+    Raises:
+        OSError: the file's status cannot be read.
+    """
+    trusted = {os.geteuid(), ROOT, *_sudo_users(environment)}
+    for status in (path.lstat(), path.stat()):
+        if status.st_uid not in trusted:
+            return f"belongs to {_user_name(status.st_uid)}"
+    if status.st_mode & stat.S_IWOTH:
+        return "can be written by everybody"
+    if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid, status.st_uid):
+        return f"can be written by the group {_group_name(status.st_gid)}"
+    return ""
+
+
+def _sudo_users(environment: Mapping[str, str]) -> list[int]:
+    uid = environment.get("SUDO_UID", "")
+    return [int(uid)] if os.geteuid() == ROOT and uid.isascii() and uid.isdigit() and len(uid) < 11 else []
+
+
+def _is_private_group(gid: int, uid: int) -> bool:
+    """Whether the group is the owner's own: many systems give each user a group of the same name, and a umask of 002."""
+    try:
+        group, owner = grp.getgrgid(gid), pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"the user with the id {uid}"
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return f"with the id {gid}"
