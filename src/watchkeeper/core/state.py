@@ -134,7 +134,9 @@ class RunState(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """An experiment as its journal tells it. `unknown_kinds`: kind → events of it that this version does not know."""
+    """An experiment as its journal tells it. `planned` is what the last execution read, that of the highest lease;
+    `unknown_kinds`: kind → events of it that this version does not know.
+    """
 
     runs: dict[str, RunState] = {}
     planned: Planned | None = None
@@ -267,9 +269,9 @@ def join(writers: Iterable[WriterState]) -> State:
     ordered = sorted(writers, key=lambda one: one.writer)
     by_name = {one.writer: one for one in ordered}
     state = State()
+    for one in sorted(ordered, key=lambda one: max((lease.lease for lease in one.leases), default=-1)):
+        state.planned = one.planned or state.planned
     for one in ordered:
-        if one.planned is not None:
-            state.planned = one.planned
         for kind, number in one.unknown_kinds.items():
             state.unknown_kinds[kind] = state.unknown_kinds.get(kind, 0) + number
         for key, number in one.redo_from.items():

@@ -26,6 +26,9 @@ Gate = Literal["all", "each"]
 # A fine-tune with one of these actions will still change its checkpoints.
 UNDER_WAY = ("submit", "retry", "active", "wait")
 WELL = ("done", "failed but good")
+# The reasons of decisions that others count by.
+REFUSED, UNSELECTED, CONTROL = "submission refused", "not selected", "control run"
+AGAIN = "once that is put right, `watchkeeper run` tries again"
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,7 +157,7 @@ class _Chooser:
 
     def fine_tune(self) -> Decision:
         if self.item.control:
-            return self._decide("skip", "control run", "it is not trained")
+            return self._decide("skip", CONTROL, "it is not trained")
         early = self._before_evidence()
         if early is not None:
             return early
@@ -239,9 +242,10 @@ class _Chooser:
         if (self.item.key, number) in self.facts.held:
             return self._decide("active", "already running", "its submission is not settled", attempt=number)
         if not self._selected():
-            return self._decide("skip", "not selected")
+            return self._decide("skip", UNSELECTED)
         if self.item.key in self.facts.given_up:
-            return self._decide("blocked", "submission failed", "the same command tries again")
+            refused = self.latest.rejected if self.latest is not None else None
+            return self._decide("blocked", REFUSED, f"{refused.message if refused else ''}; {AGAIN}".lstrip("; "))
         return None
 
     def _selected(self) -> bool:

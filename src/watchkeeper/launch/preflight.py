@@ -1,7 +1,8 @@
 """Before anything is submitted: what the scripts ask of a site that it does not give, how they hide their own failures, and
 what they would stumble over (`hazards`).
 
-Everything found is a warning. The scheduler has the last word on what it takes, and evidence on what a job has done.
+What no submission would take (Windows line ends, a missing `#!`) is an error. All else is a warning: the scheduler has the
+last word on what it takes, and evidence on what a job has done.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
 def examine(source: bytes, where: str, site: Site) -> list[Problem]:
     """What one script asks in vain, and how it hides its failure."""
     head = read_head(source, name=Path(where).name, beside=site.options)
-    problems = site.problems(head, where)
+    problems = [msgspec.structs.replace(one, where=where) for one in head.problems if one.severity == "error"]
+    problems += site.problems(head, where)
     named_late = [pattern for pattern in (head.output, head.error) if _NAMED_LATE.search(pattern.rpartition("/")[0])]
     if site.partitions and named_late:
         message = (

@@ -44,9 +44,11 @@ LOGS: Mapping[Phase | None, str] = {
 }
 STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 
-_MOST_NAMES = 12
+_MOST_NAMES = 10
 _MOST_CAUTIONS = 3
 _MOST_ERRORS = 3
+_MOST_LETTERS = 120  # of one reason in a list: the journal has all of it
+_TOLD = "submission refused"  # SUBMIT_ERROR has said it
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
@@ -84,7 +86,7 @@ class Renderer:
             result += " for evaluation"
         if event.phase is None:
             result += f", {_count(sum(item.phase == 'evaluation' for item in event.items), 'evaluation')}"
-        result += "".join(f"; {note}" for note in event.notes)
+        result += "; " * bool(event.notes) + _some(event.notes, between="; ")
         details = f"Found experiment at {event.folder} ({source})"
         yield self._block(event, event.phase, "DISCOVER_EXPERIMENT", details=details, result=result)
 
@@ -92,6 +94,8 @@ class Renderer:
         if event.first:
             yield self._identify(event)
         for decision in event.decisions:
+            if decision.reason == _TOLD:
+                continue
             if decision.action in ("skip", "blocked"):
                 details = "; ".join(
                     [decision.reason, *filter(None, [decision.detail]), *map(_evidence_words, decision.evidence)]
@@ -109,7 +113,7 @@ class Renderer:
         if event.phase == "evaluation":
             return self._block(event, "evaluation", "IDENTIFY_EVALS", details=_matrix_words(items), result=tally)
         trained = [item for item in items if not item.control]
-        names = ", ".join(item.key for item in trained) or "no run is to be trained"
+        names = _some([item.key for item in trained]) or "no run is to be trained"
         without = [item.key for item in trained if not item.script]
         scripts = f"No script: {_some(without)}" if without else "All runs have finetune.slurm scripts"
         plain = all(decision.action in ("submit", "wait") for decision in event.decisions if not _control(decision))
@@ -159,20 +163,22 @@ class Renderer:
 
     def _verified(self, event: Verified) -> Iterator[Named]:
         word = "not COMPLETED" if event.what == "finetuning" else "missing"
-        missing = f"; {word}: {_some(event.missing)}" if event.missing else ""
-        missing += f"; caution: {_some(event.cautions, _MOST_CAUTIONS, '; ')}" if event.cautions else ""
+        rest = f"; {word}: {_some(event.missing)}" if event.missing else ""
+        rest += f"; caution: {_some(event.cautions, _MOST_CAUTIONS, '; ')}" if event.cautions else ""
+        rest += f"; {event.unselected} not selected" if event.unselected else ""
+        every = "All selected" if event.unselected else "All"
         if event.what == "finetuning":
             done = event.counts == {"COMPLETED": event.expected}
-            result = "All fine-tuning jobs COMPLETED" if done else counts_words(event.counts, "fine-tuning jobs")
-            yield self._block(event, "evaluation", "VERIFY_FINETUNING", details=event.looked_at, result=result + missing)
+            result = f"{every} fine-tuning jobs COMPLETED" if done else counts_words(event.counts, "fine-tuning jobs")
+            yield self._block(event, "evaluation", "VERIFY_FINETUNING", details=event.looked_at, result=result + rest)
         elif event.what == "checkpoints":
             whole = event.found == event.expected
             result = (
                 f"All {event.found} checkpoints exist" if whole else f"{event.found} of {event.expected} checkpoints exist"
             )
-            yield self._block(event, "evaluation", "VERIFY_CHECKPOINTS", details=event.looked_at, result=result + missing)
+            yield self._block(event, "evaluation", "VERIFY_CHECKPOINTS", details=event.looked_at, result=result + rest)
         else:
-            result = f"{event.found} of {event.expected} valid" + missing
+            result = f"{event.found} of {event.expected} valid" + rest
             yield self._block(event, None, "VALIDATE", details=event.looked_at, result=result)
 
     def _judged(self, event: Judged) -> Iterator[Named]:
@@ -194,14 +200,14 @@ class Renderer:
 
     def _concluded(self, event: Concluded) -> Iterator[Named]:
         noun = _JOBS[event.phase]
-        counts = {"COMPLETED": 0, "FAILED": 0} | event.counts
-        total = sum(counts.values())
+        total = sum(event.counts.values())
+        asked = total + len(event.refused) + len(event.blocked)
         yield self._block(
             event,
             event.phase,
             "ALL_COMPLETE",
-            details=f"All {total} {noun} reached terminal states",
-            result=", ".join(f"{number} {state}" for state, number in counts.items()),
+            details=f"{f'All {total}' if asked == total else f'{total} of {asked}'} {noun} reached terminal states",
+            result=concluded_words(event),
             duration=duration_words(event.duration_s),
         )
 
@@ -281,6 +287,23 @@ def counts_words(counts: Mapping[str, int], noun: str) -> str:
         ((state, number),) = counts.items()
         return f"All {number} {noun} {state}" if number > 1 else f"1 {noun.removesuffix('s')} {state}"
     return ", ".join(f"{number} {state}" for state, number in counts.items()) or f"no {noun}"
+
+
+def concluded_words(event: Concluded) -> str:
+    """`4 COMPLETED, 0 FAILED`, and what else was asked for: `2 COMPLETED, 0 FAILED, 1 not submitted (c: no such queue)`."""
+    counts = {"COMPLETED": 0, "FAILED": 0} | event.counts
+    parts = [f"{number} {state}" for state, number in counts.items()]
+    for words, reasons in (("not submitted", event.refused), ("blocked", event.blocked)):
+        if reasons:
+            named = [f"{key}: {_clipped(reason)}" if reason else key for key, reason in reasons.items()]
+            parts.append(f"{len(reasons)} {words} ({_some(named, between='; ')})")
+    parts += [f"{event.done_before} done before"] if event.done_before else []
+    parts += [f"{event.unselected} not selected"] if event.unselected else []
+    return ", ".join(parts)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…"
 
 
 def _control(decision: Decision) -> bool:

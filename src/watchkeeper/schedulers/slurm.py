@@ -35,6 +35,7 @@ _ENV = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 # sbatch itself tries for up to 1 + 2 + … + 15 s when the controller is busy, and a minute when it finds no configuration.
 _SUBMIT_TIMEOUT_S = 240.0
 _QUERY_TIMEOUT_S = 90.0
+_MOST_SHOWN = 10  # ids in a query as people see it
 _NEVER_RETURNS = re.compile(rb"^#SBATCH(?:[^#\n]*\s)?(--wait|-W|--test-only)(?=\s|$)", re.MULTILINE)
 _NOT_LIVE = re.compile(r"Invalid job id|already completing or completed|Job/step already")
 # What a person says in the environment of where to submit; as options they mean the same, and do not reach the job.
@@ -206,9 +207,9 @@ class SlurmScheduler:
         Raises:
             UnavailableError: squeue does not answer.
         """
-        query = f"squeue -u {self._user}"
+        query = shlex.join(["squeue", *self._clusters, "-u", self._user, "--states=all"])
         if not job_ids:
-            return Snapshot(query=f"{query}: no jobs", facts={})
+            return Snapshot(query=query, facts={})
         live = text.by_id(self._squeue())
         known: dict[str, SchedulerFacts] = {}
         tokens: dict[str, str | None] = {}
@@ -228,7 +229,7 @@ class SlurmScheduler:
             words, deaf = self._look_at_ended(ended, live, known, tokens)
             query += words
         return Snapshot(
-            query=f"{query}: jobs {_shown(job_ids)}",
+            query=query + _comment(job_ids),
             facts={job_id: known[job_id] for job_id in job_ids if job_id in known},
             tokens={job_id: token for job_id, token in tokens.items() if token is not None},
             silent=f"accounting: {deaf}" if deaf else "",
@@ -264,7 +265,7 @@ class SlurmScheduler:
         if not self._light:
             try:
                 booked = text.by_id(self._booked(job_ids))
-                words = ", sacct"
+                words = f"; sacct -j {','.join(job_ids[:_MOST_SHOWN])}"
             except _DeafError as error:
                 deaf = str(error)
         for job_id in job_ids:
@@ -406,7 +407,7 @@ def _wrapper_in(command: str) -> Path:
     return Path(command)
 
 
-def _shown(job_ids: Sequence[str], most: int = 20) -> str:
-    """Ids for a person's eye."""
-    ids = ",".join(job_ids[:most])
-    return ids if len(job_ids) <= most else f"{ids} and {len(job_ids) - most} more"
+def _comment(job_ids: Sequence[str]) -> str:
+    """Which jobs were looked for, as a shell's comment: what stands before it can be typed again."""
+    more = len(job_ids) - _MOST_SHOWN
+    return f"  # jobs {','.join(job_ids[:_MOST_SHOWN])}" + (f" and {more} more" if more > 0 else "")

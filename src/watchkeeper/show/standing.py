@@ -13,6 +13,7 @@ from watchkeeper.watch.summary import Row
 
 _MAX_METRICS = 3
 _MOST_COMPUTE = 12
+_MOST_WORDS = 10
 _ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not needed")
 
 
@@ -44,6 +45,8 @@ def experiment_table(rows: Sequence[Row]) -> str:
         if row.standing in ("failed", "blocked", "unknown")
     ]
     bad += [f"{row.key}: {row.health}: {row.health_why}" for row in rows if row.health in ALARMS | {"slow"}]
+    more = len(bad) - _MOST_WORDS
+    bad = bad[:_MOST_WORDS] + ([f"and {more} more: watchkeeper status --json"] if more > 0 else [])
     return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
 
 

@@ -48,6 +48,7 @@ from watchkeeper.watch.pace import Pace
 from watchkeeper.watch.poller import Poller
 from watchkeeper.watch.rounds import Rounds
 from watchkeeper.watch.runbook import RunBook, Said
+from watchkeeper.watch.tally import Rest, rest_of
 
 SENTINEL = ".detach"
 _LONGEST_S = 300.0
@@ -199,6 +200,11 @@ class Keeper:
             return False
         finally:
             self.logbook.close()
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The keys of what the scheduler, or a check before it, refused in this execution."""
+        return frozenset(self._given_up)
 
     def ask_to_leave(self, why: str) -> None:
         """End the watch at the next opportunity; the jobs go on. Safe from a signal handler."""
@@ -428,38 +434,49 @@ class Keeper:
             summary_sha256=experiment.summary_sha256,
             items=tuple(item for item in experiment.items if phase in (None, item.phase)),
             notes=notes + (tuple(map(str, experiment.problems)) if phase is None else ()),
+            gate=self._selection.gate,
+            queue_ahead=self._selection.queue_ahead,
         )
         if phase == "evaluation":
-            for fields in gate.verification(experiment, self.logbook.state, self.book, self._scheduler.name):
+            for fields in gate.verification(experiment, self.logbook.state, self.book, self._scheduler.name, self.plan):
                 self.logbook.write(Verified, **fields)
 
     def _conclude_phases(self) -> None:
         for phase in PHASES:
-            watched = self._poller.watched[phase]
-            if not watched or self._concluded.get(phase) == len(watched):
+            rest = self._rest((phase,))
+            jobs = len(self._poller.watched[phase]) + len(rest.refused)
+            if not jobs or self._concluded.get(phase) == jobs:
                 continue
             if self._submits and any(decision.action in planning.UNDER_WAY for decision in self.plan.of(phase)):
                 continue
             if any(attempt.phase == phase for attempt in self.logbook.state.active):
                 continue
-            self._concluded[phase] = len(watched)
-            self._conclude(phase, self._poller.counts(phase))
+            self._concluded[phase] = jobs
+            self._conclude(phase, self._poller.counts(phase), rest)
 
-    def _conclude(self, phase: Phase | None, counts: dict[str, int]) -> None:
+    def _rest(self, phases: tuple[Phase, ...]) -> Rest:
+        """The work of these phases that had no job in this execution."""
+        decisions = [decision for decision in self.plan.decisions if decision.phase in phases]
+        watched = {key for phase in phases for key, _ in self._poller.watched[phase]}
+        return rest_of(decisions, watched, self.logbook.state)
+
+    def _conclude(self, phase: Phase | None, counts: dict[str, int], rest: Rest) -> None:
         began = self._opened.get(phase, self._opened.get(None, self._monotonic()))
-        self.logbook.write(Concluded, phase=phase, counts=counts, duration_s=self._monotonic() - began)
+        fields = msgspec.structs.asdict(rest)
+        self.logbook.write(Concluded, phase=phase, counts=counts, duration_s=self._monotonic() - began, **fields)
 
     def _finish(self) -> None:
         """Everything has ended, or there was nothing to do: say what is there in the end."""
         if not self.logbook.leads:
             return
-        self.logbook.write(Verified, **gate.validation(self.experiment, self.book, self.logbook.state))
+        self.logbook.write(Verified, **gate.validation(self.experiment, self.book, self.logbook.state, self.plan))
         both: dict[str, int] = {}
         for phase in PHASES:
             for state, number in self._poller.counts(phase).items():
                 both[state] = both.get(state, 0) + number
-        if both:
-            self._conclude(None, both)
+        rest = self._rest(PHASES)
+        if both or rest.refused:
+            self._conclude(None, both, rest)
 
     def _left(self) -> bool:
         if not self._leave.is_set() and (self.experiment.folder / SENTINEL).exists():

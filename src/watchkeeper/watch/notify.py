@@ -21,6 +21,7 @@ import msgspec
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import AnyEvent, Assessed, Concluded, Decided, Judged, Unknown
 from watchkeeper.core.settings import Settings
+from watchkeeper.report.blocks import concluded_words
 from watchkeeper.schedulers.shell import NOT_THERE, Here
 
 TIMEOUT_S = 20.0  # for one command
@@ -55,8 +56,7 @@ def of_event(event: AnyEvent | Unknown, experiment: str) -> list[Notification]:
         lines = [f"{one.key}: blocked: {one.reason}" + (f": {one.detail}" if one.detail else "") for one in blocked]
         return [_notification("blocked", experiment, line, None) for line in lines]
     if isinstance(event, Concluded) and event.phase is None:
-        counts = ", ".join(f"{number} {state}" for state, number in event.counts.items())
-        return [_notification("complete", experiment, f"all jobs have ended: {counts}", event)]
+        return [_notification("complete", experiment, f"all jobs have ended: {concluded_words(event)}", event)]
     return []
 
 

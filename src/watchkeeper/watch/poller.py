@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -142,8 +143,19 @@ class Poller:
         if changes or counts != before or now - at >= _HOUR_S:
             self._last[phase] = (counts, now)
             self._logbook.write(
-                Polled, phase=phase, query=look.query, interval_s=self.pace.seconds, counts=counts, changes=changes
+                Polled,
+                phase=phase,
+                query=self._query(look.query),
+                interval_s=self.pace.seconds,
+                counts=counts,
+                changes=changes,
             )
+
+    def _query(self, words: str) -> str:
+        """A command that a person can type for the same look."""
+        if self._scheduler.name != "local":
+            return words
+        return f"watchkeeper status {shlex.quote(str(self._experiment.folder))}"
 
     def _judge(self, attempt: Attempt) -> None:
         name = (attempt.key, attempt.number)

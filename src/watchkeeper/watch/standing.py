@@ -36,17 +36,25 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
     """What a command started now would find and decide."""
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    return state, *_decided(experiment, state, selection)
+
+
+def _decided(experiment: Experiment, state: State, selection: Selection) -> tuple[Plan, EvidenceBook]:
     book = EvidenceBook(experiment)
     book.look_at_all(state)
     means = book.means(state, selection.rules)
     facts = Facts(findings=book.findings, failed=planning.failed_attempts(state), means=means)
-    return state, planning.make(experiment, state, facts, selection), book
+    return planning.make(experiment, state, facts, selection), book
 
 
 def look(experiment: Experiment, selection: Selection) -> Standing:
-    """One look."""
-    state, plan, book = decide(experiment, selection)
+    """One look. What waits while jobs are under way is explained by the gate that their watch runs with."""
+    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     going = state.active
+    watch = state.planned if going else None
+    if watch is not None and watch.gate:
+        selection = msgspec.structs.replace(selection, gate=watch.gate, queue_ahead=watch.queue_ahead)
+    plan, book = _decided(experiment, state, selection)
     told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a) for a in going}
     return Standing(
         rows=rows(experiment, state, plan, book.findings, told),

@@ -8,11 +8,12 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
-from watchkeeper.core.events import Health, Number, Phase
+from watchkeeper.core.events import Decision, Health, Number, Phase
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.launch.plan import Plan
+from watchkeeper.launch.plan import AGAIN, CONTROL, Plan
 from watchkeeper.tools.base import Finding
+from watchkeeper.watch.tally import NOT_SUBMITTED
 
 Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "not needed"]
 
@@ -59,21 +60,7 @@ def rows(
         decision = decided[item.key]
         latest = state.run(item.key).latest
         result = findings.get(item.key)
-        standing: Standing
-        if decision.reason == "control run":
-            standing, shown, why = "not needed", "control run", decision.detail
-        elif latest is not None and latest.active:
-            standing, shown, why = ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, ""
-        elif latest is not None and latest.judged is not None:
-            standing, shown, why = _judged(latest)
-            if decision.action in ("submit", "wait", "retry"):
-                standing, why = "to do", decision.detail or decision.reason
-            elif standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
-                standing = "done"
-            elif decision.advice:
-                why = "; ".join(filter(None, [why, decision.advice]))
-        else:
-            standing, shown, why = _undone(decision.action, decision.reason), decision.reason, decision.detail
+        standing, shown, why = _standing(decision, latest)
         judged = latest.judged if latest else None
         assessed = latest.assessed if latest and latest.active and latest.state == "RUNNING" else None
         intended = latest.intended if latest else None
@@ -100,6 +87,29 @@ def rows(
             )
         )
     return found
+
+
+def _standing(decision: Decision, latest: Attempt | None) -> tuple[Standing, str, str]:
+    """Where it stands, its state as shown, and why."""
+    if decision.reason == CONTROL:
+        return "not needed", CONTROL, decision.detail
+    if latest is not None and latest.active:
+        return ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, ""
+    if latest is not None and latest.judged is not None:
+        return _ended(decision, latest)
+    refused = latest.rejected if latest is not None and latest.closed else None
+    if refused is not None and decision.action != "skip":
+        return "failed", NOT_SUBMITTED, f"{refused.message}; {AGAIN}"
+    return _undone(decision.action, decision.reason), decision.reason, decision.detail
+
+
+def _ended(decision: Decision, latest: Attempt) -> tuple[Standing, str, str]:
+    standing, shown, why = _judged(latest)
+    if decision.action in ("submit", "wait", "retry"):
+        return "to do", shown, decision.detail or decision.reason
+    if standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
+        return "done", shown, why
+    return standing, shown, "; ".join(filter(None, [why, decision.advice]))
 
 
 def _judged(latest: Attempt) -> tuple[Standing, str, str]:

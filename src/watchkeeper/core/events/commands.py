@@ -41,6 +41,8 @@ class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned"):
     """A phase of an execution began (None: the execution itself), having read this plan. `summary` is a file's name, ""
     for a folder read by its tree; `items` is the phase's work (None: all of it); `notes` are findings about the sources.
+    `gate` is what evaluations wait for in this execution (`all`, `each`; "" in events from before it was kept), and
+    `queue_ahead` whether they wait in the scheduler's queue.
     """
 
     phase: Phase | None
@@ -50,6 +52,8 @@ class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned
     summary_sha256: str = ""
     items: tuple[RunItem, ...] = ()
     notes: tuple[FreeText, ...] = ()
+    gate: Literal["", "all", "each"] = ""
+    queue_ahead: bool = False
 
 
 Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
@@ -259,7 +263,7 @@ class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observ
 
 class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verified"):
     """What was looked at before evaluations may start, or at the end, and what was found. `missing` names the rest,
-    `cautions` what is odd about what is good.
+    `cautions` what is odd about what is good. What the selection left out is counted in `unselected` alone.
     """
 
     what: Literal["finetuning", "checkpoints", "results"]
@@ -270,6 +274,7 @@ class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verifi
     counts: dict[str, int] = {}
     evidence: tuple[Evidence, ...] = ()
     cautions: tuple[FreeText, ...] = ()
+    unselected: int = 0
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -379,11 +384,19 @@ class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="docu
 
 
 class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concluded"):
-    """Every job of the phase (None: of the experiment) that this execution watched has ended. `counts`: state → jobs."""
+    """Every job of the phase (None: of the experiment) that this execution watched has ended. `counts`: state → jobs.
+
+    The other work, as far as it was known of: `refused` and `blocked` map a key to the reason, `done_before` and
+    `unselected` count what was there already, and what the selection left out.
+    """
 
     phase: Phase | None
     counts: dict[str, int]
     duration_s: float
+    refused: dict[str, FreeText] = {}
+    blocked: dict[str, FreeText] = {}
+    done_before: int = 0
+    unselected: int = 0
 
 
 class Detached(Event, frozen=True, kw_only=True, omit_defaults=True, tag="detached"):

@@ -14,14 +14,14 @@ import click
 import msgspec
 
 from watchkeeper.core import journal
-from watchkeeper.core.errors import EXIT_DETACHED, EXIT_OK, Problem
+from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
 from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.launch.plan import Selection, check_selection
+from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.blocks import LOGS
@@ -154,9 +154,11 @@ def keep(
     if not ended:
         if stays and not as_json:
             click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
-        return EXIT_DETACHED if stays else EXIT_OK
+        if stays:
+            return EXIT_DETACHED
+        return EXIT_FAILED if keeper.refused else EXIT_OK
     errors = any(problem.severity == "error" for problem in experiment.problems)
-    asked = [d.key for d in keeper.plan.decisions if d.reason != "not selected"]
+    asked = [d.key for d in keeper.plan.decisions if d.reason != UNSELECTED]
     return exit_code(found, selected=asked, problems=errors)
 
 

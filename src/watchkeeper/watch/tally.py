@@ -1,0 +1,65 @@
+"""What became of the work that was asked for and was no job of this execution: refused, blocked, there already, or not
+selected. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from watchkeeper.core.events import Decision, RunItem
+from watchkeeper.core.state import State
+from watchkeeper.launch.plan import CONTROL, REFUSED, UNSELECTED
+
+NOT_SUBMITTED, BLOCKED, DONE_BEFORE = "not submitted", "blocked", "done before"
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of `concluded` beside the counts: key → reason, and two numbers."""
+
+    refused: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    done_before: int = 0
+    unselected: int = 0
+
+
+def rest_of(decisions: Iterable[Decision], watched: Collection[str], state: State) -> Rest:
+    """Of these decisions, those that no job in `watched` (keys) answers. A refusal counts in any case."""
+    refused: dict[str, str] = {}
+    blocked: dict[str, str] = {}
+    done_before = unselected = 0
+    for decision in decisions:
+        if decision.reason == REFUSED:
+            refused[decision.key] = refusal(decision.key, state)
+        elif decision.key in watched or decision.reason == CONTROL:
+            continue
+        elif decision.reason == UNSELECTED:
+            unselected += 1
+        elif decision.action == "skip":
+            done_before += 1
+        elif decision.action == "blocked":
+            blocked[decision.key] = decision.reason
+    return Rest(refused=refused, blocked=blocked, done_before=done_before, unselected=unselected)
+
+
+def refusal(key: str, state: State) -> str:
+    """Why its last submission was refused; "" where it was not."""
+    latest = state.run(key).latest
+    return latest.rejected.message if latest is not None and latest.rejected is not None else ""
+
+
+def label(item: RunItem, decision: Decision | None, state: State) -> tuple[str, str]:
+    """How a piece of work stands, in the words of the logs, and why; ("", "") for one that waits for its first job."""
+    if decision is not None and decision.reason == REFUSED:
+        return NOT_SUBMITTED, refusal(item.key, state)
+    latest = state.run(item.key).latest
+    if latest is not None and latest.judged is not None and latest.judged.outcome == "invalid":
+        return "INVALID", ""
+    if latest is not None and latest.state:
+        return latest.state, ""
+    if decision is not None and decision.action == "blocked":
+        return BLOCKED, decision.reason
+    if decision is not None and decision.action == "skip":
+        return DONE_BEFORE, ""
+    return "", ""
