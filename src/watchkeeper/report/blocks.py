@@ -274,7 +274,8 @@ def render_logs(events: Mapping[str, Iterable[AnyEvent | Unknown]], zone: str) -
 def _some(names: Sequence[str], most: int = _MOST_NAMES, between: str = ", ") -> str:
     """The first names, and how many more there are: the journal has them all."""
     more = len(names) - most
-    return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    last = " and " if between == ", " else f"{between}and "
+    return between.join(names[:most]) + (f"{last}{more} more" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:
