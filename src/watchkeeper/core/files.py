@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,7 @@ from pathlib import Path
 from watchkeeper.core.errors import NotAWriterError, StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
+STDERR = 2
 
 _pid = os.getpid()  # asking the kernel at every append would be a tenth of its cost
 
@@ -47,6 +50,40 @@ def _failed(action: str, path: Path, error: OSError) -> StorageError:
     }
     hint = hints.get(error.errno or 0, "")
     return StorageError(f"could not {action} {path}: {error.strerror or error}", hint=hint)
+
+
+def above_stdio(fd: int) -> int:
+    """The same open file under a descriptor above 2. Where stdin, stdout or stderr is closed, the next file opened takes
+    its number, and whatever is printed would land in it.
+
+    Raises:
+        OSError: there is no descriptor left; `fd` is closed.
+    """
+    if fd > STDERR:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, STDERR + 1)
+    finally:
+        os.close(fd)
+
+
+def open_to_write(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> int:
+    """`os.open` to write, never as stdin, stdout or stderr, and not inherited; raises OSError."""
+    return above_stdio(os.open(path, flags | os.O_CLOEXEC, mode))
+
+
+def fill_stdio() -> None:
+    """Open the null device in the place of a closed stdin, stdout or stderr, for a program of ours: no file that it or a
+    child of its opens takes their place.
+    """
+    for fd in range(STDERR + 1):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: this one
+            os.set_inheritable(fd, True)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for the life of the program
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def fsync_folder(folder: Path) -> None:
@@ -75,7 +112,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         view = memoryview(data)
         while view:
@@ -303,7 +340,7 @@ class AppendFile:
     def _open(self) -> None:
         if self._exclusive:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive | os.O_CLOEXEC, 0o666)
+        self._fd = open_to_write(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive)
 
     def revive(self) -> bool:
         """Where the file was deleted while it was open, make it again with all that it held; True if that was done. What
@@ -315,7 +352,7 @@ class AppendFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(StorageError):
                     replace(self.path, held, durable=False)
-                    fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+                    fd = open_to_write(self.path, os.O_WRONLY)
                     os.close(self._fd)
                     self._fd = fd
                     return True
@@ -354,7 +391,7 @@ class FixedFile:
         self.path = path
         self._size_bytes = size_bytes
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._fd = open_to_write(path, os.O_WRONLY | os.O_CREAT)
         except OSError as error:
             raise _failed("create", path, error) from error
 

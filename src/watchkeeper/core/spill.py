@@ -28,7 +28,7 @@ import msgspec
 
 from watchkeeper.core import node, processes
 from watchkeeper.core.errors import StorageError
-from watchkeeper.core.files import AppendFile
+from watchkeeper.core.files import AppendFile, open_to_write
 
 SLOW_S = 0.1  # a write that takes longer has met a filesystem that hangs
 CALM_S = 600.0  # without a slow write, before a file is written to directly again
@@ -162,7 +162,7 @@ class _Kept:
             raise OSError(errno.EINVAL, "a name with a newline")
         self.base, self.end = base, base + ROOM_BYTES
         self.path = node.folder(_NAME) / f"{secrets.token_hex(8)}{BYTES}"
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = open_to_write(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.posix_fallocate(self._fd, base, ROOM_BYTES)
             word = Word(target.absolute(), base, attempt, processes.this_process())

@@ -1,16 +1,21 @@
 """A process for work that nothing in Python can break into. It is started by the first call, kept for the next ones, and
 killed with its children when a call is overdue.
 
-A call and its result travel pickled. The process imports the program's main module as multiprocessing's "spawn" does: a
-script needs its `if __name__ == "__main__":`.
+A call and its result travel pickled. The program's main module is imported there only for a call that names something of
+it, and only where it has its `if __name__ == "__main__":`, as multiprocessing's "spawn" does; else the program would run
+again. Where no Python can be started (`interpreter`), nothing is isolated.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import pickle
+import select
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -18,17 +23,19 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from watchkeeper.core import files
+from watchkeeper.record import interpreter
 from watchkeeper.record.sidecar.stacks import DUMP_SIGNAL
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
 
 START_S = 120.0  # for the process to import what it needs
 DUMP_S = 1.0  # for a stack
-READY, BEGINS = b"ready", b"begins"  # what the process says, that is no answer
+READY, BEGINS, CANNOT = b"ready", b"begins", b"cannot: "  # what the process says, that is no answer
+_CODE = "import sys; sys.path[:] = sys.argv[2:]; from watchkeeper.record.isolation import serve; serve(int(sys.argv[1]))"
 INNER = "_watchkeeper_inner"  # of a decorated function: it is pickled by its name, which is the limited one's
 
 
@@ -48,12 +55,19 @@ class DiedError(Exception):
     """The process died in the middle of the call."""
 
 
+class Main(NamedTuple):
+    """The program's main module, by its name (`python -m`) or its path; both "" where nothing of it is needed."""
+
+    name: str = ""
+    path: str = ""
+
+
 class Worker:
     """The process, from the first call to `close`. Calls from several threads are made one after the other."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: SpawnProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._stacks = ""
 
@@ -69,9 +83,11 @@ class Worker:
             request = pickle.dumps((fn, args, kwargs))
         except Exception as error:
             raise NotThereError(f"it cannot be sent to another process: {error}") from error
+        main = main_for(request)
         with self._lock:
             pipe = self._ready()
             try:
+                pipe.send_bytes(pickle.dumps(main))
                 pipe.send_bytes(request)
                 for patience in (START_S, seconds):  # for the word that it begins, or an error; for the answer
                     if not pipe.poll(patience):
@@ -86,6 +102,8 @@ class Worker:
             except BaseException:  # an interrupt: what the process still answers is not for the next call
                 self._kill()
                 raise
+        if answer.startswith(CANNOT):
+            raise NotThereError(f"its process cannot make the call: {answer.removeprefix(CANNOT).decode()}")
         ok, value = pickle.loads(answer)
         if ok:
             return value
@@ -99,36 +117,50 @@ class Worker:
             finally:
                 self._lock.release()
 
+    def after_fork(self) -> None:
+        """In the child: the process is the parent's."""
+        if self._process is not None:
+            self._process.returncode = 0  # not to be waited for here
+
     def _ready(self) -> Connection:
-        if self._pipe is not None and self._process is not None and self._process.is_alive():
+        if self._pipe is not None and self._process is not None and self._process.poll() is None:
             return self._pipe
         self._kill()
-        import multiprocessing
-
+        python, why = interpreter.find()
+        if not python:
+            raise NotThereError(why)
         try:
-            context = multiprocessing.get_context("spawn")
-            ours, theirs = context.Pipe()
-            handle, self._stacks = tempfile.mkstemp(prefix="watchkeeper-stacks-")
-            os.close(handle)
-            self._process = context.Process(
-                target=_serve, args=(theirs, self._stacks, list(sys.path)), name="watchkeeper limit", daemon=True
-            )
-            self._pipe = ours
-            self._process.start()
-            theirs.close()
-            if ours.poll(START_S) and ours.recv_bytes() == READY:
-                return ours
+            pipe = self._start(python)
+            if pipe.poll(START_S) and pipe.recv_bytes() == READY:
+                return pipe
             why = f"its process was not ready in {START_S:g} s"
-        except (EOFError, OSError, RuntimeError, pickle.PicklingError) as error:
-            why = (
-                f'its process could not be started ({error or "it ended"}); has the script an `if __name__ == "__main__"`?'
-            )
+        except (EOFError, OSError, subprocess.SubprocessError) as error:
+            why = f"its process could not be started ({error or 'it ended'})"
         self._kill()
         raise NotThereError(why)
 
+    def _start(self, python: str) -> Connection:
+        import multiprocessing  # gives the main module the name by which the process knows it
+        from multiprocessing.connection import Connection
+
+        pair = [files.above_stdio(end.detach()) for end in socket.socketpair()]
+        self._pipe = Connection(pair[0])
+        try:
+            handle, self._stacks = tempfile.mkstemp(prefix="watchkeeper-stacks-")
+            os.close(handle)
+            command = [python, *subprocess._args_from_interpreter_flags(), "-P", "-c", _CODE, str(pair[1])]  # type: ignore[attr-defined]
+            self._process = subprocess.Popen(
+                [*command, *sys.path], stdin=subprocess.DEVNULL, pass_fds=[pair[1]], start_new_session=True
+            )
+        finally:
+            os.close(pair[1])
+        method = multiprocessing.get_start_method(allow_none=True)
+        self._pipe.send_bytes(pickle.dumps((self._stacks, os.getpid(), sys.argv, method)))
+        return self._pipe
+
     def _stack(self) -> str:
         """The stacks of the process's threads, also while C code holds the interpreter."""
-        assert self._process is not None and self._process.pid is not None
+        assert self._process is not None
         place = Path(self._stacks)
         with contextlib.suppress(OSError):
             os.kill(self._process.pid, DUMP_SIGNAL)
@@ -145,12 +177,11 @@ class Worker:
         """Kill the process and its children; its exit code."""
         process, self._process = self._process, None
         code = None
-        if process is not None and process.pid is not None:
-            for kill in (os.killpg, os.kill):  # the group is there once the process has come so far
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    kill(process.pid, signal.SIGKILL)
-            process.join(5)
-            code = process.exitcode
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(5)
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
@@ -161,26 +192,72 @@ class Worker:
         return code
 
 
-def _serve(pipe: Connection, stacks: str, path: list[str]) -> None:
+def main_for(request: bytes) -> Main:
+    """What of the program's main module has to be imported for this call.
+
+    Raises:
+        NotThereError: it names something of a main module that cannot be imported without the program being run again.
+    """
+    if b"__main__" not in request:
+        return Main()
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    if not path:
+        raise NotThereError("it is part of a program that is in no file")
+    name = getattr(getattr(main, "__spec__", None), "name", "")
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise NotThereError(f"{path} cannot be read: {error.strerror}") from None
+    if name == "__main__" or name.endswith(".__main__"):
+        raise NotThereError(f"it is part of {path}, which runs when it is imported")
+    if not is_guarded(source):
+        raise NotThereError(f'{path} would run again: it has no `if __name__ == "__main__":` at its end')
+    return Main(name=name, path=str(Path(path).absolute()))
+
+
+def is_guarded(source: bytes) -> bool:
+    """Whether a script keeps what it does behind `if __name__ == "__main__":`. Pure."""
+    try:
+        statements = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(statement, ast.If) and _tests_name(statement.test) for statement in statements)
+
+
+def _tests_name(test: ast.expr) -> bool:
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
+    return "__name__" in names and "__main__" in values
+
+
+def serve(fd: int) -> None:
     """The process: make calls until the other end is gone."""
     import faulthandler
     import multiprocessing
+    from multiprocessing.connection import Connection
 
-    os.setsid()
-    sys.path[:] = path
-    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # it may have children
+    pipe = Connection(fd)
+    os.set_inheritable(fd, False)
+    stacks, parent, sys.argv[:], method = pickle.loads(pipe.recv_bytes())
+    if method is not None:
+        multiprocessing.set_start_method(method, force=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which ends this
-    threading.Thread(target=_end_with_parent, name="watchkeeper parent", daemon=True).start()
-    with open(stacks, "w") as file:
+    threading.Thread(target=_end_with_parent, args=(parent,), name="watchkeeper parent", daemon=True).start()
+    with os.fdopen(files.open_to_write(stacks, os.O_WRONLY), "w") as file:
         faulthandler.register(DUMP_SIGNAL, file=file, all_threads=True, chain=False)
         pipe.send_bytes(READY)
+        loaded = False
         while True:
             try:
-                fn, args, kwargs = pickle.loads(pipe.recv_bytes())
+                main, request = pickle.loads(pipe.recv_bytes()), pipe.recv_bytes()
             except EOFError:
                 return
-            except Exception as error:
-                pipe.send_bytes(_packed(False, error))
+            try:
+                loaded = loaded or _load(main)
+                fn, args, kwargs = pickle.loads(request)
+            except BaseException as error:
+                pipe.send_bytes(CANNOT + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
                 continue
             pipe.send_bytes(BEGINS)
             try:
@@ -191,14 +268,36 @@ def _serve(pipe: Connection, stacks: str, path: list[str]) -> None:
             pipe.send_bytes(answer)
 
 
-def _end_with_parent() -> None:
-    """Die, with all children, when the program that this process works for is gone."""
-    import multiprocessing
+def is_loading() -> bool:
+    """Whether this process imports the program's main module only for the sake of a call."""
+    return bool(_loading)
 
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.killpg(0, signal.SIGKILL)
+
+_loading: list[Main] = []
+
+
+def _load(main: Main) -> bool:
+    """Import the program's main module, as multiprocessing's "spawn" does; whether that was asked for."""
+    from multiprocessing import spawn
+
+    _loading.append(main)
+    try:
+        if main.name:
+            spawn._fixup_main_from_name(main.name)  # type: ignore[attr-defined]
+        elif main.path:
+            spawn._fixup_main_from_path(main.path)  # type: ignore[attr-defined]
+    finally:
+        _loading.clear()
+    return bool(main.path)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Die, with all children, when the program that this process works for is gone."""
+    with contextlib.suppress(OSError, AttributeError):
+        select.select([os.pidfd_open(parent)], [], [])
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _packed(ok: bool, value: object) -> bytes:

@@ -95,6 +95,7 @@ class Limits:
 
     def after_fork(self) -> None:
         """In the child: the parent's process is not the child's."""
+        self.worker.after_fork()
         self.worker = Worker()
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.core.files import STDERR
 from watchkeeper.core.spill import SpillingFile
 
 FILE = "logs/run.log"
@@ -172,8 +173,15 @@ class _ToConsole(logging.Handler):
             return
 
 
+def _has_stderr() -> bool:
+    """Whether descriptor 2 is the standard error: where that was closed at the start, another file has its number."""
+    return sys.stderr is not None and sys.__stderr__ is not None and not sys.__stderr__.closed
+
+
 def _print(text: str) -> None:
     stream = sys.stderr
+    if stream is None:
+        return
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     if tqdm is not None and getattr(tqdm, "_instances", None) and stream.isatty():
         tqdm.write(text, file=stream)  # above the bars
@@ -399,8 +407,8 @@ class RunLog:
             if level >= self.level:
                 if self._file:
                     self._file.handle(record)
-                if self._console:  # not through sys.stderr: its buffer may be in the middle of a write of this thread
-                    os.write(2, self.render(record, trace=False).encode("utf-8", "backslashreplace") + b"\n")
+                if self._console and _has_stderr():  # past sys.stderr, whose buffer this thread may be writing
+                    os.write(STDERR, self.render(record, trace=False).encode("utf-8", "backslashreplace") + b"\n")
 
     def mutter(self, message: str) -> None:
         """To stderr alone: what the file cannot hold."""

@@ -10,7 +10,7 @@ from watchkeeper.core import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, utc_now
-from watchkeeper.record import ranks
+from watchkeeper.record import isolation, ranks
 from watchkeeper.record.logs import FILE, FORMAT
 from watchkeeper.record.options import (
     Options,
@@ -73,6 +73,11 @@ def start_run(
         UsageError: neither root nor folder, both, no pipeline, or a config, level or format of the wrong kind.
         StorageError: the folder cannot be made, or written to.
     """
+    if isolation.is_loading():
+        raise UsageError(
+            "start_run would start the program's run again, in the process for isolated calls",
+            hint='put it behind `if __name__ == "__main__":`',
+        )
     if (root is None) == (folder is None):
         raise UsageError(
             "start_run needs root or folder, and not both",

@@ -1,4 +1,4 @@
-"""The sidecar's process: `python -m watchkeeper.record.sidecar SPEC`, started by `starter`."""
+"""The sidecar's process, started by `starter`."""
 
 from __future__ import annotations
 

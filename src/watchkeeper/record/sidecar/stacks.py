@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from watchkeeper.core import node, processes
+from watchkeeper.core import files, node, processes
 
 REAL_TIME = getattr(signal, "SIGRTMIN", 0)  # 0: macOS has none
 DUMP_SIGNAL: int = REAL_TIME + 4 if REAL_TIME else signal.SIGUSR2
@@ -25,20 +25,22 @@ _NAME = "watchkeeper-stacks"
 
 _lock = threading.Lock()
 _file: IO[Any] | None = None
+_place = Path()
 _number = 0
 _users = 0
 
 
 def listen(number: int) -> str:
     """From now on this process writes its stacks at this signal; "" or why it does not. Each call wants its `forget`."""
-    global _file, _number, _users  # noqa: PLW0603 - one signal handler a process
+    global _file, _place, _number, _users  # noqa: PLW0603 - one signal handler a process
     with _lock:
         if _users == 0:
             if signal.getsignal(number) is not signal.SIG_DFL:
                 return f"{signal_name(number)} has a handler of the program's"
             try:
                 path = node.folder(_NAME) / f"{os.getpid()}.txt"
-                _file = path.open("wb", buffering=0)
+                _file = os.fdopen(files.open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb", buffering=0)
+                _place = path
                 faulthandler.register(number, file=_file, all_threads=True, chain=False)
             except (OSError, RuntimeError, ValueError, AttributeError) as error:
                 return f"stacks cannot be had: {error}"
@@ -55,7 +57,7 @@ def forget() -> None:
         if _users == 0 and _file is not None:
             faulthandler.unregister(_number)
             with contextlib.suppress(OSError):
-                Path(_file.name).unlink()
+                _place.unlink()
             _file.close()
             _file = None
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import msgspec
 
-import watchkeeper
+from watchkeeper.core import files
+from watchkeeper.record import interpreter
 from watchkeeper.record.sidecar import stacks
 from watchkeeper.record.sidecar.spec import Spec
 
 DELAY_S = 5  # a run that ends sooner, and says so, has no sidecar
 DELAY_VARIABLE = "WATCHKEEPER_SIDECAR_DELAY_S"
 ENDED = b"e"
+# -S and -P: no sitecustomize, and nothing of the folder it starts in. Only what is named here is on its path.
+_FLAGS = ("-S", "-s", "-P", "-c")
+_CODE = "import sys; sys.path += sys.argv[2:]; from watchkeeper.record.sidecar.__main__ import main; main()"
 # The shell waits for the first word; only a run that goes on, or died without one, costs a process. It leaves at once, so
 # that the sidecar is no child of the job: `os.wait` there does not meet it.
 _START = 'exec 3<&0 </dev/null; (case "$(timeout "$0" head -c 1 <&3)" in e) ;; *) exec "$@" <&3 3<&- ;; esac) &'
+
+
+class NoPythonError(Exception):
+    """No Python can be started without the program being started again."""
 
 
 class Sidecar:
@@ -35,19 +41,25 @@ class Sidecar:
         """Start it.
 
         Raises:
+            NoPythonError: there is no Python that may be started.
             OSError, subprocess.SubprocessError: it could not be started.
         """
+        python, why = interpreter.find()
+        if not python:
+            raise NoPythonError(why)
         if spec.work == spec.recorder:
             self.listen(spec.dump_signal)
-        theirs, self._end = os.pipe()
+        theirs, end = os.pipe()
         try:
+            self._end = files.above_stdio(end)
             os.set_blocking(self._end, False)
-            places = [str(Path(watchkeeper.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            command = [python, *_FLAGS, _CODE, msgspec.json.encode(spec).decode(), *interpreter.places()]
+            environ = interpreter.environment()
+            environ["PATH"] = f"/usr/bin:/bin:{environ.get('PATH', '')}".removesuffix(":")  # for the shell's own words
             subprocess.run(
-                ["/bin/sh", "-c", _START, os.environ.get(DELAY_VARIABLE) or str(DELAY_S), sys.executable,
-                 "-m", __name__.removesuffix(".starter"), msgspec.json.encode(spec).decode()],
+                ["/bin/sh", "-c", _START, os.environ.get(DELAY_VARIABLE) or str(DELAY_S), *command],
                 stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=10,
-                start_new_session=True, cwd="/", env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+                start_new_session=True, cwd="/", env=environ,
             )  # fmt: skip
         except BaseException:
             self.after_fork()

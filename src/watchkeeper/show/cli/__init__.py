@@ -64,3 +64,6 @@ def main() -> None:
 
     Example: watchkeeper run examples/digits
     """
+    from watchkeeper.core import files  # not for --help
+
+    files.fill_stdio()
