@@ -165,7 +165,7 @@ def test_all_ranks_skip_the_same_work(tmp_path, monkeypatch):
     def agree(rows):
         return int(ranks.agreed(tmp_path, "group", "rows", str(rows)))
 
-    with Table(tmp_path, "results", key="n") as earlier:
+    with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("results", key="n") as earlier:
         earlier.append({"n": 1})
     first = Table(tmp_path, "results", key="n", agree=agree)
     first.append({"n": 2, "new": 1})

@@ -29,6 +29,7 @@ from watchkeeper.core.errors import NotAWriterError, StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # said by filesystems without hard links
 
 _pid = os.getpid()  # asking the kernel at every append would be a tenth of its cost
 
@@ -197,6 +198,41 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
     return ours
 
 
+def put_new(path: Path, data: bytes) -> bool:
+    """Make `path` hold `data`, unless there is something of that name, a link that leads nowhere included; whether it was
+    made. Not durable: for views.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        _write_whole(temporary, data, 0o666, durable=False)
+        return _take_free_name(temporary, path)
+    except OSError as error:
+        raise _failed("create", path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _take_free_name(file: Path, path: Path) -> bool:
+    """Give a file a name that nothing has; False where something has it. The file's first name stays, where there are hard
+    links.
+    """
+    try:
+        os.link(file, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(path):
+            return False
+        file.rename(path)
+    return True
+
+
 def keep_aside(path: Path) -> Path:
     """Move a file beside itself, to the first free `<name>.kept-N`, and return its new path. No byte of it is lost.
 
@@ -225,7 +261,7 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
         try:
             os.link(file, temporary)
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            if error.errno not in _NO_LINKS:
                 raise
             os.replace(file, path)
         else:
@@ -238,6 +274,22 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise _failed("name", path, error) from error
+
+
+def name_free(path: Path, file: Path, *, durable: bool = True) -> bool:
+    """Make `path` a second name of `file`, as `name_also`, unless something has that name; whether it was done.
+
+    Raises:
+        StorageError: it could not be done; both names are as before.
+    """
+    try:
+        if not _take_free_name(file, path):
+            return False
+        if durable:
+            fsync_folder(path.parent)
+    except OSError as error:
+        raise _failed("name", path, error) from error
+    return True
 
 
 def point_to(path: Path, target: Path) -> bool:
@@ -357,6 +409,16 @@ class AppendFile:
                     self._fd = fd
                     return True
         return False
+
+    def is_ours_alone(self) -> bool:
+        """Whether the file is as long as what was appended: False once somebody else has written to it, or cut it."""
+        with self.lock:
+            if self._fd < 0 or not self._is_mine():
+                return True
+            try:
+                return os.fstat(self._fd).st_size == self.size_bytes
+            except OSError:
+                return True
 
     def trim(self) -> None:
         """Cut off what a short write left behind the last acknowledged byte; needs no space. What fails is let be."""

@@ -111,6 +111,10 @@ class SpillingFile(AppendFile):
         """As `AppendFile.revive`; not where a write was slow, since to look may hang."""
         return self.put == self._put and super().revive()
 
+    def is_ours_alone(self) -> bool:
+        """As `AppendFile.is_ours_alone`; not looked at where a write was slow, since to look may hang."""
+        return self.put != self._put or super().is_ours_alone()
+
     def trim(self) -> None:
         """As `AppendFile.trim`; behind a spill nothing is torn for long."""
         if not self.spilling:

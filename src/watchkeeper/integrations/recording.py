@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import os
 import sys
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from watchkeeper.core import files
 from watchkeeper.core.errors import UsageError
+from watchkeeper.core.events import RunEnded
 from watchkeeper.core.journal import encode_json
 from watchkeeper.integrations.plain import settings
 from watchkeeper.record.cadence import Cadence
@@ -39,6 +41,7 @@ class Recording:
         self._run: Run | None = None
         self._refused = False
         self._said: dict[str, Any] = {}
+        self._written = b""  # hyperparameters, last
         self._cadence: Cadence | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -110,8 +113,10 @@ class Recording:
             return
         self._said.update(settings(config))
         if run._records:
-            files.replace(run.folder / FILE, encode_json(self._said) + b"\n", durable=False)
-            run.output(run.folder / FILE, what=f"hyperparameters, by {self._library}")
+            data = encode_json(self._said) + b"\n"
+            place = run._homes.put(FILE, data, partial(_is_ours, run, data, self._written))
+            self._written = data
+            run.output(place, what=f"hyperparameters, by {self._library}")
 
     def planned(self, total: int | None, *, log_every: int | None = None, eval_every: int | None = None) -> None:
         """How many training steps there will be, and how often is logged and validated. The user's own word goes first."""
@@ -150,6 +155,14 @@ class Recording:
             error = SystemExit() if asked else RuntimeError(f"{self._library} did not come to its end")
         with contextlib.suppress(Interrupted):
             self.end(error)
+
+
+def _is_ours(run: Run, data: bytes, written: bytes, path: Path) -> bool:
+    """Whether these hyperparameters are ours: what we wrote last, what we would write now, or an earlier run's output."""
+    held = path.read_bytes()
+    events = (event for own in run._homes.events().values() for event in own if isinstance(event, RunEnded))
+    known = {output.sha256 for event in events for output in event.outputs}
+    return held in (data, written) or hashlib.sha256(held).hexdigest() in known
 
 
 @atexit.register

@@ -7,6 +7,7 @@ becomes of the process that shows them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 import select
@@ -23,6 +24,7 @@ import msgspec
 
 from watchkeeper.core import files, processes
 from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.events import RunEnded, RunStarted
 from watchkeeper.core.trainlog import Position, position
 from watchkeeper.record.options import sidecar_from
 from watchkeeper.record.run import Run
@@ -88,24 +90,47 @@ def record(
     )
     started(run)
     with contextlib.suppress(CommandError, CommandStopped), run:
-        ended = _run_in(run, argv, show=show, watched=watched if has_sidecar else None)
-        for name in OUTPUT:
-            run.output(run.folder / name)
+        outputs = [_output(run, name) for name in OUTPUT]
+        ended = _run_in(run, argv, outputs, show=show, watched=watched if has_sidecar else None)
+        for place in outputs:
+            run.output(place)
         run.totals(exit_code=ended.code)
         if ended.code:
             raise CommandStopped(ended.words) if ended.asked else CommandError(ended.words)
     return ended
 
 
-def _run_in(run: Run, argv: Sequence[str], *, show: bool, watched: Iterable[str] | None) -> Ended:
-    """`watched` None: no sidecar."""
+def _output(run: Run, name: str) -> Path:
+    """Where the command's output goes: into this file, after that of an earlier command in the folder, unless Watchkeeper
+    did not write what lies there.
+    """
+    earlier = [event for own in run._homes.events().values() for event in own if event.writer != run.writer]
+    if not any(isinstance(event, RunStarted) and "command" in event.config for event in earlier):
+        return run._homes.choose(name, lambda path: False)
+    ended = [output for event in earlier if isinstance(event, RunEnded) for output in event.outputs]
+
+    def may_take(path: Path) -> bool:
+        told = [output for output in ended if run.folder / output.path == path]
+        return not told or any(_begins_with(path, output.size_bytes, output.sha256) for output in told)
+
+    return run._homes.choose(name, may_take)
+
+
+def _begins_with(path: Path, size: int, sha256: str) -> bool:
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(size)).hexdigest() == sha256
+
+
+def _run_in(run: Run, argv: Sequence[str], outputs: Sequence[Path], *, show: bool, watched: Iterable[str] | None) -> Ended:
+    """`outputs` are the files for stdout and stderr; `watched` None: no sidecar."""
     shown: tuple[BinaryIO | None, ...] = (sys.stdout.buffer, sys.stderr.buffer) if show else (None, None)
-    files.make_folder(run.folder / "logs")
+    for place in outputs:
+        files.make_folder(place.parent)
     signals = _Signals()
     with signals:
         try:
             with contextlib.ExitStack() as opened:
-                outs = [opened.enter_context((run.folder / name).open("ab", buffering=0)) for name in OUTPUT]
+                outs = [opened.enter_context(place.open("ab", buffering=0)) for place in outputs]
                 begins = [out.seek(0, os.SEEK_END) for out in outs]
                 environ = {"PYTHONUNBUFFERED": "1", **os.environ}
                 child = subprocess.Popen(argv, stdout=outs[0], stderr=outs[1], start_new_session=True, env=environ)
@@ -113,9 +138,10 @@ def _run_in(run: Run, argv: Sequence[str], *, show: bool, watched: Iterable[str]
             code = NOT_EXECUTABLE if isinstance(error, PermissionError) else NOT_FOUND
             return Ended(code=code, words=f"{argv[0]}: {error.strerror}", asked=False)
         signals.child = child.pid
-        follower = _Follower(run, child, shown, begins)
+        follower = _Follower(run, child, outputs, shown, begins)
         if watched is not None:
-            run.watch(processes.name_of(child.pid), OUTPUT, [os.path.abspath(pattern) for pattern in watched])  # noqa: PTH100
+            names = [run._homes.shown(place) for place in outputs]
+            run.watch(processes.name_of(child.pid), names, [os.path.abspath(pattern) for pattern in watched])  # noqa: PTH100
         follower.follow()
         return _ended(child.returncode, asked=signals.asked)
 
@@ -173,10 +199,15 @@ class _Follower:
     """Shows what the command writes, and keeps the steps and losses that its output names as metric rows."""
 
     def __init__(
-        self, run: Run, child: subprocess.Popen[bytes], shown: Sequence[BinaryIO | None], begins: Sequence[int]
+        self,
+        run: Run,
+        child: subprocess.Popen[bytes],
+        outputs: Sequence[Path],
+        shown: Sequence[BinaryIO | None],
+        begins: Sequence[int],
     ) -> None:
         self._run, self._child = run, child
-        self._files = [(run.folder / name).open("rb", buffering=0) for name in OUTPUT]
+        self._files = [place.open("rb", buffering=0) for place in outputs]
         for file, begin in zip(self._files, begins, strict=True):
             file.seek(begin)  # what an earlier run in the folder left was shown then
         self._shown = list(shown)

@@ -14,7 +14,7 @@ from watchkeeper.core import files
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Event
 from watchkeeper.core.journal import Clock, Writer
-from watchkeeper.record.manifest import JOURNAL
+from watchkeeper.core.places import JOURNAL
 from watchkeeper.record.ranks import Rank
 from watchkeeper.record.rows import RowFile
 

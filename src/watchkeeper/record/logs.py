@@ -33,6 +33,8 @@ OWNER = "watchkeeper_run"  # on our own records: the run that says it; no other 
 QUIET_TRACE = "watchkeeper_quiet"  # its traceback is for the file: Python prints it again when nobody catches it
 _SHOWN = "watchkeeper_shown"  # a console of ours has printed this record
 
+Choose = Callable[[Path, set[Path]], Path]
+
 # Where this thread or task is: (run id, step's label) from the outside in; "-" is a run outside its steps.
 _where: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("watchkeeper_where", default=())
 
@@ -85,13 +87,24 @@ class _ToFile(logging.Handler):
     that write.
     """
 
-    def __init__(self, log: RunLog, path: Path, instead: Path, may_go_on: Callable[[], bool]) -> None:
-        """`instead` is the file to write where `path` is there and may not be gone on with: a living process writes it."""
+    def __init__(
+        self,
+        log: RunLog,
+        path: Path,
+        instead: Path,
+        may_go_on: Callable[[], bool],
+        choose: Choose = lambda path, left: path,
+    ) -> None:
+        """`instead` is the file to write where `path` is there and may not be gone on with: a living process writes it.
+        `choose` is told the path and what was left to the program, and says where the log lies.
+        """
         super().__init__(log.level)
         self.lost = 0
         self.spent_s = 0.0
         self._log = log
         self._path, self._instead, self._may_go_on = path, instead, may_go_on
+        self._choose = choose
+        self._left: set[Path] = set()  # files of ours that the program has begun to write to
         self._file: SpillingFile | None = None
         self._waiting: deque[bytes] = deque()
         self._busy = False
@@ -113,6 +126,8 @@ class _ToFile(logging.Handler):
         try:
             while self._waiting:
                 try:
+                    if self._file is not None and not self._file.is_ours_alone():
+                        self._leave(self._file)
                     if self._file is None:
                         self._file = self._open()
                     self._file.revive()
@@ -131,23 +146,30 @@ class _ToFile(logging.Handler):
 
     def _open(self) -> SpillingFile:
         """The log file, new or to be gone on with; a line that a killed process left torn is ended first."""
-        file = SpillingFile(self._path)
+        path = self._choose(self._path, self._left)
+        file = SpillingFile(path)
         try:
             file.append(b"")  # it is made now, if nobody was quicker
             return file
         except StorageError:
-            if not self._path.exists():
+            if not path.exists():
                 raise
         if not self._may_go_on():
             return SpillingFile(self._instead)
-        with self._path.open("rb") as old:
+        with path.open("rb") as old:
             size = old.seek(0, os.SEEK_END)
             old.seek(max(0, size - 1))
             torn = old.read(1) not in (b"", b"\n")
-        file = SpillingFile(self._path, resume_at=size)
+        file = SpillingFile(path, resume_at=size)
         if torn:
             file.append(b"\n")
         return file
+
+    def _leave(self, file: SpillingFile) -> None:
+        """Write to another file from here on, since somebody else writes to this one: no byte of theirs is overwritten."""
+        self._left.add(file.path)
+        self._file = None
+        file.close()
 
     def finish(self) -> None:
         with contextlib.suppress(StorageError, OSError):
@@ -292,9 +314,11 @@ class RunLog:
         quiet: bool = False,
         writer: str = "other",
         may_go_on: Callable[[], bool] = lambda: True,
+        choose: Choose = lambda path, left: path,
     ) -> None:
-        """Without a path there is no file. Where it is there, `may_go_on` says at the first line whether to go on with it;
-        else the writer makes its own. `quiet`: nothing is captured, and of the run's own words only warnings are said.
+        """Without a path there is no file. `choose` says at the first line where it lies. Where it is there, `may_go_on`
+        says whether to go on with it; else the writer makes its own. `quiet`: nothing is captured, and of the run's own
+        words only warnings are said.
 
         Raises:
             UsageError: the format is none.
@@ -314,7 +338,7 @@ class RunLog:
             self.render(logging.makeLogRecord({}), trace=False)
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"log_format {line_format!r} is none: {error}", hint=f"the default is {FORMAT!r}") from error
-        self._file = _ToFile(self, path, own_file(path, writer), may_go_on) if path else None
+        self._file = _ToFile(self, path, own_file(path, writer), may_go_on, choose) if path else None
         self._console = _ToConsole(self) if console else None
 
     @property

@@ -15,26 +15,28 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from watchkeeper.core import files
+from watchkeeper.core import places
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
     Number,
     OutputFile,
+    Renamed,
     RunEnded,
     RunStarted,
     StepFinished,
     TableSealed,
     Unknown,
 )
-from watchkeeper.core.journal import encode_json, read
+from watchkeeper.core.journal import SUFFIX, encode_json, read
+from watchkeeper.core.places import JOURNAL, RUN_MANIFEST
+from watchkeeper.record.homes import Homes
 from watchkeeper.record.values import text, tree
 
 T = TypeVar("T")
 
-JOURNAL = Path(".watchkeeper/journal")
 STEP_FILE = "step_manifest.json"
-RUN_FILE = "run_manifest.json"
+RUN_FILE = RUN_MANIFEST
 CONFIG_LINES = 60  # of a configuration's summary in the log
 VALUE_LIMIT = 120  # characters of one value in it
 EARLIER_RUNS = 50  # how many are looked through for a finished step
@@ -106,13 +108,24 @@ class Earlier(NamedTuple):
 
 
 def earlier_runs(root: Path, pipeline: str) -> list[Path]:
-    """The folders of the pipeline's runs below `root`, the newest first."""
+    """The folders of the pipeline's runs below `root`, the newest first, by the names of the journal's files: a folder that
+    the program has named need not sort by time.
+    """
     try:
-        names = sorted((entry.name for entry in os.scandir(root) if entry.is_dir()), reverse=True)
+        folders = [root / entry.name for entry in os.scandir(root) if entry.is_dir()]
     except OSError:
         return []
-    found = [root / name for name in names if (root / name / JOURNAL).is_dir()]
-    return [folder for folder in found[:EARLIER_RUNS] if any(e.pipeline == pipeline for e in _of(folder, RunStarted))]
+    by_age = sorted(((_last_writer(folder), folder) for folder in folders), reverse=True)
+    runs = [folder for writer, folder in by_age if writer]
+    return [folder for folder in runs[:EARLIER_RUNS] if any(e.pipeline == pipeline for e in _of(folder, RunStarted))]
+
+
+def _last_writer(folder: Path) -> str:
+    """The writer that began last in a run's folder; "" where there is no journal."""
+    try:
+        return max((name for name in os.listdir(folder / JOURNAL) if name.endswith(SUFFIX)), default="")
+    except OSError:
+        return ""
 
 
 def earlier_step(folders: Sequence[Path], label: str, of_inputs: str) -> Earlier | None:
@@ -183,6 +196,7 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
     ended = next((event for event in events if isinstance(event, RunEnded)), None)
     if started is None or ended is None:
         return None
+    names = {event.name: event.path for event in events if isinstance(event, Renamed)}
     return encode_json(
         {
             "run_id": started.run_id,
@@ -204,7 +218,7 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
                     "duration_s": event.duration_s,
                     "row_count_in": event.row_count_in,
                     "row_count_out": event.row_count_out,
-                    "manifest": f"{event.label}/{STEP_FILE}",
+                    "manifest": names.get(f"{event.label}/{STEP_FILE}", f"{event.label}/{STEP_FILE}"),
                 }
                 for event in events
                 if isinstance(event, StepFinished)
@@ -227,36 +241,66 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
     )
 
 
-def put(path: Path, data: bytes) -> None:
-    """Replace a view, making its folder where missing.
+def explained(events: places.Events) -> dict[str, list[bytes]]:
+    """Each manifest that the journal explains, by its name in the run's folder: what every run and step left there, the
+    last one's last.
+    """
+    made: dict[str, list[bytes]] = {}
+    started: RunStarted | None = None
+    for held in _by_age(events):
+        started = next((event for event in held if isinstance(event, RunStarted)), started)
+        for step in (event for event in held if isinstance(event, StepFinished) and event.label):
+            if started is not None:
+                made.setdefault(f"{step.label}/{STEP_FILE}", []).append(step_manifest(started, step))
+        whole = run_manifest(held)
+        if whole is not None:
+            made.setdefault(RUN_FILE, []).append(whole)
+    return made
+
+
+def _by_age(events: places.Events) -> list[list[AnyEvent | Unknown]]:
+    """Each writer's events, the writer that began first first: ids tell it to the second only."""
+    held = [list(own) for own in events.values()]
+    return sorted((own for own in held if own), key=lambda own: own[0].time)
+
+
+def is_explained(path: Path, contents: Iterable[bytes]) -> bool:
+    """Whether this file is one of these documents, or as an older version wrote it, with fewer fields."""
+    try:
+        data = path.read_bytes()
+        held = msgspec.json.decode(data)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return any(data == whole or _is_part(held, msgspec.json.decode(whole)) for whole in contents)
+
+
+def _is_part(held: Any, whole: Any) -> bool:
+    """Whether every field of `held` stands in `whole` with the same value."""
+    if isinstance(held, dict) and isinstance(whole, dict):
+        return bool(held) == bool(whole) and all(name in whole and _is_part(held[name], whole[name]) for name in held)
+    if isinstance(held, list) and isinstance(whole, list):
+        return len(held) == len(whole) and all(_is_part(one, other) for one, other in zip(held, whole, strict=True))
+    return type(held) is type(whole) and bool(held == whole)
+
+
+def put(homes: Homes, name: str, data: bytes) -> Path:
+    """Leave a manifest in the run's folder, and return where. What the journal does not explain is not replaced.
 
     Raises:
         StorageError: it could not be written.
     """
-    files.make_folder(path.parent)
-    files.replace(path, data, durable=False)
+    return homes.put(name, data, lambda path: is_explained(path, explained(homes.events()).get(name, ())))
 
 
 def rebuild(folder: Path) -> list[Path]:
     """Make a run folder's manifests again from its journal, and return their paths. Of several runs in one folder, the
-    later one's win, as they did at the time.
+    later one's win, as they did at the time. What the journal does not explain is not replaced.
 
     Raises:
         StorageError: one could not be written.
     """
-    made: dict[Path, bytes] = {}
-    started: RunStarted | None = None
-    for own in read(folder / JOURNAL).events.values():
-        started = next((event for event in own if isinstance(event, RunStarted)), started)
-        steps = [event for event in own if isinstance(event, StepFinished) and event.label]
-        if started is not None:
-            made |= {folder / step.label / STEP_FILE: step_manifest(started, step) for step in steps}
-        whole = run_manifest(own)
-        if whole is not None:
-            made[folder / RUN_FILE] = whole
-    for path, data in made.items():
-        put(path, data)
-    return list(made)
+    homes = Homes(folder)
+    return [put(homes, name, contents[-1]) for name, contents in explained(homes.events()).items()]
 
 
 # ── the log's lines ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import math
 import os
+import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,20 @@ import msgspec
 from watchkeeper.core import processes
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
+from watchkeeper.core.places import JOURNAL
 from watchkeeper.record.logs import level_of
-from watchkeeper.record.manifest import JOURNAL, earlier_runs
+from watchkeeper.record.manifest import earlier_runs
 from watchkeeper.record.sidecar.stacks import DUMP_SIGNAL
+from watchkeeper.record.values import text
 
 GRACE_S = 30.0  # between SIGTERM and SIGKILL, for a run that is ended because it is stalled
 SIDECAR = "sidecar"  # the purpose of a writer that is none of the program's
 LEVEL_VARIABLE = "WATCHKEEPER_LOG_LEVEL"
 FRESH_S = 600.0  # a process on another host that has not ended, and writes that often, lives
+RUN_ID_BYTES = 128  # the longest id that a program may give
 TAIL_BYTES = 512  # of a journal's file, that hold its last event
+
+_RUN_ID = re.compile(r"[^\W_][\w.=+@,~:-]*")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +58,44 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     code_folder: Path | None = None
 
 
+def run_id_from(given: object) -> str:
+    """The program's own id of the run, as text; it names the run's folder and stands in each line of the log.
+
+    Raises:
+        UsageError: it cannot do so.
+    """
+    words = str(given) if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)) else ""
+    fault = ""
+    if not words:
+        fault = "it is empty" if given == "" else f"it is a {type(given).__name__}"
+    elif not _RUN_ID.fullmatch(words):
+        fault = "it names a folder and a field of each log line"
+    elif len(words.encode()) > RUN_ID_BYTES:
+        fault = f"it is longer than {RUN_ID_BYTES} bytes"
+    if fault:
+        hint = "use letters, digits and . _ - = + @ , ~ : after a first letter or digit; or leave run_id out"
+        raise UsageError(f"run_id {text(given, 80)!r} cannot be used: {fault}", hint=hint)
+    return words
+
+
+def recording_process(folder: Path) -> int | None:
+    """The process on this host that records into the folder at present, besides this one; None where none is known to."""
+    return next((name.pid for _, name in _unended(folder) if processes.is_alive(name)), None)
+
+
 def others_live(folder: Path, log: Path) -> bool:
     """Whether another process that recorded into this folder still lives; one on another host is taken to live while it has
     written in the last ten minutes and has not ended.
     """
+    for path, name in _unended(folder):
+        alive = processes.is_alive(name)
+        if alive or (alive is None and _is_fresh(path, log)):
+            return True
+    return False
+
+
+def _unended(folder: Path) -> Iterator[tuple[Path, processes.ProcessName]]:
+    """The journal's files of other processes that have not written their end, each with its process."""
     for path in (folder / JOURNAL).glob("*.jsonl"):
         try:
             with path.open("rb") as file:
@@ -65,13 +105,12 @@ def others_live(folder: Path, log: Path) -> bool:
         except (OSError, DamagedLineError):
             continue
         if isinstance(opened, Opened) and opened.pid != os.getpid() and opened.purpose != SIDECAR and not ended:
-            name = processes.ProcessName(
-                host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
+            yield (
+                path,
+                processes.ProcessName(
+                    host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
+                ),
             )
-            alive = processes.is_alive(name)
-            if alive or (alive is None and _is_fresh(path, log)):
-                return True
-    return False
 
 
 def _is_fresh(*paths: Path) -> bool:

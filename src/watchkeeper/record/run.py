@@ -26,6 +26,7 @@ from watchkeeper.core.events import (
     Event,
     Number,
     OutputFile,
+    Renamed,
     RunEnded,
     RunStarted,
     StepFinished,
@@ -37,6 +38,7 @@ from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
 from watchkeeper.record.hands import Hands, OtherHands
+from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
 from watchkeeper.record.limits import Limit, Limits, Overrun
 from watchkeeper.record.logs import RunLog
@@ -63,7 +65,7 @@ from watchkeeper.record.values import number, text
 from watchkeeper.record.watching import Watching
 
 ERROR_LIMIT = 2_000  # characters of an exception's message in an event
-KEPT = (StepFinished, Checkpoint, TableSealed, RunEnded)  # the events that the run's manifest is made of
+KEPT = (StepFinished, Checkpoint, TableSealed, Renamed, RunEnded)  # the events that the run's manifest is made of
 Hook = TypeVar("Hook", bound=Callable[[], object])
 E = TypeVar("E", bound=Event)
 
@@ -75,11 +77,16 @@ def current_run() -> Run | None:
     return max(_runs, key=lambda run: run._began, default=None)
 
 
+def goes_on(run_id: str) -> bool:
+    """Whether a run of this id was started in this process and has not ended."""
+    return any(run.run_id == run_id and not run._hands.ended for run in list(_runs))
+
+
 class Run(Watching):
     """A recorded run, from `start_run` to the end of its `with`."""
 
     run_id: str
-    """Sorts by time, unique across hosts."""
+    """Sorts by time, unique across hosts; or as the program gave it."""
     folder: Path
     """Absolute: everything that the run leaves is below it."""
     limits: Limits
@@ -105,6 +112,7 @@ class Run(Watching):
         self._options = options
         self._rank = rank
         self._records = rank is None or rank.number == 0
+        self._homes = Homes(folder, self._on_renamed)
         self._watch_begins()
         self._labels = Labels()
         self._outputs: dict[str, OutputFile] = {}
@@ -129,6 +137,7 @@ class Run(Watching):
             scope=options.logger,
             console=options.console and self._records,
             quiet=not self._records,
+            choose=lambda path, left: self._homes.choose_log(self._homes.shown(path), self.writer, left),
         )
         self._interrupts = Interrupts(self._on_signal, warning=options.warning_signal, exit_code=options.exit_code)
         attempt = attempts.find()
@@ -164,6 +173,11 @@ class Run(Watching):
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
         self._start_s = time.perf_counter() - began - self._hands.spent_s - self._log.spent_s
+
+    @property
+    def writer(self) -> str:
+        """This process's id in the journal."""
+        return self._hands.writer.id
 
     # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -373,6 +387,12 @@ class Run(Watching):
     def _on_revived(self, path: Path) -> None:
         self._warn("deleted", f"{path} was deleted while the run goes on; what it held is written again")
 
+    def _on_renamed(self, name: str, path: str, reason: str) -> None:
+        """A file of ours lies under another name than readers would look for."""
+        self._write(Renamed, name=name, path=path, reason=reason)
+        file = name.rpartition("/")[2]
+        self._warn(f"renamed {file}", f"{name} is kept in {path}: {reason}")
+
     def _new_step(self, name: str, first: int) -> Step:
         label, index = self._labels.take(name, self._log.here())
         return Step(
@@ -457,7 +477,7 @@ class Run(Watching):
         self._outputs.update({output.path: output for output in stage.output_files})
         if event is not None:
             self._log.say(logging.ERROR if failure is not None else logging.INFO, "%s", step_line(event))
-            put(stage.path / STEP_FILE, step_manifest(self._started, event))
+            put(self._homes, f"{stage.label}/{STEP_FILE}", step_manifest(self._started, event))
 
     def _end(self, status: str, error: BaseException | None) -> None:
         """Write the end, once, in the process that started the run; a forked child only closes its own files."""
@@ -511,7 +531,7 @@ class Run(Watching):
             for line in closing(event):
                 self._log.say(logging.INFO, "%s", line)
             with self._harmless("the run's manifest could not be written"):
-                put(self.folder / RUN_FILE, run_manifest(sorted(self._events, key=lambda kept: kept.seq)) or b"")
+                put(self._homes, RUN_FILE, run_manifest(sorted(self._events, key=lambda kept: kept.seq)) or b"")
         reason = f" by {self._interrupts.reason}" if self._interrupts.reason else ""
         last = {"finished": "Run finished", "interrupted": f"Run interrupted{reason}"}.get(status, "Run ended: failed")
         self._log.say(logging.INFO, "%s", last)

@@ -19,9 +19,11 @@ from watchkeeper.record.options import (
     grace_from,
     level_from,
     persist_from,
+    recording_process,
+    run_id_from,
     sidecar_from,
 )
-from watchkeeper.record.run import Run
+from watchkeeper.record.run import Run, goes_on
 from watchkeeper.record.values import config_fields, text
 
 
@@ -30,6 +32,7 @@ def start_run(
     *,
     pipeline: str,
     config: object = None,
+    run_id: str | int | None = None,
     folder: str | os.PathLike[str] | None = None,
     log_level: str | int | None = None,
     logger: str = "",
@@ -50,7 +53,11 @@ def start_run(
 ) -> Run:
     """Start recording a run; use it in a `with`, which writes the end and raises again what was raised in it.
 
-    The run's folder is `root/<run_id>`, or exactly `folder`. `config` is a mapping, a dataclass or a namespace.
+    The run's folder is `root/<run_id>`, or exactly `folder`. `run_id` is the program's own id of the run, which then stands
+    in each line of the log (None: one that sorts by time): a name of at most 128 bytes without spaces and slashes. The same
+    id again in the same root is another run in the same folder, as after a restart; not while the first one goes on.
+
+    `config` is a mapping, a dataclass or a namespace.
 
     The commit that is written down is that of `code_folder` (None: of the main script's folder).
 
@@ -70,7 +77,8 @@ def start_run(
     stacks (None: SIGRTMIN+4).
 
     Raises:
-        UsageError: neither root nor folder, both, no pipeline, or a config, level or format of the wrong kind.
+        UsageError: neither root nor folder, both, no pipeline, a config, level or format of the wrong kind, or a run id
+            that cannot be used or is in use.
         StorageError: the folder cannot be made, or written to.
     """
     if isolation.is_loading():
@@ -86,12 +94,15 @@ def start_run(
     if not pipeline:
         raise UsageError("start_run needs a pipeline's name", hint='start_run("artifacts/training", pipeline="training")')
     fields = config_fields(config)
-    run_id = new_run_id(clock())
+    given = None if run_id is None else run_id_from(run_id)
     top = None if root is None else Path(root).absolute()
     rank = ranks.find()
+    name = given or new_run_id(clock())
     if rank is not None:
-        run_id = ranks.agreed_run_id(top or Path(folder or ".").absolute(), rank, run_id)
-    place = top / run_id if top is not None else Path(folder or ".").absolute()
+        name = ranks.agreed_run_id(top or Path(folder or ".").absolute(), rank, name)
+    place = top / name if top is not None else Path(folder or ".").absolute()
+    if given is not None:
+        _check_unused(name, place if top is not None and rank is None else None)
     watched, stall_limit_s, ends = sidecar_from(sidecar, stall_s, end_stalled)
     options = Options(
         level=level_from(log_level, fields),
@@ -112,4 +123,24 @@ def start_run(
         code_folder=None if code_folder is None else Path(code_folder),
     )
     files.make_folder(place)
-    return Run(place, run_id, text(pipeline), fields, clock=clock, options=options, rank=rank)
+    run = Run(place, name, text(pipeline), fields, clock=clock, options=options, rank=rank)
+    if given not in (None, name):
+        run._warn(
+            "run id", f"the processes of this group record as one run, {name}: the run_id {given} of this one is not used"
+        )
+    return run
+
+
+def _check_unused(run_id: str, place: Path | None) -> None:
+    """Refuse the id of a run that goes on in this process or, where `place` is its folder, in another one."""
+    if goes_on(run_id):
+        raise UsageError(
+            f"run_id {run_id!r} is in use: that run goes on in this process",
+            hint="end it by run.close(), or give the new run another run_id",
+        )
+    pid = recording_process(place) if place is not None else None
+    if pid is not None:
+        raise UsageError(
+            f"run_id {run_id!r} is in use: process {pid} records into {place}",
+            hint="give another run_id, or folder= to record into the same folder",
+        )

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from watchkeeper.core import files
+import msgspec
+
 from watchkeeper.core.journal import Clock, encode_json
 from watchkeeper.record.code import Code
 from watchkeeper.record.examples import Example, gap_of
+from watchkeeper.record.homes import Homes
 from watchkeeper.record.values import number, text
 
 FILE = Path("status/training_status.json")
@@ -25,6 +27,7 @@ CODE_S = 60.0  # between two looks at the code's files
 RECENT = 5  # examples that the file holds
 TEXT_LIMIT = 2_000  # characters of a text in it
 STEP_LIMIT = 2**53  # beyond it a float is no count
+FORM = frozenset({"run_id", "pipeline", "state", "updated", "step", "steps_per_s", "eta_s", "recent_examples"})  # of ours
 RATE_POINTS = 30  # points of time that the rate is taken over: a minute, at WRITE_S
 
 
@@ -40,9 +43,12 @@ class Status:
         clock: Clock,
         warn: Callable[[str, str], None],
         monotonic: Callable[[], float] = time.monotonic,
+        homes: Homes | None = None,
     ) -> None:
-        """Without a path another process writes it (rank 0)."""
+        """Without a path another process writes it (rank 0). `homes` knows where the files of the run's folder lie."""
         self.path = path
+        self._homes = homes or Homes(path.parent if path is not None else Path())
+        self._written = b""
         self.total: int | None = None
         """Training steps planned; None where nobody said."""
         self.timeouts = 0
@@ -120,12 +126,28 @@ class Status:
         try:
             self._due = began + WRITE_S
             self._look_at_code(began)
-            files.make_folder(self.path.parent)
-            files.replace(self.path, encode_json(self.fields(began)), durable=False)
+            self._put(encode_json(self.fields(began)))
             took = self._monotonic() - began
             self._due = began + max(WRITE_S, took / SHARE)
         finally:
             self._lock.release()
+
+    def _put(self, data: bytes) -> None:
+        assert self.path is not None
+        self._homes.put(self._homes.shown(self.path), data, self._is_ours)
+        self._written = data
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether this is what we wrote last, or the status of a run that was recorded in this folder."""
+        try:
+            data = path.read_bytes()
+            held = None if data == self._written else msgspec.json.decode(data)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        if held is None:
+            return True
+        runs = {run for _, run in self._homes.runs()}
+        return isinstance(held, dict) and held.keys() >= FORM and held["run_id"] in runs
 
     def fields(self, now: float) -> dict[str, Any]:
         """What the file says. `gap` is the last validation loss less the training loss then; null is "nobody said"."""

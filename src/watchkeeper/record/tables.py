@@ -2,7 +2,8 @@
 
 A writer's rows lie in a file of its own, below `.watchkeeper/tables/`; the partial's name and at last the final name
 are given to that very file. So whoever takes a table over, after a death or beside a writer that is still alive, writes
-to a new file with the earlier rows in it, and no byte of another process's is ever changed or lost.
+to a new file with the earlier rows in it, and no byte of another process's is ever changed or lost. Where the program has
+a file of its own under one of the two names, both are others (`core.places`), and its file stays as it is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from watchkeeper.core import files
+from watchkeeper.core import files, places
 from watchkeeper.core.errors import Problem, StorageError
+from watchkeeper.core.events import TableOpened, TableSealed
 from watchkeeper.core.files import AppendFile
 from watchkeeper.core.ids import name_fault, writer_id
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.record.cells import FORMATS, Cell, Format, comparable, plain
+from watchkeeper.record.homes import Homes
 from watchkeeper.record.values import fields_of, text
 
 FOLDER = Path(".watchkeeper/tables")
@@ -32,6 +35,7 @@ WAITING_LIMIT = 10_000  # rows kept in memory while the disk takes none
 SYNC_S = 30.0  # between two fsyncs
 
 Seal = Callable[..., None]
+Opened = Callable[..., None]
 Warn = Callable[[str, str], None]
 Identity = tuple[int, int, int, int]
 
@@ -54,15 +58,18 @@ class Table:
         cut_short: Callable[[], bool] = lambda: False,
         records: bool = True,
         agree: Callable[[int], int] = lambda rows: rows,
+        homes: Homes | None = None,
+        opened: Opened = lambda **_: None,
     ) -> None:
-        """`seal` is told the fields of a `TableSealed`, `warn` what to say once; `cut_short` says at the end whether the
+        """`seal` is told the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what to say once; `homes`
+        knows where the files of the run's folder lie; `cut_short` says at the end whether the
         work was interrupted. Without `records` another process keeps the rows (rank 0), and this one only knows what was
         measured; `agree` is told how many rows were found, and says how many of them count there. Nothing is raised: what
         cannot be written waits in memory for the next row.
         """
         stem = name if not name_fault(name) else quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
         self.name = name
-        self.path = folder / f"{stem}{form.suffix}"
+        self.path = self._first = folder / f"{stem}{form.suffix}"
         self.partial = folder / f"{stem}{PARTIAL}{form.suffix}"
         self.lost_rows = 0
         self.complete: bool | None = None
@@ -72,6 +79,7 @@ class Table:
         self._ordered = bool(form.header(["x"]))  # a record's cells are told by their order
         self._key = (key,) if isinstance(key, str) else tuple(key or ())
         self._seal, self._warn, self._cut_short, self._records = seal, warn, cut_short, records
+        self._homes, self._opened = homes or Homes(folder), opened
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._writing = False
@@ -86,7 +94,7 @@ class Table:
         if stem != name:
             warn(f"table {stem}", f"{name!r} cannot name a file; the table is {self.path.name}")
         with self._harmless("earlier rows could not be read; their files are kept"):
-            self._take_over()
+            self._take_over(self._choose_names())
             count = agree(len(self._before))
             if not records:
                 del self._before[count:]
@@ -179,10 +187,62 @@ class Table:
     def _key_of(self, cells: Mapping[str, Cell]) -> tuple[Cell, ...]:
         return tuple(comparable(cells.get(column)) for column in self._key)
 
-    def _take_over(self) -> None:
-        """The rows of an earlier execution, if there is a key to tell what was measured; else their files are kept."""
+    def _choose_names(self) -> list[Path]:
+        """Names that are free, or ours by the journal; returns the files that were ours, and have been changed since.
+
+        Raises:
+            StorageError: all are taken.
+        """
+        final, partial = self._first, self._first.with_name(f"{self._first.stem}{PARTIAL}{self._first.suffix}")
+        before = self._homes.home(final.name)
+        changed: list[Path] = []
+        for number in sorted(range(places.MOST), key=lambda number: places.beside(final, number) != before):
+            pair = places.beside(final, number), places.beside(partial, number)
+            taken = [path for path in pair if not (places.is_free(path) or self._is_ours(path))]
+            if not taken:
+                self.path, self.partial = pair
+                if self._records:
+                    self._homes.settle(final.name, self.path)
+                return changed
+            changed += [path for path in taken if places.is_plain(path) and path.name in self._names_of_ours()]
+        raise StorageError(f"could not write {final}: other files have all its names", hint="remove some of them")
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether this very file is a table that Watchkeeper wrote in this folder: a name of a file of its own, the same
+        bytes, what a seal in the journal says, or the partial table of a filesystem without hard links.
+        """
+        identity = _identity(path)
+        if identity is None or not places.is_plain(path):
+            return False
+        own = sorted(self._own.parent.glob(f"{self._first.stem}.*")) if self._own.parent.is_dir() else []
+        held = [(file, known) for file in own if (known := _identity(file)) is not None]
+        if any(known[:2] == identity[:2] for _, known in held):
+            return True
+        data = path.read_bytes()
+        if any(known[2] == len(data) and file.read_bytes() == data for file, known in held):
+            return True
+        events = [event for own in self._homes.events().values() for event in own]
+        sealed = {event.sha256 for event in events if isinstance(event, TableSealed)}
+        opened = {event.partial for event in events if isinstance(event, TableOpened)}
+        return hashlib.sha256(data).hexdigest() in sealed or (not held and self._homes.shown(path) in opened)
+
+    def _names_of_ours(self) -> set[str]:
+        """The names of tables that the journal says were sealed in this folder."""
+        events = (event for own in self._homes.events().values() for event in own)
+        return {Path(event.path).name for event in events if isinstance(event, TableSealed)}
+
+    def _take_over(self, changed: Sequence[Path]) -> None:
+        """The rows of an earlier execution, if there is a key to tell what was measured; else their files are kept. Of a
+        file that was `changed` since it was sealed the rows count too, where it still has the key.
+        """
+        if not self._key:
+            return
+        for place in changed:
+            columns, _, _ = self._format.split(place.read_bytes())
+            if set(self._key) <= set(columns):
+                self._take(place)
         for place in (self.partial, self.path):
-            if self._key and place.is_file():
+            if places.is_plain(place):
                 self._take(place)
 
     def _take(self, place: Path) -> None:
@@ -259,28 +319,48 @@ class Table:
         data = self._format.header(columns) + b"".join(records)
         try:
             new.append(data)
-            self._point(self.partial, new.path)
+            self._point(new.path, final=False)
         except StorageError:
             new.close()
             with contextlib.suppress(StorageError):
                 files.remove(new.path)
             raise
         old, self._file, self._columns, self._before = self._file, new, columns, []
+        if old is None:
+            self._opened(path=self._homes.shown(self.path), partial=self._homes.shown(self.partial))
         if old is not None:
             old.close()
             with contextlib.suppress(StorageError):
                 files.remove(old.path)
 
-    def _point(self, path: Path, file: Path) -> None:
-        """Give our file this name. A file there whose rows are not all in ours keeps a name of its own."""
+    def _point(self, file: Path, *, final: bool) -> None:
+        """Give our file the partial or the final name. What the program has put there meanwhile stays, and both names are
+        others. A file of ours whose rows are not all in this one keeps a name of its own.
+        """
+        path = self.path if final else self.partial
+        if places.is_free(path) and files.name_free(path, file):
+            return
+        if not self._is_ours(path):
+            self._move_on(file)
+            self._point(file if file.exists() else self.partial, final=final)
+            return
         identity = _identity(path)
-        ours = self._file is not None and identity is not None and identity[:2] == (_identity(self._where()) or ())[:2]
-        if identity is not None and not ours and identity not in self._contained:
+        same = self._file is not None and identity is not None and identity[:2] == (_identity(self._where()) or ())[:2]
+        if identity is not None and not same and identity not in self._contained:
             kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
             files.name_also(kept, path)
             hint = "" if self._key else "; with key= its rows would have been taken over"
             self._warn(f"table {path} kept", f"the earlier {path.name} is kept as {kept}{hint}")
         files.name_also(path, file)
+
+    def _move_on(self, file: Path) -> None:
+        """Take other names than before, since one of them is the program's now."""
+        before, identity = self.partial, _identity(file)
+        self._choose_names()
+        there = _identity(before)
+        if before != self.partial and there is not None and identity is not None and there[:2] == identity[:2]:
+            files.name_also(self.partial, before)
+            files.remove(before)
 
     def _give_final_name(self) -> None:
         if self._file is None:
@@ -290,11 +370,11 @@ class Table:
         own = self._where()
         sha256 = hashlib.sha256(own.read_bytes()).hexdigest()
         ours = _identity(own)
-        self._point(self.path, own)
-        there = _identity(self.partial)
-        if ours is not None and there is not None and there[:2] == ours[:2]:
-            files.remove(self.partial)
-        files.remove(own)
+        self._point(own, final=True)
+        for name in (self.partial, own):
+            there = _identity(name)
+            if ours is not None and there is not None and there[:2] == ours[:2]:
+                files.remove(name)
         files.fsync_folder(self.path.parent)
         self._seal(
             path=str(self.path),

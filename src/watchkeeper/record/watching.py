@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from watchkeeper.core.errors import StorageError
-from watchkeeper.core.events import CadenceSet, Number, Progressed, TableSealed
+from watchkeeper.core.events import CadenceSet, Number, Progressed, TableOpened, TableSealed
 from watchkeeper.core.ids import writer_id
 from watchkeeper.core.journal import Clock
 from watchkeeper.core.spill import SpillingFile
@@ -26,6 +26,7 @@ from watchkeeper.record import examples
 from watchkeeper.record.cadence import MAX_SHARE, Cadence, fingerprint
 from watchkeeper.record.cells import FORMATS
 from watchkeeper.record.examples import Example, block, example_of, is_utf8
+from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
 from watchkeeper.record.progress import Book, Progress
 from watchkeeper.record.ranks import Rank, agreed
@@ -50,6 +51,7 @@ class Watching:
     _write: Callable[..., Any]
     _harmless: Callable[[str], AbstractContextManager[None]]
     _interrupts: Interrupts
+    _homes: Homes
     _safe_point: Callable[[], None]
 
     def _watch_begins(self) -> None:
@@ -83,6 +85,8 @@ class Watching:
             cut_short=lambda: self._interrupts.asked and self._interrupts.heard,
             records=self._records,
             agree=self._agree_on_rows(name),
+            homes=self._homes,
+            opened=lambda **fields: self._write(TableOpened, **fields),
         )
         self._tables.append(table)
         return table
@@ -253,6 +257,7 @@ class Watching:
                 pipeline=self._pipeline,
                 clock=self._clock,
                 warn=self._warn,
+                homes=self._homes,
             )
         return self._status
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import git, journal
+from watchkeeper.core import git, journal, places
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import AnyEvent, Intended, Number, RunEnded, RunItem, RunStarted, Unknown
 from watchkeeper.core.state import Attempt, State, fold
@@ -246,7 +246,7 @@ def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
         if path.stat().st_size > _MOST_SNAPSHOT_BYTES:
             return {}
         data = path.read_bytes()
-        if path.name == "run_manifest.json":
+        if path in set(places.names(path.with_name(places.RUN_MANIFEST))):
             found = msgspec.json.decode(data)
             return flatten.of_value(found.get("config") or {}) if isinstance(found, dict) else {}
     except (OSError, msgspec.DecodeError):

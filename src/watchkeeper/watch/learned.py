@@ -16,6 +16,7 @@ import msgspec
 from watchkeeper.core import trainlog
 from watchkeeper.core.events import Checkpoint, Learned, Number
 from watchkeeper.core.journal import read as read_journal
+from watchkeeper.core.places import run_manifest_of
 from watchkeeper.report.curve import Point, reading
 from watchkeeper.tools.base import Finding
 
@@ -158,7 +159,8 @@ def _last_checkpoint(folder: Path, run: Path | None) -> str:
 
 def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
     kept = [place.parent / "torchtune_config.yaml" for place in reversed(places)]
-    kept += [run / "run_manifest.json"] if run else []
+    recorded = run_manifest_of(run) if run else None
+    kept += [recorded] if recorded else []
     return next((_shown(folder, path) for path in kept if path.is_file()), "")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.core.events import Advanced, CadenceSet, Checkpoint, Evidence, Opened, Sealed, Stalled, Vanished
+from watchkeeper.core.events import Advanced, CadenceSet, Checkpoint, Evidence, Opened, Renamed, Sealed, Stalled, Vanished
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.tails import Follower, Grown, end_of_file
 from watchkeeper.core.trainlog import Position, advances, bar_rate, position
@@ -88,6 +88,7 @@ class Recorded:
         self._total: int | None = None
         self._rows: dict[str, Follower] = {}
         self._status: tuple[int, int] = (0, 0)
+        self._status_path = folder / STATUS
 
     def look(self) -> None:
         """Look once. A folder that is gone holds nothing new."""
@@ -121,6 +122,8 @@ class Recorded:
                     self.checkpoints += 1
                 elif isinstance(event, CadenceSet):
                     self._total = event.total
+                elif isinstance(event, Renamed) and event.name == str(STATUS):
+                    self._status_path = self.folder / event.path
                 if not isinstance(event, _OF_THE_SIDECAR):
                     self._events += 1
                     self._is_newer(event.time.timestamp())
@@ -142,7 +145,7 @@ class Recorded:
             self.position = Position(step=step, total=self._total, loss=told)
 
     def _take_status(self) -> None:
-        path = self.folder / STATUS
+        path = self._status_path
         status = _status(path)
         if status is None or (status.st_mtime_ns, status.st_size) == self._status:
             return

@@ -34,11 +34,14 @@ from watchkeeper.core.events.job import (
     Checkpoint,
     Interrupted,
     Progressed,
+    Renamed,
+    RowsSealed,
     RunEnded,
     RunStarted,
     Stalled,
     StepFinished,
     StepStarted,
+    TableOpened,
     TableSealed,
     TimedOut,
     Vanished,
@@ -58,8 +61,8 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
     | Assessed | Verified | Judged | Documented | Concluded | Detached | CancelAsked | RunStarted | StepStarted
-    | StepFinished | Checkpoint | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced
-    | Vanished | RunEnded | Sealed
+    | StepFinished | Checkpoint | TableOpened | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled
+    | Advanced | Vanished | Renamed | RowsSealed | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
@@ -71,6 +74,7 @@ DURABLE = frozenset(
         "run_started",
         "checkpoint",
         "table_sealed",
+        "rows_sealed",
         "interrupted",
         "stalled",
         "vanished",

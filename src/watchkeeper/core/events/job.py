@@ -113,6 +113,13 @@ class TableSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="tab
     lost_rows: int = 0
 
 
+class TableOpened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="table_opened"):
+    """A result table has its first rows: they lie in `partial`, and the table is to be `path`."""
+
+    path: FilePath
+    partial: FilePath
+
+
 class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="progressed"):
     """How far a tracked loop is, written at most once a minute and at its end. `total`, `rate_per_s` and `eta_s` are None
     where nobody can tell; `depth` is 0 for an outermost loop.
@@ -197,10 +204,38 @@ class Vanished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="vanish
     report: FilePath = ""
 
 
+class SealedRows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file of rows that only ever grows: its first `bytes` bytes hold this many rows and have this sha256 ("": it could
+    not be read in time). `path` is relative to the run's folder.
+    """
+
+    path: FilePath
+    rows: int
+    bytes: int
+    sha256: str = ""
+
+
+class RowsSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rows_sealed"):
+    """A process that did not start the run, a forked one, has ended: these are the files of its rows."""
+
+    files: tuple[SealedRows, ...]
+
+
+class Renamed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="renamed"):
+    """A file of ours lies in `path` instead of `name`, since something that Watchkeeper did not write lies there. Both are
+    relative to the run's folder where they lie in it.
+    """
+
+    name: FilePath
+    path: FilePath
+    reason: FreeText = ""
+
+
 class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
     """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
     of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that
-    recording took. `timeouts` of the `limited_calls` did not end in time.
+    recording took. `timeouts` of the `limited_calls` did not end in time. `files` are this process's files of rows, and
+    those that other processes of the run, which have not ended in good order, have written so far.
     """
 
     status: Literal["finished", "failed", "interrupted"]
@@ -214,3 +249,4 @@ class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_en
     recorder_s: float = 0.0
     limited_calls: int = 0
     timeouts: int = 0
+    files: tuple[SealedRows, ...] = ()

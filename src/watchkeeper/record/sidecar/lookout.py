@@ -19,8 +19,8 @@ from watchkeeper.core import files, node, processes, spill
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Advanced, RunEnded, Stalled, Vanished
 from watchkeeper.core.journal import Writer, read, utc_now
+from watchkeeper.core.places import JOURNAL
 from watchkeeper.record.hands import BEAT_BYTES, BEAT_S, BEATS
-from watchkeeper.record.manifest import JOURNAL
 from watchkeeper.record.options import SIDECAR
 from watchkeeper.record.rows import FOLDER as ROWS
 from watchkeeper.record.sidecar import cause, ladder, report, stacks

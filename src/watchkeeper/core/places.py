@@ -1,0 +1,115 @@
+"""Where a recorded run's files lie: under their own names or, where the program has taken those, beside them.
+
+`run_manifest.json` then is `run_manifest.watchkeeper.json`, and `run_manifest.watchkeeper-2.json` where the program has
+that name too. The rule needs no memory, and the `renamed` event tells readers which it was. Ours is what the folder's
+journal says that any version wrote there. A symbolic link or a folder is never ours.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.events import AnyEvent, Renamed, RunEnded, RunStarted, Unknown
+from watchkeeper.core.journal import read
+
+JOURNAL = Path(".watchkeeper/journal")
+RUN_MANIFEST = "run_manifest.json"
+MARK = ".watchkeeper"
+MOST = 100  # names that are tried for one file
+
+Events = Mapping[str, Iterable[AnyEvent | Unknown]]
+
+
+def is_free(path: Path) -> bool:
+    """Whether nothing has this name, not even a link that leads nowhere."""
+    return not os.path.lexists(path)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether it is a regular file itself: no link, no folder, no pipe."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def beside(path: Path, number: int) -> Path:
+    """The name of ours where `number` of them are taken: 0 is the file's own."""
+    if not number:
+        return path
+    return path.with_name(f"{path.stem}{MARK}{f'-{number}' if number > 1 else ''}{path.suffix}")
+
+
+def names(path: Path) -> Iterator[Path]:
+    """The names that a file of ours may have, in the order in which they are tried."""
+    return (beside(path, number) for number in range(MOST))
+
+
+def below(root: Path, name: str) -> Path:
+    """`root/name`, around a part of it that is no folder: `logs/run.log` is `logs.watchkeeper/run.log` where `logs` is a
+    file.
+    """
+    place = root
+    *parents, last = Path(name).parts
+    for part in parents:
+        tries = (beside(place / part, number) for number in range(MOST))
+        place = next((folder for folder in tries if is_free(folder) or folder.is_dir()), place / part)
+    return place / last
+
+
+def renamed(events: Events) -> dict[str, str]:
+    """Which files of the folder have another name, by the last event about each."""
+    told = sorted(
+        (event for own in events.values() for event in own if isinstance(event, Renamed)),
+        key=lambda event: (event.time, event.writer, event.seq),
+    )
+    return {event.name: event.path for event in told}
+
+
+def home(events: Events, name: str) -> str:
+    """Where the file of this name lies, by the journal."""
+    return renamed(events).get(name, name)
+
+
+def run_manifest_of(folder: Path) -> Path | None:
+    """The manifest that a version of ours left of a run in this folder; None where there is none, or only the program's."""
+    events = read(folder / JOURNAL).events
+    ended = {event.writer for own in events.values() for event in own if isinstance(event, RunEnded)}
+    runs = {
+        event.run_id for own in events.values() for event in own if isinstance(event, RunStarted) and event.writer in ended
+    }
+    if not runs:
+        return None
+    first = folder / home(events, RUN_MANIFEST)
+    return next(
+        (path for path in dict.fromkeys((first, *_existing(folder / RUN_MANIFEST))) if is_manifest(path, runs)), None
+    )
+
+
+def _existing(path: Path) -> Iterator[Path]:
+    for place in names(path):
+        if is_free(place):
+            return
+        yield place
+
+
+def is_manifest(path: Path, runs: Iterable[str]) -> bool:
+    """Whether this file has the form of a run's manifest of ours, of one of these runs."""
+    return manifest_run(path) in set(runs)
+
+
+def manifest_run(path: Path) -> str | None:
+    """The run whose manifest this is; None where it has not the form of ours."""
+    if not is_plain(path):
+        return None
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    form = {"run_id", "pipeline", "status", "config", "steps", "metric_rows", "recorder_s"}
+    return str(found["run_id"]) if isinstance(found, dict) and form <= found.keys() else None
