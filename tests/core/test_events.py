@@ -74,6 +74,7 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
         "source_sha256",
         "diff_sha256",
         "environment_sha256",
+        "work_sha256",
         "validation_sha256",
         "git_sha",
         "fingerprint",

@@ -74,19 +74,18 @@ def test_a_worktree_and_a_submodule_have_commits_of_their_own(tmp_path):
 
 
 def test_a_repository_that_git_refuses_is_said_to_be_refused(tmp_path, monkeypatch):
-    """A repository of another user is not the same as none: the state says why git tells nothing, and what to type."""
+    """A repository of another user is not the same as none: it is said why git tells nothing, and what to type."""
     mine = committed(tmp_path / "mine", a="1")
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
-    found = git.state(mine)
-    assert found.sha == ""
-    assert f"safe.directory {mine}" in found.fault
+    assert git.state(mine).sha == ""
+    assert f"safe.directory {mine}" in git.refusal(mine)
 
 
 def test_a_repository_without_git_is_said_to_be_unread(tmp_path, monkeypatch):
-    """Where git is not installed, a repository's state says so."""
+    """Where git is not installed, that is said of a repository, and nothing of a plain folder."""
     mine = committed(tmp_path / "mine", a="1")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "git is not installed" in git.state(mine).fault
+    assert "git is not installed" in git.refusal(mine)
 
 
 def test_tracked_files_are_told_from_others(tmp_path):

@@ -193,7 +193,7 @@ def test_without_git_a_plain_folder_holds_what_was_kept(tmp_path: Path) -> None:
     """No repository is no obstacle: script and configurations come back, and that the code is not among them is said."""
     folder = ran(experiment(tmp_path / "exp"))
     found = of(folder)
-    assert found.commit == "" and any("only the script and its configurations" in note for note in found.notes)
+    assert found.commit == "" and any("no Git repository was there" in note for note in found.notes)
     restore(found, tmp_path / "again")
     assert set(tree(tmp_path / "again")) == {"conf.yaml", "one/finetune.slurm"}
 

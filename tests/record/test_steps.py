@@ -233,7 +233,7 @@ def test_inputs_that_cannot_be_read_only_prevent_reuse(tmp_path, caplog):
     assert "its inputs could not be read, and it is not reused" in caplog.text
 
 
-def test_the_start_knows_commit_and_changes(tmp_path, events, monkeypatch):
+def test_the_start_knows_commit_and_changes(tmp_path, events):
     """The run's start names the commit, the branch and whether tracked files were changed; no repository is no error."""
     assert git.state(tmp_path) == ("", "", None)
     words = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
@@ -245,8 +245,7 @@ def test_the_start_knows_commit_and_changes(tmp_path, events, monkeypatch):
     assert git.state(tmp_path) == (sha, "trunk", False)
     (tmp_path / "file").write_text("2")
     assert git.state(tmp_path) == (sha, "trunk", True)
-    monkeypatch.setattr("watchkeeper.record.run.script_folder", lambda: tmp_path)
-    with wk.start_run(tmp_path / "runs", pipeline="p") as run:
+    with wk.start_run(tmp_path / "runs", pipeline="p", code_folder=tmp_path) as run:
         pass
     (started,) = of_kind(events(run.folder), RunStarted)
     assert (started.git_sha, started.git_branch, started.git_dirty) == (sha, "trunk", True)

@@ -50,24 +50,20 @@ _FORM = (
 
 
 class Git(NamedTuple):
-    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told. `fault`: why git
-    tells nothing of a repository that is there ("": it does, or there is none).
-    """
+    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told."""
 
     sha: str = ""
     branch: str = ""
     dirty: bool | None = None
-    fault: str = ""
 
 
 def state(folder: Path) -> Git:
     """The commit of the folder's repository, and whether tracked files differ from it. Source of the format:
     git-status(1), porcelain 2.
     """
-    done = _run(folder, *_STATUS, limit_s=LIMIT_S)
-    if done is None or done.returncode:
-        return Git(fault=_fault(folder, done))
-    output = done.stdout
+    output = _ask(folder, *_STATUS, limit_s=LIMIT_S)
+    if output is None:
+        return Git()
     lines = output.decode("utf-8", "replace").splitlines()
     head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:])
     sha = head.get("branch.oid", "")
@@ -75,13 +71,16 @@ def state(folder: Path) -> Git:
     return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
 
 
-def _fault(folder: Path, done: subprocess.CompletedProcess[bytes] | None) -> str:
-    """Why git tells nothing of the repository that a folder lies in; "" where there is none."""
+def refusal(folder: Path) -> str:
+    """Why git tells nothing of the repository that a folder lies in; "" where it does, or there is none."""
     holder = holder_of(folder)
     if holder is None:
         return ""
+    done = _run(folder, "rev-parse", "--git-dir", limit_s=LIMIT_S)
     if done is None:
         return f"git is not installed, or gave no answer within {LIMIT_S:.0f} s"
+    if not done.returncode:
+        return ""
     if _NOT_SAFE in done.stderr:
         return f"the repository belongs to another user: git config --global --add safe.directory {holder}"
     words = done.stderr.decode("utf-8", "replace").strip().splitlines()

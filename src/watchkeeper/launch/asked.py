@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.shell_text import commands, words_of
 from watchkeeper.launch.located import Item, load
 from watchkeeper.launch.retries import ACCUMULATION, BATCH, Batch
-from watchkeeper.launch.scripts import commands, words_of
 from watchkeeper.tools.base import Training
 
 CONFIG = "finetune.yaml"

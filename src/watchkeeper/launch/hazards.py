@@ -18,10 +18,10 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.shell_text import commands, variables, words_of
 from watchkeeper.launch.asked import EVAL_YAML
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.located import Item, listed, load
-from watchkeeper.launch.scripts import commands, variables, words_of
 from watchkeeper.schedulers.batch import Head, read_head
 from watchkeeper.tools import places
 

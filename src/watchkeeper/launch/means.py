@@ -16,6 +16,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
+from watchkeeper.core.shell_text import commands
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch import asked, scripts
 from watchkeeper.launch.retries import Batch, Means, Rules, chain
@@ -165,7 +166,7 @@ def _plain(path: Path) -> bool:
 
 def _named(text: str, folder: Path) -> frozenset[str]:
     """The variables' names that a script, or a file that it calls from its own folder, has in it; comments do not count."""
-    lines = [line for _, line in scripts.commands(text)]
+    lines = [line for _, line in commands(text)]
     texts = list(lines)
     for name in {name for line in lines for name in _CALLED.findall(line)}:
         try:

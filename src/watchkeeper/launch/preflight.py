@@ -16,9 +16,9 @@ import msgspec
 from watchkeeper.core import git
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.git import DETACHED, Git
+from watchkeeper.core.shell_text import commands
 from watchkeeper.launch import hazards
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.launch.scripts import commands
 from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.site import Site
 
@@ -74,7 +74,10 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
     """What keeps the code of an experiment in `folder` from being found again by its commit; nothing where it can be."""
     where = str(folder)
     if not code.sha:
-        message = "there is no commit of it: with each run its script and configurations are kept, not the code they call"
+        if why := git.refusal(folder):
+            message = f"there is a repository, and no commit of it can be told: {why}"
+            return (Problem(where=where, message=message, severity="warning"),)
+        message = "there is no commit of it: with each run its script is kept, and the files that this names, no more"
         return (Problem(where=where, message=message, hint="git init, git add and git commit", severity="note"),)
     found = []
     name = f"git switch -c NAME, or git tag NAME {code.sha[:12]}"

@@ -81,6 +81,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     diff: Part | None
     script: Part
     configs: tuple[Part, ...]
+    code: tuple[Part, ...]
     submodules: tuple[Submodule, ...]
     environment: Environment | None
     environment_sha256: str
@@ -112,12 +113,13 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
     kept = experiment / FOLDER / "objects"
     script = _part(experiment, kept, intended.script, intended.script_sha256)
     configs = tuple(_part(experiment, kept, name, sha256) for name, sha256 in intended.configs.items())
+    code = tuple(_part(experiment, kept, name, sha256) for name, sha256 in intended.code.items())
     diff = _part(experiment, kept, "", intended.diff_sha256) if intended.diff_sha256 else None
     folder = (experiment / intended.script).parent
     top = git.top(folder if folder.is_dir() else experiment)
     faults = [
         f"{part.name or 'the uncommitted changes'}: {part.fault}"
-        for part in (script, *configs, diff)
+        for part in (script, *configs, *code, diff)
         if part and part.fault
     ]
     faults += _code_faults(intended, top)
@@ -136,6 +138,7 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
         diff=diff,
         script=script,
         configs=configs,
+        code=code,
         submodules=submodules,
         environment=environment_of(experiment, intended),
         environment_sha256=intended.environment_sha256,
@@ -243,12 +246,13 @@ def _notes(intended: Intended, top: Path | None, diff: Path | None) -> tuple[lis
     notes: list[str] = []
     if not intended.git_sha:
         notes.append(
-            "no Git repository was there: only the script and its configurations were kept, not the code they call"
+            intended.git_fault
+            or "no Git repository was there: the script, its configurations and the code that they name were kept, no more"
         )
         return notes, ()
     if intended.git_dirty is None:
         notes.append("whether there were uncommitted changes could not be told at the time")
-    notes.append("files that Git did not track are not part of it, but for the script and the configurations that it names")
+    notes.append("files that Git did not track are not part of it, but for the script and the files that it names in turn")
     recorded = git.submodules(top, intended.git_sha) if top else None
     if recorded is None:
         notes.append("which submodules the commit has cannot be told")
@@ -284,7 +288,7 @@ def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str
     """Put script and configurations where they lay. What lay outside the tree goes into a folder of its own."""
     placed, notes = [], []
     top = Path(found.repository) if found.repository and found.commit else Path(found.experiment)
-    for part in (found.script, *found.configs):
+    for part in (found.script, *found.configs, *found.code):
         place = target / base / part.name
         if Path(part.name).is_absolute():
             inside = Path(part.name).is_relative_to(top)
@@ -296,7 +300,7 @@ def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str
         data = Path(part.kept).read_bytes()
         if not (place.is_file() and not place.is_symlink() and place.read_bytes() == data):
             files.make_folder(place.parent)
-            files.replace(place, data, mode=0o755 if part is found.script else 0o644)
+            files.replace(place, data, mode=0o755 if part is found.script or place.suffix == ".sh" else 0o644)
             placed.append(os.path.relpath(place, target))
     for one in found.submodules:
         sub = shlex.quote(str(target / one.path))

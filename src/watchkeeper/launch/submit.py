@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core import environment, files, git, ids, objects, processes
+from watchkeeper.core import code_files, environment, files, git, ids, objects, processes
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, StorageError, UnavailableError
 from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import Attempt
-from watchkeeper.launch import configs, means
+from watchkeeper.launch import configs, means, same_work
 from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers import batch, wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler
@@ -190,8 +190,8 @@ class Submitter:
             change=dict(again.change) if again else {},
             resume_from=again.resume_from if again else "",
             found=dict(found),
-            configs=self._configs(script),
             environment_sha256=self._environment(),
+            **self._files_of(script, written),
             **self._code_of(script.parent),
         )
         self._intended(intended)
@@ -363,14 +363,26 @@ class Submitter:
     def _objects(self) -> Path:
         return self.experiment / FOLDER / "objects"
 
-    def _configs(self, script: Path) -> dict[str, str]:
-        """The configurations that the script names, each kept: path, relative to the experiment, → object."""
-        kept: dict[str, str] = {}
+    def _files_of(self, script: Path, source: bytes) -> dict[str, Any]:
+        """The configurations and the code that the script names, each kept, and which of them no commit holds: fields of
+        `intended`.
+        """
+        read: dict[Path, bytes] = {}
         for path in configs.files_of(script):
             with contextlib.suppress(OSError):
-                name = str(path.relative_to(self.experiment)) if path.is_relative_to(self.experiment) else str(path)
-                kept[name] = objects.keep(self._objects, path.read_bytes())
-        return kept
+                read[path] = path.read_bytes()
+        code = {path: data for path, data in code_files.contents(script) if path != script and path not in read}
+        uncommitted = code_files.uncommitted(script.parent, [script, *read, *code])
+        return {
+            "configs": {self._name(path): objects.keep(self._objects, data) for path, data in read.items()},
+            "code": {self._name(path): objects.keep(self._objects, data) for path, data in code.items()},
+            "uncommitted": tuple(map(self._name, uncommitted)),
+            "work_sha256": same_work.fingerprint(source, {self._name(path): data for path, data in read.items()}),
+        }
+
+    def _name(self, path: Path) -> str:
+        """A file's name in the journal: relative to the experiment, where it lies in it."""
+        return str(path.relative_to(self.experiment)) if path.is_relative_to(self.experiment) else str(path)
 
     def _environment(self) -> str:
         """What is installed where this process submits, kept: looked at once."""
@@ -387,6 +399,7 @@ class Submitter:
             fields = {
                 "git_sha": state.sha,
                 "git_branch": state.branch,
+                "git_fault": "" if state.sha else git.refusal(folder),
                 "git_dirty": False if changes == b"" else state.dirty,  # a file may have been touched, and be the same
                 "diff_sha256": objects.keep(self._objects, changes) if changes else "",
             }

@@ -83,7 +83,7 @@ def record(
         config={"command": list(argv), "cwd": os.getcwd()},  # noqa: PTH109
         console=False,
         handle_signals=False,
-        code_folder=Path.cwd(),
+        code_folder=_code_of(argv),
         sidecar=False,
         stall_s=stall_s,
         end_stalled=end_stalled,
@@ -98,6 +98,12 @@ def record(
         if ended.code:
             raise CommandStopped(ended.words) if ended.asked else CommandError(ended.words)
     return ended
+
+
+def _code_of(argv: Sequence[str]) -> Path:
+    """The script that the command runs; the working directory where its words name none."""
+    named = (Path(word) for word in argv if word.endswith((".py", ".sh")))
+    return next((path for path in named if path.is_file()), Path.cwd())
 
 
 def _output(run: Run, name: str) -> Path:

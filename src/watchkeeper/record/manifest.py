@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from watchkeeper.core import places
+from watchkeeper.core import code_files, places
+from watchkeeper.core.code_files import Code
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
@@ -39,13 +40,18 @@ STEP_FILE = "step_manifest.json"
 RUN_FILE = RUN_MANIFEST
 CONFIG_LINES = 60  # of a configuration's summary in the log
 VALUE_LIMIT = 120  # characters of one value in it
+CODE_NAMES = 5  # of files that no commit holds, in the log's first lines
 EARLIER_RUNS = 50  # how many are looked through for a finished step
 
 
-def script_folder() -> Path:
-    """Where the running program lies; the working directory for a notebook or a prompt."""
+def code_of(place: Path | None) -> Code:
+    """The code of this run: that of `place`, a script or a folder; None: of the running program. A notebook and a prompt
+    have the working directory's commit, and no file.
+    """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(main).absolute().parent if main else Path.cwd()
+    if place is None:
+        place = Path(main) if main else Path.cwd()
+    return code_files.of(place)
 
 
 # ── files and fingerprints ──────────────────────────────────────────────────────────────────────────────────────────
@@ -210,6 +216,8 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
             "git_sha": started.git_sha,
             "git_branch": started.git_branch,
             "git_dirty": started.git_dirty,
+            "uncommitted": started.uncommitted,
+            "code": started.code,
             "steps": [
                 {
                     "step": event.label,
@@ -316,9 +324,22 @@ def opening(event: RunStarted) -> list[str]:
     if len(flat) > CONFIG_LINES:
         lines.append(f"Config: {len(flat) - CONFIG_LINES} more in {RUN_FILE}")
     lines.append(f"Seed: {'none' if event.seed is None else event.seed}")
-    dirty = {True: ", with uncommitted changes", False: ", clean", None: ""}[event.git_dirty]
-    lines.append(f"Git: {event.git_sha} ({event.git_branch}{dirty})" if event.git_sha else "Git: no commit")
+    lines.append(_git_line(event))
     return lines
+
+
+def _git_line(event: RunStarted) -> str:
+    """The commit, and what ran that it does not hold."""
+    if not event.git_sha:
+        return "Git: no commit" + (f": {event.git_fault}" if event.git_fault else "")
+    words = [event.git_branch, *(["with uncommitted changes"] if event.git_dirty else [])]
+    if event.uncommitted:
+        more = len(event.uncommitted) - CODE_NAMES
+        names = ", ".join(event.uncommitted[:CODE_NAMES]) + (f" and {more} more" if more > 0 else "")
+        words.append(f"not in the commit: {names}")
+    elif event.git_dirty is False:
+        words.append("clean")
+    return f"Git: {event.git_sha} ({', '.join(words)})"
 
 
 def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-from watchkeeper.core import files, git, processes, spill
+from watchkeeper.core import files, processes, spill
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import (
     AnyEvent,
@@ -46,13 +46,13 @@ from watchkeeper.record.manifest import (
     RUN_FILE,
     STEP_FILE,
     closing,
+    code_of,
     earlier_step,
     facts_of,
     fingerprint,
     opening,
     put,
     run_manifest,
-    script_folder,
     step_line,
     step_manifest,
 )
@@ -141,7 +141,7 @@ class Run(Watching):
         )
         self._interrupts = Interrupts(self._on_signal, warning=options.warning_signal, exit_code=options.exit_code)
         attempt = attempts.find()
-        code = git.state(options.code_folder or script_folder())
+        code = code_of(options.code_folder)
         started = self._hands.write(
             RunStarted,
             run_id=run_id,
@@ -151,9 +151,12 @@ class Run(Watching):
             job_id=attempt.job_id if attempt else "",
             config=config,
             seed=seed_of(config),
-            git_sha=code.sha,
-            git_branch=code.branch,
-            git_dirty=code.dirty,
+            git_sha=code.git.sha,
+            git_branch=code.git.branch,
+            git_dirty=code.git.dirty,
+            git_fault=code.fault,
+            code=code.named(),
+            uncommitted=code.uncommitted_names(),
             world_size=rank.world if rank else 1,
             execution=rank.execution if rank else 1,
         )

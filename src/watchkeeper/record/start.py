@@ -59,7 +59,8 @@ def start_run(
 
     `config` is a mapping, a dataclass or a namespace.
 
-    The commit that is written down is that of `code_folder` (None: of the main script's folder).
+    The commit that is written down is that of `code_folder`, a folder or a script (None: the main script's). With it go the
+    hashes of the script and of the `.py` and `.sh` files that it names in turn.
 
     Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) counts for the file `log_file`
     below the folder (None: no file) and for stderr (`console=False`: not there). `logger` names the one logger to capture,

@@ -34,7 +34,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     `settings` are its configuration, by dotted key; `unread` names the configurations that could only be compared by hash.
     `partial`: they are words about it, and what they do not name may still be as it is elsewhere.
     `metrics`: `clean accuracy` → its best figure over the epochs, by `is_less_better`; `at`: the same name → its epoch.
-    `diff` is a hash, `script` too, of all but the job's name.
+    `diff` is a hash, `script` too, of all but the job's name. `files` are the code that the script names, each by its hash;
+    `dirty` counts those that no commit holds.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     dirty: bool | None = None
     diff: str = ""
     script: str = ""
+    files: Mapping[str, str] = {}
     data: str = ""
     metrics: Mapping[str, Number] = {}
     at: Mapping[str, str] = {}
@@ -79,7 +81,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
     """A run against the base. `commits` is how many lie between (None: nobody could tell); `script` says whether the
-    scripts differ in more than their jobs' names (None: not known of both).
+    scripts differ in more than their jobs' names (None: not known of both). `files` are those of the code that differ,
+    where both are known.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
     commits: int | None
     diff: bool
     script: bool | None
+    files: tuple[str, ...]
     data: Difference | None
     metrics: tuple[Delta, ...]
 
@@ -143,6 +147,7 @@ def against(base: Side, side: Side, commits: int | None = None) -> Against:
         commits=commits,
         diff=base.diff != side.diff,
         script=base.script != side.script if base.script and side.script else None,
+        files=_differing(base.files, side.files),
         data=_difference("data", base.data, side.data),
         metrics=tuple(_delta(name, base.metrics.get(name), side.metrics.get(name)) for name in metrics_of([base, side])),
     )
@@ -202,6 +207,12 @@ def _delta(metric: str, old: Number | None, new: Number | None) -> Delta:
     change = value_of(new) - value_of(old)
     better = None if old == new or math.isnan(change) else _is_better(metric, new, old)
     return Delta(metric=metric, old=old, new=new, change=change if math.isfinite(change) else None, better=better)
+
+
+def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that are not the same; none where one of the two is not known."""
+    names = dict.fromkeys([*old, *new]) if old and new else {}
+    return tuple(name for name in names if old.get(name) != new.get(name))
 
 
 def _difference(key: str, old: str, new: str) -> Difference | None:

@@ -34,6 +34,7 @@ from watchkeeper.report.tried import fingerprint
 
 NONE = "n/a"
 WELL = ("done", "failed but good")
+MOST_NAMES = 5  # of files that no commit holds, in a note
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,12 +178,11 @@ class _Teller:
             Value("key settings", self.about.settings or NONE),
         ]
         if first is not None and first.git_sha:
-            dirty = "with changes that are not committed; they are kept with the attempt" if first.git_dirty else ""
-            values.append(Value("commit", first.git_sha, quoted=True, note=dirty))
+            values.append(Value("commit", first.git_sha, quoted=True, note=code_note(first)))
             if first.git_branch and first.git_branch != "(detached)":
                 values.append(Value("branch", first.git_branch, quoted=True))
         elif first is not None:
-            values.append(Value("commit", NONE))
+            values.append(Value("commit", NONE, note=_one_line(first.git_fault)))
         if first is not None:
             values.append(Value("fingerprint", fingerprint(first.script_sha256, first.configs.values()), quoted=True))
         return values
@@ -267,6 +267,23 @@ class _Teller:
         values.append(Value("reason", _one_line(reason)))
         if intended is not None and intended.change:
             values.append(Value("changed", ", ".join(f"{name} {value}" for name, value in intended.change.items())))
+        if intended is not None:
+            values += self.code_since(intended)
+        return values
+
+    def code_since(self, intended: Intended) -> list[Value]:
+        """The code of a later attempt, as far as it is not that of the attempt before."""
+        before = self.told.intended.get(intended.attempt - 1)
+        if before is None:
+            return []
+        values = []
+        if intended.git_sha and (intended.git_sha, code_note(intended)) != (before.git_sha, code_note(before)):
+            values.append(Value("commit", intended.git_sha, quoted=True, note=code_note(intended)))
+        names = sorted(before.code.keys() | intended.code.keys())
+        changed = [name for name in names if before.code.get(name) != intended.code.get(name)]
+        if changed and before.code:
+            more = f" and {len(changed) - MOST_NAMES} more" if len(changed) > MOST_NAMES else ""
+            values.append(Value("code changed since", ", ".join(changed[:MOST_NAMES]) + more))
         return values
 
     # ── status ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -406,8 +423,20 @@ class _Teller:
         return local.strftime("%Y-%m-%d %H:%M ") + (name if name.isalpha() and name.isupper() else local.isoformat()[-6:])
 
 
+def code_note(intended: Intended) -> str:
+    """What ran that the commit does not hold, in words; "" where it holds all of it."""
+    notes = ["with changes that are not committed"] if intended.git_dirty else []
+    if intended.uncommitted:
+        names = [*intended.uncommitted[:MOST_NAMES]]
+        more = len(intended.uncommitted) - len(names)
+        notes.append(f"not in the commit: {', '.join(names)}" + (f" and {more} more" if more else ""))
+    return "; ".join([*notes, "kept with the attempt"]) if notes else ""
+
+
 def differs(before: Intended, after: Intended) -> list[str]:
     """What of an attempt's purpose is not as it was: its script, a configuration. Empty: it goes on with the same work."""
+    if before.work_sha256 and before.work_sha256 == after.work_sha256:
+        return []
     scripts = [one.source_sha256 or one.script_sha256 for one in (before, after)]
     found = [] if scripts[0] == scripts[1] else [after.script]
     names = sorted(before.configs.keys() | after.configs.keys())

@@ -147,7 +147,7 @@ def says_dirty(log: Log) -> bool:
     """Whether the log says beside its commit that there were uncommitted changes."""
     fields = (section.field("commit") for section in log.document.of("config"))
     raw = [log.document.text[field.raw_span.start : field.raw_span.end] for field in fields if field is not None]
-    return any("not committed" in text or "dirty" in text for text in raw)
+    return any(words in text for text in raw for words in ("not committed", "not in the commit", "dirty"))
 
 
 def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str]:

@@ -12,6 +12,7 @@ from watchkeeper.watch.compared import Compared
 MOST_SETTINGS = 8
 MOST_METRICS = 6
 MOST_RUNS = 20
+MOST_FILES = 5
 _WIDEST = 32
 
 
@@ -78,6 +79,9 @@ def _against(one: Against) -> Iterator[str]:
         lines.append(["  uncommitted changes", "differ", ""])
     if one.script:
         lines.append(["  script", "differs", ""])
+    if one.files:
+        more = f" and {len(one.files) - MOST_FILES} more" if len(one.files) > MOST_FILES else ""
+        lines.append(["  files of the code", ", ".join(one.files[:MOST_FILES]) + more, ""])
     if one.data is not None:
         lines.append(["  data", _arrow(one.data.old, one.data.new), ""])
     lines += [[f"  {_metric(delta.metric)}", *_delta(delta)] for delta in one.metrics]

@@ -7,6 +7,7 @@ today.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -155,13 +156,25 @@ def _side(experiment: Experiment, state: State, run: str, items: list[RunItem], 
         unread=unread,
         partial=trained is None or not (trained.configs or (left and left.config)),
         commit=intended.git_sha if intended else "",
-        dirty=intended.git_dirty if intended else None,
+        dirty=_dirty(intended) if intended else None,
         diff=intended.diff_sha256 if intended else "",
         script=_script(experiment.folder, trained.script_sha256) if trained else "",
+        files=_files(trained) if trained else {},
         data=experiment.dataset,
         metrics={name: loss for name, loss in losses.items() if loss is not None} | metrics,
         at={name: epoch for name, epoch in at.items() if epoch},
     )
+
+
+def _dirty(event: Intended | RunStarted) -> bool | None:
+    """Whether something ran that its commit does not hold."""
+    return True if event.uncommitted else event.git_dirty
+
+
+def _files(intended: Intended) -> dict[str, str]:
+    """The code that a script names, by names from the script's own folder."""
+    own = os.path.dirname(intended.script)  # noqa: PTH120 - "" stays ""
+    return {os.path.relpath(name, own or "."): sha256 for name, sha256 in intended.code.items()}
 
 
 def _figures(state: State, items: list[RunItem]) -> Iterator[tuple[str, str, Number]]:
@@ -227,7 +240,8 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
         state=ended[-1] if ended else "not ended",
         settings=flatten.of_value(started.config),
         commit=started.git_sha,
-        dirty=started.git_dirty,
+        dirty=_dirty(started),
+        files=started.code,
         metrics={name: loss for name, loss in losses.items() if loss is not None},
     )
 

@@ -26,7 +26,8 @@ Holds = Literal["holds", "changed", "missing", "unknown"]
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """One link. `what`: result, evaluation, checkpoint, training, script, config, code, changes, environment, data.
+    """One link. `what`: result, evaluation, checkpoint, training, script, config, file (of the code), code (the commit),
+    changes, environment, data.
     `holds`: whether it is today what it was; `unknown` where nothing recorded could tell. `facts` are in words, by name.
     """
 
@@ -188,21 +189,41 @@ class _Tracer:
         yield self.kept("script", intended.script, intended.script_sha256)
         for name, sha256 in intended.configs.items():
             yield self.kept("config", name, sha256)
+        for name, sha256 in intended.code.items():
+            yield self.code_file(name, sha256, committed=name not in intended.uncommitted)
         if intended.environment_sha256:
             yield self.kept("environment", "the submitter's", intended.environment_sha256, placed=False)
         if not intended.git_sha:
-            yield Link(what="code", name="no commit", holds="unknown", why="no Git repository was there at the time")
+            why = intended.git_fault or "no Git repository was there at the time"
+            yield Link(what="code", name="no commit", holds="unknown", why=why)
             return
         folder = (self.experiment.folder / intended.script).parent
         there = git.has_commit(folder if folder.is_dir() else self.experiment.folder, intended.git_sha)
-        branch = {"branch": intended.git_branch} if intended.git_branch else {}
+        facts = {"branch": intended.git_branch, "not in it": ", ".join(intended.uncommitted)}
         holds: Holds = "unknown" if there is None else "holds" if there else "missing"
         why = {None: "no repository is here that could say", True: "", False: "the repository has it no more"}[there]
-        yield Link(what="code", name=intended.git_sha, holds=holds, why=why, facts=branch)
+        yield Link(
+            what="code",
+            name=intended.git_sha,
+            holds=holds,
+            why=why,
+            facts={name: text for name, text in facts.items() if text},
+        )
         if intended.diff_sha256:
             yield self.kept("changes", "uncommitted, kept", intended.diff_sha256, placed=False)
         elif intended.git_dirty:
             yield Link(what="changes", name="uncommitted", holds="missing", why="they were not kept")
+
+    def code_file(self, name: str, sha256: str, *, committed: bool) -> Link:
+        """A file of the code: it holds while it is there as it ran. It is kept all the same."""
+        link = self.kept("file", name, sha256)
+        here = today(self.experiment.folder / name, sha256)
+        where = "" if committed else "; no commit holds it"
+        if link.holds == "holds" and here in ("changed", "gone"):
+            holds: Holds = "missing" if here == "gone" else "changed"
+            words = "is gone" if here == "gone" else "has changed since"
+            return msgspec.structs.replace(link, holds=holds, why=f"the file {words}; what ran is kept{where}")
+        return msgspec.structs.replace(link, why=(link.why + where).removeprefix("; "))
 
     def kept(self, what: str, name: str, sha256: str, *, placed: bool = True) -> Link:
         """A kept object: it holds while its bytes are those it was named after, whatever became of the file itself."""

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from watchkeeper.core import git, journal
+from watchkeeper.core import code_files, git, journal
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.state import State, fold
@@ -27,6 +27,8 @@ from watchkeeper.watch import runlogs
 from watchkeeper.watch.runbook import Said, root_of
 
 MOST_SHOWN = 10
+MOST_SEARCHED = 50
+"""Of scripts, those whose code is looked for in the commit before they are submitted."""
 
 
 def notes(
@@ -51,8 +53,24 @@ def notes(
         return ()
     code = git.state(experiment.folder)
     mode = said.mode or ("experiment" if experiment.summary else "")
-    told = preflight.code_notes(experiment.folder, code) if mode == "experiment" else ()
-    return (*told, *_tried(experiment, items, said, root_of(experiment.folder, setting), code))
+    of_code: list[Problem] = []
+    if mode == "experiment":
+        of_code += [*preflight.code_notes(experiment.folder, code), *_uncommitted(experiment, items, code)]
+    return (*of_code, *_tried(experiment, items, said, root_of(experiment.folder, setting), code))
+
+
+def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) -> Iterator[Problem]:
+    """The files that the scripts of these runs name and no commit holds; the scripts themselves are always kept."""
+    found: dict[Path, None] = {}
+    for item in items[:MOST_SEARCHED] if code.sha else ():
+        script = experiment.folder / item.script
+        named = [path for path in code_files.hashes(script) if path != script]
+        found |= dict.fromkeys(code_files.uncommitted(script.parent, named))
+    names = [os.path.relpath(path, experiment.folder) for path in found]
+    if names:
+        more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+        message = f"in no commit: {', '.join(names[:MOST_SHOWN])}{more}; what runs is kept with each run"
+        yield Problem(where=str(experiment.folder), message=message, hint="git add and git commit", severity="note")
 
 
 def _first_time(

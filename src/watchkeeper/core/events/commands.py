@@ -98,6 +98,11 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     `configs` maps each configuration file that the script names, relative to the experiment's folder, to its kept object.
     `environment_sha256` names what was installed where it was submitted (core/environment.py; "": nobody looked).
 
+    `code` maps the `.py` and `.sh` files that the script names in turn (core/code_files.py) to their kept objects, and
+    `uncommitted` names what the commit does not hold of script, configurations and code; `git_fault` is why git told
+    nothing of a repository that is there. `work_sha256` is equal for attempts at the same work (launch/same_work.py; "":
+    an older event).
+
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
     given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
     is offered to go on from ("": none). `source_sha256` is the script as its owner wrote it, where the attempt has a
@@ -125,6 +130,10 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     resume_from: FilePath = ""
     found: dict[str, str] = {}
     environment_sha256: str = ""
+    code: dict[str, str] = {}
+    uncommitted: tuple[FilePath, ...] = ()
+    git_fault: FreeText = ""
+    work_sha256: str = ""
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):

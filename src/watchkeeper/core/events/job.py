@@ -21,7 +21,9 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha` is the commit of the
     script's repository ("" for none), `git_dirty` whether tracked files differed from it (None: it could not be told).
     `world_size` is how many processes work together, of which this one records; `execution` counts their elastic restarts,
-    from 1.
+    from 1. `code` maps the program's own files (core/code_files.py), relative to the script's folder, to their sha256, and
+    `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing of a repository that is
+    there.
     """
 
     run_id: str
@@ -36,6 +38,9 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     git_dirty: bool | None = None
     world_size: int = 1
     execution: int = 1
+    code: dict[str, str] = {}
+    uncommitted: tuple[FilePath, ...] = ()
+    git_fault: FreeText = ""
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):

@@ -60,6 +60,8 @@ def _lines(recipe: Recipe) -> Iterator[str]:
     yield f"script       {_part(recipe.script)}"
     for part in recipe.configs:
         yield f"config       {_part(part)}"
+    for part in recipe.code:
+        yield f"code         {_part(part)}"
     for subject, fingerprint in recipe.inputs.items():
         yield f"input        {subject}, {fingerprint[:40]}"
     yield from _environment(recipe)
