@@ -63,7 +63,7 @@ def of(place: Path) -> Code:
     """The code of a run that begins with the script `place`; of a folder only its commit is known."""
     place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
-    files = hashes(place) if folder != place and not _is_installed(place) else {}
+    files = hashes(place) if folder != place and not is_installed(place) else {}
     state = git.state(folder)
     fault = "" if state.sha else git.refusal(folder)
     return Code(state, fault, place if folder == place else place.parent, files, uncommitted(folder, files))
@@ -92,7 +92,7 @@ def contents(entry: Path) -> Iterator[tuple[Path, bytes]]:
         left -= len(data)
         yield path, data
         for named in _named(path, data, entry):
-            if named not in met and not _is_installed(named):
+            if named not in met and not is_installed(named):
                 met.add(named)
                 waiting.append(named)
 
@@ -121,7 +121,7 @@ def uncommitted(folder: Path, files: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(path for path in given if path in strangers)
 
 
-def _is_installed(path: Path) -> bool:
+def is_installed(path: Path) -> bool:
     """Whether it is part of a package, or a command of one: nobody's own code."""
     return bool(_INSTALLED & set(path.parts)) or path.parent == Path(sys.executable).parent
 

@@ -45,13 +45,13 @@ EARLIER_RUNS = 50  # how many are looked through for a finished step
 
 
 def code_of(place: Path | None) -> Code:
-    """The code of this run: that of `place`, a script or a folder; None: of the running program. A notebook and a prompt
-    have the working directory's commit, and no file.
+    """The code of this run: that of `place`, a script or a folder; None: of the running program. A notebook, a prompt and
+    an installed program have the working directory's commit, and no file.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if place is None:
-        place = Path(main) if main else Path.cwd()
-    return code_files.of(place)
+    if place is None and main and not code_files.is_installed(Path(main)):
+        place = Path(main)
+    return code_files.of(place or Path.cwd())
 
 
 # ── files and fingerprints ──────────────────────────────────────────────────────────────────────────────────────────
