@@ -137,13 +137,39 @@ def test_the_level_comes_from_flag_environment_config(tmp_path, monkeypatch, fla
     assert debug == any("fine print" in line for line in lines(run.folder))
 
 
+@pytest.mark.parametrize("word", ["WARN", "warn", "fatal", "notset", "TRACE", " Debug ", 15, "15"])
+def test_a_level_that_others_know_is_one_here(tmp_path, caplog, word):
+    """Python's other names of levels, loguru's and numbers are levels, and nothing is said of them."""
+    with wk.start_run(tmp_path, pipeline="training", config={"log_level": word}):
+        pass
+    assert "which is no level here" not in caplog.text
+
+
+@pytest.mark.parametrize("word", ["passive", [1], True, -1, 0.5, "LOUD", {"a": 1}, "²"])
+@pytest.mark.parametrize("place", ["config", "argument", "variable"])
+def test_a_level_that_is_none_stops_no_start(tmp_path, monkeypatch, place, word):
+    """A word that is no level, wherever it comes from, is passed over for the next place's, with one line in the log."""
+    config, options = {"log_level": "DEBUG"}, {}
+    if place == "config":
+        config = {"log_level": word}
+    elif place == "argument":
+        options = {"log_level": word}
+    else:
+        monkeypatch.setenv("WATCHKEEPER_LOG_LEVEL", str(word))
+    with wk.start_run(tmp_path, pipeline="training", config=config, **options) as run:
+        logging.getLogger("a").debug("fine print")
+    text = "\n".join(lines(run.folder))
+    assert text.count("which is no level here") == 1
+    assert ("fine print" in text) == (place != "config")
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"log_level": "LOUD"}, {"config": {"log_level": [1]}}, {"log_format": "%(nothing)s"}, {"log_format": "plain"},
-     {"config": {"persist_step_outputs": "maybe"}}, {"reuse": "nowhere"}],
+    [{"log_format": "%(nothing)s"}, {"log_format": "plain"}, {"config": {"persist_step_outputs": "maybe"}},
+     {"reuse": "nowhere"}],
 )  # fmt: skip
 def test_bad_options_are_named_at_the_start(tmp_path, options, root):
-    """A level, format or switch that is none stops the start with a hint, and captures nothing."""
+    """A format or switch that is none stops the start with a hint, and captures nothing."""
     with pytest.raises(UsageError) as raised:
         wk.start_run(tmp_path, pipeline="training", **options)
     assert raised.value.hint

@@ -166,7 +166,7 @@ class Config:
         ({"a": [1, (2, None)], 3: {"b": True}}, {"a": [1, [2, None]], "3": {"b": True}}),
         (
             {"nan": float("nan"), "np": np.float64(0.5), "array": np.arange(2)},
-            {"nan": "NaN", "np": 0.5, "array": "array([0, 1])"},
+            {"nan": "NaN", "np": 0.5, "array": [0, 1]},
         ),
         (Namespace(lr=0.1), {"lr": 0.1}),
         (Config(lr=0.1, inner=Config(lr=0.2)), {"lr": 0.1, "inner": {"lr": 0.2, "inner": None}}),

@@ -112,6 +112,18 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def keep_out_of_git(folder: Path) -> None:
+    """Tell Git to take nothing of this folder, unless it has a `.gitignore` already. Where it cannot be written nothing
+    happens.
+    """
+    with contextlib.suppress(OSError):
+        fd = os.open(folder / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            os.write(fd, b"*\n")
+        finally:
+            os.close(fd)
+
+
 def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
     fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:

@@ -33,13 +33,14 @@ from watchkeeper.core.events import (
     decode,
     encode,
 )
-from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile
+from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git
 from watchkeeper.core.ids import writer_id
 
 Clock = Callable[[], datetime]
 E = TypeVar("E", bound=Event)
 
 SUFFIX = ".jsonl"
+OURS = ".watchkeeper"  # the folder in an experiment or a run that holds its journal
 
 
 def utc_now() -> datetime:
@@ -131,6 +132,8 @@ class Writer:
             user=_user(),
             saw=dict(self._saw()),
         )
+        if self._folder.parent.name == OURS:
+            keep_out_of_git(self._folder.parent)
 
     def seal(self) -> None:
         """Write down the hash of everything before, so that `check` can tell a later change."""

@@ -15,8 +15,8 @@ from typing import Any
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import RunEnded
 from watchkeeper.core.journal import encode_json
-from watchkeeper.integrations.plain import settings
 from watchkeeper.record.cadence import Cadence
+from watchkeeper.record.config import settings
 from watchkeeper.record.interrupts import Interrupted
 from watchkeeper.record.run import Run, current_run
 from watchkeeper.record.start import start_run

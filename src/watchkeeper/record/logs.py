@@ -26,7 +26,7 @@ from watchkeeper.core.spill import SpillingFile
 
 FILE = "logs/run.log"
 FORMAT = "%(asctime)s %(levelname)s [%(pipeline)s %(run_id)s %(step)s] %(message)s"
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS_OF_OTHERS = {"TRACE": 5, "SUCCESS": 25}  # loguru's
 MESSAGE_LIMIT = 4_000  # characters of one message
 TRACE_LIMIT = 20_000  # characters of one traceback
 OWNER = "watchkeeper_run"  # on our own records: the run that says it; no other run's log takes it
@@ -39,20 +39,16 @@ Choose = Callable[[Path, set[Path]], Path]
 _where: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("watchkeeper_where", default=())
 
 
-def level_of(value: object) -> int:
-    """A level by its name, in any case, or by its number.
-
-    Raises:
-        UsageError: there is no such level.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str):
-        if value.strip().upper() in LEVELS:
-            return logging.getLevelNamesMapping()[value.strip().upper()]
-        if value.strip().isdigit():
-            return int(value)
-    raise UsageError(f"log level {value!r} is none", hint=f"one of {', '.join(LEVELS)}")
+def level_of(value: object) -> int | None:
+    """A level by its name, in any case, or by its number; None where there is no such level."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value) if value >= 0 else None
+    if not isinstance(value, str):
+        return None
+    word = value.strip().upper()
+    if word.isascii() and word.isdigit():
+        return int(word[:9])
+    return {**logging.getLevelNamesMapping(), **LEVELS_OF_OTHERS}.get(word)
 
 
 def bounded(text: str, limit: int) -> str:

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,7 @@ SIDECAR = "sidecar"  # the purpose of a writer that is none of the program's
 LEVEL_VARIABLE = "WATCHKEEPER_LOG_LEVEL"
 FRESH_S = 600.0  # a process on another host that has not ended, and writes that often, lives
 RUN_ID_BYTES = 128  # the longest id that a program may give
+WORDS = 80  # characters of a value in a message
 TAIL_BYTES = 512  # of a journal's file, that hold its last event
 
 _RUN_ID = re.compile(r"[^\W_][\w.=+@,~:-]*")
@@ -120,24 +121,35 @@ def _is_fresh(*paths: Path) -> bool:
     return False
 
 
-def level_from(flag: str | int | None, config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> int:
-    """The level by the call, else the environment, else the configuration's `log_level`, else INFO.
+class Level(NamedTuple):
+    """A log's level, and what is to be said of a word that is none; "" for nothing."""
 
-    Raises:
-        UsageError: the one that counts is no level.
+    number: int
+    words: str
+
+
+def level_from(flag: object, config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Level:
+    """The level by the call, else the environment, else the configuration's `log_level`, else INFO. A word that is no
+    level, such as another library's, is passed over, and said.
     """
     places = (
         (flag, "log_level"),
         (environ.get(LEVEL_VARIABLE) or None, LEVEL_VARIABLE),
         (config.get("log_level"), "log_level in the config"),
     )
+    unknown: list[str] = []
+    number = logging.INFO
     for value, place in places:
-        if value is not None:
-            try:
-                return level_of(value)
-            except UsageError as error:
-                raise UsageError(f"{place}: {error}", hint=error.hint) from None
-    return logging.INFO
+        if value is None:
+            continue
+        level = level_of(value)
+        if level is not None:
+            number = level
+            break
+        unknown.append(f"{place} is {text(value, limit=WORDS)}")
+    if not unknown:
+        return Level(number, "")
+    return Level(number, f"{', '.join(unknown)}, which is no level here; the log is kept at {logging.getLevelName(number)}")
 
 
 def persist_from(flag: bool | None, config: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.record import isolation, ranks
+from watchkeeper.record.config import config_fields
 from watchkeeper.record.logs import FILE, FORMAT
 from watchkeeper.record.options import (
     Options,
@@ -24,7 +25,7 @@ from watchkeeper.record.options import (
     sidecar_from,
 )
 from watchkeeper.record.run import Run, goes_on
-from watchkeeper.record.values import config_fields, text
+from watchkeeper.record.values import text
 
 
 def start_run(
@@ -57,14 +58,15 @@ def start_run(
     in each line of the log (None: one that sorts by time): a name of at most 128 bytes without spaces and slashes. The same
     id again in the same root is another run in the same folder, as after a restart; not while the first one goes on.
 
-    `config` is a mapping, a dataclass or a namespace.
+    `config` is a mapping, a dataclass or the like, or a namespace; it is recorded by a bounded rule, and without secrets.
 
     The commit that is written down is that of `code_folder`, a folder or a script (None: the main script's). With it go the
     hashes of the script and of the `.py` and `.sh` files that it names in turn.
 
     Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) counts for the file `log_file`
-    below the folder (None: no file) and for stderr (`console=False`: not there). `logger` names the one logger to capture,
-    "" is the root. `log_format` is logging's, with `pipeline`, `run_id` and `step` besides.
+    below the folder (None: no file) and for stderr (`console=False`: not there); a word that is no level is passed over,
+    with a warning. `logger` names the one logger to capture, "" is the root. `log_format` is logging's, with `pipeline`,
+    `run_id` and `step` besides.
 
     Steps: `persist_step_outputs=False` (else the config's) keeps no artifacts of steps. `reuse=True` looks for finished
     steps in the pipeline's earlier runs in the same place, `reuse=PATH` in that one.
@@ -78,8 +80,8 @@ def start_run(
     stacks (None: SIGRTMIN+4).
 
     Raises:
-        UsageError: neither root nor folder, both, no pipeline, a config, level or format of the wrong kind, or a run id
-            that cannot be used or is in use.
+        UsageError: neither root nor folder, both, no pipeline, a config or format of the wrong kind, or a run id that
+            cannot be used or is in use.
         StorageError: the folder cannot be made, or written to.
     """
     if isolation.is_loading():
@@ -105,8 +107,9 @@ def start_run(
     if given is not None:
         _check_unused(name, place if top is not None and rank is None else None)
     watched, stall_limit_s, ends = sidecar_from(sidecar, stall_s, end_stalled)
+    level = level_from(log_level, fields)
     options = Options(
-        level=level_from(log_level, fields),
+        level=level.number,
         logger=logger,
         log_file=None if log_file is None else os.fspath(log_file),
         log_format=log_format,
@@ -129,6 +132,8 @@ def start_run(
         run._warn(
             "run id", f"the processes of this group record as one run, {name}: the run_id {given} of this one is not used"
         )
+    if level.words:
+        run._warn("log_level", level.words)
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -10,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Number
 
 # A metric as a row holds it; a string is a non-finite number's name, or a value that is no number at all.
@@ -87,6 +87,8 @@ def tree(value: object, depth: int = 0) -> Any:
     """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded depth."""
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, enum.Enum):
+        return text(value.value) if isinstance(value.value, str) else value.name
     if isinstance(value, str):
         return text(value, limit=CONFIG_TEXT_LIMIT)
     if isinstance(value, PurePath):
@@ -100,20 +102,3 @@ def tree(value: object, depth: int = 0) -> Any:
         return as_number
     fields = fields_of(value)
     return text(value) if fields is None else {text(str(key)): tree(inner, depth + 1) for key, inner in fields.items()}
-
-
-def config_fields(config: object) -> dict[str, Any]:
-    """The user's configuration as plain fields: a mapping, a dataclass, a namespace or None for none.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    if config is None:
-        return {}
-    fields = fields_of(config)
-    if fields is None or isinstance(config, str | bytes | int | float | list | tuple | PurePath):
-        raise UsageError(
-            f"config is a {type(config).__name__}; it must be a mapping, a dataclass or a namespace",
-            hint="for a file, read it first: config=yaml.safe_load(open('config.yaml'))",
-        )
-    return {text(str(key)): tree(value, 1) for key, value in fields.items()}

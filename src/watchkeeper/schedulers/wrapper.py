@@ -22,7 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
-from watchkeeper.core import files, processes
+from watchkeeper.core import files, processes, redaction
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import BootId, ExitRecord, Host, JobId
 from watchkeeper.core.journal import Clock, utc_now
@@ -129,6 +129,9 @@ def render(
         if variables
         else ":",
         "NEEDS": shlex.join(map(str, needs)),
+        "SECRET_NAMES": shlex.quote(redaction.VARIABLES),
+        "SECRET_VALUES": shlex.quote(redaction.VALUES),
+        "NO_SECRETS": shlex.quote(redaction.NO_VARIABLES),
         "TWIN": str(TWIN),
         "FINISHED": str(FINISHED),
         "CANNOT_TELL": str(CANNOT_TELL),
@@ -408,11 +411,19 @@ wk_claim_array() { # the array's id
     rm -f "$wk_temporary"
 }
 
+# Whether a variable holds a secret, by its name or its value's form.
+wk_is_secret() { # name, value
+    local LC_ALL=C wk_names=@SECRET_NAMES@ wk_values=@SECRET_VALUES@ wk_none=@NO_SECRETS@
+    [[ $2 =~ $wk_values ]] && return
+    [[ ${1^^} =~ $wk_names && ! ${1^^} =~ $wk_none ]] || return
+    [[ ${1^^} == *PASS* || ! $2 =~ ^([0-9]{0,9}|true|false)$ ]]
+}
+
 # What the script finds in its environment, for whoever must make it again; nothing that looks like a secret.
 wk_keep_environment() {
-    local wk_name wk_secret='KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN'
+    local wk_name
     while IFS= read -r wk_name; do
-        if [[ ${wk_name^^} =~ $wk_secret || ${!wk_name} == *://*:*@* ]]; then
+        if wk_is_secret "$wk_name" "${!wk_name}"; then
             printf '%s=<redacted>\n' "$wk_name"
         else
             printf '%s=%q\n' "$wk_name" "${!wk_name}"

@@ -1,0 +1,246 @@
+"""What is a secret, and is left out of everything that is recorded: by its name, or by the form of a known token.
+
+Nothing is judged by how random it looks: commits, hashes and ids look random too. Numbers, true, false and empty values are
+no secrets under a name such as `pad_token` or `max_tokens`. What was left out stands there as `<redacted>`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from typing import Any
+
+REDACTED = "<redacted>"
+SHORTEST = 15  # letters of a token that is known by its form
+
+# ── forms: how a token of a kind begins, and of the rest an extended regular expression, the same to Python and to bash ──
+FORMS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("hf_",), r"[A-Za-z0-9]{16,}"),  # Hugging Face
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{16,}"),  # GitHub
+    (("github_pat_",), r"[A-Za-z0-9_]{16,}"),
+    (("glpat-", "gldt-", "glrt-", "glptt-", "glcbt-", "gloas-"), r"[A-Za-z0-9_.-]{16,}"),  # GitLab
+    (("sk-proj-", "sk-ant-", "sk-or-", "sk-svcacct-", "sk-admin-", "sk-lf-"), r"[A-Za-z0-9_-]{12,}"),  # OpenAI, Anthropic …
+    (("sk-",), r"[A-Za-z0-9]{20,}"),
+    (("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"), r"[A-Za-z0-9-]{10,}"),  # Slack
+    (("AKIA", "ASIA"), r"[A-Z0-9]{12,}"),  # AWS
+    (("AIza",), r"[A-Za-z0-9_-]{30,}"),  # Google
+    (("ya29.",), r"[A-Za-z0-9_-]{20,}"),
+    (("eyJ",), r"[A-Za-z0-9_-]{8,}[.][A-Za-z0-9_-]{8,}([.][A-Za-z0-9_-]*)?"),  # a JSON Web Token
+    (("npm_",), r"[A-Za-z0-9]{20,}"),
+    (("pypi-",), r"[A-Za-z0-9_-]{20,}"),
+    (("wandb_v1_",), r"[A-Za-z0-9_]{16,}"),
+    (("gsk_",), r"[A-Za-z0-9]{20,}"),  # Groq
+    (("nvapi-",), r"[A-Za-z0-9_-]{20,}"),  # NVIDIA
+    (("sk_live_", "sk_test_", "rk_live_", "rk_test_"), r"[A-Za-z0-9]{16,}"),  # Stripe
+    (("SG.",), r"[A-Za-z0-9_-]{16,}[.][A-Za-z0-9_-]{16,}"),  # SendGrid
+    (("dapi",), r"[0-9a-f]{32}"),  # Databricks
+    (("hvs.", "hvb."), r"[A-Za-z0-9_-]{20,}"),  # Vault
+    (("lsv2_pt_", "lsv2_sk_"), r"[A-Za-z0-9_]{20,}"),  # LangSmith
+    (("https://hooks.slack.com/", "http://hooks.slack.com/"), r"[A-Za-z0-9/_-]+"),
+    (
+        ("https://discord.com/api/webhooks/", "https://discordapp.com/api/webhooks/"),
+        r"[A-Za-z0-9/_-]+",
+    ),
+)
+
+
+def _expression(beginnings: tuple[str, ...], rest: str) -> str:
+    return f"({'|'.join(beginnings)})".replace(".", "[.]") + rest
+
+
+PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY"
+SIGNED = (  # parameters of an address
+    r"sig|signature|Signature|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Goog-Signature|AWSAccessKeyId"
+    r"|token|access_token|api_key|apikey|key|auth|password"
+)
+
+# For bash, which looks at a value as a whole.
+VALUES = (
+    rf"(^|[^A-Za-z0-9_])({'|'.join(_expression(*form) for form in FORMS)})"
+    rf"|{PRIVATE_KEY}|[?&;]({SIGNED})=[^&]|(Bearer|Basic) +[A-Za-z0-9]{{8}}"
+    r"|://[^/[:space:]]*@|://[^[:space:]]*:[^[:space:]]*@"
+)
+
+# ── names of variables of an environment, in capitals, for bash ──────────────────────────────────────────────────────────
+# All that may hold one: a name that is taken for a secret's costs a variable in a copy of the environment.
+VARIABLES = (
+    r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING"
+)
+NO_VARIABLES = r"^TOKENIZERS_PARALLELISM$"
+"""Those of its names that hold none."""
+
+
+# ── names of settings ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
+# Anywhere in the name, its words written together.
+_PASSWORD = ("passw", "passphrase", "passcode")
+_ALWAYS = (*_PASSWORD, "secret", "credential", "apikey", "accesskey", "privatekey", "authkey", "authtoken", "accesstoken",
+           "webhook", "connectionstring", "bearer")  # fmt: skip
+# What every name of a secret has in it.
+_HINTS = ("key", "token", "pass", "secret", "auth", "credential", "webhook", "bearer", "cookie", "connection", "jwt", "dsn",
+          "pat", "pwd")  # fmt: skip
+# The name of one of these is no secret, whatever it is about: `token_file`, `api_key_env`.
+_ABOUT = _words(
+    "path paths file files filename dir folder env var variable name names type types kind length len size count"
+    " counts num limit ttl expiry prefix suffix index field column col method mode version required enabled ids"
+)
+_KEY_OF = _words(
+    "api access private secret auth account ssh encryption encrypt signing sign master license licence storage"
+    " service deploy deployment admin client consumer app application subscription session shared wandb wb openai"
+    " anthropic claude hf huggingface comet neptune mlflow clearml aws s3 azure gcp google cohere mistral groq"
+    " together openrouter replicate gemini deepseek langsmith langchain langfuse pinecone sendgrid stripe twilio"
+    " datadog dd kaggle github gitlab tavily serper serpapi swanlab"
+)
+_TOKENS_OF = _words("api access auth refresh bearer bot hf huggingface wandb github gitlab slack secret")
+_WORD_OF_A_MODEL = _words(
+    "pad padding eos bos unk unknown sep separator cls mask image images video audio vision speech special stop"
+    " start begin end next per last first prompt think thinking reasoning response decoder encoder new prefix suffix"
+    " middle fim boi eoi patch placeholder blank continue extra additional added target source language lang class"
+    " classifier query register latent assistant instruction turn newline chat im context pooling single each every"
+    " visual text mem memory sink"
+)
+_PASS_OF = _words("db database user smtp mail email login http ftp ssh admin root redis mongo mysql pg postgres proxy")
+_PAT_OF = _words("gh github gitlab git azure ado devops hf databricks snowflake ci access my")
+_LAST = _words("auth authorization cookie cookies jwt dsn")
+# Numbers, switches, a model's special tokens (`<|endoftext|>`, `[PAD]`), and what stands for a value to come.
+_NO_SECRET_VALUE = r"(?is)[\d.e+-]*|true|false|none|null|yes|no|on|off|<.*>|\[.*\]|\*+|\{.*"
+
+# ── within a text ────────────────────────────────────────────────────────────────────────────────────────────────────────
+_START = r"(?<![A-Za-z0-9_])"
+
+
+@functools.cache
+def _pattern(expression: str) -> re.Pattern[str]:
+    """Compiled when it is first needed, which in most programs it never is."""
+    return re.compile(expression)
+
+
+_BEARER = rf"(?i){_START}((?:Bearer|Basic)\s+)[A-Za-z0-9._~+/=-]{{8,}}"
+_PRIVATE_KEY = rf"(?s){PRIVATE_KEY}.*?(?:-----END [A-Z ]{{0,40}}-----|\Z)"
+_SIGNED = rf"([?&;](?:{SIGNED})=)[^&#\s\"']+"
+# A password may hold an at, or a slash: then a host and a slash follow. A port is no password.
+_LOGIN = rf"(?<=://)(?!git@|{REDACTED})(?:[^\s:/?#@\"']*:(?!\d+/)[^\s\"']{{0,300}}@(?=[\w.:-]+/)|[^\s/?#\"']{{1,300}}@)"
+_ASSIGNED = (
+    r"(?<![\w.-])(?P<name>[A-Za-z_-][\w.-]{0,100})(?P<sign>[\"']?[ \t]{0,4}(?:=|:(?!//))[ \t]{0,4}[\"']?)"
+    r"(?P<value>[^\s\"'&;,|)}\]]+)"
+)
+_OPTION = r"(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,100})(?P<sign>[ \t]+[\"']?)(?P<value>[^\s\"'-][^\s\"']*)"
+
+
+def is_name(name: str) -> bool:
+    """Whether a setting or a variable of this name holds a secret: `hf_token`, `wandbApiKey`, `PGPASSWORD`; neither
+    `tokenizer`, `max_tokens` and `pad_token` nor `sort_key` and `token_file`.
+    """
+    hint = name.lower()
+    if not any(part in hint for part in _HINTS):
+        return False
+    words = [word.lower() for word in _pattern(_WORDS).findall(name[-200:])]
+    while words and words[-1].isdigit():
+        words.pop()
+    if not words or words[-1] in _ABOUT:
+        return False
+    together = "".join(words)
+    if any(part in together for part in _ALWAYS):
+        return True
+    last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if last in {"value", "string", "str"} and len(words) > 1:
+        last, before = before, words[-3] if len(words) > 2 else ""
+    return _is_last_word(last, before)
+
+
+def _is_last_word(last: str, before: str) -> bool:
+    if last == "token":
+        return before not in _WORD_OF_A_MODEL
+    if last == "tokens":
+        return before in _TOKENS_OF
+    if last in {"key", "keys"}:
+        return before in _KEY_OF
+    if last == "pass":
+        return not before or before in _PASS_OF
+    if last == "pat":
+        return not before or before in _PAT_OF
+    return last in _LAST or (last == "pwd" and bool(before) and before != "old")
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Whether this value under this name is a secret, by the name. A number is one only under a password's name; nothing,
+    true, false, an empty text and a token of a model's (`<|end|>`) are none.
+    """
+    if not is_name(name) or value is None or isinstance(value, bool):
+        return False
+    is_password = any(part in name.lower() for part in _PASSWORD)
+    if isinstance(value, int | float):
+        return is_password
+    if not isinstance(value, str):
+        return value != b"" if isinstance(value, bytes) else True
+    if not value or value == REDACTED or value.startswith("$"):  # `$TOKEN` says only where the value is
+        return False
+    return is_password or not _is_harmless(value)
+
+
+def _is_harmless(value: str) -> bool:
+    return len(value) < 40 and _pattern(_NO_SECRET_VALUE).fullmatch(value) is not None
+
+
+def redact(text: str) -> str:
+    """The text without what is a secret in it: tokens of known forms, private keys, logins and signatures in addresses, and
+    what is assigned to a secret's name (`TOKEN=…`, `--api-key …`, `password: …`).
+    """
+    if len(text) < 4:
+        return text
+    if "-----BEGIN" in text:
+        text = _pattern(_PRIVATE_KEY).sub(REDACTED, text)
+    if "://" in text and "@" in text:
+        text = _pattern(_LOGIN).sub(f"{REDACTED}@", text)
+    if "=" in text and ("?" in text or "&" in text):
+        text = _pattern(_SIGNED).sub(rf"\1{REDACTED}", text)
+    if len(text) >= SHORTEST:
+        text = _without_forms(text)
+    lower = text.lower()
+    if "bearer " in lower or "basic " in lower:
+        text = _pattern(_BEARER).sub(rf"\1{REDACTED}", text)
+    if not any(part in lower for part in _HINTS):
+        return text
+    if "=" in text or ":" in text:
+        text = _pattern(_ASSIGNED).sub(_assigned, text)
+    if "-" in text:
+        text = _pattern(_OPTION).sub(_assigned, text)
+    return text
+
+
+def _without_forms(text: str) -> str:
+    for beginnings, rest in FORMS:
+        for beginning in beginnings:
+            if beginning in text:
+                text = _pattern(_START + _expression((beginning,), rest)).sub(REDACTED, text)
+    return text
+
+
+def _assigned(match: re.Match[str]) -> str:
+    name, sign, value = match["name"], match["sign"], match["value"]
+    kept = value.startswith(REDACTED) or not is_secret(name, value)
+    return match[0] if kept else f"{name}{sign}{REDACTED}"
+
+
+def without_secret_words(words: list[Any]) -> list[Any]:
+    """The words of a command without those that follow an option which is named like a secret: `--api-key …`. Whatever is
+    no word is left as it is.
+    """
+    kept: list[Any] = []
+    option = ""
+    for word in words:
+        is_word = isinstance(word, str)
+        hidden = option and is_word and not word.startswith("--") and is_secret(option, word)
+        kept.append(REDACTED if hidden else word)
+        option = word if is_word and word.startswith("-") and "=" not in word else ""
+    return kept
+
+
+def redact_words(words: Iterable[str]) -> list[str]:
+    """The words of a command without the secrets in them."""
+    return [word if word == REDACTED else redact(word) for word in without_secret_words(list(words))]
