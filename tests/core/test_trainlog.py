@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.trainlog import Position, advances, bar_rate, position
+from watchkeeper.core.trainlog import Position, advances, bar_rate, losses, position, val_losses
 
 PRINTED = {
     "tqdm": ("train:  12%|█▏        | 34/300 [00:05<00:40,  6.60it/s]", Position(step=34, total=300)),
@@ -80,3 +80,22 @@ def test_how_often_the_position_changes_is_counted():
     """A repeated line is no advance; each new step or epoch is one."""
     assert advances("step 1\nstep 1\nwarning\nstep 2\rstep 3\n") == 2
     assert advances("step 1") == 0 and advances("") == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "train", "val"),
+    [
+        ("step 10 loss 1.5 val_loss 2.5", [(10, 1.5)], [(10, 2.5)]),
+        ("step 10: validation loss: 2.5", [], [(10, 2.5)]),
+        ("step 10 | Val Loss 2.5 | train_loss 1.5", [(10, 1.5)], [(10, 2.5)]),
+        ("step 10 {'eval_loss': 2.5, 'eval_accuracy': 0.5}", [], [(10, 2.5)]),
+        ("step 10 eval/loss=nan", [], "nan"),
+        ("step 10 test loss 0.25", [], []),
+        ("step 10 loss 1.5", [(10, 1.5)], []),
+    ],
+)
+def test_a_validation_loss_is_none_of_the_training(line, train, val):
+    """What a line says of validation, or of a test, is never taken for the training's loss."""
+    assert losses(line) == train
+    found = val_losses(line)
+    assert [str(loss) for _, loss in found] == ["nan"] if val == "nan" else found == val

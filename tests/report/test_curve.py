@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.report.curve import reading
+from watchkeeper.report.curve import milestones, reading
 
 
 def curve(losses):
@@ -44,3 +44,11 @@ def test_any_curve_has_one_sentence(train, val):
     """Whatever was logged, the reading is one line and no error."""
     said = reading(curve(train), curve(val))
     assert said and "\n" not in said
+
+
+def test_milestones_are_logged_values_at_the_quarters_of_the_way():
+    """Each is a value as it was logged, at or before its quarter; a short curve has none."""
+    curve = [(float(step), 10.0 - step / 100) for step in range(0, 801, 100)]
+    assert milestones(curve) == [(200.0, 8.0), (400.0, 6.0), (600.0, 4.0)]
+    assert milestones(curve[:7]) == []
+    assert milestones([]) == []

@@ -35,7 +35,7 @@ def test_telemetry_gives_peaks_and_means_and_a_torn_row_nothing() -> None:
         {"time": "2026-03-11T15:01:00Z"},
     ]
     lines = [json.dumps(sample).encode() for sample in samples] + [b'{"rss_by']
-    assert of_telemetry(lines) == Used(rss_peak_bytes=30, gpu_busy=0.5, gpu_peak_bytes=9)
+    assert of_telemetry(lines) == Used(rss_peak_bytes=30, gpu_busy=0.5, gpu_peak_bytes=9, gpu_source="telemetry")
     assert of_telemetry([]) == Used()
 
 

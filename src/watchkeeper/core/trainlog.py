@@ -18,9 +18,10 @@ _TUNE = re.compile(r"(\d+)\|(\d+)\|Loss: (\S+?):")
 _NAMED = re.compile(r"\b(?:global[ _]?)?steps?\b[ '\"]*[:=# ][ '\"]*(\d[\d,]*)(?:\s*(?:/|of)\s*(\d[\d,]*))?", re.IGNORECASE)
 _EPOCH = re.compile(r"\bEpoch +(\d+)(?:/\d+)?:")
 _RATE = re.compile(r"\[[\d:]+<[\d:?]+, *(\d+(?:\.\d+)?)(?:[^\s/\]\d.]*/(s)|s/)")
-_LOSS = re.compile(
-    r"(?<![\w/-])(?:train[_/])?loss\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)", re.IGNORECASE
-)
+_FIGURE = r"\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)"
+_OTHERS = "".join(f"(?<!{word} )" for word in ("val", "valid", "validation", "eval", "evaluation", "dev", "test"))
+_LOSS = re.compile(rf"(?<![\w/-]){_OTHERS}(?:train[_/])?loss{_FIGURE}", re.IGNORECASE)
+_VAL_LOSS = re.compile(rf"(?<![\w/-])(?:val|valid|validation|eval|dev)[_/ -]?loss{_FIGURE}", re.IGNORECASE)
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +54,21 @@ def losses(text: str) -> list[tuple[float, float]]:
     """Every (training step, loss) that the text tells, by step: the loss of a line, with the last step said so far. A line
     before any step says nothing; of two losses of one step the later counts.
     """
+    return _by_step(text, _LOSS)
+
+
+def val_losses(text: str) -> list[tuple[float, float]]:
+    """The same of validation losses: `val_loss 0.5`, `validation loss: 0.5`, `'eval_loss': 0.5`."""
+    return _by_step(text, _VAL_LOSS)
+
+
+def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
     found: dict[float, float] = {}
     step: float | None = None
     for line in re.split(r"[\r\n]", text):
         at = _of_line(line) if line else None
         step = at.step if at is not None and at.step is not None else step
-        if step is not None and (match := _LOSS.search(line)):
+        if step is not None and (match := pattern.search(line)):
             found[step] = float(match.group(1))
     return sorted(found.items())
 

@@ -23,6 +23,13 @@ def runtime(seconds: float) -> str:
     return (f"{days}-" if days else "") + f"{hours:02d}:{minutes:02d}:{rest:02d}"
 
 
+def size(count: int) -> str:
+    """`1.50 GiB`, `12.0 MiB`, `820 bytes`."""
+    if count < 2**20:
+        return f"{count / 2**10:.1f} KiB" if count >= 2**10 else f"{count} bytes"
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
 def canonical(text: str) -> str:
     """A value in one spelling: `1.0e-2` and `0.010` are `0.01`, `True` is `true`, `~` is `null`; other text is itself."""
     text = text.strip()

@@ -87,7 +87,9 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole experiment as it was asked for. `question` and `dataset` are a person's words, "" where nobody said."""
+    """A whole experiment as it was asked for. `question`, `dataset`, what else is said of that in `dataset_facts`, and
+    `controls`, what is the same in all runs, are a person's words, "" where nobody said.
+    """
 
     name: str
     preparation: str
@@ -97,4 +99,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     output: Output = Output()
     question: str = ""
     dataset: str = ""
+    dataset_facts: str = ""
+    controls: str = ""
     problems: tuple[Problem, ...] = ()

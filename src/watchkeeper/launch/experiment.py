@@ -36,7 +36,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash, both "" for a folder read
     by its tree. `items`: the runs in the summary's order, then the evaluations (rows of the matrix, tasks, epochs).
-    `question`, `dataset` and `settings` (run → its parameters) are a person's words, "" and absent where nobody said.
+    `question`, `dataset` (and what else is said of it, in `dataset_facts`), `controls` and `settings` (run → its
+    parameters) are a person's words, "" and absent where nobody said.
     `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave. `results`: an evaluation's key → what it must leave;
     one that is not there promises nothing and is judged by its exit code. `estimates`: a fine-tune's key → the seconds
     that its summary expects it to take.
@@ -53,6 +54,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     tools: Tools
     question: str = ""
     dataset: str = ""
+    dataset_facts: str = ""
+    controls: str = ""
     settings: Mapping[str, str] = {}
     estimates: Mapping[str, float] = {}
 
@@ -180,6 +183,8 @@ def _assemble(
         tools=Tools(preparation=draft.preparation, evaluation=draft.evaluation),
         question=draft.question,
         dataset=draft.dataset,
+        dataset_facts=draft.dataset_facts,
+        controls=draft.controls,
         settings={run.name: run.settings for run in draft.runs if run.settings},
         estimates={
             run.name: run.estimate_s for run in draft.runs if run.type == "fine-tuned" and run.estimate_s is not None

@@ -96,8 +96,11 @@ class Submitter:
         gap_s: float = 0.0,
         intended: Callable[[Intended], None] = lambda event: None,
         rules: Rules = _NO_RULES,
+        cluster: str = "",
     ) -> None:
-        """`intended` is told of an attempt that is held, before the scheduler is asked for its job."""
+        """`intended` is told of an attempt that is held, before the scheduler is asked for its job. `cluster` is the name
+        under which people know the scheduler.
+        """
         self.experiment = experiment
         self.rules = rules
         self.scheduler = scheduler
@@ -108,6 +111,7 @@ class Submitter:
         self._code: dict[Path, tuple[float, dict[str, Any]]] = {}
         self._intended = intended
         self._environment_sha256 = ""
+        self._where = {"cluster": cluster or scheduler.name, "host": processes.host()}
 
     def submit(
         self,
@@ -323,8 +327,8 @@ class Submitter:
         return submitted
 
     def _adopted(self, item: RunItem | Intended, attempt: int, job_id: str, script: Path, note: str) -> Submitted:
-        name, words = self.scheduler.name, self._words(script)
-        return self._write(Submitted, item, attempt, job_id=job_id, scheduler=name, command=words, adopted=True, note=note)
+        fields = {"job_id": job_id, "scheduler": self.scheduler.name, "command": self._words(script), "note": note}
+        return self._write(Submitted, item, attempt, adopted=True, cluster=self._where["cluster"], **fields)
 
     def _prepare(
         self,
@@ -429,6 +433,7 @@ class Submitter:
             exact=receipt.exact,
             stagger_s=stagger_s,
             note=note,
+            **self._where,
         )
 
     def _words(self, script: Path) -> str:

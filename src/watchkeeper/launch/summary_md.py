@@ -104,6 +104,8 @@ class _Reader:
             output=output,
             question=self.words("overview", "question"),
             dataset=self.words("dataset", "path") or self.words("resources", "dataset", "dataset path"),
+            dataset_facts=self.settings(["dataset"], without=("path", "label", "dataset label")),
+            controls=self.settings(["training", "controls"]),
             problems=tuple(self.problems),
         )
 
@@ -140,7 +142,11 @@ class _Reader:
                 yield row
 
     def said(self, sections: Iterable[Section], *keys: str) -> Iterator[tuple[int, str]]:
-        """(line, value) of each `key: value` in these sections, in their text and in tables of two columns."""
+        """(line, value) of each `key: value` in these sections whose key is one of these."""
+        return ((line, value) for line, key, value in self.pairs(sections) if _key(key) in keys)
+
+    def pairs(self, sections: Iterable[Section]) -> Iterator[tuple[int, str, str]]:
+        """(line, key, value) of each `key: value` in these sections, in their text and in tables of two columns."""
         for section in sections:
             for block in section.blocks:
                 if isinstance(block, Text):
@@ -148,9 +154,14 @@ class _Reader:
                 else:
                     lines = [(row.line, ": ".join(row.cells[:2])) for row in block.rows]
                 for line, text in lines:
-                    match = _SAID.fullmatch(text)
-                    if match and _key(match["key"]) in keys:
-                        yield line, match["value"]
+                    if match := _SAID.fullmatch(text):
+                        yield line, match["key"], match["value"]
+
+    def settings(self, titles: Sequence[str], without: Sequence[str] = ()) -> str:
+        """`Epochs 2, Batch size 4`: all that is said there, as it is written."""
+        said = self.pairs(markdown.below(self.sections, *titles))
+        shown = ((" ".join(key.split()).strip(" :*_`"), value) for _, key, value in said if _key(value) not in _NOTHING)
+        return ", ".join(f"{key} {value}" for key, value in shown if key and _key(key) not in without)
 
     def words(self, section: str, *keys: str) -> str:
         """What a person says there, "" for nothing."""

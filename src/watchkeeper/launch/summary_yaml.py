@@ -102,6 +102,8 @@ class _Reader:
             output=output,
             question=_words(experiment.get("question")),
             dataset=_dataset(top.get("data")),
+            dataset_facts=_dataset_facts(top.get("data")),
+            controls=_settings(top.get("controls")),
             problems=tuple(self.problems),
         )
 
@@ -358,11 +360,26 @@ def _words(item: Item | None) -> str:
     return " ".join((item.scalar() or "").split()) if item is not None else ""
 
 
-def _dataset(item: Item | None) -> str:
+def _training_data(data: Item | None) -> Mapping[str, Item]:
+    training = (data.mapping() or {}).get("training") if data is not None else None
+    fields = (training[1].mapping() or {}) if training is not None else {}
+    return {key: value for key, (_, value) in fields.items()}
+
+
+def _dataset(data: Item | None) -> str:
     """`data.training.path`, the training data as the person named it."""
-    training = (item.mapping() or {}).get("training") if item is not None else None
-    path = (training[1].mapping() or {}).get("path") if training is not None else None
-    return _words(path[1]) if path is not None else ""
+    return _words(_training_data(data).get("path"))
+
+
+def _dataset_facts(data: Item | None) -> str:
+    """What else `data.training` says, as it is written: `format numpy, train 1347, test 450`."""
+    found = []
+    for key, value in _training_data(data).items():
+        if key == "splits":
+            found.append(_settings(value))
+        elif key not in ("path", "dataset_label"):
+            found.append(f"{key} {words}" if (words := _words(value)) else "")
+    return ", ".join(filter(None, found))
 
 
 def _settings(item: Item | None) -> str:

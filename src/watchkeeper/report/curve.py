@@ -9,6 +9,7 @@ Point = tuple[float, float]
 """(training step, loss); the loss may be no finite number."""
 
 SEGMENTS = 10  # a long curve is read as the medians of so many equal parts: single values are noise
+QUARTERS = 4  # of the way, at whose ends a milestone stands
 FEWEST = 3  # values, below which there is no curve
 FELL = 0.02  # of the first loss: a smaller fall is none
 LOST = 0.5  # of the fall, lost again at the end: the curve has turned
@@ -28,6 +29,19 @@ def reading(train: Sequence[Point], val: Sequence[Point] = ()) -> str:
     if len(curve) < FEWEST:
         return f"{name} was logged {len(curve)} time{'s' if len(curve) > 1 else ''} only: too seldom to say how it went"
     return f"{name} {_shape(_parts(curve))}{_validation(sorted(val)) if train else ''}"
+
+
+def milestones(train: Sequence[Point]) -> list[Point]:
+    """The losses at the quarters of the way, each as it was logged there: the last value at or before the quarter's step. A
+    curve of fewer than eight values has none, since its ends say as much.
+    """
+    curve = [point for point in sorted(train) if math.isfinite(point[0])]
+    if len(curve) < 2 * QUARTERS:
+        return []
+    first, last = curve[0][0], curve[-1][0]
+    marks = [first + (last - first) * part / QUARTERS for part in range(1, QUARTERS)]
+    found = [max((point for point in curve if point[0] <= mark), key=lambda point: point[0]) for mark in marks]
+    return list(dict.fromkeys(found))
 
 
 def _parts(curve: Sequence[Point]) -> list[Point]:

@@ -212,7 +212,9 @@ class _Editor:
             self.give(field_id, field, value)
 
     def give(self, field_id: str, field: Field, value: Value) -> None:
-        found, before = field.value, self.written.fields.get(field_id, set())
+        before = self.written.fields.get(field_id, set())
+        # Behind a value without backticks a note reads as part of it.
+        found = field.value.removesuffix(f" ({value.note})") if value.note else field.value
         if value.value == PENDING and found != PENDING:
             return  # an empty field says the same, and an answer must not be lost
         if found == value.value:

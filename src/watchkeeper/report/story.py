@@ -7,6 +7,7 @@ Format source: the run-log document. A job block is an execution: a resubmission
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -15,11 +16,13 @@ import msgspec
 
 from watchkeeper.core.events import (
     AnyEvent,
+    Artifact,
     Assessed,
     Change,
     Documented,
     Intended,
     Judged,
+    Learned,
     Number,
     Phase,
     Polled,
@@ -27,7 +30,7 @@ from watchkeeper.core.events import (
     Submitted,
     Unknown,
 )
-from watchkeeper.core.words import clock, runtime
+from watchkeeper.core.words import clock, runtime, size
 from watchkeeper.report.dates import human
 from watchkeeper.report.page import PENDING, JobBlock, Page, Value, Written
 from watchkeeper.report.tried import fingerprint
@@ -35,17 +38,27 @@ from watchkeeper.report.tried import fingerprint
 NONE = "n/a"
 WELL = ("done", "failed but good")
 MOST_NAMES = 5  # of files that no commit holds, in a note
+MOST_KEPT = 10  # checkpoints in one line
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said of a piece of work. Paths are as the log shows them; `command` goes on with it. "": nobody said."""
+    """What was said of a piece of work. Paths are as the log shows them; `command` goes on with it. "": nobody said.
+    `dataset_facts` is what else is known of the dataset, `settings` what varies, `controls` what is the same in all runs.
+    `root` is the folder from which the log's paths are, `host` the machine where that lies, and `below` the experiment's
+    own folder, from there.
+    """
 
     task: str
     description: str = ""
     run_type: str = ""
     objective: str = ""
     dataset: str = ""
+    dataset_facts: str = ""
     settings: str = ""
+    controls: str = ""
+    root: str = ""
+    host: str = ""
+    below: str = ""
     script: str = ""
     command: str = ""
 
@@ -170,13 +183,22 @@ class _Teller:
 
     def config(self) -> list[Value]:
         first = self.told.intended.get(self.attempts[0]) if self.attempts else None
-        configs = list(first.configs) if first else []
-        values = [
+        configs = [self.path(name) for name in first.configs] if first else []
+        # In a log that somebody else began, paths are theirs.
+        rooted = bool(self.about.root) and not self.continued
+        values = [Value("root", self.about.root, quoted=True, note=self.root_note())] if rooted else []
+        values += [
             Value("script", self.about.script or NONE, quoted=True),
             Value("config", ", ".join(configs) or NONE, quoted=bool(configs)),
-            Value("dataset", self.about.dataset or PENDING, quoted=bool(self.about.dataset)),
+            Value(
+                "dataset",
+                self.about.dataset or PENDING,
+                quoted=bool(self.about.dataset),
+                note=self.about.dataset_facts if self.about.dataset else "",
+            ),
             Value("key settings", self.about.settings or NONE),
         ]
+        values += [Value("controls", self.about.controls)] if self.about.controls else []
         if first is not None and first.git_sha:
             values.append(Value("commit", first.git_sha, quoted=True, note=code_note(first)))
             if first.git_branch and first.git_branch != "(detached)":
@@ -186,6 +208,15 @@ class _Teller:
         if first is not None:
             values.append(Value("fingerprint", fingerprint(first.script_sha256, first.configs.values()), quoted=True))
         return values
+
+    def root_note(self) -> str:
+        return f"on {self.about.host}; the paths in this log are from here" if self.about.host else ""
+
+    def path(self, path: str) -> str:
+        """A path of the journal's, which is from the experiment's folder, as the log shows it: from its root."""
+        if not path or not self.about.below or path.startswith("/"):
+            return path
+        return posixpath.normpath(posixpath.join(self.about.below, path))
 
     # ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,6 +274,9 @@ class _Teller:
                 values.append(Value("runtime", runtime((ended - started).total_seconds()), quoted=True))
         if node:
             values.append(Value("node", node))
+        if submission is not None and submission.cluster:
+            values.append(Value("cluster", submission.cluster))
+            values += [Value("submitted from", submission.host)] if submission.host else []
         name = str(number) if not index else f"{number}.{index + 1}"
         return JobBlock(name, values, "" if first else "resumed")
 
@@ -263,7 +297,7 @@ class _Teller:
             reason = f"attempt {number - 1} {before.state}" + (f": {before.why}" if before.why else "")
         if intended is not None and intended.automatic:
             reason = intended.reason
-        values = [Value("resumed from", checkpoint or "n/a: it began anew", quoted=bool(checkpoint))]
+        values = [Value("resumed from", self.path(checkpoint) or "n/a: it began anew", quoted=bool(checkpoint))]
         values.append(Value("reason", _one_line(reason)))
         if intended is not None and intended.change:
             values.append(Value("changed", ", ".join(f"{name} {value}" for name, value in intended.change.items())))
@@ -358,7 +392,9 @@ class _Teller:
         if self.evaluates:
             values += [Value(name, number_words(value)) for name, value in judged.metrics.items()]
             values += [
-                Value("result", evidence.source, quoted=True) for evidence in judged.evidence[:1] if judged.outcome in WELL
+                Value("result", self.path(evidence.source), quoted=True)
+                for evidence in judged.evidence[:1]
+                if judged.outcome in WELL
             ]
             used = [*(self.told.intended[self.attempts[-1]].inputs if self.attempts[-1] in self.told.intended else {})]
             used = [one for one in used if "/epoch_" in one]
@@ -366,24 +402,56 @@ class _Teller:
             values.append(Value("loss_one_liner", "n/a: an evaluation"))
             values.append(Value("config_snapshot", NONE))
             return values
-        learned = judged.learned
-        if learned is None:
-            return values
-        values.append(Value("final step", str(learned.final_step) if learned.final_step is not None else NONE))
+        return values + (self.of_training(judged.learned) if judged.learned is not None else []) + self.used(judged)
+
+    def of_training(self, learned: Learned) -> list[Value]:
+        """What a training left: its steps, losses, checkpoints, configuration and, of a pipeline, what it made."""
+        values = [Value("final step", str(learned.final_step) if learned.final_step is not None else NONE)]
+        values += [Value("total steps", str(learned.total_steps))] if learned.total_steps is not None else []
         for name in ("train", "val"):
             for key, which in (("start", "first"), ("end", "last")):
                 loss: Number | None = getattr(learned, f"{which}_{name}_loss")
                 values.append(Value(f"{key}_{name}_loss", number_words(loss) if loss is not None else NONE))
+        values += [Value(f"loss@{_step(one.step)}", number_words(one.loss)) for one in learned.milestones]
         values.append(Value("loss_one_liner", learned.reading or NONE))
-        values.append(Value("checkpoint", learned.checkpoint or "n/a: none is whole", quoted=bool(learned.checkpoint)))
-        values.append(Value("config_snapshot", learned.config or NONE, quoted=bool(learned.config)))
+        newest = self.path(learned.checkpoint)
+        values.append(Value("checkpoint", newest or "n/a: none is whole", quoted=bool(newest)))
+        if learned.best:
+            values.append(Value("best checkpoint", self.path(learned.best), quoted=True, note=learned.best_why))
+        if len(learned.kept) > 1:
+            values.append(Value("checkpoints kept", self.kept_words(learned.kept)))
+        values.append(Value("config_snapshot", self.path(learned.config) or NONE, quoted=bool(learned.config)))
+        if self.about.run_type.startswith("pipeline"):
+            values += self.artifacts(learned.artifacts)
         return values
+
+    def kept_words(self, paths: Sequence[str]) -> str:
+        """`4: r8/artifacts/epoch_0, …`, the newest of many."""
+        shown = [self.path(path) for path in paths[-MOST_KEPT:]]
+        more = len(paths) - len(shown)
+        return f"{len(paths)}: " + (f"{more} older, " if more else "") + ", ".join(shown)
+
+    def artifacts(self, artifacts: Sequence[Artifact]) -> list[Value]:
+        """What a pipeline made, a line each."""
+        values = []
+        for number, one in enumerate(artifacts, 1):
+            hashed = f"sha256 {one.sha256}" if one.sha256 else "too large to be hashed here"
+            key = "artifact" if number == 1 else f"artifact {number}"
+            values.append(Value(key, self.path(one.path), quoted=True, note=f"{size(one.size_bytes)}, {hashed}"))
+        return values
+
+    def used(self, judged: Judged) -> list[Value]:
+        return [Value("compute", "; ".join(judged.used))] if judged.used else []
 
     def wandb(self) -> list[Value]:
         judged = self.last
         if judged is None:
             return []
-        local = judged.learned.wandb if judged.learned else ""
+        local = self.path(judged.learned.wandb) if judged.learned else ""
+        among = self.path(judged.learned.wandb_among) if judged.learned else ""
+        if among and not local:
+            unsure = f"pending — {among} holds several runs, and nothing says which is this one's"
+            return [Value("local", unsure), Value("synced", PENDING), Value("notes", PENDING)]
         if not local:
             return [Value("local", NONE), Value("synced", NONE), Value("notes", NONE)]
         command = f"wandb sync --entity ENTITY --project PROJECT {local}"
@@ -395,7 +463,7 @@ class _Teller:
         if judged is None or self.evaluates:
             return []
         again = self.about.command
-        checkpoint = judged.learned.checkpoint if judged.learned else ""
+        checkpoint = self.path(judged.learned.checkpoint) if judged.learned else ""
         if judged.outcome in WELL:
             values = [Value("for more steps", f"raise the epochs in the configuration, then {again}")]
         else:
@@ -480,7 +548,13 @@ def _health_words(assessed: Assessed) -> str:
     words = ", ".join(parts)
     words += f": {assessed.why}" if assessed.why and assessed.health != "advancing" else ""
     words += f"; see {assessed.report}" if assessed.report else ""
+    words += f"; {', '.join(assessed.used)}" if assessed.used else ""
     return words + "".join(f"; {more}" for more in (*filter(None, [assessed.note]), *assessed.errors))
+
+
+def _step(step: int) -> str:
+    """`2500`, `5k`."""
+    return f"{step // 1000}k" if step and not step % 1000 else str(step)
 
 
 def _one_line(text: str) -> str:

@@ -29,7 +29,8 @@ _BYTES = {"": 2**20, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
     """What a job itself left on what it used; None is nothing. `gpu_busy` is the mean over samples and devices, from 0 to
-    1; `gpu_peak_bytes` the most on one device; `rate_per_s` counts `unit`s.
+    1; `gpu_peak_bytes` the most on one device, both as `gpu_source` says (`telemetry`, or a file's name); `rate_per_s`
+    counts `unit`s.
     """
 
     rss_peak_bytes: int | None = None
@@ -37,6 +38,7 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     gpu_peak_bytes: int | None = None
     rate_per_s: float | None = None
     unit: str = ""
+    gpu_source: str = ""
 
 
 class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,12 +123,14 @@ def read(experiment: Experiment, state: State) -> list[ComputeRow]:
             if attempt.judged is None or not attempt.submissions:
                 continue
             beside = (experiment.folder / item.script).parent if attempt is run.latest else None
-            used[item.key, number] = _used(attempt, attempt_folder(experiment.folder, item.key, number), beside)
+            used[item.key, number] = used_by(attempt, attempt_folder(experiment.folder, item.key, number), beside)
     return rows(experiment, state, used)
 
 
-def _used(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
-    """`beside` is the script's folder, where `gpu_metrics.csv` is the newest attempt's; None for another."""
+def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
+    """What one attempt left. `folder` is the attempt's; `beside` is its script's, where `gpu_metrics.csv` is the newest
+    attempt's (None: another's).
+    """
     found = Used()
     try:
         recorder = Path(msgspec.json.decode((folder / "recorder.json").read_bytes(), type=_Word).folder)
@@ -144,7 +148,7 @@ def _used(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
         for name in ("artifacts/gpu_metrics.csv", "gpu_metrics.csv"):
             gpus = of_gpu_metrics("\n".join(line.decode(errors="replace") for line in _lines(beside / name)))
             if gpus.gpu_busy is not None or gpus.gpu_peak_bytes is not None:
-                changed = {"gpu_busy": gpus.gpu_busy, "gpu_peak_bytes": gpus.gpu_peak_bytes}
+                changed = {"gpu_busy": gpus.gpu_busy, "gpu_peak_bytes": gpus.gpu_peak_bytes, "gpu_source": name}
                 return msgspec.structs.replace(found, **changed)
     return found
 
@@ -162,6 +166,7 @@ def of_telemetry(lines: Iterable[bytes]) -> Used:
         rss_peak_bytes=max((one.rss_bytes for one in samples if one.rss_bytes is not None), default=None),
         gpu_busy=sum(busy) / len(busy) if busy else None,
         gpu_peak_bytes=max((gpu.used_bytes for sample in samples for gpu in sample.gpus), default=None),
+        gpu_source="telemetry" if busy else "",
     )
 
 

@@ -102,7 +102,8 @@ class Keeper:
     """One process's watch over one experiment. `submits=False` only watches; `stays=False` only submits what is ready.
 
     `tell` is shown every event that anybody writes meanwhile, `turned` the keeper after each turn; `why` says why it left.
-    `run_logs` is the setting of that name, `said` what a person said of the runs.
+    `run_logs` is the setting of that name, `said` what a person said of the runs, `cluster` the name of the cluster's
+    profile ("": none).
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Keeper:
         turned: Callable[[Keeper], None] = lambda keeper: None,
         run_logs: str | None = None,
         said: Said | None = None,
+        cluster: str = "",
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -145,6 +147,7 @@ class Keeper:
             gap_s=manners.stagger_s,
             intended=self.runbook.open,
             rules=selection.rules,
+            cluster=cluster,
         )
         self._poller = Poller(
             experiment,

@@ -1,4 +1,4 @@
-"""What a training left to say of itself: its losses, its last step, its newest checkpoint, its own configuration.
+"""What a training left to say of itself: its losses, its last step, its checkpoints, its own configuration, its W&B run.
 
 Looked for where each library leaves it, the surest first: the recorder's metric rows; torchtune's `logs/log_*.txt` and
 `torchtune_config.yaml` beside its checkpoints; the Trainer's `trainer_state.json` in them; what the job printed.
@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core import trainlog
-from watchkeeper.core.events import Checkpoint, Learned, Number
+from watchkeeper.core.events import AnyEvent, CadenceSet, Learned, Milestone, Number, Unknown
 from watchkeeper.core.journal import read as read_journal
 from watchkeeper.core.places import run_manifest_of
-from watchkeeper.report.curve import Point, reading
+from watchkeeper.report.curve import Point, milestones, reading
 from watchkeeper.tools.base import Finding
+from watchkeeper.watch import checkpoints, wandb_folders
+from watchkeeper.watch.wandb_folders import Job
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of a file of rows or output, its end: a longer one's beginning is not read."""
@@ -28,16 +30,20 @@ _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Losses(msgspec.Struct):
-    """What was read: both curves, and the highest training step that any row or line named."""
+    """What was read: both curves, the highest training step that any row or line named, and how many were planned."""
 
     train: list[Point] = []
     val: list[Point] = []
     final_step: float | None = None
+    total_steps: int | None = None
 
 
-def of(folder: Path, recorder: Path | None, findings: Sequence[Finding], outputs: Iterable[Path]) -> Learned:
+def of(
+    folder: Path, recorder: Path | None, findings: Sequence[Finding], outputs: Iterable[Path], job: Job | None = None
+) -> Learned:
     """What a training of the experiment in `folder` left. `recorder` is the recorder's run folder (None: there is none),
-    `findings` are its checkpoints by epoch, `outputs` the files that it printed into.
+    `findings` are its checkpoints by epoch, `outputs` the files that it printed into. `job` is what is known of its job
+    where its W&B run is looked for.
     """
     places = [folder / finding.path for finding in findings if finding.state == "good" and finding.path]
     losses = _recorded(recorder) if recorder else Losses()
@@ -47,7 +53,12 @@ def of(folder: Path, recorder: Path | None, findings: Sequence[Finding], outputs
     if not (losses.train or losses.val):
         losses = _printed(outputs)
     train, val = sorted(losses.train), sorted(losses.val)
-    newest = _shown(folder, places[-1]) if places else _last_checkpoint(folder, recorder)
+    events = _events(recorder)
+    kept = checkpoints.kept(folder, recorder, findings, events)
+    best = checkpoints.best(kept)
+    run = _wandb(recorder, places, job)
+    planned = next((event.total for event in reversed(events) if isinstance(event, CadenceSet)), None)
+    made = checkpoints.artifacts(folder, recorder, findings, events)
     return Learned(
         final_step=int(losses.final_step) if losses.final_step is not None else None,
         first_train_loss=_number(train[0][1]) if train else None,
@@ -55,9 +66,16 @@ def of(folder: Path, recorder: Path | None, findings: Sequence[Finding], outputs
         first_val_loss=_number(val[0][1]) if val else None,
         last_val_loss=_number(val[-1][1]) if val else None,
         reading=reading(train, val),
-        checkpoint=newest,
+        checkpoint=_shown(folder, kept[-1]) if kept else "",
         config=_config(folder, recorder, places),
-        wandb=_wandb(folder, recorder, places),
+        wandb=_shown(folder, run.run) if run.run else "",
+        wandb_among=_shown(folder, run.among) if run.among else "",
+        total_steps=planned if planned is not None else losses.total_steps,
+        milestones=tuple(Milestone(step=int(step), loss=_number(loss)) for step, loss in milestones(train)),
+        kept=tuple(_shown(folder, path) for path in kept),
+        best=_shown(folder, best[0]) if best else "",
+        best_why=best[1] if best else "",
+        artifacts=tuple(msgspec.structs.replace(one, path=_shown(folder, Path(one.path))) for one in made),
     )
 
 
@@ -114,8 +132,16 @@ def _printed(outputs: Iterable[Path]) -> Losses:
 
 
 def _of_text(paths: Sequence[Path]) -> Losses:
-    points = [point for path in paths for point in trainlog.losses(_tail(path).decode("utf-8", "replace"))]
-    return Losses(train=points, final_step=max((step for step, _ in points), default=None))
+    found = Losses()
+    for path in paths:
+        text = _tail(path).decode("utf-8", "replace")
+        found.train += trainlog.losses(text)
+        found.val += trainlog.val_losses(text)
+        last = trainlog.position(text)
+        # Beside an epoch a bar's total is that epoch's end.
+        found.total_steps = last.total if last is not None and last.epoch is None else found.total_steps
+    found.final_step = max((step for step, _ in [*found.train, *found.val]), default=None)
+    return found
 
 
 def _value(found: object) -> float | None:
@@ -142,19 +168,10 @@ def _tail(path: Path) -> bytes:
 # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _last_checkpoint(folder: Path, run: Path | None) -> str:
-    """The newest checkpoint that the recorder told of and that is still there."""
-    told = [
-        event
-        for events in (read_journal(run / ".watchkeeper" / "journal").events.values() if run else ())
-        for event in events
-        if isinstance(event, Checkpoint)
-    ]
-    for event in sorted(told, key=lambda one: one.time, reverse=True):
-        path = (run or folder) / event.path
-        if path.exists():
-            return _shown(folder, path)
-    return ""
+def _events(run: Path | None) -> list[AnyEvent | Unknown]:
+    """What the recorder wrote down, by time."""
+    told = read_journal(run / ".watchkeeper" / "journal").events.values() if run else ()
+    return sorted((event for events in told for event in events), key=lambda event: event.time)
 
 
 def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
@@ -164,11 +181,11 @@ def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
     return next((_shown(folder, path) for path in kept if path.is_file()), "")
 
 
-def _wandb(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
-    """The newest W&B run below the folders that the training wrote into."""
-    near = dict.fromkeys([*(place.parent for place in places), *([run, run.parent.parent] if run else [])])
-    found = [path for place in near for path in place.glob("wandb/*run-*") if path.is_dir() and not path.is_symlink()]
-    return _shown(folder, max(found, key=lambda path: path.name.rpartition("run-")[2])) if found else ""
+def _wandb(run: Path | None, places: Sequence[Path], job: Job | None) -> wandb_folders.Found:
+    if job is None:
+        return wandb_folders.Found()
+    written = [*(place.parent for place in places), *([run] if run else [])]
+    return wandb_folders.look(job, written, above=[run.parent.parent] if run else [])
 
 
 def _shown(folder: Path, path: Path) -> str:

@@ -28,7 +28,7 @@ from watchkeeper.report.actionlog import duration_words
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.tools.base import Finding
-from watchkeeper.watch import learned, monitor
+from watchkeeper.watch import compute, learned, monitor, used
 from watchkeeper.watch.causes import named
 from watchkeeper.watch.endings import End, end_of
 from watchkeeper.watch.evidence import EvidenceBook, written
@@ -36,6 +36,7 @@ from watchkeeper.watch.logbook import Logbook
 from watchkeeper.watch.pace import Pace, traces
 from watchkeeper.watch.progress import recorder_of
 from watchkeeper.watch.validate import judge
+from watchkeeper.watch.wandb_folders import job_of
 
 _HOUR_S = 3600.0
 
@@ -193,18 +194,29 @@ class Poller:
             attempt=attempt.number,
             state=end.state,
             elapsed_s=elapsed,
-            learned=self._learned(attempt, findings, facts),
+            learned=self._learned(attempt, item, findings, facts),
+            used=self._used(attempt, item, facts),
             inputs=self._book.checkpoint(item) if item and attempt.intended and attempt.intended.after else {},
             **msgspec.structs.asdict(verdict),
         )
 
-    def _learned(self, attempt: Attempt, findings: list[Finding], facts: SchedulerFacts | None) -> Learned | None:
+    def _learned(
+        self, attempt: Attempt, item: RunItem | None, findings: list[Finding], facts: SchedulerFacts | None
+    ) -> Learned | None:
         """What a training left to say of itself; None of an evaluation."""
         if attempt.phase != "preparation":
             return None
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
         outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
-        return learned.of(self._experiment.folder, recorder_of(folder), findings, map(Path, outputs))
+        began = attempt.intended.time if attempt.intended is not None else None
+        job = job_of(self._experiment, item, folder / "script", attempt.job_id, began) if item is not None else None
+        return learned.of(self._experiment.folder, recorder_of(folder), findings, map(Path, outputs), job)
+
+    def _used(self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None) -> tuple[str, ...]:
+        """What it used of the machine, in words."""
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        beside = (self._experiment.folder / item.script).parent if item is not None and item.script else None
+        return used.words(compute.used_by(attempt, folder, beside), facts)
 
     def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
         """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is silent may know it:

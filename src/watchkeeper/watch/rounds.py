@@ -158,6 +158,7 @@ class Rounds:
             "fits": fits,
             "note": "; ".join(filter(None, [verdict.note if misfit else "", reading.full if full else ""])),
             "report": reading.stall.report if reading.stall is not None else "",
+            "used": one.vitals.used(),
         }
         self._write(key=attempt.key, phase=attempt.phase, attempt=attempt.number, **fields)
         one.said = _Said(**{name: fields[name] for name in _Said.__struct_fields__})

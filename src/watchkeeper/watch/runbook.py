@@ -8,6 +8,7 @@ a watch: that is told once, and the journal keeps what the log lacks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -19,10 +20,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from watchkeeper.core import files, git
+from watchkeeper.core import files, git, processes
 from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.words import size
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.report import lint_read, story
 from watchkeeper.report import page as pages
@@ -399,17 +401,35 @@ class RunBook:
         settings = (
             ", ".join(said.settings) or before.get("config.key_settings", "") or experiment.settings.get(item.run, "")
         )
+        dataset = said.dataset or before.get("config.dataset", "") or experiment.dataset
+        below = os.path.relpath(experiment.folder, self._folder().parent)
         mode = said.mode or before.get("mode.run_type", "") or ("experiment" if experiment.summary else "")
         return About(
             task=said.task or task,
             description="; ".join(filter(None, [experiment.name, settings])) if experiment.name != task else settings,
             run_type=mode,
             objective=said.objective or before.get("mode.objective", "") or experiment.question,
-            dataset=said.dataset or before.get("config.dataset", "") or experiment.dataset,
+            dataset=dataset,
+            dataset_facts=self._dataset_facts(dataset),
             settings=settings,
+            controls=experiment.controls,
+            root=str(self._folder().parent),
+            host=processes.host(),
+            below="" if below == "." else below,
             script=os.path.relpath(experiment.folder / item.script, self._folder().parent) if item.script else "",
             command=f"watchkeeper run {os.path.relpath(experiment.folder, self._folder().parent)}",
         )
+
+    def _dataset_facts(self, dataset: str) -> str:
+        """What the summary says of its dataset beside the path, and the size of a file that lies here."""
+        experiment = self._experiment
+        facts = [experiment.dataset_facts] if dataset == experiment.dataset else []
+        for folder in (experiment.folder, self._folder().parent) if dataset else ():
+            with contextlib.suppress(OSError):
+                if (found := folder / dataset).is_file():
+                    facts.append(size(found.stat().st_size))
+                    break
+        return ", ".join(filter(None, facts))
 
     def _said_before(self, key: str, file: LogFile | None) -> dict[str, str]:
         """The fields that were written when the log was made, without those that nobody had answered."""

@@ -169,6 +169,14 @@ class Recorded:
 
     def support(self) -> list[Evidence]:
         """Memory and GPUs as its sidecar last saw them: support for a verdict, never its ground."""
+        path, words = self._last_sample()
+        return [Evidence(source=path, what=", ".join(words))] if words else []
+
+    def used(self) -> list[str]:
+        """The same in words, one piece each."""
+        return self._last_sample()[1]
+
+    def _last_sample(self) -> tuple[str, list[str]]:
         rows = sorted(_entries(self.folder / TELEMETRY), key=lambda entry: entry.name)
         for line in reversed(end_of_file(rows[-1].path, ROWS_BYTES).split(b"\n") if rows else []):
             try:
@@ -181,8 +189,8 @@ class Recorded:
                 for gpu in sample.gpus
             ]
             words += [f"{sample.oom_kills} processes killed for memory"] if sample.oom_kills else []
-            return [Evidence(source=rows[-1].path, what=", ".join(words))] if words else []
-        return []
+            return rows[-1].path, words
+        return "", []
 
 
 class Vitals:
@@ -281,6 +289,13 @@ class Vitals:
         if self._free is not None:
             folder, free, total = self._free
             found.append(Evidence(source=folder, what=f"disk: {_gib(free)} free of {_gib(total)}"))
+        return tuple(found)
+
+    def used(self) -> tuple[str, ...]:
+        """GPUs, memory and the disk as they were last seen, for people."""
+        found = self._recorded.used() if self._recorded is not None else []
+        if self._free is not None:
+            found.append(f"disk {_gib(self._free[1])} free of {_gib(self._free[2])}")
         return tuple(found)
 
     def _find_recorder(self) -> None:

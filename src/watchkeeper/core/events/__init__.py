@@ -26,6 +26,7 @@ from watchkeeper.core.events.base import (
 from watchkeeper.core.events.codec import DURABLE, KINDS, AnyEvent, DamagedLineError, Unknown, decode, encode
 from watchkeeper.core.events.commands import (
     Action,
+    Artifact,
     Assessed,
     CancelAsked,
     Cause,
@@ -42,6 +43,7 @@ from watchkeeper.core.events.commands import (
     Judged,
     Learned,
     Leased,
+    Milestone,
     Observed,
     Outcome,
     Planned,
@@ -84,6 +86,7 @@ __all__ = [
     "Action",
     "Advanced",
     "AnyEvent",
+    "Artifact",
     "Assessed",
     "BootId",
     "CadenceSet",
@@ -112,6 +115,7 @@ __all__ = [
     "Judged",
     "Learned",
     "Leased",
+    "Milestone",
     "Number",
     "Observed",
     "Opened",

@@ -139,7 +139,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
     """The scheduler has the job. `command` is as typed by a person, `exact` what was really run; `adopted` when the
     job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it. `note` is what
-    a further attempt is given otherwise than the first, in words.
+    a further attempt is given otherwise than the first, in words. `cluster` is its profile's name (`local`: this machine),
+    and `host` where it was submitted from; "" in older events.
     """
 
     key: str
@@ -153,6 +154,8 @@ class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submi
     by: str = ""
     stagger_s: float = 0.0
     note: FreeText = ""
+    cluster: FreeText = ""
+    host: Host = ""
 
 
 class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rejected"):
@@ -286,11 +289,28 @@ class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verifi
     unselected: int = 0
 
 
+class Milestone(msgspec.Struct, frozen=True, kw_only=True):
+    """The training loss on the way: as it was logged at this step."""
+
+    step: int
+    loss: Number
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file that a job made; `sha256` is "" where it was too large to be read for that."""
+
+    path: FilePath
+    size_bytes: int
+    sha256: str = ""
+
+
 class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a training left to say of itself, from what it recorded or printed; None and "": nothing says.
 
     `reading` is one sentence on the loss's curve. `checkpoint` is the newest one that is whole, `config` the resolved
-    configuration of the run's own output, `wandb` the folder of its W&B run.
+    configuration of the run's own output, `wandb` the folder of its W&B run; `wandb_among` a folder of W&B runs of which
+    nothing says which is this one's. `total_steps` is what was planned. `kept` are all checkpoints that are whole, the
+    oldest first, and `best` the one that the training itself holds for its best, for the reason in `best_why`.
     """
 
     final_step: int | None = None
@@ -302,6 +322,13 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     checkpoint: FilePath = ""
     config: FilePath = ""
     wandb: FilePath = ""
+    total_steps: int | None = None
+    milestones: tuple[Milestone, ...] = ()
+    kept: tuple[FilePath, ...] = ()
+    best: FilePath = ""
+    best_why: FreeText = ""
+    wandb_among: FilePath = ""
+    artifacts: tuple[Artifact, ...] = ()
 
 
 # Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from before causes were kept.
@@ -332,6 +359,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     `failed but good` the reverse; of `done`, `why` says what is odd all the same. `state` is Slurm's name for the end.
     `fingerprints`: subject → what was found there; `inputs` likewise, of the checkpoints that were not there yet when it
     was submitted. `learned` is a training's; `cause` is the kind of what ended it badly, which `why` has in words.
+    `used` is what it used of memory, GPUs and the like, each with who says so.
     """
 
     key: str
@@ -347,6 +375,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     evidence: tuple[Evidence, ...] = ()
     learned: Learned | None = None
     cause: Cause = ""
+    used: tuple[FreeText, ...] = ()
 
 
 Health = Literal["advancing", "slow", "stalled", "silent", "failing", "unknown"]
@@ -358,6 +387,7 @@ class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assess
     seconds to the last; None where nobody says. `why` holds the thresholds used; `errors` what is new in the error output.
     `alarm`: one is raised with this event, once in an episode, or is over. `fits`: whether the last step comes before the
     time limit (None: nobody can tell); `note` is what else matters, said once. `report` is the black box's file ("": none).
+    `used` is what was seen of GPUs, memory and the disk, in words.
     """
 
     key: str
@@ -376,6 +406,7 @@ class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assess
     fits: bool | None = None
     note: FreeText = ""
     report: FilePath = ""
+    used: tuple[FreeText, ...] = ()
 
 
 class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="documented"):

@@ -130,6 +130,7 @@ def keep(
         turned=turned,
         run_logs=chosen.run_logs,
         said=said,
+        cluster=chosen.cluster or "",
     )
     with _leaving_on_signals(keeper):
         try:
