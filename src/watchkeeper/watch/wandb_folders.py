@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.shell_text import variables
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.launch.scripts import variables
 from watchkeeper.schedulers.batch import read_head
 
 _NAME = re.compile(r"(?:offline-)?run-(\d{8}_\d{6}-\S+)")
