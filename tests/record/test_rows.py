@@ -7,18 +7,24 @@ import math
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from collections import UserDict
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum, IntEnum
+from fractions import Fraction
+from pathlib import PurePath
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 import watchkeeper as wk
-from watchkeeper.core.events import RunEnded
+from watchkeeper.core.events import Checkpoint, RunEnded
 from watchkeeper.record.rows import encode_row
-from watchkeeper.record.values import metric, number
+from watchkeeper.record.values import metric, number, training_step, whole_step
 
 
 def logged(folder, **metrics):
@@ -47,6 +53,23 @@ def test_a_row_is_one_flat_line_that_any_json_reader_reads(tmp_path):
     assert row == {"step": 7, "loss": 0.5, "bad": "NaN"}
 
 
+def kind(value):
+    """A parameter's name: some values cannot be printed."""
+    return type(value).__name__
+
+
+class Phase(Enum):
+    """A plain enum."""
+
+    TRAIN = "train"
+
+
+class Level(IntEnum):
+    """An enum of numbers."""
+
+    HIGH = 3
+
+
 class Tensor:
     """A 0-d tensor, as PyTorch's looks from outside; `item` may fail, as on many elements."""
 
@@ -72,11 +95,25 @@ class Tensor:
         (Decimal("0.25"), 0.25),
         (True, 1),
         (10**30, 10**30),
+        (Fraction(1, 2), 0.5),
+        (np.longdouble("0.5"), 0.5),
+        (np.longdouble("1e4000"), "np.longdouble('1e+4000')"),
+        (np.float16(0.5), 0.5),
+        (Decimal("1e400"), "Decimal('1E+400')"),
+        (-(10**5000), "-1.000000e+5000"),
+        (Phase.TRAIN, "train"),
+        (Level.HIGH, 3),
+        (date(2026, 3, 11), "2026-03-11"),
+        (np.datetime64("2026-03-11T01:02:03", "ns"), "2026-03-11T01:02:03.000000000"),
+        (timedelta(seconds=5), "0:00:05"),
+        (PurePath("/data"), "/data"),
+        ({}, "{}"),
         (None, None),
         ("words", "words"),
         (1 + 2j, "(1+2j)"),
         ("x" * 1000, "x" * 499 + "…"),
     ],
+    ids=kind,
 )
 def test_values_of_many_kinds_are_kept(tmp_path, value, expected):
     """Numbers of every kind are kept as numbers, everything else as bounded text."""
@@ -126,6 +163,202 @@ def test_no_value_raises(value):
     """Whatever the value, the conversions return."""
     number(value)
     metric(value)
+
+
+@pytest.mark.parametrize("beside", [10**5000, math.nan, "words", None, np.float32(0.5), True, {"a": 1}], ids=kind)
+def test_a_value_keeps_its_type_beside_any_other(tmp_path, beside):
+    """What stands next to a number, a bool or a text changes nothing of it, nor of the row's step."""
+    with wk.start_run(tmp_path, pipeline="training") as run:
+        run.log(4, beside=beside, n=3, x=0.5, big=10**30, flag=True, words="w", **{"x\ud800": 1})
+    ((row,), problems) = wk.read_rows(run.folder)
+    assert problems == [] and (type(row.step), row.step) == (int, 4)
+    kept = [row.metrics[name] for name in ("n", "x", "big", "flag", "words", "x?")]
+    assert [(type(value), value) for value in kept] == [
+        (int, 3), (float, 0.5), (int, 10**30), (bool, True), (str, "w"), (int, 1),
+    ]  # fmt: skip
+
+
+def test_two_names_that_are_written_alike_are_both_kept(tmp_path):
+    """Names that UTF-8 cannot tell apart, or that a key and a nested one share, cost no value."""
+    lone = [f"x{chr(code)}" for code in (0xD800, 0xD801)]  # halves of a character
+    read = logged(tmp_path, **{lone[0]: 1, lone[1]: 2, "x?": 3, "a": {"b": 4}, "a/b": 5})
+    assert read == {"x?": 1, "x?_": 2, "x?__": 3, "a/b": 4, "a/b_": 5}
+
+
+CALLS = {
+    "by position": lambda run: run.log(5, loss=0.5),
+    "by name": lambda run: run.log(step=5, loss=0.5),
+    "a dict and a step by name": lambda run: run.log({"loss": 0.5}, step=5),
+    "a dict and a step by position": lambda run: run.log({"loss": 0.5}, 5),
+    "a step and a dict": lambda run: run.log(5, {"loss": 0.5}),
+    "a step within the dict": lambda run: run.log({"loss": 0.5, "step": 5}),
+    "a mapping that is no dict": lambda run: run.log(UserDict(loss=0.5), step=np.int64(5)),
+    "a configuration of OmegaConf": lambda run: run.log(OmegaConf.create({"loss": 0.5}), step=torch.tensor(5)),
+    "a mapping by its methods only": lambda run: run.log(Series(loss=0.5), step=5),
+}
+
+
+class Series:
+    """Has keys and items and is no Mapping, like a pandas Series."""
+
+    def __init__(self, **values):
+        self.values = values
+
+    def keys(self):
+        """The labels."""
+        return self.values.keys()
+
+    def items(self):
+        """The labels with their values."""
+        return self.values.items()
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_each_way_to_call_log_is_the_same_row(tmp_path, call):
+    """A step and metrics mean the same however they are handed in, and the status knows the step too."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        run.cadence(log_every=1)
+        call(run)
+    ((row,), problems) = wk.read_rows(tmp_path)
+    assert (problems, row.step, type(row.step), row.metrics) == ([], 5, int, {"loss": 0.5})
+    status = json.loads((tmp_path / "status/training_status.json").read_text())
+    assert (status["step"], status["loss"]) == (5, 0.5)
+
+
+class Broken(dict):
+    """A dict that cannot be read."""
+
+    def items(self):
+        """Fails."""
+        raise RuntimeError
+
+    def __repr__(self):
+        return "broken"
+
+
+LOOP: dict[str, object] = {"x": 1}
+LOOP["loop"] = LOOP
+
+
+@pytest.mark.parametrize(
+    ("call", "step", "metrics"),
+    [
+        (lambda run: run.log({"loss": 0.5}), None, {"loss": 0.5}),
+        (lambda run: run.log({"loss": 0.5}, step=None), None, {"loss": 0.5}),
+        (lambda run: run.log({"loss": 0.5, "step": 7}, step=5), 5, {"loss": 0.5, "step_": 7}),
+        (lambda run: run.log({"loss": 0.5}, 5, step=7), 5, {"loss": 0.5, "step_": 7}),
+        (lambda run: run.log(5, step=7), 5, {"step_": 7}),
+        (lambda run: run.log(None, step=7), None, {"step_": 7}),
+        (lambda run: run.log({"loss": 0.5}, loss=0.25, step=5), 5, {"loss": 0.25, "loss_": 0.5}),
+        (lambda run: run.log({"loss": 0.5}, {"loss": 0.25}, step=5), 5, {"loss": 0.5, "loss_": 0.25}),
+        (lambda run: run.log({1: 2, "1": 3}, step=5), 5, {"1": 2, "1_": 3}),
+        (lambda run: run.log({"a": {"b": 1, "c": {"d": 2}}}, step=5), 5, {"a/b": 1, "a/c/d": 2}),
+        (lambda run: run.log(5, a={"b": 1}), 5, {"a/b": 1}),
+        (lambda run: run.log(Broken(a=1), step=5), 5, {"value": "broken"}),
+        (lambda run: run.log(5, a=Broken(b=1)), 5, {"a": "broken"}),
+        (lambda run: run.log(5, a=LOOP), 5, {"a/x": 1, "a/loop": "{'x': 1, 'loop': {...}}"}),
+        (lambda run: run.log(), None, {}),
+        (lambda run: run.log({}), None, {}),
+    ],
+)
+def test_nothing_of_a_call_is_lost(tmp_path, call, step, metrics):
+    """`step=` beside a step by position is a metric, names that clash are told apart, and nested mappings are opened."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        call(run)
+    ((row,), problems) = wk.read_rows(tmp_path)
+    assert (problems, row.step, row.metrics) == ([], step, metrics)
+
+
+def test_a_row_of_many_nested_names_is_bounded(tmp_path):
+    """Mappings and lists that hold each other many times over make no endless row, and are not looked at to their end."""
+    wide: dict[str, object] = {"x": 1}
+    for _ in range(40):
+        wide = {f"k{count}": wide for count in range(9)}
+    read = logged(tmp_path, wide=wide, listed=[[wide] * 9])
+    assert len(read) <= 1_002
+    assert all(len(str(value)) <= 500 for value in read.values())
+
+
+STEPS = [
+    (np.int64(8), 8), (torch.tensor(8), 8), (np.float32(0.5), 0.5), (2.5, 2.5), (3.0, 3), (-1, -1), (Decimal(4), 4),
+    (None, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "step"), STEPS, ids=kind)
+def test_a_step_may_be_a_number_of_any_library(tmp_path, caplog, given, step):
+    """The row has that number, and nobody is warned."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        run.log(given, x=1)
+    ((row,), _) = wk.read_rows(tmp_path)
+    assert (row.step, row.metrics, caplog.text.count("WARNING")) == (step, {"x": 1}, 0)
+
+
+NO_STEPS = [
+    ("loss", "loss"), (True, True), (np.bool_(False), False), (math.inf, math.inf), ([1], "[1]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "kept"), NO_STEPS, ids=kind)
+def test_a_step_that_is_no_number_is_kept_beside_the_row(tmp_path, caplog, given, kept):
+    """The row is kept without a step, the value as `step_`, the status keeps the last step, and one warning says so."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        run.cadence(log_every=1)
+        run.log(1, x=1)
+        for _ in range(3):
+            run.log(given, x=1)
+    rows, problems = wk.read_rows(tmp_path)
+    assert problems == [] and [row.step for row in rows] == [1, None, None, None]
+    assert [row.metrics for row in rows[1:]] == [{"step_": kept, "x": 1}] * 3
+    assert json.loads((tmp_path / "status/training_status.json").read_text())["step"] == 1
+    assert caplog.text.count("is no number; the row is kept without a step, and the value as `step_`") == 1
+
+
+def test_a_step_too_long_to_be_read_back_is_kept_by_its_magnitude(tmp_path):
+    """Its row and the rows after it are whole."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        run.log(10**5000, x=1)
+        run.log(2, x=1)
+    rows, problems = wk.read_rows(tmp_path)
+    assert problems == []
+    assert [(row.step, row.metrics) for row in rows] == [(None, {"step_": "1.000000e+5000", "x": 1}), (2, {"x": 1})]
+
+
+def test_a_value_without_a_name_is_kept_and_said(tmp_path, caplog):
+    """`run.log("loss", 0.5)`, as other libraries have it, keeps both and says how it is written here."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        run.log("loss", 0.5)
+    ((row,), _) = wk.read_rows(tmp_path)
+    assert (row.step, row.metrics) == (None, {"step_": "loss", "value": 0.5})
+    assert "0.5 has no name and is kept as `value`; give it one: run.log(5, loss=0.5)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "whole"),
+    [(5, 5, 5), (5.0, 5.0, 5), (5.5, 5.5, None), (True, None, None), ("5", None, None), (math.nan, None, None)],
+)
+def test_what_counts_as_a_training_step(value, step, whole):
+    """A finite number is one; a bool, a text and NaN are none; a whole one has no fraction."""
+    assert (training_step(value), whole_step(value)) == (step, whole)
+
+
+def test_examples_and_checkpoints_keep_a_step_that_is_none(tmp_path, events, caplog, capsys):
+    """An example and a checkpoint keep what was given as `step_`, and a cadence that can never be due says so."""
+    with wk.start_run(folder=tmp_path, pipeline="training") as run:
+        run.example("late", prompt="p")
+        run.example(3, prompt="p")
+        for given in ("late", 2.5, 3.0):
+            run.checkpoint(__file__, training_step=given)
+        cadence = run.cadence(log_every=1)
+        assert [cadence.due(step) for step in ("late", True, None, 2.0)] == [None, None, None, "fast"]
+    (path,) = (tmp_path / ".watchkeeper/examples").iterdir()
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["step"], row.get("step_")) for row in kept] == [(None, "late"), (3, None)]
+    saved = [event for event in events(tmp_path) if isinstance(event, Checkpoint)]
+    assert [(event.training_step, event.step_) for event in saved] == [(None, "late"), (None, "2.5"), (3, "")]
+    for call in ("run.example", "run.checkpoint", "cadence"):
+        assert caplog.text.count(f"{call}: the training step 'late'") == 1
+    capsys.readouterr()
 
 
 def test_a_torn_tail_is_no_problem_and_a_torn_middle_is(tmp_path):

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from watchkeeper.record.values import number, text, tree
+from watchkeeper.record.logged import no_step
+from watchkeeper.record.values import number, text, tree, whole_step
 
 Tier = Literal["full", "fast"]
 
@@ -103,7 +104,9 @@ class Cadence:
         return self.full_s / passed if (passed := self._since - self._began) > 0 else 0.0
 
     def _ask(self, tier: _Due, step: object) -> bool:
-        count = step if type(step) is int else _count(step)
+        count = step if type(step) is int else whole_step(step)
+        if count is None and step is not None:
+            self._warn("cadence step", no_step("cadence", step, "no tier is due there", "whole number"))
         if count is None or count <= 0:
             return False
         now = self._monotonic()

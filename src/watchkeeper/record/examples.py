@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from watchkeeper.record.values import number, text, unspell
+from watchkeeper.record.values import metric, number, text, training_step, unspell
 
 FOLDER = Path(".watchkeeper/examples")
 KEPT_LIMIT = 100_000  # characters of one text in the file
@@ -42,10 +42,11 @@ Number = int | float | None
 class Example(msgspec.Struct, frozen=True, kw_only=True):
     """One example after a training step. `output` is None when nothing was generated: in the fast tier nobody tried, in
     the full one it failed or ran out of time. `thinking` says that the output holds a `<think>` block, which is kept.
+    `step_` is what was given as the step, where that is no number.
     """
 
     time: datetime
-    step: int | float | str | None
+    step: int | float | None
     tier: Literal["full", "fast"]
     prompt: str | None
     golden: str | None
@@ -56,6 +57,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
     match: bool | None = None
     thinking: bool = False
+    step_: int | float | str | UnsetType = UNSET
 
 
 def example_of(
@@ -74,9 +76,10 @@ def example_of(
     """What was handed in, as an example; None is legal everywhere. `output` UNSET is the fast tier."""
     said = None if output is UNSET or output is None else _words(output)
     answer = _words(golden)
+    at = training_step(step)
     return Example(
         time=time,
-        step=number(step) if step is not None else None,
+        step=at,
         tier="fast" if output is UNSET else "full",
         prompt=_words(prompt),
         golden=answer,
@@ -87,6 +90,7 @@ def example_of(
         output_tokens=_count(output_tokens),
         match=matches(answer, said) if match is None else bool(match),
         thinking=said is not None and "<think>" in said,
+        step_=UNSET if step is None or at is not None else metric(step) or "",
     )
 
 

@@ -6,7 +6,8 @@ lines=True)` reads a file as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Container
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.spill import SLOW_S, SpillingFile
-from watchkeeper.record.values import Metric, metric, spell, text, unspell
+from watchkeeper.record.values import INT_BITS, Metric, flat, metric, spell, text, training_step, unspell
 
 FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
@@ -27,7 +28,7 @@ OURS = frozenset({"time", "step"})
 
 _encode = msgspec.json.Encoder().encode
 _PLAIN = frozenset({int, float})
-_AS_IS = frozenset({int, bool})
+_MOST = sys.float_info.max
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -40,20 +41,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     writer: str
 
 
-def _other_name(name: str, taken: dict[str, Any]) -> str:
-    while name in taken:
+def _free_name(name: str, *taken: Container[str]) -> str:
+    """The name, with underscores behind it until it is in none of these."""
+    while any(name in names for names in taken):
         name += "_"
     return name
 
 
 def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
-    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore behind its name."""
+    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore behind its name. A step
+    that is no number is kept as `step_`, and the row has none.
+    """
     # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain number, and only finite
     # ones to a finite one; the parts put together were measured faster than one merged dict.
     if metrics and step.__class__ is int and "time" not in metrics and "step" not in metrics:
         try:
             total = sum(metrics.values())
-            if total - total == 0 and total.__class__ in _PLAIN:
+            if total.__class__ in _PLAIN and -_MOST <= total <= _MOST:  # type: ignore[operator]
                 return b'{"time":%b,"step":%d,%b\n' % (_encode(time), step, _encode(metrics)[1:])
         except Exception:  # whatever a user's value may raise: _encode_any has an answer to each
             pass
@@ -61,18 +65,29 @@ def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
 
 
 def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
-    row: dict[str, Any] = {"time": time, "step": step if type(step) is int else metric(step)}
-    for given, value in metrics.items():
-        name = given if given not in OURS else _other_name(given, metrics)
-        if type(value) is float:
-            row[name] = value if value - value == 0.0 else spell(value)
-        else:
-            row[name] = value if type(value) in _AS_IS else metric(value)
-    try:
-        return _encode(row) + b"\n"
-    except (UnicodeEncodeError, ValueError):  # a lone surrogate in a name; an integer too long to print
-        held = {text(name): text(value) if type(value) is int else value for name, value in row.items()}
-        return _encode(held) + b"\n"
+    at = training_step(step)
+    row: dict[str, Any] = {"time": time, "step": at}
+    if at is None and step is not None:
+        row[_free_name("step_", metrics)] = metric(step)
+    for given, value in flat(metrics):
+        row[_name(given, row, metrics)] = _value(value)
+    return _encode(row) + b"\n"
+
+
+def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
+    """A name that the row does not have yet, as UTF-8 can hold it."""
+    if given not in row and given.__class__ is str and given.isascii():
+        return given
+    name = str(given).encode("utf-8", "replace").decode()
+    return name if name not in row else _free_name(name, row, metrics)
+
+
+def _value(value: object) -> Metric:
+    if type(value) is float:
+        return value if value - value == 0.0 else spell(value)
+    if type(value) is int and value.bit_length() <= INT_BITS:
+        return value
+    return text(value) if type(value) is str else metric(value)
 
 
 class RowFile:

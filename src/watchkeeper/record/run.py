@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
+from msgspec import UNSET
+
 from watchkeeper.core import files, processes, spill
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import (
@@ -41,6 +43,7 @@ from watchkeeper.record.hands import Hands, OtherHands
 from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
 from watchkeeper.record.limits import Limit, Limits, Overrun
+from watchkeeper.record.logged import no_step, row_of
 from watchkeeper.record.logs import RunLog
 from watchkeeper.record.manifest import (
     RUN_FILE,
@@ -61,7 +64,7 @@ from watchkeeper.record.ranks import Rank, is_data_worker
 from watchkeeper.record.sidecar.spec import Spec
 from watchkeeper.record.sidecar.starter import Sidecar
 from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
-from watchkeeper.record.values import number, text
+from watchkeeper.record.values import number, text, whole_step
 from watchkeeper.record.watching import Watching
 
 ERROR_LIMIT = 2_000  # characters of an exception's message in an event
@@ -184,13 +187,22 @@ class Run(Watching):
 
     # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def log(self, step: int | None, /, **metrics: object) -> None:
+    def log(self, step: object = UNSET, /, *more: object, **metrics: object) -> None:
         """Keep one row of metrics of a training step, counted from 1; None for no step.
 
+            run.log(5, loss=0.5)            run.log({"loss": 0.5}, step=5)
+            run.log(step=5, loss=0.5)       run.log({"loss": 0.5}, 5)
+
+        are the same row. A mapping within the metrics is opened: `train={"loss": 0.5}` is `train/loss`. Beside a step by
+        position, `step=` is a metric.
+
         On return the death of the process loses nothing of it. Numbers of any kind are kept, non-finite ones too; other
-        values are kept as bounded text. A row that cannot be written is counted (`lost_rows` of `run_ended`).
+        values are kept as bounded text. A step that is no number is kept as `step_`, and the row has none. A row that
+        cannot be written is counted (`lost_rows` of `run_ended`).
         """
         try:
+            if step.__class__ is not int or more:
+                step, metrics = row_of((step, *more), metrics, self._warn)
             self._hands.rows.append(step, metrics)
             if self._status is not None:
                 self._saw(step, metrics)
@@ -236,10 +248,14 @@ class Run(Watching):
             if not found:
                 self._warn(f"checkpoint {place}", f"no checkpoint recorded: there is no file at {place}")
                 return
-            step = number(training_step)
-            self._write(
-                Checkpoint, path=str(place), files=found, training_step=int(step) if isinstance(step, int | float) else None
-            )
+            at = whole_step(training_step)
+            given = "" if at is not None or training_step is None else text(training_step)
+            if given:
+                self._warn(
+                    "checkpoint step",
+                    no_step("run.checkpoint", training_step, f"{place} keeps it as `step_`", "whole number"),
+                )
+            self._write(Checkpoint, path=str(place), files=found, training_step=at, step_=given)
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
         """Say that this file is a result of the run: its size and hash are looked up. One that is not there is said."""

@@ -18,7 +18,7 @@ from watchkeeper.core.journal import Clock, encode_json
 from watchkeeper.record.code import Code
 from watchkeeper.record.examples import Example, gap_of
 from watchkeeper.record.homes import Homes
-from watchkeeper.record.values import number, text
+from watchkeeper.record.values import number, text, training_step
 
 FILE = Path("status/training_status.json")
 WRITE_S = 2.0  # between two writes
@@ -58,7 +58,7 @@ class Status:
         self._head = {"run_id": run_id, "pipeline": pipeline}
         self._state = "running"
         self._clock, self._warn, self._monotonic = clock, warn, monotonic
-        self.step: int | float | str | None = None
+        self.step: int | float | None = None
         """The last training step told; None before the first."""
         self._loss: Any = None
         self._loss_step: Any = None
@@ -78,8 +78,9 @@ class Status:
             loss, val_loss = metrics.get("loss"), metrics.get("val_loss")
             if step is None and loss is None and val_loss is None:
                 return
-            if step is not None:
-                self.step = number(step)
+            at = training_step(step)
+            if at is not None:
+                self.step = at
             if loss is not None:
                 self._loss, self._loss_step = number(loss), self.step
             if val_loss is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import date, time, timedelta
+from enum import Enum
+from operator import index
 from pathlib import PurePath
 from types import ModuleType
 from typing import Any
@@ -17,9 +20,19 @@ from watchkeeper.core.events import Number
 Metric = int | float | str | None
 
 TEXT_LIMIT = 500  # characters of a value that is no number
+INT_BITS = 2_048  # of an integer kept as a number: Python reads its 617 digits whatever limit it was started with
+NESTED_DEPTH = 8  # of mappings within a metric
+NESTED_NAMES = 1_000  # of one row, that come from mappings within it
 DEPTH_LIMIT = 20  # of a nested configuration
 CONFIG_TEXT_LIMIT = 100_000  # characters of one text in a configuration
 
+_ENDS: dict[type, tuple[str, str]] = {
+    dict: ("{", "}"),
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+}
 _NON_FINITE: dict[str, Number] = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -37,37 +50,155 @@ def unspell(value: Metric) -> Metric:
 def text(value: object, limit: int = TEXT_LIMIT) -> str:
     """The value as bounded text that UTF-8 can hold."""
     try:
-        words = value if isinstance(value, str) else repr(value)
+        words = value if isinstance(value, str) else _shown(value, limit)
     except Exception as error:
         words = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     words = words.encode("utf-8", "replace").decode()
     return words if len(words) <= limit else words[: limit - 1] + "…"
 
 
+def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
+    """As `repr`; but of Python's own containers no more than has room is looked at, however much hangs on them."""
+    ends = _ENDS.get(type(value))
+    if ends is None or not value:
+        return repr(value)
+    if id(value) in around or len(around) >= DEPTH_LIMIT:
+        return f"{ends[0]}...{ends[1]}"
+    inside = (*around, id(value))
+    parts: list[str] = []
+    for item in value.items() if isinstance(value, dict) else value:  # type: ignore[attr-defined]
+        pair = item if isinstance(value, dict) else (item,)
+        parts.append(": ".join(_shown(part, room, inside) for part in pair))
+        room -= len(parts[-1]) + 2
+        if room < 0:
+            break
+    lone = "," if isinstance(value, tuple) and len(value) == 1 else ""
+    return f"{ends[0]}{', '.join(parts)}{lone}{ends[1]}"
+
+
 def number(value: object) -> Number | None:
     """The value as a number: numpy scalars and 0-d tensors by their `item()`, Decimal and the like by `float`; a bool is
-    0 or 1. None if it is no number.
+    0 or 1. None if it is no number, or one that no float and no integer of a reasonable length can hold.
     """
+    found = _figure(value)
+    return int(found) if isinstance(found, bool) else found
+
+
+def _figure(value: object) -> Number | None:
+    """As `number`, with a bool left as it is."""
     try:
         if isinstance(value, int):
-            return int(value)
+            return _whole(value)
         if isinstance(value, float):
             return spell(float(value))
+        if _is_moment(value):
+            return None
         item = getattr(value, "item", None)
-        if callable(item):
-            inner = item()
-            return number(inner) if isinstance(inner, int | float) else None
-        return spell(float(value)) if hasattr(value, "__float__") else None
+        inner = item() if callable(item) else value
+        if isinstance(inner, int | float):
+            return _figure(inner)
+        if type(inner) is not type(value):
+            return None
+        return _whole(index(inner)) if hasattr(inner, "__index__") else _nearest(inner)
     except Exception:  # a tensor of many elements, a lazy value that fails: foreign code, and not our loop
         return None
 
 
+def _whole(value: int) -> int | None:
+    """The integer; None for one that is too long to be read back everywhere."""
+    if isinstance(value, bool):
+        return value
+    return int(value) if value.bit_length() <= INT_BITS else None
+
+
+def _nearest(value: object) -> Number | None:
+    """The float nearest to a number of another library; None for one beyond all floats, and for what is no number."""
+    if not hasattr(value, "__float__"):
+        return None
+    nearest = float(value)
+    return None if math.isinf(nearest) and value != nearest else spell(nearest)
+
+
+def _is_moment(value: object) -> bool:
+    """Whether it is a time or a duration of numpy's, whose `item()` may be a bare count of nanoseconds."""
+    return getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+
+
+def training_step(value: object) -> int | float | None:
+    """The value as a training step: a finite number of any library. None if it is none; a bool is none either."""
+    found = _figure(value)
+    return None if isinstance(found, bool | str) else found
+
+
+def whole_step(value: object) -> int | None:
+    """The value as a training step that is a whole number; None if it is none."""
+    step = training_step(value)
+    if isinstance(step, float):
+        return int(step) if step.is_integer() else None
+    return step
+
+
 def metric(value: object) -> Metric:
-    """The value as a row holds it: a number, None, or else bounded text, so that nothing is left out."""
+    """The value as a row holds it: a number, a bool, None, or else bounded text, so that nothing is left out."""
     if value is None:
         return None
-    as_number = number(value)
-    return text(value) if as_number is None else as_number
+    if isinstance(value, Enum):
+        return metric(value.value)
+    figure = _figure(value)
+    return _words(value) if figure is None else figure
+
+
+def _words(value: object) -> str:
+    """What is no number, as text: times in ISO 8601, a path as it is written, an endless integer by its magnitude."""
+    try:
+        if isinstance(value, int):
+            power = math.floor(exponent := math.log10(abs(value)))
+            return f"{'-' if value < 0 else ''}{10 ** (exponent - power):.6f}e+{power}"
+        if isinstance(value, date | time):
+            return value.isoformat()
+        if isinstance(value, timedelta | PurePath) or _is_moment(value):
+            return text(str(value))
+    except Exception:  # a class of somebody's, derived from one of these
+        return text(value)
+    return text(value)
+
+
+def flat(metrics: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The metrics with the mappings among them opened: `train={"loss": 0.5}` is `train/loss`. What is too deep, within
+    itself, or beyond a thousand names stays a value of its own.
+    """
+    left = NESTED_NAMES
+
+    def opened(name: str, value: object, around: tuple[int, ...]) -> Iterator[tuple[str, object]]:
+        nonlocal left
+        inner = _entries(value, around)
+        if not inner or len(inner) > left:
+            yield name, value
+            return
+        left -= len(inner)
+        for key, held in inner:
+            yield from opened(f"{name}/{label(key)}", held, (*around, id(value)))
+
+    for name, value in metrics.items():
+        yield from opened(name, value, ())
+
+
+def label(key: object) -> str:
+    """The key of a mapping as a name."""
+    try:
+        return str(key)
+    except Exception:
+        return text(key)
+
+
+def _entries(value: object, around: tuple[int, ...]) -> list[tuple[object, object]]:
+    """What a mapping holds; nothing of a mapping that is too deep, or within itself."""
+    if not isinstance(value, Mapping) or id(value) in around or len(around) >= NESTED_DEPTH:
+        return []
+    try:
+        return list(value.items())
+    except Exception:  # a mapping of somebody's that fails: its text is kept
+        return []
 
 
 def fields_of(value: object) -> Mapping[Any, Any] | None:

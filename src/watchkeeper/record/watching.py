@@ -28,11 +28,12 @@ from watchkeeper.record.cells import FORMATS
 from watchkeeper.record.examples import Example, block, example_of, is_utf8
 from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
+from watchkeeper.record.logged import no_step
 from watchkeeper.record.progress import Book, Progress
 from watchkeeper.record.ranks import Rank, agreed
 from watchkeeper.record.status import FILE, Status
 from watchkeeper.record.tables import Table
-from watchkeeper.record.values import number
+from watchkeeper.record.values import number, training_step
 
 T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
@@ -183,6 +184,11 @@ class Watching:
                 output_tokens=output_tokens,
                 match=match,
             )
+            if example.step_ is not UNSET:
+                self._warn(
+                    "example step",
+                    no_step("run.example", step, "the example is kept without a step, and the value as `step_`"),
+                )
             with self._showing:
                 self._let_go()
                 if example.tier == "full" and example.val_loss is None:
@@ -200,10 +206,10 @@ class Watching:
         if self._held is not None:
             with self._harmless("an example could not be shown"), self._showing:
                 held, val_loss = self._held, metrics.get("val_loss")
-                if held is not None and val_loss is not None and number(step) == held.step:
+                if held is not None and val_loss is not None and training_step(step) == held.step:
                     self._held = msgspec.structs.replace(held, val_loss=number(val_loss))
                     self._let_go()
-                elif held is not None and number(step) != held.step:
+                elif held is not None and training_step(step) != held.step:
                     self._let_go()
         if self._status is not None:
             self._status.saw(step, metrics)
@@ -231,7 +237,7 @@ class Watching:
         """The training step that the loop is at, as far as it said so; None where it did not."""
         if self._cadence is not None and self._cadence.step is not None:
             return self._cadence.step
-        return number(self._status.step) if self._status is not None else None
+        return self._status.step if self._status is not None else None
 
     def _count_timeout(self) -> None:
         if self._status is not None:

@@ -95,11 +95,14 @@ class CheckpointFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(Event, frozen=True, kw_only=True, omit_defaults=True, tag="checkpoint"):
-    """A checkpoint is complete on disk: these files, of these sizes. `training_step` is None where nobody said."""
+    """A checkpoint is complete on disk: these files, of these sizes. `training_step` is None where nobody said; `step_` is
+    what was given as the training step, where that is no whole number.
+    """
 
     path: FilePath
     files: tuple[CheckpointFile, ...]
     training_step: int | None = None
+    step_: FreeText = ""
 
 
 class TableSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="table_sealed"):
