@@ -78,6 +78,7 @@ TRIGGERS: dict[str, list[Change]] = {
     ],
     "WK308": [(TRAIN, "- runtime: `12:00:00`\n", "")],
     "WK309": [(TRAIN, "## Job (resumed)", "## Job")],
+    "WK310": [(TRAIN, "— timed out at", "— resubmitted as 12399 after it timed out at")],
     "WK401": [(TRAIN, "- end_human: Thursday, Mar 12th, 2026\n", "")],
     "WK402": [(TIMELINE, "Wednesday", "Monday")],
     "WK403": [(TRAIN, "2026-03-12 23:31", "2026-03-12 24:31")],
@@ -128,7 +129,7 @@ TRIGGERS: dict[str, list[Change]] = {
     "WK911": [(SUMMARY, "train_front_cam_2026-03-11", "2026-03-15_eval")],
     "WK912": [(SUMMARY, "| baseline |\n", "| baseline |\n| gone_2026-01-01 | | | | |\n")],
 }
-ALSO = {"WK801": {"WK804"}, "WK806": {"WK801", "WK804"}}
+ALSO = {"WK806": {"WK801"}}
 """What a change cannot but break as well."""
 
 
@@ -334,7 +335,9 @@ def test_any_text_can_be_linted_and_fixed(changes: list[tuple[str, str]]) -> Non
         text = texts.get(one.path.removeprefix("run_logs/"), "")
         assert 1 <= one.line <= text.count("\n") + 1
         assert one.message.encode()
-        for edit in one.edits:
-            assert abs(text.count("\n", 0, edit.start) + 1 - one.line) <= 1
+        for edit in one.edits:  # a timeline's numbers and dates are one finding for the list
+            assert abs(text.count("\n", 0, edit.start) + 1 - one.line) <= (
+                1 if one.path[-11:] != "timeline.md" else len(text)
+            )
     again = fixed(texts)
     assert fixed(again) == again

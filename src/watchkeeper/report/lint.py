@@ -61,6 +61,7 @@ RULES = {
     "WK307": Rule("a job that ends before it starts", "correct the start or the end", "error"),
     "WK308": Rule("a job that has ended, and no runtime", "record `runtime: HH:MM:SS`"),
     "WK309": Rule("a further job block that does not say what it is", "e.g. `## Job (resumed)`"),
+    "WK310": Rule("a submission that no job block records", "append a block for each submission, with its id"),
     "WK401": Rule("a timestamp without a date for people", "add it: `Wednesday, Feb 25th, 2026`"),
     "WK402": Rule("a wrong weekday", "correct the weekday, or the date", "error"),
     "WK403": Rule("a date or time that does not exist", "correct it", "error"),

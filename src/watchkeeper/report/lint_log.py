@@ -6,11 +6,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from watchkeeper.report import lint_jobs, lint_outcome
-from watchkeeper.report.dates import stamp
+from watchkeeper.report import facts, lint_jobs, lint_outcome, lint_publish, lint_status
+from watchkeeper.report.codestate import names_code
 from watchkeeper.report.lint import SECRET, Finding, finding, quoted
-from watchkeeper.report.lint_read import CONFIG, DATED, JOB_ID, PLACEHOLDER, START, Log, day_of, filled, place, says_none
-from watchkeeper.report.runlog import Field, Verbatim
+from watchkeeper.report.lint_read import DATED, JOB_ID, OBJECTIVE, PLACEHOLDER, Log, day_of, filled, is_placeholder, place
+from watchkeeper.report.runlog import Document, Verbatim
+from watchkeeper.report.standing import Standing, standing, submitted
+from watchkeeper.report.states import ABANDONED, CANCELLED
 
 SECTIONS = {
     "mode": "Mode",
@@ -22,7 +24,8 @@ SECTIONS = {
     "next": "Next",
 }
 
-_CODE = re.compile(r"(?:^|_)(?:commit|branch|tag|git|revision|sha|worktree|code|code_state)(?:_|$)")
+_LEFT_OUT = {"wandb", "results", "next"}
+"""What nobody asks of a run that was given up."""
 
 
 def check(log: Log) -> Iterator[Finding]:
@@ -31,13 +34,14 @@ def check(log: Log) -> Iterator[Finding]:
     if not any(section.kind for section in log.document.walk()):
         yield finding("WK107", log.file.path, 1, "it has no section of a run log")
         return
-    found = [*_whole(log), *_mode_and_config(log), *lint_jobs.jobs(log), *lint_jobs.dates(log)]
-    for rules in (lint_outcome.status, lint_outcome.results, lint_outcome.wandb, lint_outcome.published):
-        found += rules(log)
+    stands = standing(log)
+    found = [*_mode_and_config(log), *lint_jobs.jobs(log, stands), *lint_jobs.dates(log), *lint_status.status(log, stands)]
+    found += [*lint_outcome.results(log, stands), *lint_outcome.wandb(log, stands), *lint_publish.published(log, stands)]
+    found += _whole(log, stands, {one.code for one in found})
     yield from found
     told = {one.line for one in found}
-    for node in log.document.all_nodes():
-        if isinstance(node, Field) and PLACEHOLDER.fullmatch(node.value) and node.span.line not in told:
+    for node in facts.every_field(log.document):
+        if is_placeholder(node.value) and node.span.line not in told:
             yield finding(
                 "WK207", log.file.path, node.span.line, f"{node.key} still holds the template's {quoted(node.value)}"
             )
@@ -54,13 +58,12 @@ def _name(log: Log) -> Iterator[Finding]:
         day = day_of(log)
         if day is None:
             yield finding("WK113", path, 1, f"there is no day {log.day}")
-        jobs = log.document.of("job")
-        first = stamp(field.value) if jobs and (field := jobs[0].field(*START)) else None
-        if day and first and first.day and abs((first.day - day).days) > 1:
-            yield finding("WK406", path, 1, f"the name says {log.day}, the first job {first.day}")
+        days = [at.day for job in log.jobs if (at := submitted(log, job)) is not None and at.day is not None]
+        if day and days and abs((min(days) - day).days) > 1:
+            yield finding("WK406", path, 1, f"the name says {log.day}, the first job {min(days)}")
 
 
-def _whole(log: Log) -> Iterator[Finding]:
+def _whole(log: Log, stands: Standing, told: set[str]) -> Iterator[Finding]:
     document, path = log.document, log.file.path
     for node in document.all_nodes():
         if isinstance(node, Verbatim) and not node.closed:
@@ -70,9 +73,11 @@ def _whole(log: Log) -> Iterator[Finding]:
                 node.span.line,
                 f"a {'code block' if node.kind == 'code' else node.kind} begins here and never ends",
             )
-    if document.title is None or not document.title.text or PLACEHOLDER.search(document.title.text):
+    if not _has_title(document):
         yield finding("WK201", path, 1 if document.title is None else document.title.span.line, "there is no title")
-    missing = [name for kind, name in SECTIONS.items() if not document.of(kind) and not (kind == "mode" and log.run_type)]
+    missing = [
+        name for kind, name in SECTIONS.items() if kind not in _not_asked(log, stands, told) and not log.sections(kind)
+    ]
     if missing:
         line = document.title.span.line if document.title else 1
         yield finding("WK202", path, line, f"no section {', '.join(missing)}")
@@ -83,24 +88,73 @@ def _whole(log: Log) -> Iterator[Finding]:
         yield finding("WK209", path, line, "this looks like a secret (not shown)")
 
 
+def _has_title(document: Document) -> bool:
+    """Whether the page has a title, underlined ones too."""
+    if document.title is not None:
+        return bool(document.title.text) and not PLACEHOLDER.search(document.title.text)
+    return re.match(r"\ufeff?\s{0,20}\S[^\n]*\n={3,}[ \t]*\r?(?:\n|$)", document.text) is not None
+
+
+def _not_asked(log: Log, stands: Standing, told: set[str]) -> set[str]:
+    """The sections that are not asked for: what is missing in them is told, or such a run has nothing to say there."""
+    given_up = stands.state in (ABANDONED, CANCELLED)
+    known = _LEFT_OUT if given_up else set() if log.trains else {"wandb"}
+    known = known | ({"mode"} if log.run_type or "WK203" in told else set())
+    known |= {"results"} if told & {"WK601", "WK602", "WK604"} else set()
+    known |= {"wandb"} if "WK701" in told else set()
+    return known
+
+
 def _mode_and_config(log: Log) -> Iterator[Finding]:
-    document, path = log.document, log.file.path
-    mode = next(iter(document.of("mode")), None)
+    path = log.file.path
+    mode, config = (next(iter(log.sections(kind)), None) for kind in ("mode", "config"))
     if not filled(log.run_type):
         yield finding("WK203", path, place(mode, log.run_type), "run_type is not recorded")
     elif not log.kind and log.run_type:
         yield finding("WK204", path, log.run_type.span.line, f"run_type is {quoted(log.run_type.value)}")
-    if mode:
-        objective = mode.field("objective", "goal", "purpose")
-        if not filled(objective):
-            yield finding("WK205", path, place(mode, objective), "the objective is not recorded")
-    config = next(iter(document.of("config")), None)
-    if config:
-        found = {name: config.field(*names) for name, names in CONFIG.items()}
-        for name, field in found.items():
-            if not filled(field):
-                yield finding("WK206", path, place(config, field), f"no {name} in Config")
-    if log.kind == "experiment":
-        fields = (node for node in document.all_nodes() if isinstance(node, Field))
-        if not any(_CODE.search(field.name) and filled(field) and not says_none(field) for field in fields):
-            yield finding("WK208", path, place(config), "no commit, branch or tag of the experiment's code")
+    objective = log.fact(mode, *OBJECTIVE) or facts.first(facts.header(log.document), *OBJECTIVE)
+    if mode and not filled(objective) and not _says_why(log):
+        yield finding("WK205", path, place(mode, objective), "the objective is not recorded")
+    if config and (missing := list(_missing(log))):
+        field = next((field for name in missing for field in log.configs(name)), None)
+        yield finding("WK206", path, place(config, field), f"no {', no '.join(missing)} in Config")
+    if log.kind == "experiment" and not names_code(log):
+        yield finding("WK208", path, place(config), "no commit, branch or tag of the experiment's code")
+
+
+def _says_why(log: Log) -> bool:
+    """Whether a section of its own, or a line of Mode, says what the run is for."""
+    own = (section for section in log.document.walk() if facts.head_of(section) in OBJECTIVE)
+    if any(facts.prose(log.document, section).strip() for section in own):
+        return True
+    lines = [line for mode in log.sections("mode") for line in facts.prose(log.document, mode).splitlines()]
+    return any(len(line.split()) > 4 and ":" not in line.split("—")[0] for line in lines)
+
+
+def _missing(log: Log) -> Iterator[str]:
+    """What Config does not name of script, config and dataset, as far as such a job has one."""
+    script = log.config("script")
+    command = script.value if script is not None else ""
+    text = " ".join(facts.prose(log.document, section) for section in log.sections("config")).casefold()
+    if script is None and not re.search(
+        r"\b(?:sbatch|srun|torchrun|python3?|accelerate|docker|bash|watchkeeper"
+        r"|wk) \S",
+        text,
+    ):
+        yield "script"
+    named = re.search(r"--?config\S*[ =]\S|\.(?:ya?ml|toml|json|gin|cfg|ini)\b", command) or "command line" in text
+    if log.trains and log.config("config") is None and not named:
+        yield "config"
+    if log.config("dataset") is None and not (not log.trains and _works_on(log)):
+        yield "dataset"
+
+
+def _works_on(log: Log) -> bool:
+    """Whether an evaluation or a data job says what it works on, where it names no dataset."""
+    names = re.compile(
+        r"(?:.*_)?(?:checkpoint|ckpt|model|task|tasks|suite|suites|scenes?|env|environment|episodes|split"
+        r"|output|url|weights)"
+    )
+    sections = log.sections("config")
+    fields = (field for section in sections for field in facts.facts(log.document, section))
+    return any(names.fullmatch(field.name) and filled(field) for field in fields)

@@ -14,8 +14,9 @@ from pathlib import PurePosixPath
 import msgspec
 
 from watchkeeper.report.experiments import Row
-from watchkeeper.report.lint_read import CONFIG, Log, filled, is_none
+from watchkeeper.report.lint_read import CONFIG, Log, filled, is_none, is_row_of
 from watchkeeper.report.runlog import Field
+from watchkeeper.report.standing import standing
 
 FIELD = "fingerprint"
 _COMMIT = ("commit", "git_commit", "git_sha", "code", "branch", "tag")
@@ -115,12 +116,8 @@ def fields_of(log: Log) -> dict[str, str]:
 
 
 def outcome(log: Log) -> str:
-    """How its last dated status line begins: `completed`, `running`; "" where there is none."""
-    lines = [node for section in log.document.of("status") for node in section.nodes if hasattr(node, "time")]
-    if not lines:
-        return ""
-    words = re.split(r"[,;:.(]| — ", str(getattr(lines[-1], "text", "")), maxsplit=1)[0].strip()
-    return words[:40]
+    """How the run stands by its log: `completed`, `running`; "" where it does not say."""
+    return standing(log).state
 
 
 def _value(field: Field) -> str:
@@ -163,8 +160,7 @@ def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str
 
 
 def _row(log: Log, tables: Sequence[Row]) -> Mapping[str, str]:
-    names = {log.file.name[:-3], f"{log.task}_{log.day}", f"{log.day}_{log.task}", log.task}
-    return next((row.cells for row in tables if PurePosixPath(row.run).name.removesuffix(".md") in names), {})
+    return next((row.cells for row in tables if is_row_of(row, log)), {})
 
 
 def _loss(log: Log, in_table: str) -> str:

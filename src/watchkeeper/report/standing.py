@@ -1,0 +1,303 @@
+"""How a run stands by its log: state, since when, and by which evidence. One answer for lint, compare and prior work.
+
+The last job block's `state`, `exit code` and `end` are read, and the words of Status in the order of their times, wherever
+they stand. A line that speaks of something else changes nothing; a job that was started again has not ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from watchkeeper.report import facts
+from watchkeeper.report.dates import Stamp, moment, opening, stamp
+from watchkeeper.report.lint_read import END, START, Log, day_of, filled, says_none
+from watchkeeper.report.runlog import Field, Item, Section, StatusLine, Verbatim, deep
+from watchkeeper.report.states import (
+    ABANDONED,
+    COMPLETED,
+    ENDED,
+    ENDS,
+    RUNNING,
+    STOPPED,
+    WAITING,
+    Claim,
+    state_of,
+    state_of_field,
+)
+
+_SLACK = timedelta(minutes=15)
+"""A line of Status this much older than its job's submission may still belong to it: people write times by hand."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """`state` is one of states.py, "" where the log does not say. `when` is the time as it was read; `evidence` says where
+    it stands, and `line` in which line.
+    """
+
+    state: str = ""
+    when: Stamp | None = None
+    evidence: str = ""
+    line: int = 1
+
+    @property
+    def over(self) -> bool:
+        """Whether the last job works no more."""
+        return self.state in ENDS
+
+    @property
+    def well(self) -> bool:
+        """Whether it ended as it should, as far as the log says."""
+        return self.state in (COMPLETED, ENDED)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One line of Status. `own` is False for an undated one that has its time from the line above."""
+
+    text: str
+    at: Stamp | None
+    own: bool
+    line: int
+    claim: Claim | None
+    bullet: bool = True
+
+
+def standing(log: Log) -> Standing:
+    """How the run's last job stands."""
+    job = last_job(log)
+    block = _by_block(log, job)
+    told = _by_status(log, job)
+    if _outdated(log, job, block, told):
+        block = Standing()
+    if block.over and block.state != ENDED:
+        worse = told.over and block.state == COMPLETED and told.state not in (COMPLETED, ABANDONED, STOPPED)
+        return told if worse else block
+    if told.over or (told.state and not block.state):
+        return told
+    return block if block.state else _elsewhere(log)
+
+
+def last_job(log: Log) -> Section | None:
+    """The block of the last submission: the last by its time where all have one, else the last of the page."""
+    jobs = log.jobs
+    starts = [_key(at, late=False) if (at := submitted(log, job)) and at.day else None for job in jobs]
+    if not jobs:
+        return None
+    if any(start is None for start in starts):
+        return jobs[-1]
+    newest = max(start for start in starts if start is not None)
+    return jobs[len(jobs) - 1 - starts[::-1].index(newest)]
+
+
+def submitted(log: Log, job: Section) -> Stamp | None:
+    """When a block says that its job was submitted or started: the earlier of the two."""
+    day = day_of(log)
+    fields = [field for field in facts.facts(log.document, job) if field.name in START and filled(field)]
+    found = [at for field in fields if (at := moment(field.value, day)) and at.day]
+    if not found and (at := moment(job.heading.text)) and at.day:
+        found = [at]
+    return min(found, key=lambda at: _key(at, late=False)) if found else None
+
+
+def in_order(log: Log) -> list[Entry]:
+    """The lines of Status in the order of their times; those of one time in the order of the page, from its older end."""
+    found = list(entries(log))
+    dated = [_key(one.at, late=False) for one in found if one.own and one.at is not None and one.at.day is not None]
+    backwards = len(dated) > 1 and dated[0] > dated[-1]
+    if not dated:
+        return found
+
+    def key(numbered: tuple[int, Entry]) -> tuple[datetime, int]:
+        number, one = numbered
+        late = one.claim is not None and one.claim.end
+        when = _key(one.at, late=late) if one.at is not None and one.at.day is not None else min(dated)
+        return when, -number if backwards and one.own else number
+
+    return [one for _, one in sorted(enumerate(found), key=key)]
+
+
+def entries(log: Log) -> Iterator[Entry]:
+    """The lines of Status as they stand: bullets, what stands below them, lines of text, rows of a table."""
+    for section in log.sections("status"):
+        day = day_of(log)
+        for part in facts.parts(section):
+            on = moment(part.heading.text)
+            day = on.day if on is not None and on.day is not None else day
+            yield from _of_nodes(log, part, day)
+
+
+def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
+    above: Stamp | None = None
+    for node in deep(part.nodes):
+        if isinstance(node, Verbatim):
+            if node.kind != "text":
+                continue
+            text = log.document.text[node.span.start : node.span.end].strip()
+            opened = opening(text, day)
+            at, words, own = (opened[0], opened[1], True) if opened else (above, text, False)
+            yield Entry(words, at, own, node.span.line, state_of(words, trains=log.trains), bullet=False)
+            above = at
+            continue
+        entry = _of_bullet(log, node, day, above)
+        above = entry.at
+        yield entry
+    for table in facts.tables(log.document.text, part.nodes):
+        for row in table.rows:
+            yield from _of_row(log, row, day)
+
+
+def _of_bullet(log: Log, node: StatusLine | Field | Item, day: date | None, above: Stamp | None) -> Entry:
+    line = node.span.line
+    if isinstance(node, StatusLine):
+        at = stamp(node.time)
+        real = at is not None and at.day is not None  # a time that does not exist says no more than none
+        return Entry(node.text, at if real else above, real, line, state_of(node.text, trains=log.trains))
+    text = (
+        node.text if isinstance(node, Item) else log.document.text[node.span.start : node.span.end].strip().lstrip("-*+ ")
+    )
+    opened = opening(text, day)
+    if opened is not None:
+        return Entry(opened[1], opened[0], True, line, state_of(opened[1], trains=log.trains))
+    if isinstance(node, Item):
+        return Entry(text, above, False, line, state_of(text, trains=log.trains))
+    claim = state_of_field(node.name, node.value)
+    at = moment(node.value, day) or above
+    if claim is None and node.name not in ("next", "note", "notes", "fix", "fix_applied", "plan", "reason"):
+        claim = state_of(f"{node.key}: {node.value}", trains=log.trains)
+    return Entry(text, at, False, line, claim)
+
+
+def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry]:
+    texts = [cell.text for cell in row]
+    opened = next((found for text in texts if (found := opening(text, day)) is not None), None)
+    words = ", ".join(text for text in texts if text and opening(text, day) is None)
+    if words:
+        claims = (state_of_field("state", text) for text in texts)
+        claim = next((one for one in claims if one is not None), None) or state_of(words, trains=log.trains)
+        yield Entry(words, opened[0] if opened else None, True, row[0].span.line, claim)
+
+
+# ── what each place says ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _by_block(log: Log, job: Section | None) -> Standing:
+    if job is None:
+        return Standing()
+    fields = facts.facts(log.document, job)
+    end = facts.first((field for field in fields if filled(field) and not says_none(field)), *END)
+    at = moment(end.value, _day(submitted(log, job))) if end else None
+    at = at if at is not None and at.day is not None else None
+    running: Standing | None = None
+    for field in fields:
+        claim = state_of_field(field.name, _raw(log, field)) or (state_of(_raw(log, field)) if field is end else None)
+        if claim is None:
+            continue
+        found = Standing(claim.state, at, f"`{field.key}` of the job", field.span.line)
+        if claim.end:
+            return found
+        running = running or found
+    if end is not None and at is not None:
+        return Standing(ENDED, at, f"`{end.key}` of the job", end.span.line)
+    return running or Standing()
+
+
+def _raw(log: Log, field: Field) -> str:
+    """A field's value with the note behind it: `2026-05-04 15:00 (OOM)`."""
+    return log.document.text[field.raw_span.start : field.raw_span.end]
+
+
+def _by_status(log: Log, job: Section | None) -> Standing:
+    """What the lines of Status say of the last job: those from its submission on, where there was one before it."""
+    begun = submitted(log, job) if job is not None and len(log.jobs) > 1 else None
+    lines = [one for one in in_order(log) if begun is None or not _before(one.at, begun)]
+    state = Standing()
+    for one in lines:
+        state = _after(state, one)
+    if not state.state and begun is not None and job is not None:
+        return Standing(WAITING, begun, "its submission", job.heading.span.line)
+    return state
+
+
+def _after(state: Standing, entry: Entry) -> Standing:
+    """How the job stands after one more line."""
+    claim = entry.claim
+    if claim is None:
+        return state
+    told = Standing(claim.state, entry.at, "Status", entry.line)
+    if not state.over or claim.again:
+        return told
+    if claim.end:
+        # a completed run that another one replaced later has completed all the same
+        return state if state.state == COMPLETED and claim.state == ABANDONED else told
+    if claim.state == WAITING and _submits(entry.text):
+        return told
+    return told if claim.state == RUNNING and state.state not in (COMPLETED, ABANDONED) and _advances(entry.text) else state
+
+
+def _submits(text: str) -> bool:
+    words = text.casefold().split()
+    return (
+        bool(words) and words[0].startswith(("submitted", "queued")) and ("job" in words or any(w.isdigit() for w in words))
+    )
+
+
+def _advances(text: str) -> bool:
+    words = text.casefold()
+    return words.startswith(("running", "training", "still running")) and any(
+        name in words for name in ("step", "epoch", "loss")
+    )
+
+
+def _outdated(log: Log, job: Section | None, block: Standing, told: Standing) -> bool:
+    """Whether Status tells of a later start than the block that has ended."""
+    if job is None or not block.over or told.over or not told.state or told.when is None:
+        return False
+    if block.when is not None:
+        return _key(told.when, late=False) > _key(block.when, late=True)
+    return any(one.claim is not None and one.claim.again for one in entries(log) if one.line == told.line)
+
+
+def _elsewhere(log: Log) -> Standing:
+    """What the head of the page, a heading, Mode or Results say of the state."""
+    for section in log.sections("status"):
+        behind = section.heading.text.partition(":")[2].strip()
+        claim = state_of_field("state", behind) if behind else None
+        if claim is not None:
+            return Standing(claim.state, None, "the heading of Status", section.heading.span.line)
+    sections = (*log.sections("mode"), *log.sections("results"))
+    fields = [*facts.header(log.document), *_facts_of(log, sections)]
+    for field in fields:
+        claim = state_of_field(field.name, _raw(log, field))
+        if claim is not None:
+            return Standing(claim.state, None, f"`{field.key}`", field.span.line)
+    return Standing()
+
+
+def _facts_of(log: Log, sections: Iterable[Section]) -> Iterator[Field]:
+    return (field for section in sections for field in facts.facts(log.document, section))
+
+
+# ── times ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _key(at: Stamp, *, late: bool) -> datetime:
+    """A time to sort by: without a zone as if in UTC, a day alone as its begin, or its end."""
+    if at.time is not None:
+        return at.time if at.time.tzinfo is not None else at.time.replace(tzinfo=UTC)
+    day = at.day or date(1, 1, 1)
+    begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return begin.replace(hour=23, minute=59, second=59) if late else begin
+
+
+def _before(at: Stamp | None, begun: Stamp) -> bool:
+    if at is None or at.day is None or begun.day is None:
+        return False
+    if at.time is None or begun.time is None:
+        return at.day < begun.day
+    return (gap := begun.seconds_until(at)) is not None and gap < -_SLACK.total_seconds()
+
+
+def _day(at: Stamp | None) -> date | None:
+    return at.day if at is not None else None

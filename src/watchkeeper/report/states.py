@@ -1,0 +1,267 @@
+"""What words say of a job's state: `training complete, exit 0`, `did not finish`, `TIMEOUT at step 900`. Pure.
+
+A line is read clause by clause. A word counts only where it speaks of the job: `checkpoint complete`, `eval failed`,
+`completed 3 of 10 epochs`, `will be cancelled` and `no OOM` say nothing of how the job stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+COMPLETED = "completed"
+FAILED = "failed"
+CANCELLED = "cancelled"
+ABANDONED = "abandoned"
+TIMED_OUT = "timed out"
+PREEMPTED = "preempted"
+STOPPED = "stopped"
+UNFINISHED = "not finished"
+ENDED = "ended"
+RUNNING = "running"
+WAITING = "waiting"
+
+ENDS = frozenset({COMPLETED, FAILED, CANCELLED, ABANDONED, TIMED_OUT, PREEMPTED, STOPPED, UNFINISHED, ENDED})
+"""The states of a job that works no more. `ended`: it is known that it did, not how."""
+CUT_SHORT = frozenset({TIMED_OUT, PREEMPTED})
+"""Ended by the cluster: such a run is meant to go on from its checkpoint."""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a text says of the job. `again`: it was started anew, whatever it was before."""
+
+    state: str
+    again: bool = False
+
+    @property
+    def end(self) -> bool:
+        """Whether the job works no more, by this claim."""
+        return self.state in ENDS
+
+
+_CLAUSES = re.compile(r"[;,](?=\s|$)|\.(?=\s|$)|\s[-–—|]+\s|[—–|()]|:(?=\s|$)|->|→|\b(?:but|then|and)\b")
+_OTHERS = (
+    r"sync\w*|upload\w*|download\w*|checkpoint\w*|ckpts?|sav(?:e|ed|es|ing)|validat\w*|warm-?up|compil\w*|load\w*"
+    r"|transfer\w*"
+    r"|cop(?:y|ied|ying)|back-?ups?|install\w*|build\w*|archiv\w*|rsync\w*|push\w*|publish\w*|sanity|profil\w*|stages?"
+    r"|phases?"
+    r"|shards?|files?|mov(?:e|ed|ing)|clean-?up|analysis|plot\w*|passport|sign-?off|review\w*|setup|weights|wandb"
+    r"|w&b|moved|tokeniz\w*|unit tests?|health check|note\w*|report\w*|paper|readme|hub"
+)
+_PARTS = r"|epochs?|steps?|iterations?"
+_OTHER_JOBS = r"|eval\w*|tests?|bench\w*|inference|rollouts?|convert\w*|conversion|export\w*|preprocess\w*|smoke"
+_HYPOTHETICAL = re.compile(
+    r"\b(?:will|would|should|could|can|may|might|must|to|be|if|once|when|until|till|before|unless|after|needs?"
+    r"|wait(?:ing)? for"
+    r"|expect\w*|hop(?:e|ing)|plan\w*|risk(?: of)?|avoid\w*|prevent\w*|against|fix(?:e[ds]|ing)?|debug\w*|in case(?: of)?"
+    r"|without|no|zero|0|since|despite|likely|unlikely)(?:\s+(?:it|the|a|an|is|was|has|be|been|job|run|training|more|any"
+    r"|get"
+    r"|it's|last|first|earlier|previous|further)){0,3}\s*$"
+)
+_NOT = re.compile(
+    r"\b(?:not|never|n't|didn't|don't|isn't|hasn't|wasn't|cannot)\b(?:\s+(?:been|be|fully|really|yet|quite"
+    r"|even))*\s*$"
+)
+_PARTLY = re.compile(
+    r"(?:\b(?:half|halfway|partly|partially|mostly|nearly|almost|roughly|about)\b"
+    r"|(?<!\d)(?!100(?:\.0+)? ?%)\d+(?:\.\d+)? ?%)(?:\s+(?:is|are|of \S+))*\s*$"
+)
+_SOME_OF = re.compile(r"\s*~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\b")
+_COUNTED = re.compile(r"(?<![\d.])~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\s*(?:\w+\s*){0,2}$")
+_EXIT = re.compile(
+    r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ _-]?code|returncode)\b"
+    r"(?:\s+with)?(?:\s+(?:code|status))?\s*[:=]?\s*`?(-?\d{1,3})(?::(\d{1,3}))?(?![\d.])"
+)
+_ADVERBS = r"(?:\s+(?:successfully|cleanly|normally|fine|early|again|now|ok))*"
+_WORK = re.compile(
+    r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the (?:run|job|training)|all\b|in\b|at\b|after\b"
+    r"|on\b)"
+)
+
+_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (state, re.compile(pattern))
+    for state, pattern in (
+        (UNFINISHED, r"\b(?:incomplete|unfinished|did(?: not|n't) (?:finish|complete|succeed)|never (?:finished"
+                     r"|completed))\b"),
+        (TIMED_OUT, r"\btimed[ -]?out\b|\btime-?out\b(?!\s*(?:=|\d|rais|set|increas|error))|\b(?:out of time"
+                    r"|due to time limit)\b"
+         r"|\btime ?limit (?:was )?(?:reached|hit|exceeded)|\b(?:hit|reached|exceeded"
+         r"|ran into)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
+         r"|\bwall-?time\b(?! ?(?:[:=]|\d|of\b|is\b|left|remain|request|limit (?:is|of|was set|\d)|raised|set))"),
+        (PREEMPTED, r"\bpre-?empt(?:ed|ion)\b|\binterrupted\b"),
+        (ABANDONED, r"\babandon(?:ed)?\b|\bgiven up\b|\bgave up\b|\bsuperseded\b|\bscrapped\b"
+         r"|^\s*discard(?:ed)?\b(?!\s+(?:the |first )?\d)|\b(?:run|job|attempt|experiment) (?:was )?discarded\b"
+         r"|\bobsolete\b"),
+        (CANCELLED, r"\b(?:s?cancell?(?:ed|'ed)|scancel(?:'?l?ed)?)\b(?!\s+(?:the |an? )?(?:old|other|previous|earlier"
+                    r"|first|duplicate|queued|second))"
+         r"|\bstopped (?:it )?(?:by hand|manually|by me|by us|by the user|on purpose)|\b(?:manually|deliberately) stopped"
+         r"|\bkilled (?:it )?(?:by hand|manually|by me|on purpose)|\bterminated by (?:the )?user"),
+        (FAILED, r"\bfail(?:ed|s|ure)?\b|\bcrash(?:ed|es)?\b|\bdied\b|\boom(?:ed|-?killed)?\b"
+                 r"|\b(?:ran )?out[ _]of[ _]memory\b|\bkilled\b"
+         r"|\babort(?:ed)?\b|\berrored\b|\bnode[ _]?fail\w*|\bnode (?:was )?lost\b|\blost (?:the )?node\b|\bsegfault\w*"
+         r"|\b(?:with|ended in|by) an? error\b|^\s*errors?(?=\s*(?:$|[:,]|at\b|in\b|code))|\bnccl (?:time-?out|hang)\b"
+         r"|\bdiverged\b(?=\s*$)|\btraceback\b"),
+        (COMPLETED, r"\b(?:completed?|finished|done|succeeded|success)\b" + _ADVERBS + r"|\bearly[ -]stopp(?:ed|ing)\b"
+                                                                                       r"|^\s*ok(?:ay)?\s*$"),
+        (STOPPED, r"\bstopped\b|\bterminated\b"),
+    )
+)  # fmt: skip
+_AGAIN = re.compile(
+    r"\b(?:re-?submitted|re-?started|re-?launched|re-?queued|resumed|re-?running|re-?ran|running again|started again"
+    r"|submitted again"
+    r"|continued from|continues from|picked up again)\b"
+)
+_SUBMITTED = re.compile(r"\b(?:submitted|queued|launched|pending|in queue|waiting|scheduled)\b")
+_RUNNING = re.compile(
+    r"\b(?:running|in progress|progressing|healthy|advancing|ongoing|still (?:going|training|at it)|going (?:well|fine"
+    r"|on|strong))\b"
+    r"|^\s*(?:still )?training\b(?=\s*$|\s+(?:at|well|fine|normally|on|step|epoch|ok|steadily|smoothly))|\bstarted\b"
+)
+_SLURM = {
+    "cd": COMPLETED, "f": FAILED, "ca": CANCELLED, "to": TIMED_OUT, "oom": FAILED, "out_of_memory": FAILED, "nf": FAILED,
+    "node_fail": FAILED, "boot_fail": FAILED, "bf": FAILED, "deadline": TIMED_OUT, "dl": TIMED_OUT, "pr": PREEMPTED,
+    "r": RUNNING, "cg": RUNNING, "completing": RUNNING,
+    "pd": WAITING, "requeued": WAITING, "rq": WAITING, "suspended": WAITING,
+    "ok": COMPLETED, "okay": COMPLETED, "success": COMPLETED, "successful": COMPLETED, "succeeded": COMPLETED,
+    "passed": COMPLETED, "good": COMPLETED, "complete": COMPLETED, "✅": COMPLETED,
+    "error": FAILED, "dead": FAILED, "❌": FAILED,
+}  # fmt: skip
+_STATE_NAMES = re.compile(
+    r"(?:(?:job|slurm|run|final|end|last|current)_)*(?:state|status|outcome)|sacct(?:_state)?|ended_as|end_state"
+    r"|how_it_ended|verdict_of_run"
+)
+_EXIT_NAMES = re.compile(r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|return_?code|exitcode)")
+
+
+def state_of(text: str, *, trains: bool = True) -> Claim | None:
+    """What a line says of the job's state; None where it says nothing of it. `trains` False: evaluations and conversions
+    are the job itself.
+    """
+    text = text.casefold().replace("’", "'").replace("`", "").replace("*", "").replace("~~", "")
+    others = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''})\b")
+    parts = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''}{_PARTS})\b")
+    claim: Claim | None = None
+    first_is_other = False
+    for number, clause in enumerate(_clauses(text)):
+        if not clause.strip():
+            continue
+        told = _of_clause(clause, others, parts)
+        if told is None:
+            first_is_other = first_is_other or (number == 0 and others.search(clause) is not None)
+            continue
+        if first_is_other and claim is None and clause.strip() in ("done", "complete", "ok"):
+            continue  # `weights moved, done` speaks of the weights
+        claim = _later(claim, told)
+    return _by_exit_code(text, claim)
+
+
+def state_of_field(name: str, value: str) -> Claim | None:
+    """What a field says of the job's state: `state: FAILED`, `exit_code: 0`; None for any other field."""
+    value = value.strip().strip("`*_ ")
+    if _EXIT_NAMES.fullmatch(name):
+        code = re.match(r"(-?\d{1,3})(?::(\d{1,3}))?(?!\d)", value)
+        return Claim(FAILED if code[1] != "0" or (code[2] or "0") != "0" else COMPLETED) if code else state_of(value)
+    if not _STATE_NAMES.fullmatch(name):
+        return None
+    word = re.split(r"[\s,;:.(+—–]", value.casefold(), maxsplit=1)[0]
+    if word in _SLURM:
+        return _by_exit_code(value.casefold(), Claim(_SLURM[word]))
+    return state_of(value)
+
+
+def _clauses(text: str) -> Iterator[str]:
+    """The clauses of a line. `training: done` stays whole: what it is about stands before the colon."""
+    at = 0
+    for mark in _CLAUSES.finditer(text):
+        yield text[at : mark.start()]
+        at = mark.end()
+    yield text[at:]
+
+
+def _later(before: Claim | None, told: Claim) -> Claim:
+    """Of two claims of one line: the first end counts, unless the job was started again after it."""
+    if before is None or told.again:
+        return told
+    if before.end:
+        return before
+    return Claim(told.state, again=before.again and not told.end) if told.end else before
+
+
+def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
+    """An exit code decides where words do not: it makes a completed job a failed one, and never the other way round."""
+    found = _EXIT.search(text)
+    if found is None or _HYPOTHETICAL.search(text[: found.start()]):
+        return claim
+    well = found[1] == "0" and (found[2] or "0") == "0"
+    if claim is None or claim.state in (RUNNING, WAITING):
+        return claim if claim is not None and claim.again else Claim(COMPLETED if well else FAILED)
+    return Claim(FAILED) if not well and claim.state == COMPLETED else claim
+
+
+def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> Claim | None:
+    ends = sorted(
+        (
+            (match.start(), rank, state, match)
+            for rank, (state, word) in enumerate(_WORDS)
+            for match in word.finditer(clause)
+        ),
+        key=lambda one: one[:2],
+    )
+    told: Claim | None = None
+    for _, _, state, match in ends:
+        told = _end(clause, state, match, parts)
+        if told is not None:
+            break
+    again = _AGAIN.search(clause)
+    if again is not None and _is_said(clause, again.start()) and not others.search(clause[: again.start()]):
+        return Claim(WAITING if "submit" in again[0] or "queue" in again[0] else RUNNING, again=True)
+    return told or _working(clause, others)
+
+
+def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str]) -> Claim | None:
+    before, after = clause[: match.start()], clause[match.end() :]
+    if _NOT.search(before):
+        never_yet = "yet" in before or after.strip().startswith("yet")
+        return Claim(UNFINISHED) if state == COMPLETED and not never_yet else None
+    if not _is_said(clause, match.start()):
+        return None
+    if state == COMPLETED:
+        return Claim(state) if _is_whole(before, after, others) else None
+    if others.search(before) and not re.search(r"\b(?:at|after|on|in|by|near|around)\b", before):
+        return None
+    return Claim(state)
+
+
+def _is_whole(before: str, after: str, others: re.Pattern[str]) -> bool:
+    """Whether `completed` speaks of all of the job, by the words around it."""
+    if _PARTLY.search(before):
+        return False
+    for counted in (_COUNTED.search(before), _SOME_OF.match(after)):
+        if counted is not None:
+            return counted[1].rstrip(".,") == counted[2].rstrip(".,")
+    if others.search(before) and not re.search(r"\b(?:at|after|in|all|training|run|job)\b", before):
+        return False
+    if _WORK.match(after) or re.match(r"\s*~?\d", after):
+        return True
+    if re.match(r"\s+(?:with )?\w+ing\b", after):
+        return False
+    article = re.match(r"\s+(?:with )?(?:the |its |first |initial |last |an? )*", after)
+    return article is None or others.match(after, article.end()) is None
+
+
+def _is_said(clause: str, at: int) -> bool:
+    """Whether what stands there is said to have happened: not denied, feared, hoped for or waited for."""
+    return _HYPOTHETICAL.search(clause[:at]) is None and _NOT.search(clause[:at]) is None
+
+
+def _working(clause: str, others: re.Pattern[str]) -> Claim | None:
+    for state, words in ((WAITING, _SUBMITTED), (RUNNING, _RUNNING)):
+        match = words.search(clause)
+        if match is None or not _is_said(clause, match.start()):
+            continue
+        if others.search(clause[: match.start()]) or others.match(clause[match.end() :].lstrip()):
+            continue
+        return Claim(state)
+    return None
