@@ -6,11 +6,11 @@ written is said once, counted, and told at the end. The one exception is `Interr
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
+from watchkeeper.record import endings
 from watchkeeper.record.hands import Hands, OtherHands
 from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
@@ -61,6 +62,7 @@ from watchkeeper.record.manifest import (
 )
 from watchkeeper.record.options import Options, others_live, seed_of
 from watchkeeper.record.ranks import Rank, is_data_worker
+from watchkeeper.record.rows import FOLDER as ROWS
 from watchkeeper.record.sidecar.spec import Spec
 from watchkeeper.record.sidecar.starter import Sidecar
 from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
@@ -72,7 +74,7 @@ KEPT = (StepFinished, Checkpoint, TableSealed, Renamed, RunEnded)  # the events 
 Hook = TypeVar("Hook", bound=Callable[[], object])
 E = TypeVar("E", bound=Event)
 
-_runs: weakref.WeakSet[Run] = weakref.WeakSet()
+_runs: set[Run] = set()  # those that go on
 
 
 def current_run() -> Run | None:
@@ -178,6 +180,9 @@ class Run(Watching):
         if attempt and self._records:
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
+        self._seen = endings.Seen()
+        if options.handle_signals:
+            self._listen()
         self._start_s = time.perf_counter() - began - self._hands.spent_s - self._log.spent_s
 
     @property
@@ -229,7 +234,7 @@ class Run(Watching):
         try:
             yield stage
         except BaseException as error:
-            failure = error
+            failure = error if endings.is_failure(error) else None
             raise
         finally:
             with self._harmless(f"the end of step {stage.label} could not be written down"):
@@ -291,8 +296,9 @@ class Run(Watching):
         at a second signal.
         """
         self._looks_itself = self._interrupts.listening = True
-        self._interrupts.heard |= self._interrupts.asked
-        return self._interrupts.asked
+        pending = self._interrupts.pending
+        self._interrupts.heard |= pending
+        return pending
 
     @property
     def time_left_s(self) -> float | None:
@@ -323,13 +329,14 @@ class Run(Watching):
             Interrupted: somebody did.
         """
         self._interrupts.listening = True
-        if self._interrupts.asked:
-            self._run_hooks()
-            raise self._interrupts.error()
+        if self._interrupts.pending:
+            self._stop()
 
     def close(self) -> None:
-        """End the run, as finished, where no `with` does: in a notebook. What is logged afterwards is lost."""
-        self._end("finished", None)
+        """End the run where no `with` does: in a notebook, in a `finally`. It is finished, unless it was asked to stop or
+        an exception is on its way. What is logged afterwards is lost.
+        """
+        self._end_by(self._seen.handled())
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -339,23 +346,13 @@ class Run(Watching):
 
     def __enter__(self) -> Self:
         self._log.enter()
-        if self._options.handle_signals:
-            self._interrupts.install()
-            for name, why in self._interrupts.not_handled.items():
-                self._log.say(logging.INFO, "%s does not ask this run to stop: %s", name, why)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         interrupts = self._interrupts
         interrupts.ending = True
-        stopped = isinstance(error, KeyboardInterrupt) or (interrupts.asked and interrupts.heard)
-        if stopped and (error is None or isinstance(error, KeyboardInterrupt | SystemExit)):
-            self._end("interrupted", error)
-        elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-            self._end("finished", None)
-        else:
-            self._end("failed", error)
-        if interrupts.asked and interrupts.heard and (error is None or type(error) is KeyboardInterrupt):
+        self._end_by(error)
+        if interrupts.still_stops(error):
             raise interrupts.error() from None
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -367,6 +364,12 @@ class Run(Watching):
         if work is not None:
             with self._harmless("no sidecar watches this run"):
                 self._start_sidecar(work, output, files)
+
+    def _listen(self) -> None:
+        """Take over the signals, and say which of them do not ask this run to stop."""
+        self._interrupts.install()
+        for name, why in self._interrupts.not_handled.items():
+            self._log.say(logging.INFO, "%s does not ask this run to stop: %s", name, why)
 
     def _start_sidecar(
         self, work: processes.ProcessName | None = None, output: Iterable[str] = (), files: Iterable[str] = ()
@@ -498,6 +501,26 @@ class Run(Watching):
             self._log.say(logging.ERROR if failure is not None else logging.INFO, "%s", step_line(event))
             put(self._homes, f"{stage.label}/{STEP_FILE}", step_manifest(self._started, event))
 
+    def _end_by(self, error: BaseException | None) -> None:
+        """End the run as the exception tells that left it, or none."""
+        if self._interrupts.stopped(error):
+            self._end("interrupted", error)
+        elif endings.is_failure(error):
+            self._end("failed", error)
+        else:
+            self._end("finished", None)
+
+    def _end_at_exit(self) -> None:
+        """The program ends, and nobody has ended the run."""
+        error = self._seen.uncaught()
+        if os.getpid() == self._starter:
+            self._log.say(logging.INFO, "The program ends without having ended this run (with, or run.close())")
+        if error is not None and endings.is_interactive():  # whatever was typed last
+            self._interrupts.ask(f"the session ended; its last error was {_words(error)}")
+            self._end("interrupted", None)
+        else:
+            self._end_by(error)
+
     def _end(self, status: str, error: BaseException | None) -> None:
         """Write the end, once, in the process that started the run; a forked child only closes its own files."""
         hands = self._hands
@@ -508,7 +531,10 @@ class Run(Watching):
         hands.ended = True
         with self._harmless("the process for isolated calls could not be ended"):
             self.limits.close()
+        self._interrupts.ending = True
         self._watch_ends(status)
+        if status == "interrupted" and hands.pid == self._starter:
+            self._say_saved()
         with self._harmless("the metric rows could not be synced to disk"):
             hands.rows.close()
         if hands.pid == self._starter:
@@ -556,15 +582,28 @@ class Run(Watching):
         self._log.say(logging.INFO, "%s", last)
 
     def _safe_point(self) -> None:
-        """Stop here if asked, unless the program's loops look for themselves."""
-        if self._interrupts.asked and not self._looks_itself:
-            self._run_hooks()
-            raise self._interrupts.error()
+        """Stop here if asked, unless the program's loops look for themselves, or a handler of its own does."""
+        interrupts = self._interrupts
+        if interrupts.asked and interrupts.pending and not (self._looks_itself or interrupts.theirs):
+            self._stop()
+
+    def _stop(self) -> NoReturn:
+        self._run_hooks()
+        raise self._interrupts.breaks(self._interrupts.error())
+
+    def _say_saved(self) -> None:
+        """After a stop: how many rows lie where."""
+        rows = self._hands.rows.kept
+        if rows:
+            self._log.say(logging.INFO, "Saved %d metric rows in %s", rows, self.folder / ROWS)
+        for table in self._tables:
+            place = table.path if table.path.exists() else table.partial
+            self._log.say(logging.INFO, "Saved %d rows of table %s in %s", len(table) - table.lost_rows, table.name, place)
 
     def _run_hooks(self) -> None:
         """Call the hooks that have not been called; none where the stop is forced upon a program that had been asked."""
         hooks, self._hooks = self._hooks, []
-        if self._interrupts.stops < 2:
+        if self._interrupts.stops < 2 and self._hands.pid == self._starter:
             for hook in hooks:
                 with self._harmless(f"{getattr(hook, '__name__', 'a hook')} failed at the interrupt"):
                     hook()
@@ -574,6 +613,8 @@ class Run(Watching):
         listening = self._interrupts.listening
         self._write(InterruptedEvent, signal=name, forced=forced, listening=listening)
         words = "stopping at once" if forced else "the run stops when it has finished what it is at; once more forces it"
+        if self._interrupts.theirs:
+            words = "the program's own handler takes it"
         self._log.tell(logging.WARNING, "%s: %s", name, words)
 
     def _write(self, kind: type[E], **fields: object) -> E | None:
@@ -619,6 +660,14 @@ def _give_children_their_own() -> None:
 
 
 os.register_at_fork(after_in_child=_give_children_their_own)
+
+
+@atexit.register  # when this module is imported: what the program registers later comes before it, and may still record
+def _end_all() -> None:
+    """End the runs that nobody has ended, the one that began last first. Raises nothing."""
+    for run in sorted(_runs, key=lambda run: run._began, reverse=True):
+        with contextlib.suppress(Exception):
+            run._end_at_exit()
 
 
 def _trace(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:

@@ -10,12 +10,14 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import IO, Any
 
 from watchkeeper.core import files, node, processes
+from watchkeeper.record import handlers
 
 REAL_TIME = getattr(signal, "SIGRTMIN", 0)  # 0: macOS has none
 DUMP_SIGNAL: int = REAL_TIME + 4 if REAL_TIME else signal.SIGUSR2
@@ -26,22 +28,24 @@ _NAME = "watchkeeper-stacks"
 _lock = threading.Lock()
 _file: IO[Any] | None = None
 _place = Path()
+_references = 0  # to the file, faulthandler's among them
 _number = 0
 _users = 0
 
 
 def listen(number: int) -> str:
     """From now on this process writes its stacks at this signal; "" or why it does not. Each call wants its `forget`."""
-    global _file, _place, _number, _users  # noqa: PLW0603 - one signal handler a process
+    global _file, _place, _number, _references, _users  # noqa: PLW0603 - one signal handler a process
     with _lock:
         if _users == 0:
-            if signal.getsignal(number) is not signal.SIG_DFL:
+            if signal.getsignal(number) is not signal.SIG_DFL or handlers.is_caught(number):
                 return f"{signal_name(number)} has a handler of the program's"
             try:
                 path = node.folder(_NAME) / f"{os.getpid()}.txt"
                 _file = os.fdopen(files.open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb", buffering=0)
                 _place = path
                 faulthandler.register(number, file=_file, all_threads=True, chain=False)
+                _references = sys.getrefcount(_file)
             except (OSError, RuntimeError, ValueError, AttributeError) as error:
                 return f"stacks cannot be had: {error}"
             _number = number
@@ -55,7 +59,9 @@ def forget() -> None:
     with _lock:
         _users -= 1
         if _users == 0 and _file is not None:
-            faulthandler.unregister(_number)
+            # A program that has registered the signal for itself since has taken it: faulthandler lets go of our file.
+            if sys.getrefcount(_file) >= _references:
+                faulthandler.unregister(_number)
             with contextlib.suppress(OSError):
                 _place.unlink()
             _file.close()
