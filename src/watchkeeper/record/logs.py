@@ -327,6 +327,7 @@ class RunLog:
         ] = []  # labels, in the order of their begin: what a thread without a step of its own is in
         self._scope = scope
         self._quiet = quiet
+        self._ended = False
         self._fields = {"run_id": run_id, "pipeline": pipeline}
         self._path = path
         try:
@@ -352,7 +353,7 @@ class RunLog:
 
     def attach(self) -> None:
         """Capture the logger; again, where a configuration of the user's has thrown the handlers out since."""
-        if self._quiet:
+        if self._quiet or self._ended:
             return
         with _lock:
             logger = logging.getLogger(self._scope or None)
@@ -366,6 +367,7 @@ class RunLog:
 
     def detach(self) -> None:
         """Put the logger back as it was, and close the file."""
+        self._ended = True
         with _lock:
             held = _held.get(self._scope)
             if held is not None and self in held.runs:
