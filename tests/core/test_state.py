@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,3 +125,44 @@ def test_a_stale_result_stays_stale_until_a_new_attempt_is_submitted() -> None:
     assert fold({"a": before}).run("r8").stale
     again = msgspec.structs.replace(submitted("a", 4, "9"), attempt=2)
     assert not fold({"a": [*before, again]}).run("r8").stale
+
+
+def judged(writer: str, seq: int, state: str = "UNKNOWN", outcome: str = "unknown") -> AnyEvent:
+    return event(Judged, writer, seq, **KEY, outcome=outcome, state=state)
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"), [("UNKNOWN", "unknown"), ("NODE_FAIL", "lost"), ("UNKNOWN", "failed but good")]
+)
+def test_a_verdict_without_evidence_yields_to_whoever_saw_the_job_afterwards(state: str, outcome: str) -> None:
+    """A sighting or an adoption by who had read the verdict withdraws it, in the same file or another; the next verdict
+    stands.
+    """
+    first = [opened("a"), submitted("a", 1), judged("a", 2, state, outcome)]
+    for sight in (polled("a", 3, "RUNNING"), submitted("a", 3, "8"), polled("a", 3, "COMPLETED")):
+        attempt = fold({"a": [*first, sight]}).run("r8").attempts[1]
+        assert attempt.active and attempt.judged is None
+        other = [opened("b", {"a": 3}), msgspec.structs.replace(sight, writer="b", seq=1)]
+        assert fold({"a": first, "b": other}).run("r8").attempts[1].active
+        end = judged("b", 2, "COMPLETED", "done")
+        verdict = fold({"a": first, "b": [*other, end]}).run("r8").attempts[1].judged
+        assert verdict is not None and verdict.outcome == "done"
+
+
+def test_a_verdict_stands_against_what_was_seen_before_it() -> None:
+    """Who had not read the verdict withdraws nothing, nor does another look that knows nothing; a verdict on evidence never
+    yields, and of two that knew nothing of each other it is the one that counts.
+    """
+    first = [opened("a"), submitted("a", 1), judged("a", 2)]
+    for other in ([opened("b"), polled("b", 1, "RUNNING")], [opened("b", {"a": 3}), polled("b", 1, "UNKNOWN")]):
+        assert not fold({"a": first, "b": other}).run("r8").attempts[1].active
+    failed = [opened("a"), submitted("a", 1), judged("a", 2, "FAILED", "failed")]
+    assert not fold({"a": failed, "b": [opened("b", {"a": 3}), polled("b", 1, "RUNNING")]}).run("r8").attempts[1].active
+    for names in (("a", "z"), ("z", "a")):
+        unknown, done = names
+        both = {
+            unknown: [opened(unknown), judged(unknown, 1)],
+            done: [opened(done), judged(done, 1, "COMPLETED", "done")],
+        }
+        verdict = fold(both).run("r8").attempts[1].judged
+        assert verdict is not None and verdict.outcome == "done"

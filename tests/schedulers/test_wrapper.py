@@ -38,16 +38,15 @@ NASTY = [
 class Attempt:
     """An attempt's folder with the wrapper of a script in it."""
 
-    def __init__(self, folder, source, scheduler="local", lag_s=0.0):
+    def __init__(self, folder, source, scheduler="local", lag_s=0.0, **options):
         self.folder = folder
         folder.mkdir(parents=True)
         self.script = folder / "script"
         self.script.write_bytes(source if isinstance(source, bytes) else source.encode())
         self.path = folder / wrapper.wrapper_name("token")
         head = read_head(self.script)
-        self.path.write_bytes(
-            wrapper.render(head, attempt_folder=folder, script=self.script, token="token", scheduler=scheduler, lag_s=lag_s)
-        )
+        options |= {"scheduler": scheduler, "lag_s": lag_s}
+        self.path.write_bytes(wrapper.render(head, attempt_folder=folder, script=self.script, token="token", **options))
         self.path.chmod(0o755)
 
     def start(self, job_id="1", restart=None, **options):

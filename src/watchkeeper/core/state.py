@@ -4,6 +4,9 @@ Each writer's events are folded alone, in their order; the results are then join
 files gives the same state. Where two writers say different things of one attempt, the one that had read the other wins
 (`saw`), whatever their clocks say; between writers that knew nothing of each other an end beats a beginning.
 
+A verdict that nobody knew, or that the node was lost, yields to evidence (law 7): whoever had read it and saw the job
+nevertheless withdraws it, and the attempt is under way again until its next verdict.
+
 Facts from different sources stay apart: the scheduler's word, the wrapper's exit record, the verdict.
 """
 
@@ -43,6 +46,8 @@ AttemptId = tuple[str, int]
 # Between writers that knew nothing of each other: what is further along is the newer fact.
 _RANK = {"UNKNOWN": 0, "PENDING": 1, "RUNNING": 2, "COMPLETING": 3}
 _ENDED_RANK = 4
+# Ends that nobody saw: the verdict on one is a guess.
+_UNSEEN_ENDS = ("UNKNOWN", "NODE_FAIL", "BOOT_FAIL")
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +66,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 class Attempt(msgspec.Struct):
     """One try at a run. Every field is what the journal says; None and empty mean that nobody said. `asked`: how often it
     was about to be handed over; `postponed`: how often that certainly made no job; `assessed`: the last word on its health.
+    `sighted`: the last word that there is a job, whatever its state.
     """
 
     key: str
@@ -77,6 +83,12 @@ class Attempt(msgspec.Struct):
     judged: Judged | None = None
     cancel_asked: bool = False
     assessed: Assessed | None = None
+    sighted: Submitted | Seen | None = None
+
+    @property
+    def yields(self) -> bool:
+        """Its verdict says that nobody knows, or that its node was lost: later evidence outweighs it."""
+        return self.judged is not None and self.judged.state in _UNSEEN_ENDS
 
     @property
     def active(self) -> bool:
@@ -157,6 +169,11 @@ class State(msgspec.Struct):
         """Every attempt that somebody meant to submit, and of which nobody said what became."""
         return [attempt for run in self.runs.values() for attempt in run.attempts.values() if attempt.unresolved]
 
+    @property
+    def yielding(self) -> list[Attempt]:
+        """Every run's last attempt whose end nobody saw: evidence of it may still come."""
+        return [run.latest for run in self.runs.values() if run.latest is not None and run.latest.yields]
+
 
 class WriterState:
     """One writer's events, folded alone. `update` goes on from where it stood."""
@@ -219,7 +236,9 @@ class WriterState:
         self._attempt(event).postponed += 1
 
     def _on_submitted(self, event: Submitted) -> None:
-        self._attempt(event).submissions.setdefault(event.job_id, event)
+        attempt = self._attempt(event)
+        attempt.submissions.setdefault(event.job_id, event)
+        _sight(attempt, event)
 
     def _on_rejected(self, event: Rejected) -> None:
         self._attempt(event).rejected = event
@@ -241,9 +260,17 @@ class WriterState:
             attempt = self._attempt_of(change.key, change.attempt, change.phase)
             attempt.seen = Seen(self.writer, event.seq, change.job_id, change.after, change.facts, change.exit_record)
             attempt.exit_record = change.exit_record or attempt.exit_record
+            if change.after != "UNKNOWN":
+                _sight(attempt, attempt.seen)
 
     def _on_unknown(self, event: Unknown) -> None:
         self.unknown_kinds[event.kind] = self.unknown_kinds.get(event.kind, 0) + 1
+
+
+def _sight(attempt: Attempt, sight: Submitted | Seen) -> None:
+    attempt.sighted = sight
+    if attempt.yields:
+        attempt.judged = None
 
 
 _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
@@ -312,12 +339,25 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
         for job_id, submitted in one.submissions.items():
             whole.submissions.setdefault(job_id, submitted)
     whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
-    whole.judged = _newest([one.judged for one in told if one.judged], writers)
+    whole.judged = _verdict(told, writers)
     whole.assessed = _newest([one.assessed for one in told if one.assessed], writers)
     seen = [one.seen for one in told if one.seen]
     undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]
     whole.seen = max(undominated, key=lambda one: (_rank(one.state), one.writer), default=None)
+    whole.sighted = max((one.sighted for one in told if one.sighted), key=lambda one: (one.writer, one.seq), default=None)
     return whole
+
+
+def _verdict(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Judged | None:
+    """The newest verdict that stands; of several that knew nothing of each other, one that rests on evidence."""
+    stands = [
+        one.judged
+        for one in told
+        if one.judged is not None
+        and not (one.yields and any(other.sighted and _knew(other.sighted, one.judged, writers) for other in told))
+    ]
+    undominated = [one for one in stands if not any(_knew(other, one, writers) for other in stands)]
+    return max(undominated, key=lambda one: (one.state not in _UNSEEN_ENDS, one.writer), default=None)
 
 
 def _rank(state: str) -> int:

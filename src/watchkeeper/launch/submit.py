@@ -10,6 +10,7 @@ submits under the same token. A job that comes late after all finds the claim ta
 from __future__ import annotations
 
 import contextlib
+import glob
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers import batch, wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler
 from watchkeeper.schedulers.batch import Head
+from watchkeeper.schedulers.wrapper import Claim
+from watchkeeper.tools.base import Promise
 
 FOLDER = ".watchkeeper"
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
@@ -112,6 +115,7 @@ class Submitter:
         self._intended = intended
         self._environment_sha256 = ""
         self._where = {"cluster": cluster or scheduler.name, "host": processes.host()}
+        self._asked_again: set[tuple[str, int]] = set()
 
     def submit(
         self,
@@ -125,12 +129,13 @@ class Submitter:
         again: Decision | None = None,
         before: Attempt | None = None,
         found: Mapping[str, str] = _NOTHING,
+        promises: Sequence[Promise] = (),
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
 
         Its job starts when those of `after` have ended, and does its work if they ended well. Of an array it has the tasks
         in `array`, "" for all. `again` decided on a further attempt, `before` is the attempt that it follows, and `found`
-        is as in `intended`.
+        is as in `intended`. `promises` are what it must leave: while that is not there, its scheduler may start it again.
 
         Raises:
             HeldByAnotherError: somebody else is about to submit it, or the attempt before may still be alive.
@@ -176,7 +181,10 @@ class Submitter:
             )
             return self._write(Rejected, item, attempt, command=self._words(script), message=message)
         kept = objects.keep(self._objects, source)
-        job = self._prepare(folder, script, source, head, token=token, after=after, variables=variables)
+        kept_by_one = () if array or head.array else promises
+        job = self._prepare(
+            folder, script, source, head, token=token, after=after, promises=kept_by_one, variables=variables
+        )
         job = msgspec.structs.replace(job, array=array)
         intended = self._write(
             Intended,
@@ -228,6 +236,23 @@ class Submitter:
         job_id = wrapper.read_claims(folder)[-1].job_id
         return self._adopted(intended, intended.attempt, job_id, Path(intended.script), note_of(intended))
 
+    def adopt_late(self, intended: Intended) -> Submitted | None:
+        """The job of an attempt that was left as unknown, where it shows itself after all: by its claim, or to the
+        scheduler, which is asked once. None while it does not.
+        """
+        name = (intended.key, intended.attempt)
+        folder = attempt_folder(self.experiment, *name)
+        script, note = Path(intended.script), note_of(intended)
+        claims = wrapper.executions(folder)
+        if claims or name in self._asked_again:
+            return self._adopted(intended, intended.attempt, claims[-1].job_id, script, note) if claims else None
+        try:
+            adopted = self._adopt(intended, intended.attempt, intended.token, script, note)
+        except UnavailableError:
+            return None
+        self._asked_again.add(name)
+        return adopted
+
     def leave_unknown(self, intended: Intended, waited_s: float) -> Judged:
         """End an attempt of ours whose job nobody shows, and which must not be submitted again: that could run it twice."""
         why = (
@@ -266,8 +291,7 @@ class Submitter:
     def _may_run(self, key: str, attempt: int, before: Attempt | None) -> str:
         """Why a job of the attempt before may still run; "" when none does or can. Only then may the next one begin.
 
-        Where only the scheduler says that it has ended, or its last heartbeat is stale, its next claim is taken first: what
-        is started again after all, or lives on beyond a node's failure, ends at once.
+        Its next claim is taken first: what is started again after all, or lives on beyond a node's failure, ends at once.
 
         Raises:
             HeldByAnotherError: its node was lost a moment ago; this will be told when its heartbeat is stale.
@@ -275,42 +299,45 @@ class Submitter:
         folder = attempt_folder(self.experiment, key, attempt)
         if not folder.is_dir() or wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
             return ""
-        claims, records, ends = (
-            wrapper.read_claims(folder),
-            wrapper.read_exit_records(folder),
-            wrapper.read_task_ends(folder),
-        )
-        if (ends and all(ends.values())) or (claims and not claims[-1].job_id):
-            return ""
-        recorded = bool(records) and records[-1].execution == len(claims)
-        if recorded and not records[-1].interrupted:
-            return ""
+        claims, ends = wrapper.read_claims(folder), wrapper.read_task_ends(folder)
         if not claims:
             return f"attempt {attempt} may still run: {folder}/claim.1 cannot be read"
-        claim = claims[-1]
-        gone = claim.host == processes.host() and (
-            claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None
-        )
-        seen = before.seen if before is not None else None
-        said = seen.facts.state if seen is not None and seen.job_id == claim.job_id else ""
-        ended = said in TERMINAL and said not in _NODE_LOST
+        if not claims[-1].job_id:
+            return ""
+        if ends and all(ends.values()):
+            parts = [folder / f"task-{number}" for number in ends]
+        elif not ends and self._is_over(folder, before):
+            parts = [folder]
+        else:
+            return (
+                f"attempt {attempt} may still run: job {claims[-1].job_id} claimed it on {claims[-1].host}, and its end "
+                f"was not seen; when you have made sure that it does not, delete {folder}/claim.*"
+            )
+        for part in parts:
+            if not wrapper.close(part, scheduler=self.scheduler.name, clock=self.clock):
+                return f"attempt {attempt} was started again meanwhile: job {wrapper.read_claims(part)[-1].job_id}"
+        return ""
+
+    def _is_over(self, folder: Path, before: Attempt | None) -> bool:
+        """Whether the last execution of the attempt before has ended: by its exit record, its process, or its scheduler.
+
+        Raises:
+            HeldByAnotherError: its node was lost, and its heartbeat is fresh.
+        """
+        claims = wrapper.executions(folder)
+        if wrapper.last_end(folder) is not None or _is_dead(claims[-1]):
+            return True
+        said = _told_of(claims, before)
         stale_s = wrapper.stale_s(self.scheduler.visibility_lag_s)
-        lost = said in _NODE_LOST and stale_s > 0
-        if lost and not (recorded or gone):
-            try:
-                silent_s = wrapper.silent_s(folder)
-            except OSError:
-                silent_s = 0.0  # it cannot be told now: look again
-            if silent_s <= stale_s:
-                raise HeldByAnotherError(None)
-        if not ends and (recorded or gone or ended or lost):
-            if wrapper.close(folder, scheduler=self.scheduler.name, clock=self.clock):
-                return ""
-            return f"attempt {attempt} was started again meanwhile: job {wrapper.read_claims(folder)[-1].job_id}"
-        return (
-            f"attempt {attempt} may still run: job {claim.job_id} claimed it on {claim.host}, and its end was not seen; "
-            f"when you have made sure that it does not, delete {folder}/claim.*"
-        )
+        if said not in _NODE_LOST or not stale_s:
+            return said in TERMINAL and said not in _NODE_LOST
+        try:
+            silent_s = wrapper.silent_s(folder)
+        except OSError:
+            silent_s = 0.0  # it cannot be told now: look again
+        if silent_s <= stale_s:
+            raise HeldByAnotherError(None)
+        return True
 
     def _is_gone(self, hold: Hold) -> bool:
         """Whether the holder can no longer submit: dead on this boot, or silent on another host for the visibility lag."""
@@ -320,7 +347,12 @@ class Submitter:
         return not alive
 
     def _adopt(self, item: RunItem | Intended, attempt: int, token: str, script: Path, note: str) -> Submitted | None:
-        """The job that a dead submitter, or a doubted submission, left behind; None if there is none."""
+        """The job that a dead submitter, or a doubted submission, left behind; None if there is none. The claim names it,
+        whatever the scheduler shows.
+        """
+        claims = wrapper.executions(attempt_folder(self.experiment, item.key, attempt))
+        if claims:
+            return self._adopted(item, attempt, claims[-1].job_id, script, note)
         submitted = None
         for job_id in self.scheduler.find(token):
             submitted = self._adopted(item, attempt, job_id, script, note)
@@ -339,6 +371,7 @@ class Submitter:
         *,
         token: str,
         after: Sequence[Attempt],
+        promises: Sequence[Promise],
         variables: Mapping[str, str],
     ) -> Job:
         frozen = folder / "script"
@@ -352,6 +385,7 @@ class Submitter:
             token=token,
             scheduler=name,
             needs=needs,
+            promises=[[self._place(pattern) for pattern in promise.patterns] for promise in promises],
             lag_s=self.scheduler.visibility_lag_s,
             starts=self.experiment / FOLDER / "starts",
             gap_s=self._gap_s,
@@ -362,6 +396,10 @@ class Submitter:
         return Job(
             wrapper=path, folder=script.parent, name=head.name, token=token, after=tuple(one.job_id for one in after)
         )
+
+    def _place(self, pattern: str) -> str:
+        """A promise's pattern, absolute."""
+        return pattern if pattern.startswith("/") else f"{glob.escape(str(self.experiment))}/{pattern}"
 
     @property
     def _objects(self) -> Path:
@@ -441,6 +479,23 @@ class Submitter:
 
     def _write(self, kind: type[E], item: RunItem | Intended, attempt: int, **fields: Any) -> E:
         return self.writer.write(kind, key=item.key, phase=item.phase, attempt=attempt, **fields)
+
+
+def _is_dead(claim: Claim) -> bool:
+    """Whether a claim's wrapper ran on this host, and does no more."""
+    if claim.host != processes.host():
+        return False
+    return claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None
+
+
+def _told_of(claims: Sequence[Claim], before: Attempt | None) -> str:
+    """What the scheduler last said of the execution with the last of these claims; "" for nothing: its word on an earlier
+    one, or on another job, says nothing of this one.
+    """
+    if before is None or before.seen is None or before.seen.job_id != claims[-1].job_id:
+        return ""
+    record = before.exit_record
+    return "" if record is not None and record.execution < len(claims) else before.seen.facts.state
 
 
 def _holds(folder: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from watchkeeper.core import files, processes, redaction
-from watchkeeper.core.errors import Problem
+from watchkeeper.core.errors import Problem, StorageError
 from watchkeeper.core.events import BootId, ExitRecord, Host, JobId
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.batch import Head, read_head
@@ -91,6 +91,7 @@ def render(
     token: str,
     scheduler: str,
     needs: Sequence[Path] = (),
+    promises: Sequence[Sequence[str]] = (),
     lag_s: float = 0.0,
     starts: Path | None = None,
     gap_s: float = 0.0,
@@ -98,6 +99,10 @@ def render(
 ) -> bytes:
     """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
     Unless the attempts in `needs` (their folders) have ended with code 0 by then, it closes its own and ends.
+
+    `promises` are what the script must leave, each as the absolute patterns at one of which it may lie (`tools.base`): a
+    job that its scheduler starts again after an end with code 0 runs only where they are not kept yet. A script that
+    promises nothing runs again only where its scheduler had asked for that before it ended.
 
     `lag_s`: how long a file written on a node may stay invisible on another, in seconds. With more than 0 (jobs may be
     started again elsewhere) it leaves a heartbeat, and waits until that of an execution before it is stale. `variables` are
@@ -132,6 +137,7 @@ def render(
         "SECRET_NAMES": shlex.quote(redaction.VARIABLES),
         "SECRET_VALUES": shlex.quote(redaction.VALUES),
         "NO_SECRETS": shlex.quote(redaction.NO_VARIABLES),
+        "PROMISES": shlex.join("\n".join(map(_shell_pattern, patterns)) for patterns in promises),
         "TWIN": str(TWIN),
         "FINISHED": str(FINISHED),
         "CANNOT_TELL": str(CANNOT_TELL),
@@ -139,6 +145,11 @@ def render(
     }
     body = re.sub(r"@([A-Z_]+)@", lambda found: values[found.group(1)], _BODY)
     return b"#!/bin/bash -p\n" + _inert(head.data) + os.fsencode(body)
+
+
+def _shell_pattern(pattern: str) -> str:
+    """A pattern as bash's `compgen -G` reads it, where a backslash is a sign of its own."""
+    return pattern.replace("\\", "\\\\")
 
 
 def _beat_s(lag_s: float) -> int:
@@ -156,7 +167,7 @@ def silent_s(attempt_folder: Path) -> float:
     Raises:
         StorageError, OSError: it cannot be told.
     """
-    number = len(read_claims(attempt_folder))
+    number = len(executions(attempt_folder))
     signs = [attempt_folder / f"{name}.{number}" for name in ("heartbeat", "claim")]
     last = max(sign.stat().st_mtime for sign in signs if sign.exists())
     now = attempt_folder / f".tmp-now-{secrets.token_hex(8)}"
@@ -165,6 +176,23 @@ def silent_s(attempt_folder: Path) -> float:
         return now.stat().st_mtime - last
     finally:
         files.remove(now)
+
+
+def is_alive(attempt_folder: Path, lag_s: float) -> bool:
+    """Whether an execution of an attempt, or of a task of its array, has not ended by any record and gave a sign of life a
+    moment ago. False where there are no heartbeats, or it cannot be told.
+    """
+    if not lag_s:
+        return False
+    for folder in (attempt_folder, *attempt_folder.glob("task-*")):
+        if not executions(folder) or last_end(folder) is not None:
+            continue
+        try:
+            if silent_s(folder) <= stale_s(lag_s):
+                return True
+        except (OSError, StorageError):
+            continue
+    return False
 
 
 def _inert(data: bytes) -> bytes:
@@ -183,6 +211,19 @@ def read_claims(attempt_folder: Path, problems: list[Problem] | None = None) -> 
     return _records(attempt_folder, "claim", Claim, problems)
 
 
+def executions(attempt_folder: Path) -> list[Claim]:
+    """The claims of an attempt that a job made: one for each execution, without that of whoever closed it."""
+    return [claim for claim in read_claims(attempt_folder) if claim.job_id]
+
+
+def last_end(attempt_folder: Path) -> ExitRecord | None:
+    """How the last execution of an attempt ended; None while nobody wrote that down. What an earlier one left says nothing
+    of a job that was started again.
+    """
+    records = read_exit_records(attempt_folder)
+    return records[-1] if records and records[-1].execution == len(executions(attempt_folder)) else None
+
+
 def read_exit_records(attempt_folder: Path, problems: list[Problem] | None = None) -> list[ExitRecord]:
     """The exit records of an attempt, first to last; what cannot be read is left out, and added to `problems`."""
     return _records(attempt_folder, "exit", ExitRecord, problems)
@@ -195,11 +236,8 @@ def read_task_ends(attempt_folder: Path) -> dict[int, ExitRecord | None]:
     ends: dict[int, ExitRecord | None] = {}
     for folder in attempt_folder.glob("task-*"):
         number = folder.name.removeprefix("task-")
-        if not number.isdigit() or not (executions := len(read_claims(folder))):
-            continue
-        records = read_exit_records(folder)
-        ended = bool(records) and records[-1].execution == executions
-        ends[int(number)] = records[-1] if ended else None
+        if number.isdigit() and executions(folder):
+            ends[int(number)] = last_end(folder)
     return ends
 
 
@@ -304,12 +342,63 @@ wk_publish() { # name, line
     IFS= read -r back <"$wk_attempt/$1" && [[ $back == "$2" ]]
 }
 
-# A job that its scheduler ended by TERM, and starts again itself, has not finished: it was preempted or requeued.
+# Whether an execution was the last one that is needed. To another job, and to the same one not started again, any end is
+# one. A job that its scheduler starts again (requeue, RequeueExit, preemption, a lost node) has finished where its script
+# ended with 0, and what it promised is there; where it promised nothing, unless the restart was asked for before that end.
 wk_finished() { # execution
     local record=
     [[ -e $wk_attempt/exit.$1 ]] || return 1
     IFS= read -r record <"$wk_attempt/exit.$1"
-    [[ $wk_restart == 0 || $record != *"\"job_id\":\"$wk_job\""*'"interrupted":true'* ]]
+    ((wk_restart > 0)) && [[ $record == *"\"job_id\":\"$wk_job\""* ]] || return 0
+    [[ $record == *'"exit_code":0,'* ]] || return 1
+    if wk_promises; then
+        wk_keeps_promises
+        case $? in
+            0) return 0 ;;
+            1) return 1 ;;
+        esac
+    fi
+    [[ $record != *'"interrupted":true'* ]]
+}
+
+# The tasks of an array promise together, and none of them anything alone.
+wk_promises() {
+    local promises=(@PROMISES@)
+    [[ ! ${SLURM_ARRAY_TASK_ID-} ]] && ((${#promises[@]}))
+}
+
+# Succeeds where each thing promised is there and not empty; 1: something is missing; 2: none of it is newer than the claim.
+wk_keeps_promises() {
+    local promises=(@PROMISES@) patterns pattern place kept fresh=
+    for patterns in "${promises[@]}"; do
+        kept=
+        while IFS= read -r pattern; do
+            while IFS= read -r place; do
+                wk_holds "$place" && kept=1
+            done < <(compgen -G "$pattern")
+        done <<<"$patterns"
+        [[ $kept ]] || return 1
+    done
+    [[ $fresh ]] || return 2
+}
+
+wk_holds() { # path: a file that is not empty, or a folder with one in it; sets `fresh` where that is new
+    local file holds=1
+    while IFS= read -r file; do
+        [[ -f $file && -s $file ]] || continue
+        holds=0
+        [[ $file -ot $wk_attempt/claim.1 ]] || fresh=1
+    done < <(shopt -s globstar nullglob && printf '%s\n' "$1" "$1"/**)
+    return "$holds"
+}
+
+# The scheduler may have been asked to start this job again by the script itself, and its TERM come only after the end.
+wk_was_requeued() {
+    local told=
+    [[ $wk_scheduler == slurm* && $wk_code == 0 && $wk_interrupted == false ]] || return
+    wk_promises && return
+    told=$(env -u SLURM_CLUSTERS timeout 10 scontrol --oneliner show job "$wk_own_id" </dev/null)
+    [[ $told =~ \ Restarts=([0-9]+) ]] && ((BASH_REMATCH[1] > wk_restart)) && wk_interrupted=true
 }
 
 # Slurm may start a job again while its last execution lives on, on a node that the controller lost. Wait for the end of
@@ -361,7 +450,8 @@ wk_watch() { # the script's process, its start time
 }
 
 wk_claim() {
-    local mine last owner i
+    local mine last owner i wk_again='; to run it again, submit the script itself'
+    wk_promises && wk_again='; to run it again, move away what it left and type the same watchkeeper run'
     mine="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"cluster\":\"$(wk_plain "${SLURM_CLUSTER_NAME-}")\""
     mine+=",\"job_id\":\"$wk_job\""
     owner="$mine,"
@@ -372,7 +462,7 @@ wk_claim() {
         wk_execution=1
         while [[ -e $wk_attempt/claim.$wk_execution ]]; do ((wk_execution++)); done
         for ((i = 1; i < wk_execution; i++)); do
-            wk_finished "$i" && wk_refuse @FINISHED@ "this attempt has ended; job $wk_job is not needed"
+            wk_finished "$i" && wk_refuse @FINISHED@ "this attempt has ended; job $wk_job is not needed$wk_again"
         done
         if ((wk_execution > 1)); then
             last=
@@ -390,7 +480,7 @@ wk_claim() {
         [[ -e $wk_attempt/claim.$wk_execution ]] || wk_refuse @CANNOT_TELL@ "cannot make a hard link in $wk_attempt"
     done
     for ((i = 1; i < wk_execution; i++)); do
-        wk_finished "$i" && wk_refuse @FINISHED@ "this attempt ended just now; job $wk_job is not needed"
+        wk_finished "$i" && wk_refuse @FINISHED@ "this attempt ended just now; job $wk_job is not needed$wk_again"
     done
     rm -f "$wk_temporary"
 }
@@ -618,6 +708,7 @@ wk_main() {
     (umask 077 && wk_keep_environment >"$wk_attempt/environment.$wk_execution")
     export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_own_id
     wk_run "$@"
+    wk_was_requeued
     wk_bring_over
 
     record="{\"job_id\":\"$wk_job\",\"exit_code\":$wk_code,\"execution\":$wk_execution"

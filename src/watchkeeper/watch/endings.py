@@ -8,8 +8,8 @@ from watchkeeper.core.events import ExitRecord, SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.wrapper import FINISHED, TWIN
 
-# The scheduler lost sight of the job: what the wrapper wrote as its last act knows better.
-_BLIND = ("NODE_FAIL", UNKNOWN)
+# The scheduler lost sight of the job: its heartbeat, and what the wrapper wrote as its last act, know better.
+BLIND = ("NODE_FAIL", "BOOT_FAIL", UNKNOWN)
 # The job was started again after its end, and ran nothing then: what the scheduler says is the second start's failure.
 _RAN_NOTHING = (TWIN, FINISHED)
 
@@ -26,7 +26,7 @@ def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | Non
     """The job's end; None while it has none that anybody saw. UNKNOWN is not an end."""
     state = facts.state if facts else UNKNOWN
     again = facts is not None and state == "FAILED" and facts.exit_code in _RAN_NOTHING
-    if record is not None and (state in _BLIND or (again and record.exit_code not in _RAN_NOTHING)):
+    if record is not None and (state in BLIND or (again and record.exit_code not in _RAN_NOTHING)):
         verdict = "COMPLETED" if record.exit_code == 0 else "FAILED"
         why = f"by its exit record; the scheduler says {state}" + (f" ({facts.reason})" if facts and facts.reason else "")
         return End(state=verdict, exit_code=record.exit_code, why=why)

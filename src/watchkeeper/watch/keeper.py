@@ -298,6 +298,9 @@ class Keeper:
                 continue
             if found is None and attempt.intended is not None:
                 self._doubt(name, attempt.intended)
+        for attempt in self.logbook.state.yielding if self.logbook.leads else ():
+            if attempt.intended is not None and not attempt.submissions:
+                self._submitter.adopt_late(attempt.intended)
         self.logbook.sync()
 
     def _doubt(self, name: tuple[str, int], intended: Intended) -> None:
@@ -395,6 +398,7 @@ class Keeper:
                 again=decision if decision.action == "retry" else None,
                 before=self.logbook.state.run(item.key).attempts.get(decision.attempt - 1),
                 found=self.book.complete(item),
+                promises=self.book.promises(item),
             )
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))

@@ -16,7 +16,7 @@ from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.watch import far
 from watchkeeper.watch.causes import cause_of
-from watchkeeper.watch.endings import End, end_of
+from watchkeeper.watch.endings import BLIND, End, end_of
 
 _TAIL_BYTES = 16_384  # of a failed job's output
 
@@ -59,6 +59,8 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
             moved[name] = owner
             continue
         record = _exit_record(folder, attempt) if ended else None
+        if record is None and found.state in BLIND and wrapper.is_alive(folder, scheduler.visibility_lag_s):
+            found = _lives(attempt, folder, found)
         if found.state == UNKNOWN and record is None and not overdue(name):
             states[name] = attempt.state
             continue
@@ -90,6 +92,15 @@ def _facts(attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapsh
     else:
         return _with_all_tasks(snapshot.facts[job_id], attempt)
     return SchedulerFacts(state=UNKNOWN, reason=reason)
+
+
+def _lives(attempt: Attempt, folder: Path, found: SchedulerFacts) -> SchedulerFacts:
+    """The facts of a job that the scheduler has lost, and whose heartbeat is fresh: what was known of it stands."""
+    seen = attempt.seen.facts if attempt.seen is not None and attempt.seen.state == "RUNNING" else None
+    claim = wrapper.executions(folder)[-1]
+    known = seen or SchedulerFacts(state="RUNNING", started=claim.time, node=claim.host)
+    said = f"{found.state} ({found.reason})" if found.reason else found.state
+    return msgspec.structs.replace(known, state="RUNNING", reason=f"its heartbeat is fresh; the scheduler says {said}")
 
 
 def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
@@ -133,10 +144,10 @@ def _unseen(
     runs = SchedulerFacts(state="RUNNING", submitted=facts.submitted, started=facts.started, node=facts.node)
     if attempt.state in ("RUNNING", COMPLETING):
         # A job that waits for its nodes' boot is given a later start too: only a second claim tells of a second execution.
-        if seen and facts.started and facts.started > seen and len(wrapper.read_claims(folder)) > 1:
+        if seen and facts.started and facts.started > seen and len(wrapper.executions(folder)) > 1:
             return [waits] if after == "RUNNING" else [waits, runs]
     elif attempt.state == "PENDING" and (after in TERMINAL or after == COMPLETING) and (facts.started or record):
-        if facts.started is None and (claims := wrapper.read_claims(folder)):
+        if facts.started is None and (claims := wrapper.executions(folder)):
             runs = msgspec.structs.replace(runs, started=claims[-1].time)
         return [runs]
     return []
@@ -180,7 +191,7 @@ def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
 
 
 def _owner(folder: Path) -> str:
-    claims = wrapper.read_claims(folder)
+    claims = wrapper.executions(folder)
     return claims[-1].job_id if claims else ""
 
 
@@ -195,8 +206,7 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
             return None
         worst = next((record for record in ended if record.exit_code), ended[0])
         return msgspec.structs.replace(worst, job_id=worst.job_id.partition("_")[0], execution=1)
-    records = wrapper.read_exit_records(folder)
-    return records[-1] if records and records[-1].execution == len(wrapper.read_claims(folder)) else None
+    return wrapper.last_end(folder)
 
 
 def last_output(path: str, shell: Shell | None = None) -> str:

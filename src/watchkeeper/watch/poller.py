@@ -77,22 +77,26 @@ class Poller:
         active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
         going = [attempt for attempt in active if attempt.seen is None or attempt.seen.state not in TERMINAL]
+        # Evidence of an end that nobody saw may come after its verdict.
+        lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
         before, self._traces = self._traces, traces(self._experiment.folder, going)
-        if going:
+        if going or lost:
             try:
                 self._absent_now = set()
-                look = monitor.look(self._experiment.folder, self._scheduler, going, self._absence_counts)
+                look = monitor.look(self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts)
                 self._absent_since = {name: at for name, at in self._absent_since.items() if name in self._absent_now}
             except UnavailableError as error:
-                self._silence(str(error), going)
+                if going:
+                    self._silence(str(error), going)
                 return
             self._answer()
             self._part_is_silent(look.silent)
             for (key, number), job_id in look.moved.items():
                 known = next(iter(self._logbook.state.run(key).attempts[number].submissions.values()))
                 self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
+            told = {(change.key, change.attempt) for change in look.changes}
             for phase in PHASES:
-                self._record(phase, look, going)
+                self._record(phase, look, [*going, *(one for one in lost if (one.key, one.number) in told)])
             changing = COMPLETING in look.states.values() or not self._traces <= before
             self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
         for attempt in sorted(self._logbook.state.active, key=_handed_over):
