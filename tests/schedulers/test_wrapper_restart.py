@@ -78,7 +78,7 @@ def test_an_older_result_keeps_no_promise(tmp_path):
     """What lay there before the attempt began is not its result: a restart that was asked for runs."""
     (tmp_path / "result").write_text("old")
     os.utime(tmp_path / "result", (1, 1))
-    source = f"{RAN}touch ready\ntrap 'exit 0' TERM\n[[ -e go ]] || {{ sleep 60 & wait; }}\n"
+    source = f"{RAN}trap 'exit 0' TERM\ntouch ready\nuntil [[ -e go ]]; do sleep 0.05; done\n"
     made = Attempt(tmp_path / "attempt", source, promises=[[f"{tmp_path}/result"]])
     process = made.start(job_id="5")
     wait_for((tmp_path / "ready").exists)
