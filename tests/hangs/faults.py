@@ -29,12 +29,13 @@ from watchkeeper.core.events import RunStarted, Stalled, TimedOut, Vanished
 from watchkeeper.core.journal import read
 from watchkeeper.core.processes import start_ticks
 
-LEFT_S = 1.0  # beyond its limit: work that Python can break into
-KILLED_S = 4.0  # beyond its limit: work in a process of its own, its stack included
+# Bounds that a machine keeps which has other work too; what hangs here would take ten minutes, or for ever.
+LEFT_S = 10.0  # beyond its limit: work that Python can break into
+KILLED_S = 20.0  # beyond its limit: work in a process of its own, its stack included
 STALL_S = 2.0
-FOUND_S = 8.0  # beyond the stall's limit: the report is there
+FOUND_S = 30.0  # beyond the stall's limit: the report is there
 GRACE_S = 1.0
-ENDED_S = 12.0  # beyond the stall's limit: the process and its children are gone
+ENDED_S = 40.0  # beyond the stall's limit: the process and its children are gone
 DEADLINE_S = 120.0
 
 

@@ -41,13 +41,6 @@ def catastrophic_regex():
     re.match(r"(a+)+$", "a" * 50 + "b")
 
 
-def decomposition():
-    """One call of LAPACK's that takes about half a minute here."""
-    import numpy
-
-    numpy.linalg.svd(numpy.random.default_rng(0).random((3600, 3600)))
-
-
 def locked():
     lock = threading.Lock()
     lock.acquire()
@@ -109,8 +102,8 @@ def forking():
     endless_loop()
 
 
-def generating():
-    """A real `generate` whose model never emits the end token."""
+def model():
+    """A tiny language model; its libraries are imported here, which takes its time on a busy machine."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -119,8 +112,29 @@ def generating():
         vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=1 << 20,
     )  # fmt: skip
-    model = LlamaForCausalLM(config)
-    model.generate(torch.tensor([[1]]), max_new_tokens=1 << 19, eos_token_id=None, pad_token_id=0, do_sample=False)
+    return LlamaForCausalLM(config), torch.tensor([[1]])
+
+
+def generating(model, start):
+    """A real `generate` whose model never emits the end token."""
+    model.generate(start, max_new_tokens=1 << 19, eos_token_id=None, pad_token_id=0, do_sample=False)
+
+
+def decomposition(matrix):
+    """One long call of C code."""
+    import numpy
+
+    numpy.linalg.svd(matrix)
+
+
+def matrix():
+    """One of which LAPACK's decomposition takes about half a minute here."""
+    import numpy
+
+    return (numpy.random.default_rng(0).random((3600, 3600)),)
+
+
+PREPARED = {"generating": model, "decomposition": matrix}  # what the work is given, made before its time begins
 
 
 def note(pid):
@@ -132,16 +146,18 @@ def main():
     """Train, hang, train."""
     way, folder, guard = sys.argv[1], sys.argv[2], sys.argv[3]
     work = globals()[way]
+    given = PREPARED[way]() if way in PREPARED else ()
     with wk.start_run(folder=folder, pipeline="hangs", console=False) as run:
         for step in range(1, 11):
             run.log(step, loss=1 / step)
         if guard == "isolate":
-            run.limit(60, isolate=True).call(os.getpid)  # the process is there before the time is taken
+            # The process is there, with all that it imports, before the time is taken.
+            run.limit(600, isolate=True).call(len, given)
         began = time.monotonic()
         if guard == "none":
-            work()
+            work(*given)
         else:
-            run.limit(LIMIT_S, isolate=guard == "isolate").call(work)
+            run.limit(LIMIT_S, isolate=guard == "isolate").call(work, *given)
         print(f"{time.monotonic() - began:.3f}", flush=True)
         for step in range(11, 21):
             run.log(step, loss=1 / step)

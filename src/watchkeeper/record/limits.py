@@ -1,9 +1,9 @@
 """Time limits around work that may never end: `run.limit(60)`.
 
-In the main thread SIGALRM breaks into the work, in another one an exception that Python delivers between two bytecodes
-(only for `call` and the decorator). Neither can break into one long call of C code, nor, outside the main thread, into a
-wait for a lock: such work ends late, and that is said. `isolate=True` can: there the work is done by a process of its own,
-which is killed (`isolation`).
+In the main thread a signal of our own breaks into the work (`timer`), in another one an exception that Python delivers
+between two bytecodes (only for `call` and the decorator). Neither can break into one long call of C code, nor, outside
+the main thread, into a wait for a lock: such work ends late, and that is said. `isolate=True` can: there the work is
+done by a process of its own, which is killed (`isolation`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, cast
 import msgspec
 
 from watchkeeper.record.isolation import INNER, DiedError, NotThereError, OverdueError, Worker
+from watchkeeper.record.timer import RING, Timer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -279,9 +280,9 @@ def _cannot_leave_block() -> str:
 def _begin(entry: _Entry) -> None:
     if entry.deadline == math.inf:
         return
-    if _in_main_thread() and signal.getsignal(signal.SIGALRM) is not None:
+    if _in_main_thread() and signal.getsignal(RING) is not None:
         _alarm.begin(entry)
-    else:  # a SIGALRM handler that is not Python's stays
+    else:  # a handler that is not Python's stays
         _watch.begin(entry)
 
 
@@ -293,20 +294,19 @@ def _end(entry: _Entry) -> None:
 
 
 class _Alarm:
-    """The limits of the main thread, by SIGALRM; what a user has of that signal is put back, and goes on meanwhile."""
+    """The limits of the main thread, by a timer and a signal of our own: the program's alarms are its own."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._before: Any = signal.SIG_DFL
-        self._users_due = 0.0  # 0: the user has no timer
-        self._users_interval = 0.0
+        self._timer: Timer | None = None
 
     def begin(self, entry: _Entry) -> None:
         """Limit what the main thread does from now on."""
+        if self._timer is None:
+            self._timer = Timer()
         if not self._entries:
-            left, self._users_interval = signal.setitimer(signal.ITIMER_REAL, 0)
-            self._users_due = time.monotonic() + left if left else 0.0
-            self._before = signal.signal(signal.SIGALRM, self._on_alarm)
+            self._before = signal.signal(RING, self._on_ring)
         self._entries.append(entry)
         self._arm()
 
@@ -315,43 +315,35 @@ class _Alarm:
         if entry not in self._entries:
             return
         self._entries.remove(entry)
-        if self._entries:
-            self._arm()
-            return
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._before)
-        if self._users_due:
-            signal.setitimer(signal.ITIMER_REAL, max(1e-6, self._users_due - time.monotonic()), self._users_interval)
+        self._arm()
+        if not self._entries:
+            signal.signal(RING, self._before)
 
     def after_fork(self) -> None:
         """In the child: timers are not inherited, so nothing is limited there."""
+        self._timer = None
         if self._entries:
             self._entries.clear()
-            signal.signal(signal.SIGALRM, self._before)
+            signal.signal(RING, self._before)
 
     def _arm(self) -> None:
         # One that is done, and still to be taken out, must not call the handler again at once, and that again, and again.
         due = [entry.deadline for entry in self._entries if not entry.done]
-        due += [self._users_due] if self._users_due else []
-        if due:
-            signal.setitimer(signal.ITIMER_REAL, max(1e-6, min(due) - time.monotonic()), AGAIN_S)
-        else:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._ring_in(max(1e-6, min(due) - time.monotonic()) if due else 0)
 
-    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+    def _ring_in(self, seconds: float) -> None:
+        assert self._timer is not None
+        self._timer.set(seconds, AGAIN_S if seconds else 0)
+
+    def _on_ring(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self._users_due and now >= self._users_due:
-            self._users_due = now + self._users_interval if self._users_interval else 0.0
-            if callable(self._before):
-                self._before(number, frame)
-            elif self._before == signal.SIG_DFL:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
         over = [entry for entry in self._entries if now >= entry.deadline and not entry.done]
         if not over:
             self._arm()
+            if callable(self._before):
+                self._before(number, frame)
         elif _is_ours(frame):
-            signal.setitimer(signal.ITIMER_REAL, SOON_S, AGAIN_S)
+            self._ring_in(SOON_S)
         else:
             over[0].see(frame)  # the outermost: it ends the inner ones too
             raise TimedOut(over[0])
