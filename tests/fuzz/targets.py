@@ -1,0 +1,340 @@
+"""The readers, and for each: real samples, a call that reads bytes as this reader's input, and the errors it may raise.
+
+A reader returns or raises one of these errors. It never raises another, never takes seconds, and never takes gigabytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from watchkeeper.core import journal, spill, state, trainlog
+from watchkeeper.core import settings as settings_of_users
+from watchkeeper.core.errors import ExperimentError, StorageError, UsageError
+from watchkeeper.core.events import DamagedLineError, decode
+from watchkeeper.launch import asked, configs, experiment, flatten, hazards, scripts
+from watchkeeper.record import rows, tables
+from watchkeeper.report import actionlog, blocks, dates, experiments, lint, otherlogs, runlog, timeline
+from watchkeeper.report.lint import File
+from watchkeeper.schedulers import arrays, batch, slurm_site, slurm_text, wrapper
+from watchkeeper.tools import formats, inspect_ai, torchtune
+from watchkeeper.tools.base import Asked
+from watchkeeper.watch import causes, lease, runlogs
+
+TESTS = Path(__file__).parents[1]
+
+Read = Callable[[Path, bytes], object]
+"""Reads bytes; the folder is empty at each call."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One reader. `refusals`: the errors that are its answer to input that it cannot take."""
+
+    name: str
+    seeds: tuple[bytes, ...]
+    read: Read
+    refusals: tuple[type[Exception], ...] = ()
+
+    def try_one(self, folder: Path, data: bytes) -> None:
+        """Read the bytes.
+
+        Raises:
+            Exception: what no reader may raise.
+        """
+        try:
+            self.read(folder, data)
+        except self.refusals:
+            return
+
+
+def _text(read: Callable[[str], object]) -> Read:
+    return lambda folder, data: read(data.decode("utf-8", "replace"))
+
+
+def _file(name: str, read: Callable[[Path], object]) -> Read:
+    def call(folder: Path, data: bytes) -> object:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return read(path)
+
+    return call
+
+
+def _samples(pattern: str, most: int = 6) -> tuple[bytes, ...]:
+    found = sorted(TESTS.glob(pattern))[:most]
+    assert found, f"no sample matches {pattern}"
+    return tuple(path.read_bytes() for path in found)
+
+
+# ── what Watchkeeper itself wrote, and another hand may have changed ────────────────────────────────────────────────
+
+
+def _journal(folder: Path, data: bytes) -> object:
+    writer = re.search(rb'"writer":"([\w-]{1,60})"', data)
+    name = writer[1].decode() if writer else "20261127-000000-aaaaaaaaaa"
+    (folder / f"{name}.jsonl").write_bytes(data)
+    read = journal.read(folder)
+    journal.verify_seals(folder)
+    folded = state.fold(read.events)
+    zone = blocks.first_zone(read.events)
+    return folded, blocks.render_logs(read.events, zone)
+
+
+def _claims(path: Path) -> object:
+    return wrapper.read_claims(path.parent), wrapper.read_exit_records(path.parent)
+
+
+def _rows(path: Path) -> object:
+    return rows.read_rows(path.parents[2])
+
+
+JOURNAL = _samples("core/golden/v1/**/*.jsonl")
+ROW = b'{"time":"2026-11-27T00:00:00Z","step":1,"loss":0.5,"val/loss":"NaN","note":"x"}\n'
+CLAIM = b'{"scheduler":"local","job_id":"1","nonce":"x","host":"h","pid":1,"time":"2026-11-27T00:00:00Z","restart":0}\n'
+HOLDER = json.dumps({"process": {"host": "h", "boot": "b", "pid": 1, "start_ticks": 5}, "writer": "w"}).encode()
+WORD = (
+    b"watchkeeper-spill-1\n/tmp/x\n0\n\n"
+    + json.dumps({"host": "h", "boot": "b", "pid": 1, "start_ticks": 5}).encode()
+    + b"\n"
+)
+ACTION_LOG = b"""[2025-11-11 11:00:05] SUBMIT_JOB: r8
+Details: sbatch finetune.slurm
+Result: Job ID 1234567
+
+[2025-11-11 11:45:00] ALL_COMPLETE
+Details: All 4 jobs reached terminal states
+Result: 4 COMPLETED, 0 FAILED
+Duration: 45 minutes
+"""
+TABLE = b'model,seq,"a ""b""",note\nar,8,0.5,\n"ar,x",16,NaN,"two\nlines"\n'
+
+OURS = (
+    Target("journal line", JOURNAL, lambda folder, data: decode(data), (DamagedLineError,)),
+    Target("journal", JOURNAL, _journal),
+    Target("claim", (CLAIM,), _file("claim.1", _claims)),
+    Target("exit record", (b'{"execution":1,"exit_code":0,"time":"2026-11-27T00:00:00Z"}\n',), _file("exit.1", _claims)),
+    Target("lease", (HOLDER,), _file("1.json", lambda path: lease.Lease(path.parent, "", lambda: 0.0).holder())),
+    Target("spill word", (WORD,), _file("x.word", spill.read_word), (OSError, ValueError)),
+    Target("metric rows", (ROW, ROW * 3), _file(".watchkeeper/metrics/w.jsonl", _rows)),
+    Target("result table", (TABLE,), _file("t.csv", tables.read_table), (StorageError,)),
+    Target("result table of JSON lines", (ROW * 2,), _file("t.jsonl", tables.read_table), (StorageError,)),
+    Target("action log", (ACTION_LOG,), _text(actionlog.parse)),
+)
+
+# ── what people wrote ───────────────────────────────────────────────────────────────────────────────────────────────
+
+SUMMARY = b"""experiment: {name: arm, question: why}
+tools: {preparation: torchtune, evaluation: inspect-ai}
+runs:
+  - name: r8  # the first
+    type: fine-tuned
+    parameters: {lr: 1.0e-4, rank: 8}
+evaluation:
+  tasks: [{name: clean}]
+  matrix: [{run: r8, tasks: [clean], epochs: [0, 1]}]
+output: {checkpoint: "{folder}/artifacts/epoch_{epoch}"}
+"""
+SUMMARY_MD = b"""# Experiment: arm
+
+## Question
+Does it learn?
+
+## Runs
+
+| run | type | lr |
+| --- | --- | --- |
+| r8 | fine-tuned | 1e-4 |
+| base | control | - |
+
+## Evaluation
+
+| run | tasks | epochs |
+| --- | --- | --- |
+| r8 | clean, noisy | 0, 1 |
+"""
+SCRIPT = b"""#!/bin/bash
+#SBATCH --job-name=r8 --time=1-00:00:00
+#SBATCH --output=out/slurm-%5j_%x.out
+#SBATCH --array=0-7%2 --gres=gpu:a100:2,gpu:1
+#SBATCH --gpus-per-task=2 --ntasks=4
+set -euo pipefail
+cd "$SLURM_SUBMIT_DIR" || exit 1
+export WANDB_DIR=/scratch/$USER
+cat > conf.yaml <<EOF
+lr: 1e-3
+EOF
+tune run --nproc_per_node 2 lora_finetune_distributed --config finetune.yaml epochs=2 \\
+    batch_size=4
+python train.py --config configs/x.yaml --output_dir "out dir"
+inspect eval task.py@clean --model hf/local -M model_path=../artifacts/epoch_1
+"""
+TOML = b'poll_s = 5\nnotify = ["sh", "-c", "true"]\n[clusters.lab]\nkind = "slurm"\nsbatch_options = ["--account=a"]\n'
+LOGS = _samples("report/runlogs/**/*_*.md", most=40)
+TIMELINES = _samples("report/runlogs/**/timeline.md")
+EXPERIMENTS = b"""# Experiments
+
+| run | description | val_loss | status | notes |
+|-----|-------------|----------|--------|-------|
+| [train_2026-03-11](arm/2026-03-11_train.md) | front `a|b` cam | 0.028 | keep | base\\|line |
+"""
+
+
+def _experiment(name: str) -> Read:
+    def call(folder: Path, data: bytes) -> object:
+        (folder / name).write_bytes(data)
+        (folder / "r8").mkdir(exist_ok=True)
+        (folder / "r8/finetune.slurm").write_bytes(SCRIPT)
+        return hazards.found(experiment.read(folder))
+
+    return call
+
+
+def _script(folder: Path, data: bytes) -> object:
+    (folder / "r8").mkdir(exist_ok=True)
+    path = folder / "r8/finetune.slurm"
+    path.write_bytes(data)
+    head = batch.read_head(path)
+    for words in head.options.values() if hasattr(head, "options") else ():
+        batch.expand(words, job_id="1", name="n", user="u", node="n")
+    read = hazards.found(experiment.read(folder))
+    return (
+        read,
+        asked.trained(folder, "r8/finetune.slurm"),
+        asked.evaluated(path),
+        configs.files_of(path),
+        scripts.variables(data.decode("utf-8", "replace")),
+        list(hazards.calls_of(data, folder, head)),
+    )
+
+
+def _settings(path: Path) -> object:
+    return settings_of_users.load(path.parent, {"XDG_CONFIG_HOME": str(path.parent / "config")})
+
+
+def _run_log(text: str) -> object:
+    document = runlog.parse(text)
+    assert runlog.decode(runlog.encode(text)) == text or "\ufffd" in text
+    file = File("a/2026-03-11_train.md", ("a", "2026-03-11_train.md"), text, ())
+    return document, lint.lint("run_logs", [file]), dates.stamp(text), dates.human_date(text), dates.runtime(text)
+
+
+def _timeline(text: str) -> object:
+    return timeline.parse_timeline(text), timeline.with_entry(text, "2026-03-11_train.md", date(2026, 3, 11), "arm")
+
+
+def _experiments(text: str) -> object:
+    entry = experiments.Entry("train_2026-03-11", "arm/2026-03-11_train.md", {"val_loss": "0.5", "status": "failed"})
+    return experiments.parse_experiments(text), experiments.with_rows(text, [entry], {})
+
+
+def _configuration(suffix: str) -> Read:
+    return lambda folder, data: flatten.Reader().settings(f"c.{suffix}", "0", data)
+
+
+PEOPLES = (
+    Target("summary, YAML", (SUMMARY,), _experiment("experiment_summary.yaml"), (ExperimentError, UsageError)),
+    Target("summary, Markdown", (SUMMARY_MD,), _experiment("experiment_summary.md"), (ExperimentError, UsageError)),
+    Target("batch script", (SCRIPT,), _script, (ExperimentError, UsageError)),
+    Target("array numbers", (b"0-7%2", b"1,3,5-9:2"), _text(arrays.numbers_of), (ValueError,)),
+    Target("time limit", (b"1-00:00:00", b"10", b"1:2:3"), _text(batch.time_limit_s), (ValueError,)),
+    Target("watchkeeper.toml", (TOML,), _file("watchkeeper.toml", _settings), (UsageError,)),
+    Target("configuration, YAML", (SUMMARY, b"a: 1\nb:\n  - 2\n  - c: d\n"), _configuration("yaml")),
+    Target("configuration, JSON", (b'{"a": [1, {"b": null}], "c": "d"}',), _configuration("json")),
+    Target("configuration, TOML", (TOML,), _configuration("toml")),
+    Target("run log", LOGS, _text(_run_log)),
+    Target("run log on the disk", LOGS, _file("2026-03-11_train.md", runlogs.read_log)),
+    Target("timeline", TIMELINES, _text(_timeline)),
+    Target("experiments.md", (EXPERIMENTS,), _text(_experiments)),
+    Target("somebody else's action log", (ACTION_LOG,), _text(otherlogs.submitted)),
+)
+
+# ── what jobs and schedulers wrote ──────────────────────────────────────────────────────────────────────────────────
+
+OUTPUT = b"""loading weights
+  3%|3         | 10/300 [00:05<02:40, 1.81it/s, loss=0.532]\r  4%|4         | 11/300 [00:06<02:39, 1.81it/s, loss=0.531]
+1|20|Loss: 5.66: 100%|##########| 20/20 [00:10<00:00]
+{'loss': 0.5, 'grad_norm': 1.2, 'learning_rate': 1e-05, 'epoch': 0.1}
+Epoch 0:  50%|5    | 5/10 [00:01<00:01, 4.9it/s, train_loss=0.5]
+step 34/300 | train_loss: 1.2e-3 val_loss=nan
+Step 34 | loss:6.05 lr:0.0003
+Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.15 GiB
+slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.
+Model checkpoint of size 0.0 GiB saved to /a/epoch_0/m-00001-of-00001.safetensors
+Checkpoint saved in 0.01 seconds.
+"""
+
+
+def _output(text: str) -> object:
+    return (
+        trainlog.position(text),
+        trainlog.losses(text),
+        trainlog.advances(text),
+        trainlog.bar_rate(text),
+        causes.error_lines(text),
+        causes.named(causes.End(state="FAILED", exit_code=1), text),
+    )
+
+
+def _result(suffix: str) -> Read:
+    return _file(f"r{suffix}", lambda path: formats.read_result(path, path.stat().st_size))
+
+
+def _weights(suffix: str) -> Read:
+    return _file(f"m{suffix}", lambda path: formats.check_weights(path, path.stat().st_size))
+
+
+def _safetensors() -> bytes:
+    header = b'{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(8)
+
+
+FAULTS = (formats.FaultError, OSError)
+JOBS = (
+    Target("output of a training", (OUTPUT, *OUTPUT.splitlines(keepends=True)), _text(_output)),
+    Target("a torchtune log", (OUTPUT,), _file("log_1.txt", lambda path: torchtune.told_by(path, "log"))),
+    Target("result, JSON", (b'{"accuracy": 0.5, "n": 450}',), _result(".json"), FAULTS),
+    Target("result, CSV", (TABLE,), _result(".csv"), FAULTS),
+    Target(
+        "an index of shards", (b'{"weight_map": {"a": "m-1.bin"}}',), _file("m.index.json", formats.check_index), FAULTS
+    ),
+    Target("safetensors", (_safetensors(),), _weights(".safetensors"), FAULTS),
+    Target("a PyTorch checkpoint", _samples("../examples/digits/*.py", 1), _weights(".pt"), FAULTS),
+    Target("a pickle", (b"\x80\x04]\x94.",), _weights(".pkl"), FAULTS),
+    Target("squeue", _samples("schedulers/samples/squeue*"), _text(slurm_text.read_squeue)),
+    Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
+    Target("partitions", _samples("schedulers/samples/*"), _text(slurm_site.read_partitions)),
+    Target("scontrol show config", _samples("schedulers/samples/*"), _text(slurm_site.read_config)),
+    Target("sbatch's answer", (b"Submitted batch job 17\n", b"17;cluster\n"), _text(slurm_text.job_id_of)),
+    Target("exit code of sacct", (b"0:9", b"1:0"), _text(slurm_text.exit_of)),
+)
+
+
+def _eval_seeds() -> tuple[bytes, ...]:
+    header = json.dumps(
+        {"status": "success", "eval": {"task": "clean", "model": "hf/local", "model_args": {"model_path": "a/epoch_1"}}}
+    )
+    archives = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", method) as archive:
+            archive.writestr("_journal/start.json", header)
+            archive.writestr("samples/1.json", "{}")
+            archive.writestr("header.json", header)
+        archives.append(buffer.getvalue())
+    return tuple(archives)
+
+
+EVAL = Target(
+    "an inspect-ai log", _eval_seeds(), _file("r.eval", lambda path: inspect_ai.read(path, Asked(epoch=1))), FAULTS
+)
+ALL = (*OURS, *PEOPLES, *JOBS, EVAL)
