@@ -10,10 +10,11 @@ BENCHMARK := examples/benchmark
 FINETUNE := examples/finetune
 CAPITALIZATION := examples/capitalization
 SIZE := full
+SECONDS := 60
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-all faults hangs health check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-all faults hangs health fuzz check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -67,6 +68,9 @@ hangs: $(VENV)/.stamp-dev ## hang a training in twenty-three ways, and print wha
 
 health: $(VENV)/.stamp-dev ## five jobs on a real Slurm that are not well, and what was said of each (root; three minutes)
 	@$(BIN)/python -m tests.slurm.health
+
+fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/ruff check .

@@ -81,7 +81,7 @@ def try_many(target: Target, inputs: int, number: int, tally: Tally, *, shrink: 
 
     @seed(number)
     @settings(max_examples=inputs, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck))
-    @given(data=mutated(target.seeds))
+    @given(data=mutated((*target.seeds, *target.crashes)))
     def check(data: bytes) -> None:
         read_one(target, data, tally)
 

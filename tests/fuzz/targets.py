@@ -35,12 +35,15 @@ Read = Callable[[Path, bytes], object]
 
 @dataclass(frozen=True)
 class Target:
-    """One reader. `refusals`: the errors that are its answer to input that it cannot take."""
+    """One reader. `refusals`: the errors that are its answer to input that it cannot take. `crashes`: inputs that once made
+    it raise another, hang, or take all memory.
+    """
 
     name: str
     seeds: tuple[bytes, ...]
     read: Read
     refusals: tuple[type[Exception], ...] = ()
+    crashes: tuple[bytes, ...] = ()
 
     def try_one(self, folder: Path, data: bytes) -> None:
         """Read the bytes.
