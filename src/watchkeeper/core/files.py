@@ -24,6 +24,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from watchkeeper.core.errors import NotAWriterError, StorageError
 
@@ -71,6 +72,35 @@ def above_stdio(fd: int) -> int:
 def open_to_write(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> int:
     """`os.open` to write, never as stdin, stdout or stderr, and not inherited; raises OSError."""
     return above_stdio(os.open(path, flags | os.O_CLOEXEC, mode))
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read its bytes, if it is one: a pipe would be waited for, and a device has no end.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    fd = above_stdio(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+    try:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        return open(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """The first `most` bytes of a regular file.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    with open_regular(path) as file:
+        return file.read(most)
 
 
 def fill_stdio() -> None:

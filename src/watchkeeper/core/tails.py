@@ -1,18 +1,21 @@
-"""The ends of files of any size, read without reading the rest. Nothing here raises."""
+"""The ends of files of any size, read without reading the rest. Nothing here raises, and nothing waits for a pipe."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.files import open_regular
+
 
 def end_of_file(path: Path | str, most: int) -> bytes:
     """The last bytes of a file, `most` at the most; b"" where it is empty or cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - most))
             return file.read(most)
     except OSError:
@@ -63,6 +66,8 @@ class Follower:
         """One `stat`, and a read only where it has grown."""
         try:
             status = self.path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                return Grown()
             return self.take(status.st_ino, status.st_size, status.st_mtime, self._read)
         except OSError:
             return Grown()
@@ -90,6 +95,6 @@ class Follower:
         return self._rest.decode("utf-8", "replace")
 
     def _read(self, start: int, end: int) -> tuple[int, bytes]:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(start)
             return start, file.read(end - start)

@@ -13,12 +13,20 @@ from itertools import pairwise
 
 import msgspec
 
-_BAR = re.compile(r"(\d[\d,]*)/(\d[\d,]*) \[\d")
-_TUNE = re.compile(r"(\d+)\|(\d+)\|Loss: (\S+?):")
-_NAMED = re.compile(r"\b(?:global[ _]?)?steps?\b[ '\"]*[:=# ][ '\"]*(\d[\d,]*)(?:\s*(?:/|of)\s*(\d[\d,]*))?", re.IGNORECASE)
-_EPOCH = re.compile(r"\bEpoch +(\d+)(?:/\d+)?:")
-_RATE = re.compile(r"\[[\d:]+<[\d:?]+, *(\d+(?:\.\d+)?)(?:[^\s/\]\d.]*/(s)|s/)")
-_FIGURE = r"\b['\"]?\s*[:=]?\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)"
+# Every repetition is bounded, and no number begins in the middle of another one: a line of any length takes linear time. A
+# number of more digits than these is none that a training prints.
+_INT = r"(?<![\d,.])(\d[\d,]{0,20})(?![\d,])"
+_DECIMAL = r"-?\d{1,20}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,5})?(?!\d)"
+_BAR = re.compile(rf"{_INT}/{_INT} \[\d")
+_TUNE = re.compile(r"(?<!\d)(\d{1,15})\|(\d{1,15})\|Loss: ([^\s:]{1,60}):")
+_STEP = r"(\d[\d,]{0,20})(?!\d)"
+_NAMED = re.compile(
+    rf"\b(?:global[ _]?)?steps?\b[ '\"]{{0,8}}[:=# ][ '\"]{{0,8}}{_STEP}(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?",
+    re.IGNORECASE,
+)
+_EPOCH = re.compile(r"\bEpoch {1,8}(\d{1,15})(?:/\d{1,15})?:")
+_RATE = re.compile(r"\[[\d:]{1,20}<[\d:?]{1,20}, {0,8}(\d{1,20}(?:\.\d{1,40})?)(?:[^\s/\]\d.]{0,40}/(s)|s/)")
+_FIGURE = rf"\b['\"]?\s{{0,8}}[:=]?\s{{0,8}}({_DECIMAL}|nan|inf)"
 _OTHERS = "".join(f"(?<!{word} )" for word in ("val", "valid", "validation", "eval", "evaluation", "dev", "test"))
 _LOSS = re.compile(rf"(?<![\w/-]){_OTHERS}(?:train[_/])?loss{_FIGURE}", re.IGNORECASE)
 _VAL_LOSS = re.compile(rf"(?<![\w/-])(?:val|valid|validation|eval|dev)[_/ -]?loss{_FIGURE}", re.IGNORECASE)

@@ -28,6 +28,7 @@ _STATES: dict[str, Named] = {
     "BOOT_FAIL": Named("node", "its node did not boot"),
     "PREEMPTED": Named("preempted", "preempted by another job"),
 }
+# Every repetition is bounded, so that a line of any length takes linear time.
 # What a line of output says → the cause, the more telling first: a full disk may raise in the middle of a checkpoint.
 _LINES: tuple[tuple[str, Cause, str], ...] = (
     (
@@ -36,7 +37,7 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
         "out of memory on the GPU",
     ),
     (
-        r"oom[-_ ]kill|Killed process \d+|MemoryError|[Cc]annot allocate memory|DefaultCPUAllocator: can't allocate",
+        r"oom[-_ ]kill|Killed process \d{1,20}|MemoryError|[Cc]annot allocate memory|DefaultCPUAllocator: can't allocate",
         "memory host",
         "out of memory on the host",
     ),
@@ -51,7 +52,7 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
         "the disk was full",
     ),
     (
-        r"CANCELLED AT .* DUE TO TIME LIMIT",
+        r"CANCELLED AT .{0,200} DUE TO TIME LIMIT",
         "walltime",
         "the time limit was over",
     ),
@@ -76,7 +77,7 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
         "no usable GPU",
     ),
     (
-        r"PytorchStreamWriter failed|SafetensorError|unexpected pos \d+ vs",
+        r"PytorchStreamWriter failed|SafetensorError|unexpected pos \d{1,20} vs",
         "checkpoint",
         "a checkpoint could not be written or read",
     ),
@@ -92,7 +93,7 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
     ),
 )
 _CANCELLED = re.compile(r"CANCELLED by (\d+)")
-_EXCEPTION = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception|Interrupt|Exit)\b.*)$")
+_EXCEPTION = re.compile(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
 KILLED = 137  # 128 + SIGKILL
 _TEXT_LIMIT = 300
 
@@ -150,6 +151,7 @@ _CLASSES: dict[Cause, str] = {
     "install": "import",
     "config": "config",
 }
+_LINE = re.compile(r"[^\r\n]+")
 _ANY = re.compile("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if cause in _CLASSES))
 
 
@@ -163,10 +165,8 @@ def classify(line: str) -> tuple[str, str] | None:
 
 def error_lines(text: str) -> list[tuple[int, str]]:
     """The lines of the text that `classify` knows, with where each ends in it."""
-    found: dict[int, str] = {}
-    for match in _ANY.finditer(text):
-        start = max(text.rfind("\n", 0, match.start()), text.rfind("\r", 0, match.start())) + 1
-        ends = [at for sign in "\n\r" if (at := text.find(sign, match.end())) >= 0]
-        end = min(ends, default=len(text))
-        found[end] = text[start:end].strip()[:_TEXT_LIMIT]
-    return sorted(found.items())
+    return [
+        (line.end(), line.group().strip()[:_TEXT_LIMIT])
+        for line in _LINE.finditer(text)
+        if _ANY.search(text, line.start(), line.end())
+    ]
