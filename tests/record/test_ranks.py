@@ -204,9 +204,9 @@ with wk.start_run(folder=sys.argv[1], pipeline="training", console=False) as run
 """
 
 
-def test_workers_that_fetch_data_record_nothing(tmp_path):
-    """A DataLoader's workers leave no file, row or step, though the run is in their hands; and a run that would have to be
-    sent to one says what to do instead.
+def test_workers_that_fetch_data_record_nothing(tmp_path, events):
+    """A DataLoader's workers leave no file, row or step, though the run is in their hands: one of them says so, and the end
+    counts their rows. A run that would have to be sent to one says what to do instead.
     """
     done = subprocess.run(
         [sys.executable, "-c", WORKERS, tmp_path], capture_output=True, text=True, check=True, timeout=300
@@ -222,4 +222,6 @@ def test_workers_that_fetch_data_record_nothing(tmp_path):
     assert len(list((tmp_path / ".watchkeeper/journal").iterdir())) == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != ".watchkeeper"] != []
     assert not list(tmp_path.glob("*fetch*"))
+    assert done.stderr.count("a process that loads data does not record: metric rows, and whatever else") == 1
+    assert [event.left_out for event in events(tmp_path) if isinstance(event, RunEnded)] == [{"metric rows": 8}]
     assert "a run stays in its process" in done.stdout and "wk.start_run(folder=run.folder" in done.stdout

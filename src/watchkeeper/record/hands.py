@@ -78,10 +78,20 @@ class OtherHands(Hands):
     fetches data (`rank` None). A rank leaves a heartbeat in `.watchkeeper/heartbeats/rank-3`.
     """
 
-    def __init__(self, folder: Path, pipeline: str, clock: Clock, rank: Rank | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pipeline: str,
+        clock: Clock,
+        rank: Rank | None,
+        *,
+        refuse: Callable[[str], object],
+        left_out: Callable[[], str],
+    ) -> None:
+        """`refuse` is told the kind of what is not kept here; `left_out` says how much that was."""
         super().__init__(folder, pipeline, clock)
         self._clock = clock
-        self.rows = _Beats(folder, self.writer.id, clock, rank)
+        self.rows = _Beats(folder, self.writer.id, clock, rank, refuse=refuse, left_out=left_out)
         self.rows.beat("started")
 
     def write(self, kind: type[E], **fields: object) -> E:
@@ -95,15 +105,25 @@ class OtherHands(Hands):
 class _Beats(RowFile):
     """In the place of rows: a heartbeat that says how far this process is, two a minute from each node at most."""
 
-    def __init__(self, folder: Path, writer: str, clock: Clock, rank: Rank | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        writer: str,
+        clock: Clock,
+        rank: Rank | None,
+        *,
+        refuse: Callable[[str], object],
+        left_out: Callable[[], str],
+    ) -> None:
         super().__init__(folder, writer, clock)
-        self._now, self._rank = clock, rank
+        self._now, self._rank, self._refuse, self._left_out = clock, rank, refuse, left_out
         self._path = folder / BEATS / f"rank-{rank.number}" if rank else None
         self._due = 0.0
 
     def append(self, step: object, metrics: object) -> None:
         """A row of this process: nothing is kept of it but the step."""
         del metrics
+        self._refuse("metric rows")
         if self._path is not None and time.monotonic() >= self._due:
             self.beat(f"at step {step}")
 
@@ -122,5 +142,6 @@ class _Beats(RowFile):
             beat.close()
 
     def close(self) -> None:
-        """The last heartbeat."""
-        self.beat("ended")
+        """The last heartbeat: it ended, and how much was not kept."""
+        words = self._left_out()
+        self.beat(f"not kept: {words}; ended" if words else "ended")

@@ -411,16 +411,25 @@ class RunLog:
 
     def say(self, level: int, message: str, *args: object, exc_info: Any = None, quiet_trace: bool = False) -> None:
         """A line of the run's own, which only its log takes. It never raises, whatever handlers of the user's do."""
-        if self._quiet:
-            if level < logging.WARNING:
-                return
-            exc_info = None  # Python prints it once for each process
+        if self._quiet or self._ended:
+            if level >= logging.WARNING:
+                self._say_alone(level, message, *args)
+            return
         extra: dict[str, object] = {OWNER: self.run_id, **({QUIET_TRACE: True} if quiet_trace else {})}
         with contextlib.suppress(Exception):
             if self.logger.disabled:  # by a dictConfig, which disables what it does not name
                 self.tell(level, message, *args)
             else:
                 self.logger.log(level, message, *args, exc_info=exc_info, extra=extra)
+
+    def _say_alone(self, level: int, message: str, *args: object) -> None:
+        """A line where the run has no log: to what handlers the user has, and to stderr whether they do or not."""
+        with contextlib.suppress(Exception):
+            record = self.logger.makeRecord(self.logger.name, level, "", 0, message, args, None, extra={OWNER: self.run_id})
+            if self.logger.hasHandlers():
+                self.logger.handle(record)
+            if not _printed_by_others(record):
+                _print(f"watchkeeper: {record.getMessage()}")
 
     def tell(self, level: int, message: str, *args: object) -> None:
         """A line of the run's own to its file and stderr alone, past all handlers of the user's: for signal handlers."""

@@ -32,6 +32,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.journal import SUFFIX, encode_json, read
 from watchkeeper.core.places import JOURNAL, RUN_MANIFEST
 from watchkeeper.record.homes import Homes
+from watchkeeper.record.leftout import words_of
 from watchkeeper.record.values import text, tree
 
 T = TypeVar("T")
@@ -241,6 +242,7 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
             "totals": ended.totals,
             "metric_rows": ended.metric_rows,
             "lost_rows": ended.lost_rows,
+            **({"left_out": ended.left_out} if ended.left_out else {}),
             "timeouts": ended.timeouts,
             "limited_calls": ended.limited_calls,
             "recorder_s": ended.recorder_s,
@@ -381,6 +383,8 @@ def closing(event: RunEnded) -> list[str]:
     ]
     rows = f"{event.metric_rows} metric rows" + (f", {event.lost_rows} LOST" if event.lost_rows else "")
     lines.append(f"Totals: {', '.join(part for part in (figures(event.totals), rows) if part)}")
+    if event.left_out:
+        lines.append(f"Left out: {words_of(event.left_out)}")
     if event.limited_calls:
         share = event.timeouts / event.limited_calls
         lines.append(f"Timeouts: {event.timeouts} of {event.limited_calls} limited calls, {share:.1%}")

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from msgspec import UNSET
 
 from watchkeeper.core import files, processes, spill
-from watchkeeper.core.errors import WatchkeeperError
+from watchkeeper.core.errors import StorageError, WatchkeeperError
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
@@ -39,10 +39,11 @@ from watchkeeper.core.events import (
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
-from watchkeeper.record import endings
+from watchkeeper.record import endings, leftout
 from watchkeeper.record.hands import Hands, OtherHands
 from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
+from watchkeeper.record.leftout import WORDS, LeftOut, words_of
 from watchkeeper.record.limits import Limit, Limits, Overrun
 from watchkeeper.record.logged import no_step, row_of
 from watchkeeper.record.logs import RunLog
@@ -61,7 +62,7 @@ from watchkeeper.record.manifest import (
     step_manifest,
 )
 from watchkeeper.record.options import Options, others_live, seed_of
-from watchkeeper.record.ranks import Rank, is_data_worker
+from watchkeeper.record.ranks import Rank, agreed, is_data_worker
 from watchkeeper.record.rows import FOLDER as ROWS
 from watchkeeper.record.sidecar.spec import Spec
 from watchkeeper.record.sidecar.starter import Sidecar
@@ -117,6 +118,8 @@ class Run(Watching):
         self._options = options
         self._rank = rank
         self._records = rank is None or rank.number == 0
+        self._left_out = LeftOut()
+        self._over = False  # the end is written: nothing more is
         self._homes = Homes(folder, self._on_renamed)
         self._watch_begins()
         self._labels = Labels()
@@ -212,7 +215,7 @@ class Run(Watching):
             if self._status is not None:
                 self._saw(step, metrics)
         except Exception as error:
-            self._warn("rows", f"a metric row could not be written, and later ones may be lost too: {error}")
+            self._lose_row(error)
 
     @contextlib.contextmanager
     def step(self, name: str, *, inputs: Iterable[object] | None = None, first: int = FIRST_ITEMS) -> Iterator[Step]:
@@ -222,6 +225,10 @@ class Run(Watching):
         an earlier run finished on the same inputs has `reused` set, and its `outputs` are that run's. `first` is how many
         lines of each `step.item` go to INFO.
         """
+        if self._over:
+            self._refuses("steps")
+            yield self._new_step(text(name), first)
+            return
         self._safe_point()
         stage = self._new_step(text(name), first)
         found = self._fingerprint(stage, inputs)
@@ -245,7 +252,7 @@ class Run(Watching):
         """Say that a checkpoint, a file or a folder, is complete on disk. Its files and their sizes are looked up; where
         there are none, nothing is written down but a warning.
         """
-        if not self._records:
+        if self._refuses("checkpoints"):
             return
         with self._harmless(f"the checkpoint {path} could not be recorded"):
             place = Path(path).absolute()
@@ -264,7 +271,7 @@ class Run(Watching):
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
         """Say that this file is a result of the run: its size and hash are looked up. One that is not there is said."""
-        if not self._records:
+        if self._refuses("outputs"):
             return
         with self._harmless(f"the output {path} could not be recorded"):
             facts = facts_of(Path(path), self.folder, what=text(what))
@@ -272,6 +279,8 @@ class Run(Watching):
 
     def totals(self, **totals: object) -> None:
         """Figures of the whole run, for its end. Only numbers are kept; said again, the last counts."""
+        if self._refuses("totals"):
+            return
         for name, value in totals.items():
             figure = number(value)
             if figure is None:
@@ -334,7 +343,8 @@ class Run(Watching):
 
     def close(self) -> None:
         """End the run where no `with` does: in a notebook, in a `finally`. It is finished, unless it was asked to stop or
-        an exception is on its way. What is logged afterwards is lost.
+        an exception is on its way. What is handed to it afterwards is
+        not kept, and one warning says so.
         """
         self._end_by(self._seen.handled())
 
@@ -403,7 +413,14 @@ class Run(Watching):
 
     def _new_hands(self, rank: Rank | None) -> Hands:
         if not self._records:
-            return OtherHands(self.folder, self._pipeline, self._clock, rank)
+            return OtherHands(
+                self.folder,
+                self._pipeline,
+                self._clock,
+                rank,
+                refuse=self._refuses,
+                left_out=lambda: words_of(self._left_out.take()),
+            )
         return Hands(self.folder, self._pipeline, self._clock, revived=self._on_revived)
 
     def _on_revived(self, path: Path) -> None:
@@ -541,6 +558,7 @@ class Run(Watching):
             self._write_end(status, error)
         self._log.leave()
         self._log.detach()
+        self._over = True
         with self._harmless("the journal could not be sealed"):
             hands.close()
         _runs.discard(self)
@@ -558,19 +576,21 @@ class Run(Watching):
         duration_s = time.monotonic() - self._began
         # The times of several threads can come to more than there was.
         recorder_s = min(self._start_s + hands.spent_s + self._log.spent_s + self._shown_s, duration_s)
+        left_out = self._left_out.take()
         event = self._write(
             RunEnded,
             status=status,
             duration_s=round(duration_s, 6),
             error=_words(error) if error is not None else self._interrupts.reason if status == "interrupted" else "",
             metric_rows=hands.rows.kept,
-            lost_rows=hands.rows.lost,
+            lost_rows=hands.rows.lost + left_out.pop("lost rows", 0),
             lost_lines=self._log.lost,
             outputs=tuple(self._outputs.values()),
             totals=dict(self._totals),
             recorder_s=round(recorder_s, 6),
             limited_calls=self.limits.calls,
             timeouts=self.limits.overruns,
+            left_out=dict(left_out),
         )
         if event is not None:
             for line in closing(event):
@@ -619,7 +639,11 @@ class Run(Watching):
 
     def _write(self, kind: type[E], **fields: object) -> E | None:
         """Append an event, and return it; None where it could not be written, and where another process records."""
-        with self._harmless(f"{kind.__struct_config__.tag} could not be written down"):
+        tag = str(kind.__struct_config__.tag)
+        if self._over:
+            self._refuses(WORDS.get(tag, "others"))
+            return None
+        with self._harmless(f"{tag} could not be written down"):
             event = self._hands.write(kind, **fields)
             if not self._records:
                 return None
@@ -627,6 +651,45 @@ class Run(Watching):
                 self._events.append(event)
             return event
         return None
+
+    def _lose_row(self, error: Exception) -> None:
+        """A row could not be kept."""
+        if self._hands.ended:
+            self._refuses("metric rows")
+            return
+        if self._hands.pid != self._starter:  # whose end counts its own rows only
+            self._left_out.add("lost rows")
+        self._warn("rows", f"a metric row could not be written, and later ones may be lost too: {error}")
+
+    def _refuses(self, what: str) -> bool:
+        """Whether what is handed in now is not kept: after the end, and where another process records. It is counted, and
+        said once.
+        """
+        ended = self._hands.ended
+        if self._records and not ended:
+            return False
+        with self._harmless("what is not kept could not be counted"):
+            self._left_out.add(what)
+            if ended:
+                self._warn("refused", f"it has ended: {what}, and whatever else is handed to it now, are not kept")
+                leftout.say_at_exit(self.run_id, self._left_out)
+            elif "refused" not in self._hands.said and self._speaks():
+                self._warn("refused", f"{self._who()} does not record: {what}, and whatever else it hands in, are not kept")
+            self._hands.said.add("refused")
+        return True
+
+    def _who(self) -> str:
+        rank = self._rank if self._rank is not None and os.getpid() == self._starter else None
+        return f"rank {rank.number} of {rank.world} (rank 0 does)" if rank is not None else "a process that loads data"
+
+    def _speaks(self) -> bool:
+        """Whether this is the process that says for all that do not record that they do not: the first to ask."""
+        group = self.run_id if self._rank is None else self._rank.group
+        me = self._hands.writer.id
+        try:
+            return agreed(self.folder, group, f"who says that others than rank 0 do not record {self.run_id}", me) == me
+        except StorageError:
+            return True
 
     @contextlib.contextmanager
     def _harmless(self, what: str) -> Iterator[None]:
@@ -644,6 +707,7 @@ class Run(Watching):
 
     def _after_fork(self) -> None:
         """In the child: the parent's files and locks are the parent's."""
+        self._left_out.after_fork()
         if is_data_worker():
             self._records = False
         self._hands = self._new_hands(None)
@@ -659,7 +723,13 @@ def _give_children_their_own() -> None:
         run._after_fork()
 
 
-os.register_at_fork(after_in_child=_give_children_their_own)
+def _share_counts() -> None:
+    for run in list(_runs):
+        with contextlib.suppress(OSError):
+            run._left_out.before_fork()
+
+
+os.register_at_fork(before=_share_counts, after_in_child=_give_children_their_own)
 
 
 @atexit.register  # when this module is imported: what the program registers later comes before it, and may still record

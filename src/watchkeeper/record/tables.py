@@ -60,12 +60,15 @@ class Table:
         agree: Callable[[int], int] = lambda rows: rows,
         homes: Homes | None = None,
         opened: Opened = lambda **_: None,
+        refuses: Callable[[str], bool] = lambda what: False,
+        left_out: Callable[[str], None] = lambda what: None,
     ) -> None:
         """`seal` is told the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what to say once; `homes`
         knows where the files of the run's folder lie; `cut_short` says at the end whether the
         work was interrupted. Without `records` another process keeps the rows (rank 0), and this one only knows what was
         measured; `agree` is told how many rows were found, and says how many of them count there. Nothing is raised: what
-        cannot be written waits in memory for the next row.
+        cannot be written waits in memory for the next row. `refuses` says whether the run keeps nothing of this kind here;
+        `left_out` counts what a table that is sealed does not take.
         """
         stem = name if not name_fault(name) else quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
         self.name = name
@@ -80,6 +83,7 @@ class Table:
         self._key = (key,) if isinstance(key, str) else tuple(key or ())
         self._seal, self._warn, self._cut_short, self._records = seal, warn, cut_short, records
         self._homes, self._opened = homes or Homes(folder), opened
+        self._refuses, self._left_out = refuses, left_out
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._writing = False
@@ -115,9 +119,13 @@ class Table:
             if fields is None:
                 fields = {"value": row}
             cells = _named(fields)
+            refused = self._refuses("table rows")
             with self._lock:
                 if why := self._refusal(cells):
                     self.lost_rows += 1
+                    if refused:
+                        return False
+                    self._left_out("table rows")
                     self._warn(f"table {self.name}: {why}", f"table {self.name}: a row was not taken: {why}")
                     return False
                 self._waiting.append(cells)

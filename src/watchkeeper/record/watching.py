@@ -28,6 +28,7 @@ from watchkeeper.record.cells import FORMATS
 from watchkeeper.record.examples import Example, block, example_of, is_utf8
 from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
+from watchkeeper.record.leftout import LeftOut
 from watchkeeper.record.logged import no_step
 from watchkeeper.record.progress import Book, Progress
 from watchkeeper.record.ranks import Rank, agreed
@@ -54,6 +55,9 @@ class Watching:
     _interrupts: Interrupts
     _homes: Homes
     _safe_point: Callable[[], None]
+    _left_out: LeftOut
+    _over: bool
+    _refuses: Callable[[str], bool]
 
     def _watch_begins(self) -> None:
         self._tables: list[Table] = []
@@ -84,10 +88,12 @@ class Watching:
             seal=lambda **fields: self._write(TableSealed, **fields),
             warn=self._warn,
             cut_short=lambda: self._interrupts.asked and self._interrupts.heard,
-            records=self._records,
+            records=self._records and not self._over,
             agree=self._agree_on_rows(name),
             homes=self._homes,
             opened=lambda **fields: self._write(TableOpened, **fields),
+            refuses=self._refuses,
+            left_out=self._left_out.add,
         )
         self._tables.append(table)
         return table
@@ -136,6 +142,9 @@ class Watching:
             max_share=max_share,
             warn=self._warn,
         )
+        if self._over:
+            self._refuses("cadences")
+            return cadence
         self._cadence = cadence
         with self._harmless("the cadence could not be written down"):
             sha256, items = "", 0
@@ -170,6 +179,8 @@ class Watching:
         None: whether the normalised golden text is contained in the output. A full block waits for the validation loss
         of its step, given here or logged next (`run.log(step, val_loss=…)`).
         """
+        if self._refuses("examples"):
+            return
         began = time.perf_counter()
         with self._harmless("an example could not be shown"):
             example = example_of(

@@ -243,7 +243,9 @@ class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_en
     """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
     of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that
     recording took. `timeouts` of the `limited_calls` did not end in time. `files` are this process's files of rows, and
-    those that other processes of the run, which have not ended in good order, have written so far.
+    those that other processes of the run, which have not ended in good order, have written so far. `left_out` is what was
+    handed in and not kept, by kind: in processes that do not record, or more rows a second than a command's output is read
+    for.
     """
 
     status: Literal["finished", "failed", "interrupted"]
@@ -257,4 +259,5 @@ class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_en
     recorder_s: float = 0.0
     limited_calls: int = 0
     timeouts: int = 0
+    left_out: dict[str, int] = {}
     files: tuple[SealedRows, ...] = ()
