@@ -10,7 +10,7 @@ import pytest
 
 from tests.experiments import write_experiment
 from tests.watch.test_keeper import Hook, Time, run_pending
-from watchkeeper.core import journal
+from watchkeeper.core import git, journal
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Documented, Intended, Observed
 from watchkeeper.core.journal import utc_now
@@ -355,12 +355,14 @@ def test_of_two_blocks_with_one_id_the_first_is_the_machines(tmp_path):
 
 
 def test_a_hand_written_log_of_the_same_work_is_gone_on_with(tmp_path):
-    """A log that somebody began for this task, script and configuration gets a further job block, and loses no byte."""
-    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    """A log of this task whose commit has the very script gets a further job block, and loses no byte."""
+    folder, fake = committed(write_experiment(tmp_path / "exp")), FakeScheduler()
     (folder / "run_logs").mkdir()
+    sha = git.state(folder).sha
     mine = folder / "run_logs" / "2026-01-05_one.md"
     text = (
-        "# one — by hand\n\n## Mode\n- run_type: replication\n\n## Config\n- script: `one/finetune.slurm`\n\n"
+        "# one — by hand\n\n## Mode\n- run_type: replication\n\n"
+        f"## Config\n- script: `one/finetune.slurm`\n- commit: {sha[:9]}\n\n"
         "## Job\n- job_id: `2732782` (first submission)\n- submitted: 2026-01-05 10:00 UTC\n\n"
         "## Status\n- 2026-01-05 - walltime\n"
     )

@@ -24,6 +24,11 @@ def files_of(script: Path) -> list[Path]:
     return [path for path in named if _is_small(path)][:MOST_FILES]
 
 
+def name_of(path: Path, experiment: Path) -> str:
+    """A file's name in the journal: relative to the experiment, where it lies in it."""
+    return str(path.relative_to(experiment)) if path.is_relative_to(experiment) else str(path)
+
+
 def _is_small(path: Path) -> bool:
     try:
         return path.is_file() and path.stat().st_size <= MOST_BYTES

@@ -423,8 +423,7 @@ class Submitter:
         }
 
     def _name(self, path: Path) -> str:
-        """A file's name in the journal: relative to the experiment, where it lies in it."""
-        return str(path.relative_to(self.experiment)) if path.is_relative_to(self.experiment) else str(path)
+        return configs.name_of(path, self.experiment)
 
     def _environment(self) -> str:
         """What is installed where this process submits, kept: looked at once."""

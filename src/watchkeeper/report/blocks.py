@@ -45,6 +45,7 @@ LOGS: Mapping[Phase | None, str] = {
 STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 
 _MOST_NAMES = 10
+_NO_ERRORS = ("scheduler answers", "run log not continued")
 _MOST_CAUTIONS = 3
 _MOST_ERRORS = 3
 _MOST_LETTERS = 120  # of one reason in a list: the journal has all of it
@@ -158,7 +159,7 @@ class Renderer:
         return f"{words} (inferred: between two polls)"
 
     def _observed(self, event: Observed) -> Iterator[Named]:
-        action = "STATUS_CHECK" if event.what == "scheduler answers" else "MONITOR_ERROR"
+        action = "STATUS_CHECK" if event.what in _NO_ERRORS else "MONITOR_ERROR"
         yield self._block(event, None, action, details=event.what, result=event.detail)
 
     def _verified(self, event: Verified) -> Iterator[Named]:

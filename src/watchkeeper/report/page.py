@@ -83,12 +83,15 @@ class JobBlock(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A run log's content as the machine knows it. `sections`: kind → fields; `status`: lines without their bullet."""
+    """A run log's content as the machine knows it. `sections`: kind → fields; `status`: lines without their bullet.
+    `adopted`: somebody else had begun the log, and what stood there stays theirs, also where the machine says the same.
+    """
 
     title: str
     sections: dict[str, list[Value]]
     jobs: list[JobBlock]
     status: list[str]
+    adopted: bool = False
 
 
 class Written(msgspec.Struct):
@@ -218,7 +221,7 @@ class _Editor:
         if value.value == PENDING and found != PENDING:
             return  # an empty field says the same, and an answer must not be lost
         if found == value.value:
-            if value.value not in before:
+            if value.value not in before and not self.page.adopted:
                 self.fields[field_id] = value.value
             return
         if _nested(field) or (not _OPEN.fullmatch(found) and found not in before):

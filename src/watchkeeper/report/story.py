@@ -117,6 +117,11 @@ class Told(msgspec.Struct):
             found[event.path] = msgspec.structs.replace(before, first=min(before.first, event.attempt))
         return sorted(found.values(), key=lambda one: (one.first, one.path))
 
+    def attempts_of(self, file: LogFile) -> range:
+        """The attempts that one of its run logs holds."""
+        later = [one.first for one in self.files() if one.first > file.first]
+        return range(file.first, min(later, default=2**31))
+
     def written(self, path: str) -> Written:
         """What the machine has written into one of them."""
         found = Written({}, set(), {})
@@ -157,7 +162,7 @@ def page(
         "next": teller.next(),
     }
     title = about.task + (f" — {about.description}" if about.description else "")
-    return Page(title, sections, teller.jobs(), teller.status())
+    return Page(title, sections, teller.jobs(), teller.status(), adopted=teller.continued)
 
 
 class _Teller:
@@ -265,6 +270,8 @@ class _Teller:
             values.append(Value("start_human", self.human(begun), quoted=True))
         if not first:
             values += self.resumption(number, index)
+        if self.continued and number == self.attempts[0] and not index and intended is not None and intended.git_sha:
+            values.append(Value("commit", intended.git_sha, quoted=True, note=code_note(intended)))
         if ended is None and judged is not None and started is not None:
             ended = judged.time
         if ended is not None and (judged is not None or index):

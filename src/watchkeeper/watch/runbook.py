@@ -21,22 +21,27 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from watchkeeper.core import files, git, processes
-from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.core.errors import Problem, StorageError, UsageError
 from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.words import size
+from watchkeeper.launch import configs, same_work
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.report import lint_read, story
+from watchkeeper.report import lineage, lint_read, story
 from watchkeeper.report import page as pages
 from watchkeeper.report.dates import stamp
 from watchkeeper.report.experiments import HEAD, Entry, with_rows
+from watchkeeper.report.lint import File
 from watchkeeper.report.lint_read import DATED
-from watchkeeper.report.page import ALIASES, PENDING, Page, Written
-from watchkeeper.report.runlog import Document, decode, encode, parse
+from watchkeeper.report.page import PENDING, Page, Written
+from watchkeeper.report.runlog import decode, encode, parse
 from watchkeeper.report.story import About, Evaluation, LogFile, Told
 from watchkeeper.report.timeline import with_entry
+from watchkeeper.report.tried import fingerprint
+from watchkeeper.watch import continued, unheeded
+from watchkeeper.watch.continued import Work
 from watchkeeper.watch.logbook import Logbook
-from watchkeeper.watch.runlogs import FOLDER, load, read_log
+from watchkeeper.watch.runlogs import FOLDER, HINT, load, read_log
 
 OFF = "off"
 _MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
@@ -54,6 +59,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     dataset: str = ""
     settings: tuple[str, ...] = ()
+    log: Path | None = None
+    """A run log that is to be continued, whoever began it."""
+    runs: str | None = None
+    """The glob that selects the runs; None: all of them."""
 
 
 def rebuild(experiment: Experiment, setting: str | None, clock: Clock = utc_now) -> int:
@@ -74,13 +83,15 @@ def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
     """What was said must be sayable.
 
     Raises:
-        UsageError: a mode that is none of the three, or one task's name for several runs.
+        UsageError: a mode that is none of the three, one task's name or one log for several runs, or a log that is none.
     """
     if said.mode and not _MODE.fullmatch(said.mode):
         raise UsageError(f"--mode {said.mode!r} is none of: replication, experiment, pipeline (kind)")
     chosen = {item.run for item in experiment.items if runs is None or fnmatchcase(item.run, runs)}
     if said.task and len(chosen) > 1:
         raise UsageError(f"--task names the log of one run, and {len(chosen)} are selected", hint="choose one with --runs")
+    if said.log is not None:
+        _check_log(said, len(chosen))
     for name, words in (
         ("--objective", said.objective),
         ("--dataset", said.dataset),
@@ -88,6 +99,23 @@ def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
     ):
         if any(ord(letter) < 32 for letter in words):
             raise UsageError(f"{name} must be one line of text")
+
+
+def _check_log(said: Said, chosen: int) -> None:
+    """A log that is to be continued must be one, and of one run."""
+    assert said.log is not None
+    if chosen > 1:
+        raise UsageError(f"--continue names the log of one run, and {chosen} are selected", hint="choose one with --runs")
+    if said.group or said.task:
+        option = "--group" if said.group else "--task"
+        raise UsageError(f"{option} is for a log that is begun, and --continue for one that is there", hint="leave one out")
+    data, fault = read_log(said.log)
+    if data is None or fault:
+        why = fault[0][2] if fault else "it cannot be read"
+        raise UsageError(f"--continue {said.log}: {why}", hint="name a run log: run_logs/[group/]<date>_<task>.md")
+    log = lint_read.read(File(str(said.log), (said.log.name,), decode(data)))
+    if log is None or not (log.document.of("job") or log.document.of("config")):
+        raise UsageError(f"--continue {said.log}: it is no run log: it has neither a Job nor a Config section", hint=HINT)
 
 
 def root_of(experiment: Path, setting: str | None) -> Path | None:
@@ -121,6 +149,8 @@ class RunBook:
                 self._cells.setdefault(item.run, []).append(item)
         for events in logbook.journal.events.values():
             self.feed(events)
+        if self._said.log is not None:
+            self._refuse_log_of_another(self._said.log)
 
     def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Take events of the journal, each of them once."""
@@ -132,10 +162,57 @@ class RunBook:
                 else:
                     self._news.add(key)
 
+    def _refuse_log_of_another(self, log: Path) -> None:
+        """A log that is to be continued may be no other run's of this experiment."""
+        for key, told in self._told.items():
+            if any(_same_file(self._path(file.path), log) for file in told.files()):
+                item = self._items.get(key)
+                chosen = self._said.runs is None or (item is not None and fnmatchcase(item.run, self._said.runs))
+                if not chosen:
+                    raise UsageError(f"--continue {log}: it is the log of {key}", hint=f"choose that run: --runs {key}")
+
     @property
     def folders(self) -> list[Path]:
         """Where the run logs of this experiment lie."""
         return sorted({path.parent for path in self._ours})
+
+    def unheeded(self) -> list[Problem]:
+        """What the command line says of runs whose log is there already, and which that log will not show."""
+        said = self._said
+        options = {
+            "--objective": said.objective,
+            "--mode": said.mode,
+            "--dataset": said.dataset,
+            "--set": ", ".join(said.settings),
+            "--group": _safe(said.group) if said.group else "",
+            "--task": _safe(said.task) if said.task else "",
+        }
+        found: list[Problem] = []
+        for key, told in self._told.items():
+            item = self._items.get(key)
+            chosen = item is not None and (said.runs is None or fnmatchcase(item.run, said.runs))
+            if item is None or not chosen or not told.files() or self._begins_another(item, told):
+                continue
+            file = told.files()[-1]
+            path = self._path(file.path)
+            data, fault = read_log(path)
+            if data is not None and not fault:
+                shown = os.path.relpath(path, self._folder().parent)
+                found += unheeded.of_log(path, shown, parse(decode(data)), told.written(file.path), options)
+        return found
+
+    def _begins_another(self, item: RunItem, told: Told) -> bool:
+        """Whether a further attempt would begin a log of its own, since its script or configuration was changed."""
+        last = told.intended.get(max(told.intended, default=0))
+        if last is None or not last.work_sha256 or not item.script:
+            return False
+        script = self._experiment.folder / item.script
+        try:
+            files_of = configs.files_of(script)
+            kept = {configs.name_of(path, self._experiment.folder): path.read_bytes() for path in files_of}
+            return same_work.fingerprint(script.read_bytes(), kept) != last.work_sha256
+        except OSError:
+            return False
 
     # ── making one ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +227,10 @@ class RunBook:
             return
         before = told.intended.get(intended.attempt - 1)
         known = told.files()
-        if known and not (before is not None and story.differs(before, intended)):
+        named = self._said.log
+        if known and named is not None and _same_file(self._path(known[-1].path), named):
+            return
+        if known and named is None and not (before is not None and story.differs(before, intended)):
             return
         self._keep("run logs", lambda: self._make(item, intended, told))
 
@@ -164,7 +244,8 @@ class RunBook:
         day = intended.time.astimezone(ZoneInfo(zone)).date()
         single = msgspec.structs.replace(told, documented=[])
         fresh = story.page(single, about, zone, file=LogFile("", intended.attempt))
-        if (found := self._continued(root, about, fresh)) is not None:
+        found = self._said.log or self._continued(root, about, intended)
+        if found is not None:
             self._document(intended, found)
             return
         change = pages.new(fresh)
@@ -188,13 +269,42 @@ class RunBook:
         """Whether more than one run is planned."""
         return len({item.run for item in self._experiment.items}) > 1
 
-    def _continued(self, root: Path, about: About, fresh: Page) -> Path | None:
-        """A log that somebody else began for this very work, which is gone on with."""
+    def _continued(self, root: Path, about: About, intended: Intended) -> Path | None:
+        """A log that somebody else began for this very work, which is gone on with. Of others of the same task the newest
+        is named, with the reason why it is not.
+        """
+        work = self._work(root, about, intended)
+        refused: list[tuple[Path, str]] = []
         for path in self._before(root).get(_safe(about.task).casefold(), ()):
             data, fault = read_log(path)
-            if path not in self._ours and data is not None and not fault and _same_work(parse(decode(data)), fresh):
+            if path in self._ours or data is None or fault:
+                continue
+            log = lint_read.read(File(str(path), path.relative_to(root).parts, decode(data)))
+            why = continued.refusal(log, work) if log is not None else "it is no run log"
+            if not why:
                 return path
+            refused.append((path, why))
+        if refused:
+            path, why = refused[0]
+            shown = os.path.relpath(path, root.parent)
+            words = f"{shown} is of the same task, and not continued: {why}; where it is this run's: --continue {shown}"
+            self._logbook.write(Observed, what="run log not continued", detail=f"{intended.key}: {words}")
         return None
+
+    def _work(self, root: Path, about: About, intended: Intended) -> Work:
+        """The work that is about to be submitted, as it is compared with a log."""
+        own = self._experiment.folder
+        script = own / intended.script
+        source = intended.source_sha256 or intended.script_sha256
+        return Work(
+            top=root.parent,
+            folders=(own, script.parent),
+            script=Path(os.path.normpath(script)),
+            configs=tuple(self._path(name) for name in intended.configs),
+            fingerprint=fingerprint(source, intended.configs.values()),
+            dataset=about.dataset,
+            settings=about.settings,
+        )
 
     def _before(self, root: Path) -> dict[str, list[Path]]:
         if self._others is None:
@@ -286,7 +396,7 @@ class RunBook:
             )
 
     def _page(self, item: RunItem, told: Told, file: LogFile) -> Page:
-        zone, evaluations = self._logbook.state.zone, self._evaluations(item)
+        zone, evaluations = self._logbook.state.zone, self._evaluations(item, file)
         return story.page(told, self._about(item, file), zone, file=file, evaluations=evaluations)
 
     # ── the pages beside them ──────────────────────────────────────────────────────────────────────────────────────
@@ -383,13 +493,17 @@ class RunBook:
 
     # ── what the pages are made of ─────────────────────────────────────────────────────────────────────────────────
 
-    def _evaluations(self, item: RunItem) -> list[Evaluation]:
+    def _evaluations(self, item: RunItem, file: LogFile) -> list[Evaluation]:
+        """The evaluations of the checkpoints that the attempts of this log made, the last verdict on each."""
         found = []
+        trained = self._told[item.key]
+        numbers = trained.attempts_of(file)
         for other in self._cells.get(item.run, ()) if item.phase == "preparation" else ():
-            told = self._told.get(other.key)
-            if told is not None and told.judged:
+            told = self._told.get(other.key, Told())
+            judged = [told.judged[number] for number in sorted(told.judged) if _read_from(trained, told, number) in numbers]
+            if judged:
                 name = other.task + ("" if other.epoch is None else f" epoch {other.epoch}")
-                found.append(Evaluation(name, told.judged[max(told.judged)]))
+                found.append(Evaluation(name, judged[-1]))
         return found
 
     def _about(self, item: RunItem, file: LogFile | None = None) -> About:
@@ -399,9 +513,9 @@ class RunBook:
         task += f"_epoch{item.epoch}" if item.epoch is not None else ""
         before = self._said_before(item.key, file)
         settings = (
-            ", ".join(said.settings) or before.get("config.key_settings", "") or experiment.settings.get(item.run, "")
+            before.get("config.key_settings", "") or ", ".join(said.settings) or experiment.settings.get(item.run, "")
         )
-        dataset = said.dataset or before.get("config.dataset", "") or experiment.dataset
+        dataset = before.get("config.dataset", "") or said.dataset or experiment.dataset
         below = os.path.relpath(experiment.folder, self._folder().parent)
         mode = said.mode or before.get("mode.run_type", "") or ("experiment" if experiment.summary else "")
         return About(
@@ -432,10 +546,10 @@ class RunBook:
         return ", ".join(filter(None, facts))
 
     def _said_before(self, key: str, file: LogFile | None) -> dict[str, str]:
-        """The fields that were written when the log was made, without those that nobody had answered."""
+        """The fields as they were written into the log last, without those that nobody had answered."""
         documented = self._told[key].documented if file is not None and key in self._told else []
-        made = next((event.fields for event in documented if file and event.path == file.path and event.fields), {})
-        return {field: value for field, value in made.items() if value not in (PENDING, "n/a")}
+        made = [event.fields for event in documented if file and event.path == file.path]
+        return {field: value for fields in made for field, value in fields.items() if value not in (PENDING, "n/a")}
 
     def _folder(self) -> Path:
         if self._root is None:
@@ -471,18 +585,16 @@ def _holds(path: Path, text: str) -> bool:
     return data == encode(text) and not fault
 
 
-def _same_work(document: Document, fresh: Page) -> bool:
-    """Whether a log that exists is of the same script and configuration, as far as it names them."""
-    wanted = {value.name: value.value for value in fresh.sections["config"]}
-    found = {}
-    for section in document.of("config"):
-        for name in ("script", "config", "dataset"):
-            field = section.field(*ALIASES.get(name, (name,)))
-            if field is not None and field.value and field.value != PENDING:
-                found[name] = field.value
-    if "script" not in found or not document.of("job"):
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
         return False
-    for name, value in found.items():
-        if wanted[name] not in (PENDING, "n/a") and Path(value).name != Path(wanted[name]).name:
-            return False
-    return True
+
+
+def _read_from(trained: Told, told: Told, number: int) -> int | None:
+    """The attempt of a training whose checkpoint an attempt at an evaluation read."""
+    judged, intended = told.judged[number], told.intended.get(number)
+    inputs = {**(intended.inputs if intended is not None else {}), **judged.inputs}
+    began = intended.time if intended is not None else judged.time
+    return lineage.read_from(trained.intended, trained.judged, inputs, began)

@@ -18,6 +18,7 @@ from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.reproduce import part_fault, today
 from watchkeeper.launch.submit import FOLDER
+from watchkeeper.report import lineage
 from watchkeeper.tools.base import Finding, Promise
 from watchkeeper.tools.look import look
 from watchkeeper.watch.evidence import printed
@@ -153,14 +154,12 @@ class _Tracer:
         return inputs.get(subject, "")
 
     def maker(self, run: str, subject: str, used: str) -> Attempt | None:
-        """The attempt whose verdict found this checkpoint with that fingerprint, the newest first; without one to go by the
-        newest that ended.
-        """
-        attempts = [one for _, one in sorted(self.state.run(run).attempts.items(), reverse=True) if one.judged]
-        made = [one for one in attempts if one.judged and used and one.judged.fingerprints.get(subject) == used]
-        if made or used:
-            return made[0] if made else None
-        return attempts[0] if attempts else None
+        """The attempt that made this checkpoint with that fingerprint; without one to go by the newest that ended."""
+        attempts = self.state.run(run).attempts
+        judged = {number: attempt.judged for number, attempt in attempts.items() if attempt.judged is not None}
+        intended = {number: attempt.intended for number, attempt in attempts.items() if attempt.intended is not None}
+        number = lineage.maker(intended, judged, subject, used) if used else max(judged, default=None)
+        return attempts[number] if number is not None else None
 
     def checkpoint(self, promise: Promise, used: str, maker: Attempt | None) -> Link:
         finding = self.find(promise)

@@ -258,13 +258,14 @@ class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled")
 
 class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
     """What a watcher met beside the states of jobs: a log that somebody had written into, a run log that cannot be read or
-    written and was left as it is, a scheduler that takes no more jobs at present, or that answers again; a notification
-    that could not be sent.
+    written and was left as it is, one of the same task that is of other work, a scheduler that takes no more jobs at
+    present, or that answers again; a notification that could not be sent.
     """
 
     what: Literal[
         "view displaced",
         "run log left",
+        "run log not continued",
         "scheduler busy",
         "scheduler answers",
         "scheduler answers in part",

@@ -16,6 +16,7 @@ from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.submit import FOLDER
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.show.cli.common import cluster_option, command_errors, echo_json, experiment_argument, json_option
+from watchkeeper.watch import copies
 
 
 @click.command("cancel")
@@ -30,6 +31,7 @@ def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bo
     Example: watchkeeper cancel examples/digits --jobs 'h16*'
     """
     found = experiments.read(experiment)
+    copies.refuse(found.folder)
     scheduler = scheduler_of(load(found.folder, cluster=cluster))
     journal = Journal(found.folder / FOLDER / "journal")
     journal.refresh()

@@ -45,8 +45,15 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What the run logs are to say: `--mode`, `--objective`, `--task`, `--group`, `--dataset`, `--set`."""
+    """What the run logs are to say: `--mode`, `--objective`, `--task`, `--group`, `--dataset`, `--set`, `--continue`."""
     for option in (
+        click.option(
+            "--continue",
+            "log",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            metavar="LOG",
+            help="Run logs: continue this log of one run, whoever began it.",
+        ),
         click.option("--set", "settings", multiple=True, metavar="TEXT", help="Run logs: a key setting, e.g. 'lr 1e-3'."),
         click.option("--dataset", default="", metavar="TEXT", help="Run logs: the dataset, where the summary names none."),
         click.option("--group", default="", metavar="NAME", help="Run logs: their folder. Default: the experiment's name."),

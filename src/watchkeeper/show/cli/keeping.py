@@ -32,7 +32,7 @@ from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import compute_table, experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.show.text import printable
-from watchkeeper.watch import compute, others, tried
+from watchkeeper.watch import compute, copies, others, tried
 from watchkeeper.watch.keeper import Keeper, Manners
 from watchkeeper.watch.notify import notifier_of
 from watchkeeper.watch.runbook import OFF, Said, check_said
@@ -76,12 +76,23 @@ def keep(
     group: str = "",
     dataset: str = "",
     settings: tuple[str, ...] = (),
+    log: Path | None = None,
     **flags: Any,
 ) -> int:
     """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns the exit code."""
     experiment = experiments.read(folder)
+    copies.refuse(experiment.folder)
     chosen = load(experiment.folder, **flags)
-    said = Said(mode=mode, objective=objective, task=task, group=group, dataset=dataset, settings=settings)
+    said = Said(
+        mode=mode,
+        objective=objective,
+        task=task,
+        group=group,
+        dataset=dataset,
+        settings=settings,
+        log=log.absolute() if log is not None else None,
+        runs=runs,
+    )
     selection = Selection(
         runs=runs,
         evals=evals,
@@ -132,6 +143,8 @@ def keep(
         said=said,
         cluster=chosen.cluster or "",
     )
+    if submits:
+        echo_problems(tuple(keeper.runbook.unheeded()))
     with _leaving_on_signals(keeper):
         try:
             ended = keeper.keep()

@@ -25,7 +25,7 @@ from watchkeeper.show.cli.common import (
     selection_options,
 )
 from watchkeeper.show.text import table
-from watchkeeper.watch import others, tried
+from watchkeeper.watch import copies, others, tried
 from watchkeeper.watch.standing import decide
 
 
@@ -46,8 +46,8 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     state, plan, _ = decide(found, selection)
     found = msgspec.structs.replace(found, problems=(*found.problems, *others.notes(found.folder, state)))
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
-    foreign = filter(None, [distrusted(found.folder)])
-    notes = [*foreign, *tried.notes(found, selection, settings.run_logs, state=state, keys=coming)]
+    strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder)]
+    notes = [*strange, *tried.notes(found, selection, settings.run_logs, state=state, keys=coming)]
     if as_json:
         echo_json(_document(found, plan) | {"notes": notes})
     else:

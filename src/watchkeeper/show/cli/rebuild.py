@@ -12,7 +12,7 @@ from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.record import manifest
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
-from watchkeeper.watch import logs, runbook
+from watchkeeper.watch import copies, logs, runbook
 from watchkeeper.watch.check import journal_folder, watched_by
 
 
@@ -27,6 +27,7 @@ def command(path: Path, as_json: bool) -> int:
     Example: watchkeeper rebuild examples/digits
     """
     folder = journal_folder(path)
+    copies.refuse(path.resolve())
     holder = watched_by(path.resolve())
     if holder is not None:
         pid = holder.process.pid

@@ -85,6 +85,8 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
         value = context.params.get(parameter.name or "")
         if parameter.name == "queue_ahead" and value:
             words.append("--queue-ahead")
+        elif parameter.name == "log" and value is not None:
+            words.append(f"--continue={value.absolute()}")
         elif parameter.name == "settings":
             words += [f"--set={one}" for one in value or ()]
         elif parameter.name in _OF_THE_WATCH and value not in (None, ""):

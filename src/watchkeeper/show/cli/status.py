@@ -13,6 +13,7 @@ from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.show.cli.common import command_errors, echo_json, echo_problems, json_option
 from watchkeeper.show.standing import experiment_table
+from watchkeeper.watch import copies
 from watchkeeper.watch.standing import look
 from watchkeeper.watch.summary import exit_code
 
@@ -31,7 +32,7 @@ def command(experiment: Path, as_json: bool) -> int:
     found = experiments.read(experiment)
     settings = load(found.folder, acts=False)
     standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
-    notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)
+    notes = (*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder), *standing.notes)
     if as_json:
         echo_json(
             {
