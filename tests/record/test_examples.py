@@ -140,10 +140,18 @@ def test_the_callers_verdict_counts_and_thinking_is_kept():
 
 @pytest.mark.parametrize(
     ("loss", "val_loss", "gap"),
-    [(0.2134, 0.2456, 0.0322), (0.5, 0.25, -0.25), (None, 1.0, None), (1.0, None, None), ("x", 1.0, None), (0, 0, 0.0)],
+    [
+        (0.2134, 0.2456, 0.2456 - 0.2134),
+        (1e-5, 3e-5, 3e-5 - 1e-5),
+        (0.5, 0.25, -0.25),
+        (None, 1.0, None),
+        (1.0, None, None),
+        ("x", 1.0, None),
+        (0, 0, 0.0),
+    ],
 )
-def test_the_gap_is_signed_with_four_decimals(loss, val_loss, gap):
-    """Gap = validation loss less training loss."""
+def test_the_gap_is_signed_and_unrounded(loss, val_loss, gap):
+    """Gap = validation loss less training loss, to the last digit."""
     assert gap_of(loss, val_loss) == gap
 
 
@@ -151,6 +159,12 @@ def test_a_wide_gap_is_marked():
     """A validation loss far above the training loss is marked; a gap that is no number is not judged."""
     assert "Gap=+1.0000 ⚠️" in block(made(1, output="x", loss=1.0, val_loss=2.0), symbols=True)
     assert "Gap=+nan\n" in block(made(1, output="x", loss=1.0, val_loss=float("nan")), symbols=True)
+
+
+def test_a_small_figure_is_not_shown_as_none():
+    """Losses and gaps below four decimals keep their digits."""
+    shown = block(made(1, output="x", loss=0.00001, val_loss=0.00003), symbols=False)
+    assert "LOSS ON THIS EXAMPLE: 1e-05" in shown and "Train=1e-05 | Val=3e-05 | Gap=+2e-05" in shown
 
 
 def kept(folder):
@@ -207,3 +221,59 @@ def test_a_stream_that_takes_no_symbols_or_no_text_harms_nobody(tmp_path, monkey
         run.example(2)
         monkeypatch.undo()
     assert [row["step"] for row in kept(tmp_path)] == [1, 2]
+
+
+def shown_gap(words):
+    """The gap that the last block shows."""
+    return float(words.rpartition("Gap=")[2].split()[0])
+
+
+GAPS = {
+    "a loss of the step, and another of the example": (
+        lambda run: (
+            run.log(1, loss=1.0),
+            run.log(2, loss=0.5),
+            run.example(2, output="g", loss=0.9),
+            run.log(2, val_loss=0.6),
+        ),
+        (0.5, 0.6),
+    ),
+    "only the example's loss at this step": (
+        lambda run: (run.log(1, loss=1.0), run.example(2, output="g", loss=0.9), run.log(2, val_loss=0.6)),
+        (0.9, 0.6),
+    ),
+    "no loss at this step": (
+        lambda run: (run.log(1, loss=1.0), run.example(2, output="g"), run.log(2, val_loss=0.6)),
+        (1.0, 0.6),
+    ),
+    "both losses in one row": (
+        lambda run: (run.example(2, output="g", loss=0.9), run.log(2, loss=0.5, val_loss=0.6)),
+        (0.5, 0.6),
+    ),
+    "the validation loss with the example": (
+        lambda run: (run.log(2, loss=0.5), run.example(2, output="g", loss=0.9, val_loss=0.6)),
+        (0.5, 0.6),
+    ),
+    "no step at all": (lambda run: run.example(None, output="g", loss=0.9, val_loss=0.6), (0.9, 0.6)),
+    "a later loss": (
+        lambda run: (run.log(2, loss=0.5), run.example(2, output="g"), run.log(2, val_loss=0.6), run.log(3, loss=0.1)),
+        (0.5, 0.6),
+    ),
+    "small ones": (
+        lambda run: (run.log(2, loss=0.00001), run.example(2, output="g"), run.log(2, val_loss=0.00003)),
+        (0.00001, 0.00003),
+    ),
+}
+
+
+@pytest.mark.parametrize(("act", "losses"), GAPS.values(), ids=GAPS)
+def test_block_status_and_file_have_one_gap(tmp_path, capsys, act, losses):
+    """For one step the printed block, the status file and the kept example say the same gap, of the same training loss."""
+    train, val = losses
+    with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
+        run.cadence(log_every=1, eval_every=2)
+        act(run)
+    status = json.loads((tmp_path / "status/training_status.json").read_text())
+    assert (status["gap"], status["gap_loss"], status["val_loss"]) == (val - train, train, val)
+    assert [(row["train_loss"], row["gap"]) for row in kept(tmp_path)] == [(train, val - train)]
+    assert shown_gap(capsys.readouterr().out) == pytest.approx(val - train, abs=5e-5, rel=1e-3)

@@ -23,6 +23,7 @@ FOLDER = Path(".watchkeeper/examples")
 KEPT_LIMIT = 100_000  # characters of one text in the file
 SHOWN_LIMIT = 4_000  # characters of one text in a block
 RULE = "=" * 80
+ROUNDS_TO_ZERO = 0.00005  # a figure below it has no digit in four decimals
 GAP_FINE = 0.3  # in the loss's unit: a validation loss further above the training loss is worth a look
 
 _SYMBOLS = {
@@ -42,7 +43,8 @@ Number = int | float | None
 class Example(msgspec.Struct, frozen=True, kw_only=True):
     """One example after a training step. `output` is None when nothing was generated: in the fast tier nobody tried, in
     the full one it failed or ran out of time. `thinking` says that the output holds a `<think>` block, which is kept.
-    `step_` is what was given as the step, where that is no number.
+    `step_` is what was given as the step, where that is no number. `train_loss` is the training loss that `val_loss` was
+    compared with, and `gap` their difference, as the status file has it.
     """
 
     time: datetime
@@ -58,6 +60,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     match: bool | None = None
     thinking: bool = False
     step_: int | float | str | UnsetType = UNSET
+    train_loss: int | float | str | None = None
+    gap: int | float | str | None = None
 
 
 def example_of(
@@ -122,9 +126,9 @@ def matches(golden: str | None, output: str | None) -> bool | None:
 
 
 def gap_of(loss: object, val_loss: object) -> Number:
-    """Validation loss less training loss, signed, to four decimals; None unless both are there."""
+    """Validation loss less training loss, signed; None unless both are there."""
     train, val = _float(loss), _float(val_loss)
-    return None if train is None or val is None else round(val - train, 4) + 0.0  # no -0.0
+    return None if train is None or val is None else val - train
 
 
 def _float(value: object) -> float | None:
@@ -172,11 +176,12 @@ def block(example: Example, *, symbols: bool) -> str:
     if full and example.match is not None:
         lines.append(f"{mark('yes')}MATCH" if example.match else f"{mark('no')}NO MATCH")
     lines.append(f"{mark('falling')}LOSS ON THIS EXAMPLE: {_figure(example.loss)}")
-    gap = gap_of(example.loss, example.val_loss)
+    train = example.loss if example.train_loss is None else example.train_loss
+    gap = gap_of(train, example.val_loss)
     if full and example.val_loss is not None:
         verdict = "" if gap is None or math.isnan(gap) else mark("yes" if gap <= GAP_FINE else "warning").rstrip()
-        signed = "-" if gap is None else f"{gap:+.4f}"
-        losses = f"Train={_figure(example.loss)} | Val={_figure(example.val_loss)} | Gap={signed}"
+        signed = "-" if gap is None else _decimals(gap, sign="+")
+        losses = f"Train={_figure(train)} | Val={_figure(example.val_loss)} | Gap={signed}"
         lines.append(f"{mark('chart')}Loss Comparison: {losses} {verdict}".rstrip())
     lines.append(RULE)
     return "\n".join(lines) + "\n"
@@ -188,7 +193,13 @@ def _tokens(count: int | None) -> str:
 
 def _figure(value: object) -> str:
     found = _float(value)
-    return "-" if found is None else f"{found:.4f}"
+    return "-" if found is None else _decimals(found)
+
+
+def _decimals(value: float, sign: str = "") -> str:
+    """The figure to four decimals; one that these would show as zero, to four digits."""
+    form = ".4g" if 0 < abs(value) < ROUNDS_TO_ZERO else ".4f"
+    return format(value, f"{sign}{form}")
 
 
 def _shown(words: str | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core.events import Number
 from watchkeeper.core.journal import Clock, encode_json
 from watchkeeper.record.code import Code
 from watchkeeper.record.examples import Example, gap_of
@@ -63,7 +64,11 @@ class Status:
         self._loss: Any = None
         self._loss_step: Any = None
         self._val_loss: Any = None
-        self._gap: Any = None
+        self._val_step: int | float | None = None
+        self.gap: Number | None = None
+        """The last validation loss less `gap_loss`."""
+        self.gap_loss: Number | None = None
+        """The training loss that it was compared with."""
         self._output: str | None = None
         self._recent: deque[Example] = deque(maxlen=RECENT)
         self._points: deque[tuple[float, float]] = deque(maxlen=RATE_POINTS)
@@ -84,7 +89,7 @@ class Status:
             if loss is not None:
                 self._loss, self._loss_step = number(loss), self.step
             if val_loss is not None:
-                self._compare(self._loss, val_loss)
+                self._compare(val_loss)
             self.write()
         except Exception as error:
             self._warn("status", f"the training status could not be written: {error}")
@@ -94,10 +99,10 @@ class Status:
         try:
             if example.step is not None:
                 self.step = example.step
-            if example.loss is not None and self._loss_step != example.step:
+            if example.loss is not None and (self._loss is None or self._loss_step != example.step):
                 self._loss, self._loss_step = example.loss, example.step
             if example.val_loss is not None:
-                self._compare(example.loss if example.loss is not None else self._loss, example.val_loss)
+                self._compare(example.val_loss)
             if example.tier == "full":
                 self._output = example.output
             self._recent.append(example)
@@ -151,7 +156,9 @@ class Status:
         return isinstance(held, dict) and held.keys() >= FORM and held["run_id"] in runs
 
     def fields(self, now: float) -> dict[str, Any]:
-        """What the file says. `gap` is the last validation loss less the training loss then; null is "nobody said"."""
+        """What the file says. `gap` is the last validation loss less `gap_loss`, the training loss then; null is "nobody
+        said".
+        """
         rate = self._rate(now)
         left = None
         if rate and self.total is not None and isinstance(self.step, int | float):
@@ -165,7 +172,9 @@ class Status:
             "total": self.total,
             "loss": self._loss,
             "val_loss": self._val_loss,
-            "gap": self._gap,
+            "val_step": self._val_step,
+            "gap": self.gap,
+            "gap_loss": self.gap_loss,
             "steps_per_s": None if rate is None else round(rate, 4),
             "eta_s": left,
             "model_output": _bounded(self._output),
@@ -176,10 +185,10 @@ class Status:
             "code": {"sha256": code.sha256, "changed": list(code.changed)} if code else None,
         }
 
-    def _compare(self, loss: object, val_loss: object) -> None:
-        self._val_loss = number(val_loss) if not isinstance(val_loss, str) else val_loss
-        gap = gap_of(loss, val_loss)
-        self._gap = None if gap is None else number(gap)
+    def _compare(self, val_loss: object) -> None:
+        self._val_loss, self._val_step = (val_loss if isinstance(val_loss, str) else number(val_loss)), self.step
+        gap = gap_of(self._loss, val_loss)
+        self.gap, self.gap_loss = (None, None) if gap is None else (number(gap), self._loss)
 
     def _rate(self, now: float) -> float | None:
         """Training steps a second over the last minute or so; None before there are two points."""

@@ -202,11 +202,11 @@ class Watching:
                 )
             with self._showing:
                 self._let_go()
+                self._shown().show(example)
                 if example.tier == "full" and example.val_loss is None:
                     self._held = example
                 else:
-                    self._keep(example)
-                self._shown().show(example)
+                    self._keep(self._compared(example))
         self._shown_s += time.perf_counter() - began
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,17 +214,23 @@ class Watching:
     def _saw(self, step: object, metrics: dict[str, Any]) -> None:
         """A row was logged; called only where there is a status."""
         began = time.perf_counter()
+        if self._status is not None:
+            self._status.saw(step, metrics)
         if self._held is not None:
             with self._harmless("an example could not be shown"), self._showing:
                 held, val_loss = self._held, metrics.get("val_loss")
                 if held is not None and val_loss is not None and training_step(step) == held.step:
-                    self._held = msgspec.structs.replace(held, val_loss=number(val_loss))
+                    self._held = self._compared(msgspec.structs.replace(held, val_loss=number(val_loss)))
                     self._let_go()
                 elif held is not None and training_step(step) != held.step:
                     self._let_go()
-        if self._status is not None:
-            self._status.saw(step, metrics)
         self._shown_s += time.perf_counter() - began
+
+    def _compared(self, example: Example) -> Example:
+        """The example with the gap that the status has for it."""
+        if example.val_loss is None or self._status is None:
+            return example
+        return msgspec.structs.replace(example, train_loss=self._status.gap_loss, gap=self._status.gap)
 
     def _watch_ends(self, state: str) -> None:
         """Seal what is open and say how the run ended."""
