@@ -45,7 +45,7 @@ def _value(name: str, annotation: object) -> object:
         return {"state": "RUNNING"}
     if annotation is float:
         return 1.5
-    return 1 if annotation is int else NOW if annotation is datetime else "x"
+    return 1 if annotation is int else NOW if "datetime" in text else "x"
 
 
 def _flat(annotation: object) -> list[object]:

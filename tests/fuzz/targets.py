@@ -119,14 +119,27 @@ Duration: 45 minutes
 """
 TABLE = b'model,seq,"a ""b""",note\nar,8,0.5,\n"ar,x",16,NaN,"two\nlines"\n'
 
+DEEP = b"[" * 10_000 + b"]" * 10_000
+
+
+def _deep(sample: bytes) -> tuple[bytes, ...]:
+    """The sample's first line with a value that is nested too deeply."""
+    return (sample.split(b"\n")[0].rstrip(b"}") + b',"x":' + DEEP + b"}\n",)
+
+
 OURS = (
-    Target("journal line", JOURNAL, lambda folder, data: decode(data), (DamagedLineError,)),
-    Target("journal", JOURNAL, _journal),
-    Target("claim", (CLAIM,), _file("claim.1", _claims)),
+    Target("journal line", JOURNAL, lambda folder, data: decode(data), (DamagedLineError,), _deep(JOURNAL[0])),
+    Target("journal", JOURNAL, _journal, crashes=(*_deep(JOURNAL[0]), JOURNAL[0].replace(b'"zone":"', b'"zone":"../'))),
+    Target("claim", (CLAIM,), _file("claim.1", _claims), crashes=_deep(CLAIM)),
     Target("exit record", (b'{"execution":1,"exit_code":0,"time":"2026-11-27T00:00:00Z"}\n',), _file("exit.1", _claims)),
-    Target("lease", (HOLDER,), _file("1.json", lambda path: lease.Lease(path.parent, "", lambda: 0.0).holder())),
+    Target(
+        "lease",
+        (HOLDER,),
+        _file("1.json", lambda path: lease.Lease(path.parent, "", lambda: 0.0).holder()),
+        crashes=_deep(HOLDER),
+    ),
     Target("spill word", (WORD,), _file("x.word", spill.read_word), (OSError, ValueError)),
-    Target("metric rows", (ROW, ROW * 3), _file(".watchkeeper/metrics/w.jsonl", _rows)),
+    Target("metric rows", (ROW, ROW * 3), _file(".watchkeeper/metrics/w.jsonl", _rows), crashes=_deep(ROW)),
     Target("result table", (TABLE,), _file("t.csv", tables.read_table), (StorageError,)),
     Target("result table of JSON lines", (ROW * 2,), _file("t.jsonl", tables.read_table), (StorageError,)),
     Target("action log", (ACTION_LOG,), _text(actionlog.parse)),

@@ -7,14 +7,16 @@ its newline: the writer died, or is writing), and report a torn middle as a prob
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -33,13 +35,14 @@ from watchkeeper.core.events import (
     decode,
     encode,
 )
-from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git
+from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.ids import writer_id
 
 Clock = Callable[[], datetime]
 E = TypeVar("E", bound=Event)
 
 SUFFIX = ".jsonl"
+MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
 OURS = ".watchkeeper"  # the folder in an experiment or a run that holds its journal
 
 
@@ -158,6 +161,18 @@ class Writer:
             self._file.close()
 
 
+def _skip_line(file: BinaryIO, begin: bytes) -> tuple[bytes, int]:
+    """The rest of a line that is too long, read and not kept: a damaged line in its place (without an end where the file
+    has none), and how many bytes it has.
+    """
+    size = len(begin)
+    while piece := file.readline(MOST_LINE_BYTES):
+        size += len(piece)
+        if piece.endswith(b"\n"):
+            return b"\n", size
+    return b"", size
+
+
 class _Tail:
     """How far one writer's file has been read."""
 
@@ -167,18 +182,24 @@ class _Tail:
         self.lines = 0
         self.events: list[AnyEvent | Unknown] = []
         self.torn_bytes = 0
+        self.is_irregular = False
 
     def refresh(self) -> tuple[list[AnyEvent | Unknown], list[Problem]]:
         new: list[AnyEvent | Unknown] = []
         problems: list[Problem] = []
-        with self.path.open("rb") as file:
+        if not stat.S_ISREG(self.path.stat().st_mode):
+            return new, self._irregular()
+        with open_regular(self.path) as file:
             file.seek(self.offset)
             # Line by line: decoding megabytes at once was measured slower, and holds them twice.
-            for line in file:
-                self.torn_bytes = 0 if line.endswith(b"\n") else len(line)
+            while line := file.readline(MOST_LINE_BYTES):
+                size = len(line)
+                if size == MOST_LINE_BYTES and not line.endswith(b"\n"):
+                    line, size = _skip_line(file, line)
+                self.torn_bytes = 0 if line.endswith(b"\n") else size
                 if self.torn_bytes:
                     break
-                self.offset += len(line)
+                self.offset += size
                 self.lines += 1
                 event, fault = self._decode(line)
                 problems += fault
@@ -189,16 +210,31 @@ class _Tail:
         return new, problems
 
     def _decode(self, line: bytes) -> tuple[AnyEvent | Unknown | None, list[Problem]]:
+        problems: list[Problem] = []
+        event: AnyEvent | Unknown | None = None
         try:
-            return decode(line), []
+            event = decode(line)
         except DamagedLineError as error:
-            where = f"{self.path}:{self.lines}"
-            problem = Problem(where=where, message=f"damaged line: {error}", hint="the other lines are read")
-        try:
-            # A node's death can leave a hole of NULs in front of a good line.
-            return decode(line.lstrip(b"\0")), [problem]
-        except DamagedLineError:
-            return None, [problem]
+            problems.append(self._damaged(str(error)))
+        if event is None and line.startswith(b"\0"):  # a node's death can leave a hole of NULs in front of a good line
+            with contextlib.suppress(DamagedLineError):
+                event = decode(line.lstrip(b"\0"))
+        if event is not None and event.writer != self.path.stem:
+            problems.append(self._damaged(f"it is of another writer, {event.writer[:100]!r}"))
+            event = None
+        return event, problems
+
+    def _irregular(self) -> list[Problem]:
+        """That it is a pipe, a device or a folder: said once."""
+        if self.is_irregular:
+            return []
+        self.is_irregular = True
+        hint = "no writer makes one: remove it, or move it away"
+        return [Problem(where=str(self.path), message="not a regular file", hint=hint)]
+
+    def _damaged(self, why: str) -> Problem:
+        where = f"{self.path}:{self.lines}"
+        return Problem(where=where, message=f"damaged line: {why}", hint="the other lines are read")
 
     def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
         before = new[-1] if new else self.events[-1] if self.events else None

@@ -29,6 +29,7 @@ import msgspec
 from watchkeeper.core import node, processes
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.files import AppendFile, open_to_write
+from watchkeeper.core.records import decode_record
 
 SLOW_S = 0.1  # a write that takes longer has met a filesystem that hangs
 CALM_S = 600.0  # without a slow write, before a file is written to directly again
@@ -295,7 +296,7 @@ def recover() -> list[Path]:
     recovered = []
     for folder in node.folders(_NAME):
         for path in sorted(folder.glob(f"*{WORD}")) if folder.is_dir() and node.is_ours(folder) else ():
-            with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
+            with contextlib.suppress(OSError, ValueError):
                 target = _recover(path)
                 if target is not None:
                     recovered.append(target)
@@ -306,12 +307,12 @@ def read_word(path: Path) -> Word:
     """The word beside a spill's bytes.
 
     Raises:
-        OSError, ValueError, MsgspecError: it is none.
+        OSError, ValueError: it is none.
     """
     form, target, base, attempt, owner, _ = path.read_text("utf-8", "surrogateescape").split("\n")
     if form != FORMAT:
         raise ValueError(form)
-    return Word(Path(target), int(base), attempt, msgspec.json.decode(owner, type=processes.ProcessName))
+    return Word(Path(target), int(base), attempt, decode_record(owner.encode(), processes.ProcessName))
 
 
 def _recover(path: Path) -> Path | None:

@@ -16,6 +16,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
+from watchkeeper.core.records import UnreadableRecordError, read_record
 from watchkeeper.core.shell_text import commands
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch import asked, scripts
@@ -227,8 +228,8 @@ def _complete(experiment: Path, attempts: Sequence[tuple[Attempt, Path]], findin
 def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete]:
     """The checkpoints that the attempt's recorder said to be complete, and that still are what it said."""
     try:
-        word = msgspec.json.decode((folder / "recorder.json").read_bytes(), type=_Word)
-    except (OSError, msgspec.DecodeError):
+        word = read_record(folder / "recorder.json", _Word)
+    except (OSError, UnreadableRecordError):
         return []
     found: list[_Complete] = []
     for events in journal.read(Path(word.folder) / ".watchkeeper" / "journal").events.values():

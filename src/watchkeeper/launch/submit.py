@@ -24,6 +24,7 @@ from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, Storage
 from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.records import UnreadableRecordError, read_record
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch import configs, means, same_work
 from watchkeeper.launch.retries import Rules
@@ -506,7 +507,7 @@ def read_hold(folder: Path) -> Hold | None:
     """Who holds the attempt now; None if nobody does, or the file cannot be read."""
     for path in reversed(_holds(folder)):
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Hold)
-        except (OSError, msgspec.DecodeError):
+            return read_record(path, Hold)
+        except (OSError, UnreadableRecordError):
             continue
     return None

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import files
+from watchkeeper.core.records import UnreadableRecordError, read_record
 
 RECORDER = "recorder.json"
 
@@ -45,8 +46,8 @@ def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
     folder = Path(named)
     with contextlib.suppress(OSError):
         for path in folder.glob("claim.*"):
-            with contextlib.suppress(msgspec.DecodeError, OSError):
-                if str(msgspec.json.decode(path.read_bytes(), type=_Claim).job_id) in mine:
+            with contextlib.suppress(UnreadableRecordError, OSError):
+                if str(read_record(path, _Claim).job_id) in mine:
                     return Attempt(folder=folder, job_id=job_id)
     return None
 

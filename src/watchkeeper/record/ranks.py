@@ -20,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from watchkeeper.core import files, processes
+from watchkeeper.core.records import UnreadableRecordError, read_record
 
 FOLDER = Path(".watchkeeper/groups")
 MARK = "WATCHKEEPER_RANK_OF"  # in the environment that a rank's children inherit: they are none
@@ -121,8 +122,8 @@ def agreed(top: Path, group: str, what: str, proposal: str) -> str:
     words = {"what": what, "said": proposal, "nonce": secrets.token_hex(8)}
     if files.create(path, msgspec.json.encode(words) + b"\n"):
         return proposal
-    with contextlib.suppress(OSError, msgspec.MsgspecError, KeyError):
-        return str(msgspec.json.decode(path.read_bytes(), type=dict[str, str])["said"])
+    with contextlib.suppress(OSError, UnreadableRecordError, KeyError):
+        return str(read_record(path, dict[str, str])["said"])
     return proposal
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from watchkeeper.core.events import (
     AnyEvent,
@@ -35,6 +34,7 @@ from watchkeeper.core.events import (
     Unknown,
     Verified,
 )
+from watchkeeper.core.zones import zone_of
 from watchkeeper.report.actionlog import Block, duration_words
 
 LOGS: Mapping[Phase | None, str] = {
@@ -61,7 +61,7 @@ class Renderer:
     """Turns events of holders, in order, into (log's name, block). Its only memory is of events it was fed."""
 
     def __init__(self, zone: str) -> None:
-        self._zone = ZoneInfo(zone)
+        self._zone = zone_of(zone)
         self._items: dict[Phase, tuple[RunItem, ...]] = {}
         self._status: dict[Phase, tuple[dict[str, int], datetime]] = {}
 

@@ -31,6 +31,7 @@ from watchkeeper.core.events import (
     Unknown,
 )
 from watchkeeper.core.words import clock, runtime, size
+from watchkeeper.core.zones import zone_of
 from watchkeeper.report.dates import human
 from watchkeeper.report.page import PENDING, JobBlock, Page, Value, Written
 from watchkeeper.report.tried import fingerprint
@@ -153,7 +154,7 @@ def page(
     told: Told, about: About, zone: str, *, file: LogFile | None = None, evaluations: Sequence[Evaluation] = ()
 ) -> Page:
     """The page of one of its run logs (None: the only one, or one that is to be made)."""
-    teller = _Teller(told, about, ZoneInfo(zone), file)
+    teller = _Teller(told, about, zone_of(zone), file)
     sections: dict[str, list[Value]] = {
         "mode": [Value("run_type", about.run_type or PENDING), Value("objective", about.objective or PENDING)],
         "config": teller.config(),

@@ -26,6 +26,7 @@ from watchkeeper.core import files, processes, redaction
 from watchkeeper.core.errors import Problem, StorageError
 from watchkeeper.core.events import BootId, ExitRecord, Host, JobId
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.records import UnreadableRecordError, read_record
 from watchkeeper.schedulers.batch import Head, read_head
 
 # How a wrapper ends that ran nothing. A script may use the same codes: what was run has an exit record.
@@ -296,12 +297,12 @@ def _records(folder: Path, name: str, kind: type[_Record], problems: list[Proble
     for number in range(1, _MAX_RECORDS):
         path = folder / f"{name}.{number}"
         try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=kind))
+            found.append(read_record(path, kind))
         except FileNotFoundError:
             # An execution may have claimed and not ended, and the next one have ended.
             if name == "claim" or not (folder / f"claim.{number}").exists():
                 break
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, UnreadableRecordError) as error:
             if problems is not None:
                 message = f"it is no {name} record: {error}"
                 problems.append(Problem(where=str(path), message=message, hint="look at it; nothing is concluded from it"))

@@ -16,6 +16,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Progressed
+from watchkeeper.core.records import UnreadableRecordError, decode_record, read_record
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.core.trainlog import position
 from watchkeeper.launch.experiment import Experiment
@@ -133,8 +134,8 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
     """
     found = Used()
     try:
-        recorder = Path(msgspec.json.decode((folder / "recorder.json").read_bytes(), type=_Word).folder)
-    except (OSError, msgspec.DecodeError):
+        recorder = Path(read_record(folder / "recorder.json", _Word).folder)
+    except (OSError, UnreadableRecordError):
         recorder = None
     if recorder is not None:
         lines = [line for path in sorted((recorder / ".watchkeeper/telemetry").glob("*.jsonl")) for line in _lines(path)]
@@ -158,8 +159,8 @@ def of_telemetry(lines: Iterable[bytes]) -> Used:
     samples = []
     for line in lines:
         try:
-            samples.append(msgspec.json.decode(line, type=_Sample))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            samples.append(decode_record(line, _Sample))
+        except UnreadableRecordError:
             continue  # a torn tail
     busy = [gpu.busy for sample in samples for gpu in sample.gpus]
     return Used(

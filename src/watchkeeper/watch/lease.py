@@ -15,6 +15,7 @@ import msgspec
 from watchkeeper.core import files, processes
 from watchkeeper.core.journal import encode_json
 from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.records import UnreadableRecordError, read_record
 
 BEAT_EVERY_S = 30.0
 STALE_AFTER_S = 120.0
@@ -51,8 +52,8 @@ class Lease:
         """Who holds, or last held, the lease."""
         number = self._last_number()
         try:
-            return msgspec.json.decode((self._folder / f"{number}.json").read_bytes(), type=Holder) if number else None
-        except (OSError, msgspec.DecodeError):
+            return read_record(self._folder / f"{number}.json", Holder) if number else None
+        except (OSError, UnreadableRecordError):
             return None
 
     def take(self) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
+from watchkeeper.core.records import UnreadableRecordError, read_record
 from watchkeeper.core.tails import end_as_text
 from watchkeeper.core.trainlog import Position, bar_rate, position
 from watchkeeper.core.words import clock
@@ -29,8 +30,8 @@ class _Word(msgspec.Struct, frozen=True):
 def recorder_of(attempt_folder: Path) -> Path | None:
     """The run folder of the job's recorder; None where there is none, or its word cannot be read."""
     try:
-        word = msgspec.json.decode((attempt_folder / "recorder.json").read_bytes(), type=_Word)
-    except (OSError, msgspec.DecodeError):
+        word = read_record(attempt_folder / "recorder.json", _Word)
+    except (OSError, UnreadableRecordError):
         return None
     return Path(word.folder)
 

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -25,6 +24,7 @@ from watchkeeper.core.errors import Problem, StorageError, UsageError
 from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.words import size
+from watchkeeper.core.zones import zone_of
 from watchkeeper.launch import configs, same_work
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.report import lineage, lint_read, story
@@ -241,7 +241,7 @@ class RunBook:
         root = self._folder()
         about = self._about(item)
         zone = self._logbook.state.zone
-        day = intended.time.astimezone(ZoneInfo(zone)).date()
+        day = intended.time.astimezone(zone_of(zone)).date()
         single = msgspec.structs.replace(told, documented=[])
         fresh = story.page(single, about, zone, file=LogFile("", intended.attempt))
         found = self._said.log or self._continued(root, about, intended)

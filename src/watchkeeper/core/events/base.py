@@ -20,6 +20,8 @@ Account = Annotated[str, Meta(extra={"sensitivity": "account"})]
 # Words of a person, a job or a scheduler: they may hold any of the above.
 FreeText = Annotated[str, Meta(extra={"sensitivity": "free text"})]
 
+# A time without a zone could mean any of 24 hours: a line that holds one is damaged.
+Time = Annotated[datetime, Meta(tz=True)]
 Number = int | float | Literal["NaN", "Infinity", "-Infinity"]
 Phase = Literal["preparation", "evaluation"]
 PHASES: tuple[Phase, ...] = ("preparation", "evaluation")
@@ -28,7 +30,7 @@ PHASES: tuple[Phase, ...] = ("preparation", "evaluation")
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", gc=False):
     """One immutable fact. `seq` counts a writer's events from 0; `time` is the writer's clock."""
 
-    time: datetime
+    time: Time
     writer: str
     seq: int
 
@@ -39,7 +41,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     source: FilePath
     what: FreeText
     size_bytes: int | None = None
-    modified: datetime | None = None
+    modified: Time | None = None
 
 
 class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from watchkeeper.core.events.base import Event, Opened, Sealed
+from watchkeeper.core.events.base import Event, Opened, Sealed, Time
 from watchkeeper.core.events.commands import (
     Assessed,
     CancelAsked,
@@ -52,7 +51,7 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line whose kind this version does not know: kept, and shown as unknown."""
 
     kind: str
-    time: datetime
+    time: Time
     writer: str
     seq: int
     line: bytes
@@ -90,12 +89,14 @@ _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 class _Head(msgspec.Struct, frozen=True):
     kind: str
-    time: datetime
+    time: Time
     writer: str
     seq: int
     line: UnsetType = UNSET
 
 
+# JSON that is nested too deeply is a RecursionError of msgspec's.
+_FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
@@ -116,10 +117,10 @@ def decode(line: bytes) -> AnyEvent | Unknown:
     """
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _FAULTS as error:
         try:
             head = _head_decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _FAULTS:
             raise DamagedLineError(f"not an event: {error}") from error
         if head.kind in KINDS:
             raise DamagedLineError(f"{head.kind}: {error}") from error

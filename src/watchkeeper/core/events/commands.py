@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -16,6 +15,7 @@ from watchkeeper.core.events.base import (
     JobId,
     Number,
     Phase,
+    Time,
 )
 
 
@@ -199,15 +199,15 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     reason: FreeText = ""
     exit_code: int | None = None
     signal: int | None = None
-    submitted: datetime | None = None
-    started: datetime | None = None
-    ended: datetime | None = None
+    submitted: Time | None = None
+    started: Time | None = None
+    ended: Time | None = None
     max_rss_bytes: int | None = None
     node: Host = ""
     output: FilePath = ""
     error_output: FilePath = ""
     tasks: dict[str, str] = {}
-    ends_by: datetime | None = None
+    ends_by: Time | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -218,7 +218,7 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     job_id: JobId
     exit_code: int
     execution: int = 1
-    ended: datetime | None = None
+    ended: Time | None = None
     nonce: str = ""
     interrupted: bool = False
 

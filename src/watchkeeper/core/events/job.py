@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ from watchkeeper.core.events.base import (
     FreeText,
     JobId,
     Number,
+    Time,
 )
 
 
@@ -76,7 +76,7 @@ class StepFinished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="st
     duration_s: float
     label: FilePath = ""
     index: int | None = None
-    started: datetime | None = None
+    started: Time | None = None
     writing_s: float = 0.0
     outputs: tuple[OutputFile, ...] = ()
     fingerprint: str = ""
@@ -188,7 +188,7 @@ class Stalled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="stalled
     work is ended for it.
     """
 
-    since: datetime
+    since: Time
     limit_s: float
     cause: FreeText
     training_step: Number | None = None
