@@ -109,7 +109,7 @@ def manifest_run(path: Path) -> str | None:
         return None
     try:
         found = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     form = {"run_id", "pipeline", "status", "config", "steps", "metric_rows", "recorder_s"}
     return str(found["run_id"]) if isinstance(found, dict) and form <= found.keys() else None

@@ -154,7 +154,7 @@ def environment_of(experiment: Path, intended: Intended) -> Environment | None:
     try:
         if intended.environment_sha256 and objects.is_whole(path):
             return msgspec.json.decode(path.read_bytes(), type=Environment)
-    except (OSError, ValueError, msgspec.DecodeError):
+    except (OSError, ValueError, msgspec.DecodeError, RecursionError):
         return None
     return None
 

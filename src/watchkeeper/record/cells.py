@@ -285,7 +285,7 @@ class JsonLines:
         """The object's fields."""
         try:
             return {name: unspell(value) for name, value in _decoder.decode(record).items()}
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DamagedRecordError(str(error)) from error
 
 

@@ -279,7 +279,7 @@ def is_explained(path: Path, contents: Iterable[bytes]) -> bool:
     try:
         data = path.read_bytes()
         held = msgspec.json.decode(data)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return any(data == whole or _is_part(held, msgspec.json.decode(whole)) for whole in contents)
 

@@ -202,14 +202,14 @@ def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
                 return  # a torn tail: the row was never acknowledged
             try:
                 rows.append(_read_line(line, writer))
-            except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError, RecursionError) as error:
                 problems.append(
                     Problem(where=f"{path}:{count}", message=f"damaged row: {error}", hint="the other rows are read")
                 )
                 if b"\0" in line:  # a node's death can leave a hole of NULs in front of a good row
                     try:
                         rows.append(_read_line(line.rpartition(b"\0")[2], writer))
-                    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError):
+                    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError, RecursionError):
                         continue
 
 

@@ -148,7 +148,7 @@ class Status:
         try:
             data = path.read_bytes()
             held = None if data == self._written else msgspec.json.decode(data)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         if held is None:
             return True

@@ -68,7 +68,7 @@ def find(scheduler: str, folder: Path) -> Proof | None:
     filesystem = str(mounts.filesystem_of(folder))
     try:
         proof = msgspec.json.decode(_place(scheduler, filesystem).read_bytes(), type=Proof)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
     return proof if (proof.scheduler, proof.filesystem) == (scheduler, filesystem) else None
 

@@ -106,7 +106,7 @@ def read(path: Path, kind: type[_Record]) -> _Record | None:
         return None
     except OSError as error:
         raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedRecordError(f"{path} is damaged: {error}") from error
 
 

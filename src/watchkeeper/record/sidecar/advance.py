@@ -80,7 +80,7 @@ class Eye:
 
     def _last_row(self, tail: bytes) -> Position | None:
         for line in reversed(tail.split(b"\n")[:-1]):
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(msgspec.DecodeError, RecursionError):
                 step = _row.decode(line).step
                 if isinstance(step, int | float):
                     return Position(step=step)
