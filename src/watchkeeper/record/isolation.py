@@ -8,13 +8,11 @@ again. Where no Python can be started (`interpreter`), nothing is isolated.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import pickle
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -140,7 +138,8 @@ class Worker:
         raise NotThereError(why)
 
     def _start(self, python: str) -> Connection:
-        import multiprocessing  # gives the main module the name by which the process knows it
+        import multiprocessing  # this gives the main module the name by which the process knows it
+        import socket
         from multiprocessing.connection import Connection
 
         pair = [files.above_stdio(end.detach()) for end in socket.socketpair()]
@@ -218,17 +217,20 @@ def main_for(request: bytes) -> Main:
 
 def is_guarded(source: bytes) -> bool:
     """Whether a script keeps what it does behind `if __name__ == "__main__":`. Pure."""
+    import ast
+
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return any(isinstance(statement, ast.If) and _tests_name(statement.test) for statement in statements)
-
-
-def _tests_name(test: ast.expr) -> bool:
-    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
-    values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
-    return "__name__" in names and "__main__" in values
+    for statement in statements:
+        if isinstance(statement, ast.If):
+            parts = list(ast.walk(statement.test))
+            names = {node.id for node in parts if isinstance(node, ast.Name)}
+            values = {node.value for node in parts if isinstance(node, ast.Constant)}
+            if "__name__" in names and "__main__" in values:
+                return True
+    return False
 
 
 def serve(fd: int) -> None:

@@ -18,11 +18,12 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.core.files import STDERR
 from watchkeeper.core.spill import SpillingFile
+from watchkeeper.record.consoles import prints
 
 FILE = "logs/run.log"
 FORMAT = "%(asctime)s %(levelname)s [%(pipeline)s %(run_id)s %(step)s] %(message)s"
@@ -32,6 +33,7 @@ TRACE_LIMIT = 20_000  # characters of one traceback
 OWNER = "watchkeeper_run"  # on our own records: the run that says it; no other run's log takes it
 QUIET_TRACE = "watchkeeper_quiet"  # its traceback is for the file: Python prints it again when nobody catches it
 _SHOWN = "watchkeeper_shown"  # a console of ours has printed this record
+_KEPT = "watchkeeper_kept"  # a file of ours has taken this record
 
 Choose = Callable[[Path, set[Path]], Path]
 
@@ -107,6 +109,7 @@ class _ToFile(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._log.takes(record):
+            setattr(record, _KEPT, True)
             began = time.perf_counter()
             try:
                 self._waiting.append(self._log.render(record, trace=True).encode("utf-8", "backslashreplace") + b"\n")
@@ -211,22 +214,12 @@ def _print(text: str) -> None:
     stream.flush()
 
 
-def _is_console(stream: object) -> bool:
-    if stream is None or stream is sys.stderr or stream is sys.stdout:
-        return stream is not None
-    try:
-        return cast("IO[str]", stream).fileno() in (1, 2)
-    except (AttributeError, OSError, ValueError, TypeError):
-        return False
-
-
 def _printed_by_others(record: logging.LogRecord) -> bool:
     """Whether a handler of the user's prints this record to stdout or stderr."""
     logger: logging.Logger | None = _logger_of(record)
     while logger is not None:
         for handler in logger.handlers:
-            stream = getattr(handler, "stream", None) or getattr(getattr(handler, "console", None), "file", None)
-            if not isinstance(handler, _ToFile | _ToConsole) and record.levelno >= handler.level and _is_console(stream):
+            if not isinstance(handler, _ToFile | _ToConsole) and record.levelno >= handler.level and prints(handler):
                 return all(own.filter(record) for own in handler.filters if isinstance(own, _AsBefore))
         logger = logger.parent if logger.propagate else None
     return False
@@ -258,14 +251,38 @@ class _Held:
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger
         self.runs: list[RunLog] = []
-        self._level = logger.level
         self._propagate = logger.propagate
-        self._effective = logger.getEffectiveLevel()
-        self._filter = _AsBefore(logger, self._effective)
-        self._filtered: list[logging.Handler] = list(logger.handlers)
+        self._look()
+
+    def _look(self) -> None:
+        """What the logger is without us."""
+        self._level = self.logger.level
+        self._effective = self.logger.getEffectiveLevel()
+        self._filter = _AsBefore(self.logger, self._effective)
+        self._filtered = [handler for handler in self.logger.handlers if not isinstance(handler, _ToFile | _ToConsole)]
         for handler in self._filtered:
             handler.addFilter(self._filter)
-        self._set = logger.level
+        self._set = self.logger.level
+
+    def is_whole(self) -> bool:
+        """Whether no configuration has thrown out a handler of ours since."""
+        there = self.logger.handlers
+        return all(handler in there for run in self.runs for handler in run.handlers())
+
+    def renew(self) -> None:
+        """A configuration has thrown our handlers out: capture the logger as it is now."""
+        runs, self.runs = self.runs, []
+        changed = self.logger.level != self._set
+        before = self._level
+        for handler in self._filtered:
+            handler.removeFilter(self._filter)
+        if not changed:
+            self.logger.setLevel(before)
+        self._look()
+        self.runs = runs
+        self.settle()
+        for run in runs:
+            run.add_handlers()
 
     def settle(self) -> None:
         """Set the level that the runs need; after the last one, everything as it was, but for what the user changed."""
@@ -284,6 +301,30 @@ class _Held:
 
 _held: dict[str, _Held] = {}
 _lock = threading.RLock()
+
+
+_live: set[str] = set()  # ids of the runs whose logs are attached
+_next_factory: Callable[..., logging.LogRecord] | None = None  # of records, before ours
+
+
+def _make_record(*args: Any, **fields: Any) -> logging.LogRecord:
+    """A record for logging, and before anybody gets it, our handlers where a configuration has thrown them out."""
+    for held in list(_held.values()):
+        if not held.is_whole():
+            with _lock, contextlib.suppress(Exception):
+                held.renew()
+    return (_next_factory or logging.LogRecord)(*args, **fields)
+
+
+def _look_after_handlers() -> None:
+    """From the first capture to the last, look after our handlers at each record."""
+    global _next_factory  # noqa: PLW0603 - logging has one factory
+    if _held and _next_factory is None:
+        _next_factory = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(_make_record)
+    elif not _held and logging.getLogRecordFactory() is _make_record:
+        logging.setLogRecordFactory(_next_factory or logging.LogRecord)
+        _next_factory = None
 
 
 def _new_lock() -> None:
@@ -326,6 +367,8 @@ class RunLog:
             str
         ] = []  # labels, in the order of their begin: what a thread without a step of its own is in
         self._scope = scope
+        self.superseded = False
+        """Another run was started in its place: what is said outside all runs is no longer said in it."""
         self._quiet = quiet
         self._ended = False
         self._fields = {"run_id": run_id, "pipeline": pipeline}
@@ -348,7 +391,8 @@ class RunLog:
         """How long writing lines has taken."""
         return self._file.spent_s if self._file else 0.0
 
-    def _handlers(self) -> list[logging.Handler]:
+    def handlers(self) -> list[logging.Handler]:
+        """Ours, of this run."""
         return [handler for handler in (self._file, self._console) if handler is not None]
 
     def attach(self) -> None:
@@ -361,9 +405,20 @@ class RunLog:
             if self not in held.runs:
                 held.runs.append(self)
                 held.settle()
-            for handler in self._handlers():
-                if handler not in logger.handlers:
-                    logger.addHandler(handler)
+            _live.add(self.run_id)
+            if held.is_whole():
+                self.add_handlers()
+            else:
+                held.renew()
+            _look_after_handlers()
+
+    def add_handlers(self) -> None:
+        """Give the logger our handlers; the console of the run that began last comes first, and prints."""
+        there = logging.getLogger(self._scope or None).handlers
+        for handler in self.handlers():
+            if handler not in there:
+                first = (at for at, other in enumerate(there) if isinstance(other, _ToConsole))
+                there.insert(next(first, len(there)) if handler is self._console else len(there), handler)
 
     def detach(self) -> None:
         """Put the logger back as it was, and close the file."""
@@ -375,7 +430,9 @@ class RunLog:
                 held.settle()
                 if not held.runs:
                     del _held[self._scope]
-            for handler in self._handlers():
+                _look_after_handlers()
+            _live.discard(self.run_id)
+            for handler in self.handlers():
                 logging.getLogger(self._scope or None).removeHandler(handler)
         if self._file:
             self._file.finish()
@@ -400,8 +457,8 @@ class RunLog:
         owner = getattr(record, OWNER, None)
         if owner is not None:
             return bool(owner == self.run_id)
-        frames = _where.get()
-        return not frames or any(run == self.run_id for run, _ in frames)
+        runs = [run for run, _ in _where.get() if run in _live]
+        return self.run_id in runs or not (runs or self.superseded)
 
     def render(self, record: logging.LogRecord, *, trace: bool) -> str:
         """The record in the run's format."""
@@ -417,10 +474,17 @@ class RunLog:
             return
         extra: dict[str, object] = {OWNER: self.run_id, **({QUIET_TRACE: True} if quiet_trace else {})}
         with contextlib.suppress(Exception):
-            if self.logger.disabled:  # by a dictConfig, which disables what it does not name
-                self.tell(level, message, *args)
-            else:
-                self.logger.log(level, message, *args, exc_info=exc_info, extra=extra)
+            record = self.logger.makeRecord(self.logger.name, level, __file__, 0, message, args, exc_info, extra=extra)
+            # A dictConfig disables what it does not name; logging.disable and a higher level are for the program's lines.
+            heard = self.logger.isEnabledFor(level) and not self.logger.disabled
+            if heard:
+                self.logger.handle(record)
+            if level < self.level:
+                return
+            if self._file and not hasattr(record, _KEPT):
+                self._file.handle(record)
+            if self._console and not heard and (level >= logging.WARNING or self.logger.disabled):
+                _print(self.render(record, trace=not quiet_trace))
 
     def _say_alone(self, level: int, message: str, *args: object) -> None:
         """A line where the run has no log: to what handlers the user has, and to stderr whether they do or not."""
@@ -457,6 +521,15 @@ class RunLog:
         _where.set((*_where.get(), (self.run_id, label)))
         if label != "-":
             self.open_steps.append(label)
+
+    def is_entered(self) -> bool:
+        """Whether this thread or task is in the run."""
+        return any(run == self.run_id for run, _ in _where.get())
+
+    def leave_all(self) -> None:
+        """From here on, in this thread or task, nothing is said within this run, nor outside all runs."""
+        self.superseded = True
+        _where.set(tuple(frame for frame in _where.get() if frame[0] != self.run_id))
 
     def leave(self, label: str = "-") -> None:
         """The reverse of `enter`."""

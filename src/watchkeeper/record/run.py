@@ -62,6 +62,7 @@ from watchkeeper.record.manifest import (
     step_manifest,
 )
 from watchkeeper.record.options import Options, others_live, seed_of
+from watchkeeper.record.places import Place
 from watchkeeper.record.ranks import Rank, agreed, is_data_worker
 from watchkeeper.record.rows import FOLDER as ROWS
 from watchkeeper.record.sidecar.spec import Spec
@@ -76,6 +77,15 @@ Hook = TypeVar("Hook", bound=Callable[[], object])
 E = TypeVar("E", bound=Event)
 
 _runs: set[Run] = set()  # those that go on
+
+
+def take_place(place: Place, run_id: str) -> None:
+    """A run of this id is started in this place: one that was started there before, and never ended, is left behind."""
+    for run in [run for run in _runs if run._place == place]:
+        run._log.leave_all()
+        run._place = None
+        if endings.is_interactive():
+            run._end_unsaid(f"The cell that started this run was run again, and nobody had ended it: {run_id} goes on")
 
 
 def current_run() -> Run | None:
@@ -184,6 +194,8 @@ class Run(Watching):
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
         self._seen = endings.Seen()
+        self._place: Place | None = None
+        self._log.enter()
         if options.handle_signals:
             self._listen()
         self._start_s = time.perf_counter() - began - self._hands.spent_s - self._log.spent_s
@@ -355,7 +367,9 @@ class Run(Watching):
         )
 
     def __enter__(self) -> Self:
-        self._log.enter()
+        self._place = None
+        if not self._log.is_entered():  # started in another thread or task
+            self._log.enter()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -527,11 +541,11 @@ class Run(Watching):
         else:
             self._end("finished", None)
 
-    def _end_at_exit(self) -> None:
-        """The program ends, and nobody has ended the run."""
+    def _end_unsaid(self, why: str) -> None:
+        """Nobody has ended the run, and nobody will."""
         error = self._seen.uncaught()
         if os.getpid() == self._starter:
-            self._log.say(logging.INFO, "The program ends without having ended this run (with, or run.close())")
+            self._log.say(logging.INFO, "%s", why)
         if error is not None and endings.is_interactive():  # whatever was typed last
             self._interrupts.ask(f"the session ended; its last error was {_words(error)}")
             self._end("interrupted", None)
@@ -737,7 +751,7 @@ def _end_all() -> None:
     """End the runs that nobody has ended, the one that began last first. Raises nothing."""
     for run in sorted(_runs, key=lambda run: run._began, reverse=True):
         with contextlib.suppress(Exception):
-            run._end_at_exit()
+            run._end_unsaid("The program ends without having ended this run (with, or run.close())")
 
 
 def _trace(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 from watchkeeper.core import files
@@ -24,7 +25,8 @@ from watchkeeper.record.options import (
     run_id_from,
     sidecar_from,
 )
-from watchkeeper.record.run import Run, goes_on
+from watchkeeper.record.places import is_nested, place_of
+from watchkeeper.record.run import Run, goes_on, take_place
 from watchkeeper.record.values import text
 
 
@@ -52,7 +54,8 @@ def start_run(
     code_folder: str | os.PathLike[str] | None = None,
     clock: Clock = utc_now,
 ) -> Run:
-    """Start recording a run; use it in a `with`, which writes the end and raises again what was raised in it.
+    """Start recording a run; use it in a `with`, which writes the end and raises again what was raised in it. Without one
+    the end is written by `close`, or when the program exits.
 
     The run's folder is `root/<run_id>`, or exactly `folder`. `run_id` is the program's own id of the run, which then stands
     in each line of the log (None: one that sorts by time): a name of at most 128 bytes without spaces and slashes. The same
@@ -71,8 +74,9 @@ def start_run(
     Steps: `persist_step_outputs=False` (else the config's) keeps no artifacts of steps. `reuse=True` looks for finished
     steps in the pipeline's earlier runs in the same place, `reuse=PATH` in that one.
 
-    Signals: within the `with`, SIGINT, SIGTERM and `warning_signal` (None: none) ask the run to stop. The process then ends
-    with 128 + the signal's number, 143 after a warning, or with `exit_code`.
+    Signals: from here on SIGINT, SIGTERM and `warning_signal` (None: none) ask the run to stop. The process then ends
+    with 128 + the signal's number, 143 after a warning, or with `exit_code`. A signal that a handler of the program's own
+    takes, and a Ctrl-C that it catches, are the program's.
 
     Sidecar: a process beside the run (`sidecar=False` or WATCHKEEPER_SIDECAR=0: none) writes telemetry and raises the alarm
     when nothing has advanced for `stall_s` seconds (None: five times the longest pause so far, 10 minutes at least); with
@@ -127,7 +131,12 @@ def start_run(
         code_folder=None if code_folder is None else Path(code_folder),
     )
     files.make_folder(place)
+    caller = sys._getframe(1)
+    spot = None if is_nested(caller) else place_of(caller, pipeline, str(top or place))
+    if spot is not None:
+        take_place(spot, name)
     run = Run(place, name, text(pipeline), fields, clock=clock, options=options, rank=rank)
+    run._place = spot
     if given not in (None, name):
         run._warn(
             "run id", f"the processes of this group record as one run, {name}: the run_id {given} of this one is not used"
