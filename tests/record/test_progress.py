@@ -220,3 +220,97 @@ def test_on_a_terminal_there_is_a_bar_and_elsewhere_none(tmp_path):
     assert piped.stdout == b"False\n"
     assert b"\r" not in piped.stderr
     assert b"Baseline experiments: 3/3 config, 100 %" in piped.stderr
+
+
+def test_a_bar_by_hand_counts_its_own_time(book, capsys):
+    """`track(total=…)` with `update` and `close`, as tqdm is used by hand, begins when it is made."""
+    bar = Progress(book, total=4, desc="Baseline", unit="config")
+    for _ in range(4):
+        book.time.now += 15
+        bar.update(1)
+    bar.close()
+    bar.close()
+    bar.update(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "Baseline: 2/4 config, 50 %, 0.0667 config/s, 0:30 so far, 0:30 left",
+        "Baseline: 4/4 config, 100 %, 0.0667 config/s, 1:00 so far, 0:00 left",
+        "Baseline: 4/4 config, 100 %, 0.0667 config/s, done after 1:00",
+    ]
+    assert [(fields["done"], fields["ended"]) for fields in book.told] == [(0, False), (4, False), (4, True)]
+    assert bar.n == 4
+
+
+def test_a_bar_that_nobody_closes_ends_with_its_run(tmp_path, capfd, events):
+    """An open bar leaves its last line and its event at the run's end, and later loops are no loops within it."""
+    with wk.start_run(folder=tmp_path, pipeline="t") as run:
+        bar = run.track(total=4, desc="by hand")
+        bar.update(3)
+        for _ in run.track([1], "later"):
+            pass
+        kept = iter(run.track([1, 2], "kept"))
+        next(kept)
+    printed = capfd.readouterr().err
+    assert "by hand: 3/4 it, 75 %" in printed and "stopped after 0:0" in printed
+    assert "later: 1/1 it, 100 %" in printed and "kept: 0/2 it" in printed
+    told = [event for event in events(tmp_path) if isinstance(event, Progressed) and event.ended]
+    assert {"by hand": 3}.items() <= {event.what: event.done for event in told}.items()
+    assert {event.depth for event in told} == {0}
+
+
+def test_the_methods_of_tqdm(book, capsys):
+    """`set_postfix`, `set_description`, `n`, `total`, `initial`, `reset`, `refresh` and `leave` do what tqdm's do."""
+    bar = Progress(book, total=10, desc="train", initial=4)
+    assert (bar.n, len(bar), bool(bar), bar.format_dict["n"]) == (4, 10, True, 4)
+    bar.set_description("fine-tune: ")
+    bar.set_postfix(loss=0.123456, step="last", refresh=False)
+    bar.set_postfix({"loss": 0.5}, lr=1e-5)
+    book.time.now += 40
+    bar.n = 8
+    bar.refresh()
+    bar.total = 20
+    bar.unpause()
+    bar.clear()
+    bar.display()
+    bar.write("above")
+    bar.reset(total=2)
+    bar.update(2)
+    bar.leave = False
+    bar.close()
+    out, err = capsys.readouterr()
+    assert out == "above\n"
+    assert err.splitlines() == [
+        "fine-tune: 8/10 it, 80 %, 0.1 it/s, 0:40 so far, 0:20 left, loss=0.5, lr=1e-05",
+    ]
+    assert bar.desc == "fine-tune"
+
+
+def test_an_unknown_length_and_a_disabled_bar(book, capsys):
+    """Without a total there is no length, and the bar is true; a disabled one passes its items on in silence."""
+    bar = Progress(book, desc="read")
+    with pytest.raises(TypeError, match="nobody knows how many"):
+        len(bar)
+    assert bool(bar) is True
+    bar.close()
+    before = len(book.told)
+    silent = Progress(book, [1, 2, 3], "silent", disable=True)
+    assert list(silent) == [1, 2, 3]
+    silent.update(2)
+    silent.close()
+    assert "silent" not in capsys.readouterr().err and len(book.told) == before
+
+
+@pytest.mark.parametrize("argument", [{"colour": "green", "ncols": 60, "smoothing": 0.1}, {"nonsense": 1}])
+def test_what_only_tqdm_knows_reaches_the_bar(monkeypatch, argument):
+    """Arguments of tqdm's own are handed to the bar; one that it does not take costs a warning, not the bar."""
+    import io
+
+    warned = []
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", screen)
+    bar = Progress(Book(Told(), warn=lambda about, message: warned.append(about)), total=3, desc="train", **argument)
+    bar.set_postfix(loss=0.5)
+    bar.update(3)
+    bar.close()
+    assert "3/3" in screen.getvalue() and "loss=0.5" in screen.getvalue()
+    assert warned == (["bar"] if "nonsense" in argument else [])

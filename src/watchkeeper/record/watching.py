@@ -104,17 +104,23 @@ class Watching:
         desc: str = "",
         *,
         unit: str = "it",
-        total: int | None = None,
+        total: float | None = None,
         leave: bool | None = None,
+        initial: float = 0,
+        disable: bool | None = False,
+        **bar: Any,
     ) -> Progress[T]:
         """A loop whose progress is shown: a bar on a terminal (with tqdm), a line every half minute elsewhere, and an
-        event a minute. Without an iterable use it in a `with` and call `update(n)`.
+        event a minute. Without an iterable call `update(n)`, and `close()` or use it in a `with`. It has tqdm's methods
+        (`set_postfix`, `set_description`, `reset` …); what else tqdm takes is handed to the bar.
 
         `total` is how many items there are; None: as the iterable says. `leave` keeps a finished bar or its last line;
         None: of an outermost loop. Where the run was asked to stop, the loop stops before its next item; an inner loop
         does so only while no table is open, so that a row is finished first.
         """
-        return Progress(self._book, iterable, desc, unit=unit, total=total, leave=leave)
+        return Progress(
+            self._book, iterable, desc, unit=unit, total=total, leave=leave, initial=initial, disable=disable, **bar
+        )
 
     def cadence(
         self,
@@ -234,6 +240,7 @@ class Watching:
 
     def _watch_ends(self, state: str) -> None:
         """Seal what is open and say how the run ended."""
+        self._book.close()
         for table in self._tables:
             table.close(complete=False)
         with self._harmless("the last example could not be shown"), self._showing:
@@ -317,8 +324,7 @@ class Watching:
             self._warn("examples", f"an example could not be kept, and later ones may be lost too: {error}")
         if sys.stdout is not None:
             words = block(example, symbols=is_utf8(sys.stdout.encoding))
-            outer = self._book.outer
-            if outer is not None and outer.draws:  # the bar is cleared for the block and drawn again below it
+            if any(loop.draws for loop in self._book.going):  # the bar is cleared for the block and drawn again below it
                 import_module("tqdm").tqdm.write(words, file=sys.stdout, end="")
             else:
                 sys.stdout.write(words)
