@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from tests.runlogs import GENERATED, files_of, tree
 from watchkeeper.report import compare
-from watchkeeper.report.compare import Side, against, best, number_of, of_log, split_settings, varying
+from watchkeeper.report.compare import Side, against, best, of_log, varying
+from watchkeeper.report.figures import number_of, split_settings
 from watchkeeper.report.lint import File
 from watchkeeper.report.lint_read import read
+from watchkeeper.show.comparison import comparison
+from watchkeeper.watch.compared import Compared
 
 LOG = """# train — front cam
 
@@ -56,8 +59,8 @@ def test_a_log_by_hand_has_a_side() -> None:
         "script": "train.sh",
         "config": "configs/a.yaml",
         "lr": "0.001",
-        "batch size": "8",
-        "warm": "restarts",
+        "batch_size": "8",
+        "warm restarts": "yes",
     }
     assert side.metrics == {"end_train_loss": 0.5, "end_val_loss": 0.028, "clean accuracy": 0.9, "clean loss": 0.2}
     assert side.at == {"clean accuracy": "0", "clean loss": "1"}
@@ -163,4 +166,38 @@ def test_a_figure_is_read_from_the_beginning_of_a_value(text: str, figure: objec
 def test_settings_in_words_are_parted() -> None:
     """Commas inside brackets do not part a setting."""
     found = dict(split_settings("lr 1e-3, layers: [1, 2], batch size=8; n/a"))
-    assert found == {"lr": "0.001", "layers": "[1, 2]", "batch size": "8"}
+    assert found == {"lr": "0.001", "layers": "[1, 2]", "batch_size": "8"}
+
+
+def _side(name: str, state: str, **metrics: float) -> Side:
+    return Side(name=name, where="", state=state, metrics=metrics)
+
+
+def test_a_run_that_did_not_finish_never_leads_in_silence() -> None:
+    """The best is one of those that finished; a run that failed or works still leads only where no other has the metric."""
+    sides = [_side("crashed", "failed", loss=0.1), _side("good", "completed", loss=0.5), _side("late", "running", loss=0.2)]
+    assert compare.leader("loss", sides) == "good"
+    assert [side.name for side in compare.ahead("loss", sides, "good")] == ["crashed", "late"]
+    assert compare.leader("loss", [sides[0], sides[2]]) == "crashed" and compare.leader("acc", sides) == ""
+    assert compare.ahead("loss", sides, "nobody") == []
+
+
+@pytest.mark.parametrize(
+    ("sides", "words"),
+    [
+        (
+            [_side("crashed", "failed", loss=0.1), _side("good", "completed", loss=0.5)],
+            "Best  loss: good (0.5000)\nNot counted, loss of runs that did not finish: crashed (0.1000, failed)\n",
+        ),
+        ([_side("a", "failed", loss=0.1), _side("b", "", loss=0.5)], "Best  loss: a (0.1000, failed)\n"),
+        (
+            [_side("a", "failed, but good", loss=0.1), _side("b", "completed", loss=0.5)],
+            "Best  loss: a (0.1000, failed, but good)\n",
+        ),
+    ],
+)
+def test_the_state_stands_beside_a_leader_that_did_not_finish(sides: list[Side], words: str) -> None:
+    """The line that names the best says how such a run ended, and which better ones were not counted."""
+    best = {"loss": compare.leader("loss", sides)}
+    found = Compared(base=sides[0].name, runs=sides, varying=[], best=best, differences=[], problems=[])
+    assert words in comparison(found) + "\n"

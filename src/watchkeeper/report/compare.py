@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from watchkeeper.core.events import Number
-from watchkeeper.core.words import canonical
-from watchkeeper.report import tried
-from watchkeeper.report.lint_read import Log, filled, is_none
-from watchkeeper.report.runlog import Field
+from watchkeeper.report import codestate, figures, tried
+from watchkeeper.report.lint_read import CONFIG, Log
+from watchkeeper.report.standing import standing
+from watchkeeper.report.states import COMPLETED, ENDED
 
-END_LOSSES = ("end_train_loss", "end_val_loss")
+END_LOSSES = ("end_train_loss", "end_val_loss", "best_val_loss")
 _LESS = re.compile(
     r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid", re.IGNORECASE
 )
-_SPELLED = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
-_NOT_A_METRIC = re.compile(
-    r"final_step|runtime|steps?|checkpoint.*|start_.*|samples|maxrss|max_rss|.*_path|exit_code|execution_id|job_id"
-)
+FINISHED = frozenset({COMPLETED, ENDED, "finished", "control"})
+"""The states of runs that worked to their end: only they are called the best without a word."""
+GOOD = FINISHED | {"failed, but good"}
+"""The states of runs whose figures count before those of any other."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     metrics: Mapping[str, Number] = {}
     at: Mapping[str, str] = {}
+    runtime: float | None = None
+    final_step: int | None = None
 
     @property
     def code(self) -> str:
@@ -153,45 +155,77 @@ def against(base: Side, side: Side, commits: int | None = None) -> Against:
     )
 
 
+def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
+    """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one met first."""
+    keys = dict.fromkeys(key for side in sides for key in side.settings)
+    names: dict[str, str] = {}
+    for same in figures.SAME:
+        first, *others = [key for key in keys if key in same] or [""]
+        names |= dict.fromkeys(others, first)
+    if not names:
+        return list(sides)
+    return [
+        msgspec.structs.replace(side, settings={names.get(key, key): value for key, value in side.settings.items()})
+        for side in sides
+    ]
+
+
 def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
     """The runs whose name matches; all for None."""
     return [side for side in sides if glob is None or fnmatchcase(side.name, glob)]
 
 
 def of_log(log: Log) -> Side:
-    """A run log's side: its Config fields as settings, its Results as metrics, its last status as state."""
+    """A run log's side: its Config as settings, how it stands as state, the figures of its Results, else of its Status."""
+    stands = standing(log)
     fields = tried.fields_of(log)
-    commit = fields.get("commit", "").split(" ", 1)[0]
-    known = re.fullmatch(r"[0-9a-f]{7,64}", commit) is not None
-    figures, at = best(_figures(log))
+    commit = codestate.commit_of(log)
+    told = figures.figures(log, stands)
+    found, at = best(told.found)
     return Side(
         name=f"{log.task}_{log.day}" if log.day else log.task,
         where=log.file.path,
-        state=tried.outcome(log),
-        settings=dict(_settings(log)),
-        commit=commit if known else "",
-        dirty=tried.says_dirty(log) if known else None,
-        data=fields.get("dataset", ""),
-        metrics=figures,
+        state=stands.state,
+        settings=dict(figures.settings(log, (*tried.CODE_FIELDS, *CONFIG["dataset"]))),
+        commit=commit,
+        dirty=tried.says_dirty(log) if commit else None,
+        data=fields.get("dataset", "").replace("`", ""),
+        runtime=told.runtime,
+        final_step=told.final_step,
+        metrics=found,
         at={name: epoch for name, epoch in at.items() if epoch},
     )
 
 
-def number_of(text: str) -> Number | None:
-    """The figure that a text begins with (`0.0285`, `~3 %`, `NaN`); None where it begins with none."""
-    word = text.strip().lstrip("~≈").split(" ", 1)[0].rstrip("%,;")
-    if word.casefold() in _SPELLED:
-        return "NaN" if word.casefold() == "nan" else "-Infinity" if word.startswith("-") else "Infinity"
-    try:
-        value = float(word.replace("_", "x"))
-    except ValueError:
-        return None
-    return int(value) if re.fullmatch(r"[+-]?\d{1,15}", word) else value
+def finished(side: Side) -> bool:
+    """Whether a run's figures are its last: it completed, or is a control that trains nothing."""
+    return side.state in FINISHED
+
+
+def leader(metric: str, sides: Iterable[Side]) -> str:
+    """The run that leads in a metric: of those that finished, where one of them has it; "" where nobody has."""
+    having = [side for side in sides if metric in side.metrics]
+    among = [side for side in having if side.state in GOOD] or having
+    _, at = best((metric, side.name, side.metrics[metric]) for side in among)
+    return at.get(metric, "")
+
+
+def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
+    """The runs that did not finish and are better than the leader so far."""
+    known = [side for side in sides if metric in side.metrics]
+    first = next((side for side in known if side.name == name), None)
+    if first is None:
+        return []
+    return [
+        side
+        for side in known
+        if side.state not in GOOD and side.name != name and _is_better(metric, side.metrics[metric], first.metrics[metric])
+    ]
 
 
 def value_of(figure: Number) -> float:
     """A figure as Python counts; the spelled ones too."""
-    return _SPELLED[figure.casefold()] if isinstance(figure, str) else float(figure)
+    return figures.SPELLED[figure.casefold()] if isinstance(figure, str) else float(figure)
 
 
 def _is_better(metric: str, new: Number, old: Number) -> bool:
@@ -217,45 +251,3 @@ def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...
 
 def _difference(key: str, old: str, new: str) -> Difference | None:
     return None if old == new else Difference(key=key, old=old or None, new=new or None)
-
-
-# ── run logs ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _settings(log: Log) -> Iterator[tuple[str, str]]:
-    for section in log.document.of("config"):
-        for field in section.fields():
-            if field.name in (*tried.CODE_FIELDS, "dataset", "datasets", "data"):
-                continue
-            children = [child for child in field.children if isinstance(child, Field)]
-            if children:
-                yield from ((child.name, canonical(child.value)) for child in children if filled(child))
-            elif not filled(field) or is_none(field.value):
-                continue
-            elif field.name in tried.SETTINGS_FIELDS:
-                yield from split_settings(field.value)
-            else:
-                yield field.name, canonical(field.value)
-
-
-def split_settings(text: str) -> Iterator[tuple[str, str]]:
-    """`lr 1e-3, batch size = 8` → `lr`: `1e-3`, `batch size`: `8`; a part without a value stands for itself."""
-    for part in re.split(r"[,;]\s*(?![^(\[{]*[)\]}])", text):
-        if match := re.fullmatch(r"\s*([^=:]+?)\s*[=:]\s*(.+?)\s*|\s*(.+?)\s+(\S+)\s*", part):
-            yield (match[1] or match[3]), canonical(match[2] or match[4])
-        elif part.strip() and not is_none(part.strip()):
-            yield part.strip(), "yes"
-
-
-def _figures(log: Log) -> Iterator[tuple[str, str, Number]]:
-    for section in log.document.of("results"):
-        for field in section.fields():
-            if _NOT_A_METRIC.fullmatch(field.name):
-                continue
-            figure = number_of(field.value)
-            if figure is not None:
-                yield field.name, "", figure
-            elif parts := re.findall(r"([\w@./-]+) (-?\d[\d.e+-]*|NaN|-?Infinity)(?=,|$)", field.value):
-                task, _, epoch = field.key.partition(" epoch ")
-                known = ((name, number_of(text)) for name, text in parts if not _NOT_A_METRIC.fullmatch(name))
-                yield from ((f"{task} {name}", epoch, figure) for name, figure in known if figure is not None)

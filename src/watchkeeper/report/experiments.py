@@ -23,7 +23,7 @@ _RUN = (
     "run", "run log", "log", "run_log", "runlog", "experiment", "run name", "run_name", "name", "run id",
     "experiment name", "id", "logs", "training", "variant", "variation",
 )  # fmt: skip
-_LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[([^\]\[]*)\]\(([^)(\s]+)\)")
 _WORDS = (
     "notes",
     "note",
@@ -39,9 +39,10 @@ _WORDS = (
     "next",
 )
 """Columns whose words may speak of any run."""
-_DATED = re.compile(r"\d{4}-\d{2}-\d{2}_[^\s`|\])]+|[\w.+-]+_\d{4}-\d{2}-\d{2}(?!\d)")
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}_[^\s`|\])]+|(?<![\w.+-])[\w.+-]+_\d{4}-\d{2}-\d{2}(?!\d)")
 _OPEN = re.compile(r"(?:pending|tbd|-|—|\?)?", re.IGNORECASE)
 _CELL = re.compile(r"((?:\\.|[^|\\]|\\$)*)(\||$)", re.DOTALL)  # as GitHub reads it: in code a bar counts too
+_MOST_LETTERS = 2000  # of a cell that are looked through for names
 _TITLE = "# Experiments\n"
 
 
@@ -111,7 +112,7 @@ def _row(line: _Line) -> Row:
 
 def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
     """The links to logs in some cells, and every name of a log that stands there."""
-    known = list(texts)
+    known = [text[:_MOST_LETTERS] for text in texts]
     links = [_path(target) for text in known for _, target in _LINK.findall(text) if _path(target).endswith(".md")]
     return links, {_spelled(link) for link in links} | {
         _spelled(match[0]) for text in known for match in _DATED.finditer(text)

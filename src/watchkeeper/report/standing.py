@@ -20,6 +20,7 @@ from watchkeeper.report.states import (
     COMPLETED,
     ENDED,
     ENDS,
+    MOST_LETTERS,
     RUNNING,
     STOPPED,
     WAITING,
@@ -134,7 +135,7 @@ def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
         if isinstance(node, Verbatim):
             if node.kind != "text":
                 continue
-            text = log.document.text[node.span.start : node.span.end].strip()
+            text = log.document.text[node.span.start : node.span.end].strip()[:MOST_LETTERS]
             opened = opening(text, day)
             at, words, own = (opened[0], opened[1], True) if opened else (above, text, False)
             yield Entry(words, at, own, node.span.line, state_of(words, trains=log.trains), bullet=False)
@@ -153,10 +154,10 @@ def _of_bullet(log: Log, node: StatusLine | Field | Item, day: date | None, abov
     if isinstance(node, StatusLine):
         at = stamp(node.time)
         real = at is not None and at.day is not None  # a time that does not exist says no more than none
-        return Entry(node.text, at if real else above, real, line, state_of(node.text, trains=log.trains))
-    text = (
-        node.text if isinstance(node, Item) else log.document.text[node.span.start : node.span.end].strip().lstrip("-*+ ")
-    )
+        text = node.text[:MOST_LETTERS]
+        return Entry(text, at if real else above, real, line, state_of(text, trains=log.trains))
+    text = node.text if isinstance(node, Item) else log.document.text[node.span.start : node.span.end].strip()
+    text = text[:MOST_LETTERS].lstrip("-*+ ")
     opened = opening(text, day)
     if opened is not None:
         return Entry(opened[1], opened[0], True, line, state_of(opened[1], trains=log.trains))
@@ -165,14 +166,14 @@ def _of_bullet(log: Log, node: StatusLine | Field | Item, day: date | None, abov
     claim = state_of_field(node.name, node.value)
     at = moment(node.value, day) or above
     if claim is None and node.name not in ("next", "note", "notes", "fix", "fix_applied", "plan", "reason"):
-        claim = state_of(f"{node.key}: {node.value}", trains=log.trains)
+        claim = state_of(f"{node.key}: {node.value}"[:MOST_LETTERS], trains=log.trains)
     return Entry(text, at, False, line, claim)
 
 
 def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry]:
-    texts = [cell.text for cell in row]
+    texts = [cell.text[:MOST_LETTERS] for cell in row]
     opened = next((found for text in texts if (found := opening(text, day)) is not None), None)
-    words = ", ".join(text for text in texts if text and opening(text, day) is None)
+    words = ", ".join(text for text in texts if text and opening(text, day) is None)[:MOST_LETTERS]
     if words:
         claims = (state_of_field("state", text) for text in texts)
         claim = next((one for one in claims if one is not None), None) or state_of(words, trains=log.trains)
@@ -205,7 +206,7 @@ def _by_block(log: Log, job: Section | None) -> Standing:
 
 def _raw(log: Log, field: Field) -> str:
     """A field's value with the note behind it: `2026-05-04 15:00 (OOM)`."""
-    return log.document.text[field.raw_span.start : field.raw_span.end]
+    return log.document.text[field.raw_span.start : field.raw_span.end][:MOST_LETTERS]
 
 
 def _by_status(log: Log, job: Section | None) -> Standing:

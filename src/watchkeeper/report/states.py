@@ -29,6 +29,10 @@ CUT_SHORT = frozenset({TIMED_OUT, PREEMPTED})
 """Ended by the cluster: such a run is meant to go on from its checkpoint."""
 
 
+MOST_LETTERS = 2000
+"""Of one line that are read for what they say: nobody writes more, and output that was pasted says nothing."""
+
+
 class Claim(msgspec.Struct, frozen=True):
     """What a text says of the job. `again`: it was started anew, whatever it was before."""
 
@@ -139,7 +143,7 @@ def state_of(text: str, *, trains: bool = True) -> Claim | None:
     """What a line says of the job's state; None where it says nothing of it. `trains` False: evaluations and conversions
     are the job itself.
     """
-    text = text.casefold().replace("’", "'").replace("`", "").replace("*", "").replace("~~", "")
+    text = text[:MOST_LETTERS].casefold().replace("’", "'").replace("`", "").replace("*", "").replace("~~", "")
     others = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''})\b")
     parts = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''}{_PARTS})\b")
     claim: Claim | None = None

@@ -22,12 +22,13 @@ from watchkeeper.report.runlog import Edit, Line, Span, apply, lines
 _NUMBERED = re.compile(r"[ \t]*(\d{1,9})[.)][ \t]+")
 _BULLET = re.compile(r"[ \t]*[-*+][ \t]+")
 _NAME = re.compile(
-    r"\[[^\]\n]{1,300}\]\((?P<link>[^)\n]{1,300})\)|`(?P<code>[^`\n]{1,300})`|(?P<file>[^\s`\[(|*]{1,300}\.md)(?![\w/])"
+    r"\[[^\]\[\n]{1,300}\]\((?P<link>[^)\n]{1,300})\)|`(?P<code>[^`\n]{1,300})`|(?P<file>[^\s`\[(|*]{1,300}\.md)(?![\w/])"
     r"|(?P<stem>(?<![\w/-])(?:[\w.-]{1,80}/){0,4}\d{4}-\d{2}-\d{2}_[\w.+=-]{1,200})"
 )
 _STEM = re.compile(r"(?:.*/)?\d{4}-\d{2}-\d{2}_[^/]+", re.DOTALL)
 _DAY = re.compile(r"[`*]{0,2}(\d{4}-\d{2}-\d{2})[`*]{0,2}")
 _HEADING = re.compile(r"\ufeff? {0,3}#{1,6}[ \t]+")
+_MOST_LETTERS = 2000  # of a line that are looked through for a name
 _RULE = re.compile(r"[\s|:+-]+")
 
 
@@ -124,7 +125,7 @@ def _entry(text: str, line: Line, group: int, position: int) -> Entry | None:
 
 def _named(content: str, at: int) -> tuple[str, int, int] | None:
     """The first log that a line names, and where the name begins and ends."""
-    for match in _NAME.finditer(content, at):
+    for match in _NAME.finditer(content, at, at + _MOST_LETTERS):
         which = match.lastgroup or ""
         name = match[which]
         if name.endswith(".md") or (which != "link" and _STEM.fullmatch(name)):

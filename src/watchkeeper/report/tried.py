@@ -13,14 +13,16 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from watchkeeper.report import facts
+from watchkeeper.report.codestate import commit_of
 from watchkeeper.report.experiments import Row
+from watchkeeper.report.figures import SETTINGS_FIELDS
 from watchkeeper.report.lint_read import CONFIG, Log, filled, is_none, is_row_of
 from watchkeeper.report.runlog import Field
 from watchkeeper.report.standing import standing
 
 FIELD = "fingerprint"
 _COMMIT = ("commit", "git_commit", "git_sha", "code", "branch", "tag")
-SETTINGS_FIELDS = ("key_settings", "settings", "hyperparameters")
 CODE_FIELDS = (*_COMMIT, FIELD, "git_branch", "repo", "repository", "worktree")
 
 
@@ -106,12 +108,16 @@ def may_match(text: str, works: Iterable[Work]) -> bool:
 def fields_of(log: Log) -> dict[str, str]:
     """What the Config section says, under one name for each thing; `n/a` and unanswered fields are left out."""
     found: dict[str, str] = {}
-    names = {**CONFIG, "commit": _COMMIT, "settings": SETTINGS_FIELDS, FIELD: (FIELD,)}
-    for section in log.document.of("config"):
-        for name, spelled in names.items():
-            field = section.field(*spelled)
-            if name not in found and field is not None and (value := _value(field)):
-                found[name] = value
+    for name in CONFIG:
+        if (field := log.config(name)) is not None and (value := _value(field)):
+            found[name] = value
+    inside = [field for section in log.sections("config") for field in facts.facts(log.document, section)]
+    for name, spelled in (("settings", SETTINGS_FIELDS), (FIELD, (FIELD,))):
+        field = facts.first(inside, *spelled)
+        if field is not None and (value := _value(field)):
+            found[name] = value
+    if commit := commit_of(log):
+        found["commit"] = commit
     return found
 
 
@@ -142,7 +148,7 @@ def _same_words(work: Work, fields: Mapping[str, str]) -> bool:
 
 def says_dirty(log: Log) -> bool:
     """Whether the log says beside its commit that there were uncommitted changes."""
-    fields = (section.field("commit") for section in log.document.of("config"))
+    fields = (log.fact(section, *_COMMIT[:3]) for section in log.sections("config"))
     raw = [log.document.text[field.raw_span.start : field.raw_span.end] for field in fields if field is not None]
     return any(words in text for text in raw for words in ("not committed", "not in the commit", "dirty"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from watchkeeper.core.words import runtime
 from watchkeeper.report import compare
 from watchkeeper.report.compare import Against, Delta, Side
 from watchkeeper.show.text import number, printable, table
@@ -14,6 +15,7 @@ MOST_METRICS = 6
 MOST_RUNS = 20
 MOST_FILES = 5
 _WIDEST = 32
+_MOST_AHEAD = 3
 
 
 def comparison(found: Compared) -> str:
@@ -39,11 +41,16 @@ def comparison(found: Compared) -> str:
 
 def _table(found: Compared, metrics: list[str]) -> str:
     settings, shown = found.varying[:MOST_SETTINGS], metrics[:MOST_METRICS]
-    header = ["run", "state", *(_short_key(key, found.varying) for key in settings), "code", "data", *map(_metric, shown)]
+    more = [
+        (name, words) for name, words in (("step", _step), ("runtime", _runtime)) if any(words(side) for side in found.runs)
+    ]
+    names = [_short_key(key, found.varying) for key in settings]
+    header = ["run", "state", *(name for name, _ in more), *names, "code", "data", *map(_metric, shown)]
     lines = [
         [
             one.name,
             one.state,
+            *(words(one) for _, words in more),
             *(_short(one.settings.get(key, "")) for key in settings),
             one.code,
             _short(one.data),
@@ -51,21 +58,41 @@ def _table(found: Compared, metrics: list[str]) -> str:
         ]
         for one in found.runs
     ]
-    first = 4 + len(settings)
-    return table(header, lines, right=tuple(range(first, first + len(shown))))
+    first = 4 + len(settings) + len(more)
+    right = (*range(2, 2 + len(more)), *range(first, first + len(shown)))
+    return table(header, lines, right=right)
+
+
+def _step(side: Side) -> str:
+    return "" if side.final_step is None else str(side.final_step)
+
+
+def _runtime(side: Side) -> str:
+    return "" if side.runtime is None else runtime(side.runtime)
 
 
 def _best(found: Compared, metrics: list[str]) -> Iterator[str]:
-    """Which run leads in what; nothing where there is only one."""
+    """Which run leads in what, with its state where it did not finish; nothing where there is only one."""
     sides = {side.name: side for side in found.runs}
     told = [
-        f"{_metric(name)}: {found.best[name]} ({number(sides[found.best[name]].metrics[name])})"
+        f"{_metric(name)}: {_leader(sides[found.best[name]], name)}"
         for name in metrics
         if sum(name in side.metrics for side in found.runs) > 1 and name in found.best
     ]
     if told:
         yield ""
         yield printable("Best  " + "; ".join(told))
+    for name in metrics:
+        others = compare.ahead(name, found.runs, found.best.get(name, ""))
+        if others and sides[found.best[name]].state in compare.GOOD:
+            which = ", ".join(_leader(side, name) for side in others[:_MOST_AHEAD])
+            more = f" and {len(others) - _MOST_AHEAD} more" if len(others) > _MOST_AHEAD else ""
+            yield printable(f"Not counted, {_metric(name)} of runs that did not finish: {which}{more}")
+
+
+def _leader(side: Side, metric: str) -> str:
+    state = "" if compare.finished(side) else f", {side.state or 'state unknown'}"
+    return f"{side.name} ({number(side.metrics[metric])}{state})"
 
 
 def _against(one: Against) -> Iterator[str]:

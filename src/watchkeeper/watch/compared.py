@@ -25,6 +25,7 @@ from watchkeeper.launch.submit import FOLDER
 from watchkeeper.launch.tree import SUMMARY_YAML
 from watchkeeper.report import compare
 from watchkeeper.report.compare import Against, Side
+from watchkeeper.report.figures import split_settings
 from watchkeeper.report.lint_read import read as read_log
 from watchkeeper.report.story import WELL
 from watchkeeper.watch import learned, runlogs
@@ -71,7 +72,7 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
             for side in matching
         ]
         found.repository = found.repository or (path if path.is_dir() else path.parent)
-    sides = _distinct(found.sides)
+    sides = compare.in_one_spelling(_distinct(found.sides))
     if not sides:
         raise UsageError(
             f"no run matches {runs!r}" if runs else "there is no run to compare", hint="quote the glob: --runs 'h16*'"
@@ -81,7 +82,7 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
         base=first.name,
         runs=sides,
         varying=compare.varying(sides),
-        best={metric: run for metric in compare.metrics_of(sides) if (run := _best(metric, sides))},
+        best={metric: run for metric in compare.metrics_of(sides) if (run := compare.leader(metric, sides))},
         differences=list(_differences(first, sides, found.repository)),
         problems=found.problems,
     )
@@ -218,7 +219,7 @@ def settings_of(
         return flatten.merged(files), tuple(unread)
     if snapshot and (recorded := _snapshot(experiment.folder / snapshot, reader)):
         return recorded, ()
-    return dict(compare.split_settings(experiment.settings.get(run, ""))), ()
+    return dict(split_settings(experiment.settings.get(run, ""))), ()
 
 
 def _script(experiment: Path, sha256: str) -> str:
@@ -290,11 +291,6 @@ def _named(sides: Sequence[Side], base: str | None) -> Side:
         what = f"{len(near)} of the runs are" if near else "none of the runs is"
         raise UsageError(f"--base {base!r}: {what} called that: {names}")
     return near[0]
-
-
-def _best(metric: str, sides: Sequence[Side]) -> str:
-    _, at = compare.best((metric, side.name, side.metrics[metric]) for side in sides if metric in side.metrics)
-    return at.get(metric, "")
 
 
 def _differences(base: Side, sides: Sequence[Side], repository: Path | None) -> Iterator[Against]:
