@@ -100,6 +100,36 @@ def test_the_best_figure_is_one_of_them_and_none_is_better(figures: list, metric
         assert math.isnan(chosen)
 
 
+def test_the_logs_of_people_are_compared_by_what_they_say() -> None:
+    """State, last step, runtime and losses of a corpus in many dialects; no step of the middle is called the last."""
+    sides = {side.name: side for file in files_of(tree("people")) if (log := read(file)) and (side := of_log(log))}
+    told = {
+        name: (side.state, side.final_step, side.runtime, side.metrics.get("end_train_loss"), side.settings.get("lr"))
+        for name, side in sides.items()
+        if name[:4] in ("pick", "sft_", "dpo_", "eval", "toke")
+    }
+    assert told == {
+        "pick_baseline_2026-05-04": ("completed", None, 23400, 0.188, "0.0001"),
+        "pick_lowlr_2026-05-05": ("completed", None, 21900, 0.201, "5e-05"),
+        "pick_wide_2026-05-06": ("completed", 12000, 39600, 0.192, None),
+        "pick_crash_2026-05-07": ("failed", 40, None, 2.0, None),
+        "pick_resumed_2026-05-08": ("completed", 50000, 159000, 0.15, "0.0001"),
+        "pick_cloud_2026-05-09": ("completed", 12000, 45000, 0.19, None),
+        "pick_tables_2026-05-11": ("completed", None, None, 0.188, None),
+        "pick_prose_2026-05-12": ("completed", None, None, 0.19, None),
+        "pick_giveup_2026-05-13": ("abandoned", 40, None, 2.0, None),
+        "pick_hub_2026-05-14": ("completed", 12000, None, 0.18, None),
+        "pick_running_2026-05-15": ("running", 400, None, 0.4, None),
+        "pick_planned_2026-05-18": ("", None, None, None, None),
+        "sft_2026-06-01": ("completed", 2400, None, 0.84, "2e-05"),
+        "sft_requeued_2026-06-09": ("running", 1500, None, 0.9, None),
+        "dpo_2026-06-02": ("cancelled", 40, None, 0.69, None),
+        "eval_mmlu_2026-06-03": ("completed", None, 7200, None, None),
+        "tokenize_2026-06-04": ("completed", None, None, None, None),
+    }
+    assert sides["sft_2026-06-01"].commit == "9c41d7e" and "(hidden)" in sides["train_c_2026-07-03"].settings.values()
+
+
 SIDES = st.lists(
     st.builds(
         Side,

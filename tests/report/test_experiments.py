@@ -1,5 +1,6 @@
 """The table that compares runs: the machine's cells and people's."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +86,55 @@ def test_any_page_keeps_what_stands_in_it(text, headed):
                 at = after.index(part.strip(), at)
     written = {run: {column: {value} for column, value in cells.items()} for run, cells in made.items()}
     assert with_rows(after, runs, written)[0] == after
+
+
+LINK = "arm/2026-05-04_train.md"
+HEADED = "| run | val_loss | status |\n|---|---|---|\n"
+THEIRS = {
+    "the file's own name": HEADED + "| 2026-05-04_train | | keep |\n",
+    "a link": HEADED + "| [careful rate](arm/2026-05-04_train.md) | | keep |\n",
+    "a link from the repository": HEADED + "| [a](run_logs/arm/2026-05-04_train.md) | | keep |\n",
+    "a link in a column": "| what | log | val_loss |\n|---|---|---|\n| x | [log](./arm/2026-05-04_train.md#top) | |\n",
+    "bold": HEADED + "| **train_2026-05-04** | | keep |\n",
+    "struck out, with its ending": "| Run | Val loss |\n|---|---|\n| ~~`2026-05-04_train.md`~~ | |\n",
+    "another order": "| status | val_loss | experiment | owner |\n|---|---|---|---|\n| keep | | 2026-05-04_train | me |\n",
+    "a date of its own": "| date | run | val_loss |\n|---|---|---|\n| 2026-05-04 | train | |\n",
+    "the second table": HEADED
+    + "| x_2026-01-01 | 1 | |\n\n# More\n\n| name | val_loss |\n|---|---|\n| 2026-05-04_train | |\n",
+    "no head that names a run": "| change | val_loss |\n|---|---|\n| [careful](arm/2026-05-04_train.md) | |\n",
+}
+
+
+@pytest.mark.parametrize("spelled", THEIRS)
+def test_a_persons_row_is_found_again(spelled):
+    """However a person names the log, the row is the run's: its open cells are filled, and no second row is added."""
+    before = THEIRS[spelled]
+    run = Entry("train_2026-05-04", LINK, {"val_loss": "0.41"})
+    after, made = with_rows(before, [run], {})
+    assert after.count("\n") == before.count("\n") and "0.41" in after.splitlines()[-1]
+    assert made["train_2026-05-04"] == {"run": "train_2026-05-04", "val_loss": "0.41"}
+    assert with_rows(after, [run], {"train_2026-05-04": {"run": {"train_2026-05-04"}, "val_loss": {"0.41"}}})[0] == after
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| other_2026-05-05 | see 2026-05-04_train |",
+        "| [train_2026-05-04](leg/2026-05-04_train.md) | |",
+        "| train_2026-05-03 | |",
+        "| 2026-05-04_train-2 | |",
+    ],
+)
+def test_another_runs_row_is_not_taken_for_it(row):
+    """A note on the log, the same name in another folder, another day or a longer name: the run gets a row of its own."""
+    before = f"| run | notes |\n|---|---|\n{row}\n"
+    after, _ = with_rows(before, [Entry("train_2026-05-04", LINK, {"val_loss": "0.41"})], {})
+    assert after == before + f"| [train_2026-05-04]({LINK}) |  |\n"
+
+
+def test_a_new_row_goes_into_the_table_of_runs():
+    """Of several tables the one with the document's columns is continued, under its own head."""
+    seeds = "| name | seeds |\n|---|---|\n| a | 3 |\n\n"
+    before = f"{seeds}| status | run | val_loss |\n|---|---|---|\n| keep | x_2026-01-01 | 1 |\n\nwords\n"
+    after, _ = with_rows(before, [Entry("train_2026-05-04", LINK, {"val_loss": "0.41", "status": "completed"})], {})
+    assert after == before.replace("| 1 |\n", f"| 1 |\n| completed | [train_2026-05-04]({LINK}) | 0.41 |\n")

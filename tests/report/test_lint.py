@@ -232,10 +232,11 @@ def test_every_code_has_a_trigger_and_a_row_in_the_docs() -> None:
         ), code
 
 
-def test_the_dialects_have_the_findings_that_are_on_record() -> None:
+@pytest.mark.parametrize(("corpus", "record"), [("dialects", "findings.txt"), ("people", "people.txt")])
+def test_the_dialects_have_the_findings_that_are_on_record(corpus: str, record: str) -> None:
     """The findings in a corpus of odd and older logs are those of the golden file, word for word."""
-    found = "".join(f"{one}\n" for one in found_in(tree("dialects")))
-    golden = CORPUS / "findings.txt"
+    found = "".join(f"{one}\n" for one in found_in(tree(corpus)))
+    golden = CORPUS / record
     if os.environ.get("GOLDEN"):
         golden.write_text(found, encoding="utf-8")
     assert found == golden.read_text(encoding="utf-8")
@@ -294,6 +295,21 @@ def test_only_a_training_owes_a_checkpoint(task: str, trains: bool) -> None:
     path = f"demo_arm/2026-03-11_{task}.md"
     found = found_in(texts | {path: text})
     assert ("WK601" in {one.code for one in found}) == trains
+
+
+def test_logs_as_people_write_them_are_in_order() -> None:
+    """Twenty logs in as many dialects have nothing open: no finding where a log says what is asked in its own words."""
+    texts = {path: text for path, text in tree("people").items() if not path.startswith("faults/")}
+    assert sum(path[:3] in ("arm", "lan") and "timeline" not in path for path in texts) >= 20
+    opened = [str(one) for one in found_in(texts) if one.open and "old_thing" not in one.message]
+    assert opened == []
+
+
+def test_the_faults_of_people_are_found_once_each() -> None:
+    """Of the logs with mistakes each line has one finding of a kind, and none is told under two codes."""
+    found = [one for one in found_in(tree("people")) if "/faults/" in one.path]
+    assert len({(one.path, one.line, one.code, one.message) for one in found}) == len(found)
+    assert len({one.code for one in found}) > 40
 
 
 def test_a_fix_writes_what_the_document_would() -> None:

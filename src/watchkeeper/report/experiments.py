@@ -104,7 +104,7 @@ def _row(line: _Line) -> Row:
     shown = _name(run)
     links, names = _meant([run])
     if not names:
-        links, names = _meant(text for column, text in cells.items() if column not in _WORDS)
+        links, names = _meant(text for at, (name, text) in enumerate(cells.items()) if at == 0 or name not in _WORDS)
     days = [text.strip("`*") for text in cells.values() if re.fullmatch(r"[`*]*\d{4}-\d{2}-\d{2}[`*]*", text)]
     names |= {f"{_spelled(shown)}_{day}" for day in days if shown}
     return Row(line.number, shown or next(iter(links), ""), cells, frozenset(names), tuple(links))

@@ -11,10 +11,11 @@ import msgspec
 from watchkeeper.core.events import Number
 from watchkeeper.core.words import canonical
 from watchkeeper.report import facts
-from watchkeeper.report.dates import runtime
-from watchkeeper.report.lint_read import CONFIG, RUNTIME, WALLTIME, Log, filled, is_none
-from watchkeeper.report.runlog import Field, Item, deep
-from watchkeeper.report.standing import Standing, in_order
+from watchkeeper.report.dates import moment, runtime
+from watchkeeper.report.lint import SECRET
+from watchkeeper.report.lint_read import CONFIG, END, RUNTIME, WALLTIME, Log, filled, is_none
+from watchkeeper.report.runlog import Field, Item, Section, deep
+from watchkeeper.report.standing import Entry, Standing, in_order, submitted
 from watchkeeper.report.states import MOST_LETTERS
 
 SETTINGS_FIELDS = (
@@ -56,6 +57,8 @@ _NOT_A_METRIC = re.compile(
     r"|samples|max_?rss|.*_path|exit_code|execution_id|job_?id|epochs?|final_epoch|node|gpus?|.*_(?:start|initial)"
     r"|progress|stopped_at|date"
 )
+_LISTED = re.compile(r"(?:[\w@./-]{1,80} (?:-?\d[\d.e+-]{0,40}|NaN|-?Infinity)(?:, |$)){1,60}")
+_CODE = re.compile(r"(?:^|_)(?:commit|branch|tag|git|sha|revision)(?:_|$)")
 _SIDES = {"train": r"train(?:ing)?", "val": r"(?:val(?:id(?:ation)?)?|eval|dev)"}
 _ENDS = r"(?:end|final|last)"
 _BESTS = r"(?:best|min(?:imum)?|lowest)"
@@ -139,7 +142,8 @@ def settings(log: Log, leave_out: Iterable[str]) -> Iterator[tuple[str, str]]:
         tabled = [field for field in facts.facts(log.document, section) if id(field) not in inside and field not in bullets]
         for field in (*bullets, *tabled):
             if field.name not in left:
-                yield from _of_field(field)
+                pairs = ((key, value) for key, value in _of_field(field) if not _CODE.search(key))
+                yield from ((key, "(hidden)" if SECRET.search(f"{key}={value}") else value) for key, value in pairs)
 
 
 def _of_field(field: Field) -> Iterator[tuple[str, str]]:
@@ -199,11 +203,11 @@ def figures(log: Log, stands: Standing) -> Figures:
     """The figures of a run: from Results, else from its tables and the last lines of Status that name them."""
     found = list(_of_results(log))
     known = {metric for metric, _, _ in found}
-    for metric, epoch, figure in (*_of_tables(log), *_of_status(log)):
+    for metric, epoch, figure in (*_of_tables(log), *_of_status(log, stands)):
         if metric not in known:
             known.add(metric)
             found.append((metric, epoch, figure))
-    return Figures(found, _runtime(log), _final_step(log))
+    return Figures(found, _runtime(log), _final_step(log, stands))
 
 
 def _of_results(log: Log) -> Iterator[tuple[str, str, Number]]:
@@ -220,8 +224,9 @@ def _of_results(log: Log) -> Iterator[tuple[str, str, Number]]:
                     _raw(log, field)[len(field.value.split(" ")[0]) :],
                 )
                 yield name, at[1] if at and name.startswith("best_") else "", figure
-            elif parts := re.findall(r"([\w@./-]+) (-?\d[\d.e+-]*|NaN|-?Infinity)(?=,|$)", value):
+            elif _LISTED.fullmatch(value):
                 task, _, epoch = field.key.partition(" epoch ")
+                parts = (part.rsplit(" ", 1) for part in value.split(", "))
                 known = ((part, number_of(text)) for part, text in parts if not _NOT_A_METRIC.fullmatch(part))
                 yield from ((f"{task} {part}", epoch, figure) for part, figure in known if figure is not None)
 
@@ -291,14 +296,23 @@ _STEP = re.compile(
     r"(?= ?(?:steps?|it|iterations?)\b)|(?<![\w.,/-])~?(?P<steps>\d[\d,]*(?:\.\d+)?[kKM]?) steps\b",
     re.IGNORECASE,
 )
+_WHOLE = re.compile(r"(?<![\d.,])(\d[\d,]*[kKM]?)\s*/\s*\1(?![\d.,kKM])")
 _OF_ANOTHER = re.compile(r"\b(?:eval\w*|sync\w*|upload\w*|resum\w*|from|checkpoint kept|pruned|eta)\b", re.IGNORECASE)
 
 
-def _of_status(log: Log) -> Iterator[tuple[str, str, Number]]:
+def _telling(log: Log, stands: Standing) -> list[Entry]:
+    """The lines of Status whose figures may be the run's last, the latest first: of a run that ended as it should only the
+    one that says so, since what an earlier one saw is not its end.
+    """
+    lines = [entry for entry in reversed(in_order(log)) if not _OF_ANOTHER.search(entry.text)]
+    if not stands.well:
+        return lines
+    return [entry for entry in lines if (entry.claim is not None and entry.claim.end) or _WHOLE.search(entry.text)]
+
+
+def _of_status(log: Log, stands: Standing) -> Iterator[tuple[str, str, Number]]:
     """The last losses that Status tells of."""
-    for entry in reversed(in_order(log)) if log.trains else ():
-        if _OF_ANOTHER.search(entry.text):
-            continue
+    for entry in _telling(log, stands) if log.trains else ():
         for match in _LOSS.finditer(entry.text):
             side = match["side"]
             name = _own(log, metric_name(f"{side.casefold()}_loss" if side else "loss"))
@@ -307,7 +321,7 @@ def _of_status(log: Log) -> Iterator[tuple[str, str, Number]]:
                 yield name, "", figure
 
 
-def _final_step(log: Log) -> int | None:
+def _final_step(log: Log, stands: Standing) -> int | None:
     names = (
         "final_step",
         "final_steps",
@@ -326,8 +340,8 @@ def _final_step(log: Log) -> int | None:
         field = log.fact(section, *names)
         if field is not None and filled(field) and (step := _step_of(field.value)) is not None:
             return step
-    for entry in reversed(in_order(log)):
-        if not _OF_ANOTHER.search(entry.text) and (match := _STEP.search(entry.text)):
+    for entry in _telling(log, stands):
+        if match := _STEP.search(entry.text):
             figure = number_of(match["step"] or match["of"] or match["steps"])
             return int(float(figure)) if figure is not None else None
     return None
@@ -348,7 +362,22 @@ def _runtime(log: Log) -> float | None:
         field = log.fact(section, *RUNTIME, *WALLTIME)
         if field is not None and (seconds := runtime(field.value)) is not None:
             return seconds
-    each = [runtime(field.value) if (field := log.fact(job, *RUNTIME)) is not None else None for job in log.jobs]
+    each = [_of_block(log, job) for job in log.jobs]
     if not each or any(seconds is None for seconds in each):
         return None
     return sum(seconds for seconds in each if seconds is not None)
+
+
+def _of_block(log: Log, job: Section) -> float | None:
+    """A block's runtime. Its wall time counts where it is no limit: a limit is longer than the job was there."""
+    field = log.fact(job, *RUNTIME)
+    if field is not None and (seconds := runtime(field.value)) is not None:
+        return seconds
+    field = log.fact(job, *WALLTIME)
+    seconds = runtime(field.value) if field is not None else None
+    end, begun = log.fact(job, *END), submitted(log, job)
+    last = moment(end.value, begun.day if begun else None) if end is not None else None
+    span = begun.seconds_until(last) if begun is not None and last is not None else None
+    if seconds is None or (span is None and seconds % 3600 == 0):
+        return None
+    return seconds if span is None or seconds <= span + 60 else None

@@ -225,7 +225,7 @@ def _experiments(files: Iterable[File], logs: list[Log]) -> Iterator[Finding]:
 
 def _claims_a_log(row: Row) -> bool:
     """Whether a row should have a log: what is planned, taken from a paper, or named in free words need not."""
-    if row.names:
-        return True
     status = " ".join(row.cells.get(name, "") for name in ("status", "state", "verdict"))
-    return bool(re.fullmatch(r"[\w./+=-]+", row.run)) and not _PLANNED.search(f"{status} {row.run}")
+    if _PLANNED.search(f"{status} {row.run}"):
+        return False
+    return bool(row.names) or re.fullmatch(r"[\w./+=-]+", row.run) is not None

@@ -252,6 +252,9 @@ def kind_of(heading: str) -> tuple[str, str]:
     """The kind of a heading and its qualifier: `("job", "resumed")` for `Job (resumed)`; `("", …)` for one of no kind."""
     head, _, rest = heading.partition("(")
     qualifier = rest.rpartition(")")[0] or rest
+    head = re.sub(
+        r"^[^\w&(]*(?:\d{1,2}[.)][ \t]+)?[^\w&(]*", "", head
+    )  # a number or a sign before the word is no part of it
     head = re.split(r" [—–-] |:", head, maxsplit=1)[0].strip().strip("*_`").casefold()
     return next((kind for kind, pattern in _KINDS if pattern.fullmatch(head)), ""), qualifier.strip()
 

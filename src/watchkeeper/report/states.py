@@ -72,12 +72,16 @@ _PARTLY = re.compile(
     r"(?:\b(?:half|halfway|partly|partially|mostly|nearly|almost|roughly|about)\b"
     r"|(?<!\d)(?!100(?:\.0+)? ?%)\d+(?:\.\d+)? ?%)(?:\s+(?:is|are|of \S+))*\s*$"
 )
-_SOME_OF = re.compile(r"\s*~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\b")
+_SOME_OF = re.compile(
+    r"\s*(?:epochs?|steps?|iterations?|shards?|tasks?|files?)?\s*~?(\d[\d,.]*[km]?)\s*(?:/|of"
+    r"|out of)\s*~?(\d[\d,.]*[km]?)\b"
+)
 _COUNTED = re.compile(r"(?<![\d.])~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\s*(?:\w+\s*){0,2}$")
 _EXIT = re.compile(
     r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ _-]?code|returncode)\b"
     r"(?:\s+with)?(?:\s+(?:code|status))?\s*[:=]?\s*`?(-?\d{1,3})(?::(\d{1,3}))?(?![\d.])"
 )
+_PART_OF_JOB = re.compile(r"\b(?:one|a|another|single|some|few)\b(?:\s+[\w-]+){1,3}\s*$|\bdata ?loader\b[^,;]*$")
 _ADVERBS = r"(?:\s+(?:successfully|cleanly|normally|fine|early|again|now|ok))*"
 _WORK = re.compile(
     r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the (?:run|job|training)|all\b|in\b|at\b|after\b"
@@ -91,7 +95,8 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                      r"|completed))\b"),
         (TIMED_OUT, r"\btimed[ -]?out\b|\btime-?out\b(?!\s*(?:=|\d|rais|set|increas|error))|\b(?:out of time"
                     r"|due to time limit)\b"
-         r"|\btime ?limit (?:was )?(?:reached|hit|exceeded)|\b(?:hit|reached|exceeded"
+         r"|\bkilled (?:at|by|on)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
+            r"|\btime ?limit (?:was )?(?:reached|hit|exceeded)|\b(?:hit|reached|exceeded"
          r"|ran into)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
          r"|\bwall-?time\b(?! ?(?:[:=]|\d|of\b|is\b|left|remain|request|limit (?:is|of|was set|\d)|raised|set))"),
         (PREEMPTED, r"\bpre-?empt(?:ed|ion)\b|\binterrupted\b"),
@@ -100,9 +105,11 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
          r"|\bobsolete\b"),
         (CANCELLED, r"\b(?:s?cancell?(?:ed|'ed)|scancel(?:'?l?ed)?)\b(?!\s+(?:the |an? )?(?:old|other|previous|earlier"
                     r"|first|duplicate|queued|second))"
-         r"|\bstopped (?:it )?(?:by hand|manually|by me|by us|by the user|on purpose)|\b(?:manually|deliberately) stopped"
+         r"|\bstopped (?:it )?(?:by hand|manually|by me|by us|by the user|on purpose)|\b(?:manually"
+         r"|deliberately) (?:stopped|killed)"
          r"|\bkilled (?:it )?(?:by hand|manually|by me|on purpose)|\bterminated by (?:the )?user"),
-        (FAILED, r"\bfail(?:ed|s|ure)?\b|\bcrash(?:ed|es)?\b|\bdied\b|\boom(?:ed|-?killed)?\b"
+        (FAILED, r"\bfail(?:ed|s|ure)?\b(?! (?:checks?|tests?|assertions?|shards?|files?|tasks?)\b)|\bcrash(?:ed|es)?\b"
+                 r"|\bdied\b|\boom(?:ed|-?killed)?\b"
                  r"|\b(?:ran )?out[ _]of[ _]memory\b|\bkilled\b"
          r"|\babort(?:ed)?\b|\berrored\b|\bnode[ _]?fail\w*|\bnode (?:was )?lost\b|\blost (?:the )?node\b|\bsegfault\w*"
          r"|\b(?:with|ended in|by) an? error\b|^\s*errors?(?=\s*(?:$|[:,]|at\b|in\b|code))|\bnccl (?:time-?out|hang)\b"
@@ -144,6 +151,7 @@ def state_of(text: str, *, trains: bool = True) -> Claim | None:
     are the job itself.
     """
     text = text[:MOST_LETTERS].casefold().replace("’", "'").replace("`", "").replace("*", "").replace("~~", "")
+    text = re.sub(r"\beta\b[^,;]*", "", text)  # what is expected has not happened
     others = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''})\b")
     parts = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''}{_PARTS})\b")
     claim: Claim | None = None
@@ -226,7 +234,11 @@ def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> 
 
 def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str]) -> Claim | None:
     before, after = clause[: match.start()], clause[match.end() :]
+    if _PART_OF_JOB.search(before):
+        return None
     if _NOT.search(before):
+        if state == COMPLETED and after.strip() and re.match(r"\s+\w+ing\b", after):
+            return None
         never_yet = "yet" in before or after.strip().startswith("yet")
         return Claim(UNFINISHED) if state == COMPLETED and not never_yet else None
     if not _is_said(clause, match.start()):
@@ -242,6 +254,8 @@ def _is_whole(before: str, after: str, others: re.Pattern[str]) -> bool:
     """Whether `completed` speaks of all of the job, by the words around it."""
     if _PARTLY.search(before):
         return False
+    if re.match(r"\s*~?\d+(?:\.\d+)? ?%", after):
+        return re.match(r"\s*100(?:\.0+)? ?%", after) is not None
     for counted in (_COUNTED.search(before), _SOME_OF.match(after)):
         if counted is not None:
             return counted[1].rstrip(".,") == counted[2].rstrip(".,")

@@ -19,7 +19,8 @@ import msgspec
 from watchkeeper.core import git
 from watchkeeper.launch.same_work import essence
 from watchkeeper.report import tried
-from watchkeeper.report.compare import number_of, split_settings, value_of
+from watchkeeper.report.compare import value_of
+from watchkeeper.report.figures import number_of, split_settings
 from watchkeeper.report.lint_read import Log, filled, is_none
 from watchkeeper.report.page import ALIASES
 
