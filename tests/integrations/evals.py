@@ -17,6 +17,24 @@ DATA = [Sample("What is 2 + 2?", target="4"), Sample("What is 3 + 3?", target="6
 def sums():
     return Task(DATA, solver=generate(), scorer=match())
 
+@task
+def sized(size):
+    return Task(DATA[:size], solver=generate(), scorer=match())
+
+@solver
+def fails_the_first_time():
+    async def solve(state, generate):
+        with open("tried", "a+") as tried:
+            if tried.tell() == 0:
+                tried.write("once")
+                raise ValueError("planted")
+        return await generate(state)
+    return solve
+
+@task
+def flaky():
+    return Task(DATA, solver=fails_the_first_time(), scorer=match())
+
 @solver
 def fails():
     async def solve(state, generate):
@@ -69,9 +87,10 @@ from inspect_ai.model import ModelAPI, ModelOutput, ModelUsage, modelapi
 class Made(ModelAPI):
     def __init__(self, model_name, base_url=None, api_key=None, config=None, **model_args):
         super().__init__(model_name)
+        self.right = "5" if model_name == "wrong" else "4"
 
     async def generate(self, input, tools, tool_choice, config):
-        output = ModelOutput.from_content("made/model", "4" if "2 + 2" in input[-1].text else "5")
+        output = ModelOutput.from_content("made/model", self.right if "2 + 2" in input[-1].text else "5")
         output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
         return output
 """

@@ -68,14 +68,15 @@ def test_an_evaluation_is_recorded_beside_its_log(tmp_path, inspect):
     run = recorded(folder)
     (ended,) = run.kinds(RunEnded)
     assert ended.status == "finished"
-    assert ended.totals["sums/match/accuracy"] == 0.5 and ended.totals["sums/samples_completed"] == 2
+    assert ended.totals["sums/made/model/match/accuracy"] == 0.5 and ended.totals["sums/made/model/samples_completed"] == 2
     (output,) = ended.outputs
-    assert output.path.endswith(".eval") and output.sha256 and output.what == "log of sums, success"
-    assert run.config["tasks"]["sums"]["model"] == "made/model" and run.config["tasks"]["sums"]["samples"] == 2
+    assert output.path.endswith(".eval") and output.sha256 and output.what == "log of sums by made/model, success"
+    settings = run.config["tasks"]["sums/made/model"]
+    assert (settings["task"], settings["model"], settings["samples"]) == ("sums", "made/model", 2)
     samples = {row.metrics["sample"]: row.metrics["match"] for row in run.rows if "sample" in row.metrics}
     assert samples == {1: "C", 2: "I"}
     (whole,) = [row.metrics for row in run.rows if "status" in row.metrics]
-    assert (whole["task"], whole["status"], whole["sums/match/accuracy"]) == ("sums", "success", 0.5)
+    assert (whole["task"], whole["status"], whole["sums/made/model/match/accuracy"]) == ("sums", "success", 0.5)
 
 
 def test_nothing_happens_unasked(tmp_path, inspect):
@@ -94,8 +95,58 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, inspect):
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "artifacts/evaluations").glob("2*")
     run = recorded(folder)
-    assert run.ends == ["finished"] and run.kinds(RunEnded)[0].totals["sums/match/accuracy"] == 0.5
+    assert run.ends == ["finished"] and run.kinds(RunEnded)[0].totals["sums/made/model/match/accuracy"] == 0.5
     assert not folders(tmp_path)
+
+
+MODELS = """
+from inspect_ai import eval
+from tasks import sums, sized
+eval([sums(), sized(1), sized(2)], model=["made/model", "made/wrong"], epochs=2, log_dir="logs", display="none")
+"""
+
+
+def test_models_and_tasks_are_kept_apart(tmp_path, inspect):
+    """Two models of three tasks, of which two have one name, leave six figures; each sample's row names its model."""
+    done = inspect("-c", MODELS, WATCHKEEPER_INSPECT="1")
+    assert done.returncode == 0, done.stderr
+    run = recorded(*folders(tmp_path))
+    (ended,) = run.kinds(RunEnded)
+    figures = {name: value for name, value in ended.totals.items() if name.endswith("accuracy")}
+    assert figures == {
+        "sums/made/model/match/accuracy": 0.5,
+        "sized/made/model/match/accuracy": 1.0,
+        "sized/made/model#2/match/accuracy": 0.5,
+        "sums/made/wrong/match/accuracy": 0.0,
+        "sized/made/wrong/match/accuracy": 0.0,
+        "sized/made/wrong#2/match/accuracy": 0.0,
+    }
+    samples = [row.metrics for row in run.rows if "sample" in row.metrics]
+    counts = [len([row for row in samples if row["model"] == model]) for model in ("made/model", "made/wrong")]
+    assert counts == [10, 10]
+
+
+SET = """
+from inspect_ai import eval_set
+from tasks import flaky, sums
+settings = dict(model="made/model", log_dir="logs", retry_attempts=3, retry_wait=0.1, display="none")
+print(eval_set([flaky(), sums()], **settings{})[0])
+"""
+
+
+@pytest.mark.parametrize("way", ["", ", retry_immediate=False", ", retry_immediate=True"])
+def test_a_set_ends_as_its_last_try(tmp_path, inspect, way):
+    """A task that fails once and then succeeds leaves one run of the set, which finished."""
+    done = inspect("-c", SET.format(way), WATCHKEEPER_INSPECT="1")
+    assert "True" in done.stdout, done.stderr
+    run = recorded(*folders(tmp_path))
+    (ended,) = run.kinds(RunEnded)
+    assert ended.status == "finished", ended.error
+    assert ended.totals["flaky/made/model/match/accuracy"] == 0.5
+    assert {row.metrics["status"] for row in run.rows if row.metrics["task"] == "flaky" and "status" in row.metrics} == {
+        "error",
+        "success",
+    }
 
 
 def test_a_task_that_fails_ends_the_run_as_failed(tmp_path, inspect):
@@ -104,7 +155,7 @@ def test_a_task_that_fails_ends_the_run_as_failed(tmp_path, inspect):
     run = recorded(*folders(tmp_path))
     (ended,) = run.kinds(RunEnded)
     assert ended.status == "failed" and "planted" in ended.error, done.stderr
-    assert ended.outputs[0].what == "log of broken, error"
+    assert ended.outputs[0].what == "log of broken by made/model, error"
 
 
 def test_a_cancelled_evaluation_is_interrupted(tmp_path, inspect):

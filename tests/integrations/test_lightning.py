@@ -91,7 +91,7 @@ def test_the_logger_alone_records_rows_checkpoints_and_status(tmp_path, fit):
     assert run.steps("loss") == [4, 8, 12, 16]
     assert run.steps("val_loss") == [8, 16]
     assert run.checkpoints == [("epoch=0-step=8.ckpt", 8), ("epoch=1-step=16.ckpt", 16)]
-    assert run.config == {"lr": 0.01}
+    assert run.config == {"lr": 0.01, "api_key": "<redacted>"}
     status = run.status
     assert (status["state"], status["step"], status["total"]) == ("finished", 16, 16)
     assert status["gap"] == pytest.approx(status["val_loss"] - status["loss"], abs=1e-4)
@@ -107,7 +107,7 @@ def test_the_callback_alone_records_the_same(tmp_path, fit):
     assert run.steps("loss") == [4, 8, 12, 16]
     assert run.steps("val_loss") == [8, 16]
     assert run.checkpoints == [("epoch=0-step=8.ckpt", 8), ("epoch=1-step=16.ckpt", 16)]
-    assert run.config == {"lr": 0.01}
+    assert run.config == {"lr": 0.01, "api_key": "<redacted>"}
     assert (run.status["step"], run.status["total"]) == (16, 16)
 
 
@@ -161,6 +161,56 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, fit, data):
     assert [output.path for output in run.kinds(RunEnded)[0].outputs] == ["hyperparameters.json"]
     assert b"very_secret" not in (tmp_path / "run/hyperparameters.json").read_bytes()
     assert (tmp_path / "run/checkpoints/epoch=1-step=16.ckpt").exists()
+
+
+class Nested(Callback):
+    """Trains another model, with a logger of its own, in the middle of a training."""
+
+    def __init__(self, folder, data):
+        self.folder, self.data = folder, data
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == 3:
+            quiet = {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
+            inner = Trainer(accelerator="cpu", logger=WatchkeeperLogger(self.folder, version="a"), max_epochs=1, **quiet)
+            inner.fit(Line(), self.data)
+
+
+def test_a_fit_within_a_fit_has_a_run_of_its_own(tmp_path, fit, data):
+    """Both are recorded whole, each in the folder of its logger."""
+    outer = WatchkeeperLogger(tmp_path / "outer", version="a")
+    fit(Nested(tmp_path / "inner", data), logger=outer, max_epochs=1, log_every_n_steps=1)
+    for name in ("outer", "inner"):
+        run = recorded(tmp_path / name / "lightning_logs/a")
+        assert run.steps("loss") == [1, 2, 3, 4, 5, 6, 7, 8] and run.ends == ["finished"]
+
+
+@pytest.mark.parametrize("logger", [True, False])
+def test_what_is_tested_outside_of_a_training_has_a_run_of_its_own(tmp_path, fit, data, logger):
+    """`validate` before and `test` after a training are kept beside it, at the step that the model was trained to."""
+    ours = WatchkeeperLogger(tmp_path, version="a") if logger else False
+    folder = tmp_path / "lightning_logs/a" if logger else tmp_path
+    callbacks = [] if logger else [WatchkeeperCallback()]
+    trainer = fit(*callbacks, logger=ours, max_epochs=1)
+    trainer.test(trainer.model, data, verbose=False)
+    trainer.validate(trainer.model, data, verbose=False)
+    assert recorded(folder).ends == ["finished"] and recorded(folder).steps("test_loss") == []
+    after = recorded(folder / "evaluation")
+    assert set(after.ends) == {"finished"}
+    assert after.steps("test_loss") == [8] and after.steps("val_loss") == [8]
+    assert after.config["follows"]["folder"] == str(folder)
+
+
+def test_a_training_that_goes_on_stays_in_its_folder_and_another_does_not(tmp_path, fit, data):
+    """`fit` again on the same Trainer adds to its run's folder; a new Trainer with the same logger begins another run."""
+    ours = WatchkeeperLogger(tmp_path, version="a")
+    trainer = fit(logger=ours, max_epochs=1)
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(trainer.model, data, data)
+    fit(logger=ours, max_epochs=1)
+    first = recorded(tmp_path / "lightning_logs/a")
+    assert first.steps("loss") == [4, 8, 12, 16] and first.ends == ["finished", "finished"]
+    assert recorded(tmp_path / "lightning_logs/a/training-2").steps("loss") == [4, 8]
 
 
 @pytest.mark.parametrize("logger", [True, False])

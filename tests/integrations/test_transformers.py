@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -15,7 +16,7 @@ from transformers import StoppingCriteria, TrainerCallback, TrainerControl, Trai
 import watchkeeper as wk
 from tests.integrations import tiny
 from tests.integrations.conftest import ROOT, recorded
-from watchkeeper.core.events import OutputFile, RunEnded
+from watchkeeper.core.events import OutputFile, RunEnded, RunStarted
 from watchkeeper.core.files import replace
 from watchkeeper.integrations import recording
 from watchkeeper.integrations.transformers import DeadlineCriteria, WatchkeeperCallback
@@ -165,6 +166,84 @@ def test_asked_to_stop_within_the_users_run_training_returns(tmp_path):
         run.totals(after=1)
     mine = recorded(tmp_path / "run")
     assert mine.ends == ["interrupted"] and mine.checkpoints == [("checkpoint-5", 5)]
+
+
+def test_what_is_evaluated_outside_of_a_training_has_a_run_of_its_own(tmp_path):
+    """`evaluate` and `predict` before and after a training are kept beside it, each whole, and name what they follow."""
+    trainer = tiny.trainer(tmp_path, report_to="watchkeeper", max_steps=2, eval_strategy="no", save_strategy="no")
+    trainer.evaluate(metric_key_prefix="first")
+    trainer.train()
+    trainer.evaluate(metric_key_prefix="final")
+    trainer.predict(tiny.rows(4), metric_key_prefix="held_out")
+    run = recorded(tmp_path)
+    assert run.ends == ["finished"] and run.steps("final_loss") == []
+    after = recorded(tmp_path / "evaluation")
+    assert set(after.ends) == {"finished"}
+    assert (after.steps("first_loss"), after.steps("final_loss"), after.steps("held_out_loss")) == ([0], [2], [2])
+    follows = [event.config.get("follows") for event in after.kinds(RunStarted)]
+    assert follows == [None, *[{"run_id": run.kinds(RunStarted)[0].run_id, "folder": str(tmp_path)}] * 2]
+
+
+def test_a_training_within_a_training_has_a_run_of_its_own(tmp_path):
+    """Both are recorded whole, with a callback each or with one for both, and whatever folder they name."""
+    shared = WatchkeeperCallback()
+    for name, ours, inner_folder in (("a", dict, "inner"), ("b", lambda: {"callbacks": [shared]}, "outer")):
+        settings = {"logging_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
+        settings |= {} if ours() else {"report_to": "watchkeeper"}
+        place, options = tmp_path / name, ours()
+        inner = tiny.trainer(place / inner_folder, max_steps=2, **settings, **options)
+        options = {"callbacks": [At(2, inner.train), *options.get("callbacks", ())]}
+        tiny.trainer(place / "outer", max_steps=4, **settings, **options).train()
+        other = recorded(place / "inner" if inner_folder == "inner" else place / "outer/training-2")
+        assert recorded(place / "outer").steps("grad_norm") == [1, 2, 3, 4] and other.steps("grad_norm") == [1, 2]
+        assert recorded(place / "outer").ends == other.ends == ["finished"]
+
+
+def test_trials_in_one_folder_are_kept_apart(tmp_path):
+    """A search that trains again and again from the first step in one folder has a run for each trial; a trial that raised
+    is told as failed when the next one begins.
+    """
+
+    def fail():
+        raise ValueError("planted")
+
+    settings = {
+        "report_to": "watchkeeper",
+        "max_steps": 2,
+        "logging_steps": 1,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+    }
+    with pytest.raises(ValueError, match="planted"):
+        tiny.trainer(tmp_path, callbacks=[At(1, fail)], **settings).train()
+    for _ in range(2):
+        tiny.trainer(tmp_path, **settings).train()
+    assert recorded(tmp_path).ends == ["failed"] and recorded(tmp_path).steps("grad_norm") == [1]
+    for number in (2, 3):
+        trial = recorded(tmp_path / f"training-{number}")
+        assert trial.ends == ["finished"] and trial.steps("grad_norm") == [1, 2]
+
+
+def test_a_training_in_another_thread_is_left_alone(tmp_path):
+    """While one thread trains, another one's training begins and ends, and takes nothing from it."""
+    inner_done, outer_there = threading.Event(), threading.Event()
+
+    def wait():
+        outer_there.set()
+        assert inner_done.wait(120)
+
+    settings = {"report_to": "watchkeeper", "logging_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
+    outer = tiny.trainer(tmp_path / "outer", max_steps=3, callbacks=[At(1, wait)], **settings)
+    inner = tiny.trainer(tmp_path / "inner", max_steps=2, **settings)
+    thread = threading.Thread(target=outer.train)
+    thread.start()
+    assert outer_there.wait(120)
+    inner.train()
+    inner_done.set()
+    thread.join(120)
+    for name, steps in (("outer", [1, 2, 3]), ("inner", [1, 2])):
+        run = recorded(tmp_path / name)
+        assert run.ends == ["finished"] and run.steps("grad_norm") == steps
 
 
 SCRIPT = """

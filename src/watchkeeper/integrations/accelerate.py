@@ -20,7 +20,8 @@ from watchkeeper.record.run import Run
 class WatchkeeperTracker(GeneralTracker):
     """Records what `accelerator.log` is given, and the configuration of `init_trackers`, on the main process.
 
-    Its own run lies in exactly `folder`, and ends with `accelerator.end_training()`.
+    Its own run lies in exactly `folder`, a second one of the same process in `folder/training-2`, and ends with
+    `accelerator.end_training()`; what is logged after that is in `folder/evaluation`.
     """
 
     name = "watchkeeper"
@@ -32,7 +33,8 @@ class WatchkeeperTracker(GeneralTracker):
         super().__init__()
         self._folder = Path(folder)
         self._total = total
-        self._recording = Recording("accelerate")
+        self._ended = False
+        self._recording = Recording("accelerate", says_its_end=False)
 
     @property
     def tracker(self) -> Run | None:
@@ -43,7 +45,7 @@ class WatchkeeperTracker(GeneralTracker):
     @fenced
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Keep the configuration: a run of our own starts with it."""
-        if self._recording.run is None:
+        if self._recording.run is None or self._ended:
             self._begin(values)
         else:
             self._recording.settings(values)
@@ -52,6 +54,9 @@ class WatchkeeperTracker(GeneralTracker):
     @fenced
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Keep a row."""
+        if self._ended:
+            self._recording.follow(self._folder, step, named(values))
+            return
         if self._recording.run is None:
             self._begin({})
         run = self._recording.run
@@ -66,8 +71,10 @@ class WatchkeeperTracker(GeneralTracker):
         Raises:
             Interrupted: it was asked to stop, and is our own.
         """
+        self._ended = True
         self._recording.end()
 
     def _begin(self, config: dict[str, Any]) -> None:
+        self._ended = False
         if self._recording.begin(self._folder, config=config) is not None:
             self._recording.planned(self._total)

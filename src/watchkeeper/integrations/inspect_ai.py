@@ -9,15 +9,26 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from inspect_ai.hooks import Hooks, RunEnd, RunStart, SampleEnd, SampleStart, TaskEnd, TaskStart, hooks
+from inspect_ai.hooks import (
+    EvalSetEnd,
+    EvalSetStart,
+    Hooks,
+    RunEnd,
+    RunStart,
+    SampleEnd,
+    SampleStart,
+    TaskEnd,
+    TaskStart,
+    hooks,
+)
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalSpec
 
     from watchkeeper.integrations.recording import Recording
 
@@ -35,117 +46,180 @@ def wanted(environ: Mapping[str, str] = os.environ) -> bool:
     return bool(environ.get(ATTEMPT)) or (recorder is not None and recorder.current_run() is not None)
 
 
-class WatchkeeperHooks(Hooks):
-    """Records each task with its model, samples, scores, end and log file; a run of our own lies in
-    `<log dir>/watchkeeper/<inspect's run id>`.
-    """
+class _Evaluations:
+    """What one call of `eval()` or `eval_set()` records, with all the tries of a set."""
 
-    def __init__(self) -> None:
-        self._recording: Recording | None = None
-        self._tasks: dict[str, TaskStart] = {}  # by eval id, those that have not ended
-        self._places: dict[str, Path] = {}  # by eval id, their logs
-        self._ends: list[EvalLog] = []
-
-    def enabled(self) -> bool:
-        """Only where it was asked for."""
-        return wanted()
-
-    async def on_run_start(self, data: RunStart) -> None:
-        """A call of `eval()`, of one task or many."""
+    def __init__(self, name: str) -> None:
         from watchkeeper.integrations.recording import Recording
 
-        self._recording = Recording("inspect_ai")
-        self._tasks, self._places, self._ends = {}, {}, []
+        self.recording: Recording = Recording("inspect_ai")
+        self.places: dict[str, Path] = {}  # by eval id, their logs
+        self.running: dict[str, TaskStart] = {}  # by eval id, tasks that have not ended
+        self._name = name
+        self._labels: dict[str, str] = {}  # by task id: `TASK/MODEL`, with a number where several are called the same
+        self._settings: dict[str, Any] = {}
+        self._ends: dict[str, EvalLog] = {}  # by task id, how the last try ended
 
-    async def on_task_start(self, data: TaskStart) -> None:
-        """Keep it for the run's configuration, and for its end, of which an error or a cancellation tells nothing."""
-        self._tasks[data.eval_id] = data
+    def start(self, task: TaskStart) -> None:
+        """A task, or another try at it, starts."""
+        self.running[task.eval_id] = task
+        label = self._label(task.spec)
+        is_news = label not in self._settings
+        self._settings[label] = _settings(task.spec)
+        if is_news and self.recording.run is not None:
+            self.recording.settings({"tasks": self._settings})
 
-    async def on_sample_start(self, data: SampleStart) -> None:
-        """The first sample begins: now it is known where the log lies."""
-        if data.eval_id not in self._places:
-            from inspect_ai.log._samples import sample_active
-
-            active = sample_active()
-            if active is not None and (place := _local(active.log_location)) is not None:
-                self._places[data.eval_id] = place
-            self._begin(data.run_id)
-
-    async def on_sample_end(self, data: SampleEnd) -> None:
-        """Keep a row of the sample's scores."""
-        run = self._recording.run if self._recording is not None else None
-        task = self._tasks.get(data.eval_id)
-        if run is not None:
-            sample = data.sample
-            scores = {name: score.value for name, score in (sample.scores or {}).items()}
-            failed = {"error": sample.error.message} if sample.error is not None else {}
-            name = task.spec.task if task is not None else ""
-            run.log(None, **{**scores, **failed, "task": name, "sample": sample.id, "epoch": sample.epoch})
-
-    async def on_task_end(self, data: TaskEnd) -> None:
-        """A task came to its end."""
-        self._begin(data.run_id)
-        self._tasks.pop(data.eval_id, None)
-        self._end_task(data.log, _local(data.log.location) or self._places.get(data.eval_id))
-
-    async def on_run_end(self, data: RunEnd) -> None:
-        """Reconcile with the logs, and end a run of our own: finished only if every task was."""
-        if self._recording is None:
-            return
-        told = {log.eval.eval_id: log for log in data.logs}
-        self._places.update({key: place for key, log in told.items() if (place := _local(log.location)) is not None})
-        self._begin(data.run_id)
-        for eval_id in list(self._tasks):
-            del self._tasks[eval_id]
-            place = self._places.get(eval_id)
-            log = told.get(eval_id) or _read(place)
-            if log is not None:
-                self._end_task(log, place)
-        self._recording.end(_outcome(data.exception, self._ends))
-
-    def _begin(self, run_id: str) -> None:
-        recording = self._recording
-        if recording is None or recording.run is not None:
-            return
-        first = next(iter(self._places.values()), None)
+    def begin(self) -> None:
+        """Find the run, or start it in `<log dir>/watchkeeper/<id>`."""
+        first = next(iter(self.places.values()), None)
         folder = first.parent if first is not None else Path(os.environ.get(LOG_DIR) or "logs")
-        recording.begin(folder / FOLDER / run_id, pipeline="evaluation", config=self._config(), signals=False)
+        config = {"tasks": self._settings}
+        self.recording.begin(folder / FOLDER / self._name, pipeline="evaluation", config=config, signals=False)
 
-    def _config(self) -> dict[str, Any]:
-        return {
-            "tasks": {
-                task.spec.task: {
-                    "model": task.spec.model,
-                    "samples": task.spec.dataset.samples,
-                    "dataset": task.spec.dataset.name,
-                    "task_file": task.spec.task_file,
-                    "task_args": task.spec.task_args,
-                    "model_args": task.spec.model_args,
-                    "generate": task.spec.model_generate_config.model_dump(exclude_none=True),
-                    "settings": task.spec.config.model_dump(exclude_none=True),
-                }
-                for task in self._tasks.values()
-            }
-        }
-
-    def _end_task(self, log: EvalLog, place: Path | None) -> None:
-        """A row of the whole task, its figures as totals, its log as an output."""
-        run = self._recording.run if self._recording is not None else None
-        self._ends.append(log)
+    def sample(self, data: SampleEnd) -> None:
+        """Keep a row of a sample's scores."""
+        run, task, sample = self.recording.run, self.running.get(data.eval_id), data.sample
         if run is None:
             return
-        results = log.results
+        scores = {name: score.value for name, score in (sample.scores or {}).items()}
+        failed = {"error": sample.error.message} if sample.error is not None else {}
+        whose = {"task": task.spec.task, "model": task.spec.model} if task is not None else {"task": "", "model": ""}
+        run.log(None, **{**scores, **failed, **whose, "sample": sample.id, "epoch": sample.epoch})
+
+    def end_task(self, log: EvalLog, place: Path | None) -> None:
+        """A row of the whole task, its figures as totals, its log as an output."""
+        self.running.pop(log.eval.eval_id, None)
+        self._ends[_identity(log.eval)] = log
+        run, label, results = self.recording.run, self._label(log.eval), log.results
+        if run is None:
+            return
         figures = {
-            f"{log.eval.task}/{score.name}/{metric.name}": metric.value
+            f"{label}/{score.name}/{metric.name}": metric.value
             for score in (results.scores if results is not None else [])
             for metric in score.metrics.values()
         }
         done = results.completed_samples if results is not None else 0
         counted = {"samples": log.eval.dataset.samples, "samples_completed": done}
         run.log(None, **{**figures, **counted, "task": log.eval.task, "model": log.eval.model, "status": log.status})
-        run.totals(**figures, **{f"{log.eval.task}/{name}": count for name, count in counted.items() if count is not None})
+        run.totals(**figures, **{f"{label}/{name}": count for name, count in counted.items() if count is not None})
         if place is not None:
-            run.output(place, what=f"log of {log.eval.task}, {log.status}")
+            run.output(place, what=f"log of {log.eval.task} by {log.eval.model}, {log.status}")
+
+    def end_tries(self, logs: Iterable[EvalLog]) -> None:
+        """Reconcile with the logs: of an error or a cancellation the hooks say nothing."""
+        logs_by_id = {log.eval.eval_id: log for log in logs}
+        self.places.update({key: place for key, log in logs_by_id.items() if (place := _local(log.location)) is not None})
+        for eval_id in list(self.running):
+            place = self.places.get(eval_id)
+            log = logs_by_id.get(eval_id) or _read(place)
+            del self.running[eval_id]
+            if log is not None:
+                self.end_task(log, place)
+
+    def end(self, error: BaseException | None) -> None:
+        """End a run of our own: finished only if every task was, in its last try."""
+        self.recording.end(_outcome(error, list(self._ends.values())))
+
+    def _label(self, spec: EvalSpec) -> str:
+        identity = _identity(spec)
+        if identity not in self._labels:
+            plain = label = f"{spec.task}/{spec.model}"
+            number = 2
+            while label in self._labels.values():
+                label, number = f"{plain}#{number}", number + 1
+            self._labels[identity] = label
+        return self._labels[identity]
+
+
+class WatchkeeperHooks(Hooks):
+    """Records each task with its model, samples, scores, end and log file; a run of our own lies in
+    `<log dir>/watchkeeper/<inspect's id of the run, or of the set>`.
+    """
+
+    def __init__(self) -> None:
+        self._by_run: dict[str, _Evaluations] = {}
+        self._sets: dict[str, _Evaluations] = {}  # that have started, and not ended
+
+    def enabled(self) -> bool:
+        """Only where it was asked for."""
+        return wanted()
+
+    async def on_eval_set_start(self, data: EvalSetStart) -> None:
+        """A call of `eval_set()`, which may take several tries."""
+        self._sets[data.eval_set_id] = _Evaluations(data.eval_set_id)
+
+    async def on_eval_set_end(self, data: EvalSetEnd) -> None:
+        """All its tries are over: it ends as the last one did."""
+        evaluations = self._sets.pop(data.eval_set_id, None)
+        if evaluations is not None:
+            evaluations.end(None)
+
+    async def on_run_start(self, data: RunStart) -> None:
+        """A call of `eval()`, of one task or many, or a try of a set."""
+        self._by_run[data.run_id] = self._sets.get(data.eval_set_id or "") or _Evaluations(data.run_id)
+
+    async def on_task_start(self, data: TaskStart) -> None:
+        """Keep it for the run's configuration, and for its end, of which an error or a cancellation tells nothing."""
+        evaluations = self._by_run.get(data.run_id)
+        if evaluations is not None:
+            evaluations.start(data)
+
+    async def on_sample_start(self, data: SampleStart) -> None:
+        """The first sample begins: now it is known where the log lies."""
+        evaluations = self._by_run.get(data.run_id)
+        if evaluations is not None and data.eval_id not in evaluations.places:
+            from inspect_ai.log._samples import sample_active
+
+            active = sample_active()
+            if active is not None and (place := _local(active.log_location)) is not None:
+                evaluations.places[data.eval_id] = place
+            evaluations.begin()
+
+    async def on_sample_end(self, data: SampleEnd) -> None:
+        """Keep a row of the sample's scores."""
+        evaluations = self._by_run.get(data.run_id)
+        if evaluations is not None:
+            evaluations.sample(data)
+
+    async def on_task_end(self, data: TaskEnd) -> None:
+        """A task came to its end."""
+        evaluations = self._by_run.get(data.run_id)
+        if evaluations is not None:
+            place = _local(data.log.location) or evaluations.places.get(data.eval_id)
+            if place is not None:
+                evaluations.places[data.eval_id] = place
+            evaluations.begin()
+            evaluations.end_task(data.log, place)
+
+    async def on_run_end(self, data: RunEnd) -> None:
+        """Reconcile with the logs, and end a run of our own, unless a set goes on that may try again."""
+        evaluations = self._by_run.pop(data.run_id, None)
+        if evaluations is None:
+            return
+        evaluations.begin()
+        evaluations.end_tries(data.logs)
+        if data.exception is not None or data.eval_set_id not in self._sets:
+            self._sets.pop(data.eval_set_id or "", None)
+            evaluations.end(data.exception)
+
+
+def _identity(spec: EvalSpec) -> str:
+    """What the tries at one task with one model have in common."""
+    return f"{spec.task_id} {spec.model}"
+
+
+def _settings(spec: EvalSpec) -> dict[str, Any]:
+    return {
+        "task": spec.task,
+        "model": spec.model,
+        "samples": spec.dataset.samples,
+        "dataset": spec.dataset.name,
+        "task_file": spec.task_file,
+        "task_args": spec.task_args,
+        "model_args": spec.model_args,
+        "generate": spec.model_generate_config.model_dump(exclude_none=True),
+        "settings": spec.config.model_dump(exclude_none=True),
+    }
 
 
 @functools.cache

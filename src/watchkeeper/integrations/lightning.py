@@ -23,9 +23,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from watchkeeper.integrations.fence import fenced
 from watchkeeper.integrations.plain import named
-from watchkeeper.integrations.recording import Recording
+from watchkeeper.integrations.recording import Recording, users_run
 from watchkeeper.record.interrupts import Interrupted
-from watchkeeper.record.run import current_run
 
 NAME = "lightning_logs"
 _version = re.compile(r"version_(\d+)")
@@ -40,20 +39,26 @@ class _Watch:
         self._saved: dict[int, str] = {}  # by checkpoint callback, what it saved last
         self._unfinished: list[tuple[str, int]] = []  # checkpoints that are still being written
 
-    def begin(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self.recording.begin(folder, config=config)
+    def begin(self, folder: Path, config: Mapping[str, Any], trainer: Trainer | None = None) -> None:
+        resumes = trainer is not None and (trainer.global_step > 0 or trainer.ckpt_path is not None)
+        self.recording.begin(folder, config=config, resumes=resumes)
         _ = self.recording.asked  # from now on a signal asks
+
+    def follow(self, folder: Path, config: Mapping[str, Any], trainer: Trainer, metrics: Mapping[str, Any]) -> None:
+        """Keep what `test` or `validate` came to outside of a training, at the step that the model was trained to."""
+        if metrics and self.recording.is_wanted and not trainer.fast_dev_run:
+            self.recording.follow(folder, trainer.global_step, named(metrics), config=config)
 
     def row(self, trainer: Trainer | None, step: int | None, metrics: Mapping[str, Any]) -> None:
         """Keep a row; `step` as Lightning counts. Rows of single validation batches belong to no training step."""
         run = self.recording.run
         if run is None:
             return
+        if trainer is not None and step is not None and not trainer.training and "epoch" not in metrics:
+            run.log(None, eval_batch=step, **metrics)  # Lightning adds the epoch to all others
+            return
         if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
             self._plan(trainer)
-            if step is not None and not trainer.training and "epoch" not in metrics:  # which Lightning adds to all others
-                run.log(None, eval_batch=step, **metrics)
-                return
             step = None if step is None else step + 1
         run.log(step, **named(metrics))
 
@@ -108,7 +113,7 @@ class WatchkeeperLogger(Logger):
         self, save_dir: str | os.PathLike[str] | None = None, name: str | None = None, version: int | str | None = None
     ) -> None:
         super().__init__()
-        going = current_run()
+        going = users_run()
         inside = going is not None and save_dir is None
         self._save_dir = str(going.folder) if going is not None and inside else os.fspath(save_dir or ".")
         self._name = name if name is not None else "" if inside else NAME
@@ -162,7 +167,9 @@ class WatchkeeperLogger(Logger):
     def log_graph(self, model: LightningModule, input_array: Any = None) -> None:
         """No graph is kept; Lightning calls this before it trains, tests or validates, and here the trainer is known."""
         self._trainer = model.trainer
-        if self._trainer.state.fn == TrainerFn.FITTING or current_run() is not None:
+        if self._trainer.state.fn in (TrainerFn.TESTING, TrainerFn.VALIDATING):
+            self._watch.recording.begin_evaluation(Path(self.log_dir), config=self._config)
+        elif self._trainer.state.fn == TrainerFn.FITTING:
             self._begin()
 
     @rank_zero_only
@@ -192,7 +199,7 @@ class WatchkeeperLogger(Logger):
             self._trainer = None if self._watch.recording.run is None else self._trainer
 
     def _begin(self) -> None:
-        self._watch.begin(Path(self.log_dir), self._config)
+        self._watch.begin(Path(self.log_dir), self._config, self._trainer)
 
 
 class WatchkeeperCallback(Callback):
@@ -215,13 +222,13 @@ class WatchkeeperCallback(Callback):
         self._alone = not (loggers and trainer.is_global_zero)
         self._logged = 0
         if not trainer.is_global_zero:
-            if current_run() is not None:  # the user's own run, which this rank takes part in
+            if users_run() is not None:  # the user's own run, which this rank takes part in
                 self._watch.begin(Path(trainer.default_root_dir), {})
         elif loggers:
             self._watch = loggers[0]._watch  # which begins, and ends, what it records into
         elif not trainer.fast_dev_run:
             first = trainer.loggers[0].log_dir if trainer.loggers else None
-            self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams))
+            self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams), trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -248,12 +255,21 @@ class WatchkeeperCallback(Callback):
     @fenced
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what validation came to."""
-        if self._alone and trainer.is_global_zero and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._follow(trainer, pl_module)
+        elif (
+            self._alone and trainer.is_global_zero and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        ):
             known = self._before
             metrics = {name: value for name, value in trainer.callback_metrics.items() if value is not known.get(name)}
             self._of_validation |= metrics.keys()
             if metrics:
                 self._watch.row(trainer, _stepped(trainer), {"epoch": trainer.current_epoch, **metrics})
+
+    @fenced
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what the test came to."""
+        self._follow(trainer, pl_module)
 
     @fenced
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -308,6 +324,13 @@ class WatchkeeperCallback(Callback):
         run = self._watch.recording.run
         if run is not None:
             run.checkpoint(path, training_step=trainer.global_step)
+
+    def _follow(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Where no logger of ours does."""
+        if trainer.is_global_zero and not any(isinstance(logger, WatchkeeperLogger) for logger in trainer.loggers):
+            first = trainer.loggers[0].log_dir if trainer.loggers else None
+            folder = Path(first or trainer.default_root_dir)
+            self._watch.follow(folder, dict(pl_module.hparams), trainer, trainer.callback_metrics)
 
     def _look(self, trainer: Trainer) -> None:
         if self._alone and trainer.is_global_zero:

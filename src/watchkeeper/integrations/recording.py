@@ -1,4 +1,8 @@
-"""Which run an integration records into: the one that goes on, else one of its own, which it ends as well."""
+"""Which run an integration records into: the user's own that goes on, else one of its own, which it ends as well.
+
+One training, one run, one folder. What another training records into is left to it, whether that one is further out on
+the stack, in another thread, or never said its end.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,41 +23,68 @@ from watchkeeper.core.journal import encode_json
 from watchkeeper.record.cadence import Cadence
 from watchkeeper.record.config import settings
 from watchkeeper.record.interrupts import Interrupted
-from watchkeeper.record.run import Run, current_run
+from watchkeeper.record.logs import entered
+from watchkeeper.record.run import Run, open_runs
 from watchkeeper.record.start import start_run
 
 FILE = "hyperparameters.json"
+EVALUATION = "evaluation"  # the pipeline, and the folder's name, of figures that come when a training is over
 
 _open: list[Recording] = []  # those whose own run goes on
+_begun: list[Recording] = []  # those that have begun and not ended, in whosever run
+_folders: set[Path] = set()  # in which runs of our own were started
+
+
+def users_run() -> Run | None:
+    """The run of the user's own that goes on here: the innermost that this thread or task is within, else the last one that
+    was started. A thread that is in none takes the only one there is.
+    """
+    runs = [run for run in open_runs() if not any(other.own and other.run is run for other in list(_open))]
+    here = [run for run_id in entered() for run in runs if run.run_id == run_id]
+    if here:
+        return here[-1]
+    if len(runs) > 1 and threading.current_thread() is not threading.main_thread():
+        return None
+    return runs[-1] if runs else None
 
 
 class Recording:
     """What one callback records into, from `begin` to `end`.
 
-    The run of the user's own `with wk.start_run(…)` is used where there is one, and only written to. Otherwise a run is
-    started, and takes over the signals as a `with` would: a loop that looks at `asked` stops in good order, any other is
-    stopped by the first signal, as without us. Nothing is printed: its log is in its folder.
+    The run of the user's own `with wk.start_run(…)` is used where there is one that no other training records into, and
+    only written to. Otherwise a run is started, and takes over the signals as a `with` would: a loop that looks at `asked`
+    stops in good order, any other is stopped by the first signal, as without us. Nothing is printed: its log is in its
+    folder.
     """
 
-    def __init__(self, library: str) -> None:
+    def __init__(self, library: str, *, says_its_end: bool = True) -> None:
+        """`says_its_end`: the library does so where all went well; otherwise the user has to, and may forget it."""
         self.own = False
         """Whether the run is ours, to be ended by us."""
         self._library = library
+        self._says_its_end = says_its_end
         self._run: Run | None = None
+        self._last: Run | None = None  # our own, that has ended
         self._refused = False
+        self._is_running: Callable[[], bool] | None = None
         self._said: dict[str, Any] = {}
         self._written = b""  # hyperparameters, last
         self._cadence: Cadence | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Sent to another process or copied, it is one that has not begun."""
-        return vars(Recording(self._library))
+        return vars(Recording(self._library, says_its_end=self._says_its_end))
 
     @property
     def run(self) -> Run | None:
         """The run, while it goes on."""
         run = self._run
         return None if run is None or run._hands.ended else run
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether nothing has said that no run can be started."""
+        return not self._refused
 
     @property
     def asked(self) -> bool:
@@ -73,38 +105,82 @@ class Recording:
         *,
         pipeline: str = "training",
         config: Mapping[str, Any] | None = None,
-        anew: bool = False,
         signals: bool = True,
+        resumes: bool = False,
+        is_running: Callable[[], bool] | None = None,
     ) -> Run | None:
-        """The run that goes on, or a new one in exactly this folder. Begun already, nothing happens. `anew`: what this
-        library began before never came to its end, and failed. `signals=False`: the library handles them itself. None: it
-        could not be started, and is not tried again.
+        """The user's run that goes on, or a new one in exactly this folder. Begun already, nothing happens. None: it could
+        not be started, and is not tried again.
+
+        `signals=False`: the library handles them itself. A second training of this process in the same folder goes to
+        `FOLDER/training-2`, unless it `resumes` the first. `is_running` tells whether the library still works on it: what
+        it no longer works on when another one begins has failed. None: that cannot be known.
 
         Raises:
             StorageError: the folder cannot be written to.
         """
-        if anew:
-            self._refused = False
-            for left in [other for other in _open if other._library == self._library]:
-                left.abandon(None)
         if self.run is not None or self._refused:
             return self.run
-        going = current_run()
-        if going is not None:
+        _abandon_the_dead()
+        self._is_running = is_running
+        going = users_run()
+        if going is not None and not any(other.run is going for other in _begun):
             self._run, self.own = going, False
+            _begun.append(self)
             self.settings(config)
             return going
         self._refused = True
-        start = partial(start_run, folder=folder, pipeline=pipeline, console=False, handle_signals=signals)
+        place = _place(Path(folder).absolute(), pipeline, resumes=resumes)
+        start = partial(start_run, folder=place, pipeline=pipeline, console=False, handle_signals=signals)
         try:
             run = start(config=settings(config))
-        except UsageError:  # a setting of theirs has the name of one of ours: `log_level="passive"`
+        except UsageError:  # a setting of theirs has the name of one of ours: `persist_step_outputs="maybe"`
             run = start(config={self._library: settings(config)})
         self._refused = False
+        _folders.add(place)
         self._run, self.own, self._said, self._cadence = run, True, {}, None
         _open.append(self)
+        _begun.append(self)
         run.__enter__()
         return run
+
+    def follow(
+        self, folder: str | os.PathLike[str], step: int | None, metrics: Mapping[str, Any], *, config: object = None
+    ) -> None:
+        """Keep figures that come before or after a training: in the run that goes on, else in one of their own, in
+        `FOLDER/evaluation`, which names the training that they follow.
+
+        Raises:
+            StorageError: the folder cannot be written to.
+        """
+        run = self.run or users_run()
+        if run is not None:
+            run.log(step, **metrics)
+            return
+        place, fields = self._evaluation(Path(folder), config)
+        with start_run(
+            folder=place, pipeline=EVALUATION, config=fields, console=False, handle_signals=False, sidecar=False
+        ) as own:
+            own.log(step, **metrics)
+
+    def begin_evaluation(self, folder: str | os.PathLike[str], *, config: object = None) -> None:
+        """Begin what keeps many rows of one evaluation outside of a training, in the same places as `follow`.
+
+        Raises:
+            StorageError: the folder cannot be written to.
+        """
+        place, fields = self._evaluation(Path(folder), config)
+        self.begin(place, pipeline=EVALUATION, config=fields, signals=False, resumes=True)
+
+    def _evaluation(self, folder: Path, config: object) -> tuple[Path, dict[str, Any]]:
+        """The folder and the configuration of a run that evaluates what the last training came to."""
+        last = self._last
+        if last is None:
+            return folder / EVALUATION, settings(config)
+        return last.folder / EVALUATION, {
+            **settings(config),
+            "follows": {"run_id": last.run_id, "folder": str(last.folder)},
+        }
 
     def settings(self, config: Mapping[str, Any] | None) -> None:
         """Keep hyperparameters that come when the run has begun: in `hyperparameters.json`, an output of the run."""
@@ -140,10 +216,14 @@ class Recording:
         Raises:
             Interrupted: it was asked to stop, and is ours: the process is to end, with the signal's code.
         """
+        if self in _begun:
+            _begun.remove(self)
         run = self.run
         if run is None or not self.own:
             return
         self._run, self.own = None, False
+        if run._pipeline != EVALUATION:
+            self._last = run
         _open.remove(self)
         run.__exit__(None if error is None else type(error), error, None if error is None else error.__traceback__)
 
@@ -151,10 +231,36 @@ class Recording:
         """End our own run, of which nobody has said how it ended. Raises nothing."""
         run = self.run
         if run is not None and error is None:
-            asked = run._interrupts.asked and run._interrupts.heard
-            error = SystemExit() if asked else RuntimeError(f"{self._library} did not come to its end")
+            if run._interrupts.asked and run._interrupts.heard:
+                error = SystemExit()
+            elif self._says_its_end or self._is_short():
+                error = RuntimeError(f"{self._library} did not come to its end")
         with contextlib.suppress(Interrupted):
             self.end(error)
+
+    def _is_short(self) -> bool:
+        """Whether fewer training steps were recorded than were planned."""
+        status = self._run._status if self._run is not None else None
+        return status is not None and status.total is not None and (status.step or 0) < status.total
+
+
+def _abandon_the_dead() -> None:
+    """End what is known to be no longer worked on, and forget what has ended."""
+    for other in list(_begun):
+        if other.run is not None and other._is_running is not None and not other._is_running():
+            other.abandon(None)
+    _begun[:] = [other for other in _begun if other.run is not None]
+
+
+def _place(folder: Path, pipeline: str, *, resumes: bool) -> Path:
+    """The folder; another one below it where a run of ours was started in it before, by this process."""
+    taken = {other.run.folder for other in _open if other.run is not None}
+    if folder not in _folders or (resumes and folder not in taken):
+        return folder
+    number = 2
+    while (place := folder / f"{pipeline}-{number}") in _folders:
+        number += 1
+    return place
 
 
 def _is_ours(run: Run, data: bytes, written: bytes, path: Path) -> bool:

@@ -15,6 +15,7 @@ import torch
 
 from watchkeeper.integrations.fence import fenced, say
 from watchkeeper.integrations.plain import named
+from watchkeeper.integrations.recording import users_run
 from watchkeeper.record.run import Run, current_run
 
 
@@ -84,7 +85,7 @@ def watch(
     are planned, `step` how many were completed before this process.
     """
     try:
-        run = run or current_run()
+        run = run or users_run() or current_run()
         if run is None:
             raise RuntimeError("no run goes on; start one first: with wk.start_run(…) as run")
         return Watched(optimizer, run, log_every=log_every, total=total, step=step, grad_norm=grad_norm)

@@ -75,7 +75,8 @@ class WatchkeeperLogger(MetricLoggerInterface):
             self._earlier = self._checkpoints()
         self._waits = bool(fields.get("enable_async_checkpointing"))
         self._every = fields.get("log_every_n_steps") or 1
-        if self._recording.begin(self._folder, config=fields) is not None:
+        resumes = bool(fields.get("resume_from_checkpoint"))
+        if self._recording.begin(self._folder, config=fields, resumes=resumes) is not None:
             self._recording.planned(self._total or _planned(fields), log_every=self._every)
 
     def _row(self, metrics: Mapping[str, Any], step: int) -> None:

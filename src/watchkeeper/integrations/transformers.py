@@ -7,8 +7,12 @@ A training step is `state.global_step`: completed optimizer steps, from 1.
 from __future__ import annotations
 
 import math
+import sys
 import time
+import weakref
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -22,6 +26,8 @@ from watchkeeper.integrations.recording import Recording
 from watchkeeper.record.limits import Overrun
 from watchkeeper.record.run import current_run
 
+LOOPS = ("train", "_inner_training_loop")  # the methods of a Trainer that are on the stack while it trains
+
 
 class WatchkeeperCallback(TrainerCallback):
     """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop, the training stops after
@@ -30,21 +36,32 @@ class WatchkeeperCallback(TrainerCallback):
     """
 
     def __init__(self) -> None:
-        self._recording = Recording("transformers")
+        self._trainings: list[tuple[weakref.ref[TrainerState], Recording]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent to another process or copied, it has begun nothing."""
+        return {**vars(self), "_trainings": []}
 
     @fenced
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
-        """Find the run, or start it."""
+        """Find the run, or start it: one for each training, which its `state` tells from others."""
+        recording = Recording("transformers")
+        self._trainings = [(ref, other) for ref, other in self._trainings if ref() is not None and ref() is not state]
+        self._trainings.append((weakref.ref(state), recording))
         config = {"seed": args.seed, "arguments": _fields(args), "model": _fields(getattr(model, "config", None))}
-        self._recording.begin(_folder(args), config=config, anew=True)
-        self._recording.planned(
+        if state.is_hyper_param_search:
+            config["trial"] = state.trial_params
+        recording.begin(
+            _folder(args), config=config, resumes=state.global_step > 0, is_running=partial(_trains, weakref.ref(state))
+        )
+        recording.planned(
             state.max_steps,
             log_every=state.logging_steps if args.logging_strategy == IntervalStrategy.STEPS else None,
             eval_every=state.eval_steps if args.eval_strategy == IntervalStrategy.STEPS else None,
         )
-        _ = self._recording.asked  # from now on a signal asks
+        _ = recording.asked  # from now on a signal asks
 
     @fenced
     def on_log(
@@ -56,38 +73,37 @@ class WatchkeeperCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Keep the row. The training's summary is kept as totals too."""
-        run = self._recording.run
-        if run is None or not logs:
+        if not logs:
             return
-        run.log(state.global_step, **named(logs, loss=(), val_loss=("eval_loss",)))
-        if "train_runtime" in logs:
-            run.totals(**logs)
+        recording = self._of(state)
+        self._keep(args, state, named(logs, loss=(), val_loss=("eval_loss",)))
+        if recording is not None and recording.run is not None and "train_runtime" in logs:
+            recording.run.totals(**logs)
 
     @fenced
     def on_predict(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, Any], **kwargs: Any
     ) -> None:
-        """Keep the metrics of a prediction, where a run goes on."""
-        run = self._recording.run
-        if run is not None and metrics:
-            run.log(state.global_step, **metrics)
+        """Keep the metrics of a prediction."""
+        if metrics:
+            self._keep(args, state, metrics)
 
     @fenced
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """The checkpoint is complete, as far as this process writes it."""
-        run = self._recording.run
-        if run is not None:
-            run.checkpoint(_checkpoint(Path(args.output_dir), state), training_step=state.global_step)
+        recording = self._of(state)
+        if recording is not None and recording.run is not None:
+            recording.run.checkpoint(_checkpoint(Path(args.output_dir), state), training_step=state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         """Asked to stop, save and stop. Several processes agree on it at the steps at which they log."""
-        asked = self._passed(state.global_step)
+        asked = self._passed(state)
         if args.world_size > 1 and torch.distributed.is_initialized():
             asked = control.should_log and _anyone(asked, args.device)
             if asked:
-                self._ask()
+                self._ask(state)
         if asked:
             control.should_save = control.should_training_stop = True
         return control
@@ -98,20 +114,43 @@ class WatchkeeperCallback(TrainerCallback):
         Raises:
             Interrupted: it was asked to stop, and is our own.
         """
-        self._end()
+        self._end(state)
+
+    def _of(self, state: TrainerState) -> Recording | None:
+        """What the training of this state records into; None where none has begun."""
+        return next((recording for ref, recording in self._trainings if ref() is state), None)
+
+    def _keep(self, args: TrainingArguments, state: TrainerState, row: dict[str, Any]) -> None:
+        """A row of the run of this training; of an evaluation or prediction outside one, in a run of its own."""
+        recording = self._of(state)
+        if recording is None:
+            recording = Recording("transformers")
+            self._trainings.append((weakref.ref(state), recording))
+        if recording.run is not None:
+            recording.run.log(state.global_step, **row)
+        elif recording.is_wanted:
+            recording.follow(_folder(args), state.global_step, row, config={"arguments": _fields(args)})
 
     @fenced
-    def _passed(self, step: int) -> bool:
-        self._recording.passed(step)
-        return self._recording.asked
+    def _passed(self, state: TrainerState) -> bool:
+        recording = self._of(state)
+        if recording is None:
+            return False
+        recording.passed(state.global_step)
+        return recording.asked
 
     @fenced
-    def _ask(self) -> None:
-        self._recording.ask("another process of this training was")
+    def _ask(self, state: TrainerState) -> None:
+        recording = self._of(state)
+        if recording is not None:
+            recording.ask("another process of this training was")
 
     @fenced
-    def _end(self) -> None:
-        self._recording.end()
+    def _end(self, state: TrainerState) -> None:
+        gone = [recording for ref, recording in self._trainings if ref() is None]
+        recording = self._of(state) or (gone[-1] if gone else None)  # a loop that hands over another state each time
+        if recording is not None:
+            recording.end()
 
 
 class DeadlineCriteria(StoppingCriteria):
@@ -167,6 +206,18 @@ def _folder(args: TrainingArguments) -> Path:
     """`output_dir`; beside it where the Trainer uploads that whole: the journal has paths and hosts in it."""
     folder = Path(args.output_dir)
     return folder.with_name(f"{folder.name}-watchkeeper") if args.push_to_hub else folder
+
+
+def _trains(state: weakref.ref[TrainerState]) -> bool:
+    """Whether the training of this state goes on, in any thread: its Trainer tells nobody of an exception."""
+    theirs = state()
+    for frame in sys._current_frames().values():
+        at: FrameType | None = frame
+        while at is not None and theirs is not None:
+            if at.f_code.co_name in LOOPS and getattr(at.f_locals.get("self"), "state", None) is theirs:
+                return True
+            at = at.f_back
+    return False
 
 
 def _fields(theirs: Any) -> object:

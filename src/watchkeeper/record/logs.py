@@ -41,6 +41,11 @@ Choose = Callable[[Path, set[Path]], Path]
 _where: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("watchkeeper_where", default=())
 
 
+def entered() -> tuple[str, ...]:
+    """The ids of the runs that this thread or task is within, from the outside in."""
+    return tuple(run_id for run_id, _ in _where.get())
+
+
 def level_of(value: object) -> int | None:
     """A level by its name, in any case, or by its number; None where there is no such level."""
     if isinstance(value, int) and not isinstance(value, bool):

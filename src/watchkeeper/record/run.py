@@ -93,6 +93,11 @@ def current_run() -> Run | None:
     return max(_runs, key=lambda run: run._began, default=None)
 
 
+def open_runs() -> list[Run]:
+    """The runs of this process that have not ended, in the order of their start."""
+    return sorted((run for run in list(_runs) if not run._hands.ended), key=lambda run: run._began)
+
+
 def goes_on(run_id: str) -> bool:
     """Whether a run of this id was started in this process and has not ended."""
     return any(run.run_id == run_id and not run._hands.ended for run in list(_runs))
