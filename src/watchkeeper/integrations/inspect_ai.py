@@ -61,7 +61,10 @@ class _Evaluations:
         self._ends: dict[str, EvalLog] = {}  # by task id, how the last try ended
 
     def start(self, task: TaskStart) -> None:
-        """A task, or another try at it, starts."""
+        """A task, or another try at it, starts; the try before has ended."""
+        for eval_id, earlier in list(self.running.items()):
+            if _identity(earlier.spec) == _identity(task.spec):
+                self._end_from_log(eval_id, _read(self.places.get(eval_id)))
         self.running[task.eval_id] = task
         label = self._label(task.spec)
         is_news = label not in self._settings
@@ -110,11 +113,12 @@ class _Evaluations:
         logs_by_id = {log.eval.eval_id: log for log in logs}
         self.places.update({key: place for key, log in logs_by_id.items() if (place := _local(log.location)) is not None})
         for eval_id in list(self.running):
-            place = self.places.get(eval_id)
-            log = logs_by_id.get(eval_id) or _read(place)
-            del self.running[eval_id]
-            if log is not None:
-                self.end_task(log, place)
+            self._end_from_log(eval_id, logs_by_id.get(eval_id) or _read(self.places.get(eval_id)))
+
+    def _end_from_log(self, eval_id: str, log: EvalLog | None) -> None:
+        del self.running[eval_id]
+        if log is not None:
+            self.end_task(log, self.places.get(eval_id))
 
     def end(self, error: BaseException | None) -> None:
         """End a run of our own: finished only if every task was, in its last try."""
