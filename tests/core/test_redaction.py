@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.core import redaction
@@ -140,6 +140,7 @@ def test_bash_knows_the_same_forms(token):
         assert subprocess.run([*test, text, redaction.VALUES]).returncode == 1
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.sampled_from("ab:/@=-?&'\" \n{}<>.TOKENtoken"), max_size=200))
 def test_any_text_can_be_looked_at(text):
     """No text raises, and looking twice changes nothing more than looking once."""

@@ -23,7 +23,8 @@ import msgspec
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from omegaconf import MISSING, OmegaConf
 
@@ -388,6 +389,7 @@ trees = st.recursive(
 )
 
 
+@examples(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees)
 def test_whatever_is_recorded_is_json(value):
     """Any configuration is written and read as it was recorded, and the same twice."""
