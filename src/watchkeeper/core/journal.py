@@ -29,6 +29,7 @@ from watchkeeper.core.events import (
     AnyEvent,
     DamagedLineError,
     Event,
+    Leased,
     Opened,
     Sealed,
     Unknown,
@@ -44,6 +45,7 @@ E = TypeVar("E", bound=Event)
 SUFFIX = ".jsonl"
 MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
 OURS = ".watchkeeper"  # the folder in an experiment or a run that holds its journal
+RESTORE = "restore it from a backup"
 
 
 def utc_now() -> datetime:
@@ -178,6 +180,8 @@ class _Tail:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.fault = ""
+        """Why it cannot be read; "" where it can."""
         self.offset = 0
         self.lines = 0
         self.events: list[AnyEvent | Unknown] = []
@@ -187,9 +191,13 @@ class _Tail:
     def refresh(self) -> tuple[list[AnyEvent | Unknown], list[Problem]]:
         new: list[AnyEvent | Unknown] = []
         problems: list[Problem] = []
-        if not stat.S_ISREG(self.path.stat().st_mode):
-            return new, self._irregular()
-        with open_regular(self.path) as file:
+        try:
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                return new, self._irregular()
+            opened = open_regular(self.path)
+        except OSError as error:
+            return new, self._unreadable(error)
+        with opened as file:
             file.seek(self.offset)
             # Line by line: decoding megabytes at once was measured slower, and holds them twice.
             while line := file.readline(MOST_LINE_BYTES):
@@ -208,6 +216,11 @@ class _Tail:
                     new.append(event)
         self.events += new
         return new, problems
+
+    def _unreadable(self, error: OSError) -> list[Problem]:
+        """The fault as a problem, the first time."""
+        before, self.fault = self.fault, f"it cannot be read: {error.strerror}"
+        return [] if before else [Problem(where=str(self.path), message=self.fault, hint="its events are missing")]
 
     def _decode(self, line: bytes) -> tuple[AnyEvent | Unknown | None, list[Problem]]:
         problems: list[Problem] = []
@@ -294,6 +307,57 @@ def read(folder: Path) -> Journal:
     return journal
 
 
+def losses(journal: Journal) -> list[Problem]:
+    """What a journal lacks by its own word: lines that are damaged or gone, files that another writer had read, files that
+    were changed after their seal.
+    """
+    problems = [*journal.problems, *verify_seals(journal.folder)[1]]
+    held = journal.saw
+    seen: dict[str, int] = {}
+    for events in journal.events.values():
+        for event in events:
+            if isinstance(event, Opened | Leased):
+                for writer, count in event.saw.items():
+                    seen[writer] = max(count, seen.get(writer, 0))
+    for writer, count in sorted(seen.items()):
+        if held.get(writer, 0) < count:
+            where = str(journal.folder / f"{writer}{SUFFIX}")
+            there = f"only {held[writer]} are there" if held.get(writer) else "the file is gone"
+            message = f"another process had read {count} events of this writer, and {there}"
+            problems.append(Problem(where=where, message=message, hint=RESTORE))
+    for writer, events in journal.events.items():
+        seals = [at for at, event in enumerate(events) if isinstance(event, Sealed)]
+        after = len(events) - 1 - seals[-1] if seals else 0
+        if after:
+            message = f"{after} events stand behind the last seal: they were added afterwards"
+            problems.append(Problem(where=str(journal.folder / f"{writer}{SUFFIX}"), message=message, hint=RESTORE))
+    return problems
+
+
+def unsealed(journal: Journal) -> dict[str, bool | None]:
+    """The writers whose files end without a seal, and whether their process lives (None: nobody knows). A file that
+    another writer has read to its end since is none of them.
+    """
+    seen = {
+        (writer, count)
+        for events in journal.events.values()
+        for event in events
+        if isinstance(event, Opened | Leased)
+        for writer, count in event.saw.items()
+    }
+    found: dict[str, bool | None] = {}
+    for writer, events in journal.events.items():
+        if not events or isinstance(events[-1], Sealed) or (writer, len(events)) in seen:
+            continue
+        first = events[0]
+        found[writer] = processes.is_alive(_process(first)) if isinstance(first, Opened) else False
+    return found
+
+
+def _process(opened: Opened) -> processes.ProcessName:
+    return processes.ProcessName(host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks)
+
+
 def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
     """Compare each writer's seals with its file. Returns the number of seals that hold, and the problems."""
     held = 0
@@ -301,12 +365,15 @@ def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
     for writer, events in read(folder).events.items():
         path = folder / f"{writer}{SUFFIX}"
         seals = [event for event in events if isinstance(event, Sealed)]
-        data = path.read_bytes() if seals else b""
+        try:
+            data = path.read_bytes() if seals else b""
+        except OSError:
+            continue  # whoever reads the journal is told
         previous = ""
         for seal in seals:
             if hashlib.sha256(data[: seal.bytes]).hexdigest() != seal.sha256 or seal.previous != previous:
                 message = f"the first {seal.bytes} bytes are not what seal {seal.seq} says: the file was changed afterwards"
-                problems.append(Problem(where=str(path), message=message, hint="restore it from a backup"))
+                problems.append(Problem(where=str(path), message=message, hint=RESTORE))
             else:
                 held += 1
             previous = seal.sha256

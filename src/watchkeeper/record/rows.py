@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.spill import SLOW_S, SpillingFile
 from watchkeeper.record.values import INT_BITS, Metric, flat, metric, spell, text, training_step, unspell
@@ -125,6 +126,12 @@ class RowFile:
         return self._kept + sum(inner.kept for inner in self._inners.values())
 
     @property
+    def files(self) -> list[tuple[Path, int, int]]:
+        """Each file that holds rows, with how many were acknowledged, and their bytes."""
+        own = [(self._file.path, self._kept, self._file.size_bytes)] if self._file.size_bytes else []
+        return own + [facts for inner in self._inners.values() for facts in inner.files]
+
+    @property
     def lost(self) -> int:
         """How many rows could not be written."""
         return self._lost + sum(inner.lost for inner in self._inners.values())
@@ -196,7 +203,7 @@ def _read_line(line: bytes, writer: str) -> Row:
 
 def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
     writer = path.name.partition(".")[0]
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for count, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return  # a torn tail: the row was never acknowledged

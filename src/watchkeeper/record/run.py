@@ -29,8 +29,10 @@ from watchkeeper.core.events import (
     Number,
     OutputFile,
     Renamed,
+    RowsSealed,
     RunEnded,
     RunStarted,
+    SealedRows,
     StepFinished,
     StepStarted,
     TableSealed,
@@ -39,7 +41,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
 from watchkeeper.record import attempt as attempts
-from watchkeeper.record import endings, leftout
+from watchkeeper.record import endings, leftout, seals
 from watchkeeper.record.hands import Hands, OtherHands
 from watchkeeper.record.homes import Homes
 from watchkeeper.record.interrupts import Interrupts
@@ -136,6 +138,7 @@ class Run(Watching):
         self._left_out = LeftOut()
         self._over = False  # the end is written: nothing more is
         self._homes = Homes(folder, self._on_renamed)
+        self._rows_before = seals.row_files(folder / ROWS) if self._records else set()  # of earlier runs
         self._watch_begins()
         self._labels = Labels()
         self._outputs: dict[str, OutputFile] = {}
@@ -575,6 +578,8 @@ class Run(Watching):
             hands.rows.close()
         if hands.pid == self._starter:
             self._write_end(status, error)
+        elif hands.rows.kept:
+            self._write(RowsSealed, files=self._seal_rows(hurried=True))
         self._log.leave()
         self._log.detach()
         self._over = True
@@ -592,6 +597,7 @@ class Run(Watching):
                 logging.ERROR, "Run failed%s: %s", where, _words(error), exc_info=_trace(error),
                 quiet_trace=True,
             )  # fmt: skip
+        sealed = self._seal_rows(hurried=status != "finished")
         duration_s = time.monotonic() - self._began
         # The times of several threads can come to more than there was.
         recorder_s = min(self._start_s + hands.spent_s + self._log.spent_s + self._shown_s, duration_s)
@@ -610,6 +616,7 @@ class Run(Watching):
             limited_calls=self.limits.calls,
             timeouts=self.limits.overruns,
             left_out=dict(left_out),
+            files=sealed,
         )
         if event is not None:
             for line in closing(event):
@@ -619,6 +626,18 @@ class Run(Watching):
         reason = f" by {self._interrupts.reason}" if self._interrupts.reason else ""
         last = {"finished": "Run finished", "interrupted": f"Run interrupted{reason}"}.get(status, "Run ended: failed")
         self._log.say(logging.INFO, "%s", last)
+
+    def _seal_rows(self, *, hurried: bool) -> tuple[SealedRows, ...]:
+        """This process's files of rows with count and hash; in the process that started the run, those of its forks too."""
+        if not self._records:
+            return ()
+        own = self._hands.rows.files
+        with self._harmless("the files of rows could not be hashed"):
+            others = set()
+            if self._hands.pid == self._starter:
+                others = seals.row_files(self.folder / ROWS) - self._rows_before - {path for path, _, _ in own}
+            return seals.seal(self.folder, own, others, seals.HURRIED_S if hurried else seals.MOST_S)
+        return ()
 
     def _safe_point(self) -> None:
         """Stop here if asked, unless the program's loops look for themselves, or a handler of its own does."""

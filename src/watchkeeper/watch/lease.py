@@ -19,7 +19,7 @@ from watchkeeper.core.records import UnreadableRecordError, read_record
 
 BEAT_EVERY_S = 30.0
 STALE_AFTER_S = 120.0
-_RELEASED = "released"
+RELEASED = "released"
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +81,13 @@ class Lease:
     def release(self) -> None:
         """Let the next watcher take it at once."""
         if self._beat is not None:
-            self._beat.write(_RELEASED)
+            self._beat.write(RELEASED)
             self._beat.close()
             self._beat = None
 
     def _gone(self, holder: Holder) -> bool:
         beat = files.read_fixed(self._folder / f"{holder.lease}.beat")
-        if beat == _RELEASED:
+        if beat == RELEASED:
             return True
         alive = processes.is_alive(holder.process)
         if alive is not None:

@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from watchkeeper.core import journal
-from watchkeeper.core.errors import EXIT_OK, ExperimentError, UsageError
+from watchkeeper.core.errors import EXIT_OK, ExperimentError, UsageError, WatchkeeperError
+from watchkeeper.core.places import JOURNAL
 from watchkeeper.core.settings import load
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.record import manifest
+from watchkeeper.show.cli.check import incomplete
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.watch import copies, logs, runbook
-from watchkeeper.watch.check import journal_folder, watched_by
+from watchkeeper.watch.check import no_journal, watched_by
 
 
 @click.command("rebuild")
@@ -23,19 +25,28 @@ from watchkeeper.watch.check import journal_folder, watched_by
 def command(path: Path, as_json: bool) -> int:
     """Make an experiment's logs again from its journal, or a recorded run's manifests, to the same bytes. A log that
     somebody wrote into is kept beside the new one. Of a Markdown run log only the machine's own fields are put in again.
+    From a journal that is missing, shortened or changed nothing is made: what lies there then holds more than it does.
 
     Example: watchkeeper rebuild examples/digits
     """
-    folder = journal_folder(path)
-    copies.refuse(path.resolve())
-    holder = watched_by(path.resolve())
+    root = path.resolve()
+    read = journal.read(root / JOURNAL)
+    lacks = incomplete(path, read)
+    if lacks:
+        raise WatchkeeperError(
+            f"the journal of {path} is not whole, and nothing was made again from it: {lacks[0].where}: {lacks[0].message}",
+            hint=f"restore .watchkeeper/journal from a backup; `watchkeeper check {path}` lists all that it lacks",
+        )
+    if not read.folder.is_dir():
+        raise no_journal(path)
+    copies.refuse(root)
+    holder = watched_by(root)
     if holder is not None:
         pid = holder.process.pid
         raise UsageError(
             f"process {pid} is watching {path} and keeps its logs", hint=f"detach it first: touch {path}/.detach"
         )
-    root = path.resolve()
-    made = logs.rebuild(root, journal.read(folder).events)
+    made = logs.rebuild(root, read.events)
     made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}
     run_logs = _run_logs(root)
     if as_json:
