@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.runlogs import GENERATED, files_of, tree
@@ -66,6 +66,7 @@ def test_a_log_by_hand_has_a_side() -> None:
     assert side.at == {"clean accuracy": "0", "clean loss": "1"}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(GENERATED)
 def test_any_text_has_a_side(text: str) -> None:
     """No run log, however odd, keeps the others from being compared."""

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.runlogs import CORPUS, GENERATED, files_of, tree
@@ -343,6 +343,7 @@ def test_no_message_shows_a_secret() -> None:
     assert {one.code for one in found} == {"WK209", "WK407"} and not any(SECRET[:12] in str(one) for one in found)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from([TRAIN, EVAL, TIMELINE, SUMMARY, "2026-02-30_x.md"]), GENERATED), max_size=3))
 def test_any_text_can_be_linted_and_fixed(changes: list[tuple[str, str]]) -> None:
     """No text raises; each finding has a line of its file; a fix is final, and changes no line it does not name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.report.test_compare import log_of
@@ -152,6 +152,7 @@ def test_a_line_that_is_no_end_changes_none(end: str, words: str, above: bool) -
     assert of(status(*((more, last) if above else (last, more)))).state == of(status(last)).state != ""
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.text(), GENERATED, st.binary().map(lambda data: data.decode("utf-8", "surrogateescape"))))
 def test_any_page_has_a_standing(text: str) -> None:
     """No bytes raise."""

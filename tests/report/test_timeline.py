@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.runlogs import GENERATED
@@ -83,6 +83,7 @@ def test_a_log_is_named_in_any_form(text: str, named: bool) -> None:
     assert names(text, NEW) is named
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(GENERATED, st.sampled_from(["", "arm"]))
 def test_any_page_can_be_continued(text: str, group: str) -> None:
     """Whatever the page holds, every line of it stays, one is added, and a second look changes nothing."""

@@ -97,11 +97,12 @@ def test_the_log_of_this_very_work_is_continued(work: Path) -> None:
         ("shelf-v2", "shelf-v3", "its dataset is shelf-v3"),
         ("lr 1e-4", "learning rate 1e-2", "its lr is 0.01"),
         ("- commit:", "- comment:", "names no commit"),
+        ("failed: node lost at step 900", "abandoned, superseded by 2026-05-05_train.md", "its run was given up"),
     ],
 )
 def test_a_log_of_other_work_is_not_continued(work: Path, old: str, new: str, why: str) -> None:
-    """Another script, configuration, dataset or setting, or a content that cannot be known: a log of its own, the one by
-    hand untouched, and the reason in the journal.
+    """Another script, configuration, dataset or setting, a content that cannot be known, or a run that was given up: a log
+    of its own, the one by hand untouched, and the reason in the journal.
     """
     log = by_hand(work, old, new)
     before = log.read_text()

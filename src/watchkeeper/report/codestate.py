@@ -19,7 +19,8 @@ _OTHERS = re.compile(
 )
 _HASH = r"[0-9a-f]{7,40}(?![0-9a-z])"
 _WORDS = re.compile(
-    rf"\b(?:commit|git (?:sha|rev|hash)|sha|rev(?:ision)?|at|@)[\s:=#(`*]{{1,4}}({_HASH})|/(?:commit|tree)/([\w./-]+)"
+    rf"\b(?:commit|git (?:sha|rev|hash)|sha|rev(?:ision)?|at)[\s:=#(`*]{{1,4}}({_HASH})|@({_HASH})"
+    r"|/(?:commit|tree)/([\w./-]+)"
     r"|\b(?:branch|tag)[\s:=(*]{1,3}`([\w./-]+)`|\b(?:branch|tag)[\s:=(*]{1,3}(v?\d[\w./-]*|\w+[/_-][\w./-]+)"
     r"|`([\w./-]+)`[\s*]{1,2}(?:branch|tag)\b",
     re.IGNORECASE,
@@ -41,12 +42,12 @@ def commit_of(log: Log) -> str:
     for field in _fields(log):
         if _COMMIT_NAMES.fullmatch(field.name) and (found := _COMMIT.search(field.value)):
             return found[0]
-    return next((match[1] for match in _words(log) if match[1]), "")
+    return next((match[1] or match[2] for match in _words(log) if match[1] or match[2]), "")
 
 
 def _fields(log: Log) -> Iterator[Field]:
     """The fields that name code, those of Config first."""
-    inside = [field for section in log.sections("config") for field in facts.facts(log.document, section)]
+    inside = [field for section in log.sections("config") for field in log.facts(section)]
     for field in (*inside, *facts.every_field(log.document)):
         known = _FIELD.search(field.name) and not _OTHERS.fullmatch(field.name)
         if known and filled(field) and not says_none(field):

@@ -34,6 +34,9 @@ _FURTHER_JOB = re.compile(
 )
 _ID = re.compile(r"(?:execution|job|slurm(?:_job)?|instance)_?ids?|slurm_job|job|instance")
 _RULE = re.compile(r"[\s|:+-]+")
+_NAMES = re.compile(
+    r"end\w*|state|status|runtime|elapsed|nodes?|start\w*|\w+_id|steps?|\w*loss|config|dataset|date|submitted"
+)
 _GENERIC = frozenset(
     {"key", "field", "name", "property", "parameter", "setting", "item", "metric", "what", "attribute", ""}
 )
@@ -185,7 +188,8 @@ def cells_of(text: str, span: Span) -> list[Cell]:
 def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
     """What tables record: `| key | value |` row by row, or one row below a head of keys."""
     for table in tables(text, nodes):
-        if len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2):
+        across = len(table.rows) == 1 and len(table.head) > 1 and _NAMES.fullmatch(table.columns[1]) is not None
+        if not across and (len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2)):
             rows = table.rows if not table.head or table.columns[0] in _GENERIC else [table.head, *table.rows]
             yield from (_field(row[0], row[1]) for row in rows if len(row) == 2)
         elif len(table.rows) == 1:

@@ -139,7 +139,7 @@ def settings(log: Log, leave_out: Iterable[str]) -> Iterator[tuple[str, str]]:
     for section in log.sections("config"):
         bullets = [node for node in section.bullets() if isinstance(node, Field)]
         inside = {id(node) for bullet in bullets for node in deep(bullet.children)}
-        tabled = [field for field in facts.facts(log.document, section) if id(field) not in inside and field not in bullets]
+        tabled = [field for field in log.facts(section) if id(field) not in inside and field not in bullets]
         for field in (*bullets, *tabled):
             if field.name not in left:
                 pairs = ((key, value) for key, value in _of_field(field) if not _CODE.search(key))
@@ -212,7 +212,7 @@ def figures(log: Log, stands: Standing) -> Figures:
 
 def _of_results(log: Log) -> Iterator[tuple[str, str, Number]]:
     for section in log.sections("results"):
-        for field in facts.facts(log.document, section):
+        for field in log.facts(section):
             name = _own(log, metric_name(field.name))
             if not name:
                 continue

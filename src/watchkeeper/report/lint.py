@@ -116,9 +116,10 @@ FIXABLE = ("WK401", "WK402", "WK405", "WK905")
 
 
 SECRET = re.compile(
-    r"\bhf_[A-Za-z0-9]{30,}|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{36}|\bAKIA[0-9A-Z]{16}\b"
-    r"|(?:api[_-]?key|token|secret|password)[ \t]{0,3}[=:][ \t]{0,3}[`'\"]?[A-Za-z0-9_-]{20,}",
-    re.IGNORECASE,
+    r"\bhf_[A-Za-z0-9]{30,}|\bsk-(?=[A-Za-z_-]{0,40}\d)(?=[a-z0-9_-]{0,40}[A-Z])[A-Za-z0-9_-]{20,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36}"
+    r"|\bAKIA[0-9A-Z]{16}\b|(?i:api[_-]?key|token|secret"
+    r"|password)[ \t]{0,3}[=:][ \t]{0,3}[`'\"]?(?=[A-Za-z_-]{0,60}\d)[A-Za-z0-9_-]{20,}"
 )
 """What looks like a secret. It is named, never shown."""
 

@@ -12,7 +12,7 @@ from watchkeeper.report.dates import Stamp, human, human_date, moment, opening, 
 from watchkeeper.report.lint import Finding, finding, quoted
 from watchkeeper.report.lint_read import END, ID, RUNTIME, START, WALLTIME, Log, day_of, filled, place, says_none
 from watchkeeper.report.runlog import Edit, Field, Item, Section, Span, StatusLine, Verbatim, value_edit
-from watchkeeper.report.standing import Standing, entries, last_job, submitted
+from watchkeeper.report.standing import Standing, last_job, submitted
 from watchkeeper.report.states import state_of
 
 _REQUEUED = re.compile(r"re-?queue|re-?start|preempt|same (?:job|allocation|instance|vm)", re.IGNORECASE)
@@ -72,7 +72,7 @@ def _is_planned(log: Log, job: Section) -> bool:
     """Whether a block says that its job is still to be submitted."""
     id_ = log.fact(job, *ID)
     waits = id_ is not None and re.match(r"(?:pending|tbd|not (?:yet )?submitted|planned|todo)\b", id_.value, re.IGNORECASE)
-    return bool(waits) and submitted(log, job) is None and not any(entry.claim for entry in entries(log))
+    return bool(waits) and submitted(log, job) is None and not any(entry.claim for entry in log.entries)
 
 
 def _ids(log: Log) -> Iterator[Finding]:
@@ -120,11 +120,11 @@ def _order(log: Log) -> Iterator[Finding]:
 
 
 def _says_what(log: Log, job: Section) -> bool:
-    return any(_SAYS_WHAT.fullmatch(field.name) and filled(field) for field in facts.facts(log.document, job))
+    return any(_SAYS_WHAT.fullmatch(field.name) and filled(field) for field in log.facts(job))
 
 
 def _says_source(log: Log, job: Section) -> bool:
-    known = (field for field in facts.facts(log.document, job) if _SOURCE.fullmatch(field.name) and filled(field))
+    known = (field for field in log.facts(job) if _SOURCE.fullmatch(field.name) and filled(field))
     if any(opening(field.value) is None for field in known):
         return True
     words = [job.heading.text, *(node.text for node in job.bullets() if isinstance(node, Item))]
@@ -137,7 +137,7 @@ def _says_when(log: Log, job: Section, stands: Standing) -> bool:
         return True
     id_ = log.fact(job, *ID)
     word = id_.value.split()[0].strip("`,;") if id_ is not None and id_.value.split() else ""
-    for entry in entries(log):
+    for entry in log.entries:
         if entry.at is None or not re.match(
             r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", entry.text, re.IGNORECASE
         ):
@@ -151,7 +151,7 @@ def _unrecorded(log: Log) -> Iterator[Finding]:
     """Submissions that Status tells of and no block records."""
     known = " ".join(log.document.slice(job) for job in log.jobs)
     missing: dict[str, int] = {}
-    for entry in entries(log) if log.jobs else ():
+    for entry in log.entries if log.jobs else ():
         for match in _SUBMISSION.finditer(entry.text):
             number = match["id"] or match["bare"] or match["again"]
             if not _OTHER_JOB.search(match[0]) and not re.search(rf"(?<!\d){number}(?!\d)", known):
@@ -228,7 +228,7 @@ def _runs_elsewhere(log: Log, job: Section) -> bool:
     results = (log.fact(section, *RUNTIME, *WALLTIME) for section in log.sections("results"))
     if any(filled(field) for field in results):
         return True
-    return any(re.search(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d", entry.text) for entry in entries(log))
+    return any(re.search(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d", entry.text) for entry in log.entries)
 
 
 def _human_edit(text: str, field: Field, beside: Field | None, name: str, day: date) -> list[Edit]:

@@ -156,5 +156,5 @@ def _works_on(log: Log) -> bool:
         r"|output|url|weights)"
     )
     sections = log.sections("config")
-    fields = (field for section in sections for field in facts.facts(log.document, section))
+    fields = (field for section in sections for field in log.facts(section))
     return any(names.fullmatch(field.name) and filled(field) for field in fields)

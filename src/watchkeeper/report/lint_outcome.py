@@ -65,7 +65,7 @@ def results(log: Log, stands: Standing) -> Iterator[Finding]:
     if not log.trains or not (stands.well or stands.state in CUT_SHORT):
         return
     path, sections = log.file.path, log.sections("results")
-    fields = [field for section in sections for field in facts.facts(log.document, section)]
+    fields = [field for section in sections for field in log.facts(section)]
     section = sections[0] if sections else None
     if not _names_checkpoint(log, fields):
         paths = [field for field in fields if re.search(r"checkpoint|ckpt", field.name)]
@@ -96,7 +96,7 @@ def _names_checkpoint(log: Log, fields: list[Field]) -> bool:
     ]
     if any("/" in facts.prose(document, one) for one in own):
         return True
-    outer = [field for kind in ("config", "job") for one in log.sections(kind) for field in facts.facts(document, one)]
+    outer = [field for kind in ("config", "job") for one in log.sections(kind) for field in log.facts(one)]
     return any(_OUTPUT.fullmatch(field.name) and filled(field) and "/" in field.value for field in outer)
 
 
@@ -144,7 +144,7 @@ def _is_figures(text: str) -> bool:
 
 
 def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
-    inside = [field for one in log.sections("config") for field in facts.facts(log.document, one)]
+    inside = [field for one in log.sections("config") for field in log.facts(one)]
     snapshot = facts.first(fields, *_SNAPSHOTS)
     if not filled(snapshot):
         snapshot = facts.first(inside, *_SNAPSHOTS[:-1]) or snapshot

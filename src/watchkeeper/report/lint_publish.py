@@ -106,9 +106,7 @@ def _is_upload(log: Log, section: Section) -> bool:
         return False
     if any(filled(field) and not says_none(field) for field in section.fields()):
         return not (_only_data(text) and "checkpoint" not in text)
-    return _HUB.search(text) is not None or any(
-        field.value for field in facts.facts(log.document, section) if not says_none(field)
-    )
+    return _HUB.search(text) is not None or any(field.value for field in log.facts(section) if not says_none(field))
 
 
 def _only_data(text: str) -> bool:
@@ -119,7 +117,7 @@ def _only_data(text: str) -> bool:
 def _uploaded_elsewhere(log: Log) -> int:
     """The line outside of a section on the hub that tells of an upload; 0 for none."""
     for section in log.sections("results"):
-        for field in facts.facts(log.document, section):
+        for field in log.facts(section):
             match = _HUB.search(field.value)
             if match and not match["data"] and _UPLOADED_AS.fullmatch(field.name) and not _TAKEN.fullmatch(field.name):
                 return field.span.line
@@ -178,7 +176,7 @@ def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
 def _verdicts(log: Log, section: Section) -> list[Field]:
     """The fields that may hold the verdict: of the section itself, then of any section on passport and sign-off."""
     others = [one for one in log.document.walk() if re.search(r"passport|sign-?off", facts.head_of(one))]
-    return [field for one in (section, *others) for field in facts.facts(log.document, one)]
+    return [field for one in (section, *others) for field in log.facts(one)]
 
 
 def _word(verdict: Field) -> str:

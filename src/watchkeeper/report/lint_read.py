@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +16,9 @@ from watchkeeper.report.dates import stamp
 from watchkeeper.report.experiments import Row, names_of, same_log
 from watchkeeper.report.lint import File
 from watchkeeper.report.runlog import Document, Field, Section, Span, Verbatim, parse
+
+if TYPE_CHECKING:
+    from watchkeeper.report.standing import Entry
 
 ID = (
     "execution_id", "job_id", "slurm_job_id", "jobid", "slurm_jobid", "slurm_job", "slurm_id", "job_ids",
@@ -149,7 +153,25 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     def fact(self, section: Section | None, *names: str) -> Field | None:
         """The first fact of a section under one of these names."""
-        return facts.fact(self.document, section, *names)
+        return facts.first(self.facts(section), *names) if section is not None else None
+
+    def facts(self, section: Section) -> list[Field]:
+        """All that a section records; worked out once for each."""
+        at = section.heading.span.start
+        if at not in self._facts:
+            self._facts[at] = facts.facts(self.document, section)
+        return self._facts[at]
+
+    @cached_property
+    def _facts(self) -> dict[int, list[Field]]:
+        return {}
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The lines of Status as they stand."""
+        from watchkeeper.report import standing  # it stands on this module
+
+        return list(standing.read_entries(self))
 
     def config(self, what: str) -> Field | None:
         """The script, config or dataset: from Config, else from the job blocks, Mode, or the head of the page."""
@@ -157,7 +179,7 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     def configs(self, what: str) -> Iterator[Field]:
         """The fields that may hold the script, config or dataset, the best place first."""
-        places = [facts.facts(self.document, one) for kind in ("config", "job", "mode") for one in self.sections(kind)]
+        places = [self.facts(one) for kind in ("config", "job", "mode") for one in self.sections(kind)]
         for fields in (*places, facts.header(self.document)):
             names = CONFIG[what] if fields in places[:1] else tuple(name for name in CONFIG[what] if name != "run")
             if (found := facts.first(fields, *names)) is not None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from watchkeeper.report.lint import Finding, finding, quoted
 from watchkeeper.report.lint_read import Log, filled, is_none, place
 from watchkeeper.report.runlog import Field, Item, StatusLine
-from watchkeeper.report.standing import Entry, Standing, entries
+from watchkeeper.report.standing import Entry, Standing
 from watchkeeper.report.states import ENDED, RUNNING
 
 _EVIDENCE = re.compile(
@@ -32,7 +32,7 @@ _FIELDS = re.compile(
 
 def status(log: Log, stands: Standing) -> Iterator[Finding]:
     """What is wrong with the entries of Status."""
-    path, sections, found = log.file.path, log.sections("status"), list(entries(log))
+    path, sections, found = log.file.path, log.sections("status"), log.entries
     yield from _untimed(log)
     for entry in found:
         if entry.claim is not None and entry.claim.state == RUNNING and not entry.claim.again and entry.own:
@@ -57,7 +57,7 @@ def _with_below(entry: Entry, found: list[Entry]) -> str:
 
 def _untimed(log: Log) -> Iterator[Finding]:
     """The entries without a time that stand below none with one, told once."""
-    timed = {entry.line for entry in entries(log) if entry.own}
+    timed = {entry.line for entry in log.entries if entry.own}
     lines = []
     for section in log.sections("status"):
         for bullet in section.bullets():

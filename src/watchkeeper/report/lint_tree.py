@@ -18,6 +18,7 @@ from watchkeeper.report.runlog import Edit, Field, Item, deep
 from watchkeeper.report.timeline import Entry, Timeline, names, parse_timeline
 
 MOST_IN_ONE_FOLDER = 10
+_AGAIN = re.compile(r"\b(?:resum|re-?run|continu|re-?queue|attempt|second|again)", re.IGNORECASE)
 
 
 def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
@@ -97,7 +98,8 @@ def _timeline(file: File, group: tuple[str, ...], members: list[Log], every: set
         if day and (day.day is None or entry.words):
             known: set[date | None] = {day.day} if day.day else set()
             year = day.day.year if day.day else None
-            at, partner = entry.words_span.start, day if day.day else None
+            again = _AGAIN.search(entry.words) is not None  # such a date is that of the resumption
+            at, partner = entry.words_span.start, day if day.day and not again else None
             yield from human_findings(path, entry.span, entry.words, at, year=year, known=known, partner=partner)
     yield from _undated(path, found)
     for log in members:
@@ -125,9 +127,7 @@ def _names(path: str, group: tuple[str, ...], found: Timeline, every: set[tuple[
         if not outside and not _is_there(parts, below, files, group):
             yield finding("WK903", path, entry.span.line, f"there is no {quoted(entry.name)}")
         key = (entry.group, entry.file)
-        if key in named and not re.search(
-            r"\b(?:resum|re-?run|continu|requeue|attempt|second|again)", entry.words, re.IGNORECASE
-        ):
+        if key in named and not _AGAIN.search(entry.words):
             first = named[key].span.line
             yield finding("WK906", path, entry.span.line, f"{quoted(entry.name)} is in line {first} already")
         named.setdefault(key, entry)

@@ -95,7 +95,7 @@ def last_job(log: Log) -> Section | None:
 def submitted(log: Log, job: Section) -> Stamp | None:
     """When a block says that its job was submitted or started: the earlier of the two."""
     day = day_of(log)
-    fields = [field for field in facts.facts(log.document, job) if field.name in START and filled(field)]
+    fields = [field for field in log.facts(job) if field.name in START and filled(field)]
     found = [at for field in fields if (at := moment(field.value, day)) and at.day]
     if not found and (at := moment(job.heading.text)) and at.day:
         found = [at]
@@ -104,7 +104,7 @@ def submitted(log: Log, job: Section) -> Stamp | None:
 
 def in_order(log: Log) -> list[Entry]:
     """The lines of Status in the order of their times; those of one time in the order of the page, from its older end."""
-    found = list(entries(log))
+    found = log.entries
     dated = [_key(one.at, late=False) for one in found if one.own and one.at is not None and one.at.day is not None]
     backwards = len(dated) > 1 and dated[0] > dated[-1]
     if not dated:
@@ -119,7 +119,7 @@ def in_order(log: Log) -> list[Entry]:
     return [one for _, one in sorted(enumerate(found), key=key)]
 
 
-def entries(log: Log) -> Iterator[Entry]:
+def read_entries(log: Log) -> Iterator[Entry]:
     """The lines of Status as they stand: bullets, what stands below them, lines of text, rows of a table."""
     for section in log.sections("status"):
         day = day_of(log)
@@ -186,7 +186,7 @@ def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry
 def _by_block(log: Log, job: Section | None) -> Standing:
     if job is None:
         return Standing()
-    fields = facts.facts(log.document, job)
+    fields = log.facts(job)
     end = facts.first((field for field in fields if filled(field) and not says_none(field)), *END)
     at = moment(end.value, _day(submitted(log, job))) if end else None
     at = at if at is not None and at.day is not None else None
@@ -257,7 +257,7 @@ def _outdated(log: Log, job: Section | None, block: Standing, told: Standing) ->
         return False
     if block.when is not None:
         return _key(told.when, late=False) > _key(block.when, late=True)
-    return any(one.claim is not None and one.claim.again for one in entries(log) if one.line == told.line)
+    return any(one.claim is not None and one.claim.again for one in log.entries if one.line == told.line)
 
 
 def _elsewhere(log: Log) -> Standing:
@@ -277,7 +277,7 @@ def _elsewhere(log: Log) -> Standing:
 
 
 def _facts_of(log: Log, sections: Iterable[Section]) -> Iterator[Field]:
-    return (field for section in sections for field in facts.facts(log.document, section))
+    return (field for section in sections for field in log.facts(section))
 
 
 # ── times ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -111,7 +111,7 @@ def fields_of(log: Log) -> dict[str, str]:
     for name in CONFIG:
         if (field := log.config(name)) is not None and (value := _value(field)):
             found[name] = value
-    inside = [field for section in log.sections("config") for field in facts.facts(log.document, section)]
+    inside = [field for section in log.sections("config") for field in log.facts(section)]
     for name, spelled in (("settings", SETTINGS_FIELDS), (FIELD, (FIELD,))):
         field = facts.first(inside, *spelled)
         if field is not None and (value := _value(field)):

@@ -23,6 +23,8 @@ from watchkeeper.report.compare import value_of
 from watchkeeper.report.figures import number_of, split_settings
 from watchkeeper.report.lint_read import Log, filled, is_none
 from watchkeeper.report.page import ALIASES
+from watchkeeper.report.standing import standing
+from watchkeeper.report.states import ABANDONED
 
 _SAME = {"learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "epoch": "epochs", "steps": "max_steps"}
 
@@ -46,6 +48,8 @@ def refusal(log: Log, work: Work) -> str:
     fields = tried.fields_of(log)
     if not log.document.of("job"):
         return "it has no job"
+    if standing(log).state == ABANDONED:
+        return "its run was given up"
     return (
         _script_differs(fields.get("script", ""), work)
         or _config_differs(fields.get("config", ""), work)
