@@ -7,7 +7,7 @@ import time
 import pytest
 
 from watchkeeper.core import processes
-from watchkeeper.schedulers.shell import NOT_THERE, Done, Here, clean_environment
+from watchkeeper.schedulers.shell import NOT_THERE, Done, Here, Ssh, clean_environment
 
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
@@ -61,7 +61,7 @@ def test_no_bytes_are_lost():
 @pytest.mark.parametrize("active", [True, False])
 def test_a_clean_environment(tmp_path, active):
     """What says of this process only is left out: its job, its settings, and its virtual environment if activating it put
-    that there. Where the cluster is stays, and so does another virtual environment.
+    that there. Where the cluster is stays, and so do another virtual environment and what is meant for sbatch.
     """
     ours, other = tmp_path / "ours", tmp_path / "other"
     for venv in (ours, other):
@@ -72,11 +72,15 @@ def test_a_clean_environment(tmp_path, active):
         "SLURM_JOB_ID": "17",
         "SLURM_CONF": "/etc/slurm.conf",
         "SBATCH_EXPORT": "NONE",
+        "SLURM_CLUSTERS": "two",
+        "SLURM_CPU_BIND": "none",
+        "SBATCH_WAIT": "1",
         "WATCHKEEPER_ATTEMPT": "/x",
         "MINE": "kept",
     }
     clean = clean_environment(dirty, own_venv=str(ours))
     kept = {"PATH": dirty["PATH"], "SLURM_CONF": "/etc/slurm.conf", "MINE": "kept", "VIRTUAL_ENV": str(other)}
+    kept |= {"SBATCH_EXPORT": "NONE", "SLURM_CLUSTERS": "two"}
     if active:
         del kept["VIRTUAL_ENV"]
         kept["PATH"] = os.pathsep.join(["/usr/bin", str(other / "bin")])
@@ -91,3 +95,44 @@ def test_the_default_environment_is_clean(monkeypatch):
     out = Here().run(["env"], timeout_s=30).out.splitlines()
     assert "MINE=kept" in out
     assert "SLURM_JOB_ID=17" not in out
+
+
+@pytest.mark.parametrize("name", ["SLURM_JOB_ID", "SLURM_JOBID", "SLURM_RESTART_COUNT", "SLURM_PROCID"])
+def test_what_slurm_reads_outside_a_job_is_handed_on(name):
+    """A person's own SLURM_MPI_TYPE and the like reach the job, as with sbatch; within a job they are that job's."""
+    mine = {"SLURM_MPI_TYPE": "pmi2", "SLURM_CPU_BIND": "none", "SBATCH_EXPORT": "NONE", "HOME": "/"}
+    assert clean_environment(mine, own_venv="") == mine
+    inside = clean_environment(mine | {name: "1"}, own_venv="")
+    assert inside == {"SBATCH_EXPORT": "NONE", "HOME": "/"}
+
+
+FILTERS = {
+    "SQUEUE_PARTITION": "high",
+    "SQUEUE_FORMAT": "%i",
+    "SACCT_FORMAT": "jobid",
+    "SINFO_FORMAT": "%P",
+    "SCANCEL_STATE": "RUNNING",
+    "SLURM_CLUSTERS": "two",
+    "SLURM_MPI_TYPE": "pmi2",
+    "SBATCH_PARTITION": "x",
+}
+
+
+@pytest.mark.parametrize("command", ["squeue", "sacct", "sinfo", "scancel", "scontrol", "sacctmgr", "sbatch"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_persons_filters_reach_no_question(tmp_path, command, there):
+    """What a person set for Slurm's commands changes no answer, on this machine or behind ssh: only sbatch finds it."""
+    (tmp_path / command).write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "ssh").write_text('#!/bin/sh\nfor line; do :; done\nexec sh -c "$line"\n')
+    for program in tmp_path.iterdir():
+        program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{ENV['PATH']}", "SLURM_CONF": "/x", "MINE": "a\nSQUEUE_USERS=b", **FILTERS}
+    shell = Here(environment=environment)
+    if there:
+        shell = Ssh("far")
+        shell._here = Here(prefix=("ssh",), environment=environment)
+    done = shell.run([command, "a b"], timeout_s=30, env={"SLURM_TIME_FORMAT": "%s"})
+    assert done.code == 0, done.err
+    told = dict(line.split("=", 1) for line in done.out.splitlines())
+    assert told.keys() >= {"SLURM_CONF", "SLURM_TIME_FORMAT", "MINE"}
+    assert (told.keys() & FILTERS.keys()) == (set() if command != "sbatch" else FILTERS.keys())

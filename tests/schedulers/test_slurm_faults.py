@@ -8,7 +8,7 @@ from watchkeeper.core.errors import DoubtError, RefusedError, UnavailableError, 
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job
 from watchkeeper.schedulers.shell import NOT_THERE, Done
-from watchkeeper.schedulers.slurm import SlurmScheduler, options_of
+from watchkeeper.schedulers.slurm import SlurmScheduler, cluster_of, options_of
 
 CONTACT = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"
 REFUSED = "sacct: error: Sending PersistInit msg: Connection refused\nsacct: error: Problem talking to the database\n"
@@ -406,3 +406,115 @@ def test_output_places(cluster, slurm, tmp_path):
     facts = look(fresh)
     assert facts.state in TERMINAL
     assert facts.output == str(tmp_path / "out-17.txt")
+
+
+# ── the user's environment ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def job_of(tmp_path, source="#!/bin/bash\n"):
+    """A wrapped job whose script has these lines."""
+    script = tmp_path / "wk-tok.sh"
+    script.write_text(source)
+    return Job(wrapper=script, folder=tmp_path, name="n", token="tok")
+
+
+def test_whose_jobs_they_are_is_asked_by_the_commands_own_user(cluster):
+    """LOGNAME and USER decide nothing: the user is who the commands run as, by name or, without one, by number."""
+    slurm = SlurmScheduler(cluster)
+    cluster.answers["id"] = lambda argv: Done(code=0, out="me\n") if argv == ["id", "-un"] else None
+    slurm.poll(["17"])
+    (asked,) = [argv for argv in cluster.asked if argv[0] == "squeue"]
+    assert {"--user=me", "--all"} <= set(asked)
+    slurm = SlurmScheduler(cluster)
+    cluster.answers["id"] = lambda argv: (
+        Done(code=1, err="id: no name\n") if argv == ["id", "-un"] else Done(code=0, out="7\n")
+    )
+    assert "squeue -u 7" in slurm.poll(["17"]).query
+    cluster.answers["id"] = Done(code=1, err="no\n")
+    with pytest.raises(UnavailableError, match="whose jobs"):
+        SlurmScheduler(cluster).poll(["17"])
+
+
+@pytest.mark.parametrize(
+    ("profile", "options", "environment", "cluster", "remarks"),
+    [
+        ("", (), {}, "", 0),
+        ("", (), {"SLURM_CLUSTERS": "two"}, "two", 1),
+        ("", (), {"SLURM_CLUSTERS": "two", "SBATCH_CLUSTERS": "three"}, "three", 2),
+        ("one", (), {"SLURM_CLUSTERS": "one"}, "one", 0),
+        ("one", (), {"SLURM_CLUSTERS": "two"}, "one", 1),
+        ("", ("--clusters=three",), {"SLURM_CLUSTERS": "two"}, "three", 1),
+        ("", ("-Mthree",), {}, "three", 0),
+    ],
+)
+def test_the_cluster_that_a_person_chose_is_taken_and_spoken_of(profile, options, environment, cluster, remarks):
+    """The profile outweighs the environment, and whatever does not count is named: nothing is dropped in silence."""
+    chosen, told = cluster_of(profile, options, environment)
+    assert (chosen, len(told)) == (cluster, remarks)
+
+
+@pytest.mark.parametrize("several", ["one,two", "all"])
+def test_several_clusters_are_refused(several):
+    """A job is followed at one cluster: where several are named, somebody must choose."""
+    with pytest.raises(UsageError, match=f"several clusters .{several}"):
+        cluster_of("", (), {"SLURM_CLUSTERS": several})
+
+
+def test_a_scripts_own_cluster_is_the_one_asked_or_refused(cluster, tmp_path):
+    """A script's --clusters is never overruled in silence: another cluster than the one asked is refused by name."""
+    cluster.answers["sbatch"] = Done(code=0, out="17;two\n")
+    job = job_of(tmp_path, "#!/bin/bash\n#SBATCH -M two\n")
+    with pytest.raises(RefusedError, match="--clusters=two is not the default cluster"):
+        SlurmScheduler(cluster, user="me").submit(job)
+    with pytest.raises(RefusedError, match="not cluster one"):
+        SlurmScheduler(cluster, user="me", cluster="one").submit(job)
+    assert SlurmScheduler(cluster, user="me", cluster="two").submit(job).job_id == "17"
+
+
+def test_an_answer_with_a_cluster_is_asked_for_there(cluster, tmp_path):
+    """`17;two` is a job at the cluster `two`: looked for, followed and cancelled there, and known by its own number."""
+    cluster.answers["sbatch"] = Done(code=0, out="Hello\n17;two\n")
+    cluster.answers["scontrol"] = Done(code=0, out="ClusterName             = one\n")
+    slurm = SlurmScheduler(cluster, user="me")
+    assert slurm.submit(job_of(tmp_path)).job_id == "17;two"
+    cluster.squeue = shown("17", "RUNNING")
+    looked = slurm.poll(["17;two", "5"])
+    assert looked.facts["17;two"].state == "RUNNING" and looked.tokens["17;two"] == "tok" and "5" not in looked.facts
+    squeues = [argv for argv in cluster.asked if argv[0] == "squeue"]
+    assert ["--clusters=two" in argv for argv in squeues] == [True, False]
+    cluster.squeue = ""
+    cluster.sacct = booked("17", "COMPLETED")
+    assert look(slurm, "17;two").state == "COMPLETED"
+    assert {"--clusters=two", "--jobs=17"} <= set(cluster.asked[-1])
+    cluster.squeue = shown("17", "RUNNING")
+    slurm.cancel("17;two")
+    assert cluster.asked[-1] == ["scancel", "--clusters=two", "17"]
+    assert slurm.find("tok") == ["17", "17;two"]
+
+
+def test_the_name_of_the_default_cluster_says_nothing_new(cluster, tmp_path):
+    """A federation's sbatch always names the cluster: its own is no other one."""
+    cluster.answers["sbatch"] = Done(code=0, out="17;one\n")
+    cluster.answers["scontrol"] = Done(code=0, out="ClusterName             = one\n")
+    assert SlurmScheduler(cluster, user="me").submit(job_of(tmp_path)).job_id == "17"
+    assert SlurmScheduler(cluster, user="me", cluster="one").submit(job_of(tmp_path)).job_id == "17"
+
+
+def test_what_is_set_for_sbatch_counts_or_is_refused(cluster, tmp_path):
+    """SBATCH_JOB_NAME and the like outweigh the script's lines, as for sbatch; what a watch cannot follow is refused."""
+    environment = {"SBATCH_JOB_NAME": "mine", "SBATCH_OUTPUT": "logs/x.out", "SBATCH_MEM_PER_CPU": "7", "SBATCH_WAIT": "1"}
+    given = []
+    cluster.answers["sbatch"] = Done(code=0, out="17\n")
+    run = cluster.run
+    cluster.run = lambda argv, **options: given.append(options.get("env")) or run(argv, **options)
+    slurm = SlurmScheduler(cluster, user="me", options=options_of(environment), environment=environment)
+    slurm.submit(job_of(tmp_path, "#!/bin/bash\n#SBATCH -J other -o y.out\n"))
+    assert {"--job-name=mine", "--output=logs/x.out"} <= set(cluster.asked[-1]) and "--job-name=other" not in cluster.asked[
+        -1
+    ]
+    assert (tmp_path / "logs").is_dir()
+    assert given[-1] == {name: value for name, value in environment.items() if name != "SBATCH_WAIT"}
+    assert any("SBATCH_WAIT" in remark for remark in slurm.site().remarks)
+    arrays = SlurmScheduler(cluster, user="me", environment={"SBATCH_ARRAY_INX": "1-3"})
+    with pytest.raises(RefusedError, match="SBATCH_ARRAY_INX"):
+        arrays.submit(job_of(tmp_path))

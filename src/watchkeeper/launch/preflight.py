@@ -49,6 +49,7 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
         for problem in examine(source, item.script, site):
             found.setdefault(msgspec.structs.replace(problem, where=""), []).append(problem.where)
     told = [msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()]
+    told += [Problem(where="the environment", message=remark, severity="warning") for remark in site.remarks]
     return msgspec.structs.replace(experiment, problems=(*experiment.problems, *told, *hazards.found(experiment)))
 
 

@@ -29,7 +29,7 @@ from watchkeeper.core.state import Attempt
 from watchkeeper.launch import configs, means, same_work
 from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers import batch, wrapper
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler, number_of
 from watchkeeper.schedulers.batch import Head
 from watchkeeper.schedulers.wrapper import Claim
 from watchkeeper.tools.base import Promise
@@ -492,7 +492,7 @@ def _told_of(claims: Sequence[Claim], before: Attempt | None) -> str:
     """What the scheduler last said of the execution with the last of these claims; "" for nothing: its word on an earlier
     one, or on another job, says nothing of this one.
     """
-    if before is None or before.seen is None or before.seen.job_id != claims[-1].job_id:
+    if before is None or before.seen is None or number_of(before.seen.job_id) != claims[-1].job_id:
         return ""
     record = before.exit_record
     return "" if record is not None and record.execution < len(claims) else before.seen.facts.state

@@ -23,6 +23,11 @@ COMPLETING = "COMPLETING"
 UNKNOWN = "UNKNOWN"
 
 
+def number_of(job_id: str) -> str:
+    """A job's own number, which its claim holds: `17` of `17;two`, a job at the cluster `two`."""
+    return job_id.partition(";")[0]
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The wrapper's file name carries
     the attempt's token, and its head the user's own #SBATCH lines. `after`: ids of jobs that must have ended, however they

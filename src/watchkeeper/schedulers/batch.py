@@ -32,7 +32,7 @@ _LONG_WITHOUT_VALUE = frozenset(
 )  # fmt: skip
 _LONG_NAMES = {
     "J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency", "a": "array",
-    "p": "partition", "A": "account", "G": "gpus", "n": "ntasks",
+    "p": "partition", "A": "account", "G": "gpus", "n": "ntasks", "M": "clusters",
 }  # fmt: skip
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _MOST_WIDTH = 10  # of a number in a file's name: sbatch(1) fills it with zeros up to ten places
@@ -56,8 +56,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
     one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
     standard error goes where output goes. `time_limit_s` is None for no limit, asked for or not (`has_time_limit`).
-    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition`, `account` and `open_mode` likewise. `gpus`
-    is how many it asks for on one machine, whatever their type.
+    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition`, `account`, `clusters`, `open_mode` likewise.
+    `gpus` is how many it asks for on one machine, whatever their type.
     """
 
     data: bytes
@@ -72,6 +72,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     array: str = ""
     partition: str = ""
     account: str = ""
+    clusters: str = ""
     has_time_limit: bool = False
     gpus: int = 0
     problems: tuple[Problem, ...] = ()
@@ -140,6 +141,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         array=options.get("array", ""),
         partition=options.get("partition", ""),
         account=options.get("account", ""),
+        clusters=options.get("clusters", ""),
         has_time_limit="time" in options,
         gpus=gpus,
         problems=tuple(problems),

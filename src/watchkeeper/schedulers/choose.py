@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 
 from watchkeeper.core.errors import UsageError
@@ -28,15 +27,17 @@ def scheduler_of(settings: Settings) -> Scheduler:
         hint = f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
         raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
     from watchkeeper.schedulers.shell import Here, Ssh
-    from watchkeeper.schedulers.slurm import SlurmScheduler, options_of
+    from watchkeeper.schedulers.slurm import SlurmScheduler, cluster_of, options_of
 
     prefix = profile.command_prefix
+    cluster, remarks = cluster_of(profile.slurm_cluster, profile.sbatch_options, os.environ)
     scheduler = SlurmScheduler(
         Ssh(profile.ssh, prefix=prefix) if profile.ssh else Here(prefix=prefix),
-        user=profile.user or getpass.getuser(),
-        cluster=profile.slurm_cluster,
-        # What a person set for sbatch by SBATCH_… counts, and does not leak into the job.
+        user=profile.user or "",
+        cluster=cluster,
         options=(*options_of(os.environ), *profile.sbatch_options),
+        environment=os.environ,
+        remarks=remarks,
         visibility_lag_s=profile.visibility_lag_s,
     )
     scheduler.require()

@@ -19,9 +19,21 @@ _SSH_FAILED = 255
 _SSH = ("ssh", "-oBatchMode=yes", "-oConnectTimeout=10", "-oServerAliveInterval=10")
 # As a shell says it: there is no such command.
 NOT_THERE = 127
-_NOT_PASSED = ("SLURM_", "SBATCH_", "WATCHKEEPER_")
-# Where the cluster is: without it the clients find none, and neither would a job's own srun.
-_PASSED = frozenset({"SLURM_CONF"})
+# Where the cluster is, and which one a person chose: what says of this process's own job goes, and these stay.
+_PASSED = frozenset({"SLURM_CONF", "SLURM_CLUSTERS"})
+# Where one of these is, the variables with SLURM_ are a job's: that of this process, or one long ago.
+_OF_A_JOB = frozenset({"SLURM_JOB_ID", "SLURM_JOBID", "SLURM_RESTART_COUNT", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"})
+# With it sbatch would return only when the job has ended, and its waiting is done here.
+_NEVER_PASSED = frozenset({"SBATCH_WAIT"})
+# Slurm's commands that ask, or act on a job by its id: a person's own filters and formats must not reach them.
+_ASK = frozenset({"squeue", "sacct", "sinfo", "scancel", "scontrol", "sacctmgr"})
+_FILTERS = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SCONTROL_", "SACCTMGR_")
+_KEPT_BY_QUESTIONS = "SLURM_CONF"
+# The same on another machine, whose variables are not known here.
+_UNSET = (
+    f"for v in $(env | sed -nE 's/^(({'|'.join(_FILTERS)})[A-Za-z0-9_]*)=.*/\\1/p'); do "
+    f'[ "$v" = {_KEPT_BY_QUESTIONS} ] || unset "$v"; done; exec "$@"'
+)
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +68,18 @@ class Shell(Protocol):
 
 
 def clean_environment(environment: Mapping[str, str], *, own_venv: str | None = None) -> dict[str, str]:
-    """The environment without what says of this process only: the job it runs in, if any, Watchkeeper's own settings,
-    and Watchkeeper's own virtual environment, if activating it put that there. sbatch hands all of it on to the job.
+    """The environment of a job that is submitted here: without Watchkeeper's own settings, without its own virtual
+    environment, if activating it put that there, and without what Slurm says of the job that this process runs in, if
+    any. sbatch hands all of it on to the job.
 
     `own_venv` is that environment's folder, "" for none, None for this interpreter's.
     """
     if own_venv is None:
         own_venv = sys.prefix if sys.prefix != sys.base_prefix else ""
-    kept = {name: value for name, value in environment.items() if name in _PASSED or not name.startswith(_NOT_PASSED)}
+    dropped = ("WATCHKEEPER_", "SLURM_") if _OF_A_JOB & environment.keys() else ("WATCHKEEPER_",)
+    kept = {name: value for name, value in environment.items() if name in _PASSED or not name.startswith(dropped)}
+    for name in _NEVER_PASSED:
+        kept.pop(name, None)
     active = kept.get("VIRTUAL_ENV", "")
     if own_venv and active and os.path.realpath(active) == os.path.realpath(own_venv):
         for name in ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT"):
@@ -72,6 +88,13 @@ def clean_environment(environment: Mapping[str, str], *, own_venv: str | None = 
         parts = kept.get("PATH", "").split(os.pathsep)
         kept["PATH"] = os.pathsep.join(part for part in parts if not part or os.path.realpath(part) != ours)
     return kept
+
+
+def _for_question(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command that asks Slurm something."""
+    return {
+        name: value for name, value in environment.items() if name == _KEPT_BY_QUESTIONS or not name.startswith(_FILTERS)
+    }
 
 
 class Here:
@@ -95,11 +118,12 @@ class Here:
         """Run a command here; see `Shell.run`. It leads a session of its own: an interrupt from the terminal ends the
         caller, never half a submission.
         """
+        environment = _for_question(self._environment) if argv[0] in _ASK else self._environment
         try:
             process = subprocess.Popen(
                 [*self._prefix, *argv],
                 cwd=folder or None,
-                env=self._environment | dict(env or {}),
+                env=environment | dict(env or {}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -144,7 +168,9 @@ class Ssh:
         input: str = "",
     ) -> Done:
         """Run a command there; see `Shell.run`. A lost connection counts as a time-out: what became of it is not known."""
-        words = [*self._prefix, *(["env", *(f"{name}={value}" for name, value in env.items())] if env else []), *argv]
+        set_first = ["env", *(f"{name}={value}" for name, value in env.items())] if env else []
+        unset_first = ["sh", "-c", _UNSET, "sh"] if argv[0] in _ASK else []
+        words = [*self._prefix, *unset_first, *set_first, *argv]
         line = shlex.join(words)
         if folder:
             line = f"cd {shlex.quote(folder)} && {line}"

@@ -34,7 +34,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     `options` go before every script. `max_array`: one more than the highest task number. `max_submit`: the most jobs queued
     or running at a time. `accounts`: those that the user may charge; `default_account` is charged where none is named.
     `accounting`: whether ended jobs are remembered; where not, they are forgotten after `forgets_s`. `checks_accounts`:
-    whether a job on another account is refused. `unasked`: what could not be found out, and why.
+    whether a job on another account is refused. `unasked`: what could not be found out, and why. `remarks`: what a person
+    should know of where jobs go.
     """
 
     version: str = ""
@@ -48,6 +49,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     checks_accounts: bool = False
     forgets_s: int | None = None
     unasked: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def problems(self, head: Head, where: str) -> list[Problem]:
         """What of a script's head this site does not allow, or will decide by itself; `where` names the script."""

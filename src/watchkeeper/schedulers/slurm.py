@@ -14,6 +14,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from watchkeeper.core.errors import RefusedError, StorageError, UnavailableError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers import arrays, proof, slurm_site
 from watchkeeper.schedulers import slurm_text as text
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot, number_of
 from watchkeeper.schedulers.batch import Head, expand, read_head
 from watchkeeper.schedulers.shell import NOT_THERE, Done, Shell, Ssh
 from watchkeeper.schedulers.site import Site
@@ -38,7 +39,7 @@ _QUERY_TIMEOUT_S = 90.0
 _MOST_SHOWN = 10  # ids in a query as people see it
 _NEVER_RETURNS = re.compile(rb"^#SBATCH(?:[^#\n]*\s)?(--wait|-W|--test-only)(?=\s|$)", re.MULTILINE)
 _NOT_LIVE = re.compile(r"Invalid job id|already completing or completed|Job/step already")
-# What a person says in the environment of where to submit; as options they mean the same, and do not reach the job.
+# What a person says in the environment of how to submit; as options they mean the same, and are seen.
 _AS_OPTIONS = {
     "SBATCH_ACCOUNT": "--account",
     "SBATCH_PARTITION": "--partition",
@@ -46,7 +47,15 @@ _AS_OPTIONS = {
     "SBATCH_RESERVATION": "--reservation",
     "SBATCH_TIMELIMIT": "--time",
     "SBATCH_CONSTRAINT": "--constraint",
+    "SBATCH_JOB_NAME": "--job-name",
+    "SBATCH_OUTPUT": "--output",
+    "SBATCH_ERROR": "--error",
+    "SBATCH_OPEN_MODE": "--open-mode",
+    "SBATCH_EXPORT": "--export",
 }
+# The first outweighs the second, as for sbatch.
+_CLUSTER_VARIABLES = ("SBATCH_CLUSTERS", "SLURM_CLUSTERS")
+_NO_VARIABLES: Mapping[str, str] = {}
 
 
 def options_of(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -54,14 +63,39 @@ def options_of(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     return tuple(f"{option}={environment[name]}" for name, option in _AS_OPTIONS.items() if environment.get(name))
 
 
+def cluster_of(profile: str, options: Sequence[str], environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The cluster that jobs go to, "" for the commands' default, and what a person should know of that choice: the
+    `profile`'s, one that `options` for sbatch name, or one that was chosen in the environment, in this order.
+
+    Raises:
+        UsageError: several are named; a job is followed at one.
+    """
+    chosen = [(profile, "slurm_cluster")] if profile else []
+    named = read_head(b"", beside=options).clusters
+    chosen += [(named, "sbatch_options")] if named else []
+    chosen += [(environment[name], name) for name in _CLUSTER_VARIABLES if environment.get(name)]
+    if not chosen:
+        return "", ()
+    cluster, source = chosen[0]
+    if "," in cluster or cluster == "all":
+        hint = "name one of them: slurm_cluster in its profile, or SLURM_CLUSTERS"
+        raise UsageError(f"{source} names several clusters ({cluster}), and a job is followed at one", hint=hint)
+    remarks = [f"{source}={cluster}: jobs go to cluster {cluster}"] if source in _CLUSTER_VARIABLES else []
+    remarks += [
+        f"{name}={other} does not count here: {source} says {cluster}" for other, name in chosen[1:] if other != cluster
+    ]
+    return cluster, tuple(remarks)
+
+
 class _DeafError(Exception):
     """Accounting did not answer; the message says why, in one line."""
 
 
 class SlurmScheduler:
-    """Submits to and asks one Slurm cluster as `user`, by commands run in `shell`.
+    """Submits to and asks one Slurm cluster as `user` ("": who the commands in `shell` run as).
 
-    `cluster` picks one of several that the commands know, "" for their default. `options` go before every script.
+    `cluster` picks one of several that the commands know, "" for their default. `options` go before every script;
+    `environment` is the submitter's, of which sbatch reads its own variables; `remarks` are what a person should know.
     `visibility_lag_s`: how long a job or a file may stay invisible. `window_days`: how far back accounting is asked; it
     shrinks where a site forbids that much. `settle_s`: how long to wait for accounting after a job's end.
     """
@@ -70,9 +104,11 @@ class SlurmScheduler:
         self,
         shell: Shell,
         *,
-        user: str,
+        user: str = "",
         cluster: str = "",
         options: Sequence[str] = (),
+        environment: Mapping[str, str] = _NO_VARIABLES,
+        remarks: Sequence[str] = (),
         visibility_lag_s: float = 120.0,
         window_days: int = 60,
         settle_s: float = 30.0,
@@ -85,9 +121,12 @@ class SlurmScheduler:
         self.visibility_lag_s = max(visibility_lag_s, 1.0)
         self._shell = shell
         self.far = shell if isinstance(shell, Ssh) else None
-        self._user = user
+        self._known_user = user
         self._cluster = cluster
-        self._clusters = [f"--clusters={cluster}"] if cluster else []
+        self._default_cluster: str | None = None
+        self._elsewhere: set[str] = set()  # clusters at which sbatch said that it has put a job
+        self._remarks = tuple(remarks)
+        self._variables = {name: value for name, value in environment.items() if name.startswith("SBATCH_")}
         self._options = list(options)
         self._window_days = window_days
         self._settle_s = settle_s
@@ -99,6 +138,19 @@ class SlurmScheduler:
         self._ended: dict[str, tuple[SchedulerFacts, str | None]] = {}
         self._ended_since: dict[str, float] = {}
         self._outputs: dict[tuple[str, str], tuple[str, str]] = {}
+
+    @property
+    def _user(self) -> str:
+        """Whose jobs they are: by the user id of the commands, whatever USER and LOGNAME say."""
+        if not self._known_user:
+            for words in (["id", "-un"], ["id", "-u"]):
+                done = self._run(words)
+                if done.code == 0 and done.out.strip():
+                    self._known_user = done.out.strip()
+                    break
+            else:
+                raise UnavailableError(f"whose jobs are they? {text.first_error(done, 'id')}", hint="set `user`")
+        return self._known_user
 
     def submit_words(self, script: str) -> str:
         """`sbatch finetune.slurm`."""
@@ -121,7 +173,9 @@ class SlurmScheduler:
 
     def site(self) -> Site:
         """What this Slurm takes from the user, by five commands."""
-        return slurm_site.survey(self._run, self._user, cluster=self._cluster, options=self._options)
+        found = slurm_site.survey(self._run, self._user, cluster=self._cluster, options=self._options)
+        waits = ("SBATCH_WAIT is not handed on: the waiting is done here",) if "SBATCH_WAIT" in self._variables else ()
+        return msgspec.structs.replace(found, remarks=(*self._remarks, *waits))
 
     # ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -132,10 +186,25 @@ class SlurmScheduler:
         head = self._examine(job)
         beside = job.folder / name_beside(job.token)
         argv = self._argv(job, head, beside if job.token and files.point_to(beside, job.wrapper) else job.wrapper)
-        done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder))
+        variables = {name: value for name, value in self._variables.items() if name != "SBATCH_WAIT"}
+        done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder), env=variables)
         if (no := text.no_of(done)) is not None:
             raise no
-        return Receipt(job_id=text.job_id_of(done.out) or "", exact=shlex.join(argv))
+        number, cluster = text.job_of(done.out) or ("", "")
+        return Receipt(job_id=self._id_at(number, cluster), exact=shlex.join(argv))
+
+    def _id_at(self, number: str, cluster: str) -> str:
+        """A job's id as it is asked for later: `17`, or `17;two` at another cluster than this scheduler's own."""
+        if not cluster or cluster == self._cluster:
+            return number
+        if not self._cluster:
+            if self._default_cluster is None:
+                config = slurm_site.read_config(self._run(["scontrol", "show", "config"]).out)
+                self._default_cluster = config.get("ClusterName", "")
+            if cluster == self._default_cluster:
+                return number
+        self._elsewhere.add(cluster)
+        return f"{number};{cluster}"
 
     def exact_words(self, job: Job, head: Head) -> str:
         """The sbatch command that `submit` would run in the job's folder. Raises as the protocol says."""
@@ -146,7 +215,8 @@ class SlurmScheduler:
             option = found.group(1).decode()
             hint = f"take {option} out of its #SBATCH lines"
             raise RefusedError(f"with {option}, sbatch does not submit and return", hint=hint)
-        argv = ["sbatch", "--parsable", *self._clusters, *self._options, f"--job-name={head.name}"]
+        self._refuse_elsewhere(head)
+        argv = ["sbatch", "--parsable", *_named(self._cluster), *self._options, f"--job-name={head.name}"]
         if job.after:
             # A script's own dependency holds as well; the option alone would replace it.
             if "?" in head.dependency:
@@ -161,9 +231,19 @@ class SlurmScheduler:
             argv.append("--open-mode=append")
         return [*argv, str(script)]
 
+    def _refuse_elsewhere(self, head: Head) -> None:
+        """A job is followed where this scheduler asks, and as the script describes it."""
+        if head.clusters and head.clusters != self._cluster:
+            where = f"cluster {self._cluster}" if self._cluster else "the default cluster"
+            hint = f'write slurm_cluster = "{head.clusters}" into its profile, or set SLURM_CLUSTERS={head.clusters}'
+            raise RefusedError(f"its --clusters={head.clusters} is not {where}, which is asked for jobs", hint=hint)
+        if self._variables.get("SBATCH_ARRAY_INX"):
+            hint = "unset it, and write --array into the scripts that are arrays"
+            raise RefusedError("SBATCH_ARRAY_INX would make an array of every script", hint=hint)
+
     def _examine(self, job: Job) -> Head:
         try:
-            head = read_head(job.wrapper.read_bytes(), name=job.name)
+            head = read_head(job.wrapper.read_bytes(), name=job.name, beside=self._options)
         except OSError as error:
             raise RefusedError(f"cannot read the batch script {job.wrapper}: {error.strerror}") from error
         if not job.folder.is_dir():
@@ -187,16 +267,22 @@ class SlurmScheduler:
         Raises:
             UnavailableError: squeue does not answer; or it knows none, and accounting does not answer.
         """
-        rows = [row for row in self._squeue() if row.token == token]
-        try:
-            rows += [row for row in self._sacct([f"--user={self._user}", "--allocations"]) if row.token == token]
-        except _DeafError as error:
-            if not rows:
-                raise UnavailableError(f"squeue shows no such job, and accounting does not answer: {error}") from error
         found: dict[str, Row] = {}
-        for row in rows:
-            found.setdefault(text.base_of(row.job_id), row)
-        return sorted(found, key=lambda job_id: (found[job_id].submitted is None, found[job_id].submitted, int(job_id)))
+        for cluster in (self._cluster, *sorted(self._elsewhere)):
+            rows = [row for row in self._squeue(cluster) if row.token == token]
+            try:
+                which = [f"--user={self._user}", "--allocations"]
+                rows += [row for row in self._sacct(which, cluster) if row.token == token]
+            except _DeafError as error:
+                if not rows:
+                    raise UnavailableError(f"squeue shows no such job, and accounting does not answer: {error}") from error
+            for row in rows:
+                found.setdefault(self._id_at(text.base_of(row.job_id), cluster), row)
+
+        def age(job_id: str) -> tuple[bool, datetime | None, int]:
+            return found[job_id].submitted is None, found[job_id].submitted, int(number_of(job_id))
+
+        return sorted(found, key=age)
 
     def poll(self, job_ids: Sequence[str]) -> Snapshot:
         """Look at these jobs: one squeue, and one sacct if some have ended.
@@ -207,10 +293,10 @@ class SlurmScheduler:
         Raises:
             UnavailableError: squeue does not answer.
         """
-        query = shlex.join(["squeue", *self._clusters, "-u", self._user, "--states=all"])
+        query = shlex.join(["squeue", *_named(self._cluster), "-u", self._user, "--states=all"])
         if not job_ids:
             return Snapshot(query=query, facts={})
-        live = text.by_id(self._squeue())
+        live = self._live(job_ids)
         known: dict[str, SchedulerFacts] = {}
         tokens: dict[str, str | None] = {}
         ended: list[str] = []
@@ -241,10 +327,10 @@ class SlurmScheduler:
         Raises:
             UnavailableError: Slurm does not answer.
         """
-        row = text.by_id(self._squeue()).get(job_id)
+        row = self._live([job_id]).get(job_id)
         if row is None or row.state in TERMINAL or not row.token:
             return
-        done = self._run(["scancel", *self._clusters, job_id])
+        done = self._run(["scancel", *_named(self._cluster_of(job_id)), number_of(job_id)])
         if done.code != 0 and not _NOT_LIVE.search(done.err):
             raise UnavailableError(text.first_error(done, "scancel"))
 
@@ -264,7 +350,7 @@ class SlurmScheduler:
         deaf, words = "", ""
         if not self._light:
             try:
-                booked = text.by_id(self._booked(job_ids))
+                booked = self._booked(job_ids)
                 words = f"; sacct -j {','.join(job_ids[:_MOST_SHOWN])}"
             except _DeafError as error:
                 deaf = str(error)
@@ -322,8 +408,27 @@ class SlurmScheduler:
     def _run(self, argv: Sequence[str]) -> Done:
         return self._shell.run(argv, timeout_s=self._query_timeout_s, env=_ENV)
 
-    def _squeue(self) -> list[Row]:
-        argv = ["squeue", *self._clusters, "--noheader", f"--user={self._user}", "--states=all"]
+    def _cluster_of(self, job_id: str) -> str:
+        return job_id.partition(";")[2] or self._cluster
+
+    def _by_cluster(self, job_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Cluster → the jobs that are there."""
+        there: dict[str, list[str]] = {}
+        for job_id in job_ids:
+            there.setdefault(self._cluster_of(job_id), []).append(job_id)
+        return there
+
+    def _live(self, job_ids: Iterable[str]) -> dict[str, Row]:
+        """Job → squeue's row of it, by one squeue for each cluster that has one of these jobs."""
+        live: dict[str, Row] = {}
+        for cluster, ids in self._by_cluster(job_ids).items():
+            rows = text.by_id(self._squeue(cluster))
+            live |= {job_id: rows[number_of(job_id)] for job_id in ids if number_of(job_id) in rows}
+        return live
+
+    def _squeue(self, cluster: str) -> list[Row]:
+        # Jobs in hidden partitions too.
+        argv = ["squeue", *_named(cluster), "--all", "--noheader", f"--user={self._user}", "--states=all"]
         done = self._run([*argv, f"--Format={text.SQUEUE_FORMAT}"])
         if done.code == NOT_THERE:
             raise UnavailableError("there is no squeue here", hint=text.NO_LOCAL)
@@ -331,13 +436,17 @@ class SlurmScheduler:
             raise UnavailableError(text.first_error(done, "squeue"))
         return text.read_squeue(done.out)
 
-    def _booked(self, job_ids: Iterable[str]) -> list[Row]:
-        rows: list[Row] = []
-        for batch in text.batches(job_ids):
-            rows += self._sacct([f"--jobs={batch}"])
-        return rows
+    def _booked(self, job_ids: Iterable[str]) -> dict[str, Row]:
+        booked: dict[str, Row] = {}
+        for cluster, ids in self._by_cluster(job_ids).items():
+            rows: list[Row] = []
+            for batch in text.batches(map(number_of, ids)):
+                rows += self._sacct([f"--jobs={batch}"], cluster)
+            last = text.by_id(rows)
+            booked |= {job_id: last[number_of(job_id)] for job_id in ids if number_of(job_id) in last}
+        return booked
 
-    def _sacct(self, which: Sequence[str]) -> list[Row]:
+    def _sacct(self, which: Sequence[str], cluster: str) -> list[Row]:
         """Accounting's rows; none at a site without accounting, which is found out once. Raises _DeafError."""
         # The fields that this Slurm offers are asked once: an unknown one would fail every command.
         if self._fields is None and (done := self._ask_sacct("--helpformat")) is not None:
@@ -346,7 +455,7 @@ class SlurmScheduler:
         while not self._light and self._fields is not None:
             start = f"--starttime=now-{self._window_days}days"
             layout = ["--parsable2", "--duplicates", f"--delimiter={text.SEPARATOR}", f"--format={','.join(self._fields)}"]
-            done = self._ask_sacct(*self._clusters, *layout, start, *which)
+            done = self._ask_sacct(*_named(cluster), *layout, start, *which)
             if done is not None and done.code == 0:
                 return text.read_sacct(done.out)
         return []
@@ -381,7 +490,7 @@ class SlurmScheduler:
         if name in self._outputs or not row.token or not row.folder:
             return self._outputs.get(name, ("", ""))
         try:
-            head = read_head(_wrapper_in(command).read_bytes(), name=row.name)
+            head = read_head(_wrapper_in(command).read_bytes(), name=row.name, beside=self._options)
         except OSError:
             return "", ""
 
@@ -397,6 +506,10 @@ class SlurmScheduler:
         if row.node or "%N" not in head.output + head.error:
             self._outputs[name] = found
         return found
+
+
+def _named(cluster: str) -> list[str]:
+    return [f"--clusters={cluster}"] if cluster else []
 
 
 def _wrapper_in(command: str) -> Path:

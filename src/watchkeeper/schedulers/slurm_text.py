@@ -294,11 +294,13 @@ _LIMITS = re.compile(r"violates accounting/QOS policy")
 _A_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
 
 
-def job_id_of(out: str) -> str | None:
-    """The id on the last line of `sbatch --parsable`'s output, which sites' own scripts may precede; None if none."""
+def job_of(out: str) -> tuple[str, str] | None:
+    """The id on the last line of `sbatch --parsable`'s output, which sites' own scripts may precede, and the cluster that
+    is named with it, "" for none; None if there is no id.
+    """
     lines = [line.strip() for line in out.splitlines() if line.strip()]
-    found = re.fullmatch(r"([0-9]{1,10})(;\S+)?", lines[-1]) if lines else None
-    return found.group(1) if found else None
+    found = re.fullmatch(r"([0-9]{1,10})(?:;(\S+))?", lines[-1]) if lines else None
+    return (found.group(1), found.group(2) or "") if found else None
 
 
 def no_of(done: Done) -> SchedulerError | None:
@@ -306,14 +308,14 @@ def no_of(done: Done) -> SchedulerError | None:
 
     Certain is only what the controller, or sbatch before it asked, said in words: everything else is doubt.
     """
-    if done.code == 0 and job_id_of(done.out) is not None:
+    if done.code == 0 and job_of(done.out) is not None:
         return None
     said = _words(done)
     if done.timed_out or done.code <= 0:
         return DoubtError(f"sbatch did not say whether it took the job: {said}")
     if done.code == NOT_THERE and not done.out.strip():
         return UnavailableError("there is no sbatch here", hint=NO_LOCAL)
-    if _DOUBT.search(done.err) or job_id_of(done.out) is not None:
+    if _DOUBT.search(done.err) or job_of(done.out) is not None:
         return DoubtError(said)
     if _UNASKED.search(done.err):
         return UnavailableError(said)

@@ -12,7 +12,7 @@ from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.core.tails import end_as_text
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, wrapper
-from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot
+from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot, number_of
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.watch import far
 from watchkeeper.watch.causes import cause_of
@@ -55,7 +55,7 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         ended = found.state in TERMINAL or found.state == UNKNOWN
         # A twin ends at once with a code of its own, which not every site's accounting keeps: the claim tells.
         owner = _owner(folder) if ended and found.state != "COMPLETED" else ""
-        if owner and owner != job_id:
+        if owner and owner != number_of(job_id):
             moved[name] = owner
             continue
         record = _exit_record(folder, attempt) if ended else None
@@ -187,7 +187,8 @@ def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
     if len(attempt.submissions) == 1:
         return next(iter(attempt.submissions))
     owner = _owner(attempt_folder(experiment, attempt.key, attempt.number))
-    return owner if owner in attempt.submissions else next(reversed(attempt.submissions))
+    owned = (job_id for job_id in attempt.submissions if number_of(job_id) == owner)
+    return next(owned, next(reversed(attempt.submissions)))
 
 
 def _owner(folder: Path) -> str:
