@@ -174,3 +174,33 @@ def test_patterns(pattern, expected):
 def test_values_are_not_expanded_again(name):
     """A job's name that looks like a pattern stays what it is."""
     assert expand("%x", job_id="7", name=name, user="u", node="n") == name
+
+
+@pytest.mark.parametrize(
+    ("option", "sign", "severity"),
+    [
+        ("--output=~/logs/%x-%j.out", "~", "error"),
+        ("-o ~me/x.out", "~", "error"),
+        ("--output=~/x.out", "~", "error"),
+        ("-e $SCRATCH/err.txt", "$SCRATCH", "error"),
+        ("--error=logs/${USER}/err.txt", "${USER}", "error"),
+        ("--chdir=$HOME/work", "$HOME", "error"),
+        ("-D ~/work", "~", "error"),
+        ("--output=$NAME.out", "$NAME", "warning"),
+        ("--output=logs/~x-%u.out", "", ""),
+        ("--output=/scratch/%u/5$.out", "", ""),
+    ],
+)
+def test_what_a_shell_would_expand_in_a_path(option, sign, severity):
+    """sbatch takes ~ and $VAR as they are: a folder of that name is refused before any is made, a file's name is told."""
+    found = read_head(f"#!/bin/bash\n#SBATCH {option}\n".encode(), name="s").problems
+    assert [problem.severity for problem in found] == ([severity] if severity else [])
+    assert all(f"expands no {sign}," in problem.message and "%u" in problem.hint for problem in found)
+
+
+def test_a_name_of_other_bytes_is_told(tmp_path):
+    """What is wrong with a line of another encoding is said in text that any file can hold."""
+    (problem,) = read_head(b"#!/bin/bash\n#SBATCH --output=~/mod\xe8le/x\n", name="s").problems
+    assert problem.message.encode() and problem.severity == "error"
+    (problem,) = read_head(b"#!/bin/bash\n#SBATCH mod\xe8le --time=1\n", name="s").problems
+    assert problem.message.encode() and problem.severity == "warning"

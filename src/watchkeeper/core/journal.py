@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 
 from watchkeeper import __version__
-from watchkeeper.core import processes
+from watchkeeper.core import odd_bytes, processes
 from watchkeeper.core.errors import NotAWriterError, Problem
 from watchkeeper.core.events import (
     DURABLE,
@@ -116,7 +116,11 @@ class Writer:
                 self._open()
             self._file.revive()
             event = kind(time=self._clock(), writer=self.id, seq=self.events_written, **fields)
-            line = encode(event)  # type: ignore[arg-type]  # every Event subclass is one of AnyEvent
+            try:
+                line = encode(event)  # type: ignore[arg-type]  # every Event subclass is one of AnyEvent
+            except UnicodeEncodeError:
+                event = odd_bytes.in_all(event)
+                line = encode(event)  # type: ignore[arg-type]
             self._file.append(line, durable=kind.__struct_config__.tag in DURABLE)
             self._digest.update(line)
             self.events_written += 1

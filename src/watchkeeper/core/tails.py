@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.files import open_regular
+from watchkeeper.core.odd_bytes import as_path
 
 
 def end_of_file(path: Path | str, most: int) -> bytes:
     """The last bytes of a file, `most` at the most; b"" where it is empty or cannot be read."""
     try:
-        with open_regular(path) as file:
+        with open_regular(as_path(str(path))) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - most))
             return file.read(most)
     except OSError:
@@ -51,7 +52,7 @@ class Follower:
     """
 
     def __init__(self, path: Path | str, most: int) -> None:
-        self.path = Path(path)
+        self.path = Path(as_path(str(path)))
         self._most = most
         self._inode = 0
         self._offset = 0

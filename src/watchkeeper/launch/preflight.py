@@ -56,7 +56,7 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
 def examine(source: bytes, where: str, site: Site) -> list[Problem]:
     """What one script asks in vain, and how it hides its failure."""
     head = read_head(source, name=Path(where).name, beside=site.options)
-    problems = [msgspec.structs.replace(one, where=where) for one in head.problems if one.severity == "error"]
+    problems = [msgspec.structs.replace(one, where=where) for one in head.problems]
     problems += site.problems(head, where)
     named_late = [pattern for pattern in (head.output, head.error) if _NAMED_LATE.search(pattern.rpartition("/")[0])]
     if site.partitions and named_late:

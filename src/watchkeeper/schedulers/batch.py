@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
 
 MAGIC = b"#SBATCH"
@@ -47,6 +48,7 @@ _LIMITS = tuple(
         rf"(?P<d>{_NUMBER})-(?P<h>{_NUMBER})(?::(?P<m>{_NUMBER})(?::(?P<s>{_NUMBER}))?)?",
     )
 )
+_VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
 _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
@@ -86,6 +88,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class _Fault(ValueError):
     """sbatch would refuse these words; the message says why."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(as_text(message))
+
 
 def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = ()) -> Head:
     """The head of a script, given as a file or as its bytes.
@@ -107,7 +112,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         words, stop = _split_options(_words(data))
         options.update(words)
         if stop is not None:
-            message = f"'{stop}' is no option: sbatch reads no directive after it"
+            message = f"'{as_text(stop)}' is no option: sbatch reads no directive after it"
             problems.append(Problem(where=where, message=message, hint="put a # before a comment", severity="warning"))
         options.update(_split_options(list(beside))[0])
     except _Fault as fault:
@@ -123,6 +128,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
             arrays.numbers_of(options["array"])
         except ValueError as error:
             problems.append(Problem(where=where, message=f"--array: {error}", hint="write --array=0-15 or 1,3,5-7%2"))
+    problems += _not_expanded(options, where)
     gpus = 0
     try:
         gpus = gpus_of(options)
@@ -262,6 +268,23 @@ def _refusals(source: bytes, where: str) -> Iterator[Problem]:
         yield Problem(where=where, message=message, hint=f"type: sed -i 's/\\r$//' {where}")
     if b"\0" in source:
         yield Problem(where=where, message="it holds a NUL character, which sbatch refuses", hint="is it a text file?")
+
+
+def _not_expanded(options: Mapping[str, str], where: str) -> Iterator[Problem]:
+    """Paths that a shell would read otherwise than sbatch: where a folder has such a name, there is none."""
+    for option in ("output", "error", "chdir"):
+        value = options.get(option, "")
+        sign = "~" if value.startswith("~") else next(iter(_VARIABLE.findall(value)), "")
+        if not sign:
+            continue
+        lost = "the job would run elsewhere" if option == "chdir" else "its output would be lost"
+        folder = value if option == "chdir" else value.rpartition("/")[0]
+        is_lost = folder.startswith("~") or _VARIABLE.search(folder) is not None
+        message = f"--{option}={value}: sbatch expands no {sign}" + (
+            f", and {lost}" if is_lost else ", and takes it as a name"
+        )
+        hint = "write the whole path; of its own, %u is your user name, %x the job's name and %j its id"
+        yield Problem(where=where, message=as_text(message), hint=hint, severity="error" if is_lost else "warning")
 
 
 def _interpreter(data: bytes) -> tuple[str, ...]:

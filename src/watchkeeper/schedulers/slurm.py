@@ -22,6 +22,7 @@ import msgspec
 from watchkeeper.core import files
 from watchkeeper.core.errors import RefusedError, StorageError, UnavailableError, UsageError
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.odd_bytes import as_text
 from watchkeeper.schedulers import arrays, proof, slurm_site
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot, number_of
@@ -191,7 +192,7 @@ class SlurmScheduler:
         if (no := text.no_of(done)) is not None:
             raise no
         number, cluster = text.job_of(done.out) or ("", "")
-        return Receipt(job_id=self._id_at(number, cluster), exact=shlex.join(argv))
+        return Receipt(job_id=self._id_at(number, cluster), exact=as_text(shlex.join(argv)))
 
     def _id_at(self, number: str, cluster: str) -> str:
         """A job's id as it is asked for later: `17`, or `17;two` at another cluster than this scheduler's own."""
@@ -208,7 +209,7 @@ class SlurmScheduler:
 
     def exact_words(self, job: Job, head: Head) -> str:
         """The sbatch command that `submit` would run in the job's folder. Raises as the protocol says."""
-        return shlex.join(self._argv(job, head, job.folder / name_beside(job.token)))
+        return as_text(shlex.join(self._argv(job, head, job.folder / name_beside(job.token))))
 
     def _argv(self, job: Job, head: Head, script: Path) -> list[str]:
         if found := _NEVER_RETURNS.search(head.data):

@@ -15,6 +15,7 @@ import msgspec
 
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, SchedulerError, UnavailableError
 from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import NOT_THERE, Done
@@ -265,7 +266,7 @@ def first_error(done: Done, command: str) -> str:
     """Why a command failed, in one line."""
     if done.timed_out:
         return f"{command} gave no answer in time"
-    lines = [line.strip() for line in done.err.splitlines() if line.strip()]
+    lines = [line.strip() for line in as_text(done.err).splitlines() if line.strip()]
     for line in reversed(lines):
         if "error" in line or "fatal" in line or "Unable" in line:
             return line[:400]
@@ -331,7 +332,8 @@ def _words(done: Done) -> str:
     """sbatch's own words, without what it puts before each line."""
     if done.timed_out:
         return first_error(done, "sbatch")
-    lines = [re.sub(r"^sbatch: (?:error|fatal): ", "", line.strip()) for line in done.err.splitlines() if line.strip()]
+    said = as_text(done.err)
+    lines = [re.sub(r"^sbatch: (?:error|fatal): ", "", line.strip()) for line in said.splitlines() if line.strip()]
     return "; ".join(dict.fromkeys(lines))[:1000] or f"code {done.code}, no message"
 
 

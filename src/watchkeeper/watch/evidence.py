@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.odd_bytes import as_path
 from watchkeeper.core.state import State
 from watchkeeper.launch import means
 from watchkeeper.launch.experiment import Experiment
@@ -100,7 +101,7 @@ def printed(state: State, key: str) -> list[Path]:
     attempts = sorted(run.attempts.items(), reverse=True) if run else []
     facts = [attempt.seen.facts for _, attempt in attempts if attempt.seen is not None]
     names = dict.fromkeys(name for one in facts for name in (one.error_output, one.output) if name)
-    return [Path(name) for name in names]
+    return [Path(as_path(name)) for name in names]
 
 
 def written(finding: Finding) -> str:

@@ -21,6 +21,7 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
 )
+from watchkeeper.core.odd_bytes import as_path
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.submit import attempt_folder, tidy
@@ -214,7 +215,7 @@ class Poller:
         outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
         began = attempt.intended.time if attempt.intended is not None else None
         job = job_of(self._experiment, item, folder / "script", attempt.job_id, began) if item is not None else None
-        return learned.of(self._experiment.folder, recorder_of(folder), findings, map(Path, outputs), job)
+        return learned.of(self._experiment.folder, recorder_of(folder), findings, map(Path, map(as_path, outputs)), job)
 
     def _used(self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None) -> tuple[str, ...]:
         """What it used of the machine, in words."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 
 import click
 
@@ -67,3 +69,5 @@ def main() -> None:
     from watchkeeper.core import files  # not for --help
 
     files.fill_stdio()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold bytes that no encoding has

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
+from watchkeeper.core import odd_bytes
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, Problem, WatchkeeperError
 from watchkeeper.show.text import printable
 
@@ -98,7 +99,11 @@ def command_errors(function: Callable[..., int]) -> Callable[..., None]:
 
 def echo_json(value: Any) -> None:
     """Print one JSON document."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        data = msgspec.json.encode(odd_bytes.plain(value))
+    click.echo(msgspec.json.format(data, indent=2).decode())
 
 
 def echo_problems(problems: tuple[Problem, ...]) -> None:

@@ -1,0 +1,53 @@
+"""Bytes that are no UTF-8, carried through text that must be: the name of a job, a path, what a command printed.
+
+Python reads such a byte as half a surrogate, which no JSON holds. In a journal it is a sign for private use, one for each
+byte, and `as_path` makes the byte of it again where a file of that name is opened.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+# Half surrogates stand for the bytes 80 to FF (PEP 383); any other one stands for nothing.
+_HALF = re.compile("[\ud800-\udfff]")
+_SIGN = re.compile("[\U0010f780-\U0010f7ff]")
+_SURROGATE, _PRIVATE = 0xDC00, 0x10F700
+
+
+def as_text(text: str) -> str:
+    """The text with a sign for private use in place of each byte that is no UTF-8; most texts are themselves."""
+    return text if text.isascii() else _HALF.sub(_sign, text)
+
+
+def as_path(text: str) -> str:
+    """A path that `as_text` gave, as the system's calls take it."""
+    return text if text.isascii() else _SIGN.sub(lambda found: chr(ord(found[0]) - _PRIVATE + _SURROGATE), text)
+
+
+def in_all(value: T) -> T:
+    """The struct with every text in it as `as_text` gives it."""
+    return msgspec.convert(plain(value), type(value))
+
+
+def plain(value: object) -> Any:
+    """The same as lists, dicts and plain values."""
+    return _walk(msgspec.to_builtins(value))
+
+
+def _sign(found: re.Match[str]) -> str:
+    byte = ord(found[0]) - _SURROGATE
+    return chr(_PRIVATE + byte) if 0x80 <= byte <= 0xFF else "\ufffd"
+
+
+def _walk(value: Any) -> Any:
+    if isinstance(value, str):
+        return as_text(value)
+    if isinstance(value, dict):
+        return {_walk(key): _walk(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_walk(inner) for inner in value]
+    return value
