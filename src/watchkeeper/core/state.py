@@ -66,7 +66,8 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 class Attempt(msgspec.Struct):
     """One try at a run. Every field is what the journal says; None and empty mean that nobody said. `asked`: how often it
     was about to be handed over; `postponed`: how often that certainly made no job; `assessed`: the last word on its health.
-    `sighted`: the last word that there is a job, whatever its state.
+    `sighted`: the last word that there is a job, whatever its state; `put_off`: why the scheduler did not take it when it
+    was last asked.
     """
 
     key: str
@@ -84,6 +85,7 @@ class Attempt(msgspec.Struct):
     cancel_asked: bool = False
     assessed: Assessed | None = None
     sighted: Submitted | Seen | None = None
+    put_off: Postponed | None = None
 
     @property
     def yields(self) -> bool:
@@ -233,7 +235,9 @@ class WriterState:
         attempt.asked += 1
 
     def _on_postponed(self, event: Postponed) -> None:
-        self._attempt(event).postponed += 1
+        attempt = self._attempt(event)
+        attempt.postponed += 1
+        attempt.put_off = event
 
     def _on_submitted(self, event: Submitted) -> None:
         attempt = self._attempt(event)
@@ -340,6 +344,7 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
             whole.submissions.setdefault(job_id, submitted)
     whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
     whole.judged = _verdict(told, writers)
+    whole.put_off = _newest([one.put_off for one in told if one.put_off], writers)
     whole.assessed = _newest([one.assessed for one in told if one.assessed], writers)
     seen = [one.seen for one in told if one.seen]
     undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]

@@ -37,6 +37,8 @@ from watchkeeper.tools.base import Promise
 FOLDER = ".watchkeeper"
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
 _CODE_STANDS_S = 10.0
+# How long a scheduler that says "later" is asked again, in seconds.
+_BUSY_FOR_S = 86_400.0
 # What these say does not mean that a job's processes are gone: its node may only be cut off.
 _NODE_LOST = ("NODE_FAIL", "BOOT_FAIL")
 _NOTHING: Mapping[str, str] = {}
@@ -116,6 +118,7 @@ class Submitter:
         self._intended = intended
         self._environment_sha256 = ""
         self._where = {"cluster": cluster or scheduler.name, "host": processes.host()}
+        self._busy_since: dict[tuple[str, int], float] = {}
         self._asked_again: set[tuple[str, int]] = set()
 
     def submit(
@@ -459,6 +462,10 @@ class Submitter:
         except DoubtError as error:
             return self._write(Doubted, item, attempt, command=words, message=str(error))
         except (BusyError, UnavailableError) as error:
+            since = self._busy_since.setdefault((item.key, attempt), self._monotonic())
+            if isinstance(error, BusyError) and self._monotonic() - since >= _BUSY_FOR_S:
+                message = f"{error}: so it has said for {_BUSY_FOR_S / 3600:g} hours"
+                return self._write(Rejected, item, attempt, command=words, message=message)
             self._write(Postponed, item, attempt, message=str(error))
             raise
         return self._write(

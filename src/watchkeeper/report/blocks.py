@@ -147,7 +147,7 @@ class Renderer:
             result = counts_words(event.counts, _JOBS[event.phase])
             yield self._block(event, event.phase, "STATUS_CHECK", details=details, result=result)
         for change in event.changes:
-            if change.before != change.after:
+            if change.before != change.after or change.stuck:
                 details = f"{change.before or 'submitted'} → {change.after}"
                 result = self._inferred_words(change) if change.inferred else _change_words(change)
                 yield self._block(event, event.phase, "STATE_CHANGE", subject=change.key, details=details, result=result)
@@ -348,7 +348,7 @@ def _change_words(change: Change) -> str:
     by_record = [f"by its exit record; the scheduler says {facts.state}"] if state != facts.state else []
     reason = [facts.reason] if facts.reason and facts.reason != "None" else []
     if state == "PENDING":
-        return "; ".join(reason) or "Queued"
+        return "; ".join([*reason, *filter(None, [change.stuck])]) or "Queued"
     if state == "RUNNING":
         return "; ".join([_STARTED[change.phase], *reason])
     if state == "COMPLETED":

@@ -18,12 +18,13 @@ from watchkeeper.schedulers.batch import Head
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
     """One partition. `max_time_s`: None for no limit. `default_time_s`: what a job that asks for none gets, None for the
-    maximum.
+    maximum. `refuses`: it is drained or inactive, and takes no job before it is up again.
     """
 
     name: str
     is_default: bool
     up: bool
+    refuses: bool = False
     max_time_s: int | None
     default_time_s: int | None
 
@@ -73,7 +74,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         if known and not head.partition and not self._wanted(head):
             yield "it names no partition, and there is no default one", f"write --partition={' or '.join(known)}"
         wanted = self._wanted(head)
-        if wanted and not any(one.up for one in wanted):
+        if wanted and not any(one.up for one in wanted) and all(one.refuses for one in wanted):
+            hint = "it is asked again for a day; `sinfo` says more"
+            yield f"partition {wanted[0].name} is drained or inactive: jobs are refused until it is up again", hint
+        elif wanted and not any(one.up for one in wanted):
             yield f"partition {wanted[0].name} is down: the job will wait", "`sinfo` says more"
 
     def _time(self, head: Head) -> Iterator[tuple[str, str]]:
@@ -106,5 +110,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
             highest = max(arrays.numbers_of(head.array), default=0)
         except ValueError:
             return
+        tasks = len(list(arrays.numbers_of(head.array)))
+        if self.max_submit is not None and tasks > self.max_submit:
+            message = (
+                f"--array has {tasks} tasks, each of them counts as a job, and you may have {self.max_submit} at a time"
+            )
+            yield message, "split the array: sbatch would never take it"
         if highest >= self.max_array:
             yield f"--array names task {highest}, and this cluster takes 0 to {self.max_array - 1}", "split the array"

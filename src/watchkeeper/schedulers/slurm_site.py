@@ -74,6 +74,7 @@ def read_partitions(text: str) -> tuple[Partition, ...]:
             name=name.rstrip("*"),
             is_default=name.endswith("*"),
             up=up == "up",
+            refuses=up.startswith(("drain", "inact")),
             max_time_s=_limit(most),
             default_time_s=_limit(default),
         )

@@ -54,7 +54,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the state. Times that are
     only expected are None. `token` is None where the source names no command, "" where the command is no wrapper;
-    `command` is the wrapper's path, or from sacct the line that was typed; `tasks` and `ends_by` as in `SchedulerFacts`.
+    `command` is the wrapper's path, or from sacct the line that was typed; `tasks`, `ends_by` and `expected` as in
+    `SchedulerFacts`.
     """
 
     job_id: str
@@ -75,6 +76,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
     tasks: Mapping[str, str] = {}
     ends_by: datetime | None = None
+    expected: datetime | None = None
 
     def facts(self) -> SchedulerFacts:
         """The row as facts, without the output's place. A state of no fixed meaning here is told in the reason."""
@@ -93,6 +95,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             node=self.node,
             tasks=dict(self.tasks),
             ends_by=self.ends_by,
+            expected=self.expected,
         )
 
 
@@ -174,6 +177,7 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
                 signal=signal,
                 submitted=time_of(submitted),
                 started=time_of(started) if ran else None,
+                expected=time_of(started) if state == "PENDING" else None,
                 ended=time_of(ended) if state in TERMINAL else None,
                 ends_by=time_of(ended) if state == "RUNNING" else None,  # the start and the limit together
                 node=node if ran else "",
@@ -288,7 +292,9 @@ _UNASKED = re.compile(
     re.IGNORECASE,
 )
 _BUSY = re.compile(
-    r"temporarily un(?:able|available)|(?:QOS|Assoc)\w*Max\w*(?:Submit|Jobs)\w*|(?:QOS|Assoc)Grp(?:Submit)?Jobs\w*"
+    r"temporarily un(?:able|available)|I/O error writing script|No space left on device|Disk quota exceeded"
+    r"|Required (?:partition|node) not available|[Dd]atabase is busy"
+    r"|(?:QOS|Assoc)\w*Max\w*(?:Submit|Jobs)\w*|(?:QOS|Assoc)Grp(?:Submit)?Jobs\w*"
     r"|job queue full|Too many (?:jobs|requests)|Job creation delayed",
 )
 _LIMITS = re.compile(r"violates accounting/QOS policy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,13 +12,15 @@ from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.core.tails import end_as_text
 from watchkeeper.launch.submit import attempt_folder
-from watchkeeper.schedulers import arrays, wrapper
+from watchkeeper.schedulers import arrays, waiting, wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot, number_of
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.watch import far
 from watchkeeper.watch.causes import cause_of
 from watchkeeper.watch.endings import BLIND, End, end_of
 
+_SOON = timedelta(minutes=1)  # a job that starts by then needs no word on why it waited
+_MUCH = timedelta(minutes=10)
 _TAIL_BYTES = 16_384  # of a failed job's output
 
 
@@ -66,9 +69,16 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
             continue
         end = end_of(found, record)
         states[name] = end.state if end else found.state
+        waits = _waits_otherwise(attempt, found, job_id)
         other_tasks = attempt.seen is not None and found.tasks != attempt.seen.facts.tasks
         unseen = _unseen(attempt, folder, states[name], found, record)
-        if states[name] != attempt.state or unseen or other_tasks or (record is not None and attempt.exit_record is None):
+        if (
+            states[name] != attempt.state
+            or unseen
+            or other_tasks
+            or waits
+            or (record is not None and attempt.exit_record is None)
+        ):
             before = attempt.state
             for facts in unseen:
                 changes.append(_change(attempt, job_id, before=before, after=facts.state, facts=facts, inferred=True))
@@ -179,7 +189,28 @@ def _change(
         last_line=last_line(output),
         cause=cause_of(end, output, reason=facts.reason) if failed else "",
         inferred=inferred,
+        stuck=waiting.stuck(facts, job_id),
     )
+
+
+def _waits_otherwise(attempt: Attempt, found: SchedulerFacts, job_id: str) -> bool:
+    """Whether there is news of a job that waits: that it does not start by itself, or may again; after a minute why it
+    waits; then another reason, or a guess of its start that has moved by much.
+    """
+    if found.state != "PENDING" or attempt.state != "PENDING":
+        return False
+    seen = attempt.seen.facts if attempt.seen is not None else None
+    stuck = waiting.stuck(found, job_id)
+    if stuck or (seen is not None and waiting.stuck(seen, job_id)):
+        return seen is None or stuck != waiting.stuck(seen, job_id)
+    now = datetime.now(UTC)
+    if seen is None:
+        return found.submitted is not None and now - found.submitted >= _SOON
+    if found.reason != seen.reason or (found.expected is None) != (seen.expected is None):
+        return True
+    if found.expected is None or seen.expected is None:
+        return False
+    return abs(found.expected - seen.expected) > max(_MUCH, (found.expected - now) / 4)
 
 
 def _job_to_follow(experiment: Path, attempt: Attempt) -> str:

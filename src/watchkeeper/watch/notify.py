@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import AnyEvent, Assessed, Concluded, Decided, Judged, Unknown
+from watchkeeper.core.events import AnyEvent, Assessed, Concluded, Decided, Judged, Polled, Unknown
 from watchkeeper.core.settings import Settings
 from watchkeeper.report.blocks import concluded_words
 from watchkeeper.schedulers.shell import NOT_THERE, Here
@@ -48,6 +48,9 @@ def of_event(event: AnyEvent | Unknown, experiment: str) -> list[Notification]:
     if isinstance(event, Assessed) and event.alarm == "raised":
         line = f"{event.key}: {event.health.upper()}: {event.why}"
         return [_notification("alarm", experiment, line, event)]
+    if isinstance(event, Polled):
+        stuck = [change for change in event.changes if change.stuck]
+        return [_notification("alarm", experiment, f"{one.key}: {one.facts.reason}: {one.stuck}", event) for one in stuck]
     if isinstance(event, Judged) and event.outcome in _BAD:
         line = f"{event.key}: {event.outcome} ({event.state})" + (f": {event.why}" if event.why else "")
         return [_notification("failed", experiment, line, event)]

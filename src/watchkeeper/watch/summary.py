@@ -12,9 +12,12 @@ from watchkeeper.core.events import Decision, Health, Number, Phase
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import AGAIN, CONTROL, Plan
+from watchkeeper.schedulers import waiting
 from watchkeeper.tools.base import Finding
 from watchkeeper.watch.tally import NOT_SUBMITTED
 
+# Of what its scheduler answered "later" to.
+NOT_TAKEN = "not taken yet"
 Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "not needed"]
 
 
@@ -94,9 +97,13 @@ def _standing(decision: Decision, latest: Attempt | None) -> tuple[Standing, str
     if decision.reason == CONTROL:
         return "not needed", CONTROL, decision.detail
     if latest is not None and latest.active:
-        return ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, ""
+        facts = latest.seen.facts if latest.seen is not None else None
+        waits = waiting.words(facts, latest.job_id) if facts is not None and latest.state == "PENDING" else ""
+        return ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, waits
     if latest is not None and latest.judged is not None:
         return _ended(decision, latest)
+    if latest is not None and latest.unresolved and latest.put_off is not None:
+        return "to do", decision.reason, f"{NOT_TAKEN}: {latest.put_off.message}"
     refused = latest.rejected if latest is not None and latest.closed else None
     if refused is not None and decision.action != "skip":
         return "failed", NOT_SUBMITTED, f"{refused.message}; {AGAIN}"

@@ -192,7 +192,7 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     `tasks`, of an array: state → the numbers of its tasks in that state, as `--array` writes them. The rest is then the
     whole's: the first start, the last end, the state and code of what keeps it from being COMPLETED. `ends_by`, of a job
-    that runs: when its time limit will be over.
+    that runs: when its time limit will be over. `expected`, of a job that waits: when the scheduler guesses it will start.
     """
 
     state: str
@@ -208,6 +208,7 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     error_output: FilePath = ""
     tasks: dict[str, str] = {}
     ends_by: Time | None = None
+    expected: Time | None = None
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -227,7 +228,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart; `after`
     is what they say together. `before` is the state this writer last knew; `last_line` is the last line on the job's
     standard error, and `cause` why it ended badly ("": nobody knows). `inferred`: no poll saw this state; what came after
-    shows that the job was in it.
+    shows that the job was in it. `stuck`, of a job that waits: why it does not start by itself, and what to do ("": it
+    may).
     """
 
     key: str
@@ -241,6 +243,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     last_line: FreeText = ""
     cause: FreeText = ""
     inferred: bool = False
+    stuck: FreeText = ""
 
 
 class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled"):
