@@ -2,6 +2,7 @@
 
 import pytest
 
+from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.shell import Done
 from watchkeeper.schedulers.site import Partition, Site
 from watchkeeper.schedulers.slurm_site import survey
@@ -93,3 +94,21 @@ def test_a_site_without_accounting():
 def test_what_is_no_answer_is_nothing(text):
     """Text that no Slurm prints is read as nothing known, never as an error."""
     assert not survey(Commands(config=text, sinfo=text), "me").partitions
+
+
+@pytest.mark.parametrize("state", ["drain", "inact"])
+def test_a_partition_that_refuses_is_no_queue(state):
+    """A job for a drained partition is refused, one for a partition that is down waits: each is said as it will be."""
+    found = survey(Commands(sinfo=PARTITIONS.replace("down", state)), "me")
+    (problem,) = [one for one in found.problems(read_head(b"#!/bin/bash\n#SBATCH -p high -t 1 -A lab\n"), "s")]
+    assert "refused until it is up again" in problem.message and "will wait" not in problem.message
+    (problem,) = survey(Commands(), "me").problems(read_head(b"#!/bin/bash\n#SBATCH -p high -t 1 -A lab\n"), "s")
+    assert "will wait" in problem.message
+
+
+def test_an_array_counts_with_each_task():
+    """An array of more tasks than a person may have jobs is never taken: it is told before it waits for ever."""
+    site = survey(Commands(), "me")
+    for spec, words in (("0-19", []), ("0-20%2", ["--array has 21 tasks"])):
+        head = read_head(f"#!/bin/bash\n#SBATCH -p debug -t 1 -A lab --array={spec}\n".encode())
+        assert [problem.message[:20] for problem in site.problems(head, "s")] == words
