@@ -204,3 +204,10 @@ def test_a_name_of_other_bytes_is_told(tmp_path):
     assert problem.message.encode() and problem.severity == "error"
     (problem,) = read_head(b"#!/bin/bash\n#SBATCH mod\xe8le --time=1\n", name="s").problems
     assert problem.message.encode() and problem.severity == "warning"
+
+
+def test_a_heterogeneous_job_is_read_to_its_second_component():
+    """`hetjob` begins another component, and is no option: what stands above it is the job's own, and nothing is wrong."""
+    for word in ("hetjob", "packjob"):
+        head = read_head(f"#!/bin/bash\n#SBATCH -J a -n 1\n#SBATCH {word}\n#SBATCH -n 2 --time=7\n".encode(), name="s")
+        assert (head.name, head.time_limit_s, head.problems) == ("a", None, ())

@@ -1,5 +1,6 @@
 """The Slurm adapter on commands that lag, lie and fail, as a real cluster does only now and then."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from watchkeeper.core.errors import DoubtError, RefusedError, UnavailableError, UsageError
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job
+from watchkeeper.schedulers.batch import read_head
 from watchkeeper.schedulers.shell import NOT_THERE, Done
 from watchkeeper.schedulers.slurm import SlurmScheduler, cluster_of, options_of
 
@@ -518,3 +520,19 @@ def test_what_is_set_for_sbatch_counts_or_is_refused(cluster, tmp_path):
     arrays = SlurmScheduler(cluster, user="me", environment={"SBATCH_ARRAY_INX": "1-3"})
     with pytest.raises(RefusedError, match="SBATCH_ARRAY_INX"):
         arrays.submit(job_of(tmp_path))
+
+
+def test_a_name_of_other_bytes_is_handed_on_as_it_is(cluster, tmp_path):
+    """sbatch gets the very bytes of a job's name, and what is written down of that is text."""
+    cluster.answers["sbatch"] = Done(code=0, out="17\n")
+    job = job_of(tmp_path)
+    job.wrapper.write_bytes(b"#!/bin/bash\n#SBATCH -J mod\xe8le\n")
+    slurm = SlurmScheduler(cluster, user="me")
+    receipt = slurm.submit(job)
+    assert os.fsencode(next(word for word in cluster.asked[-1] if "job-name" in word)) == b"--job-name=mod\xe8le"
+    assert receipt.exact.encode()
+    assert slurm.exact_words(job, read_head(job.wrapper)).encode()
+    cluster.answers["sbatch"] = Done(code=1, err="sbatch: error: no mod\udce8le\n")
+    with pytest.raises(RefusedError) as caught:
+        slurm.submit(job)
+    assert str(caught.value).encode()

@@ -13,7 +13,7 @@ from tests.watch.test_keeper import Hook, Time, changes, keeper, outcomes, run_p
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.fake import FakeScheduler
-from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.keeper import Keeper, _hint_for
 
 UNTIL_GO = "touch began; until [[ -e {go} ]]; do sleep 0.02; done"
 LAG_S = 120.0
@@ -215,3 +215,18 @@ def test_an_old_sign_is_no_life(tmp_path: Path) -> None:
     (folder / "task-3").mkdir()
     (folder / "task-3/claim.1").write_text(claim % "7_3")
     assert wrapper.is_alive(folder, LAG_S), "a task of an array lives"
+
+
+@pytest.mark.parametrize(
+    ("submitted", "asked", "words"),
+    [
+        ("local", "slurm", "leave out --cluster"),
+        ("slurm@two", "slurm", 'slurm_cluster = "two"'),
+        ("slurm@two", "slurm@one", "SLURM_CLUSTERS=two"),
+        ("slurm", "slurm@one", "unset SLURM_CLUSTERS"),
+        ("slurm", "local", "--cluster NAME"),
+    ],
+)
+def test_how_a_job_is_asked_for_elsewhere(submitted: str, asked: str, words: str) -> None:
+    """A job that another scheduler has is never taken for lost: the refusal says what to type instead."""
+    assert words in _hint_for(submitted, asked)

@@ -48,6 +48,7 @@ _LIMITS = tuple(
         rf"(?P<d>{_NUMBER})-(?P<h>{_NUMBER})(?::(?P<m>{_NUMBER})(?::(?P<s>{_NUMBER}))?)?",
     )
 )
+_NEXT_COMPONENT = (["hetjob"], ["packjob"])
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
 _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -300,11 +301,14 @@ def _file(value: str) -> str:
 
 
 def _words(data: bytes) -> list[str]:
-    """The words of all directives."""
+    """The words of all directives; of a heterogeneous job, of its first component, which runs the script."""
     words: list[str] = []
     for line in data.split(b"\n"):
         if line.startswith(MAGIC):
-            words.extend(_arguments(os.fsdecode(line[len(MAGIC) :])))
+            found = list(_arguments(os.fsdecode(line[len(MAGIC) :])))
+            if found in _NEXT_COMPONENT:
+                break
+            words.extend(found)
     return words
 
 

@@ -98,6 +98,18 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _hint_for(submitted: str, asked: str) -> str:
+    """How to ask the scheduler that has a job, typing where another one was asked."""
+    cluster = submitted.partition("@")[2]
+    if submitted == "local":
+        return "leave out --cluster"
+    if cluster and asked.startswith("slurm"):
+        return f'write slurm_cluster = "{cluster}" into its profile, or set SLURM_CLUSTERS={cluster}'
+    if asked.startswith("slurm@"):
+        return "unset SLURM_CLUSTERS and SBATCH_CLUSTERS, or name its cluster: --cluster NAME"
+    return "name its cluster: --cluster NAME"
+
+
 class Keeper:
     """One process's watch over one experiment. `submits=False` only watches; `stays=False` only submits what is ready.
 
@@ -221,7 +233,7 @@ class Keeper:
             opened = self.logbook.fold.writers[submitted.writer].opened
             host = opened.host if opened else ""
             if submitted.scheduler != self._scheduler.name:
-                hint = "name its cluster: --cluster NAME" if submitted.scheduler != "local" else "leave out --cluster"
+                hint = _hint_for(submitted.scheduler, self._scheduler.name)
                 where = submitted.scheduler
             elif submitted.scheduler == "local" and host != processes.host():
                 where, hint = f"the host {host}", "type the command there"
