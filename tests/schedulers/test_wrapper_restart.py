@@ -116,7 +116,7 @@ def scontrol(folder, said):
 def test_a_requeue_from_inside_and_an_end_with_0(tmp_path):
     """A script that puts its own job back and ends with 0 before the TERM comes is started again, and runs."""
     made = Attempt(tmp_path / "attempt", RAN, scheduler="slurm")
-    env = scontrol(tmp_path, "echo 'JobId=5 JobName=x Requeue=1 Restarts=1 BatchFlag=1'")
+    env = scontrol(tmp_path, "echo 'JobId=5 JobName=x JobState=COMPLETING Reason=None Requeue=1 Restarts=1 BatchFlag=1'")
     assert made.run(job_id="5", env=env)[0] == 0
     assert (tmp_path / "asked").read_text() == "--oneliner show job 5|\n"
     (record,) = wrapper.read_exit_records(made.folder)
@@ -125,9 +125,11 @@ def test_a_requeue_from_inside_and_an_end_with_0(tmp_path):
     assert made.run(job_id="5", restart=2, env=env)[0] == FINISHED, "its second turn was not put back"
 
 
-@pytest.mark.parametrize(
-    "said", ["echo 'JobId=5 Requeue=1 Restarts=0 BatchFlag=1'", "echo slow >&2; exit 1", "echo Restarts="]
-)
+LOST_NODE = "echo 'JobId=5 JobState=PENDING Reason=BeginTime Requeue=1 Restarts=1 BatchFlag=1'"
+CANCELLED = "echo 'JobId=5 JobState=COMPLETING Reason=None Requeue=1 Restarts=0 BatchFlag=1'"
+
+
+@pytest.mark.parametrize("said", [LOST_NODE, CANCELLED, "echo slow >&2; exit 1", "echo ' JobState=COMPLETING Restarts='"])
 def test_without_a_requeue_an_end_with_0_is_one(tmp_path, said):
     """A script that promises nothing, ended with 0 and asked for no restart is finished: a lost node runs it no second
     time, and the refusal says how to run it again.
@@ -143,7 +145,7 @@ def test_without_a_requeue_an_end_with_0_is_one(tmp_path, said):
 
 def test_the_controller_is_asked_only_where_it_decides(tmp_path):
     """A script that fails, or that promises a file, costs the controller no question at its end."""
-    env = scontrol(tmp_path, "echo 'Restarts=1 '")
+    env = scontrol(tmp_path, "echo ' JobState=COMPLETING Restarts=1 '")
     for name, source, options in (("a", "exit 3", {}), ("b", "exit 0", {"promises": [[f"{tmp_path}/x"]]})):
         Attempt(tmp_path / name, f"#!/bin/bash\n{source}\n", scheduler="slurm", **options).run(job_id="5", env=env)
     assert not (tmp_path / "asked").exists()

@@ -393,13 +393,15 @@ wk_holds() { # path: a file that is not empty, or a folder with one in it; sets 
     return "$holds"
 }
 
-# The scheduler may have been asked to start this job again by the script itself, and its TERM come only after the end.
+# The scheduler may have been asked to start this job again by the script itself, and its TERM come only after the end. If
+# it does so because it has lost this node, the job is not COMPLETING, and an end with 0 is one.
 wk_was_requeued() {
     local told=
     [[ $wk_scheduler == slurm* && $wk_code == 0 && $wk_interrupted == false ]] || return
     wk_promises && return
     told=$(env -u SLURM_CLUSTERS timeout 10 scontrol --oneliner show job "$wk_own_id" </dev/null)
-    [[ $told =~ \ Restarts=([0-9]+) ]] && ((BASH_REMATCH[1] > wk_restart)) && wk_interrupted=true
+    [[ $told == *' JobState=COMPLETING '* && $told =~ \ Restarts=([0-9]+) ]] || return
+    ((BASH_REMATCH[1] > wk_restart)) && wk_interrupted=true
 }
 
 # Slurm may start a job again while its last execution lives on, on a node that the controller lost. Wait for the end of
