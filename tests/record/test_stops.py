@@ -254,6 +254,11 @@ def test_handlers_are_back_after_close(tmp_path):
         ("", "finished", "", 0),
         ("sys.exit()", "finished", "", 0),
         ("sys.exit(0)", "finished", "", 0),
+        ("sys.exit(3)", "failed", "SystemExit: 3", 3),
+        ("sys.exit('no data')", "failed", "SystemExit: no data", 1),
+        ("sys.exit(143)", "interrupted", "SystemExit: 143", 143),
+        ("threading.Thread(target=sys.exit, args=(3,)).start()", "finished", "", 0),
+        ("def f(): sys.exit(4)\ntry:\n    f()\nfinally:\n    run.close()", "failed", "SystemExit: 4", 4),
         ("raise ValueError('no data')", "failed", "ValueError: no data", 1),
         ("def f(): 1 / 0\nf()", "failed", "ZeroDivisionError: division by zero", 1),
         ("try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass", "finished", "", 0),
@@ -274,6 +279,25 @@ def test_a_run_that_nobody_ends_has_an_honest_end(program, ended, tmp_path, even
     assert done.returncode == exit_code, done.stderr
     assert (ended().status, ended().error, ended().metric_rows) == (status, error, 1)
     assert not [event for event in events(tmp_path / "run") if isinstance(event, Vanished)]
+
+
+def test_a_sys_exit_that_is_caught_is_no_end(program, ended):
+    """A program that catches its `sys.exit` and goes on recording is finished, and `sys.exit` is put back."""
+    done = program("""
+before = sys.exit
+run = start(console=False)
+try:
+    sys.exit(3)
+except SystemExit as error:
+    assert error.code == 3
+run.log(1, loss=1.0)
+other = wk.start_run(folder="other", pipeline="t", console=False)
+other.close()
+run.close()
+assert sys.exit is before
+""")
+    assert done.returncode == 0, done.stderr
+    assert ended().status == "finished"
 
 
 def test_the_programs_exit_handlers_may_still_record(program, ended, tmp_path):

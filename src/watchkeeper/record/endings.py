@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
 
 _PLAIN = (GeneratorExit, StopIteration, StopAsyncIteration)  # a generator that is left early, an iterator that is used up
 
@@ -30,6 +33,40 @@ class Seen:
         """The exception that is being handled here, in a `finally` or an `except`; None for none of the run's time."""
         error = sys.exception()
         return None if _name(error) == self._handled else error
+
+
+class Exits:
+    """The calls of `sys.exit` while runs go on. Python tells nobody at its exit which code it ends with, so the function is
+    wrapped meanwhile; what `raise SystemExit(3)` says cannot be seen.
+    """
+
+    def __init__(self, called: Callable[[], None]) -> None:
+        """`called` is called at each call of `sys.exit` in the main thread; elsewhere it ends a thread only."""
+        self.error: SystemExit | None = None
+        """What the last call was for; it carries no frames."""
+        self._called = called
+        self._before: Callable[..., NoReturn] | None = None
+        self._ours = self._exit
+
+    def watch(self) -> None:
+        """From now on."""
+        if self._before is None:
+            self._before, sys.exit = sys.exit, self._ours
+
+    def forget(self) -> None:
+        """The function is as it was, unless the program has replaced it since."""
+        if self._before is not None and sys.exit is self._ours:
+            sys.exit, self._before = self._before, None
+
+    def _exit(self, status: object = None, /) -> NoReturn:
+        if threading.current_thread() is threading.main_thread():
+            self.error = SystemExit(status)
+            self._called()
+        (self._before or _plain_exit)(status)
+
+
+def _plain_exit(status: object) -> NoReturn:
+    raise SystemExit(status)
 
 
 def last_error() -> BaseException | None:

@@ -81,6 +81,14 @@ E = TypeVar("E", bound=Event)
 _runs: set[Run] = set()  # those that go on
 
 
+def _note_exit() -> None:
+    for run in _runs:
+        run._rows_at_exit = run._hands.rows.kept
+
+
+_exits = endings.Exits(_note_exit)
+
+
 def take_place(place: Place, run_id: str) -> None:
     """A run of this id is started in this place: one that was started there before, and never ended, is left behind."""
     for run in [run for run in _runs if run._place == place]:
@@ -202,6 +210,8 @@ class Run(Watching):
             with self._harmless("where the run is could not be left for the watcher"):
                 attempts.leave_word(attempt, folder=folder, run_id=run_id, writer=self._hands.writer.id)
         self._seen = endings.Seen()
+        self._rows_at_exit = -1
+        _exits.watch()
         self._place: Place | None = None
         self._log.enter()
         if options.handle_signals:
@@ -552,6 +562,8 @@ class Run(Watching):
     def _end_unsaid(self, why: str) -> None:
         """Nobody has ended the run, and nobody will."""
         error = self._seen.uncaught()
+        if error is None and self._rows_at_exit == self._hands.rows.kept:  # else the program has caught it, and gone on
+            error = _exits.error
         if os.getpid() == self._starter:
             self._log.say(logging.INFO, "%s", why)
         if error is not None and endings.is_interactive():  # whatever was typed last
@@ -586,6 +598,8 @@ class Run(Watching):
         with self._harmless("the journal could not be sealed"):
             hands.close()
         _runs.discard(self)
+        if not _runs:
+            _exits.forget()
         self._sidecar.close()
         self._interrupts.restore()
 
