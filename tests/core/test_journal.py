@@ -164,3 +164,19 @@ def test_sigkill_loses_nothing_acknowledged(tmp_path: Path) -> None:
         (events,) = read(folder).events.values()
         details = [event.detail for event in events if isinstance(event, Observed)]
         assert details[: last + 1] == [str(index) for index in range(last + 1)]
+
+
+def test_what_is_recorded_is_kept_out_of_git(tmp_path):
+    """A journal in a `.watchkeeper` tells Git to take nothing of it; a `.gitignore` of the user's stays as it is, and other
+    journals get none.
+    """
+    for name in ("a/.watchkeeper", "b/.watchkeeper", "c/elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "b/.watchkeeper/.gitignore").write_text("mine\n")
+    for name in ("a/.watchkeeper", "b/.watchkeeper", "c/elsewhere"):
+        writer = Writer(tmp_path / name / "journal", "test")
+        writer.write(Observed, what="scheduler busy", detail="x")
+        writer.close()
+    assert (tmp_path / "a/.watchkeeper/.gitignore").read_text() == "*\n"
+    assert (tmp_path / "b/.watchkeeper/.gitignore").read_text() == "mine\n"
+    assert not (tmp_path / "c/elsewhere/.gitignore").exists()

@@ -128,3 +128,16 @@ def test_the_slow_reader_has_a_limit_and_hashes_are_read_once(monkeypatch: pytes
     for _ in range(3):
         assert reader.settings("a.yaml", "one", text) == {"a.b": "1"}
     assert reader.settings("a.yaml", "two", text + b" ") is None
+
+
+def test_secrets_are_no_settings():
+    """A token, a key and a login in a configuration are neither shown nor a difference; what is beside them is kept."""
+    text = "lr: 0.1\nhub:\n  token: s3cret\ndb: postgres://me:s3cret@host/x\nmax_tokens: 5\n"
+    found = read("a.yaml", text)
+    assert found == {
+        "lr": "0.1",
+        "hub.token": "<redacted>",
+        "db": "postgres://<redacted>@host/x",
+        "max_tokens": "5",
+    }
+    assert read("a.yaml", text.replace("s3cret", "other")) == found

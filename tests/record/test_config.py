@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 from omegaconf import MISSING, OmegaConf
 
 import watchkeeper as wk
-from watchkeeper.core.events import RunStarted
+from watchkeeper.core.events import RunEnded, RunStarted
 from watchkeeper.core.journal import read
 from watchkeeper.record import config as rule
 from watchkeeper.record.config import config_fields, plain, settings
@@ -357,6 +357,15 @@ def test_secrets_are_left_out_at_any_depth():
     assert recorded["a"] == {"b": [{"password": "<redacted>", "kept": 1}]}
     assert recorded["argv"] == ["train.py", "--api-key", "<redacted>", "--lr", "1"]
     assert (recorded["url"], recorded["pad_token"], recorded["max_tokens"]) == ("postgres://<redacted>@h/db", "<pad>", 5)
+
+
+def test_the_error_that_ends_a_run_is_recorded_without_secrets(tmp_path):
+    """Libraries put the address that they could not reach into their errors, with its login."""
+    with pytest.raises(ValueError, match="s3cret"), wk.start_run(folder=tmp_path, pipeline="t", console=False):
+        raise ValueError("cannot reach postgres://me:s3cret@host/db")
+    events = [event for own in read(tmp_path / ".watchkeeper/journal").events.values() for event in own]
+    (ended,) = [event for event in events if isinstance(event, RunEnded)]
+    assert ended.error == "ValueError: cannot reach postgres://<redacted>@host/db"
 
 
 class Proxy:

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from watchkeeper.core import redaction
 from watchkeeper.core.words import canonical
 
 MOST_BYTES = 256 * 1024
@@ -49,11 +50,13 @@ class Reader:
         self._slow_bytes = 0
 
     def settings(self, name: str, sha256: str, data: bytes) -> dict[str, str] | None:
-        """The settings of a file of this name that holds `data`, of this hash; None where it can only be compared whole."""
+        """The settings of a file of this name that holds `data`, of this hash; None where it can only be compared whole.
+        What is a secret is `<redacted>`: it makes no difference between two runs, and is shown nowhere.
+        """
         suffix = name.rpartition(".")[2].casefold()
         if (suffix, sha256) not in self._known:
             try:
-                self._known[suffix, sha256] = self._read(suffix, data)
+                self._known[suffix, sha256] = _without_secrets(self._read(suffix, data))
             except (UnreadableError, RecursionError):
                 self._known[suffix, sha256] = None
         return self._known[suffix, sha256]
@@ -74,6 +77,13 @@ class Reader:
         if self._slow_bytes > MOST_SLOW_BYTES:
             raise UnreadableError
         return yaml_settings(text)
+
+
+def _without_secrets(settings: dict[str, str]) -> dict[str, str]:
+    return {
+        name: redaction.REDACTED if redaction.is_secret(name, value) else redaction.redact(value)
+        for name, value in settings.items()
+    }
 
 
 def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:

@@ -40,6 +40,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
+from watchkeeper.core.redaction import redact
 from watchkeeper.record import attempt as attempts
 from watchkeeper.record import endings, leftout, seals
 from watchkeeper.record.hands import Hands, OtherHands
@@ -798,9 +799,9 @@ def _trace(error: BaseException) -> tuple[type[BaseException], BaseException, Tr
 
 
 def _words(error: BaseException) -> str:
-    """`ValueError: message`, bounded."""
+    """`ValueError: message`, bounded, and without secrets such as the login of an address."""
     try:
-        message = str(error)
+        message = redact(str(error)[:ERROR_LIMIT])
     except Exception:
         message = "(its message could not be made)"
     return text(f"{type(error).__name__}: {message}" if message else type(error).__name__, limit=ERROR_LIMIT)

@@ -246,5 +246,5 @@ def test_a_short_run_costs_no_sidecar_and_leaves_nothing(tmp_path):
     """A run that ends at once, and says so, starts no second Python, and its folder holds no telemetry."""
     with wk.start_run(folder=tmp_path, pipeline="training", console=False, sidecar=True) as run:
         run.log(1, loss=0.5)
-    assert sorted(os.listdir(tmp_path / ".watchkeeper")) == ["journal", "metrics"]
+    assert sorted(os.listdir(tmp_path / ".watchkeeper")) == [".gitignore", "journal", "metrics"]
     assert json.loads((tmp_path / "run_manifest.json").read_text())["status"] == "finished"

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core.redaction import redact_words
+
 FULL_BYTES = 100 * 2**20  # a disk with less room is called full,
 FULL_SHARE = 0.01  # and with a smaller part of it free
 
@@ -121,7 +123,7 @@ class Telemetry:
         lines = []
         for process in self._tree():
             with contextlib.suppress(Exception), process.oneshot():
-                command = " ".join(process.cmdline())[:200] or process.name()
+                command = " ".join(redact_words(process.cmdline()))[:200] or process.name()
                 wait = _read(f"/proc/{process.pid}/wchan").strip("0") or "-"
                 lines.append(
                     f"{process.pid:>8}  {process.status():<10} {sum(process.cpu_times()[:2]):>9.1f} s  "
