@@ -21,7 +21,7 @@ import msgspec
 
 from watchkeeper.core import files, git, processes
 from watchkeeper.core.errors import Problem, StorageError, UsageError
-from watchkeeper.core.events import AnyEvent, Documented, Intended, Observed, RunItem, Unknown
+from watchkeeper.core.events import Answered, AnyEvent, Documented, Intended, Observed, RunItem, Unknown
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.words import size
 from watchkeeper.core.zones import zone_of
@@ -44,7 +44,8 @@ from watchkeeper.watch.logbook import Logbook
 from watchkeeper.watch.runlogs import FOLDER, HINT, load, read_log
 
 OFF = "off"
-_MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
+MODE = re.compile(r"replication|experiment|pipeline(?: \([^()\n]+\))?")
+MODES = "replication, experiment, pipeline (kind)"
 _MOST_OF_ONE_NAME = 1000
 _ENTERED = "timeline.entry"
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -85,8 +86,8 @@ def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
     Raises:
         UsageError: a mode that is none of the three, one task's name or one log for several runs, or a log that is none.
     """
-    if said.mode and not _MODE.fullmatch(said.mode):
-        raise UsageError(f"--mode {said.mode!r} is none of: replication, experiment, pipeline (kind)")
+    if said.mode and not MODE.fullmatch(said.mode):
+        raise UsageError(f"--mode {said.mode!r} is none of: {MODES}")
     chosen = {item.run for item in experiment.items if runs is None or fnmatchcase(item.run, runs)}
     if said.task and len(chosen) > 1:
         raise UsageError(f"--task names the log of one run, and {len(chosen)} are selected", hint="choose one with --runs")
@@ -135,6 +136,7 @@ class RunBook:
         self._experiment = experiment
         self._logbook = logbook
         self._said = said or Said()
+        self._answered: Answered | None = None
         self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
         self._told: dict[str, Told] = {}
         self._news: set[str] = set()
@@ -155,6 +157,8 @@ class RunBook:
     def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Take events of the journal, each of them once."""
         for event in events:
+            if isinstance(event, Answered) and (self._answered is None or event.time >= self._answered.time):
+                self._answered = event
             for key, part in story.keyed(event):
                 self._told.setdefault(key, Told()).feed(part)
                 if isinstance(part, Documented):
@@ -170,6 +174,11 @@ class RunBook:
                 chosen = self._said.runs is None or (item is not None and fnmatchcase(item.run, self._said.runs))
                 if not chosen:
                     raise UsageError(f"--continue {log}: it is the log of {key}", hint=f"choose that run: --runs {key}")
+
+    def remember(self, answers: Said) -> None:
+        """Keep what a person answered: it holds for logs that are made later too."""
+        told = {"mode": answers.mode, "objective": answers.objective, "dataset": answers.dataset, "group": answers.group}
+        self._logbook.write(Answered, **told)
 
     @property
     def folders(self) -> list[Path]:
@@ -259,7 +268,7 @@ class RunBook:
                 return
 
     def _names(self, root: Path, day: date, task: str) -> Iterable[Path]:
-        group = self._said.group or (self._experiment.name if self._is_group() else "")
+        group = self._said.group or self._answers.group or (self._experiment.name if self._is_group() else "")
         folder = root / _safe(group) if group else root
         stem = f"{day.isoformat()}_{_safe(task)}"
         yield folder / f"{stem}.md"
@@ -431,7 +440,7 @@ class RunBook:
         entries, written, made = [], {}, {}
         for log in logs:
             name = DATED.fullmatch(self._path(log.file.path).name)
-            if name is None or not (self._said.mode or self._experiment.summary):
+            if name is None or not (self._said.mode or self._answers.mode or self._experiment.summary):
                 continue
             row = f"{name[2]}_{name[1]}"
             cells = self._cells_of(log)
@@ -508,21 +517,21 @@ class RunBook:
 
     def _about(self, item: RunItem, file: LogFile | None = None) -> About:
         """What was said of a piece of work: now, else when its log was made, else in the summary."""
-        said, experiment = self._said, self._experiment
+        said, answers, experiment = self._said, self._answers, self._experiment
         task = item.run if item.phase == "preparation" else f"{item.run}_{item.task}"
         task += f"_epoch{item.epoch}" if item.epoch is not None else ""
         before = self._said_before(item.key, file)
         settings = (
             before.get("config.key_settings", "") or ", ".join(said.settings) or experiment.settings.get(item.run, "")
         )
-        dataset = before.get("config.dataset", "") or said.dataset or experiment.dataset
+        dataset = before.get("config.dataset", "") or said.dataset or answers.dataset or experiment.dataset
         below = os.path.relpath(experiment.folder, self._folder().parent)
-        mode = said.mode or before.get("mode.run_type", "") or ("experiment" if experiment.summary else "")
+        mode = said.mode or before.get("mode.run_type", "") or answers.mode or ("experiment" if experiment.summary else "")
         return About(
             task=said.task or task,
             description="; ".join(filter(None, [experiment.name, settings])) if experiment.name != task else settings,
             run_type=mode,
-            objective=said.objective or before.get("mode.objective", "") or experiment.question,
+            objective=said.objective or before.get("mode.objective", "") or answers.objective or experiment.question,
             dataset=dataset,
             dataset_facts=self._dataset_facts(dataset),
             settings=settings,
@@ -533,6 +542,14 @@ class RunBook:
             script=os.path.relpath(experiment.folder / item.script, self._folder().parent) if item.script else "",
             command=f"watchkeeper run {os.path.relpath(experiment.folder, self._folder().parent)}",
         )
+
+    @property
+    def _answers(self) -> Said:
+        """What a person answered when the experiment was first started on a terminal."""
+        event = self._answered
+        if event is None:
+            return Said()
+        return Said(mode=event.mode, objective=event.objective, dataset=event.dataset, group=event.group)
 
     def _dataset_facts(self, dataset: str) -> str:
         """What the summary says of its dataset beside the path, and the size of a file that lies here."""

@@ -26,6 +26,7 @@ from watchkeeper.core.events.base import (
 from watchkeeper.core.events.codec import DURABLE, KINDS, AnyEvent, DamagedLineError, Unknown, decode, encode
 from watchkeeper.core.events.commands import (
     Action,
+    Answered,
     Artifact,
     Assessed,
     CancelAsked,
@@ -85,6 +86,7 @@ __all__ = [
     "Account",
     "Action",
     "Advanced",
+    "Answered",
     "AnyEvent",
     "Artifact",
     "Assessed",

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from watchkeeper.core.events.base import Event, Opened, Sealed, Time
 from watchkeeper.core.events.commands import (
+    Answered,
     Assessed,
     CancelAsked,
     Concluded,
@@ -61,7 +62,7 @@ AnyEvent = (
     Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
     | Assessed | Verified | Judged | Documented | Concluded | Detached | CancelAsked | RunStarted | StepStarted
     | StepFinished | Checkpoint | TableOpened | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled
-    | Advanced | Vanished | Renamed | RowsSealed | RunEnded | Sealed
+    | Advanced | Answered | Vanished | Renamed | RowsSealed | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

@@ -427,6 +427,15 @@ class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="docu
     kept: dict[str, FreeText] = {}
 
 
+class Answered(Event, frozen=True, kw_only=True, omit_defaults=True, tag="answered"):
+    """What a person answered on a terminal about an experiment's runs, for their run logs; "" for what was left open."""
+
+    mode: FreeText = ""
+    objective: FreeText = ""
+    dataset: FreeText = ""
+    group: FreeText = ""
+
+
 class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concluded"):
     """Every job of the phase (None: of the experiment) that this execution watched has ended. `counts`: state → jobs.
 

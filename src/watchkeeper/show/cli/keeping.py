@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +19,13 @@ from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch import preflight
-from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.blocks import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
+from watchkeeper.show.cli.asking import answers
 from watchkeeper.show.cli.common import echo_json, echo_problems
 from watchkeeper.show.cli.dry_run import show_commands
 from watchkeeper.show.standing import compute_table, experiment_table, standings_words
@@ -114,8 +113,7 @@ def keep(
         return show_commands(experiment, scheduler, selection, as_json=as_json)
     if submits:
         echo_problems(tried.notes(experiment, selection, chosen.run_logs, said))
-    if submits and not as_json and chosen.run_logs != OFF:
-        said = _asked(experiment, said)
+    answered = answers(experiment, said) if submits and not as_json and chosen.run_logs != OFF else None
     progress = Progress()
     notifier = notifier_of(chosen, experiment.name)
 
@@ -145,6 +143,8 @@ def keep(
     )
     if submits:
         echo_problems(tuple(keeper.runbook.unheeded()))
+    if answered is not None:
+        keeper.runbook.remember(answered)
     with _leaving_on_signals(keeper):
         try:
             ended = keeper.keep()
@@ -180,20 +180,6 @@ def _others(experiment: experiments.Experiment) -> list[Problem]:
     """What other tools say to have submitted; said before their logs are set aside."""
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     return others.notes(experiment.folder, state)
-
-
-def _asked(experiment: Experiment, said: Said) -> Said:
-    """At an experiment's first start, and on a terminal, ask for what a run log wants and nobody has said; Enter leaves it
-    pending.
-    """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()) or (experiment.folder / FOLDER).exists():
-        return said
-    answers = {"objective": said.objective or experiment.question, "dataset": said.dataset or experiment.dataset}
-    questions = {"objective": "What are these runs to verify or test", "dataset": "Which dataset do they use"}
-    for name, question in questions.items():
-        if not answers[name]:
-            answers[name] = click.prompt(f"{question}? (Enter: pending)", default="", show_default=False, err=True)
-    return msgspec.structs.replace(said, **{name: " ".join(words.split()) for name, words in answers.items()})
 
 
 def _relative(path: Path) -> str:
