@@ -191,7 +191,7 @@ def look_at_memory(folder: Path, program: str = ALLOCATE) -> None:
     (run / "allocate.py").write_text(program)
     (run / "finetune.slurm").write_text(f"#!/bin/bash\n#SBATCH --output=output.txt\nexec '{sys.executable}' allocate.py\n")
     command = [sys.executable, "-m", "watchkeeper", "run", str(run.parent), "--poll", "1", "--retries", "0"]
-    environment = os.environ | {"WATCHKEEPER_STATE_DIR": str(folder / "state"), "WATCHKEEPER_CLUSTER": ""}
+    environment = _environment() | {"WATCHKEEPER_STATE_DIR": str(folder / "state")}
     subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=MOST_WAIT_S, check=False
     )
@@ -216,7 +216,7 @@ def look_at_hang(folder: Path, backend: str = "nccl", program: str = COLLECTIVE)
     output = (folder / "hang.output").open("w")
     ranks = []
     for rank in (0, 1):
-        environment = os.environ | shared | ours | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        environment = _environment() | shared | ours | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
         command = [sys.executable, "-c", program, backend, str(run)]
         ranks.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
     try:
@@ -233,6 +233,11 @@ def look_at_hang(folder: Path, backend: str = "nccl", program: str = COLLECTIVE)
         for rank in ranks:
             _end(rank)
         output.close()
+
+
+def _environment() -> dict[str, str]:
+    """This process's, without settings of Watchkeeper that would change what is checked."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")}
 
 
 def _smi() -> str:
