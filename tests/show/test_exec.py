@@ -170,6 +170,23 @@ def test_steps_and_losses_in_the_output_become_rows_and_a_status(tmp_path):
     assert (status["step"], status["total"], status["loss"], status["state"]) == (3, 3, 0.33, "finished")
 
 
+def test_every_printed_step_is_a_row_with_all_its_metrics(tmp_path):
+    """Ten steps within a moment are ten rows; of many thousands, what becomes no row is counted in the end and the log."""
+    code = "for i in range(1, {n} + 1): print(f'step {{i}}/{n} loss: {{1/i:.4f}} lr: {{i}}e-4')"
+    execute(tmp_path, "--folder", "few", "--", sys.executable, "-c", code.format(n=10))
+    rows, problems = wk.read_rows(tmp_path / "few")
+    assert problems == []
+    assert [(row.step, row.metrics) for row in rows] == [
+        (step, {"loss": float(f"{1 / step:.4f}"), "lr": float(f"{step}e-4")}) for step in range(1, 11)
+    ]
+    execute(tmp_path, "--folder", "many", "--", sys.executable, "-c", code.format(n=200_000))
+    rows, problems = wk.read_rows(tmp_path / "many")
+    (end,) = events(tmp_path / "many", RunEnded)
+    assert problems == [] and len(rows) >= 1_000 and rows[-1].step == 200_000
+    assert end.metric_rows + end.left_out["metric rows"] == 200_000
+    assert "Left out: metric rows" in (tmp_path / "many/logs/run.log").read_text()
+
+
 def test_a_second_run_in_a_folder_shows_only_its_own_output(tmp_path):
     """The output of an earlier run in the folder is kept, and not shown again."""
     execute(tmp_path, "--folder", "run", "--", "echo", "first")

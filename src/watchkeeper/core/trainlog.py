@@ -3,7 +3,7 @@
 Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune 0.6's bar
 (`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|…| 5/10 […, train_loss=0.5]`), transformers' printed logs
 (`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that name their step (`step 34`, `Step 34 | loss:6.05`,
-`step=34/300`).
+`step=34/300`, `iter 34: loss 6.05`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ _DECIMAL = r"-?\d{1,20}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,5})?(?!\d)"
 _BAR = re.compile(rf"{_INT}/{_INT} \[\d")
 _TUNE = re.compile(r"(?<!\d)(\d{1,15})\|(\d{1,15})\|Loss: ([^\s:]{1,60}):")
 _STEP = r"(\d[\d,]{0,20})(?!\d)"
+_STEP_WORD = r"(?:(?:global[ _]?)?steps?|iter(?:ation)?)"
 _NAMED = re.compile(
-    rf"\b(?:global[ _]?)?steps?\b[ '\"]{{0,8}}[:=# ][ '\"]{{0,8}}{_STEP}(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?",
+    rf"\b{_STEP_WORD}\b[ '\"]{{0,8}}[:=# ][ '\"]{{0,8}}{_STEP}(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"\bEpoch {1,8}(\d{1,15})(?:/\d{1,15})?:")
@@ -50,7 +51,7 @@ def position(text: str) -> Position | None:
         if loss is None and (match := _LOSS.search(line)):
             loss = match.group(1)
         if found is None:
-            found = _of_line(line)
+            found = position_of(line)
         if found is not None and loss is not None:
             break
     if found is None:
@@ -74,7 +75,7 @@ def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
     found: dict[float, float] = {}
     step: float | None = None
     for line in re.split(r"[\r\n]", text):
-        at = _of_line(line) if line else None
+        at = position_of(line) if line else None
         step = at.step if at is not None and at.step is not None else step
         if step is not None and (match := pattern.search(line)):
             found[step] = float(match.group(1))
@@ -83,7 +84,7 @@ def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
 
 def advances(text: str, before: Position | None = None) -> int:
     """How often the position changes within the text, or from that before it; 0 where it tells none, or just that one."""
-    told = [found for line in re.split(r"[\r\n]", text) if (found := _of_line(line)) is not None]
+    told = [found for line in re.split(r"[\r\n]", text) if (found := position_of(line)) is not None]
     places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + told]
     return sum(now != before for before, now in pairwise(places))
 
@@ -96,7 +97,13 @@ def bar_rate(text: str) -> float | None:
     return float(figure) if per_second else 1 / float(figure)
 
 
-def _of_line(line: str) -> Position | None:
+def is_bar(line: str) -> bool:
+    """Whether the line is a progress bar."""
+    return _BAR.search(line) is not None
+
+
+def position_of(line: str) -> Position | None:
+    """The position that one line tells; None where it tells none."""
     if match := _TUNE.search(line):
         bar, step = _BAR.search(line), int(match.group(2))
         # torchtune counts its steps through all epochs, and its bar those of one.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import select
 import signal
@@ -25,16 +24,15 @@ import msgspec
 from watchkeeper.core import files, processes
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import RunEnded, RunStarted
-from watchkeeper.core.trainlog import Position, position
+from watchkeeper.core.printed import Printed
 from watchkeeper.record.options import sidecar_from
+from watchkeeper.record.printout import ROWS_PER_S, PrintedRows
 from watchkeeper.record.run import Run
 from watchkeeper.record.start import start_run
 
 OUTPUT = ("logs/stdout.log", "logs/stderr.log")
 LOOK_S = 0.05  # between two looks for output
-ROW_S = 1.0  # between two metric rows from the output
 CHUNK_BYTES = 2**20
-TAIL_BYTES = 8_192  # of the output, in which its last step is looked for
 NOT_FOUND, NOT_EXECUTABLE, BY_SIGNAL = 127, 126, 128  # as a shell's exit codes
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 FORWARDED = (*ASKING, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH)
@@ -202,7 +200,7 @@ class _Signals:
 
 
 class _Follower:
-    """Shows what the command writes, and keeps the steps and losses that its output names as metric rows."""
+    """Shows what the command writes, and keeps the steps and metrics that its output names as metric rows."""
 
     def __init__(
         self,
@@ -217,9 +215,8 @@ class _Follower:
         for file, begin in zip(self._files, begins, strict=True):
             file.seek(begin)  # what an earlier run in the folder left was shown then
         self._shown = list(shown)
-        self._tail = b""  # of both
-        self._row_due = 0.0
-        self._told = Position()
+        self._has_status = False
+        self._rows = PrintedRows(len(outputs), self._keep, self._leave_out, time.monotonic)
 
     def follow(self) -> None:
         """Until the command has ended and all it wrote is shown."""
@@ -231,20 +228,19 @@ class _Follower:
             poll.poll(LOOK_S * 1000)
         while self._look():
             pass
-        self._keep_position(now=math.inf)
+        self._rows.finish()
         for file in self._files:
             file.close()
 
     def _look(self) -> bool:
         """Show what is new; whether there was something."""
         found = False
+        self._rows.look()
         for index, file in enumerate(self._files):
             if data := file.read(CHUNK_BYTES):
                 found = True
-                self._tail = (self._tail + data)[-TAIL_BYTES:]
                 self._show(index, data)
-        if found:
-            self._keep_position(now=time.monotonic())
+            self._rows.add(index, data or b"")
         return found
 
     def _show(self, index: int, data: bytes) -> None:
@@ -256,17 +252,16 @@ class _Follower:
             except (OSError, ValueError):  # the reader has gone (`| head`): the command has not
                 self._shown[index] = None
 
-    def _keep_position(self, now: float) -> None:
-        if now < self._row_due:
-            return
-        self._row_due = now + ROW_S
-        found = position(self._tail.decode("utf-8", "replace"))
-        if found is not None and found.step is not None and found != self._told:
-            if self._told.step is None:
-                self._run.cadence(total=found.total)  # from now on there is a status
-            self._told = found
-            with contextlib.suppress(ValueError, TypeError):
-                self._run.log(int(found.step), **({} if found.loss is None else {"loss": float(found.loss)}))
+    def _keep(self, printed: Printed) -> None:
+        if printed.step is not None and not self._has_status:
+            self._has_status = True
+            self._run.cadence(total=printed.total)  # from now on there is a status
+        self._run.log(printed.step, printed.metrics)
+
+    def _leave_out(self) -> None:
+        self._run._left_out.add("metric rows")
+        words = f"the output names more than {ROWS_PER_S:,} steps a second; the run's end counts what becomes no row"
+        self._run._warn("printed rows", words)
 
 
 def name_of(argv: Sequence[str]) -> str:

@@ -1,0 +1,110 @@
+"""What a command prints, as metric rows: each step that it names, with all metrics of the line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from watchkeeper.core.printed import HINT, LINE_LIMIT, Printed, read_line
+from watchkeeper.core.trainlog import position_of
+
+ROWS_PER_S = 1_000
+PENDING_BYTES = 65_536  # of a line without an end, which then is none
+_END = re.compile(rb"[\r\n]+")
+
+Row = tuple[int | float | None, dict[str, int | float]]
+
+
+class Lines:
+    """Puts the lines of one stream together again. A carriage return ends a line too, as a bar's does."""
+
+    def __init__(self) -> None:
+        self._pending = b""
+        self._too_long = False
+
+    def add(self, data: bytes) -> list[bytes]:
+        """The lines that are complete now."""
+        *lines, self._pending = _END.split(self._pending + data)
+        if lines and self._too_long:
+            lines, self._too_long = lines[1:], False
+        if len(self._pending) > PENDING_BYTES:
+            self._pending, self._too_long = b"", True
+        return lines
+
+    def rest(self, *, ended: bool) -> Iterator[bytes]:
+        """What stands behind the last line's end: at the end of all, or a bar that was drawn whole."""
+        if self._pending and not self._too_long and (ended or self._pending.rstrip().endswith(b"]")):
+            yield self._pending
+
+
+class PrintedRows:
+    """The rows of a command's streams. `keep` gets each row, `leave_out` counts one beyond what a second may bring."""
+
+    def __init__(
+        self,
+        streams: int,
+        keep: Callable[[Printed], None],
+        leave_out: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._keep, self._leave_out, self._monotonic = keep, leave_out, monotonic
+        self._lines = [Lines() for _ in range(streams)]
+        self._last: list[Row | None] = [None] * streams
+        self._named_step: list[int | float | None] = [None] * streams
+        self._held: tuple[int, str] | None = None  # the last line beyond the second's rows: where the command stands
+        self._room: float = ROWS_PER_S
+        self._looked = monotonic()
+
+    def look(self) -> None:
+        """A look at all streams begins."""
+        now = self._monotonic()
+        passed, self._looked = now - self._looked, now
+        self._room = min(self._room + ROWS_PER_S * passed, ROWS_PER_S * max(1.0, passed))
+        self._release()
+
+    def add(self, stream: int, data: bytes) -> None:
+        """What the stream has brought since the last look; b"" for nothing."""
+        lines = self._lines[stream]
+        for line in lines.add(data) if data else lines.rest(ended=False):
+            self._read(stream, line)
+
+    def finish(self) -> None:
+        """Everything has been read."""
+        for stream, lines in enumerate(self._lines):
+            for line in lines.rest(ended=True):
+                self._read(stream, line)
+        self._room += 1
+        self._release()
+
+    def _release(self) -> None:
+        held = self._held
+        if held is not None and self._room >= 1:
+            self._held = None
+            self._take(*held)
+
+    def _read(self, stream: int, line: bytes) -> None:
+        if HINT.search(line, 0, LINE_LIMIT) is None:
+            return
+        words = line[: 4 * LINE_LIMIT].decode("utf-8", "replace")[:LINE_LIMIT]
+        if self._room >= 1:
+            self._take(stream, words)
+        elif "loss" in words.lower() or position_of(words) is not None:  # counted, and not read
+            if self._held is not None:
+                self._leave_out()
+            self._held = stream, words
+
+    def _take(self, stream: int, words: str) -> None:
+        printed = read_line(words)
+        if printed is None:
+            return
+        step = printed.step
+        if step is None:
+            step = self._named_step[stream]
+        else:
+            self._named_step[stream] = None if printed.bar else step
+        row = step, printed.metrics
+        if row == self._last[stream] and printed.step is not None:  # a bar that is drawn again
+            return
+        self._last[stream] = row
+        self._room -= 1
+        self._keep(Printed(step=step, total=printed.total, bar=printed.bar, metrics=printed.metrics))
