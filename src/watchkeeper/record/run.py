@@ -723,10 +723,10 @@ class Run(Watching):
             return False
         with self._harmless("what is not kept could not be counted"):
             self._left_out.add(what)
-            if ended:
+            if ended and (os.getpid() == self._starter or self._speaks("it has ended")):
                 self._warn("refused", f"it has ended: {what}, and whatever else is handed to it now, are not kept")
                 leftout.say_at_exit(self.run_id, self._left_out)
-            elif "refused" not in self._hands.said and self._speaks():
+            elif not ended and "refused" not in self._hands.said and self._speaks("only rank 0 records"):
                 self._warn("refused", f"{self._who()} does not record: {what}, and whatever else it hands in, are not kept")
             self._hands.said.add("refused")
         return True
@@ -735,12 +735,12 @@ class Run(Watching):
         rank = self._rank if self._rank is not None and os.getpid() == self._starter else None
         return f"rank {rank.number} of {rank.world} (rank 0 does)" if rank is not None else "a process that loads data"
 
-    def _speaks(self) -> bool:
-        """Whether this is the process that says for all that do not record that they do not: the first to ask."""
+    def _speaks(self, words: str) -> bool:
+        """Whether this is the process that says so for all ranks and forked children: the first to ask."""
         group = self.run_id if self._rank is None else self._rank.group
-        me = self._hands.writer.id
+        me = f"{self._hands.writer.id} {os.getpid()}"
         try:
-            return agreed(self.folder, group, f"who says that others than rank 0 do not record {self.run_id}", me) == me
+            return "refused" in self._hands.said or agreed(self.folder, group, f"{self.run_id}: {words}", me) == me
         except StorageError:
             return True
 
