@@ -157,3 +157,35 @@ def test_one_setting_has_one_name_among_the_runs() -> None:
     sides = [Side(name="a", where="", settings={"lr": "1"}), Side(name="b", where="", settings={"learning_rate": "2"})]
     assert [side.settings for side in in_one_spelling(sides)] == [{"lr": "1"}, {"lr": "2"}]
     assert number_of("pending") is None
+
+
+JOBS = """# train — x
+## Jobs
+
+| job id | submitted | state | runtime |
+|---|---|---|---|
+| 1 | 2026-05-04 09:12 | FAILED | 00:30:00 |
+| 2 | 2026-05-04 12:12 | COMPLETED | 03:30:00 |
+"""
+
+
+def test_a_table_of_jobs_is_the_jobs_of_the_run() -> None:
+    """The newest row says how the run stands; the runtimes of all rows are the run's, and a missing one leaves none."""
+    side = of_log(log_of(JOBS))
+    assert (side.state, side.runtime) == ("completed", 14400)
+    assert of_log(log_of(JOBS.replace("00:30:00", ""))).runtime is None
+
+
+@pytest.mark.parametrize(
+    ("job", "seconds"),
+    [
+        ("- elapsed: 2h\n- walltime: 24:00:00\n", 7200),
+        ("- wall time: 01:30:10\n", 5410),
+        ("- walltime: 24:00:00\n", None),
+        ("- start: 2026-05-04 09:00\n- end: 2026-05-04 11:00\n- walltime: 24:00:00\n", None),
+        ("- start: 2026-05-04 09:00\n- end: 2026-05-04 11:00\n- wall time: 02:00:00\n", 7200),
+    ],
+)
+def test_a_limit_is_no_runtime(job: str, seconds: float | None) -> None:
+    """A wall time counts where it can be one that was used: a limit is round, or longer than the job was there."""
+    assert of_log(log_of(f"# train — x\n## Job\n- job_id: 1\n{job}")).runtime == seconds

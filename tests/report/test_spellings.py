@@ -270,3 +270,38 @@ def test_a_row_is_known_however_it_names_its_log(rows: str, codes: list[str]) ->
 def test_a_timeline_is_read_in_any_form(entries: str, codes: list[str]) -> None:
     """Lists, tables and sentences name logs; a log that is not named, and a name without a log, are told."""
     assert found_in([], timeline=f"# Lift Timeline\n\n{entries}\n") == codes
+
+
+JOB = LOG[LOG.index("## Job") : LOG.index("## Status")]
+STATUS = LOG[LOG.index("## Status") : LOG.index("## Results")]
+ROWS = (
+    "| 8841 | 2026-09-14 09:12 (Monday, Sep 14th) | FAILED | 00:30:00 |\n"
+    "| 8850 | 2026-09-14 12:12 (Monday, Sep 14th) | COMPLETED | 03:30:00 |\n"
+)
+ONE = "- submitted: 2026-09-14 09:12 UTC\n- start_human: Monday, Sep 14th, 2026\n"
+TWO = "- submitted: 2026-09-14 12:12 UTC\n- resumed from: `/a/b`\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "codes"),
+    [
+        (JOB, f"## Jobs\n\n### Job 8841\n{ONE}\n### Job 8850 (resumed)\n{TWO}\n", []),
+        (JOB, f"## Jobs\n\n| job id | submitted | state | runtime |\n|---|---|---|---|\n{ROWS}\n", []),
+        (JOB, "## Job\n- 8841: submitted 2026-09-14 09:12, OOM\n- 8850: submitted 2026-09-14 12:12, completed\n\n", []),
+        (JOB, f"## Job (resumed)\n- execution_id: 8850\n{TWO}\n## Job\n- execution_id: 8841\n{ONE}\n", ["WK303"]),
+        (STATUS, "## Status: COMPLETED\n\n", []),
+        (STATUS, "## Status\n**COMPLETED** (exit 0)\n\n", []),
+        (STATUS, "## Status\n- 2026-09-14\n  - 09:20 running, step 400\n  - 15:42 completed\n\n", []),
+        (STATUS, "## Status\n- [x] submitted\n- [x] running\n- [x] completed\n\n", ["WK501"]),
+        ("- local: n/a\n- synced: n/a", "- local: `wandb/offline-run-1`\n- synced: no", ["WK701"]),
+        ("- local: n/a\n- synced: n/a\n- notes: n/a", "- see https://wandb.ai/a/b/runs/1", []),
+        ("## Next", "## HuggingFace\n- repo: pending\n- signoff verdict: pending\n\n## Next", []),
+        ("## Next", "## HuggingFace\n- not uploaded yet\n\n## Next", []),
+        ("- loss_one_liner: quick", "- notes: the loss was quick", []),
+        ("- node: n12", "- node: n12\n- contact: <a@b.org>", []),
+        ("- node: n12", "- node: <from squeue/logs>", ["WK207"]),
+    ],
+)
+def test_blocks_and_pages_of_other_forms_are_read(old: str, new: str, codes: list[str]) -> None:
+    """Several jobs in one section or table, blocks newest first, a state in a heading: each is read for what it says."""
+    assert found_in([(old, new)]) == codes

@@ -58,6 +58,7 @@ def sections(document: Document, kind: str) -> list[Section]:
         return own
     unknown = [one for one in document.walk() if not one.kind]
     if kind == "job":
+        own = [one for one in own if not any(below.kind == "job" for below in one.sections) or facts(document, one)]
         further = [one for one in unknown if _FURTHER_JOB.fullmatch(head_of(one)) and _has_id(document, one)]
         if own or further:
             inside = [id(below) for one in own for below in one.sections]
@@ -192,8 +193,20 @@ def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
         if not across and (len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2)):
             rows = table.rows if not table.head or table.columns[0] in _GENERIC else [table.head, *table.rows]
             yield from (_field(row[0], row[1]) for row in rows if len(row) == 2)
-        elif len(table.rows) == 1:
-            yield from (_field(key, value) for key, value in zip(table.head, table.rows[0], strict=False))
+        elif len(table.rows) == 1 or _lists_jobs(table):  # of several jobs the last row is the newest
+            yield from (_field(key, value) for key, value in zip(table.head, table.rows[-1], strict=False))
+
+
+def _lists_jobs(table: Table) -> bool:
+    return bool(table.rows) and any(_ID.fullmatch(name) for name in table.columns)
+
+
+def jobs_in(document: Document, section: Section) -> list[list[Field]]:
+    """The jobs that a section lists in a table, one a row: what is recorded of each."""
+    known = (table for part in parts(section) for table in tables(document.text, part.nodes) if _lists_jobs(table))
+    return [
+        [_field(key, value) for key, value in zip(table.head, row, strict=False)] for table in known for row in table.rows
+    ]
 
 
 def _field(key: Cell, value: Cell) -> Field:

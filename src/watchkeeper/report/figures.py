@@ -370,6 +370,10 @@ def _runtime(log: Log) -> float | None:
 
 def _of_block(log: Log, job: Section) -> float | None:
     """A block's runtime. Its wall time counts where it is no limit: a limit is longer than the job was there."""
+    listed = facts.jobs_in(log.document, job)
+    if len(listed) > 1:
+        each = [runtime(field.value) if (field := facts.first(row, *RUNTIME)) is not None else None for row in listed]
+        return None if None in each else sum(seconds or 0.0 for seconds in each)
     field = log.fact(job, *RUNTIME)
     if field is not None and (seconds := runtime(field.value)) is not None:
         return seconds

@@ -12,7 +12,7 @@ from watchkeeper.report.dates import Stamp, human, human_date, moment, opening, 
 from watchkeeper.report.lint import Finding, finding, quoted
 from watchkeeper.report.lint_read import END, ID, RUNTIME, START, WALLTIME, Log, day_of, filled, place, says_none
 from watchkeeper.report.runlog import Edit, Field, Item, Section, Span, StatusLine, Verbatim, value_edit
-from watchkeeper.report.standing import Standing, last_job, submitted
+from watchkeeper.report.standing import Standing, by_submission, last_job, submitted
 from watchkeeper.report.states import state_of
 
 _REQUEUED = re.compile(r"re-?queue|re-?start|preempt|same (?:job|allocation|instance|vm)", re.IGNORECASE)
@@ -38,6 +38,7 @@ _SUBMISSION = re.compile(
     r"|\b(?:resumed|continued|restarted)\b[^.;\n\d]{0,20}?\b(?:as|job|jobid)\b[\s:#=`(]*(?P<again>\d{3,})",
     re.IGNORECASE,
 )
+_SENT = re.compile(r"\b(?:submitted|launched|started|queued)\b", re.IGNORECASE)
 _OTHER_JOB = re.compile(
     r"\b(?:eval\w*|test|data|sync\w*|upload|preprocess\w*|sweep|array|depend\w*|bench\w*"
     r"|embed\w*)\b",
@@ -52,16 +53,25 @@ def jobs(log: Log, stands: Standing) -> Iterator[Finding]:
         yield finding("WK115", log.file.path, place(jobs[0]), "the first job block is a resumption")
     yield from _ids(log)
     yield from _order(log)
+    first = _first(log)
     for index, job in enumerate(jobs):
-        if index and job.heading.text.strip().casefold() == "job" and not _says_what(log, job):
+        if job is not first and job.heading.text.strip().casefold() == "job" and not _says_what(log, job):
             yield finding("WK309", log.file.path, place(job), f"job block {index + 1} does not say what it is")
         if "resum" in job.qualifier.casefold() and not _says_source(log, job):
             yield finding("WK305", log.file.path, place(job), "it does not say which checkpoint it resumed from")
         start = _start(log, job)
         if not filled(start) and not _says_when(log, job, stands):
             yield finding("WK304", log.file.path, place(job, start), "it is not recorded when the job was submitted")
-        yield from _job_times(log, job, first=index == 0)
+        yield from _job_times(log, job, first=job is first)
     yield from _unrecorded(log)
+
+
+def _first(log: Log) -> Section | None:
+    """The block of the first submission: the top one, unless that is a further one and a plain one below it is older."""
+    oldest = next(iter(by_submission(log)), None)
+    if oldest is None or (log.jobs[0].qualifier and not oldest.qualifier):
+        return oldest
+    return log.jobs[0]
 
 
 def _start(log: Log, job: Section) -> Field | None:
@@ -134,6 +144,9 @@ def _says_source(log: Log, job: Section) -> bool:
 def _says_when(log: Log, job: Section, stands: Standing) -> bool:
     """Whether the time of the submission stands in the heading, or in Status where there is one job."""
     if submitted(log, job) is not None or _is_planned(log, job):
+        return True
+    lines = facts.prose(log.document, job).splitlines()
+    if any(_SENT.search(line) and moment(line) is not None for line in lines):
         return True
     id_ = log.fact(job, *ID)
     word = id_.value.split()[0].strip("`,;") if id_ is not None and id_.value.split() else ""

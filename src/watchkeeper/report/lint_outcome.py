@@ -104,6 +104,9 @@ def _losses(log: Log, fields: list[Field], section: Section | None) -> Iterator[
     sentence = facts.first((field for field in fields if filled(field)), *_SENTENCES)
     if sentence is None:
         sentence = next((field for field in fields if field.name in ("loss", "losses") and _says_more(field.value)), None)
+    if sentence is None:
+        noted = (field for field in fields if re.fullmatch(r"notes?|comments?|remarks?|quality|trend", field.name))
+        sentence = next((field for field in noted if _FIGURE.search(field.value) and _says_more(field.value)), None)
     if sentence is None and not _told_in_words(log):
         figures = any(_FIGURE.search(field.name) and filled(field) for field in fields) or _tabled(log)
         what = "no loss_one_liner" if figures else "no loss"
@@ -189,6 +192,9 @@ def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
 
 def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
     sections = log.sections("wandb")
+    waits = filled(local) and not says_none(local) and synced is not None and re.match(r"no\b|off\b", synced.value)
+    if waits:
+        return False  # there is a run, and its answer to `synced` is no
     if says_none(local) or says_none(synced) or any(isinstance(b, Item) and is_none(b.text) for b in _bullets(sections)):
         return True
     texts = [facts.prose(log.document, section) for kind in ("wandb", "config", "mode") for section in log.sections(kind)]

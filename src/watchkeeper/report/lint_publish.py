@@ -106,7 +106,7 @@ def _is_upload(log: Log, section: Section) -> bool:
         return False
     if any(filled(field) and not says_none(field) for field in section.fields()):
         return not (_only_data(text) and "checkpoint" not in text)
-    return _HUB.search(text) is not None or any(field.value for field in log.facts(section) if not says_none(field))
+    return _HUB.search(text) is not None or any(filled(field) and not says_none(field) for field in log.facts(section))
 
 
 def _only_data(text: str) -> bool:

@@ -107,7 +107,9 @@ _NONE = re.compile(
     r"(?:n/?a|none|not applicable|no|disabled|not used|unused|off|not logged|nothing|not needed)(?:\W.*)?",
     re.DOTALL | re.IGNORECASE,
 )
-_SANITIZED = re.compile(r"<(?:redacted|removed|hidden|masked|unk|pad|bos|eos|mask|s|/s|user|none|null)>", re.IGNORECASE)
+_SANITIZED = re.compile(
+    r"<(?:redacted|removed|hidden|masked|unk|pad|bos|eos|mask|s|/s|user|none|null|\S+@\S+)>", re.IGNORECASE
+)
 
 
 class Log(msgspec.Struct, frozen=True, dict=True):

@@ -80,16 +80,17 @@ def standing(log: Log) -> Standing:
     return block if block.state else _elsewhere(log)
 
 
+def by_submission(log: Log) -> list[Section]:
+    """The job blocks in the order of their submissions; in that of the page where one does not say when that was."""
+    starts = [(at, job) for job in log.jobs if (at := submitted(log, job)) is not None and at.day is not None]
+    if len(starts) < len(log.jobs):
+        return log.jobs
+    return [job for _, job in sorted(starts, key=lambda pair: _key(pair[0], late=False))]
+
+
 def last_job(log: Log) -> Section | None:
-    """The block of the last submission: the last by its time where all have one, else the last of the page."""
-    jobs = log.jobs
-    starts = [_key(at, late=False) if (at := submitted(log, job)) and at.day else None for job in jobs]
-    if not jobs:
-        return None
-    if any(start is None for start in starts):
-        return jobs[-1]
-    newest = max(start for start in starts if start is not None)
-    return jobs[len(jobs) - 1 - starts[::-1].index(newest)]
+    """The block of the last submission."""
+    return next(reversed(by_submission(log)), None)
 
 
 def submitted(log: Log, job: Section) -> Stamp | None:
@@ -123,10 +124,18 @@ def read_entries(log: Log) -> Iterator[Entry]:
     """The lines of Status as they stand: bullets, what stands below them, lines of text, rows of a table."""
     for section in log.sections("status"):
         day = day_of(log)
+        latest: Stamp | None = None
         for part in facts.parts(section):
             on = moment(part.heading.text)
             day = on.day if on is not None and on.day is not None else day
-            yield from _of_nodes(log, part, day)
+            for entry in _of_nodes(log, part, day):
+                if entry.at is not None and (latest is None or _key(entry.at, late=True) > _key(latest, late=True)):
+                    latest = entry.at
+                yield entry
+        behind = section.heading.text.partition(":")[2].strip()
+        if claim := state_of_field("state", behind) if behind else None:
+            # `## Status: completed` is brought up with the last line
+            yield Entry(behind, latest, False, section.heading.span.line, claim, bullet=False)
 
 
 def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
@@ -261,12 +270,7 @@ def _outdated(log: Log, job: Section | None, block: Standing, told: Standing) ->
 
 
 def _elsewhere(log: Log) -> Standing:
-    """What the head of the page, a heading, Mode or Results say of the state."""
-    for section in log.sections("status"):
-        behind = section.heading.text.partition(":")[2].strip()
-        claim = state_of_field("state", behind) if behind else None
-        if claim is not None:
-            return Standing(claim.state, None, "the heading of Status", section.heading.span.line)
+    """What the head of the page, Mode or Results say of the state."""
     sections = (*log.sections("mode"), *log.sections("results"))
     fields = [*facts.header(log.document), *_facts_of(log, sections)]
     for field in fields:
