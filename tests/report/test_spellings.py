@@ -268,7 +268,7 @@ def test_a_row_is_known_however_it_names_its_log(rows: str, codes: list[str]) ->
     ],
 )
 def test_a_timeline_is_read_in_any_form(entries: str, codes: list[str]) -> None:
-    """Lists, tables and sentences name logs; a log that is not named, and a name without a log, are told."""
+    """Lists, tables and sentences name logs; a log that is not named, and a name without a log, are findings."""
     assert found_in([], timeline=f"# Lift Timeline\n\n{entries}\n") == codes
 
 

@@ -90,7 +90,7 @@ TWO = JOB + "- state: FAILED\n\n" + AGAIN
     ],
 )
 def test_the_last_block_counts(lines: list[str], state: str) -> None:
-    """What ended before the last submission says nothing of the job that was submitted then, wherever its block stands."""
+    """What ended before the last submission does not count for the job submitted then, wherever its block stands."""
     assert of(status(*lines, job=TWO)).state == state
     first, second = TWO.split("\n## Job (resumed)\n")
     assert of(status(*lines, job=f"## Job (resumed)\n{second}\n{first}")).state == state

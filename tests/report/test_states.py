@@ -320,7 +320,7 @@ SAID = {
         "NaN at step 55, stopped",
     ],
 }
-"""State → lines that say it; "" → lines that say nothing of the job."""
+"""State → lines that say it; "" → lines that do not speak of the job."""
 
 
 def said(text: str, *, trains: bool = True) -> str:

@@ -61,7 +61,7 @@ def test_line_ends_and_a_missing_last_one_stay() -> None:
 
 
 def test_a_bullet_in_a_numbered_list_is_no_entry_and_a_note_below_one_is_none_either() -> None:
-    """A stray bullet that names a log is told; one that is indented below an entry belongs to it."""
+    """A stray bullet that names a log is a finding; one that is indented below an entry belongs to it."""
     text = "1. `2026-05-04_a.md` — Monday, May 4th\n   - see also 2026-05-03_z.md\n- 2026-05-05_b.md, to be sorted in\n"
     found = parse_timeline(text)
     assert [entry.name for entry in found.entries] == ["2026-05-04_a.md"]

@@ -118,7 +118,7 @@ def _id_elsewhere(log: Log, job: Section) -> bool:
 
 
 def _order(log: Log) -> Iterator[Finding]:
-    """Blocks that are out of order: told once where all of them stand newest first."""
+    """Blocks that are out of order: one finding where all of them stand newest first."""
     known = [(at, place(job)) for job in log.jobs if (at := submitted(log, job)) is not None and at.day is not None]
     pairs = [
         (one, other) for one, other in pairwise(known) if (gap := one[0].seconds_until(other[0])) is not None and gap < 0

@@ -96,7 +96,7 @@ def _has_title(document: Document) -> bool:
 
 
 def _not_asked(log: Log, stands: Standing, told: set[str]) -> set[str]:
-    """The sections that are not asked for: what is missing in them is told, or such a run has nothing to say there."""
+    """The sections that are not asked for: another finding names what they lack, or such a run leaves nothing there."""
     given_up = stands.state in (ABANDONED, CANCELLED)
     known = _LEFT_OUT if given_up else set() if log.trains else {"wandb"}
     known = known | ({"mode"} if log.run_type or "WK203" in told else set())

@@ -56,7 +56,7 @@ def _with_below(entry: Entry, found: list[Entry]) -> str:
 
 
 def _untimed(log: Log) -> Iterator[Finding]:
-    """The entries without a time that stand below none with one, told once."""
+    """The entries without a time that stand below none with a time: one finding for all."""
     timed = {entry.line for entry in log.entries if entry.own}
     lines = []
     for section in log.sections("status"):
@@ -78,7 +78,7 @@ def _untimed(log: Log) -> Iterator[Finding]:
 
 
 def _order(path: str, dated: list[Entry]) -> Iterator[Finding]:
-    """Entries out of order: told once where all of them stand newest first."""
+    """Entries out of order: one finding where all of them stand newest first."""
     pairs = [
         other
         for one, other in pairwise(dated)

@@ -142,7 +142,7 @@ def _is_there(parts: tuple[str, ...], below: set[tuple[str, ...]], files: set[st
 
 
 def _sequence(path: str, found: Timeline) -> Iterator[Finding]:
-    """Entries out of order: told once where all of them stand newest first."""
+    """Entries out of order: one finding where all of them stand newest first."""
     dated = [(entry, day.day) for entry in found.entries if (day := stamp(PurePosixPath(entry.name).name[:10])) and day.day]
     pairs = [pair for pair in pairwise(dated) if pair[0][0].group == pair[1][0].group]
     older = [entry for (_, before), (entry, day) in pairs if day < before]
@@ -169,7 +169,7 @@ def _numbers(path: str, found: Timeline) -> Iterator[Finding]:
 
 
 def _undated(path: str, found: Timeline) -> Iterator[Finding]:
-    """Entries without a date for people, told once."""
+    """Entries without a date for people: one finding for all."""
     dated = [(entry, day.day) for entry in found.entries if (day := stamp(PurePosixPath(entry.name).name[:10])) and day.day]
     missing = [(entry, day) for entry, day in dated if not entry.words or human_date(entry.words) is None]
     missing = [(entry, day) for entry, day in missing if not _says_date(entry)]

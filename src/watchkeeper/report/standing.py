@@ -69,14 +69,14 @@ def standing(log: Log) -> Standing:
     """How the run's last job stands."""
     job = last_job(log)
     block = _by_block(log, job)
-    told = _by_status(log, job)
-    if _outdated(log, job, block, told):
+    written = _by_status(log, job)
+    if _outdated(log, job, block, written):
         block = Standing()
     if block.over and block.state != ENDED:
-        worse = told.over and block.state == COMPLETED and told.state not in (COMPLETED, ABANDONED, STOPPED)
-        return told if worse else block
-    if told.over or (told.state and not block.state):
-        return told
+        worse = written.over and block.state == COMPLETED and written.state not in (COMPLETED, ABANDONED, STOPPED)
+        return written if worse else block
+    if written.over or (written.state and not block.state):
+        return written
     return block if block.state else _elsewhere(log)
 
 
@@ -106,18 +106,20 @@ def submitted(log: Log, job: Section) -> Stamp | None:
 def in_order(log: Log) -> list[Entry]:
     """The lines of Status in the order of their times; those of one time in the order of the page, from its older end."""
     found = log.entries
-    dated = [_key(one.at, late=False) for one in found if one.own and one.at is not None and one.at.day is not None]
+    dated = [
+        _key(entry.at, late=False) for entry in found if entry.own and entry.at is not None and entry.at.day is not None
+    ]
     backwards = len(dated) > 1 and dated[0] > dated[-1]
     if not dated:
         return found
 
     def key(numbered: tuple[int, Entry]) -> tuple[datetime, int]:
-        number, one = numbered
-        late = one.claim is not None and one.claim.end
-        when = _key(one.at, late=late) if one.at is not None and one.at.day is not None else min(dated)
-        return when, -number if backwards and one.own else number
+        number, entry = numbered
+        late = entry.claim is not None and entry.claim.end
+        when = _key(entry.at, late=late) if entry.at is not None and entry.at.day is not None else min(dated)
+        return when, -number if backwards and entry.own else number
 
-    return [one for _, one in sorted(enumerate(found), key=key)]
+    return [entry for _, entry in sorted(enumerate(found), key=key)]
 
 
 def read_entries(log: Log) -> Iterator[Entry]:
@@ -221,10 +223,10 @@ def _raw(log: Log, field: Field) -> str:
 def _by_status(log: Log, job: Section | None) -> Standing:
     """What the lines of Status say of the last job: those from its submission on, where there was one before it."""
     begun = submitted(log, job) if job is not None and len(log.jobs) > 1 else None
-    lines = [one for one in in_order(log) if begun is None or not _before(one.at, begun)]
+    lines = [entry for entry in in_order(log) if begun is None or not _before(entry.at, begun)]
     state = Standing()
-    for one in lines:
-        state = _after(state, one)
+    for entry in lines:
+        state = _after(state, entry)
     if not state.state and begun is not None and job is not None:
         return Standing(WAITING, begun, "its submission", job.heading.span.line)
     return state
@@ -235,15 +237,17 @@ def _after(state: Standing, entry: Entry) -> Standing:
     claim = entry.claim
     if claim is None:
         return state
-    told = Standing(claim.state, entry.at, "Status", entry.line)
+    written = Standing(claim.state, entry.at, "Status", entry.line)
     if not state.over or claim.again:
-        return told
+        return written
     if claim.end:
         # a completed run that another one replaced later has completed all the same
-        return state if state.state == COMPLETED and claim.state == ABANDONED else told
+        return state if state.state == COMPLETED and claim.state == ABANDONED else written
     if claim.state == WAITING and _submits(entry.text):
-        return told
-    return told if claim.state == RUNNING and state.state not in (COMPLETED, ABANDONED) and _advances(entry.text) else state
+        return written
+    return (
+        written if claim.state == RUNNING and state.state not in (COMPLETED, ABANDONED) and _advances(entry.text) else state
+    )
 
 
 def _submits(text: str) -> bool:
@@ -260,13 +264,13 @@ def _advances(text: str) -> bool:
     )
 
 
-def _outdated(log: Log, job: Section | None, block: Standing, told: Standing) -> bool:
+def _outdated(log: Log, job: Section | None, block: Standing, written: Standing) -> bool:
     """Whether Status tells of a later start than the block that has ended."""
-    if job is None or not block.over or told.over or not told.state or told.when is None:
+    if job is None or not block.over or written.over or not written.state or written.when is None:
         return False
     if block.when is not None:
-        return _key(told.when, late=False) > _key(block.when, late=True)
-    return any(one.claim is not None and one.claim.again for one in log.entries if one.line == told.line)
+        return _key(written.when, late=False) > _key(block.when, late=True)
+    return any(entry.claim is not None and entry.claim.again for entry in log.entries if entry.line == written.line)
 
 
 def _elsewhere(log: Log) -> Standing:

@@ -1,7 +1,7 @@
 """What words say of a job's state: `training complete, exit 0`, `did not finish`, `TIMEOUT at step 900`. Pure.
 
 A line is read clause by clause. A word counts only where it speaks of the job: `checkpoint complete`, `eval failed`,
-`completed 3 of 10 epochs`, `will be cancelled` and `no OOM` say nothing of how the job stands.
+`completed 3 of 10 epochs`, `will be cancelled` and `no OOM` do not say how the job stands.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ _EXIT_NAMES = re.compile(r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|r
 
 
 def state_of(text: str, *, trains: bool = True) -> Claim | None:
-    """What a line says of the job's state; None where it says nothing of it. `trains` False: evaluations and conversions
+    """What a line says of the job's state; None where it does not speak of it. `trains` False: evaluations and conversions
     are the job itself.
     """
     text = text[:MOST_LETTERS].casefold().replace("’", "'").replace("`", "").replace("*", "").replace("~~", "")
@@ -159,13 +159,13 @@ def state_of(text: str, *, trains: bool = True) -> Claim | None:
     for number, clause in enumerate(_clauses(text)):
         if not clause.strip():
             continue
-        told = _of_clause(clause, others, parts)
-        if told is None:
+        new = _of_clause(clause, others, parts)
+        if new is None:
             first_is_other = first_is_other or (number == 0 and others.search(clause) is not None)
             continue
         if first_is_other and claim is None and clause.strip() in ("done", "complete", "ok"):
             continue  # `weights moved, done` speaks of the weights
-        claim = _later(claim, told)
+        claim = _later(claim, new)
     return _by_exit_code(text, claim)
 
 
@@ -192,13 +192,13 @@ def _clauses(text: str) -> Iterator[str]:
     yield text[at:]
 
 
-def _later(before: Claim | None, told: Claim) -> Claim:
+def _later(before: Claim | None, new: Claim) -> Claim:
     """Of two claims of one line: the first end counts, unless the job was started again after it."""
-    if before is None or told.again:
-        return told
+    if before is None or new.again:
+        return new
     if before.end:
         return before
-    return Claim(told.state, again=before.again and not told.end) if told.end else before
+    return Claim(new.state, again=before.again and not new.end) if new.end else before
 
 
 def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
@@ -221,15 +221,15 @@ def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> 
         ),
         key=lambda one: one[:2],
     )
-    told: Claim | None = None
+    new: Claim | None = None
     for _, _, state, match in ends:
-        told = _end(clause, state, match, parts)
-        if told is not None:
+        new = _end(clause, state, match, parts)
+        if new is not None:
             break
     again = _AGAIN.search(clause)
     if again is not None and _is_said(clause, again.start()) and not others.search(clause[: again.start()]):
         return Claim(WAITING if "submit" in again[0] or "queue" in again[0] else RUNNING, again=True)
-    return told or _working(clause, others)
+    return new or _working(clause, others)
 
 
 def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str]) -> Claim | None:
