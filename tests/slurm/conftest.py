@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.lab import USER, Lab
+from tests.slurm.lab import USER, Lab, write_settings
 
 ROOT = Path(__file__).parents[2]
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -25,7 +25,7 @@ def clone(slurm_lab: Lab) -> Path:
         shutil.copytree(ROOT / name, clone / name, ignore=made)
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone / name)
-    (clone / "watchkeeper.toml").write_text('[clusters.lab]\nkind = "slurm"\n')
+    write_settings(clone, '[clusters.lab]\nkind = "slurm"\n')
     subprocess.run([SYSTEM_PYTHON, "-m", "venv", clone / ".venv"], check=True)
     install = [clone / ".venv/bin/pip", "install", "-q", "-c", "constraints.txt", ".[demo]"]
     subprocess.run(install, cwd=clone, check=True)

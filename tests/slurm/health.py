@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.experiments import command, env, write_experiment
-from tests.slurm.lab import USER, CannotError, Lab
+from tests.slurm.lab import USER, CannotError, Lab, write_settings
 from watchkeeper.core import journal
 from watchkeeper.core.events import Assessed, Judged, Polled
 from watchkeeper.schedulers.shell import as_user
@@ -130,7 +130,7 @@ class Ward:
         self._executable("as-user", PREFIX.format(root=self.root, user=" ".join(as_user(USER))))
         self._executable("notify", f'#!/bin/bash\necho "$1" >> {self.root}/notified\n')
         settings = SETTINGS.format(silent=SILENT_S, stall=STALL_S, user=USER, root=self.root)
-        (self.folder / "watchkeeper.toml").write_text(settings)
+        write_settings(self.folder, settings)
 
     def _executable(self, name, source):
         (self.root / name).write_text(source)

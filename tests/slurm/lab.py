@@ -104,6 +104,13 @@ class Lab:
         until(lambda: not Path(f"/proc/{pid}").exists())
 
 
+def write_settings(folder, text):
+    """Settings that are read whatever the umask: nobody but their owner can write them."""
+    path = folder / "watchkeeper.toml"
+    path.write_text(text)
+    path.chmod(0o644)
+
+
 def make_job(root, source, *, token="", shell="#!/bin/bash", gap_s=0.0):
     """A wrapped job whose script lies, and runs, in `root/exp`; jobs there begin `gap_s` seconds apart."""
     token = token or secrets.token_hex(8)

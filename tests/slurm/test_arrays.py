@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments import blocks_of, command, env, state_of, write_experiment
-from tests.slurm.lab import USER, Lab, make_job, until
+from tests.slurm.lab import USER, Lab, make_job, until, write_settings
 from watchkeeper.core.state import Attempt
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import TERMINAL
@@ -33,12 +33,10 @@ def folder(slurm_lab: Lab) -> Path:
     slurm_lab.up()
     folder = write_experiment(slurm_lab.workspace() / "exp")
     prefix = ", ".join(f'"{word}"' for word in as_user(USER))
-    (folder / "watchkeeper.toml").write_text(
-        f'cluster = "lab"\npoll_s = 5\nstagger_s = 0\n'
-        f'[clusters.lab]\nkind = "slurm"\nuser = "{USER}"\ncommand_prefix = [{prefix}]\nvisibility_lag_s = 1\n'
-    )
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o777)
+    cluster = f'kind = "slurm"\nuser = "{USER}"\ncommand_prefix = [{prefix}]\nvisibility_lag_s = 1\n'
+    write_settings(folder, f'cluster = "lab"\npoll_s = 5\nstagger_s = 0\n[clusters.lab]\n{cluster}')
     return folder
 
 

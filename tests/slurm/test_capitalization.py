@@ -14,7 +14,7 @@ import pytest
 
 from tests.experiments import blocks_of, claims, state_of
 from tests.slurm.conftest import ROOT, SYSTEM_PYTHON
-from tests.slurm.lab import USER, Lab
+from tests.slurm.lab import USER, Lab, write_settings
 from watchkeeper.schedulers.shell import as_user
 
 TOOLS = {"tune": "torchtune._cli.tune", "inspect": "inspect_ai._cli.main", "watchkeeper": "watchkeeper.show.cli"}
@@ -47,7 +47,7 @@ def capitalization(slurm_lab: Lab) -> Path:
     )
     folder = Path(shutil.copytree(ROOT / "examples/capitalization", root / "examples/capitalization", ignore=made))
     shutil.copytree(ROOT / "src", root / "src", ignore=made)
-    (root / "watchkeeper.toml").write_text('[clusters.lab]\nkind = "slurm"\n')
+    write_settings(root, '[clusters.lab]\nkind = "slurm"\n')
     venv = root / ".venv"
     subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", venv], check=True)
     (packages,) = venv.glob("lib/python3*/site-packages")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments import command, env, write_experiment
-from tests.slurm.lab import Lab
+from tests.slurm.lab import Lab, write_settings
 from tests.slurm.trial import Trial
 from watchkeeper.core.events import Doubted
 
@@ -61,11 +61,8 @@ def test_a_folder_that_compute_nodes_cannot_see(lab: Lab) -> None:
     with Trial(lab, proved=False) as trial:
         # Only the submitting side is let in: for the user's jobs the folder is as good as not there.
         write_experiment(hidden := trial.folder.parent / "hidden" / "exp", tasks=())
-        (hidden / "watchkeeper.toml").write_text(
-            (trial.folder / "watchkeeper.toml")
-            .read_text()
-            .replace("command_prefix", 'sbatch_options = ["--chdir=/tmp"]\ncommand_prefix')
-        )
+        text = (trial.folder / "watchkeeper.toml").read_text()
+        write_settings(hidden, text.replace("command_prefix", 'sbatch_options = ["--chdir=/tmp"]\ncommand_prefix'))
         hidden.parent.chmod(0o700)
         code, found = doctor(lab, hidden, "--wait", "60")
         assert (code, found["claim"]["verdict"]) == (4, "unknown"), found

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments import command, env, state_of, write_experiment
-from tests.slurm.lab import USER, Lab, until
+from tests.slurm.lab import USER, Lab, until, write_settings
 from watchkeeper.core import journal
 from watchkeeper.core.events import Assessed
 from watchkeeper.schedulers.shell import Ssh, as_user
@@ -138,7 +138,7 @@ def test_a_job_on_a_cluster_behind_ssh_is_watched_by_output_that_is_not_here(ssh
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
     settings = f'[clusters.lab]\nkind = "slurm"\nssh = "lab"\nuser = "{USER}"\nvisibility_lag_s = 1\n'
-    (folder / "watchkeeper.toml").write_text(f'cluster = "lab"\npoll_s = 5\nstagger_s = 0\nretries = 0\n{settings}')
+    write_settings(folder, f'cluster = "lab"\npoll_s = 5\nstagger_s = 0\nretries = 0\n{settings}')
     words = command("run", folder)
     hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(out), *words]
     watch = subprocess.Popen(

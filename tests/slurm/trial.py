@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 
 from tests.experiments import claims, command, env, state_of, write_experiment
-from tests.slurm.lab import USER, until
+from tests.slurm.lab import USER, until, write_settings
 from watchkeeper.core import journal
 from watchkeeper.core.events import Polled
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
@@ -118,7 +118,7 @@ class Trial:
         prefix.write_text(PREFIX.format(root=self.root, user=" ".join(as_user(USER))))
         prefix.chmod(0o755)
         settings = SETTINGS.format(deadline=deadline_s, user=USER, prefix=prefix, lag=LAG_S)
-        (self.folder / "watchkeeper.toml").write_text(settings)
+        write_settings(self.folder, settings)
         if proved:
             self.prove()
 
