@@ -282,7 +282,7 @@ def keep_aside(path: Path) -> Path:
         StorageError: it could not be moved.
     """
     number = 1
-    while (kept := path.with_name(f"{path.name}.kept-{number}")).exists():
+    while os.path.lexists(kept := path.with_name(f"{path.name}.kept-{number}")):
         number += 1
     try:
         path.rename(kept)

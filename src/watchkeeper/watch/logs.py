@@ -8,6 +8,7 @@ from pathlib import Path
 from watchkeeper.core import files
 from watchkeeper.core.events import AnyEvent, Unknown
 from watchkeeper.core.files import AppendFile
+from watchkeeper.core.places import is_free, is_plain
 from watchkeeper.report.actionlog import render, render_all
 from watchkeeper.report.blocks import LOGS, Renderer, first_zone, holders, render_logs
 
@@ -36,14 +37,19 @@ def rebuild(folder: Path, events: Events) -> dict[str, int]:
 
 
 def set_aside(path: Path, text: bytes) -> Path | None:
-    """Keep a log that holds bytes which are not ours: moved beside itself, its new path is returned. None if it holds
-    only what the journal says, or a part of it.
+    """Keep what is not ours, moved beside itself; its new path is returned. None if nothing is there, or a file that holds
+    only what the journal says, or a part of it. A link is moved itself, and what it leads to stays as it is.
     """
-    try:
-        found = path.read_bytes()
-    except FileNotFoundError:
+    if is_free(path) or (is_plain(path) and text.startswith(path.read_bytes())):
         return None
-    return None if text.startswith(found) else files.keep_aside(path)
+    return files.keep_aside(path)
+
+
+def _size(path: Path) -> int | None:
+    """The size of a log, 0 where there is none; None where something else has its name."""
+    if is_free(path):
+        return 0
+    return path.stat().st_size if is_plain(path) else None
 
 
 class LiveLogs:
@@ -67,14 +73,14 @@ class LiveLogs:
             aside += [kept] if kept else []
         for name in LOGS.values():
             path = self._folder / name
-            if name not in self._sizes and path.exists() and path.stat().st_size:
+            if name not in self._sizes and not is_free(path) and _size(path) != 0:
                 aside.append(files.keep_aside(path))
         return aside
 
     def _bring_up(self, name: str, text: bytes) -> Path | None:
         path = self._folder / name
         kept = set_aside(path, text)
-        size = path.stat().st_size if path.exists() else 0
+        size = _size(path) or 0
         self._append(name, text[size:], size)
         return kept
 
@@ -86,7 +92,7 @@ class LiveLogs:
             for name, block in self._renderer.feed(event):
                 size = self._sizes.get(name, 0)
                 path = self._folder / name
-                if (path.stat().st_size if path.exists() else 0) != size:
+                if _size(path) != size:
                     return self.take_over(events)
                 self._append(name, (("\n" if size else "") + render(block)).encode(), size)
         return []

@@ -19,7 +19,7 @@ from watchkeeper.core import files, node, processes, spill
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Advanced, RunEnded, Stalled, Vanished
 from watchkeeper.core.journal import Writer, read, utc_now
-from watchkeeper.core.places import JOURNAL
+from watchkeeper.core.places import JOURNAL, names
 from watchkeeper.record.hands import BEAT_BYTES, BEAT_S, BEATS
 from watchkeeper.record.options import SIDECAR
 from watchkeeper.record.rows import FOLDER as ROWS
@@ -239,8 +239,8 @@ class Lookout:
         def put() -> None:
             with contextlib.suppress(StorageError, OSError):
                 files.make_folder(self._folder / "logs")
-                files.replace(self._folder / "logs" / name, words.encode(), durable=False)
-                done.put(f"logs/{name}")
+                place = next(path for path in names(self._folder / "logs" / name) if files.put_new(path, words.encode()))
+                done.put(f"logs/{place.name}")
                 return
             done.put("")
 
