@@ -94,6 +94,12 @@ class Bare:
     pass
 
 
+class Closed:
+    @property
+    def __dict__(self):
+        raise RuntimeError("not to be looked into")
+
+
 def function() -> None: ...
 
 
@@ -225,6 +231,7 @@ def test_an_object_of_any_class_may_be_the_configuration_itself():
     assert config_fields(Settings) == {"lr": 0.1, "api_key": "<redacted>"}
     assert config_fields(given) == {"lr": 0.1, "api_key": "<redacted>", "seed": 3}
     assert settings(None) == settings("text") == settings([1]) == settings(3) == {}
+    assert config_fields(Closed()) == {"config": f"<{__name__}.Closed>"}
 
 
 # ── what is too much ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -78,8 +78,8 @@ def _fields(config: object) -> dict[str, Any] | None:
     try:
         attributes = kinds.attributes_of(config)
         return None if attributes is None else _Walk().take_pairs(attributes)
-    except Exception:
-        return None
+    except Exception:  # an object that cannot be looked into: what it is, is recorded
+        return {"config": recorded}
 
 
 class _Walk:
