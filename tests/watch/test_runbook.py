@@ -446,3 +446,19 @@ def test_a_folder_of_fifty_hand_written_logs_is_adopted_without_a_byte_changed(t
     kinds = [path for path in before if b"run_type: experiment" in before[path]]
     assert kinds and all(f"]({path.name})" in table for path in kinds)
     assert not [one for one in open_findings(folder) if "WK90" in one or "WK91" in one]
+
+
+def test_experiments_md_has_the_metric_that_the_runs_were_made_for(tmp_path):
+    """The column comes with the first figures, its cells are brought up, and a person's removal of it holds."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b"), control=True), FakeScheduler()
+    assert keep(folder, fake, run_pending(fake))
+    path = folder / "run_logs" / "experiments.md"
+    lines = path.read_text().splitlines()
+    assert lines[2] == "| run | description | val_loss | accuracy | status | notes |"
+    cells = {line.split("](")[0][3:].partition("_20")[0]: line.split("|")[4].strip() for line in lines[4:]}
+    assert cells == {"a": "0.5 (epoch 0)", "b": "0.5 (epoch 0)", "untrained_clean": "0.5"}
+    kept = "\n".join("|".join(one for at, one in enumerate(line.split("|")) if at != 4) for line in lines) + "\n"
+    path.write_text(kept)
+    (folder / "a/eval/clean_epoch0/result.json").unlink()
+    assert keep(folder, fake, run_pending(fake))
+    assert path.read_text() == kept

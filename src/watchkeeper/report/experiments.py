@@ -154,8 +154,10 @@ def with_rows(
         if line is None:
             if "run" not in before:
                 cells = {"run": f"[{entry.run}]({entry.link})", **entry.cells}
-                new.append("| " + " | ".join(_escaped(cells.get(column, "")) for column in header or HEAD) + " |")
-                made[entry.run] = {"run": entry.run, **entry.cells}
+                shown = header or list(HEAD)
+                new.append("| " + " | ".join(_escaped(cells.get(column, "")) for column in shown) + " |")
+                kept = {column: value for column, value in entry.cells.items() if column in shown}
+                made[entry.run] = {"run": entry.run, **kept}
             continue
         told = {} if "run" in before else {"run": entry.run}
         for column, value in entry.cells.items():

@@ -148,6 +148,8 @@ class Evaluation(msgspec.Struct, frozen=True):
 
     name: str
     judged: Judged
+    task: str = ""
+    epoch: int | None = None
 
 
 def page(

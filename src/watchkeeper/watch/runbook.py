@@ -27,10 +27,10 @@ from watchkeeper.core.words import size
 from watchkeeper.core.zones import zone_of
 from watchkeeper.launch import configs, same_work
 from watchkeeper.launch.experiment import Experiment
-from watchkeeper.report import lineage, lint_read, story
+from watchkeeper.report import columns, lineage, lint_read, story
 from watchkeeper.report import page as pages
 from watchkeeper.report.dates import stamp
-from watchkeeper.report.experiments import HEAD, Entry, with_rows
+from watchkeeper.report.experiments import Entry, with_rows
 from watchkeeper.report.lint import File
 from watchkeeper.report.lint_read import DATED
 from watchkeeper.report.page import PENDING, Page, Written
@@ -443,25 +443,36 @@ class RunBook:
             if name is None or not (self._said.mode or self._answers.mode or self._experiment.summary):
                 continue
             row = f"{name[2]}_{name[1]}"
-            cells = self._cells_of(log)
+            cells = self._cells_of(log) | self._metrics_of(log)
             link = os.path.relpath(self._path(log.file.path), path.parent).replace(" ", "%20")
             entries.append(Entry(row, link, cells))
             fields = log.written.fields
-            written[row] = {column: fields[f"table.{column}"] for column in HEAD if f"table.{column}" in fields}
+            written[row] = {name.removeprefix("table."): fields[name] for name in fields if name.startswith("table.")}
             made[row] = log
 
         news: dict[str, dict[str, str]] = {}
+        wanted = dict.fromkeys(column for log in logs for column in self._metrics_of(log))
+        documented = (one for told in self._told.values() for one in told.documented)
+        columns_before = {column for one in documented for column in columns.given(one.fields)}
+        put_in: list[str] = []
         before = [] if path.exists() else [entry for entry in self._rows_of_people() if entry.run not in made]
 
         def with_all(text: str) -> str:
+            text, put_in[:] = columns.with_columns(text, wanted, columns_before)
             text, found = with_rows(text, [*before, *entries], written)
+            if wanted and not put_in:  # the table was begun just now
+                text, put_in[:] = columns.with_columns(text, wanted, columns_before)
+                text, more = with_rows(text, entries, _joined(written, found))
+                found = {row: found.get(row, {}) | more.get(row, {}) for row in found.keys() | more.keys()}
             news.clear()
             news.update(found)
             return text
 
         if entries and self._edit(path, with_all):
-            for row, columns in ((row, columns) for row, columns in news.items() if row in made):
-                made[row].extra |= {f"table.{column}": value for column, value in columns.items()}
+            for row, cells in ((row, cells) for row, cells in news.items() if row in made):
+                made[row].extra |= {f"table.{column}": value for column, value in cells.items()}
+            if put_in:
+                logs[0].extra["table.columns"] = "|".join(put_in)
 
     def _rows_of_people(self) -> list[Entry]:
         """A row for each experiment whose log was there before: the table is begun with them."""
@@ -486,6 +497,15 @@ class RunBook:
         status = "running" if judged is None else "completed" if judged.outcome in story.WELL else judged.outcome
         about = self._about(log.item, log.file)
         return {"description": about.settings or about.description, "val_loss": shown, "status": status}
+
+    def _metrics_of(self, log: _Log) -> dict[str, str]:
+        """The main metrics of its evaluations, or its own where it is one; each of one attempt's checkpoint."""
+        item, told = log.item, log.told
+        if item.phase == "evaluation":
+            judged = told.judged.get(max(told.intended, default=0))
+            return columns.main_metrics([(item.task, item.epoch, judged)] if judged is not None else [])
+        found = self._evaluations(item, log.file)
+        return columns.main_metrics([(one.task, one.epoch, one.judged) for one in found])
 
     def _edit(self, path: Path, change: Callable[[str], str]) -> bool:
         """Change a page that people edit too; False, and told, where it cannot be read or changes all the time."""
@@ -512,7 +532,7 @@ class RunBook:
             judged = [told.judged[number] for number in sorted(told.judged) if _read_from(trained, told, number) in numbers]
             if judged:
                 name = other.task + ("" if other.epoch is None else f" epoch {other.epoch}")
-                found.append(Evaluation(name, judged[-1]))
+                found.append(Evaluation(name, judged[-1], other.task, other.epoch))
         return found
 
     def _about(self, item: RunItem, file: LogFile | None = None) -> About:
@@ -590,6 +610,17 @@ class _Log(msgspec.Struct):
     @property
     def file(self) -> LogFile:
         return self.told.files()[-1]
+
+
+def _joined(
+    written: Mapping[str, Mapping[str, set[str]]], found: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, set[str]]]:
+    """What the machine had written before, and has just written, by row and column."""
+    joined = {row: {column: set(values) for column, values in cells.items()} for row, cells in written.items()}
+    for row, cells in found.items():
+        for column, value in cells.items():
+            joined.setdefault(row, {}).setdefault(column, set()).add(value)
+    return joined
 
 
 def _safe(name: str) -> str:
