@@ -33,9 +33,9 @@ from watchkeeper.show.terminal import Progress
 from watchkeeper.show.text import printable
 from watchkeeper.watch import compute, copies, others, tried
 from watchkeeper.watch.keeper import Keeper, Manners
-from watchkeeper.watch.notify import notifier_of
+from watchkeeper.watch.notify import Notifier, notifier_of
 from watchkeeper.watch.runbook import OFF, Said, check_said
-from watchkeeper.watch.summary import exit_code, rows
+from watchkeeper.watch.summary import Row, exit_code, rows
 
 
 @contextmanager
@@ -145,6 +145,16 @@ def keep(
         echo_problems(tuple(keeper.runbook.unheeded()))
     if answered is not None:
         keeper.runbook.remember(answered)
+    ended = _watch(keeper, progress, notifier)
+    found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    _show(keeper, experiment, found, ended=ended, as_json=as_json)
+    if stays and not ended and not as_json:
+        click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
+    return _exit_code(keeper, experiment, found, ended=ended, stays=stays)
+
+
+def _watch(keeper: Keeper, progress: Progress, notifier: Notifier) -> bool:
+    """Keep the watch to its end (True), or until it is left."""
     with _leaving_on_signals(keeper):
         try:
             ended = keeper.keep()
@@ -153,23 +163,29 @@ def keep(
             progress.end()
     for words in notifier.failures():
         click.echo(f"a notification could not be sent: {printable(words)}", err=True)
-    found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    return ended
+
+
+def _show(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], *, ended: bool, as_json: bool) -> None:
+    """Where everything stands now, and which logs tell of it."""
     used = compute.read(experiment, keeper.logbook.state)
     if as_json:
         document = {"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found}
         echo_json(document | {"compute": used})
-    else:
-        click.echo(experiment_table(found))
-        if words := compute_table(used):
-            click.echo(f"\n{words}")
-        logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
-        pages = [path for path in keeper.runbook.folders if path.exists()]
-        click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
+        return
+    click.echo(experiment_table(found))
+    if words := compute_table(used):
+        click.echo(f"\n{words}")
+    logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
+    pages = [path for path in keeper.runbook.folders if path.exists()]
+    click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
+
+
+def _exit_code(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], *, ended: bool, stays: bool) -> int:
+    """3 while jobs are under way; of a submission alone 1 where something was refused; else as everything stands."""
+    if not ended and stays:
+        return EXIT_DETACHED
     if not ended:
-        if stays and not as_json:
-            click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
-        if stays:
-            return EXIT_DETACHED
         return EXIT_FAILED if keeper.refused else EXIT_OK
     errors = any(problem.severity == "error" for problem in experiment.problems)
     asked = [d.key for d in keeper.plan.decisions if d.reason != UNSELECTED]
