@@ -194,3 +194,24 @@ def test_any_text_keeps_what_is_not_the_machines(found, newline, ends):
     assert_kept(text, change.text)
     again = bring_up(change.text, page(), written(change))
     assert again.text is change.text
+
+
+def test_a_note_of_the_machines_is_brought_up_with_its_value():
+    """The times behind a runtime are those of the attempt that it is of, also where the runtime itself is the same."""
+
+    def results(start, runtime="00:00:02"):
+        return page(sections={"results": [Value("runtime", runtime, quoted=True, note=f"start `{start}`, end `{start}`")]})
+
+    made = new(results("10:00"))
+    again = bring_up(made.text, results("11:30"), written(made))
+    assert again.text == made.text.replace("10:00", "11:30") and again.fields == {}
+    other = bring_up(made.text, results("11:30", "00:00:05"), written(made))
+    assert "- runtime: `00:00:05` (start `11:30`, end `11:30`)\n" in other.text
+
+
+def test_a_persons_note_behind_a_value_stays():
+    """A note in other words than the machine's is a person's."""
+    made = new(page(sections={"results": [Value("runtime", "1", quoted=True, note="start `10:00`")]}))
+    text = made.text.replace("(start `10:00`)", "(start `10:00`, I think)")
+    later = page(sections={"results": [Value("runtime", "2", quoted=True, note="start `11:00`")]})
+    assert "- runtime: `2` (start `10:00`, I think)\n" in bring_up(text, later, written(made)).text

@@ -53,6 +53,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 _OPEN = re.compile(r"(?:pending|tbd|<[^<>]{1,300}>)?", re.IGNORECASE)
 
 
+_DIGIT = re.compile(r"\d")
+
+
 class Value(msgspec.Struct, frozen=True):
     """One field: `key` as it is printed. `quoted`: in backticks; `note` stands behind it in parentheses."""
 
@@ -221,7 +224,9 @@ class _Editor:
         if value.value == PENDING and found != PENDING:
             return  # an empty field says the same, and an answer must not be lost
         if found == value.value:
-            if value.value not in before and not self.page.adopted:
+            if value.value in before:
+                self.renew_note(field, value)
+            elif not self.page.adopted:
                 self.fields[field_id] = value.value
             return
         if _nested(field) or (not _OPEN.fullmatch(found) and found not in before):
@@ -229,7 +234,15 @@ class _Editor:
             return
         shown = msgspec.structs.replace(field, quoted=field.quoted or (value.quoted and value.value != PENDING))
         self.edits.append(value_edit(self.text, shown, value.value))
+        self.renew_note(field, value)
         self.fields[field_id] = value.value
+
+    def renew_note(self, field: Field, value: Value) -> None:
+        """Bring up the machine's note behind a value: one that differs from the new one in digits alone, as times do."""
+        start, end = field.value_span.end, field.raw_span.end
+        there, wanted = self.text[start:end], f" ({value.note})"
+        if value.note and there != wanted and _DIGIT.sub("0", there) == _DIGIT.sub("0", wanted):
+            self.edits.append(Edit(start, end, wanted))
 
     # ── job blocks ─────────────────────────────────────────────────────────────────────────────────────────────────
 
