@@ -99,3 +99,9 @@ def test_a_validation_loss_is_none_of_the_training(line, train, val):
     assert losses(line) == train
     found = val_losses(line)
     assert [str(loss) for _, loss in found] == ["nan"] if val == "nan" else found == val
+
+
+def test_the_label_of_a_stage_is_no_training_step():
+    """`step 00_ingest` names a stage of a pipeline, and tells no position."""
+    assert position("INFO [p x 00_ingest] Starting step 00_ingest") is None
+    assert position("step 00/10 loss 0.5").step == 0

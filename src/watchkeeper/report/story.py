@@ -477,8 +477,8 @@ class _Teller:
         if judged.outcome in WELL:
             values = [Value("for more steps", f"raise the epochs in the configuration, then {again}")]
         else:
-            mend = f"mend what ended it ({judged.state}), then {again} --retry-failed"
-            values = [Value("resume", mend + (f"; the newest whole checkpoint is {checkpoint}" if checkpoint else ""))]
+            first = f"put right what ended it ({judged.state}), then {again} --retry-failed"
+            values = [Value("resume", first + (f"; the newest whole checkpoint is {checkpoint}" if checkpoint else ""))]
         if checkpoint:
             what = (
                 f"MODEL_PASSPORT.json + SIGNOFF.json for {checkpoint} come before any evaluation, upload or hand-off of it"
