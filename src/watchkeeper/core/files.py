@@ -118,7 +118,7 @@ def fill_stdio() -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make the folder's entries durable. Filesystems that cannot sync a folder are let be."""
+    """Make the folder's entries durable. Filesystems that cannot sync a folder are ignored."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -130,16 +130,39 @@ def fsync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> Path:
-    """Create the folder and its parents where missing.
+    """Create the folder and its parents where missing; they survive the death of the node.
 
     Raises:
         StorageError: it cannot be created.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folders(_make_folders(folder))
     except OSError as error:
         raise _failed("create the folder", folder, error) from error
     return folder
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Create the folder and its parents where missing. Returns the folders that got a new entry by it: until they are
+    synced the new ones may be gone after the death of the node, with all synced files in them. Raises OSError.
+    """
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        return [*_make_folders(folder.parent), *_make_folders(folder)]
+    except OSError:
+        if not folder.is_dir():
+            raise
+        return []
+    return [folder.parent]
+
+
+def _sync_folders(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        with contextlib.suppress(PermissionError):  # one that may be entered, and not listed
+            fsync_folder(folder)
 
 
 def keep_out_of_git(folder: Path) -> None:
@@ -383,6 +406,7 @@ class AppendFile:
         self.size_bytes = resume_at or 0
         self._exclusive = os.O_EXCL if resume_at is None else 0
         self._fd = -1
+        self._unsynced: list[Path] = []  # folders with new entries
         self._owner = _pid
         self.lock = threading.RLock()
         """Held by whoever calls `put`."""
@@ -398,13 +422,10 @@ class AppendFile:
             StorageError: it could not be written; the next append overwrites what a short write left.
         """
         with self.lock:
-            first = self._fd < 0
             self.put(data)
             if durable:
                 try:
-                    os.fsync(self._fd)
-                    if first:
-                        fsync_folder(self.path.parent)
+                    self._sync()
                 except OSError as error:
                     self.size_bytes -= len(data)
                     raise _failed("append to", self.path, error) from error
@@ -433,8 +454,15 @@ class AppendFile:
 
     def _open(self) -> None:
         if self._exclusive:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._unsynced += _make_folders(self.path.parent)
         self._fd = open_to_write(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive)
+        self._unsynced.append(self.path.parent)
+
+    def _sync(self) -> None:
+        os.fsync(self._fd)
+        # After the file: filesystems with a journal have committed the names with it, and have nothing left to do.
+        _sync_folders(self._unsynced)
+        self._unsynced.clear()
 
     def revive(self) -> bool:
         """Where the file was deleted while it was open, make it again with all that it held; True if that was done. What
@@ -443,7 +471,7 @@ class AppendFile:
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine() and not os.fstat(self._fd).st_nlink:
                 held = Path(f"/proc/self/fd/{self._fd}").read_bytes()
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._unsynced += [*_make_folders(self.path.parent), self.path.parent]
                 with contextlib.suppress(StorageError):
                     replace(self.path, held, durable=False)
                     fd = open_to_write(self.path, os.O_WRONLY)
@@ -469,11 +497,11 @@ class AppendFile:
                 os.ftruncate(self._fd, self.size_bytes)
 
     def sync(self) -> None:
-        """fsync what was appended, if anything was."""
+        """Make what was appended survive the death of the node, if anything was, and the file's own name."""
         with self.lock:
             if self._fd >= 0 and self._is_mine():
                 try:
-                    os.fsync(self._fd)
+                    self._sync()
                 except OSError as error:
                     raise _failed("sync", self.path, error) from error
 
