@@ -30,6 +30,7 @@ from watchkeeper.core.errors import NotAWriterError, StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
+MOST_FIXED_BYTES = 4096
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # said by filesystems without hard links
 
 _pid = os.getpid()  # asking the kernel at every append would be a tenth of its cost
@@ -516,14 +517,14 @@ class AppendFile:
 
 class FixedFile:
     """A small file of fixed size, overwritten in place: a heartbeat. It is not durable, and a reader may see the old
-    text or the new one.
+    text or the new one. A link or a pipe of its name is an error: nobody but us makes the file.
     """
 
     def __init__(self, path: Path, *, size_bytes: int) -> None:
         self.path = path
         self._size_bytes = size_bytes
         try:
-            self._fd = open_to_write(path, os.O_WRONLY | os.O_CREAT)
+            self._fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError as error:
             raise _failed("create", path, error) from error
 
@@ -545,6 +546,6 @@ class FixedFile:
 def read_fixed(path: Path) -> str:
     """The text of a `FixedFile`; "" where there is none yet."""
     try:
-        return path.read_text(errors="replace").strip()
+        return read_regular(path, MOST_FIXED_BYTES).decode(errors="replace").strip()
     except OSError:
         return ""

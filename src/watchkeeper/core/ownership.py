@@ -35,6 +35,23 @@ def distrust(path: Path, environment: Mapping[str, str] = os.environ) -> str:
     return ""
 
 
+def foreign_link(path: Path) -> Path | None:
+    """The first symbolic link on the way to a path, the path itself included, that another user made; None if there is none.
+
+    Who writes through such a link writes where that user chose. Links of this user's and of root's are followed.
+    """
+    trusted = {os.geteuid(), ROOT}
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: they are what is looked at
+    for place in reversed((whole, *whole.parents)):
+        try:
+            status = place.lstat()
+        except OSError:
+            return None  # nothing is there yet
+        if stat.S_ISLNK(status.st_mode) and status.st_uid not in trusted:
+            return place
+    return None
+
+
 def _sudo_users(environment: Mapping[str, str]) -> list[int]:
     uid = environment.get("SUDO_UID", "")
     return [int(uid)] if os.geteuid() == ROOT and uid.isascii() and uid.isdigit() and len(uid) < 11 else []

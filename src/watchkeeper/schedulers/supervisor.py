@@ -11,6 +11,7 @@ its end, and nothing begins twice.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from watchkeeper.core import files, processes
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.ownership import foreign_link
 from watchkeeper.schedulers.base import UNKNOWN
 from watchkeeper.schedulers.spool import DamagedRecordError, Spec, Spool, Started, lost, read
 from watchkeeper.schedulers.wrapper import token_of
@@ -249,8 +251,12 @@ def _sleep(seconds: float) -> None:
 
 
 def _open_for(spec: Spec) -> tuple[int, int, int]:
-    """The folder, standard output and standard error of a job, opened; output's parents are made."""
-    how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | (0 if spec.append else os.O_TRUNC)
+    """The folder, standard output and standard error of a job, opened; output's parents are made.
+
+    Raises:
+        OSError, StorageError: one cannot be opened, is a pipe that nobody reads, or lies behind another user's link.
+    """
+    how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | (0 if spec.append else os.O_TRUNC)
     opened: list[int] = []
     try:
         opened.append(os.open(spec.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -258,13 +264,27 @@ def _open_for(spec: Spec) -> tuple[int, int, int]:
             if not path or (path == spec.output and len(opened) > 1):
                 opened.append(os.dup(opened[-1]))
                 continue
-            files.make_folder(Path(path).parent)
-            opened.append(os.open(path, how, 0o666 & ~spec.umask))
+            opened.append(_open_output(Path(path), how, 0o666 & ~spec.umask))
     except (OSError, StorageError):
         for fd in opened:
             os.close(fd)
         raise
     return opened[0], opened[1], opened[2]
+
+
+def _open_output(path: Path, how: int, mode: int) -> int:
+    link = foreign_link(path)
+    if link is not None:
+        raise StorageError(f"the output {path} lies behind {link}, a link that another user made")
+    files.make_folder(path.parent)
+    try:
+        fd = os.open(path, how, mode)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise StorageError(f"the output {path} is a pipe that nobody reads") from error
+    os.set_blocking(fd, True)  # the job writes as into any file
+    return fd
 
 
 def _become(spec: Spec, folder: Path, opened: tuple[int, int, int], gate: int, go: int) -> None:
