@@ -36,7 +36,7 @@ def distrust(path: Path, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def foreign_link(path: Path) -> Path | None:
-    """The first symbolic link on the way to a path, the path itself included, that another user made; None if there is none.
+    """The first symbolic link on the way to a path, the path included, that another user made; None if there is none.
 
     Who writes through such a link writes where that user chose. Links of this user's and of root's are followed.
     """

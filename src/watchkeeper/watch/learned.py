@@ -17,6 +17,7 @@ from watchkeeper.core import trainlog
 from watchkeeper.core.events import AnyEvent, CadenceSet, Learned, Milestone, Number, Unknown
 from watchkeeper.core.journal import read as read_journal
 from watchkeeper.core.places import run_manifest_of
+from watchkeeper.core.tails import end_of_file
 from watchkeeper.report.curve import Point, milestones, reading
 from watchkeeper.tools.base import Finding
 from watchkeeper.watch import checkpoints, wandb_folders
@@ -157,12 +158,7 @@ def _number(loss: float) -> Number:
 
 
 def _tail(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - MOST_BYTES))
-            return file.read(MOST_BYTES)
-    except OSError:
-        return b""
+    return end_of_file(path, MOST_BYTES)
 
 
 # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
