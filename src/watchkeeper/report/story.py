@@ -32,6 +32,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.words import clock, runtime, size
 from watchkeeper.core.zones import zone_of
+from watchkeeper.report import repeated
 from watchkeeper.report.dates import human
 from watchkeeper.report.page import PENDING, JobBlock, Page, Value, Written
 from watchkeeper.report.tried import fingerprint
@@ -385,7 +386,7 @@ class _Teller:
         parts += (
             [f"{name} {number_words(value)}" for name, value in list(judged.metrics.items())[:4]] if self.evaluates else []
         )
-        return ", ".join(parts) + (f"; {judged.why}" if judged.why else "")
+        return ", ".join(parts) + "".join(f"; {more}" for more in (judged.why, repeated.words(learned)) if more)
 
     # ── results ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -424,6 +425,8 @@ class _Teller:
                 values.append(Value(f"{key}_{name}_loss", number_words(loss) if loss is not None else NONE))
         values += [Value(f"loss@{_step(one.step)}", number_words(one.loss)) for one in learned.milestones]
         values.append(Value("loss_one_liner", learned.reading or NONE))
+        if learned.repeated:
+            values.append(Value("repeated steps", repeated.words(learned)))
         newest = self.path(learned.checkpoint)
         values.append(Value("checkpoint", newest or "n/a: none is whole", quoted=bool(newest)))
         if learned.best:

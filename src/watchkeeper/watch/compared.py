@@ -29,6 +29,7 @@ from watchkeeper.report.figures import split_settings
 from watchkeeper.report.lint_read import read as read_log
 from watchkeeper.report.story import WELL
 from watchkeeper.watch import learned, runlogs
+from watchkeeper.watch.losses import Tried
 
 MOST_RANGES = 40
 """Of commits, that git is asked to count."""
@@ -228,12 +229,16 @@ def _script(experiment: Path, sha256: str) -> str:
 
 
 def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
-    """The side of a recorder's run folder; None where it is none. Of several runs in one folder the last counts."""
-    started = max((one for one in events if isinstance(one, RunStarted)), key=lambda one: one.time, default=None)
-    if started is None:
+    """The side of a recorder's run folder; None where it is none. Of several executions the last of the first
+    one's pipeline counts: an evaluation that was run there later is none of its training.
+    """
+    starts = [one for one in events if isinstance(one, RunStarted)]
+    if not starts:
         return None
+    first = min(starts, key=lambda one: one.time)
+    started = max((one for one in starts if one.pipeline == first.pipeline), key=lambda one: one.time)
     ended = [one.status for one in events if isinstance(one, RunEnded) and one.writer == started.writer]
-    told = learned.of(path, path, [], [])
+    told = learned.of(path, [Tried(recorder=path)], [])
     losses = {"end_train_loss": told.last_train_loss, "end_val_loss": told.last_val_loss}
     return Side(
         name=path.resolve().name,

@@ -1,58 +1,35 @@
 """What a training left to say of itself: its losses, its last step, its checkpoints, its own configuration, its W&B run.
 
-Looked for where each library leaves it, the surest first: the recorder's metric rows; torchtune's `logs/log_*.txt` and
-`torchtune_config.yaml` beside its checkpoints; the Trainer's `trainer_state.json` in them; what the job printed.
+Its losses are those of all its attempts at the same work (watch/losses.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from watchkeeper.core import trainlog
-from watchkeeper.core.events import AnyEvent, CadenceSet, Learned, Milestone, Number, Unknown
+from watchkeeper.core.events import AnyEvent, CadenceSet, Learned, Milestone, Number, Repeated, Unknown
 from watchkeeper.core.journal import read as read_journal
 from watchkeeper.core.places import run_manifest_of
-from watchkeeper.core.tails import end_of_file
-from watchkeeper.report.curve import Point, milestones, reading
+from watchkeeper.report.curve import milestones, reading
+from watchkeeper.runfolder.executions import Repeat
 from watchkeeper.tools.base import Finding
 from watchkeeper.watch import checkpoints, wandb_folders
+from watchkeeper.watch.losses import Tried
+from watchkeeper.watch.losses import read as read_losses
 from watchkeeper.watch.wandb_folders import Job
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Of a file of rows or output, its end: a longer one's beginning is not read."""
-_TRAIN = ("train_loss", "loss", "train/loss")
-_VAL = ("val_loss", "eval_loss", "validation_loss", "val/loss", "eval/loss")
-_SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
-
-class Losses(msgspec.Struct):
-    """What was read: both curves, the highest training step that any row or line named, and how many were planned."""
-
-    train: list[Point] = []
-    val: list[Point] = []
-    final_step: float | None = None
-    total_steps: int | None = None
-
-
-def of(
-    folder: Path, recorder: Path | None, findings: Sequence[Finding], outputs: Iterable[Path], job: Job | None = None
-) -> Learned:
-    """What a training of the experiment in `folder` left. `recorder` is the recorder's run folder (None: there is none),
-    `findings` are its checkpoints by epoch, `outputs` the files that it printed into. `job` is what is known of its job
-    where its W&B run is looked for.
+def of(folder: Path, attempts: Sequence[Tried], findings: Sequence[Finding], job: Job | None = None) -> Learned:
+    """What a training of the experiment in `folder` left, of which the last of these attempts at the same work has ended.
+    `findings` are its checkpoints by epoch. `job` is what is known of its job where its W&B run is looked for.
     """
     places = [folder / finding.path for finding in findings if finding.state == "good" and finding.path]
-    losses = _recorded(recorder) if recorder else Losses()
-    for read in (_torchtune, _trainer):
-        if not (losses.train or losses.val):
-            losses = read(places)
-    if not (losses.train or losses.val):
-        losses = _printed(outputs)
+    recorder = attempts[-1].recorder if attempts else None
+    losses = read_losses(attempts, places)
     train, val = sorted(losses.train), sorted(losses.val)
     events = _events(recorder)
     kept = checkpoints.kept(folder, recorder, findings, events)
@@ -61,7 +38,8 @@ def of(
     planned = next((event.total for event in reversed(events) if isinstance(event, CadenceSet)), None)
     made = checkpoints.artifacts(folder, recorder, findings, events)
     return Learned(
-        final_step=int(losses.final_step) if losses.final_step is not None else None,
+        first_step=_whole(train[0][0]) if train else None,
+        final_step=_whole(losses.final_step),
         first_train_loss=_number(train[0][1]) if train else None,
         last_train_loss=_number(train[-1][1]) if train else None,
         first_val_loss=_number(val[0][1]) if val else None,
@@ -77,88 +55,31 @@ def of(
         best=_shown(folder, best[0]) if best else "",
         best_why=best[1] if best else "",
         artifacts=tuple(msgspec.structs.replace(one, path=_shown(folder, Path(one.path))) for one in made),
+        repeated=tuple(map(_repeated, losses.repeats)),
     )
 
 
-# ── losses ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _repeated(repeat: Repeat) -> Repeated:
+    return Repeated(
+        first=int(repeat.first),
+        last=int(repeat.last),
+        difference=_number(repeat.difference) if repeat.difference is not None else None,
+        at=_whole(repeat.at),
+        before=_number(repeat.before) if repeat.before is not None else None,
+        after=_number(repeat.after) if repeat.after is not None else None,
+        anew=repeat.anew,
+        faithful=repeat.is_faithful,
+    )
 
 
-def _recorded(run: Path) -> Losses:
-    found = Losses()
-    for path in sorted((run / ".watchkeeper" / "metrics").glob("*.jsonl")):
-        for line in _tail(path).split(b"\n"):
-            if line:
-                try:
-                    row = msgspec.json.decode(line, type=dict[str, Any])
-                except msgspec.DecodeError:
-                    continue  # torn by a death, or between two NULs
-                _take(found, row)
-    return found
-
-
-def _trainer(places: Sequence[Path]) -> Losses:
-    found = Losses()
-    for place in reversed(places):
-        state = place / "trainer_state.json"
-        if state.is_file():
-            try:
-                history = msgspec.json.decode(state.read_bytes(), type=dict[str, Any]).get("log_history")
-            except (OSError, msgspec.DecodeError):
-                continue
-            for row in history if isinstance(history, list) else ():
-                if isinstance(row, dict):
-                    _take(found, row)
-            break
-    return found
-
-
-def _take(found: Losses, row: dict[str, Any]) -> None:
-    step = _value(row.get("step"))
-    if step is None:
-        return
-    found.final_step = max(step, found.final_step or 0)
-    for names, points in ((_TRAIN, found.train), (_VAL, found.val)):
-        loss = next((value for name in names if (value := _value(row.get(name))) is not None), None)
-        if loss is not None:
-            points.append((step, loss))
-
-
-def _torchtune(places: Sequence[Path]) -> Losses:
-    logs = sorted({path for place in places for path in (place.parent / "logs").glob("log_*.txt")})
-    return _of_text([logs[-1]] if logs else [])
-
-
-def _printed(outputs: Iterable[Path]) -> Losses:
-    return max((_of_text([path]) for path in outputs), key=lambda one: len(one.train), default=Losses())
-
-
-def _of_text(paths: Sequence[Path]) -> Losses:
-    found = Losses()
-    for path in paths:
-        text = _tail(path).decode("utf-8", "replace")
-        found.train += trainlog.losses(text)
-        found.val += trainlog.val_losses(text)
-        last = trainlog.position(text)
-        # Beside an epoch a bar's total is that epoch's end.
-        found.total_steps = last.total if last is not None and last.epoch is None else found.total_steps
-    found.final_step = max((step for step, _ in [*found.train, *found.val]), default=None)
-    return found
-
-
-def _value(found: object) -> float | None:
-    if isinstance(found, str):
-        return _SPELLED.get(found)
-    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+def _whole(step: float | None) -> int | None:
+    return int(step) if step is not None and math.isfinite(step) else None
 
 
 def _number(loss: float) -> Number:
     if math.isfinite(loss):
         return loss
     return "NaN" if math.isnan(loss) else "Infinity" if loss > 0 else "-Infinity"
-
-
-def _tail(path: Path) -> bytes:
-    return end_of_file(path, MOST_BYTES)
 
 
 # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────

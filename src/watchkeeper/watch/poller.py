@@ -25,6 +25,7 @@ from watchkeeper.core.odd_bytes import as_path
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.submit import attempt_folder, tidy
+from watchkeeper.report import story
 from watchkeeper.report.actionlog import duration_words
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
@@ -34,6 +35,7 @@ from watchkeeper.watch.causes import named
 from watchkeeper.watch.endings import End, end_of
 from watchkeeper.watch.evidence import EvidenceBook, written
 from watchkeeper.watch.logbook import Logbook
+from watchkeeper.watch.losses import Tried
 from watchkeeper.watch.pace import Pace, traces
 from watchkeeper.watch.progress import recorder_of
 from watchkeeper.watch.validate import judge
@@ -212,10 +214,31 @@ class Poller:
         if attempt.phase != "preparation":
             return None
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
-        outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
         began = attempt.intended.time if attempt.intended is not None else None
         job = job_of(self._experiment, item, folder / "script", attempt.job_id, began) if item is not None else None
-        return learned.of(self._experiment.folder, recorder_of(folder), findings, map(Path, map(as_path, outputs)), job)
+        return learned.of(self._experiment.folder, self._same_work(attempt, facts), findings, job)
+
+    def _same_work(self, attempt: Attempt, facts: SchedulerFacts | None) -> list[Tried]:
+        """The attempts at the work of this one, itself the last: those before it, as far as nothing of the work changed."""
+        found = [self._tried(attempt, facts)]
+        attempts = self._logbook.state.run(attempt.key).attempts
+        later = attempt
+        while (before := attempts.get(later.number - 1)) is not None:
+            if before.intended is None or later.intended is None or story.differs(before.intended, later.intended):
+                break
+            found.insert(0, self._tried(before, before.seen.facts if before.seen else None))
+            later = before
+        return found
+
+    def _tried(self, attempt: Attempt, facts: SchedulerFacts | None) -> Tried:
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
+        return Tried(
+            recorder=recorder_of(folder),
+            outputs=tuple(map(Path, map(as_path, outputs))),
+            began=attempt.intended.time.timestamp() if attempt.intended is not None else 0.0,
+            learned=attempt.judged.learned if attempt.judged is not None else None,
+        )
 
     def _used(self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None) -> tuple[str, ...]:
         """What it used of the machine, in words."""

@@ -12,6 +12,7 @@ from watchkeeper.core.events import Decision, Health, Number, Phase
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import AGAIN, CONTROL, Plan
+from watchkeeper.report import repeated
 from watchkeeper.schedulers import waiting
 from watchkeeper.tools.base import Finding
 from watchkeeper.watch.tally import NOT_SUBMITTED
@@ -123,7 +124,7 @@ def _judged(latest: Attempt) -> tuple[Standing, str, str]:
     judged = latest.judged
     assert judged is not None
     if judged.outcome == "done":
-        return "done", judged.state, ""
+        return "done", judged.state, repeated.words(judged.learned)
     if judged.outcome == "failed but good":
         return "done", f"{judged.state}, but good", judged.why
     if judged.outcome == "unknown":

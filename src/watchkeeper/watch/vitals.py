@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from watchkeeper.core.events import Advanced, CadenceSet, Checkpoint, Evidence, Opened, Renamed, Sealed, Stalled, Vanished
+from watchkeeper.core.events import (
+    Advanced,
+    CadenceSet,
+    Checkpoint,
+    Evidence,
+    Opened,
+    Renamed,
+    RunStarted,
+    Sealed,
+    Stalled,
+    Vanished,
+)
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.tails import Follower, Grown, end_of_file
 from watchkeeper.core.trainlog import Position, advances, bar_rate, position
+from watchkeeper.runfolder.executions import TRAIN_LOSS, is_of_training
 from watchkeeper.watch.causes import classify, error_lines
 from watchkeeper.watch.far import Seen
 from watchkeeper.watch.health import Fault, Reading, Stall
@@ -87,6 +99,8 @@ class Recorded:
         self._events = 0
         self._total: int | None = None
         self._rows: dict[str, Follower] = {}
+        self._started: dict[str, RunStarted] = {}
+        self._leader = ""
         self._status: tuple[int, int] = (0, 0)
         self._status_path = folder / STATUS
 
@@ -97,7 +111,7 @@ class Recorded:
         rows, self.size = 0, self._events
         for entry in _entries(self.folder / ROWS):
             grown = self._rows.setdefault(entry.name, Follower(entry.path, ROWS_BYTES)).look()
-            self._take_rows(grown)
+            self._take_rows(grown, entry.name.partition(".")[0])
             rows += grown.size
         others = 0
         for place in WORK:
@@ -120,6 +134,8 @@ class Recorded:
                     self.stall = None
                 elif isinstance(event, Checkpoint):
                     self.checkpoints += 1
+                elif isinstance(event, RunStarted):
+                    self._started[event.writer] = event
                 elif isinstance(event, CadenceSet):
                     self._total = event.total
                 elif isinstance(event, Renamed) and event.name == str(STATUS):
@@ -128,19 +144,35 @@ class Recorded:
                     self._events += 1
                     self._is_newer(event.time.timestamp())
 
-    def _take_rows(self, grown: Grown) -> None:
+    def _leads(self, writer: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether these rows say where the run is: those of its newest execution that trains. An earlier execution's, an
+        evaluation's and a worker's rows do not, once there is such a one.
+        """
+        if not self._leader or writer == self._leader:
+            if not self._leader and _train(rows):
+                self._leader = writer if writer in self._started else ""
+            return True
+        mine, leader = self._started.get(writer), self._started[self._leader]
+        trains = _train(rows)
+        if mine is None or mine.pipeline != leader.pipeline or mine.time < leader.time or not trains:
+            return False
+        self._leader, self.position = writer, Position(total=self._total)
+        return True
+
+    def _take_rows(self, grown: Grown, writer: str) -> None:
         if not grown.added:
             return
         self._is_newer(grown.modified)
+        rows = [row for row in map(_row, grown.text.split("\n")) if isinstance(row.get("step"), int | float)]
+        leads = self._leads(writer, rows)
         before = self.position.step
-        for line in grown.text.split("\n"):
-            found = _row(line)
-            step = found.get("step")
-            if not isinstance(step, int | float):
-                continue
+        for found in rows:
+            step = found["step"]
             self.advances += step != before
             before = step
-            loss = next((found[name] for name in ("loss", "train_loss", "train/loss") if name in found), None)
+            if not leads:
+                continue
+            loss = next((found[name] for name in TRAIN_LOSS if name in found), None)
             told = self.position.loss if loss is None else str(loss)
             self.position = Position(step=step, total=self._total, loss=told)
 
@@ -149,6 +181,8 @@ class Recorded:
         status = _status(path)
         if status is None or (status.st_mtime_ns, status.st_size) == self._status:
             return
+        if self._leader and status.st_mtime < self._started[self._leader].time.timestamp():
+            return  # an earlier execution's last word
         self._status = (status.st_mtime_ns, status.st_size)
         try:
             found = msgspec.json.decode(end_of_file(path, STATUS_BYTES), type=_Status)
@@ -354,6 +388,11 @@ def _position_words(position: Position, loss_before: object) -> str:
     step = f"{epoch}step {position.step:,}{total}" if position.step is not None else ""
     moved = f" ({loss_before:g} before)" if isinstance(loss_before, int | float) else ""
     return ", ".join(filter(None, [step, f"loss {position.loss}{moved}" if position.loss is not None else ""]))
+
+
+def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a row among them is a training's."""
+    return any(is_of_training(name) for row in rows for name in row if name not in ("time", "step"))
 
 
 def _row(line: str) -> Mapping[str, Any]:

@@ -308,6 +308,22 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sha256: str = ""
 
 
+class Repeated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Steps that a later execution did again, from `first` to `last`. `difference` is the largest of the training loss, at
+    step `at`, between `before` and `after` (None: no step was logged by both). `anew`: it had not resumed, but begun again;
+    `faithful`: what was done again came out the same, within the tolerance.
+    """
+
+    first: int
+    last: int
+    difference: Number | None = None
+    at: int | None = None
+    before: Number | None = None
+    after: Number | None = None
+    anew: bool = False
+    faithful: bool = True
+
+
 class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a training left to say of itself, from what it recorded or printed; None and "": nothing says.
 
@@ -315,6 +331,9 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     configuration of the run's own output, `wandb` the folder of its W&B run; `wandb_among` a folder of W&B runs of which
     nothing says which is this one's. `total_steps` is what was planned. `kept` are all checkpoints that are whole, the
     oldest first, and `best` the one that the training itself holds for its best, for the reason in `best_why`.
+
+    Of several executions only rows that no later one superseded count; `first_step` is the first of them with a training
+    loss, `repeated` the steps that were done again.
     """
 
     final_step: int | None = None
@@ -333,6 +352,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     best_why: FreeText = ""
     wandb_among: FilePath = ""
     artifacts: tuple[Artifact, ...] = ()
+    first_step: int | None = None
+    repeated: tuple[Repeated, ...] = ()
 
 
 # Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from before causes were kept.

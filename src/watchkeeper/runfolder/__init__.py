@@ -1,0 +1,1 @@
+"""The formats in which recorder and watcher meet: what a recorded run's folder holds."""

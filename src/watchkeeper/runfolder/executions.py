@@ -1,0 +1,205 @@
+"""Which metric rows of a run count, where it was executed more than once. Pure.
+
+A later execution that continues the training supersedes, metric by metric, the earlier rows at or after its own first step
+of that metric. One that begins at or before the first step of an earlier execution began anew, and supersedes all rows of
+that one. Evaluations, other pipelines, and executions that ran at the same time supersede nothing; ranks, forks and workers
+are no executions of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+TRAIN_LOSS = ("train_loss", "loss", "train/loss")
+VAL_LOSS = ("val_loss", "eval_loss", "validation_loss", "val/loss", "eval/loss")
+TOLERANCE = 0.02
+"""Of the larger of two losses of one step: by more a resumed training that repeats its steps may not differ. Kernels that
+add in another order differ by less than a thousandth, other data by ten percent and more.
+"""
+OTHER_CLOCK_S = 60.0
+"""By how much the clocks of two machines may differ."""
+_MEASURED = re.compile(
+    r"(?:val|valid|validation|eval|evaluation|test|dev|holdout|predict|benchmark)(?:[/_. -].*)?"
+    r"|accuracy|acc|f1|em|exact_match|bleu|rouge\w*|perplexity|ppl|wer|cer|auc|precision|recall|pass@\d+|score|samples",
+    re.DOTALL,
+)
+_NEUTRAL = re.compile(r"epoch|time|runtime|duration|elapsed|step|seconds?|\w+_per_second|\w+_s")
+
+
+class Row(NamedTuple):
+    """One row: its step (None: it has none) and its figures."""
+
+    step: float | None
+    metrics: Mapping[str, float]
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of one process tree, in the order written. `began` and `ended` (its last row) are in seconds since 1970,
+    None where nobody knows; `boot` names the machine since its start, `attempt` the attempt that it worked for.
+    """
+
+    rows: Sequence[Row]
+    pipeline: str = ""
+    began: float | None = None
+    ended: float | None = None
+    boot: str = ""
+    attempt: str = ""
+
+
+class Repeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps that a later execution did again. `difference` is the largest of the training loss, at step `at`, `before` and
+    `after` are the two losses there; None where no step was logged by both. `anew`: it did not resume, it began again.
+    """
+
+    first: float
+    last: float
+    difference: float | None = None
+    at: float | None = None
+    before: float | None = None
+    after: float | None = None
+    anew: bool = False
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether what was done again came out the same, within the tolerance."""
+        if self.anew or not self.difference or self.before is None or self.after is None:
+            return True
+        return self.difference <= TOLERANCE * max(abs(self.before), abs(self.after))
+
+
+def is_measured(metric: str) -> bool:
+    """Whether a metric's name is that of an evaluation's figure."""
+    return _MEASURED.fullmatch(metric.casefold()) is not None
+
+
+def is_of_training(metric: str) -> bool:
+    """Whether a metric's name shows that its row is a training's."""
+    name = metric.casefold()
+    return _MEASURED.fullmatch(name) is None and _NEUTRAL.fullmatch(name) is None
+
+
+def standing(executions: Sequence[Execution]) -> list[list[Row]]:
+    """The rows that count, execution by execution, in the order in which they began; a row keeps the metrics that count."""
+    marks = list(map(_Marks, executions))
+    return [list(_left(mark, marks[number + 1 :])) for number, mark in enumerate(marks)]
+
+
+def loss_of(row: Row, names: Sequence[str]) -> float | None:
+    """The first of these losses that a row has."""
+    return next((row.metrics[name] for name in names if name in row.metrics), None)
+
+
+def final_step(rows: Sequence[Row]) -> float | None:
+    """The last step that was trained: of the rows of training, where there are any."""
+    steps = [(row.step, any(map(is_of_training, row.metrics))) for row in rows if row.step is not None]
+    trained = [step for step, trains in steps if trains]
+    return max(trained or [step for step, _ in steps], default=None)
+
+
+def repeats(executions: Sequence[Execution]) -> list[Repeat]:
+    """The steps that were done again, one for each execution that did some again."""
+    marks = list(map(_Marks, executions))
+    found = []
+    for number, mark in enumerate(marks):
+        earlier = [one.execution for one in marks[:number] if _supersedes(one, mark)]
+        repeat = _repeat(earlier, mark.execution) if earlier else None
+        found += [repeat] if repeat is not None else []
+    return found
+
+
+class _Marks:
+    """What of an execution decides: the first step of all and of each metric, and whether it trains."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.of_metric: dict[str, float] = {}
+        self.first: float | None = None
+        for row in execution.rows:
+            if row.step is not None and math.isfinite(row.step):
+                self.first = row.step if self.first is None else min(self.first, row.step)
+                for name in row.metrics:
+                    self.of_metric[name] = min(row.step, self.of_metric.get(name, row.step))
+        self.trains = any(map(is_of_training, self.of_metric))
+
+
+def _left(mine: _Marks, later: Sequence[_Marks]) -> Iterator[Row]:
+    """The rows of one execution that no later one supersedes."""
+    cuts: dict[str, float] = {}
+    end = math.inf
+    for other in later:
+        if other.first is None or not _supersedes(mine, other):
+            continue
+        if _begins_anew(mine, other):
+            return
+        end = min(end, other.first)
+        for name, first in other.of_metric.items():
+            cuts[name] = min(first, cuts.get(name, first))
+    for row in mine.execution.rows:
+        step = row.step
+        if step is None or (not row.metrics and step < end):
+            yield row
+        elif metrics := {name: value for name, value in row.metrics.items() if step < cuts.get(name, math.inf)}:
+            yield Row(step, metrics)
+
+
+def _begins_anew(earlier: _Marks, later: _Marks) -> bool:
+    """Whether the later one did the earlier one's work again from its beginning."""
+    if earlier.trains != later.trains or earlier.first is None or later.first is None:
+        return False
+    return later.first <= earlier.first and not earlier.of_metric.keys().isdisjoint(later.of_metric)
+
+
+def _supersedes(earlier: _Marks, later: _Marks) -> bool:
+    """Whether the later of two executions continues the work of the earlier. An evaluation continues no training."""
+    one, other = earlier.execution, later.execution
+    if one.pipeline and other.pipeline and one.pipeline != other.pipeline:
+        return False
+    if not later.of_metric or (earlier.trains and not later.trains):
+        return False
+    return _follows(one, other)
+
+
+def _follows(earlier: Execution, later: Execution) -> bool:
+    """Whether the later one began after the earlier had written its last row. Two attempts never run at once."""
+    if earlier.attempt and later.attempt and earlier.attempt != later.attempt:
+        return True
+    if earlier.ended is None or later.began is None:
+        return True
+    slack = 0.0 if earlier.boot == later.boot else OTHER_CLOCK_S
+    return earlier.ended <= later.began + slack
+
+
+def _losses(rows: Sequence[Row]) -> dict[float, float]:
+    found = {}
+    for row in rows:
+        loss = loss_of(row, TRAIN_LOSS)
+        if row.step is not None and loss is not None:
+            found[row.step] = loss
+    return found
+
+
+def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
+    before = _losses([row for rows in standing(earlier) for row in rows])
+    after = _losses(later.rows)
+    if not before or not after or min(after) > max(before):
+        return None
+    first, last = min(after), min(max(before), max(after))
+    anew = first <= min(before)
+    common = [step for step in after if step in before]
+    if not common:
+        return Repeat(first=first, last=last, anew=anew)
+    at = max(common, key=lambda step: _difference(before[step], after[step]))
+    difference = _difference(before[at], after[at])
+    return Repeat(first=first, last=last, difference=difference, at=at, before=before[at], after=after[at], anew=anew)
+
+
+def _difference(one: float, other: float) -> float:
+    """Between two losses: none between two that are no numbers, and no end to that between such a one and a number."""
+    if one == other or (math.isnan(one) and math.isnan(other)):
+        return 0.0
+    return abs(one - other) if math.isfinite(one) and math.isfinite(other) else math.inf
