@@ -10,10 +10,13 @@ import pytest
 
 from tests.watch.test_runbook import keep, log, told, value
 from watchkeeper.core.events import Judged, Learned
+from watchkeeper.launch import experiment as experiments
+from watchkeeper.launch.plan import Selection
 from watchkeeper.report import repeated
 from watchkeeper.schedulers.fake import FakeScheduler
 from watchkeeper.watch.learned import of as learned_of
 from watchkeeper.watch.losses import Tried, read
+from watchkeeper.watch.standing import look
 
 
 def printed(path: Path, losses: dict[int, float]) -> Path:
@@ -100,3 +103,5 @@ def test_a_resumed_run_tells_its_own_first_loss_and_what_it_did_again(tmp_path, 
     assert ("step 4 was done again" in words and "not faithful" in words) if same else words == "(none)"
     learned = told(tmp_path / "exp", Judged)[-1].learned
     assert learned is not None and bool(learned.repeated) is same
+    notes = look(experiments.read(tmp_path / "exp"), Selection()).notes
+    assert any("a resume that is not faithful" in note.message for note in notes) is same

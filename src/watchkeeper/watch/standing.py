@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import msgspec
 
@@ -13,6 +14,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import FOLDER, attempt_folder
+from watchkeeper.report import repeated
 from watchkeeper.watch import compute, far, others
 from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.evidence import EvidenceBook
@@ -23,7 +25,8 @@ from watchkeeper.watch.summary import Row, rows
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words; `notes`: which jobs the
-    logs of other tools name; `compute`: what the attempts that have ended took.
+    logs of other tools name, and which resumed runs did not repeat their steps faithfully; `compute`: what the attempts
+    that have ended took.
     """
 
     rows: list[Row]
@@ -61,8 +64,17 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         compute=compute.read(experiment, state),
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
-        notes=others.notes(experiment.folder, state),
+        notes=[*others.notes(experiment.folder, state), *_not_faithful(state)],
     )
+
+
+def _not_faithful(state: State) -> Iterator[Problem]:
+    """The runs that were resumed, and whose repeated steps came out otherwise."""
+    for key, run in sorted(state.runs.items()):
+        judged = run.latest.judged if run.latest is not None else None
+        if judged is not None and (words := repeated.finding(judged.learned)):
+            hint = "compare the order of its data, its batch size, and what its checkpoint restores"
+            yield Problem(where=key, message=words, hint=hint, severity="warning")
 
 
 def _printed(attempt: Attempt) -> str:
