@@ -330,7 +330,7 @@ JOBS = (
     Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
     Target("partitions", _samples("schedulers/samples/*"), _text(slurm_site.read_partitions)),
     Target("scontrol show config", _samples("schedulers/samples/*"), _text(slurm_site.read_config)),
-    Target("sbatch's answer", (b"Submitted batch job 17\n", b"17;cluster\n"), _text(slurm_text.job_id_of)),
+    Target("sbatch's answer", (b"Submitted batch job 17\n", b"17;cluster\n"), _text(slurm_text.job_of)),
     Target("exit code of sacct", (b"0:9", b"1:0"), _text(slurm_text.exit_of)),
 )
 

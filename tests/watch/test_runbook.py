@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -462,3 +464,53 @@ def test_experiments_md_has_the_metric_that_the_runs_were_made_for(tmp_path):
     (folder / "a/eval/clean_epoch0/result.json").unlink()
     assert keep(folder, fake, run_pending(fake))
     assert path.read_text() == kept
+
+
+@pytest.mark.parametrize("where", ["absolute", "dots"])
+def test_a_path_in_the_journal_leads_no_edit_elsewhere(tmp_path, where):
+    """A journal that names a file outside the run logs, as a download may, has nothing written into it, and says so."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keep(folder, fake)
+    other = tmp_path / "mine.md"
+    other.write_text("# mine\n\n## Job\n- execution_id:\n- end:\n\n## Status\n\n## Results\n")
+    before = other.read_bytes()
+    path = str(other) if where == "absolute" else "../mine.md"
+    for lines in (folder / ".watchkeeper/journal").glob("*.jsonl"):
+        lines.write_text(re.sub(r'"path":"run_logs/[^"]*_one.md"', f'"path":"{path}"', lines.read_text()))
+    runbook.rebuild(experiments.read(folder), None)
+    assert other.read_bytes() == before
+    assert any(event.what == "run log left" and "is not in" in event.detail for event in told(folder, Observed))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="making a link of another user's takes root")
+def test_a_timeline_behind_another_users_link_is_left_alone(tmp_path):
+    """No page is written through a link that another user put into the run logs."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    other = tmp_path / "mine.md"
+    other.write_text("# mine\n")
+    (folder / "run_logs").mkdir()
+    link = folder / "run_logs/timeline.md"
+    link.symlink_to(other)
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    assert keep(folder, fake)
+    assert other.read_text() == "# mine\n"
+    assert any("a link that another user made" in event.detail for event in told(folder, Observed))
+
+
+def test_continue_names_a_log_of_the_run_logs(tmp_path):
+    """A log elsewhere is refused, with the folder it has to be in."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    other = tmp_path / "2026-03-11_one.md"
+    other.write_text("# one\n\n## Config\n- script: `x`\n\n## Job\n- execution_id: 1\n")
+    with pytest.raises(UsageError, match="is not in"):
+        keep(folder, fake, log=other)
+
+
+def test_what_a_job_printed_is_text_in_its_log(tmp_path):
+    """HTML, links and escapes of a job's last words are shown, not obeyed, and stand there once after a rebuild too."""
+    folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
+    assert keep(folder, fake, objective="see \u202eEVIL")
+    text = logs(folder)["one.md"]
+    assert "\u202e" not in text and "\\u202eEVIL" in text
+    runbook.rebuild(experiments.read(folder), None)
+    assert logs(folder)["one.md"] == text

@@ -34,6 +34,7 @@ from watchkeeper.core.words import clock, runtime, size
 from watchkeeper.core.zones import zone_of
 from watchkeeper.report import repeated
 from watchkeeper.report.dates import human
+from watchkeeper.report.inert import inert_page
 from watchkeeper.report.page import PENDING, JobBlock, Page, Value, Written
 from watchkeeper.report.tried import fingerprint
 
@@ -166,7 +167,7 @@ def page(
         "next": teller.next(),
     }
     title = about.task + (f" — {about.description}" if about.description else "")
-    return Page(title, sections, teller.jobs(), teller.status(), adopted=teller.continued)
+    return inert_page(Page(title, sections, teller.jobs(), teller.status(), adopted=teller.continued))
 
 
 class _Teller:

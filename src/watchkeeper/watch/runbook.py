@@ -23,6 +23,7 @@ from watchkeeper.core import files, git, processes
 from watchkeeper.core.errors import Problem, StorageError, UsageError
 from watchkeeper.core.events import Answered, AnyEvent, Documented, Intended, Observed, RunItem, Unknown
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.ownership import foreign_link
 from watchkeeper.core.words import size
 from watchkeeper.core.zones import zone_of
 from watchkeeper.launch import configs, same_work
@@ -152,6 +153,11 @@ class RunBook:
         for events in logbook.journal.events.values():
             self.feed(events)
         if self._said.log is not None:
+            misplaced = self._misplaced(Path(os.path.abspath(self._said.log)))  # noqa: PTH100 - links stay
+            if misplaced:
+                raise UsageError(
+                    f"--continue {self._said.log}: {misplaced}", hint="move it into the folder of the run logs"
+                )
             self._refuse_log_of_another(self._said.log)
 
     def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
@@ -379,14 +385,18 @@ class RunBook:
 
     def _splice(self, log: _Log, file: LogFile, extra: dict[str, str]) -> None:
         told, path = log.told, self._path(file.path)
+        fault = self._misplaced(path)
+        if fault:
+            self._leave(str(path), fault)
+            return
         fresh = self._page(log.item, told, file)
         if not os.path.lexists(path) and sum(event.path == file.path for event in told.documented) == 1:
             # It was about to be made when its maker died; one that was there before, and is gone, was taken away.
             files.make_folder(path.parent)
             files.create(path, encode(pages.new(fresh).text))
-        data, fault = read_log(path)
-        if data is None or fault:
-            self._leave(str(path), fault[0][2] if fault else "it cannot be read")
+        data, faults = read_log(path)
+        if data is None or faults:
+            self._leave(str(path), faults[0][2] if faults else "it cannot be read")
             return
         text = decode(data)
         change = pages.bring_up(text, fresh, told.written(file.path))
@@ -507,8 +517,19 @@ class RunBook:
         found = self._evaluations(item, log.file)
         return columns.main_metrics([(one.task, one.epoch, one.judged) for one in found])
 
+    def _misplaced(self, path: Path) -> str:
+        """Why a page must not be written: the journal, or a link that another user made, leads elsewhere; "" if it may."""
+        if not path.is_relative_to(self._folder()):
+            return f"it is not in {self._folder()}, and is left alone"
+        link = foreign_link(path)
+        return f"it lies behind {link}, a link that another user made" if link is not None else ""
+
     def _edit(self, path: Path, change: Callable[[str], str]) -> bool:
         """Change a page that people edit too; False, and told, where it cannot be read or changes all the time."""
+        misplaced = self._misplaced(path)
+        if misplaced:
+            self._leave(str(path), misplaced)
+            return False
         for _ in range(3):
             there = os.path.lexists(path)
             data, fault = read_log(path) if there else (b"", [])
