@@ -34,7 +34,7 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 class Code(NamedTuple):
     """The files of a run's code, each with its hash, and what git says of them; `folder` is where they begin, `fault` why
-    git says nothing of a repository that is there.
+    git does not answer for a repository that is there.
 
     `uncommitted` are those that the commit does not hold: new or ignored files, and files outside the repository. Without a
     commit there are none.

@@ -372,7 +372,7 @@ def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
         try:
             data = path.read_bytes() if seals else b""
         except OSError:
-            continue  # whoever reads the journal is told
+            continue  # reading the journal reports it
         previous = ""
         for seal in seals:
             if hashlib.sha256(data[: seal.bytes]).hexdigest() != seal.sha256 or seal.previous != previous:

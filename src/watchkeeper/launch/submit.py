@@ -104,8 +104,8 @@ class Submitter:
         rules: Rules = _NO_RULES,
         cluster: str = "",
     ) -> None:
-        """`intended` is told of an attempt that is held, before the scheduler is asked for its job. `cluster` is the name
-        under which people know the scheduler.
+        """`intended` is called with an attempt that is held, before the scheduler is asked for its job. `cluster` is the
+        name under which people know the scheduler.
         """
         self.experiment = experiment
         self.rules = rules
@@ -497,7 +497,7 @@ def _is_dead(claim: Claim) -> bool:
 
 def _told_of(claims: Sequence[Claim], before: Attempt | None) -> str:
     """What the scheduler last said of the execution with the last of these claims; "" for nothing: its word on an earlier
-    one, or on another job, says nothing of this one.
+    one, or on another job, does not count.
     """
     if before is None or before.seen is None or number_of(before.seen.job_id) != claims[-1].job_id:
         return ""

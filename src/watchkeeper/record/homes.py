@@ -23,7 +23,7 @@ Told = Callable[[str, str, str], None]
 
 
 class Homes:
-    """The files of one run's folder. `told` is told the name of a file, the path that it has instead, and why."""
+    """The files of one run's folder. `told` is called with the name of a file, the path that it has instead, and why."""
 
     def __init__(self, folder: Path, told: Told = lambda name, path, reason: None) -> None:
         self.folder = folder

@@ -98,7 +98,7 @@ class _ToFile(logging.Handler):
         may_go_on: Callable[[], bool],
         choose: Choose = lambda path, left: path,
     ) -> None:
-        """`instead` is the file to write where `path` is there and may not be gone on with: a living process writes it.
+        """`instead` is the file to write where `path` is there and must not be continued: a living process writes it.
         `choose` is told the path and what was left to the program, and says where the log lies.
         """
         super().__init__(log.level)

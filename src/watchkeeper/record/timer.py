@@ -31,7 +31,7 @@ class Timer:
                 self._id = None
 
     def set(self, seconds: float, again_s: float) -> None:
-        """Ring in so many seconds, then every `again_s`; 0 for never."""
+        """Ring after that many seconds, then every `again_s`; 0 for never."""
         if self._id is not None:
             self._set(seconds, again_s)
             return

@@ -45,7 +45,7 @@ MOST_KEPT = 10  # checkpoints in one line
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said of a piece of work. Paths are as the log shows them; `command` goes on with it. "": nobody said.
+    """What was said of a piece of work. Paths are as the log shows them; `command` continues it. "": nobody said.
     `dataset_facts` is what else is known of the dataset, `settings` what varies, `controls` what is the same in all runs.
     `root` is the folder from which the log's paths are, `host` the machine where that lies, and `below` the experiment's
     own folder, from there.

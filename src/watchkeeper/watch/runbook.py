@@ -285,7 +285,7 @@ class RunBook:
         return len({item.run for item in self._experiment.items}) > 1
 
     def _continued(self, root: Path, about: About, intended: Intended) -> Path | None:
-        """A log that somebody else began for this very work, which is gone on with. Of others of the same task the newest
+        """A log that somebody else began for this very work, to be continued. Of others of the same task the newest
         is named, with the reason why it is not.
         """
         work = self._work(root, about, intended)

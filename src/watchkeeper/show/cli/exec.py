@@ -42,7 +42,7 @@ def command(
     """Run any command as a recorded run, and end with its exit code (128 + n on signal n).
 
     Its output is shown, and kept in logs/stdout.log and logs/stderr.log; signals are handed on to its process group; steps
-    and metrics that it prints become metric rows; a stall is told, with its cause. With --json the output is kept only.
+    and metrics that it prints become metric rows; a stall is reported, with its cause. With --json the output is kept only.
 
     Example: watchkeeper exec -- python train.py --lr 1e-4
     """
