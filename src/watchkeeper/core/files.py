@@ -23,8 +23,8 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from watchkeeper.core.errors import NotAWriterError, StorageError
 
@@ -75,7 +75,7 @@ def open_to_write(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -
     return above_stdio(os.open(path, flags | os.O_CLOEXEC, mode))
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a file to read its bytes, if it is one: a pipe would be waited for, and a device has no end.
 
     Raises:

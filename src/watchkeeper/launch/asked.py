@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.shell_text import commands, words_of
 from watchkeeper.launch.located import Item, load
 from watchkeeper.launch.retries import ACCUMULATION, BATCH, Batch
@@ -148,7 +149,7 @@ def names_epoch(path: Path, epoch: int | None) -> bool:
     none at all.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
     except OSError:
         return False
@@ -176,7 +177,7 @@ def _option(words: list[str], name: str) -> str:
 def _calls(path: Path, *command: str) -> Iterator[list[str]]:
     """The words behind each call of a command in a shell script; [] where they cannot be told apart."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
     except OSError:
         return

@@ -18,6 +18,7 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.shell_text import commands, variables, words_of
 from watchkeeper.launch.asked import EVAL_YAML
 from watchkeeper.launch.experiment import Experiment
@@ -66,7 +67,7 @@ def found(experiment: Experiment) -> list[Problem]:
         if not item.script:
             continue
         try:
-            with (experiment.folder / item.script).open("rb") as file:
+            with open_regular(experiment.folder / item.script) as file:
                 source = file.read(_SCRIPT_BYTES)
         except OSError:
             continue

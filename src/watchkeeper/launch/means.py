@@ -16,6 +16,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.records import UnreadableRecordError, read_record
 from watchkeeper.core.shell_text import commands
 from watchkeeper.core.state import Attempt
@@ -171,7 +172,7 @@ def _named(text: str, folder: Path) -> frozenset[str]:
     texts = list(lines)
     for name in {name for line in lines for name in _CALLED.findall(line)}:
         try:
-            with (folder / name).open("rb") as file:
+            with open_regular(folder / name) as file:
                 texts.append(file.read(_CALLED_BYTES).decode("utf-8", "replace"))
         except OSError:
             continue

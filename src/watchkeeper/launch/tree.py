@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.ids import name_fault
 from watchkeeper.launch.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.launch.located import listed
@@ -206,7 +207,7 @@ def _key(run: str, name: str) -> tuple[EvalKey | None, str]:
 def _tool(script: Path, tool: str) -> str:
     """The tool, if the script calls it outside its comments, else `script`."""
     try:
-        with script.open("rb") as file:
+        with open_regular(script) as file:
             text = file.read(_SCRIPT_BYTES)
     except OSError:
         return "script"  # whoever submits it will say why it cannot be read

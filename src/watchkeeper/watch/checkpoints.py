@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.events import AnyEvent, Artifact, Checkpoint, OutputFile, RunEnded, Unknown
+from watchkeeper.core.files import open_regular
 from watchkeeper.tools.base import Finding
 
 _STATE = "trainer_state.json"
@@ -69,14 +70,14 @@ def _of_file(path: Path) -> Artifact:
     size = path.stat().st_size
     sha256 = ""
     if size <= _HASHED_BYTES:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Artifact(path=str(path), size_bytes=size, sha256=sha256)
 
 
 def _state(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return msgspec.json.decode(file.read(_STATE_BYTES), type=dict[str, Any])
     except (OSError, msgspec.DecodeError, RecursionError):
         return {}

@@ -269,7 +269,7 @@ def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
         if path in set(places.names(path.with_name(places.RUN_MANIFEST))):
             found = msgspec.json.decode(data)
             return flatten.of_value(found.get("config") or {}) if isinstance(found, dict) else {}
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return {}
     return reader.settings(path.name, hashlib.sha256(data).hexdigest(), data) or {}
 

@@ -16,6 +16,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.events import Progressed
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.records import UnreadableRecordError, decode_record, read_record
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.core.trainlog import position
@@ -201,7 +202,7 @@ def _figure(line: list[str], at: int | None) -> tuple[float, str] | None:
 
 def _lines(path: Path) -> list[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(_MOST_BYTES).splitlines()
     except OSError:
         return []

@@ -11,6 +11,7 @@ from pathlib import Path
 from watchkeeper.core import journal
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Planned
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.journal import SUFFIX
 from watchkeeper.launch.submit import FOLDER
 
@@ -87,5 +88,5 @@ def _have_the_same_journal(one: Path, other: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(_HEAD_BYTES)

@@ -92,7 +92,7 @@ def _trainer(places: Sequence[Path]) -> list[Execution]:
     for path in sorted(states, key=_modified, reverse=True):
         try:
             history = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("log_history")
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, RecursionError):
             continue
         rows = [row_of(row) for row in history if isinstance(row, dict)] if isinstance(history, list) else []
         return [Execution(rows=[row for row in rows if row.step is not None])]

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.state import State
 from watchkeeper.report.otherlogs import submitted
 
@@ -29,7 +30,7 @@ def notes(folder: Path, state: State) -> list[Problem]:
 
 def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return []

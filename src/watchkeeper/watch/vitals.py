@@ -186,7 +186,7 @@ class Recorded:
         self._status = (status.st_mtime_ns, status.st_size)
         try:
             found = msgspec.json.decode(end_of_file(path, STATUS_BYTES), type=_Status)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return
         self.rate, self.eta_s = _number(found.steps_per_s), _number(found.eta_s)
         step, total = _number(found.step), _number(found.total)
@@ -215,7 +215,7 @@ class Recorded:
         for line in reversed(end_of_file(rows[-1].path, ROWS_BYTES).split(b"\n") if rows else []):
             try:
                 sample = msgspec.json.decode(line, type=_Sample)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 continue
             words = [f"{_gib(sample.rss_bytes)} of memory"] if sample.rss_bytes is not None else []
             words += [
@@ -336,7 +336,7 @@ class Vitals:
         if self._recorded is None and (data := end_of_file(self._word, ROWS_BYTES)):
             try:
                 self._recorded = Recorded(Path(msgspec.json.decode(data, type=_Word).folder))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 return
 
     def _position_of(self, path: str) -> Position:
@@ -398,7 +398,7 @@ def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
 def _row(line: str) -> Mapping[str, Any]:
     try:
         found = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

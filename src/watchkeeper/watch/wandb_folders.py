@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.files import open_regular
 from watchkeeper.core.shell_text import variables
 from watchkeeper.launch.experiment import Experiment
 from watchkeeper.schedulers.batch import read_head
@@ -113,7 +114,7 @@ def _order(path: Path) -> str:
 
 def _read(path: Path, most: int = _SCRIPT_BYTES) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(most)
     except OSError:
         return b""
