@@ -127,13 +127,13 @@ def test_the_logs_could_be_the_documents_examples(demo) -> None:
     assert torchtune[0].action == "DISCOVER_EXPERIMENT" and torchtune[0].details.startswith(f"Found experiment at {folder}")
     assert [(b.subject, b.details) for b in torchtune if b.action == "SUBMIT_JOB"] == [(RUN, "bash finetune.slurm")]
     assert [b.details for b in torchtune if b.action == "STATE_CHANGE"][-1] == "RUNNING → COMPLETED"
-    assert (torchtune[-1].action, torchtune[-1].result) == ("ALL_COMPLETE", "1 COMPLETED, 0 FAILED")
+    assert (torchtune[-1].action, torchtune[-1].result) == ("ALL_COMPLETE", "1 COMPLETED, 0 FAILED, 3 not selected")
     assert [b.action for b in inspect[:3]] == ["DISCOVER_EXPERIMENT", "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS"]
     verified = inspect[2]
     assert "last loss and step, and Checkpoint saved" in verified.details and "adapter_config.json" not in verified.details
     submitted = [b.subject for b in inspect if b.action == "SUBMIT_EVAL"]
     assert submitted == [f"{RUN}/capitalization/epoch1", f"{RUN}/copying/epoch1"]
-    assert (inspect[-1].action, inspect[-1].result) == ("ALL_COMPLETE", "2 COMPLETED, 0 FAILED")
+    assert (inspect[-1].action, inspect[-1].result) == ("ALL_COMPLETE", "2 COMPLETED, 0 FAILED, 16 not selected")
     assert [b.action for b in whole] == ["DISCOVER_EXPERIMENT", "VALIDATE", "ALL_COMPLETE"]
 
 

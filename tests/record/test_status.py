@@ -200,3 +200,20 @@ def test_older_code_is_warned_of(status, tmp_path, monkeypatch):
     status.saw(2, {"loss": 1.0})
     assert read(status.path)["code"]["changed"] == ["train.py"]
     assert "the older code goes on running" in status.said["code"]
+
+
+def test_runs_of_several_folders_share_a_status_outside_them(tmp_path):
+    """A status file that the runs of one program are given is each run's in its turn; a program's own file there stays."""
+    place = tmp_path / "status" / "training_status.json"
+    for number in (1, 2):
+        with wk.start_run(tmp_path / "runs", pipeline="t", console=False) as run:
+            run.cadence(log_every=1, status=place)
+            run.log(number, loss=0.5)
+        assert json.loads(place.read_text())["run_id"] == run.run_id
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+    place.write_text('{"step": 5, "state": "mine"}')
+    with wk.start_run(tmp_path / "runs", pipeline="t", console=False) as run:
+        run.cadence(log_every=1, status=place)
+        run.log(1, loss=0.5)
+    assert place.read_text() == '{"step": 5, "state": "mine"}'
+    assert json.loads((place.parent / "training_status.watchkeeper.json").read_text())["run_id"] == run.run_id

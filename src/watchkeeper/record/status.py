@@ -144,7 +144,9 @@ class Status:
         self._written = data
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether this is what we wrote last, or the status of a run that was recorded in this folder."""
+        """Whether this is what we wrote last, or the status of an earlier run: in the run's folder of one that was recorded
+        there, elsewhere of any, since runs of several folders share such a place one after the other.
+        """
         try:
             data = path.read_bytes()
             held = None if data == self._written else msgspec.json.decode(data)
@@ -152,8 +154,11 @@ class Status:
             return False
         if held is None:
             return True
-        runs = {run for _, run in self._homes.runs()}
-        return isinstance(held, dict) and held.keys() >= FORM and held["run_id"] in runs
+        if not isinstance(held, dict) or not held.keys() >= FORM:
+            return False
+        if not path.is_relative_to(self._homes.folder):
+            return True
+        return held["run_id"] in {run for _, run in self._homes.runs()}
 
     def fields(self, now: float) -> dict[str, Any]:
         """What the file says. `gap` is the last validation loss less `gap_loss`, the training loss then; null is "nobody
