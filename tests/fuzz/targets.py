@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from watchkeeper.core import journal, spill, state, trainlog
+from watchkeeper.core import journal, printed, shell_text, spill, state, trainlog
 from watchkeeper.core import settings as settings_of_users
 from watchkeeper.core.errors import ExperimentError, StorageError, UsageError
 from watchkeeper.core.events import DamagedLineError, decode
-from watchkeeper.launch import asked, configs, experiment, flatten, hazards, scripts
+from watchkeeper.launch import asked, configs, experiment, flatten, hazards
 from watchkeeper.record import rows, tables
 from watchkeeper.report import actionlog, blocks, dates, experiments, lint, otherlogs, runlog, timeline
 from watchkeeper.report.lint import File
@@ -226,7 +226,7 @@ def _script(folder: Path, data: bytes) -> object:
         asked.trained(folder, "r8/finetune.slurm"),
         asked.evaluated(path),
         configs.files_of(path),
-        scripts.variables(data.decode("utf-8", "replace")),
+        shell_text.variables(data.decode("utf-8", "replace")),
         list(hazards.calls_of(data, folder, head)),
     )
 
@@ -294,6 +294,8 @@ def _output(text: str) -> object:
     return (
         trainlog.position(text),
         trainlog.losses(text),
+        trainlog.val_losses(text),
+        [printed.read_line(line) for line in text.splitlines()],
         trainlog.advances(text),
         trainlog.bar_rate(text),
         causes.error_lines(text),

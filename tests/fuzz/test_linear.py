@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.core import tails, trainlog
+from watchkeeper.core import printed, tails, trainlog
 from watchkeeper.tools import torchtune
 from watchkeeper.watch import causes
 
@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "val_losses": trainlog.val_losses,
     "advances": trainlog.advances,
     "bar_rate": trainlog.bar_rate,
+    "read_line": printed.read_line,
     "error_lines": causes.error_lines,
     "classify": causes.classify,
     "named": lambda text: causes.named(
