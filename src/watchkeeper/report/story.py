@@ -429,7 +429,7 @@ class _Teller:
         if learned.repeated:
             values.append(Value("repeated steps", repeated.words(learned)))
         newest = self.path(learned.checkpoint)
-        values.append(Value("checkpoint", newest or "n/a: none is whole", quoted=bool(newest)))
+        values.append(Value("checkpoint", newest or "n/a: no whole one is known", quoted=bool(newest)))
         if learned.best:
             values.append(Value("best checkpoint", self.path(learned.best), quoted=True, note=learned.best_why))
         if len(learned.kept) > 1:
