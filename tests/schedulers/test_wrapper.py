@@ -579,6 +579,8 @@ def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
         for pid in (tmp_path / "pids").read_text().split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)  # what the killed wrapper left behind
 
 
 def test_an_execution_that_was_given_up_gives_way(attempt, tmp_path):

@@ -342,7 +342,7 @@ def test_on_a_terminal_the_first_run_asks_for_what_no_summary_says(tmp_path: Pat
     os.close(theirs)
     said = b""
     try:
-        os.write(ours, b"made-up words\n")
+        os.write(ours, b"\nmade-up words\n\n")  # the kind of runs, the dataset, the group
         while True:
             try:
                 said += os.read(ours, 4096)
