@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.report.actionlog import ACTIONS, Block, duration_words, parse, render, render_all
+from watchkeeper.report.actionlog import ACTIONS, Block, duration_words, escape, parse, render, render_all, unescape
 
 TIMES = st.datetimes(min_value=datetime(1000, 1, 1), max_value=datetime(9999, 1, 1)).map(lambda t: t.replace(microsecond=0))
 TEXT = st.text(max_size=80)
@@ -88,3 +88,18 @@ def test_a_failed_block_never_swallows_the_next_ones_job_id() -> None:
 def test_durations_read_as_in_the_document(seconds: float, words: str) -> None:
     """A duration is said in the largest units that a reader needs."""
     assert duration_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["a\u202eb\u2066c", "a\u200bb", "a\U000e0001b", "a\\U000e0001b", "a\\u202eb", "👩\u200d💻"]
+)
+def test_what_turns_a_line_around_is_shown_and_read_back(text: str) -> None:
+    """Bidirectional overrides and characters without width are visible in the log, and the value comes back whole."""
+    line = escape(text)
+    assert line.isprintable()
+    assert unescape(line) == text
+
+
+def test_an_escape_of_no_character_stays_as_it_is() -> None:
+    """A number beyond the last character, which no value leaves there, is text."""
+    assert unescape("\\Uffffffff") == "\\Uffffffff"

@@ -15,6 +15,7 @@ Source of the format: the document "Logging" for experiments run with torchtune 
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from datetime import datetime
 
@@ -53,8 +54,10 @@ def _escape_character(character: str) -> str:
         return "\\n"
     if character == "\r":
         return "\\r"
-    if unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs"):
-        return f"\\u{ord(character):04x}"
+    # Control characters, line ends, surrogates; and what turns the text's direction or has no width.
+    if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs"):
+        number = ord(character)
+        return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
     return character
 
 
@@ -65,16 +68,17 @@ def escape(value: str) -> str:
     return "".join(map(_escape_character, value))
 
 
-_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|(.))")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 
 
 def unescape(line: str) -> str:
     """The value that `escape` made this line of."""
 
     def original(match: re.Match[str]) -> str:
-        if match[1]:
-            return chr(int(match[1], 16))
-        return {"n": "\n", "r": "\r"}.get(match[2], match[2])
+        number = int(match[1] or match[2] or "0", 16)
+        if match[3]:
+            return {"n": "\n", "r": "\r"}.get(match[3], match[3])
+        return chr(number) if number <= sys.maxunicode else match[0]
 
     return _ESCAPE.sub(original, line) if "\\" in line else line
 

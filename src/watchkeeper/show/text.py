@@ -13,6 +13,20 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
+def harmless_json(text: str) -> str:
+    """The JSON text with control, bidirectional and zero-width characters as its own escapes: a program reads the same
+    values, and a terminal obeys none of them.
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf") else _json_escape(c) for c in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
 def width(text: str) -> int:
     """How many columns a terminal gives the text."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -13,7 +13,7 @@ import msgspec
 
 from watchkeeper.core import odd_bytes
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, Problem, WatchkeeperError
-from watchkeeper.show.text import printable
+from watchkeeper.show.text import harmless_json, printable
 
 experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
 cluster_option = click.option(
@@ -103,7 +103,7 @@ def echo_json(value: Any) -> None:
         data = msgspec.json.encode(value)
     except UnicodeEncodeError:
         data = msgspec.json.encode(odd_bytes.plain(value))
-    click.echo(msgspec.json.format(data, indent=2).decode())
+    click.echo(harmless_json(msgspec.json.format(data, indent=2).decode()))
 
 
 def echo_problems(problems: tuple[Problem, ...]) -> None:
