@@ -65,11 +65,11 @@ from watchkeeper.record.manifest import (
     step_manifest,
 )
 from watchkeeper.record.options import Options, others_live, seed_of
-from watchkeeper.record.places import Place
 from watchkeeper.record.ranks import Rank, agreed, is_data_worker
 from watchkeeper.record.rows import FOLDER as ROWS
 from watchkeeper.record.sidecar.spec import Spec
 from watchkeeper.record.sidecar.starter import Sidecar
+from watchkeeper.record.start_place import Place
 from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
 from watchkeeper.record.values import number, text, whole_step
 from watchkeeper.record.watching import Watching

@@ -25,8 +25,8 @@ from watchkeeper.record.options import (
     run_id_from,
     sidecar_from,
 )
-from watchkeeper.record.places import is_nested, place_of
 from watchkeeper.record.run import Run, goes_on, take_place
+from watchkeeper.record.start_place import is_nested, place_of
 from watchkeeper.record.values import text
 
 
