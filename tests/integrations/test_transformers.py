@@ -201,7 +201,7 @@ def test_a_training_within_a_training_has_a_run_of_its_own(tmp_path):
 
 def test_trials_in_one_folder_are_kept_apart(tmp_path):
     """A search that trains again and again from the first step in one folder has a run for each trial; a trial that raised
-    is told as failed when the next one begins.
+    is recorded as failed when the next one begins.
     """
 
     def fail():

@@ -185,7 +185,7 @@ def test_an_unreadable_file_of_rows_is_told(tmp_path, monkeypatch):
 
 
 def test_a_fork_seals_its_own_rows(tmp_path, events):
-    """A child that ends its run counts and hashes its own rows; cut, they are told."""
+    """A child that ends its run counts and hashes its own rows; rows that were cut are reported."""
     with wk.start_run(folder=tmp_path, pipeline="p", console=False, sidecar=False) as run:
         run.log(1, loss=1.0)
         child = os.fork()

@@ -241,7 +241,7 @@ def test_a_sealed_table_that_somebody_edited_stays_and_its_rows_count(tmp_path):
 
 
 def test_a_copied_partial_table_is_ours(tmp_path):
-    """A copy of a killed run's folder, whose hard links are files of their own, goes on with the table."""
+    """A copy of a killed run's folder, whose hard links are files of their own, continues the table."""
     child = os.fork()
     if not child:
         table = start(tmp_path / "run").table("t", key="n")

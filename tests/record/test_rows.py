@@ -262,7 +262,7 @@ LOOP["loop"] = LOOP
     ],
 )
 def test_nothing_of_a_call_is_lost(tmp_path, call, step, metrics):
-    """`step=` beside a step by position is a metric, names that clash are told apart, and nested mappings are opened."""
+    """`step=` beside a step by position is a metric, names that clash stay distinct, and nested mappings are opened."""
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         call(run)
     ((row,), problems) = wk.read_rows(tmp_path)

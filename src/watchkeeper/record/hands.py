@@ -88,7 +88,7 @@ class OtherHands(Hands):
         refuse: Callable[[str], object],
         left_out: Callable[[], str],
     ) -> None:
-        """`refuse` is told the kind of what is not kept here; `left_out` says how much that was."""
+        """`refuse` is called with the kind of what is not kept here; `left_out` counts it."""
         super().__init__(folder, pipeline, clock)
         self._clock = clock
         self.rows = _Beats(folder, self.writer.id, clock, rank, refuse=refuse, left_out=left_out)

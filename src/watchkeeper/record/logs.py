@@ -99,7 +99,7 @@ class _ToFile(logging.Handler):
         choose: Choose = lambda path, left: path,
     ) -> None:
         """`instead` is the file to write where `path` is there and must not be continued: a living process writes it.
-        `choose` is told the path and what was left to the program, and says where the log lies.
+        `choose` takes the path and what was left to the program, and returns where the log lies.
         """
         super().__init__(log.level)
         self.lost = 0

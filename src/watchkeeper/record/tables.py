@@ -63,7 +63,7 @@ class Table:
         refuses: Callable[[str], bool] = lambda what: False,
         left_out: Callable[[str], None] = lambda what: None,
     ) -> None:
-        """`seal` is told the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what to say once; `homes`
+        """`seal` gets the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what to say once; `homes`
         knows where the files of the run's folder lie; `cut_short` says at the end whether the
         work was interrupted. Without `records` another process keeps the rows (rank 0), and this one only knows what was
         measured; `agree` is told how many rows were found, and says how many of them count there. Nothing is raised: what
