@@ -263,6 +263,8 @@ def test_a_fix_removes_just_what_it_can_fix(texts: dict[str, str]) -> None:
         ("running, GPU 97%", "WK502"),
         ("healthy, GPU memory 40/80 GB", "WK502"),
         ("still running", "WK502"),
+        ("running, no errors", "WK502"),
+        ("running; disk 77.20 GiB free of 251.97 GiB; import: ModuleNotFoundError: No module named 'x'", None),
         ("running, 2400/50000, GPU 97%", None),
         ("running, train_loss 0.085", None),
         ("running at 3.1 it/s", None),

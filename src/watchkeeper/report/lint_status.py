@@ -23,6 +23,7 @@ _EVIDENCE = re.compile(
     re.IGNORECASE,
 )
 _MACHINE = re.compile(r"\b(?:gpus?|cpu|vram|memory|mem|utili[sz]ation|util|disk)\b[^,;\n]{0,40}", re.IGNORECASE)
+_EXCEPTION = re.compile(r"\b[A-Z]\w{1,60}(?:Error|Exception)\b")  # an error that the job printed is evidence too
 _NOTICE = re.compile(r"\b(?:re-?)?(?:started|starting|launched|resumed|submitted|queued|pending|waiting)\b", re.IGNORECASE)
 _FIELDS = re.compile(
     r"(?:.*_)?(?:state|status|exit_code|exit|outcome|progress|last_\w+|current\w*|latest\w*|checked"
@@ -37,7 +38,8 @@ def status(log: Log, stands: Standing) -> Iterator[Finding]:
     for entry in found:
         if entry.claim is not None and entry.claim.state == RUNNING and not entry.claim.again and entry.own:
             words = _with_below(entry, found)
-            if not _NOTICE.search(words) and not _EVIDENCE.search(_MACHINE.sub("", words)):
+            evidence = _EVIDENCE.search(_MACHINE.sub("", words)) or _EXCEPTION.search(words)
+            if not _NOTICE.search(words) and not evidence:
                 yield finding("WK502", path, entry.line, f"neither step nor loss: {quoted(entry.text)}")
     yield from _order(path, [entry for entry in found if entry.own and entry.at is not None and entry.at.day is not None])
     if sections and stands.over and not found and stands.state == ENDED:
