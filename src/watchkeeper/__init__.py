@@ -1,7 +1,5 @@
 """Watchkeeper: submits each job once, watches it by evidence, writes down everything, never loses a row."""
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Interrupted",
     "Limit",
@@ -18,17 +16,18 @@ __all__ = [
 
 TYPE_CHECKING = False  # as type checkers read it; importing typing would be most of the cost of this import
 if TYPE_CHECKING:
+    from watchkeeper.core.version import __version__
     from watchkeeper.record import Interrupted, Limit, Row, Run, Step, Table, current_run, read_rows, read_table, start_run
 
-# Everything public comes from the recorder, and is imported when it is first used: `import watchkeeper` costs nothing.
-_RECORD = frozenset(__all__) - {"__version__"}
+# What is public is imported when it is first used, most of it from the recorder: `import watchkeeper` costs nothing.
+_HOMES = dict.fromkeys(__all__, "watchkeeper.record") | {"__version__": "watchkeeper.core.version"}
 
 
 def __getattr__(name: str) -> object:
-    if name in _RECORD:
+    if name in _HOMES:
         from importlib import import_module
 
-        value: object = getattr(import_module("watchkeeper.record"), name)
+        value: object = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,6 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from watchkeeper import __version__
 from watchkeeper.core import odd_bytes, processes
 from watchkeeper.core.errors import NotAWriterError, Problem
 from watchkeeper.core.events import (
@@ -38,6 +37,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.ids import writer_id
+from watchkeeper.core.version import __version__
 
 Clock = Callable[[], datetime]
 E = TypeVar("E", bound=Event)

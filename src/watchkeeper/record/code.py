@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from watchkeeper import __file__ as _own_init
+from watchkeeper.core.version import PACKAGE
 
 FILES_LIMIT = 1_000
 
@@ -19,7 +19,7 @@ Stamp = tuple[int, int]
 def _foreign() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     places = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return (*places, str(Path(_own_init).parent))
+    return (*places, PACKAGE)
 
 
 def source_files() -> list[Path]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-import watchkeeper
+from watchkeeper.core.version import PACKAGE
 
 # python3, python3.13t, python3-dbg, pypy3.10: what an interpreter is called, and nothing else.
 _NAME = re.compile(r"(python|pypy|graalpy)[0-9.]*(t|d|td|dm|m|-dbg|-intel64)?")
@@ -58,7 +58,7 @@ def places() -> list[str]:
     """Where that Python finds what the sidecar imports, behind its own standard library: packages, and no module of the
     program's.
     """
-    found = [str(Path(module.__file__).parents[1]) for module in (watchkeeper, msgspec) if module.__file__]
+    found = [str(Path(PACKAGE).parent), str(Path(msgspec.__file__).parents[1])]
     found += [place for place in sys.path if Path(place).name in ("site-packages", "dist-packages")]
     return list(dict.fromkeys(found))
 

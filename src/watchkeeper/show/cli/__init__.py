@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from watchkeeper import __version__
+from watchkeeper.core.version import __version__
 
 # name → its one line in `watchkeeper --help`, so that help imports no command.
 COMMANDS = {
