@@ -2,7 +2,8 @@
 
     WatchkeeperError              something failed; exit code 1
     ├── UsageError                bad input or a wrong call; exit code 2
-    │   └── ExperimentError       the experiment folder cannot be planned
+    │   ├── ExperimentError       the experiment folder cannot be planned
+    │   └── NewerJournalError     a later version wrote the journal, in a form that this one would misread
     ├── StorageError              a file could not be written; nothing acknowledged is lost
     │   └── NotAWriterError       this process does not own the file (a fork, a closed writer)
     └── SchedulerError            the scheduler said no, or nothing
@@ -50,6 +51,10 @@ class ExperimentError(UsageError):
     def __init__(self, message: str, *, problems: tuple[Problem, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.problems = problems
+
+
+class NewerJournalError(UsageError):
+    """A later version of Watchkeeper wrote the journal, in a form that this version would misread."""
 
 
 class StorageError(WatchkeeperError):

@@ -3,6 +3,10 @@
 A writer is one process. Its file `<writer>.jsonl` begins with `opened` and is created by the first event, so that a
 command with nothing to record leaves nothing. Readers never change a file: they stop at a torn tail (a last line without
 its newline: the writer died, or is writing), and report a torn middle as a problem and go on at the next line.
+
+A file whose `opened` states a newer schema would be misread, so none of it is read. Whoever works on the journal itself
+is refused (`NewerJournalError`). Whoever reads it as one piece of evidence among others (`is_evidence=True`: a watcher that
+looks into a job's run folder, a recorder that is already at work) gets a problem, and does without it.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import contextlib
 import getpass
 import hashlib
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Mapping
@@ -21,7 +26,7 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 
 from watchkeeper.core import odd_bytes, processes
-from watchkeeper.core.errors import NotAWriterError, Problem
+from watchkeeper.core.errors import NewerJournalError, NotAWriterError, Problem
 from watchkeeper.core.events import (
     DURABLE,
     SCHEMA,
@@ -30,10 +35,12 @@ from watchkeeper.core.events import (
     Event,
     Leased,
     Opened,
+    Opening,
     Sealed,
     Unknown,
     decode,
     encode,
+    newer_opening,
 )
 from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.ids import writer_id
@@ -44,8 +51,10 @@ E = TypeVar("E", bound=Event)
 
 SUFFIX = ".jsonl"
 MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
+MOST_OPENING_BYTES = 2**20  # of the first line, which names every writer that was read before
 OURS = ".watchkeeper"  # the folder in an experiment or a run that holds its journal
 RESTORE = "restore it from a backup"
+_RELEASE = re.compile(r"watchkeeper ([0-9][0-9A-Za-z.+!-]{0,40})")
 
 
 def utc_now() -> datetime:
@@ -191,6 +200,8 @@ class _Tail:
         self.events: list[AnyEvent | Unknown] = []
         self.torn_bytes = 0
         self.is_irregular = False
+        self.newer: Opening | None = None
+        """What its first line says, where that is of a newer schema: nothing else is read of it."""
 
     def refresh(self) -> tuple[list[AnyEvent | Unknown], list[Problem]]:
         new: list[AnyEvent | Unknown] = []
@@ -210,6 +221,9 @@ class _Tail:
                     line, size = _skip_line(file, line)
                 self.torn_bytes = 0 if line.endswith(b"\n") else size
                 if self.torn_bytes:
+                    break
+                if not (self.events or new) and (newer := newer_opening(line.lstrip(b"\0"))) is not None:
+                    self.newer = newer
                     break
                 self.offset += size
                 self.lines += 1
@@ -265,9 +279,12 @@ class _Tail:
 class Journal:
     """A journal's reader: `events[w]` are the events of writer w so far, in order; `refresh` reads what is new."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_evidence: bool = False) -> None:
+        """`is_evidence`: a file of a newer schema is a problem, and no error."""
         self.folder = folder
         self.problems: list[Problem] = []
+        self._is_evidence = is_evidence
+        self._is_newer = False
         self._tails: dict[str, _Tail] = {}
 
     @property
@@ -286,7 +303,11 @@ class Journal:
         return {tail.path: tail.torn_bytes for tail in self._tails.values() if tail.torn_bytes}
 
     def refresh(self) -> dict[str, list[AnyEvent | Unknown]]:
-        """Read what was added since; returns the new events by writer. A missing folder is an empty journal."""
+        """Read what was added since; returns the new events by writer. A missing folder is an empty journal.
+
+        Raises:
+            NewerJournalError: a file is of a newer schema; not where the journal is evidence.
+        """
         try:
             names = sorted(os.listdir(self.folder))
         except (FileNotFoundError, NotADirectoryError):
@@ -301,14 +322,61 @@ class Journal:
             self.problems += problems
             if events:
                 new[writer] = events
+        self._refuse_newer()
         return new
 
+    def _refuse_newer(self) -> None:
+        """Say of the file with the newest schema which version can read it."""
+        newer = {tail.path: tail.newer for tail in self._tails.values() if tail.newer is not None}
+        if not newer:
+            return
+        path, opening = max(newer.items(), key=lambda named: named[1].schema)
+        error = _newer_journal(path, opening)
+        if not self._is_evidence:
+            raise error
+        if not self._is_newer:
+            self._is_newer = True
+            message = str(error).removeprefix(f"{path}: ")
+            self.problems.append(Problem(where=str(path), message=message, hint=error.hint, severity="warning"))
 
-def read(folder: Path) -> Journal:
-    """The journal in `folder`, read once."""
-    journal = Journal(folder)
+
+def _newer_journal(path: Path, opening: Opening) -> NewerJournalError:
+    release = _RELEASE.fullmatch(opening.software)
+    writer = opening.software[:60] or "a later version"
+    wanted = f"'watchkeeper>={release[1]}'" if release is not None else "--upgrade watchkeeper"
+    return NewerJournalError(
+        f"{path}: the journal has schema {opening.schema}, written by {writer}; "
+        f"watchkeeper {__version__} reads schemas up to {SCHEMA}",
+        hint=f"use the version that wrote it, or a later one: python -m pip install {wanted}",
+    )
+
+
+def read(folder: Path, *, is_evidence: bool = False) -> Journal:
+    """The journal in `folder`, read once.
+
+    Raises:
+        NewerJournalError: a file is of a newer schema; not where the journal is evidence.
+    """
+    journal = Journal(folder, is_evidence=is_evidence)
     journal.refresh()
     return journal
+
+
+def refuse_newer(folder: Path) -> None:
+    """Read the first line of each file of a journal, and no more.
+
+    Raises:
+        NewerJournalError: a file is of a newer schema.
+    """
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            with open_regular(path) as file:
+                line = file.readline(MOST_OPENING_BYTES)
+        except OSError:
+            continue  # whoever reads the journal reports it
+        opening = newer_opening(line.lstrip(b"\0"))
+        if opening is not None:
+            raise _newer_journal(path, opening)
 
 
 def losses(journal: Journal) -> list[Problem]:

@@ -78,7 +78,7 @@ def home(events: Events, name: str) -> str:
 
 def run_manifest_of(folder: Path) -> Path | None:
     """The manifest that a version of ours left of a run in this folder; None where there is none, or only the program's."""
-    events = read(folder / JOURNAL).events
+    events = read(folder / JOURNAL, is_evidence=True).events
     ended = {event.writer for own in events.values() for event in own if isinstance(event, RunEnded)}
     runs = {
         event.run_id for own in events.values() for event in own if isinstance(event, RunStarted) and event.writer in ended

@@ -233,7 +233,8 @@ def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete
     except (OSError, UnreadableRecordError):
         return []
     found: list[_Complete] = []
-    for events in journal.read(Path(word.folder) / ".watchkeeper" / "journal").events.values():
+    recorded = journal.read(Path(word.folder) / ".watchkeeper" / "journal", is_evidence=True)
+    for events in recorded.events.values():
         # A run folder may hold the runs of several attempts: each writer's file says whose it is.
         mine = any(isinstance(event, RunStarted) and event.attempt == str(folder) for event in events)
         for event in events if mine else ():

@@ -28,7 +28,7 @@ class Homes:
     def __init__(self, folder: Path, told: Told = lambda name, path, reason: None) -> None:
         self.folder = folder
         self._told = told
-        self._journal = Journal(folder / places.JOURNAL)
+        self._journal = Journal(folder / places.JOURNAL, is_evidence=True)
         self._paths: dict[str, str] = {}  # by this process, since it began
 
     def events(self) -> places.Events:

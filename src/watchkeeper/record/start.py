@@ -10,7 +10,8 @@ from pathlib import Path
 from watchkeeper.core import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import run_id as new_run_id
-from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.journal import Clock, refuse_newer, utc_now
+from watchkeeper.core.places import JOURNAL
 from watchkeeper.record import isolation, ranks
 from watchkeeper.record.config import config_fields
 from watchkeeper.record.logs import FILE, FORMAT
@@ -86,6 +87,7 @@ def start_run(
     Raises:
         UsageError: neither root nor folder, both, no pipeline, a config or format of the wrong kind, or a run id that
             cannot be used or is in use.
+        NewerJournalError: a later version of Watchkeeper recorded into this folder, in a form that this one would misread.
         StorageError: the folder cannot be made, or written to.
     """
     if isolation.is_loading():
@@ -131,6 +133,7 @@ def start_run(
         code_folder=None if code_folder is None else Path(code_folder),
     )
     files.make_folder(place)
+    refuse_newer(place / JOURNAL)
     caller = sys._getframe(1)
     spot = None if is_nested(caller) else place_of(caller, pipeline, str(top or place))
     if spot is not None:

@@ -40,7 +40,7 @@ class _Writer(msgspec.Struct):
 
 def executions_of(run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]] | None = None) -> list[Execution]:
     """The executions of a run that left rows, in the order in which they began. `events` is its journal, once read."""
-    known = events if events is not None else journal.read(run / JOURNAL).events
+    known = events if events is not None else journal.read(run / JOURNAL, is_evidence=True).events
     writers: dict[str, _Writer] = {}
     for name, own in known.items():
         opened = next((event for event in own if isinstance(event, Opened)), None)

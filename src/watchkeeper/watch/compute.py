@@ -210,7 +210,7 @@ def _lines(path: Path) -> list[bytes]:
 
 def _last_loop(recorder: Path) -> Progressed | None:
     """The outermost loop that the recorder counted last."""
-    told = journal.read(recorder / ".watchkeeper" / "journal").events.values()
+    told = journal.read(recorder / ".watchkeeper" / "journal", is_evidence=True).events.values()
     loops = [event for events in told for event in events if isinstance(event, Progressed) and event.depth == 0]
     return max(loops, key=lambda event: event.time, default=None)
 

@@ -87,8 +87,10 @@ def _number(loss: float) -> Number:
 
 def _events(run: Path | None) -> list[AnyEvent | Unknown]:
     """What the recorder wrote down, by time."""
-    told = read_journal(run / ".watchkeeper" / "journal").events.values() if run else ()
-    return sorted((event for events in told for event in events), key=lambda event: event.time)
+    if run is None:
+        return []
+    journal = read_journal(run / ".watchkeeper" / "journal", is_evidence=True)
+    return sorted((event for own in journal.events.values() for event in own), key=lambda event: event.time)
 
 
 def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:

@@ -44,7 +44,7 @@ def progress_of(attempt_folder: Path) -> str:
     if folder is None:
         return ""
     step, loop, stall = "", "", ""
-    for events in journal.read(folder / ".watchkeeper" / "journal").events.values():
+    for events in journal.read(folder / ".watchkeeper" / "journal", is_evidence=True).events.values():
         for event in events:
             if isinstance(event, StepStarted):
                 step = event.step

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from watchkeeper.core import journal, processes
-from watchkeeper.core.errors import Problem
+from watchkeeper.core.errors import NewerJournalError, Problem
+from watchkeeper.core.places import JOURNAL
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.experiment import Experiment
@@ -19,13 +20,14 @@ from watchkeeper.watch import compute, far, others
 from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.lease import Lease
-from watchkeeper.watch.progress import progress_in_output, progress_of
+from watchkeeper.watch.progress import progress_in_output, progress_of, recorder_of
 from watchkeeper.watch.summary import Row, rows
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words; `notes`: which jobs the
-    logs of other tools name, and which resumed runs did not repeat their steps faithfully; `compute`: what the attempts
+    logs of other tools name, which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
+    version than this one; `compute`: what the attempts
     that have ended took.
     """
 
@@ -64,7 +66,11 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         compute=compute.read(experiment, state),
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
-        notes=[*others.notes(experiment.folder, state), *_not_faithful(state)],
+        notes=[
+            *others.notes(experiment.folder, state),
+            *_not_faithful(state),
+            *_newer_recorders(experiment, going),
+        ],
     )
 
 
@@ -75,6 +81,18 @@ def _not_faithful(state: State) -> Iterator[Problem]:
         if judged is not None and (words := repeated.finding(judged.learned)):
             hint = "compare the order of its data, its batch size, and what its checkpoint restores"
             yield Problem(where=key, message=words, hint=hint, severity="warning")
+
+
+def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Iterator[Problem]:
+    """The jobs whose recorder is of a later version, which writes a journal that is not read here."""
+    for attempt in active:
+        recorder = recorder_of(attempt_folder(experiment.folder, attempt.key, attempt.number))
+        if recorder is None:
+            continue
+        try:
+            journal.refuse_newer(recorder / JOURNAL)
+        except NewerJournalError as error:
+            yield Problem(where=attempt.key, message=str(error), hint=error.hint, severity="warning")
 
 
 def _printed(attempt: Attempt) -> str:

@@ -95,7 +95,7 @@ class Recorded:
         self.work = 0
         self.advances = 0
         self.checkpoints = 0
-        self._journal = Journal(folder / ".watchkeeper/journal")
+        self._journal = Journal(folder / ".watchkeeper/journal", is_evidence=True)
         self._events = 0
         self._total: int | None = None
         self._rows: dict[str, Follower] = {}

@@ -1,9 +1,8 @@
 """The events: every fact that Watchkeeper writes down, one JSON line each.
 
 Each event is frozen and typed, carries its kind, aware UTC time, writer and sequence number, and fields whose types say
-how sensitive they are (`sensitivity`): publication is an allow-list over those types. Old lines are upgraded when they
-are read (`decode`), never rewritten. A kind that this version does not know is kept as `Unknown`; a known kind with bad
-fields is damage.
+how sensitive they are (`sensitivity`): publication is an allow-list over those types. A kind that this version does not
+know is kept as `Unknown`; a known kind with bad fields is damage. A file in a newer schema is not read (`newer_opening`).
 """
 
 from watchkeeper.core.events.base import (
@@ -23,7 +22,17 @@ from watchkeeper.core.events.base import (
     Sealed,
     User,
 )
-from watchkeeper.core.events.codec import DURABLE, KINDS, AnyEvent, DamagedLineError, Unknown, decode, encode
+from watchkeeper.core.events.codec import (
+    DURABLE,
+    KINDS,
+    AnyEvent,
+    DamagedLineError,
+    Opening,
+    Unknown,
+    decode,
+    encode,
+    newer_opening,
+)
 from watchkeeper.core.events.commands import (
     Action,
     Answered,
@@ -122,6 +131,7 @@ __all__ = [
     "Number",
     "Observed",
     "Opened",
+    "Opening",
     "Outcome",
     "OutputFile",
     "Phase",
@@ -152,4 +162,5 @@ __all__ = [
     "Verified",
     "decode",
     "encode",
+    "newer_opening",
 ]

@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+# Of a journal's lines. It rises only for a change that an older reader would misread: a field that means something else,
+# a kind that takes another's place. New kinds and new optional fields leave it as it is: older readers keep the one as
+# unknown and pass over the other.
 SCHEMA = 1
 
 # Sensitivity: what publication must know of a field. A plain `str` is free of them by construction.
@@ -46,7 +49,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
     """The first event of each writer's file. `saw[w] = n`: this writer had read n events of writer w; `zone` is the
-    IANA time zone of views; `schema` is the version of every line in this file.
+    IANA time zone of views; `schema` is the version of every line in this file, and `software` the version of Watchkeeper
+    that wrote it. In every schema, past and to come, the first line has `kind` "opened", an integer `schema` and the text
+    `software`: a reader finds out from it whether it can read the rest, and which version can.
     """
 
     schema: int

@@ -1,13 +1,13 @@
-"""Events to lines and back: old lines are upgraded when they are read, unknown kinds are kept."""
+"""Events to lines and back; unknown kinds are kept."""
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from watchkeeper.core.events.base import Event, Opened, Sealed, Time
+from watchkeeper.core.events.base import SCHEMA, Event, Opened, Sealed, Time
 from watchkeeper.core.events.commands import (
     Answered,
     Assessed,
@@ -101,6 +101,17 @@ _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """What the first line of a journal's file says in every schema."""
+
+    kind: Literal["opened"]
+    schema: int
+    software: str = ""
+
+
+_opening_decoder = msgspec.json.Decoder(Opening)
+
+
 class DamagedLineError(ValueError):
     """The line is no event: not JSON, without the common fields, or a known kind with bad fields."""
 
@@ -126,3 +137,12 @@ def decode(line: bytes) -> AnyEvent | Unknown:
         if head.kind in KINDS:
             raise DamagedLineError(f"{head.kind}: {error}") from error
         return Unknown(kind=head.kind, time=head.time, writer=head.writer, seq=head.seq, line=line)
+
+
+def newer_opening(line: bytes) -> Opening | None:
+    """The first line of a file in a schema newer than ours; None for any other line, damaged ones included."""
+    try:
+        opening = _opening_decoder.decode(line)
+    except _FAULTS:
+        return None
+    return opening if opening.schema > SCHEMA else None

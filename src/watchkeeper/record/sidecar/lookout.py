@@ -281,9 +281,8 @@ class Lookout:
 
     def _has_ended(self) -> bool:
         """Whether the journal holds the run's end after all."""
-        return any(
-            isinstance(event, RunEnded) for events in read(self._folder / JOURNAL).events.values() for event in events[-3:]
-        )
+        journal = read(self._folder / JOURNAL, is_evidence=True)
+        return any(isinstance(event, RunEnded) for own in journal.events.values() for event in own[-3:])
 
     def _vanished(self) -> None:
         recovered = spill.recover()
