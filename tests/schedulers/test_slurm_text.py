@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError
+from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError, UnreachedError
 from watchkeeper.schedulers import slurm_text as text
 from watchkeeper.schedulers.base import TERMINAL
 from watchkeeper.schedulers.shell import Done
@@ -253,7 +253,9 @@ def test_yes():
         (Done(code=1, err=FAILED + "Required partition not available (inactive or drain)"), BusyError),
         (Done(code=1, err=FAILED + "Required node not available (down, drained or reserved)"), BusyError),
         (Done(code=1, err=FAILED + "No space left on device"), BusyError),
-        (Done(code=1, err=FAILED + "Unable to contact slurm controller (connect failure)"), UnavailableError),
+        (Done(code=1, err=FAILED + "Unable to contact slurm controller (connect failure)"), UnreachedError),
+        (Done(code=1, err=FAILED + "Connection refused"), UnreachedError),
+        (Done(code=1, err=FAILED + "No route to host"), UnreachedError),
         (Done(code=1, err="sbatch: error: Munge encode failed: No such file\n" + FAILED), UnavailableError),
         (Done(code=127, err="sbatch: not found"), UnavailableError),
         (Done(code=1, err=FAILED + "Socket timed out on send/recv operation"), DoubtError),

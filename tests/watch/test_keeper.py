@@ -9,11 +9,14 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.experiments import blocks_of, claims, state_of, times_run, write_experiment
 from watchkeeper.core import journal
-from watchkeeper.core.events import Change, Leased, Polled
+from watchkeeper.core.events import Change, Intended, Leased, Polled, SchedulerFacts
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.state import Attempt, Seen
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.submit import attempt_folder
@@ -21,6 +24,7 @@ from watchkeeper.report.actionlog import render_all
 from watchkeeper.report.blocks import first_zone, render_logs
 from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.fake import FakeScheduler, Outcome
+from watchkeeper.watch import standing, tally
 from watchkeeper.watch.keeper import Keeper, Manners
 
 Hook = Callable[[Keeper], None]
@@ -45,11 +49,29 @@ def keeper(
     time: Time | None = None,
     cap: int = 0,
     stagger_s: float = 0.0,
+    most_tasks: int = 0,
+    clock: Clock = utc_now,
     **selection: object,
 ) -> Keeper:
     """A keeper over the experiment in `folder` that looks every 5 ms."""
-    manners = Manners(soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=stagger_s, cap=cap, unknown_deadline_s=600)
-    return Keeper(experiments.read(folder), fake, manners, Selection(**selection), turned=turned, monotonic=time or Time())
+    manners = Manners(
+        soonest_s=0.005,
+        poll_s=0.005,
+        longest_s=0.005,
+        stagger_s=stagger_s,
+        cap=cap,
+        unknown_deadline_s=600,
+        most_tasks=most_tasks,
+    )
+    return Keeper(
+        experiments.read(folder),
+        fake,
+        manners,
+        Selection(**selection),
+        turned=turned,
+        clock=clock,
+        monotonic=time or Time(),
+    )
 
 
 def run_pending(fake: FakeScheduler) -> Hook:
@@ -302,6 +324,34 @@ def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved
     assert set(times_run(folder).values()) == {1}
 
 
+@pytest.mark.parametrize(("outcome", "submissions"), [("unreached", 3), ("retried", 2)])
+def test_a_connection_that_failed_is_looked_for_first(tmp_path: Path, outcome: Outcome, submissions: int) -> None:
+    """A submission that reached nobody, as its command says, is looked for until a job had time to show: what a site's
+    wrapper submitted all the same is adopted, and only what is not there is submitted again, also without a proof.
+    """
+    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    fake.claim_proved = False
+    fake.on_submit(outcome)
+    shown: list[str] = []
+    waits = run_pending(fake)
+
+    def turned(one: Keeper) -> None:
+        if time.now < 100:
+            assert fake.submissions == 1
+            shown.extend(row.why for row in standing.look(experiments.read(folder), Selection()).rows if row.key == "one")
+        if outcome == "retried":
+            fake.jobs["1"].forgotten = time.now < 100
+        time.now += 30
+        waits(one)
+
+    assert keeper(folder, fake, turned, time).keep()
+    assert "not taken yet: fake: connection refused" in shown
+    assert fake.submissions == submissions and set(times_run(folder).values()) == {1}
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
+    doubted = state_of(folder).run("one").attempts[1].doubted
+    assert doubted is not None and doubted.unreached
+
+
 def test_what_was_put_off_is_no_doubt(tmp_path: Path) -> None:
     """A submission that the scheduler certainly did not take is made again at once, also where the claim is not proved; and
     the journal says so to the next keeper.
@@ -484,6 +534,43 @@ def test_never_more_jobs_than_the_cap_at_a_time(tmp_path: Path) -> None:
 
     assert keeper(folder, fake, turned, cap=2).keep()
     assert most[0] == 2 and fake.submissions == 10
+
+
+def test_the_tasks_of_arrays_count_where_the_site_counts_them(tmp_path: Path) -> None:
+    """Where a user may have five jobs queued, three arrays of two tasks are never queued together, and all of them run."""
+    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c")), FakeScheduler()
+    for script in folder.glob("*/finetune.slurm"):
+        script.write_text(script.read_text().replace("\n", "\n#SBATCH --array=0-1\n", 1))
+    queued: list[int] = []
+
+    def turned(one: Keeper) -> None:
+        queued.append(sum(map(tally.tasks_left, one.logbook.state.active)))
+        for job_id, job in fake.jobs.items():
+            if job.facts.state == "PENDING":
+                fake.report(job_id, msgspec.structs.replace(job.facts, state="CANCELLED", tasks={"CANCELLED": "0-1"}))
+
+    assert keeper(folder, fake, turned, most_tasks=5).keep()
+    assert max(queued) == 4 and {len(outcomes(folder)[key]) for key in ("a", "b", "c")} == {1}
+
+
+def test_a_task_that_has_ended_counts_no_more() -> None:
+    """Of an array of ten tasks, four of which have ended, six count."""
+    facts = SchedulerFacts(state="RUNNING", tasks={"COMPLETED": "0-2", "FAILED": "7", "RUNNING": "3-6", "PENDING": "8-9"})
+    attempt = Attempt("a", 1, "preparation", seen=Seen("w", 1, "5", "RUNNING", facts, None))
+    assert tally.tasks_left(attempt) == 1
+    attempt.intended = Intended(
+        time=utc_now(),
+        writer="w",
+        seq=0,
+        key="a",
+        phase="preparation",
+        attempt=1,
+        token="t",
+        script="s",
+        script_sha256="0",
+        array="0-9%2",
+    )
+    assert tally.tasks_left(attempt) == 6
 
 
 def test_the_stagger_stands_between_submissions_and_not_after_the_last(tmp_path: Path) -> None:

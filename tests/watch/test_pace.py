@@ -49,8 +49,8 @@ def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: f
     """
     site = Site(accounting=accounting, forgets_s=60, max_submit=7)
     manners = Manners.of(Settings(), FakeScheduler(visibility_lag_s=120), site)
-    assert (manners.longest_s, manners.poll_s, manners.cap) == (longest, min(60.0, longest), 7)
-    assert Manners.of(Settings(cap=0), FakeScheduler(), Site()).cap == 0
+    assert (manners.longest_s, manners.poll_s, manners.most_tasks) == (longest, min(60.0, longest), 7)
+    assert Manners.of(Settings(cap=0), FakeScheduler(), Site()).most_tasks == 0
     assert Manners.of(Settings(cap=3), FakeScheduler(), site).cap == 3
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.experiments import blocks_of, state_of, write_experiment
-from tests.watch.test_keeper import Hook, Time, changes, keeper, outcomes, run_pending
-from watchkeeper.core.events import Polled, Postponed, Rejected
+from tests.watch.test_keeper import Hook, changes, keeper, outcomes, run_pending
+from watchkeeper.core import processes
+from watchkeeper.core.events import Polled, Rejected
 from watchkeeper.launch import experiment as experiments
 from watchkeeper.launch.plan import Selection
-from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.fake import FakeScheduler, Outcome
 from watchkeeper.watch import notify, standing
 from watchkeeper.watch.keeper import Keeper
 
@@ -83,21 +85,74 @@ def test_a_job_that_starts_soon_says_nothing_of_its_queue(tmp_path: Path) -> Non
     assert not [one for one in changes(folder, "one") if one.before == one.after]
 
 
-def test_a_refusal_for_now_is_tried_again_for_a_day(tmp_path: Path) -> None:
-    """What the scheduler refuses for now is asked again, and shown as not taken yet; after a day it is a refusal."""
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
-    fake.on_submit(*["busy"] * 30)
+class Calendar:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """The time in UTC."""
+        return self.now
+
+
+@pytest.mark.parametrize("outcome", ["busy", "unavailable", "unreached"])
+def test_a_refusal_for_now_is_tried_again_for_a_day(tmp_path: Path, outcome: Outcome) -> None:
+    """What the scheduler does not take for now is asked again, and shown as not taken yet; after a day it is a refusal."""
+    folder, fake, calendar = write_experiment(tmp_path / "exp"), FakeScheduler(), Calendar()
+    fake.on_submit(*[outcome] * 30)
     shown: list[str] = []
 
     def turned(one: Keeper) -> None:
         rows = standing.look(experiments.read(folder), Selection()).rows
         shown.extend(row.why for row in rows if row.key == "one")
-        time.now += 3600
+        calendar.now += timedelta(hours=1)
 
-    assert keeper(folder, fake, turned, time).keep()
+    assert keeper(folder, fake, turned, clock=calendar).keep()
     assert 24 <= fake.submissions <= 26
-    assert "not taken yet: fake: too many jobs at present" in shown
+    assert any(why.startswith("not taken yet: fake: ") for why in shown)
     attempt = state_of(folder).run("one").attempts[1]
-    assert isinstance(attempt.put_off, Postponed) and isinstance(attempt.rejected, Rejected)
-    assert "too many jobs at present: so it has said for 24 hours" in attempt.rejected.message
-    assert outcomes(folder)["one"] == ["open"], "it never was a job"
+    assert isinstance(attempt.rejected, Rejected)
+    assert "so it has said for 24 hours" in attempt.rejected.message
+    assert outcomes(folder)["one"] == ["not run" if outcome == "unreached" else "open"], "it never was a job"
+
+
+def leave_at(calendar: Calendar, hours: int, fake: FakeScheduler) -> Hook:
+    """Each turn takes an hour; the watch is left after so many, counted from the first."""
+
+    def turned(one: Keeper) -> None:
+        calendar.now += timedelta(hours=1)
+        if fake.submissions >= hours:
+            one.ask_to_leave("a test")
+
+    return turned
+
+
+@pytest.fixture
+def earlier_watches_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of an earlier watch has ended, though it was this one."""
+    monkeypatch.setattr(processes, "is_alive", lambda process: False)
+
+
+@pytest.mark.usefixtures("earlier_watches_gone")
+def test_the_day_of_a_refusal_outlives_its_watch(tmp_path: Path) -> None:
+    """A watch that is left and begun again goes on counting: the day is the refusals', not the process's."""
+    folder, fake, calendar = write_experiment(tmp_path / "exp"), FakeScheduler(), Calendar()
+    fake.on_submit(*["busy"] * 60)
+    assert not keeper(folder, fake, leave_at(calendar, 10, fake), clock=calendar).keep()
+    assert not keeper(folder, fake, leave_at(calendar, 20, fake), clock=calendar).keep()
+    assert keeper(folder, fake, leave_at(calendar, 60, fake), clock=calendar).keep()
+    assert 24 <= fake.submissions <= 26
+    assert isinstance(state_of(folder).run("one").attempts[1].rejected, Rejected)
+
+
+@pytest.mark.usefixtures("earlier_watches_gone")
+def test_days_without_a_question_are_no_refusal(tmp_path: Path) -> None:
+    """What was refused once, and again when the watch came back days later, has not been refused for days."""
+    folder, fake, calendar = write_experiment(tmp_path / "exp"), FakeScheduler(), Calendar()
+    fake.on_submit("busy", "busy")
+    assert not keeper(folder, fake, leave_at(calendar, 1, fake), clock=calendar).keep()
+    calendar.now += timedelta(days=3)
+    run = run_pending(fake)
+    assert keeper(folder, fake, run, clock=calendar).keep()
+    assert outcomes(folder)["one"] == ["done"] and state_of(folder).run("one").attempts[1].rejected is None

@@ -10,6 +10,7 @@
         ├── RefusedError          it said no: the job does not exist
         ├── BusyError             it said "later": limits, or temporarily unable; the job does not exist
         ├── DoubtError            it did not say: the job may exist
+        │   └── UnreachedError    it says that it reached nobody: the job may exist if it had tried before
         └── UnavailableError      it could not be asked; exit code 4
 
 An exception stops a command. A finding about the user's data or cluster does not: it is a `Problem`, returned as a
@@ -79,6 +80,10 @@ class BusyError(SchedulerError):
 
 class DoubtError(SchedulerError):
     """The scheduler did not answer in time: the job may exist."""
+
+
+class UnreachedError(DoubtError):
+    """The submitting command reached nobody. Sites wrap it, and a wrapper may have tried before: look for the job first."""
 
 
 class UnavailableError(SchedulerError):

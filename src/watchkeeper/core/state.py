@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -43,6 +44,9 @@ from watchkeeper.core.events import (
 
 T = TypeVar("T", bound=Event)
 AttemptId = tuple[str, int]
+# The first and the last time of answers that follow each other.
+Row = tuple[datetime, datetime]
+ROW_ENDS_AFTER = timedelta(days=1)
 # Between writers that knew nothing of each other: what is further along is the newer fact.
 _RANK = {"UNKNOWN": 0, "PENDING": 1, "RUNNING": 2, "COMPLETING": 3}
 _ENDED_RANK = 4
@@ -67,7 +71,7 @@ class Attempt(msgspec.Struct):
     """One try at a run. Every field is what the journal says; None and empty mean that nobody said. `asked`: how often it
     was about to be handed over; `postponed`: how often that certainly made no job; `assessed`: the last word on its health.
     `sighted`: the last word that there is a job, whatever its state; `put_off`: why the scheduler did not take it when it
-    was last asked.
+    was last asked; `refusals`: the first and the last time of a row of such answers, None after a final one.
     """
 
     key: str
@@ -86,6 +90,7 @@ class Attempt(msgspec.Struct):
     assessed: Assessed | None = None
     sighted: Submitted | Seen | None = None
     put_off: Postponed | None = None
+    refusals: Row | None = None
 
     @property
     def yields(self) -> bool:
@@ -238,6 +243,7 @@ class WriterState:
         attempt = self._attempt(event)
         attempt.postponed += 1
         attempt.put_off = event
+        attempt.refusals = _later([attempt.refusals, (event.time, event.time)])
 
     def _on_submitted(self, event: Submitted) -> None:
         attempt = self._attempt(event)
@@ -245,10 +251,15 @@ class WriterState:
         _sight(attempt, event)
 
     def _on_rejected(self, event: Rejected) -> None:
-        self._attempt(event).rejected = event
+        attempt = self._attempt(event)
+        attempt.rejected = event
+        attempt.refusals = None
 
     def _on_doubted(self, event: Doubted) -> None:
-        self._attempt(event).doubted = event
+        attempt = self._attempt(event)
+        attempt.doubted = _graver(attempt.doubted, event)
+        if event.unreached:
+            attempt.refusals = _later([attempt.refusals, (event.time, event.time)])
 
     def _on_cancel_asked(self, event: CancelAsked) -> None:
         self._attempt(event).cancel_asked = True
@@ -269,6 +280,24 @@ class WriterState:
 
     def _on_unknown(self, event: Unknown) -> None:
         self.unknown_kinds[event.kind] = self.unknown_kinds.get(event.kind, 0) + 1
+
+
+def _graver(one: Doubted | None, other: Doubted | None) -> Doubted | None:
+    """Of two doubts the one that says less of what became of the job; the first of two that say the same."""
+    if one is None or other is None:
+        return one or other
+    return other if one.unreached and not other.unreached else one
+
+
+def _later(rows: Iterable[Row | None]) -> Row | None:
+    """The last row that these make together: a day without an answer ends one, as does a clock that was set back by a day.
+    Times of several hosts are compared; a day is longer than their clocks differ.
+    """
+    whole: Row | None = None
+    for first, last in sorted(filter(None, rows)):
+        joins = whole is not None and abs(first - whole[1]) <= ROW_ENDS_AFTER
+        whole = (whole[0], max(whole[1], last)) if whole is not None and joins else (first, last)
+    return whole
 
 
 def _sight(attempt: Attempt, sight: Submitted | Seen) -> None:
@@ -335,7 +364,7 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
     whole = Attempt(first.key, first.number, first.phase)
     for one in told:
         whole.intended = whole.intended or one.intended
-        whole.doubted = whole.doubted or one.doubted
+        whole.doubted = _graver(whole.doubted, one.doubted)
         whole.asked += one.asked
         whole.postponed += one.postponed
         whole.exit_record = whole.exit_record or one.exit_record
@@ -345,6 +374,9 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
     whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
     whole.judged = _verdict(told, writers)
     whole.put_off = _newest([one.put_off for one in told if one.put_off], writers)
+    refused_at = whole.rejected.time if whole.rejected else None
+    rows = [one.refusals for one in told if one.refusals]
+    whole.refusals = _later(row for row in rows if refused_at is None or row[1] > refused_at)
     whole.assessed = _newest([one.assessed for one in told if one.assessed], writers)
     seen = [one.seen for one in told if one.seen]
     undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]

@@ -20,15 +20,23 @@ from typing import Any, TypeVar
 import msgspec
 
 from watchkeeper.core import code_files, environment, files, git, ids, objects, processes
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, StorageError, UnavailableError
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    SchedulerError,
+    StorageError,
+    UnavailableError,
+    UnreachedError,
+)
 from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.records import UnreadableRecordError, read_record
-from watchkeeper.core.state import Attempt
+from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
 from watchkeeper.launch import configs, means, same_work
 from watchkeeper.launch.retries import Rules
-from watchkeeper.schedulers import batch, wrapper
+from watchkeeper.schedulers import arrays, batch, wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler, number_of
 from watchkeeper.schedulers.batch import Head
 from watchkeeper.schedulers.wrapper import Claim
@@ -37,8 +45,8 @@ from watchkeeper.tools.base import Promise
 FOLDER = ".watchkeeper"
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
 _CODE_STANDS_S = 10.0
-# How long a scheduler that says "later" is asked again, in seconds.
-_BUSY_FOR_S = 86_400.0
+# How long a scheduler that says "later", or is not reached, is asked again.
+_PUT_OFF_FOR = timedelta(days=1)
 # What these say does not mean that a job's processes are gone: its node may only be cut off.
 _NODE_LOST = ("NODE_FAIL", "BOOT_FAIL")
 _NOTHING: Mapping[str, str] = {}
@@ -118,7 +126,6 @@ class Submitter:
         self._intended = intended
         self._environment_sha256 = ""
         self._where = {"cluster": cluster or scheduler.name, "host": processes.host()}
-        self._busy_since: dict[tuple[str, int], float] = {}
         self._asked_again: set[tuple[str, int]] = set()
 
     def submit(
@@ -134,12 +141,14 @@ class Submitter:
         before: Attempt | None = None,
         found: Mapping[str, str] = _NOTHING,
         promises: Sequence[Promise] = (),
+        refusals: Row | None = None,
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
 
         Its job starts when those of `after` have ended, and does its work if they ended well. Of an array it has the tasks
         in `array`, "" for all. `again` decided on a further attempt, `before` is the attempt that it follows, and `found`
         is as in `intended`. `promises` are what it must leave: while that is not there, its scheduler may start it again.
+        `refusals` are the first and the last time that it was put off, None where it was not: after a day it is refused.
 
         Raises:
             HeldByAnotherError: somebody else is about to submit it, or the attempt before may still be alive.
@@ -211,10 +220,18 @@ class Submitter:
             **self._code_of(script.parent),
         )
         self._intended(intended)
-        event = self._hand_over(item, attempt, job, script, stagger_s=stagger_s, note=note_of(again))
+        event = self._hand_over(item, attempt, job, script, stagger_s=stagger_s, note=note_of(again), refusals=refusals)
         if isinstance(event, Rejected):
             tidy(self.experiment, intended)
         return event
+
+    def tasks_of(self, item: RunItem, array: str = "") -> int:
+        """How many jobs a submission counts as: the tasks in `array`, or "": in its script; 1 where that cannot be told."""
+        try:
+            source = (self.experiment / item.script).read_bytes()
+            return arrays.count_of(array or batch.read_head(source, name=item.script).array)
+        except (OSError, ValueError):
+            return 1
 
     def resolve(self, intended: Intended) -> Submitted | None:
         """Find out what became of an attempt that somebody meant to submit: adopt its job if there is one, else None; the
@@ -228,14 +245,16 @@ class Submitter:
         token, _ = self._hold(folder, intended.key, intended.attempt)
         return self._adopt(intended, intended.attempt, token, Path(intended.script), note_of(intended))
 
-    def close(self, intended: Intended) -> Submitted | Judged:
+    def close(self, intended: Intended, refused: Rejected | None = None) -> Submitted | Judged:
         """Close an attempt of ours that is not needed any more: no job of it can run from now on. If one has claimed it
-        after all, it is adopted instead.
+        after all, it is adopted instead. `refused` is what was said last, None where nobody refused it.
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
         if wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
             tidy(self.experiment, intended)
             why = "its submitter died before the scheduler had it, and it is not needed any more"
+            if refused is not None:
+                why = refused.message
             return self._write(Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why)
         job_id = wrapper.read_claims(folder)[-1].job_id
         return self._adopted(intended, intended.attempt, job_id, Path(intended.script), note_of(intended))
@@ -452,20 +471,32 @@ class Submitter:
         return fields
 
     def _hand_over(
-        self, item: RunItem, attempt: int, job: Job, script: Path, *, stagger_s: float, note: str
+        self,
+        item: RunItem,
+        attempt: int,
+        job: Job,
+        script: Path,
+        *,
+        stagger_s: float,
+        note: str,
+        refusals: Row | None,
     ) -> Submitted | Rejected | Doubted:
         words = self._words(script)
+        put_off_for = self._put_off_for(refusals)
+        patient = put_off_for < _PUT_OFF_FOR
         try:
             receipt = self.scheduler.submit(job)
         except RefusedError as error:
             return self._write(Rejected, item, attempt, command=words, message=str(error))
+        except UnreachedError as error:
+            if patient:
+                return self._write(Doubted, item, attempt, command=words, message=str(error), unreached=True)
+            return self._refuse_after(put_off_for, error, item, attempt, words)
         except DoubtError as error:
             return self._write(Doubted, item, attempt, command=words, message=str(error))
         except (BusyError, UnavailableError) as error:
-            since = self._busy_since.setdefault((item.key, attempt), self._monotonic())
-            if isinstance(error, BusyError) and self._monotonic() - since >= _BUSY_FOR_S:
-                message = f"{error}: so it has said for {_BUSY_FOR_S / 3600:g} hours"
-                return self._write(Rejected, item, attempt, command=words, message=message)
+            if not patient:
+                return self._refuse_after(put_off_for, error, item, attempt, words)
             self._write(Postponed, item, attempt, message=str(error))
             raise
         return self._write(
@@ -480,6 +511,19 @@ class Submitter:
             note=note,
             **self._where,
         )
+
+    def _put_off_for(self, refusals: Row | None) -> timedelta:
+        """How long a row of refusals has lasted that this one would go on."""
+        if refusals is None:
+            return timedelta(0)
+        first, last = refusals
+        now = self.clock()
+        return now - first if now - last <= ROW_ENDS_AFTER else timedelta(0)
+
+    def _refuse_after(self, waited: timedelta, error: SchedulerError, item: RunItem, attempt: int, words: str) -> Rejected:
+        """What was put off for so long is refused."""
+        message = f"{error}: so it has said for {waited.total_seconds() / 3600:.0f} hours"
+        return self._write(Rejected, item, attempt, command=words, message=message)
 
     def _words(self, script: Path) -> str:
         return self.scheduler.submit_words(script.name)

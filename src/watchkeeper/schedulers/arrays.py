@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 # The most that Slurm itself can be set to (MaxArraySize, slurm.conf(5)).
 MAX_TASKS = 4_000_001
@@ -27,6 +28,16 @@ def numbers_of(spec: str) -> list[int]:
             raise ValueError(f"'{spec}' names no tasks")
         numbers.update(range(first, last + 1, step))
     return sorted(numbers)
+
+
+@lru_cache(maxsize=1024)
+def count_of(spec: str) -> int:
+    """How many tasks there are; 1 for "", which is a job without any.
+
+    Raises:
+        ValueError: sbatch would refuse it.
+    """
+    return len(numbers_of(spec)) if spec else 1
 
 
 def spec_of(numbers: Iterable[int]) -> str:

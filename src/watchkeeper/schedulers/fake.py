@@ -25,7 +25,7 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core import files
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError
+from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError, UnreachedError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Snapshot
@@ -34,8 +34,8 @@ from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.site import Site
 
 # accept; refuse, busy, unavailable: no job exists; doubt: a job exists, and the submitter is not told; lose: none does,
-# and the submitter is not told.
-Outcome = Literal["accept", "refuse", "busy", "unavailable", "doubt", "lose"]
+# and the submitter is not told; unreached: none does; retried: one does. Of both the submitter says that it reached nobody.
+Outcome = Literal["accept", "refuse", "busy", "unavailable", "doubt", "lose", "unreached", "retried"]
 
 
 class FakeJob:
@@ -194,6 +194,8 @@ class FakeScheduler:
                 raise BusyError("fake: too many jobs at present")
             case "unavailable":
                 raise UnavailableError("fake: it cannot be reached")
+            case "unreached":
+                raise UnreachedError("fake: connection refused")
             case "lose":
                 raise DoubtError("fake: no answer")
         self._last_id += 1
@@ -211,6 +213,8 @@ class FakeScheduler:
             error_output=place(head.error or head.output),
         )
         self.jobs[job_id] = FakeJob(job, facts)
+        if outcome == "retried":
+            raise UnreachedError("fake: connection refused")
         if outcome == "doubt":
             raise DoubtError("fake: no answer")
         return Receipt(job_id=job_id, exact=self.exact_words(job, head))

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError
+from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError, UnreachedError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, Job
 from watchkeeper.schedulers.fake import FakeScheduler
@@ -103,6 +103,8 @@ class FakeSlurm:
         except BusyError:
             err = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size)"
         except UnavailableError:
+            err = "Batch job submission failed: Munge encode failed"
+        except UnreachedError:
             err = f"Batch job submission failed: {_CONTACT}"
         except DoubtError:
             err = f"Batch job submission failed: {_TIMED_OUT}"

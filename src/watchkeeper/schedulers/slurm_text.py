@@ -13,7 +13,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, SchedulerError, UnavailableError
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    SchedulerError,
+    UnavailableError,
+    UnreachedError,
+)
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
@@ -285,10 +292,12 @@ _DOUBT = re.compile(
     r"|\((?:send|receive|shutdown) failure\)|Communication (?:connection|shutdown)|Insane message|Transport endpoint",
     re.IGNORECASE,
 )
+_UNREACHED = re.compile(
+    r"connect failure|Connection refused|No route to host|Network is unreachable|Unable to (?:establish|open) .*connection",
+    re.IGNORECASE,
+)
 _UNASKED = re.compile(
-    r"connect failure|Connection refused|Munge encode failed|authentication (?:error|credential)"
-    r"|configuration (?:file|source)|standby mode|No route to host|Network is unreachable"
-    r"|Unable to (?:establish|open) .*connection",
+    r"Munge encode failed|authentication (?:error|credential)|configuration (?:file|source)|standby mode",
     re.IGNORECASE,
 )
 _BUSY = re.compile(
@@ -324,6 +333,8 @@ def no_of(done: Done) -> SchedulerError | None:
         return UnavailableError("there is no sbatch here", hint=NO_LOCAL)
     if _DOUBT.search(done.err) or job_of(done.out) is not None:
         return DoubtError(said)
+    if _UNREACHED.search(done.err):
+        return UnreachedError(said)
     if _UNASKED.search(done.err):
         return UnavailableError(said)
     # A policy that names no limit, or one on the number of jobs, means later; one on the job's size means never.

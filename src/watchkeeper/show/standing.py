@@ -9,7 +9,7 @@ from watchkeeper.launch.plan import Plan
 from watchkeeper.show.text import duration, number, printable, size, table
 from watchkeeper.watch.compute import ComputeRow
 from watchkeeper.watch.health import ALARMS
-from watchkeeper.watch.summary import NOT_TAKEN, Row
+from watchkeeper.watch.summary import IN_DOUBT, NOT_TAKEN, Row
 
 _MAX_METRICS = 3
 _MOST_COMPUTE = 12
@@ -45,7 +45,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
         if row.standing in ("failed", "blocked", "unknown")
     ]
     bad += [f"{row.key}: {row.health}: {row.health_why}" for row in rows if row.health in ALARMS | {"slow"}]
-    waits = [row for row in rows if row.why and (row.state == "PENDING" or row.why.startswith(NOT_TAKEN))]
+    waits = [row for row in rows if row.why and (row.state == "PENDING" or row.why.startswith((NOT_TAKEN, IN_DOUBT)))]
     bad += [f"{row.key}: {row.state}: {row.why}" for row in waits if row.standing in ("running", "to do")]
     more = len(bad) - _MOST_WORDS
     bad = bad[:_MOST_WORDS] + ([f"and {more} more: watchkeeper status --json"] if more > 0 else [])

@@ -40,7 +40,7 @@ from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import HeldByAnotherError, Submitter
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.site import Site
-from watchkeeper.watch import gate
+from watchkeeper.watch import gate, tally
 from watchkeeper.watch.evidence import EvidenceBook
 from watchkeeper.watch.health import Limits
 from watchkeeper.watch.logbook import Logbook, Tell
@@ -56,9 +56,10 @@ _LOG_AT_LEAST_EVERY_S = 10.0  # while a long row of jobs is submitted: the run l
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how much: seconds, and jobs at a time (0: no cap). The scheduler is asked every `poll_s`, as often as
-    every `soonest_s` when a job starts or ends, and as seldom as every `longest_s` when nothing moves; `limits` say when a
-    job that runs is ill.
+    """How often and how much: seconds, and jobs at a time (0: no cap), where an array is one. `most_tasks` is what the site
+    lets this user have, where each task of an array counts (0: no limit). The scheduler is asked every `poll_s`, as often
+    as every `soonest_s` when a job starts or ends, and as seldom as every `longest_s` when nothing moves; `limits` say when
+    a job that runs is ill.
     """
 
     soonest_s: float
@@ -67,6 +68,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     stagger_s: float
     cap: int
     unknown_deadline_s: float
+    most_tasks: int = 0
     limits: Limits = Limits()
 
     @classmethod
@@ -85,8 +87,6 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
             longest = max(soonest, min(longest, site.forgets_s / 2))
             poll = min(poll, longest)
         cap = settings.cap if settings.cap is not None else (0 if local else 25)
-        if site.max_submit:
-            cap = min(cap or site.max_submit, site.max_submit)
         return cls(
             soonest_s=soonest,
             poll_s=poll,
@@ -94,6 +94,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
             stagger_s=stagger,
             cap=cap,
             unknown_deadline_s=settings.unknown_deadline_s,
+            most_tasks=site.max_submit or 0,
             limits=Limits(silent_s=settings.silent_s, stall_s=settings.stall_s),
         )
 
@@ -175,7 +176,7 @@ class Keeper:
         self._failed: frozenset[tuple[str, int]] = frozenset()
         self._busy = ""
         self._looked: set[tuple[str, int]] = set()
-        self._unresolved_since: dict[tuple[str, int], float] = {}
+        self._unresolved_since: dict[tuple[str, int, int], float] = {}
         self._given_up: set[str] = set()
         self._held: set[tuple[str, int]] = set()
         self._opened: dict[Phase | None, float] = {}
@@ -309,21 +310,24 @@ class Keeper:
                 self._held.add(name)
                 continue
             if found is None and attempt.intended is not None:
-                self._doubt(name, attempt.intended)
+                self._doubt(attempt, attempt.intended)
         for attempt in self.logbook.state.yielding if self.logbook.leads else ():
             if attempt.intended is not None and not attempt.submissions:
                 self._submitter.adopt_late(attempt.intended)
         self.logbook.sync()
 
-    def _doubt(self, name: tuple[str, int], intended: Intended) -> None:
+    def _doubt(self, attempt: Attempt, intended: Intended) -> None:
         """A job may have been taken and not be shown yet. Only a lasting absence lets it be submitted again, and only where
-        a second job is known to end at once; elsewhere the attempt ends as unknown at the deadline.
+        nobody was reached, or a second job is known to end at once; elsewhere the attempt ends as unknown at the deadline.
         """
-        waited = self._monotonic() - self._unresolved_since.setdefault(name, self._monotonic())
+        submission = (attempt.key, attempt.number, attempt.asked)
+        now = self._monotonic()
+        waited = now - self._unresolved_since.setdefault(submission, now)
         lag = self._scheduler.visibility_lag_s
-        if waited >= lag and self._scheduler.proves_claim(self.experiment.folder):
+        unreached = attempt.doubted is not None and attempt.doubted.unreached
+        if waited >= lag and (unreached or self._scheduler.proves_claim(self.experiment.folder)):
             return
-        self._held.add(name)
+        self._held.add((attempt.key, attempt.number))
         if waited >= max(lag, self._manners.unknown_deadline_s):
             self._submitter.leave_unknown(intended, waited)
 
@@ -333,7 +337,7 @@ class Keeper:
         for attempt in self.logbook.state.unresolved:
             held = (attempt.key, attempt.number) in self._held
             if attempt.intended is not None and attempt.key not in coming and not held:
-                self._submitter.close(attempt.intended)
+                self._submitter.close(attempt.intended, attempt.rejected)
         self.logbook.sync()
 
     def _plan(self) -> None:
@@ -384,7 +388,7 @@ class Keeper:
     def _submit_ready(self) -> None:
         for decision in self.plan.ready:
             cap = self._manners.cap
-            if self._left() or (cap and len(self.logbook.state.active) >= cap):
+            if self._left() or (cap and len(self.logbook.state.active) >= cap) or not self._site_has_room(decision):
                 return
             since = self._monotonic() - self._submitted_at if self._submitted_at is not None else self._manners.stagger_s
             stagger = self._manners.stagger_s - since
@@ -394,11 +398,24 @@ class Keeper:
                     return
             self._submit(decision, self._manners.stagger_s if stagger > 0 else 0.0)
 
+    def _site_has_room(self, decision: Decision) -> bool:
+        """Whether this user may have the job's tasks beside those that wait or run. A job that is too large alone is handed
+        over all the same: the scheduler has the last word.
+        """
+        most = self._manners.most_tasks
+        tasks = sum(map(tally.tasks_left, self.logbook.state.active)) if most else 0
+        if not tasks:
+            return True
+        array = planning.tasks_to_retry(self.logbook.state, decision)
+        return tasks + self._submitter.tasks_of(self._items[decision.key], array) <= most
+
     def _submit(self, decision: Decision, stagger_s: float) -> None:
         item = self._items[decision.key]
         try:
             inputs = self.book.inputs(item, made_later=bool(decision.after))
             before = [one for one in self.logbook.state.active if one.key in decision.after]
+            attempts = self.logbook.state.run(item.key).attempts
+            same = attempts.get(decision.attempt)
             array = planning.tasks_to_retry(self.logbook.state, decision)
             event = self._submitter.submit(
                 item,
@@ -408,9 +425,10 @@ class Keeper:
                 after=before,
                 array=array,
                 again=decision if decision.action == "retry" else None,
-                before=self.logbook.state.run(item.key).attempts.get(decision.attempt - 1),
+                before=attempts.get(decision.attempt - 1),
                 found=self.book.complete(item),
                 promises=self.book.promises(item),
+                refusals=same.refusals if same is not None else None,
             )
         except HeldByAnotherError:
             self._held.add((decision.key, decision.attempt))

@@ -19,6 +19,8 @@ from watchkeeper.watch.tally import NOT_SUBMITTED
 
 # Of what its scheduler answered "later" to.
 NOT_TAKEN = "not taken yet"
+# Of a submission without an answer.
+IN_DOUBT = "not known yet whether it was taken"
 Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "not needed"]
 
 
@@ -103,12 +105,21 @@ def _standing(decision: Decision, latest: Attempt | None) -> tuple[Standing, str
         return ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, waits
     if latest is not None and latest.judged is not None:
         return _ended(decision, latest)
-    if latest is not None and latest.unresolved and latest.put_off is not None:
-        return "to do", decision.reason, f"{NOT_TAKEN}: {latest.put_off.message}"
+    if latest is not None and latest.unresolved and (waits := _not_taken(latest)):
+        return "to do", decision.reason, waits
     refused = latest.rejected if latest is not None and latest.closed else None
     if refused is not None and decision.action != "skip":
         return "failed", NOT_SUBMITTED, f"{refused.message}; {AGAIN}"
     return _undone(decision.action, decision.reason), decision.reason, decision.detail
+
+
+def _not_taken(latest: Attempt) -> str:
+    """Why the scheduler has not taken an attempt so far; "" where it was not asked yet."""
+    doubt = latest.doubted
+    if doubt is not None and not doubt.unreached:
+        return f"{IN_DOUBT}: {doubt.message}"
+    put_off = latest.put_off or doubt
+    return f"{NOT_TAKEN}: {put_off.message}" if put_off is not None else ""
 
 
 def _ended(decision: Decision, latest: Attempt) -> tuple[Standing, str, str]:

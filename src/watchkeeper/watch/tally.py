@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from watchkeeper.core.events import Decision, RunItem
-from watchkeeper.core.state import State
+from watchkeeper.core.state import Attempt, State
 from watchkeeper.launch.plan import CONTROL, REFUSED, UNSELECTED
+from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers.base import TERMINAL
 
 NOT_SUBMITTED, BLOCKED, DONE_BEFORE = "not submitted", "blocked", "done before"
 
@@ -41,6 +43,15 @@ def rest_of(decisions: Iterable[Decision], watched: Collection[str], state: Stat
         elif decision.action == "blocked":
             blocked[decision.key] = decision.reason
     return Rest(refused=refused, blocked=blocked, done_before=done_before, unselected=unselected)
+
+
+def tasks_left(attempt: Attempt) -> int:
+    """How many jobs an attempt under way counts as for its scheduler: of an array, its tasks that have not ended."""
+    if attempt.intended is None or not attempt.intended.array:
+        return 1
+    told = attempt.seen.facts.tasks if attempt.seen is not None else {}
+    ended = sum(arrays.count_of(spec) for state, spec in told.items() if state in TERMINAL)
+    return max(arrays.count_of(attempt.intended.array) - ended, 1)
 
 
 def refusal(key: str, state: State) -> str:

@@ -169,13 +169,14 @@ class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="reject
 
 
 class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted"):
-    """Whether the scheduler took the job could not be told."""
+    """Whether the scheduler took the job could not be told. `unreached`: the submitting command says it reached nobody."""
 
     key: str
     phase: Phase
     attempt: int
     command: FreeText
     message: FreeText
+    unreached: bool = False
 
 
 class Postponed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="postponed"):
