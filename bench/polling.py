@@ -21,7 +21,7 @@ from typing import Any
 from bench.measure import show
 from tests.slurm.lab import USER, Lab
 from watchkeeper.schedulers.shell import Here
-from watchkeeper.schedulers.slurm import SlurmScheduler
+from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
 
 JOBS = (1, 100, 1000)
 ROUNDS = 7

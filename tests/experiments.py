@@ -12,7 +12,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.state import State, fold
-from watchkeeper.report.actionlog import Block, parse
+from watchkeeper.report.actionlog.block_format import Block, parse
 
 FINETUNE = """#!/bin/bash
 #SBATCH --job-name={run}

@@ -11,7 +11,7 @@ import pytest
 
 import watchkeeper
 
-ALLOWED = {"show": {"msgspec", "click"}, "launch": {"msgspec", "ruamel", "markdown_it"}, "tools": {"msgspec", "zstandard"}}
+ALLOWED = {"show": {"msgspec", "click"}, "reading": {"msgspec", "ruamel", "markdown_it"}, "tools": {"msgspec", "zstandard"}}
 BESIDES = {"torchtune": {"omegaconf"}, "transformers": {"torch"}}  # what a library's integration needs with it
 SOURCE = Path(watchkeeper.__file__).parent
 
@@ -28,7 +28,7 @@ def third_parties(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `launch` YAML and Markdown, only `tools` Zstandard, an integration its library."""
+    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, an integration its library."""
     package = path.relative_to(SOURCE).parts[0]
     allowed = ALLOWED.get(package, {"msgspec"})
     if package == "integrations":

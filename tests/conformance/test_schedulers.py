@@ -13,15 +13,15 @@ import pytest
 
 from watchkeeper.core import processes
 from watchkeeper.core.events import SchedulerFacts
-from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Scheduler
-from watchkeeper.schedulers.batch import read_head
-from watchkeeper.schedulers.fake import FakeScheduler
-from watchkeeper.schedulers.fake_slurm import FakeSlurm
-from watchkeeper.schedulers.local import LocalScheduler
-from watchkeeper.schedulers.slurm import SlurmScheduler
-from watchkeeper.schedulers.spool import Started, read
-from watchkeeper.schedulers.supervisor import kill_session
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
+from watchkeeper.schedulers.fake.slurm import FakeSlurm
+from watchkeeper.schedulers.local.scheduler import LocalScheduler
+from watchkeeper.schedulers.local.spool import Started, read
+from watchkeeper.schedulers.local.supervisor import kill_session
+from watchkeeper.schedulers.sbatch_head import read_head
+from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
+from watchkeeper.schedulers.wrapper import render
 
 DEADLINE_S = 30.0
 
@@ -188,10 +188,10 @@ def make_job(root: Path, source: str, token: str = "") -> Job:
     attempt.mkdir(parents=True)
     script = attempt / "script"
     script.write_text("#!/bin/bash\n" + source)
-    path = attempt / wrapper.wrapper_name(token)
+    path = attempt / render.wrapper_name(token)
     scheduler = "conformance"
     path.write_bytes(
-        wrapper.render(read_head(script), attempt_folder=attempt, script=script, token=token, scheduler=scheduler)
+        render.render(read_head(script), attempt_folder=attempt, script=script, token=token, scheduler=scheduler)
     )
     return Job(wrapper=path, folder=root / "exp", name="job", token=token)
 
@@ -254,7 +254,7 @@ def test_a_twin_does_not_run(site, root):
         codes.append(ended(site, job_id).exit_code)
     codes.sort()  # where both begin by themselves, either may be the first
     assert codes[0] == 0
-    assert codes[1] in (wrapper.TWIN, wrapper.FINISHED)
+    assert codes[1] in (render.TWIN, render.FINISHED)
     assert (root / "exp" / "ran").read_text() == "ran\n"
 
 
@@ -267,7 +267,7 @@ def test_a_pending_job_can_be_cancelled(site, root):
     facts = ended(site, receipt.job_id)
     assert facts.state == "CANCELLED"
     assert facts.started is None
-    assert wrapper.read_claims(job.wrapper.parent) == []
+    assert render.read_claims(job.wrapper.parent) == []
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM\n"])
@@ -329,7 +329,7 @@ SUBMIT = """
 import os, signal, sys
 from pathlib import Path
 from watchkeeper.schedulers.base import Job
-from watchkeeper.schedulers.local import LocalScheduler
+from watchkeeper.schedulers.local.scheduler import LocalScheduler
 spool, wrapper, folder, token, end = sys.argv[1:]
 print(LocalScheduler(Path(spool), 1).submit(Job(wrapper=Path(wrapper), folder=Path(folder), name="j", token=token)).job_id)
 sys.stdout.flush()

@@ -17,7 +17,7 @@ from watchkeeper.core import events
 from watchkeeper.core.events import KINDS, DamagedLineError, Unknown, decode, encode
 from watchkeeper.core.journal import read
 from watchkeeper.core.state import fold
-from watchkeeper.report.blocks import Renderer
+from watchkeeper.report.actionlog.render import Renderer
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)

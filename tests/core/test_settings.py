@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.core.disk.ownership import distrust
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.ownership import distrust
 from watchkeeper.core.settings import distrusted, load
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file to another user takes root")

@@ -15,7 +15,7 @@ import pytest
 import watchkeeper as wk
 from watchkeeper.core.events import AnyEvent, RunEnded, Unknown
 from watchkeeper.core.journal import read, verify_seals
-from watchkeeper.record import rows as row_files
+from watchkeeper.record.writing import row_file as row_files
 
 
 def events_of(folder: Path) -> list[AnyEvent | Unknown]:

@@ -14,9 +14,9 @@ import pytest
 
 import watchkeeper as wk
 from tests.crash.mounts import Frozen, freezing_disk, small_disk
+from watchkeeper.core.disk.spill import SLOW_S
 from watchkeeper.core.events import RunEnded
 from watchkeeper.core.journal import read
-from watchkeeper.core.spill import SLOW_S
 
 # Says each step once its row is kept; ends well when it is told to.
 LOGGING = """

@@ -102,7 +102,7 @@ def test_the_submitter_killed_at_every_operation_loses_and_doubles_nothing(tmp_p
 
 def test_the_supervisor_killed_at_every_operation_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Wherever a local supervisor dies, no job runs twice and each end is known from the exit record."""
-    assert sweep(tmp_path, "watchkeeper.schedulers.supervisor") > 5
+    assert sweep(tmp_path, "watchkeeper.schedulers.local.supervisor") > 5
 
 
 @pytest.mark.parametrize("round_number", range(20))

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from watchkeeper.core.settings import Cluster, Settings
-from watchkeeper.report.actionlog import ACTIONS
+from watchkeeper.report.actionlog.block_format import ACTIONS
 from watchkeeper.show.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.experiments import blocks_of, claims, env, wk
-from watchkeeper.launch.asked import evaluated, trained
-from watchkeeper.launch.experiment import read
-from watchkeeper.report.runlog import parse
-from watchkeeper.schedulers.batch import read_head
+from watchkeeper.experiment.experiment import read
+from watchkeeper.reading.tool_calls import evaluated, trained
+from watchkeeper.report.runlog.document import parse
+from watchkeeper.schedulers.sbatch_head import read_head
 
 ROOT = Path(__file__).parents[2]
 CAPITALIZATION = ROOT / "examples" / "capitalization"

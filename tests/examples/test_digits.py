@@ -13,8 +13,8 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.core.journal import read as read_journal
-from watchkeeper.launch.experiment import read
-from watchkeeper.schedulers.batch import read_head
+from watchkeeper.experiment.experiment import read
+from watchkeeper.schedulers.sbatch_head import read_head
 
 DIGITS = Path(__file__).parents[2] / "examples/digits"
 

@@ -14,18 +14,32 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from watchkeeper.core import journal, printed, shell_text, spill, state, trainlog
+from watchkeeper.core import journal, state
 from watchkeeper.core import settings as settings_of_users
+from watchkeeper.core.code import shell_text
+from watchkeeper.core.disk import spill
 from watchkeeper.core.errors import ExperimentError, StorageError, UsageError
 from watchkeeper.core.events import DamagedLineError, decode
-from watchkeeper.launch import asked, configs, experiment, flatten, hazards
-from watchkeeper.record import rows, tables
-from watchkeeper.report import actionlog, blocks, dates, experiments, lint, otherlogs, runlog, timeline
-from watchkeeper.report.lint import File
-from watchkeeper.schedulers import arrays, batch, slurm_site, slurm_text, wrapper
-from watchkeeper.tools import formats, inspect_ai, torchtune
-from watchkeeper.tools.base import Asked
-from watchkeeper.watch import causes, lease, runlogs
+from watchkeeper.experiment import experiment
+from watchkeeper.launch import hazards
+from watchkeeper.reading import configs, settings, tool_calls
+from watchkeeper.record.writing import row_file, tables
+from watchkeeper.report.actionlog import block_format, foreign
+from watchkeeper.report.actionlog import render as blocks
+from watchkeeper.report.lint import lint
+from watchkeeper.report.lint.lint import File
+from watchkeeper.report.runlog import dates, experiments_table, timeline
+from watchkeeper.report.runlog import document as runlog
+from watchkeeper.runfolder import printed as trainlog
+from watchkeeper.runfolder import printed_metrics
+from watchkeeper.schedulers import arrays, sbatch_head
+from watchkeeper.schedulers.slurm import site
+from watchkeeper.schedulers.slurm import text as slurm_text
+from watchkeeper.schedulers.wrapper import render as wrapper
+from watchkeeper.tools import file_formats, inspect_ai, torchtune
+from watchkeeper.tools.promise import Asked
+from watchkeeper.watch.logs import lease, run_log_folder
+from watchkeeper.watch.verdict import causes
 
 TESTS = Path(__file__).parents[1]
 
@@ -96,7 +110,7 @@ def _claims(path: Path) -> object:
 
 
 def _rows(path: Path) -> object:
-    return rows.read_rows(path.parents[2])
+    return row_file.read_rows(path.parents[2])
 
 
 JOURNAL = _samples("core/golden/v1/**/*.jsonl")
@@ -142,7 +156,7 @@ OURS = (
     Target("metric rows", (ROW, ROW * 3), _file(".watchkeeper/metrics/w.jsonl", _rows), crashes=_deep(ROW)),
     Target("result table", (TABLE,), _file("t.csv", tables.read_table), (StorageError,)),
     Target("result table of JSON lines", (ROW * 2,), _file("t.jsonl", tables.read_table), (StorageError,)),
-    Target("action log", (ACTION_LOG,), _text(actionlog.parse)),
+    Target("action log", (ACTION_LOG,), _text(block_format.parse)),
 )
 
 # ── what people wrote ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -217,14 +231,14 @@ def _script(folder: Path, data: bytes) -> object:
     (folder / "r8").mkdir(exist_ok=True)
     path = folder / "r8/finetune.slurm"
     path.write_bytes(data)
-    head = batch.read_head(path)
+    head = sbatch_head.read_head(path)
     for words in head.options.values() if hasattr(head, "options") else ():
-        batch.expand(words, job_id="1", name="n", user="u", node="n")
+        sbatch_head.expand(words, job_id="1", name="n", user="u", node="n")
     read = hazards.found(experiment.read(folder))
     return (
         read,
-        asked.trained(folder, "r8/finetune.slurm"),
-        asked.evaluated(path),
+        tool_calls.trained(folder, "r8/finetune.slurm"),
+        tool_calls.evaluated(path),
         configs.files_of(path),
         shell_text.variables(data.decode("utf-8", "replace")),
         list(hazards.calls_of(data, folder, head)),
@@ -247,12 +261,12 @@ def _timeline(text: str) -> object:
 
 
 def _experiments(text: str) -> object:
-    entry = experiments.Entry("train_2026-03-11", "arm/2026-03-11_train.md", {"val_loss": "0.5", "status": "failed"})
-    return experiments.parse_experiments(text), experiments.with_rows(text, [entry], {})
+    entry = experiments_table.Entry("train_2026-03-11", "arm/2026-03-11_train.md", {"val_loss": "0.5", "status": "failed"})
+    return experiments_table.parse_experiments(text), experiments_table.with_rows(text, [entry], {})
 
 
 def _configuration(suffix: str) -> Read:
-    return lambda folder, data: flatten.Reader().settings(f"c.{suffix}", "0", data)
+    return lambda folder, data: settings.Reader().settings(f"c.{suffix}", "0", data)
 
 
 PEOPLES = (
@@ -260,16 +274,16 @@ PEOPLES = (
     Target("summary, Markdown", (SUMMARY_MD,), _experiment("experiment_summary.md"), (ExperimentError, UsageError)),
     Target("batch script", (SCRIPT,), _script, (ExperimentError, UsageError)),
     Target("array numbers", (b"0-7%2", b"1,3,5-9:2"), _text(arrays.numbers_of), (ValueError,)),
-    Target("time limit", (b"1-00:00:00", b"10", b"1:2:3"), _text(batch.time_limit_s), (ValueError,)),
+    Target("time limit", (b"1-00:00:00", b"10", b"1:2:3"), _text(sbatch_head.time_limit_s), (ValueError,)),
     Target("watchkeeper.toml", (TOML,), _file("watchkeeper.toml", _settings), (UsageError,)),
     Target("configuration, YAML", (SUMMARY, b"a: 1\nb:\n  - 2\n  - c: d\n"), _configuration("yaml")),
     Target("configuration, JSON", (b'{"a": [1, {"b": null}], "c": "d"}',), _configuration("json")),
     Target("configuration, TOML", (TOML,), _configuration("toml")),
     Target("run log", LOGS, _text(_run_log)),
-    Target("run log on the disk", LOGS, _file("2026-03-11_train.md", runlogs.read_log)),
+    Target("run log on the disk", LOGS, _file("2026-03-11_train.md", run_log_folder.read_log)),
     Target("timeline", TIMELINES, _text(_timeline)),
     Target("experiments.md", (EXPERIMENTS,), _text(_experiments)),
-    Target("somebody else's action log", (ACTION_LOG,), _text(otherlogs.submitted)),
+    Target("somebody else's action log", (ACTION_LOG,), _text(foreign.submitted)),
 )
 
 # ── what jobs and schedulers wrote ──────────────────────────────────────────────────────────────────────────────────
@@ -295,7 +309,7 @@ def _output(text: str) -> object:
         trainlog.position(text),
         trainlog.losses(text),
         trainlog.val_losses(text),
-        [printed.read_line(line) for line in text.splitlines()],
+        [printed_metrics.read_line(line) for line in text.splitlines()],
         trainlog.advances(text),
         trainlog.bar_rate(text),
         causes.error_lines(text),
@@ -304,11 +318,11 @@ def _output(text: str) -> object:
 
 
 def _result(suffix: str) -> Read:
-    return _file(f"r{suffix}", lambda path: formats.read_result(path, path.stat().st_size))
+    return _file(f"r{suffix}", lambda path: file_formats.read_result(path, path.stat().st_size))
 
 
 def _weights(suffix: str) -> Read:
-    return _file(f"m{suffix}", lambda path: formats.check_weights(path, path.stat().st_size))
+    return _file(f"m{suffix}", lambda path: file_formats.check_weights(path, path.stat().st_size))
 
 
 def _safetensors() -> bytes:
@@ -316,22 +330,25 @@ def _safetensors() -> bytes:
     return len(header).to_bytes(8, "little") + header + bytes(8)
 
 
-FAULTS = (formats.FaultError, OSError)
+FAULTS = (file_formats.FaultError, OSError)
 JOBS = (
     Target("output of a training", (OUTPUT, *OUTPUT.splitlines(keepends=True)), _text(_output)),
     Target("a torchtune log", (OUTPUT,), _file("log_1.txt", lambda path: torchtune.told_by(path, "log"))),
     Target("result, JSON", (b'{"accuracy": 0.5, "n": 450}',), _result(".json"), FAULTS),
     Target("result, CSV", (TABLE,), _result(".csv"), FAULTS),
     Target(
-        "an index of shards", (b'{"weight_map": {"a": "m-1.bin"}}',), _file("m.index.json", formats.check_index), FAULTS
+        "an index of shards",
+        (b'{"weight_map": {"a": "m-1.bin"}}',),
+        _file("m.index.json", file_formats.check_index),
+        FAULTS,
     ),
     Target("safetensors", (_safetensors(),), _weights(".safetensors"), FAULTS),
     Target("a PyTorch checkpoint", _samples("../examples/digits/*.py", 1), _weights(".pt"), FAULTS),
     Target("a pickle", (b"\x80\x04]\x94.",), _weights(".pkl"), FAULTS),
     Target("squeue", _samples("schedulers/samples/squeue*"), _text(slurm_text.read_squeue)),
     Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
-    Target("partitions", _samples("schedulers/samples/*"), _text(slurm_site.read_partitions)),
-    Target("scontrol show config", _samples("schedulers/samples/*"), _text(slurm_site.read_config)),
+    Target("partitions", _samples("schedulers/samples/*"), _text(site.read_partitions)),
+    Target("scontrol show config", _samples("schedulers/samples/*"), _text(site.read_config)),
     Target("sbatch's answer", (b"Submitted batch job 17\n", b"17;cluster\n"), _text(slurm_text.job_of)),
     Target("exit code of sacct", (b"0:9", b"1:0"), _text(slurm_text.exit_of)),
 )

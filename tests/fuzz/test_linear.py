@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.core import printed, tails, trainlog
+from watchkeeper.core.disk import tails
+from watchkeeper.runfolder import printed as trainlog
+from watchkeeper.runfolder import printed_metrics
 from watchkeeper.tools import torchtune
-from watchkeeper.watch import causes
+from watchkeeper.watch.verdict import causes
 
 SHORT, LONG = 10_000, 100_000  # characters
 MOST_GROWTH = 35  # ten times the length: linear time grows tenfold, quadratic time a hundredfold
@@ -23,7 +25,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "val_losses": trainlog.val_losses,
     "advances": trainlog.advances,
     "bar_rate": trainlog.bar_rate,
-    "read_line": printed.read_line,
+    "read_line": printed_metrics.read_line,
     "error_lines": causes.error_lines,
     "classify": causes.classify,
     "named": lambda text: causes.named(

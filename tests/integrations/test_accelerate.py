@@ -10,8 +10,8 @@ from accelerate import Accelerator
 
 import watchkeeper as wk
 from tests.integrations.conftest import recorded
+from watchkeeper.core.disk.files import replace
 from watchkeeper.core.events import RunEnded
-from watchkeeper.core.files import replace
 from watchkeeper.integrations import recording
 from watchkeeper.integrations.accelerate import WatchkeeperTracker
 from watchkeeper.record.run import Run

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import watchkeeper as wk
 from tests.integrations.conftest import recorded
+from watchkeeper.core.disk.files import replace
 from watchkeeper.core.events import RunEnded
-from watchkeeper.core.files import replace
 from watchkeeper.integrations.lightning import WatchkeeperCallback, WatchkeeperLogger
 from watchkeeper.record.run import Run
 

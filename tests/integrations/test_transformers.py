@@ -16,8 +16,8 @@ from transformers import StoppingCriteria, TrainerCallback, TrainerControl, Trai
 import watchkeeper as wk
 from tests.integrations import tiny
 from tests.integrations.conftest import ROOT, recorded
+from watchkeeper.core.disk.files import replace
 from watchkeeper.core.events import OutputFile, RunEnded, RunStarted
-from watchkeeper.core.files import replace
 from watchkeeper.integrations import recording
 from watchkeeper.integrations.transformers import DeadlineCriteria, WatchkeeperCallback
 from watchkeeper.record.run import Run

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.shell_text import variables
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.core.code.shell_text import variables
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import hazards
 from watchkeeper.launch.hazards import calls_of
-from watchkeeper.schedulers.batch import read_head
+from watchkeeper.schedulers.sbatch_head import read_head
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 from tests.experiments import state_of, wk, write_experiment
-from watchkeeper.core import git, objects
+from watchkeeper.core.code import git
+from watchkeeper.core.disk import objects
 
 
 def repository(folder: Path) -> list[str]:

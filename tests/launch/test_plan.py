@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Decision, Intended, Judged, Opened, Rejected, RunItem, Submitted
 from watchkeeper.core.state import State, fold
-from watchkeeper.launch.experiment import Experiment, Tools
+from watchkeeper.experiment.experiment import Experiment, Tools
 from watchkeeper.launch.plan import Facts, Selection, check_selection, failed_attempts, make
-from watchkeeper.tools.base import Finding, Promise
+from watchkeeper.tools.promise import Finding, Promise
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 A, B, E0, E1, C, BASE = "a", "b", "a/clean/epoch0", "b/clean/epoch0", "base", "base/clean/base"

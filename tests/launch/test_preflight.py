@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.preflight import checked, examine, hidden_failure
 from watchkeeper.schedulers.site import Partition, Site
 

@@ -11,11 +11,11 @@ import pytest
 
 from tests.experiments import state_of, write_experiment
 from tests.launch.test_kept_code import repository
-from tests.watch.test_runbook import keep
+from tests.watch.logs.test_run_logs import keep
 from watchkeeper.core.errors import UsageError
 from watchkeeper.launch import reproduce
 from watchkeeper.launch.reproduce import CannotReproduceError, Recipe, recipe, restore
-from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 BINARY = bytes(range(256)) * 40
 

@@ -12,8 +12,8 @@ import pytest
 import watchkeeper as wk
 from watchkeeper.core.events import RunStarted
 from watchkeeper.record import attempt as attempts
-from watchkeeper.schedulers.batch import read_head
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.sbatch_head import read_head
+from watchkeeper.schedulers.wrapper.render import render
 
 JOB = """
 import watchkeeper as wk

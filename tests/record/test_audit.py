@@ -14,8 +14,8 @@ import pytest
 import watchkeeper as wk
 from watchkeeper.core.events import RowsSealed, RunEnded, SealedRows, decode, encode
 from watchkeeper.core.journal import read
-from watchkeeper.record import seals
 from watchkeeper.record.audit import audit, traces
+from watchkeeper.record.writing import seals
 
 JOURNAL = ".watchkeeper/journal"
 METRICS = ".watchkeeper/metrics"

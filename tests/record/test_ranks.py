@@ -12,7 +12,7 @@ import pytest
 import watchkeeper as wk
 from watchkeeper.core.events import RunEnded, RunStarted, TableSealed
 from watchkeeper.record import ranks
-from watchkeeper.record.tables import Table
+from watchkeeper.record.writing.tables import Table
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import watchkeeper as wk
-from watchkeeper.core import git
+from watchkeeper.core.code import git
 from watchkeeper.core.events import RunEnded, RunStarted, StepFinished, StepStarted
-from watchkeeper.record.manifest import fingerprint, rebuild
+from watchkeeper.record.writing.manifest import fingerprint, rebuild
 
 
 def manifest(folder, label=""):

@@ -10,9 +10,9 @@ from pathlib import Path
 import watchkeeper as wk
 from watchkeeper.runfolder.executions import standing
 from watchkeeper.runfolder.metric_rows import executions_of
-from watchkeeper.watch.learned import of as learned_of
-from watchkeeper.watch.losses import Tried
-from watchkeeper.watch.vitals import Recorded
+from watchkeeper.watch.health.vitals import Recorded
+from watchkeeper.watch.outcome.learned import of as learned_of
+from watchkeeper.watch.outcome.losses import Tried
 
 
 def train(folder: Path, first: int, last: int, pipeline: str = "train", **figures: float) -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from watchkeeper.core import processes
 from watchkeeper.core.events import SchedulerFacts
-from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job
-from watchkeeper.schedulers.batch import read_head
-from watchkeeper.schedulers.local import LocalScheduler
-from watchkeeper.schedulers.spool import Started, read
-from watchkeeper.schedulers.supervisor import kill_session
+from watchkeeper.schedulers.local.scheduler import LocalScheduler
+from watchkeeper.schedulers.local.spool import Started, read
+from watchkeeper.schedulers.local.supervisor import kill_session
+from watchkeeper.schedulers.sbatch_head import read_head
+from watchkeeper.schedulers.wrapper import render
 
 
 class Harness:
@@ -37,9 +37,9 @@ class Harness:
         attempt.mkdir(parents=True)
         script = attempt / "script"
         script.write_text(source if source.startswith("#!") else "#!/bin/bash\n" + source)
-        path = attempt / wrapper.wrapper_name(token)
+        path = attempt / render.wrapper_name(token)
         head = read_head(script)
-        path.write_bytes(wrapper.render(head, attempt_folder=attempt, script=script, token=token, scheduler="local"))
+        path.write_bytes(render.render(head, attempt_folder=attempt, script=script, token=token, scheduler="local"))
         return Job(wrapper=path, folder=folder, name=name, token=token)
 
     def bare(self, source, name="job"):

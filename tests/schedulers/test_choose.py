@@ -9,10 +9,10 @@ import pytest
 from tests.experiments import wk, write_experiment
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.settings import Cluster, Settings
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.schedulers.choose import scheduler_of
-from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.watch.keeper import Keeper, Manners
 
 

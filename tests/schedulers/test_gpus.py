@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from watchkeeper.core.errors import RefusedError
-from watchkeeper.schedulers.batch import gpus_of, read_head
-from watchkeeper.schedulers.spool import gpu_names, usable_gpus
+from watchkeeper.schedulers.local.spool import gpu_names, usable_gpus
+from watchkeeper.schedulers.sbatch_head import gpus_of, read_head
 
 HOLDS = "echo $CUDA_VISIBLE_DEVICES > has.$SLURM_JOB_ID\nuntil [[ -e gate ]]; do sleep 0.02; done\n"
 ASKED = [

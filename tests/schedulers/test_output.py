@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.core.disk.files import FixedFile, read_fixed
+from watchkeeper.core.disk.ownership import foreign_link
 from watchkeeper.core.errors import StorageError
-from watchkeeper.core.files import FixedFile, read_fixed
-from watchkeeper.core.ownership import foreign_link
-from watchkeeper.schedulers.supervisor import _open_output
+from watchkeeper.schedulers.local.supervisor import _open_output
 
 HOW = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_TRUNC
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="making a link of another user's takes root")

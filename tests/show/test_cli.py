@@ -91,7 +91,7 @@ def test_status_shows_how_far_a_recorded_job_is(tmp_path: Path) -> None:
 import time
 import watchkeeper as wk
 from pathlib import Path
-from watchkeeper.record import progress
+from watchkeeper.record.display import progress
 progress.EVENT_S = 0  # a job tells once a minute; this one is shorter
 with wk.start_run("recorded", pipeline="training", console=False) as run, run.step("01_train"):
     bar = run.track(range(400), "train", total=400, unit="step")

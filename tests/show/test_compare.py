@@ -11,9 +11,9 @@ import watchkeeper as wk_api
 from tests.experiments import wk, write_experiment
 from tests.launch.test_kept_code import repository
 from tests.launch.test_reproduce import git
-from tests.report.test_compare import LOG
-from tests.watch.test_runbook import keep
-from watchkeeper.schedulers.fake import FakeScheduler
+from tests.report.compare.test_sides import LOG
+from tests.watch.logs.test_run_logs import keep
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.runlogs import CORPUS
-from watchkeeper.core import files
-from watchkeeper.show.cli.lint import command
-from watchkeeper.watch import runlogs
+from watchkeeper.core.disk import files
+from watchkeeper.show.cli.verify.lint import command
+from watchkeeper.watch.logs import run_log_folder
 
 TRAIN = "demo_arm/2026-03-11_train_front_cam.md"
 
@@ -190,4 +190,4 @@ def test_two_folders_of_run_logs_are_both_read(logs: Path) -> None:
     shutil.rmtree(logs)
     assert lint().output == "Nothing open in 10 files.\n"
     shutil.copytree(logs.parent / "one" / "run_logs", logs)
-    assert [str(root) for root in runlogs.roots(Path())] == ["run_logs"]
+    assert [str(root) for root in run_log_folder.roots(Path())] == ["run_logs"]

@@ -8,11 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import Job
-from watchkeeper.schedulers.batch import read_head
+from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.shell import Here, as_user
-from watchkeeper.schedulers.slurm import SlurmScheduler
+from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
+from watchkeeper.schedulers.wrapper import render
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "slurm"
 USER = "wkuser"
@@ -118,9 +118,9 @@ def make_job(root, source, *, token="", shell="#!/bin/bash", gap_s=0.0):
     attempt.mkdir(parents=True)
     script = attempt / "script"
     script.write_text(f"{shell}\n{source}")
-    path = attempt / wrapper.wrapper_name(token)
+    path = attempt / render.wrapper_name(token)
     head = read_head(script)
     starts = root / "exp" / ".watchkeeper" / "starts"
     made = {"attempt_folder": attempt, "script": script, "token": token, "scheduler": "slurm", "lag_s": 1.0}
-    path.write_bytes(wrapper.render(head, **made, starts=starts, gap_s=gap_s))
+    path.write_bytes(render.render(head, **made, starts=starts, gap_s=gap_s))
     return Job(wrapper=path, folder=root / "exp", name="train.slurm", token=token)

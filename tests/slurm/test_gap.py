@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.slurm.lab import Lab, make_job, until
-from watchkeeper.schedulers import wrapper
+from watchkeeper.schedulers.wrapper import render
 
 
 def test_jobs_that_slurm_starts_together_begin_apart(light_slurm_lab: Lab) -> None:
@@ -27,6 +27,6 @@ def test_jobs_that_slurm_starts_together_begin_apart(light_slurm_lab: Lab) -> No
     until(lambda: not set(ids) & set(light_slurm_lab.root("squeue", "--noheader", "--format=%i").split()))
     folder = jobs[ids.index(cancelled)].wrapper.parent
     times = sorted(map(float, (root / "exp" / "began").read_text().split()))
-    assert wrapper.void_claim(folder)
+    assert render.void_claim(folder)
     assert len(times) == 3
     assert all(after - before > 2.5 for before, after in itertools.pairwise(times))

@@ -15,8 +15,8 @@ from tests.experiments import command, env, state_of, write_experiment
 from tests.slurm.lab import USER, Lab, until, write_settings
 from watchkeeper.core import journal
 from watchkeeper.core.events import Assessed
+from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.shell import Ssh, as_user
-from watchkeeper.watch import far
 
 CONFIG = """Port {port}
 ListenAddress 127.0.0.1
@@ -99,13 +99,13 @@ def test_what_a_file_has_grown_by_is_read_through_ssh(ssh: Path) -> None:
     odd.write_bytes(bytes(range(256)))
     large = ssh / "large"
     large.write_bytes(b"x" * 200_000 + b"end")
-    seen = far.look(shell, {str(odd): 0, str(ssh / "none"): 5, str(large): 0})
+    seen = remote_files.look(shell, {str(odd): 0, str(ssh / "none"): 5, str(large): 0})
     assert seen is not None and seen[str(odd)].data == bytes(range(256)) and seen[str(ssh / "none")] is None
-    assert seen[str(large)].size == 200_003 and len(seen[str(large)].data) == far.MOST_BYTES
+    assert seen[str(large)].size == 200_003 and len(seen[str(large)].data) == remote_files.MOST_BYTES
     assert seen[str(large)].data.endswith(b"end")
     with odd.open("ab") as file:
         file.write(b"more")
-    assert far.look(shell, {str(odd): 256})[str(odd)].data == b"more"
+    assert remote_files.look(shell, {str(odd): 256})[str(odd)].data == b"more"
     done = shell.run(["printf", "%s|", "a b", "$HOME", "'"], timeout_s=10, folder=str(ssh), env={"X": "1 2"})
     assert (done.code, done.out) == (0, "a b|$HOME|'|")
 
@@ -115,7 +115,7 @@ def test_a_lost_connection_is_no_answer(ssh: Path) -> None:
     (ssh / "bin" / "ssh").write_text(CLIENT.format(folder=ssh, port=1, user=USER))
     shell = Ssh("lab")
     assert shell.run(["true"], timeout_s=10).timed_out
-    assert far.look(shell, {"/etc/hostname": 0}) is None
+    assert remote_files.look(shell, {"/etc/hostname": 0}) is None
 
 
 def test_a_command_on_another_machine_is_a_recorded_run(ssh: Path, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from tests.slurm.lab import SCRIPTS, USER, make_job, until
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError
-from watchkeeper.schedulers import wrapper
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import Here, as_user, clean_environment
-from watchkeeper.schedulers.slurm import SlurmScheduler, options_of
+from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, options_of
+from watchkeeper.schedulers.wrapper import render
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_facts_are_slurms_own(slurm, root):
     assert facts.max_rss_bytes > 500_000
     assert facts.output == facts.error_output == str(root / "exp" / "logs" / "train.slurm" / f"{USER}.out")
     assert Path(facts.output).read_text() == "train.slurm\n"
-    assert wrapper.read_exit_records(job.wrapper.parent)[0].exit_code == 200
+    assert render.read_exit_records(job.wrapper.parent)[0].exit_code == 200
 
 
 def test_a_new_watcher_sees_the_same_end(lab, slurm, root):
@@ -131,7 +131,7 @@ def test_a_requeue_is_no_end(lab, slurm, root):
     until(lambda: seen.add(look(slurm, job_id).state) or seen & TERMINAL)
     assert seen & TERMINAL == {"COMPLETED"}
     assert "PENDING" in seen
-    assert [claim.restart for claim in wrapper.read_claims(job.wrapper.parent)] == [0, 1]
+    assert [claim.restart for claim in render.read_claims(job.wrapper.parent)] == [0, 1]
     said = Path(look(slurm, job_id).output).read_text()
     assert "execution 0\n" in said and "execution 1\n" in said, "what the first execution said is kept"
 
@@ -299,7 +299,7 @@ def test_a_frozen_controller(lab, slurm, root):
     second = slurm.submit(job).job_id
     codes = [ended(slurm, job_id).exit_code for job_id in (first, second)]
     assert 0 in codes
-    assert set(codes) & {wrapper.TWIN, wrapper.FINISHED}
+    assert set(codes) & {render.TWIN, render.FINISHED}
     assert (root / "exp" / "ran").read_text() == "ran\n"
     assert list(slurm.find(job.token)) == [first, second]
 

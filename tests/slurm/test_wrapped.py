@@ -15,7 +15,7 @@ from tests.slurm.lab import Lab, make_job, until
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, Job
 from watchkeeper.schedulers.shell import Here, as_user
-from watchkeeper.schedulers.slurm import SlurmScheduler
+from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
 
 LOOP = "echo ready\nfor ((i = 0; i < 600; i++)); do sleep 0.1; done\necho never\n"
 # A site's `module`: a function that a login shell exports.

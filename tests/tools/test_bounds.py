@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from watchkeeper.schedulers.batch import expand
-from watchkeeper.tools import formats, inspect_ai, torchtune
-from watchkeeper.tools.base import Asked
+from watchkeeper.schedulers.sbatch_head import expand
+from watchkeeper.tools import file_formats, inspect_ai, torchtune
+from watchkeeper.tools.promise import Asked
 
 MEMORY_BYTES = 2 * 2**30  # of addresses, for one look
 ZSTD = 93
@@ -62,21 +62,21 @@ def test_a_header_that_unfolds_to_more_than_it_claims_is_damaged(tmp_path: Path)
     packer = zstandard.ZstdCompressor().compressobj()
     packed = b"".join(packer.compress(bytes(2**20)) for _ in range(3 * 1024)) + packer.flush()
     path = archive(tmp_path / "r.eval", "header.json", packed, claims=100)
-    with pytest.raises(formats.FaultError, match="more than the 100 bytes that it claims"):
+    with pytest.raises(file_formats.FaultError, match="more than the 100 bytes that it claims"):
         inspect_ai.read(path, Asked())
 
 
 def test_a_frame_that_claims_a_terabyte_costs_nothing(tmp_path: Path) -> None:
     """No memory is set aside for what a Zstandard frame claims to hold. Source: RFC 8878, 3.1.1.1."""
     frame = b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", 2**40) + b"\x01\x00\x00"
-    with pytest.raises(formats.FaultError, match="cannot be read as an inspect-ai log"):
+    with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
         inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Asked())
 
 
 def test_a_frame_with_a_window_of_a_terabyte_costs_nothing(tmp_path: Path) -> None:
     """No memory is set aside for the window that a frame asks for. Source: RFC 8878, 3.1.1.1.2."""
     frame = b"\x28\xb5\x2f\xfd" + b"\x00" + bytes([30 << 3]) + b"\x01\x00\x00"
-    with pytest.raises(formats.FaultError, match="cannot be read as an inspect-ai log"):
+    with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
         inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Asked())
 
 
@@ -87,7 +87,7 @@ def test_a_deflated_header_that_lies_about_its_size_is_damaged(tmp_path: Path) -
         log.writestr("header.json", b" " * 2**20 * 50)
     data = path.read_bytes().replace(struct.pack("<I", 50 * 2**20), struct.pack("<I", 100))
     path.write_bytes(data)
-    with pytest.raises(formats.FaultError, match="cannot be read as an inspect-ai log"):
+    with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
         inspect_ai.read(path, Asked())
 
 
@@ -98,7 +98,7 @@ def test_an_epoch_of_5000_digits_is_another_epoch(tmp_path: Path, epoch: str) ->
     path = tmp_path / "r.eval"
     with zipfile.ZipFile(path, "w") as log:
         log.writestr("header.json", json.dumps(header))
-    with pytest.raises(formats.FaultError, match="not 1: its model is") as caught:
+    with pytest.raises(file_formats.FaultError, match="not 1: its model is") as caught:
         inspect_ai.read(path, Asked(epoch=1))
     assert len(str(caught.value)) < 600
 
@@ -122,33 +122,35 @@ def test_a_sparse_result_of_100_gb_is_no_result(tmp_path: Path, suffix: str, beg
     with path.open("w") as file:
         file.write(begin)
         file.truncate(100 * 2**30)
-    with pytest.raises(formats.FaultError):
-        formats.read_result(path, path.stat().st_size)
+    with pytest.raises(file_formats.FaultError):
+        file_formats.read_result(path, path.stat().st_size)
 
 
 def test_a_csv_of_newlines_has_no_header(tmp_path: Path) -> None:
     """A file of empty lines only is looked through as far as a header may be, not to its end."""
     path = tmp_path / "r.csv"
     path.write_text("\n" * 3_000_000 + "a\n1\n")
-    with pytest.raises(formats.EmptyError, match="no header"):
-        formats.read_result(path, path.stat().st_size)
+    with pytest.raises(file_formats.EmptyError, match="no header"):
+        file_formats.read_result(path, path.stat().st_size)
 
 
 def test_json_larger_than_its_limit_is_refused_with_both_sizes(tmp_path: Path) -> None:
     """The message says how large the file is, and how large it may be."""
     path = tmp_path / "r.json"
-    path.write_bytes(b" " * (formats.MOST_JSON_BYTES + 1))
-    with pytest.raises(formats.FaultError, match=r"has 67,108,865 bytes: JSON of more than 67,108,864 bytes is not read"):
-        formats.read_json(path)
-    path.write_bytes(b"1" + b" " * (formats.MOST_JSON_BYTES - 1))
-    assert formats.read_json(path) == 1
+    path.write_bytes(b" " * (file_formats.MOST_JSON_BYTES + 1))
+    with pytest.raises(
+        file_formats.FaultError, match=r"has 67,108,865 bytes: JSON of more than 67,108,864 bytes is not read"
+    ):
+        file_formats.read_json(path)
+    path.write_bytes(b"1" + b" " * (file_formats.MOST_JSON_BYTES - 1))
+    assert file_formats.read_json(path) == 1
 
 
 def checkpoint(path: Path, shape: str, dtype: str = '"F32"', data: bytes = b"1234") -> None:
     """Look at a safetensors file of one tensor."""
     header = f'{{"a":{{"dtype":{dtype},"shape":{shape},"data_offsets":[0,{len(data)}]}}}}'.encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + data)
-    formats.check_weights(path, path.stat().st_size)
+    file_formats.check_weights(path, path.stat().st_size)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def checkpoint(path: Path, shape: str, dtype: str = '"F32"', data: bytes = b"123
 )
 def test_a_shape_that_cannot_be_is_no_checkpoint(tmp_path: Path, shape: str) -> None:
     """Sizes are whole numbers that are not negative, and their product is the tensor's bytes."""
-    with pytest.raises(formats.FaultError, match="safetensors header"):
+    with pytest.raises(file_formats.FaultError, match="safetensors header"):
         checkpoint(tmp_path / "m.safetensors", shape)
 
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from watchkeeper.tools import formats
-from watchkeeper.tools.base import Asked, Finding, Promise
+from watchkeeper.tools import file_formats
 from watchkeeper.tools.look import look
+from watchkeeper.tools.promise import Asked, Finding, Promise
 from watchkeeper.tools.script import fingerprint
 
 
@@ -166,7 +166,7 @@ def test_whole_weights_are_good(tmp_path: Path, files: dict[str, bytes]) -> None
     assert named == {
         f"run/epoch_0/{name}"
         for name in files
-        if not name.startswith(".") and (formats.is_weights(name) or "index" in name)
+        if not name.startswith(".") and (file_formats.is_weights(name) or "index" in name)
     }
     assert all(one.size_bytes and one.modified and one.modified.tzinfo for one in finding.evidence)
 

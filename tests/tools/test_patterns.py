@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.core.ids import name_fault
-from watchkeeper.tools import base, places
+from watchkeeper.tools import globs, promise
 
 names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=20).filter(
     lambda name: not name_fault(name)
@@ -20,11 +20,11 @@ names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1,
 @given(folder=names, run=names, task=names, epoch=st.none() | st.integers(min_value=0, max_value=99))
 def test_filled_patterns_stay_below_the_experiment(folder: str, run: str, task: str, epoch: int | None) -> None:
     """Whatever runs and tasks are named, no place of a promise leaves the experiment's folder."""
-    values = base.result_values(folder, run, task, epoch)
-    for pattern in (*base.inspect_ai_patterns(epoch, shared=True), "{folder}/{run}/{task}/{epoch}/{cell}"):
-        filled = base.fill(pattern, values)
+    values = promise.result_values(folder, run, task, epoch)
+    for pattern in (*promise.inspect_ai_patterns(epoch, shared=True), "{folder}/{run}/{task}/{epoch}/{cell}"):
+        filled = promise.fill(pattern, values)
         assert not filled.startswith("/")
-        assert os.path.normpath(Path("/exp") / places.unescaped(filled)).startswith("/exp/")
+        assert os.path.normpath(Path("/exp") / globs.unescaped(filled)).startswith("/exp/")
 
 
 @given(name=names, other=names)
@@ -34,10 +34,10 @@ def test_a_name_matches_itself_alone(tmp_path_factory: pytest.TempPathFactory, n
     root = tmp_path_factory.mktemp("names")
     for one in {name, other}:
         (root / one / "epoch_0").mkdir(parents=True)
-    pattern = base.fill("{folder}/epoch_{epoch}", base.checkpoint_values(name, name, 0))
-    assert places.matches(root, pattern) == [root / name / "epoch_0"]
-    starred = base.fill("{folder}/epoch_*", base.checkpoint_values(name, name, 0))
-    assert places.matches(root, starred) == [root / name / "epoch_0"]
+    pattern = promise.fill("{folder}/epoch_{epoch}", promise.checkpoint_values(name, name, 0))
+    assert globs.matches(root, pattern) == [root / name / "epoch_0"]
+    starred = promise.fill("{folder}/epoch_*", promise.checkpoint_values(name, name, 0))
+    assert globs.matches(root, starred) == [root / name / "epoch_0"]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_name_matches_itself_alone(tmp_path_factory: pytest.TempPathFactory, n
 )
 def test_a_pattern_that_cannot_be_one_says_why(pattern: str, absolute: bool, fault: str) -> None:
     """A pattern that leads out, or nowhere, is refused with the reason."""
-    said = base.pattern_fault(pattern, base.CHECKPOINT_PLACEHOLDERS, absolute=absolute)
+    said = promise.pattern_fault(pattern, promise.CHECKPOINT_PLACEHOLDERS, absolute=absolute)
     assert (fault in said) if fault else said == ""
 
 
@@ -68,19 +68,19 @@ def test_matches_come_in_natural_order_without_hidden_ones(tmp_path: Path) -> No
     """`*` gives r8 before r16, and neither hidden files nor temporaries."""
     for name in ("r16", "r8", "r8b", ".tmp-r1-0", ".hidden", "x"):
         (tmp_path / name).touch()
-    assert [path.name for path in places.matches(tmp_path, "r*")] == ["r8", "r8b", "r16"]
-    assert [path.name for path in places.matches(tmp_path, "*")] == ["r8", "r8b", "r16", "x"]
-    assert [path.name for path in places.matches(tmp_path, ".*")] == [".hidden"]
+    assert [path.name for path in globs.matches(tmp_path, "r*")] == ["r8", "r8b", "r16"]
+    assert [path.name for path in globs.matches(tmp_path, "*")] == ["r8", "r8b", "r16", "x"]
+    assert [path.name for path in globs.matches(tmp_path, ".*")] == [".hidden"]
 
 
 def test_a_pattern_through_a_file_finds_nothing(tmp_path: Path) -> None:
     """A file where a folder is meant is as good as nothing there."""
     (tmp_path / "file").touch()
-    assert places.matches(tmp_path, "file/x") == []
-    assert places.matches(tmp_path, "file/*") == []
+    assert globs.matches(tmp_path, "file/x") == []
+    assert globs.matches(tmp_path, "file/*") == []
 
 
 @given(st.lists(st.text(max_size=8)))
 def test_natural_order_takes_any_names(names: list[str]) -> None:
     """Any names can be ordered, and the order does not depend on how they came."""
-    assert sorted(names, key=places.natural) == sorted(reversed(names), key=places.natural)
+    assert sorted(names, key=globs.natural) == sorted(reversed(names), key=globs.natural)

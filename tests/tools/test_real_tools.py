@@ -14,9 +14,9 @@ import pytest
 
 from tests.experiments import blocks_of, state_of, wk
 from tests.integrations.conftest import OFFLINE
-from watchkeeper.launch import experiment as experiments
-from watchkeeper.tools.base import Finding
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.tools.look import look
+from watchkeeper.tools.promise import Finding
 
 MISSING = [
     name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.tools.base import Promise, Training
 from watchkeeper.tools.look import look
+from watchkeeper.tools.promise import Promise, Training
 from watchkeeper.tools.torchtune import Told, of_epoch, told_by
 
 NAN = "nan"

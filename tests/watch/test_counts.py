@@ -11,11 +11,11 @@ from tests.experiments import blocks_of, wk, write_experiment
 from tests.watch.test_keeper import keeper, run_pending
 from watchkeeper.core.events import Concluded, Decision, Verified
 from watchkeeper.core.state import State
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import CONTROL, REFUSED, UNSELECTED, Selection
-from watchkeeper.report.blocks import Renderer, concluded_words
-from watchkeeper.schedulers.fake import FakeScheduler
-from watchkeeper.watch.standing import look
+from watchkeeper.query.status import look
+from watchkeeper.report.actionlog.render import Renderer, concluded_words
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.watch.tally import rest_of
 
 AT = {"time": datetime(2026, 3, 11, 15, tzinfo=UTC), "writer": "w", "seq": 7}

@@ -17,14 +17,15 @@ from watchkeeper.core import journal
 from watchkeeper.core.events import Change, Intended, Leased, Polled, SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.state import Attempt, Seen
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.submit import attempt_folder
-from watchkeeper.report.actionlog import render_all
-from watchkeeper.report.blocks import first_zone, render_logs
-from watchkeeper.schedulers import wrapper
-from watchkeeper.schedulers.fake import FakeScheduler, Outcome
-from watchkeeper.watch import standing, tally
+from watchkeeper.query import status
+from watchkeeper.report.actionlog.block_format import render_all
+from watchkeeper.report.actionlog.render import first_zone, render_logs
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
+from watchkeeper.schedulers.wrapper import render
+from watchkeeper.watch import tally
 from watchkeeper.watch.keeper import Keeper, Manners
 
 Hook = Callable[[Keeper], None]
@@ -98,7 +99,7 @@ def changes(folder: Path, key: str) -> list[Change]:
 
 def claim_time(folder: Path, key: str) -> datetime | None:
     """When the first attempt of a run was claimed by its job."""
-    return wrapper.read_claims(attempt_folder(folder, key, 1))[0].time
+    return render.read_claims(attempt_folder(folder, key, 1))[0].time
 
 
 def outcomes(folder: Path) -> dict[str, list[str]]:
@@ -338,7 +339,7 @@ def test_a_connection_that_failed_is_looked_for_first(tmp_path: Path, outcome: O
     def turned(one: Keeper) -> None:
         if time.now < 100:
             assert fake.submissions == 1
-            shown.extend(row.why for row in standing.look(experiments.read(folder), Selection()).rows if row.key == "one")
+            shown.extend(row.why for row in status.look(experiments.read(folder), Selection()).rows if row.key == "one")
         if outcome == "retried":
             fake.jobs["1"].forgotten = time.now < 100
         time.now += 30

@@ -10,11 +10,11 @@ import pytest
 
 from tests.experiments import blocks_of, state_of, times_run, wk, write_experiment
 from tests.watch.test_keeper import Hook, Time
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.schedulers import wrapper
-from watchkeeper.schedulers.fake import FakeScheduler
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler
+from watchkeeper.schedulers.wrapper import render
 from watchkeeper.watch.keeper import Keeper, Manners
 
 READS = (
@@ -236,7 +236,7 @@ def test_on_a_cluster_a_lost_node_is_waited_for_until_its_heartbeat_is_stale(tmp
             fake.report("1", "NODE_FAIL")
         waited.append(fake.submissions)
         if len(waited) == 20:
-            old = (attempt / "heartbeat.1").stat().st_mtime - wrapper.stale_s(4.0) - 1
+            old = (attempt / "heartbeat.1").stat().st_mtime - render.stale_s(4.0) - 1
             os.utime(attempt / "heartbeat.1", (old, old))
             os.utime(attempt / "claim.1", (old, old))
         for job_id in list(fake.jobs)[1:]:
@@ -245,9 +245,9 @@ def test_on_a_cluster_a_lost_node_is_waited_for_until_its_heartbeat_is_stale(tmp
 
     assert keeper(folder, fake, turned).keep()
     assert waited[:20] == [1] * 20 and [outcome for outcome, _ in outcomes(folder)] == ["lost", "done"]
-    assert wrapper.read_claims(attempt)[1].job_id == "", "attempt 1 is closed"
+    assert render.read_claims(attempt)[1].job_id == "", "attempt 1 is closed"
     fake.start("1", restart=1)
-    assert fake.wait("1") and fake.jobs["1"].process.returncode == wrapper.TWIN
+    assert fake.wait("1") and fake.jobs["1"].process.returncode == render.TWIN
 
 
 def test_what_ran_out_of_memory_without_an_exit_record_is_tried_again_on_the_schedulers_word(tmp_path: Path) -> None:

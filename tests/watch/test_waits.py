@@ -13,10 +13,11 @@ from tests.experiments import blocks_of, state_of, write_experiment
 from tests.watch.test_keeper import Hook, changes, keeper, outcomes, run_pending
 from watchkeeper.core import processes
 from watchkeeper.core.events import Polled, Rejected
-from watchkeeper.launch import experiment as experiments
+from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
-from watchkeeper.schedulers.fake import FakeScheduler, Outcome
-from watchkeeper.watch import notify, standing
+from watchkeeper.query import status
+from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
+from watchkeeper.watch import notify
 from watchkeeper.watch.keeper import Keeper
 
 HELD = "JobHeldUser"
@@ -47,7 +48,7 @@ def test_a_held_job_is_told_once_with_what_to_do(tmp_path: Path) -> None:
 
     def turned(one: Keeper) -> None:
         if len(told) == 3:
-            shown.extend(row.why for row in standing.look(experiments.read(folder), Selection()).rows if row.run == "one")
+            shown.extend(row.why for row in status.look(experiments.read(folder), Selection()).rows if row.run == "one")
         hook(one)
 
     told = [held, guess, held, guess, held, free, free]
@@ -104,7 +105,7 @@ def test_a_refusal_for_now_is_tried_again_for_a_day(tmp_path: Path, outcome: Out
     shown: list[str] = []
 
     def turned(one: Keeper) -> None:
-        rows = standing.look(experiments.read(folder), Selection()).rows
+        rows = status.look(experiments.read(folder), Selection()).rows
         shown.extend(row.why for row in rows if row.key == "one")
         calendar.now += timedelta(hours=1)
 

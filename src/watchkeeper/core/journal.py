@@ -25,7 +25,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from watchkeeper.core import odd_bytes, processes
+from watchkeeper.core import processes
+from watchkeeper.core.disk.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.errors import NewerJournalError, NotAWriterError, Problem
 from watchkeeper.core.events import (
     DURABLE,
@@ -42,8 +43,8 @@ from watchkeeper.core.events import (
     encode,
     newer_opening,
 )
-from watchkeeper.core.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.ids import writer_id
+from watchkeeper.core.text import odd_bytes
 from watchkeeper.core.version import __version__
 
 Clock = Callable[[], datetime]

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from watchkeeper.core.disk.ownership import distrust
 from watchkeeper.core.errors import Problem, UsageError
-from watchkeeper.core.ownership import distrust
 
 FILE_NAME = "watchkeeper.toml"
 PREFIX = "WATCHKEEPER_"

@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from watchkeeper.integrations.fence import fenced
 from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording, users_run
-from watchkeeper.record.interrupts import Interrupted
+from watchkeeper.record.stopping.interrupts import Interrupted
 
 NAME = "lightning_logs"
 _version = re.compile(r"version_(\d+)")

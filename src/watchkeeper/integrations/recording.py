@@ -20,12 +20,12 @@ from typing import Any
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import RunEnded
 from watchkeeper.core.journal import encode_json
-from watchkeeper.record.cadence import Cadence
-from watchkeeper.record.config import settings
-from watchkeeper.record.interrupts import Interrupted
-from watchkeeper.record.logs import entered
+from watchkeeper.record.configuration.config import settings
+from watchkeeper.record.display.cadence import Cadence
 from watchkeeper.record.run import Run, open_runs
 from watchkeeper.record.start import start_run
+from watchkeeper.record.stopping.interrupts import Interrupted
+from watchkeeper.record.writing.text_log import entered
 
 FILE = "hyperparameters.json"
 EVALUATION = "evaluation"  # the pipeline, and the folder's name, of figures that come when a training is over

@@ -23,8 +23,8 @@ from transformers.trainer_utils import IntervalStrategy
 from watchkeeper.integrations.fence import fenced, say
 from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
-from watchkeeper.record.limits import Overrun
 from watchkeeper.record.run import current_run
+from watchkeeper.record.stopping.limits import Overrun
 
 LOOPS = ("train", "_inner_training_loop")  # the methods of a Trainer that are on the stack while it trains
 

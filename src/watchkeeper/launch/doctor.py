@@ -12,12 +12,13 @@ from typing import Literal
 
 import msgspec
 
-from watchkeeper.core import files, git, mounts
+from watchkeeper.core.code import git
+from watchkeeper.core.disk import files, mounts
 from watchkeeper.core.errors import Problem, SchedulerError, StorageError
-from watchkeeper.core.words import clock
-from watchkeeper.schedulers import proof
+from watchkeeper.core.text.figures import clock
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.site import Site
+from watchkeeper.schedulers.wrapper import proof
 
 Verdict = Literal["ok", "warning", "bad", "unknown"]
 _LITTLE_BYTES = 2 * 2**30

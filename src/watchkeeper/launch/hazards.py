@@ -16,15 +16,15 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.code.shell_text import commands, variables, words_of
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
-from watchkeeper.core.files import open_regular
-from watchkeeper.core.shell_text import commands, variables, words_of
-from watchkeeper.launch.asked import EVAL_YAML
-from watchkeeper.launch.experiment import Experiment
-from watchkeeper.launch.located import Item, listed, load
-from watchkeeper.schedulers.batch import Head, read_head
-from watchkeeper.tools import places
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.reading.tool_calls import EVAL_YAML
+from watchkeeper.reading.yaml import Item, listed, load
+from watchkeeper.schedulers.sbatch_head import Head, read_head
+from watchkeeper.tools import globs
 
 _SCRIPT_BYTES = 2**20
 _UNKNOWN = re.compile(r"[$`*?\[{]")
@@ -160,7 +160,7 @@ class _Look:
         self.promised: dict[Path, tuple[str, int | None]] = {}  # where a training will leave a checkpoint → run, epoch
         for subject, promise in experiment.checkpoints.items():
             for pattern in promise.patterns:
-                path = Path(os.path.normpath(self.folder / places.unescaped(pattern)))
+                path = Path(os.path.normpath(self.folder / globs.unescaped(pattern)))
                 self.promised.setdefault(path, (subject.rpartition("/")[0], promise.epoch))
 
     def shown(self, path: Path) -> str:

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import PHASES, Decision, Evidence, Judged, Phase, RunItem
 from watchkeeper.core.state import Attempt, RunState, State
+from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retries
-from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.retries import Means, Retry, Rules
 from watchkeeper.schedulers import arrays
-from watchkeeper.tools.base import Finding
+from watchkeeper.tools.promise import Finding
 
 Gate = Literal["all", "each"]
 # A fine-tune with one of these actions will still change its checkpoints.

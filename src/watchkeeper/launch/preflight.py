@@ -13,13 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import git
+from watchkeeper.core.code import git
+from watchkeeper.core.code.git import DETACHED, Git
+from watchkeeper.core.code.shell_text import commands
 from watchkeeper.core.errors import Problem
-from watchkeeper.core.git import DETACHED, Git
-from watchkeeper.core.shell_text import commands
+from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import hazards
-from watchkeeper.launch.experiment import Experiment
-from watchkeeper.schedulers.batch import read_head
+from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.site import Site
 
 _SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})

@@ -20,8 +20,9 @@ from typing import Literal
 
 import msgspec
 
-from watchkeeper.core import files, git, objects
-from watchkeeper.core.environment import Environment
+from watchkeeper.core.code import git
+from watchkeeper.core.code.environment import Environment
+from watchkeeper.core.disk import files, objects
 from watchkeeper.core.errors import StorageError, UsageError, WatchkeeperError
 from watchkeeper.core.events import Intended
 from watchkeeper.core.state import Attempt

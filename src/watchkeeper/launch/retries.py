@@ -15,7 +15,7 @@ import msgspec
 from watchkeeper.core.events import Cause
 from watchkeeper.core.settings import Settings
 from watchkeeper.core.state import Attempt
-from watchkeeper.schedulers.wrapper import RESUME_VARIABLE
+from watchkeeper.schedulers.wrapper.render import RESUME_VARIABLE
 
 BATCH, ACCUMULATION = "batch_size", "gradient_accumulation_steps"
 MEMORY: tuple[Cause, ...] = ("memory gpu", "memory host")

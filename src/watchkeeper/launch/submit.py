@@ -19,7 +19,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core import code_files, environment, files, git, ids, objects, processes
+from watchkeeper.core import ids, processes
+from watchkeeper.core.code import code_files, environment, git
+from watchkeeper.core.disk import files, objects
+from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.errors import (
     BusyError,
     DoubtError,
@@ -32,15 +35,16 @@ from watchkeeper.core.errors import (
 from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
-from watchkeeper.core.records import UnreadableRecordError, read_record
 from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
-from watchkeeper.launch import configs, means, same_work
+from watchkeeper.launch import retry_means, same_work
 from watchkeeper.launch.retries import Rules
-from watchkeeper.schedulers import arrays, batch, wrapper
+from watchkeeper.reading import configs
+from watchkeeper.schedulers import arrays, sbatch_head
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler, number_of
-from watchkeeper.schedulers.batch import Head
-from watchkeeper.schedulers.wrapper import Claim
-from watchkeeper.tools.base import Promise
+from watchkeeper.schedulers.sbatch_head import Head
+from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.render import Claim
+from watchkeeper.tools.promise import Promise
 
 FOLDER = ".watchkeeper"
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
@@ -80,7 +84,7 @@ def note_of(again: Decision | Intended | None) -> str:
     if again is None:
         return ""
     words = [f"{name}={value}" for name, value in again.change.items()]
-    return " ".join(words + ([f"{wrapper.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else []))
+    return " ".join(words + ([f"{render.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else []))
 
 
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
@@ -91,7 +95,7 @@ def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
 def tidy(experiment: Path, intended: Intended) -> None:
     """Remove what a submission left beside the script: its job has ended, or never was."""
     with contextlib.suppress(StorageError):
-        files.remove((experiment / intended.script).parent / wrapper.name_beside(intended.token))
+        files.remove((experiment / intended.script).parent / render.name_beside(intended.token))
 
 
 class Submitter:
@@ -175,7 +179,7 @@ class Submitter:
         written = source
         if again is not None:
             try:
-                prepared = means.prepare(
+                prepared = retry_means.prepare(
                     source,
                     script,
                     self.experiment,
@@ -183,10 +187,10 @@ class Submitter:
                     resume_from=again.resume_from,
                     rules=self.rules,
                 )
-            except means.CannotChangeError as error:
+            except retry_means.CannotChangeError as error:
                 return self._write(Rejected, item, attempt, command=self._words(script), message=str(error))
             source, variables = prepared.source, prepared.variables
-        head = batch.read_head(source, name=script.name)
+        head = sbatch_head.read_head(source, name=script.name)
         problems = [problem for problem in head.problems if problem.severity == "error"]
         if problems:
             message = "; ".join(
@@ -229,7 +233,7 @@ class Submitter:
         """How many jobs a submission counts as: the tasks in `array`, or "": in its script; 1 where that cannot be told."""
         try:
             source = (self.experiment / item.script).read_bytes()
-            return arrays.count_of(array or batch.read_head(source, name=item.script).array)
+            return arrays.count_of(array or sbatch_head.read_head(source, name=item.script).array)
         except (OSError, ValueError):
             return 1
 
@@ -250,13 +254,13 @@ class Submitter:
         after all, it is adopted instead. `refused` is what was said last, None where nobody refused it.
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
-        if wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
+        if render.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
             tidy(self.experiment, intended)
             why = "its submitter died before the scheduler had it, and it is not needed any more"
             if refused is not None:
                 why = refused.message
             return self._write(Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why)
-        job_id = wrapper.read_claims(folder)[-1].job_id
+        job_id = render.read_claims(folder)[-1].job_id
         return self._adopted(intended, intended.attempt, job_id, Path(intended.script), note_of(intended))
 
     def adopt_late(self, intended: Intended) -> Submitted | None:
@@ -266,7 +270,7 @@ class Submitter:
         name = (intended.key, intended.attempt)
         folder = attempt_folder(self.experiment, *name)
         script, note = Path(intended.script), note_of(intended)
-        claims = wrapper.executions(folder)
+        claims = render.executions(folder)
         if claims or name in self._asked_again:
             return self._adopted(intended, intended.attempt, claims[-1].job_id, script, note) if claims else None
         try:
@@ -320,9 +324,9 @@ class Submitter:
             HeldByAnotherError: its node was lost a moment ago; this will be told when its heartbeat is stale.
         """
         folder = attempt_folder(self.experiment, key, attempt)
-        if not folder.is_dir() or wrapper.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
+        if not folder.is_dir() or render.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
             return ""
-        claims, ends = wrapper.read_claims(folder), wrapper.read_task_ends(folder)
+        claims, ends = render.read_claims(folder), render.read_task_ends(folder)
         if not claims:
             return f"attempt {attempt} may still run: {folder}/claim.1 cannot be read"
         if not claims[-1].job_id:
@@ -337,8 +341,8 @@ class Submitter:
                 f"was not seen; when you have made sure that it does not, delete {folder}/claim.*"
             )
         for part in parts:
-            if not wrapper.close(part, scheduler=self.scheduler.name, clock=self.clock):
-                return f"attempt {attempt} was started again meanwhile: job {wrapper.read_claims(part)[-1].job_id}"
+            if not render.close(part, scheduler=self.scheduler.name, clock=self.clock):
+                return f"attempt {attempt} was started again meanwhile: job {render.read_claims(part)[-1].job_id}"
         return ""
 
     def _is_over(self, folder: Path, before: Attempt | None) -> bool:
@@ -347,15 +351,15 @@ class Submitter:
         Raises:
             HeldByAnotherError: its node was lost, and its heartbeat is fresh.
         """
-        claims = wrapper.executions(folder)
-        if wrapper.last_end(folder) is not None or _is_dead(claims[-1]):
+        claims = render.executions(folder)
+        if render.last_end(folder) is not None or _is_dead(claims[-1]):
             return True
         said = _told_of(claims, before)
-        stale_s = wrapper.stale_s(self.scheduler.visibility_lag_s)
+        stale_s = render.stale_s(self.scheduler.visibility_lag_s)
         if said not in _NODE_LOST or not stale_s:
             return said in TERMINAL and said not in _NODE_LOST
         try:
-            silent_s = wrapper.silent_s(folder)
+            silent_s = render.silent_s(folder)
         except OSError:
             silent_s = 0.0  # it cannot be told now: look again
         if silent_s <= stale_s:
@@ -373,7 +377,7 @@ class Submitter:
         """The job that a dead submitter, or a doubted submission, left behind; None if there is none. The claim names it,
         whatever the scheduler shows.
         """
-        claims = wrapper.executions(attempt_folder(self.experiment, item.key, attempt))
+        claims = render.executions(attempt_folder(self.experiment, item.key, attempt))
         if claims:
             return self._adopted(item, attempt, claims[-1].job_id, script, note)
         submitted = None
@@ -401,7 +405,7 @@ class Submitter:
         files.replace(frozen, source, mode=0o777)
         name = self.scheduler.name
         needs = [attempt_folder(self.experiment, one.key, one.number) for one in after]
-        text = wrapper.render(
+        text = render.render(
             head,
             attempt_folder=folder,
             script=frozen,
@@ -414,7 +418,7 @@ class Submitter:
             gap_s=self._gap_s,
             variables=variables,
         )
-        path = folder / wrapper.wrapper_name(token)
+        path = folder / render.wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(
             wrapper=path, folder=script.parent, name=head.name, token=token, after=tuple(one.job_id for one in after)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from watchkeeper.core import files, ids
+from watchkeeper.core import ids
+from watchkeeper.core.disk import files
 from watchkeeper.core.errors import EXIT_DETACHED
 from watchkeeper.launch.submit import FOLDER
 from watchkeeper.schedulers.base import Job, Receipt, Scheduler

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import files
-from watchkeeper.core.records import UnreadableRecordError, read_record
+from watchkeeper.core.disk import files
+from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 
 RECORDER = "recorder.json"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import places
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import Problem, StorageError
 from watchkeeper.core.events import (
     AnyEvent,
@@ -26,13 +26,13 @@ from watchkeeper.core.events import (
     TableSealed,
     Unknown,
 )
-from watchkeeper.core.files import open_regular
 from watchkeeper.core.journal import RESTORE, Journal, unsealed
-from watchkeeper.record import logs
-from watchkeeper.record.manifest import explained, is_explained
-from watchkeeper.record.rows import FOLDER as ROWS
-from watchkeeper.record.rows import SUFFIX
-from watchkeeper.record.tables import read_table
+from watchkeeper.record.writing import text_log
+from watchkeeper.record.writing.manifest import explained, is_explained
+from watchkeeper.record.writing.row_file import FOLDER as ROWS
+from watchkeeper.record.writing.row_file import SUFFIX
+from watchkeeper.record.writing.tables import read_table
+from watchkeeper.runfolder import places
 
 CHUNK = 2**20
 TAIL_BYTES = 262_144  # of a log, in which a run's last line is looked for
@@ -132,7 +132,7 @@ def _is_sidecar(events: Iterable[AnyEvent | Unknown]) -> bool:
 def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str, str]:
     """Run id → the file in the folder that says that it ended: a manifest, or the last lines of the log."""
     said: dict[str, str] = {}
-    log = folder / places.home(journal.events, logs.FILE)
+    log = folder / places.home(journal.events, text_log.FILE)
     try:
         with open_regular(log) as file:
             file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))

@@ -18,11 +18,11 @@ import msgspec
 from watchkeeper.core import processes
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
-from watchkeeper.core.places import JOURNAL
-from watchkeeper.record.logs import level_of
-from watchkeeper.record.manifest import earlier_runs
-from watchkeeper.record.sidecar.stacks import DUMP_SIGNAL
-from watchkeeper.record.values import text
+from watchkeeper.record.stopping.stacks import DUMP_SIGNAL
+from watchkeeper.record.writing.manifest import earlier_runs
+from watchkeeper.record.writing.text_log import level_of
+from watchkeeper.runfolder.places import JOURNAL
+from watchkeeper.runfolder.values import text
 
 GRACE_S = 30.0  # between SIGTERM and SIGKILL, for a run that is ended because it is stalled
 SIDECAR = "sidecar"  # the purpose of a writer that is none of the program's

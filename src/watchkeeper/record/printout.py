@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from watchkeeper.core.printed import HINT, LINE_LIMIT, Printed, read_line
-from watchkeeper.core.trainlog import position_of
+from watchkeeper.runfolder.printed import position_of
+from watchkeeper.runfolder.printed_metrics import HINT, LINE_LIMIT, Printed, read_line
 
 ROWS_PER_S = 1_000
 PENDING_BYTES = 65_536  # of a line without an end, which then is none

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from watchkeeper.core import files, processes
-from watchkeeper.core.records import UnreadableRecordError, read_record
+from watchkeeper.core import processes
+from watchkeeper.core.disk import files
+from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 
 FOLDER = Path(".watchkeeper/groups")
 MARK = "WATCHKEEPER_RANK_OF"  # in the environment that a rank's children inherit: they are none

@@ -19,7 +19,8 @@ from typing import Any, NoReturn, Self, TypeVar
 
 from msgspec import UNSET
 
-from watchkeeper.core import files, processes, spill
+from watchkeeper.core import processes
+from watchkeeper.core.disk import files, spill
 from watchkeeper.core.errors import StorageError, WatchkeeperError
 from watchkeeper.core.events import (
     AnyEvent,
@@ -40,17 +41,23 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.events import Interrupted as InterruptedEvent
 from watchkeeper.core.journal import Clock
-from watchkeeper.core.redaction import redact
+from watchkeeper.core.text.redaction import redact
 from watchkeeper.record import attempt as attempts
-from watchkeeper.record import endings, leftout, seals
-from watchkeeper.record.hands import Hands, OtherHands
-from watchkeeper.record.homes import Homes
-from watchkeeper.record.interrupts import Interrupts
-from watchkeeper.record.leftout import WORDS, LeftOut, words_of
-from watchkeeper.record.limits import Limit, Limits, Overrun
-from watchkeeper.record.logged import no_step, row_of
-from watchkeeper.record.logs import RunLog
-from watchkeeper.record.manifest import (
+from watchkeeper.record.display.display import Watching
+from watchkeeper.record.options import Options, others_live, seed_of
+from watchkeeper.record.ranks import Rank, agreed, is_data_worker
+from watchkeeper.record.sidecar.spec import Spec
+from watchkeeper.record.sidecar.starter import Sidecar
+from watchkeeper.record.start_place import Place
+from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
+from watchkeeper.record.stopping import endings
+from watchkeeper.record.stopping.interrupts import Interrupts
+from watchkeeper.record.stopping.limits import Limit, Limits, Overrun
+from watchkeeper.record.writing import leftout, seals
+from watchkeeper.record.writing.homes import Homes
+from watchkeeper.record.writing.leftout import WORDS, LeftOut, words_of
+from watchkeeper.record.writing.logged import no_step, row_of
+from watchkeeper.record.writing.manifest import (
     RUN_FILE,
     STEP_FILE,
     closing,
@@ -64,15 +71,10 @@ from watchkeeper.record.manifest import (
     step_line,
     step_manifest,
 )
-from watchkeeper.record.options import Options, others_live, seed_of
-from watchkeeper.record.ranks import Rank, agreed, is_data_worker
-from watchkeeper.record.rows import FOLDER as ROWS
-from watchkeeper.record.sidecar.spec import Spec
-from watchkeeper.record.sidecar.starter import Sidecar
-from watchkeeper.record.start_place import Place
-from watchkeeper.record.step import FIRST_ITEMS, Labels, Step
-from watchkeeper.record.values import number, text, whole_step
-from watchkeeper.record.watching import Watching
+from watchkeeper.record.writing.pen import Hands, OtherHands
+from watchkeeper.record.writing.row_file import FOLDER as ROWS
+from watchkeeper.record.writing.text_log import RunLog
+from watchkeeper.runfolder.values import number, text, whole_step
 
 ERROR_LIMIT = 2_000  # characters of an exception's message in an event
 KEPT = (StepFinished, Checkpoint, TableSealed, Renamed, RunEnded)  # the events that the run's manifest is made of

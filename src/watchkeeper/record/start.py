@@ -7,14 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
-from watchkeeper.core import files
+from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, refuse_newer, utc_now
-from watchkeeper.core.places import JOURNAL
-from watchkeeper.record import isolation, ranks
-from watchkeeper.record.config import config_fields
-from watchkeeper.record.logs import FILE, FORMAT
+from watchkeeper.record import ranks
+from watchkeeper.record.configuration.config import config_fields
 from watchkeeper.record.options import (
     Options,
     dump_signal_from,
@@ -28,7 +26,10 @@ from watchkeeper.record.options import (
 )
 from watchkeeper.record.run import Run, goes_on, take_place
 from watchkeeper.record.start_place import is_nested, place_of
-from watchkeeper.record.values import text
+from watchkeeper.record.stopping import isolation
+from watchkeeper.record.writing.text_log import FILE, FORMAT
+from watchkeeper.runfolder.places import JOURNAL
+from watchkeeper.runfolder.values import text
 
 
 def start_run(

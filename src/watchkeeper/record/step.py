@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from watchkeeper.core.disk.files import TEMPORARY_PREFIX, give_name
 from watchkeeper.core.events import Number, OutputFile
-from watchkeeper.core.files import TEMPORARY_PREFIX, give_name
-from watchkeeper.record.manifest import Earlier, facts_of
-from watchkeeper.record.values import number, text
+from watchkeeper.record.writing.manifest import Earlier, facts_of
+from watchkeeper.runfolder.values import number, text
 
 FIRST_ITEMS = 20  # of a loop, at INFO
 NAME_BYTES = 100  # of a step's folder

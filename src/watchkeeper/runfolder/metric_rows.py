@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core import journal
+from watchkeeper.core.disk.tails import end_of_file
 from watchkeeper.core.events import AnyEvent, Opened, RunStarted, Unknown
-from watchkeeper.core.tails import end_of_file
 from watchkeeper.runfolder.executions import Execution, Row
 
 ROWS = Path(".watchkeeper/metrics")

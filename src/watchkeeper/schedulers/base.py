@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from watchkeeper.core.events import SchedulerFacts
-from watchkeeper.schedulers.batch import Head
+from watchkeeper.schedulers.sbatch_head import Head
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.site import Site
 

@@ -16,8 +16,8 @@ def scheduler_of(settings: Settings) -> Scheduler:
         UsageError: no profile has that name, or there is no Slurm here.
     """
     if settings.cluster is None:
-        from watchkeeper.schedulers.local import LocalScheduler, default_spool
-        from watchkeeper.schedulers.spool import gpu_names
+        from watchkeeper.schedulers.local.scheduler import LocalScheduler, default_spool
+        from watchkeeper.schedulers.local.spool import gpu_names
 
         gpus = None if settings.gpus is None else gpu_names(settings.gpus)
         return LocalScheduler(default_spool(), settings.slots, gpus=gpus)
@@ -27,7 +27,7 @@ def scheduler_of(settings: Settings) -> Scheduler:
         hint = f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
         raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
     from watchkeeper.schedulers.shell import Here, Ssh
-    from watchkeeper.schedulers.slurm import SlurmScheduler, cluster_of, options_of
+    from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, cluster_of, options_of
 
     prefix = profile.command_prefix
     cluster, remarks = cluster_of(profile.slurm_cluster, profile.sbatch_options, os.environ)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from watchkeeper.core.errors import Problem
-from watchkeeper.core.words import clock
+from watchkeeper.core.text.figures import clock
 from watchkeeper.schedulers import arrays
-from watchkeeper.schedulers.batch import Head
+from watchkeeper.schedulers.sbatch_head import Head
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):

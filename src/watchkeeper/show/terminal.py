@@ -7,8 +7,8 @@ from typing import TextIO
 
 from watchkeeper.core.events import AnyEvent, Planned, Submitted, Unknown
 from watchkeeper.core.journal import local_zone
-from watchkeeper.report.actionlog import Block
-from watchkeeper.report.blocks import Renderer
+from watchkeeper.report.actionlog.block_format import Block
+from watchkeeper.report.actionlog.render import Renderer
 from watchkeeper.show.text import printable
 
 _CLEAR = "\r\x1b[K"

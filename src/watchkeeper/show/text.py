@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from watchkeeper.core.words import clock
+from watchkeeper.core.text.figures import clock
 
 
 def printable(text: str) -> str:

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from watchkeeper.core.events import Number
-from watchkeeper.tools.base import Asked
-from watchkeeper.tools.formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable, short
+from watchkeeper.tools.file_formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable, short
+from watchkeeper.tools.promise import Asked
 
 LOOKED_AT = "status, task, model, epoch and samples in the .eval"
 SUFFIX = ".eval"

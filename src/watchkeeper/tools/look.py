@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from watchkeeper.tools import inspect_ai, places, script, torchtune
-from watchkeeper.tools.base import Asked, Finding, Promise, Verdict
+from watchkeeper.tools import globs, inspect_ai, script, torchtune
+from watchkeeper.tools.promise import Asked, Finding, Promise, Verdict
 
 # The better finding, where several places hold something and none of it is good.
 _RANK: dict[Verdict, int] = {"good": 3, "damaged": 2, "empty": 1, "missing": 0}
@@ -22,12 +22,12 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
     Where one pattern has several matches (logs whose names begin with their time), the last good one counts. `outputs` are
     the files into which its jobs printed, the newest first.
     """
-    where = " or ".join(places.unescaped(pattern) for pattern in promise.patterns)
-    first = places.unescaped(promise.patterns[0]) if promise.patterns else ""
+    where = " or ".join(globs.unescaped(pattern) for pattern in promise.patterns)
+    first = globs.unescaped(promise.patterns[0]) if promise.patterns else ""
     best = Finding(subject=promise.subject, state="missing", path=first, why=f"nothing at {where}")
     for pattern in promise.patterns:
         try:
-            found = places.matches(folder, pattern)
+            found = globs.matches(folder, pattern)
         except OSError as error:
             unseen = _unreadable(folder, promise, Path(error.filename or pattern), error)
             best = max(best, unseen, key=lambda finding: _RANK[finding.state])

@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.events import Evidence, Number
-from watchkeeper.tools import formats, places
-from watchkeeper.tools.base import Finding, Verdict
+from watchkeeper.tools import file_formats, globs
+from watchkeeper.tools.promise import Finding, Verdict
 
 LOOKED_AT = "files, formats and sizes"
 _WHOLE_BYTES = 4 * 2**20
@@ -27,7 +27,7 @@ _INDEX = ".index.json"
 
 def shown(folder: Path, path: Path) -> str:
     """The path as it is told: relative to the experiment where it lies inside it."""
-    return formats.printable((path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())
+    return file_formats.printable((path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,14 +68,14 @@ def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
     Raises:
         OSError: a folder or a file's status cannot be read.
     """
-    found = (_file(folder, path, one) for one in (places.files_below(path) if whole else [path]))
+    found = (_file(folder, path, one) for one in (globs.files_below(path) if whole else [path]))
     return [one for one in found if one is not None]
 
 
 def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
     """A folder that holds weights, or a file that is some: all of them whole, and no shard of an index missing."""
-    checked = [file for file in files if Path(file.name).suffix in formats.WEIGHTS]
-    weights = [file for file in checked if formats.is_weights(file.name)]
+    checked = [file for file in files if Path(file.name).suffix in file_formats.WEIGHTS]
+    weights = [file for file in checked if file_formats.is_weights(file.name)]
     weights.sort(key=lambda file: Path(file.name).name.startswith("adapter"))  # what is evaluated is told first
     indices = [file for file in files if file.name.endswith(_INDEX)]
     evidence = [file.evidence("weights") for file in weights] + [file.evidence("index") for file in indices]
@@ -95,18 +95,18 @@ def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
 
 def _check_part(file: File) -> None:
     if file.name.endswith(_INDEX):
-        formats.check_index(file.path)
+        file_formats.check_index(file.path)
     else:
-        formats.check_weights(file.path, file.size_bytes)
+        file_formats.check_weights(file.path, file.size_bytes)
 
 
 def _fault(file: File, check: Callable[[File], None]) -> tuple[File, Verdict, str] | None:
     """What the check finds wrong with the file; None if nothing."""
     try:
         check(file)
-    except formats.FaultError as fault:
-        state: Verdict = "empty" if isinstance(fault, formats.EmptyError) else "damaged"
-        return file, state, formats.printable(f"{file.shown} {fault}")
+    except file_formats.FaultError as fault:
+        state: Verdict = "empty" if isinstance(fault, file_formats.EmptyError) else "damaged"
+        return file, state, file_formats.printable(f"{file.shown} {fault}")
     return None
 
 
@@ -117,7 +117,7 @@ def read(file: File) -> tuple[dict[str, Number], str, str]:
         FaultError: it holds nothing, or is torn.
         OSError: it cannot be read.
     """
-    return formats.read_result(file.path, file.size_bytes), "", ""
+    return file_formats.read_result(file.path, file.size_bytes), "", ""
 
 
 def result(
@@ -148,7 +148,7 @@ def result(
 
 def _full(reader: Callable[[File], tuple[dict[str, Number], str, str]], file: File) -> tuple[dict[str, Number], str, str]:
     if file.size_bytes == 0:
-        raise formats.EmptyError("holds 0 bytes")
+        raise file_formats.EmptyError("holds 0 bytes")
     return reader(file)
 
 

@@ -18,9 +18,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from watchkeeper.core.events import Evidence
-from watchkeeper.tools import places
-from watchkeeper.tools.base import Finding, Training
-from watchkeeper.tools.formats import printable
+from watchkeeper.tools import globs
+from watchkeeper.tools.file_formats import printable
+from watchkeeper.tools.promise import Finding, Training
 
 LOOKED_AT = "shards, headers and sizes; last loss and step, and Checkpoint saved, in logs and output"
 
@@ -195,7 +195,7 @@ def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
 def _logs(path: Path, shown: str) -> list[tuple[Path, str]]:
     """The logs beside a checkpoint, newest first, each with its name as the checkpoint's is shown."""
     try:
-        found = places.matches(path.parent, _LOGS)
+        found = globs.matches(path.parent, _LOGS)
     except OSError:
         return []
     beside = PurePosixPath(shown).parent / "logs"

@@ -34,21 +34,22 @@ from watchkeeper.core.events import (
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.settings import Settings
 from watchkeeper.core.state import Attempt
+from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
-from watchkeeper.launch.experiment import Experiment
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import HeldByAnotherError, Submitter
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.site import Site
-from watchkeeper.watch import gate, tally
-from watchkeeper.watch.evidence import EvidenceBook
-from watchkeeper.watch.health import Limits
-from watchkeeper.watch.logbook import Logbook, Tell
-from watchkeeper.watch.pace import Pace
-from watchkeeper.watch.poller import Poller
-from watchkeeper.watch.rounds import Rounds
-from watchkeeper.watch.runbook import RunBook, Said
+from watchkeeper.watch import tally
+from watchkeeper.watch.health.judge import Limits
+from watchkeeper.watch.health.rounds import Rounds
+from watchkeeper.watch.logs.logbook import Logbook, Tell
+from watchkeeper.watch.logs.run_logs import RunBook, Said
+from watchkeeper.watch.poll.pace import Pace
+from watchkeeper.watch.poll.poller import Poller
 from watchkeeper.watch.tally import Rest, rest_of
+from watchkeeper.watch.verdict import verified
+from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 SENTINEL = ".detach"
 _LONGEST_S = 300.0
@@ -475,7 +476,7 @@ class Keeper:
             queue_ahead=self._selection.queue_ahead,
         )
         if phase == "evaluation":
-            for fields in gate.verification(experiment, self.logbook.state, self.book, self._scheduler.name, self.plan):
+            for fields in verified.verification(experiment, self.logbook.state, self.book, self._scheduler.name, self.plan):
                 self.logbook.write(Verified, **fields)
 
     def _conclude_phases(self) -> None:
@@ -506,7 +507,7 @@ class Keeper:
         """Everything has ended, or there was nothing to do: say what is there in the end."""
         if not self.logbook.leads:
             return
-        self.logbook.write(Verified, **gate.validation(self.experiment, self.book, self.logbook.state, self.plan))
+        self.logbook.write(Verified, **verified.validation(self.experiment, self.book, self.logbook.state, self.plan))
         both: dict[str, int] = {}
         for phase in PHASES:
             for state, number in self._poller.counts(phase).items():

@@ -21,7 +21,7 @@ import msgspec
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import AnyEvent, Assessed, Concluded, Decided, Judged, Polled, Unknown
 from watchkeeper.core.settings import Settings
-from watchkeeper.report.blocks import concluded_words
+from watchkeeper.report.actionlog.render import concluded_words
 from watchkeeper.schedulers.shell import NOT_THERE, Here
 
 TIMEOUT_S = 20.0  # for one command

@@ -13,12 +13,13 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.trainlog import Position
 from watchkeeper.record.options import dump_signal_from, grace_from, sidecar_from
-from watchkeeper.record.sidecar import cause, stacks
+from watchkeeper.record.sidecar import cause
 from watchkeeper.record.sidecar.advance import FLOOR_S, PAUSES, Eye, Pace, Seen
 from watchkeeper.record.sidecar.cause import Facts
 from watchkeeper.record.sidecar.telemetry import Sample, Telemetry
+from watchkeeper.record.stopping import stacks
+from watchkeeper.runfolder.printed import Position
 
 NOW = datetime(2026, 3, 11, 15, tzinfo=UTC)
 

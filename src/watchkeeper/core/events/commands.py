@@ -96,9 +96,9 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
     `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
     `configs` maps each configuration file that the script names, relative to the experiment's folder, to its kept object.
-    `environment_sha256` names what was installed where it was submitted (core/environment.py; "": nobody looked).
+    `environment_sha256` names what was installed where it was submitted (core/code/environment.py; "": nobody looked).
 
-    `code` maps the `.py` and `.sh` files that the script names in turn (core/code_files.py) to their kept objects, and
+    `code` maps the `.py` and `.sh` files that the script names in turn (core/code/code_files.py) to their kept objects, and
     `uncommitted` names what the commit does not hold of script, configurations and code; `git_fault` is why git told
     nothing of a repository that is there. `work_sha256` is equal for attempts at the same work (launch/same_work.py; "":
     an older event).

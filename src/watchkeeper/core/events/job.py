@@ -21,7 +21,7 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha` is the commit of the
     script's repository ("" for none), `git_dirty` whether tracked files differed from it (None: it could not be told).
     `world_size` is how many processes work together, of which this one records; `execution` counts their elastic restarts,
-    from 1. `code` maps the program's own files (core/code_files.py), relative to the script's folder, to their sha256, and
+    from 1. `code` maps the program's own files (core/code/code_files.py), relative to the script's folder, to their sha256, and
     `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing of a repository that is
     there.
     """

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import files
-from watchkeeper.record.sidecar.lookout import Lookout
+from watchkeeper.core.disk import files
+from watchkeeper.record.sidecar.observer import Lookout
 from watchkeeper.record.sidecar.spec import Spec
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.tails import end_of_file
-from watchkeeper.core.trainlog import Position, position
-from watchkeeper.record.rows import FOLDER as METRICS
+from watchkeeper.core.disk.tails import end_of_file
+from watchkeeper.record.writing.row_file import FOLDER as METRICS
+from watchkeeper.runfolder.printed import Position, position
 
 FLOOR_S = 600.0  # no pause shorter than this is a stall, unless a limit was set
 PAUSES = 5  # times the longest pause so far

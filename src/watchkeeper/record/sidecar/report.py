@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import tails
+from watchkeeper.core.disk import tails
 
 EVENTS = 20  # of each of the run's writers, the last ones
 ROWS = 5  # of metrics, the last ones

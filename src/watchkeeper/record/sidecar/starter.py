@@ -8,10 +8,9 @@ import subprocess
 
 import msgspec
 
-from watchkeeper.core import files
-from watchkeeper.record import interpreter
-from watchkeeper.record.sidecar import stacks
+from watchkeeper.core.disk import files
 from watchkeeper.record.sidecar.spec import Spec
+from watchkeeper.record.stopping import interpreter, stacks
 
 DELAY_S = 5  # a run that ends sooner, and says so, has no sidecar
 DELAY_VARIABLE = "WATCHKEEPER_SIDECAR_DELAY_S"

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.core.redaction import redact_words
+from watchkeeper.core.text.redaction import redact_words
 
 FULL_BYTES = 100 * 2**20  # a disk with less room is called full,
 FULL_SHARE = 0.01  # and with a smaller part of it free

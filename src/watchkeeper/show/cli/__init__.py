@@ -29,6 +29,25 @@ COMMANDS = {
     "lint": "Run logs against the rules.",
 }
 
+# The folder of each command's module: commands are grouped by what people do.
+_FOLDERS = {
+    "run": "work",
+    "plan": "work",
+    "submit": "work",
+    "watch": "work",
+    "cancel": "work",
+    "exec": "work",
+    "reproduce": "work",
+    "status": "look",
+    "compare": "look",
+    "trace": "look",
+    "log": "look",
+    "check": "verify",
+    "lint": "verify",
+    "doctor": "verify",
+    "rebuild": "verify",
+}
+
 
 class LazyGroup(click.Group):
     """A group whose commands live in a module each."""
@@ -41,7 +60,7 @@ class LazyGroup(click.Group):
         """Import one command; None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"watchkeeper.show.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"watchkeeper.show.cli.{_FOLDERS[cmd_name]}.{cmd_name}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -66,7 +85,7 @@ def main() -> None:
 
     Example: watchkeeper run examples/digits
     """
-    from watchkeeper.core import files  # not for --help
+    from watchkeeper.core.disk import files  # not for --help
 
     files.fill_stdio()
     if isinstance(sys.stdout, io.TextIOWrapper):

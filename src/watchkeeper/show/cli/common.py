@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import click
 import msgspec
 
-from watchkeeper.core import odd_bytes
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, Problem, WatchkeeperError
+from watchkeeper.core.text import odd_bytes
 from watchkeeper.show.text import harmless_json, printable
 
 experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))

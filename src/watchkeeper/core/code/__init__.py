@@ -1,0 +1,1 @@
+"""Which code is on the disk: what git knows, which files a script names, what is installed."""

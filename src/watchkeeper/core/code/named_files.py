@@ -1,0 +1,116 @@
+"""The files that a shell script names, found without running it: by the words of its commands, where those stand.
+
+A relative name is looked for in the folder in which the script begins (its own) and in those that a plain `cd` leads to,
+the last one first. Variables that the script sets once to a plain value are put in; any other word that the shell would
+expand says nothing. After a `cd` that cannot be followed the top of the repository counts as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from watchkeeper.core.code.git import holder_of
+from watchkeeper.core.code.shell_text import commands, variables
+
+SCRIPT_BYTES = 2**20
+_UNKNOWN = re.compile(r"[$`*?\[]")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+_BESIDE = re.compile(r"\$\{?SLURM_SUBMIT_DIR\}?|\$\(dirname [^)]*\)")
+"""A batch script begins in the folder that it is submitted from: its own."""
+_MOST_FOLDERS = 8
+
+
+def words(text: str) -> Iterator[str]:
+    """The words of a script's commands, the variables put in that it sets once."""
+    values = variables(text)
+    for _, line in commands(text):
+        known = _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), line)
+        try:
+            yield from shlex.split(known, comments=True)
+        except ValueError:
+            yield from known.split()
+        yield "\n"
+
+
+def files_of(script: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files with these suffixes, each once, in the order named: whole paths, links left as they are. The name of a file
+    that is not there says nothing.
+    """
+    text = text_of(script)
+    places = _Places(script.parent)
+    found: dict[Path, None] = {}
+    before = ""
+    for word in words(text):
+        if before == "cd":
+            places.enter(word)
+        before = word.lstrip("({")
+        for value in _values(word):
+            if value.endswith(suffixes) and not _UNKNOWN.search(value) and (path := places.find(value)) is not None:
+                found[path] = None
+    return list(found)
+
+
+def modules_of(script: Path) -> list[Path]:
+    """The Python modules that a script runs with `-m`, where their files lie beside it or where a plain `cd` leads."""
+    places = _Places(script.parent)
+    found: dict[Path, None] = {}
+    before = ""
+    for word in words(text_of(script)):
+        if before == "cd":
+            places.enter(word)
+        elif before == "-m" and re.fullmatch(r"[A-Za-z_][\w.]*", word):
+            inside = word.replace(".", "/")
+            path = places.find(f"{inside}.py") or places.find(f"{inside}/__main__.py")
+            found |= {path: None} if path is not None else {}
+        before = word.lstrip("({")
+    return list(found)
+
+
+def text_of(path: Path) -> str:
+    """The first MiB of a file as text; "" where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(SCRIPT_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _values(word: str) -> Iterator[str]:
+    """What a word may name: itself, or what stands behind its `=`."""
+    yield word.strip(";&|()<>")
+    if "=" in word:
+        yield word.rpartition("=")[2]
+
+
+class _Places:
+    """The folders in which a relative name may lie."""
+
+    def __init__(self, own: Path) -> None:
+        self._own = own
+        self._folders = [own]
+
+    def enter(self, word: str) -> None:
+        """Follow a `cd`."""
+        if len(self._folders) >= _MOST_FOLDERS:
+            return
+        name, base = word.rstrip(";&"), self._folders[0]
+        if beside := _BESIDE.match(name):
+            name, base = f".{name[beside.end() :]}", self._own
+        known = not (_UNKNOWN.search(name) or name.startswith(("~", "-")))
+        folder = base / name if known else holder_of(self._own) or self._own
+        self._folders.insert(0, Path(os.path.normpath(folder)))
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name, in the last folder that has it."""
+        for folder in self._folders:
+            path = folder / name
+            try:
+                if path.is_file():
+                    return Path(os.path.normpath(path))
+            except (OSError, ValueError):
+                continue
+        return None

@@ -1,0 +1,33 @@
+"""What is kept once, under its own hash: scripts as they were submitted, and uncommitted changes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from watchkeeper.core.disk import files
+
+
+def keep(folder: Path, data: bytes, *, mode: int = 0o444) -> str:
+    """Keep `data` in `folder`, unless it is there; durable on return. Returns its sha256, which is the file's name.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = folder / sha256
+    # A file of that size under that name is whole: it got the name when it was. Anything else is written again.
+    if not path.is_file() or path.stat().st_size != len(data):
+        files.make_folder(folder)
+        files.replace(path, data, mode=mode)
+    return sha256
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file holds what its name says.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == path.name

@@ -1,0 +1,104 @@
+"""What a summary, or a folder's tree, says of an experiment before anybody looked for scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.tools.promise import CHECKPOINT_PATTERNS, cell_name
+
+RunType = Literal["fine-tuned", "control", "eval-only"]
+RUN_TYPES: tuple[RunType, ...] = ("fine-tuned", "control", "eval-only")
+
+
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)[a-z]*")
+_UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+
+
+def estimate_s(text: str) -> float | None:
+    """An estimate as people write it, in seconds: `0:15:00`, `1-00:00:00`, `2h`, `1 h 30 min`, `~45 minutes`; None for
+    anything else. `1:30` is hours and minutes, as in sbatch's D-H:M.
+    """
+    plain = text.strip().lstrip("~≈").strip().lower()
+    if found := _CLOCK.fullmatch(plain):
+        days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+        total = float(days * 86_400 + hours * 3_600 + minutes * 60 + seconds)
+    elif plain and not _PART.sub("", plain).strip():
+        total = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(plain))
+    else:
+        return None
+    return total or None
+
+
+class EvalKey(msgspec.Struct, frozen=True):
+    """One evaluation. `epoch` counts from 0; None = untrained or eval-only."""
+
+    run: str
+    task: str
+    epoch: int | None
+
+    @property
+    def key(self) -> str:
+        """`run/task/epoch0`, or `run/task/base`."""
+        return f"{self.run}/{self.task}/" + ("base" if self.epoch is None else f"epoch{self.epoch}")
+
+    @property
+    def cell(self) -> str:
+        """Its name within its run, as in file names: `task_epoch0`, or `task_base`."""
+        return cell_name(self.task, self.epoch)
+
+
+class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it was asked for. `epochs` are those its training makes a checkpoint of, as far as its configuration says;
+    `where` is the place that names it. `settings` are its parameters in words, "" where nobody names any; `estimate_s` is
+    how long its job is expected to take, in seconds (None: nobody says).
+    """
+
+    name: str
+    type: RunType
+    where: str
+    epochs: tuple[int, ...] = ()
+    settings: str = ""
+    estimate_s: float | None = None
+
+
+class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation as it was asked for. `tool` is the one that runs it, `script` its task's, "" where nobody names it."""
+
+    key: EvalKey
+    where: str
+    tool: str
+    script: str = ""
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """Where jobs leave what they promise, as patterns. `result` is () where the user gave none: the tool's own then.
+    `…_where` is the place of a pattern that the user gave.
+    """
+
+    checkpoint: tuple[str, ...] = CHECKPOINT_PATTERNS
+    checkpoint_where: str = ""
+    result: tuple[str, ...] = ()
+    result_where: str = ""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole experiment as it was asked for. `question`, `dataset`, what else is said of that in `dataset_facts`, and
+    `controls`, what is the same in all runs, are a person's words, "" where nobody said.
+    """
+
+    name: str
+    preparation: str
+    evaluation: str
+    runs: tuple[DraftRun, ...]
+    cells: tuple[DraftCell, ...]
+    output: Output = Output()
+    question: str = ""
+    dataset: str = ""
+    dataset_facts: str = ""
+    controls: str = ""
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,254 @@
+"""Verifying what is there: the journal, its seals, the views, the attempts, and the evidence that verdicts rest on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from watchkeeper.core import ids, journal, processes
+from watchkeeper.core.disk import files, objects
+from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.core.events import Judged, RunStarted
+from watchkeeper.core.journal import Journal
+from watchkeeper.core.state import State, fold
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.launch.submit import FOLDER
+from watchkeeper.report.actionlog.render import LOGS
+from watchkeeper.runfolder.places import JOURNAL
+from watchkeeper.watch.logs import action_logs
+from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
+from watchkeeper.watch.verdict.evidence import EvidenceBook
+
+MOST_TRACES = 6  # that are named
+RESTORE_WHOLE = "restore .watchkeeper/journal from a backup; what lies here is all that is left of it: keep it"
+
+_BLOCK = re.compile(rb"\s*\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+\n")
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was verified, in words, and what is wrong. A `note` or `warning` among the problems is no failure. `incomplete`
+    are problems of the journal itself, from which nothing may be made again; `unverified` is what cannot be told.
+    """
+
+    verified: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    incomplete: tuple[Problem, ...] = ()
+    unverified: tuple[Problem, ...] = ()
+
+    @property
+    def errors(self) -> int:
+        """How many findings there are."""
+        return len(self.incomplete) + sum(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong, and nothing is left in doubt."""
+        return not self.errors and not self.unverified
+
+
+def journal_folder(path: Path) -> Path:
+    """The journal of an experiment's or a run's folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = path.resolve() / FOLDER / "journal"
+    if not folder.is_dir():
+        raise no_journal(path)
+    return folder
+
+
+def no_journal(path: Path) -> UsageError:
+    """The error where there is nothing to verify."""
+    hint = "give an experiment's folder after its first `watchkeeper run`, or a recorded run's folder"
+    return UsageError(f"{path} has no journal", hint=hint)
+
+
+def gone(root: Path, left: Sequence[str]) -> Problem:
+    """A journal that is not there, though something speaks of it."""
+    shown = ", ".join(left[:MOST_TRACES]) + (f" and {len(left) - MOST_TRACES} more" if len(left) > MOST_TRACES else "")
+    return Problem(where=str(root / JOURNAL), message=f"the journal is gone, and {shown} lie here", hint=RESTORE_WHOLE)
+
+
+def traces(root: Path) -> list[str]:
+    """What lies in a folder that only an experiment's journal explains, in words."""
+    state = root / FOLDER
+    if not state.is_dir():
+        return []
+    folders = [f"{FOLDER}/{name}" for name in ("runs", "lease", "starts", "objects") if _holds_something(state / name)]
+    return folders + [name for name in LOGS.values() if folders and (root / name).is_file()]
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def incomplete(root: Path, read: Journal) -> list[Problem]:
+    """What the journal of an experiment lacks: by its own word, by the attempts and the logs that lie there."""
+    problems = journal.losses(read)
+    state = fold(read.events)
+    if not (state.runs or state.planned is not None or traces(root)):
+        return problems
+    where = str(read.folder)
+    for key, number in _claimed(root):
+        if key not in state.runs or number not in state.runs[key].attempts:
+            message = f"attempt {number} of {key} was run, and the journal holds nothing of it"
+            problems.append(Problem(where=where, message=message, hint=journal.RESTORE))
+    for writer in _released(root):
+        if writer not in read.saw:
+            message = "this process kept the logs of the experiment, and its file is gone"
+            problems.append(Problem(where=f"{where}/{writer}{journal.SUFFIX}", message=message, hint=journal.RESTORE))
+    live = watched_by(root) is not None
+    for name, text in action_logs.expected(read.events).items():
+        found = _bytes_of(root / name)
+        if not live and found.startswith(text) and _BLOCK.match(found[len(text) :]):
+            message = f"{name} tells of more than the journal holds"
+            problems.append(Problem(where=where, message=message, hint=journal.RESTORE))
+    return problems
+
+
+def _claimed(root: Path) -> list[tuple[str, int]]:
+    """The attempts that a job has claimed."""
+    runs = root / FOLDER / "runs"
+    found = {path.parent for path in runs.rglob("claim.1")} if runs.is_dir() else set()
+    numbered = sorted(folder for folder in found if folder.name.isdigit())
+    return [(ids.folder_key(PurePosixPath(folder.parent.relative_to(runs))), int(folder.name)) for folder in numbered]
+
+
+def _released(root: Path) -> list[str]:
+    """The writers that held the lease and gave it back."""
+    found = []
+    for path in sorted((root / FOLDER / "lease").glob("*.json")):
+        if files.read_fixed(path.with_suffix(".beat")) == RELEASED:
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                found.append(msgspec.json.decode(path.read_bytes(), type=Holder).writer)
+    return found
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def check(path: Path, read: Journal) -> Report:
+    """Verify a journal, and what it speaks of."""
+    root = path.resolve()
+    problems = []
+    for torn, size in read.torn_tails.items():
+        message = f"it ends in the middle of a line ({size} bytes)"
+        hint = "its writer died there, or is writing now; nothing acknowledged is in it"
+        problems.append(Problem(where=str(torn), message=message, hint=hint, severity="note"))
+    events = sum(map(len, read.events.values()))
+    held, _ = journal.verify_seals(read.folder)
+    verified = [f"{events} events of {len(read.events)} writers", f"{held} seals"]
+    state = fold(read.events)
+    for kind, number in state.unknown_kinds.items():
+        message = f"{number} events of the kind {kind!r}, which this version does not know"
+        problems.append(Problem(where=str(read.folder), message=message, hint="they are kept", severity="note"))
+    lacks = incomplete(root, read)
+    if state.runs or state.planned is not None:
+        if not lacks:
+            problems += _check_views(root, read)
+        problems += [
+            Problem(
+                where=f"{key}, attempt {number}",
+                message="somebody meant to submit it, and the journal does not say what came of that",
+                hint=f"`watchkeeper run {path}` finds out",
+                severity="warning",
+            )
+            for key, run in state.runs.items()
+            for number, attempt in run.attempts.items()
+            if attempt.unresolved
+        ]
+        looked, wrong = _check_evidence(root, state)
+        verified += [f"{len(action_logs.expected(read.events))} logs", f"{looked} findings that verdicts rest on"]
+        problems += wrong
+        kept, wrong = _check_objects(root)
+        verified.append(f"{kept} kept scripts and changes")
+        problems += wrong
+    unverified = _open_ends(read) if state.runs or state.planned is not None or traces(root) else []
+    return Report(verified=tuple(verified), problems=tuple(problems), incomplete=tuple(lacks), unverified=tuple(unverified))
+
+
+def _open_ends(read: Journal) -> list[Problem]:
+    """The commands that died: what they wrote last has no seal, and no other command has read it since."""
+    return [
+        Problem(
+            where=str(read.folder / f"{writer}{journal.SUFFIX}"),
+            message=f"its process died: whether it wrote more than these {len(read.events[writer])} events cannot be told",
+            hint="the next `watchkeeper run` reads them, and says how many there were",
+            severity="warning",
+        )
+        for writer, alive in journal.unsealed(read).items()
+        if not alive and not any(isinstance(event, RunStarted) for event in read.events[writer])
+    ]
+
+
+def _check_objects(root: Path) -> tuple[int, list[Problem]]:
+    """Whether the scripts as submitted, and uncommitted changes, are what their names say."""
+    folder = root / FOLDER / "objects"
+    paths = sorted(folder.glob("[0-9a-f]*")) if folder.is_dir() else []
+    problems = []
+    for path in paths:
+        try:
+            message = "" if objects.is_whole(path) else "its bytes are not those it was named after"
+        except OSError as error:
+            message = f"it cannot be read: {error.strerror}"
+        if message:
+            problems.append(Problem(where=str(path), message=message, hint="what was submitted cannot be shown from it"))
+    return len(paths), problems
+
+
+def watched_by(root: Path) -> Holder | None:
+    """The living process on this host that keeps the logs of an experiment; None if there is none that is known to live."""
+    holder = Lease(root / FOLDER / "lease", "", time.monotonic).holder()
+    return holder if holder is not None and processes.is_alive(holder.process) else None
+
+
+def _check_views(root: Path, read: Journal) -> list[Problem]:
+    problems = []
+    live = watched_by(root) is not None
+    for name, text in action_logs.expected(read.events).items():
+        path = root / name
+        found = _bytes_of(path)
+        if found == text or (live and text.startswith(found)):
+            continue
+        what = "it lacks what the journal holds" if text.startswith(found) else "it is not what the journal holds"
+        problems.append(Problem(where=str(path), message=what, hint=f"`watchkeeper rebuild {root}` makes it again"))
+    return problems
+
+
+def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:
+    """Whether what the last verdict on each run rests on still lies there unchanged."""
+    experiment = experiments.read(root)
+    book = EvidenceBook(experiment)
+    book.look_at_all(state)
+    looked, problems = 0, list(experiment.problems)
+    for key, run in state.runs.items():
+        judged = run.latest.judged if run.latest else None
+        if not isinstance(judged, Judged):
+            continue
+        for subject, fingerprint in judged.fingerprints.items():
+            finding = book.findings.get(subject)
+            looked += 1
+            if finding is None or finding.state != "good":
+                what = finding.why or finding.state if finding else "the experiment no longer promises it"
+            elif finding.fingerprint != fingerprint:
+                what = "it is not what was judged: its files have changed"
+            else:
+                continue
+            hint = f"`watchkeeper run {root}` makes it again" if finding is None or finding.state != "good" else ""
+            where = subject if subject == key else f"{key}: {subject}"
+            problems.append(
+                Problem(
+                    where=where, message=f"attempt {judged.attempt} was judged {judged.outcome} by it: {what}", hint=hint
+                )
+            )
+    return looked, problems

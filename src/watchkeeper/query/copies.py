@@ -1,0 +1,92 @@
+"""A folder that was copied with its state: its journal is that of another experiment, which is still there.
+
+A folder that was moved, or that is seen by another path (a link, a bind mount, another mount of the same filesystem), is no
+copy. Two folders are the same one where the folder and its journal have the same inode numbers in both places.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from watchkeeper.core import journal
+from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.core.events import Planned
+from watchkeeper.core.journal import SUFFIX
+from watchkeeper.launch.submit import FOLDER
+
+JOURNAL = Path(FOLDER) / "journal"
+_HEAD_BYTES = 4_096
+"""Of a writer's file, its beginning, which is compared: it holds the writer's first event."""
+
+
+def original_of(folder: Path) -> Path | None:
+    """The experiment of which `folder` is a copy; None where it is none."""
+    if not (folder / JOURNAL).is_dir():
+        return None
+    events = [
+        event for own in journal.read(folder / JOURNAL).events.values() for event in own if isinstance(event, Planned)
+    ]
+    last = max(events, key=lambda event: event.time, default=None)
+    if last is None:
+        return None
+    other = Path(last.folder)
+    if not other.is_absolute() or _is_same_folder(folder, other):
+        return None
+    return other if _have_the_same_journal(folder / JOURNAL, other / JOURNAL) else None
+
+
+def refuse(folder: Path) -> None:
+    """A copy is neither run nor changed: its jobs, results and run logs are the other experiment's.
+
+    Raises:
+        UsageError: the folder is a copy; the hint says what to type.
+    """
+    other = original_of(folder)
+    if other is not None:
+        raise UsageError(_words(folder, other), hint=_hint(folder, other))
+
+
+def notes(folder: Path) -> tuple[Problem, ...]:
+    """What is to be said of a copy that is only looked at."""
+    other = original_of(folder)
+    if other is None:
+        return ()
+    return (Problem(where=str(folder), message=_words(folder, other), hint=_hint(folder, other), severity="warning"),)
+
+
+def _words(folder: Path, other: Path) -> str:
+    return f"{folder} is a copy of {other}, made with its state: the jobs and results recorded in it are those of {other}"
+
+
+def _hint(folder: Path, other: Path) -> str:
+    return (
+        f"to continue that experiment: watchkeeper run {other}; to make this one an experiment of its own, remove what was "
+        f"copied of its state and results: rm -r {folder / FOLDER}, and the checkpoints and results beside its scripts"
+    )
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    try:
+        pairs = [((one / part).stat(), (other / part).stat()) for part in (".", JOURNAL)]
+    except OSError:
+        return False
+    return all(mine.st_ino == theirs.st_ino for mine, theirs in pairs)
+
+
+def _have_the_same_journal(one: Path, other: Path) -> bool:
+    """Whether a writer's file is in both, and begins with the same events."""
+    for path in sorted(one.glob(f"*{SUFFIX}")):
+        try:
+            heads = [_head(path), _head(other / path.name)]
+        except OSError:
+            continue
+        shortest = min(map(len, heads))
+        if shortest and heads[0][:shortest] == heads[1][:shortest]:
+            return True
+    return False
+
+
+def _head(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read(_HEAD_BYTES)

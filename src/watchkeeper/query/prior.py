@@ -1,0 +1,142 @@
+"""Before runs are submitted for the first time: was this tried before, and can its code be found again? Nothing is written,
+and nothing is held up: all of it is notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Container, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from watchkeeper.core import journal
+from watchkeeper.core.code import code_files, git
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.events import RunItem
+from watchkeeper.core.state import State, fold
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch import preflight
+from watchkeeper.launch.plan import Selection
+from watchkeeper.launch.submit import FOLDER
+from watchkeeper.reading import configs
+from watchkeeper.report.compare import prior
+from watchkeeper.report.compare.prior import Match, Work
+from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
+from watchkeeper.report.runlog.read import Log
+from watchkeeper.report.runlog.read import read as read_log
+from watchkeeper.watch.logs import run_log_folder
+from watchkeeper.watch.logs.run_logs import Said, root_of
+
+MOST_SHOWN = 10
+MOST_SEARCHED = 50
+"""Of scripts, those whose code is looked for in the commit before they are submitted."""
+
+
+def notes(
+    experiment: Experiment,
+    selection: Selection,
+    setting: str | None,
+    said: Said | None = None,
+    *,
+    state: State | None = None,
+    keys: Container[str] | None = None,
+) -> tuple[Problem, ...]:
+    """What there is to say of the runs that would now be submitted for the first time; nothing where there are none.
+
+    `setting` is `run_logs`; `state` is the journal's (None: it is read here), `keys` narrows the runs.
+    """
+    said = said or Said()
+    if state is None:
+        folder = experiment.folder / FOLDER / "journal"
+        state = fold(journal.read(folder).events) if folder.is_dir() else State()
+    items = list(_first_time(experiment, state, selection, keys))
+    if not items:
+        return ()
+    code = git.state(experiment.folder)
+    mode = said.mode or ("experiment" if experiment.summary else "")
+    of_code: list[Problem] = []
+    if mode == "experiment":
+        of_code += [*preflight.code_notes(experiment.folder, code), *_uncommitted(experiment, items, code)]
+    return (*of_code, *_tried(experiment, items, said, root_of(experiment.folder, setting), code))
+
+
+def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) -> Iterator[Problem]:
+    """The files that the scripts of these runs name and no commit holds; the scripts themselves are always kept."""
+    found: dict[Path, None] = {}
+    for item in items[:MOST_SEARCHED] if code.sha else ():
+        script = experiment.folder / item.script
+        named = [path for path in code_files.hashes(script) if path != script]
+        found |= dict.fromkeys(code_files.uncommitted(script.parent, named))
+    names = [os.path.relpath(path, experiment.folder) for path in found]
+    if names:
+        more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+        message = f"in no commit: {', '.join(names[:MOST_SHOWN])}{more}; what runs is kept with each run"
+        yield Problem(where=str(experiment.folder), message=message, hint="git add and git commit", severity="note")
+
+
+def _first_time(
+    experiment: Experiment, state: State, selection: Selection, keys: Container[str] | None
+) -> Iterator[RunItem]:
+    for item in experiment.items:
+        if not item.script or item.phase not in selection.phases or (keys is not None and item.key not in keys):
+            continue
+        if selection.runs is not None and not fnmatchcase(item.run, selection.runs):
+            continue
+        if item.phase == "evaluation" and selection.evals is not None and not fnmatchcase(item.key, selection.evals):
+            continue
+        if not state.run(item.key).attempts:
+            yield item
+
+
+def _tried(experiment: Experiment, items: list[RunItem], said: Said, root: Path | None, code: git.Git) -> Iterator[Problem]:
+    if root is None or not root.is_dir():
+        return
+    trained = {item.run for item in experiment.items if item.phase == "preparation" and not item.control}
+    works = [
+        _work(experiment, item, said, code) for item in items if item.phase == "preparation" or item.run not in trained
+    ]
+    logs, rows = _read(root, [work for work in works if work.fingerprint])
+    found = [match for work in works if work.fingerprint for match in prior.matches(work, logs, rows)]
+    for match in found[:MOST_SHOWN]:
+        yield Problem(where=match.key, message=_shown(match, root), severity="note")
+    if len(found) > MOST_SHOWN:
+        message = f"{len(found) - MOST_SHOWN} more run logs are of what is about to be submitted"
+        yield Problem(where=str(root), message=message, hint="watchkeeper compare shows what came of them", severity="note")
+
+
+def _work(experiment: Experiment, item: RunItem, said: Said, code: git.Git) -> Work:
+    script = experiment.folder / item.script
+    try:
+        kept = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in configs.files_of(script)}
+        print_ = prior.fingerprint(hashlib.sha256(script.read_bytes()).hexdigest(), kept.values())
+    except OSError:
+        kept, print_ = {}, ""  # its submission will say so
+    return Work(
+        key=item.key,
+        fingerprint=print_,
+        commit=code.sha,
+        dirty=code.dirty,
+        script=item.script,
+        configs=tuple(map(str, kept)),
+        dataset=said.dataset or experiment.dataset,
+        settings=", ".join(said.settings) or experiment.settings.get(item.run, ""),
+    )
+
+
+def _read(root: Path, works: list[Work]) -> tuple[list[Log], list[Row]]:
+    """The logs that may be of one of these works, and the rows of the tables that compare them."""
+    logs: list[Log] = []
+    rows: list[Row] = []
+    for file in run_log_folder.load(root).files if works else ():
+        if file.text is None:
+            continue
+        if file.name == "experiments.md":
+            rows += parse_experiments(file.text)
+        elif prior.may_match(file.text, works) and (log := read_log(file)) is not None:
+            logs.append(log)
+    return logs, rows
+
+
+def _shown(match: Match, root: Path) -> str:
+    return str(match).replace(match.path, os.path.relpath(match.path, root.parent), 1)

@@ -1,0 +1,127 @@
+"""One look at an experiment from its journal and its files, for whoever asks; nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from watchkeeper.core import journal, processes
+from watchkeeper.core.errors import NewerJournalError, Problem
+from watchkeeper.core.state import Attempt, State, fold
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch import plan as planning
+from watchkeeper.launch.plan import Facts, Plan, Selection
+from watchkeeper.launch.submit import FOLDER, attempt_folder
+from watchkeeper.query import foreign_jobs
+from watchkeeper.query.rows import Row, rows
+from watchkeeper.report.compose import repeated
+from watchkeeper.runfolder.places import JOURNAL
+from watchkeeper.schedulers import remote_files
+from watchkeeper.watch.health.progress import progress_in_output, progress_of, recorder_of
+from watchkeeper.watch.logs.lease import Lease
+from watchkeeper.watch.outcome import compute
+from watchkeeper.watch.outcome.compute import ComputeRow
+from watchkeeper.watch.verdict.evidence import EvidenceBook
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words; `notes`: which jobs the
+    logs of other tools name, which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
+    version than this one; `compute`: what the attempts
+    that have ended took.
+    """
+
+    rows: list[Row]
+    compute: list[ComputeRow]
+    active: int
+    watcher: str
+    notes: list[Problem]
+
+
+def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
+    """What a command started now would find and decide."""
+    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    return state, *_decided(experiment, state, selection)
+
+
+def _decided(experiment: Experiment, state: State, selection: Selection) -> tuple[Plan, EvidenceBook]:
+    book = EvidenceBook(experiment)
+    book.look_at_all(state)
+    means = book.means(state, selection.rules)
+    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state), means=means)
+    return planning.make(experiment, state, facts, selection), book
+
+
+def look(experiment: Experiment, selection: Selection) -> Standing:
+    """One look. What waits while jobs are under way is explained by the gate that their watch runs with."""
+    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    going = state.active
+    watch = state.planned if going else None
+    if watch is not None and watch.gate:
+        selection = msgspec.structs.replace(selection, gate=watch.gate, queue_ahead=watch.queue_ahead)
+    plan, book = _decided(experiment, state, selection)
+    told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a) for a in going}
+    return Standing(
+        rows=rows(experiment, state, plan, book.findings, told),
+        compute=compute.read(experiment, state),
+        active=len(going),
+        watcher=_watcher_words(experiment, len(going)),
+        notes=[
+            *foreign_jobs.notes(experiment.folder, state),
+            *_not_faithful(state),
+            *_newer_recorders(experiment, going),
+        ],
+    )
+
+
+def _not_faithful(state: State) -> Iterator[Problem]:
+    """The runs that were resumed, and whose repeated steps came out otherwise."""
+    for key, run in sorted(state.runs.items()):
+        judged = run.latest.judged if run.latest is not None else None
+        if judged is not None and (words := repeated.finding(judged.learned)):
+            hint = "compare the order of its data, its batch size, and what its checkpoint restores"
+            yield Problem(where=key, message=words, hint=hint, severity="warning")
+
+
+def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Iterator[Problem]:
+    """The jobs whose recorder is of a later version, which writes a journal that is not read here."""
+    for attempt in active:
+        recorder = recorder_of(attempt_folder(experiment.folder, attempt.key, attempt.number))
+        if recorder is None:
+            continue
+        try:
+            journal.refuse_newer(recorder / JOURNAL)
+        except NewerJournalError as error:
+            yield Problem(where=attempt.key, message=str(error), hint=error.hint, severity="warning")
+
+
+def _printed(attempt: Attempt) -> str:
+    """What the job prints of how far it is; "" where no poll has said yet where its output is."""
+    facts = attempt.seen.facts if attempt.seen is not None else None
+    if facts is None:
+        return ""
+    streams = dict.fromkeys((facts.output, facts.error_output))
+    if all(map(remote_files.is_far, filter(None, streams))):
+        return _last_seen(attempt)
+    return progress_in_output(streams, time.time())
+
+
+def _last_seen(attempt: Attempt) -> str:
+    """What the watcher last saw of a job whose output is not here; "" where it saw no step."""
+    seen = attempt.assessed
+    if seen is None or seen.step is None:
+        return ""
+    total = f"/{seen.total:,}" if seen.total is not None else ""
+    loss = f", loss {seen.loss}" if seen.loss is not None else ""
+    return f"step {seen.step:,}{total}{loss} (at {seen.time:%H:%M:%S} UTC)"
+
+
+def _watcher_words(experiment: Experiment, active: int) -> str:
+    holder = Lease(experiment.folder / FOLDER / "lease", "", time.monotonic).holder()
+    if holder is not None and processes.is_alive(holder.process):
+        return f"Watched by process {holder.process.pid} on {holder.process.host}."
+    if holder is not None and processes.is_alive(holder.process) is None:
+        return f"Last watched from {holder.process.host}; whether it still is cannot be told from here."
+    return "Nobody watches: `watchkeeper run` goes on from here." if active else "Nothing is under way."

@@ -1,0 +1,1 @@
+"""Reading what people wrote (YAML, Markdown, shell scripts, configurations) without running it."""

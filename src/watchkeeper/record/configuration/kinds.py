@@ -1,0 +1,345 @@
+"""What kind of value a configuration holds: words, pairs of a name and a value, or values in a row.
+
+No library is imported for it, no attribute of an unknown object is read, and no text is asked of a large one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+import gc
+import re
+import sys
+import types
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import islice
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import msgspec
+
+from watchkeeper.core.text import redaction
+from watchkeeper.core.text.redaction import REDACTED
+
+LABEL = 200  # letters of a type's name
+WORDS = 500  # letters of what a value of another kind says of itself
+SORTED = 20_000  # of a set: of a larger one, only these are sorted
+ARRAY = 1_000  # numbers of an array that are recorded
+GRAPH = 200  # objects that a value holds, for its own text to be asked for
+GRAPH_BYTES = 100_000  # in them
+
+Pair = tuple[object, object]
+
+_ARRAYS = re.compile(r"(numpy|torch|jax|jaxlib|tensorflow|cupy|pandas|polars|pyarrow|mlx|xarray)(\..*)?")
+_NUMBERS = frozenset({("decimal", "Decimal")})
+_SPELLED = frozenset({("fractions", "Fraction"), ("uuid", "UUID"), ("datetime", "timedelta")})
+_ROUTINES = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodWrapperType,
+    types.ClassMethodDescriptorType,
+)
+_environment = re.compile(r"env:\s*([A-Za-z0-9_]+)")
+
+
+class Pairs(NamedTuple):
+    """Names and values, of `length` in all where that is known."""
+
+    items: Iterable[Pair]
+    length: int | None
+
+
+class Row(NamedTuple):
+    """Values in their order, of `length` in all where that is known."""
+
+    items: Iterable[object]
+    length: int | None
+
+
+def qualified(value: Any) -> str:
+    """The name of a class or function: `module.Class.method`, without the module for Python's own."""
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or type(value).__name__
+    module = getattr(value, "__module__", None)
+    return f"{name}"[:LABEL] if module in (None, "builtins") else f"{module}.{name}"[:LABEL]
+
+
+def of_type(value: object) -> str:
+    """The name of its type."""
+    return qualified(type(value))
+
+
+def is_sealed(value: object) -> bool:
+    """Whether it is a secret by its type: pydantic's SecretStr, SecretBytes and Secret, and what does as they do."""
+    return callable(getattr(type(value), "get_secret_value", None))
+
+
+def words_of(value: object) -> str | int | float | None:
+    """What the value is in a few words or a number, where it is of a kind that has such; else None."""
+    kind = type(value)
+    if isinstance(value, enum.Enum):
+        return str.__str__(value.value) if isinstance(value.value, str) else value.name or repr(value)
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, range) or (kind.__module__, kind.__qualname__) in _SPELLED:
+        return str(value)
+    if isinstance(value, complex):
+        return repr(value)
+    if (kind.__module__, kind.__qualname__) in _NUMBERS:
+        return float(value)  # type: ignore[arg-type]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _bytes(value)
+    return _named(value)
+
+
+def _named(value: object) -> str | None:
+    """What has a name of its own, or stands for a pattern."""
+    if isinstance(value, re.Pattern):
+        return str(value.pattern)
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    if isinstance(value, types.GenericAlias):
+        return repr(value)
+    if isinstance(value, (type, *_ROUTINES)):
+        return qualified(value)
+    return None
+
+
+def _bytes(value: bytes | bytearray | memoryview) -> str:
+    if isinstance(value, memoryview):
+        return f"<memoryview, {value.nbytes} bytes>"
+    return f"{bytes(value[:WORDS])!r}" if len(value) <= WORDS else f"{bytes(value[:WORDS])!r}… of {len(value)} bytes"
+
+
+def content_of(value: object) -> Pairs | Row | str | int | float | bool | None:
+    """What it holds, or says where it is an array or one of its kin; None for an object of another kind."""
+    kind = type(value)
+    if _ARRAYS.fullmatch(kind.__module__) and not isinstance(value, Mapping):
+        array = _array(value)
+        if array is not None:
+            return array
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return Pairs(zip(kind._fields, value, strict=False), len(value))
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf is not None and isinstance(value, omegaconf.DictConfig | omegaconf.ListConfig):
+        return _omegaconf(value, omegaconf)
+    if kind is dict:
+        return Pairs(value.items(), len(value))  # type: ignore[attr-defined,arg-type]
+    if isinstance(value, Mapping) or _is_like_mapping(kind):
+        return Pairs(_items(value), _length(value))
+    if isinstance(value, Set):
+        return Row(_sorted(value), len(value))
+    if isinstance(value, Sequence | deque):
+        return Row(value, _length(value))
+    return _fields(value)
+
+
+def _fields(value: object) -> Pairs | None:
+    """The fields of a dataclass, an attrs class, a pydantic model, a struct or a namespace."""
+    kind = type(value)
+    argparse = sys.modules.get("argparse")
+    names: Iterable[str] | None = None
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+    elif hasattr(kind, "__dataclass_fields__"):
+        declared = kind.__dataclass_fields__.values()
+        names = [field.name for field in declared if field._field_type.name == "_FIELD"]  # no ClassVar
+    elif hasattr(kind, "__attrs_attrs__"):
+        names = [field.name for field in kind.__attrs_attrs__]
+    if names is not None:
+        return Pairs(_attributes(value, names), None)
+    if hasattr(kind, "__pydantic_fields__") or (hasattr(kind, "__fields__") and hasattr(kind, "__fields_set__")):
+        extra = getattr(value, "__pydantic_extra__", None)
+        return Pairs([*vars(value).items(), *(extra.items() if isinstance(extra, dict) else ())], None)
+    if isinstance(value, types.SimpleNamespace) or (argparse is not None and isinstance(value, argparse.Namespace)):
+        return Pairs(list(vars(value).items()), None)
+    if isinstance(value, functools.partial):
+        return Pairs([("function", value.func), ("args", value.args), ("keywords", value.keywords)], None)
+    if kind.__name__ == "FlagValues" and hasattr(kind, "flag_values_dict"):  # absl
+        return Pairs(list(value.flag_values_dict().items()), None)  # type: ignore[attr-defined]
+    return None
+
+
+def attributes_of(value: object) -> Pairs | None:
+    """The attributes of an object, or of a class, that somebody wrote to hold settings; None where it can have none."""
+    if isinstance(value, (types.ModuleType, *_ROUTINES)):
+        return None
+    kind = value if isinstance(value, type) else type(value)
+    own = {} if isinstance(value, type) else getattr(value, "__dict__", None)
+    if own is None or kind.__module__ == "builtins" or (isinstance(value, type) and _has_fields(kind)):
+        return None
+    held: dict[str, object] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__ != "builtins":
+            held |= {name: inner for name, inner in vars(base).items() if _is_setting(name, inner)}
+    return Pairs(list({**held, **own}.items()), None)
+
+
+def _has_fields(kind: type) -> bool:
+    """Whether a class declares what its instances hold: the class itself holds no settings."""
+    return any(
+        hasattr(kind, name) for name in ("__dataclass_fields__", "__attrs_attrs__", "__fields__", "__struct_fields__")
+    )
+
+
+def _is_setting(name: str, value: object) -> bool:
+    """Whether a class's attribute is a value, not a part of the class."""
+    return not name.startswith("_") and not isinstance(value, _ROUTINES) and not hasattr(type(value), "__get__")
+
+
+def _attributes(value: object, names: Iterable[str]) -> Iterator[Pair]:
+    for name in names:
+        try:
+            inner = getattr(value, name)
+        except Exception as error:
+            inner = unreadable(error)
+        yield name, inner
+
+
+def unreadable(error: BaseException) -> str:
+    """What stands for a value that could not be had."""
+    return f"<not readable: {type(error).__name__}>"
+
+
+# ── mappings and sets ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_like_mapping(kind: type) -> bool:
+    """Such as ml_collections' ConfigDict, which is no Mapping. A table is none."""
+    if hasattr(kind, "shape") or issubclass(kind, type):
+        return False
+    return all(callable(getattr(kind, name, None)) for name in ("keys", "__getitem__", "__len__"))
+
+
+def _items(value: Any) -> Iterator[Pair]:
+    for key in value.keys():  # noqa: SIM118 - of a mapping that only looks like one, too
+        try:
+            inner = value[key]
+        except Exception as error:
+            inner = unreadable(error)
+        yield key, inner
+
+
+def _sorted(value: Set[Any]) -> list[object]:
+    values = list(islice(value, SORTED))
+    try:
+        return sorted(values)
+    except Exception:
+        return sorted(values, key=lambda inner: (of_type(inner), repr(inner) if is_small(inner) else ""))
+
+
+def _length(value: Any) -> int | None:
+    try:
+        return len(value)
+    except Exception:
+        return None
+
+
+def _omegaconf(value: Any, omegaconf: Any) -> Pairs | Row | str | None:
+    """A container of OmegaConf's, resolved; what cannot be resolved stands as it was written: `???`, `${data.path}`."""
+    if value._is_none() or value._is_missing() or value._is_interpolation():
+        written = omegaconf.OmegaConf.to_container(value, resolve=False)
+        return "None" if written is None else str(written)
+    is_row = isinstance(value, omegaconf.ListConfig)
+    keys = range(len(value)) if is_row else list(value.keys())
+    pairs = _resolved(value, keys, omegaconf.OmegaConf)
+    return Row((inner for _, inner in pairs), len(keys)) if is_row else Pairs(pairs, len(keys))
+
+
+def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
+    written: Any = None
+    for key in keys:
+        if omega.is_missing(value, key):
+            yield key, "???"
+            continue
+        if not omega.is_interpolation(value, key):
+            yield key, value[key]
+            continue
+        written = omega.to_container(value, resolve=False) if written is None else written
+        if any(redaction.is_name(name) for name in _environment.findall(str(written[key]))):
+            yield key, REDACTED
+            continue
+        try:
+            yield key, value[key]
+        except Exception:
+            yield key, written[key]
+
+
+# ── arrays ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _array(value: Any) -> Row | str | int | float | bool | None:
+    """Arrays, tensors, their scalars and types: a small one's numbers, a large one's type and shape; None for anything
+    else. Nothing is fetched from a device.
+    """
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.dtype | torch.device):
+        return str(value)
+    if numpy is not None and isinstance(value, numpy.dtype):
+        return str(value)
+    if numpy is not None and isinstance(value, numpy.generic):
+        return _item(value.item())
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple):
+        return None
+    is_here = numpy is not None and isinstance(value, numpy.ndarray) and value.dtype != object
+    if torch is not None and isinstance(value, torch.Tensor):
+        is_here = value.device.type == "cpu" and value.layout == torch.strided
+        value = value.detach()
+    if is_here and _count(shape) <= ARRAY:
+        numbers = value.tolist()
+        return Row(numbers, len(numbers)) if isinstance(numbers, list) else _item(numbers)
+    dtype = getattr(value, "dtype", None)
+    return f"<{of_type(value)}{'' if dtype is None else f' {dtype}'} {tuple(shape)}>"
+
+
+def _count(shape: Iterable[int]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _item(value: object) -> str | int | float | bool:
+    if isinstance(value, str | bool | int | float):
+        return value
+    return value.isoformat() if isinstance(value, datetime.date) else str(value)
+
+
+# ── anything else ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_address = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def description_of(value: object, *, by_type: bool) -> str:
+    """Its type; and, unless only that is asked for, its own text where it has one and holds little."""
+    kind = type(value)
+    if by_type or kind.__repr__ is object.__repr__ or not is_small(value):
+        return f"<{of_type(value)}>"
+    words = _address.sub("", repr(value)[: WORDS + 1])
+    if len(words) > WORDS:
+        words = f"{words[:WORDS]}…"
+    return words if kind.__name__ in words else f"<{of_type(value)}: {words}>"
+
+
+def is_small(value: object) -> bool:
+    """Whether the value holds few objects of few bytes, so that its text is soon made. No foreign code is run."""
+    seen = {id(value)}
+    waiting: list[object] = [value]
+    size = 0
+    while waiting:
+        inner = waiting.pop()
+        size += len(inner) if isinstance(inner, str | bytes) else sys.getsizeof(inner, 0)
+        if size > GRAPH_BYTES or len(seen) > GRAPH:
+            return False
+        for each in gc.get_referents(inner):
+            if id(each) not in seen and not isinstance(each, type | types.ModuleType | types.FunctionType):
+                seen.add(id(each))
+                waiting.append(each)
+    return True

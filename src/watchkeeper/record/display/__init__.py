@@ -1,0 +1,1 @@
+"""What a run shows while it works: bars, cadence, examples, the status file."""

@@ -1,0 +1,1 @@
+"""What a run writes: rows, tables, the text log, manifests."""

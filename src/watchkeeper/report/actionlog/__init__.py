@@ -1,0 +1,1 @@
+"""Action logs: their format, how events become blocks, and logs that others wrote."""

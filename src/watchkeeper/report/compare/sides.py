@@ -1,0 +1,254 @@
+"""Runs side by side: what differs between them, and by how much. Pure: what was read in, rows and differences out.
+
+A run's side is made from an experiment's journal (query/compare.py) or from a run log of any dialect (`of_log`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from watchkeeper.core.events import Number
+from watchkeeper.report.compare import prior
+from watchkeeper.report.runlog import code_state, figures
+from watchkeeper.report.runlog.read import CONFIG, Log
+from watchkeeper.report.runlog.standing import standing
+from watchkeeper.report.runlog.states import COMPLETED, ENDED
+
+END_LOSSES = ("end_train_loss", "end_val_loss", "best_val_loss")
+_LESS = re.compile(
+    r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid", re.IGNORECASE
+)
+FINISHED = frozenset({COMPLETED, ENDED, "finished", "control"})
+"""The states of runs that worked to their end: only they are called the best without a word."""
+GOOD = FINISHED | {"failed, but good"}
+"""The states of runs whose figures count before those of any other."""
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, as it is compared. "" and empty: nobody says; `dirty` None: it could not be told.
+
+    `settings` are its configuration, by dotted key; `unread` names the configurations that could only be compared by hash.
+    `partial`: they are words about it, and what they do not name may still be as it is elsewhere.
+    `metrics`: `clean accuracy` → its best figure over the epochs, by `is_less_better`; `at`: the same name → its epoch.
+    `diff` is a hash, `script` too, of all but the job's name. `files` are the code that the script names, each by its hash;
+    `dirty` counts those that no commit holds.
+    """
+
+    name: str
+    where: str
+    state: str = ""
+    settings: Mapping[str, str] = {}
+    unread: tuple[str, ...] = ()
+    partial: bool = False
+    commit: str = ""
+    dirty: bool | None = None
+    diff: str = ""
+    script: str = ""
+    files: Mapping[str, str] = {}
+    data: str = ""
+    metrics: Mapping[str, Number] = {}
+    at: Mapping[str, str] = {}
+    runtime: float | None = None
+    final_step: int | None = None
+
+    @property
+    def code(self) -> str:
+        """`9e60ec7a`, `9e60ec7a+dirty`, "" for none."""
+        return self.commit[:8] + ("+dirty" if self.dirty and self.commit else "")
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not the same. None: it is not there."""
+
+    key: str
+    old: str | None
+    new: str | None
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure beside the base's. `change` is new − old, None where one of them is no finite number; `better` None where
+    they are equal or that cannot be told.
+    """
+
+    metric: str
+    old: Number | None
+    new: Number | None
+    change: float | None = None
+    better: bool | None = None
+
+
+class Against(msgspec.Struct, frozen=True, kw_only=True):
+    """A run against the base. `commits` is how many lie between (None: nobody could tell); `script` says whether the
+    scripts differ in more than their jobs' names (None: not known of both). `files` are those of the code that differ,
+    where both are known.
+    """
+
+    name: str
+    base: str
+    config: tuple[Difference, ...]
+    code: Difference | None
+    commits: int | None
+    diff: bool
+    script: bool | None
+    files: tuple[str, ...]
+    data: Difference | None
+    metrics: tuple[Delta, ...]
+
+
+def best(figures: Iterable[tuple[str, str, Number]]) -> tuple[dict[str, Number], dict[str, str]]:
+    """The best of each metric, and where it was reached: from (metric, epoch, figure). NaN is never the best."""
+    found: dict[str, Number] = {}
+    at: dict[str, str] = {}
+    for metric, epoch, figure in figures:
+        if metric not in found or _is_better(metric, figure, found[metric]):
+            found[metric], at[metric] = figure, epoch
+    return found, at
+
+
+def is_less_better(metric: str) -> bool:
+    """Whether a smaller figure is the better one, by the metric's name: a loss, an error rate, a duration."""
+    return _LESS.search(metric) is not None
+
+
+def varying(sides: Sequence[Side]) -> list[str]:
+    """The settings that are not the same in all runs, in the order first met. What a run does not name varies only where
+    its settings are known to be whole.
+    """
+    known = [side for side in sides if side.settings]
+    keys = dict.fromkeys(key for side in known for key in side.settings)
+    return [
+        key
+        for key in keys
+        if len({side.settings.get(key) for side in known if key in side.settings or not side.partial}) > 1
+    ]
+
+
+def metrics_of(sides: Iterable[Side]) -> list[str]:
+    """Every metric that a run has, the end losses first, in the order met."""
+    names = dict.fromkeys(name for side in sides for name in side.metrics)
+    return [*(name for name in END_LOSSES if name in names), *(name for name in names if name not in END_LOSSES)]
+
+
+def against(base: Side, side: Side, commits: int | None = None) -> Against:
+    """What differs from the base. `commits`: how many lie between the two, where somebody counted."""
+    old, new = base.settings, side.settings
+    keys = dict.fromkeys([*old, *new]) if old and new else {}
+    if base.partial or side.partial:
+        keys = {key: None for key in keys if key in old and key in new}
+    return Against(
+        name=side.name,
+        base=base.name,
+        config=tuple(
+            Difference(key=key, old=old.get(key), new=new.get(key)) for key in keys if old.get(key) != new.get(key)
+        ),
+        code=_difference("code", base.code, side.code),
+        commits=commits,
+        diff=base.diff != side.diff,
+        script=base.script != side.script if base.script and side.script else None,
+        files=_differing(base.files, side.files),
+        data=_difference("data", base.data, side.data),
+        metrics=tuple(_delta(name, base.metrics.get(name), side.metrics.get(name)) for name in metrics_of([base, side])),
+    )
+
+
+def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
+    """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one met first."""
+    keys = dict.fromkeys(key for side in sides for key in side.settings)
+    names: dict[str, str] = {}
+    for same in figures.SAME:
+        first, *others = [key for key in keys if key in same] or [""]
+        names |= dict.fromkeys(others, first)
+    if not names:
+        return list(sides)
+    return [
+        msgspec.structs.replace(side, settings={names.get(key, key): value for key, value in side.settings.items()})
+        for side in sides
+    ]
+
+
+def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
+    """The runs whose name matches; all for None."""
+    return [side for side in sides if glob is None or fnmatchcase(side.name, glob)]
+
+
+def of_log(log: Log) -> Side:
+    """A run log's side: its Config as settings, how it stands as state, the figures of its Results, else of its Status."""
+    stands = standing(log)
+    fields = prior.fields_of(log)
+    commit = code_state.commit_of(log)
+    told = figures.figures(log, stands)
+    found, at = best(told.found)
+    return Side(
+        name=f"{log.task}_{log.day}" if log.day else log.task,
+        where=log.file.path,
+        state=stands.state,
+        settings=dict(figures.settings(log, (*prior.CODE_FIELDS, *CONFIG["dataset"]))),
+        commit=commit,
+        dirty=prior.says_dirty(log) if commit else None,
+        data=fields.get("dataset", "").replace("`", ""),
+        runtime=told.runtime,
+        final_step=told.final_step,
+        metrics=found,
+        at={name: epoch for name, epoch in at.items() if epoch},
+    )
+
+
+def finished(side: Side) -> bool:
+    """Whether a run's figures are its last: it completed, or is a control that trains nothing."""
+    return side.state in FINISHED
+
+
+def leader(metric: str, sides: Iterable[Side]) -> str:
+    """The run that leads in a metric: of those that finished, where one of them has it; "" where nobody has."""
+    having = [side for side in sides if metric in side.metrics]
+    among = [side for side in having if side.state in GOOD] or having
+    _, at = best((metric, side.name, side.metrics[metric]) for side in among)
+    return at.get(metric, "")
+
+
+def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
+    """The runs that did not finish and are better than the leader so far."""
+    known = [side for side in sides if metric in side.metrics]
+    first = next((side for side in known if side.name == name), None)
+    if first is None:
+        return []
+    return [
+        side
+        for side in known
+        if side.state not in GOOD and side.name != name and _is_better(metric, side.metrics[metric], first.metrics[metric])
+    ]
+
+
+def value_of(figure: Number) -> float:
+    """A figure as Python counts; the spelled ones too."""
+    return figures.SPELLED[figure.casefold()] if isinstance(figure, str) else float(figure)
+
+
+def _is_better(metric: str, new: Number, old: Number) -> bool:
+    one, other = value_of(new), value_of(old)
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(other) and not math.isnan(one)
+    return one < other if is_less_better(metric) else one > other
+
+
+def _delta(metric: str, old: Number | None, new: Number | None) -> Delta:
+    if old is None or new is None:
+        return Delta(metric=metric, old=old, new=new)
+    change = value_of(new) - value_of(old)
+    better = None if old == new or math.isnan(change) else _is_better(metric, new, old)
+    return Delta(metric=metric, old=old, new=new, change=change if math.isfinite(change) else None, better=better)
+
+
+def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that are not the same; none where one of the two is not known."""
+    names = dict.fromkeys([*old, *new]) if old and new else {}
+    return tuple(name for name in names if old.get(name) != new.get(name))
+
+
+def _difference(key: str, old: str, new: str) -> Difference | None:
+    return None if old == new else Difference(key=key, old=old or None, new=new or None)

@@ -1,0 +1,1 @@
+"""Run logs in Markdown, read without loss."""

@@ -1,0 +1,64 @@
+"""Which code a run log names: a commit, branch or tag, in a field of its own or in the words of its settings. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from watchkeeper.report.runlog import facts
+from watchkeeper.report.runlog.document import Field
+from watchkeeper.report.runlog.read import Log, filled, says_none
+
+_FIELD = re.compile(
+    r"(?:^|_)(?:commits?|branch|tag|git|revision|rev|sha|hash|worktree|code|code_state|code_version)(?:_"
+    r"|$)"
+)
+_OTHERS = re.compile(
+    r"(?:data|dataset|model|base|hf|hub|tokenizer|config|weights?|file|checkpoint|ckpt|docker|image"
+    r"|env\w*|container)s?_.*"
+)
+_HASH = r"[0-9a-f]{7,40}(?![0-9a-z])"
+_WORDS = re.compile(
+    rf"\b(?:commit|git (?:sha|rev|hash)|sha|rev(?:ision)?|at)[\s:=#(`*]{{1,4}}({_HASH})|@({_HASH})"
+    r"|/(?:commit|tree)/([\w./-]+)"
+    r"|\b(?:branch|tag)[\s:=(*]{1,3}`([\w./-]+)`|\b(?:branch|tag)[\s:=(*]{1,3}(v?\d[\w./-]*|\w+[/_-][\w./-]+)"
+    r"|`([\w./-]+)`[\s*]{1,2}(?:branch|tag)\b",
+    re.IGNORECASE,
+)
+_COMMIT = re.compile(rf"(?<![0-9a-zA-Z]){_HASH}")
+_COMMIT_NAMES = re.compile(
+    r"(?:git_|code_|repo_)?(?:commit|sha|hash|rev|revision)(?:_(?:hash|sha|id))?|code|git"
+    r"|code_state|code_version"
+)
+
+
+def names_code(log: Log) -> bool:
+    """Whether the log says under which commit, branch or tag its code can be found again."""
+    return any(True for _ in _fields(log)) or any(True for _ in _words(log))
+
+
+def commit_of(log: Log) -> str:
+    """The commit that a log names; "" where it names none."""
+    for field in _fields(log):
+        if _COMMIT_NAMES.fullmatch(field.name) and (found := _COMMIT.search(field.value)):
+            return found[0]
+    return next((match[1] or match[2] for match in _words(log) if match[1] or match[2]), "")
+
+
+def _fields(log: Log) -> Iterator[Field]:
+    """The fields that name code, those of Config first."""
+    inside = [field for section in log.sections("config") for field in log.facts(section)]
+    for field in (*inside, *facts.every_field(log.document)):
+        known = _FIELD.search(field.name) and not _OTHERS.fullmatch(field.name)
+        if known and filled(field) and not says_none(field):
+            yield field
+
+
+def _words(log: Log) -> Iterator[re.Match[str]]:
+    """Where the text of the title, of the page's head, Mode, Config or a job block speaks of code."""
+    document = log.document
+    texts = [document.title.text if document.title else ""]
+    texts += [document.text[node.span.start : node.span.end] for node in (*document.preamble, *document.nodes)]
+    texts += [facts.prose(document, section) for kind in ("mode", "config", "job") for section in log.sections(kind)]
+    for text in texts:
+        yield from _WORDS.finditer(text)

@@ -1,0 +1,216 @@
+"""What a run log records, wherever it stands: fields, nested bullets, bold lines, tables, sections of other names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from watchkeeper.report.runlog.document import Document, Field, Node, Section, Span, Verbatim, deep, name_of
+
+_ALIASES: dict[str, re.Pattern[str]] = {
+    kind: re.compile(words)
+    for kind, words in {
+        "mode": r"run (?:info|information|metadata)|meta(?:data)?|overview|about(?: this run)?",
+        "config": r"set-?up|(?:key |training )?settings|hyper-?parameters|(?:training )?config(?:uration)?s?|parameters"
+        r"|inputs?",
+        "job": r"slurm(?: jobs?)?|submissions?|executions?|launch(?:es)?|(?:slurm )?job (?:info|information|details)"
+        r"|attempts?",
+        "status": r"progress|timeline|log|updates?|(?:status )?history|monitoring|events|check-?ins?|run status"
+        r"|job status|state",
+        "results": r"outcomes?|final (?:metrics|state|numbers)|results summary|(?:training|evaluation|eval) results?"
+        r"|metrics|conclusions?"
+        r"|summary|findings|outputs?|artifacts?",
+        "wandb": r"(?:experiment )?tracking|logging|tensorboard|mlflow|(?:w&b|wandb) runs?",
+        "huggingface": r"(?:model )?hub|upload(?:s|ed)?|publication|published",
+        "next": r"to-?dos?|follow-?ups?|what(?:'s| is)? next|plan|next (?:actions?|runs?)|action items|future work",
+    }.items()
+}
+_FURTHER_JOB = re.compile(
+    r"re-?submi(?:ssion|tted)\b.*|resum(?:e|ed|ption)\b.*|re-?(?:run|start|queue)(?:ed)?\b.*|(?:second|third|fourth"
+    r"|fifth) (?:job|attempt|run)"
+    r"|attempt #?\d+.*|run #?\d+|continuation.*"
+)
+_ID = re.compile(r"(?:execution|job|slurm(?:_job)?|instance)_?ids?|slurm_job|job|instance")
+_RULE = re.compile(r"[\s|:+-]+")
+_NAMES = re.compile(
+    r"end\w*|state|status|runtime|elapsed|nodes?|start\w*|\w+_id|steps?|\w*loss|config|dataset|date|submitted"
+)
+_GENERIC = frozenset(
+    {"key", "field", "name", "property", "parameter", "setting", "item", "metric", "what", "attribute", ""}
+)
+_CELL = re.compile(r"((?:\\.|[^|\\])*)(?:\||$)")
+
+
+def head_of(section: Section) -> str:
+    """A heading's words, without number, sign and parenthesis."""
+    words = re.split(r" [—–-] |:|\(", section.heading.text, maxsplit=1)[0]
+    return re.sub(r"^[^\w]*(?:\d{1,2}[.)]\s+)?[^\w&]*", "", words).strip().strip("*_`").casefold()
+
+
+def sections(document: Document, kind: str) -> list[Section]:
+    """The sections of a kind; where none bears its name, those with another word for it. Job blocks under a heading such as
+    `Resubmission` count as well.
+    """
+    own = document.of(kind)
+    if own and kind != "job":
+        return own
+    unknown = [one for one in document.walk() if not one.kind]
+    if kind == "job":
+        own = [one for one in own if not any(below.kind == "job" for below in one.sections) or facts(document, one)]
+        further = [one for one in unknown if _FURTHER_JOB.fullmatch(head_of(one)) and _has_id(document, one)]
+        if own or further:
+            inside = [id(below) for one in own for below in one.sections]
+            every = [*own, *(one for one in further if id(one) not in inside)]
+            return sorted(every, key=lambda one: one.heading.span.start)
+    return [one for one in unknown if _ALIASES[kind].fullmatch(head_of(one))]
+
+
+def _has_id(document: Document, section: Section) -> bool:
+    return any(_ID.fullmatch(field.name) for field in facts(document, section))
+
+
+def facts(document: Document, section: Section) -> list[Field]:
+    """All that a section records under a name: its outer fields, then those nested below bullets, then its tables."""
+    outer = list(section.fields())
+    inner = [
+        node
+        for bullet in section.bullets()
+        for child in bullet.children
+        for node in deep([child])
+        if isinstance(node, Field)
+    ]
+    return [*outer, *inner, *(field for part in parts(section) for field in _recorded(document.text, part.nodes))]
+
+
+def parts(section: Section) -> Iterator[Section]:
+    """A section, and what stands under its own subheadings."""
+    yield section
+    for below in section.sections:
+        if not below.kind:
+            yield from parts(below)
+
+
+def fact(document: Document, section: Section | None, *names: str) -> Field | None:
+    """The first fact of one of these names, the earlier name winning."""
+    return first(facts(document, section), *names) if section is not None else None
+
+
+def first(fields: Iterable[Field], *names: str) -> Field | None:
+    """The first field of one of these names, the earlier name winning."""
+    known = list(fields)
+    return next((field for name in names for field in known if field.name == name), None)
+
+
+def header(document: Document) -> list[Field]:
+    """The fields that stand under the title, before any section: `**Date**: …`."""
+    nodes = [*document.preamble, *document.nodes]
+    return [*(node for node in deep(nodes) if isinstance(node, Field)), *_recorded(document.text, nodes)]
+
+
+def every_field(document: Document) -> Iterator[Field]:
+    """Each field of a log, whatever stands above it, and the rows of its tables."""
+    yield from (node for node in document.all_nodes() if isinstance(node, Field))
+    for nodes in ([*document.preamble, *document.nodes], *(section.nodes for section in document.walk())):
+        yield from _recorded(document.text, nodes)
+
+
+def prose(document: Document, section: Section) -> str:
+    """A section's text without what it shows as code."""
+    return "".join(
+        document.text[node.span.start : node.span.end]
+        for part in parts(section)
+        for node in deep(part.nodes)
+        if not (isinstance(node, Verbatim) and node.kind in ("code", "comment"))
+    )
+
+
+# ── tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One cell: its text without the space around it, and its place."""
+
+    text: str
+    span: Span
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table: the words above its rule ([] where it has none), and its rows."""
+
+    head: list[Cell]
+    rows: list[list[Cell]]
+
+    @property
+    def columns(self) -> list[str]:
+        """The head's words as names."""
+        return [name_of(cell.text.strip("`* ")) for cell in self.head]
+
+
+def tables(text: str, nodes: Iterable[Node]) -> Iterator[Table]:
+    """The tables among some nodes."""
+    rows: list[list[Cell]] = []
+    for node in deep(nodes):
+        if isinstance(node, Verbatim) and node.kind == "table":
+            rows.append(cells_of(text, node.span))
+            continue
+        yield from _table(rows)
+        rows = []
+    yield from _table(rows)
+
+
+def _table(rows: list[list[Cell]]) -> Iterator[Table]:
+    ruled = len(rows) > 1 and rows[1] and all(_RULE.fullmatch(cell.text) for cell in rows[1])
+    if ruled:
+        yield Table(rows[0], rows[2:])
+    elif rows:
+        yield Table([], rows)
+
+
+def cells_of(text: str, span: Span) -> list[Cell]:
+    """The cells of one line of a table."""
+    line = text[span.start : span.end].rstrip("\r\n")
+    at = len(line) - len(line.lstrip(" \t"))
+    at += line[at : at + 1] == "|"
+    found: list[Cell] = []
+    while at < len(line):
+        match = _CELL.match(line, at)
+        if match is None or match.end() == at:
+            break
+        words = match[1].strip()
+        first = span.start + at + (len(match[1]) - len(match[1].lstrip()) if words else 0)
+        if words or match.end() < len(line) or line.endswith("|"):
+            found.append(Cell(words, Span(first, first + len(words), span.line, first - span.start + 1)))
+        at = match.end()
+    return found
+
+
+def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
+    """What tables record: `| key | value |` row by row, or one row below a head of keys."""
+    for table in tables(text, nodes):
+        across = len(table.rows) == 1 and len(table.head) > 1 and _NAMES.fullmatch(table.columns[1]) is not None
+        if not across and (len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2)):
+            rows = table.rows if not table.head or table.columns[0] in _GENERIC else [table.head, *table.rows]
+            yield from (_field(row[0], row[1]) for row in rows if len(row) == 2)
+        elif len(table.rows) == 1 or _lists_jobs(table):  # of several jobs the last row is the newest
+            yield from (_field(key, value) for key, value in zip(table.head, table.rows[-1], strict=False))
+
+
+def _lists_jobs(table: Table) -> bool:
+    return bool(table.rows) and any(_ID.fullmatch(name) for name in table.columns)
+
+
+def jobs_in(document: Document, section: Section) -> list[list[Field]]:
+    """The jobs that a section lists in a table, one a row: what is recorded of each."""
+    known = (table for part in parts(section) for table in tables(document.text, part.nodes) if _lists_jobs(table))
+    return [
+        [_field(key, value) for key, value in zip(table.head, row, strict=False)] for table in known for row in table.rows
+    ]
+
+
+def _field(key: Cell, value: Cell) -> Field:
+    bare = value.text.strip("`")
+    quoted = bare != value.text
+    words = key.text.strip("`* :")
+    return Field(value.span, 0, words, name_of(words), bare, value.span, value.span, quoted, [])

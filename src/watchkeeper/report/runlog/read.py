@@ -1,0 +1,299 @@
+"""A run log as the rules see it: what its name and its mode say, and whether a field answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from watchkeeper.report.lint.lint import File
+from watchkeeper.report.runlog import facts
+from watchkeeper.report.runlog.dates import stamp
+from watchkeeper.report.runlog.document import Document, Field, Section, Span, Verbatim, parse
+from watchkeeper.report.runlog.experiments_table import Row, names_of, same_log
+
+if TYPE_CHECKING:
+    from watchkeeper.report.runlog.standing import Entry
+
+ID = (
+    "execution_id", "job_id", "slurm_job_id", "jobid", "slurm_jobid", "slurm_job", "slurm_id", "job_ids",
+    "execution_ids", "slurm_job_ids",
+    "id", "job", "jobs", "instance", "instance_id", "instance_name", "instance_zone", "vm", "pod", "array_job_id",
+    "task_id", "pid",
+)  # fmt: skip
+START = (
+    "submitted_start", "start", "started", "submitted", "submitted_at", "start_time", "started_at", "submit_time",
+    "submit", "launched",
+    "launched_at", "queued", "queued_at", "submission", "begin", "begun", "submitted_started", "date", "when",
+)  # fmt: skip
+END = (
+    "end",
+    "ended",
+    "finished",
+    "completed",
+    "end_time",
+    "ended_at",
+    "finished_at",
+    "completed_at",
+    "finish",
+    "stopped",
+    "stop",
+)
+RUNTIME = (
+    "runtime", "elapsed", "duration", "run_time", "elapsed_time", "total_runtime", "total_time", "took",
+    "wall_clock", "wallclock",
+    "wall_clock_time", "time_taken", "training_time", "time_elapsed",
+)  # fmt: skip
+WALLTIME = ("wall_time", "walltime", "time")
+"""What some call the runtime, and others the limit that they asked for."""
+LOCAL = ("local", "local_dir", "offline", "local_run", "offline_dir", "offline_run", "run_dir", "dir")
+SYNCED = ("synced", "url", "run", "link", "sync", "online", "dashboard", "run_url", "wandb_url")
+CONFIG = {
+    "script": (
+        "script", "slurm_script", "train_script", "training_script", "sbatch_script", "job_script", "eval_script",
+        "run_script",
+        "launch_script", "entry_script", "batch_script", "command", "cmd", "submit_command", "launch_command",
+        "train_command", "run_command",
+        "launch", "launcher", "sbatch", "entrypoint", "entry_point", "program", "scripts", "commands", "docker", "run",
+    ),
+    "config": (
+        "config", "base_config", "configs", "config_file", "config_files", "config_name", "config_path",
+        "configuration", "train_config",
+        "training_config", "model_config", "experiment_config", "yaml", "recipe", "recipes", "hydra_config",
+        "overrides", "base_configs",
+    ),
+    "dataset": (
+        "dataset", "datasets", "data", "dataset_path", "data_path", "train_dataset", "training_data", "train_data",
+        "data_dir", "dataset_dir",
+        "dataset_name", "input", "inputs", "input_data", "source", "sources", "corpus", "data_source",
+        "eval_dataset", "eval_data", "benchmark",
+    ),
+}  # fmt: skip
+OBJECTIVE = (
+    "objective", "goal", "purpose", "objectives", "aim", "hypothesis", "question", "research_question", "motivation",
+    "why", "intent",
+)  # fmt: skip
+
+DATED = re.compile(r"(\d{4}-\d{2}-\d{2})_(.+)\.md", re.DOTALL)
+_REVERSED = re.compile(r"(.+)_(\d{4}-\d{2}-\d{2})\.md", re.DOTALL)
+JOB_ID = re.compile(r"[_-]job[_-]?\d+(?=\.md$|_)")
+_DRAFT = re.compile(
+    r"[._].*|(?:.*[_\-. ])?(?:training[_\- ]?log|model[_\- ]?card|draft|sanitized|publication|read_?me)(?:[_\-. ].*)?"
+    r"|(?:hub|hf|hugging_?face|public)[_\- ].*",
+    re.DOTALL,
+)
+_FRONT_MATTER = re.compile(
+    r"\ufeff?---\r?\n(?:.*\n){0,40}?(?:license|library_name|base_model|pipeline_tag"
+    r"|model-index)\s*:"
+)
+_OTHER_WORK = re.compile(
+    r"evals?|evaluat\w*|bench\w*|inference|infer|tests?|testing|smoke|data|dataset|prep|preprocess\w*|embed\w*"
+    r"|tokeniz\w*|conver[ts]\w*"
+    r"|export\w*|download\w*|extract\w*|filter\w*|generate|rollouts?|deploy\w*|upload|profil\w*|dedup\w*|score|scoring"
+)
+_TRAINING_WORK = re.compile(r"train|training|finetun\w*|tune|tuning|pretrain|pretraining|sft|dpo|rl|ppo|grpo|distill\w*")
+_RUN_TYPE = re.compile(r"\W{0,4}(replicat\w*|experiments?|pipeline)\b.*", re.IGNORECASE | re.DOTALL)
+PLACEHOLDER = re.compile(r"<(?!https?://)[^<>]{1,300}>")
+_OPEN = re.compile(
+    r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|(?:still )?running|in progress|ongoing|queued|\?+|-+|—|\.\.\.|…)?",
+    re.DOTALL | re.IGNORECASE,
+)
+_NONE = re.compile(
+    r"(?:n/?a|none|not applicable|no|disabled|not used|unused|off|not logged|nothing|not needed)(?:\W.*)?",
+    re.DOTALL | re.IGNORECASE,
+)
+_SANITIZED = re.compile(
+    r"<(?:redacted|removed|hidden|masked|unk|pad|bos|eos|mask|s|/s|user|none|null|\S+@\S+)>", re.IGNORECASE
+)
+
+
+class Log(msgspec.Struct, frozen=True, dict=True):
+    """A run log with what the rules ask of it."""
+
+    file: File
+    document: Document
+    day: str
+    task: str
+    run_type: Field | None
+
+    @property
+    def kind(self) -> str:
+        """`replication`, `experiment`, `pipeline`, or ""."""
+        match = re.search(r"replicat|experiment|pipeline", self.run_type.value.casefold()) if self.run_type else None
+        return {"replicat": "replication"}.get(match[0], match[0]) if match else ""
+
+    @cached_property
+    def trains(self) -> bool:
+        """Whether the run makes a checkpoint, as far as its type, task, title and script say."""
+        said = self.run_type.value.casefold() if self.run_type else ""
+        if self.kind == "pipeline" or re.search(r"\b(?:eval\w*|benchmark\w*|inference)\b", said):
+            return False
+        work = _work(self.task)
+        if work is not None:
+            return work
+        title = self.document.title.text if self.document.title else ""
+        script = self.config("script")
+        words = PurePosixPath(script.value.split()[-1]).stem if script is not None and script.value.split() else ""
+        named = next(
+            (work for text in (re.split(r" [—–-] |:", title)[0], words) if (work := _work(text)) is not None), None
+        )
+        return named is not False
+
+    @cached_property
+    def jobs(self) -> list[Section]:
+        """The job blocks, in the order of the page."""
+        return self.sections("job")
+
+    def sections(self, kind: str) -> list[Section]:
+        """The sections of a kind, under its name or another word for it."""
+        return facts.sections(self.document, kind)
+
+    def fact(self, section: Section | None, *names: str) -> Field | None:
+        """The first fact of a section under one of these names."""
+        return facts.first(self.facts(section), *names) if section is not None else None
+
+    def facts(self, section: Section) -> list[Field]:
+        """All that a section records; worked out once for each."""
+        at = section.heading.span.start
+        if at not in self._facts:
+            self._facts[at] = facts.facts(self.document, section)
+        return self._facts[at]
+
+    @cached_property
+    def _facts(self) -> dict[int, list[Field]]:
+        return {}
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The lines of Status as they stand."""
+        from watchkeeper.report.runlog import standing  # it stands on this module
+
+        return list(standing.read_entries(self))
+
+    def config(self, what: str) -> Field | None:
+        """The script, config or dataset: from Config, else from the job blocks, Mode, or the head of the page."""
+        return next((field for field in self.configs(what) if filled(field)), None)
+
+    def configs(self, what: str) -> Iterator[Field]:
+        """The fields that may hold the script, config or dataset, the best place first."""
+        places = [self.facts(one) for kind in ("config", "job", "mode") for one in self.sections(kind)]
+        for fields in (*places, facts.header(self.document)):
+            names = CONFIG[what] if fields in places[:1] else tuple(name for name in CONFIG[what] if name != "run")
+            if (found := facts.first(fields, *names)) is not None:
+                yield found
+
+
+def _work(text: str) -> bool | None:
+    """Whether a name is of a training: its first word decides, else a word for training, else one for other work."""
+    words = [word for word in re.split(r"[_\-.\s/]+", text.casefold()) if word]
+    if words and _OTHER_WORK.fullmatch(words[0]):
+        return False
+    if any(_TRAINING_WORK.fullmatch(word) for word in words):
+        return True
+    return False if any(_OTHER_WORK.fullmatch(word) for word in words) else None
+
+
+def read(file: File) -> Log | None:
+    """The file as a run log; None if it neither has the name of one nor any of its telling sections, or is a draft of what
+    is to be published.
+    """
+    if file.name.casefold() in ("timeline.md", "experiments.md", "readme.md") or file.text is None:
+        return None
+    name = DATED.fullmatch(file.name)
+    if _is_draft(name[2] if name else file.name[:-3], file.text, dated=name is not None):
+        return None
+    document = parse(file.text)
+    reverse = None if name else _REVERSED.fullmatch(file.name)
+    if not name and not reverse and not (document.of("job") or (document.of("config") and document.of("status"))):
+        return None
+    day, task = (name[1], name[2]) if name else (reverse[2], reverse[1]) if reverse else ("", file.name[:-3])
+    return Log(file, document, day, JOB_ID.sub("", task + ".md")[:-3], _run_type(document))
+
+
+def _is_draft(name: str, text: str, *, dated: bool) -> bool:
+    """Whether a page is what is to be published: a training log without the cluster's details, a model card."""
+    name = name.casefold()
+    if dated:
+        return (
+            re.fullmatch(r"(?:.*[_\-])?(?:training[_\-]?log|model[_\-]?card)(?:[_\-](?:draft|public))?", name) is not None
+        )
+    return _DRAFT.fullmatch(name) is not None or _FRONT_MATTER.match(text) is not None
+
+
+def _run_type(document: Document) -> Field | None:
+    modes = facts.sections(document, "mode")
+    for section in modes:
+        if found := facts.fact(document, section, "run_type", "mode", "type", "kind", "runtype"):
+            return found
+    every = list(facts.every_field(document))
+    named = next((f for f in every if f.name in ("run_type", "runtype") or (f.name == "mode" and f.span.line < 40)), None)
+    return named or next((found for section in modes if (found := _in_words(document, section)) is not None), None)
+
+
+def _in_words(document: Document, section: Section) -> Field | None:
+    """The run type as a section says it without a key: in its heading, or in a line of its own."""
+    behind = section.heading.text.partition(":")[2].strip()
+    if _RUN_TYPE.fullmatch(behind):
+        return _as_field(behind, section.heading.span)
+    for node in section.nodes:
+        text = document.text[node.span.start : node.span.end].strip().lstrip("-*+ ")
+        if not isinstance(node, Field) and _RUN_TYPE.fullmatch(text):
+            return _as_field(text, node.span)
+    return None
+
+
+def _as_field(text: str, span: Span) -> Field:
+    return Field(span, 0, "run_type", "run_type", text.strip("*_` "), span, span, False, [])
+
+
+def filled(field: Field | None) -> bool:
+    """Whether a field says something: `n/a` does, `pending`, nothing and the template's text do not."""
+    if field is None:
+        return False
+    if nested(field):
+        return True
+    return not _OPEN.fullmatch(field.value) and not is_placeholder(field.value)
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a value is the template's own text, in angle brackets."""
+    return PLACEHOLDER.fullmatch(text) is not None and not _SANITIZED.fullmatch(text)
+
+
+def nested(field: Field) -> bool:
+    """Whether bullets or text stand below a field."""
+    return any(not isinstance(child, Verbatim) or child.kind not in ("blank", "comment") for child in field.children)
+
+
+def is_none(text: str) -> bool:
+    """Whether a text says that there is nothing: `n/a`, `none`, `not used`."""
+    return _NONE.fullmatch(text) is not None
+
+
+def says_none(field: Field | None) -> bool:
+    """Whether a field says so."""
+    return field is not None and is_none(field.value)
+
+
+def place(section: Section | None, field: Field | None = None) -> int:
+    """The line to name: the field's, else the section's, else the first."""
+    return field.span.line if field else section.heading.span.line if section else 1
+
+
+def day_of(log: Log) -> date | None:
+    """The day in the name; None if there is none, or no such day."""
+    found = stamp(log.day)
+    return found.day if found else None
+
+
+def is_row_of(row: Row, log: Log) -> bool:
+    """Whether a row of `experiments.md` is that of a log: by a link to it, else by a name."""
+    path = "/".join(log.file.parts)
+    if row.links:
+        return any(same_log(link, path) or same_log(link, log.file.name) for link in row.links)
+    return row.means(names_of(log.day, log.task, log.file.name.removesuffix(".md")))

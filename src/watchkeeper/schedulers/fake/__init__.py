@@ -1,0 +1,1 @@
+"""Schedulers for faults that real ones cannot be made to show."""

@@ -1,0 +1,399 @@
+"""The local scheduler: this machine's jobs, so many at a time, first come first served, per user and host.
+
+It has no daemon. A submission writes the job down and starts a supervisor (supervisor.py) if a slot is free; so does a
+poll that finds jobs waiting or orphaned with nobody at work, after a kill or a reboot. Jobs outlive whoever submitted
+them. What a job left by `setsid` is not ended with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core import processes
+from watchkeeper.core.disk import files
+from watchkeeper.core.errors import DoubtError, RefusedError, SchedulerError, StorageError, UnavailableError, UsageError
+from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.settings import state_folder
+from watchkeeper.schedulers.base import UNKNOWN, Job, Receipt, Snapshot
+from watchkeeper.schedulers.local.spool import (
+    CancelAsked,
+    DamagedRecordError,
+    Spec,
+    Spool,
+    Started,
+    lost,
+    read,
+    usable_cpus,
+    usable_gpus,
+)
+from watchkeeper.schedulers.local.supervisor import POKE
+from watchkeeper.schedulers.sbatch_head import Head, expand, job_environment, read_head
+from watchkeeper.schedulers.site import Site
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def default_spool(environment: Mapping[str, str] = os.environ) -> Path:
+    """`local/<host>` below the user's state folder, since one home is mounted on many hosts."""
+    return state_folder(environment) / "local" / processes.host()
+
+
+def start_supervisor(spool: Path, slot_fd: int) -> None:
+    """Start a supervisor, detached, that holds the slot of `slot_fd`. Its parent goes at once, so that it is nobody's
+    zombie.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    command = [sys.executable, "-m", "watchkeeper.schedulers.local.supervisor", str(spool), str(slot_fd)]
+    subprocess.run(
+        ["/bin/sh", "-c", '"$@" &', "sh", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[slot_fd],
+        start_new_session=True,
+        cwd="/",
+        check=False,
+    )
+
+
+class LocalScheduler:
+    """Runs batch scripts on this host.
+
+    `slots` is how many jobs may run at once, None for one on each usable CPU: a host has one number for all of a user's
+    jobs, and the last submission's holds from the next start on. `gpus` are the devices that jobs may ask for, None for
+    those that this process may use; they are shared out likewise. `kill_wait_s` is how long a job has between SIGTERM and
+    SIGKILL.
+
+    Raises:
+        UsageError: `slots` is less than 1.
+    """
+
+    name = "local"
+    visibility_lag_s = 0.0
+    far = None
+
+    def __init__(
+        self,
+        spool: Path | None = None,
+        slots: int | None = None,
+        *,
+        gpus: Sequence[str] | None = None,
+        kill_wait_s: float = 5.0,
+        clock: Clock = utc_now,
+        start: Callable[[Path, int], None] = start_supervisor,
+    ) -> None:
+        if slots is not None and slots < 1:
+            raise UsageError(f"slots must be at least 1, not {slots}")
+        self.spool = Spool(spool or default_spool())
+        self.slots = usable_cpus() if slots is None else slots
+        self.gpus = usable_gpus() if gpus is None else tuple(gpus)
+        self.kill_wait_s = kill_wait_s
+        self._clock = clock
+        self._start = start
+        self._ended: dict[str, SchedulerFacts] = {}
+        self._lost: dict[str, SchedulerFacts] = {}  # seen to be gone, and not written down yet
+        self._tokens: dict[str, str] = {}
+
+    def submit_words(self, script: str) -> str:
+        """`bash finetune.slurm`."""
+        return f"bash {shlex.quote(script)}"
+
+    def exact_words(self, job: Job, head: Head) -> str:
+        """The command that its supervisor runs."""
+        return shlex.join([*head.interpreter, str(job.wrapper)])
+
+    def proves_claim(self, folder: Path) -> bool:
+        """One kernel makes all links here."""
+        del folder
+        return True
+
+    def site(self) -> Site:
+        """This machine has no partitions, accounts or limits."""
+        return Site()
+
+    # ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, job: Job) -> Receipt:
+        """Accept a job: when `spec.json` is there it is accepted, and nothing that happens here afterwards loses it.
+
+        Raises:
+            RefusedError: its script or folder is none; no job exists.
+            DoubtError: the disk did not say whether `spec.json` was written.
+            UnavailableError: the spool cannot be used; no job exists.
+        """
+        head = self._examine(job)
+        try:
+            self.spool.prepare()
+            with self.spool.lock():
+                job_id = self.spool.new_job()
+            spec = self._spec(job, head, job_id)
+            token = files.make_folder(self.spool.tokens / job.token)
+            files.fsync_folder(self.spool.tokens)
+            files.replace(token / job_id, b"")
+            files.replace(self.spool.pending / job_id, b"")
+        except (StorageError, OSError) as error:
+            hint = getattr(error, "hint", "") or "set WATCHKEEPER_STATE_DIR to a folder that you can write in"
+            raise UnavailableError(f"the local scheduler cannot use {self.spool.folder}: {error}", hint=hint) from error
+        accepted = self.spool.job(job_id) / "spec.json"
+        try:
+            files.replace(accepted, msgspec.json.encode(spec), mode=0o600)
+        except StorageError as error:
+            if accepted.exists():
+                raise DoubtError(f"job {job_id} was written down, but perhaps not to the disk: {error}") from error
+            raise UnavailableError(str(error), hint=error.hint) from error
+        # A poll makes up for what fails here.
+        with contextlib.suppress(SchedulerError, StorageError, OSError):
+            self._kick(count=self.slots)
+        return Receipt(job_id=job_id, exact=shlex.join(spec.command))
+
+    def _examine(self, job: Job) -> Head:
+        if not _TOKEN.fullmatch(job.token):
+            raise RefusedError(f"'{job.token}' cannot be a token")
+        try:
+            for text in (str(job.wrapper), str(job.folder), job.name):
+                text.encode()
+            head = read_head(job.wrapper.read_bytes(), name=job.name)
+        except UnicodeEncodeError:
+            raise RefusedError(f"{str(job.folder)!r} or its job's name is not UTF-8", hint="rename it") from None
+        except OSError as error:
+            raise RefusedError(f"cannot read the batch script {job.wrapper}: {error.strerror}") from error
+        faults = [problem for problem in head.problems if problem.severity == "error"]
+        if faults:
+            raise RefusedError("; ".join(fault.message for fault in faults), hint=faults[0].hint)
+        if head.array:
+            hint = "name a cluster (--cluster NAME), or write one script for each task"
+            raise RefusedError(f"{job.name}: this machine runs no job arrays (--array={head.array})", hint=hint)
+        if self.gpus and head.gpus > len(self.gpus):
+            has = f"{len(self.gpus)} ({', '.join(self.gpus)})"
+            hint = "name a cluster (--cluster NAME), or all devices: WATCHKEEPER_GPUS=0,1"
+            raise RefusedError(f"{job.name} asks for {head.gpus} GPUs, and this machine has {has}", hint=hint)
+        if not job.folder.is_dir():
+            raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
+        return head
+
+    def _spec(self, job: Job, head: Head, job_id: str) -> Spec:
+        folder = job.folder / head.folder
+
+        def place(pattern: str) -> str:
+            if not pattern:
+                return ""
+            user, node = _user(), processes.host()
+            return str(folder / expand(pattern, job_id=job_id, name=head.name, user=user, node=node))
+
+        environment = job_environment(os.environb, job_id=job_id, name=head.name, folder=job.folder)
+        return Spec(
+            job_id=job_id,
+            name=head.name,
+            token=job.token,
+            command=(*head.interpreter, str(job.wrapper)),
+            wrapper=str(job.wrapper),
+            submit_folder=str(job.folder),
+            folder=str(folder),
+            output=place(head.output),
+            error=place(head.error),
+            append=head.append,
+            time_limit_s=head.time_limit_s,
+            kill_wait_s=self.kill_wait_s,
+            submitted=self._clock(),
+            umask=_umask(),
+            environment=b"\0".join(b"%b=%b" % item for item in environment.items()),
+            after=job.after,
+            gpus=head.gpus if self.gpus else 0,  # without any the directive means nothing here
+        )
+
+    def _kick(self, count: int | None = None) -> None:
+        """Start the supervisors that there is work and room for; `count` sets how many jobs may run at once."""
+        if count is None and not _any(self.spool.pending) and not _any(self.spool.running):
+            return
+        with self.spool.lock(timeout_s=2.0):
+            if count is not None:
+                self.spool.set_slot_count(count)
+                self.spool.set_gpus(self.gpus)
+            orphans = len(self.spool.orphans())
+            free = self.spool.slot_count() - self.spool.held_slots() - orphans
+            waiting = 0
+            if free > 0:
+                waiting = sum(1 for _, _ in zip(range(free), self.spool.waiting(), strict=False))
+            for _ in range(orphans + waiting):
+                slot_fd = self.spool.take_free_slot()
+                try:
+                    self._start(self.spool.folder, slot_fd)
+                finally:
+                    os.close(slot_fd)
+
+    # ── look ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def find(self, token: str) -> Sequence[str]:
+        """The ids of the accepted jobs with this token, oldest first.
+
+        Raises:
+            UnavailableError: the spool cannot be read.
+        """
+        if not _TOKEN.fullmatch(token):
+            return []
+        try:
+            names = os.listdir(self.spool.tokens / token)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UnavailableError(f"cannot read {self.spool.tokens}: {error.strerror}") from error
+        numbers = sorted(int(name) for name in names if name.isdigit())
+        return [str(number) for number in numbers if (self.spool.job(number) / "spec.json").exists()]
+
+    def poll(self, job_ids: Sequence[str]) -> Snapshot:
+        """Look at these jobs, and see to it that somebody works on what waits.
+
+        Raises:
+            UnavailableError: the spool cannot be read.
+        """
+        with contextlib.suppress(SchedulerError, StorageError, OSError):
+            self._kick()
+        facts: dict[str, SchedulerFacts] = {}
+        for job_id in job_ids:
+            try:
+                found = self._ended.get(job_id) or self._look(job_id)
+            except DamagedRecordError as error:
+                found = SchedulerFacts(state=UNKNOWN, reason=str(error))
+            if found is not None:
+                facts[job_id] = found
+        query = f"local jobs {_ranges(job_ids)} of {_user()} on {processes.host()}"
+        return Snapshot(query=query, facts=facts, tokens={job_id: self._token(job_id) for job_id in facts})
+
+    def _token(self, job_id: str) -> str:
+        if job_id not in self._tokens:
+            with contextlib.suppress(DamagedRecordError):
+                spec = read(self.spool.job(job_id) / "spec.json", Spec)
+                self._tokens[job_id] = spec.token if spec else ""
+        return self._tokens.get(job_id, "")
+
+    def _look(self, job_id: str) -> SchedulerFacts | None:
+        if not job_id.isascii() or not job_id.isdigit():
+            return None
+        folder = self.spool.job(job_id)
+        if (ended := self._ending(job_id)) is not None:
+            return ended
+        spec = read(folder / "spec.json", Spec)
+        if spec is None:
+            return None
+        waits = SchedulerFacts(
+            state="PENDING",
+            reason="Resources",
+            submitted=spec.submitted,
+            output=spec.output,
+            error_output=spec.error_output,
+        )
+        supervisor = read(folder / "supervisor.json", ProcessName)
+        if supervisor is None:
+            return waits
+        alive = processes.is_alive(supervisor)
+        started = read(folder / "started.json", Started)
+        if alive is None:
+            reason = (
+                f"it was taken on by another boot of {supervisor.host}, or another host of that name: its end was not seen"
+            )
+            return msgspec.structs.replace(waits, state=UNKNOWN, reason=reason, started=started and started.time)
+        if started is None:
+            return waits
+        ends_by = started.time + timedelta(seconds=spec.time_limit_s) if spec.time_limit_s else None
+        runs = msgspec.structs.replace(
+            waits, state="RUNNING", reason="", started=started.time, node=started.leader.host, ends_by=ends_by
+        )
+        # Once lost it is not said to run again, while another supervisor writes down what became of it.
+        runs = self._lost.get(job_id, runs)
+        if alive or processes.session_alive(started.leader):
+            return self._ending(job_id) or runs
+        if read(folder / "supervisor.json", ProcessName) != supervisor:
+            return self._ending(job_id) or runs
+        if (ended := self._ending(job_id)) is None:
+            ended = self._lost[job_id] = lost(spec, started, (folder / "cancel.json").exists())
+        return ended
+
+    def _ending(self, job_id: str) -> SchedulerFacts | None:
+        ended = read(self.spool.job(job_id) / "exit.json", SchedulerFacts)
+        if ended is not None:
+            self._ended[job_id] = ended
+        return ended
+
+    # ── cancel ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def cancel(self, job_id: str) -> None:
+        """End a job: one that has not begun never will, one that runs gets SIGTERM and, `kill_wait_s` later, SIGKILL.
+
+        Raises:
+            UnavailableError: the spool cannot be used, or the job belongs to another boot or host.
+        """
+        if not job_id.isascii() or not job_id.isdigit() or not self.spool.job(job_id).is_dir():
+            return
+        folder = self.spool.job(job_id)
+        try:
+            with self.spool.lock():
+                standing = self.spool.standing(job_id)
+                begun = (folder / "started.json").exists()
+                if standing == "pending" or (standing == "orphaned" and not begun):
+                    spec = read(folder / "spec.json", Spec)
+                    submitted = spec.submitted if spec else None
+                    self.spool.end(job_id, SchedulerFacts(state="CANCELLED", submitted=submitted, ended=self._clock()))
+                elif standing in ("held", "orphaned"):
+                    asked = CancelAsked(time=self._clock(), by=processes.this_process())
+                    files.replace(folder / "cancel.json", msgspec.json.encode(asked))
+                    supervisor = read(folder / "supervisor.json", ProcessName)
+                    if standing == "held" and supervisor is not None:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(supervisor.pid, POKE)
+        except (DamagedRecordError, StorageError, OSError) as error:
+            raise UnavailableError(f"cannot cancel local job {job_id}: {error}") from error
+        if standing == "elsewhere":
+            raise UnavailableError(f"local job {job_id} belongs to another boot or host", hint="end it there")
+        with contextlib.suppress(SchedulerError, StorageError, OSError):
+            self._kick()
+
+
+def _any(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except FileNotFoundError:
+        return False
+
+
+def _ranges(job_ids: Sequence[str]) -> str:
+    """`1-4,7` for 1 2 3 4 7."""
+    numbers = sorted({int(job_id) for job_id in job_ids if job_id.isascii() and job_id.isdigit()})
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges) or "none"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _umask() -> int:
+    """This process's umask: proc(5), since asking for it by umask(2) would change it."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o022

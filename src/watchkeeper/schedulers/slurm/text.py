@@ -1,0 +1,403 @@
+"""What Slurm's commands say, read: pure functions from their text to rows, and from sbatch's answer to a verdict.
+
+Sources: squeue(1), sacct(1), sbatch(1); slurm_errno.c for the messages; and the outputs of a real Slurm 22.05 in
+tests/schedulers/samples. Columns are parted by the unit separator, since names and folders may hold any other sign.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    SchedulerError,
+    UnavailableError,
+    UnreachedError,
+)
+from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.text.odd_bytes import as_text
+from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
+from watchkeeper.schedulers.shell import NOT_THERE, Done
+from watchkeeper.schedulers.wrapper.render import token_of
+
+SEPARATOR = "\x1f"
+_SQUEUE_FIELDS = (
+    "JobArrayID", "JobID", "State", "Reason", "SubmitTime", "StartTime", "EndTime", "NodeList", "exit_code", "Name",
+    "WorkDir", "Command",
+)  # fmt: skip
+# For --Format, Slurm 20.11 and later: a suffix without a width, and values are whole.
+SQUEUE_FORMAT = ",".join(f"{field}:{SEPARATOR}" for field in _SQUEUE_FIELDS)
+SACCT_FIELDS = (
+    "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList", "MaxRSS", "JobName",
+    "WorkDir", "SubmitLine",
+)  # fmt: skip
+NO_LOCAL = "is this a Slurm cluster? without --cluster, jobs run on this machine"
+
+# Slurm's words for what is one of a few states here. Flags and states of newer versions included.
+_STATES = {
+    "PENDING": "PENDING", "CONFIGURING": "PENDING", "POWER_UP_NODE": "PENDING", "REQUEUED": "PENDING",
+    "REQUEUE_FED": "PENDING", "REQUEUE_HOLD": "PENDING", "SPECIAL_EXIT": "PENDING", "RESV_DEL_HOLD": "PENDING",
+    "EXPEDITING": "PENDING", "RUNNING": "RUNNING", "SIGNALING": "RUNNING", "RESIZING": "RUNNING", "SUSPENDED": "SUSPENDED",
+    "STOPPED": "SUSPENDED", "COMPLETING": "COMPLETING", "STAGE_OUT": "COMPLETING", "UPDATE_DB": "COMPLETING",
+}  # fmt: skip
+# Of an array, or a job with several rows: what says most about the whole.
+_WEIGHT = ("RUNNING", "COMPLETING", "SUSPENDED", "PENDING", UNKNOWN)
+_NOTHING = frozenset({"", "None", "(null)", "N/A", "n/a", "Unknown", "None assigned", "none"})
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "P": 1024**5}
+# `17`, `27_3`, `27_[2-5%2]`; `17+1` is a component of a heterogeneous job.
+_ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One job, or one task of an array, as one source tells it.
+
+    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the state. Times that are
+    only expected are None. `token` is None where the source names no command, "" where the command is no wrapper;
+    `command` is the wrapper's path, or from sacct the line that was typed; `tasks`, `ends_by` and `expected` as in
+    `SchedulerFacts`.
+    """
+
+    job_id: str
+    raw_id: str
+    state: str
+    told: str
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    submitted: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    max_rss_bytes: int | None = None
+    node: str = ""
+    name: str = ""
+    folder: str = ""
+    command: str = ""
+    token: str | None = None
+    tasks: Mapping[str, str] = {}
+    ends_by: datetime | None = None
+    expected: datetime | None = None
+
+    def facts(self) -> SchedulerFacts:
+        """The row as facts, without the output's place. A state of no fixed meaning here is told in the reason."""
+        reason = self.reason
+        if self.told.split() and self.state in (UNKNOWN, "PENDING") and self.told != self.state:
+            reason = f"{self.told}: {reason}" if reason else self.told
+        return SchedulerFacts(
+            state=self.state,
+            reason=reason,
+            exit_code=self.exit_code,
+            signal=self.signal,
+            submitted=self.submitted,
+            started=self.started,
+            ended=self.ended,
+            max_rss_bytes=self.max_rss_bytes,
+            node=self.node,
+            tasks=dict(self.tasks),
+            ends_by=self.ends_by,
+            expected=self.expected,
+        )
+
+
+def state_of(told: str) -> str:
+    """Slurm's word → the state here: `CANCELLED by 0` and `CANCELLED+` are CANCELLED, REQUEUED is PENDING. What is not
+    known, and REVOKED (another cluster has the job), is UNKNOWN.
+    """
+    word = (told.split() or [""])[0].rstrip("+").upper()
+    return word if word in TERMINAL else _STATES.get(word, UNKNOWN)
+
+
+def time_of(text: str) -> datetime | None:
+    """Seconds since 1970, as SLURM_TIME_FORMAT=%s gives them; or a time without a zone, read in this machine's."""
+    if text in _NOTHING:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def bytes_of(text: str) -> int | None:
+    """sacct's `3248K` or `1.5G` in bytes; None for nothing said."""
+    found = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?)([KMGTP]?)", text)
+    return int(float(found.group(1)) * _UNITS[found.group(2)]) if found else None
+
+
+def exit_of(text: str) -> tuple[int | None, int | None]:
+    """`3:0` → code 3, no signal; `0:11` → code 0, signal 11."""
+    found = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", text)
+    return (int(found.group(1)), int(found.group(2)) or None) if found else (None, None)
+
+
+def status_of(text: str) -> tuple[int | None, int | None]:
+    """squeue's exit code, a wait status: 768 → code 3, no signal; 139 → code 0, signal 11."""
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        return exit_of(text)
+    status = int(text)
+    return (0, status & 0x7F) if status & 0x7F else (status >> 8, None)
+
+
+def base_of(job_id: str) -> str:
+    """The id that sbatch gave: `27` of `27_3`."""
+    found = _ID.fullmatch(job_id)
+    return found.group(1) if found else job_id
+
+
+def task_ids(job_id: str) -> list[str]:
+    """The tasks behind a collapsed id: `27_[2-5%2]` → 27_2 … 27_5. Any other id is itself."""
+    base, bracket, inside = job_id.partition("_[")
+    if not bracket:
+        return [job_id]
+    tasks: list[str] = []
+    for part in inside.rstrip("]").partition("%")[0].split(","):
+        with contextlib.suppress(ValueError):  # squeue shortens long lists by `...`
+            tasks += (f"{base}_{number}" for number in arrays.numbers_of(part))
+    return tasks or [base]
+
+
+def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
+    """The rows of `squeue --noheader --Format=SQUEUE_FORMAT`; lines that are none are left out."""
+    rows: list[Row] = []
+    for line in text.split("\n"):
+        cells = line.removesuffix(separator).split(separator, 11)
+        if len(cells) != 12 or not _ID.fullmatch(cells[0]):
+            continue
+        job_id, raw_id, told, reason, submitted, started, ended, node, status, name, folder, command = cells
+        state = state_of(told)
+        exit_code, signal = status_of(status) if state in TERMINAL else (None, None)
+        ran = state != "PENDING" and node not in _NOTHING
+        rows.extend(
+            Row(
+                job_id=task,
+                raw_id=raw_id,
+                state=state,
+                told=told,
+                reason=_said(reason),
+                exit_code=exit_code,
+                signal=signal,
+                submitted=time_of(submitted),
+                started=time_of(started) if ran else None,
+                expected=time_of(started) if state == "PENDING" else None,
+                ended=time_of(ended) if state in TERMINAL else None,
+                ends_by=time_of(ended) if state == "RUNNING" else None,  # the start and the limit together
+                node=node if ran else "",
+                name=name,
+                folder=folder,
+                command=command,
+                token=_token(command) or "",
+            )
+            for task in task_ids(job_id)
+        )
+    return rows
+
+
+def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
+    """The rows of `sacct --parsable2 --duplicates`, header included; the last column may hold the separator.
+
+    One row for each execution, oldest first. Steps (`.batch`, `.extern`, `.0`) give the peak memory of the one before
+    them, and nothing else: their states are not the job's. sacct takes 128 off a code above 127.
+    """
+    names: list[str] = []
+    rows: list[Row] = []
+    for line in text.split("\n"):
+        if not names:
+            # A site's own script may say something first.
+            heads = line.split(separator)
+            names = heads if {"JobID", "JobIDRaw", "State"} <= set(heads) else []
+            continue
+        values = line.split(separator, len(names) - 1)
+        if len(values) != len(names):
+            continue
+        cells = dict(zip(names, values, strict=True))
+        if "." in cells["JobIDRaw"]:
+            if rows and cells["JobIDRaw"].partition(".")[0] == rows[-1].raw_id:
+                peak = max(bytes_of(cells.get("MaxRSS", "")) or 0, rows[-1].max_rss_bytes or 0)
+                rows[-1] = msgspec.structs.replace(rows[-1], max_rss_bytes=peak or None)
+        elif _ID.fullmatch(cells["JobID"]):
+            rows.extend(_booked(cells, task) for task in task_ids(cells["JobID"]))
+    return rows
+
+
+def _booked(cells: Mapping[str, str], job_id: str) -> Row:
+    state = state_of(cells["State"])
+    node = cells.get("NodeList", "")
+    ran = node not in _NOTHING
+    exit_code, signal = exit_of(cells.get("ExitCode", ""))
+    ended = time_of(cells.get("End", "")) if state in TERMINAL else None
+    line = cells.get("SubmitLine", "")
+    return Row(
+        job_id=job_id,
+        raw_id=cells["JobIDRaw"],
+        state=state,
+        told=cells["State"],
+        reason=_said(cells.get("Reason", "")),
+        exit_code=exit_code if ended else None,
+        signal=signal if ended else None,
+        submitted=time_of(cells.get("Submit", "")),
+        started=time_of(cells.get("Start", "")) if ran else None,
+        ended=ended,
+        max_rss_bytes=bytes_of(cells.get("MaxRSS", "")) or None,
+        node=node if ran else "",
+        name=cells.get("JobName", ""),
+        folder=cells.get("WorkDir", ""),
+        command=line,
+        token=(_token(line) or "") if line else None,
+    )
+
+
+def by_id(rows: Iterable[Row]) -> dict[str, Row]:
+    """Job id → its last execution; the id of an array, or of a heterogeneous job → what says most about the whole."""
+    last: dict[str, Row] = {}
+    for row in rows:
+        before = last.get(row.job_id)
+        if before is None or _age(before) <= _age(row):
+            last[row.job_id] = row
+    arrays: dict[str, list[Row]] = {}
+    for job_id, row in last.items():
+        if (base := base_of(job_id)) != job_id:
+            arrays.setdefault(base, []).append(row)
+    return last | {base: _whole(tasks) for base, tasks in arrays.items()}
+
+
+def is_settled(row: Row) -> bool:
+    """Whether accounting has the whole end of a job: its rows are partial at first, and a failure may show 0:0."""
+    if row.state not in TERMINAL or row.ended is None:
+        return False
+    return row.state != "FAILED" or bool(row.exit_code or row.signal)
+
+
+def first_error(done: Done, command: str) -> str:
+    """Why a command failed, in one line."""
+    if done.timed_out:
+        return f"{command} gave no answer in time"
+    lines = [line.strip() for line in as_text(done.err).splitlines() if line.strip()]
+    for line in reversed(lines):
+        if "error" in line or "fatal" in line or "Unable" in line:
+            return line[:400]
+    return f"{command}: {lines[-1][:400]}" if lines else f"{command} ended with code {done.code} and said nothing"
+
+
+# ── sbatch's answer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+# In this order: what leaves doubt outweighs the rest. Messages as in slurm_errno.c.
+_DOUBT = re.compile(
+    r"timed out|timeout|Zero Bytes|Unexpected message|Connection reset|Broken pipe"
+    r"|\((?:send|receive|shutdown) failure\)|Communication (?:connection|shutdown)|Insane message|Transport endpoint",
+    re.IGNORECASE,
+)
+_UNREACHED = re.compile(
+    r"connect failure|Connection refused|No route to host|Network is unreachable|Unable to (?:establish|open) .*connection",
+    re.IGNORECASE,
+)
+_UNASKED = re.compile(
+    r"Munge encode failed|authentication (?:error|credential)|configuration (?:file|source)|standby mode",
+    re.IGNORECASE,
+)
+_BUSY = re.compile(
+    r"temporarily un(?:able|available)|I/O error writing script|No space left on device|Disk quota exceeded"
+    r"|Required (?:partition|node) not available|[Dd]atabase is busy"
+    r"|(?:QOS|Assoc)\w*Max\w*(?:Submit|Jobs)\w*|(?:QOS|Assoc)Grp(?:Submit)?Jobs\w*"
+    r"|job queue full|Too many (?:jobs|requests)|Job creation delayed",
+)
+_LIMITS = re.compile(r"violates accounting/QOS policy")
+_A_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
+
+
+def job_of(out: str) -> tuple[str, str] | None:
+    """The id on the last line of `sbatch --parsable`'s output, which sites' own scripts may precede, and the cluster that
+    is named with it, "" for none; None if there is no id.
+    """
+    lines = [line.strip() for line in out.splitlines() if line.strip()]
+    found = re.fullmatch(r"([0-9]{1,10})(?:;(\S+))?", lines[-1]) if lines else None
+    return (found.group(1), found.group(2) or "") if found else None
+
+
+def no_of(done: Done) -> SchedulerError | None:
+    """What an answer of sbatch means, other than yes (None).
+
+    Certain is only what the controller, or sbatch before it asked, said in words: everything else is doubt.
+    """
+    if done.code == 0 and job_of(done.out) is not None:
+        return None
+    said = _words(done)
+    if done.timed_out or done.code <= 0:
+        return DoubtError(f"sbatch did not say whether it took the job: {said}")
+    if done.code == NOT_THERE and not done.out.strip():
+        return UnavailableError("there is no sbatch here", hint=NO_LOCAL)
+    if _DOUBT.search(done.err) or job_of(done.out) is not None:
+        return DoubtError(said)
+    if _UNREACHED.search(done.err):
+        return UnreachedError(said)
+    if _UNASKED.search(done.err):
+        return UnavailableError(said)
+    # A policy that names no limit, or one on the number of jobs, means later; one on the job's size means never.
+    if _BUSY.search(done.err) or (_LIMITS.search(done.err) and not _A_LIMIT.search(done.err)):
+        return BusyError(said)
+    if re.search(r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )", done.err, re.MULTILINE):
+        return RefusedError(said)
+    return DoubtError(f"sbatch ended with code {done.code} and did not say why: {said}")
+
+
+def _words(done: Done) -> str:
+    """sbatch's own words, without what it puts before each line."""
+    if done.timed_out:
+        return first_error(done, "sbatch")
+    said = as_text(done.err)
+    lines = [re.sub(r"^sbatch: (?:error|fatal): ", "", line.strip()) for line in said.splitlines() if line.strip()]
+    return "; ".join(dict.fromkeys(lines))[:1000] or f"code {done.code}, no message"
+
+
+def _said(text: str) -> str:
+    return "" if text in _NOTHING else text
+
+
+def _token(command: str) -> str | None:
+    return token_of(command)
+
+
+def _age(row: Row) -> datetime:
+    return row.submitted or datetime.min.replace(tzinfo=UTC)
+
+
+def _whole(rows: Sequence[Row]) -> Row:
+    """An array, or a job of several components, as one: it is what says most about it, from its first start to its last
+    end.
+    """
+
+    def weight(row: Row) -> int:
+        if row.state in _WEIGHT:
+            return _WEIGHT.index(row.state)
+        return len(_WEIGHT) + (row.state == "COMPLETED")
+
+    most = min(rows, key=weight)
+    ended = [row.ended for row in rows if row.ended]
+    tasks = {int(number): row.state for row in rows if (number := row.job_id.partition("_")[2]).isdigit()}
+    return msgspec.structs.replace(
+        most,
+        submitted=min((row.submitted for row in rows if row.submitted), default=None),
+        started=min((row.started for row in rows if row.started), default=None),
+        ended=max(ended) if len(ended) == len(rows) else None,
+        max_rss_bytes=max((row.max_rss_bytes for row in rows if row.max_rss_bytes), default=None),
+        tasks=arrays.by_state(tasks),
+    )
+
+
+def batches(job_ids: Iterable[str], limit_bytes: int = 100_000) -> Iterator[str]:
+    """The ids, joined by commas, in as few texts of at most `limit_bytes` as they need."""
+    batch: list[str] = []
+    size = 0
+    for job_id in job_ids:
+        if batch and size + len(job_id) + 1 > limit_bytes:
+            yield ",".join(batch)
+            batch, size = [], 0
+        batch.append(job_id)
+        size += len(job_id) + 1
+    if batch:
+        yield ",".join(batch)

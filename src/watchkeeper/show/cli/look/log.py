@@ -1,0 +1,54 @@
+"""`watchkeeper log`: the events as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from watchkeeper.core import journal
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.events import AnyEvent, Unknown, encode
+from watchkeeper.query.check import journal_folder
+from watchkeeper.show.cli.common import command_errors, echo_problems, json_option
+from watchkeeper.show.text import printable
+
+_COMMON = ("time", "writer", "seq")
+
+
+@click.command("log")
+@click.argument("path", type=click.Path(path_type=Path))
+@json_option
+@command_errors
+def command(path: Path, as_json: bool) -> int:
+    """Print every event of a journal, in the order of their times: of an experiment's folder, or of a run's.
+
+    Example: watchkeeper log examples/digits
+    """
+    read = journal.read(journal_folder(path))
+    events = sorted((event for found in read.events.values() for event in found), key=lambda event: (event.time, event.seq))
+    for event in events:
+        if as_json:
+            line = event.line if isinstance(event, Unknown) else encode(event)
+            click.echo(line.decode(errors="replace").rstrip("\n"))
+        else:
+            click.echo(_line(event))
+    echo_problems(tuple(read.problems))
+    return EXIT_FAILED if read.problems else EXIT_OK
+
+
+def _line(event: AnyEvent | Unknown) -> str:
+    if isinstance(event, Unknown):
+        return printable(
+            f"{event.time.isoformat()}  unknown kind {event.kind}  {event.line.decode(errors='replace').rstrip()}"
+        )
+    fields = msgspec.to_builtins(event)
+    kind = fields.pop("kind")
+    words = "  ".join(f"{name}={_short(value)}" for name, value in fields.items() if name not in _COMMON)
+    return printable(f"{event.time.isoformat()}  {kind:<13} {words}")
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 120 else f"{text[:117]}…"

@@ -1,0 +1,1 @@
+"""Commands that start work, watch it or end it."""

@@ -1,0 +1,76 @@
+"""What `run --dry-run` and `submit --dry-run` show: the exact commands, and nothing done."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, RefusedError
+from watchkeeper.core.events import Decision, RunItem
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch import plan as planning
+from watchkeeper.launch.plan import Selection
+from watchkeeper.launch.submit import attempt_folder
+from watchkeeper.query.status import decide
+from watchkeeper.schedulers.base import Job, Scheduler
+from watchkeeper.schedulers.sbatch_head import read_head
+from watchkeeper.schedulers.wrapper.render import wrapper_name
+from watchkeeper.show.cli.common import echo_json
+from watchkeeper.show.text import printable
+
+# What only a submission makes: the attempt's token, and the ids of the jobs that it waits for.
+TOKEN = "TOKEN"
+JOB_ID = "JOB_ID"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One submission to come: `command`, run in `folder`; or `refused`, why there is none."""
+
+    key: str
+    attempt: int
+    folder: str
+    command: str = ""
+    refused: str = ""
+
+
+def show_commands(experiment: Experiment, scheduler: Scheduler, selection: Selection, *, as_json: bool) -> int:
+    """Print what a submission now would run. Returns the exit code."""
+    state, plan, _ = decide(experiment, selection)
+    items = {item.key: item for item in experiment.items}
+    commands = []
+    for decision in plan.ready:
+        array = planning.tasks_to_retry(state, decision)
+        commands.append(_command(experiment, scheduler, items[decision.key], decision, array))
+    waiting = [decision.key for decision in plan.decisions if decision.action == "wait"]
+    if as_json:
+        echo_json({"experiment": experiment.name, "commands": commands, "waiting": waiting})
+    else:
+        for one in commands:
+            line = (
+                f"# {one.key}: refused: {one.refused}" if one.refused else f"cd {shlex.quote(one.folder)} && {one.command}"
+            )
+            click.echo(printable(line))
+        words = f"{len(commands)} to submit now" + (f", {len(waiting)} after these" if waiting else "")
+        click.echo(
+            f"\n{words}. Nothing was submitted, and nothing written." if commands or waiting else "Nothing to submit."
+        )
+    return EXIT_FAILED if any(one.refused for one in commands) else EXIT_OK
+
+
+def _command(experiment: Experiment, scheduler: Scheduler, item: RunItem, decision: Decision, array: str) -> Command:
+    script = experiment.folder / item.script
+    found = Command(key=item.key, attempt=decision.attempt, folder=str(script.parent))
+    try:
+        head = read_head(script.read_bytes(), name=script.name)
+        if faults := [problem for problem in head.problems if problem.severity == "error"]:
+            raise RefusedError("; ".join(fault.message for fault in faults))
+        wrapper = attempt_folder(experiment.folder, item.key, decision.attempt) / wrapper_name(TOKEN)
+        after = tuple(JOB_ID for _ in decision.after)
+        job = Job(wrapper=wrapper, folder=script.parent, name=head.name, token=TOKEN, after=after, array=array)
+        return msgspec.structs.replace(found, command=scheduler.exact_words(job, head))
+    except RefusedError as error:
+        return msgspec.structs.replace(found, refused=str(error))
+    except OSError as error:
+        return msgspec.structs.replace(found, refused=f"cannot read {script}: {error.strerror}")

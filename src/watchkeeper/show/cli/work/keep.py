@@ -1,0 +1,206 @@
+"""What `run`, `submit` and `watch` share: a keeper, its signals, its progress, and the table at the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+import msgspec
+
+from watchkeeper.core import journal
+from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
+from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
+from watchkeeper.core.settings import load
+from watchkeeper.core.state import fold
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.launch import preflight
+from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
+from watchkeeper.launch.retries import Rules
+from watchkeeper.launch.submit import FOLDER
+from watchkeeper.query import copies, foreign_jobs, prior
+from watchkeeper.query.rows import Row, exit_code, rows
+from watchkeeper.report.actionlog.render import LOGS
+from watchkeeper.schedulers.choose import scheduler_of
+from watchkeeper.schedulers.site import Site
+from watchkeeper.show.cli.common import echo_json, echo_problems
+from watchkeeper.show.cli.work.asking import answers
+from watchkeeper.show.cli.work.dry_run import show_commands
+from watchkeeper.show.tables import compute_table, experiment_table, standings_words
+from watchkeeper.show.terminal import Progress
+from watchkeeper.show.text import printable
+from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.logs.run_logs import OFF, Said, check_said
+from watchkeeper.watch.notify import Notifier, notifier_of
+from watchkeeper.watch.outcome import compute
+
+
+@contextmanager
+def _leaving_on_signals(keeper: Keeper) -> Iterator[None]:
+    """The first SIGINT or SIGTERM asks the keeper to leave; the second is Python's own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
+        keeper.ask_to_leave(signal.Signals(number).name)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def keep(
+    folder: Path,
+    *,
+    purpose: str,
+    as_json: bool,
+    submits: bool = True,
+    stays: bool = True,
+    dry_run: bool = False,
+    runs: str | None = None,
+    evals: str | None = None,
+    retry_failed: bool = False,
+    mode: str = "",
+    objective: str = "",
+    task: str = "",
+    group: str = "",
+    dataset: str = "",
+    settings: tuple[str, ...] = (),
+    log: Path | None = None,
+    **flags: Any,
+) -> int:
+    """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns the exit code."""
+    experiment = experiments.read(folder)
+    copies.refuse(experiment.folder)
+    chosen = load(experiment.folder, **flags)
+    said = Said(
+        mode=mode,
+        objective=objective,
+        task=task,
+        group=group,
+        dataset=dataset,
+        settings=settings,
+        log=log.absolute() if log is not None else None,
+        runs=runs,
+    )
+    selection = Selection(
+        runs=runs,
+        evals=evals,
+        retry_failed=retry_failed,
+        gate=chosen.gate,
+        queue_ahead=chosen.queue_ahead,
+        rules=Rules.of(chosen),
+    )
+    check_selection(experiment, selection)
+    if submits:
+        check_said(experiment, said, runs)
+    scheduler = scheduler_of(chosen)
+    site = scheduler.site() if submits else Site()
+    if submits:
+        experiment = preflight.checked(experiment, site)
+        experiment = msgspec.structs.replace(experiment, problems=(*experiment.problems, *_others(experiment)))
+    echo_problems(experiment.problems)
+    if dry_run:
+        return show_commands(experiment, scheduler, selection, as_json=as_json)
+    if submits:
+        echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
+    answered = answers(experiment, said) if submits and not as_json and chosen.run_logs != OFF else None
+    progress = Progress()
+    notifier = notifier_of(chosen, experiment.name)
+
+    def tell(event: AnyEvent | Unknown) -> None:
+        progress.tell(event)
+        if event.writer == keeper.logbook.writer.id:  # of several watchers, the one that wrote it sends it
+            notifier.tell(event)
+
+    def turned(one: Keeper) -> None:
+        progress.count(standings_words(one.plan, one.logbook.state))
+        for words in notifier.failures() if one.logbook.leads else ():
+            one.logbook.write(Observed, what="notification failed", detail=words)
+
+    keeper = Keeper(
+        experiment,
+        scheduler,
+        Manners.of(chosen, scheduler, site),
+        selection,
+        purpose=purpose,
+        submits=submits,
+        stays=stays,
+        tell=tell,
+        turned=turned,
+        run_logs=chosen.run_logs,
+        said=said,
+        cluster=chosen.cluster or "",
+    )
+    if submits:
+        echo_problems(tuple(keeper.runbook.unheeded()))
+    if answered is not None:
+        keeper.runbook.remember(answered)
+    ended = _watch(keeper, progress, notifier)
+    found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    _show(keeper, experiment, found, ended=ended, as_json=as_json)
+    if stays and not ended and not as_json:
+        click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
+    return _exit_code(keeper, experiment, found, ended=ended, stays=stays)
+
+
+def _watch(keeper: Keeper, progress: Progress, notifier: Notifier) -> bool:
+    """Keep the watch to its end (True), or until it is left."""
+    with _leaving_on_signals(keeper):
+        try:
+            ended = keeper.keep()
+        finally:
+            notifier.close()
+            progress.end()
+    for words in notifier.failures():
+        click.echo(f"a notification could not be sent: {printable(words)}", err=True)
+    return ended
+
+
+def _show(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], *, ended: bool, as_json: bool) -> None:
+    """Where everything stands now, and which logs tell of it."""
+    used = compute.read(experiment, keeper.logbook.state)
+    if as_json:
+        document = {"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found}
+        echo_json(document | {"compute": used})
+        return
+    click.echo(experiment_table(found))
+    if words := compute_table(used):
+        click.echo(f"\n{words}")
+    logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
+    pages = [path for path in keeper.runbook.folders if path.exists()]
+    click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
+
+
+def _exit_code(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], *, ended: bool, stays: bool) -> int:
+    """3 while jobs are under way; of a submission alone 1 where something was refused; else as everything stands."""
+    if not ended and stays:
+        return EXIT_DETACHED
+    if not ended:
+        return EXIT_FAILED if keeper.refused else EXIT_OK
+    errors = any(problem.severity == "error" for problem in experiment.problems)
+    asked = [d.key for d in keeper.plan.decisions if d.reason != UNSELECTED]
+    return exit_code(found, selected=asked, problems=errors)
+
+
+def _others(experiment: experiments.Experiment) -> list[Problem]:
+    """What other tools say to have submitted; said before their logs are set aside."""
+    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    return foreign_jobs.notes(experiment.folder, state)
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,111 @@
+"""`watchkeeper reproduce`: what a run was submitted with, and the same again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from watchkeeper.core.code import git
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.launch import reproduce
+from watchkeeper.launch.reproduce import Part, Recipe
+from watchkeeper.query.trace import attempt_of
+from watchkeeper.show.cli.common import command_errors, echo_json, experiment_argument, json_option
+from watchkeeper.show.text import printable
+
+
+@click.command("reproduce")
+@experiment_argument
+@click.argument("run")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="This attempt. Default: the last one submitted.")
+@click.option(
+    "--worktree", "target", type=click.Path(path_type=Path), metavar="DIR", help="Make it there; DIR may not exist yet."
+)
+@json_option
+@command_errors
+def command(experiment: Path, run: str, attempt: int | None, target: Path | None, as_json: bool) -> int:
+    """Show what a run was submitted with: commit, uncommitted changes, script, configurations, environment, command; or
+    make it again in a worktree of its own. The working tree that you have is never written to.
+
+    RUN is a run's name, or an evaluation's key as `status` and the logs have it. The exit code is 1 where a part
+    is missing.
+
+    Example: watchkeeper reproduce examples/digits h64_lr1e-1 --worktree ../again
+    """
+    folder, found = attempt_of(experiment, run, attempt)
+    recipe = reproduce.recipe(folder, found)
+    restored = reproduce.restore(recipe, target) if target is not None else None
+    if as_json:
+        echo_json({"recipe": recipe, "restored": restored})
+    else:
+        for line in _lines(recipe):
+            click.echo(printable(line))
+        if restored is not None:
+            click.echo(printable(f"\nMade: {restored.folder}"))
+            for line in (
+                *(f"put in place: {name}" for name in restored.placed),
+                *(f"note: {one}" for one in restored.notes),
+            ):
+                click.echo(printable(f"  {line}"))
+            click.echo(printable(f"Run it: {restored.run}"))
+    return EXIT_FAILED if recipe.faults else EXIT_OK
+
+
+def _lines(recipe: Recipe) -> Iterator[str]:
+    yield f"{recipe.key}, attempt {recipe.attempt}" + (f", job {recipe.job_id}" if recipe.job_id else "")
+    yield from _code(recipe)
+    yield f"script       {_part(recipe.script)}"
+    for part in recipe.configs:
+        yield f"config       {_part(part)}"
+    for part in recipe.code:
+        yield f"code         {_part(part)}"
+    for subject, fingerprint in recipe.inputs.items():
+        yield f"input        {subject}, {fingerprint[:40]}"
+    yield from _environment(recipe)
+    yield f"command      {recipe.command or 'not submitted'}"
+    yield from (f"note: {note}" for note in recipe.notes)
+    yield from (f"MISSING: {fault}" for fault in recipe.faults)
+    if not recipe.faults:
+        words = f"{shlex.quote(recipe.experiment)} {shlex.quote(recipe.key)} --attempt {recipe.attempt}"
+        yield f"\nTo make it: watchkeeper reproduce {words} --worktree DIR"
+
+
+def _code(recipe: Recipe) -> Iterator[str]:
+    if not recipe.commit:
+        yield "commit       none"
+        return
+    branch = "HEAD was detached" if recipe.branch == git.DETACHED else f"branch {recipe.branch}" if recipe.branch else ""
+    yield f"commit       {recipe.commit}" + (f" ({branch})" if branch else "")
+    if recipe.diff is not None:
+        yield f"uncommitted  {recipe.diff.kept}" + (f": {recipe.diff.fault}" if recipe.diff.fault else "")
+    else:
+        yield "uncommitted  " + {False: "nothing", True: "changes that were not kept", None: "not known"}[recipe.dirty]
+    for one in recipe.submodules:
+        at = "at which commit cannot be told" if not one.used else f"at {one.used[:12]}"
+        other = f", not the recorded {one.recorded[:12]}" if one.used and one.used != one.recorded else ""
+        yield f"submodule    {one.path} {at}{other}" + (
+            ", with changes of its own that were not kept" if one.changed else ""
+        )
+
+
+def _part(part: Part) -> str:
+    words = {"as kept": "the same today", "changed": "another today", "gone": "gone today", "unknown": "today unknown"}
+    return f"{part.name} ({words[part.today]}): {part.kept}" + (f": {part.fault}" if part.fault else "")
+
+
+def _environment(recipe: Recipe) -> Iterator[str]:
+    found = recipe.environment
+    if found is None:
+        yield "environment  " + ("cannot be read" if recipe.environment_sha256 else "not recorded")
+        return
+    where = "the submitter's; the job's own may be another"
+    yield f"environment  {recipe.environment_sha256[:12]}: {where}"
+    for name, python in (("submitter", found.submitter), ("on its PATH", found.on_path)):
+        if python is not None:
+            known = f"Python {python.version or '(version unknown)'}, {len(python.packages)} packages"
+            yield f"             {name}: {known}, {python.executable}"
+    for name, value in found.variables.items():
+        yield f"             {name}={value}"

@@ -1,0 +1,25 @@
+"""`watchkeeper watch`: the second half of `run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from watchkeeper.show.cli.common import cluster_option, command_errors, experiment_argument, json_option
+from watchkeeper.show.cli.work.keep import keep
+
+
+@click.command("watch")
+@experiment_argument
+@click.option("--poll", "poll_s", type=float, metavar="SECONDS", help="Time between two looks at the scheduler.")
+@cluster_option
+@json_option
+@command_errors
+def command(experiment: Path, as_json: bool, **options: Any) -> int:
+    """Watch the jobs that were submitted until they have ended; submit nothing.
+
+    Example: watchkeeper watch examples/digits
+    """
+    return keep(experiment, purpose="watch", as_json=as_json, submits=False, **options)

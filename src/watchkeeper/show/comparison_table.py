@@ -1,0 +1,152 @@
+"""Runs side by side, as text: a table, what is best, and the differences from the base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watchkeeper.core.text.figures import runtime
+from watchkeeper.query.compare import Compared
+from watchkeeper.report.compare import sides as compare
+from watchkeeper.report.compare.sides import Against, Delta, Side
+from watchkeeper.show.text import number, printable, table
+
+MOST_SETTINGS = 8
+MOST_METRICS = 6
+MOST_RUNS = 20
+MOST_FILES = 5
+_WIDEST = 32
+_MOST_AHEAD = 3
+
+
+def comparison(found: Compared) -> str:
+    """All of it. What is too much for a page is counted, and said to be in --json."""
+    metrics = compare.metrics_of(found.runs)
+    parts = [_table(found, metrics), *_best(found, metrics[:MOST_METRICS])]
+    more = [
+        f"{len(names) - most} more {what}"
+        for names, most, what in ((found.varying, MOST_SETTINGS, "settings vary"), (metrics, MOST_METRICS, "metrics"))
+        if len(names) > most
+    ]
+    parts += [f"{' and '.join(more)}: --json shows all."] if more else []
+    if unread := sorted({name for side in found.runs for name in side.unread}):
+        parts.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
+    if found.differences:
+        parts += ["", printable(f"Against {found.base}:")]
+    for one in found.differences[:MOST_RUNS]:
+        parts += ["", *_against(one)]
+    if len(found.differences) > MOST_RUNS:
+        parts += ["", f"{len(found.differences) - MOST_RUNS} more runs differ: --json shows all, --runs GLOB chooses."]
+    return "\n".join(parts)
+
+
+def _table(found: Compared, metrics: list[str]) -> str:
+    settings, shown = found.varying[:MOST_SETTINGS], metrics[:MOST_METRICS]
+    more = [
+        (name, words) for name, words in (("step", _step), ("runtime", _runtime)) if any(words(side) for side in found.runs)
+    ]
+    names = [_short_key(key, found.varying) for key in settings]
+    header = ["run", "state", *(name for name, _ in more), *names, "code", "data", *map(_metric, shown)]
+    lines = [
+        [
+            one.name,
+            one.state,
+            *(words(one) for _, words in more),
+            *(_short(one.settings.get(key, "")) for key in settings),
+            one.code,
+            _short(one.data),
+            *(_figure(one, name) for name in shown),
+        ]
+        for one in found.runs
+    ]
+    first = 4 + len(settings) + len(more)
+    right = (*range(2, 2 + len(more)), *range(first, first + len(shown)))
+    return table(header, lines, right=right)
+
+
+def _step(side: Side) -> str:
+    return "" if side.final_step is None else str(side.final_step)
+
+
+def _runtime(side: Side) -> str:
+    return "" if side.runtime is None else runtime(side.runtime)
+
+
+def _best(found: Compared, metrics: list[str]) -> Iterator[str]:
+    """Which run leads in what, with its state where it did not finish; nothing where there is only one."""
+    sides = {side.name: side for side in found.runs}
+    told = [
+        f"{_metric(name)}: {_leader(sides[found.best[name]], name)}"
+        for name in metrics
+        if sum(name in side.metrics for side in found.runs) > 1 and name in found.best
+    ]
+    if told:
+        yield ""
+        yield printable("Best  " + "; ".join(told))
+    for name in metrics:
+        others = compare.ahead(name, found.runs, found.best.get(name, ""))
+        if others and sides[found.best[name]].state in compare.GOOD:
+            which = ", ".join(_leader(side, name) for side in others[:_MOST_AHEAD])
+            more = f" and {len(others) - _MOST_AHEAD} more" if len(others) > _MOST_AHEAD else ""
+            yield printable(f"Not counted, {_metric(name)} of runs that did not finish: {which}{more}")
+
+
+def _leader(side: Side, metric: str) -> str:
+    state = "" if compare.finished(side) else f", {side.state or 'state unknown'}"
+    return f"{side.name} ({number(side.metrics[metric])}{state})"
+
+
+def _against(one: Against) -> Iterator[str]:
+    lines = [[f"  {change.key}", _arrow(change.old, change.new), ""] for change in one.config[:MOST_RUNS]]
+    if len(one.config) > MOST_RUNS:
+        lines.append([f"  {len(one.config) - MOST_RUNS} more settings", "--json shows all", ""])
+    if one.code is not None:
+        far = "" if not one.commits else f"{abs(one.commits)} commits {'on' if one.commits > 0 else 'back'}"
+        lines.append(["  code", _arrow(one.code.old, one.code.new), far])
+    if one.diff:
+        lines.append(["  uncommitted changes", "differ", ""])
+    if one.script:
+        lines.append(["  script", "differs", ""])
+    if one.files:
+        more = f" and {len(one.files) - MOST_FILES} more" if len(one.files) > MOST_FILES else ""
+        lines.append(["  files of the code", ", ".join(one.files[:MOST_FILES]) + more, ""])
+    if one.data is not None:
+        lines.append(["  data", _arrow(one.data.old, one.data.new), ""])
+    lines += [[f"  {_metric(delta.metric)}", *_delta(delta)] for delta in one.metrics]
+    yield printable(one.name)
+    if not lines:
+        yield "  no difference is known"
+        return
+    yield from table(["", "", ""], lines).split("\n")[2:]
+
+
+def _delta(delta: Delta) -> list[str]:
+    old, new = (None if figure is None else number(figure) for figure in (delta.old, delta.new))
+    if delta.change is None:
+        return [_arrow(old, new), ""]
+    word = "" if delta.better is None else "  better" if delta.better else "  worse"
+    return [_arrow(old, new), f"{delta.change:+.4g}{word}" if delta.change else "the same"]
+
+
+def _figure(side: Side, name: str) -> str:
+    if name not in side.metrics:
+        return ""
+    epoch = side.at.get(name, "")
+    return number(side.metrics[name]) + (f" @{epoch}" if epoch else "")
+
+
+def _metric(name: str) -> str:
+    return {"end_train_loss": "train_loss", "end_val_loss": "val_loss"}.get(name, name)
+
+
+def _short_key(key: str, keys: list[str]) -> str:
+    """The last part of a dotted key, where no other one ends in it."""
+    last = key.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in keys) == 1 else key
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDEST else "…" + text[1 - _WIDEST :]
+
+
+def _arrow(old: str | None, new: str | None) -> str:
+    return f"{'(none)' if old is None else _short(old)} → {'(none)' if new is None else _short(new)}"

@@ -1,0 +1,85 @@
+"""Where a pattern leads on disk, without hiding what could not be looked at.
+
+`glob` takes a folder that cannot be read for an empty one; here "nothing is there" and "it cannot be seen" stay apart.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from watchkeeper.core.disk.files import TEMPORARY_PREFIX
+
+_ESCAPED = re.compile(r"\[([*?[])\]")
+_MAGIC = re.compile(r"[*?[]")
+_NUMBER = re.compile(r"(\d+)")
+
+
+def natural(name: str) -> tuple[list[int | str], str]:
+    """A sort key that puts `r8` before `r16`; names that differ stay apart."""
+    # split alternates text and digits, so that a position always compares like with like
+    return [int(part) if index % 2 else part for index, part in enumerate(_NUMBER.split(name))], name
+
+
+def unescaped(pattern: str) -> str:
+    """The pattern as a person would write the path."""
+    return _ESCAPED.sub(r"\1", pattern)
+
+
+def matches(folder: Path, pattern: str) -> list[Path]:
+    """What lies at the pattern's places, in natural order of the names. `*` matches no hidden file.
+
+    Raises:
+        OSError: a folder on the way could not be read; what does not exist is no error.
+    """
+    found = [Path("/") if pattern.startswith("/") else folder]
+    for part in (part for part in pattern.split("/") if part not in ("", ".")):
+        literal = not _MAGIC.search(_ESCAPED.sub("", part))
+        step = _literal if literal else _listed
+        found = [path for one in found for path in step(one, unescaped(part) if literal else part)]
+    return found
+
+
+def _literal(folder: Path, name: str) -> Iterator[Path]:
+    path = folder / name
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    yield path
+
+
+def _listed(folder: Path, pattern: str) -> Iterator[Path]:
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in sorted(fnmatch.filter(names, pattern), key=natural):
+        if not name.startswith(TEMPORARY_PREFIX) and (not name.startswith(".") or pattern.startswith(".")):
+            yield folder / name
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below the folder, in order of their relative names; hidden ones and temporaries left out, symlinks
+    followed, and a cycle of them walked once.
+
+    Raises:
+        OSError: a folder could not be read.
+    """
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    folders = [folder]
+    while folders:
+        current = folders.pop()
+        status = current.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(current) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):  # TEMPORARY_PREFIX among them
+                    (folders if entry.is_dir() else found).append(Path(entry.path))
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())

@@ -1,0 +1,430 @@
+"""What a running job leaves, looked at cheaply: one `stat` per file and look, and only what has grown is read.
+
+A recorder's run folder tells more than output does, and goes first; the output tells errors all the same. The watch and the
+recorder meet in these files: nothing is asked of the job, and no GPU or process is looked at from here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.disk.tails import Follower, Grown, end_of_file
+from watchkeeper.core.events import (
+    Advanced,
+    CadenceSet,
+    Checkpoint,
+    Evidence,
+    Opened,
+    Renamed,
+    RunStarted,
+    Sealed,
+    Stalled,
+    Vanished,
+)
+from watchkeeper.core.journal import Journal
+from watchkeeper.runfolder.executions import TRAIN_LOSS, is_of_training
+from watchkeeper.runfolder.printed import Position, advances, bar_rate, position
+from watchkeeper.schedulers.remote_files import Seen
+from watchkeeper.watch.health.judge import Fault, Reading, Stall
+from watchkeeper.watch.verdict.causes import classify, error_lines
+
+OUTPUT_BYTES = 262_144  # of what one stream has grown by, the end that is read at one look
+ROWS_BYTES = 16_384
+STATUS_BYTES = 1_048_576
+STATUS = Path("status/training_status.json")
+ROWS = Path(".watchkeeper/metrics")
+WORK = (Path(".watchkeeper/tables"), Path(".watchkeeper/examples"))
+TELEMETRY = Path(".watchkeeper/telemetry")
+FULL_BYTES = 100 * 2**20  # as the sidecar has it
+FULL_SHARE = 0.01
+_MOST_FAULTS = 100  # of one job, told once each
+_CHECKPOINT = re.compile(r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE)
+_OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Sealed)
+_NOTHING_FAR: Mapping[str, Seen | None] = {}
+
+
+class _Word(msgspec.Struct, frozen=True):
+    """What is read here of `recorder.json`."""
+
+    folder: str
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """What is read here of the status file; any of it may be of another type."""
+
+    step: Any = None
+    total: Any = None
+    loss: Any = None
+    steps_per_s: Any = None
+    eta_s: Any = None
+
+
+class _Gpu(msgspec.Struct, frozen=True):
+    index: int
+    busy: float
+    used_bytes: int
+    total_bytes: int
+
+
+class _Sample(msgspec.Struct, frozen=True):
+    """What is read here of a telemetry row."""
+
+    rss_bytes: int | None = None
+    oom_kills: int | None = None
+    gpus: tuple[_Gpu, ...] = ()
+
+
+class Recorded:
+    """The recorder's run folder of one job, followed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.position = Position()
+        self.rate: float | None = None
+        self.eta_s: float | None = None
+        self.stall: Stall | None = None
+        self.modified: float | None = None
+        self.size = 0
+        self.work = 0
+        self.advances = 0
+        self.checkpoints = 0
+        self._journal = Journal(folder / ".watchkeeper/journal", is_evidence=True)
+        self._events = 0
+        self._total: int | None = None
+        self._rows: dict[str, Follower] = {}
+        self._started: dict[str, RunStarted] = {}
+        self._leader = ""
+        self._status: tuple[int, int] = (0, 0)
+        self._status_path = folder / STATUS
+
+    def look(self) -> None:
+        """Look once. A folder that is gone holds nothing new."""
+        self.advances = self.checkpoints = 0
+        self._take_events()
+        rows, self.size = 0, self._events
+        for entry in _entries(self.folder / ROWS):
+            grown = self._rows.setdefault(entry.name, Follower(entry.path, ROWS_BYTES)).look()
+            self._take_rows(grown, entry.name.partition(".")[0])
+            rows += grown.size
+        others = 0
+        for place in WORK:
+            for entry in _entries(self.folder / place):
+                if (status := _status(entry.path)) is not None:
+                    others += status.st_size
+                    self._is_newer(status.st_mtime)
+        self.size += rows + others
+        self.work = self._events + others
+        self._take_status()
+
+    def _take_events(self) -> None:
+        for events in self._journal.refresh().values():
+            for event in events:
+                if isinstance(event, Stalled):
+                    words = f"no advance since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
+                    report = str(self.folder / event.report) if event.report else ""
+                    self.stall = Stall(words=words, report=report)
+                elif isinstance(event, Advanced):
+                    self.stall = None
+                elif isinstance(event, Checkpoint):
+                    self.checkpoints += 1
+                elif isinstance(event, RunStarted):
+                    self._started[event.writer] = event
+                elif isinstance(event, CadenceSet):
+                    self._total = event.total
+                elif isinstance(event, Renamed) and event.name == str(STATUS):
+                    self._status_path = self.folder / event.path
+                if not isinstance(event, _OF_THE_SIDECAR):
+                    self._events += 1
+                    self._is_newer(event.time.timestamp())
+
+    def _leads(self, writer: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether these rows say where the run is: those of its newest execution that trains. An earlier execution's, an
+        evaluation's and a worker's rows do not, once there is such a one.
+        """
+        if not self._leader or writer == self._leader:
+            if not self._leader and _train(rows):
+                self._leader = writer if writer in self._started else ""
+            return True
+        mine, leader = self._started.get(writer), self._started[self._leader]
+        trains = _train(rows)
+        if mine is None or mine.pipeline != leader.pipeline or mine.time < leader.time or not trains:
+            return False
+        self._leader, self.position = writer, Position(total=self._total)
+        return True
+
+    def _take_rows(self, grown: Grown, writer: str) -> None:
+        if not grown.added:
+            return
+        self._is_newer(grown.modified)
+        rows = [row for row in map(_row, grown.text.split("\n")) if isinstance(row.get("step"), int | float)]
+        leads = self._leads(writer, rows)
+        before = self.position.step
+        for found in rows:
+            step = found["step"]
+            self.advances += step != before
+            before = step
+            if not leads:
+                continue
+            loss = next((found[name] for name in TRAIN_LOSS if name in found), None)
+            told = self.position.loss if loss is None else str(loss)
+            self.position = Position(step=step, total=self._total, loss=told)
+
+    def _take_status(self) -> None:
+        path = self._status_path
+        status = _status(path)
+        if status is None or (status.st_mtime_ns, status.st_size) == self._status:
+            return
+        if self._leader and status.st_mtime < self._started[self._leader].time.timestamp():
+            return  # an earlier execution's last word
+        self._status = (status.st_mtime_ns, status.st_size)
+        try:
+            found = msgspec.json.decode(end_of_file(path, STATUS_BYTES), type=_Status)
+        except (msgspec.DecodeError, RecursionError):
+            return
+        self.rate, self.eta_s = _number(found.steps_per_s), _number(found.eta_s)
+        step, total = _number(found.step), _number(found.total)
+        here = self.position
+        if step is not None and (here.step is None or step >= here.step):
+            here = msgspec.structs.replace(here, step=int(step))
+        loss = here.loss if found.loss is None else str(found.loss)
+        self._total = int(total) if total is not None else self._total
+        self.position = msgspec.structs.replace(here, total=self._total, loss=loss)
+
+    def _is_newer(self, modified: float | None) -> None:
+        if modified is not None:
+            self.modified = max(modified, self.modified or 0.0)
+
+    def support(self) -> list[Evidence]:
+        """Memory and GPUs as its sidecar last saw them: support for a verdict, never its ground."""
+        path, words = self._last_sample()
+        return [Evidence(source=path, what=", ".join(words))] if words else []
+
+    def used(self) -> list[str]:
+        """The same in words, one piece each."""
+        return self._last_sample()[1]
+
+    def _last_sample(self) -> tuple[str, list[str]]:
+        rows = sorted(_entries(self.folder / TELEMETRY), key=lambda entry: entry.name)
+        for line in reversed(end_of_file(rows[-1].path, ROWS_BYTES).split(b"\n") if rows else []):
+            try:
+                sample = msgspec.json.decode(line, type=_Sample)
+            except (msgspec.DecodeError, RecursionError):
+                continue
+            words = [f"{_gib(sample.rss_bytes)} of memory"] if sample.rss_bytes is not None else []
+            words += [
+                f"GPU {gpu.index} {gpu.busy:.0%} busy, {_gib(gpu.used_bytes)} of {_gib(gpu.total_bytes)}"
+                for gpu in sample.gpus
+            ]
+            words += [f"{sample.oom_kills} processes killed for memory"] if sample.oom_kills else []
+            return rows[-1].path, words
+        return "", []
+
+
+class Vitals:
+    """One job's files, followed. `attempt` is the attempt's folder, in which the recorder leaves its word."""
+
+    def __init__(self, attempt: Path) -> None:
+        self._word = attempt / "recorder.json"
+        self._recorded: Recorded | None = None
+        self._followers: dict[str, Follower] = {}
+        self._grown: dict[str, Grown] = {}
+        self._positions: dict[str, Position] = {}
+        self._rate: float | None = None
+        self._told: set[tuple[str, str]] = set()
+        self._free: tuple[str, int, int] | None = None
+
+    def read(
+        self,
+        at: float,
+        now: float,
+        *,
+        output: str,
+        error: str,
+        ran_s: float,
+        ends_in_s: float | None,
+        home: Path,
+        far: Mapping[str, Seen | None] = _NOTHING_FAR,
+    ) -> Reading:
+        """One look. `at` is by the watcher's monotonic clock, `now` by the files' (seconds since 1970). `output`, `error`:
+        the streams' files, "" where nobody said; `home`: a folder on the job's disk; `far`: what was seen of those that
+        are not here.
+        """
+        self._find_recorder()
+        streams = [path for path in dict.fromkeys((output, error)) if path]
+        changed = checkpoints = 0
+        faults: list[Fault] = []
+        for path in streams:
+            follower = self._followers.setdefault(path, Follower(path, OUTPUT_BYTES))
+            if path in far:
+                seen = far[path]
+                grown = follower.take(seen.inode, seen.size, seen.modified, seen.read) if seen is not None else Grown()
+            else:
+                grown = follower.look()
+            self._grown[path] = grown
+            if not grown.added:
+                continue
+            text = grown.text + follower.unfinished()
+            if (found := position(text)) is not None:
+                known = self._position_of(path)
+                changed += advances(text, known)
+                self._positions[path] = found if found.step is not None else msgspec.structs.replace(known, loss=found.loss)
+            self._rate = bar_rate(text) or self._rate
+            checkpoints += bool(_CHECKPOINT.search(grown.text))
+            if path == (error or output):
+                faults += self._faults(grown.text)
+        recorded = self._recorded
+        if recorded is not None:
+            recorded.look()
+            changed, checkpoints = (
+                (recorded.advances, recorded.checkpoints) if recorded.position.step is not None else (changed, checkpoints)
+            )
+        return Reading(
+            at=at,
+            ran_s=ran_s,
+            quiet_s=self._quiet_s(now),
+            size=sum(one.size for one in self._grown.values()) + (recorded.size if recorded else 0),
+            work=recorded.work if recorded else 0,
+            position=self._position(streams),
+            advances=changed,
+            rate=recorded.rate if recorded and recorded.rate else self._rate,
+            eta_s=recorded.eta_s if recorded else None,
+            checkpoints=checkpoints,
+            faults=tuple(faults),
+            stall=recorded.stall if recorded else None,
+            ends_in_s=ends_in_s,
+            full=self._full(recorded.folder if recorded else Path(streams[0]).parent if streams else home),
+        )
+
+    def offset(self, path: str) -> int:
+        """How far a stream's file was read."""
+        return self._followers[path].offset if path in self._followers else 0
+
+    def evidence(self, loss_before: object = None) -> tuple[Evidence, ...]:
+        """What the last reading rests on, each with its source and the file's own time."""
+        found: list[Evidence] = []
+        if self._recorded is not None:
+            words = _position_words(self._recorded.position, loss_before)
+            if words or self._recorded.modified is not None:
+                found.append(Evidence(source=str(self._recorded.folder), what=words or "a recorded run, no step yet"))
+            found += self._recorded.support()
+        for path, grown in self._grown.items():
+            if grown.modified is None:
+                continue
+            words = _position_words(self._position_of(path), loss_before)
+            what = words or ("printed" if grown.size else "empty")
+            found.append(Evidence(source=path, what=what, size_bytes=grown.size, modified=_time(grown.modified)))
+        if self._free is not None:
+            folder, free, total = self._free
+            found.append(Evidence(source=folder, what=f"disk: {_gib(free)} free of {_gib(total)}"))
+        return tuple(found)
+
+    def used(self) -> tuple[str, ...]:
+        """GPUs, memory and the disk as they were last seen, for people."""
+        found = self._recorded.used() if self._recorded is not None else []
+        if self._free is not None:
+            found.append(f"disk {_gib(self._free[1])} free of {_gib(self._free[2])}")
+        return tuple(found)
+
+    def _find_recorder(self) -> None:
+        if self._recorded is None and (data := end_of_file(self._word, ROWS_BYTES)):
+            try:
+                self._recorded = Recorded(Path(msgspec.json.decode(data, type=_Word).folder))
+            except (msgspec.DecodeError, RecursionError):
+                return
+
+    def _position_of(self, path: str) -> Position:
+        return self._positions.get(path, Position())
+
+    def _position(self, streams: list[str]) -> Position:
+        if self._recorded is not None and self._recorded.position.step is not None:
+            return self._recorded.position
+        known = [self._position_of(path) for path in streams]
+        steps = [one for one in known if one.step is not None]
+        loss = next((one.loss for one in [*reversed(steps), *known] if one.loss is not None), None)
+        return msgspec.structs.replace(steps[-1] if steps else Position(), loss=loss)
+
+    def _quiet_s(self, now: float) -> float | None:
+        times = [one.modified for one in self._grown.values() if one.modified is not None and one.size]
+        if self._recorded is not None and self._recorded.modified is not None:
+            times.append(self._recorded.modified)
+        return max(0.0, now - max(times)) if times else None
+
+    def _faults(self, text: str) -> list[Fault]:
+        found = []
+        for end, line in error_lines(text):
+            kind = classify(line)
+            # Numbers change from one repetition to the next.
+            name = (kind[0] if kind else "", re.sub(r"\d+", "0", line))
+            if kind is None or name in self._told or len(self._told) >= _MOST_FAULTS:
+                continue
+            self._told.add(name)
+            found.append(Fault(kind=kind[0], line=line, overcome=advances(text[end:]) > 0))
+        return found
+
+    def _full(self, folder: Path) -> str:
+        try:
+            disk = os.statvfs(folder)
+        except OSError:
+            return ""
+        free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        self._free = (str(folder), free, total)
+        if free < min(FULL_BYTES, FULL_SHARE * total) or (disk.f_files and disk.f_favail == 0):
+            return f"the disk of {folder} is full: {_gib(free)} free of {_gib(total)}"
+        return ""
+
+
+def _position_words(position: Position, loss_before: object) -> str:
+    if position.step is None and position.loss is None:
+        return ""
+    epoch = f"epoch {position.epoch}, " if position.epoch is not None else ""
+    total = f"/{position.total:,}" if position.total is not None else ""
+    step = f"{epoch}step {position.step:,}{total}" if position.step is not None else ""
+    moved = f" ({loss_before:g} before)" if isinstance(loss_before, int | float) else ""
+    return ", ".join(filter(None, [step, f"loss {position.loss}{moved}" if position.loss is not None else ""]))
+
+
+def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a row among them is a training's."""
+    return any(is_of_training(name) for row in rows for name in row if name not in ("time", "step"))
+
+
+def _row(line: str) -> Mapping[str, Any]:
+    try:
+        found = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError:
+        return []
+
+
+def _status(path: Path | str) -> os.stat_result | None:
+    try:
+        return os.stat(path)  # noqa: PTH116 - many of them
+    except OSError:
+        return None
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,105 @@
+"""The action logs, kept live by the holder of the lease, and made again by `rebuild`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from watchkeeper.core.disk import files
+from watchkeeper.core.disk.files import AppendFile
+from watchkeeper.core.events import AnyEvent, Unknown
+from watchkeeper.report.actionlog.block_format import render, render_all
+from watchkeeper.report.actionlog.render import LOGS, Renderer, first_zone, holders, render_logs
+from watchkeeper.runfolder.places import is_free, is_plain
+
+Events = Mapping[str, Iterable[AnyEvent | Unknown]]
+
+
+def expected(events: Events) -> dict[str, bytes]:
+    """Every log's bytes, from the journal alone."""
+    return {name: render_all(blocks).encode() for name, blocks in render_logs(events, first_zone(events)).items()}
+
+
+def rebuild(folder: Path, events: Events) -> dict[str, int]:
+    """Delete the logs that Watchkeeper made and make them again; name → bytes. A log that the journal does not explain
+    is kept under another name.
+    """
+    made: dict[str, int] = {}
+    texts = expected(events)
+    for name in LOGS.values():
+        text = texts.get(name)
+        if text is None:
+            continue
+        set_aside(folder / name, text)
+        files.replace(folder / name, text)
+        made[name] = len(text)
+    return made
+
+
+def set_aside(path: Path, text: bytes) -> Path | None:
+    """Keep what is not ours, moved beside itself; its new path is returned. None if nothing is there, or a file that holds
+    only what the journal says, or a part of it. A link is moved itself, and what it leads to stays as it is.
+    """
+    if is_free(path) or (is_plain(path) and text.startswith(path.read_bytes())):
+        return None
+    return files.keep_aside(path)
+
+
+def _size(path: Path) -> int | None:
+    """The size of a log, 0 where there is none; None where something else has its name."""
+    if is_free(path):
+        return 0
+    return path.stat().st_size if is_plain(path) else None
+
+
+class LiveLogs:
+    """The logs of one experiment while this process holds the lease."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sizes: dict[str, int] = {}
+        self._renderer = Renderer("UTC")
+
+    def take_over(self, events: Events) -> list[Path]:
+        """Bring the files up to what the journal says so far, and go on from there. Returns the logs set aside because
+        somebody else had written into them.
+        """
+        self._renderer = Renderer(first_zone(events))
+        for event in holders(events):
+            self._renderer.feed(event)
+        aside: list[Path] = []
+        for name, text in expected(events).items():
+            kept = self._bring_up(name, text)
+            aside += [kept] if kept else []
+        for name in LOGS.values():
+            path = self._folder / name
+            if name not in self._sizes and not is_free(path) and _size(path) != 0:
+                aside.append(files.keep_aside(path))
+        return aside
+
+    def _bring_up(self, name: str, text: bytes) -> Path | None:
+        path = self._folder / name
+        kept = set_aside(path, text)
+        size = _size(path) or 0
+        self._append(name, text[size:], size)
+        return kept
+
+    def extend(self, new: Iterable[AnyEvent | Unknown], events: Events) -> list[Path]:
+        """Show more events of ours. `events` is the whole journal, these included: what a file needs again if somebody
+        changed it meanwhile; returns the logs set aside then.
+        """
+        for event in new:
+            for name, block in self._renderer.feed(event):
+                size = self._sizes.get(name, 0)
+                path = self._folder / name
+                if _size(path) != size:
+                    return self.take_over(events)
+                self._append(name, (("\n" if size else "") + render(block)).encode(), size)
+        return []
+
+    def _append(self, name: str, data: bytes, at: int) -> None:
+        file = AppendFile(self._folder / name, resume_at=at)
+        if data:
+            file.append(data)
+        file.close()
+        self._sizes[name] = at + len(data)

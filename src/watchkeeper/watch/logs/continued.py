@@ -1,0 +1,143 @@
+"""Whether a run log that somebody else began is of the very work that is about to be submitted.
+
+It is where its script's path and content, its configurations, its dataset and its key settings are the same; a name alone
+proves nothing. The content is known by the log's fingerprint, or by the commit that it names: the script and the
+configurations as they were then, but for what may differ between attempts (launch/same_work.py). A log in which no job has
+run yet waits for this one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.code import git
+from watchkeeper.launch.same_work import essence
+from watchkeeper.report.compare import prior
+from watchkeeper.report.compare.sides import value_of
+from watchkeeper.report.compose.page import ALIASES
+from watchkeeper.report.runlog.figures import number_of, split_settings
+from watchkeeper.report.runlog.read import Log, filled, is_none
+from watchkeeper.report.runlog.standing import standing
+from watchkeeper.report.runlog.states import ABANDONED
+
+_SAME = {"learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "epoch": "epochs", "steps": "max_steps"}
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What is about to be submitted. `top` is where the paths of run logs begin; `folders` are others from which a log may
+    name a file. `fingerprint` is as in a log's Config.
+    """
+
+    top: Path
+    folders: tuple[Path, ...]
+    script: Path
+    configs: tuple[Path, ...]
+    fingerprint: str
+    dataset: str
+    settings: str
+
+
+def refusal(log: Log, work: Work) -> str:
+    """Why a log is not continued with this work; "" where it is the log of this very work."""
+    fields = prior.fields_of(log)
+    if not log.document.of("job"):
+        return "it has no job"
+    if standing(log).state == ABANDONED:
+        return "its run was given up"
+    return (
+        _script_differs(fields.get("script", ""), work)
+        or _config_differs(fields.get("config", ""), work)
+        or _dataset_differs(fields.get("dataset", ""), work)
+        or _settings_differ(fields.get("settings", ""), work)
+        or _content_differs(log, fields, work)
+    )
+
+
+def _script_differs(named: str, work: Work) -> str:
+    if not named:
+        return "it names no script"
+    return "" if work.script in _paths(named, (work.top,)) else f"its script is {named[:80]}"
+
+
+def _config_differs(named: str, work: Work) -> str:
+    words = _words(named)
+    found = [path for word in words if (path := _one_of(word, work)) is not None]
+    if len(found) < len(words):
+        return f"its configuration is {named[:80]}"
+    if words and set(found) != set(work.configs):
+        return "it names other configurations than the script"
+    return ""
+
+
+def _dataset_differs(named: str, work: Work) -> str:
+    if named and work.dataset and sorted(_words(named.casefold())) != sorted(_words(work.dataset.casefold())):
+        return f"its dataset is {named[:80]}"
+    return ""
+
+
+def _settings_differ(named: str, work: Work) -> str:
+    theirs, ours = _settings(named), _settings(work.settings)
+    other = [name for name in theirs if name in ours and not _equal(theirs[name], ours[name])]
+    return f"its {other[0]} is {theirs[other[0]][:40]}" if other else ""
+
+
+def _content_differs(log: Log, fields: Mapping[str, str], work: Work) -> str:
+    if not _has_run(log) or (work.fingerprint and fields.get(prior.FIELD) == work.fingerprint):
+        return ""
+    sha = fields.get("commit", "").split(" ", 1)[0]
+    if not git.is_sha(sha):
+        return "it names no commit by which its script could be compared"
+    if prior.says_dirty(log):
+        return "what ran was not in its commit, so that its script cannot be compared"
+    for path in (work.script, *work.configs):
+        then = git.show(path.parent, sha, path)
+        if then is None:
+            return f"commit {sha[:12]} has no {os.path.relpath(path, work.top)}"
+        try:
+            now = path.read_bytes()
+        except OSError:
+            return f"{path} cannot be read"
+        if essence(then) != essence(now):
+            return f"{os.path.relpath(path, work.top)} was another at commit {sha[:12]}"
+    return ""
+
+
+def _has_run(log: Log) -> bool:
+    """Whether a job block names a job."""
+    fields = (block.field(*ALIASES["execution_id"]) for block in log.document.of("job"))
+    return any(field is not None and filled(field) and not is_none(field.value) for field in fields)
+
+
+def _one_of(word: str, work: Work) -> Path | None:
+    """The configuration of the work that a word names."""
+    return next((path for path in _paths(word, (work.top, *work.folders)) if path in work.configs), None)
+
+
+def _paths(text: str, folders: tuple[Path, ...]) -> Iterator[Path]:
+    for word in _words(text):
+        yield from (Path(os.path.normpath(folder / word)) for folder in folders)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", text.replace("`", "")) if word]
+
+
+def _settings(text: str) -> dict[str, str]:
+    found = {}
+    for name, value in split_settings(text.replace("`", "")):
+        plain = re.sub(r"[\s-]+", "_", name.strip().casefold())
+        found[_SAME.get(plain, plain)] = value.strip().casefold()
+    return found
+
+
+def _equal(one: str, other: str) -> bool:
+    figures = number_of(one), number_of(other)
+    if figures[0] is None or figures[1] is None:
+        return one == other
+    return math.isclose(value_of(figures[0]), value_of(figures[1]), rel_tol=1e-9)

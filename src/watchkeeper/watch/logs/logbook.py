@@ -1,0 +1,104 @@
+"""The experiment's journal as one watcher holds it: read, written, folded, and shown in the live logs.
+
+Everything goes through the journal: what this process does is written first and read back, so that state, logs and
+terminal can never say more than what a crash would leave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from watchkeeper.core.errors import StorageError
+from watchkeeper.core.events import AnyEvent, Leased, Observed, Unknown
+from watchkeeper.core.journal import Clock, Journal, Writer
+from watchkeeper.core.state import Fold, State
+from watchkeeper.launch.submit import FOLDER
+from watchkeeper.watch.logs.action_logs import LiveLogs
+from watchkeeper.watch.logs.lease import Lease
+
+Tell = Callable[[AnyEvent | Unknown], None]
+
+
+class Logbook:
+    """`tell` is shown every event that anybody writes meanwhile."""
+
+    def __init__(self, folder: Path, purpose: str, tell: Tell, clock: Clock, monotonic: Callable[[], float]) -> None:
+        self.folder = folder
+        self.monotonic = monotonic
+        self.journal = Journal(folder / FOLDER / "journal")
+        self.writer = Writer(self.journal.folder, purpose, clock=clock, saw=lambda: self.journal.saw)
+        self.fold = Fold()
+        self._state: State | None = None
+        self._lease = Lease(folder / FOLDER / "lease", self.writer.id, monotonic)
+        self._logs = LiveLogs(folder)
+        self._tell = tell
+        self._read()
+
+    @property
+    def state(self) -> State:
+        """The state that everything read so far tells."""
+        if self._state is None:
+            self._state = self.fold.state()
+        return self._state
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process holds the lease: it polls, judges and keeps the logs."""
+        return self._lease.held
+
+    def write(self, kind: type, **fields: object) -> None:
+        """Write one event, and show it.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        self.writer.write(kind, **fields)
+        self.sync()
+
+    def sync(self) -> None:
+        """Read what anybody wrote, ourselves included."""
+        new = self._read()
+        for event in (event for events in new.values() for event in events):
+            self._tell(event)
+        if self.leads:
+            self._note_aside(self._logs.extend(new.get(self.writer.id, ()), self.journal.events))
+
+    def take_lead(self) -> bool:
+        """Take the lease if it is free, and bring the logs up to the journal; True if it was taken now."""
+        if not self._lease.take():
+            return False
+        self.sync_quietly()
+        self.writer.write(Leased, lease=self._lease.number, saw=self.journal.saw)
+        self.sync_quietly()
+        self._note_aside(self._logs.take_over(self.journal.events))
+        return True
+
+    def sync_quietly(self) -> None:
+        """Read what anybody wrote without appending to the logs, which `take_over` brings up whole."""
+        for events in self._read().values():
+            for event in events:
+                self._tell(event)
+
+    def beat(self) -> None:
+        """Show other hosts that we live, and make what was written durable."""
+        self._lease.beat()
+        self.writer.sync()
+
+    def close(self) -> None:
+        """Give the lease back and seal the journal. A seal that cannot be written is left out: it is nobody's fact."""
+        self._lease.release()
+        with contextlib.suppress(StorageError):
+            self.writer.close()
+
+    def _read(self) -> Mapping[str, list[AnyEvent | Unknown]]:
+        new = self.journal.refresh()
+        if new:
+            self.fold.update(new)
+            self._state = None
+        return new
+
+    def _note_aside(self, aside: Iterable[Path]) -> None:
+        for path in aside:
+            self.write(Observed, what="view displaced", detail=f"a log held other bytes: they are kept as {path.name}")

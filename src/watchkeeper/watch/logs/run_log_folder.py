@@ -1,0 +1,196 @@
+"""Run logs on the disk: finding them, reading them, and writing what lint can fix."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.disk import files
+from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.report.lint.lint import File, Finding, finding, lint
+from watchkeeper.report.runlog.document import apply, decode, encode
+
+FOLDER = "run_logs"
+MOST_BYTES = 2 * 1024 * 1024
+"""A longer file is not read: the longest run log known has 100 kB."""
+DEPTH = 4
+"""How far below a folder `run_logs/` is looked for."""
+HINT = "run logs are run_logs/[group/]<date>_<task>.md; give the folder that holds run_logs/, or one log"
+
+_LIKE_A_LOG = re.compile(r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL)
+
+
+def roots(path: Path) -> list[Path]:
+    """The folders of run logs that `path` means, as shown to people.
+
+    A log or a folder in `run_logs/`: that `run_logs/`; a log or a folder of logs elsewhere: its folder. Any other folder:
+    the nearest `run_logs/` below it (all that are equally near, at most four folders down), else the nearest above,
+    no further up than the top of a Git repository.
+
+    Raises:
+        UsageError: there are none.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}", hint=HINT) from error
+    folder = path if stat.S_ISDIR(mode) else path.parent
+    whole = _absolute(folder)
+    within = next((part for part in (whole, *whole.parents) if part.name == FOLDER), None)
+    if within is not None:
+        return [_shown(within, folder)]
+    if not stat.S_ISDIR(mode):
+        if path.suffix != ".md":
+            raise UsageError(f"{path} is no run log", hint=HINT)
+        return [folder]
+    if found := _below(folder):
+        return found
+    if any(_LIKE_A_LOG.fullmatch(name) for name in os.listdir(folder)):
+        return [folder]
+    for part in (whole, *whole.parents):
+        if (part / FOLDER).is_dir():
+            return [_shown(part / FOLDER, folder)]
+        if (part / ".git").exists():
+            break
+    raise UsageError(f"{path}: no run logs", hint=HINT)
+
+
+def _shown(found: Path, given: Path) -> Path:
+    return found if given.is_absolute() else Path(os.path.relpath(found))
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - symbolic links stay: a log is shown where it was found
+
+
+def _below(folder: Path) -> list[Path]:
+    level = [folder]
+    for _ in range(DEPTH):
+        if found := [part / FOLDER for part in level if (part / FOLDER).is_dir()]:
+            return found
+        level = [entry for part in level for entry in _folders(part)]
+    return []
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            inside = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return sorted(folder / entry.name for entry in inside if entry.name not in ("node_modules", "__pycache__"))
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The run logs below one root, with the bytes that were read."""
+
+    root: Path
+    files: list[File]
+    data: dict[str, bytes]
+    """By the path that is shown."""
+
+
+def load(root: Path) -> Loaded:
+    """Read every Markdown file below the root. What cannot be read is a fault of its file."""
+    found: list[File] = []
+    data: dict[str, bytes] = {}
+    for path, parts in _markdown(root, ()):
+        shown = str(_shown(path, root))
+        text, fault = read_log(path)
+        faults = tuple(finding(code, shown, line, message) for code, line, message in fault)
+        if text is not None:
+            data[shown] = text
+        found.append(File(shown, parts, None if text is None else decode(text), faults))
+    return Loaded(root, found, data)
+
+
+def _markdown(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    # Folders behind symbolic links are not entered, so that no loop can hold us.
+    try:
+        with os.scandir(folder) as entries:
+            inside = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        yield folder, parts or (folder.name,)
+        return
+    for entry in inside:
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        if entry.name.endswith(".md"):
+            yield path, (*parts, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _markdown(path, (*parts, entry.name))
+
+
+def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
+    """The bytes of a log (None: they are none of a log, or cannot be read), and its faults: code, line, message."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe with a log's name must not hold us
+        with open(fd, "rb", closefd=True, buffering=0) as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                return None, [("WK104", 1, "this is " + ("a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"))]
+            parts, size = [], 0
+            while size <= MOST_BYTES and (part := file.read(MOST_BYTES + 1 - size)):
+                parts.append(part)
+                size += len(part)
+    except IsADirectoryError:
+        return None, [("WK104", 1, "this is a folder")]
+    except OSError as error:
+        if path.is_symlink() and not path.exists():
+            return None, [("WK105", 1, f"the link leads nowhere: {error.strerror}")]
+        return None, [("WK101", 1, f"it cannot be read: {error.strerror or error}")]
+    if size > MOST_BYTES:
+        return None, [
+            ("WK103", 1, f"it is larger than {MOST_BYTES // 1024**2} MiB ({found.st_size:,} bytes), and was not read")
+        ]
+    data = b"".join(parts)
+    if (at := data.find(b"\0")) >= 0:
+        return None, [("WK102", data.count(b"\n", 0, at) + 1, "it is binary: it holds a zero byte")]
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return data, [("WK102", data.count(b"\n", 0, error.start) + 1, f"byte 0x{data[error.start]:02x} is no UTF-8")]
+    return data, []
+
+
+def check(path: Path, loaded: Loaded) -> list[Finding]:
+    """What is wrong at or below `path`, judged with all that lies beside it."""
+    found = lint(str(loaded.root), loaded.files)
+    wanted, root = _absolute(path), _absolute(loaded.root)
+    if not wanted.is_relative_to(root):
+        return found
+    return [one for one in found if _absolute(Path(one.path)).is_relative_to(wanted)]
+
+
+class Fixed(msgspec.Struct, frozen=True):
+    """What a fix did: the findings that are gone, and the files that were left, with the reason."""
+
+    done: list[Finding]
+    left: dict[str, str]
+
+
+def fix(loaded: Loaded, found: list[Finding]) -> Fixed:
+    """Write what is safe to fix, file by file; a file that has changed since it was read is left as it is."""
+    done: list[Finding] = []
+    left: dict[str, str] = {}
+    fixable: dict[str, list[Finding]] = {}
+    for one in found:
+        if one.edits:
+            fixable.setdefault(one.path, []).append(one)
+    for path, safe in fixable.items():
+        old = loaded.data[path]
+        new = encode(apply(decode(old), (edit for one in safe for edit in one.edits)))
+        try:
+            if files.replace_unchanged(Path(path).resolve(), old, new):
+                done += safe
+            else:
+                left[path] = "it has changed since it was read"
+        except (StorageError, OSError) as error:
+            left[path] = str(error)
+    return Fixed(done, left)

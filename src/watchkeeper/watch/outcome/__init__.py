@@ -1,0 +1,1 @@
+"""What a finished job left: losses, checkpoints, its W&B run, what it used."""

@@ -1,0 +1,83 @@
+"""Which checkpoints a training left, which of them it holds for its best, and what else it made.
+
+Kept are the promised checkpoints that are whole, else those that its recorder told of and that are still there. Which is
+the best is never judged here: transformers' Trainer says so in its `trainer_state.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.events import AnyEvent, Artifact, Checkpoint, OutputFile, RunEnded, Unknown
+from watchkeeper.tools.promise import Finding
+
+_STATE = "trainer_state.json"
+_STATE_BYTES = 64 * 2**20
+_HASHED_BYTES = 256 * 2**20  # a larger file's hash would hold up the watch
+_MOST = 20
+
+
+def kept(folder: Path, run: Path | None, findings: Sequence[Finding], events: Sequence[AnyEvent | Unknown]) -> list[Path]:
+    """The checkpoints that are whole, the oldest first. `events` are the recorder's."""
+    promised = [folder / finding.path for finding in findings if finding.state == "good" and finding.path]
+    if promised:
+        return promised
+    told = sorted((event for event in events if isinstance(event, Checkpoint)), key=lambda event: event.time)
+    paths = dict.fromkeys((run or folder) / event.path for event in told)
+    return [path for path in paths if path.exists()]
+
+
+def best(places: Sequence[Path]) -> tuple[Path, str] | None:
+    """The checkpoint that the Trainer chose as its best, where it is one of these, and by what figure; None: none is."""
+    for place in reversed(places):
+        state = _state(place / _STATE)
+        named, metric = state.get("best_model_checkpoint"), state.get("best_metric")
+        if not isinstance(named, str):
+            continue
+        found = next((one for one in places if one.name == Path(named).name), None)
+        if found is None:
+            return None
+        figure = f"{metric:.6g}" if isinstance(metric, int | float) and not isinstance(metric, bool) else ""
+        return found, f"the Trainer's best metric, {figure}" if figure else "by the Trainer's own choice"
+    return None
+
+
+def artifacts(
+    folder: Path, run: Path | None, findings: Sequence[Finding], events: Sequence[AnyEvent | Unknown]
+) -> list[Artifact]:
+    """The files that a job made: its recorder's outputs, each with the hash that it wrote down; else single files that it
+    promised, hashed here.
+    """
+    ends = [event for event in events if isinstance(event, RunEnded)]
+    outputs = max(ends, key=lambda event: event.time).outputs if ends else ()
+    if run is not None and outputs:
+        return [_of_recorder(run, one) for one in outputs[:_MOST]]
+    files = [folder / one.path for one in findings if one.state == "good" and one.path]
+    return [_of_file(path) for path in files[:_MOST] if path.is_file()]
+
+
+def _of_recorder(run: Path, output: OutputFile) -> Artifact:
+    return Artifact(path=str(run / output.path), size_bytes=output.size_bytes, sha256=output.sha256)
+
+
+def _of_file(path: Path) -> Artifact:
+    size = path.stat().st_size
+    sha256 = ""
+    if size <= _HASHED_BYTES:
+        with open_regular(path) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Artifact(path=str(path), size_bytes=size, sha256=sha256)
+
+
+def _state(path: Path) -> dict[str, Any]:
+    try:
+        with open_regular(path) as file:
+            return msgspec.json.decode(file.read(_STATE_BYTES), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return {}

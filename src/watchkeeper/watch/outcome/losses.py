@@ -1,0 +1,146 @@
+"""The losses of a run, over all its attempts at one piece of work: what no later execution superseded
+(runfolder/executions.py).
+
+Looked for where each library leaves them, the surest first: the recorder's metric rows; torchtune's `logs/log_*.txt`; the
+Trainer's `trainer_state.json`, whose newest one holds the whole history; what the jobs printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.disk.tails import end_of_file
+from watchkeeper.core.events import Learned
+from watchkeeper.report.compose.loss_sentence import Point
+from watchkeeper.runfolder import executions as executed
+from watchkeeper.runfolder import printed
+from watchkeeper.runfolder.executions import TRAIN_LOSS, VAL_LOSS, Execution, Repeat, Row
+from watchkeeper.runfolder.metric_rows import MOST_BYTES, executions_of, row_of, value_of
+
+END_BYTES = 262_144  # of an output, in which its last position is looked for
+
+
+class Losses(msgspec.Struct):
+    """What was read: both curves, the last step that was trained, how many were planned, and the steps done again."""
+
+    train: list[Point] = []
+    val: list[Point] = []
+    final_step: float | None = None
+    total_steps: int | None = None
+    repeats: list[Repeat] = []
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt: its recorder's run folder (None: there is none), the files that it printed into, when it was about to be
+    submitted (seconds since 1970), and what was learned of it when it had ended.
+    """
+
+    recorder: Path | None = None
+    outputs: tuple[Path, ...] = ()
+    began: float = 0.0
+    learned: Learned | None = None
+
+
+def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
+    """The losses of these attempts, the oldest first; `places` are the run's whole checkpoints."""
+    since = attempts[0].began if attempts else 0.0
+    sources: tuple[Callable[[], list[Execution]], ...] = (
+        lambda: _recorded(attempts),
+        lambda: _torchtune(places, since),
+        lambda: _trainer(places),
+        lambda: _printed(attempts),
+    )
+    found = Losses()
+    for source in sources:
+        found = of(source())
+        if found.train or found.val:
+            break
+    if found.final_step is None:
+        found.final_step = of(_recorded(attempts)).final_step
+    found.total_steps = next(filter(None, map(_total, reversed(attempts))), None)
+    return found
+
+
+def of(executions: Sequence[Execution]) -> Losses:
+    """The losses of executions, in the order in which they began."""
+    rows = [row for left in executed.standing(executions) for row in left]
+    found = Losses(final_step=executed.final_step(rows), repeats=executed.repeats(executions))
+    for row in rows:
+        for names, points in ((TRAIN_LOSS, found.train), (VAL_LOSS, found.val)):
+            loss = executed.loss_of(row, names)
+            if row.step is not None and loss is not None:
+                points.append((row.step, loss))
+    return found
+
+
+def _recorded(attempts: Sequence[Tried]) -> list[Execution]:
+    folders = dict.fromkeys(attempt.recorder for attempt in attempts if attempt.recorder is not None)
+    return [execution for folder in folders for execution in executions_of(folder)]
+
+
+def _torchtune(places: Sequence[Path], since: float) -> list[Execution]:
+    logs = sorted({path for place in places for path in (place.parent / "logs").glob("log_*.txt")})
+    return [_of_text([path]) for path in logs if _modified(path) >= since]
+
+
+def _trainer(places: Sequence[Path]) -> list[Execution]:
+    states = [path for place in places if (path := place / "trainer_state.json").is_file()]
+    for path in sorted(states, key=_modified, reverse=True):
+        try:
+            history = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("log_history")
+        except (OSError, msgspec.DecodeError, RecursionError):
+            continue
+        rows = [row_of(row) for row in history if isinstance(row, dict)] if isinstance(history, list) else []
+        return [Execution(rows=[row for row in rows if row.step is not None])]
+    return []
+
+
+def _printed(attempts: Sequence[Tried]) -> list[Execution]:
+    """What each attempt printed. A file that a later attempt printed into as well is read as that one's; what was learned
+    of the attempt before stands for its own.
+    """
+    found = []
+    for number, attempt in enumerate(attempts):
+        later = {path for other in attempts[number + 1 :] for path in other.outputs}
+        texts = [_of_text([path]) for path in attempt.outputs if path not in later]
+        best = max(texts, key=lambda one: len(one.rows), default=Execution(rows=[]))
+        found.append(best if best.rows else _remembered(attempt.learned))
+    return [execution for execution in found if execution.rows]
+
+
+def _remembered(learned: Learned | None) -> Execution:
+    """The first and the last training loss as they were learned when an attempt had ended."""
+    if learned is None:
+        return Execution(rows=[])
+    ends = ((learned.first_step, learned.first_train_loss), (learned.final_step, learned.last_train_loss))
+    losses = [(step, value_of(loss)) for step, loss in ends]
+    return Execution(rows=[Row(step, {"loss": loss}) for step, loss in losses if step is not None and loss is not None])
+
+
+def _of_text(paths: Iterable[Path]) -> Execution:
+    rows: list[Row] = []
+    for path in paths:
+        text = end_of_file(path, MOST_BYTES).decode("utf-8", "replace")
+        rows += [Row(step, {"loss": loss}) for step, loss in printed.losses(text)]
+        rows += [Row(step, {"val_loss": loss}) for step, loss in printed.val_losses(text)]
+    return Execution(rows=rows)
+
+
+def _total(attempt: Tried) -> int | None:
+    """How many steps its output says there are. Beside an epoch a bar's total is that epoch's end."""
+    for path in attempt.outputs:
+        last = printed.position(end_of_file(path, END_BYTES).decode("utf-8", "replace"))
+        if last is not None and last.epoch is None and last.total is not None:
+            return last.total
+    return None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,23 @@
+"""What an attempt used, in words for its run log: memory, GPUs, rate, each with who says so. Pure."""
+
+from __future__ import annotations
+
+from watchkeeper.core.events import SchedulerFacts
+from watchkeeper.core.text.figures import size
+from watchkeeper.watch.outcome.compute import Used
+
+
+def words(used: Used, facts: SchedulerFacts | None) -> tuple[str, ...]:
+    """One piece each; nothing where nobody says."""
+    found = []
+    if facts is not None and facts.max_rss_bytes is not None:
+        found.append(f"memory {size(facts.max_rss_bytes)} at most (scheduler)")
+    elif used.rss_peak_bytes is not None:
+        found.append(f"memory {size(used.rss_peak_bytes)} at most (telemetry)")
+    busy = f"{used.gpu_busy:.0%} busy on average" if used.gpu_busy is not None else ""
+    peak = f"{size(used.gpu_peak_bytes)} of its memory at most" if used.gpu_peak_bytes is not None else ""
+    if busy or peak:
+        found.append(f"GPU {', '.join(filter(None, [busy, peak]))} ({used.gpu_source})")
+    if used.rate_per_s is not None:
+        found.append(f"{used.rate_per_s:.3g} {used.unit}/s")
+    return tuple(found)

@@ -1,0 +1,120 @@
+"""The folder of a training's W&B run, found where W&B puts it: `wandb/run-…` or `wandb/offline-run-…` below the folder that
+the job works in, below `WANDB_DIR`, or beside what the job wrote.
+
+A folder that was last written before the attempt began is another run's. In a folder that several jobs work in, a run is
+this job's only where W&B's own metadata names the job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core.code.shell_text import variables
+from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.events import RunItem
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.schedulers.sbatch_head import read_head
+
+_NAME = re.compile(r"(?:offline-)?run-(\d{8}_\d{6}-\S+)")
+_SCRIPT_BYTES = 2**20
+_METADATA = Path("files/wandb-metadata.json")
+_METADATA_BYTES = 2**20
+_PLACE = "wandb"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the job whose run is looked for: the folder that it works in, the script that it ran, its
+    scheduler's id, when it was about to be submitted (None: not known), and whether other jobs work in that folder too.
+    """
+
+    folder: Path
+    script: Path
+    job_id: str
+    began: datetime | None
+    shared: bool
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """The W&B run's folder; or the folder of several of which nothing says whose they are."""
+
+    run: Path | None = None
+    among: Path | None = None
+
+
+def job_of(experiment: Experiment, item: RunItem, frozen: Path, job_id: str, began: datetime | None) -> Job:
+    """The job of one piece of work. `frozen` is the script as it ran; where it is gone, the one that lies there now."""
+    script = experiment.folder / item.script
+    ran = frozen if frozen.is_file() else script
+    chosen = read_head(_read(ran), name=script.name).folder
+    folder = script.parent / chosen if chosen and "%" not in chosen else script.parent
+    beside = [one for one in experiment.items if one.script and (experiment.folder / one.script).parent == script.parent]
+    return Job(folder=folder, script=ran, job_id=job_id, began=began, shared=len(beside) > 1)
+
+
+def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found:
+    """The newest run of this job's; `written` are folders that only this job wrote into, `above` others worth a look."""
+    own = _runs(written, job)
+    named = variables(_read(job.script).decode("utf-8", "replace")).get("WANDB_DIR", "")
+    near = _runs([job.folder, *([job.folder / named] if named else []), *above], job)
+    if job.shared:
+        mine = [path for path in near if _names_job(path, job.job_id)]
+        if not mine and not own and near:
+            return Found(among=near[0].parent)
+        near = mine
+    return Found(run=max([*own, *near], key=_order, default=None))
+
+
+def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
+    found = [
+        path
+        for folder in dict.fromkeys(folders)
+        for place in (folder / _PLACE, folder)
+        if place.name == _PLACE
+        for path in _listed(place)
+        if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
+    return [path for path in dict.fromkeys(found) if job.began is None or _written(path) >= job.began.timestamp() - 1]
+
+
+def _listed(place: Path) -> list[Path]:
+    try:
+        return list(place.iterdir())
+    except OSError:
+        return []
+
+
+def _written(path: Path) -> float:
+    """When the newest of the folder's own entries was written, in seconds since 1970; 0 where that cannot be told."""
+    try:
+        return max([path.stat().st_mtime, *(one.stat().st_mtime for one in path.iterdir())])
+    except OSError:
+        return 0.0
+
+
+def _names_job(path: Path, job_id: str) -> bool:
+    """Whether W&B's metadata says that the run was this Slurm job's."""
+    try:
+        told = msgspec.json.decode(_read(path / _METADATA, _METADATA_BYTES), type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    slurm = told.get("slurm")
+    return bool(job_id) and isinstance(slurm, dict) and str(slurm.get("job_id", "")) == job_id
+
+
+def _order(path: Path) -> str:
+    match = _NAME.fullmatch(path.name)
+    return match[1] if match else ""
+
+
+def _read(path: Path, most: int = _SCRIPT_BYTES) -> bytes:
+    try:
+        with open_regular(path) as file:
+            return file.read(most)
+    except OSError:
+        return b""

@@ -1,0 +1,1 @@
+"""Asking the scheduler: when, and what changed."""

@@ -1,0 +1,302 @@
+"""Polling: what the scheduler says goes into the journal when it changes, and an ended job is judged by its evidence."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import UnavailableError
+from watchkeeper.core.events import (
+    PHASES,
+    Judged,
+    Learned,
+    Observed,
+    Phase,
+    Polled,
+    RunItem,
+    SchedulerFacts,
+    Submitted,
+)
+from watchkeeper.core.state import Attempt, AttemptId
+from watchkeeper.core.text.odd_bytes import as_path
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch.submit import attempt_folder, tidy
+from watchkeeper.report.actionlog.block_format import duration_words
+from watchkeeper.report.compose import compose
+from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
+from watchkeeper.schedulers.wrapper import render
+from watchkeeper.tools.promise import Finding
+from watchkeeper.watch.health.progress import recorder_of
+from watchkeeper.watch.logs.logbook import Logbook
+from watchkeeper.watch.outcome import compute, learned, used
+from watchkeeper.watch.outcome.losses import Tried
+from watchkeeper.watch.outcome.wandb_folders import job_of
+from watchkeeper.watch.poll import look as monitor
+from watchkeeper.watch.poll.pace import Pace, traces
+from watchkeeper.watch.verdict.causes import named
+from watchkeeper.watch.verdict.endings import End, end_of
+from watchkeeper.watch.verdict.evidence import EvidenceBook, written
+from watchkeeper.watch.verdict.judge import judge
+
+_HOUR_S = 3600.0
+
+
+class Poller:
+    """The looking part of a watch; only the leading watcher uses it. `watched`: phase → attempt → state, of every job
+    that was under way at any time in this execution.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        scheduler: Scheduler,
+        logbook: Logbook,
+        book: EvidenceBook,
+        *,
+        pace: Pace,
+        unknown_deadline_s: float,
+    ) -> None:
+        self.watched: dict[Phase, dict[AttemptId, str]] = {phase: {} for phase in PHASES}
+        self.pace = pace
+        self._traces: frozenset[str] = frozenset()
+        self._experiment = experiment
+        self._items: Mapping[str, RunItem] = {item.key: item for item in experiment.items}
+        self._scheduler = scheduler
+        self._logbook = logbook
+        self._book = book
+        self._unknown_deadline_s = unknown_deadline_s
+        self._last: dict[Phase, tuple[dict[str, int], float]] = {}
+        self._unknown_since: dict[AttemptId, float] = {}
+        self._absent_since: dict[AttemptId, float] = {}
+        self._absent_now: set[AttemptId] = set()
+        self._silent_since: float | None = None
+        self._part_silent_since: float | None = None
+
+    def poll(self) -> None:
+        """Look once, write down what changed, and judge what has ended."""
+        active = sorted(self._logbook.state.active, key=_handed_over)
+        self._announce_others(active)
+        going = [attempt for attempt in active if attempt.seen is None or attempt.seen.state not in TERMINAL]
+        # Evidence of an end that nobody saw may come after its verdict.
+        lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
+        before, self._traces = self._traces, traces(self._experiment.folder, going)
+        if going or lost:
+            try:
+                self._absent_now = set()
+                look = monitor.look(self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts)
+                self._absent_since = {name: at for name, at in self._absent_since.items() if name in self._absent_now}
+            except UnavailableError as error:
+                if going:
+                    self._silence(str(error), going)
+                return
+            self._answer()
+            self._part_is_silent(look.silent)
+            for (key, number), job_id in look.moved.items():
+                known = next(iter(self._logbook.state.run(key).attempts[number].submissions.values()))
+                self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
+            told = {(change.key, change.attempt) for change in look.changes}
+            for phase in PHASES:
+                self._record(phase, look, [*going, *(one for one in lost if (one.key, one.number) in told)])
+            changing = COMPLETING in look.states.values() or not self._traces <= before
+            self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
+        for attempt in sorted(self._logbook.state.active, key=_handed_over):
+            self._judge(attempt)
+
+    def stirs(self) -> bool:
+        """Whether a job has started or ended since the last look, by the files that it left."""
+        going = [
+            attempt for attempt in self._logbook.state.active if attempt.seen is None or attempt.seen.state not in TERMINAL
+        ]
+        return not traces(self._experiment.folder, going) <= self._traces
+
+    def counts(self, phase: Phase) -> dict[str, int]:
+        """State → jobs watched in this execution."""
+        counts: dict[str, int] = {}
+        for state in self.watched[phase].values():
+            counts[state] = counts.get(state, 0) + 1
+        return counts
+
+    def _absence_counts(self, name: AttemptId) -> bool:
+        """Whether the scheduler has not known a job for longer than anything may stay invisible there."""
+        self._absent_now.add(name)
+        now = self._logbook.monotonic()
+        return now - self._absent_since.setdefault(name, now) >= self._scheduler.visibility_lag_s
+
+    def _announce_others(self, active: Iterable[Attempt]) -> None:
+        """Show in our logs what another process submitted: only a leader's own events are rendered."""
+        leaders = {one.writer: one for one in self._logbook.fold.writers.values() if one.leases}
+        for attempt in active:
+            for job_id, submitted in attempt.submissions.items():
+                shown = any(
+                    job_id in told.submissions
+                    for one in leaders.values()
+                    if (told := one.attempts.get((attempt.key, attempt.number))) is not None
+                )
+                if not shown:
+                    self._logbook.write(Submitted, **_fields(submitted, by=submitted.writer))
+
+    def _record(self, phase: Phase, look: monitor.Look, going: Iterable[Attempt]) -> None:
+        """Write down what changed, or that nothing did for an hour."""
+        mine = {name: look.states[name] for a in going if (name := (a.key, a.number)) in look.states and a.phase == phase}
+        if not mine:
+            return
+        self.watched[phase] |= mine
+        counts = self.counts(phase)
+        changes = tuple(change for change in look.changes if change.phase == phase)
+        before, at = self._last.get(phase, ({}, 0.0))
+        now = self._logbook.monotonic()
+        if changes or counts != before or now - at >= _HOUR_S:
+            self._last[phase] = (counts, now)
+            self._logbook.write(
+                Polled,
+                phase=phase,
+                query=self._query(look.query),
+                interval_s=self.pace.seconds,
+                counts=counts,
+                changes=changes,
+            )
+
+    def _query(self, words: str) -> str:
+        """A command that a person can type for the same look."""
+        if self._scheduler.name != "local":
+            return words
+        return f"watchkeeper status {shlex.quote(str(self._experiment.folder))}"
+
+    def _judge(self, attempt: Attempt) -> None:
+        name = (attempt.key, attempt.number)
+        facts = attempt.seen.facts if attempt.seen else None
+        end = end_of(facts, attempt.exit_record)
+        if end is None:
+            end = self._overdue(name, facts.state if facts else "", facts.reason if facts else "")
+        if end is None:
+            return
+        phase = attempt.phase
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        if attempt.intended is not None:
+            tidy(self._experiment.folder, attempt.intended)
+        if attempt.exit_record is None and render.is_closed(folder):
+            why = "what it was queued behind has not ended well"
+            fields = {"outcome": "not run", "state": "NOT_RUN", "why": why}
+            self.watched[phase][name] = "NOT_RUN"
+            self._logbook.write(Judged, key=attempt.key, phase=phase, attempt=attempt.number, **fields)
+            return
+        item = self._items.get(attempt.key)
+        findings = self._book.look_at(item, self._logbook.state) if item else []
+        before = attempt.intended.inputs if attempt.intended else {}
+        unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
+        bad = facts if end.state != "COMPLETED" else None
+        output = monitor.last_output(bad.error_output or bad.output, self._scheduler.far) if bad else ""
+        cause = named(end, output, reason=facts.reason if facts else "")
+        array = bool(attempt.intended and attempt.intended.array)
+        verdict = judge(end, findings, monitor.last_line(output), unchanged, array=array, cause=cause)
+        elapsed = (facts.ended - facts.started).total_seconds() if facts and facts.ended and facts.started else None
+        self.watched[phase][name] = "INVALID" if verdict.outcome == "invalid" else end.state
+        self._logbook.write(
+            Judged,
+            key=attempt.key,
+            phase=phase,
+            attempt=attempt.number,
+            state=end.state,
+            elapsed_s=elapsed,
+            learned=self._learned(attempt, item, findings, facts),
+            used=self._used(attempt, item, facts),
+            inputs=self._book.checkpoint(item) if item and attempt.intended and attempt.intended.after else {},
+            **msgspec.structs.asdict(verdict),
+        )
+
+    def _learned(
+        self, attempt: Attempt, item: RunItem | None, findings: list[Finding], facts: SchedulerFacts | None
+    ) -> Learned | None:
+        """What a training left to say of itself; None of an evaluation."""
+        if attempt.phase != "preparation":
+            return None
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        began = attempt.intended.time if attempt.intended is not None else None
+        job = job_of(self._experiment, item, folder / "script", attempt.job_id, began) if item is not None else None
+        return learned.of(self._experiment.folder, self._same_work(attempt, facts), findings, job)
+
+    def _same_work(self, attempt: Attempt, facts: SchedulerFacts | None) -> list[Tried]:
+        """The attempts at the work of this one, itself the last: those before it, as far as nothing of the work changed."""
+        found = [self._tried(attempt, facts)]
+        attempts = self._logbook.state.run(attempt.key).attempts
+        later = attempt
+        while (before := attempts.get(later.number - 1)) is not None:
+            if before.intended is None or later.intended is None or compose.differs(before.intended, later.intended):
+                break
+            found.insert(0, self._tried(before, before.seen.facts if before.seen else None))
+            later = before
+        return found
+
+    def _tried(self, attempt: Attempt, facts: SchedulerFacts | None) -> Tried:
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
+        return Tried(
+            recorder=recorder_of(folder),
+            outputs=tuple(map(Path, map(as_path, outputs))),
+            began=attempt.intended.time.timestamp() if attempt.intended is not None else 0.0,
+            learned=attempt.judged.learned if attempt.judged is not None else None,
+        )
+
+    def _used(self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None) -> tuple[str, ...]:
+        """What it used of the machine, in words."""
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        beside = (self._experiment.folder / item.script).parent if item is not None and item.script else None
+        return used.words(compute.used_by(attempt, folder, beside), facts)
+
+    def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
+        """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is silent may know it:
+        the deadline begins when all answer.
+        """
+        if state != UNKNOWN or self._part_silent_since is not None:
+            self._unknown_since.pop(name, None)
+            return None
+        now = self._logbook.monotonic()
+        if now - self._unknown_since.setdefault(name, now) < self._unknown_deadline_s:
+            return None
+        waited = duration_words(self._unknown_deadline_s)
+        return End(state=UNKNOWN, exit_code=None, why=f"{reason}; nothing more was heard in {waited}")
+
+    def _silence(self, message: str, going: Iterable[Attempt]) -> None:
+        """The scheduler cannot be asked: say so once, ask less often, and conclude nothing."""
+        self.pace.silent()
+        self._unknown_since.clear()
+        if self._silent_since is None:
+            self._silent_since = self._logbook.monotonic()
+            phase = next(attempt.phase for attempt in going)
+            query = f"asking {self._scheduler.name}"
+            self._logbook.write(Polled, phase=phase, query=query, interval_s=self.pace.seconds, error=message)
+
+    def _part_is_silent(self, why: str) -> None:
+        """Part of the scheduler does not answer, or does again: said once each."""
+        now = self._logbook.monotonic()
+        if why and self._part_silent_since is None:
+            self._part_silent_since = now
+            self._logbook.write(Observed, what="scheduler answers in part", detail=why)
+        elif not why and self._part_silent_since is not None:
+            length = duration_words(now - self._part_silent_since)
+            self._part_silent_since = None
+            self._logbook.write(Observed, what="scheduler answers", detail=f"all of it, after {length} in part")
+
+    def _answer(self) -> None:
+        if self._silent_since is not None:
+            length = duration_words(self._logbook.monotonic() - self._silent_since)
+            self._silent_since = None
+            self._logbook.write(Observed, what="scheduler answers", detail=f"after {length} without an answer")
+
+
+def _handed_over(attempt: Attempt) -> tuple[datetime, int]:
+    """Sorts attempts as they were submitted."""
+    first = next(iter(attempt.submissions.values()))
+    return first.time, first.seq
+
+
+def _fields(submitted: Submitted, **changed: object) -> dict[str, object]:
+    """A submission's own fields, for saying it again."""
+    fields = {
+        name: getattr(submitted, name) for name in submitted.__struct_fields__ if name not in ("time", "writer", "seq")
+    }
+    return fields | changed

@@ -1,0 +1,1 @@
+"""How a job ended, why, and whether it left what it promised."""

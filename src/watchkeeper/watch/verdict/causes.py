@@ -1,0 +1,172 @@
+"""Why a job ended badly, named from evidence: what the scheduler says, and what the job's output says at its end. Pure.
+
+Sources of the words: PyTorch's and CUDA's error strings, NCCL's, slurmstepd's messages, Python's exceptions, errno's texts.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from watchkeeper.core.events import Cause
+from watchkeeper.watch.verdict.endings import End
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A cause, and the evidence in words ("" where nothing names one: `unknown`, or "" of a job that ended well)."""
+
+    cause: Cause = ""
+    words: str = ""
+
+
+_STATES: dict[str, Named] = {
+    "TIMEOUT": Named("walltime", "the time limit was over"),
+    "DEADLINE": Named("deadline", "its deadline was over"),
+    "OUT_OF_MEMORY": Named("memory host", "out of memory on the host"),
+    "NODE_FAIL": Named("node", "its node failed"),
+    "BOOT_FAIL": Named("node", "its node did not boot"),
+    "PREEMPTED": Named("preempted", "preempted by another job"),
+}
+# Every repetition is bounded, so that a line of any length takes linear time.
+# What a line of output says → the cause, the more telling first: a full disk may raise in the middle of a checkpoint.
+_LINES: tuple[tuple[str, Cause, str], ...] = (
+    (
+        r"CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED",
+        "memory gpu",
+        "out of memory on the GPU",
+    ),
+    (
+        r"oom[-_ ]kill|Killed process \d{1,20}|MemoryError|[Cc]annot allocate memory|DefaultCPUAllocator: can't allocate",
+        "memory host",
+        "out of memory on the host",
+    ),
+    (
+        r"Disk quota exceeded",
+        "quota",
+        "the disk quota was used up",
+    ),
+    (
+        r"No space left on device",
+        "disk",
+        "the disk was full",
+    ),
+    (
+        r"CANCELLED AT .{0,200} DUE TO TIME LIMIT",
+        "walltime",
+        "the time limit was over",
+    ),
+    (
+        r"DUE TO PREEMPTION",
+        "preempted",
+        "preempted by another job",
+    ),
+    (
+        r"DUE TO NODE FAILURE",
+        "node",
+        "its node failed",
+    ),
+    (
+        r"NCCL error|ncclSystemError|ncclUnhandledCudaError|Watchdog caught collective operation timeout",
+        "nccl",
+        "the processes lost each other",
+    ),
+    (
+        r"CUDA driver version is insufficient|no CUDA-capable device|No CUDA GPUs are available|NVIDIA-SMI has failed",
+        "driver",
+        "no usable GPU",
+    ),
+    (
+        r"PytorchStreamWriter failed|SafetensorError|unexpected pos \d{1,20} vs",
+        "checkpoint",
+        "a checkpoint could not be written or read",
+    ),
+    (
+        r"ModuleNotFoundError|ImportError|command not found|No module named",
+        "install",
+        "something is not installed",
+    ),
+    (
+        r"ConfigAttributeError|MissingMandatoryValue|InstantiationError|yaml\.(?:scanner|parser)\.|unrecognized arguments",
+        "config",
+        "a bad configuration",
+    ),
+)
+_CANCELLED = re.compile(r"CANCELLED by (\d+)")
+_EXCEPTION = re.compile(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
+KILLED = 137  # 128 + SIGKILL
+_TEXT_LIMIT = 300
+
+
+def cause_of(end: End, output: str, *, reason: str = "") -> str:
+    """The cause in words; "" where nothing names one. Parameters as in `named`."""
+    return named(end, output, reason=reason).words
+
+
+def named(end: End, output: str, *, reason: str = "") -> Named:
+    """The cause. `output` is the end of what the job printed, `reason` what the scheduler says.
+
+    A traceback names the exception that ended the program, as the user's own error, where nothing more telling is found.
+    """
+    if end.state == "COMPLETED":
+        return Named()
+    if end.state in _STATES:
+        return _STATES[end.state]
+    if end.state == "CANCELLED":
+        by = _CANCELLED.search(reason) or _CANCELLED.search(end.why)
+        return Named("cancelled", f"cancelled by user {by.group(1)}" if by else "cancelled")
+    lines = [line.strip() for line in re.split(r"[\r\n]", output) if line.strip()]
+    for pattern, cause, words in _LINES:
+        line = next((line for line in reversed(lines) if re.search(pattern, line)), None)
+        if line is not None:
+            return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})")
+    if end.exit_code == KILLED:
+        return Named("unknown", "killed (SIGKILL): often the host's memory was used up")
+    exception = _last_exception(output)
+    if exception:
+        return Named("user error", f"an error of the program: {exception[:_TEXT_LIMIT]}")
+    return Named("unknown")
+
+
+def _last_exception(output: str) -> str:
+    """The last line of the last traceback; "" where there is none."""
+    _, found, last = output.rpartition("Traceback (most recent call last):")
+    if not found:
+        return ""
+    for line in last.splitlines()[1:]:
+        if line and not line[0].isspace() and (match := _EXCEPTION.match(line.strip())):
+            return match.group(1)
+    return ""
+
+
+# The cause → its class, for errors of a job that still runs. What is missing here says nothing of those.
+_CLASSES: dict[Cause, str] = {
+    "memory gpu": "out of memory",
+    "memory host": "out of memory",
+    "quota": "disk full",
+    "disk": "disk full",
+    "nccl": "NCCL",
+    "driver": "driver",
+    "checkpoint": "checkpoint I/O",
+    "install": "import",
+    "config": "config",
+}
+_LINE = re.compile(r"[^\r\n]+")
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if cause in _CLASSES))
+
+
+def classify(line: str) -> tuple[str, str] | None:
+    """The class of the error that a line of output tells, and the cause in words; None where it tells none."""
+    for pattern, cause, words in _LINES:
+        if cause in _CLASSES and re.search(pattern, line):
+            return _CLASSES[cause], words
+    return None
+
+
+def error_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of the text that `classify` knows, with where each ends in it."""
+    return [
+        (line.end(), line.group().strip()[:_TEXT_LIMIT])
+        for line in _LINE.finditer(text)
+        if _ANY.search(text, line.start(), line.end())
+    ]

@@ -1,0 +1,84 @@
+"""Done means evidence: the verdict on an ended attempt, from its end and from what it left. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from watchkeeper.core.events import Cause, Evidence, Number, Outcome
+from watchkeeper.tools.promise import Finding
+from watchkeeper.watch.verdict.causes import Named
+from watchkeeper.watch.verdict.endings import End
+
+_FAILED_OUTCOMES: dict[str, Outcome] = {
+    "CANCELLED": "cancelled",
+    "NODE_FAIL": "lost",
+    "BOOT_FAIL": "lost",
+    "UNKNOWN": "unknown",
+}
+
+
+_UNNAMED = Named()
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a `judged` event that evidence decides."""
+
+    outcome: Outcome
+    why: str = ""
+    fingerprints: dict[str, str] = {}
+    metrics: dict[str, Number] = {}
+    evidence: tuple[Evidence, ...] = ()
+    cause: Cause = ""
+
+
+def judge(
+    end: End,
+    findings: Sequence[Finding],
+    last_line: str = "",
+    unchanged: Sequence[str] = (),
+    *,
+    array: bool = False,
+    cause: Named = _UNNAMED,
+) -> Verdict:
+    """The verdict. `findings` are of everything the run promised (none: it promised nothing, and its exit code is all
+    there is); `unchanged` names subjects whose files are the same as before the attempt began: not this attempt's work.
+    `cause` is why it ended badly. Of an `array`, what the other tasks left says nothing for one that
+    failed.
+    """
+    bad = [finding for finding in findings if finding.state != "good" or finding.subject in unchanged]
+    good = [finding for finding in findings if finding not in bad]
+    ended_well = end.state == "COMPLETED" and not end.exit_code
+    why = "; ".join(_fault(finding, unchanged) for finding in bad)
+    cautions = "; ".join(finding.caution for finding in good if finding.caution)
+    outcome: Outcome
+    if ended_well:
+        outcome = "invalid" if bad else "done"
+        why = why or cautions
+    elif findings and not bad and not array:
+        outcome = "failed but good"
+        why = "; ".join(filter(None, [_end_words(end, cause.words, last_line), cautions]))
+    else:
+        outcome = _FAILED_OUTCOMES.get(end.state, "failed")
+        why = "; ".join(filter(None, [_end_words(end, cause.words, last_line), why]))
+    metrics = {name: value for finding in good for name, value in finding.metrics.items()}
+    return Verdict(
+        outcome=outcome,
+        why=why,
+        fingerprints={finding.subject: finding.fingerprint for finding in good},
+        metrics=metrics,
+        evidence=tuple(evidence for finding in findings for evidence in finding.evidence),
+        cause=cause.cause,
+    )
+
+
+def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
+    if finding.subject in unchanged and finding.state == "good":
+        return f"{finding.path} is older than the attempt"
+    return finding.why or f"{finding.subject} is {finding.state}"
+
+
+def _end_words(end: End, cause: str, last_line: str) -> str:
+    code = f"exit code {end.exit_code}" if end.exit_code is not None else ""
+    return "; ".join(filter(None, [code, cause, end.why, last_line and f"last line: {last_line}"]))

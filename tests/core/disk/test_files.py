@@ -1,0 +1,94 @@
+"""Writing files: whole or not at all, once, at one's own offset."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from watchkeeper.core.disk import files
+from watchkeeper.core.errors import StorageError
+
+
+def test_replace_leaves_no_temporary(tmp_path: Path) -> None:
+    """A replaced file holds the new bytes, and nothing else is left in the folder."""
+    path = tmp_path / "file"
+    files.replace(path, b"one")
+    files.replace(path, b"two")
+    assert path.read_bytes() == b"two" and os.listdir(tmp_path) == ["file"]
+
+
+def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
+    """Creating one path from 16 threads at once succeeds once, and every loser is told so."""
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(lambda n: files.create(tmp_path / "claim", f"writer {n}".encode()), range(16)))
+    assert won.count(True) == 1
+    assert (tmp_path / "claim").read_text() == f"writer {won.index(True)}"
+    assert os.listdir(tmp_path) == ["claim"]
+
+
+def test_creating_again_with_the_same_bytes_is_ours(tmp_path: Path) -> None:
+    """Whether a file is ours is judged by its content: a second try after an unclear first one finds it ours."""
+    assert files.create(tmp_path / "claim", b"nonce")
+    assert files.create(tmp_path / "claim", b"nonce")
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    """An unwritable place raises a StorageError that names the path; the old file is untouched."""
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(StorageError, match="missing/file"):
+        files.replace(tmp_path / "missing" / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_short_write_is_overwritten_by_the_next(tmp_path: Path) -> None:
+    """When the disk fills in the middle of an append, the next append overwrites the torn tail."""
+    code = f"""
+import resource, signal
+from pathlib import Path
+from watchkeeper.core.disk.files import AppendFile
+from watchkeeper.core.errors import StorageError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+file = AppendFile(Path({str(tmp_path / "file")!r}))
+file.append(b"a" * 900 + b"\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))
+try:
+    file.append(b"b" * 900 + b"\\n")
+except StorageError as error:
+    print("refused")
+resource.setrlimit(resource.RLIMIT_FSIZE, ({resource.RLIM_INFINITY}, {resource.RLIM_INFINITY}))
+file.append(b"c" * 900 + b"\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+    assert (tmp_path / "file").read_bytes() == b"a" * 900 + b"\n" + b"c" * 900 + b"\n"
+
+
+def test_keep_aside_never_overwrites(tmp_path: Path) -> None:
+    """Files set aside get names of their own, and keep their bytes."""
+    for text in (b"first", b"second"):
+        (tmp_path / "log").write_bytes(text)
+        files.keep_aside(tmp_path / "log")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "log.kept-1": b"first",
+        "log.kept-2": b"second",
+    }
+
+
+def test_a_file_of_two_owners_is_replaced_only_while_it_is_what_was_read(tmp_path: Path) -> None:
+    """`replace_unchanged` writes over the bytes it was given and no others, keeps the mode, and leaves a read-only file."""
+    path = tmp_path / "log.md"
+    path.write_bytes(b"old")
+    path.chmod(0o664)
+    assert files.replace_unchanged(path, b"old", b"new") and path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o7777 == 0o664
+    assert not files.replace_unchanged(path, b"old", b"newer") and path.read_bytes() == b"new"
+    path.chmod(0o444)
+    with pytest.raises(StorageError, match=r"read-only|Permission"):
+        files.replace_unchanged(path, b"new", b"newer")
+    assert [p.name for p in tmp_path.iterdir()] == ["log.md"] and path.read_bytes() == b"new"

@@ -1,0 +1,132 @@
+"""What the journal tells of a run, as lines of its log."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from watchkeeper.core.events import Artifact, Assessed, Judged, Learned, Milestone, Submitted
+from watchkeeper.report.compose.compose import About, Told, page
+
+COMMON = {"writer": "w", "key": "one", "phase": "preparation", "attempt": 1}
+
+
+def status(**fields):
+    """The status lines of a run that was submitted, and looked at once."""
+    told = Told()
+    at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
+    told.feed(Submitted(time=at, seq=0, job_id="7", scheduler="slurm", command="sbatch", **COMMON))
+    told.feed(Assessed(time=at.replace(minute=20), seq=1, **COMMON, **fields))
+    return page(told, About(task="one"), "UTC").status[1:]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"health": "advancing"}, []),
+        ({"health": "advancing", "loss": 0.5}, ["running, train_loss 0.5"]),
+        (
+            {"health": "advancing", "step": 2400, "total": 100000, "loss": 0.085, "rate_per_s": 3.25, "eta_s": 7800.0},
+            ["running, step 2400/100000, train_loss 0.085, 3.25 it/s, 2:10:00 left"],
+        ),
+        ({"health": "stalled", "step": 3, "why": "no step for 10:00"}, ["running, stalled, step 3: no step for 10:00"]),
+        ({"health": "silent", "why": "nothing"}, ["running, silent: nothing"]),
+        ({"health": "advancing", "errors": ("disk full: a\nb",)}, ["running; disk full: a b"]),
+    ],
+)
+def test_a_look_is_a_line_where_it_says_something(fields, says):
+    """A line of Status has a step, a loss or what is wrong; that something runs is none."""
+    assert status(**fields) == [f"2026-03-11 15:20 UTC — {words}" for words in says]
+
+
+def of_a_finished_run(about, learned, **judged):
+    """The page of a training that ended well, with what it left."""
+    told = Told()
+    at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
+    told.feed(
+        Submitted(
+            time=at, seq=0, job_id="7", scheduler="slurm", command="sbatch", cluster="isambard", host="login1", **COMMON
+        )
+    )
+    fields = {"outcome": "done", "state": "COMPLETED", "learned": learned} | judged
+    told.feed(Judged(time=at.replace(minute=50), seq=1, **COMMON, **fields))
+    return page(told, about, "UTC")
+
+
+def shown(values):
+    """Fields by name, with their notes."""
+    return {value.key: value.value + (f" ({value.note})" if value.note else "") for value in values}
+
+
+def test_a_page_holds_what_people_record_by_hand():
+    """Steps planned, milestones, the best and all kept checkpoints, what it used, its cluster, and the shared settings."""
+    learned = Learned(
+        final_step=8000,
+        total_steps=10_000,
+        milestones=(Milestone(step=2500, loss=1.5), Milestone(step=5000, loss=1.25)),
+        checkpoint="r8/epoch_1",
+        kept=("r8/epoch_0", "r8/epoch_1"),
+        best="r8/epoch_0",
+        best_why="the Trainer's best metric, 0.25",
+    )
+    about = About(
+        task="r8",
+        dataset="words.json",
+        dataset_facts="12.0 MiB, url https://example.org/words",
+        controls="epochs 2, seed 7",
+        root="/data/repo",
+        host="login1",
+        below="exp",
+    )
+    made = of_a_finished_run(about, learned, used=("GPU 93% busy on average (telemetry)",))
+    config, results = shown(made.sections["config"]), shown(made.sections["results"])
+    assert config["root"] == "/data/repo (on login1; the paths in this log are from here)"
+    assert config["dataset"] == "words.json (12.0 MiB, url https://example.org/words)"
+    assert config["controls"] == "epochs 2, seed 7"
+    assert (results["final step"], results["total steps"]) == ("8000", "10000")
+    assert (results["loss@2500"], results["loss@5k"]) == ("1.5", "1.25")
+    assert results["checkpoint"] == "exp/r8/epoch_1"
+    assert results["best checkpoint"] == "exp/r8/epoch_0 (the Trainer's best metric, 0.25)"
+    assert results["checkpoints kept"] == "2: exp/r8/epoch_0, exp/r8/epoch_1"
+    assert results["compute"] == "GPU 93% busy on average (telemetry)"
+    job = shown(made.jobs[0].fields)
+    assert (job["cluster"], job["submitted from"]) == ("isambard", "login1")
+
+
+def test_nothing_is_invented_where_nobody_said():
+    """A run that left nothing has none of these lines, and a dataset that nobody named is pending, without a note."""
+    made = of_a_finished_run(About(task="r8", dataset_facts="12.0 MiB"), Learned())
+    config, results = shown(made.sections["config"]), shown(made.sections["results"])
+    assert config["dataset"] == "pending" and not config.keys() & {"root", "controls"}
+    assert not results.keys() & {"total steps", "best checkpoint", "checkpoints kept", "compute", "artifact"}
+    assert not [name for name in results if name.startswith("loss@")]
+
+
+def test_only_a_pipelines_page_names_what_it_made():
+    """An artifact has path, size and hash; one too large to be hashed says so."""
+    learned = Learned(
+        artifacts=(Artifact(path="out/a.bin", size_bytes=2048, sha256="ab12"), Artifact(path="/big", size_bytes=2**40))
+    )
+    results = shown(of_a_finished_run(About(task="pack", run_type="pipeline (packing)"), learned).sections["results"])
+    assert results["artifact"] == "out/a.bin (2.0 KiB, sha256 ab12)"
+    assert results["artifact 2"] == "/big (1024.00 GiB, too large to be hashed here)"
+    assert "artifact" not in shown(of_a_finished_run(About(task="pack"), learned).sections["results"])
+
+
+def test_of_many_checkpoints_the_newest_are_named():
+    """Ten are named, and how many older ones there are."""
+    kept = tuple(f"c/{number}" for number in range(14))
+    results = shown(of_a_finished_run(About(task="r8"), Learned(kept=kept)).sections["results"])
+    assert results["checkpoints kept"] == "14: 4 older, " + ", ".join(kept[4:])
+
+
+def test_where_several_wandb_runs_lie_none_is_claimed():
+    """The W&B section says that it is not known which is this one's."""
+    wandb = shown(of_a_finished_run(About(task="r8", below="exp"), Learned(wandb_among="r8/wandb")).sections["wandb"])
+    assert wandb["local"].startswith("pending — exp/r8/wandb holds several runs")
+
+
+def test_a_look_shows_gpus_memory_and_disk():
+    """What was seen of the machine stands in the line as evidence."""
+    used = ("1.00 GiB of memory", "GPU 0 97% busy, 30.00 GiB of 80.00 GiB", "disk 5.0 MiB free of 1.00 GiB")
+    (line,) = status(health="advancing", step=3, used=used)
+    assert line.endswith("running, step 3; " + ", ".join(used))

@@ -1,0 +1,217 @@
+"""The machine's fields in a run log that a person owns too."""
+
+import re
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchkeeper.report.compose.page import JobBlock, Page, Value, Written, bring_up, new
+from watchkeeper.report.runlog.document import decode, parse
+
+DIALECTS = sorted((Path(__file__).parents[1] / "runlogs").rglob("*.md"))
+
+
+def page(**changes):
+    """A page of a run with one job, which has ended."""
+    sections = {
+        "mode": [Value("run_type", "experiment"), Value("objective", "pending")],
+        "config": [Value("script", "slurm/train.sh", quoted=True), Value("dataset", "digits")],
+        "results": [Value("runtime", "01:00:00", quoted=True), Value("final step", "100")],
+        "wandb": [Value("local", "n/a")],
+        "next": [Value("resume for more steps", "watchkeeper run .", quoted=True)],
+    }
+    first = [Value("execution_id", "12345"), Value("submitted/start", "2026-03-11T15:00:00Z", quoted=True)]
+    values = {"title": "train — x", "sections": sections, "jobs": [JobBlock("1", first)]}
+    return Page(**(values | {"status": ["2026-03-11 15:00 UTC — submitted"]} | changes))
+
+
+def written(*changes, before=None):
+    """What the machine has written, by its changes."""
+    found = before or Written({}, set(), {})
+    for change in changes:
+        for field, value in change.fields.items():
+            found.fields.setdefault(field, set()).add(value)
+        found.lines |= set(change.lines)
+        found.kept |= change.kept
+    return found
+
+
+def test_a_new_page_reads_back():
+    """What is printed for a new file is found again by the parser, field by field, and needs no change."""
+    made = new(page())
+    document = parse(made.text)
+    assert document.of("mode")[0].field("run_type").value == "experiment"
+    assert document.of("job")[0].field("execution_id").value == "12345"
+    assert document.of("status")[0].nodes[0].text == "submitted"
+    assert bring_up(made.text, page(), written(made)).text is made.text
+
+
+def test_a_field_is_given_its_new_value_and_nothing_else_changes():
+    """An update touches the bytes of the field that it owns alone."""
+    made = new(page(sections={"results": [Value("runtime", "pending")]}))
+    text = made.text.replace("## Status", "A person's words.\n\n## Status").replace("\n", "\r\n")
+    later = page(sections={"results": [Value("runtime", "02:00:00", quoted=True)]})
+    change = bring_up(text, later, written(made))
+    assert change.text == text.replace("runtime: pending", "runtime: `02:00:00`")
+    assert change.fields == {"results.runtime": "02:00:00"}
+
+
+def test_a_field_that_a_person_changed_is_kept_and_told_once():
+    """What a person wrote into the machine's field stays, and the difference is reported, but not again and again."""
+    made = new(page())
+    text = made.text.replace("experiment", "replication")
+    later = page(sections={"mode": [Value("run_type", "pipeline"), Value("objective", "pending")]})
+    change = bring_up(text, later, written(made))
+    assert change.text is text and change.kept == {"mode.run_type": "replication"}
+    assert bring_up(text, later, written(made, change)).kept == {}
+
+
+def test_a_field_that_a_person_took_out_does_not_come_back():
+    """A deleted field, line, block or section stays deleted."""
+    made = new(page())
+    for gone in ("- objective: pending\n", "- 2026-03-11 15:00 UTC — submitted\n", "## W&B\n- local: n/a\n\n"):
+        text = made.text.replace(gone, "")
+        assert text != made.text
+        assert bring_up(text, page(), written(made)).text is text
+    without = made.text[: made.text.index("## Job")] + made.text[made.text.index("## Status") :]
+    assert bring_up(without, page(), written(made)).text is without
+
+
+def test_an_open_answer_is_filled_in_and_a_given_one_is_kept():
+    """`pending`, nothing and the template's words are answered by the machine; a person's answer is not."""
+    for word in ("pending", "", "<HH:MM:SS>", "TBD"):
+        text = f"# t\n\n## Results\n- runtime: {word}\n"
+        assert "- runtime: `01:00:00`\n" in bring_up(text, page(), Written({}, set(), {})).text
+    text = "# t\n\n## Results\n- runtime: about an hour\n"
+    assert "about an hour" in bring_up(text, page(), Written({}, set(), {})).text
+
+
+def test_a_note_behind_a_value_stays():
+    """A person's note in parentheses survives the value before it."""
+    made = new(page(sections={"results": [Value("runtime", "01:00:00", quoted=True)]}))
+    text = made.text.replace("`01:00:00`", "`01:00:00` (slow node)")
+    later = page(sections={"results": [Value("runtime", "02:00:00", quoted=True)]})
+    assert "- runtime: `02:00:00` (slow node)\n" in bring_up(text, later, written(made)).text
+
+
+def test_a_resumption_is_a_block_of_its_own_behind_the_last():
+    """The next job block comes after the blocks that are there, before Status."""
+    made = new(page())
+    first, second = page().jobs[0], JobBlock("2", [Value("execution_id", "12346")], "resumed")
+    change = bring_up(made.text, page(jobs=[first, second]), written(made))
+    headings = [section.heading.text for section in parse(change.text).walk()]
+    assert headings == ["Mode", "Config", "Job", "Job (resumed)", "Status", "Results", "W&B", "Next"]
+    assert change.fields == {"job.2.execution_id": "12346"}
+
+
+def test_a_job_gets_its_id_in_the_block_that_waits_for_it():
+    """A block made at submission, without an id, is the one that the id goes into."""
+    made = new(page(jobs=[JobBlock("1", [Value("execution_id", "pending")])]))
+    change = bring_up(made.text, page(), written(made))
+    assert [job.field("execution_id").value for job in parse(change.text).of("job")] == ["12345"]
+
+
+def test_status_lines_are_added_behind_what_belongs_to_the_last():
+    """A person's indented words below a status line stay with it."""
+    made = new(page())
+    text = made.text.replace("submitted\n", "submitted\n  - failure reason: none yet\n")
+    change = bring_up(text, page(status=[*page().status, "2026-03-11 16:00 UTC — running, step 3"]), written(made))
+    assert "submitted\n  - failure reason: none yet\n- 2026-03-11 16:00 UTC — running, step 3\n" in change.text
+
+
+def test_a_line_that_is_there_already_is_not_added_again():
+    """A crash between the file and the journal costs no line twice."""
+    made = new(page())
+    change = bring_up(made.text, page(), Written({}, set(), {}))
+    assert change.text is made.text and change.lines == page().status
+
+
+OPEN = re.compile(r"(- [^:]+:|\*\*[^:]+:) ?`?(?:pending|tbd|<[^>]+>)?`?", re.IGNORECASE)
+
+
+def assert_kept(before, after):
+    """Every line of the text before stands in the text after, in its order; of one that waits for an answer, its key."""
+    at = 0
+    for line in before.splitlines():
+        waits = OPEN.fullmatch(line.strip())
+        part = waits[1] if waits else line
+        at = after.find(part, at)
+        assert at >= 0, (line, after)
+        at += len(part)
+
+
+def test_dialects_are_continued_without_a_byte_lost():
+    """In every dialect of hand-written logs the machine adds what is missing, and takes nothing away."""
+    assert len(DIALECTS) >= 10
+    for path in DIALECTS:
+        text = decode(path.read_bytes())
+        change = bring_up(text, page(), Written({}, set(), {}))
+        assert_kept(text, change.text)
+        again = bring_up(change.text, page(), written(change))
+        assert again.text is change.text, path.name
+
+
+LINES = st.sampled_from(
+    [
+        "# train — x",
+        "## Mode",
+        "- run_type: experiment",
+        "- run_type: <experiment>",
+        "**Objective**: pending",
+        "## Job",
+        "## Job (resumed)",
+        "- job_id: `12345` (first)",
+        "- execution_id: pending",
+        "- execution_id: 12345",
+        "## Status",
+        "- 2026-03-11 15:00 UTC — submitted",
+        "  - a note",
+        "- 2026-03-12 — text",
+        "## Results",
+        "- runtime:",
+        "- runtime: pending",
+        "- runtime: `00:10:00`",
+        "```",
+        "<!-- a",
+        "-->",
+        "| a | b |",
+        "",
+        "\t- tab: x",
+        "words",
+        "# Results",
+        "## Debug commands used",
+        "### Next",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=25), st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_any_text_keeps_what_is_not_the_machines(found, newline, ends):
+    """Whatever stands in a file, no byte outside the machine's own fields changes, and a second look changes nothing."""
+    text = newline.join(found) + (newline if ends else "")
+    change = bring_up(text, page(), Written({}, set(), {}))
+    assert_kept(text, change.text)
+    again = bring_up(change.text, page(), written(change))
+    assert again.text is change.text
+
+
+def test_a_note_of_the_machines_is_brought_up_with_its_value():
+    """The times behind a runtime are those of the attempt that it is of, also where the runtime itself is the same."""
+
+    def results(start, runtime="00:00:02"):
+        return page(sections={"results": [Value("runtime", runtime, quoted=True, note=f"start `{start}`, end `{start}`")]})
+
+    made = new(results("10:00"))
+    again = bring_up(made.text, results("11:30"), written(made))
+    assert again.text == made.text.replace("10:00", "11:30") and again.fields == {}
+    other = bring_up(made.text, results("11:30", "00:00:05"), written(made))
+    assert "- runtime: `00:00:05` (start `11:30`, end `11:30`)\n" in other.text
+
+
+def test_a_persons_note_behind_a_value_stays():
+    """A note in other words than the machine's is a person's."""
+    made = new(page(sections={"results": [Value("runtime", "1", quoted=True, note="start `10:00`")]}))
+    text = made.text.replace("(start `10:00`)", "(start `10:00`, I think)")
+    later = page(sections={"results": [Value("runtime", "2", quoted=True, note="start `11:00`")]})
+    assert "- runtime: `2` (start `10:00`, I think)\n" in bring_up(text, later, written(made)).text

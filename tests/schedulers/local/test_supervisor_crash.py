@@ -1,0 +1,104 @@
+"""SIGKILL the local supervisor before every write, fork and wait that it makes: nothing runs twice, nothing is
+lost, and what is said of it is true.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.schedulers.conftest import Harness
+from watchkeeper.core import processes
+from watchkeeper.schedulers.wrapper import render
+
+DYING = """
+import functools, os, signal, sys
+from watchkeeper.core.disk import files
+from watchkeeper.schedulers.local import supervisor
+
+at, owner, count = int(sys.argv[1]), os.getpid(), 0
+
+def step():
+    global count
+    if os.getpid() == owner:
+        count += 1
+        if count == at:
+            os.kill(owner, signal.SIGKILL)
+
+def dying(module, name):
+    plain = getattr(module, name)
+    @functools.wraps(plain)
+    def wrapped(*args, **kwargs):
+        step()
+        return plain(*args, **kwargs)
+    setattr(module, name, wrapped)
+
+for module, name in ((files, "replace"), (files, "create"), (os, "fork"), (os, "write"), (os, "wait4"), (os, "unlink")):
+    dying(module, name)
+supervisor.main(sys.argv[2:])
+"""
+
+
+def test_killed_at_every_step(tmp_path):
+    """Whenever the supervisor dies, each of two queued jobs runs exactly once; its end is COMPLETED, or NODE_FAIL where
+    nobody saw it, and then the wrapper's exit record tells.
+    """
+    at, seen = 0, set()
+    while True:
+        at += 1
+        started = []
+        harness = Harness(tmp_path / str(at))  # a supervisor that lives on from the last round takes no job of this one
+
+        def dying(spool, slot_fd, at=at, started=started):
+            command = [sys.executable, "-c", DYING, str(at), str(spool), str(slot_fd)]
+            started.append(subprocess.Popen(command, pass_fds=[slot_fd], stdin=subprocess.DEVNULL, start_new_session=True))
+
+        try:
+            one = harness.scheduler(slots=1, start=dying)
+            folder = harness.root / f"at{at}"
+            # The first job waits for the second's submission: a supervisor that lives that long has both to care for.
+            body = "while [ ! -e both ]; do sleep 0.01; done\necho $SLURM_JOB_ID >> ran\n"
+            jobs = [harness.job(body, folder=folder) for _ in range(2)]
+            ids = [one.submit(job).job_id for job in jobs]
+            (folder / "both").touch()
+            codes = []
+            try:
+                codes = [process.wait(60) for process in started]
+            finally:
+                for process in started:
+                    process.kill()
+                    process.wait()
+            ends = [harness.end(job_id, harness.scheduler(slots=1)) for job_id in ids]
+            assert sorted((folder / "ran").read_text().split()) == sorted(ids), f"step {at}"
+            for job, facts in zip(jobs, ends, strict=True):
+                assert facts.state in ("COMPLETED", "NODE_FAIL"), f"step {at}"
+                harness.until(lambda job=job: render.read_exit_records(job.wrapper.parent))
+                (record,) = render.read_exit_records(job.wrapper.parent)
+                assert record.exit_code == 0
+                assert facts.state == "NODE_FAIL" or facts.exit_code == 0
+                seen.add(facts.state)
+        finally:
+            harness.close()
+        if -signal.SIGKILL not in codes:
+            break
+    assert at > 12
+    assert seen == {"COMPLETED", "NODE_FAIL"}
+
+
+@pytest.mark.parametrize("doomed", ["leader", "session"])
+def test_a_killed_wrapper(harness, doomed):
+    """A wrapper killed with nothing else is FAILED by its signal, without an exit record; its script goes with it."""
+    job = harness.job("echo $$ > pid\nexec sleep 1000\n")
+    job_id = harness.local.submit(job).job_id
+    harness.until(lambda: (job.folder / "pid").exists() and (job.folder / "pid").read_text())
+    script = int((job.folder / "pid").read_text())
+    leader = os.getsid(script)
+    os.kill(leader, signal.SIGKILL)
+    if doomed == "session":
+        os.kill(script, signal.SIGKILL)
+    facts = harness.end(job_id)
+    assert (facts.state, facts.signal) == ("FAILED", 9)
+    assert render.read_exit_records(job.wrapper.parent) == []
+    assert processes.start_ticks(script) is None

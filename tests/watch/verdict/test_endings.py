@@ -1,0 +1,35 @@
+"""How a job ended, from what the scheduler and the exit record say."""
+
+import pytest
+
+from watchkeeper.core.events import ExitRecord, SchedulerFacts
+from watchkeeper.schedulers.wrapper.render import FINISHED, TWIN
+from watchkeeper.watch.verdict.endings import End, end_of
+
+
+def record(code):
+    """An exit record with that code."""
+    return ExitRecord(job_id="7", exit_code=code, execution=1, ended=None)
+
+
+def facts(state, code=None):
+    """The scheduler's word."""
+    return SchedulerFacts(state=state, exit_code=code)
+
+
+@pytest.mark.parametrize("code", [TWIN, FINISHED])
+def test_a_job_started_again_after_its_end_ended_the_first_time(code):
+    """A second start that ran nothing is no failure of the job: its exit record says how it ended."""
+    end = end_of(facts("FAILED", code), record(0))
+    assert (end.state, end.exit_code) == ("COMPLETED", 0)
+    end = end_of(facts("FAILED", code), record(3))
+    assert (end.state, end.exit_code) == ("FAILED", 3)
+
+
+def test_the_schedulers_end_stands_otherwise():
+    """A failure with a code of the script's own is a failure, with or without a record, and so is one without a record."""
+    assert end_of(facts("FAILED", FINISHED), record(FINISHED)) == End(state="FAILED", exit_code=FINISHED)
+    assert end_of(facts("FAILED", FINISHED), None) == End(state="FAILED", exit_code=FINISHED)
+    assert end_of(facts("FAILED", 3), record(3)) == End(state="FAILED", exit_code=3)
+    assert end_of(facts("CANCELLED", 0), record(0)) == End(state="CANCELLED", exit_code=0)
+    assert end_of(facts("RUNNING"), record(0)) is None
