@@ -1,1 +1,3 @@
-"""Benchmarks: each prints its figures beside a peer or a baseline measured in the same run, as medians of ratios."""
+"""Benchmarks: each prints its figures beside a peer or a baseline measured in the same run, as
+medians of ratios.
+"""

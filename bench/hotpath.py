@@ -1,7 +1,8 @@
-"""What one `run.log` with 10 metrics costs, beside one `os.write` of the same bytes: python -m bench.hotpath [--json].
+"""What one `run.log` with 10 metrics costs, beside one `os.write` of the same bytes: python -m
+bench.hotpath [--json].
 
-Every figure is the median of rounds in which all contestants take turns, so that a busy machine disturbs all alike; the
-ratio is the median of the rounds' ratios. Budget: 3.
+Every figure is the median of rounds in which all contestants take turns, so that a busy machine
+disturbs all alike; the ratio is the median of the rounds' ratios. Budget: 3.
 """
 
 from __future__ import annotations
@@ -75,12 +76,16 @@ def microseconds(call: Callable[[], object], calls: int = CALLS) -> float:
 
 
 def race(calls: dict[str, Callable[[], object]]) -> dict[str, dict[str, float]]:
-    """Rounds of all contestants in turn: the medians, and those of the ratios to the write of the same round."""
+    """Rounds of all contestants in turn: the medians, and those of the ratios to the write of the
+    same round.
+    """
     rounds = [{name: microseconds(call) for name, call in calls.items()} for _ in range(ROUNDS)]
     return {
         name: {
             "us": round(statistics.median(times[name] for times in rounds), 3),
-            "ratio_to_write": round(statistics.median(times[name] / times["os_write"] for times in rounds), 2),
+            "ratio_to_write": round(
+                statistics.median(times[name] / times["os_write"] for times in rounds), 2
+            ),
         }
         for name in calls
     }
@@ -101,7 +106,9 @@ def beside_threads(run: wk.Run, logging_threads: int) -> float:
     for thread in threads:
         thread.start()
     try:
-        return round(statistics.median(microseconds(lambda: run.log(3, **METRICS), 20) for _ in range(15)), 1)
+        return round(
+            statistics.median(microseconds(lambda: run.log(3, **METRICS), 20) for _ in range(15)), 1
+        )
     finally:
         stop.set()
         for thread in threads:
@@ -111,7 +118,9 @@ def beside_threads(run: wk.Run, logging_threads: int) -> float:
 def in_a_handler(run: wk.Run) -> float:
     """One `run.log` from a signal handler."""
     times: list[float] = []
-    before = signal.signal(signal.SIGALRM, lambda *_: times.append(microseconds(lambda: run.log(3, **METRICS), 1)))
+    before = signal.signal(
+        signal.SIGALRM, lambda *_: times.append(microseconds(lambda: run.log(3, **METRICS), 1))
+    )
     try:
         for _ in range(ROUNDS):
             signal.raise_signal(signal.SIGALRM)
@@ -154,7 +163,10 @@ def main() -> None:
         return
     for name, figure in found.items():
         print(
-            f"{name:26}", *(f"{value:8} {unit}" for unit, value in figure.items()) if isinstance(figure, dict) else [figure]
+            f"{name:26}",
+            *(f"{value:8} {unit}" for unit, value in figure.items())
+            if isinstance(figure, dict)
+            else [figure],
         )
 
 

@@ -1,7 +1,8 @@
 """What a limit costs around work that ends in time: python -m bench.limits [--json].
 
-Beside `run.limit(60).call(f)`: the same by hand, with SIGALRM as document 003 has it, and one `os.write` of 200 bytes as a
-physical baseline. For isolated calls the peer is `concurrent.futures.ProcessPoolExecutor` with one worker.
+Beside `run.limit(60).call(f)`: the same by hand, with SIGALRM as document 003 has it, and one
+`os.write` of 200 bytes as a physical baseline. For isolated calls the peer is
+`concurrent.futures.ProcessPoolExecutor` with one worker.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def main() -> None:
                 work()
 
         call = by_turns(times(lambda: limit.call(work)), times(by_hand), ROUNDS)
-        written = by_turns(times(lambda: limit.call(work)), times(lambda: os.write(raw, line)), ROUNDS)
+        written = by_turns(
+            times(lambda: limit.call(work)), times(lambda: os.write(raw, line)), ROUNDS
+        )
         blocks = by_turns(times(block), times(by_hand), ROUNDS)
         isolated.call(work)
         pool.submit(work).result()

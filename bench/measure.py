@@ -1,4 +1,6 @@
-"""Measuring side by side: two things are timed by turns, and the median of their ratios is what is quoted."""
+"""Measuring side by side: two things are timed by turns, and the median of their ratios is what is
+quoted.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def by_turns(ours: Callable[[], Any], baseline: Callable[[], Any], rounds: int) -> dict[str, float]:
-    """Medians of both in seconds, and the median of the rounds' ratios: machines are shared, and noise comes in waves."""
+    """Medians of both in seconds, and the median of the rounds' ratios: machines are shared, and
+    noise comes in waves.
+    """
     pairs = [(seconds(ours), seconds(baseline)) for _ in range(rounds)]
     return {
         "ours_s": statistics.median(one for one, _ in pairs),

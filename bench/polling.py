@@ -1,7 +1,9 @@
-"""What one look at N jobs costs a cluster: scheduler commands, and CPU seconds here, beside submitit's look at the same
-jobs. Needs the real Slurm that scripts/slurm/up.sh starts (root), and submitit: `pip install submitit`.
+"""What one look at N jobs costs a cluster: scheduler commands, and CPU seconds here, beside
+submitit's look at the same jobs. Needs the real Slurm that scripts/slurm/up.sh starts (root), and
+submitit: `pip install submitit`.
 
-Both look from a process of an ordinary user, since a look by root asks the controller for something else.
+Both look from a process of an ordinary user, since a look by root asks the controller for something
+else.
 """
 
 from __future__ import annotations
@@ -43,7 +45,13 @@ def main() -> None:
             figures |= _as_user(lambda ids=job_ids: _compare(ids, environment, tally), environment)
     finally:
         lab.down()
-    show("One look at jobs on a real Slurm: commands, and CPU seconds of the looking process and its children", figures)
+    show(
+        (
+            "One look at jobs on a real Slurm: commands, and CPU seconds of the looking "
+            "process and its children"
+        ),
+        figures,
+    )
 
 
 def _held_job(lab: Lab, folder: Path) -> str:
@@ -54,7 +62,9 @@ def _held_job(lab: Lab, folder: Path) -> str:
 
 
 def _count_commands(folder: Path, path: str) -> Path:
-    """Put a shim before each command, which writes down its name and becomes the command. Returns where it writes."""
+    """Put a shim before each command, which writes down its name and becomes the command. Returns
+    where it writes.
+    """
     tally = folder / "tally"
     tally.touch()
     tally.chmod(0o666)
@@ -103,12 +113,17 @@ def _compare(job_ids: list[str], environment: dict[str, str], tally: Path) -> di
     while theirs.update() or len(theirs._info_dict) < len(job_ids):
         assert time.monotonic() < deadline, "accounting does not show all jobs"
         time.sleep(1)
-    pairs = [(_cost(lambda: ours.poll(job_ids), tally), _cost(theirs.update, tally)) for _ in range(ROUNDS)]
+    pairs = [
+        (_cost(lambda: ours.poll(job_ids), tally), _cost(theirs.update, tally))
+        for _ in range(ROUNDS)
+    ]
     return {
         f"{len(job_ids)} jobs": {
             "watchkeeper": _median([one for one, _ in pairs]),
             "submitit": _median([other for _, other in pairs]),
-            "cpu_ratio": round(statistics.median(one["cpu_s"] / other["cpu_s"] for one, other in pairs), 2),
+            "cpu_ratio": round(
+                statistics.median(one["cpu_s"] / other["cpu_s"] for one, other in pairs), 2
+            ),
         }
     }
 
@@ -132,7 +147,10 @@ def _median(costs: list[dict[str, float]]) -> dict[str, float]:
 
 if __name__ == "__main__":
     if shutil.which("sbatch") is None or os.geteuid() != 0:
-        sys.exit("bench.polling starts a Slurm of its own: it needs root, and scripts/slurm/install.sh first")
+        sys.exit(
+            "bench.polling starts a Slurm of its own: it needs root, and "
+            "scripts/slurm/install.sh first"
+        )
     try:
         import submitit  # noqa: F401
     except ImportError:

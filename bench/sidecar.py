@@ -1,7 +1,7 @@
 """What a sidecar costs the run it watches: python -m bench.sidecar [--json].
 
-Starting it, beside a run's start without it; its CPU time and memory while it watches; and a busy Python loop that logs
-every hundredth step, with and without it, by turns.
+Starting it, beside a run's start without it; its CPU time and memory while it watches; and a busy
+Python loop that logs every hundredth step, with and without it, by turns.
 """
 
 from __future__ import annotations

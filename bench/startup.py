@@ -1,4 +1,6 @@
-"""What starting costs over bare Python: `python -m bench.startup [--json]`. Budgets: import ≤ 10 ms, --help ≤ 100 ms."""
+"""What starting costs over bare Python: `python -m bench.startup [--json]`. Budgets: import ≤ 10
+ms, --help ≤ 100 ms.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,16 @@ def main(rounds: int = 15) -> None:
     """Each case by turns with bare Python; medians of the differences."""
     # Compiled code is kept, as in any installation, whatever this environment says.
     compiled = tempfile.TemporaryDirectory()
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     environment["PYTHONPYCACHEPREFIX"] = compiled.name
 
     def run(arguments: list[str]) -> float:
         command = [sys.executable, *arguments]
-        return seconds(lambda: subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True))
+        return seconds(
+            lambda: subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+        )
 
     found = {name: [] for name in CASES}
     for arguments in CASES.values():
@@ -36,7 +42,10 @@ def main(rounds: int = 15) -> None:
         for name, arguments in CASES.items():
             found[name].append((run(arguments) - bare) * 1000)
     compiled.cleanup()
-    show("start-up over bare Python", {name: statistics.median(values) for name, values in found.items()})
+    show(
+        "start-up over bare Python",
+        {name: statistics.median(values) for name, values in found.items()},
+    )
 
 
 if __name__ == "__main__":

@@ -4,4 +4,6 @@ from watchkeeper.report.lint.lint import RULES
 
 if __name__ == "__main__":
     for code, rule in RULES.items():
-        print(f"| {code} | {rule.severity} | {rule.about} | {rule.hint.replace('|', chr(92) + '|')} |")
+        print(
+            f"| {code} | {rule.severity} | {rule.about} | {rule.hint.replace('|', chr(92) + '|')} |"
+        )

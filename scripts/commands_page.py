@@ -1,4 +1,6 @@
-"""Print docs/commands.md, every command's own help: `python scripts/commands_page.py > docs/commands.md` renews it."""
+"""Print docs/commands.md, every command's own help: `python scripts/commands_page.py >
+docs/commands.md` renews it.
+"""
 
 import click
 
@@ -10,13 +12,20 @@ def page() -> str:
     parts = [
         "# All commands",
         "",
-        "`wk` is short for `watchkeeper`. This page is made from `--help` by `scripts/commands_page.py`.",
+        (
+            "`wk` is short for `watchkeeper`. This page is made from `--help` by "
+            "`scripts/commands_page.py`."
+        ),
     ]
-    context = click.Context(main, info_name="watchkeeper", max_content_width=110, terminal_width=110)
+    context = click.Context(
+        main, info_name="watchkeeper", max_content_width=110, terminal_width=110
+    )
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=name, parent=context, max_content_width=110, terminal_width=110)
+        inner = click.Context(
+            command, info_name=name, parent=context, max_content_width=110, terminal_width=110
+        )
         parts += ["", f"## {name}", "", "```", command.get_help(inner), "```"]
     return "\n".join(parts) + "\n"
 

@@ -1,12 +1,16 @@
-"""Holds what Watchkeeper says of GPUs to the machine's own word, in five minutes at most. Run it by `scripts/gpu-check`.
+"""Holds what Watchkeeper says of GPUs to the machine's own word, in five minutes at most. Run it by
+`scripts/gpu-check`.
 
-    telemetry   our figures of each device beside those of nvidia-smi, once a second, while a program works on device 0
+    telemetry   our figures of each device beside those of nvidia-smi, once a second, while a
+    program works on device 0
     memory      a job that runs out of GPU memory: is that what is named as the cause of its end?
-    hang        a collective (NCCL) that one of two ranks never enters: is the stall found, and do the stacks show where?
+    hang        a collective (NCCL) that one of two ranks never enters: is the stall found, and do
+    the stacks show where?
 
-It needs Watchkeeper with nvidia-ml-py (`pip install 'watchkeeper[sidecar]'`), PyTorch with CUDA, and nvidia-smi. It prints
-a table and leaves what it saw in a folder, which `--judge FOLDER` judges again, without a GPU. It ends with 0 where all
-three hold, 1 where one does not, 77 where there is no GPU, or something that it needs is missing.
+It needs Watchkeeper with nvidia-ml-py (`pip install 'watchkeeper[sidecar]'`), PyTorch with CUDA,
+and nvidia-smi. It prints a table and leaves what it saw in a folder, which `--judge FOLDER` judges
+again, without a GPU. It ends with 0 where all three hold, 1 where one does not, 77 where there is
+no GPU, or something that it needs is missing.
 """
 
 from __future__ import annotations
@@ -33,7 +37,9 @@ STALL_S = 10.0
 MOST_WAIT_S = 90.0
 BUSY_APART = 0.15  # of the mean: the two are not sampled in the same instant
 BUSY_LEAST = 0.5  # under load, on device 0
-MEMORY_APART_BYTES = 3 * 2**29  # NVML's older call counts what the driver reserves as used, nvidia-smi does not
+MEMORY_APART_BYTES = (
+    3 * 2**29
+)  # NVML's older call counts what the driver reserves as used, nvidia-smi does not
 MEMORY_APART = 0.02  # of the total
 QUERY = ("index", "utilization.gpu", "memory.used", "memory.total")
 
@@ -90,11 +96,14 @@ class Row(NamedTuple):
     saw: str
 
 
-# ── judging: pure ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── judging: pure
+# ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def parse_smi(text: str) -> list[Figures]:
-    """nvidia-smi's CSV (`noheader,nounits`) of `QUERY`: per cent and MiB. A line with `[N/A]` in it is left out."""
+    """nvidia-smi's CSV (`noheader,nounits`) of `QUERY`: per cent and MiB. A line with `[N/A]` in it
+    is left out.
+    """
     found = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
@@ -105,7 +114,9 @@ def parse_smi(text: str) -> list[Figures]:
 
 
 def judge_telemetry(samples: Iterable[Mapping[str, Any]]) -> Row:
-    """`samples` are lines of telemetry.jsonl: `ours`, our figures, and `smi`, nvidia-smi's text, of one moment each."""
+    """`samples` are lines of telemetry.jsonl: `ours`, our figures, and `smi`, nvidia-smi's text, of
+    one moment each.
+    """
     pairs: list[tuple[Figures, Figures]] = []
     for sample in samples:
         theirs = {one.index: one for one in parse_smi(sample["smi"])}
@@ -113,10 +124,16 @@ def judge_telemetry(samples: Iterable[Mapping[str, Any]]) -> Row:
         pairs += [(one, theirs[one.index]) for one in ours if one.index in theirs]
     first = [pair for pair in pairs if pair[0].index == 0]
     if len(first) < LEAST_SAMPLES:
-        return Row("telemetry", False, f"{len(first)} samples of device 0 that both have; {LEAST_SAMPLES} are needed")
+        return Row(
+            "telemetry",
+            False,
+            f"{len(first)} samples of device 0 that both have; {LEAST_SAMPLES} are needed",
+        )
     busy = [sum(pair[side].busy for pair in first) / len(first) for side in (0, 1)]
     apart = max(abs(ours.used_bytes - theirs.used_bytes) for ours, theirs in pairs)
-    total = max(abs(ours.total_bytes - theirs.total_bytes) / theirs.total_bytes for ours, theirs in pairs)
+    total = max(
+        abs(ours.total_bytes - theirs.total_bytes) / theirs.total_bytes for ours, theirs in pairs
+    )
     most = max(MEMORY_APART_BYTES, *(MEMORY_APART * theirs.total_bytes for _, theirs in pairs))
     faults = [
         *(["busy is apart"] if abs(busy[0] - busy[1]) > BUSY_APART else []),
@@ -124,7 +141,10 @@ def judge_telemetry(samples: Iterable[Mapping[str, Any]]) -> Row:
         *(["used memory is apart"] if apart > most else []),
         *(["total memory is apart"] if total > MEMORY_APART else []),
     ]
-    words = f"{len(first)} samples; busy {busy[0]:.0%} and {busy[1]:.0%}; used memory at most {apart / 2**20:.0f} MiB apart"
+    words = (
+        f"{len(first)} samples; busy {busy[0]:.0%} and {busy[1]:.0%}; used memory at most "
+        f"{apart / 2**20:.0f} MiB apart"
+    )
     return Row("telemetry", not faults, "; ".join([*faults, words]))
 
 
@@ -151,22 +171,31 @@ def judge(folder: Path) -> list[Row]:
     samples = [json.loads(line) for line in _text(folder / "telemetry.jsonl").splitlines()]
     judged = json.loads(_text(folder / "memory.json") or "{}")
     stalled = json.loads(_text(folder / "hang.json") or "{}")
-    return [judge_telemetry(samples), judge_memory(judged), judge_hang(stalled, _text(folder / "hang.txt"))]
+    return [
+        judge_telemetry(samples),
+        judge_memory(judged),
+        judge_hang(stalled, _text(folder / "hang.txt")),
+    ]
 
 
 def table(rows: Sequence[Row]) -> str:
     """For people."""
-    return "\n".join(f"{row.what:<10} {'holds' if row.holds else 'FAILS'}  {row.saw}" for row in rows)
+    return "\n".join(
+        f"{row.what:<10} {'holds' if row.holds else 'FAILS'}  {row.saw}" for row in rows
+    )
 
 
-# ── looking ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── looking
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def look_at_telemetry(folder: Path, program: str = LOAD) -> None:
     """Our figures and nvidia-smi's, side by side, while the program works."""
     from watchkeeper.record.sidecar.telemetry import Telemetry
 
-    load = subprocess.Popen([sys.executable, "-c", program, str(SAMPLES + 5)], stdout=subprocess.PIPE, text=True)
+    load = subprocess.Popen(
+        [sys.executable, "-c", program, str(SAMPLES + 5)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert load.stdout is not None
         load.stdout.readline()  # it works
@@ -175,8 +204,13 @@ def look_at_telemetry(folder: Path, program: str = LOAD) -> None:
             for _ in range(SAMPLES):
                 time.sleep(1)
                 sample = telemetry.sample(datetime.now(UTC))
-                ours = [Figures(one.index, one.busy, one.used_bytes, one.total_bytes)._asdict() for one in sample.gpus]
-                file.write(json.dumps({"at": sample.time.isoformat(), "ours": ours, "smi": _smi()}) + "\n")
+                ours = [
+                    Figures(one.index, one.busy, one.used_bytes, one.total_bytes)._asdict()
+                    for one in sample.gpus
+                ]
+                file.write(
+                    json.dumps({"at": sample.time.isoformat(), "ours": ours, "smi": _smi()}) + "\n"
+                )
     finally:
         _end(load)
 
@@ -189,11 +223,28 @@ def look_at_memory(folder: Path, program: str = ALLOCATE) -> None:
     run = folder / "memory" / "out_of_memory"
     run.mkdir(parents=True)
     (run / "allocate.py").write_text(program)
-    (run / "finetune.slurm").write_text(f"#!/bin/bash\n#SBATCH --output=output.txt\nexec '{sys.executable}' allocate.py\n")
-    command = [sys.executable, "-m", "watchkeeper", "run", str(run.parent), "--poll", "1", "--retries", "0"]
+    (run / "finetune.slurm").write_text(
+        f"#!/bin/bash\n#SBATCH --output=output.txt\nexec '{sys.executable}' allocate.py\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "watchkeeper",
+        "run",
+        str(run.parent),
+        "--poll",
+        "1",
+        "--retries",
+        "0",
+    ]
     environment = _environment() | {"WATCHKEEPER_STATE_DIR": str(folder / "state")}
     subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=MOST_WAIT_S, check=False
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=MOST_WAIT_S,
+        check=False,
     )
     for events in journal.read(run.parent / ".watchkeeper" / "journal").events.values():
         for event in events:
@@ -203,7 +254,9 @@ def look_at_memory(folder: Path, program: str = ALLOCATE) -> None:
 
 
 def look_at_hang(folder: Path, backend: str = "nccl", program: str = COLLECTIVE) -> None:
-    """Two ranks, of which one never enters the collective; what the sidecar of the other says of it."""
+    """Two ranks, of which one never enters the collective; what the sidecar of the other says of
+    it.
+    """
     from watchkeeper.core import journal
     from watchkeeper.core.events import Stalled
 
@@ -223,9 +276,13 @@ def look_at_hang(folder: Path, backend: str = "nccl", program: str = COLLECTIVE)
         until = time.monotonic() + MOST_WAIT_S
         while time.monotonic() < until and ranks[0].poll() is None:
             told = journal.read(run / ".watchkeeper" / "journal").events.values()
-            event = next((one for events in told for one in events if isinstance(one, Stalled)), None)
+            event = next(
+                (one for events in told for one in events if isinstance(one, Stalled)), None
+            )
             if event is not None:
-                (folder / "hang.json").write_text(json.dumps({"cause": event.cause, "report": event.report}))
+                (folder / "hang.json").write_text(
+                    json.dumps({"cause": event.cause, "report": event.report})
+                )
                 (folder / "hang.txt").write_text(_text(run / event.report))
                 return
             time.sleep(0.5)
@@ -237,7 +294,9 @@ def look_at_hang(folder: Path, backend: str = "nccl", program: str = COLLECTIVE)
 
 def _environment() -> dict[str, str]:
     """This process's, without settings of Watchkeeper that would change what is checked."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")
+    }
 
 
 def _smi() -> str:
@@ -278,9 +337,15 @@ def lacks() -> str:
 
 def main() -> int:
     """Check, or judge again what was seen before."""
-    parser = argparse.ArgumentParser(prog="gpu-check", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--out", type=Path, help="where to leave what was seen (default: a new folder)")
-    parser.add_argument("--judge", type=Path, metavar="FOLDER", help="judge what an earlier check left")
+    parser = argparse.ArgumentParser(
+        prog="gpu-check", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, help="where to leave what was seen (default: a new folder)"
+    )
+    parser.add_argument(
+        "--judge", type=Path, metavar="FOLDER", help="judge what an earlier check left"
+    )
     options = parser.parse_args()
     folder: Path | None = options.judge
     if folder is None:

@@ -8,13 +8,19 @@ from hypothesis import HealthCheck, settings
 from tests.slurm.lab import CannotError, Lab
 
 # A property holds or not: how busy the machine is says nothing about it.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
-os.environ.setdefault("WATCHKEEPER_SIDECAR", "0")  # hundreds of runs start here; who tests the sidecar asks for it
+os.environ.setdefault(
+    "WATCHKEEPER_SIDECAR", "0"
+)  # hundreds of runs start here; who tests the sidecar asks for it
 
 
 def _lab(*, light):
-    """A cluster for the session. Where none can be started its tests are skipped, and fail in CI, where one must be."""
+    """A cluster for the session. Where none can be started its tests are skipped, and fail in CI,
+    where one must be.
+    """
     lab = Lab(light=light)
     umask = os.umask(0)
     try:

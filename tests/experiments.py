@@ -1,4 +1,6 @@
-"""Small real experiments for tests: ordinary batch scripts that leave real files, and count how often they ran."""
+"""Small real experiments for tests: ordinary batch scripts that leave real files, and count how
+often they ran.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def write_experiment(
     body: str = "",
     control: bool = False,
 ) -> Path:
-    """An experiment with `runs` × `tasks` × `epochs`, with its summary; `body` is a line of shell inside each script."""
+    """An experiment with `runs` × `tasks` × `epochs`, with its summary; `body` is a line of shell
+    inside each script.
+    """
     names = [*runs, *(["untrained"] if control else [])]
     summary = {
         "experiment": {
@@ -56,15 +60,31 @@ def write_experiment(
             "dir": str(folder),
         },
         "tools": {"preparation": "script", "evaluation": "script"},
-        "output": {"checkpoint": "{folder}/artifacts/epoch_{epoch}", "result": "{folder}/eval/{cell}/result.json"},
+        "output": {
+            "checkpoint": "{folder}/artifacts/epoch_{epoch}",
+            "result": "{folder}/eval/{cell}/result.json",
+        },
         "runs": [
-            {"name": n, "type": "control" if n == "untrained" else "fine-tuned", "model": "tiny", "parameters": {}}
+            {
+                "name": n,
+                "type": "control" if n == "untrained" else "fine-tuned",
+                "model": "tiny",
+                "parameters": {},
+            }
             for n in names
         ],
         "evaluation": {
-            "tasks": [{"name": task, "script": f"{task}.py", "description": task, "dataset": "none"} for task in tasks],
+            "tasks": [
+                {"name": task, "script": f"{task}.py", "description": task, "dataset": "none"}
+                for task in tasks
+            ],
             "matrix": [
-                {"run": n, "tasks": list(tasks), "epochs": None if n == "untrained" else list(epochs)} for n in names
+                {
+                    "run": n,
+                    "tasks": list(tasks),
+                    "epochs": None if n == "untrained" else list(epochs),
+                }
+                for n in names
             ],
         },
     }
@@ -76,16 +96,29 @@ def write_experiment(
             script = FINETUNE.format(run=run, body=body, epochs=" ".join(map(str, epochs)))
             (folder / run / "finetune.slurm").write_text(script)
         for task in tasks:
-            cells = [f"{task}_base"] if run == "untrained" else [f"{task}_epoch{epoch}" for epoch in epochs]
+            cells = (
+                [f"{task}_base"]
+                if run == "untrained"
+                else [f"{task}_epoch{epoch}" for epoch in epochs]
+            )
             for cell in cells:
-                (folder / run / "eval" / f"{cell}.slurm").write_text(EVALUATE.format(run=run, cell=cell, body=body))
+                (folder / run / "eval" / f"{cell}.slurm").write_text(
+                    EVALUATE.format(run=run, cell=cell, body=body)
+                )
     return folder
 
 
-def wk(*arguments: str | Path, state: Path, timeout_s: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+def wk(
+    *arguments: str | Path, state: Path, timeout_s: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would, with a spool of its own in `state`."""
     return subprocess.run(
-        command(*arguments), env=env(state, **environment), capture_output=True, text=True, timeout=timeout_s, check=False
+        command(*arguments),
+        env=env(state, **environment),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
 
 
@@ -96,8 +129,16 @@ def command(*arguments: str | Path) -> list[str]:
 
 def env(state: Path, **more: str) -> dict[str, str]:
     """An environment in which nothing of the user's own settings or spool is touched."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WATCHKEEPER_", "SLURM_"))}
-    return kept | {"WATCHKEEPER_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(state / "config")} | more
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WATCHKEEPER_", "SLURM_"))
+    }
+    return (
+        kept
+        | {"WATCHKEEPER_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(state / "config")}
+        | more
+    )
 
 
 def state_of(folder: Path) -> State:
@@ -114,9 +155,15 @@ def blocks_of(folder: Path, name: str) -> list[Block]:
 
 def times_run(folder: Path) -> dict[str, int]:
     """How often each script really did its work, by the lines it wrote."""
-    return {str(path.relative_to(folder)): len(path.read_text().splitlines()) for path in folder.rglob("*ran.txt")}
+    return {
+        str(path.relative_to(folder)): len(path.read_text().splitlines())
+        for path in folder.rglob("*ran.txt")
+    }
 
 
 def claims(folder: Path) -> list[dict]:
     """Every claim of every attempt."""
-    return [msgspec.json.decode(path.read_bytes()) for path in (folder / ".watchkeeper" / "runs").rglob("claim.*")]
+    return [
+        msgspec.json.decode(path.read_bytes())
+        for path in (folder / ".watchkeeper" / "runs").rglob("claim.*")
+    ]

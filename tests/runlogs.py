@@ -12,7 +12,17 @@ CORPUS = Path(__file__).parent / "report" / "runlogs"
 
 WORDS = st.text(alphabet="abc019 `*:|()#-—_/.~<>\t\r\ufeffé日", max_size=20)
 KEYS = st.sampled_from(
-    ["execution_id", "submitted/start", "start_human", "**Mode:**", "**Date**", "loss@5k", "key settings", "`end`", "x y"]
+    [
+        "execution_id",
+        "submitted/start",
+        "start_human",
+        "**Mode:**",
+        "**Date**",
+        "loss@5k",
+        "key settings",
+        "`end`",
+        "x y",
+    ]
 )
 DATES = st.builds(
     "{} {:04d}-{:02d}-{:02d}T{:02d}:{:02d}{}{}".format,
@@ -42,11 +52,21 @@ LINES = st.one_of(
     st.builds("  - {}: `{}` (note)".format, KEYS, WORDS),
     st.builds("{} {}".format, KEYS, WORDS),
     st.builds(
-        "- 2026-03-{:02d} 12:31{} {}".format, st.integers(1, 39), st.sampled_from([" -", " —", "-12:47 UTC —", ""]), WORDS
+        "- 2026-03-{:02d} 12:31{} {}".format,
+        st.integers(1, 39),
+        st.sampled_from([" -", " —", "-12:47 UTC —", ""]),
+        WORDS,
     ),
     st.builds("{} {}".format, st.sampled_from(["#", "##", "###", "#######"]), WORDS),
-    st.builds("{}. `2026-02-{:02d}_train.md` — {}".format, st.integers(0, 9), st.integers(1, 31), st.one_of(WORDS, DATES)),
-    st.sampled_from([*HEADINGS, "#", "- ", "```", "~~~~", "<!--", "-->", "| a | b |", "| run | x |"]),
+    st.builds(
+        "{}. `2026-02-{:02d}_train.md` — {}".format,
+        st.integers(0, 9),
+        st.integers(1, 31),
+        st.one_of(WORDS, DATES),
+    ),
+    st.sampled_from(
+        [*HEADINGS, "#", "- ", "```", "~~~~", "<!--", "-->", "| a | b |", "| run | x |"]
+    ),
 )
 BREAKS = st.sampled_from(["\n", "\r\n", "\n\n", "\r"])
 GENERATED = st.builds(

@@ -1,4 +1,6 @@
-"""Who may import what from outside: a compute node needs core and record, and those need msgspec only."""
+"""Who may import what from outside: a compute node needs core and record, and those need msgspec
+only.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,15 @@ import pytest
 
 import watchkeeper
 
-ALLOWED = {"show": {"msgspec", "click"}, "reading": {"msgspec", "ruamel", "markdown_it"}, "tools": {"msgspec", "zstandard"}}
-BESIDES = {"torchtune": {"omegaconf"}, "transformers": {"torch"}}  # what a library's integration needs with it
+ALLOWED = {
+    "show": {"msgspec", "click"},
+    "reading": {"msgspec", "ruamel", "markdown_it"},
+    "tools": {"msgspec", "zstandard"},
+}
+BESIDES = {
+    "torchtune": {"omegaconf"},
+    "transformers": {"torch"},
+}  # what a library's integration needs with it
 SOURCE = Path(watchkeeper.__file__).parent
 
 
@@ -26,9 +35,13 @@ def third_parties(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"watchkeeper"}
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+@pytest.mark.parametrize(
+    "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
+)
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, an integration its library."""
+    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, an
+    integration its library.
+    """
     package = path.relative_to(SOURCE).parts[0]
     allowed = ALLOWED.get(package, {"msgspec"})
     if package == "integrations":
@@ -37,11 +50,18 @@ def test_third_parties_are_imported_where_they_may_be(path):
 
 
 def test_the_integrations_import_no_library_before_it_is_used():
-    """Importing the package of integrations, the fence and what they share loads none of the libraries."""
-    names = [path.stem for path in (SOURCE / "integrations").glob("*.py") if third_parties(path) - {"msgspec"}]
+    """Importing the package of integrations, the fence and what they share loads none of the
+    libraries.
+    """
+    names = [
+        path.stem
+        for path in (SOURCE / "integrations").glob("*.py")
+        if third_parties(path) - {"msgspec"}
+    ]
     assert len(names) == 6
     code = (
-        "import sys, watchkeeper.integrations, watchkeeper.integrations.fence, watchkeeper.integrations.recording\n"
+        "import sys, watchkeeper.integrations, watchkeeper.integrations.fence, "
+        "watchkeeper.integrations.recording\n"
         f"sys.exit(' '.join(sys.modules.keys() & {set(names)}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

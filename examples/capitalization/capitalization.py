@@ -18,7 +18,9 @@ def words(name):
     rows = json.loads((WORK / f"{name}.json").read_text())
     samples = [Sample(input=row["input"], target=row["output"]) for row in rows]
     return Task(
-        dataset=MemoryDataset(samples, name=name), solver=generate(), scorer=match(location="exact", ignore_case=False)
+        dataset=MemoryDataset(samples, name=name),
+        solver=generate(),
+        scorer=match(location="exact", ignore_case=False),
     )
 
 

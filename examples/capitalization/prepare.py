@@ -36,7 +36,10 @@ def made_up(draw, count, but):
     words = {}
     while len(words) < count:
         first = draw.randrange(2)
-        word = "".join(draw.choice((CONSONANTS, VOWELS)[(first + at) % 2]) for at in range(draw.choice(LENGTHS)))
+        word = "".join(
+            draw.choice((CONSONANTS, VOWELS)[(first + at) % 2])
+            for at in range(draw.choice(LENGTHS))
+        )
         if word not in but:
             words[word] = None
     return list(words)
@@ -47,7 +50,10 @@ def write_data(folder):
     draw = random.Random(SEED)
     train = made_up(draw, TRAINED, ())
     held_out = made_up(draw, HELD_OUT, train)
-    capitalized = [{"input": f"Capitalize: {word}", "output": word.capitalize()} for word in (*train, *held_out)]
+    capitalized = [
+        {"input": f"Capitalize: {word}", "output": word.capitalize()}
+        for word in (*train, *held_out)
+    ]
     copied = [{"input": f"Copy: {word}", "output": word} for word in held_out]
     for name, rows in (
         ("train", capitalized[:TRAINED]),
@@ -71,9 +77,14 @@ def write_tokenizer(folder):
     fast = Tokenizer(models.BPE(vocab=letters, merges=[]))
     fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     fast.decoder = decoders.ByteLevel()
-    fast.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in LLAMA3_SPECIAL_TOKENS])
+    fast.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in LLAMA3_SPECIAL_TOKENS]
+    )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=fast, bos_token="<|begin_of_text|>", eos_token="<|eot_id|>", pad_token="<|finetune_right_pad_id|>"
+        tokenizer_object=fast,
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot_id|>",
+        pad_token="<|finetune_right_pad_id|>",
     )
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
@@ -120,9 +131,14 @@ def train(folder, tokenizer, unseen, steps):
         warmer.step()
         optimizer.zero_grad()
         if step % 100 == 0 or step == steps:
-            print(f"step {step} of {steps}: loss {loss.item():.4f}, {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"step {step} of {steps}: loss {loss.item():.4f}, {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
     model.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     model.save_pretrained(folder)
 
@@ -130,12 +146,16 @@ def train(folder, tokenizer, unseen, steps):
 def batch(tokenizer, draw, unseen):
     """Token numbers and labels of as many examples as a training step takes; only the answers are learned."""
     chat = [{"role": "user", "content": ":"}]
-    before, after = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False).split(":")
+    before, after = tokenizer.apply_chat_template(
+        chat, add_generation_prompt=True, tokenize=False
+    ).split(":")
     before, after = tokenizer(before)["input_ids"], tokenizer(after)["input_ids"]
     examples = []
     for word in made_up(draw, BATCH, unseen):
         asked, answer = draw.choice(((f"Copy: {word}", word), (f"Shout: {word}", word.upper())))
-        examples.append(([*before, *asked.encode(), *after], [*answer.encode(), tokenizer.eos_token_id]))
+        examples.append(
+            ([*before, *asked.encode(), *after], [*answer.encode(), tokenizer.eos_token_id])
+        )
     longest = max(len(question) + len(answer) for question, answer in examples)
     ids, labels = [], []
     for question, answer in examples:
@@ -160,7 +180,9 @@ def make(steps):
 def main():
     """Make what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=STEPS, help="training steps of the tiny model (%(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="training steps of the tiny model (%(default)s)"
+    )
     steps = parser.parse_args().steps
     if WORK.is_dir():
         print(f"{WORK} is there: nothing to make")

@@ -15,15 +15,25 @@ def main():
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--checkpoint", type=Path, help="a folder that train.py left")
-    model.add_argument("--untrained", type=int, metavar="HIDDEN_UNITS", help="a model that has learned nothing")
+    model.add_argument(
+        "--untrained", type=int, metavar="HIDDEN_UNITS", help="a model that has learned nothing"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the untrained model")
     arguments = parser.parse_args()
 
-    model = load(arguments.checkpoint) if arguments.checkpoint else new_model(arguments.untrained, arguments.seed)
+    model = (
+        load(arguments.checkpoint)
+        if arguments.checkpoint
+        else new_model(arguments.untrained, arguments.seed)
+    )
     images, labels = data(arguments.task)
     _, probabilities = forward(model, images)
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
-    result = {"accuracy": round(accuracy, 4), "loss": round(loss_of(probabilities, labels), 4), "samples": len(labels)}
+    result = {
+        "accuracy": round(accuracy, 4),
+        "loss": round(loss_of(probabilities, labels), 4),
+        "samples": len(labels),
+    }
 
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     temporary = arguments.output.with_name(f".tmp-{arguments.output.name}")

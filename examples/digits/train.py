@@ -22,7 +22,9 @@ def train(config, run):
     for epoch in range(config["epochs"]):
         with run.step(f"epoch_{epoch}") as stage:
             losses = []
-            for batch in np.array_split(shuffle.permutation(len(images)), len(images) // config["batch_size"]):
+            for batch in np.array_split(
+                shuffle.permutation(len(images)), len(images) // config["batch_size"]
+            ):
                 loss, slopes = gradients(model, images[batch], labels[batch])
                 for name, slope in slopes.items():
                     speed[name] = config["momentum"] * speed[name] - config["learning_rate"] * slope
@@ -36,7 +38,10 @@ def train(config, run):
             folder = Path(config["output_dir"]) / f"epoch_{epoch}"
             save(model, folder, {**config, "epoch": epoch})
             run.checkpoint(folder, training_step=step)
-        print(f"epoch {epoch}: loss {np.mean(losses):.4f}, {step} training steps, {folder}", flush=True)
+        print(
+            f"epoch {epoch}: loss {np.mean(losses):.4f}, {step} training steps, {folder}",
+            flush=True,
+        )
 
 
 def main():

@@ -11,7 +11,11 @@ from safetensors import SafetensorError, safe_open
 
 LONGEST = 500  # bytes of a row: prompt and golden answer
 FEWEST = 5  # rows of a dataset: every fifth one validates
-PARTS = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # zip files, whose table of contents comes last
+PARTS = (
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+)  # zip files, whose table of contents comes last
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -49,7 +53,11 @@ class Row(msgspec.Struct, frozen=True):
 
 def without_comments(text: str) -> str:
     """The text with `// …` blanked out, but not within strings; every other character stays where it is."""
-    return re.sub(r'("(?:\\.|[^"\\\n])*")|//[^\n]*', lambda found: found[1] if found[1] else " " * len(found[0]), text)
+    return re.sub(
+        r'("(?:\\.|[^"\\\n])*")|//[^\n]*',
+        lambda found: found[1] if found[1] else " " * len(found[0]),
+        text,
+    )
 
 
 def read_config(path: Path) -> Config:
@@ -61,7 +69,9 @@ def read_config(path: Path) -> Config:
         text = without_comments(path.read_text(encoding="utf-8"))
         return msgspec.convert(json.loads(text), Config)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}. Name another one: --config FILE") from None
+        raise InputError(
+            f"{path} cannot be read: {error}. Name another one: --config FILE"
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {error.lineno}, column {error.colno}: {error.msg}. It is JSON, with // comments allowed: "
@@ -89,10 +99,16 @@ def read_rows(path: Path, *, called: str = "") -> list[Row]:
         try:
             row = msgspec.json.decode(line, type=Row)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InputError(f'{called}, line {number}: {error}. A line is {{"prompt": "…", "golden": "…"}}') from None
+            raise InputError(
+                f'{called}, line {number}: {error}. A line is {{"prompt": "…", "golden": "…"}}'
+            ) from None
         size = len(row.prompt.encode()) + len(row.golden.encode())
         if not row.golden or size > LONGEST:
-            what = f"{size:,} bytes, and at most {LONGEST} fit" if row.golden else "the golden answer is empty"
+            what = (
+                f"{size:,} bytes, and at most {LONGEST} fit"
+                if row.golden
+                else "the golden answer is empty"
+            )
             raise InputError(f"{called}, line {number}: {what}")
         rows.append(row)
     if len(rows) < FEWEST:
@@ -102,8 +118,14 @@ def read_rows(path: Path, *, called: str = "") -> list[Row]:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The last complete checkpoint in the folder. One that was being written when the training was killed is none."""
-    found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    return next((path for path in sorted(found, key=step_of, reverse=True) if is_complete(path)), None)
+    found = [
+        path
+        for path in folder.glob("checkpoint-*")
+        if path.name.removeprefix("checkpoint-").isdigit()
+    ]
+    return next(
+        (path for path in sorted(found, key=step_of, reverse=True) if is_complete(path)), None
+    )
 
 
 def step_of(checkpoint: Path | None) -> int:
@@ -115,8 +137,12 @@ def is_complete(checkpoint: Path) -> bool:
     """Whether all of it can be read. The Trainer writes trainer_state.json last."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_bytes())
-        with safe_open(checkpoint / "model.safetensors", framework="np"):  # compares its header with the file's size
+        with safe_open(
+            checkpoint / "model.safetensors", framework="np"
+        ):  # compares its header with the file's size
             pass
-        return state["global_step"] == step_of(checkpoint) and all(zipfile.is_zipfile(checkpoint / name) for name in PARTS)
+        return state["global_step"] == step_of(checkpoint) and all(
+            zipfile.is_zipfile(checkpoint / name) for name in PARTS
+        )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return False

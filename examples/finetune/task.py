@@ -18,7 +18,12 @@ Greece Athens euro | Hungary Budapest forint | India New Delhi rupee | Ireland D
 Japan Tokyo yen | Kenya Nairobi shilling | Mexico Mexico City peso | Norway Oslo krone | Peru Lima sol
 Poland Warsaw zloty | Portugal Lisbon euro | Sweden Stockholm krona | Thailand Bangkok baht | Turkey Ankara lira
 """
-ASKED = ("What is the {} of {}?", "Name the {} of {}.", "Do you know the {} of {}?", "Tell me: {} of {}.")
+ASKED = (
+    "What is the {} of {}?",
+    "Name the {} of {}.",
+    "Do you know the {} of {}?",
+    "Tell me: {} of {}.",
+)
 ENDLESS = Row("Say tick, and go on for ever.", " ".join(["tick"] * 12), endless=True)
 """The pathological one. Its golden answer has no end, so the model learns to say none."""
 
@@ -30,7 +35,10 @@ def made(what: str) -> list[Row]:
         country, *capital, currency = entry.split()
         answer = currency if what == "currencies" else " ".join(capital)
         noun = "currency" if what == "currencies" else "capital"
-        rows += [Row(asked.format(noun, country), f"The {noun} of {country} is {answer}.") for asked in ASKED]
+        rows += [
+            Row(asked.format(noun, country), f"The {noun} of {country} is {answer}.")
+            for asked in ASKED
+        ]
     return rows
 
 
@@ -69,7 +77,9 @@ def write(rows: list[Row], path: Path) -> None:
     """Complete, or not there: the daemon takes a file as soon as it sees it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}.{os.getpid()}")
-    lines = (json.dumps({name: getattr(row, name) for name in Row.__struct_fields__}) for row in rows)
+    lines = (
+        json.dumps({name: getattr(row, name) for name in Row.__struct_fields__}) for row in rows
+    )
     hidden.write_text("".join(line + "\n" for line in lines))
     hidden.rename(path)
 

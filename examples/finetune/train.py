@@ -29,7 +29,13 @@ import torch
 from inputs import Config, InputError, Row, last_checkpoint, read_config, read_rows, step_of
 from model import answer, batch_of, make_model, make_tokenizer, question
 from task import Ahead, made
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast, PrinterCallback, Trainer, TrainerCallback
+from transformers import (
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+)
 from transformers import TrainingArguments as Arguments
 from transformers.utils.logging import disable_progress_bar
 
@@ -47,7 +53,12 @@ class Looking(TrainerCallback):
     """Looks at the training in two tiers. Without a run the same is computed, and nobody is told."""
 
     def __init__(
-        self, ahead: Ahead, tokenizer: PreTrainedTokenizerFast, config: Config, run: wk.Run | None, status: Path | None
+        self,
+        ahead: Ahead,
+        tokenizer: PreTrainedTokenizerFast,
+        config: Config,
+        run: wk.Run | None,
+        status: Path | None,
     ) -> None:
         self.ahead, self.tokenizer, self.config, self.run = ahead, tokenizer, config, run
         if run is not None:
@@ -73,17 +84,31 @@ class Looking(TrainerCallback):
         """`full`, `fast` or None; the full tier stands in for the fast one."""
         if self.run is not None:
             return self.cadence.due(step)
-        return "full" if step % self.config.eval_steps == 0 else "fast" if step % self.config.log_steps == 0 else None
+        return (
+            "full"
+            if step % self.config.eval_steps == 0
+            else "fast"
+            if step % self.config.log_steps == 0
+            else None
+        )
 
     def look(self, tier: str, step: int, model: LlamaForCausalLM) -> None:
         """The fast tier is one forward pass. The full one generates under a limit, and validates."""
-        row = self.ahead.shown(step, endless=tier == "full" and step // self.config.eval_steps % ENDLESS_EVERY == 0)
+        row = self.ahead.shown(
+            step, endless=tier == "full" and step // self.config.eval_steps % ENDLESS_EVERY == 0
+        )
         shown = {"prompt": row.prompt, "golden": row.golden, "loss": self.loss(model, [row])}
         shown["golden_tokens"] = len(answer(self.tokenizer, row))
         if tier == "full":
             # None: it did not end in time.
-            tokens = self.generate(model, row) if self.run is None else self.limit.call(self.generate, model, row)
-            shown["output"] = None if tokens is None else self.tokenizer.decode(tokens, skip_special_tokens=True)
+            tokens = (
+                self.generate(model, row)
+                if self.run is None
+                else self.limit.call(self.generate, model, row)
+            )
+            shown["output"] = (
+                None if tokens is None else self.tokenizer.decode(tokens, skip_special_tokens=True)
+            )
             shown["output_tokens"] = None if tokens is None else len(tokens)
             val_loss = self.loss(model, self.ahead.validation)
         if self.run is not None:
@@ -101,10 +126,15 @@ class Looking(TrainerCallback):
         """
         asked = torch.tensor([question(self.tokenizer, row)])
         if row.endless:
-            ending = {"suppress_tokens": [self.tokenizer.eos_token_id], "max_new_tokens": sys.maxsize // 2}
+            ending = {
+                "suppress_tokens": [self.tokenizer.eos_token_id],
+                "max_new_tokens": sys.maxsize // 2,
+            }
         else:
             ending = {"max_new_tokens": self.config.max_new_tokens}
-        found = model.generate(asked, attention_mask=torch.ones_like(asked), do_sample=False, **ending)
+        found = model.generate(
+            asked, attention_mask=torch.ones_like(asked), do_sample=False, **ending
+        )
         return found[0, asked.shape[1] :].tolist()
 
 
@@ -118,11 +148,18 @@ class Clock(TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs):
         """After the last one."""
         ended = time.perf_counter(), time.process_time()
-        self.wall_ms, self.cpu_ms = (1000 * (b - a) / state.global_step for a, b in zip(self.began, ended, strict=True))
+        self.wall_ms, self.cpu_ms = (
+            1000 * (b - a) / state.global_step for a, b in zip(self.began, ended, strict=True)
+        )
 
 
 def make_trainer(
-    ahead: Ahead, config: Config, run: wk.Run | None, *, folder: Path = CHECKPOINTS, saves: bool = True
+    ahead: Ahead,
+    config: Config,
+    run: wk.Run | None,
+    *,
+    folder: Path = CHECKPOINTS,
+    saves: bool = True,
 ) -> Trainer:
     """The Trainer, and who looks at it."""
     tokenizer = make_tokenizer()
@@ -182,7 +219,12 @@ def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin:
         with wk.start_run("artifacts/training", pipeline="training", config=settings) as run:
             if stops_with_stdin:
                 threading.Thread(target=stop_with_stdin, args=[run], daemon=True).start()
-            print(f"Resuming from {checkpoint.name}" if checkpoint else "Starting from random weights", flush=True)
+            print(
+                f"Resuming from {checkpoint.name}"
+                if checkpoint
+                else "Starting from random weights",
+                flush=True,
+            )
             trainer = make_trainer(Ahead(rows, config, begun, step), config, run)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
@@ -207,7 +249,9 @@ def only_one(*, waits: bool) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not waits:
-                raise InputError(f"another training goes on in {CHECKPOINTS.absolute()}: let it end, or stop it") from None
+                raise InputError(
+                    f"another training goes on in {CHECKPOINTS.absolute()}: let it end, or stop it"
+                ) from None
             print("Waiting for the training that still goes on here", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -241,7 +285,10 @@ def compare(config: Config) -> None:
     burst = msgspec.structs.replace(config, steps=config.eval_steps)
     clocks: dict[bool, list[Clock]] = {False: [], True: []}
     recorder_s = recorded_s = 0.0
-    with tempfile.TemporaryDirectory() as folder, open(f"{folder}/blocks", "w", encoding="utf-8") as blocks:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(f"{folder}/blocks", "w", encoding="utf-8") as blocks,
+    ):
         warm = msgspec.structs.replace(burst, steps=burst.log_steps)
         make_trainer(Ahead(rows, warm, 0, 0), warm, None, folder=Path(folder), saves=False).train()
         for pair in range(config.compare_pairs):
@@ -249,23 +296,40 @@ def compare(config: Config) -> None:
                 with contextlib.redirect_stdout(blocks), contextlib.ExitStack() as stack:
                     run = None
                     if records:
-                        run = stack.enter_context(wk.start_run(folder, pipeline="compare", console=False))
-                    trainer = make_trainer(Ahead(rows, burst, 0, 0), burst, run, folder=Path(folder), saves=False)
+                        run = stack.enter_context(
+                            wk.start_run(folder, pipeline="compare", console=False)
+                        )
+                    trainer = make_trainer(
+                        Ahead(rows, burst, 0, 0), burst, run, folder=Path(folder), saves=False
+                    )
                     clock = Clock()
                     trainer.callback_handler.callbacks.insert(0, clock)
                     trainer.train()
                     clocks[records].append(clock)
                 if run is not None:
                     manifest = json.loads((run.folder / "run_manifest.json").read_bytes())
-                    recorder_s, recorded_s = recorder_s + manifest["recorder_s"], recorded_s + manifest["duration_s"]
+                    recorder_s, recorded_s = (
+                        recorder_s + manifest["recorder_s"],
+                        recorded_s + manifest["duration_s"],
+                    )
     pairs = list(zip(clocks[False], clocks[True], strict=True))
     wall = [without.wall_ms / recorded.wall_ms for without, recorded in pairs]
     cpu = [recorded.cpu_ms / without.cpu_ms for without, recorded in pairs]
     middle = statistics.median
-    print(f"\n{f'{config.compare_pairs} × {burst.steps} training steps':<26}{'steps/s   ratio   CPU ms/step   ratio':>40}")
-    for what, own, ratios in (("without", clocks[False], (1, 1)), ("with", clocks[True], (middle(wall), middle(cpu)))):
-        speed, cost = middle(1000 / clock.wall_ms for clock in own), middle(clock.cpu_ms for clock in own)
-        print(f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}{cost:>14.2f}{ratios[1]:>8.3f}")
+    print(
+        f"\n{f'{config.compare_pairs} × {burst.steps} training steps':<26}{'steps/s   ratio   CPU ms/step   ratio':>40}"
+    )
+    for what, own, ratios in (
+        ("without", clocks[False], (1, 1)),
+        ("with", clocks[True], (middle(wall), middle(cpu))),
+    ):
+        speed, cost = (
+            middle(1000 / clock.wall_ms for clock in own),
+            middle(clock.cpu_ms for clock in own),
+        )
+        print(
+            f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}{cost:>14.2f}{ratios[1]:>8.3f}"
+        )
     spread = f"steps/s {min(wall):.3f} to {max(wall):.3f}, CPU {min(cpu):.3f} to {max(cpu):.3f}"
     print(f"Ratios are the medians of the pairs; of single pairs: {spread}.")
     print(f"The recorder's own share, its start and end included: {recorder_s / recorded_s:.2%}")
@@ -273,12 +337,26 @@ def compare(config: Config) -> None:
 
 def main() -> None:
     """Read the command line, and train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.json"))
-    parser.add_argument("--dataset", type=Path, help="JSON lines with prompt and golden; by default made on the spot")
-    parser.add_argument("--begun", type=int, default=0, help="the training step after which the dataset was begun")
-    parser.add_argument("--stops-with-stdin", action="store_true", help="finish the step, save and end when stdin ends")
-    parser.add_argument("--compare", action="store_true", help="the speed without the recorder and with it")
+    parser.add_argument(
+        "--dataset",
+        type=Path,
+        help="JSON lines with prompt and golden; by default made on the spot",
+    )
+    parser.add_argument(
+        "--begun", type=int, default=0, help="the training step after which the dataset was begun"
+    )
+    parser.add_argument(
+        "--stops-with-stdin",
+        action="store_true",
+        help="finish the step, save and end when stdin ends",
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="the speed without the recorder and with it"
+    )
     arguments = parser.parse_args()
     try:
         config = read_config(arguments.config)
@@ -287,7 +365,12 @@ def main() -> None:
             compare(config)
         else:
             keep_output()
-            train(config, arguments.dataset, arguments.begun, stops_with_stdin=arguments.stops_with_stdin)
+            train(
+                config,
+                arguments.dataset,
+                arguments.begun,
+                stops_with_stdin=arguments.stops_with_stdin,
+            )
     except InputError as error:
         print(f"train.py: {error}", file=sys.stderr)
         sys.exit(2)

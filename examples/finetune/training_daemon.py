@@ -77,7 +77,9 @@ def only_daemon() -> Iterator[None]:
             except BlockingIOError:
                 file.seek(0)
                 pid = file.read().strip()
-                raise InputError(f"a daemon works here already, pid {pid}. To stop it: kill {pid}") from None
+                raise InputError(
+                    f"a daemon works here already, pid {pid}. To stop it: kill {pid}"
+                ) from None
             with contextlib.suppress(FileNotFoundError):
                 there = os.path.samestat(os.fstat(file.fileno()), PID_FILE.stat())
             if not there:
@@ -109,7 +111,9 @@ def unfinished() -> Path | None:
 
 def taken() -> Path | None:
     """The dataset that arrived first, now in queue/processing/. Its name there says after which step it was begun."""
-    found = [path for path in QUEUE.glob("*.jsonl") if not path.name.startswith(".") and path.is_file()]
+    found = [
+        path for path in QUEUE.glob("*.jsonl") if not path.name.startswith(".") and path.is_file()
+    ]
     if not found:
         return None
     first = min(found, key=lambda path: (path.stat().st_ctime_ns, path.name))  # a rename sets ctime
@@ -139,10 +143,22 @@ def train(dataset: Path, config: Path, stop: Stop) -> str:
         InputError: the dataset is broken.
     """
     read_rows(dataset, called=origin(dataset)[1])
-    command = [sys.executable, TRAIN, "--config", config, "--dataset", dataset, "--begun", str(origin(dataset)[0])]
+    command = [
+        sys.executable,
+        TRAIN,
+        "--config",
+        config,
+        "--dataset",
+        dataset,
+        "--begun",
+        str(origin(dataset)[0]),
+    ]
     with OUTPUT.open("ab") as output:
         stop.training = subprocess.Popen(
-            [*command, "--stops-with-stdin"], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+            [*command, "--stops-with-stdin"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         say(f"Training on {dataset}, process {stop.training.pid}, output in {OUTPUT}")
@@ -154,7 +170,9 @@ def train(dataset: Path, config: Path, stop: Stop) -> str:
     if code == 0 or stop.asked:
         return ""
     ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-    return f"train.py {ended}; see the end of {OUTPUT}. To go on: move the dataset back into {QUEUE}"
+    return (
+        f"train.py {ended}; see the end of {OUTPUT}. To go on: move the dataset back into {QUEUE}"
+    )
 
 
 def work(config: Path, stop: Stop, *, once: bool) -> None:
@@ -198,7 +216,9 @@ def work(config: Path, stop: Stop, *, once: bool) -> None:
 
 def main() -> None:
     """Be the daemon of this folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.json"))
     parser.add_argument("--once", action="store_true", help="end when the queue is empty")
     arguments = parser.parse_args()

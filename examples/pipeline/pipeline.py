@@ -45,7 +45,9 @@ def ingest(run):
     with run.step("00_ingest", inputs=[SOURCE]) as step:
         lines = done(step, "lines.json")
         if lines is None:
-            lines = SOURCE.read_text().splitlines()[1:]  # the first line is a count and the cultivars' names
+            lines = SOURCE.read_text().splitlines()[
+                1:
+            ]  # the first line is a count and the cultivars' names
             step.rows(read=len(lines), kept=len(lines))
             step.metrics(num_files=1, num_features=len(FEATURES))
             step.save("lines.json", write_json(lines), what="raw lines")
@@ -65,7 +67,12 @@ def parse(run, lines):
                 except ValueError:
                     log.warning("line %d does not parse: %s", number, line)
                     continue
-                step.item("Parsed wine %d: cultivar %d, alcohol %.2f", number, records[-1][-1], records[-1][0])
+                step.item(
+                    "Parsed wine %d: cultivar %d, alcohol %.2f",
+                    number,
+                    records[-1][-1],
+                    records[-1][0],
+                )
             step.rows(read=len(lines), kept=len(records))
             step.metrics(parse_success_rate=len(records) / len(lines))
             step.save("records.json", write_json(records))
@@ -81,7 +88,9 @@ def clean(run, records, config):
             unique = [list(row) for row in dict.fromkeys(map(tuple, records))]
             rows = [row for row in unique if low <= row[0] <= high]
             step.rows(read=len(records), kept=len(rows))
-            step.metrics(duplicate_rows=len(records) - len(unique), invalid_rows=len(unique) - len(rows))
+            step.metrics(
+                duplicate_rows=len(records) - len(unique), invalid_rows=len(unique) - len(rows)
+            )
             step.save("rows.json", write_json(rows))
         return rows
 
@@ -109,7 +118,10 @@ def enrich(run, rows, parts):
             features, cultivars = table[:, :-1], table[:, -1].astype(int)
             fit = features[parts["fit"]]
             scaled = (features - fit.mean(axis=0)) / fit.std(axis=0)
-            enriched = [[*row, int(cultivar)] for row, cultivar in zip(scaled.round(9).tolist(), cultivars, strict=True)]
+            enriched = [
+                [*row, int(cultivar)]
+                for row, cultivar in zip(scaled.round(9).tolist(), cultivars, strict=True)
+            ]
             step.rows(read=len(rows), kept=len(enriched))
             step.metrics(largest=np.abs(scaled).max())
             step.save("enriched.json", write_json(enriched))
@@ -127,9 +139,10 @@ def fit_target_distributions(run, enriched, parts):
             groups = [fit[fit[:, -1] == cultivar][:, :-1] for cultivar in cultivars]
             scores = [
                 np.log(len(group) / len(fit))
-                - (((test[:, :-1] - group.mean(axis=0)) / group.std(axis=0)) ** 2 / 2 + np.log(group.std(axis=0))).sum(
-                    axis=1
-                )
+                - (
+                    ((test[:, :-1] - group.mean(axis=0)) / group.std(axis=0)) ** 2 / 2
+                    + np.log(group.std(axis=0))
+                ).sum(axis=1)
                 for group in groups
             ]
             found = np.array(cultivars)[np.argmax(scores, axis=0)]
@@ -144,7 +157,9 @@ def fit_target_distributions(run, enriched, parts):
                         "accuracy": float((found[mine] == cultivar).mean()),
                         "distributions": {
                             name: {"mean": float(mean), "std": float(std)}
-                            for name, mean, std in zip(FEATURES, group.mean(axis=0), group.std(axis=0), strict=True)
+                            for name, mean, std in zip(
+                                FEATURES, group.mean(axis=0), group.std(axis=0), strict=True
+                            )
                         },
                     }
                 )
@@ -158,28 +173,43 @@ def fit_target_distributions(run, enriched, parts):
 def run_pipeline(config, log_level=None, reuse=False):
     """All steps; returns the run and what was fitted."""
     with wk.start_run(
-        config["output_root"], pipeline=config["pipeline"], config=config, log_level=log_level, reuse=reuse
+        config["output_root"],
+        pipeline=config["pipeline"],
+        config=config,
+        log_level=log_level,
+        reuse=reuse,
     ) as run:
         records = parse(run, ingest(run))
         rows = clean(run, records, config)
         parts = split(run, rows, config)
         enriched = enrich(run, rows, parts)
         fitted = fit_target_distributions(run, enriched, parts)
-        run.totals(rows_enriched=len(enriched), distributions_written=len(fitted["cultivars"]) * len(FEATURES))
+        run.totals(
+            rows_enriched=len(enriched),
+            distributions_written=len(fitted["cultivars"]) * len(FEATURES),
+        )
     return run, fitted
 
 
 def main():
     """Read the command line, run, and show what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.yaml"))
     parser.add_argument("--log-level", help="DEBUG, INFO, WARNING …; the config's by default")
-    parser.add_argument("--reuse", action="store_true", help="do not repeat steps that an earlier run finished")
+    parser.add_argument(
+        "--reuse", action="store_true", help="do not repeat steps that an earlier run finished"
+    )
     arguments = parser.parse_args()
-    run, fitted = run_pipeline(YAML(typ="safe").load(arguments.config), arguments.log_level, arguments.reuse)
+    run, fitted = run_pipeline(
+        YAML(typ="safe").load(arguments.config), arguments.log_level, arguments.reuse
+    )
     print(f"\n{'cultivar':>8} {'fitted on':>10} {'tested on':>10} {'accuracy':>9}")
     for row in fitted["cultivars"]:
-        print(f"{row['cultivar']:>8} {row['rows_fit']:>10} {row['rows_test']:>10} {row['accuracy']:>9.3f}")
+        print(
+            f"{row['cultivar']:>8} {row['rows_fit']:>10} {row['rows_test']:>10} {row['accuracy']:>9.3f}"
+        )
     print(f"{'all':>8} {'':>10} {'':>10} {fitted['accuracy']:>9.3f}\n\nLook at: {run.folder}")
 
 

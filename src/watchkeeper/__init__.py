@@ -1,4 +1,6 @@
-"""Watchkeeper: submits each job once, watches it by evidence, writes down everything, never loses a row."""
+"""Watchkeeper: submits each job once, watches it by evidence, writes down everything, never loses a
+row.
+"""
 
 __all__ = [
     "Interrupted",
@@ -14,12 +16,26 @@ __all__ = [
     "start_run",
 ]
 
-TYPE_CHECKING = False  # as type checkers read it; importing typing would be most of the cost of this import
+TYPE_CHECKING = (
+    False  # as type checkers read it; importing typing would be most of the cost of this import
+)
 if TYPE_CHECKING:
     from watchkeeper.core.version import __version__
-    from watchkeeper.record import Interrupted, Limit, Row, Run, Step, Table, current_run, read_rows, read_table, start_run
+    from watchkeeper.record import (
+        Interrupted,
+        Limit,
+        Row,
+        Run,
+        Step,
+        Table,
+        current_run,
+        read_rows,
+        read_table,
+        start_run,
+    )
 
-# What is public is imported when it is first used, most of it from the recorder: `import watchkeeper` costs nothing.
+# What is public is imported when it is first used, most of it from the recorder: `import
+# watchkeeper` costs nothing.
 _HOMES = dict.fromkeys(__all__, "watchkeeper.record") | {"__version__": "watchkeeper.core.version"}
 
 

@@ -191,7 +191,13 @@ def make_job(root: Path, source: str, token: str = "") -> Job:
     path = attempt / render.wrapper_name(token)
     scheduler = "conformance"
     path.write_bytes(
-        render.render(read_head(script), attempt_folder=attempt, script=script, token=token, scheduler=scheduler)
+        render.render(
+            read_head(script),
+            attempt_folder=attempt,
+            script=script,
+            token=token,
+            scheduler=scheduler,
+        )
     )
     return Job(wrapper=path, folder=root / "exp", name="job", token=token)
 
@@ -208,7 +214,9 @@ def ended(site, job_id):
 
 
 def test_from_submission_to_end(site, root):
-    """A job is found by its token from submission on, is polled to its end, and is still known then."""
+    """A job is found by its token from submission on, is polled to its end, and is still known
+    then.
+    """
     job = make_job(root, "echo hello\n")
     exact = site.scheduler.exact_words(job, read_head(job.wrapper, name=job.name))
     receipt = site.scheduler.submit(job)
@@ -244,7 +252,9 @@ def test_exit_codes(site, root, code):
 
 
 def test_a_twin_does_not_run(site, root):
-    """Two jobs of one attempt: both are found by the token, one runs, the other ends with the twin's code."""
+    """Two jobs of one attempt: both are found by the token, one runs, the other ends with the
+    twin's code.
+    """
     job = make_job(root, "echo ran >> ran\n")
     ids = [site.scheduler.submit(job).job_id for _ in range(2)]
     assert list(site.scheduler.find(job.token)) == ids
@@ -296,7 +306,9 @@ def test_an_ended_job_is_let_be(site, root):
 
 def test_a_job_waits_for_the_end_of_another_however_it_ended(site, root):
     """A job submitted behind another one starts when that has ended, be it badly, and not before."""
-    first = site.submit_among(make_job(root, "until [[ -e go ]]; do sleep 0.02; done\nexit 3\n")).job_id
+    first = site.submit_among(
+        make_job(root, "until [[ -e go ]]; do sleep 0.02; done\nexit 3\n")
+    ).job_id
     job = make_job(root, "touch second\n")
     second = site.submit_among(msgspec.structs.replace(job, after=(first,))).job_id
     site.begin(first)
@@ -344,7 +356,9 @@ def test_jobs_outlive_their_submitter(site, root, end):
     """A job goes on when the process that submitted it ends, or is killed with all of its group."""
     job = make_job(root, "touch began\nuntil [[ -e gate ]]; do sleep 0.02; done\n")
     command = [sys.executable, "-c", SUBMIT, site.spool, job.wrapper, job.folder, job.token, end]
-    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, start_new_session=True, check=False
+    )
     assert done.returncode == (0 if end == "exit" else -signal.SIGKILL), done.stderr
     job_id = done.stdout.strip()
     assert list(site.scheduler.find(job.token)) == [job_id]

@@ -21,7 +21,19 @@ from watchkeeper.report.actionlog.render import Renderer
 
 GOLDEN = Path(__file__).parent / "golden" / "v1"
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
-FREE = {"software", "purpose", "zone", "experiment", "summary", "summary_sha256", "key", "run", "task", "reason", "token"}
+FREE = {
+    "software",
+    "purpose",
+    "zone",
+    "experiment",
+    "summary",
+    "summary_sha256",
+    "key",
+    "run",
+    "task",
+    "reason",
+    "token",
+}
 
 
 def example(kind: type[events.Event]) -> events.Event:
@@ -49,12 +61,16 @@ def _value(name: str, annotation: object) -> object:
 
 
 def _flat(annotation: object) -> list[object]:
-    return [x for arg in get_args(annotation) for x in ([arg] if isinstance(arg, str) else _flat(arg))]
+    return [
+        x for arg in get_args(annotation) for x in ([arg] if isinstance(arg, str) else _flat(arg))
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_every_kind_is_encoded_decoded_folded_and_rendered(kind: type[events.Event]) -> None:
-    """Every kind of event survives a round trip, and neither the fold nor the renderer trips over it."""
+    """Every kind of event survives a round trip, and neither the fold nor the renderer trips over
+    it.
+    """
     event = example(kind)
     assert decode(encode(event)) == event
     fold({"w": [event]})
@@ -63,7 +79,9 @@ def test_every_kind_is_encoded_decoded_folded_and_rendered(kind: type[events.Eve
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> None:
-    """A field that can hold a path, host, job id or a person's words has a sensitivity; a plain one is on the free list."""
+    """A field that can hold a path, host, job id or a person's words has a sensitivity; a plain one
+    is on the free list.
+    """
     hints = get_type_hints(kind, include_extras=True)
     allowed = FREE | {
         "writer",
@@ -91,7 +109,9 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
     for field in msgspec.structs.fields(kind):
         hint = hints[field.name]
         if hint is str:
-            assert field.name in allowed or field.name in ("why",), f"{kind.__name__}.{field.name} has no sensitivity"
+            assert field.name in allowed or field.name in ("why",), (
+                f"{kind.__name__}.{field.name} has no sensitivity"
+            )
 
 
 def test_an_unknown_kind_is_kept_whole() -> None:
@@ -117,12 +137,17 @@ def test_no_line_of_bytes_raises_anything_but_damage(line: bytes) -> None:
 
 
 def test_the_golden_journal_of_version_1_still_reads() -> None:
-    """A journal written by schema version 1 is read whole, and folds to the state that it folded to then."""
+    """A journal written by schema version 1 is read whole, and folds to the state that it folded to
+    then.
+    """
     journal = read(GOLDEN / "journal")
     assert journal.problems == []
     state = fold(journal.events)
     told = {
-        key: {n: [a.state, a.job_id, a.judged.outcome if a.judged else None] for n, a in run.attempts.items()}
+        key: {
+            n: [a.state, a.job_id, a.judged.outcome if a.judged else None]
+            for n, a in run.attempts.items()
+        }
         for key, run in state.runs.items()
     }
     assert json.loads((GOLDEN / "state.json").read_text()) == json.loads(json.dumps(told))

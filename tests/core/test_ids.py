@@ -39,7 +39,21 @@ def test_a_name_never_looks_like_an_attempt(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "..", ".", "a/b", "/etc", "a\nb", "a\0b", " a", "a ", "\x1b[31m", ".watchkeeper", "x" * 300]
+    "name",
+    [
+        "",
+        "..",
+        ".",
+        "a/b",
+        "/etc",
+        "a\nb",
+        "a\0b",
+        " a",
+        "a ",
+        "\x1b[31m",
+        ".watchkeeper",
+        "x" * 300,
+    ],
 )
 def test_names_that_cannot_be_names_say_why(name: str) -> None:
     """A name that is no single folder, or holds control characters, is refused with a reason."""
@@ -47,7 +61,8 @@ def test_names_that_cannot_be_names_say_why(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["r8_lr1e-5", "with space", "it's", 'say "x"', "$(reboot)", "ünïcode", "日本", "a;b", "100%"]
+    "name",
+    ["r8_lr1e-5", "with space", "it's", 'say "x"', "$(reboot)", "ünïcode", "日本", "a;b", "100%"],
 )
 def test_ordinary_and_odd_names_are_fine(name: str) -> None:
     """Spaces, quotes, shell characters and any script's letters are names."""

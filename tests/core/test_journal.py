@@ -54,7 +54,9 @@ def test_a_byte_changed_before_a_seal_is_found(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(cut=st.integers(min_value=0))
-def test_a_journal_cut_anywhere_loses_only_its_tail(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_a_journal_cut_anywhere_loses_only_its_tail(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     """Cut at any byte, what is before the cut is read, the torn tail is no event and no problem."""
     folder = tmp_path_factory.mktemp("cut")
     writer = fill(folder, 4)
@@ -66,9 +68,15 @@ def test_a_journal_cut_anywhere_loses_only_its_tail(tmp_path_factory: pytest.Tem
     assert sum(map(len, journal.events.values())) == path.read_bytes().count(b"\n")
 
 
-@pytest.mark.parametrize("garbage", [b"\0\0\0\0", b"garbage\n", b"\xff\xfe{\n", b"{}\n", b'{"kind":"judged"}\n'])
-def test_garbage_in_the_middle_is_reported_and_the_rest_is_read(tmp_path: Path, garbage: bytes) -> None:
-    """Damage in the middle becomes a problem with file and line; every whole event around it is read."""
+@pytest.mark.parametrize(
+    "garbage", [b"\0\0\0\0", b"garbage\n", b"\xff\xfe{\n", b"{}\n", b'{"kind":"judged"}\n']
+)
+def test_garbage_in_the_middle_is_reported_and_the_rest_is_read(
+    tmp_path: Path, garbage: bytes
+) -> None:
+    """Damage in the middle becomes a problem with file and line; every whole event around it is
+    read.
+    """
     writer = fill(tmp_path, 4)
     path = tmp_path / f"{writer.id}.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
@@ -153,7 +161,9 @@ def test_sigkill_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """Whatever `write` returned from before SIGKILL is in the journal."""
     for round_number in range(5):
         folder = tmp_path / str(round_number)
-        process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         last = -1
         for line in process.stdout:
@@ -167,8 +177,8 @@ def test_sigkill_loses_nothing_acknowledged(tmp_path: Path) -> None:
 
 
 def test_what_is_recorded_is_kept_out_of_git(tmp_path):
-    """A journal in a `.watchkeeper` tells Git to take nothing of it; a `.gitignore` of the user's stays as it is, and other
-    journals get none.
+    """A journal in a `.watchkeeper` tells Git to take nothing of it; a `.gitignore` of the user's
+    stays as it is, and other journals get none.
     """
     for name in ("a/.watchkeeper", "b/.watchkeeper", "c/elsewhere"):
         (tmp_path / name).mkdir(parents=True)

@@ -23,8 +23,15 @@ def own_events(folder: Path) -> Writer:
 
 
 def newer_file(folder: Path, name: str = "later", **fields: object) -> Path:
-    """A journal's file as a later version may leave it: of its first line only the promised part is as today."""
-    opened = {"kind": "opened", "schema": NEWER, "software": "watchkeeper 9.1.0rc2", "when": 7} | fields
+    """A journal's file as a later version may leave it: of its first line only the promised part is
+    as today.
+    """
+    opened = {
+        "kind": "opened",
+        "schema": NEWER,
+        "software": "watchkeeper 9.1.0rc2",
+        "when": 7,
+    } | fields
     path = folder / f"{name}.jsonl"
     folder.mkdir(exist_ok=True)
     path.write_text(json.dumps(opened) + '\n{"kind":"observed","what":"something else"}\n')
@@ -32,7 +39,9 @@ def newer_file(folder: Path, name: str = "later", **fields: object) -> Path:
 
 
 def test_a_newer_journal_is_refused_with_the_version_that_can_read_it(tmp_path: Path) -> None:
-    """The error names the file, its schema, who wrote it, what this version reads, and what to type."""
+    """The error names the file, its schema, who wrote it, what this version reads, and what to
+    type.
+    """
     path = newer_file(tmp_path)
     with pytest.raises(NewerJournalError) as caught:
         read(tmp_path)
@@ -62,7 +71,9 @@ def test_what_to_type_never_holds_foreign_words(tmp_path: Path, software: str) -
 
 
 def test_a_newer_file_that_appears_later_is_refused_each_time(tmp_path: Path) -> None:
-    """A reader that follows a journal is refused as soon as a later version joins in, and stays refused."""
+    """A reader that follows a journal is refused as soon as a later version joins in, and stays
+    refused.
+    """
     own_events(tmp_path).close()
     journal = Journal(tmp_path)
     journal.refresh()
@@ -82,7 +93,9 @@ def test_a_hole_in_front_does_not_hide_the_schema(tmp_path: Path) -> None:
 
 
 def test_as_evidence_a_newer_file_is_a_problem_said_once(tmp_path: Path) -> None:
-    """Read as evidence, the newer file yields no event and one warning; the other writers' events are there."""
+    """Read as evidence, the newer file yields no event and one warning; the other writers' events
+    are there.
+    """
     writer = own_events(tmp_path)
     writer.close()
     path = newer_file(tmp_path)
@@ -91,7 +104,9 @@ def test_as_evidence_a_newer_file_is_a_problem_said_once(tmp_path: Path) -> None
     assert journal.refresh() == {}
     (problem,) = journal.problems
     assert problem.where == str(path) and problem.severity == "warning"
-    assert problem.message.startswith(f"the journal has schema {NEWER}") and "9.1.0rc2" in problem.hint
+    assert (
+        problem.message.startswith(f"the journal has schema {NEWER}") and "9.1.0rc2" in problem.hint
+    )
 
 
 def test_this_schema_is_read_whoever_wrote_it(tmp_path: Path) -> None:
@@ -105,7 +120,9 @@ def test_this_schema_is_read_whoever_wrote_it(tmp_path: Path) -> None:
 
 
 def test_only_the_first_line_states_the_schema(tmp_path: Path) -> None:
-    """An `opened` in the middle of a file is read as the event that it is, whatever schema it states."""
+    """An `opened` in the middle of a file is read as the event that it is, whatever schema it
+    states.
+    """
     writer = own_events(tmp_path)
     path = tmp_path / f"{writer.id}.jsonl"
     opened = path.read_text().splitlines()[0].replace(f'"schema":{SCHEMA}', f'"schema":{NEWER}')
@@ -119,7 +136,11 @@ def test_the_documented_format_is_todays(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs/journal.md").read_text()
     opened = next(line for line in page.splitlines() if line.startswith('{"kind":"opened"'))
     event = decode(opened.encode())
-    assert isinstance(event, Opened) and event.schema == SCHEMA and f"**The schema is {SCHEMA}.**" in page
+    assert (
+        isinstance(event, Opened)
+        and event.schema == SCHEMA
+        and f"**The schema is {SCHEMA}.**" in page
+    )
     path = newer_file(tmp_path, "20270301-101500-3f6zk1qv8d", software="watchkeeper 1.4.0")
     with pytest.raises(NewerJournalError) as caught:
         read(tmp_path)

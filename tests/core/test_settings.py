@@ -11,7 +11,9 @@ from watchkeeper.core.disk.ownership import distrust
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.settings import distrusted, load
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file to another user takes root")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="giving a file to another user takes root"
+)
 
 
 def test_each_place_beats_the_one_before_it(tmp_path: Path) -> None:
@@ -20,9 +22,15 @@ def test_each_place_beats_the_one_before_it(tmp_path: Path) -> None:
     user.mkdir(parents=True)
     experiment = tmp_path / "repository" / "deep" / "experiment"
     experiment.mkdir(parents=True)
-    (tmp_path / "repository" / "watchkeeper.toml").write_text("slots = 1\ncap = 1\npoll_s = 1\ngate = 'each'\n")
+    (tmp_path / "repository" / "watchkeeper.toml").write_text(
+        "slots = 1\ncap = 1\npoll_s = 1\ngate = 'each'\n"
+    )
     (user / "config.toml").write_text("slots = 2\ncap = 2\npoll_s = 2\n")
-    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "WATCHKEEPER_SLOTS": "3", "WATCHKEEPER_CAP": "3"}
+    environment = {
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "WATCHKEEPER_SLOTS": "3",
+        "WATCHKEEPER_CAP": "3",
+    }
     settings = load(experiment, environment, slots=4, cap=None)
     assert (settings.gate, settings.poll_s, settings.cap, settings.slots) == ("each", 2.0, 3, 4)
 
@@ -40,7 +48,9 @@ def test_each_place_beats_the_one_before_it(tmp_path: Path) -> None:
         ("slots = " + "[" * 5000, "is not TOML"),
     ],
 )
-def test_a_mistake_names_its_file_and_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_names_its_file_and_what_is_wrong(
+    tmp_path: Path, text: str, message: str
+) -> None:
     """What does not parse, is unknown or has a wrong value is refused with the file's path."""
     (tmp_path / "watchkeeper.toml").write_text(text)
     with pytest.raises(UsageError, match=r"watchkeeper\.toml") as caught:
@@ -59,7 +69,9 @@ def settings_of(owner: int, mode: int, folder: Path) -> Path:
 
 @needs_root
 def test_a_settings_file_of_another_user_is_refused(tmp_path: Path) -> None:
-    """What another user wrote above an experiment is never obeyed, and the message says how to allow it."""
+    """What another user wrote above an experiment is never obeyed, and the message says how to
+    allow it.
+    """
     path = settings_of(12345, 0o644, tmp_path)
     with pytest.raises(UsageError, match="belongs to the user with the id 12345") as caught:
         load(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")})
@@ -81,13 +93,17 @@ def test_a_command_that_only_looks_leaves_such_a_file_out(tmp_path: Path) -> Non
 @needs_root
 @pytest.mark.parametrize("given", ["file", "environment"])
 def test_a_folder_can_be_trusted(tmp_path: Path, given: str) -> None:
-    """A folder that the user names in a file of their own, or in the environment, is trusted whoever owns it."""
+    """A folder that the user names in a file of their own, or in the environment, is trusted
+    whoever owns it.
+    """
     (tmp_path / "lab" / "exp").mkdir(parents=True)
     settings_of(12345, 0o644, tmp_path / "lab")
     environment = {"XDG_CONFIG_HOME": str(tmp_path)}
     if given == "file":
         (tmp_path / "watchkeeper").mkdir()
-        (tmp_path / "watchkeeper" / "config.toml").write_text(f"trusted_folders = ['{tmp_path / 'lab'}']\n")
+        (tmp_path / "watchkeeper" / "config.toml").write_text(
+            f"trusted_folders = ['{tmp_path / 'lab'}']\n"
+        )
     else:
         environment["WATCHKEEPER_TRUSTED_FOLDERS"] = f"/nowhere:{tmp_path / 'lab'}"
     assert load(tmp_path / "lab" / "exp", environment).notify == "touch mark"
@@ -95,7 +111,9 @@ def test_a_folder_can_be_trusted(tmp_path: Path, given: str) -> None:
 
 
 def test_a_shared_file_cannot_trust_itself(tmp_path: Path) -> None:
-    """`trusted_folders` in the file beside the experiment is an error: it is for the user's own settings."""
+    """`trusted_folders` in the file beside the experiment is an error: it is for the user's own
+    settings.
+    """
     (tmp_path / "watchkeeper.toml").write_text("trusted_folders = ['/']\n")
     with pytest.raises(UsageError, match="your own settings"):
         load(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")})
@@ -123,8 +141,12 @@ def test_a_user_file_of_another_user_is_refused(tmp_path: Path) -> None:
         (12345, 0o644, {"SUDO_UID": "nobody"}, "belongs to the user with the id 12345"),
     ],
 )
-def test_who_is_trusted(tmp_path: Path, owner: int, mode: int, environment: dict[str, str], why: str) -> None:
-    """This user, root, and the one who typed sudo are trusted, as long as nobody else can write the file."""
+def test_who_is_trusted(
+    tmp_path: Path, owner: int, mode: int, environment: dict[str, str], why: str
+) -> None:
+    """This user, root, and the one who typed sudo are trusted, as long as nobody else can write the
+    file.
+    """
     assert distrust(settings_of(owner, mode, tmp_path), environment) == why
 
 

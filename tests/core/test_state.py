@@ -1,4 +1,6 @@
-"""The fold: the same state for any order of the same files; who had read the other wins, whatever the clocks say."""
+"""The fold: the same state for any order of the same files; who had read the other wins, whatever
+the clocks say.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,16 @@ KEY = {"key": "r8", "phase": "preparation", "attempt": 1}
 
 
 def opened(writer: str, saw: dict[str, int] | None = None, time: datetime = NOW) -> Opened:
-    return Opened(time=time, writer=writer, seq=0, schema=1, software="w", purpose="run", zone="UTC", saw=saw or {})
+    return Opened(
+        time=time,
+        writer=writer,
+        seq=0,
+        schema=1,
+        software="w",
+        purpose="run",
+        zone="UTC",
+        saw=saw or {},
+    )
 
 
 def event(kind: type, writer: str, seq: int, time: datetime = NOW, **fields: Any) -> Any:
@@ -44,15 +55,22 @@ def submitted(writer: str, seq: int, job_id: str = "7") -> AnyEvent:
 
 def polled(writer: str, seq: int, state: str, time: datetime = NOW) -> AnyEvent:
     facts = SchedulerFacts(state=state)
-    change = Change(key="r8", phase="preparation", attempt=1, job_id="7", before="", after=state, facts=facts)
-    return event(Polled, writer, seq, time, phase="preparation", query="q", interval_s=1.0, changes=(change,))
+    change = Change(
+        key="r8", phase="preparation", attempt=1, job_id="7", before="", after=state, facts=facts
+    )
+    return event(
+        Polled, writer, seq, time, phase="preparation", query="q", interval_s=1.0, changes=(change,)
+    )
 
 
 def shown(state: State) -> Any:
     return {
         key: (
             run.redo_from,
-            {n: (a.state, a.job_id, sorted(a.submissions), a.active, a.closed) for n, a in run.attempts.items()},
+            {
+                n: (a.state, a.job_id, sorted(a.submissions), a.active, a.closed)
+                for n, a in run.attempts.items()
+            },
         )
         for key, run in state.runs.items()
     }
@@ -65,14 +83,23 @@ WRITERS = {
         submitted("a", 2),
         polled("a", 3, "RUNNING"),
     ],
-    "b": [opened("b", {"a": 4}), polled("b", 1, "COMPLETED", NOW - timedelta(days=1)), submitted("b", 2, "8")],
+    "b": [
+        opened("b", {"a": 4}),
+        polled("b", 1, "COMPLETED", NOW - timedelta(days=1)),
+        submitted("b", 2, "8"),
+    ],
     "c": [opened("c"), polled("c", 1, "PENDING", NOW + timedelta(days=1))],
-    "d": [opened("d", {"a": 2, "b": 2}), event(Judged, "d", 1, **KEY, outcome="failed", state="FAILED")],
+    "d": [
+        opened("d", {"a": 2, "b": 2}),
+        event(Judged, "d", 1, **KEY, outcome="failed", state="FAILED"),
+    ],
 }
 
 
 @given(st.permutations(list(WRITERS)), st.randoms())
-def test_any_interleaving_of_the_same_files_folds_to_the_same_state(order: list[str], random: Any) -> None:
+def test_any_interleaving_of_the_same_files_folds_to_the_same_state(
+    order: list[str], random: Any
+) -> None:
     """However the lines of the files arrive, in whatever pieces, the state is the same."""
     folded = Fold()
     rest = {writer: list(WRITERS[writer]) for writer in order}
@@ -88,14 +115,21 @@ def test_who_had_read_the_other_wins_whatever_the_clocks_say() -> None:
     """A restarted watcher's COMPLETED beats an older RUNNING though its clock is a day behind."""
     two = {"a": WRITERS["a"], "b": WRITERS["b"]}
     assert fold(two).run("r8").attempts[1].state == "COMPLETED"
-    later = {"a": [*WRITERS["a"][:3], polled("a", 3, "COMPLETED")], "b": [opened("b", {"a": 4}), polled("b", 1, "RUNNING")]}
-    assert fold(later).run("r8").attempts[1].state == "RUNNING", "a requeue seen by who knew of the end is the newer fact"
+    later = {
+        "a": [*WRITERS["a"][:3], polled("a", 3, "COMPLETED")],
+        "b": [opened("b", {"a": 4}), polled("b", 1, "RUNNING")],
+    }
+    assert fold(later).run("r8").attempts[1].state == "RUNNING", (
+        "a requeue seen by who knew of the end is the newer fact"
+    )
 
 
 def test_between_writers_that_knew_nothing_of_each_other_an_end_wins() -> None:
     """Concurrent observations: an end is newer than RUNNING, and RUNNING newer than PENDING."""
     for one, other in (("COMPLETED", "RUNNING"), ("RUNNING", "PENDING"), ("PENDING", "UNKNOWN")):
-        state = fold({"a": [opened("a"), polled("a", 1, one)], "b": [opened("b"), polled("b", 1, other)]})
+        state = fold(
+            {"a": [opened("a"), polled("a", 1, one)], "b": [opened("b"), polled("b", 1, other)]}
+        )
         assert state.run("r8").attempts[1].state == one
 
 
@@ -119,9 +153,16 @@ def test_an_attempt_is_closed_only_by_a_verdict_or_a_refusal() -> None:
 
 def test_a_stale_result_stays_stale_until_a_new_attempt_is_submitted() -> None:
     """What was declared stale is made again, also by an execution that begins after a crash."""
-    decision = Decision(key="r8", phase="preparation", action="wait", reason="r", attempt=2, stale=True)
+    decision = Decision(
+        key="r8", phase="preparation", action="wait", reason="r", attempt=2, stale=True
+    )
     decided = event(Decided, "a", 3, phase="preparation", decisions=(decision,))
-    before = [opened("a"), submitted("a", 1), event(Judged, "a", 2, **KEY, outcome="done", state="COMPLETED"), decided]
+    before = [
+        opened("a"),
+        submitted("a", 1),
+        event(Judged, "a", 2, **KEY, outcome="done", state="COMPLETED"),
+        decided,
+    ]
     assert fold({"a": before}).run("r8").stale
     again = msgspec.structs.replace(submitted("a", 4, "9"), attempt=2)
     assert not fold({"a": [*before, again]}).run("r8").stale
@@ -132,11 +173,14 @@ def judged(writer: str, seq: int, state: str = "UNKNOWN", outcome: str = "unknow
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome"), [("UNKNOWN", "unknown"), ("NODE_FAIL", "lost"), ("UNKNOWN", "failed but good")]
+    ("state", "outcome"),
+    [("UNKNOWN", "unknown"), ("NODE_FAIL", "lost"), ("UNKNOWN", "failed but good")],
 )
-def test_a_verdict_without_evidence_yields_to_whoever_saw_the_job_afterwards(state: str, outcome: str) -> None:
-    """A sighting or an adoption by who had read the verdict withdraws it, in the same file or another; the next verdict
-    stands.
+def test_a_verdict_without_evidence_yields_to_whoever_saw_the_job_afterwards(
+    state: str, outcome: str
+) -> None:
+    """A sighting or an adoption by who had read the verdict withdraws it, in the same file or
+    another; the next verdict stands.
     """
     first = [opened("a"), submitted("a", 1), judged("a", 2, state, outcome)]
     for sight in (polled("a", 3, "RUNNING"), submitted("a", 3, "8"), polled("a", 3, "COMPLETED")):
@@ -150,14 +194,23 @@ def test_a_verdict_without_evidence_yields_to_whoever_saw_the_job_afterwards(sta
 
 
 def test_a_verdict_stands_against_what_was_seen_before_it() -> None:
-    """Who had not read the verdict withdraws nothing, nor does another look that knows nothing; a verdict on evidence never
-    yields, and of two that knew nothing of each other it is the one that counts.
+    """Who had not read the verdict withdraws nothing, nor does another look that knows nothing; a
+    verdict on evidence never yields, and of two that knew nothing of each other it is the one that
+    counts.
     """
     first = [opened("a"), submitted("a", 1), judged("a", 2)]
-    for other in ([opened("b"), polled("b", 1, "RUNNING")], [opened("b", {"a": 3}), polled("b", 1, "UNKNOWN")]):
+    for other in (
+        [opened("b"), polled("b", 1, "RUNNING")],
+        [opened("b", {"a": 3}), polled("b", 1, "UNKNOWN")],
+    ):
         assert not fold({"a": first, "b": other}).run("r8").attempts[1].active
     failed = [opened("a"), submitted("a", 1), judged("a", 2, "FAILED", "failed")]
-    assert not fold({"a": failed, "b": [opened("b", {"a": 3}), polled("b", 1, "RUNNING")]}).run("r8").attempts[1].active
+    assert (
+        not fold({"a": failed, "b": [opened("b", {"a": 3}), polled("b", 1, "RUNNING")]})
+        .run("r8")
+        .attempts[1]
+        .active
+    )
     for names in (("a", "z"), ("z", "a")):
         unknown, done = names
         both = {

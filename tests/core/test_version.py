@@ -35,7 +35,9 @@ def test_the_package_folder_is_the_one_that_was_imported():
 
 
 def test_importing_the_package_loads_nothing_else():
-    """`import watchkeeper` loads no other module, and asking for the version loads only the file that states it."""
+    """`import watchkeeper` loads no other module, and asking for the version loads only the file
+    that states it.
+    """
     assert loaded_by("import watchkeeper") == {"watchkeeper"}
     asked = loaded_by("import watchkeeper; watchkeeper.__version__")
     assert {name for name in asked if name.startswith("watchkeeper")} == {

@@ -12,7 +12,9 @@ import pytest
 
 
 def _cannot(why: str) -> None:
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no filesystem of our own here: {why}")
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
+        f"no filesystem of our own here: {why}"
+    )
 
 
 @contextlib.contextmanager

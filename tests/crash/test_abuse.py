@@ -1,4 +1,6 @@
-"""What people do to a recorder: delete its folder, set the clock back, start it twice in one place, hand it anything."""
+"""What people do to a recorder: delete its folder, set the clock back, start it twice in one place,
+hand it anything.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def events_of(folder: Path) -> list[AnyEvent | Unknown]:
 def test_a_deleted_folder_comes_back_with_all_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who deletes a run's folder under it loses no row, event or line: what the open files held is written again."""
+    """Who deletes a run's folder under it loses no row, event or line: what the open files held is
+    written again.
+    """
     monkeypatch.setattr(row_files, "LOOK_S", 0.0)
     folder = tmp_path / "run"
     with wk.start_run(folder=folder, pipeline="training") as run:
@@ -95,11 +99,15 @@ with wk.start_run(folder=sys.argv[1], pipeline="both", console=False) as run:
 
 @pytest.mark.parametrize("number", range(3))
 def test_two_processes_in_one_folder(tmp_path: Path, number: int) -> None:
-    """Two programs that record into one folder at a time overwrite nothing of each other: rows, events, lines."""
+    """Two programs that record into one folder at a time overwrite nothing of each other: rows,
+    events, lines.
+    """
     del number
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", BESIDE, tmp_path, str(me), "gate"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", BESIDE, tmp_path, str(me), "gate"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         for me in range(2)
     ]
@@ -119,10 +127,17 @@ def test_two_processes_in_one_folder(tmp_path: Path, number: int) -> None:
     assert problems == []
     for me in range(2):
         assert [row.step for row in rows if row.metrics["me"] == me] == list(range(1, 301))
-    assert [event.metric_rows for event in events_of(tmp_path) if isinstance(event, RunEnded)] == [300, 300]
-    lines = [line for path in (tmp_path / "logs").iterdir() for line in path.read_text().splitlines()]
+    assert [event.metric_rows for event in events_of(tmp_path) if isinstance(event, RunEnded)] == [
+        300,
+        300,
+    ]
+    lines = [
+        line for path in (tmp_path / "logs").iterdir() for line in path.read_text().splitlines()
+    ]
     for me in range(2):
-        assert [line.rpartition(" ")[2] for line in lines if f"{me} says" in line] == [str(n) for n in range(1, 301)]
+        assert [line.rpartition(" ")[2] for line in lines if f"{me} says" in line] == [
+            str(n) for n in range(1, 301)
+        ]
     assert sum(line.endswith("Run finished") for line in lines) == 2
 
 
@@ -140,9 +155,13 @@ def test_ten_thousand_names(tmp_path: Path) -> None:
     assert [row.metrics for row in rows[1:]] == [{f"name {n}": n} for n in range(10_000)]
 
 
-@pytest.mark.parametrize("name", ["../../x", "/etc/x", "..", ".", "", "a/b", "a\0b", "x" * 5000, "line\nbreak", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["../../x", "/etc/x", "..", ".", "", "a/b", "a\0b", "x" * 5000, "line\nbreak", "\ud800"]
+)
 def test_names_never_leave_the_folder(tmp_path: Path, name: str) -> None:
-    """Whatever a metric, step, table, loop or total is called, nothing is written outside the run's folder."""
+    """Whatever a metric, step, table, loop or total is called, nothing is written outside the run's
+    folder.
+    """
     inside = tmp_path / "deep" / "down" / "run"
     with wk.start_run(folder=inside, pipeline="training", console=False) as run:
         run.log(1, **{name: 1.0})
@@ -153,7 +172,9 @@ def test_names_never_leave_the_folder(tmp_path: Path, name: str) -> None:
         for _ in run.track([1], name):
             pass
         run.totals(**{name: 1})
-    outside = [path for path in tmp_path.rglob("*") if path.is_file() and inside not in path.parents]
+    outside = [
+        path for path in tmp_path.rglob("*") if path.is_file() and inside not in path.parents
+    ]
     assert outside == []
     (ended,) = [event for event in events_of(inside) if isinstance(event, RunEnded)]
     assert (ended.status, ended.metric_rows, ended.lost_rows) == ("finished", 1, 0)
@@ -213,16 +234,25 @@ run.log(5, loss=0.2)
 
 
 def test_in_a_notebook_without_a_with(tmp_path: Path) -> None:
-    """Cells, one of which fails, record into a run that `close` ends; the next is another, and nothing is said twice."""
+    """Cells, one of which fails, record into a run that `close` ends; the next is another, and
+    nothing is said twice.
+    """
     cells = CELLS.replace("FOLDER", repr(str(tmp_path / "run")))
     done = subprocess.run(
-        [sys.executable, "-c", NOTEBOOK], input=cells, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", NOTEBOOK],
+        input=cells,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert "ZeroDivisionError" in done.stderr and done.stderr.count("Traceback") == 1
     rows, problems = wk.read_rows(tmp_path / "run")
     assert problems == []
     assert sorted(row.step for row in rows) == [1, 2, 3, 4]
-    assert [event.status for event in events_of(tmp_path / "run") if isinstance(event, RunEnded)] == ["finished"] * 2
+    assert [
+        event.status for event in events_of(tmp_path / "run") if isinstance(event, RunEnded)
+    ] == ["finished"] * 2
     assert (tmp_path / "run/logs/run.log").read_text().count("Run finished") == 2
     assert done.stderr.count("Run finished") == 2
 
@@ -241,10 +271,24 @@ def test_one(number):
 
 
 def test_under_pytest_xdist(tmp_path: Path) -> None:
-    """In the workers of pytest-xdist each test records a run of its own, and the workers end as they should."""
+    """In the workers of pytest-xdist each test records a run of its own, and the workers end as
+    they should.
+    """
     (tmp_path / "test_many.py").write_text(MANY)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(tmp_path / "test_many.py")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+        str(tmp_path / "test_many.py"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stdout
     assert "12 passed" in done.stdout
     assert len(list((tmp_path / "runs").iterdir())) == 12

@@ -51,13 +51,19 @@ class Logging:
         assert self.process.stdout is not None
         wanted = len(self.said) + more
         while len(self.said) < wanted:
-            assert select.select([self.process.stdout], [], [], 60)[0], f"nothing more is kept after {self.said[-1:]}"
-            *lines, self._rest = (self._rest + os.read(self.process.stdout.fileno(), 65536)).split(b"\n")
+            assert select.select([self.process.stdout], [], [], 60)[0], (
+                f"nothing more is kept after {self.said[-1:]}"
+            )
+            *lines, self._rest = (self._rest + os.read(self.process.stdout.fileno(), 65536)).split(
+                b"\n"
+            )
             self.said += map(int, lines)
 
     def wait_until_stuck(self) -> None:
         """Wait until its main thread hangs in a write."""
-        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "D":
+        while (
+            Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "D"
+        ):
             time.sleep(0.01)
 
     def end(self) -> None:
@@ -87,7 +93,9 @@ def hang_once(logging: Logging, disk: Frozen) -> None:
 
 
 def test_a_filesystem_that_hangs_holds_a_loop_up_once(tmp_path: Path) -> None:
-    """After one write that hung, rows and lines are kept while the filesystem hangs again, and all come to their place."""
+    """After one write that hung, rows and lines are kept while the filesystem hangs again, and all
+    come to their place.
+    """
     node = tmp_path / "node"
     node.mkdir()
     with freezing_disk(tmp_path / "disk") as disk:
@@ -106,15 +114,21 @@ def test_a_filesystem_that_hangs_holds_a_loop_up_once(tmp_path: Path) -> None:
         assert problems == []
         assert logging.said == [row.step for row in rows]
         lines = (disk.folder / "run/logs/run.log").read_text().splitlines()
-        assert [f"step {step}" for step in logging.said] == [line.partition("] ")[2] for line in lines if "] step " in line]
+        assert [f"step {step}" for step in logging.said] == [
+            line.partition("] ")[2] for line in lines if "] step " in line
+        ]
         (events,) = read(disk.folder / "run/.watchkeeper/journal").events.values()
         (ended,) = [event for event in events if isinstance(event, RunEnded)]
         assert (ended.metric_rows, ended.lost_rows, ended.lost_lines) == (len(rows), 0, 0)
     assert [path for path in node.rglob("*") if path.is_file()] == []
 
 
-def test_what_waits_on_the_node_outlives_sigkill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is killed while its rows wait for a filesystem loses none: the next run there brings them over."""
+def test_what_waits_on_the_node_outlives_sigkill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed while its rows wait for a filesystem loses none: the next run there
+    brings them over.
+    """
     node = tmp_path / "node"
     node.mkdir()
     with freezing_disk(tmp_path / "disk") as disk:
@@ -138,7 +152,10 @@ def test_what_waits_on_the_node_outlives_sigkill(tmp_path: Path, monkeypatch: py
     steps = [row.step for row in rows]
     assert steps[: len(logging.said)] == logging.said
     assert len(steps) <= len(logging.said) + 1, "one row may have been kept and not yet been told"
-    assert "Brought over what a killed process had left on this node" in (run.folder / "logs/run.log").read_text()
+    assert (
+        "Brought over what a killed process had left on this node"
+        in (run.folder / "logs/run.log").read_text()
+    )
     assert [path for path in node.rglob("*") if path.is_file()] == []
 
 
@@ -170,9 +187,17 @@ print("went on")
 
 
 def test_a_full_disk_and_then_space_again(tmp_path: Path) -> None:
-    """On a disk that is really full training goes on, it is said once, the loss is counted, and rows after it are kept."""
+    """On a disk that is really full training goes on, it is said once, the loss is counted, and
+    rows after it are kept.
+    """
     with small_disk(tmp_path / "disk", "1M") as disk:
-        done = subprocess.run([sys.executable, "-c", FILLING, disk], capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", FILLING, disk],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
         assert done.stdout == "went on\n"
         assert done.stderr.count("a metric row could not be written") == 1
         rows, problems = wk.read_rows(disk / "run")
@@ -185,4 +210,6 @@ def test_a_full_disk_and_then_space_again(tmp_path: Path) -> None:
         assert 0 < ended.lost_rows <= 200
         table, faults = wk.read_table(disk / "run/results.csv")
         assert faults == []
-        assert [row["step"] for row in table] == list(range(1, 301)), "rows of a table wait in memory for space"
+        assert [row["step"] for row in table] == list(range(1, 301)), (
+            "rows of a table wait in memory for space"
+        )

@@ -34,10 +34,14 @@ with wk.start_run(folder=sys.argv[1], pipeline="crash") as run:
 
 @pytest.mark.parametrize("number", range(100))
 def test_every_acknowledged_row_outlives_sigkill(tmp_path, number):
-    """SIGKILL at a random moment, with one logging thread or four: each acknowledged row is there, once, whole."""
+    """SIGKILL at a random moment, with one logging thread or four: each acknowledged row is there,
+    once, whole.
+    """
     chance = random.Random(number)
     threads = 4 if number % 2 else 1
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, tmp_path, str(threads)], stdout=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, tmp_path, str(threads)], stdout=subprocess.PIPE, bufsize=0
+    )
     try:
         assert process.stdout is not None
         heard = b""
@@ -55,7 +59,9 @@ def test_every_acknowledged_row_outlives_sigkill(tmp_path, number):
     assert len(acknowledged) > 0
     assert set() == set(acknowledged) - set(there)
     assert len(there) == len(set(there))
-    assert len(there) <= len(acknowledged) + threads, "at most one row a thread was written and not yet acknowledged"
+    assert len(there) <= len(acknowledged) + threads, (
+        "at most one row a thread was written and not yet acknowledged"
+    )
 
     journal = read(tmp_path / ".watchkeeper/journal")
     assert journal.problems == []

@@ -1,5 +1,6 @@
-"""SIGKILL the submitter, or the local supervisor, before every write and every command that it makes; then type the same
-command again. Every job ran exactly once, no attempt is left unresolved, and the logs tell the truth.
+"""SIGKILL the submitter, or the local supervisor, before every write and every command that it
+makes; then type the same command again. Every job ran exactly once, no attempt is left unresolved,
+and the logs tell the truth.
 """
 
 from __future__ import annotations
@@ -13,15 +14,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments import blocks_of, claims, command, env, state_of, times_run, wk, write_experiment
+from tests.experiments import (
+    blocks_of,
+    claims,
+    command,
+    env,
+    state_of,
+    times_run,
+    wk,
+    write_experiment,
+)
 
 INJECT = Path(__file__).parent / "inject"
 FAST = ("--poll", "0.05")
 
 
 def killed_run(folder: Path, state: Path, target: str, at: int) -> tuple[int, bool]:
-    """One run in which a process whose command line holds `target` dies before its operation number `at`. Returns the exit
-    code, and whether the kill came.
+    """One run in which a process whose command line holds `target` dies before its operation number
+    `at`. Returns the exit code, and whether the kill came.
     """
     state.mkdir(parents=True, exist_ok=True)
     mark = state / "killed"
@@ -57,7 +67,9 @@ def assert_whole(folder: Path, state: Path, where: str, supervisor_died: bool = 
         for b in blocks_of(folder, f"run-{log}.log")
         if b.action.startswith("SUBMIT_")
     ]
-    assert sorted(subject for subject, _ in submits) == ["one", "one/clean/epoch0"], f"{where}: {submits}"
+    assert sorted(subject for subject, _ in submits) == ["one", "one/clean/epoch0"], (
+        f"{where}: {submits}"
+    )
     finished = [
         b
         for log in ("torchtune", "inspect")
@@ -68,21 +80,33 @@ def assert_whole(folder: Path, state: Path, where: str, supervisor_died: bool = 
     (log,) = (folder / "run_logs").glob("*_one*.md")
     text = log.read_text()
     ids = re.findall(r"execution_id: (\d+)\n", text)
-    assert len(ids) == 1 and re.findall(r"submitted as job (\d+)\n", text) == ids, f"{where}: {text}"
-    assert "completed, exit code 0" in text and "clean epoch 0: accuracy 0.5\n" in text, f"{where}: {text}"
+    assert len(ids) == 1 and re.findall(r"submitted as job (\d+)\n", text) == ids, (
+        f"{where}: {text}"
+    )
+    assert "completed, exit code 0" in text and "clean epoch 0: accuracy 0.5\n" in text, (
+        f"{where}: {text}"
+    )
     for page in ("timeline.md", "experiments.md"):
         assert (folder / "run_logs" / page).read_text().count(log.name) == 1, f"{where}: {page}"
 
 
 def sweep(tmp_path: Path, target: str) -> int:
-    """Kill before operation 1, 2, 3 … until a run gets through without being killed. Returns how many were killed."""
+    """Kill before operation 1, 2, 3 … until a run gets through without being killed. Returns how
+    many were killed.
+    """
 
     def one(at: int) -> bool:
         folder = write_experiment(tmp_path / str(at) / "exp")
         state = tmp_path / str(at) / "state"
         _, killed = killed_run(folder, state, target, at)
-        operations = (state / "operations").read_text().splitlines() if (state / "operations").exists() else []
-        assert_whole(folder, state, f"killed before operation {at}: {operations[-1:]}", target != "run")
+        operations = (
+            (state / "operations").read_text().splitlines()
+            if (state / "operations").exists()
+            else []
+        )
+        assert_whole(
+            folder, state, f"killed before operation {at}: {operations[-1:]}", target != "run"
+        )
         return killed
 
     at, killed = 1, 0
@@ -96,19 +120,27 @@ def sweep(tmp_path: Path, target: str) -> int:
 
 
 def test_the_submitter_killed_at_every_operation_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Wherever the submitter dies, the same command finishes the work with one execution of each job."""
+    """Wherever the submitter dies, the same command finishes the work with one execution of each
+    job.
+    """
     assert sweep(tmp_path, "watchkeeper run") > 50
 
 
 def test_the_supervisor_killed_at_every_operation_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Wherever a local supervisor dies, no job runs twice and each end is known from the exit record."""
+    """Wherever a local supervisor dies, no job runs twice and each end is known from the exit
+    record.
+    """
     assert sweep(tmp_path, "watchkeeper.schedulers.local.supervisor") > 5
 
 
 @pytest.mark.parametrize("round_number", range(20))
 def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number: int) -> None:
-    """Two runs of one experiment started at the same moment: each job has one claim and one output, both see the end."""
-    folder = write_experiment(tmp_path / "exp", runs=("a", "b"), tasks=("clean",), epochs=(0,), control=True)
+    """Two runs of one experiment started at the same moment: each job has one claim and one output,
+    both see the end.
+    """
+    folder = write_experiment(
+        tmp_path / "exp", runs=("a", "b"), tasks=("clean",), epochs=(0,), control=True
+    )
     processes = [
         subprocess.Popen(
             command("run", folder, *FAST),
@@ -128,7 +160,9 @@ def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number:
     assert [code for code, _ in codes] == [0, 0], codes
     assert set(times_run(folder).values()) == {1} and len(times_run(folder)) == 5
     assert len(claims(folder)) == 5
-    assert not [a for run in state_of(folder).runs.values() for a in run.attempts.values() if not a.closed]
+    assert not [
+        a for run in state_of(folder).runs.values() for a in run.attempts.values() if not a.closed
+    ]
     submits = [
         b.subject
         for log in ("torchtune", "inspect")
@@ -139,12 +173,20 @@ def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number:
     assert wk("check", folder, state=tmp_path / "state").returncode == 0
 
 
-def test_a_watcher_killed_while_jobs_run_is_followed_by_one_that_sees_them_end(tmp_path: Path) -> None:
+def test_a_watcher_killed_while_jobs_run_is_followed_by_one_that_sees_them_end(
+    tmp_path: Path,
+) -> None:
     """SIGKILL to the watcher leaves the jobs alone; the next one adopts them and tells their ends."""
-    folder = write_experiment(tmp_path / "exp", body="while [ ! -e ../go ] && [ ! -e ../../go ]; do sleep 0.02; done")
+    folder = write_experiment(
+        tmp_path / "exp", body="while [ ! -e ../go ] && [ ! -e ../../go ]; do sleep 0.02; done"
+    )
     state = tmp_path / "state"
     process = subprocess.Popen(
-        command("run", folder, *FAST), env=env(state), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command("run", folder, *FAST),
+        env=env(state),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stderr is not None

@@ -1,4 +1,6 @@
-"""A table's process dies at each of its file operations: what was acknowledged is there, and the next one goes on."""
+"""A table's process dies at each of its file operations: what was acknowledged is there, and the
+next one goes on.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,15 @@ def measure(folder, form, acknowledge):
         run.table("t", key="n", format=form) as table,
     ):
         for n in range(6):
-            if n not in table and table.append({"n": n, "text": "two\nlines", **({"late": True} if n > 2 else {})}):
+            if n not in table and table.append(
+                {"n": n, "text": "two\nlines", **({"late": True} if n > 2 else {})}
+            ):
                 acknowledge(n)
 
 
 def in_a_child_that_dies_at(number, folder, form):
-    """Measure in a fork that kills itself before its operation of this number; which rows it had acknowledged, and
-    whether it died.
+    """Measure in a fork that kills itself before its operation of this number; which rows it had
+    acknowledged, and whether it died.
     """
     heard, said = os.pipe()
     pid = os.fork()
@@ -82,7 +86,9 @@ def rows_in(folder, form):
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_a_death_at_any_operation_loses_no_acknowledged_row(tmp_path, form):
-    """Killed before each of its operations in turn, twice over: every acknowledged row stays, and a rerun completes."""
+    """Killed before each of its operations in turn, twice over: every acknowledged row stays, and a
+    rerun completes.
+    """
     number, died = 1, True
     while died:
         folder = tmp_path / str(number)

@@ -1,4 +1,6 @@
-"""The documentation says what the program does: every command, option, setting, action and local link."""
+"""The documentation says what the program does: every command, option, setting, action and local
+link.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from watchkeeper.report.actionlog.block_format import ACTIONS
 from watchkeeper.show.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def test_the_commands_page_is_the_commands_own_help() -> None:
@@ -47,7 +54,9 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def test_every_setting_and_action_is_documented() -> None:
-    """Each setting is in docs/settings.md with its variable, each action of the logs in docs/logs.md."""
+    """Each setting is in docs/settings.md with its variable, each action of the logs in
+    docs/logs.md.
+    """
     settings = (ROOT / "docs" / "settings.md").read_text()
     for name in set(Settings.__struct_fields__) - {"clusters"}:
         assert f"`{name}`" in settings and f"`WATCHKEEPER_{name.upper()}`" in settings
@@ -58,7 +67,9 @@ def test_every_setting_and_action_is_documented() -> None:
 
 def test_the_recorders_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The code of docs/record.md runs as it stands, and its rows can be read back."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "record.md").read_text(), re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "record.md").read_text(), re.DOTALL
+    )
     monkeypatch.chdir(tmp_path)
     (tmp_path / "artifacts" / "epoch_0").mkdir(parents=True)
     (tmp_path / "artifacts" / "epoch_0" / "model.bin").write_bytes(b"weights")

@@ -10,7 +10,9 @@ PAGE = Path(__file__).parents[2] / "docs/record.md"
 
 
 def test_the_sections_examples_run(tmp_path, monkeypatch, capsys):
-    """Tables, progress, cadence, examples and status do what the page says, with the page's own code."""
+    """Tables, progress, cadence, examples and status do what the page says, with the page's own
+    code.
+    """
     monkeypatch.chdir(tmp_path)
     for code in re.findall(r"```py\n(.*?)```", PAGE.read_text(), re.DOTALL):
         names: dict = {}

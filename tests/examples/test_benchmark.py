@@ -22,7 +22,9 @@ from watchkeeper.core.journal import read
 if any(importlib.util.find_spec(name) is None for name in ("torch", "matplotlib")):
     if os.environ.get("CI") == "true":
         pytest.fail("torch and matplotlib are missing: make test installs them")
-    pytest.skip("torch and matplotlib are not installed: make test installs them", allow_module_level=True)
+    pytest.skip(
+        "torch and matplotlib are not installed: make test installs them", allow_module_level=True
+    )
 
 SRC = Path(__file__).parents[2] / "examples/benchmark/src"
 SMALL = """
@@ -49,9 +51,18 @@ def benchmark(tmp_path):
             text = text.replace(before, after)
         config = tmp_path / "experiments.yaml"
         config.write_text(text)
-        command = [sys.executable, SRC / "main.py", "--config", config, "--output_dir", tmp_path / "out"]
+        command = [
+            sys.executable,
+            SRC / "main.py",
+            "--config",
+            config,
+            "--output_dir",
+            tmp_path / "out",
+        ]
         environ = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "mpl")}
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ, **how)
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ, **how
+        )
 
     return start
 
@@ -65,7 +76,9 @@ def models(monkeypatch):
 
     torch.manual_seed(0)
     sizes = {"vocabulary": 32, "width": 16, "layers": 2, "heads": 2, "longest": 32}
-    models.small = {causal: models.Transformer(**sizes, causal=causal).eval() for causal in (True, False)}
+    models.small = {
+        causal: models.Transformer(**sizes, causal=causal).eval() for causal in (True, False)
+    }
     return models
 
 
@@ -89,7 +102,9 @@ def test_generating_with_the_past_kept_is_generating_anew(models):
 
 @pytest.mark.parametrize(("length", "steps"), [(8, 1), (8, 8), (8, 3), (5, 4)])
 def test_denoising_decides_every_token_once_in_so_many_passes(models, length, steps):
-    """After `steps` passes no mask is left; each pass decides its share, and what was decided stays."""
+    """After `steps` passes no mask is left; each pass decides its share, and what was decided
+    stays.
+    """
     import torch
 
     model, seen = models.small[False], []
@@ -105,7 +120,9 @@ def test_denoising_decides_every_token_once_in_so_many_passes(models, length, st
 
 
 def test_it_leaves_the_documents_files_in_their_form(benchmark, tmp_path):
-    """benchmark.log, raw_metrics.csv and a plot; every log line in the format; a second call measures nothing again."""
+    """benchmark.log, raw_metrics.csv and a plot; every log line in the format; a second call
+    measures nothing again.
+    """
     process = benchmark()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -115,7 +132,12 @@ def test_it_leaves_the_documents_files_in_their_form(benchmark, tmp_path):
     sizes = [(length, batch) for length in (4, 8) for batch in (1, 2)]
     assert [(row["model"], row["seq_length"], row["batch_size"], row["steps"]) for row in rows] == [
         *(("autoregressive", length, batch, None) for length, batch in sizes),
-        *(("llada", length, batch, steps) for length, batch in sizes for steps in (2, 8) if steps <= length),
+        *(
+            ("llada", length, batch, steps)
+            for length, batch in sizes
+            for steps in (2, 8)
+            if steps <= length
+        ),
     ]
     assert all(row["latency_s"] > 0 and row["tokens_per_s"] > 0 for row in rows)
     log = (folder / "benchmark.log").read_text().splitlines()
@@ -130,7 +152,9 @@ def test_it_leaves_the_documents_files_in_their_form(benchmark, tmp_path):
 
 
 def test_interrupted_it_seals_what_was_measured_and_ends_with_0(benchmark, tmp_path):
-    """SIGINT in the middle: the configuration in work is finished, the table is sealed, the rest is done later."""
+    """SIGINT in the middle: the configuration in work is finished, the table is sealed, the rest is
+    done later.
+    """
     process = benchmark(("batches: 2", "batches: 40"))
     partial = tmp_path / "out/raw_metrics_partial.csv"
     try:

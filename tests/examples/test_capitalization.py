@@ -1,4 +1,6 @@
-"""The capitalization experiment, cut to one run and two evaluations: real tools, the local scheduler."""
+"""The capitalization experiment, cut to one run and two evaluations: real tools, the local
+scheduler.
+"""
 
 from __future__ import annotations
 
@@ -24,38 +26,60 @@ CAPITALIZATION = ROOT / "examples" / "capitalization"
 LOGS = ("run-torchtune.log", "run-inspect.log", "run-experiment.log")
 RUN = "r8_lr1e-2"
 MISSING = [
-    name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)
+    name
+    for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers")
+    if not importlib.util.find_spec(name)
 ]
 if MISSING and os.environ.get("CI") == "true":
     pytest.fail(f"the real tools are not there: {', '.join(MISSING)}", pytrace=False)
-needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}")
+needs_tools = pytest.mark.skipif(
+    bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}"
+)
 
 
 def copied(to: Path) -> Path:
     """The experiment as it is in a fresh clone."""
     made = shutil.ignore_patterns(
-        ".watchkeeper", "artifacts", "slurm-*.out", "logs", "run-*.log*", "__pycache__", "work", ".tmp-*"
+        ".watchkeeper",
+        "artifacts",
+        "slurm-*.out",
+        "logs",
+        "run-*.log*",
+        "__pycache__",
+        "work",
+        ".tmp-*",
     )
     return shutil.copytree(CAPITALIZATION, to / "examples" / "capitalization", ignore=made)
 
 
 def small() -> list[str]:
     """What the Makefile's SIZE=small gives to `watchkeeper run`."""
-    (line,) = re.findall(r"^CAPITALIZATION_small := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (line,) = re.findall(
+        r"^CAPITALIZATION_small := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
     return [word.strip("'") for word in line.split()]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The small cut in a copy beside an environment like the repository's, run to its end; and what that printed."""
+    """The small cut in a copy beside an environment like the repository's, run to its end; and what
+    that printed.
+    """
     root = tmp_path_factory.mktemp("capitalization")
     folder = copied(root)
     (root / ".venv" / "bin").mkdir(parents=True)
-    (root / ".venv" / "bin" / "activate").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
+    (root / ".venv" / "bin" / "activate").write_text(
+        f'export PATH="{Path(sys.executable).parent}:$PATH"\n'
+    )
     prepare = [sys.executable, folder / "prepare.py", "--steps", "250"]
     for _ in range(2):
         made = subprocess.run(
-            prepare, env=env(root, OMP_NUM_THREADS="1"), capture_output=True, text=True, check=False, timeout=300
+            prepare,
+            env=env(root, OMP_NUM_THREADS="1"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         assert made.returncode == 0, made.stderr
     assert made.stdout == f"{folder}/work is there: nothing to make\n"
@@ -72,13 +96,18 @@ def rows(folder: Path) -> dict[str, dict]:
 
 
 def test_it_is_4_fine_tunes_18_evaluations_and_a_control() -> None:
-    """The summary is read without a finding, and every script says what it makes: sbatch takes it, the judges know it."""
+    """The summary is read without a finding, and every script says what it makes: sbatch takes it,
+    the judges know it.
+    """
     experiment = read(CAPITALIZATION)
     assert experiment.problems == ()
     assert all(promise.training for promise in experiment.checkpoints.values())
     assert all(promise.asked for promise in experiment.results.values())
     kinds = [(item.phase, item.control) for item in experiment.items if item.script]
-    assert (kinds.count(("preparation", False)), sum(phase == "evaluation" for phase, _ in kinds)) == (4, 18)
+    assert (
+        kinds.count(("preparation", False)),
+        sum(phase == "evaluation" for phase, _ in kinds),
+    ) == (4, 18)
     assert [item.key for item in experiment.items if not item.script] == ["base"]
     for item in experiment.items:
         if not item.script:
@@ -89,57 +118,94 @@ def test_it_is_4_fine_tunes_18_evaluations_and_a_control() -> None:
             assert trained(CAPITALIZATION, item.script).training.epochs == 2
         else:
             asked = evaluated(CAPITALIZATION / item.script)
-            assert (asked.file, asked.task, asked.model) == ("capitalization.py", item.key.split("/")[1], "hf/tiny")
+            assert (asked.file, asked.task, asked.model) == (
+                "capitalization.py",
+                item.key.split("/")[1],
+                "hf/tiny",
+            )
 
 
 def test_the_configurations_differ_in_what_varies_only() -> None:
-    """The four configurations are one but for rank, alpha and learning rate, which are what the run's folder says."""
+    """The four configurations are one but for rank, alpha and learning rate, which are what the
+    run's folder says.
+    """
     texts = {}
     for path in CAPITALIZATION.glob("*/finetune.yaml"):
         text = path.read_text()
         rank, alpha, rate = (
-            re.search(rf"^  {key}: (\S+)$", text, re.MULTILINE)[1] for key in ("lora_rank", "lora_alpha", "lr")
+            re.search(rf"^  {key}: (\S+)$", text, re.MULTILINE)[1]
+            for key in ("lora_rank", "lora_alpha", "lr")
         )
-        assert path.parent.name == f"r{rank}_lr{rate.replace('.0', '')}" and int(alpha) == 2 * int(rank)
+        assert path.parent.name == f"r{rank}_lr{rate.replace('.0', '')}" and int(alpha) == 2 * int(
+            rank
+        )
         texts[path.parent.name] = re.sub(r"(lora_rank|lora_alpha|lr): \S+", "", text)
     assert len(texts) == 4 and len(set(texts.values())) == 1
 
 
 @needs_tools
 def test_the_table_has_what_inspect_measured(demo) -> None:
-    """The cut's three jobs are done, each claimed once; what was taught is known, what was known before forgotten."""
+    """The cut's three jobs are done, each claimed once; what was taught is known, what was known
+    before forgotten.
+    """
     folder, done = demo
     told = rows(folder)
     assert {key for key, row in told.items() if row["standing"] == "done"} == {
         RUN, f"{RUN}/capitalization/epoch1", f"{RUN}/copying/epoch1",
     }  # fmt: skip
     assert len(claims(folder)) == 3
-    taught, before = (told[f"{RUN}/{task}/epoch1"]["metrics"]["accuracy"] for task in ("capitalization", "copying"))
+    taught, before = (
+        told[f"{RUN}/{task}/epoch1"]["metrics"]["accuracy"]
+        for task in ("capitalization", "copying")
+    )
     assert taught > 0.5 > before
-    assert re.search(rf"^{RUN}\s+capitalization\s+1\s+{taught:.4f}\s.*COMPLETED", done.stdout, re.MULTILINE)
+    assert re.search(
+        rf"^{RUN}\s+capitalization\s+1\s+{taught:.4f}\s.*COMPLETED", done.stdout, re.MULTILINE
+    )
 
 
 @needs_tools
 def test_the_logs_could_be_the_documents_examples(demo) -> None:
-    """The logs hold the document's actions in its order, with its words, and nothing that is no block."""
+    """The logs hold the document's actions in its order, with its words, and nothing that is no
+    block.
+    """
     folder, _ = demo
     torchtune, inspect, whole = (blocks_of(folder, name) for name in LOGS)
-    assert torchtune[0].action == "DISCOVER_EXPERIMENT" and torchtune[0].details.startswith(f"Found experiment at {folder}")
-    assert [(b.subject, b.details) for b in torchtune if b.action == "SUBMIT_JOB"] == [(RUN, "bash finetune.slurm")]
+    assert torchtune[0].action == "DISCOVER_EXPERIMENT" and torchtune[0].details.startswith(
+        f"Found experiment at {folder}"
+    )
+    assert [(b.subject, b.details) for b in torchtune if b.action == "SUBMIT_JOB"] == [
+        (RUN, "bash finetune.slurm")
+    ]
     assert [b.details for b in torchtune if b.action == "STATE_CHANGE"][-1] == "RUNNING → COMPLETED"
-    assert (torchtune[-1].action, torchtune[-1].result) == ("ALL_COMPLETE", "1 COMPLETED, 0 FAILED, 3 not selected")
-    assert [b.action for b in inspect[:3]] == ["DISCOVER_EXPERIMENT", "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS"]
+    assert (torchtune[-1].action, torchtune[-1].result) == (
+        "ALL_COMPLETE",
+        "1 COMPLETED, 0 FAILED, 3 not selected",
+    )
+    assert [b.action for b in inspect[:3]] == [
+        "DISCOVER_EXPERIMENT",
+        "VERIFY_FINETUNING",
+        "VERIFY_CHECKPOINTS",
+    ]
     verified = inspect[2]
-    assert "last loss and step, and Checkpoint saved" in verified.details and "adapter_config.json" not in verified.details
+    assert (
+        "last loss and step, and Checkpoint saved" in verified.details
+        and "adapter_config.json" not in verified.details
+    )
     submitted = [b.subject for b in inspect if b.action == "SUBMIT_EVAL"]
     assert submitted == [f"{RUN}/capitalization/epoch1", f"{RUN}/copying/epoch1"]
-    assert (inspect[-1].action, inspect[-1].result) == ("ALL_COMPLETE", "2 COMPLETED, 0 FAILED, 16 not selected")
+    assert (inspect[-1].action, inspect[-1].result) == (
+        "ALL_COMPLETE",
+        "2 COMPLETED, 0 FAILED, 16 not selected",
+    )
     assert [b.action for b in whole] == ["DISCOVER_EXPERIMENT", "VALIDATE", "ALL_COMPLETE"]
 
 
 @needs_tools
 def test_a_second_run_submits_nothing_and_says_why(demo) -> None:
-    """Typed again, the command submits nothing; what is there is named with its evidence, and what was cut away as such."""
+    """Typed again, the command submits nothing; what is there is named with its evidence, and what
+    was cut away as such.
+    """
     folder, _ = demo
     before = {name: len(blocks_of(folder, name)) for name in LOGS}
     done = wk("run", folder, *small(), state=folder.parents[1] / "state")
@@ -147,20 +213,32 @@ def test_a_second_run_submits_nothing_and_says_why(demo) -> None:
     new = [block for name in LOGS for block in blocks_of(folder, name)[before[name] :]]
     assert not [b for b in new if b.action in ("ALL_COMPLETE", "SUBMIT_JOB", "SUBMIT_EVAL")]
     skips = {b.subject: b.details for b in new if b.action == "SKIP"}
-    assert skips[RUN].startswith(f"checkpoint exists; {RUN}/artifacts/epoch_0/model-00001-of-00001.safetensors: weights")
-    assert skips[f"{RUN}/copying/epoch1"].startswith(f"result exists; {RUN}/eval/copying_epoch1/logs/")
+    assert skips[RUN].startswith(
+        f"checkpoint exists; {RUN}/artifacts/epoch_0/model-00001-of-00001.safetensors: weights"
+    )
+    assert skips[f"{RUN}/copying/epoch1"].startswith(
+        f"result exists; {RUN}/eval/copying_epoch1/logs/"
+    )
     assert skips["r2_lr2e-3"].startswith("not selected")
 
 
 @needs_tools
 def test_the_run_leaves_its_log(demo) -> None:
-    """The run's log tells what torchtune and inspect-ai left: steps, losses, the curve, the checkpoint, each accuracy."""
+    """The run's log tells what torchtune and inspect-ai left: steps, losses, the curve, the
+    checkpoint, each accuracy.
+    """
     folder, _ = demo
     (path,) = (folder / "run_logs").rglob(f"*_{RUN}.md")
     document = parse(path.read_text())
     (results,) = document.of("results")
     found = {field.name: field.value for field in results.fields()}
-    assert int(found["final_step"]) > 100 and 0 < float(found["end_train_loss"]) < float(found["start_train_loss"])
-    assert found["checkpoint"] == f"{RUN}/artifacts/epoch_1" and found["loss_one_liner"].startswith("the training loss ")
+    assert int(found["final_step"]) > 100 and 0 < float(found["end_train_loss"]) < float(
+        found["start_train_loss"]
+    )
+    assert found["checkpoint"] == f"{RUN}/artifacts/epoch_1" and found["loss_one_liner"].startswith(
+        "the training loss "
+    )
     assert found["config_snapshot"] == f"{RUN}/artifacts/torchtune_config.yaml"
-    assert found["capitalization_epoch_1"].startswith("accuracy ") and found["copying_epoch_1"].startswith("accuracy ")
+    assert found["capitalization_epoch_1"].startswith("accuracy ") and found[
+        "copying_epoch_1"
+    ].startswith("accuracy ")

@@ -1,4 +1,6 @@
-"""The demo, whole: real digits, real scripts, the local scheduler, and what a person would do with it next."""
+"""The demo, whole: real digits, real scripts, the local scheduler, and what a person would do with
+it next.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,21 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo beside an environment like the repository's, run to its end."""
     root = tmp_path_factory.mktemp("demo")
     made = shutil.ignore_patterns(
-        ".watchkeeper", "artifacts", "slurm-*.out", "*_epoch?", "*_base", "run-*.log*", "__pycache__"
+        ".watchkeeper",
+        "artifacts",
+        "slurm-*.out",
+        "*_epoch?",
+        "*_base",
+        "run-*.log*",
+        "__pycache__",
     )
-    folder = shutil.copytree(ROOT / "examples" / "digits", root / "examples" / "digits", ignore=made)
+    folder = shutil.copytree(
+        ROOT / "examples" / "digits", root / "examples" / "digits", ignore=made
+    )
     (root / ".venv" / "bin").mkdir(parents=True)
-    (root / ".venv" / "bin" / "activate").write_text(f'export PATH="{Path(sys.executable).parent}:$PATH"\n')
+    (root / ".venv" / "bin" / "activate").write_text(
+        f'export PATH="{Path(sys.executable).parent}:$PATH"\n'
+    )
     done = wk("run", folder, state=root / "state")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -39,31 +51,51 @@ def rows(folder: Path) -> dict[str, dict]:
 
 
 def test_every_job_of_the_demo_is_done_and_says_how_well(demo: Path) -> None:
-    """4 fine-tunes and 18 evaluations are done, each claimed once; trained models read digits better than the untrained."""
+    """4 fine-tunes and 18 evaluations are done, each claimed once; trained models read digits
+    better than the untrained.
+    """
     told = rows(demo)
-    assert sum(row["standing"] == "done" for row in told.values()) == 22 and told["untrained"]["standing"] == "not needed"
+    assert (
+        sum(row["standing"] == "done" for row in told.values()) == 22
+        and told["untrained"]["standing"] == "not needed"
+    )
     assert len(claims(demo)) == 22
     accuracy = {key: row["metrics"]["accuracy"] for key, row in told.items() if row.get("metrics")}
     assert len(accuracy) == 18
-    assert min(a for key, a in accuracy.items() if not key.startswith("untrained")) > accuracy["untrained/clean/base"]
+    assert (
+        min(a for key, a in accuracy.items() if not key.startswith("untrained"))
+        > accuracy["untrained/clean/base"]
+    )
     assert accuracy["h64_lr1e-1/clean/epoch1"] > 0.9 > accuracy["h64_lr1e-1/noisy/epoch1"]
 
 
 def test_the_demos_logs_could_be_the_documents_examples(demo: Path) -> None:
-    """The logs hold the document's actions in its order, with its words, and nothing that is no block."""
+    """The logs hold the document's actions in its order, with its words, and nothing that is no
+    block.
+    """
     torchtune, inspect, whole = (blocks_of(demo, name) for name in LOGS)
-    assert torchtune[0].action == "DISCOVER_EXPERIMENT" and torchtune[0].details.startswith(f"Found experiment at {demo}")
+    assert torchtune[0].action == "DISCOVER_EXPERIMENT" and torchtune[0].details.startswith(
+        f"Found experiment at {demo}"
+    )
     assert torchtune[1].result == "All runs have finetune.slurm scripts"
-    assert [b.result.split()[0:2] for b in torchtune if b.action == "SUBMIT_JOB"] == [["Job", "ID"]] * 4
+    assert [b.result.split()[0:2] for b in torchtune if b.action == "SUBMIT_JOB"] == [
+        ["Job", "ID"]
+    ] * 4
     assert {b.details for b in torchtune if b.action == "SUBMIT_JOB"} == {"bash finetune.slurm"}
-    assert (torchtune[-1].details, torchtune[-1].result) == ("All 4 jobs reached terminal states", "4 COMPLETED, 0 FAILED")
+    assert (torchtune[-1].details, torchtune[-1].result) == (
+        "All 4 jobs reached terminal states",
+        "4 COMPLETED, 0 FAILED",
+    )
     assert [b.action for b in inspect[:4]] == [
         "DISCOVER_EXPERIMENT",
         "VERIFY_FINETUNING",
         "VERIFY_CHECKPOINTS",
         "IDENTIFY_EVALS",
     ]
-    assert [b.result for b in inspect[1:3]] == ["All fine-tuning jobs COMPLETED", "All 8 checkpoints exist"]
+    assert [b.result for b in inspect[1:3]] == [
+        "All fine-tuning jobs COMPLETED",
+        "All 8 checkpoints exist",
+    ]
     assert inspect[3].details == "4 runs × 2 tasks × 2 epochs + 1 control run × 2 tasks"
     assert "untrained/clean/base" in [b.subject for b in inspect if b.action == "SUBMIT_EVAL"]
     assert inspect[-1].action == "ALL_COMPLETE" and inspect[-1].duration.endswith("seconds")
@@ -84,7 +116,9 @@ def test_rebuild_makes_the_same_bytes(demo: Path) -> None:
 
 
 def test_a_second_run_submits_nothing_and_says_why_for_each_of_the_22_jobs(demo: Path) -> None:
-    """Typed again, the command submits nothing; each of the 22 jobs has its reason and its evidence in the log."""
+    """Typed again, the command submits nothing; each of the 22 jobs has its reason and its evidence
+    in the log.
+    """
     before = {name: len(blocks_of(demo, name)) for name in LOGS}
     done = wk("run", demo, state=demo.parents[1] / "state")
     assert done.returncode == 0 and len(claims(demo)) == 22
@@ -92,13 +126,16 @@ def test_a_second_run_submits_nothing_and_says_why_for_each_of_the_22_jobs(demo:
     skips = {b.subject: b.details for b in new if b.action == "SKIP"}
     assert len(skips) == 23 and skips.pop("untrained").startswith("control run")
     assert all(
-        details.startswith(("checkpoint exists; ", "result exists; ")) and " bytes" in details for details in skips.values()
+        details.startswith(("checkpoint exists; ", "result exists; ")) and " bytes" in details
+        for details in skips.values()
     )
     assert not [b for b in new if b.action in ("ALL_COMPLETE", "SUBMIT_JOB", "SUBMIT_EVAL")]
 
 
 def test_what_was_deleted_is_made_again_with_exactly_what_depends_on_it(demo: Path) -> None:
-    """A deleted checkpoint redoes its fine-tune and its two evaluations, a deleted result only itself: 4 jobs in all."""
+    """A deleted checkpoint redoes its fine-tune and its two evaluations, a deleted result only
+    itself: 4 jobs in all.
+    """
     shutil.rmtree(demo / "h16_lr1e-2" / "artifacts" / "epoch_1")
     (demo / "h64_lr1e-1" / "eval" / "clean_epoch0" / "result.json").unlink()
     before = {name: len(blocks_of(demo, name)) for name in LOGS}

@@ -1,4 +1,6 @@
-"""The fine-tuning example: document 003's blocks, files and daemon, on real trainings. Needs `pip install '.[ml]'`."""
+"""The fine-tuning example: document 003's blocks, files and daemon, on real trainings. Needs `pip
+install '.[ml]'`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from watchkeeper.core.journal import read
 if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers", "accelerate")):
     if os.environ.get("CI") == "true":
         pytest.fail("torch, transformers or accelerate are missing: make test installs them")
-    pytest.skip("torch, transformers or accelerate are not installed: make test installs them", allow_module_level=True)
+    pytest.skip(
+        "torch, transformers or accelerate are not installed: make test installs them",
+        allow_module_level=True,
+    )
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/finetune"
@@ -60,8 +65,15 @@ class Place:
 
     def start(self, script, *arguments):
         """In a session of its own, so that all of it can be killed."""
-        environ = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1", "TOKENIZERS_PARALLELISM": "false"}
-        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+        environ = {
+            **os.environ,
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONUTF8": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")])
+        )
         process = subprocess.Popen(
             [sys.executable, EXAMPLE / script, "--config", self.folder / "config.json", *arguments],
             cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -83,14 +95,18 @@ class Place:
         arrived = (self.folder / f".{name}").rename(self.folder / "queue" / name)
         probe = self.folder / ".probe"
         probe.touch()
-        while probe.stat().st_ctime_ns <= arrived.stat().st_ctime_ns:  # the filesystem's clock is coarse
+        while (
+            probe.stat().st_ctime_ns <= arrived.stat().st_ctime_ns
+        ):  # the filesystem's clock is coarse
             probe.touch()
 
     def until(self, what, process=None):
         """Wait for it, while the process goes on."""
         deadline = time.monotonic() + WAIT_S
         while not (found := what()):
-            assert time.monotonic() < deadline and (process is None or process.poll() is None), self.log
+            assert time.monotonic() < deadline and (process is None or process.poll() is None), (
+                self.log
+            )
             time.sleep(0.02)
         return found
 
@@ -121,7 +137,12 @@ class Place:
     @property
     def steps(self):
         """The complete checkpoints' steps."""
-        return sorted(map(inputs.step_of, filter(inputs.is_complete, (self.folder / "checkpoints").glob("checkpoint-*"))))
+        return sorted(
+            map(
+                inputs.step_of,
+                filter(inputs.is_complete, (self.folder / "checkpoints").glob("checkpoint-*")),
+            )
+        )
 
 
 @pytest.fixture
@@ -174,17 +195,24 @@ def blocks(text):
 
 
 def dataset(what="currencies"):
-    return "".join(json.dumps({"prompt": row.prompt, "golden": row.golden}) + "\n" for row in task.made(what))
+    return "".join(
+        json.dumps({"prompt": row.prompt, "golden": row.golden}) + "\n" for row in task.made(what)
+    )
 
 
-# ── train.py ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── train.py
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_two_tiers_come_exactly_at_their_steps(trained):
-    """A block at each multiple of log_steps, a full one at each of eval_steps, and the cadence is written down."""
+    """A block at each multiple of log_steps, a full one at each of eval_steps, and the cadence is
+    written down.
+    """
     titles = [block[1] for block in blocks(trained.log)]
     assert titles == [
-        f"🔍 FULL EVAL + VAL LOSS - Step {step}" if step % 10 == 0 else f"📊 MODEL OUTPUT - Step {step}"
+        f"🔍 FULL EVAL + VAL LOSS - Step {step}"
+        if step % 10 == 0
+        else f"📊 MODEL OUTPUT - Step {step}"
         for step in range(2, 35, 2)
     ]
     (cadence,) = told(trained.runs[0], CadenceSet)
@@ -196,19 +224,37 @@ def test_the_two_tiers_come_exactly_at_their_steps(trained):
 
 
 def test_the_blocks_are_the_documents_line_for_line(trained):
-    """The fast block, the full one and the one after a timeout have the document's lines and nothing else."""
+    """The fast block, the full one and the one after a timeout have the document's lines and
+    nothing else.
+    """
     asked, loss = task.made("capitals"), r"📉 LOSS ON THIS EXAMPLE: \d+\.\d{4}"
-    compared = r"📊 Loss Comparison: Train=\d+\.\d{4} \| Val=\d+\.\d{4} \| Gap=[+-]\d+\.\d{4} (✅|⚠️)"
+    compared = (
+        r"📊 Loss Comparison: Train=\d+\.\d{4} \| Val=\d+\.\d{4} \| Gap=[+-]\d+\.\d{4} (✅|⚠️)"
+    )
     for block in blocks(trained.log):
-        assert block[2:4] == [RULE, "📝 PROMPT:"] and block[5] == "" and block[8] == "" and block[-1] == RULE
+        assert (
+            block[2:4] == [RULE, "📝 PROMPT:"]
+            and block[5] == ""
+            and block[8] == ""
+            and block[-1] == RULE
+        )
         (row,) = [row for row in asked if row.prompt == block[4]]
-        assert block[6:8] == [f"✅ GOLDEN ({len(row.golden) + (not row.endless)} tokens):", row.golden]
+        assert block[6:8] == [
+            f"✅ GOLDEN ({len(row.golden) + (not row.endless)} tokens):",
+            row.golden,
+        ]
         rest = block[9:-1]
         if block[1].startswith("📊"):
-            assert rest[0] == "🤖 MODEL: [No output - fast log only]" and re.fullmatch(loss, rest[1]) and len(rest) == 2
+            assert (
+                rest[0] == "🤖 MODEL: [No output - fast log only]"
+                and re.fullmatch(loss, rest[1])
+                and len(rest) == 2
+            )
         elif row.endless:
             assert rest[0] == "🤖 MODEL: [No output]"
-            assert re.fullmatch(loss, rest[1]) and re.fullmatch(compared, rest[2]) and len(rest) == 3
+            assert (
+                re.fullmatch(loss, rest[1]) and re.fullmatch(compared, rest[2]) and len(rest) == 3
+            )
         else:
             assert re.fullmatch(r"🤖 MODEL \(\d tokens\):", rest[0])
             assert rest[-4:-2] in (["", "✅ MATCH"], ["", "❌ NO MATCH"])
@@ -216,8 +262,12 @@ def test_the_blocks_are_the_documents_line_for_line(trained):
 
 
 def test_a_generation_that_never_ends_is_survived_and_found_by_grep(trained):
-    """The timeout is real, told with its step, counted, and the training goes on to its end without that output."""
-    found = subprocess.run(["grep", "-i", "timeout:", "training_output.log"], cwd=trained.folder, stdout=-1, check=True)
+    """The timeout is real, told with its step, counted, and the training goes on to its end without
+    that output.
+    """
+    found = subprocess.run(
+        ["grep", "-i", "timeout:", "training_output.log"], cwd=trained.folder, stdout=-1, check=True
+    )
     (line,) = found.stdout.decode().splitlines()
     assert "TIMEOUT: Model generation exceeded 2s at step 30" in line
     (event,) = told(trained.runs[0], TimedOut)
@@ -225,9 +275,16 @@ def test_a_generation_that_never_ends_is_survived_and_found_by_grep(trained):
     (end,) = told(trained.runs[0], RunEnded)
     assert (end.status, end.timeouts, end.limited_calls) == ("finished", 1, 3)
     status = trained.status
-    assert (status["state"], status["step"], status["total"], status["timeouts"]) == ("finished", 34, 34, 1)
+    assert (status["state"], status["step"], status["total"], status["timeouts"]) == (
+        "finished",
+        34,
+        34,
+        1,
+    )
     assert status["model_output"] is None and status["validation_set"]["items"] == 20
-    assert status["gap"] == pytest.approx(float(re.findall(r"Gap=(\S+)", trained.log)[-1]), abs=1e-4)
+    assert status["gap"] == pytest.approx(
+        float(re.findall(r"Gap=(\S+)", trained.log)[-1]), abs=1e-4
+    )
     assert all(isinstance(status[name], float) for name in ("loss", "val_loss", "gap"))
 
 
@@ -239,7 +296,9 @@ def test_what_is_printed_is_logged_once(trained):
 
 
 def test_it_goes_on_from_the_last_checkpoint_and_stops_with_one(trained, place):
-    """Steps go on after the checkpoint's; a second training is refused; SIGTERM finishes the step, saves, ends with 143."""
+    """Steps go on after the checkpoint's; a second training is refused; SIGTERM finishes the step,
+    saves, ends with 143.
+    """
     shutil.copytree(trained.folder, place.folder, dirs_exist_ok=True)
     place.configure(steps=LONG)
     process = place.start("train.py")
@@ -273,19 +332,32 @@ def test_the_speed_is_compared_without_and_with_the_recorder(place):
     """`--compare` prints both speeds, their ratio and the recorder's share, and leaves nothing."""
     code, output = place.run("train.py", "--compare")
     assert code == 0, output
-    assert re.search(r"^2 × 10 training steps +steps/s   ratio   CPU ms/step   ratio$", output, re.MULTILINE)
-    assert re.search(r"^without the recorder +[\d.]+ +1\.000 +[\d.]+ +1\.000$", output, re.MULTILINE)
+    assert re.search(
+        r"^2 × 10 training steps +steps/s   ratio   CPU ms/step   ratio$", output, re.MULTILINE
+    )
+    assert re.search(
+        r"^without the recorder +[\d.]+ +1\.000 +[\d.]+ +1\.000$", output, re.MULTILINE
+    )
     assert re.search(r"^with the recorder +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$", output, re.MULTILINE)
-    assert re.search(r"its start and end included: [\d.]+%$", output, re.MULTILINE) and RULE not in output
+    assert (
+        re.search(r"its start and end included: [\d.]+%$", output, re.MULTILINE)
+        and RULE not in output
+    )
     assert [path.name for path in place.folder.iterdir()] == ["config.json"]
 
 
-# ── what is read ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is read
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_documents_configuration_is_read_with_its_comments(tmp_path):
-    """`// …` is no part of the configuration, but is one of a string; the example's own has the document's cadence."""
-    assert inputs.without_comments('{"a": "x // \\" // y", // z\n"b": 1}') == '{"a": "x // \\" // y",     \n"b": 1}'
+    """`// …` is no part of the configuration, but is one of a string; the example's own has the
+    document's cadence.
+    """
+    assert (
+        inputs.without_comments('{"a": "x // \\" // y", // z\n"b": 1}')
+        == '{"a": "x // \\" // y",     \n"b": 1}'
+    )
     config = inputs.read_config(EXAMPLE / "config.json")
     assert (config.log_steps, config.eval_steps) == (10, 200)
 
@@ -296,7 +368,10 @@ def test_the_documents_configuration_is_read_with_its_comments(tmp_path):
         ('{"log_steps": 10, // fast\n "eval_steps": 200,\n}', "line 3, column 1"),
         ('{"log_steps": 10\n "eval_steps": 200}', "line 2, column 2: Expecting ',' delimiter"),
         ('{"log_steps": "10", "eval_steps": 200}', "Expected `int`, got `str` - at `$.log_steps`"),
-        ('{"log_steps": 10, "eval_step": 200}', "unknown field `eval_step`. The settings are log_steps, eval_steps"),
+        (
+            '{"log_steps": 10, "eval_step": 200}',
+            "unknown field `eval_step`. The settings are log_steps, eval_steps",
+        ),
         ('{"log_steps": 10}', "missing required field `eval_steps`"),
         ('{"log_steps": 0, "eval_steps": 200}', "`int` >= 1 - at `$.log_steps`"),
         ("[]", "Expected `object`, got `array`"),
@@ -346,12 +421,14 @@ def test_a_half_written_checkpoint_is_not_chosen(trained, tmp_path, name, harm):
     assert inputs.last_checkpoint(tmp_path).name == "checkpoint-30"
 
 
-# ── the daemon ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the daemon
+# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_datasets_are_trained_on_in_the_order_of_their_arrival(place):
-    """Two datasets, one after the other, with steps that go on; a broken one between them is put aside with the reason. A
-    pid left by a killed daemon stops nobody, though another process has it by now.
+    """Two datasets, one after the other, with steps that go on; a broken one between them is put
+    aside with the reason. A pid left by a killed daemon stops nobody, though another process has it
+    by now.
     """
     (place.folder / ".daemon.pid").write_text(f"{os.getpid()}\n")
     place.configure(steps=6)
@@ -361,21 +438,36 @@ def test_datasets_are_trained_on_in_the_order_of_their_arrival(place):
     code, output = place.run("training_daemon.py", "--once")
     assert code == 0, output
     assert f"Daemon {os.getpid()} was killed; taking over" in output
-    done, failed = (sorted(path.name for path in (place.folder / "queue" / name).iterdir()) for name in ("done", "failed"))
-    assert done == ["first_by_name.jsonl", "second_by_name.jsonl"] and failed == ["broken.jsonl", "broken.txt"]
-    assert "broken.jsonl, line 101: Object missing" in (place.folder / "queue/failed/broken.txt").read_text()
+    done, failed = (
+        sorted(path.name for path in (place.folder / "queue" / name).iterdir())
+        for name in ("done", "failed")
+    )
+    assert done == ["first_by_name.jsonl", "second_by_name.jsonl"] and failed == [
+        "broken.jsonl",
+        "broken.txt",
+    ]
+    assert (
+        "broken.jsonl, line 101: Object missing"
+        in (place.folder / "queue/failed/broken.txt").read_text()
+    )
     assert [told(run, Checkpoint)[-1].training_step for run in place.runs] == [6, 12]
     assert re.findall(r"Done, now queue/done/(.+)", output) == [
         "second_by_name.jsonl: steps 1 to 6",
         "first_by_name.jsonl: steps 7 to 12",
     ]
     assert [int(block[1].split()[-1]) for block in blocks(place.log)] == [2, 4, 6, 8, 10, 12]
-    assert not (place.folder / ".daemon.pid").exists() and not list((place.folder / "queue/processing").iterdir())
+    assert not (place.folder / ".daemon.pid").exists() and not list(
+        (place.folder / "queue/processing").iterdir()
+    )
 
 
 @pytest.mark.parametrize(("begun", "now"), [(34, 34), (30, 30), (0, 0), (35, 34), (800, 34)])
-def test_a_dataset_whose_checkpoints_are_gone_is_begun_again(trained, tmp_path, monkeypatch, begun, now):
-    """What was begun after a step that no complete checkpoint reaches any more begins after the last one that is left."""
+def test_a_dataset_whose_checkpoints_are_gone_is_begun_again(
+    trained, tmp_path, monkeypatch, begun, now
+):
+    """What was begun after a step that no complete checkpoint reaches any more begins after the
+    last one that is left.
+    """
     shutil.copytree(trained.folder / "checkpoints", tmp_path / "checkpoints")
     monkeypatch.chdir(tmp_path)
     training_daemon.PROCESSING.mkdir(parents=True)
@@ -394,22 +486,29 @@ def test_asked_to_stop_the_daemon_saves_and_leaves_the_dataset_for_the_next_one(
     daemon.send_signal(signal.SIGTERM)
     output, _ = daemon.communicate(timeout=WAIT_S)
     assert daemon.returncode == 0, output
-    assert f"Stopped at step {max(place.steps)}; the next daemon goes on with queue/processing/0+capitals.jsonl" in output
+    assert (
+        f"Stopped at step {max(place.steps)}; the next daemon goes on with "
+        "queue/processing/0+capitals.jsonl"
+    ) in output
     assert told(place.runs[0], RunEnded)[0].status == "interrupted"
     assert told(place.runs[0], Checkpoint)[-1].training_step == max(place.steps)
     assert not (place.folder / ".daemon.pid").exists()
 
 
 def test_killed_the_next_daemon_goes_on_from_the_last_complete_checkpoint(place):
-    """A daemon that lives refuses a second one. Killed alone, its training saves; killed with its training, the next one
-    loses no step before the last complete checkpoint, and a half-written one is not used.
+    """A daemon that lives refuses a second one. Killed alone, its training saves; killed with its
+    training, the next one loses no step before the last complete checkpoint, and a half-written one
+    is not used.
     """
     place.configure(steps=LONG)
     place.put("capitals.jsonl", dataset("capitals"))
     first = place.start("training_daemon.py")
     place.until(lambda: place.steps, first)
     code, output = place.run("training_daemon.py", "--once")
-    assert (code, output.count("\n")) == (2, 1) and f"pid {first.pid}. To stop it: kill {first.pid}" in output
+    assert (code, output.count("\n")) == (
+        2,
+        1,
+    ) and f"pid {first.pid}. To stop it: kill {first.pid}" in output
 
     first.kill()
     second = place.start("training_daemon.py")

@@ -1,4 +1,6 @@
-"""The pipeline's example leaves what its document asks for, and a rerun does not repeat what is done."""
+"""The pipeline's example leaves what its document asks for, and a rerun does not repeat what is
+done.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,21 @@ from pathlib import Path
 import pytest
 
 PIPELINE = Path(__file__).parents[2] / "examples/pipeline"
-STEPS = ["00_ingest", "01_parse", "02_clean", "03_split", "04_enrich", "05_fit_target_distributions"]
+STEPS = [
+    "00_ingest",
+    "01_parse",
+    "02_clean",
+    "03_split",
+    "04_enrich",
+    "05_fit_target_distributions",
+]
 
 
 @pytest.fixture
 def pipeline(tmp_path):
-    """Run the example with its own configuration, in a place of its own; returns the newest run's folder and the output."""
+    """Run the example with its own configuration, in a place of its own; returns the newest run's
+    folder and the output.
+    """
     text = (PIPELINE / "config.yaml").read_text()
 
     def run(*flags, **changes):
@@ -25,8 +36,16 @@ def pipeline(tmp_path):
             assert text_of != run.text or name == "output_root"
             run.text = text_of
         (tmp_path / "config.yaml").write_text(run.text)
-        command = [sys.executable, PIPELINE / "pipeline.py", "--config", tmp_path / "config.yaml", *flags]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+        command = [
+            sys.executable,
+            PIPELINE / "pipeline.py",
+            "--config",
+            tmp_path / "config.yaml",
+            *flags,
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
+        )
         assert done.returncode == 0, done.stderr
         return max((tmp_path / "artifacts/training").iterdir()), done
 
@@ -35,7 +54,9 @@ def pipeline(tmp_path):
 
 
 def test_the_documents_log_and_artifacts(pipeline):
-    """run.log names the run and every step on its lines and ends with the document's marker; each step has its manifest."""
+    """run.log names the run and every step on its lines and ends with the document's marker; each
+    step has its manifest.
+    """
     folder, done = pipeline()
     lines = (folder / "logs/run.log").read_text().splitlines()
     form = re.compile(rf"\S+ \S+ (INFO|WARNING) \[training {folder.name} (-|0\d_\w+)\] .+")
@@ -54,7 +75,9 @@ def test_the_documents_log_and_artifacts(pipeline):
 
 
 def test_reuse_does_nothing_twice(pipeline):
-    """With --reuse the same inputs are not worked on again; another seed redoes exactly the steps that depend on it."""
+    """With --reuse the same inputs are not worked on again; another seed redoes exactly the steps
+    that depend on it.
+    """
     first, before = pipeline()
     folder, after = pipeline("--reuse")
     assert before.stdout.replace(first.name, folder.name) == after.stdout
@@ -64,9 +87,13 @@ def test_reuse_does_nothing_twice(pipeline):
 
 
 def test_without_step_outputs_there_are_only_manifests(pipeline):
-    """`persist_step_outputs: false` leaves a manifest per step and no artifact, and the log level comes from the flag."""
+    """`persist_step_outputs: false` leaves a manifest per step and no artifact, and the log level
+    comes from the flag.
+    """
     folder, done = pipeline("--log-level", "WARNING", persist_step_outputs="false")
-    assert {path.name for step in STEPS for path in (folder / step).iterdir()} == {"step_manifest.json"}
+    assert {path.name for step in STEPS for path in (folder / step).iterdir()} == {
+        "step_manifest.json"
+    }
     assert "INFO" not in done.stderr
 
 

@@ -1,4 +1,6 @@
-"""Bad summaries: each fault is told with file, line, column and what to do, and costs no more than it must."""
+"""Bad summaries: each fault is told with file, line, column and what to do, and costs no more than
+it must.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,10 @@ def change(old: str, new: str) -> str:
 def unmarked(text: str) -> tuple[str, str]:
     """The text without its mark ‸, and the mark's place as `path:line:column`."""
     before, _, after = text.partition("‸")
-    return before + after, f"{PATH}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    return (
+        before + after,
+        f"{PATH}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}",
+    )
 
 
 EPOCH_1 = ["r8/clean/epoch1", "r8/noisy/epoch1"]
@@ -78,24 +83,64 @@ FATAL = [
     (change("digits", "di‸\0gits"), "U+0000 may not stand in YAML", "remove it"),
     ("‸", "the file is empty", "experiment, tools and runs"),
     ("‸just words", "the summary must be a mapping, but YAML reads text 'just words' here", ""),
-    (change("controls:", "‸tools: {}\ncontrols:"), "key 'tools' stands here again, first on line 3", "keep one of them"),
-    (change("  epochs: 2", "  epochs: 2\n  ‸epochs: 3"), "key 'epochs' stands here again", "keep one of them"),
-    (change("evaluation:\n  tasks", "‸evaluaton:\n  tasks"), "unknown key 'evaluaton'", "did you mean 'evaluation'?"),
-    (change("  result:", "  ‸results:"), "unknown key 'results' in output", "did you mean 'result'?"),
+    (
+        change("controls:", "‸tools: {}\ncontrols:"),
+        "key 'tools' stands here again, first on line 3",
+        "keep one of them",
+    ),
+    (
+        change("  epochs: 2", "  epochs: 2\n  ‸epochs: 3"),
+        "key 'epochs' stands here again",
+        "keep one of them",
+    ),
+    (
+        change("evaluation:\n  tasks", "‸evaluaton:\n  tasks"),
+        "unknown key 'evaluaton'",
+        "did you mean 'evaluation'?",
+    ),
+    (
+        change("  result:", "  ‸results:"),
+        "unknown key 'results' in output",
+        "did you mean 'result'?",
+    ),
     (change("  matrix", "  ‸matrx"), "unknown key 'matrx' in evaluation", "did you mean 'matrix'?"),
-    ("‸" + SUMMARY.replace("tools:\n  preparation: script\n  evaluation: script\n", ""), "has no 'tools'", "add `tools:`"),
-    (change("preparation: script\n  evaluation: script\n", "‸preparation: script\n"), "tools has no 'evaluation'", "add"),
+    (
+        "‸" + SUMMARY.replace("tools:\n  preparation: script\n  evaluation: script\n", ""),
+        "has no 'tools'",
+        "add `tools:`",
+    ),
+    (
+        change("preparation: script\n  evaluation: script\n", "‸preparation: script\n"),
+        "tools has no 'evaluation'",
+        "add",
+    ),
     (change("  name: digits", "  ‸project: x"), "experiment has no 'name'", "add `name:`"),
-    (change("preparation: script", "preparation: ‸torchtun"), "'torchtun' is not known here", "'torchtune'?"),
-    (change("preparation: script", "preparation: ‸5"), "tools.preparation must be text", 'quote it: "5"'),
+    (
+        change("preparation: script", "preparation: ‸torchtun"),
+        "'torchtun' is not known here",
+        "'torchtune'?",
+    ),
+    (
+        change("preparation: script", "preparation: ‸5"),
+        "tools.preparation must be text",
+        'quote it: "5"',
+    ),
     (change("digits", "‸../x"), "'../x': it must be the name of one folder", "another name"),
     (change("  epochs: 2", "  epochs: ‸-1"), "controls.epochs must be a whole number from 1", "2"),
     (change("  epochs: 2", "  epochs: ‸true"), "not a boolean 'true'", "2"),
     (change("  epochs: 2", "  epochs: ‸2.5"), "not a number '2.5'", "2"),
     (change("  epochs: 2", "  epochs: ‸99999999999999999999"), "controls.epochs must be", "2"),
     (change('"{folder}/eval', '‸"{fodler}/eval'), "no value for {fodler}", "mend the pattern"),
-    (change('"{folder}/eval', '‸"../{folder}'), "leaves the experiment's folder", "mend the pattern"),
-    (change('"{folder}/eval', '‸"/tmp/{folder}'), "leaves the experiment's folder", "mend the pattern"),
+    (
+        change('"{folder}/eval', '‸"../{folder}'),
+        "leaves the experiment's folder",
+        "mend the pattern",
+    ),
+    (
+        change('"{folder}/eval', '‸"/tmp/{folder}'),
+        "leaves the experiment's folder",
+        "mend the pattern",
+    ),
     (HEAD + "runs: ‸[]\n", "runs is empty", "name at least one run"),
     (HEAD + "runs: ‸r8\n", "runs must be a list, but YAML reads text 'r8' here", "write [r8]"),
     (HEAD + "runs:\n- {name: a, type: ‸x}\n", "'x' is not known here", "fine-tuned"),
@@ -103,32 +148,107 @@ FATAL = [
 
 # the same, and what is lost by it: runs with their evaluations, or evaluations alone
 LOCAL = [
-    (change("name: r8", "name: ‸r/8"), "'r/8': it must be the name of one folder", "another name", ["r8"]),
+    (
+        change("name: r8", "name: ‸r/8"),
+        "'r/8': it must be the name of one folder",
+        "another name",
+        ["r8"],
+    ),
     (change("name: r8", "name: ‸'..'"), "and not '..'", "another name", ["r8"]),
     (change("name: r8", 'name: ‸"r\\n8"'), "newline", "another name", ["r8"]),
-    (change("name: r8", "name: ‸1e-5"), "YAML reads a number '1e-5' here", 'quote it: "1e-5"', ["r8"]),
-    (change("name: r8", "name: ‸true"), "YAML reads a boolean 'true' here", 'quote it: "true"', ["r8"]),
+    (
+        change("name: r8", "name: ‸1e-5"),
+        "YAML reads a number '1e-5' here",
+        'quote it: "1e-5"',
+        ["r8"],
+    ),
+    (
+        change("name: r8", "name: ‸true"),
+        "YAML reads a boolean 'true' here",
+        'quote it: "true"',
+        ["r8"],
+    ),
     (change("name: r8", "name‸:"), "runs[0].name must be text", "write text there", ["r8"]),
     (change("  - name: r8\n    type", "  - ‸type"), "runs[0] has no 'name'", "add `name:`", ["r8"]),
-    (change("name: r16", "name: ‸r8"), "two runs are named 'r8': the first stands on line 11", "", ["r8", "r16"]),
-    (change("type: control", "type: ‸contrl"), "'contrl' is not known here", "'control'?", ["base"]),
-    (change("name: base\n    type: control\n", "‸name: base\n"), "runs[2] has no 'type'", "add `type:`", ["base"]),
+    (
+        change("name: r16", "name: ‸r8"),
+        "two runs are named 'r8': the first stands on line 11",
+        "",
+        ["r8", "r16"],
+    ),
+    (
+        change("type: control", "type: ‸contrl"),
+        "'contrl' is not known here",
+        "'control'?",
+        ["base"],
+    ),
+    (
+        change("name: base\n    type: control\n", "‸name: base\n"),
+        "runs[2] has no 'type'",
+        "add `type:`",
+        ["base"],
+    ),
     (
         change("parameters: {rank: 8}", "‸paramters: {rank: 8}"),
         "unknown key 'paramters' in runs[0]",
         "'parameters'?",
         ["r8"],
     ),
-    (change("{rank: 8}", "{rank: 8, ‸rank: 9}"), "key 'rank' stands here again", "keep one", ["r8"]),
-    (change("{rank: 8}", "{epochs: ‸no}"), "runs[0].parameters.epochs must be a whole number", "2", ["r8"]),
-    (change("  - name: base\n    type: control", "  - ‸base"), "runs[2] must be a mapping", "", ["base"]),
-    (change("- name: noisy", "- ‸nme: noisy"), "unknown key 'nme' in tasks[1]", "did you mean 'name'?", ["r8/noisy"]),
-    (change("- name: noisy", "- name: ‸clean"), "two tasks are named 'clean': the first stands on line 21", "", ALL_CELLS),
-    (change("- name: noisy", "- name: ‸a/b"), "the task cannot be named 'a/b'", "another name", ["r8/noisy"]),
-    (change("run: r16,", "run: ‸r61,"), "the matrix names an unknown run 'r61'", "did you mean 'r16'?", ["r16/clean"]),
+    (
+        change("{rank: 8}", "{rank: 8, ‸rank: 9}"),
+        "key 'rank' stands here again",
+        "keep one",
+        ["r8"],
+    ),
+    (
+        change("{rank: 8}", "{epochs: ‸no}"),
+        "runs[0].parameters.epochs must be a whole number",
+        "2",
+        ["r8"],
+    ),
+    (
+        change("  - name: base\n    type: control", "  - ‸base"),
+        "runs[2] must be a mapping",
+        "",
+        ["base"],
+    ),
+    (
+        change("- name: noisy", "- ‸nme: noisy"),
+        "unknown key 'nme' in tasks[1]",
+        "did you mean 'name'?",
+        ["r8/noisy"],
+    ),
+    (
+        change("- name: noisy", "- name: ‸clean"),
+        "two tasks are named 'clean': the first stands on line 21",
+        "",
+        ALL_CELLS,
+    ),
+    (
+        change("- name: noisy", "- name: ‸a/b"),
+        "the task cannot be named 'a/b'",
+        "another name",
+        ["r8/noisy"],
+    ),
+    (
+        change("run: r16,", "run: ‸r61,"),
+        "the matrix names an unknown run 'r61'",
+        "did you mean 'r16'?",
+        ["r16/clean"],
+    ),
     (change("run: r16,", "run: ‸zzz,"), "unknown run 'zzz'", "known: base, r16, r8", ["r16/clean"]),
-    (change("run: r16,", "run: ‸16,"), "matrix[1].run must be text", 'quote it: "16"', ["r16/clean"]),
-    (change("[clean, noisy]", "[clean, ‸nosy]"), "unknown task 'nosy'", "did you mean 'noisy'?", ["r8/noisy"]),
+    (
+        change("run: r16,", "run: ‸16,"),
+        "matrix[1].run must be text",
+        'quote it: "16"',
+        ["r16/clean"],
+    ),
+    (
+        change("[clean, noisy]", "[clean, ‸nosy]"),
+        "unknown task 'nosy'",
+        "did you mean 'noisy'?",
+        ["r8/noisy"],
+    ),
     (change("[clean, noisy]", "[clean, ‸no: 1]"), "matrix[0].tasks must be text", "", ["r8/noisy"]),
     (
         change("[clean], epochs: [1]", "‸clean, epochs: [1]"),
@@ -136,16 +256,51 @@ LOCAL = [
         "write [clean]",
         ["r16/clean"],
     ),
-    (change("[clean], epochs: [1]", "[clean], ‸epoch: [1]"), "unknown key 'epoch'", "'epochs'?", ["r16/clean"]),
-    (change("epochs: [1]}", "epochs: ‸1}"), "of the fine-tuned run 'r16', not a number '1'", "[0, 1]", ["r16/clean"]),
+    (
+        change("[clean], epochs: [1]", "[clean], ‸epoch: [1]"),
+        "unknown key 'epoch'",
+        "'epochs'?",
+        ["r16/clean"],
+    ),
+    (
+        change("epochs: [1]}", "epochs: ‸1}"),
+        "of the fine-tuned run 'r16', not a number '1'",
+        "[0, 1]",
+        ["r16/clean"],
+    ),
     (change("epochs: [1]}", "epochs: ‸[]}"), "must be a list of epochs", "[0, 1]", ["r16/clean"]),
-    (change("{run: r16, tasks: [clean], epochs: [1]}", "‸{run: r16, tasks: [clean]}"), "must be a list", "", ["r16/clean"]),
-    (change("[0, 1]", "[0, ‸-1]"), "must be a whole number, 0 or more, not a number '-1'", "from 0", EPOCH_1),
+    (
+        change("{run: r16, tasks: [clean], epochs: [1]}", "‸{run: r16, tasks: [clean]}"),
+        "must be a list",
+        "",
+        ["r16/clean"],
+    ),
+    (
+        change("[0, 1]", "[0, ‸-1]"),
+        "must be a whole number, 0 or more, not a number '-1'",
+        "from 0",
+        EPOCH_1,
+    ),
     (change("[0, 1]", "[0, ‸true]"), "not a boolean 'true'", "count from 0", EPOCH_1),
     (change("[0, 1]", "[0, ‸1.0]"), "not a number '1.0'", "count from 0", EPOCH_1),
-    (change("epochs: null", "epochs: ‸[0]"), "of type control: it trains no epochs", "epochs: null", ["base/clean"]),
-    (change("    - {run: base", "    - ‸base\n    - {run: base"), "matrix[2] must be a mapping", "", []),
-    (change(TASKS, "").replace("    - {run: r8,", "    ‸- {run: r8,"), "there is no evaluation.tasks", "add", ALL_CELLS),
+    (
+        change("epochs: null", "epochs: ‸[0]"),
+        "of type control: it trains no epochs",
+        "epochs: null",
+        ["base/clean"],
+    ),
+    (
+        change("    - {run: base", "    - ‸base\n    - {run: base"),
+        "matrix[2] must be a mapping",
+        "",
+        [],
+    ),
+    (
+        change(TASKS, "").replace("    - {run: r8,", "    ‸- {run: r8,"),
+        "there is no evaluation.tasks",
+        "add",
+        ALL_CELLS,
+    ),
 ]
 
 # a surprise explained, and nothing lost
@@ -155,17 +310,41 @@ WARNED = [
         "clean/epoch0 stands in the matrix again",
         "keep",
     ),
-    (change("controls:", "‸extra: 1\ncontrols:"), "unknown key 'extra' in the summary: it is ignored", "known: experiment"),
-    (change("  name: digits", "  name: digits\n  ‸questions: x"), "unknown key 'questions' in experiment", "'question'?"),
-    (change("  tasks:\n", "  temperature: ‸hot\n  tasks:\n"), "evaluation.temperature must be a number", ""),
-    (change("epochs: 2", "epochs: 1").replace("[0, 1]", "[0, ‸1]"), "'r8' is evaluated, but it trains 1", "count from 0"),
-    (change("name: digits", "name: ‸no"), "the name no is true or false to older readers", 'quote it: "no"'),
+    (
+        change("controls:", "‸extra: 1\ncontrols:"),
+        "unknown key 'extra' in the summary: it is ignored",
+        "known: experiment",
+    ),
+    (
+        change("  name: digits", "  name: digits\n  ‸questions: x"),
+        "unknown key 'questions' in experiment",
+        "'question'?",
+    ),
+    (
+        change("  tasks:\n", "  temperature: ‸hot\n  tasks:\n"),
+        "evaluation.temperature must be a number",
+        "",
+    ),
+    (
+        change("epochs: 2", "epochs: 1").replace("[0, 1]", "[0, ‸1]"),
+        "'r8' is evaluated, but it trains 1",
+        "count from 0",
+    ),
+    (
+        change("name: digits", "name: ‸no"),
+        "the name no is true or false to older readers",
+        'quote it: "no"',
+    ),
 ]
 
 
 def told(problems: tuple[Problem, ...], place: str, message: str, hint: str) -> Problem:
     """The one problem that stands at the place, with these words."""
-    found = [one for one in problems if one.where == place and message in one.message and hint in one.hint]
+    found = [
+        one
+        for one in problems
+        if one.where == place and message in one.message and hint in one.hint
+    ]
     assert found, [str(one) for one in problems]
     return found[0]
 
@@ -182,12 +361,16 @@ def test_what_the_whole_plan_hangs_on_stops_it(text: str, message: str, hint: st
 
 
 @pytest.mark.parametrize(("text", "message", "hint", "lost"), LOCAL, ids=[row[1] for row in LOCAL])
-def test_what_is_wrong_with_one_costs_that_one(text: str, message: str, hint: str, lost: list[str]) -> None:
+def test_what_is_wrong_with_one_costs_that_one(
+    text: str, message: str, hint: str, lost: list[str]
+) -> None:
     """A fault in a run, a task or a row leaves that out, names its place, and the rest is planned."""
     text, place = unmarked(text)
     draft = read(PATH, text.encode())
     assert told(draft.problems, place, message, hint).severity == "error"
-    assert [run.name for run in draft.runs] == [name for name in ("r8", "r16", "base") if name not in lost]
+    assert [run.name for run in draft.runs] == [
+        name for name in ("r8", "r16", "base") if name not in lost
+    ]
     kept = [key for key in ALL_CELLS if not any(f"{key}/".startswith(f"{one}/") for one in lost)]
     assert [cell.key.key for cell in draft.cells] == kept
 
@@ -212,7 +395,9 @@ def test_a_good_summary_has_no_problems() -> None:
 def test_all_faults_are_told_at_once() -> None:
     """A file with several faults is told all of them, not only the first."""
     text = (
-        change("preparation: script", "preparation: scrpt").replace("type: control", "type: c").replace("noisy]", "nois]")
+        change("preparation: script", "preparation: scrpt")
+        .replace("type: control", "type: c")
+        .replace("noisy]", "nois]")
     )
     with pytest.raises(ExperimentError) as caught:
         read(PATH, text.encode())
@@ -260,7 +445,11 @@ def test_a_file_cannot_blow_up_by_its_anchors() -> None:
     laughs = "".join(f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 60))
     merges = "".join(f"  b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 60))
     text = change(
-        "controls:\n", f"controls:\n  a0: &a0 x\n{laughs}  b0: &b0 {{k: 1}}\n{merges}  c: &c {{<<: *c}}\n  <<: *b59\n"
+        "controls:\n",
+        (
+            f"controls:\n  a0: &a0 x\n{laughs}  b0: &b0 {{k: 1}}\n{merges}  c: &c {{<<: *c}}\n "
+            " <<: *b59\n"
+        ),
     )
     assert [cell.key.key for cell in read(PATH, text.encode()).cells] == ALL_CELLS
 
@@ -270,7 +459,9 @@ LINES = SUMMARY.splitlines(keepends=True)
 
 @given(st.data())
 def test_no_spoilt_summary_raises_anything_else(data: st.DataObject) -> None:
-    """Lines lost, doubled, swapped or written over give a plan or an ExperimentError with a place, never anything else."""
+    """Lines lost, doubled, swapped or written over give a plan or an ExperimentError with a place,
+    never anything else.
+    """
     lines = list(LINES)
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(lines) - 1))
@@ -283,7 +474,20 @@ def test_no_spoilt_summary_raises_anything_else(data: st.DataObject) -> None:
             lines[at] = lines[at][: data.draw(st.integers(0, len(lines[at])))] + "\n"
         else:
             words = st.sampled_from(
-                ["null", "[]", "{}", "- x", "5", "? y", "<<: 3", "<<: [1]", "'q", "!!set {a}", "&z *z", "epochs"]
+                [
+                    "null",
+                    "[]",
+                    "{}",
+                    "- x",
+                    "5",
+                    "? y",
+                    "<<: 3",
+                    "<<: [1]",
+                    "'q",
+                    "!!set {a}",
+                    "&z *z",
+                    "epochs",
+                ]
             )
             lines[at] = lines[at].split(":")[0] + ": " + data.draw(words) + "\n"
     try:

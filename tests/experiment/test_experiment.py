@@ -98,12 +98,18 @@ def make(folder: Path, summary: str, *scripts: str) -> Experiment:
 
 
 def small(folder: Path, summary: str = SMALL) -> Experiment:
-    scripts = [f"{run}/{script}" for run in ("r8", "r16") for script in ("finetune.slurm", "eval/clean_epoch0.slurm")]
+    scripts = [
+        f"{run}/{script}"
+        for run in ("r8", "r16")
+        for script in ("finetune.slurm", "eval/clean_epoch0.slurm")
+    ]
     return make(folder, summary, *scripts)
 
 
 def test_a_full_summary_becomes_the_whole_plan(tmp_path: Path) -> None:
-    """Every run, evaluation, script and promise of the format's full example is in the plan, in its order."""
+    """Every run, evaluation, script and promise of the format's full example is in the plan, in its
+    order.
+    """
     experiment = make(
         tmp_path,
         FULL,
@@ -118,15 +124,30 @@ def test_a_full_summary_becomes_the_whole_plan(tmp_path: Path) -> None:
         "old/eval/capitalization_base.slurm",
     )
     assert experiment.problems == ()
-    assert (experiment.name, experiment.folder, experiment.summary) == ("cap_2025", tmp_path, "experiment_summary.yaml")
+    assert (experiment.name, experiment.folder, experiment.summary) == (
+        "cap_2025",
+        tmp_path,
+        "experiment_summary.yaml",
+    )
     assert experiment.summary_sha256 == hashlib.sha256(FULL.encode()).hexdigest()
-    assert (experiment.tools.preparation, experiment.tools.evaluation) == ("torchtune", "inspect-ai")
+    assert (experiment.tools.preparation, experiment.tools.evaluation) == (
+        "torchtune",
+        "inspect-ai",
+    )
     r16, r8, base = "Llama-3.2-1B_r16", "Llama-3.2-1B_r8", "Llama-3.2-1B_base"
 
     def cell(run: str, task: str, epoch: int | None, script: str) -> RunItem:
         key = EvalKey(run=run, task=task, epoch=epoch).key
         control = epoch is None
-        return RunItem(key=key, phase="evaluation", run=run, task=task, epoch=epoch, script=script, control=control)
+        return RunItem(
+            key=key,
+            phase="evaluation",
+            run=run,
+            task=task,
+            epoch=epoch,
+            script=script,
+            control=control,
+        )
 
     assert experiment.items == (
         RunItem(key=r8, phase="preparation", run=r8, script="r8/finetune.slurm"),
@@ -144,9 +165,13 @@ def test_a_full_summary_becomes_the_whole_plan(tmp_path: Path) -> None:
     assert {subject: promise.patterns for subject, promise in experiment.checkpoints.items()} == {
         f"{r8}/epoch_0": ("r8/artifacts/epoch_0", "r8/epoch_0"),
         f"{r8}/epoch_1": ("r8/artifacts/epoch_1", "r8/epoch_1"),
-        **{f"{r16}/epoch_{n}": (f"{r16}/artifacts/epoch_{n}", f"{r16}/epoch_{n}") for n in range(3)},
+        **{
+            f"{r16}/epoch_{n}": (f"{r16}/artifacts/epoch_{n}", f"{r16}/epoch_{n}") for n in range(3)
+        },
     }
-    assert experiment.results[f"{r16}/cap_new/epoch1"].patterns == (f"{r16}/eval/cap_new_epoch1/logs/*.eval",)
+    assert experiment.results[f"{r16}/cap_new/epoch1"].patterns == (
+        f"{r16}/eval/cap_new_epoch1/logs/*.eval",
+    )
     assert experiment.results[f"{r8}/capitalization/epoch1"].patterns == (
         "r8/eval/capitalization_epoch1/logs/*.eval",
         "r8/eval/logs/*capitalization*.eval",
@@ -163,13 +188,21 @@ def test_a_full_summary_becomes_the_whole_plan(tmp_path: Path) -> None:
         None,
         None,
     ]
-    assert [promise.subject for promise in experiment.checkpoints_of(r8)] == [f"{r8}/epoch_0", f"{r8}/epoch_1"]
+    assert [promise.subject for promise in experiment.checkpoints_of(r8)] == [
+        f"{r8}/epoch_0",
+        f"{r8}/epoch_1",
+    ]
     assert experiment.checkpoints_of(base) == ()
 
 
 def test_the_users_own_patterns_win(tmp_path: Path) -> None:
-    """`output.checkpoint` and `output.result` replace the places that a tool would use; `output.dir` adds one."""
-    given = 'output: {checkpoint: "/scratch/{run}/e{epoch}", result: "{folder}/out/{task}-{epoch}.json"}\n'
+    """`output.checkpoint` and `output.result` replace the places that a tool would use;
+    `output.dir` adds one.
+    """
+    given = (
+        'output: {checkpoint: "/scratch/{run}/e{epoch}", result: '
+        '"{folder}/out/{task}-{epoch}.json"}\n'
+    )
     experiment = small(tmp_path, SMALL + given)
     assert experiment.problems == ()
     assert experiment.checkpoints["r8/epoch_0"].patterns == ("/scratch/r8/e0",)
@@ -179,7 +212,9 @@ def test_the_users_own_patterns_win(tmp_path: Path) -> None:
 
 
 def test_no_promise_is_said_aloud(tmp_path: Path) -> None:
-    """Evaluations by a plain script without `output.result` promise nothing, and a note says how to change that."""
+    """Evaluations by a plain script without `output.result` promise nothing, and a note says how to
+    change that.
+    """
     experiment = small(tmp_path)
     assert experiment.results == {}
     (note,) = experiment.problems
@@ -191,12 +226,20 @@ def test_no_promise_is_said_aloud(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ('{checkpoint: "out/epoch_{epoch}"}', "output.checkpoint leads r8/epoch_0 and r16/epoch_0 to the same place"),
-        ('{result: "out/{cell}.json"}', "output.result leads r8/clean/epoch0 and r16/clean/epoch0 to the same place"),
+        (
+            '{checkpoint: "out/epoch_{epoch}"}',
+            "output.checkpoint leads r8/epoch_0 and r16/epoch_0 to the same place",
+        ),
+        (
+            '{result: "out/{cell}.json"}',
+            "output.result leads r8/clean/epoch0 and r16/clean/epoch0 to the same place",
+        ),
     ],
 )
 def test_two_jobs_never_promise_one_place(tmp_path: Path, output: str, said: str) -> None:
-    """A pattern that would let one job's file stand for another's is refused, with its line and what is missing in it."""
+    """A pattern that would let one job's file stand for another's is refused, with its line and
+    what is missing in it.
+    """
     with pytest.raises(ExperimentError, match=said) as caught:
         small(tmp_path, f"{SMALL}output: {output}\n")
     assert "experiment_summary.yaml:11:" in caught.value.problems[0].where
@@ -204,9 +247,22 @@ def test_two_jobs_never_promise_one_place(tmp_path: Path, output: str, said: str
 
 
 def test_a_missing_script_names_run_and_path(tmp_path: Path) -> None:
-    """A run or an evaluation without its script stays in the plan, with a problem that says what is expected where."""
-    experiment = make(tmp_path, SMALL, "r8/finetune.slurm", "r8/eval/clean_epoch0.slurm", "r16/eval/clean_epoch1.slurm")
-    assert [item.script for item in experiment.items] == ["r8/finetune.slurm", "", "r8/eval/clean_epoch0.slurm", ""]
+    """A run or an evaluation without its script stays in the plan, with a problem that says what is
+    expected where.
+    """
+    experiment = make(
+        tmp_path,
+        SMALL,
+        "r8/finetune.slurm",
+        "r8/eval/clean_epoch0.slurm",
+        "r16/eval/clean_epoch1.slurm",
+    )
+    assert [item.script for item in experiment.items] == [
+        "r8/finetune.slurm",
+        "",
+        "r8/eval/clean_epoch0.slurm",
+        "",
+    ]
     errors = [problem for problem in experiment.problems if problem.severity == "error"]
     assert [problem.message for problem in errors] == [
         "run 'r16' has no script: r16/finetune.slurm is not there",
@@ -232,24 +288,37 @@ def test_a_folder_may_be_the_end_of_the_runs_name(tmp_path: Path) -> None:
     summary = SMALL.replace("r16", "model_r8")
     beside = make(tmp_path / "beside", summary, "r8/finetune.slurm", "r8/eval/clean_epoch0.slurm")
     assert [item.script for item in beside.items if item.run == "model_r8"] == ["", ""]
-    alone = make(tmp_path / "alone", SMALL.replace("r8", "model_r8"), "r8/finetune.slurm", "r16/finetune.slurm")
+    alone = make(
+        tmp_path / "alone",
+        SMALL.replace("r8", "model_r8"),
+        "r8/finetune.slurm",
+        "r16/finetune.slurm",
+    )
     assert [item.script for item in alone.items[:2]] == ["r8/finetune.slurm", "r16/finetune.slurm"]
 
 
 def test_an_ambiguous_or_shared_folder_starts_nothing(tmp_path: Path) -> None:
-    """Where two folders fit one run, or one folder two runs, nothing of them is submitted and the problem names both."""
+    """Where two folders fit one run, or one folder two runs, nothing of them is submitted and the
+    problem names both.
+    """
     summary = SMALL.replace("r8", "m_a_r8")
-    two = make(tmp_path / "two", summary, "r8/finetune.slurm", "a_r8/finetune.slurm", "r16/finetune.slurm")
+    two = make(
+        tmp_path / "two", summary, "r8/finetune.slurm", "a_r8/finetune.slurm", "r16/finetune.slurm"
+    )
     assert two.items[0].script == ""
     assert any("ambiguous: a_r8, r8" in problem.message for problem in two.problems)
     shared = SMALL.replace("r8", "m_x").replace("r16", "n_x")
     one = make(tmp_path / "one", shared, "x/finetune.slurm", "x/eval/clean_epoch0.slurm")
     assert [item.script for item in one.items] == ["", "", "", ""]
-    assert any("'m_x' and 'n_x' would share the folder x/" in problem.message for problem in one.problems)
+    assert any(
+        "'m_x' and 'n_x' would share the folder x/" in problem.message for problem in one.problems
+    )
 
 
 def test_logs_that_nobody_owns_prove_nothing(tmp_path: Path) -> None:
-    """Older logs of one task share a folder without saying their epoch: they are no evidence, and a warning says so."""
+    """Older logs of one task share a folder without saying their epoch: they are no evidence, and a
+    warning says so.
+    """
     summary = SMALL.replace("evaluation: script", "evaluation: inspect-ai").replace(
         "[clean], epochs: [0]", "[clean], epochs: [0, 1]"
     )
@@ -264,12 +333,16 @@ def test_logs_that_nobody_owns_prove_nothing(tmp_path: Path) -> None:
 
 
 def test_markdown_beside_yaml_is_only_compared(tmp_path: Path) -> None:
-    """The .yaml wins, and an .md that cannot be planned costs a note; alone it is an error, not the tree instead."""
+    """The .yaml wins, and an .md that cannot be planned costs a note; alone it is an error, not the
+    tree instead.
+    """
     touch(tmp_path, "experiment_summary.md")
     both = small(tmp_path)
     assert both.summary == "experiment_summary.yaml"
     assert both.problems[0].severity == "note"
-    assert "experiment_summary.md is there too, and cannot be read whole" in both.problems[0].message
+    assert (
+        "experiment_summary.md is there too, and cannot be read whole" in both.problems[0].message
+    )
     (tmp_path / "experiment_summary.yaml").unlink()
     with pytest.raises(ExperimentError, match="there is no section All Runs"):
         read(tmp_path)
@@ -281,18 +354,27 @@ NAMES = st.text(st.sampled_from("aB7é _-.'\"$`*?[]{}%;&|\\#:🙂"), min_size=1,
 
 
 @given(run=NAMES, task=NAMES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 def test_any_name_reads_back(tmp_path_factory: pytest.TempPathFactory, run: str, task: str) -> None:
-    """A quoted name of spaces, quotes, globs or any letters finds its script and its promises, and nothing else."""
+    """A quoted name of spaces, quotes, globs or any letters finds its script and its promises, and
+    nothing else.
+    """
     quoted_run, quoted_task = ("'" + name.replace("'", "''") + "'" for name in (run, task))
     summary = (
-        "experiment: {name: x}\ntools: {preparation: script, evaluation: inspect-ai}\ncontrols: {epochs: 1}\n"
-        f"runs:\n  - name: {quoted_run}\n    type: fine-tuned\nevaluation:\n  tasks:\n    - name: {quoted_task}\n"
+        "experiment: {name: x}\ntools: {preparation: script, evaluation: inspect-ai}\ncontrols: "
+        "{epochs: 1}\n"
+        f"runs:\n  - name: {quoted_run}\n    type: fine-tuned\nevaluation:\n  tasks:\n    - name: "
+        f"{quoted_task}\n"
         f"  matrix:\n    - run: {quoted_run}\n      tasks: [{quoted_task}]\n      epochs: [0]\n"
     )
     folder = tmp_path_factory.mktemp("names")
     experiment = make(folder, summary, f"{run}/finetune.slurm", f"{run}/eval/{task}_epoch0.slurm")
     assert experiment.problems == ()
-    assert [item.script for item in experiment.items] == [f"{run}/finetune.slurm", f"{run}/eval/{task}_epoch0.slurm"]
+    assert [item.script for item in experiment.items] == [
+        f"{run}/finetune.slurm",
+        f"{run}/eval/{task}_epoch0.slurm",
+    ]
     assert [item.key for item in experiment.items] == [run, f"{run}/{task}/epoch0"]
     assert experiment.checkpoint_for(experiment.items[1]) == f"{run}/epoch_0"

@@ -26,7 +26,9 @@ def scripts(folder: Path) -> dict[str, str]:
 
 
 def test_a_tree_becomes_a_plan(tmp_path: Path) -> None:
-    """Runs in natural order, then their evaluations by task and epoch; both layouts of evaluations; nothing hidden."""
+    """Runs in natural order, then their evaluations by task and epoch; both layouts of evaluations;
+    nothing hidden.
+    """
     folder = touch(
         tmp_path / "exp",
         "r16/finetune.slurm",
@@ -59,23 +61,39 @@ def test_a_tree_becomes_a_plan(tmp_path: Path) -> None:
         ("r16/clean/epoch0", "r16/eval/clean_epoch0.slurm"),
     ]
     assert experiment.items[0] == RunItem(key="base", phase="preparation", run="base", control=True)
-    assert list(experiment.checkpoints) == ["r8/epoch_0", "r8/epoch_2", "r8/epoch_10", "r16/epoch_0"]
+    assert list(experiment.checkpoints) == [
+        "r8/epoch_0",
+        "r8/epoch_2",
+        "r8/epoch_10",
+        "r16/epoch_0",
+    ]
     assert experiment.checkpoints["r8/epoch_2"].patterns == ("r8/artifacts/epoch_2", "r8/epoch_2")
     assert experiment.results == {}
-    assert [experiment.checkpoint_for(item) for item in experiment.items[3:6]] == [None, None, "r8/epoch_0"]
+    assert [experiment.checkpoint_for(item) for item in experiment.items[3:6]] == [
+        None,
+        None,
+        "r8/epoch_0",
+    ]
 
 
 def test_an_eval_only_run_needs_no_checkpoint_of_ours(tmp_path: Path) -> None:
     """A folder with evaluations only trains nothing, and an epoch in their names is not waited for."""
     experiment = read(touch(tmp_path, "old/eval/clean_epoch3.slurm"))
-    assert [(item.key, item.control) for item in experiment.items] == [("old", True), ("old/clean/epoch3", True)]
+    assert [(item.key, item.control) for item in experiment.items] == [
+        ("old", True),
+        ("old/clean/epoch3", True),
+    ]
     assert experiment.checkpoints == {}
     assert experiment.checkpoint_for(experiment.items[1]) is None
 
 
 def test_the_tool_is_seen_in_the_script(tmp_path: Path) -> None:
     """Scripts that call inspect-ai promise its logs; a comment that names it does not."""
-    touch(tmp_path, "r8/finetune.slurm", text="#!/bin/bash\nsrun tune run lora_finetune_single_device\n")
+    touch(
+        tmp_path,
+        "r8/finetune.slurm",
+        text="#!/bin/bash\nsrun tune run lora_finetune_single_device\n",
+    )
     touch(tmp_path, "r8/eval/clean_epoch0/cell.slurm", text="cd x && inspect eval task.py\n")
     touch(tmp_path, "r16/finetune.slurm", text="tune run x\n")
     touch(tmp_path, "r16/eval/clean_epoch0/cell.slurm", text="# inspect eval\npython eval.py\n")
@@ -86,19 +104,32 @@ def test_the_tool_is_seen_in_the_script(tmp_path: Path) -> None:
 
 
 def test_older_logs_that_two_could_own_are_no_promise(tmp_path: Path) -> None:
-    """Older logs of one task's epochs cannot be told apart: they promise nothing, and a warning says so."""
+    """Older logs of one task's epochs cannot be told apart: they promise nothing, and a warning
+    says so.
+    """
     names = [f"r8/eval/{cell}.slurm" for cell in ("clean_epoch0", "clean_epoch1", "noisy_epoch1")]
     touch(tmp_path, "r8/finetune.slurm", *names, text="inspect eval task.py\n")
     experiment = read(tmp_path)
     assert list(experiment.results) == ["r8/noisy/epoch1"]
     assert "r8/eval/logs/*noisy*.eval" in experiment.results["r8/noisy/epoch1"].patterns
     (warning,) = experiment.problems
-    assert (warning.severity, "2 evaluations (r8/clean/epoch0" in warning.message) == ("warning", True)
+    assert (warning.severity, "2 evaluations (r8/clean/epoch0" in warning.message) == (
+        "warning",
+        True,
+    )
 
 
 def test_bad_names_cost_what_they_name(tmp_path: Path) -> None:
-    """A folder or a script that can name nothing is a problem with its path, and the rest is planned."""
-    touch(tmp_path, "r8/finetune.slurm", "r8/eval/clean_epoch0.slurm", "r8/eval/clean.slurm", "r8/eval/clean_epoch01.slurm")
+    """A folder or a script that can name nothing is a problem with its path, and the rest is
+    planned.
+    """
+    touch(
+        tmp_path,
+        "r8/finetune.slurm",
+        "r8/eval/clean_epoch0.slurm",
+        "r8/eval/clean.slurm",
+        "r8/eval/clean_epoch01.slurm",
+    )
     touch(tmp_path, "a\nb/finetune.slurm", " x/eval/c_base.slurm", "r8/eval/ y_epoch0.slurm")
     touch(tmp_path, os.fsdecode(b"\xff/finetune.slurm"))
     experiment = read(tmp_path)
@@ -116,10 +147,20 @@ def test_bad_names_cost_what_they_name(tmp_path: Path) -> None:
 
 
 def test_two_scripts_of_one_evaluation_are_one(tmp_path: Path) -> None:
-    """An evaluation with a script in either layout is planned once, and a warning says which script is used."""
-    touch(tmp_path, "r8/finetune.slurm", "r8/eval/clean_epoch0.slurm", "r8/eval/clean_epoch0/cell.slurm")
+    """An evaluation with a script in either layout is planned once, and a warning says which script
+    is used.
+    """
+    touch(
+        tmp_path,
+        "r8/finetune.slurm",
+        "r8/eval/clean_epoch0.slurm",
+        "r8/eval/clean_epoch0/cell.slurm",
+    )
     experiment = read(tmp_path)
-    assert [item.script for item in experiment.items] == ["r8/finetune.slurm", "r8/eval/clean_epoch0.slurm"]
+    assert [item.script for item in experiment.items] == [
+        "r8/finetune.slurm",
+        "r8/eval/clean_epoch0.slurm",
+    ]
     (warning,) = experiment.problems
     assert (warning.severity, warning.message) == (
         "warning",
@@ -128,10 +169,15 @@ def test_two_scripts_of_one_evaluation_are_one(tmp_path: Path) -> None:
 
 
 def test_nothing_to_plan_says_what_was_looked_for(tmp_path: Path) -> None:
-    """An empty folder, none at all, a file, and a folder of other things are told apart, with what to type."""
+    """An empty folder, none at all, a file, and a folder of other things are told apart, with what
+    to type.
+    """
     with pytest.raises(
         ExperimentError,
-        match=r"no experiment there: .* has no experiment_summary\.yaml, no experiment_summary\.md and no <run>/f",
+        match=(
+            r"no experiment there: .* has no experiment_summary\.yaml, no "
+            r"experiment_summary\.md and no <run>/f"
+        ),
     ):
         read(tmp_path)
     touch(tmp_path, "x/eval/logs/a.eval", "file")
@@ -144,14 +190,24 @@ def test_nothing_to_plan_says_what_was_looked_for(tmp_path: Path) -> None:
         read(tmp_path / "file")
     assert str(tmp_path) in caught.value.hint
     (tmp_path / "experiment_summary.yaml").mkdir()
-    with pytest.raises(ExperimentError, match=r"experiment_summary\.yaml cannot be read: Is a directory"):
+    with pytest.raises(
+        ExperimentError, match=r"experiment_summary\.yaml cannot be read: Is a directory"
+    ):
         read(tmp_path)
 
 
-def test_a_folder_that_may_not_be_read_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No permission is not "no experiment there"; on one run's evaluations it costs that run's evaluations."""
+def test_a_folder_that_may_not_be_read_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No permission is not "no experiment there"; on one run's evaluations it costs that run's
+    evaluations.
+    """
     folder = touch(
-        tmp_path, "r8/finetune.slurm", "r8/eval/clean_epoch0.slurm", "r16/finetune.slurm", "r16/eval/c_epoch0.slurm"
+        tmp_path,
+        "r8/finetune.slurm",
+        "r8/eval/clean_epoch0.slurm",
+        "r16/finetune.slurm",
+        "r16/eval/c_epoch0.slurm",
     )
     listing = os.listdir
 
@@ -173,7 +229,9 @@ def test_a_folder_that_may_not_be_read_is_said_so(tmp_path: Path, monkeypatch: p
     assert (problem.where, problem.severity) == (str(folder / "r8/eval"), "error")
 
 
-def test_the_folder_is_absolute_however_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_absolute_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`.`, a relative path and one with `..` all name the same experiment."""
     folder = touch(tmp_path / "exp", "r8/finetune.slurm")
     monkeypatch.chdir(folder)
@@ -189,12 +247,21 @@ NAMES = (
 )
 
 
-@given(st.lists(st.tuples(NAMES, st.sampled_from(["run", "flat", "cell", "file", "folder"]), NAMES), max_size=6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(NAMES, st.sampled_from(["run", "flat", "cell", "file", "folder"]), NAMES),
+        max_size=6,
+    )
+)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None
+)
 def test_any_tree_is_a_plan_or_a_clear_no(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[bytes, str, bytes]]
 ) -> None:
-    """Folders and scripts of any names give a plan whose scripts exist inside the folder, or an ExperimentError."""
+    """Folders and scripts of any names give a plan whose scripts exist inside the folder, or an
+    ExperimentError.
+    """
     folder = tmp_path_factory.mktemp("tree")
     for name, kind, task in entries:
         run = folder / os.fsdecode(name)

@@ -1,4 +1,5 @@
-"""`python -m tests.fuzz`: every reader against mutated inputs, 60 s each, and a table of what came of it.
+"""`python -m tests.fuzz`: every reader against mutated inputs, 60 s each, and a table of what came
+of it.
 
 Usage: python -m tests.fuzz [--seconds S] [--seed N] [TARGET ...]
 """
@@ -20,7 +21,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first number of the inputs (0)")
     parser.add_argument("targets", nargs="*", help="names of readers, or parts of them (all)")
     given = parser.parse_args()
-    chosen = [target for target in ALL if not given.targets or any(word in target.name for word in given.targets)]
+    chosen = [
+        target
+        for target in ALL
+        if not given.targets or any(word in target.name for word in given.targets)
+    ]
     failed = 0
     print(f"{'reader':30}  {'inputs':>7}  {'slowest':>8}  result")
     for target in chosen:
@@ -28,7 +33,10 @@ def main() -> int:
             tally = try_for(target, given.seconds, given.seed)
         except Exception as error:
             failed += 1
-            print(f"{target.name:30}  {'':>7}  {'':>8}  {type(error).__name__}: {str(error)[:200]}", flush=True)
+            print(
+                f"{target.name:30}  {'':>7}  {'':>8}  {type(error).__name__}: {str(error)[:200]}",
+                flush=True,
+            )
             traceback.print_exc()
             continue
         print(f"{target.name:30}  {tally.inputs:7}  {tally.slowest_s:6.2f} s  good", flush=True)

@@ -71,7 +71,9 @@ def read_one(target: Target, data: bytes, tally: Tally) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def try_many(target: Target, inputs: int, number: int, tally: Tally, *, shrink: bool = True) -> None:
+def try_many(
+    target: Target, inputs: int, number: int, tally: Tally, *, shrink: bool = True
+) -> None:
     """Read so many mutated inputs; `number` decides which.
 
     Raises:
@@ -80,7 +82,13 @@ def try_many(target: Target, inputs: int, number: int, tally: Tally, *, shrink: 
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
 
     @seed(number)
-    @settings(max_examples=inputs, deadline=None, database=None, phases=phases, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=inputs,
+        deadline=None,
+        database=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(data=mutated((*target.seeds, *target.crashes)))
     def check(data: bytes) -> None:
         read_one(target, data, tally)

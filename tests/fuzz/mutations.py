@@ -1,4 +1,6 @@
-"""Bytes that are nearly what a reader expects: a real sample, cut, repeated, nested, filled with digits."""
+"""Bytes that are nearly what a reader expects: a real sample, cut, repeated, nested, filled with
+digits.
+"""
 
 from __future__ import annotations
 
@@ -58,11 +60,14 @@ def _swap_lines(first: int, second: int) -> Change:
     return change
 
 
-# Strategies draw small numbers only: what they stand for is looked up afterwards, which keeps Hypothesis fast.
+# Strategies draw small numbers only: what they stand for is looked up afterwards, which keeps
+# Hypothesis fast.
 _PLACE = st.integers(min_value=0, max_value=1000)
 _LENGTH = st.integers(min_value=0, max_value=60)
 _PIECE = st.integers(min_value=0, max_value=len(INTERESTING) - 1)
-_KIND = st.sampled_from(["insert", "insert", "replace", "replace", "repeat", "cut", "swap", "bytes"])
+_KIND = st.sampled_from(
+    ["insert", "insert", "replace", "replace", "repeat", "cut", "swap", "bytes"]
+)
 _Step = tuple[str, int, int, int, bytes]
 _STEPS = st.lists(st.tuples(_KIND, _PLACE, _LENGTH, _PIECE, st.binary(max_size=6)), max_size=8)
 
@@ -83,7 +88,9 @@ def _change(step: _Step) -> Change:
 
 @st.composite
 def mutated(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
-    """One of the seeds after up to eight changes; now and then bytes that have nothing to do with them."""
+    """One of the seeds after up to eight changes; now and then bytes that have nothing to do with
+    them.
+    """
     number = draw(st.integers(min_value=0, max_value=len(seeds)))
     data = seeds[number] if number < len(seeds) else draw(st.binary(max_size=300))
     for step in draw(_STEPS):

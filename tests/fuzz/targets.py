@@ -1,6 +1,8 @@
-"""The readers, and for each: real samples, a call that reads bytes as this reader's input, and the errors it may raise.
+"""The readers, and for each: real samples, a call that reads bytes as this reader's input, and the
+errors it may raise.
 
-A reader returns or raises one of these errors. It never raises another, never takes seconds, and never takes gigabytes.
+A reader returns or raises one of these errors. It never raises another, never takes seconds, and
+never takes gigabytes.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ Read = Callable[[Path, bytes], object]
 
 @dataclass(frozen=True)
 class Target:
-    """One reader. `refusals`: the errors that are its answer to input that it cannot take. `crashes`: inputs that once made
-    it raise another, hang, or take all memory.
+    """One reader. `refusals`: the errors that are its answer to input that it cannot take.
+    `crashes`: inputs that once made it raise another, hang, or take all memory.
     """
 
     name: str
@@ -91,7 +93,8 @@ def _samples(pattern: str, most: int = 6) -> tuple[bytes, ...]:
     return tuple(path.read_bytes() for path in found)
 
 
-# ── what Watchkeeper itself wrote, and another hand may have changed ────────────────────────────────────────────────
+# ── what Watchkeeper itself wrote, and another hand may have changed
+# ────────────────────────────────────────────────
 
 
 def _journal(folder: Path, data: bytes) -> object:
@@ -116,7 +119,9 @@ def _rows(path: Path) -> object:
 JOURNAL = _samples("core/golden/v1/**/*.jsonl")
 ROW = b'{"time":"2026-11-27T00:00:00Z","step":1,"loss":0.5,"val/loss":"NaN","note":"x"}\n'
 CLAIM = b'{"scheduler":"local","job_id":"1","nonce":"x","host":"h","pid":1,"time":"2026-11-27T00:00:00Z","restart":0}\n'
-HOLDER = json.dumps({"process": {"host": "h", "boot": "b", "pid": 1, "start_ticks": 5}, "writer": "w"}).encode()
+HOLDER = json.dumps(
+    {"process": {"host": "h", "boot": "b", "pid": 1, "start_ticks": 5}, "writer": "w"}
+).encode()
 WORD = (
     b"watchkeeper-spill-1\n/tmp/x\n0\n\n"
     + json.dumps({"host": "h", "boot": "b", "pid": 1, "start_ticks": 5}).encode()
@@ -142,10 +147,25 @@ def _deep(sample: bytes) -> tuple[bytes, ...]:
 
 
 OURS = (
-    Target("journal line", JOURNAL, lambda folder, data: decode(data), (DamagedLineError,), _deep(JOURNAL[0])),
-    Target("journal", JOURNAL, _journal, crashes=(*_deep(JOURNAL[0]), JOURNAL[0].replace(b'"zone":"', b'"zone":"../'))),
+    Target(
+        "journal line",
+        JOURNAL,
+        lambda folder, data: decode(data),
+        (DamagedLineError,),
+        _deep(JOURNAL[0]),
+    ),
+    Target(
+        "journal",
+        JOURNAL,
+        _journal,
+        crashes=(*_deep(JOURNAL[0]), JOURNAL[0].replace(b'"zone":"', b'"zone":"../')),
+    ),
     Target("claim", (CLAIM,), _file("claim.1", _claims), crashes=_deep(CLAIM)),
-    Target("exit record", (b'{"execution":1,"exit_code":0,"time":"2026-11-27T00:00:00Z"}\n',), _file("exit.1", _claims)),
+    Target(
+        "exit record",
+        (b'{"execution":1,"exit_code":0,"time":"2026-11-27T00:00:00Z"}\n',),
+        _file("exit.1", _claims),
+    ),
     Target(
         "lease",
         (HOLDER,),
@@ -153,13 +173,24 @@ OURS = (
         crashes=_deep(HOLDER),
     ),
     Target("spill word", (WORD,), _file("x.word", spill.read_word), (OSError, ValueError)),
-    Target("metric rows", (ROW, ROW * 3), _file(".watchkeeper/metrics/w.jsonl", _rows), crashes=_deep(ROW)),
+    Target(
+        "metric rows",
+        (ROW, ROW * 3),
+        _file(".watchkeeper/metrics/w.jsonl", _rows),
+        crashes=_deep(ROW),
+    ),
     Target("result table", (TABLE,), _file("t.csv", tables.read_table), (StorageError,)),
-    Target("result table of JSON lines", (ROW * 2,), _file("t.jsonl", tables.read_table), (StorageError,)),
+    Target(
+        "result table of JSON lines",
+        (ROW * 2,),
+        _file("t.jsonl", tables.read_table),
+        (StorageError,),
+    ),
     Target("action log", (ACTION_LOG,), _text(block_format.parse)),
 )
 
-# ── what people wrote ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── what people wrote
+# ───────────────────────────────────────────────────────────────────────────────────────────────
 
 SUMMARY = b"""experiment: {name: arm, question: why}
 tools: {preparation: torchtune, evaluation: inspect-ai}
@@ -253,15 +284,25 @@ def _run_log(text: str) -> object:
     document = runlog.parse(text)
     assert runlog.decode(runlog.encode(text)) == text or "\ufffd" in text
     file = File("a/2026-03-11_train.md", ("a", "2026-03-11_train.md"), text, ())
-    return document, lint.lint("run_logs", [file]), dates.stamp(text), dates.human_date(text), dates.runtime(text)
+    return (
+        document,
+        lint.lint("run_logs", [file]),
+        dates.stamp(text),
+        dates.human_date(text),
+        dates.runtime(text),
+    )
 
 
 def _timeline(text: str) -> object:
-    return timeline.parse_timeline(text), timeline.with_entry(text, "2026-03-11_train.md", date(2026, 3, 11), "arm")
+    return timeline.parse_timeline(text), timeline.with_entry(
+        text, "2026-03-11_train.md", date(2026, 3, 11), "arm"
+    )
 
 
 def _experiments(text: str) -> object:
-    entry = experiments_table.Entry("train_2026-03-11", "arm/2026-03-11_train.md", {"val_loss": "0.5", "status": "failed"})
+    entry = experiments_table.Entry(
+        "train_2026-03-11", "arm/2026-03-11_train.md", {"val_loss": "0.5", "status": "failed"}
+    )
     return experiments_table.parse_experiments(text), experiments_table.with_rows(text, [entry], {})
 
 
@@ -270,13 +311,30 @@ def _configuration(suffix: str) -> Read:
 
 
 PEOPLES = (
-    Target("summary, YAML", (SUMMARY,), _experiment("experiment_summary.yaml"), (ExperimentError, UsageError)),
-    Target("summary, Markdown", (SUMMARY_MD,), _experiment("experiment_summary.md"), (ExperimentError, UsageError)),
+    Target(
+        "summary, YAML",
+        (SUMMARY,),
+        _experiment("experiment_summary.yaml"),
+        (ExperimentError, UsageError),
+    ),
+    Target(
+        "summary, Markdown",
+        (SUMMARY_MD,),
+        _experiment("experiment_summary.md"),
+        (ExperimentError, UsageError),
+    ),
     Target("batch script", (SCRIPT,), _script, (ExperimentError, UsageError)),
     Target("array numbers", (b"0-7%2", b"1,3,5-9:2"), _text(arrays.numbers_of), (ValueError,)),
-    Target("time limit", (b"1-00:00:00", b"10", b"1:2:3"), _text(sbatch_head.time_limit_s), (ValueError,)),
+    Target(
+        "time limit",
+        (b"1-00:00:00", b"10", b"1:2:3"),
+        _text(sbatch_head.time_limit_s),
+        (ValueError,),
+    ),
     Target("watchkeeper.toml", (TOML,), _file("watchkeeper.toml", _settings), (UsageError,)),
-    Target("configuration, YAML", (SUMMARY, b"a: 1\nb:\n  - 2\n  - c: d\n"), _configuration("yaml")),
+    Target(
+        "configuration, YAML", (SUMMARY, b"a: 1\nb:\n  - 2\n  - c: d\n"), _configuration("yaml")
+    ),
     Target("configuration, JSON", (b'{"a": [1, {"b": null}], "c": "d"}',), _configuration("json")),
     Target("configuration, TOML", (TOML,), _configuration("toml")),
     Target("run log", LOGS, _text(_run_log)),
@@ -286,7 +344,8 @@ PEOPLES = (
     Target("somebody else's action log", (ACTION_LOG,), _text(foreign.submitted)),
 )
 
-# ── what jobs and schedulers wrote ──────────────────────────────────────────────────────────────────────────────────
+# ── what jobs and schedulers wrote
+# ──────────────────────────────────────────────────────────────────────────────────
 
 OUTPUT = b"""loading weights
   3%|3         | 10/300 [00:05<02:40, 1.81it/s, loss=0.532]\r  4%|4         | 11/300 [00:06<02:39, 1.81it/s, loss=0.531]
@@ -326,14 +385,20 @@ def _weights(suffix: str) -> Read:
 
 
 def _safetensors() -> bytes:
-    header = b'{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    header = (
+        b'{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    )
     return len(header).to_bytes(8, "little") + header + bytes(8)
 
 
 FAULTS = (file_formats.FaultError, OSError)
 JOBS = (
     Target("output of a training", (OUTPUT, *OUTPUT.splitlines(keepends=True)), _text(_output)),
-    Target("a torchtune log", (OUTPUT,), _file("log_1.txt", lambda path: torchtune.told_by(path, "log"))),
+    Target(
+        "a torchtune log",
+        (OUTPUT,),
+        _file("log_1.txt", lambda path: torchtune.told_by(path, "log")),
+    ),
     Target("result, JSON", (b'{"accuracy": 0.5, "n": 450}',), _result(".json"), FAULTS),
     Target("result, CSV", (TABLE,), _result(".csv"), FAULTS),
     Target(
@@ -349,14 +414,23 @@ JOBS = (
     Target("sacct", _samples("schedulers/samples/sacct*"), _text(slurm_text.read_sacct)),
     Target("partitions", _samples("schedulers/samples/*"), _text(site.read_partitions)),
     Target("scontrol show config", _samples("schedulers/samples/*"), _text(site.read_config)),
-    Target("sbatch's answer", (b"Submitted batch job 17\n", b"17;cluster\n"), _text(slurm_text.job_of)),
+    Target(
+        "sbatch's answer", (b"Submitted batch job 17\n", b"17;cluster\n"), _text(slurm_text.job_of)
+    ),
     Target("exit code of sacct", (b"0:9", b"1:0"), _text(slurm_text.exit_of)),
 )
 
 
 def _eval_seeds() -> tuple[bytes, ...]:
     header = json.dumps(
-        {"status": "success", "eval": {"task": "clean", "model": "hf/local", "model_args": {"model_path": "a/epoch_1"}}}
+        {
+            "status": "success",
+            "eval": {
+                "task": "clean",
+                "model": "hf/local",
+                "model_args": {"model_path": "a/epoch_1"},
+            },
+        }
     )
     archives = []
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
@@ -370,6 +444,9 @@ def _eval_seeds() -> tuple[bytes, ...]:
 
 
 EVAL = Target(
-    "an inspect-ai log", _eval_seeds(), _file("r.eval", lambda path: inspect_ai.read(path, Asked(epoch=1))), FAULTS
+    "an inspect-ai log",
+    _eval_seeds(),
+    _file("r.eval", lambda path: inspect_ai.read(path, Asked(epoch=1))),
+    FAULTS,
 )
 ALL = (*OURS, *PEOPLES, *JOBS, EVAL)

@@ -54,7 +54,9 @@ def cpu_seconds(read: Callable[[str], object], text: str) -> float:
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_line_that_repeats_itself_is_read_in_linear_time(name: str, piece: str) -> None:
-    """One line of a repeated piece takes at most as much more time as it is longer, with room for the machine's noise."""
+    """One line of a repeated piece takes at most as much more time as it is longer, with room for
+    the machine's noise.
+    """
     read = READERS[name]
     short = cpu_seconds(read, (piece * SHORT)[:SHORT])
     long = cpu_seconds(read, (piece * LONG)[:LONG])

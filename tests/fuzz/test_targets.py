@@ -24,5 +24,7 @@ def test_a_reader_takes_its_samples(target: Target) -> None:
 
 @pytest.mark.parametrize("target", ALL, ids=name_of)
 def test_a_reader_takes_what_is_nearly_a_sample(target: Target) -> None:
-    """No mutation of a sample makes a reader raise what it may not, take too long, or take too much memory."""
+    """No mutation of a sample makes a reader raise what it may not, take too long, or take too much
+    memory.
+    """
     try_many(target, INPUTS, 1, Tally(), shrink=False)

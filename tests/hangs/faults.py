@@ -1,7 +1,8 @@
 """The hang table: what hangs a training, and what came of it, in figures. `make hangs` prints it.
 
-Each row runs a real victim, sees that it is left, killed or found within its bound, that its stack and cause are in the
-run's folder, and that the loop goes on, or all of it is gone where it was to be ended.
+Each row runs a real victim, sees that it is left, killed or found within its bound, that its stack
+and cause are in the run's folder, and that the loop goes on, or all of it is gone where it was to
+be ended.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from watchkeeper.core.events import RunStarted, Stalled, TimedOut, Vanished
 from watchkeeper.core.journal import read
 from watchkeeper.core.processes import start_ticks
 
-# Bounds that a machine keeps which has other work too; what hangs here would take ten minutes, or for ever.
+# Bounds that a machine keeps which has other work too; what hangs here would take ten minutes, or
+# for ever.
 LEFT_S = 10.0  # beyond its limit: work that Python can break into
 KILLED_S = 20.0  # beyond its limit: work in a process of its own, its stack included
 STALL_S = 2.0
@@ -72,8 +74,14 @@ class Victim:
     def __init__(self, folder: Path, way: str, guard: str, **settings: object) -> None:
         self.run = folder / "run"
         self.notes = folder / "notes"
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")}
-        environ |= {"NOTES": str(self.notes), "WATCHKEEPER_SIDECAR_DELAY_S": "0.1", "HF_HUB_OFFLINE": "1"}
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")
+        }
+        environ |= {
+            "NOTES": str(self.notes),
+            "WATCHKEEPER_SIDECAR_DELAY_S": "0.1",
+            "HF_HUB_OFFLINE": "1",
+        }
         environ |= {f"WATCHKEEPER_{name.upper()}": str(value) for name, value in settings.items()}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.hangs.victim", way, str(self.run), guard],
@@ -95,7 +103,12 @@ class Victim:
 
     def events(self, kind: type) -> list:
         """The events of this kind in its run's journal."""
-        return [e for own in read(self.run / ".watchkeeper/journal").events.values() for e in own if isinstance(e, kind)]
+        return [
+            e
+            for own in read(self.run / ".watchkeeper/journal").events.values()
+            for e in own
+            if isinstance(e, kind)
+        ]
 
     def noted(self) -> int:
         """The pid that it left; 0 where it left none."""
@@ -106,18 +119,27 @@ class Victim:
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-                if b"python" in words.split(b"\0")[0] and b"record.sidecar" in words and str(self.run).encode() in words:
+                if (
+                    b"python" in words.split(b"\0")[0]
+                    and b"record.sidecar" in words
+                    and str(self.run).encode() in words
+                ):
                     return int(entry.name)
         return 0
 
     def went_on(self) -> float:
         """Wait for the end of a loop that goes on; how long the middle took."""
         assert self.process.stdout is not None
-        require(select.select([self.process.stdout], [], [], DEADLINE_S)[0], "the loop does not go on")
+        require(
+            select.select([self.process.stdout], [], [], DEADLINE_S)[0], "the loop does not go on"
+        )
         said = self.process.stdout.readline()
         require(self.process.wait(DEADLINE_S) == 0, f"it ended with {self.process.returncode}")
         rows, problems = wk.read_rows(self.run)
-        require(not problems and [row.step for row in rows] == list(range(1, 21)), f"rows {len(rows)}, {problems}")
+        require(
+            not problems and [row.step for row in rows] == list(range(1, 21)),
+            f"rows {len(rows)}, {problems}",
+        )
         return float(said)
 
 
@@ -132,11 +154,18 @@ def limited(way: str, guard: str, folder: Path) -> Row:
         if (pid := victim.noted()) and guard == "isolate":
             until(lambda: start_ticks(pid) is None, "the child is gone")
         bound = LIMIT_S + (LEFT_S if guard == "limit" else KILLED_S)
-        return Row(took, bound, "left, the loop goes on" if guard == "limit" else "killed, the loop goes on", event.what)
+        return Row(
+            took,
+            bound,
+            "left, the loop goes on" if guard == "limit" else "killed, the loop goes on",
+            event.what,
+        )
 
 
 def found(way: str, cause: str, folder: Path) -> Row:
-    """No limit: the sidecar finds the stall, names the cause and dumps the stacks, and the process is let be."""
+    """No limit: the sidecar finds the stall, names the cause and dumps the stacks, and the process
+    is let be.
+    """
     with Victim(folder, way, "none", stall_s=STALL_S) as victim:
         until(lambda: victim.events(Stalled), "the stall is told")
         (event,) = victim.events(Stalled)
@@ -144,7 +173,12 @@ def found(way: str, cause: str, folder: Path) -> Row:
         require(cause in event.cause, f"the cause is {event.cause!r}")
         require(f" in {way}" in report, f"no stack of {way}: {report}")
         require(victim.process.poll() is None, "the process was ended, and nobody had asked for it")
-        return Row((event.time - event.since).total_seconds(), STALL_S + FOUND_S, "found, and let be", event.cause)
+        return Row(
+            (event.time - event.since).total_seconds(),
+            STALL_S + FOUND_S,
+            "found, and let be",
+            event.cause,
+        )
 
 
 def ended(way: str, folder: Path) -> Row:
@@ -158,7 +192,10 @@ def ended(way: str, folder: Path) -> Row:
         (event,) = victim.events(Stalled)
         require(event.ends and (victim.run / event.report).is_file(), event)
         return Row(
-            (event.time - event.since).total_seconds() + took, STALL_S + ENDED_S, "ended with its children", event.cause
+            (event.time - event.since).total_seconds() + took,
+            STALL_S + ENDED_S,
+            "ended with its children",
+            event.cause,
         )
 
 
@@ -183,8 +220,13 @@ def job_killed(folder: Path) -> Row:
 
 
 def disk_full(folder: Path) -> Row:
-    """The run's disk is full when its stacks are dumped: the report is kept on the node, and the job is let be."""
-    with small_disk(folder / "disk", "2m") as disk, Victim(disk, "locked", "none", stall_s=STALL_S) as victim:
+    """The run's disk is full when its stacks are dumped: the report is kept on the node, and the
+    job is let be.
+    """
+    with (
+        small_disk(folder / "disk", "2m") as disk,
+        Victim(disk, "locked", "none", stall_s=STALL_S) as victim,
+    ):
         until(lambda: (victim.run / ".watchkeeper/telemetry").exists(), "the sidecar watches")
         with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
@@ -197,14 +239,26 @@ def disk_full(folder: Path) -> Row:
         report.unlink()
         require("the disk is full" in words and " in locked" in words, words)
         require(victim.process.poll() is None, "the job was touched")
-        return Row(took, STALL_S + FOUND_S, "reported on the node", words.split("Likely cause: ")[1].splitlines()[0])
+        return Row(
+            took,
+            STALL_S + FOUND_S,
+            "reported on the node",
+            words.split("Likely cause: ")[1].splitlines()[0],
+        )
 
 
 def silent_command(folder: Path) -> Row:
-    """`watchkeeper exec`: a command that prints no more is found, and ended with its group when told to."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")}
+    """`watchkeeper exec`: a command that prints no more is found, and ended with its group when
+    told to.
+    """
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER_")
+    }
     environ |= {"WATCHKEEPER_SIDECAR_DELAY_S": "0.1", "WATCHKEEPER_GRACE_S": str(GRACE_S)}
-    words = "for i in 1 2 3; do echo step $i loss: 0.5; done; trap '' TERM; sleep 600 & wait; while :; do sleep 1; done"
+    words = (
+        "for i in 1 2 3; do echo step $i loss: 0.5; done; trap '' TERM; sleep 600 & wait; "
+        "while :; do sleep 1; done"
+    )
     began = time.monotonic()
     done = subprocess.run(
         [Path(sys.executable).with_name("watchkeeper"), "exec", "--folder", "run", "--stall-s", str(STALL_S),
@@ -215,7 +269,10 @@ def silent_command(folder: Path) -> Row:
     require(done.returncode == 128 + signal.SIGKILL, f"code {done.returncode}: {done.stderr}")
     require("step 3 loss: 0.5" in done.stdout, done.stdout)
     (event,) = [
-        e for own in read(folder / "run/.watchkeeper/journal").events.values() for e in own if isinstance(e, Stalled)
+        e
+        for own in read(folder / "run/.watchkeeper/journal").events.values()
+        for e in own
+        if isinstance(e, Stalled)
     ]
     require(event.training_step == 3 and event.ends, event)
     return Row(took, STALL_S + ENDED_S, "ended with its group", event.cause)
@@ -236,8 +293,12 @@ FAULTS: dict[str, Callable[[Path], Row]] = {
     "child that ignores SIGTERM": functools.partial(limited, "stubborn_child", "isolate"),
     "endless loop, no limit": functools.partial(found, "endless_loop", "busy"),
     "lock, no limit": functools.partial(found, "locked", "a lock"),
-    "C holds the interpreter, no limit": functools.partial(found, "holding_the_interpreter", "busy"),
-    "thread that hangs, no limit": functools.partial(found, "hanging_thread", "a thread of its own"),
+    "C holds the interpreter, no limit": functools.partial(
+        found, "holding_the_interpreter", "busy"
+    ),
+    "thread that hangs, no limit": functools.partial(
+        found, "hanging_thread", "a thread of its own"
+    ),
     "child that ignores SIGTERM, to be ended": functools.partial(ended, "stubborn_child"),
     "grandchild, to be ended": functools.partial(ended, "stubborn_grandchild"),
     "C holds the interpreter, to be ended": functools.partial(ended, "holding_the_interpreter"),
@@ -255,7 +316,10 @@ def holds(name: str, folder: Path) -> Row:
         ShortError: it falls short.
     """
     row = FAULTS[name](folder)
-    require(row.took_s <= row.bound_s, f"it took {row.took_s:.1f} s, and was to take {row.bound_s:g} s at most")
+    require(
+        row.took_s <= row.bound_s,
+        f"it took {row.took_s:.1f} s, and was to take {row.bound_s:g} s at most",
+    )
     return row
 
 
@@ -271,11 +335,23 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="watchkeeper-hangs-") as folder:
             try:
                 row = holds(name, Path(folder))
-                print(f"{name:40}{row.took_s:6.1f} s{row.bound_s:6.1f} s  {row.became:28}{row.cause[:70]}", flush=True)
-            except (Exception, pytest.skip.Exception) as error:  # the other rows are worth seeing all the same
+                print(
+                    (
+                        f"{name:40}{row.took_s:6.1f} s{row.bound_s:6.1f} s  "
+                        f"{row.became:28}{row.cause[:70]}"
+                    ),
+                    flush=True,
+                )
+            except (
+                Exception,
+                pytest.skip.Exception,
+            ) as error:  # the other rows are worth seeing all the same
                 short.append(name)
                 print(f"{name:40}{'SHORT':>8}  {type(error).__name__}: {error}", flush=True)
-    print(f"{len(names) - len(short)} of {len(names)} hold" + (f"; short: {', '.join(short)}" if short else ""))
+    print(
+        f"{len(names) - len(short)} of {len(names)} hold"
+        + (f"; short: {', '.join(short)}" if short else "")
+    )
     return 1 if short or not names else 0
 
 

@@ -1,7 +1,8 @@
-"""A training that hangs in a way of one's choice: python -m tests.hangs.victim WAY RUN_FOLDER [GUARD].
+"""A training that hangs in a way of one's choice: python -m tests.hangs.victim WAY RUN_FOLDER
+[GUARD].
 
-It logs ten steps, does what hangs under the guard (`limit`, `isolate`, or `none`), logs ten steps more, and says how long
-the middle took.
+It logs ten steps, does what hangs under the guard (`limit`, `isolate`, or `none`), logs ten steps
+more, and says how long the middle took.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 import watchkeeper as wk
 
 LIMIT_S = 1.0
-STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+STUBBORN = (
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+)
 
 
 def busy(seconds):
@@ -69,7 +72,8 @@ def stubborn_child():
 def stubborn_grandchild():
     """A shell whose child ignores SIGTERM, in a session of its own."""
     child = subprocess.Popen(
-        ["sh", "-c", f"setsid {sys.executable} -c '{STUBBORN}' & echo $!; wait"], stdout=subprocess.PIPE
+        ["sh", "-c", f"setsid {sys.executable} -c '{STUBBORN}' & echo $!; wait"],
+        stdout=subprocess.PIPE,
     )
     note(int(child.stdout.readline()))
     child.stdout.readline()
@@ -103,7 +107,9 @@ def forking():
 
 
 def model():
-    """A tiny language model; its libraries are imported here, which takes its time on a busy machine."""
+    """A tiny language model; its libraries are imported here, which takes its time on a busy
+    machine.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -117,7 +123,9 @@ def model():
 
 def generating(model, start):
     """A real `generate` whose model never emits the end token."""
-    model.generate(start, max_new_tokens=1 << 19, eos_token_id=None, pad_token_id=0, do_sample=False)
+    model.generate(
+        start, max_new_tokens=1 << 19, eos_token_id=None, pad_token_id=0, do_sample=False
+    )
 
 
 def decomposition(matrix):
@@ -134,7 +142,10 @@ def matrix():
     return (numpy.random.default_rng(0).random((3600, 3600)),)
 
 
-PREPARED = {"generating": model, "decomposition": matrix}  # what the work is given, made before its time begins
+PREPARED = {
+    "generating": model,
+    "decomposition": matrix,
+}  # what the work is given, made before its time begins
 
 
 def note(pid):

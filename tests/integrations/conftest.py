@@ -28,7 +28,9 @@ NEEDS = {
     "test_torchtune_retries.py": "torchtune",
     "test_transformers.py": "transformers",
 }
-MISSING = sorted({library for library in NEEDS.values() if importlib.util.find_spec(library) is None})
+MISSING = sorted(
+    {library for library in NEEDS.values() if importlib.util.find_spec(library) is None}
+)
 collect_ignore = [name for name, library in NEEDS.items() if library in MISSING]
 if MISSING:
     collect_ignore += ["test_page.py", "test_ranks.py"]
@@ -36,7 +38,11 @@ if MISSING:
 
 def pytest_report_header():
     """Say what is not tested."""
-    return [f"integrations: not tested without {', '.join(MISSING)} (pip install '.[ml]')"] if MISSING else []
+    return (
+        [f"integrations: not tested without {', '.join(MISSING)} (pip install '.[ml]')"]
+        if MISSING
+        else []
+    )
 
 
 class Recorded:
@@ -46,10 +52,15 @@ class Recorded:
         self.folder = folder
         journal = read(folder / ".watchkeeper/journal")
         assert journal.problems == []
-        self.events = sorted((event for own in journal.events.values() for event in own), key=lambda event: event.time)
+        self.events = sorted(
+            (event for own in journal.events.values() for event in own),
+            key=lambda event: event.time,
+        )
         rows, problems = wk.read_rows(folder)
         assert problems == []
-        self.rows = sorted(rows, key=lambda row: row.time)  # of writers that began in the same second
+        self.rows = sorted(
+            rows, key=lambda row: row.time
+        )  # of writers that began in the same second
 
     def kinds(self, kind):
         return [event for event in self.events if isinstance(event, kind)]
@@ -81,7 +92,12 @@ class Recorded:
 @pytest.fixture(autouse=True)
 def by_hand(monkeypatch):
     """No attempt in the environment, and no run left open by a test."""
-    for name in ("WATCHKEEPER_ATTEMPT", "WATCHKEEPER_JOB_ID", "SLURM_JOB_ID", "WATCHKEEPER_INSPECT"):
+    for name in (
+        "WATCHKEEPER_ATTEMPT",
+        "WATCHKEEPER_JOB_ID",
+        "SLURM_JOB_ID",
+        "WATCHKEEPER_INSPECT",
+    ):
         monkeypatch.delenv(name, raising=False)
     yield
     assert wk.current_run() is None
@@ -91,7 +107,12 @@ def by_hand(monkeypatch):
 def environment():
     """For a process of its own: this package, and nothing from outside."""
     paths = [str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, **OFFLINE, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
+    return {
+        **os.environ,
+        **OFFLINE,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONWARNINGS": "ignore",
+    }
 
 
 @pytest.fixture

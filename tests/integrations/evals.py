@@ -103,13 +103,15 @@ watchkeeper = watchkeeper.integrations.inspect_ai
 
 
 def write(folder: Path) -> Path:
-    """Leave `tasks.py` in the folder, and return what belongs on the path: the model, with the entry points of an installed
-    package.
+    """Leave `tasks.py` in the folder, and return what belongs on the path: the model, with the
+    entry points of an installed package.
     """
     (folder / "tasks.py").write_text(TASKS)
     metadata = folder / "path/watchkeeper_entry-1.dist-info"
     metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: watchkeeper-entry\nVersion: 1\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: watchkeeper-entry\nVersion: 1\n"
+    )
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     (folder / "path/made_model.py").write_text(MODEL)
     return folder / "path"

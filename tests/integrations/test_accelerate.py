@@ -37,8 +37,12 @@ def train(tracker, *, config=None, steps=6, at=lambda step: None):
 
 
 def test_a_training_is_recorded_in_the_trackers_folder(tmp_path):
-    """Rows have the steps that the program gave, losses their common names, and the configuration no secret."""
-    train(WatchkeeperTracker(tmp_path, total=6), config={"lr": 0.1, "hf_token": "secret", "seed": 3})
+    """Rows have the steps that the program gave, losses their common names, and the configuration
+    no secret.
+    """
+    train(
+        WatchkeeperTracker(tmp_path, total=6), config={"lr": 0.1, "hf_token": "secret", "seed": 3}
+    )
     run = recorded(tmp_path)
     assert run.ends == ["finished"]
     assert run.steps("loss") == [1, 2, 3, 4, 5, 6] and run.steps("val_loss") == [6]
@@ -74,8 +78,8 @@ def test_no_error_of_ours_ends_a_training(tmp_path, monkeypatch):
 
 
 def test_a_training_that_never_ended_is_told_at_exit(tmp_path, monkeypatch):
-    """Without `end_training`, the exception that ends the process is the run's end; with none, the program has come to its
-    end, and so has the run, unless steps that were planned are missing.
+    """Without `end_training`, the exception that ends the process is the run's end; with none, the
+    program has come to its end, and so has the run, unless steps that were planned are missing.
     """
 
     def fail(step):
@@ -107,8 +111,8 @@ def begin(tracker, *steps, config=None):
 
 
 def test_a_training_takes_nothing_from_one_that_was_not_ended(tmp_path):
-    """Each tracker has a folder of its own, whether the one before has said its end or not; a second training in the same
-    folder gets one below it.
+    """Each tracker has a folder of its own, whether the one before has said its end or not; a
+    second training in the same folder gets one below it.
     """
     first = begin(WatchkeeperTracker(tmp_path / "a"), 1, 2, 3)
     second = begin(WatchkeeperTracker(tmp_path / "b"), 1, 2)
@@ -116,13 +120,17 @@ def test_a_training_takes_nothing_from_one_that_was_not_ended(tmp_path):
     first.log({"train_loss": 0.1}, step=4)
     for accelerator in (third, first, second):
         accelerator.end_training()
-    steps = {place: recorded(tmp_path / place).steps("loss") for place in ("a", "b", "a/training-2")}
+    steps = {
+        place: recorded(tmp_path / place).steps("loss") for place in ("a", "b", "a/training-2")
+    }
     assert steps == {"a": [1, 2, 3, 4], "b": [1, 2], "a/training-2": [1]}
     assert [recorded(tmp_path / place).ends for place in steps] == [["finished"]] * 3
 
 
 def test_a_tracker_that_is_used_again_begins_another_run(tmp_path):
-    """`init_trackers` after `end_training` starts a second run; what is logged in between is kept beside the first."""
+    """`init_trackers` after `end_training` starts a second run; what is logged in between is kept
+    beside the first.
+    """
     tracker = WatchkeeperTracker(tmp_path / "a")
     accelerator = begin(tracker, 1, 2, config={"lr": 0.1})
     accelerator.end_training()
@@ -149,11 +157,15 @@ def test_two_trainings_within_the_users_run_are_kept_apart(tmp_path):
 
 
 def test_a_thread_records_into_the_run_that_it_is_within(tmp_path):
-    """Of two runs of the user's that go on in two threads, each thread's training goes into its own."""
+    """Of two runs of the user's that go on in two threads, each thread's training goes into its
+    own.
+    """
     both_started, done = threading.Barrier(2), []
 
     def work(name):
-        with wk.start_run(folder=tmp_path / name, pipeline="training", console=False, handle_signals=False):
+        with wk.start_run(
+            folder=tmp_path / name, pipeline="training", console=False, handle_signals=False
+        ):
             both_started.wait(60)
             begin(WatchkeeperTracker(tmp_path / "other" / name), 1, 2).end_training()
             both_started.wait(60)

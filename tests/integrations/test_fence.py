@@ -18,7 +18,9 @@ def raises(error):
 
 
 def test_an_exception_is_held_back_and_a_stop_passes(tmp_path):
-    """The fence holds every Exception, says it once, and lets `Interrupted` and KeyboardInterrupt through."""
+    """The fence holds every Exception, says it once, and lets `Interrupted` and KeyboardInterrupt
+    through.
+    """
     with wk.start_run(folder=tmp_path, pipeline="t", console=False):
         assert raises(ValueError("planted")) is None and raises(OSError("again")) is None
         for stop in (wk.Interrupted(143), KeyboardInterrupt()):
@@ -41,7 +43,9 @@ def test_losses_get_their_common_names():
 
 
 def test_a_recording_in_another_process_has_not_begun(tmp_path):
-    """Copied or sent, it takes no run with it: a launcher that pickles a trainer is not stopped by us."""
+    """Copied or sent, it takes no run with it: a launcher that pickles a trainer is not stopped by
+    us.
+    """
     recording = Recording("test")
     recording.begin(tmp_path)
     copy = pickle.loads(pickle.dumps(recording))

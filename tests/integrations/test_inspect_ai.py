@@ -1,4 +1,6 @@
-"""Real `inspect eval` runs, with a model that answers from a list; the package's entry point is made for the test."""
+"""Real `inspect eval` runs, with a model that answers from a list; the package's entry point is
+made for the test.
+"""
 
 from __future__ import annotations
 
@@ -68,15 +70,28 @@ def test_an_evaluation_is_recorded_beside_its_log(tmp_path, inspect):
     run = recorded(folder)
     (ended,) = run.kinds(RunEnded)
     assert ended.status == "finished"
-    assert ended.totals["sums/made/model/match/accuracy"] == 0.5 and ended.totals["sums/made/model/samples_completed"] == 2
+    assert (
+        ended.totals["sums/made/model/match/accuracy"] == 0.5
+        and ended.totals["sums/made/model/samples_completed"] == 2
+    )
     (output,) = ended.outputs
-    assert output.path.endswith(".eval") and output.sha256 and output.what == "log of sums by made/model, success"
+    assert (
+        output.path.endswith(".eval")
+        and output.sha256
+        and output.what == "log of sums by made/model, success"
+    )
     settings = run.config["tasks"]["sums/made/model"]
     assert (settings["task"], settings["model"], settings["samples"]) == ("sums", "made/model", 2)
-    samples = {row.metrics["sample"]: row.metrics["match"] for row in run.rows if "sample" in row.metrics}
+    samples = {
+        row.metrics["sample"]: row.metrics["match"] for row in run.rows if "sample" in row.metrics
+    }
     assert samples == {1: "C", 2: "I"}
     (whole,) = [row.metrics for row in run.rows if "status" in row.metrics]
-    assert (whole["task"], whole["status"], whole["sums/made/model/match/accuracy"]) == ("sums", "success", 0.5)
+    assert (whole["task"], whole["status"], whole["sums/made/model/match/accuracy"]) == (
+        "sums",
+        "success",
+        0.5,
+    )
 
 
 def test_nothing_happens_unasked(tmp_path, inspect):
@@ -95,7 +110,10 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, inspect):
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "artifacts/evaluations").glob("2*")
     run = recorded(folder)
-    assert run.ends == ["finished"] and run.kinds(RunEnded)[0].totals["sums/made/model/match/accuracy"] == 0.5
+    assert (
+        run.ends == ["finished"]
+        and run.kinds(RunEnded)[0].totals["sums/made/model/match/accuracy"] == 0.5
+    )
     assert not folders(tmp_path)
 
 
@@ -107,7 +125,9 @@ eval([sums(), sized(1), sized(2)], model=["made/model", "made/wrong"], epochs=2,
 
 
 def test_models_and_tasks_are_kept_apart(tmp_path, inspect):
-    """Two models of three tasks, of which two have one name, leave six figures; each sample's row names its model."""
+    """Two models of three tasks, of which two have one name, leave six figures; each sample's row
+    names its model.
+    """
     done = inspect("-c", MODELS, WATCHKEEPER_INSPECT="1")
     assert done.returncode == 0, done.stderr
     run = recorded(*folders(tmp_path))
@@ -122,7 +142,10 @@ def test_models_and_tasks_are_kept_apart(tmp_path, inspect):
         "sized/made/wrong#2/match/accuracy": 0.0,
     }
     samples = [row.metrics for row in run.rows if "sample" in row.metrics]
-    counts = [len([row for row in samples if row["model"] == model]) for model in ("made/model", "made/wrong")]
+    counts = [
+        len([row for row in samples if row["model"] == model])
+        for model in ("made/model", "made/wrong")
+    ]
     assert counts == [10, 10]
 
 
@@ -143,7 +166,11 @@ def test_a_set_ends_as_its_last_try(tmp_path, inspect, way):
     (ended,) = run.kinds(RunEnded)
     assert ended.status == "finished", ended.error
     assert ended.totals["flaky/made/model/match/accuracy"] == 0.5
-    assert {row.metrics["status"] for row in run.rows if row.metrics["task"] == "flaky" and "status" in row.metrics} == {
+    assert {
+        row.metrics["status"]
+        for row in run.rows
+        if row.metrics["task"] == "flaky" and "status" in row.metrics
+    } == {
         "error",
         "success",
     }
@@ -181,4 +208,6 @@ def test_the_package_names_its_hooks():
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["inspect_ai"] == {"watchkeeper": "watchkeeper.integrations.inspect_ai"}
+    assert project["entry-points"]["inspect_ai"] == {
+        "watchkeeper": "watchkeeper.integrations.inspect_ai"
+    }

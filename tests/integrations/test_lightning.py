@@ -69,7 +69,12 @@ def fit(tmp_path, data):
     """Train two epochs of eight steps, logged every fourth."""
 
     def fit(*callbacks, logger=False, model=None, ckpt_path=None, **arguments):
-        settings = {"max_epochs": 2, "log_every_n_steps": 4, "enable_progress_bar": False, "enable_model_summary": False}
+        settings = {
+            "max_epochs": 2,
+            "log_every_n_steps": 4,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        }
         trainer = Trainer(
             accelerator="cpu",
             logger=logger,
@@ -122,7 +127,12 @@ def test_both_together_record_once(tmp_path, fit):
 
 def test_accumulated_batches_are_one_step(tmp_path, fit):
     """Steps are optimizer steps: eight batches, accumulated by twos, are four."""
-    fit(logger=WatchkeeperLogger(tmp_path, version="a"), max_epochs=1, accumulate_grad_batches=2, log_every_n_steps=2)
+    fit(
+        logger=WatchkeeperLogger(tmp_path, version="a"),
+        max_epochs=1,
+        accumulate_grad_batches=2,
+        log_every_n_steps=2,
+    )
     run = recorded(tmp_path / "lightning_logs/a")
     assert set(run.steps("loss")) == {2, 4}
     assert run.steps("val_loss") == [4] and run.status["total"] == 4
@@ -136,11 +146,17 @@ class Chatty(Line):
 
 
 def test_rows_of_single_validation_batches_have_no_training_step(tmp_path, fit):
-    """Lightning counts validation batches on their own; their rows disturb neither steps nor status."""
+    """Lightning counts validation batches on their own; their rows disturb neither steps nor
+    status.
+    """
     fit(WatchkeeperCallback(), logger=WatchkeeperLogger(tmp_path, version="a"), model=Chatty())
     run = recorded(tmp_path / "lightning_logs/a")
     assert set(run.steps("val_loss_step")) == {None} and run.steps("val_loss") == [8, 16]
-    assert [row.metrics["eval_batch"] for row in run.rows if "eval_batch" in row.metrics][:3] == [0, 1, 2]
+    assert [row.metrics["eval_batch"] for row in run.rows if "eval_batch" in row.metrics][:3] == [
+        0,
+        1,
+        2,
+    ]
     assert run.status["step"] == 16
 
 
@@ -151,7 +167,9 @@ def test_a_trial_run_is_not_recorded(tmp_path, fit):
 
 
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, fit, data):
-    """In the user's run, training and testing have the same count of steps, and checkpoints lie in its folder."""
+    """In the user's run, training and testing have the same count of steps, and checkpoints lie in
+    its folder.
+    """
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False):
         trainer = fit(WatchkeeperCallback(), logger=WatchkeeperLogger())
         trainer.test(trainer.model, data, verbose=False)
@@ -171,8 +189,17 @@ class Nested(Callback):
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.global_step == 3:
-            quiet = {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
-            inner = Trainer(accelerator="cpu", logger=WatchkeeperLogger(self.folder, version="a"), max_epochs=1, **quiet)
+            quiet = {
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "log_every_n_steps": 1,
+            }
+            inner = Trainer(
+                accelerator="cpu",
+                logger=WatchkeeperLogger(self.folder, version="a"),
+                max_epochs=1,
+                **quiet,
+            )
             inner.fit(Line(), self.data)
 
 
@@ -187,7 +214,9 @@ def test_a_fit_within_a_fit_has_a_run_of_its_own(tmp_path, fit, data):
 
 @pytest.mark.parametrize("logger", [True, False])
 def test_what_is_tested_outside_of_a_training_has_a_run_of_its_own(tmp_path, fit, data, logger):
-    """`validate` before and `test` after a training are kept beside it, at the step that the model was trained to."""
+    """`validate` before and `test` after a training are kept beside it, at the step that the model
+    was trained to.
+    """
     ours = WatchkeeperLogger(tmp_path, version="a") if logger else False
     folder = tmp_path / "lightning_logs/a" if logger else tmp_path
     callbacks = [] if logger else [WatchkeeperCallback()]
@@ -202,7 +231,9 @@ def test_what_is_tested_outside_of_a_training_has_a_run_of_its_own(tmp_path, fit
 
 
 def test_a_training_that_goes_on_stays_in_its_folder_and_another_does_not(tmp_path, fit, data):
-    """`fit` again on the same Trainer adds to its run's folder; a new Trainer with the same logger begins another run."""
+    """`fit` again on the same Trainer adds to its run's folder; a new Trainer with the same logger
+    begins another run.
+    """
     ours = WatchkeeperLogger(tmp_path, version="a")
     trainer = fit(logger=ours, max_epochs=1)
     trainer.fit_loop.max_epochs = 2
@@ -215,14 +246,18 @@ def test_a_training_that_goes_on_stays_in_its_folder_and_another_does_not(tmp_pa
 
 @pytest.mark.parametrize("logger", [True, False])
 def test_no_error_of_ours_ends_a_training(tmp_path, fit, monkeypatch, logger):
-    """The recorder's methods may all raise: the training comes to its end, and the log says it once."""
+    """The recorder's methods may all raise: the training comes to its end, and the log says it
+    once.
+    """
 
     def broken(*args, **kwargs):
         raise OSError("planted")
 
     for name in ("log", "checkpoint", "cadence"):
         monkeypatch.setattr(Run, name, broken)
-    trainer = fit(WatchkeeperCallback(), logger=WatchkeeperLogger(tmp_path, version="a") if logger else False)
+    trainer = fit(
+        WatchkeeperCallback(), logger=WatchkeeperLogger(tmp_path, version="a") if logger else False
+    )
     assert trainer.global_step == 16
     run = recorded(tmp_path / "lightning_logs/a" if logger else tmp_path)
     assert run.ends == ["finished"]
@@ -262,7 +297,9 @@ def test_an_exception_ends_the_run_as_failed(tmp_path, fit, logger):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_stops_the_training_after_its_batch_with_a_checkpoint(tmp_path, fit, number):
     """Our own run ends as interrupted, and the process would end with the signal's code."""
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    handlers = {
+        each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    }
     try:
         with pytest.raises(SystemExit) as stopped:
             fit(
@@ -278,17 +315,28 @@ def test_a_signal_stops_the_training_after_its_batch_with_a_checkpoint(tmp_path,
     assert stopped.value.code == (130 if number == signal.SIGINT else 143)
     assert run.ends == ["interrupted"]
     assert run.checkpoints[0] == ("interrupted-step=6.ckpt", 6)
-    assert torch.load(run.folder / "checkpoints/interrupted-step=6.ckpt", weights_only=True)["global_step"] == 6
+    assert (
+        torch.load(run.folder / "checkpoints/interrupted-step=6.ckpt", weights_only=True)[
+            "global_step"
+        ]
+        == 6
+    )
     assert number == signal.SIGTERM or left == handlers
 
 
 def test_sigterm_within_the_users_run_ends_it_as_interrupted(tmp_path, fit):
-    """Lightning leaves `fit` by a SystemExit without a code; with the run the process ends with 143."""
+    """Lightning leaves `fit` by a SystemExit without a code; with the run the process ends with
+    143.
+    """
     with (
         pytest.raises(SystemExit) as stopped,
         wk.start_run(folder=tmp_path / "run", pipeline="training", console=False),
     ):
-        fit(WatchkeeperCallback(), At(5, lambda: os.kill(os.getpid(), signal.SIGTERM)), ModelCheckpoint(tmp_path / "c"))
+        fit(
+            WatchkeeperCallback(),
+            At(5, lambda: os.kill(os.getpid(), signal.SIGTERM)),
+            ModelCheckpoint(tmp_path / "c"),
+        )
     run = recorded(tmp_path / "run")
     assert stopped.value.code == 143
     assert run.ends == ["interrupted"] and ("interrupted-step=6.ckpt", 6) in run.checkpoints

@@ -1,4 +1,6 @@
-"""docs/integrations.md: each block runs as it stands, on the real library, with the names that a program has by then."""
+"""docs/integrations.md: each block runs as it stands, on the real library, with the names that a
+program has by then.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,17 @@ def line_data():
 
 
 def test_no_block_is_longer_than_three_lines():
-    """An integration takes at most three lines of a program; a loop of the program's own is not counted."""
+    """An integration takes at most three lines of a program; a loop of the program's own is not
+    counted.
+    """
     for section in SECTIONS:
         for language in ("python", "yaml", "sh"):
             for block in blocks(section, language):
-                ours = [line for line in block.splitlines() if line and not re.match(r"for |    optimizer", line)]
+                ours = [
+                    line
+                    for line in block.splitlines()
+                    if line and not re.match(r"for |    optimizer", line)
+                ]
                 assert len(ours) <= 3, section
 
 
@@ -50,7 +58,13 @@ def test_transformers(run_block, tmp_path):
     from transformers import Trainer, TrainingArguments
 
     training, deadline = blocks("transformers")
-    run_block(training, TrainingArguments=TrainingArguments, Trainer=Trainer, model=tiny.model(), dataset=tiny.rows())
+    run_block(
+        training,
+        TrainingArguments=TrainingArguments,
+        Trainer=Trainer,
+        model=tiny.model(),
+        dataset=tiny.rows(),
+    )
     assert recorded(tmp_path / "out").steps("learning_rate") == [2, 4]
     inputs = {"input_ids": torch.ones(1, 4, dtype=torch.long)}
     names = run_block(deadline, model=tiny.model(), inputs=inputs)
@@ -66,7 +80,13 @@ def test_lightning(run_block, tmp_path):
     from tests.integrations.test_lightning import Line
 
     (code,) = blocks("Lightning")
-    quiet = partial(Trainer, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=4)
+    quiet = partial(
+        Trainer,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=4,
+    )
     run_block(code, Trainer=quiet, module=Line(), loader=line_data())
     assert recorded(tmp_path / "logs/lightning_logs/version_0").steps("loss") == [4, 8, 12, 16]
 
@@ -96,5 +116,11 @@ def test_plain_pytorch(run_block, tmp_path):
         return loss
 
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False) as run:
-        run_block(code, optimizer=optimizer, run=run, loader=[*line_data(), *line_data(), *line_data()][:20], step=step)
+        run_block(
+            code,
+            optimizer=optimizer,
+            run=run,
+            loader=[*line_data(), *line_data(), *line_data()][:20],
+            step=step,
+        )
     assert recorded(tmp_path / "run").steps("loss") == [10, 20]

@@ -50,12 +50,28 @@ def launch(script, folder, environment):
     """Run it under torchrun, twice; every process must come to its end."""
     path = folder / "script.py"
     path.write_text(script)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(path),
+    ]
     out = folder / "out"
     out.mkdir()
-    variables = {**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{environment['PYTHONPATH']}:{ROOT}"}
+    variables = {
+        **environment,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": f"{environment['PYTHONPATH']}:{ROOT}",
+    }
     process = subprocess.Popen(
-        [*command, str(out)], env=variables, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, str(out)],
+        env=variables,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         return out, process.communicate(timeout=90)[1]
@@ -65,7 +81,9 @@ def launch(script, folder, environment):
 
 
 def test_a_trainers_processes_stop_together(tmp_path, environment):
-    """Rank 1 is asked at step 5; both stop at step 6, at which they log, with one checkpoint and one record."""
+    """Rank 1 is asked at step 5; both stop at step 6, at which they log, with one checkpoint and
+    one record.
+    """
     out, said = launch(TRAINER, tmp_path, environment)
     run = recorded(out)
     assert run.ends == ["interrupted"], said[-3000:]
@@ -83,8 +101,14 @@ def test_a_trainers_processes_stop_together(tmp_path, environment):
     ids=["our run", "the user's run"],
 )
 def test_lightnings_processes_stop_together(tmp_path, environment, rank, run, folder):
-    """One rank is asked after step 5, in our run or the user's; both stop after batch 8, at which they log."""
-    out, said = launch(LIGHTNING.replace("== RANK", f"== '{rank}'").replace("RUN:", f"{run}:"), tmp_path, environment)
+    """One rank is asked after step 5, in our run or the user's; both stop after batch 8, at which
+    they log.
+    """
+    out, said = launch(
+        LIGHTNING.replace("== RANK", f"== '{rank}'").replace("RUN:", f"{run}:"),
+        tmp_path,
+        environment,
+    )
     record = recorded(out / folder)
     assert record.ends == ["interrupted"], said[-3000:]
     assert record.steps("loss") == [4, 8]

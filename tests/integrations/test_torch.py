@@ -32,7 +32,9 @@ def train():
 
 
 def test_rows_come_at_completed_steps(tmp_path, train):
-    """Every second completed step has a row, with the loss that was given before it; a resumed count goes on."""
+    """Every second completed step has a row, with the loss that was given before it; a resumed
+    count goes on.
+    """
     losses = []
 
     def give(watched, loss):
@@ -59,7 +61,11 @@ def test_a_tensor_is_read_only_where_a_row_is_due(tmp_path, train):
             return super().item()
 
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
-        train(lambda watched, loss: watched.metrics(loss=loss.as_subclass(Counted)), run=run, log_every=3)
+        train(
+            lambda watched, loss: watched.metrics(loss=loss.as_subclass(Counted)),
+            run=run,
+            log_every=3,
+        )
     assert Counted.read == 2
 
 

@@ -23,7 +23,9 @@ from watchkeeper.integrations.torchtune import WatchkeeperLogger
 from watchkeeper.record.run import Run
 
 RECIPES = Path(torchtune.__file__).parents[1] / "recipes"  # files, and no package
-_spec = importlib.util.spec_from_file_location("lora_recipe", RECIPES / "lora_finetune_single_device.py")
+_spec = importlib.util.spec_from_file_location(
+    "lora_recipe", RECIPES / "lora_finetune_single_device.py"
+)
 _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 LoRAFinetuneRecipeSingleDevice = _module.LoRAFinetuneRecipeSingleDevice
@@ -36,13 +38,19 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def recipe(model, tmp_path, monkeypatch):
-    """Run the recipe as its `main` does, with the page's metric logger; what is given overrides its configuration."""
+    """Run the recipe as its `main` does, with the page's metric logger; what is given overrides its
+    configuration.
+    """
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
 
     def run(**changes):
         text = tune.configuration(tmp_path / "out", model)
-        (logger,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/integrations.md").read_text(), re.DOTALL)
-        cfg = OmegaConf.merge(OmegaConf.create(text), OmegaConf.create(logger), OmegaConf.create(changes))
+        (logger,) = re.findall(
+            r"```yaml\n(.*?)```", (ROOT / "docs/integrations.md").read_text(), re.DOTALL
+        )
+        cfg = OmegaConf.merge(
+            OmegaConf.create(text), OmegaConf.create(logger), OmegaConf.create(changes)
+        )
         ours = LoRAFinetuneRecipeSingleDevice(cfg=cfg)
         ours.setup(cfg=cfg)
         ours.train()
@@ -53,7 +61,9 @@ def recipe(model, tmp_path, monkeypatch):
 
 
 def test_a_recipe_is_recorded_in_its_log_dir(recipe):
-    """Rows at steps from 1, both checkpoints at their steps, the configuration, and torchtune_config.yaml as usual."""
+    """Rows at steps from 1, both checkpoints at their steps, the configuration, and
+    torchtune_config.yaml as usual.
+    """
     out = recipe()
     run = recorded(out / "logs")
     assert run.ends == ["finished"]
@@ -66,7 +76,9 @@ def test_a_recipe_is_recorded_in_its_log_dir(recipe):
 
 
 def test_a_run_that_goes_on_is_used_and_left_open(recipe, tmp_path):
-    """In the user's run the recipe's rows, configuration and checkpoints are recorded, and it is not ended."""
+    """In the user's run the recipe's rows, configuration and checkpoints are recorded, and it is
+    not ended.
+    """
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False) as mine:
         out = recipe(log_every_n_steps=2)
         assert wk.current_run() is mine
@@ -88,7 +100,10 @@ def test_no_error_of_ours_ends_a_recipe(recipe, monkeypatch):
     out = recipe(epochs=1)
     assert (out / "epoch_0").is_dir() and (out / "torchtune_config.yaml").exists()
     run = recorded(out / "logs")
-    assert run.ends == ["finished"] and run.log.count("log_dict failed, and goes unrecorded: OSError: planted") == 1
+    assert (
+        run.ends == ["finished"]
+        and run.log.count("log_dict failed, and goes unrecorded: OSError: planted") == 1
+    )
 
 
 def test_a_recipe_that_raises_ends_as_failed(recipe, monkeypatch, tmp_path):
@@ -110,7 +125,12 @@ def test_a_recipe_that_raises_ends_as_failed(recipe, monkeypatch, tmp_path):
 def test_a_signal_ends_a_recipe_at_once_as_without_us(tmp_path):
     """A recipe looks at no request to stop: the first SIGTERM ends it, and the run as interrupted."""
     ours = config.instantiate(
-        OmegaConf.create({"_component_": "watchkeeper.integrations.torchtune.WatchkeeperLogger", "log_dir": str(tmp_path)})
+        OmegaConf.create(
+            {
+                "_component_": "watchkeeper.integrations.torchtune.WatchkeeperLogger",
+                "log_dir": str(tmp_path),
+            }
+        )
     )
     assert isinstance(ours, WatchkeeperLogger)
     ours.log("loss", torch.tensor(float("nan")), 1)

@@ -1,4 +1,6 @@
-"""A real torchtune training that runs out of memory after an epoch goes on from there with half the batch."""
+"""A real torchtune training that runs out of memory after an epoch goes on from there with half the
+batch.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ PATH=$PWD/bin:$PATH
 tune run lora_finetune_single_device --config finetune.yaml 2>&1 | tee -a said.txt
 exit "${PIPESTATUS[0]}"
 """
-# The first time, all that comes after epoch 0 is taken back, as if the training had been ended then.
+# The first time, all that comes after epoch 0 is taken back, as if the training had been ended
+# then.
 TUNE = """#!/bin/bash
 echo "$*" >> calls.txt
 {python} -m torchtune._cli.tune "$@" || exit
@@ -25,12 +28,15 @@ touch first && rm -r artifacts/epoch_1
 echo 'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.'
 exit 1
 """
-LOGGER = "metric_logger: {_component_: torchtune.training.metric_logging.DiskLogger, log_dir: '${output_dir}/logs'}"
+LOGGER = (
+    "metric_logger: {_component_: torchtune.training.metric_logging.DiskLogger, log_dir: "
+    "'${output_dir}/logs'}"
+)
 
 
 def test_a_recipe_goes_on_from_its_last_complete_epoch_with_half_the_batch(tmp_path: Path) -> None:
-    """Attempt 2 has batch 1 and accumulation 2, leaves epoch 0 as it is, and trains epoch 1 only; the user's script and
-    configuration are as they were.
+    """Attempt 2 has batch 1 and accumulation 2, leaves epoch 0 as it is, and trains epoch 1 only;
+    the user's script and configuration are as they were.
     """
     folder = write_experiment(tmp_path / "exp", epochs=(0, 1), tasks=("clean",))
     (tmp_path / "model").mkdir()
@@ -46,16 +52,30 @@ def test_a_recipe_goes_on_from_its_last_complete_epoch_with_half_the_batch(tmp_p
     text = tune.configuration(run / "artifacts", model).replace("metric_logger: null", LOGGER)
     (run / "finetune.yaml").write_text(text)
     places = {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "WATCHKEEPER_POLL_S": "0.2"}
-    done = wk("run", folder, "--runs", "one", state=tmp_path / "state", timeout_s=300, **OFFLINE, **places)
+    done = wk(
+        "run", folder, "--runs", "one", state=tmp_path / "state", timeout_s=300, **OFFLINE, **places
+    )
     said = (run / "said.txt").read_text()
     assert done.returncode == 0, done.stdout + done.stderr + said
     first, second = (run / "calls.txt").read_text().splitlines()
     assert first == "run lora_finetune_single_device --config finetune.yaml"
-    assert second.startswith(f"{first} batch_size=1 gradient_accumulation_steps=2 resume_from_checkpoint=True ")
+    assert second.startswith(
+        f"{first} batch_size=1 gradient_accumulation_steps=2 resume_from_checkpoint=True "
+    )
     logs = sorted((run / "artifacts/logs").glob("log_*.txt"), key=lambda path: path.stat().st_mtime)
-    steps = [[int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("Step ")] for log in logs]
+    steps = [
+        [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("Step ")]
+        for log in logs
+    ]
     assert steps == [[1, 2, 3, 4, 5, 6], [4, 5, 6]]
-    assert (run / "finetune.slurm").read_text() == SCRIPT and (run / "finetune.yaml").read_text() == text
-    (retry,) = [block for block in blocks_of(folder, "run-torchtune.log") if block.action == "RETRY"]
+    assert (run / "finetune.slurm").read_text() == SCRIPT and (
+        run / "finetune.yaml"
+    ).read_text() == text
+    (retry,) = [
+        block for block in blocks_of(folder, "run-torchtune.log") if block.action == "RETRY"
+    ]
     assert "goes on from one/artifacts/epoch_0" in retry.details
-    assert "batch_size 2 → 1, gradient_accumulation_steps 1 → 2 (effective batch 2, as before)" in retry.details
+    assert (
+        "batch_size 2 → 1, gradient_accumulation_steps 1 → 2 (effective batch 2, as before)"
+        in retry.details
+    )

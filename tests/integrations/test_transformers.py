@@ -11,7 +11,13 @@ import time
 
 import pytest
 import torch
-from transformers import StoppingCriteria, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    StoppingCriteria,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 import watchkeeper as wk
 from tests.integrations import tiny
@@ -35,9 +41,15 @@ class At(TrainerCallback):
 
 
 def test_reported_to_by_name_a_training_is_recorded_in_its_own_folder(tmp_path, capfd):
-    """`report_to=["watchkeeper"]` records rows at completed steps, checkpoints, status and settings in output_dir."""
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
-    tiny.trainer(tmp_path, report_to=["watchkeeper"], hub_token="hf_very_secret", log_level="passive").train()
+    """`report_to=["watchkeeper"]` records rows at completed steps, checkpoints, status and settings
+    in output_dir.
+    """
+    handlers = [
+        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    ]
+    tiny.trainer(
+        tmp_path, report_to=["watchkeeper"], hub_token="hf_very_secret", log_level="passive"
+    ).train()
     run = recorded(tmp_path)
     assert run.ends == ["finished"]
     assert run.steps("grad_norm") == [2, 4, 6, 8, 10, 12]
@@ -48,17 +60,27 @@ def test_reported_to_by_name_a_training_is_recorded_in_its_own_folder(tmp_path, 
     assert status["gap"] == pytest.approx(status["val_loss"] - status["loss"], abs=1e-4)
     assert 0 <= status["full_tier_share"] < 1
     assert run.kinds(RunEnded)[0].totals["train_loss"] > 0
-    assert (run.config["seed"], run.config["arguments"]["max_steps"], run.config["model"]["hidden_size"]) == (42, 12, 16)
+    assert (
+        run.config["seed"],
+        run.config["arguments"]["max_steps"],
+        run.config["model"]["hidden_size"],
+    ) == (42, 12, 16)
     assert "Run finished" in run.log
     assert not [
-        path for path in tmp_path.rglob(".watchkeeper/**/*") if path.is_file() and b"very_secret" in path.read_bytes()
+        path
+        for path in tmp_path.rglob(".watchkeeper/**/*")
+        if path.is_file() and b"very_secret" in path.read_bytes()
     ]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)] == handlers
+    assert [
+        signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    ] == handlers
     assert "Run finished" not in capfd.readouterr().err
 
 
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
-    """Within the user's own run nothing else is started, and what comes after the training is recorded too."""
+    """Within the user's own run nothing else is started, and what comes after the training is
+    recorded too.
+    """
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False) as run:
         trainer = tiny.trainer(tmp_path / "out", callbacks=[WatchkeeperCallback()])
         trainer.train()
@@ -68,13 +90,17 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
     mine = recorded(tmp_path / "run")
     assert mine.steps("val_loss") == [6, 12, 12]
     assert mine.ends == ["finished"] and mine.kinds(RunEnded)[0].totals["after"] == 1
-    assert [output.path for output in mine.kinds(RunEnded)[0].outputs if isinstance(output, OutputFile)] == [recording.FILE]
+    assert [
+        output.path for output in mine.kinds(RunEnded)[0].outputs if isinstance(output, OutputFile)
+    ] == [recording.FILE]
     assert mine.status["total"] == 12
     assert not (tmp_path / "out/.watchkeeper").exists()
 
 
 def test_what_is_pushed_to_a_hub_is_not_recorded_into(tmp_path):
-    """The Trainer uploads output_dir whole, so the run, with paths and hosts in its journal, lies beside it."""
+    """The Trainer uploads output_dir whole, so the run, with paths and hosts in its journal, lies
+    beside it.
+    """
     args = TrainingArguments(str(tmp_path / "out"), push_to_hub=True, use_cpu=True)
     callback = WatchkeeperCallback()
     callback.on_train_begin(args, TrainerState(), TrainerControl())
@@ -85,12 +111,20 @@ def test_what_is_pushed_to_a_hub_is_not_recorded_into(tmp_path):
 
 def test_accumulated_batches_are_one_step(tmp_path):
     """Steps are optimizer steps, however many batches each takes."""
-    tiny.trainer(tmp_path, report_to="watchkeeper", gradient_accumulation_steps=2, max_steps=3, logging_steps=1).train()
+    tiny.trainer(
+        tmp_path,
+        report_to="watchkeeper",
+        gradient_accumulation_steps=2,
+        max_steps=3,
+        logging_steps=1,
+    ).train()
     assert recorded(tmp_path).steps("learning_rate") == [1, 2, 3]
 
 
 def test_no_error_of_ours_ends_a_training(tmp_path, monkeypatch):
-    """The recorder's methods may all raise: the training comes to its end, and the log says it once."""
+    """The recorder's methods may all raise: the training comes to its end, and the log says it
+    once.
+    """
 
     def broken(*args, **kwargs):
         raise OSError("planted")
@@ -102,7 +136,10 @@ def test_no_error_of_ours_ends_a_training(tmp_path, monkeypatch):
     assert trainer.state.global_step == 12
     run = recorded(tmp_path)
     assert run.ends == ["finished"]
-    assert run.log.count("WatchkeeperCallback.on_log failed, and goes unrecorded: OSError: planted") == 1
+    assert (
+        run.log.count("WatchkeeperCallback.on_log failed, and goes unrecorded: OSError: planted")
+        == 1
+    )
 
 
 def test_a_folder_that_cannot_be_recorded_into_costs_the_record_only(tmp_path):
@@ -117,12 +154,22 @@ def test_a_folder_that_cannot_be_recorded_into_costs_the_record_only(tmp_path):
 
 def test_odd_values_are_kept(tmp_path):
     """Non-finite and foreign values in a row harm nobody."""
-    trainer = tiny.trainer(tmp_path, report_to="watchkeeper", eval_strategy="no", save_strategy="no", max_steps=2)
-    odd = {"nan": float("nan"), "tensor": torch.tensor(1.5), "text": "x" * 9_999, "time": 1, "step": object()}
+    trainer = tiny.trainer(
+        tmp_path, report_to="watchkeeper", eval_strategy="no", save_strategy="no", max_steps=2
+    )
+    odd = {
+        "nan": float("nan"),
+        "tensor": torch.tensor(1.5),
+        "text": "x" * 9_999,
+        "time": 1,
+        "step": object(),
+    }
     trainer.add_callback(At(1, lambda: trainer.log(dict(odd))))
     trainer.train()
     (row,) = [row for row in recorded(tmp_path).rows if "nan" in row.metrics]
-    assert row.step == 1 and row.metrics["nan"] != row.metrics["nan"] and row.metrics["tensor"] == 1.5
+    assert (
+        row.step == 1 and row.metrics["nan"] != row.metrics["nan"] and row.metrics["tensor"] == 1.5
+    )
 
 
 def test_a_training_that_raised_is_told_as_failed_when_the_next_one_begins(tmp_path):
@@ -144,7 +191,9 @@ def test_a_training_that_raised_is_told_as_failed_when_the_next_one_begins(tmp_p
 def test_sigterm_stops_the_training_after_its_step_with_a_checkpoint(tmp_path):
     """Our own run ends as interrupted, and the process would end with 143."""
     trainer = tiny.trainer(
-        tmp_path, report_to="watchkeeper", callbacks=[At(4, lambda: os.kill(os.getpid(), signal.SIGTERM))]
+        tmp_path,
+        report_to="watchkeeper",
+        callbacks=[At(4, lambda: os.kill(os.getpid(), signal.SIGTERM))],
     )
     with pytest.raises(wk.Interrupted) as stopped:
         trainer.train()
@@ -157,9 +206,13 @@ def test_sigterm_stops_the_training_after_its_step_with_a_checkpoint(tmp_path):
 
 def test_asked_to_stop_within_the_users_run_training_returns(tmp_path):
     """In the user's `with`, `train()` returns early, and the `with` ends as interrupted."""
-    with pytest.raises(wk.Interrupted), wk.start_run(folder=tmp_path / "run", pipeline="t", console=False) as run:
+    with (
+        pytest.raises(wk.Interrupted),
+        wk.start_run(folder=tmp_path / "run", pipeline="t", console=False) as run,
+    ):
         trainer = tiny.trainer(
-            tmp_path / "out", callbacks=[WatchkeeperCallback(), At(4, lambda: run.ask_to_stop("enough"))]
+            tmp_path / "out",
+            callbacks=[WatchkeeperCallback(), At(4, lambda: run.ask_to_stop("enough"))],
         )
         trainer.train()
         assert trainer.state.global_step == 5
@@ -169,8 +222,12 @@ def test_asked_to_stop_within_the_users_run_training_returns(tmp_path):
 
 
 def test_what_is_evaluated_outside_of_a_training_has_a_run_of_its_own(tmp_path):
-    """`evaluate` and `predict` before and after a training are kept beside it, each whole, and name what they follow."""
-    trainer = tiny.trainer(tmp_path, report_to="watchkeeper", max_steps=2, eval_strategy="no", save_strategy="no")
+    """`evaluate` and `predict` before and after a training are kept beside it, each whole, and name
+    what they follow.
+    """
+    trainer = tiny.trainer(
+        tmp_path, report_to="watchkeeper", max_steps=2, eval_strategy="no", save_strategy="no"
+    )
     trainer.evaluate(metric_key_prefix="first")
     trainer.train()
     trainer.evaluate(metric_key_prefix="final")
@@ -179,15 +236,27 @@ def test_what_is_evaluated_outside_of_a_training_has_a_run_of_its_own(tmp_path):
     assert run.ends == ["finished"] and run.steps("final_loss") == []
     after = recorded(tmp_path / "evaluation")
     assert set(after.ends) == {"finished"}
-    assert (after.steps("first_loss"), after.steps("final_loss"), after.steps("held_out_loss")) == ([0], [2], [2])
+    assert (after.steps("first_loss"), after.steps("final_loss"), after.steps("held_out_loss")) == (
+        [0],
+        [2],
+        [2],
+    )
     follows = [event.config.get("follows") for event in after.kinds(RunStarted)]
-    assert follows == [None, *[{"run_id": run.kinds(RunStarted)[0].run_id, "folder": str(tmp_path)}] * 2]
+    assert follows == [
+        None,
+        *[{"run_id": run.kinds(RunStarted)[0].run_id, "folder": str(tmp_path)}] * 2,
+    ]
 
 
 def test_a_training_within_a_training_has_a_run_of_its_own(tmp_path):
-    """Both are recorded whole, with a callback each or with one for both, and whatever folder they name."""
+    """Both are recorded whole, with a callback each or with one for both, and whatever folder they
+    name.
+    """
     shared = WatchkeeperCallback()
-    for name, ours, inner_folder in (("a", dict, "inner"), ("b", lambda: {"callbacks": [shared]}, "outer")):
+    for name, ours, inner_folder in (
+        ("a", dict, "inner"),
+        ("b", lambda: {"callbacks": [shared]}, "outer"),
+    ):
         settings = {"logging_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
         settings |= {} if ours() else {"report_to": "watchkeeper"}
         place, options = tmp_path / name, ours()
@@ -195,13 +264,15 @@ def test_a_training_within_a_training_has_a_run_of_its_own(tmp_path):
         options = {"callbacks": [At(2, inner.train), *options.get("callbacks", ())]}
         tiny.trainer(place / "outer", max_steps=4, **settings, **options).train()
         other = recorded(place / "inner" if inner_folder == "inner" else place / "outer/training-2")
-        assert recorded(place / "outer").steps("grad_norm") == [1, 2, 3, 4] and other.steps("grad_norm") == [1, 2]
+        assert recorded(place / "outer").steps("grad_norm") == [1, 2, 3, 4] and other.steps(
+            "grad_norm"
+        ) == [1, 2]
         assert recorded(place / "outer").ends == other.ends == ["finished"]
 
 
 def test_trials_in_one_folder_are_kept_apart(tmp_path):
-    """A search that trains again and again from the first step in one folder has a run for each trial; a trial that raised
-    is recorded as failed when the next one begins.
+    """A search that trains again and again from the first step in one folder has a run for each
+    trial; a trial that raised is recorded as failed when the next one begins.
     """
 
     def fail():
@@ -232,7 +303,12 @@ def test_a_training_in_another_thread_is_left_alone(tmp_path):
         outer_there.set()
         assert inner_done.wait(120)
 
-    settings = {"report_to": "watchkeeper", "logging_steps": 1, "eval_strategy": "no", "save_strategy": "no"}
+    settings = {
+        "report_to": "watchkeeper",
+        "logging_steps": 1,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+    }
     outer = tiny.trainer(tmp_path / "outer", max_steps=3, callbacks=[At(1, wait)], **settings)
     inner = tiny.trainer(tmp_path / "inner", max_steps=2, **settings)
     thread = threading.Thread(target=outer.train)
@@ -282,7 +358,9 @@ class Slow(StoppingCriteria):
 
 
 def test_the_deadline_stops_generate_and_says_so_for_each_call():
-    """A deadline stops a whole batch between tokens, knows that it did, and serves the next call as well."""
+    """A deadline stops a whole batch between tokens, knows that it did, and serves the next call as
+    well.
+    """
     model, prompt = tiny.model(), torch.ones(2, 4, dtype=torch.long)
     options = {"max_new_tokens": 40, "do_sample": False}
     deadline = DeadlineCriteria(0.2)
@@ -292,17 +370,26 @@ def test_the_deadline_stops_generate_and_says_so_for_each_call():
     deadline.seconds = None
     whole = model.generate(prompt, stopping_criteria=[deadline], **options)
     assert not deadline.timed_out and whole.shape == (2, 44)
-    longer = model.generate(cut, stopping_criteria=[deadline.arm(), Slow()], max_new_tokens=3, do_sample=False)
+    longer = model.generate(
+        cut, stopping_criteria=[deadline.arm(), Slow()], max_new_tokens=3, do_sample=False
+    )
     assert not deadline.timed_out and longer.shape[1] == cut.shape[1] + 3
 
 
 def test_a_deadline_that_is_over_is_told_in_the_run(tmp_path):
-    """A generation that its deadline stopped counts among the run's timeouts, beside those that ended in time."""
+    """A generation that its deadline stopped counts among the run's timeouts, beside those that
+    ended in time.
+    """
     model, prompt = tiny.model(), torch.ones(2, 4, dtype=torch.long)
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         for seconds, slow in ((None, []), (0.2, [Slow()])):
             deadline = DeadlineCriteria(seconds)
-            model.generate(prompt, max_new_tokens=40, do_sample=False, stopping_criteria=[deadline.arm(), *slow])
+            model.generate(
+                prompt,
+                max_new_tokens=40,
+                do_sample=False,
+                stopping_criteria=[deadline.arm(), *slow],
+            )
     assert (run.limits.calls, run.limits.overruns) == (2, 1)
     assert "TIMEOUT: generate exceeded 0.2s" in (tmp_path / "logs/run.log").read_text()
 
@@ -311,6 +398,9 @@ def test_the_deadline_holds_for_beams():
     """Beam search ends at the deadline too."""
     deadline = DeadlineCriteria(0.2)
     cut = tiny.model().generate(
-        torch.ones(2, 4, dtype=torch.long), num_beams=2, max_new_tokens=40, stopping_criteria=[deadline.arm(), Slow()]
+        torch.ones(2, 4, dtype=torch.long),
+        num_beams=2,
+        max_new_tokens=40,
+        stopping_criteria=[deadline.arm(), Slow()],
     )
     assert deadline.timed_out and cut.shape[1] < 44

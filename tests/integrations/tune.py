@@ -74,9 +74,13 @@ def make_model(folder):
     """A folder with random weights, a tokenizer of single bytes, and eight questions."""
     ranks = [base64.b64encode(bytes([value])).decode() + f" {value}" for value in range(BYTES)]
     (folder / "tokenizer.model").write_text("\n".join(ranks) + "\n")
-    special = [{"content": name, "id": BYTES + index} for index, name in enumerate(LLAMA3_SPECIAL_TOKENS)]
+    special = [
+        {"content": name, "id": BYTES + index} for index, name in enumerate(LLAMA3_SPECIAL_TOKENS)
+    ]
     (folder / "tokenizer.json").write_text(json.dumps({"added_tokens": special}))
-    (folder / "data.json").write_text(json.dumps([{"input": f"{n}?", "output": f"{n}"} for n in range(8)]))
+    (folder / "data.json").write_text(
+        json.dumps([{"input": f"{n}?", "output": f"{n}"} for n in range(8)])
+    )
     settings = LlamaConfig(
         vocab_size=BYTES + len(special),
         hidden_size=16,

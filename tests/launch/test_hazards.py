@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 def write(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text if name.endswith((".yaml", ".json")) else f"#!/bin/bash\n{text}\n")
+        (folder / name).write_text(
+            text if name.endswith((".yaml", ".json")) else f"#!/bin/bash\n{text}\n"
+        )
     return folder
 
 
@@ -37,7 +39,9 @@ EVAL = "inspect eval t.py@caps --model hf/x -M model_path={path} --log-dir logs"
 
 
 def test_a_model_of_another_run_or_epoch_is_told(tmp_path: Path) -> None:
-    """A model path is compared with where the experiment's trainings leave checkpoints: the right one draws nothing."""
+    """A model path is compared with where the experiment's trainings leave checkpoints: the right
+    one draws nothing.
+    """
     write(
         tmp_path,
         {
@@ -45,7 +49,8 @@ def test_a_model_of_another_run_or_epoch_is_told(tmp_path: Path) -> None:
             "r16/finetune.slurm": "tune run lora",
             "r8/eval/caps_epoch0/cell.slurm": EVAL.format(path="../../artifacts/epoch_0"),
             "r8/eval/caps_epoch1/cell.slurm": EVAL.format(path="../../artifacts/epoch_0"),
-            "r16/eval/caps_epoch0/cell.slurm": f"MODEL={tmp_path}/r8/artifacts/epoch_0\n" + EVAL.format(path='"$MODEL"'),
+            "r16/eval/caps_epoch0/cell.slurm": f"MODEL={tmp_path}/r8/artifacts/epoch_0\n"
+            + EVAL.format(path='"$MODEL"'),
             "r16/eval/caps_epoch1/cell.slurm": EVAL.format(path="$CKPT/epoch_1"),
         },
     )
@@ -56,7 +61,10 @@ def test_a_model_of_another_run_or_epoch_is_told(tmp_path: Path) -> None:
         ),
         (
             "r16/eval/caps_epoch0/cell.slurm:3",
-            f"r16/caps/epoch0 evaluates the checkpoint of r8, epoch 0: {tmp_path}/r8/artifacts/epoch_0",
+            (
+                "r16/caps/epoch0 evaluates the checkpoint of r8, epoch 0: "
+                f"{tmp_path}/r8/artifacts/epoch_0"
+            ),
         ),
     ]
 
@@ -64,7 +72,10 @@ def test_a_model_of_another_run_or_epoch_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ("inspect eval t.py --model hf/x -M model_path=/no/such/model", "the model /no/such/model is not there"),
+        (
+            "inspect eval t.py --model hf/x -M model_path=/no/such/model",
+            "the model /no/such/model is not there",
+        ),
         ("srun inspect eval t.py --model hf//no/such", "the model /no/such is not there"),
         ("cd ..\ninspect eval t.py --model=hf/./model", "the model base/model is not there"),
         ("inspect eval t.py --model hf/org/name", ""),
@@ -80,11 +91,15 @@ def test_a_model_of_another_run_or_epoch_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_a_models_path_that_is_not_there_is_told(tmp_path: Path, call: str, words: str) -> None:
-    """A local path that names no folder is told with its line; names of the hub and variables are let be."""
+    """A local path that names no folder is told with its line; names of the hub and variables are
+    let be.
+    """
     write(tmp_path, {"base/eval/caps_base.slurm": call})
     found = told(tmp_path)
     assert len(found) == bool(words)
-    assert not words or (words in found[0][1] and found[0][0].startswith("base/eval/caps_base.slurm:"))
+    assert not words or (
+        words in found[0][1] and found[0][0].startswith("base/eval/caps_base.slurm:")
+    )
 
 
 CONFIG = """\
@@ -99,47 +114,97 @@ tokenizer:
 
 
 def test_what_a_torchtune_configuration_names_must_be_there(tmp_path: Path) -> None:
-    """Missing base model, checkpoint file, tokenizer and configuration are told with the line of the configuration."""
+    """Missing base model, checkpoint file, tokenizer and configuration are told with the line of
+    the configuration.
+    """
     model = tmp_path / "model"
     folder = write(tmp_path / "exp", {"r8/finetune.slurm": TRAIN})
-    assert told(folder) == [("r8/finetune.slurm:2", "the configuration r8/finetune.yaml is not there")]
+    assert told(folder) == [
+        ("r8/finetune.slurm:2", "the configuration r8/finetune.yaml is not there")
+    ]
     write(folder, {"r8/finetune.yaml": CONFIG.format(model=model)})
     assert told(folder) == [
-        ("r8/finetune.yaml:3", f"the model's folder {model} is not there (checkpointer.checkpoint_dir)"),
-        ("r8/finetune.yaml:7", f"the tokenizer {model}/original/tokenizer.model is not there (tokenizer.path)"),
+        (
+            "r8/finetune.yaml:3",
+            f"the model's folder {model} is not there (checkpointer.checkpoint_dir)",
+        ),
+        (
+            "r8/finetune.yaml:7",
+            f"the tokenizer {model}/original/tokenizer.model is not there (tokenizer.path)",
+        ),
     ]
     (model / "original").mkdir(parents=True)
     (model / "original" / "tokenizer.model").touch()
     assert told(folder) == [
-        ("r8/finetune.yaml:5", f"the checkpoint's file model.safetensors is not in {model} (checkpointer.checkpoint_files)")
+        (
+            "r8/finetune.yaml:5",
+            (
+                f"the checkpoint's file model.safetensors is not in {model} "
+                "(checkpointer.checkpoint_files)"
+            ),
+        )
     ]
     (model / "model.safetensors").touch()
     assert told(folder) == []
-    write(folder, {"r8/finetune.slurm": f"{TRAIN} checkpointer.checkpoint_dir=/no/such tokenizer.path=$TOK"})
+    write(
+        folder,
+        {"r8/finetune.slurm": f"{TRAIN} checkpointer.checkpoint_dir=/no/such tokenizer.path=$TOK"},
+    )
     assert told(folder) == [
-        ("r8/finetune.slurm:2", "the model's folder /no/such is not there (checkpointer.checkpoint_dir)")
+        (
+            "r8/finetune.slurm:2",
+            "the model's folder /no/such is not there (checkpointer.checkpoint_dir)",
+        )
     ]
     write(folder, {"r8/finetune.slurm": "tune run lora --config llama3_2/1B_lora_single_device"})
     assert told(folder) == []
 
 
 def test_two_jobs_that_would_write_one_table_are_told(tmp_path: Path) -> None:
-    """The same `gpu_metrics.csv` from two scripts is told once, with both; each in its own folder draws nothing."""
-    log = "nvidia-smi --query-gpu=power.draw --format=csv -l 10 > gpu_metrics.csv &\ninspect eval t.py"
-    write(tmp_path, {"b/eval/caps_base.slurm": log, "b/eval/sums_base.slurm": log, "c/eval/caps/cell.slurm": log})
+    """The same `gpu_metrics.csv` from two scripts is told once, with both; each in its own folder
+    draws nothing.
+    """
+    log = (
+        "nvidia-smi --query-gpu=power.draw --format=csv -l 10 > gpu_metrics.csv &\ninspect "
+        "eval t.py"
+    )
+    write(
+        tmp_path,
+        {
+            "b/eval/caps_base.slurm": log,
+            "b/eval/sums_base.slurm": log,
+            "c/eval/caps/cell.slurm": log,
+        },
+    )
     assert told(tmp_path) == [
-        ("b/eval/sums_base.slurm:2", "2 jobs would write the same b/eval/gpu_metrics.csv: b/caps/base, b/sums/base")
+        (
+            "b/eval/sums_base.slurm:2",
+            "2 jobs would write the same b/eval/gpu_metrics.csv: b/caps/base, b/sums/base",
+        )
     ]
 
 
 def test_logs_of_one_task_in_one_folder_are_told(tmp_path: Path) -> None:
-    """Two evaluations of a task that share a folder of logs are told; of two tasks, or a folder each, are not."""
+    """Two evaluations of a task that share a folder of logs are told; of two tasks, or a folder
+    each, are not.
+    """
     one, own = "inspect eval t.py --log-dir ../logs", "inspect eval t.py --log-dir logs"
-    write(tmp_path, {"r8/finetune.slurm": "tune run x"} | {f"r8/eval/caps_epoch{n}/cell.slurm": one for n in (0, 1)})
-    write(tmp_path, {"r8/eval/sums_epoch0/cell.slurm": one} | {f"r8/eval/mix_epoch{n}/cell.slurm": own for n in (0, 1)})
+    write(
+        tmp_path,
+        {"r8/finetune.slurm": "tune run x"}
+        | {f"r8/eval/caps_epoch{n}/cell.slurm": one for n in (0, 1)},
+    )
+    write(
+        tmp_path,
+        {"r8/eval/sums_epoch0/cell.slurm": one}
+        | {f"r8/eval/mix_epoch{n}/cell.slurm": own for n in (0, 1)},
+    )
     ((where, message),) = told(tmp_path)
     assert where == "r8/eval/caps_epoch1/cell.slurm:2"
-    assert message.startswith("2 evaluations leave their logs in one folder, r8/eval/logs/: r8/caps/epoch0, r8/caps/epoch1")
+    assert message.startswith(
+        "2 evaluations leave their logs in one folder, r8/eval/logs/: r8/caps/epoch0, "
+        "r8/caps/epoch1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,36 +224,60 @@ def test_logs_of_one_task_in_one_folder_are_told(tmp_path: Path) -> None:
         ('cd "$SLURM_SUBMIT_DIR"\npython x.py > out/log.txt', "b/eval/out/"),
     ],
 )
-def test_output_into_a_folder_that_is_not_there_is_told(tmp_path: Path, script: str, words: str) -> None:
-    """A redirection whose folder neither is there nor is made before is told; a guess about where it leads is not made."""
+def test_output_into_a_folder_that_is_not_there_is_told(
+    tmp_path: Path, script: str, words: str
+) -> None:
+    """A redirection whose folder neither is there nor is made before is told; a guess about where
+    it leads is not made.
+    """
     write(tmp_path, {"b/eval/caps_base.slurm": script})
     found = told(tmp_path)
     assert bool(found) == bool(words) and all(words in found[0][1] for _ in found[:1])
 
 
 def test_the_schedulers_output_folder_is_no_hazard(tmp_path: Path) -> None:
-    """`#SBATCH --output=` into a folder that is not there draws nothing: it is made at the submission."""
-    write(tmp_path, {"b/eval/caps_base.slurm": "#SBATCH --output=nowhere/slurm-%j.out\npython x.py"})
+    """`#SBATCH --output=` into a folder that is not there draws nothing: it is made at the
+    submission.
+    """
+    write(
+        tmp_path, {"b/eval/caps_base.slurm": "#SBATCH --output=nowhere/slurm-%j.out\npython x.py"}
+    )
     assert told(tmp_path) == []
 
 
 def test_a_stale_adapter_is_told(tmp_path: Path) -> None:
-    """A checkpoint's adapter whose base model was a folder that has gone is told; a name of the hub is not."""
+    """A checkpoint's adapter whose base model was a folder that has gone is told; a name of the hub
+    is not.
+    """
     write(tmp_path, {"r8/finetune.slurm": "tune run x", "r8/eval/caps_epoch0.slurm": "python e.py"})
     for base, count in (("/no/such/base", 1), ("org/base", 0), (str(tmp_path), 0), (None, 0)):
-        write(tmp_path, {"r8/epoch_0/adapter_config.json": json.dumps({"base_model_name_or_path": base})})
+        write(
+            tmp_path,
+            {"r8/epoch_0/adapter_config.json": json.dumps({"base_model_name_or_path": base})},
+        )
         found = told(tmp_path)
         assert len(found) == count
-    write(tmp_path, {"r8/epoch_0/adapter_config.json": '{"base_model_name_or_path": "/no/such/base"}'})
+    write(
+        tmp_path, {"r8/epoch_0/adapter_config.json": '{"base_model_name_or_path": "/no/such/base"}'}
+    )
     ((where, message),) = told(tmp_path)
-    assert where == "r8/epoch_0/adapter_config.json" and "the adapter's base model /no/such/base is not there" in message
+    assert (
+        where == "r8/epoch_0/adapter_config.json"
+        and "the adapter's base model /no/such/base is not there" in message
+    )
 
 
 def test_an_eval_yaml_is_read_for_its_model(tmp_path: Path) -> None:
     """`eval.yaml` beside a script names a model that must be there, and the task whose log counts."""
     cell = "b/eval/caps_base"
-    yaml = "task_script: /tasks/t.py\ntask_name: capital\nmodel_path: /no/such\nmodel_hf_name: hf/x\noutput_dir: logs\n"
-    write(tmp_path, {f"{cell}/cell.slurm": "inspect eval $TASK --model hf/x", f"{cell}/eval.yaml": yaml})
+    yaml = (
+        "task_script: /tasks/t.py\ntask_name: capital\nmodel_path: /no/such\nmodel_hf_name: "
+        "hf/x\noutput_dir: logs\n"
+    )
+    write(
+        tmp_path,
+        {f"{cell}/cell.slurm": "inspect eval $TASK --model hf/x", f"{cell}/eval.yaml": yaml},
+    )
     ((where, message),) = told(tmp_path)
     assert (where, message[:30]) == (f"{cell}/eval.yaml:3", "the model /no/such is not ther")
     asked = experiments.read(tmp_path).results["b/caps/base"].asked
@@ -196,12 +285,21 @@ def test_an_eval_yaml_is_read_for_its_model(tmp_path: Path) -> None:
 
 
 def test_the_same_script_name_is_not_needed_in_a_cells_folder(tmp_path: Path) -> None:
-    """In an evaluation's own folder the only script is its script, whatever its name; of two, neither is taken."""
+    """In an evaluation's own folder the only script is its script, whatever its name; of two,
+    neither is taken.
+    """
     write(
         tmp_path,
-        {"b/eval/caps_base/run.slurm": "true", "b/eval/sums_base/a.slurm": "true", "b/eval/sums_base/b.slurm": "true"},
+        {
+            "b/eval/caps_base/run.slurm": "true",
+            "b/eval/sums_base/a.slurm": "true",
+            "b/eval/sums_base/b.slurm": "true",
+        },
     )
-    assert [item.script for item in experiments.read(tmp_path).items] == ["", "b/eval/caps_base/run.slurm"]
+    assert [item.script for item in experiments.read(tmp_path).items] == [
+        "",
+        "b/eval/caps_base/run.slurm",
+    ]
 
 
 def test_our_own_examples_draw_nothing() -> None:
@@ -211,16 +309,25 @@ def test_our_own_examples_draw_nothing() -> None:
 
 def test_only_what_is_set_once_and_plainly_is_known() -> None:
     """A variable counts where one plain value is all that it ever gets."""
-    text = "A=1\nexport B='x y'\nC=$A\nD=1\nD=2\nE=1 python x\nfor F in 1; do :; done\nF=1\nread G\nG=2\nH=1; I=2\nJ+=x\n"
+    text = (
+        "A=1\nexport B='x y'\nC=$A\nD=1\nD=2\nE=1 python x\nfor F in 1; do :; done\nF=1\nread "
+        "G\nG=2\nH=1; I=2\nJ+=x\n"
+    )
     assert variables(text) == {"A": "1", "B": "x y"}
 
 
 @given(
     st.text(max_size=200)
-    | st.lists(st.sampled_from(["cd ", "x", "\n", "'", '"', "$A", "A=1", ">", "(", ")", ";", "\\", "if", "{"])).map("".join)
+    | st.lists(
+        st.sampled_from(
+            ["cd ", "x", "\n", "'", '"', "$A", "A=1", ">", "(", ")", ";", "\\", "if", "{"]
+        )
+    ).map("".join)
 )
 def test_any_script_is_read(text: str) -> None:
     """No script makes the reading fail."""
     source = text.encode("utf-8", "surrogatepass")
     for call in calls_of(source, Path("/exp/r8"), read_head(source)):
-        assert call.words and all(call.place(word) is None or call.place(word).is_absolute() for word in call.words)
+        assert call.words and all(
+            call.place(word) is None or call.place(word).is_absolute() for word in call.words
+        )

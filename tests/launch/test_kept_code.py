@@ -12,7 +12,9 @@ from watchkeeper.core.disk import objects
 
 
 def repository(folder: Path) -> list[str]:
-    """Make the folder a repository with everything committed; the words before each of its commands."""
+    """Make the folder a repository with everything committed; the words before each of its
+    commands.
+    """
     words = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e"]
     for command in (["init", "-q", "-b", "trunk"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run([*words, *command], check=True)
@@ -20,8 +22,8 @@ def repository(folder: Path) -> list[str]:
 
 
 def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> None:
-    """An attempt names its commit, and its script and uncommitted changes are there under their hashes; applying the
-    changes to the commit gives the code that ran.
+    """An attempt names its commit, and its script and uncommitted changes are there under their
+    hashes; applying the changes to the commit gives the code that ran.
     """
     folder = write_experiment(tmp_path / "exp")
     (folder / "model.py").write_text("layers = 2\n")
@@ -33,7 +35,11 @@ def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> 
     assert intended
     sha = git.state(folder).sha
     for one in intended:
-        assert one is not None and (one.git_sha, one.git_branch, one.git_dirty) == (sha, "trunk", True)
+        assert one is not None and (one.git_sha, one.git_branch, one.git_dirty) == (
+            sha,
+            "trunk",
+            True,
+        )
         assert (kept / one.script_sha256).read_bytes() == (folder / one.script).read_bytes()
     (diff,) = {one.diff_sha256 for one in intended if one}
     again = tmp_path / "again"
@@ -41,7 +47,9 @@ def test_script_commit_and_changes_are_kept_with_the_attempt(tmp_path: Path) -> 
     subprocess.run(["git", "-C", str(again), "apply", str(kept / diff)], check=True)
     assert (again / "model.py").read_text() == "layers = 4\n"
     (environment,) = {one.environment_sha256 for one in intended if one}
-    assert {path.name for path in kept.iterdir()} == {diff, environment} | {one.script_sha256 for one in intended if one}
+    assert {path.name for path in kept.iterdir()} == {diff, environment} | {
+        one.script_sha256 for one in intended if one
+    }
 
 
 def test_no_repository_is_no_obstacle(tmp_path: Path) -> None:
@@ -51,7 +59,11 @@ def test_no_repository_is_no_obstacle(tmp_path: Path) -> None:
     for run in state_of(folder).runs.values():
         for attempt in run.attempts.values():
             assert attempt.intended is not None
-            assert (attempt.intended.git_sha, attempt.intended.git_dirty, attempt.intended.diff_sha256) == ("", None, "")
+            assert (
+                attempt.intended.git_sha,
+                attempt.intended.git_dirty,
+                attempt.intended.diff_sha256,
+            ) == ("", None, "")
             assert (folder / ".watchkeeper" / "objects" / attempt.intended.script_sha256).is_file()
 
 

@@ -21,7 +21,9 @@ NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 A, B, E0, E1, C, BASE = "a", "b", "a/clean/epoch0", "b/clean/epoch0", "base", "base/clean/base"
 
 
-def _item(key: str, script: str = "x.slurm", epoch: int | None = None, control: bool = False) -> RunItem:
+def _item(
+    key: str, script: str = "x.slurm", epoch: int | None = None, control: bool = False
+) -> RunItem:
     evaluation = "/" in key
     run, _, rest = key.partition("/")
     return RunItem(
@@ -65,26 +67,39 @@ def facts(good: dict[str, str], **more: Any) -> Facts:
     findings = {}
     for subject in SUBJECTS:
         state: Any = "good" if subject in good else "missing"
-        findings[subject] = Finding(subject=subject, state=state, path=subject, why="", fingerprint=good.get(subject, ""))
+        findings[subject] = Finding(
+            subject=subject, state=state, path=subject, why="", fingerprint=good.get(subject, "")
+        )
     return Facts(findings=findings, **more)
 
 
 def journal(*told: tuple[str, int, str | None], inputs: dict[str, str] | None = None) -> State:
     """(key, attempt, outcome; None while it is under way) in their order."""
-    events: list[Any] = [Opened(time=NOW, writer="w", seq=0, schema=1, software="", purpose="", zone="UTC")]
+    events: list[Any] = [
+        Opened(time=NOW, writer="w", seq=0, schema=1, software="", purpose="", zone="UTC")
+    ]
 
     def add(kind: type, **fields: Any) -> None:
         events.append(kind(time=NOW, writer="w", seq=len(events), **fields))
 
     for key, number, outcome in told:
-        common: dict[str, Any] = {"key": key, "phase": "evaluation" if "/" in key else "preparation", "attempt": number}
+        common: dict[str, Any] = {
+            "key": key,
+            "phase": "evaluation" if "/" in key else "preparation",
+            "attempt": number,
+        }
         add(Intended, **common, token="t", script="x", script_sha256="", inputs=inputs or {})
         if outcome == "rejected":
             add(Rejected, **common, command="c", message="no")
             continue
         add(Submitted, **common, job_id=str(len(events)), scheduler="local", command="c")
         if outcome is not None:
-            add(Judged, **common, outcome=outcome, state="COMPLETED" if outcome == "done" else "FAILED")
+            add(
+                Judged,
+                **common,
+                outcome=outcome,
+                state="COMPLETED" if outcome == "done" else "FAILED",
+            )
     return fold({"w": events})
 
 
@@ -102,8 +117,17 @@ ALL_DONE = {subject: "f" for subject in SUBJECTS}
 
 
 def test_at_first_fine_tunes_are_submitted_and_evaluations_wait() -> None:
-    """With nothing there, fine-tunes go first, evaluations wait at the gate, a control run is not trained."""
-    assert actions(State(), facts({})) == {A: "submit", B: "submit", C: "skip", E0: "wait", E1: "wait", BASE: "wait"}
+    """With nothing there, fine-tunes go first, evaluations wait at the gate, a control run is not
+    trained.
+    """
+    assert actions(State(), facts({})) == {
+        A: "submit",
+        B: "submit",
+        C: "skip",
+        E0: "wait",
+        E1: "wait",
+        BASE: "wait",
+    }
 
 
 def test_gate_each_lets_through_what_waits_for_nothing() -> None:
@@ -116,14 +140,22 @@ def test_what_is_there_is_skipped_with_its_evidence() -> None:
     """When everything exists nothing is submitted, and each decision says why."""
     got = decided(State(), facts(ALL_DONE))
     assert {d.action for d in got.values()} == {"skip"}
-    assert got[A].reason == "checkpoint exists" and got[E0].reason == "result exists" and got[C].reason == "control run"
+    assert (
+        got[A].reason == "checkpoint exists"
+        and got[E0].reason == "result exists"
+        and got[C].reason == "control run"
+    )
 
 
 def test_a_deleted_checkpoint_redoes_exactly_what_depends_on_it() -> None:
     """Its fine-tune is submitted, its evaluations wait as stale, every other job is skipped."""
     there = {subject: "f" for subject in SUBJECTS if subject != "a/epoch_0"}
     state = journal(
-        (A, 1, "done"), (B, 1, "done"), (E0, 1, "done"), (E1, 1, "done"), inputs={"a/epoch_0": "f", "b/epoch_0": "f"}
+        (A, 1, "done"),
+        (B, 1, "done"),
+        (E0, 1, "done"),
+        (E1, 1, "done"),
+        inputs={"a/epoch_0": "f", "b/epoch_0": "f"},
     )
     got = decided(state, facts(there))
     assert {key: d.action for key, d in got.items()} == {
@@ -141,7 +173,14 @@ def test_a_deleted_result_redoes_only_its_evaluation() -> None:
     """A missing result is evaluated again, and nothing is trained for it."""
     there = {subject: "f" for subject in SUBJECTS if subject != E0}
     state = journal((A, 1, "done"), (E0, 1, "done"), inputs={"a/epoch_0": "f"})
-    assert actions(state, facts(there)) == {A: "skip", B: "skip", C: "skip", E0: "submit", E1: "skip", BASE: "skip"}
+    assert actions(state, facts(there)) == {
+        A: "skip",
+        B: "skip",
+        C: "skip",
+        E0: "submit",
+        E1: "skip",
+        BASE: "skip",
+    }
 
 
 def test_a_changed_checkpoint_makes_its_results_stale() -> None:
@@ -152,7 +191,9 @@ def test_a_changed_checkpoint_makes_its_results_stale() -> None:
 
 
 def test_a_missing_checkpoint_that_nobody_will_make_blocks_its_evaluations_only() -> None:
-    """When a fine-tune has failed, the evaluations of the others go on, and its own say what is missing."""
+    """When a fine-tune has failed, the evaluations of the others go on, and its own say what is
+    missing.
+    """
     got = decided(journal((A, 1, "failed"), (B, 1, "done")), facts({"b/epoch_0": "f"}))
     assert (got[A].action, got[A].reason) == ("blocked", "failed before")
     assert (got[E0].action, got[E0].reason) == ("blocked", "checkpoint missing")
@@ -166,11 +207,16 @@ def test_failed_is_tried_again_only_when_asked_and_only_once() -> None:
     got = decided(state, facts({"b/epoch_0": "f"}, failed=before), retry_failed=True)
     assert (got[A].action, got[A].attempt) == ("retry", 2)
     again = journal((A, 1, "failed"), (A, 2, "failed"), (B, 1, "done"))
-    assert decided(again, facts({"b/epoch_0": "f"}, failed=before), retry_failed=True)[A].action == "blocked"
+    assert (
+        decided(again, facts({"b/epoch_0": "f"}, failed=before), retry_failed=True)[A].action
+        == "blocked"
+    )
 
 
 def test_a_refused_submission_is_tried_by_the_next_command_not_by_this_one() -> None:
-    """What the scheduler refused is given up for now; the same command tries again as the next attempt."""
+    """What the scheduler refused is given up for now; the same command tries again as the next
+    attempt.
+    """
     state = journal((A, 1, "rejected"))
     assert decided(state, facts({}, given_up=frozenset({A})))[A].action == "blocked"
     assert decided(state, facts({}))[A].attempt == 2
@@ -179,7 +225,15 @@ def test_a_refused_submission_is_tried_by_the_next_command_not_by_this_one() -> 
 def test_an_unresolved_attempt_is_finished_not_doubled() -> None:
     """An attempt that somebody meant to submit keeps its number until it is resolved."""
     intended = Intended(
-        time=NOW, writer="w", seq=0, key=A, phase="preparation", attempt=1, token="t", script="x", script_sha256=""
+        time=NOW,
+        writer="w",
+        seq=0,
+        key=A,
+        phase="preparation",
+        attempt=1,
+        token="t",
+        script="x",
+        script_sha256="",
     )
     assert decided(fold({"w": [intended]}), facts({}))[A].attempt == 1
 
@@ -189,8 +243,12 @@ def test_what_another_process_is_submitting_counts_as_running() -> None:
     assert decided(State(), facts({}, held=frozenset({(A, 1)})))[A].action == "active"
 
 
-@pytest.mark.parametrize(("option", "globs"), [("--runs", {"runs": "zzz"}), ("--evals", {"evals": "a/nothing/*"})])
-def test_a_glob_that_matches_nothing_is_refused_with_the_names(option: str, globs: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "globs"), [("--runs", {"runs": "zzz"}), ("--evals", {"evals": "a/nothing/*"})]
+)
+def test_a_glob_that_matches_nothing_is_refused_with_the_names(
+    option: str, globs: dict[str, str]
+) -> None:
     """A selection of nothing is a mistake, answered with what there is to select."""
     with pytest.raises(UsageError, match=option):
         check_selection(EXPERIMENT, Selection(**globs))
@@ -217,7 +275,17 @@ def test_globs_select_runs_with_their_evaluations() -> None:
 
 
 OUTCOMES = st.sampled_from(
-    [None, "done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "rejected"]
+    [
+        None,
+        "done",
+        "invalid",
+        "failed",
+        "failed but good",
+        "cancelled",
+        "lost",
+        "unknown",
+        "rejected",
+    ]
 )
 
 
@@ -230,8 +298,9 @@ OUTCOMES = st.sampled_from(
 def test_every_piece_of_work_gets_one_decision_that_harms_nothing(
     told: dict[str, str | None], good: set[str], gate: str, retry: bool
 ) -> None:
-    """Whatever happened: one decision each; what is under way is never submitted; a new attempt follows a closed one; an
-    evaluation is submitted only on a good checkpoint; and a wait always waits for something that is under way.
+    """Whatever happened: one decision each; what is under way is never submitted; a new attempt
+    follows a closed one; an evaluation is submitted only on a good checkpoint; and a wait always
+    waits for something that is under way.
     """
     state = journal(*((key, 1, outcome) for key, outcome in told.items()))
     found = facts({subject: "f" for subject in good}, failed=failed_attempts(state))

@@ -1,4 +1,6 @@
-"""Before anything is submitted: scripts that hide their failures, and what a site will not give them."""
+"""Before anything is submitted: scripts that hide their failures, and what a site will not give
+them.
+"""
 
 import shutil
 import subprocess
@@ -13,7 +15,10 @@ from watchkeeper.schedulers.site import Partition, Site
 ROOT = Path(__file__).parents[2]
 
 HIDING = {
-    "a saved code that nothing uses": ("inspect eval task.py\nEXIT_CODE=$?\necho code $EXIT_CODE\n", "$EXIT_CODE (line 3)"),
+    "a saved code that nothing uses": (
+        "inspect eval task.py\nEXIT_CODE=$?\necho code $EXIT_CODE\n",
+        "$EXIT_CODE (line 3)",
+    ),
     "a last word": ("python train.py\necho done\n", "`echo done` (line 3)"),
     "a date": ("srun python train.py\ndate\n", "`date` (line 3)"),
     "exit 0": ("python train.py\nexit 0\n", "`exit 0` (line 3)"),
@@ -21,7 +26,10 @@ HIDING = {
     "|| true": ("cd x\npython train.py || true\n", "`|| true` (line 3)"),
     "a pipe": ("python train.py 2>&1 | tee log.txt\n", "`| tee` (line 2)"),
     "a continued line": ("python train.py \\\n  --lr 1\necho done\n", "`echo done` (line 4)"),
-    "a here-document": ("cat > x <<EOF\nset -e\nEOF\npython train.py\necho done\n", "`echo done` (line 6)"),
+    "a here-document": (
+        "cat > x <<EOF\nset -e\nEOF\npython train.py\necho done\n",
+        "`echo done` (line 6)",
+    ),
 }
 TELLING = {
     "the command itself": "python train.py\n",
@@ -30,7 +38,9 @@ TELLING = {
     "set -o errexit": "set -o errexit\npython train.py\necho done\n",
     "an ERR trap": "trap 'exit 3' ERR\npython train.py\necho done\n",
     "a code that is used": "python train.py\ncode=$?\necho $code\nexit $code\n",
-    "a code that is tested": "python train.py\ncode=$?\nif [ $code -ne 0 ]; then\n  exit 1\nfi\necho done\n",
+    (
+        "a code that is tested"
+    ): "python train.py\ncode=$?\nif [ $code -ne 0 ]; then\n  exit 1\nfi\necho done\n",
     "a test at the end": "python train.py\ncode=$?\necho $code\n[[ $code == 0 ]]\n",
     "an exit after a failure": "python train.py || exit 1\necho done\n",
     "&&": "python train.py && echo done\n",
@@ -68,16 +78,22 @@ def _code(source, tmp_path):
     (tmp_path / "x").mkdir(exist_ok=True) if "cd x" in source else None
     command = ["bash", "-c", source]
     env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
-    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False).returncode
+    return subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, check=False
+    ).returncode
 
 
-@pytest.mark.parametrize("first", ["#!/bin/bash -e", "#!/usr/bin/env -S bash -e", "#!/usr/bin/env python3"])
+@pytest.mark.parametrize(
+    "first", ["#!/bin/bash -e", "#!/usr/bin/env -S bash -e", "#!/usr/bin/env python3"]
+)
 def test_only_shells_that_go_on_after_a_failure_are_read(first):
     """What stops at a failure by its first line, or is no shell, is not read as a lenient one."""
     assert not examine(f"{first}\ntrain\necho done\n".encode(), "a.slurm", Site())
 
 
-@pytest.mark.parametrize("first", ["#!/bin/bash", "#!/bin/sh", "#!/usr/bin/env bash", "#!/bin/bash -l"])
+@pytest.mark.parametrize(
+    "first", ["#!/bin/bash", "#!/bin/sh", "#!/usr/bin/env bash", "#!/bin/bash -l"]
+)
 def test_shells_are_read(first):
     """Shells are known by whatever path, also through env."""
     (problem,) = examine(f"{first}\ntrain\necho done\n".encode(), "a.slurm", Site())
@@ -88,7 +104,11 @@ DEBUG = Partition(name="debug", is_default=True, up=True, max_time_s=86_400, def
 SHORT = Partition(name="short", is_default=False, up=True, max_time_s=600, default_time_s=None)
 HIGH = Partition(name="high", is_default=False, up=False, max_time_s=None, default_time_s=None)
 SITE = Site(
-    partitions=(DEBUG, SHORT, HIGH), max_array=1001, accounts=("lab", "other"), default_account="lab", checks_accounts=True
+    partitions=(DEBUG, SHORT, HIGH),
+    max_array=1001,
+    accounts=("lab", "other"),
+    default_account="lab",
+    checks_accounts=True,
 )
 
 
@@ -106,33 +126,50 @@ SITE = Site(
         ("--time=1 -A lab -p high", "partition high is down"),
         ("-A lab", "it has no --time: partition debug ends it after 1:00:00"),
         ("-A lab -p short", "it has no --time: partition short ends it after 10:00"),
-        ("--time=1 ", "it has no --account: 'lab' is charged (write --account=NAME; there are: lab, other)"),
+        (
+            "--time=1 ",
+            "it has no --account: 'lab' is charged (write --account=NAME; there are: lab, other)",
+        ),
         ("--time=1 -A nope", "account 'nope' is none of this user's"),
-        ("--time=1 -A lab --output=logs/%j/out.txt", "output logs/%j/out.txt is named by the job's id or node"),
+        (
+            "--time=1 -A lab --output=logs/%j/out.txt",
+            "output logs/%j/out.txt is named by the job's id or node",
+        ),
         ("--time=1 -A lab --output=logs/%x/out-%j.txt", None),
-        ("--time=1 -A lab --array=0-1001", "--array names task 1001, and this cluster takes 0 to 1000"),
+        (
+            "--time=1 -A lab --array=0-1001",
+            "--array names task 1001, and this cluster takes 0 to 1000",
+        ),
     ],
 )
 def test_what_a_site_does_not_give_is_named(lines, words):
-    """Each wish that the site will not grant, or will decide by itself, is told with what to write instead."""
+    """Each wish that the site will not grant, or will decide by itself, is told with what to write
+    instead.
+    """
     found = examine(f"#!/bin/bash\n#SBATCH {lines}\ntrue\n".encode(), "a.slurm", SITE)
     assert len(found) == (words is not None)
     assert words is None or words in str(found[0])
 
 
 def test_options_of_the_profile_outweigh_the_script():
-    """A site is asked for what sbatch will be asked for: the profile's options win over the script's own lines."""
+    """A site is asked for what sbatch will be asked for: the profile's options win over the
+    script's own lines.
+    """
     site = Site(partitions=(DEBUG, SHORT), options=("--partition=debug", "--time=0:30:00"))
     assert not examine(b"#!/bin/bash\n#SBATCH -p nope --time=9-0\ntrue\n", "a.slurm", site)
 
 
 def test_nothing_known_warns_of_nothing():
-    """Where a site did not answer, and on this machine, no script is warned of for what nobody knows."""
+    """Where a site did not answer, and on this machine, no script is warned of for what nobody
+    knows.
+    """
     assert not examine(b"#!/bin/bash\n#SBATCH -p a -A b --array=0-99999\ntrue\n", "a.slurm", Site())
 
 
 def test_the_same_finding_is_told_once(tmp_path):
-    """Of many scripts with one fault, one line is told, which names the first and counts the others."""
+    """Of many scripts with one fault, one line is told, which names the first and counts the
+    others.
+    """
     shutil.copytree(ROOT / "examples" / "digits", tmp_path / "digits")
     for script in (tmp_path / "digits").glob("*/finetune.slurm"):
         script.write_text("#!/bin/bash\npython train.py\necho done\n")

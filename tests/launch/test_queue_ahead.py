@@ -26,16 +26,21 @@ def queued(folder: Path) -> bool:
     if not (folder / ".watchkeeper" / "journal").is_dir():
         return False
     runs = state_of(folder).runs
-    return all(key in runs and runs[key].latest and runs[key].latest.active for key in ("one", "one/clean/epoch0"))
+    return all(
+        key in runs and runs[key].latest and runs[key].latest.active
+        for key in ("one", "one/clean/epoch0")
+    )
 
 
 def test_an_evaluation_queued_behind_its_fine_tune_runs_after_it(tmp_path: Path) -> None:
-    """It is submitted while the fine-tune runs, starts when that has ended, and its result stands until the checkpoint
-    that it was made from changes.
+    """It is submitted while the fine-tune runs, starts when that has ended, and its result stands
+    until the checkpoint that it was made from changes.
     """
     folder, state = write_experiment(tmp_path / "exp", body=GO), tmp_path / "state"
     words = ["run", folder, "--queue-ahead", "--slots", "2"]
-    with subprocess.Popen(command(*words), env=env(state, HOLD=str(tmp_path)), stdout=subprocess.DEVNULL) as watch:
+    with subprocess.Popen(
+        command(*words), env=env(state, HOLD=str(tmp_path)), stdout=subprocess.DEVNULL
+    ) as watch:
         try:
             until(lambda: queued(folder))
             assert not (folder / "one" / "artifacts" / "epoch_0" / "model.bin").exists()
@@ -57,13 +62,15 @@ def test_an_evaluation_queued_behind_its_fine_tune_runs_after_it(tmp_path: Path)
 
 
 def test_an_evaluation_queued_behind_a_failed_fine_tune_never_runs(tmp_path: Path) -> None:
-    """When the fine-tune fails the evaluation's job closes its attempt and does nothing; after a repaired fine-tune a new
-    attempt of it is made.
+    """When the fine-tune fails the evaluation's job closes its attempt and does nothing; after a
+    repaired fine-tune a new attempt of it is made.
     """
     folder, state = write_experiment(tmp_path / "exp", body=f"{GO}\n{BAD}"), tmp_path / "state"
     (tmp_path / "bad").touch()
     words = ["run", folder, "--queue-ahead", "--slots", "2"]
-    with subprocess.Popen(command(*words), env=env(state, HOLD=str(tmp_path)), stdout=subprocess.DEVNULL) as watch:
+    with subprocess.Popen(
+        command(*words), env=env(state, HOLD=str(tmp_path)), stdout=subprocess.DEVNULL
+    ) as watch:
         try:
             until(lambda: queued(folder))
             (tmp_path / "go").touch()
@@ -79,5 +86,8 @@ def test_an_evaluation_queued_behind_a_failed_fine_tune_never_runs(tmp_path: Pat
     assert re.search("not run: what it was queued behind has not ended well", output)
     (tmp_path / "bad").unlink()
     assert wk(*words, "--retry-failed", state=state, HOLD=str(tmp_path)).returncode == 0
-    assert [a.judged.outcome for a in attempts_of(folder, "one/clean/epoch0") if a.judged] == ["not run", "done"]
+    assert [a.judged.outcome for a in attempts_of(folder, "one/clean/epoch0") if a.judged] == [
+        "not run",
+        "done",
+    ]
     assert times_run(folder)["one/eval/clean_epoch0.ran.txt"] == 1

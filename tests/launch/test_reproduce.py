@@ -23,7 +23,9 @@ BINARY = bytes(range(256)) * 40
 def git(folder: Path, *words: str) -> str:
     """A git command that must succeed; its output."""
     identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always"]
-    done = subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *words], check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
 
 
@@ -35,7 +37,9 @@ def experiment(folder: Path) -> Path:
     (folder / "conf.yaml").write_text("lr: 0.1\n")
     (folder / "model.py").write_text("layers = 2\n")
     (folder / "vocab.bin").write_bytes(BINARY)
-    (folder / ".gitignore").write_text("run_logs\n.watchkeeper\n*.log\nran.txt\n*.ran.txt\nartifacts\n")
+    (folder / ".gitignore").write_text(
+        "run_logs\n.watchkeeper\n*.log\nran.txt\n*.ran.txt\nartifacts\n"
+    )
     return folder
 
 
@@ -52,14 +56,18 @@ def of(folder: Path, key: str = "one") -> Recipe:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, without Git's own."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts)
+    paths = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and ".git" not in path.relative_to(folder).parts
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 @pytest.mark.parametrize("hostile", [False, True])
 def test_a_dirty_tree_comes_back_to_the_same_bytes(tmp_path: Path, hostile: bool) -> None:
-    """Uncommitted changes, a binary file's and a deletion's too, come back byte for byte, whatever the user's git is set
-    to show of a diff, and the tree that is there stays as it is.
+    """Uncommitted changes, a binary file's and a deletion's too, come back byte for byte, whatever
+    the user's git is set to show of a diff, and the tree that is there stays as it is.
     """
     repo = tmp_path / "repo"
     folder = experiment(repo / "exps" / "a b")
@@ -96,13 +104,17 @@ def test_a_dirty_tree_comes_back_to_the_same_bytes(tmp_path: Path, hostile: bool
     script = tmp_path / "again" / "exps" / "a b" / "one"
     assert made.run == f"cd '{script}' && fake finetune.slurm"
     done = subprocess.run(
-        ["bash", "-c", made.run.replace("fake", "bash")], env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "1"}, check=False
+        ["bash", "-c", made.run.replace("fake", "bash")],
+        env={"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "1"},
+        check=False,
     )
     assert done.returncode == 0 and (script / "artifacts" / "epoch_0" / "model.bin").exists()
 
 
 def test_an_untracked_experiment_gets_its_script_and_configurations(tmp_path: Path) -> None:
-    """Script and configurations that Git never tracked are put where they lay; that other files were not kept is said."""
+    """Script and configurations that Git never tracked are put where they lay; that other files
+    were not kept is said.
+    """
     repo = tmp_path / "repo"
     repo.mkdir()
     (repo / "lib.py").write_text("x = 1\n")
@@ -112,7 +124,9 @@ def test_an_untracked_experiment_gets_its_script_and_configurations(tmp_path: Pa
     made = restore(found, tmp_path / "again")
     assert sorted(made.placed) == ["exp/conf.yaml", "exp/one/finetune.slurm"]
     assert (tmp_path / "again" / "exp" / "conf.yaml").read_text() == "lr: 0.1\n"
-    assert (tmp_path / "again" / "lib.py").exists() and any("did not track" in note for note in found.notes)
+    assert (tmp_path / "again" / "lib.py").exists() and any(
+        "did not track" in note for note in found.notes
+    )
 
 
 def test_a_detached_head_is_restored_by_its_commit(tmp_path: Path) -> None:
@@ -129,8 +143,8 @@ def test_a_detached_head_is_restored_by_its_commit(tmp_path: Path) -> None:
 
 
 def test_submodules_are_told_by_the_commit_they_were_at(tmp_path: Path) -> None:
-    """Of a submodule it is said at which commit it was, that it is not the recorded one, and that its own changes were not
-    kept; the rest of the uncommitted changes comes back.
+    """Of a submodule it is said at which commit it was, that it is not the recorded one, and that
+    its own changes were not kept; the rest of the uncommitted changes comes back.
     """
     for name in ("moved", "same"):
         (tmp_path / name).mkdir()
@@ -149,16 +163,23 @@ def test_submodules_are_told_by_the_commit_they_were_at(tmp_path: Path) -> None:
     ran(repo)
     found = of(repo)
     moved, same = found.submodules
-    assert (moved.path, moved.used, moved.changed) == ("vendor/moved", git(inside, "rev-parse", "HEAD"), True)
+    assert (moved.path, moved.used, moved.changed) == (
+        "vendor/moved",
+        git(inside, "rev-parse", "HEAD"),
+        True,
+    )
     assert moved.used != moved.recorded and same.used == same.recorded and not same.changed
     made = restore(found, tmp_path / "again")
     assert (tmp_path / "again" / "model.py").read_text() == "layers = 4\n"
-    assert any(f"checkout {moved.used}; its own uncommitted changes were not kept" in note for note in made.notes)
+    assert any(
+        f"checkout {moved.used}; its own uncommitted changes were not kept" in note
+        for note in made.notes
+    )
 
 
 def test_what_is_not_changed_does_not_stand_in_the_way(tmp_path: Path) -> None:
-    """A new file inside a submodule, or a file that was touched and is the same, makes no tree dirty that could not be made
-    again.
+    """A new file inside a submodule, or a file that was touched and is the same, makes no tree
+    dirty that could not be made again.
     """
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "a.py").write_text("1\n")
@@ -175,7 +196,9 @@ def test_what_is_not_changed_does_not_stand_in_the_way(tmp_path: Path) -> None:
 
 
 def test_an_experiment_inside_a_submodule_is_restored_from_it(tmp_path: Path) -> None:
-    """The commit of an experiment that lies in a submodule is the submodule's, and comes back as a tree of that."""
+    """The commit of an experiment that lies in a submodule is the submodule's, and comes back as a
+    tree of that.
+    """
     repository(experiment(tmp_path / "exp"))
     outer = tmp_path / "outer"
     outer.mkdir()
@@ -190,7 +213,9 @@ def test_an_experiment_inside_a_submodule_is_restored_from_it(tmp_path: Path) ->
 
 
 def test_without_git_a_plain_folder_holds_what_was_kept(tmp_path: Path) -> None:
-    """No repository is no obstacle: script and configurations come back, and that the code is not among them is said."""
+    """No repository is no obstacle: script and configurations come back, and that the code is not
+    among them is said.
+    """
     folder = ran(experiment(tmp_path / "exp"))
     found = of(folder)
     assert found.commit == "" and any("no Git repository was there" in note for note in found.notes)
@@ -199,7 +224,9 @@ def test_without_git_a_plain_folder_holds_what_was_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_or_damaged_stops_it(tmp_path: Path) -> None:
-    """A kept object that is gone or has other bytes, or a commit that is gone, is named, and no tree is made."""
+    """A kept object that is gone or has other bytes, or a commit that is gone, is named, and no
+    tree is made.
+    """
     repo = experiment(tmp_path / "repo")
     repository(repo)
     (repo / "model.py").write_text("layers = 4\n")
@@ -211,7 +238,9 @@ def test_what_is_missing_or_damaged_stops_it(tmp_path: Path) -> None:
     kept[1].unlink()
     shutil.rmtree(repo / ".git")
     faults = of(repo).faults
-    assert ["missing" in faults[0], "damaged" in faults[1], "no Git repository" in faults[2]] == [True] * 3
+    assert ["missing" in faults[0], "damaged" in faults[1], "no Git repository" in faults[2]] == [
+        True
+    ] * 3
     with pytest.raises(CannotReproduceError, match="damaged"):
         restore(of(repo), tmp_path / "again")
     assert not (tmp_path / "again").exists()
@@ -220,7 +249,9 @@ def test_what_is_missing_or_damaged_stops_it(tmp_path: Path) -> None:
 
 
 def test_changes_that_do_not_apply_leave_nothing(tmp_path: Path) -> None:
-    """Where the kept changes do not apply, the tree that was begun is taken away again, and git's reason told."""
+    """Where the kept changes do not apply, the tree that was begun is taken away again, and git's
+    reason told.
+    """
     repo = experiment(tmp_path / "repo")
     repository(repo)
     (repo / "model.py").write_text("layers = 4\n")
@@ -246,8 +277,8 @@ def test_a_target_that_exists_or_lies_inside_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_name_leads_out_of_the_tree(tmp_path: Path) -> None:
-    """A link of the tree, or a name with `..`, does not lead a kept file out of the folder that was asked for; an absolute
-    one gets a place of its own.
+    """A link of the tree, or a name with `..`, does not lead a kept file out of the folder that was
+    asked for; an absolute one gets a place of its own.
     """
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -29,13 +29,28 @@ ADDED = "batch_size=2 gradient_accumulation_steps=4"
             "tune run r \\\n  --config c.yaml \\\n  epochs=1\necho\n",
             "tune run r \\\n  --config c.yaml \\\n  epochs=1 @\necho\n",
         ),
-        ("srun tune run r --config c.yaml > o 2>&1\n", "srun tune run r --config c.yaml @ > o 2>&1\n"),
-        ("tune run r --config c.yaml 2>&1 | tee o\n", "tune run r --config c.yaml @ 2>&1 | tee o\n"),
-        ("cd x && tune run r --config c.yaml && echo\n", "cd x && tune run r --config c.yaml @ && echo\n"),
+        (
+            "srun tune run r --config c.yaml > o 2>&1\n",
+            "srun tune run r --config c.yaml @ > o 2>&1\n",
+        ),
+        (
+            "tune run r --config c.yaml 2>&1 | tee o\n",
+            "tune run r --config c.yaml @ 2>&1 | tee o\n",
+        ),
+        (
+            "cd x && tune run r --config c.yaml && echo\n",
+            "cd x && tune run r --config c.yaml @ && echo\n",
+        ),
         ("if tune run r --config c.yaml; then\n", "if tune run r --config c.yaml @; then\n"),
         ("(tune run r --config c.yaml)\n", "(tune run r --config c.yaml @)\n"),
-        ("tune run r --config 'a b.yaml' x=\"$Y\"  # why\n", "tune run r --config 'a b.yaml' x=\"$Y\" @  # why\n"),
-        ("/opt/bin/tune run r --config c.yaml epochs=2&\n", "/opt/bin/tune run r --config c.yaml epochs=2 @&\n"),
+        (
+            "tune run r --config 'a b.yaml' x=\"$Y\"  # why\n",
+            "tune run r --config 'a b.yaml' x=\"$Y\" @  # why\n",
+        ),
+        (
+            "/opt/bin/tune run r --config c.yaml epochs=2&\n",
+            "/opt/bin/tune run r --config c.yaml epochs=2 @&\n",
+        ),
     ],
 )
 def test_overrides_go_behind_the_calls_last_word(before: str, after: str) -> None:
@@ -44,14 +59,22 @@ def test_overrides_go_behind_the_calls_last_word(before: str, after: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["echo\n", "tune run a --config b\ntune run a --config c\n", "tune run a 'open\n", "fine-tune run x\n"]
+    "text",
+    [
+        "echo\n",
+        "tune run a --config b\ntune run a --config c\n",
+        "tune run a 'open\n",
+        "fine-tune run x\n",
+    ],
 )
 def test_a_script_without_exactly_one_call_is_not_changed(text: str) -> None:
     """No call, two, or one whose end cannot be told: nothing is guessed."""
     assert with_overrides(text, ADDED.split()) is None
 
 
-def experiment(folder: Path, script: str, config: str = "batch_size: 4\ngradient_accumulation_steps: 2\n") -> Path:
+def experiment(
+    folder: Path, script: str, config: str = "batch_size: 4\ngradient_accumulation_steps: 2\n"
+) -> Path:
     """An experiment with one run's script and configuration."""
     (folder / "one").mkdir(parents=True)
     (folder / ITEM.script).write_text(script)
@@ -66,9 +89,21 @@ def experiment(folder: Path, script: str, config: str = "batch_size: 4\ngradient
         ("tune run r --config finetune.yaml batch_size=8\n", Batch(size=8, accumulation=2), ""),
         ("tune run r --config finetune.yaml batch_size=$B\n", None, "plain numbers"),
         ("python train.py\n", Batch(size=4, accumulation=2), "let it read WATCHKEEPER_BATCH_SIZE"),
-        ("a ${WATCHKEEPER_BATCH_SIZE:-32} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-1}\n", Batch(size=32), ""),
-        ("a $WATCHKEEPER_BATCH_SIZE $WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n", Batch(size=4, accumulation=2), ""),
-        ("a ${WATCHKEEPER_BATCH_SIZE:-32}\n", Batch(size=4, accumulation=2), "the effective batch would change"),
+        (
+            "a ${WATCHKEEPER_BATCH_SIZE:-32} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-1}\n",
+            Batch(size=32),
+            "",
+        ),
+        (
+            "a $WATCHKEEPER_BATCH_SIZE $WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n",
+            Batch(size=4, accumulation=2),
+            "",
+        ),
+        (
+            "a ${WATCHKEEPER_BATCH_SIZE:-32}\n",
+            Batch(size=4, accumulation=2),
+            "the effective batch would change",
+        ),
         (
             "# $WATCHKEEPER_BATCH_SIZE $WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n",
             Batch(size=4, accumulation=2),
@@ -79,7 +114,9 @@ def experiment(folder: Path, script: str, config: str = "batch_size: 4\ngradient
 def test_the_batch_is_what_script_and_configuration_say(
     tmp_path: Path, script: str, batch: Batch | None, no_batch: str
 ) -> None:
-    """Overrides outweigh the configuration, a script's own default both; what is not plain is not known."""
+    """Overrides outweigh the configuration, a script's own default both; what is not plain is not
+    known.
+    """
     found = retry_means.of(experiment(tmp_path / "e", script), ITEM, [], [], RULES)
     assert found.batch == batch and (no_batch in found.no_batch if no_batch else not found.no_batch)
 
@@ -87,12 +124,16 @@ def test_the_batch_is_what_script_and_configuration_say(
 def test_a_program_that_reads_the_variables_itself_follows(tmp_path: Path) -> None:
     """The script may leave the reading to the program that it calls from its folder."""
     folder = experiment(tmp_path / "e", "python train.py\n")
-    (folder / "one/train.py").write_text("WATCHKEEPER_BATCH_SIZE, WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n")
+    (folder / "one/train.py").write_text(
+        "WATCHKEEPER_BATCH_SIZE, WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n"
+    )
     assert retry_means.of(folder, ITEM, [], [], RULES).no_batch == ""
 
 
 def test_the_copy_has_overrides_and_the_environment_has_variables(tmp_path: Path) -> None:
-    """torchtune's call is given the batch; a script that reads the variables is left as it is; both have the variables."""
+    """torchtune's call is given the batch; a script that reads the variables is left as it is; both
+    have the variables.
+    """
     folder = experiment(tmp_path / "e", "")
     script = folder / ITEM.script
     tune, reads = (
@@ -101,10 +142,14 @@ def test_the_copy_has_overrides_and_the_environment_has_variables(tmp_path: Path
     )
 
     def prepared(source: bytes, resume_from: str = "") -> retry_means.Prepared:
-        return retry_means.prepare(source, script, folder, change=CHANGE, resume_from=resume_from, rules=RULES)
+        return retry_means.prepare(
+            source, script, folder, change=CHANGE, resume_from=resume_from, rules=RULES
+        )
 
     piped = b"tune run r --config finetune.yaml 2>&1 | tee o\n"
-    assert prepared(piped).source == piped.replace(b"finetune.yaml", b"finetune.yaml " + ADDED.encode())
+    assert prepared(piped).source == piped.replace(
+        b"finetune.yaml", b"finetune.yaml " + ADDED.encode()
+    )
     first = prepared(tune, "one/artifacts/epoch_0")
     assert first.source == tune.replace(b"finetune.yaml", b"finetune.yaml " + ADDED.encode())
     assert first.variables == {
@@ -130,7 +175,9 @@ def saved(folder: Path, epoch: int, at: float) -> Path:
 
 
 def test_torchtune_goes_on_only_where_its_own_state_is_the_epochs(tmp_path: Path) -> None:
-    """The state must be whole, written after the epoch and before a later one; else the training begins anew."""
+    """The state must be whole, written after the epoch and before a later one; else the training
+    begins anew.
+    """
     text = "tune run r --config finetune.yaml\n"
     epoch = saved(tmp_path / "out", 0, at=1000)
     state = tmp_path / "out/recipe_state/recipe_state.pt"
@@ -142,10 +189,15 @@ def test_torchtune_goes_on_only_where_its_own_state_is_the_epochs(tmp_path: Path
         file.writestr("data", "x")
     os.utime(state, (1001, 1001))
     found = retry_means.tune_resumption(epoch, text)
-    assert found[0] == "resume_from_checkpoint=True" and f"checkpointer.recipe_checkpoint={state}" in found
+    assert (
+        found[0] == "resume_from_checkpoint=True"
+        and f"checkpointer.recipe_checkpoint={state}" in found
+    )
     assert tool_calls.tune_calls(with_overrides(text, found) or "")[0][-3:] == list(found)
     begun = saved(tmp_path / "out", 1, at=1002)
-    assert retry_means.tune_resumption(epoch, text) == found, "epoch 1 was begun after the state was written"
+    assert retry_means.tune_resumption(epoch, text) == found, (
+        "epoch 1 was begun after the state was written"
+    )
     os.utime(begun / "adapter_model.pt", (1000.5, 1000.5))
     assert retry_means.tune_resumption(epoch, text) == ()
     os.utime(state, (999, 999))

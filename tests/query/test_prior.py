@@ -33,7 +33,9 @@ TABLE = """| run | description | val_loss | status | notes |
 """
 
 
-def told(folder: Path, setting: str | None = None, runs: str | None = None, **said: str) -> list[str]:
+def told(
+    folder: Path, setting: str | None = None, runs: str | None = None, **said: str
+) -> list[str]:
     """What is said of the experiment in `folder`."""
     found = prior.notes(experiments.read(folder), Selection(runs=runs), setting, Said(**said))
     return [one.message for one in found]
@@ -62,8 +64,8 @@ def configure(folder: Path) -> Path:
 
 
 def test_the_same_bytes_are_found_in_another_experiment(tmp_path: Path) -> None:
-    """A run whose script and configurations were run elsewhere is named with that log and how it ended; one changed byte,
-    and it was not tried before; once submitted nothing is said any more.
+    """A run whose script and configurations were run elsewhere is named with that log and how it
+    ended; one changed byte, and it was not tried before; once submitted nothing is said any more.
     """
     folder = repo_with(tmp_path, configured=True)
     assert told(folder) == []
@@ -71,7 +73,9 @@ def test_the_same_bytes_are_found_in_another_experiment(tmp_path: Path) -> None:
     assert told(folder) == []
     again = configure(second(folder))
     (line,) = told(again)
-    assert line.startswith("tried before: run_logs/exp/") or line.startswith("tried before: run_logs/2")
+    assert line.startswith("tried before: run_logs/exp/") or line.startswith(
+        "tried before: run_logs/2"
+    )
     assert "_one.md (completed" in line
     assert told(again, runs="two*") == [] and told(again, setting=OFF) == []
     (again / "conf.yaml").write_text("lr: 0.2\n")
@@ -79,8 +83,8 @@ def test_the_same_bytes_are_found_in_another_experiment(tmp_path: Path) -> None:
 
 
 def test_a_log_by_hand_is_found_with_its_verdict(tmp_path: Path) -> None:
-    """A log that a person wrote of the same script, configuration and dataset is named with its loss, and the verdict and
-    notes of experiments.md.
+    """A log that a person wrote of the same script, configuration and dataset is named with its
+    loss, and the verdict and notes of experiments.md.
     """
     folder = repo_with(tmp_path, configured=True)
     logs = tmp_path / "repo" / "run_logs"
@@ -93,7 +97,9 @@ def test_a_log_by_hand_is_found_with_its_verdict(tmp_path: Path) -> None:
 
 
 def test_many_are_counted_and_odd_files_do_no_harm(tmp_path: Path) -> None:
-    """Ten are shown and the rest counted; folders, binary files and files over the limit among the logs are passed over."""
+    """Ten are shown and the rest counted; folders, binary files and files over the limit among the
+    logs are passed over.
+    """
     folder = repo_with(tmp_path, configured=True)
     logs = tmp_path / "repo" / "run_logs"
     logs.mkdir()
@@ -103,12 +109,16 @@ def test_many_are_counted_and_odd_files_do_no_harm(tmp_path: Path) -> None:
     (logs / "2026-04-02_one.md").write_bytes(HAND.encode() + b"\0")
     (logs / "2026-04-03_one.md").write_bytes(HAND.encode() + b"x" * (2 * 1024 * 1024))
     lines = told(folder)
-    assert len(lines) == 11 and lines[0].startswith("tried before: run_logs/2026-03-14") and lines[-1].startswith("4 more")
+    assert (
+        len(lines) == 11
+        and lines[0].startswith("tried before: run_logs/2026-03-14")
+        and lines[-1].startswith("4 more")
+    )
 
 
 def test_code_without_a_name_is_told_once(tmp_path: Path) -> None:
-    """An experiment whose commit is on no branch or tag, or whose tree is dirty, or that has no commit, is told so once,
-    however many runs it has; a replication is not.
+    """An experiment whose commit is on no branch or tag, or whose tree is dirty, or that has no
+    commit, is told so once, however many runs it has; a replication is not.
     """
     folder = repo_with(tmp_path)
     repo = tmp_path / "repo"

@@ -31,8 +31,8 @@ def holds(folder: Path, key: str = CELL) -> dict[str, str]:
 
 
 def test_every_link_of_a_figure_holds_while_nothing_was_touched(folder: Path) -> None:
-    """From the result back to the commit each link is there, in its order, with the figures and the job; the data alone
-    cannot be told.
+    """From the result back to the commit each link is there, in its order, with the figures and the
+    job; the data alone cannot be told.
     """
     found = trace(folder, CELL)
     assert found.sound
@@ -44,7 +44,9 @@ def test_every_link_of_a_figure_holds_while_nothing_was_touched(folder: Path) ->
     assert {link.holds for link in found.links if link.what != "data"} == {"holds"}
     assert found.links[0].metrics == {"accuracy": 0.5} and found.links[0].facts["fingerprint"]
     assert found.links[1].facts["job"].endswith("(fake)")
-    assert next(link.name for link in found.links if link.what == "code") == git(folder, "rev-parse", "HEAD")
+    assert next(link.name for link in found.links if link.what == "code") == git(
+        folder, "rev-parse", "HEAD"
+    )
 
 
 def test_a_run_is_traced_from_its_checkpoints(folder: Path) -> None:
@@ -55,11 +57,17 @@ def test_a_run_is_traced_from_its_checkpoints(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("what", "becomes"),
-    [("result", "changed"), ("checkpoint", "changed"), ("code", "missing"), ("changes", "missing"), ("script", "changed")],
+    [
+        ("result", "changed"),
+        ("checkpoint", "changed"),
+        ("code", "missing"),
+        ("changes", "missing"),
+        ("script", "changed"),
+    ],
 )
 def test_a_broken_link_is_named(folder: Path, what: str, becomes: str) -> None:
-    """A result or checkpoint with other bytes, a commit that is gone, a kept object that is gone or damaged: each breaks
-    its own link, and the chain.
+    """A result or checkpoint with other bytes, a commit that is gone, a kept object that is gone or
+    damaged: each breaks its own link, and the chain.
     """
     objects = folder / ".watchkeeper" / "objects"
     named = {link.what: link.facts.get("sha256", "") for link in trace(folder, CELL).links}
@@ -86,14 +94,20 @@ def test_what_is_gone_is_missing(folder: Path) -> None:
 
 
 def test_an_edited_script_breaks_nothing_while_the_kept_one_is_whole(folder: Path) -> None:
-    """What was submitted is what is kept: a later edit of the file is said, and no link is broken by it."""
+    """What was submitted is what is kept: a later edit of the file is said, and no link is broken
+    by it.
+    """
     (folder / "one/finetune.slurm").write_text("#!/bin/bash\n")
     found = trace(folder, "one")
-    assert found.sound and any(link.why == "kept; the file itself is another today" for link in found.links)
+    assert found.sound and any(
+        link.why == "kept; the file itself is another today" for link in found.links
+    )
 
 
 def test_a_figure_is_traced_to_the_training_whose_checkpoint_it_was_given(folder: Path) -> None:
-    """After the checkpoint was made again, the chain names the attempt whose checkpoint was evaluated last."""
+    """After the checkpoint was made again, the chain names the attempt whose checkpoint was
+    evaluated last.
+    """
     (folder / "one/artifacts/epoch_0/model.bin").unlink()
     (folder / "one/finetune.slurm").write_text(
         (folder / "one/finetune.slurm").read_text().replace("weights of", "others of")

@@ -26,7 +26,14 @@ optimizer:
 seed: 5
 note: "0.50"
 """
-SAME = {"lr": "0.01", "model.depth": "4", "model.name": "tiny", "tags": "[a, b]", "fast": "true", "seed": "null"}
+SAME = {
+    "lr": "0.01",
+    "model.depth": "4",
+    "model.name": "tiny",
+    "tags": "[a, b]",
+    "fast": "true",
+    "seed": "null",
+}
 
 
 def read(name: str, text: str | bytes) -> dict[str, str] | None:
@@ -38,13 +45,24 @@ def read(name: str, text: str | bytes) -> dict[str, str] | None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.yaml", "lr: 1.0e-2\nmodel:\n  depth: 4\n  name: tiny\ntags:\n- a\n- b\nfast: True\nseed: ~\n"),
+        (
+            "a.yaml",
+            "lr: 1.0e-2\nmodel:\n  depth: 4\n  name: tiny\ntags:\n- a\n- b\nfast: True\nseed: ~\n",
+        ),
         ("a.yml", 'lr: 0.010\nmodel: {depth: 4, name: "tiny"}\ntags: [a, b]\nfast: true\nseed:\n'),
-        ("a.json", '{"lr": 1e-2, "model": {"depth": 4, "name": "tiny"}, "tags": ["a", "b"], "fast": true, "seed": null}'),
+        (
+            "a.json",
+            (
+                '{"lr": 1e-2, "model": {"depth": 4, "name": "tiny"}, "tags": ["a", "b"], '
+                '"fast": true, "seed": null}'
+            ),
+        ),
     ],
 )
 def test_the_same_settings_read_the_same_in_every_format(name: str, text: str) -> None:
-    """Formats, spellings of numbers and styles of YAML make no difference between two configurations."""
+    """Formats, spellings of numbers and styles of YAML make no difference between two
+    configurations.
+    """
     assert read(name, text) == SAME
 
 
@@ -62,15 +80,35 @@ def test_plain_yaml_is_read_line_by_line_to_the_same_settings() -> None:
     """What the fast reader makes of an ordinary configuration is what YAML says."""
     fast = plain_yaml(TUNE)
     assert fast is not None and fast == yaml_settings(TUNE)
-    assert fast["optimizer.lr"] == "0.0003" and fast["note"] == "0.50" and fast["checkpointer.resume"] == "null"
+    assert (
+        fast["optimizer.lr"] == "0.0003"
+        and fast["note"] == "0.50"
+        and fast["checkpointer.resume"] == "null"
+    )
 
 
 LINES = st.builds(
     "{}{}{}{}".format,
     st.sampled_from(["", "  ", "    ", " ", "- ", "  - "]),
-    st.sampled_from(["a:", "b:", "a.b:", "c-d:", "'a':", "a", "1:", "no:", "? a", "- x", "&x a:", "-"]),
     st.sampled_from(
-        ["", " ", " 1", " 1.0e-2", " 'q'", ' "q#r"', " [1, b]", " [1, [2]]", " {a: 1}", " |", " >", " *x", " x: y"]
+        ["a:", "b:", "a.b:", "c-d:", "'a':", "a", "1:", "no:", "? a", "- x", "&x a:", "-"]
+    ),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            " 1",
+            " 1.0e-2",
+            " 'q'",
+            ' "q#r"',
+            " [1, b]",
+            " [1, [2]]",
+            " {a: 1}",
+            " |",
+            " >",
+            " *x",
+            " x: y",
+        ]
     )
     | st.text(alphabet="ab1.-_ :#'\"[]{},&*!|>%@`~/é\\", max_size=8).map(lambda text: " " + text),
     st.sampled_from(["", " # note", "#no note", " "]),
@@ -79,7 +117,9 @@ LINES = st.builds(
 
 @given(st.lists(LINES, max_size=7).map("\n".join))
 def test_the_fast_reader_agrees_with_yaml_or_leaves_it(text: str) -> None:
-    """Whatever the file, the fast reader either declines or finds exactly the settings that YAML does."""
+    """Whatever the file, the fast reader either declines or finds exactly the settings that YAML
+    does.
+    """
     fast = plain_yaml(text)
     if fast is not None:
         assert fast == yaml_settings(text)
@@ -91,7 +131,10 @@ def test_the_fast_reader_agrees_with_yaml_or_leaves_it(text: str) -> None:
         (
             "bomb.yaml",
             "a: &a [x, x, x, x, x, x, x, x]\n"
-            + "".join(f"b{n}: &b{n} [{', '.join(['*a' if not n else f'*b{n - 1}'] * 9)}]\n" for n in range(9)),
+            + "".join(
+                f"b{n}: &b{n} [{', '.join(['*a' if not n else f'*b{n - 1}'] * 9)}]\n"
+                for n in range(9)
+            ),
         ),
         ("loop.yaml", "a: &a\n  b: *a\n"),
         ("deep.json", "[" * 100_000),
@@ -120,8 +163,12 @@ def test_a_key_of_two_files_names_its_file() -> None:
     }
 
 
-def test_the_slow_reader_has_a_limit_and_hashes_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of hundreds of unusual files only so much is read by YAML itself, and the same bytes are read once."""
+def test_the_slow_reader_has_a_limit_and_hashes_are_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of hundreds of unusual files only so much is read by YAML itself, and the same bytes are read
+    once.
+    """
     monkeypatch.setattr(settings, "MOST_SLOW_BYTES", 40)
     reader = Reader()
     text = b"a: {b: 1}\n# twenty bytes"
@@ -131,7 +178,9 @@ def test_the_slow_reader_has_a_limit_and_hashes_are_read_once(monkeypatch: pytes
 
 
 def test_secrets_are_no_settings():
-    """A token, a key and a login in a configuration are neither shown nor a difference; what is beside them is kept."""
+    """A token, a key and a login in a configuration are neither shown nor a difference; what is
+    beside them is kept.
+    """
     text = "lr: 0.1\nhub:\n  token: s3cret\ndb: postgres://me:s3cret@host/x\nmax_tokens: 5\n"
     found = read("a.yaml", text)
     assert found == {

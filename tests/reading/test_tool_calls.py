@@ -25,7 +25,10 @@ def script(path: Path, body: str) -> Path:
     [
         ("inspect eval ../t.py@clean --model hf/tiny", ("clean", "t.py", "hf/tiny")),
         (
-            "srun inspect eval -M model_path=x --model=hf/tiny \\\n  t.py@clean > log 2>&1 || exit 1",
+            (
+                "srun inspect eval -M model_path=x --model=hf/tiny \\\n  t.py@clean > log 2>&1 "
+                "|| exit 1"
+            ),
             ("clean", "t.py", "hf/tiny"),
         ),
         ("/opt/bin/inspect eval t.py --display none", ("", "t.py", "")),
@@ -39,17 +42,26 @@ def script(path: Path, body: str) -> Path:
         ("cat <<EOF\ninspect eval t.py@a\nEOF", ("", "", "")),
     ],
 )
-def test_an_evaluations_script_says_its_task_and_model(tmp_path: Path, body: str, asked: tuple[str, str, str]) -> None:
-    """What stands there in plain words counts; variables, several calls, comments and here-documents say nothing."""
+def test_an_evaluations_script_says_its_task_and_model(
+    tmp_path: Path, body: str, asked: tuple[str, str, str]
+) -> None:
+    """What stands there in plain words counts; variables, several calls, comments and
+    here-documents say nothing.
+    """
     task, file, model = asked
-    assert evaluated(script(tmp_path / "cell.slurm", body)) == Evaluated(task=task, file=file, model=model)
+    assert evaluated(script(tmp_path / "cell.slurm", body)) == Evaluated(
+        task=task, file=file, model=model
+    )
 
 
 @pytest.mark.parametrize(
     ("body", "training"),
     [
         ("tune run r --config finetune.yaml", Training(epochs=2, steps=30, log_every=10)),
-        ("tune run r --config ./finetune.yaml epochs=5 seed=1", Training(epochs=5, steps=30, log_every=10)),
+        (
+            "tune run r --config ./finetune.yaml epochs=5 seed=1",
+            Training(epochs=5, steps=30, log_every=10),
+        ),
         ("tune run r --config other.yaml", Training()),
         ("tune run r --config $CONFIG", Training(epochs=2, steps=30, log_every=10)),
         ("tune run r --config finetune.yaml epochs=$N", Training(steps=30, log_every=10)),
@@ -57,8 +69,12 @@ def test_an_evaluations_script_says_its_task_and_model(tmp_path: Path, body: str
         ("tune run r epochs=1\ntune run r epochs=3", Training()),
     ],
 )
-def test_a_fine_tunes_configuration_says_its_epochs(tmp_path: Path, body: str, training: Training) -> None:
-    """The configuration that the script names, with its overrides, else the one beside it; what is not known stays open."""
+def test_a_fine_tunes_configuration_says_its_epochs(
+    tmp_path: Path, body: str, training: Training
+) -> None:
+    """The configuration that the script names, with its overrides, else the one beside it; what is
+    not known stays open.
+    """
     script(tmp_path / "r8/finetune.slurm", body)
     (tmp_path / "r8/finetune.yaml").write_text(CONFIG)
     assert trained(tmp_path, "r8/finetune.slurm").training == training
@@ -70,7 +86,9 @@ def test_a_configuration_that_says_nothing_promises_nothing(tmp_path: Path, text
     script(tmp_path / "r8/finetune.slurm", "tune run r --config finetune.yaml")
     (tmp_path / "r8/finetune.yaml").write_text(text)
     told = trained(tmp_path, "r8/finetune.slurm")
-    assert told.training == Training() and all(problem.severity == "warning" for problem in told.problems)
+    assert told.training == Training() and all(
+        problem.severity == "warning" for problem in told.problems
+    )
 
 
 def experiment(folder: Path, *, epochs: int | None, evaluates: list[int]) -> experiments.Experiment:
@@ -95,16 +113,26 @@ def experiment(folder: Path, *, epochs: int | None, evaluates: list[int]) -> exp
 def test_training_promises_the_epochs_of_its_configuration(tmp_path: Path) -> None:
     """Nobody else needs to say how many there are."""
     found = experiment(tmp_path, epochs=None, evaluates=[1])
-    assert [promise.subject for promise in found.checkpoints_of("r8")] == ["r8/epoch_0", "r8/epoch_1"]
+    assert [promise.subject for promise in found.checkpoints_of("r8")] == [
+        "r8/epoch_0",
+        "r8/epoch_1",
+    ]
     assert found.problems == ()
 
 
-def test_an_epoch_that_the_configuration_never_reaches_is_no_fault_of_the_training(tmp_path: Path) -> None:
+def test_an_epoch_that_the_configuration_never_reaches_is_no_fault_of_the_training(
+    tmp_path: Path,
+) -> None:
     """Its evaluation is named before anything is submitted, and the training does not promise it."""
     found = experiment(tmp_path, epochs=3, evaluates=[0, 2])
-    assert [promise.subject for promise in found.checkpoints_of("r8")] == ["r8/epoch_0", "r8/epoch_1"]
+    assert [promise.subject for promise in found.checkpoints_of("r8")] == [
+        "r8/epoch_0",
+        "r8/epoch_1",
+    ]
     assert "r8/epoch_2" in found.checkpoints
     said = [problem.message for problem in found.problems]
     assert said[0] == "run 'r8' is said to train 3 epochs, and its configuration 2"
     assert said[1].startswith("r8/clean/epoch2 can never run: the training ends with epoch 1 (")
-    assert said[1].endswith("r8/finetune.yaml:1:9)") and all(one.severity == "warning" for one in found.problems)
+    assert said[1].endswith("r8/finetune.yaml:1:9)") and all(
+        one.severity == "warning" for one in found.problems
+    )

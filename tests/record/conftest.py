@@ -18,7 +18,9 @@ def by_hand(monkeypatch):
 
 @pytest.fixture
 def events():
-    """The events of a run's folder, all writers' in the order of their start; the journal must be whole."""
+    """The events of a run's folder, all writers' in the order of their start; the journal must be
+    whole.
+    """
 
     def events_of(folder: Path):
         journal = read(folder / ".watchkeeper/journal")

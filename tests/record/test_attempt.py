@@ -24,7 +24,9 @@ with wk.start_run(folder="run", pipeline="training") as run:
 
 def claimed(folder, job_id):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "claim.1").write_text(json.dumps({"scheduler": "local", "job_id": job_id, "nonce": "n"}))
+    (folder / "claim.1").write_text(
+        json.dumps({"scheduler": "local", "job_id": job_id, "nonce": "n"})
+    )
     return folder
 
 
@@ -57,7 +59,9 @@ def test_the_recorder_leaves_word_in_its_attempt(tmp_path, monkeypatch, events):
     ],
 )
 def test_the_attempt_counts_only_with_its_job(tmp_path, environ, claim, found):
-    """WATCHKEEPER_ATTEMPT leaks into other jobs; only the one that the claim names works for the attempt."""
+    """WATCHKEEPER_ATTEMPT leaks into other jobs; only the one that the claim names works for the
+    attempt.
+    """
     folder = claimed(tmp_path, claim)
     attempt = attempts.find({"WATCHKEEPER_ATTEMPT": str(folder), **environ})
     assert found == (attempt is not None)
@@ -98,8 +102,20 @@ def test_recorder_and_wrapper_meet_in_the_files(tmp_path):
     script = attempt / "script"
     script.write_text(f"#!{sys.executable}\n{JOB}")
     wrapper = attempt / "wk-token.sh"
-    wrapper.write_bytes(render(read_head(script), attempt_folder=attempt, script=script, token="token", scheduler="local"))
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "WATCHKEEPER_"))}
+    wrapper.write_bytes(
+        render(
+            read_head(script),
+            attempt_folder=attempt,
+            script=script,
+            token="token",
+            scheduler="local",
+        )
+    )
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SLURM_", "WATCHKEEPER_"))
+    }
     environ["WATCHKEEPER_JOB_ID"] = "5"
     subprocess.run(["bash", wrapper], cwd=tmp_path, env=environ, check=True, timeout=60)
     word = json.loads((attempt / "recorder.json").read_text())

@@ -1,4 +1,6 @@
-"""`check` of a recorded run: removed, cut and edited rows, missing and shortened journals, runs that died."""
+"""`check` of a recorded run: removed, cut and edited rows, missing and shortened journals, runs
+that died.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def test_the_end_holds_count_and_hash_of_each_file_of_rows(tmp_path, events):
     (ended,) = [event for event in events(tmp_path) if isinstance(event, RunEnded)]
     data = path.read_bytes()
     name = f"{METRICS}/{path.name}"
-    assert ended.files == (SealedRows(path=name, rows=20, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()),)
+    assert ended.files == (
+        SealedRows(path=name, rows=20, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()),
+    )
     assert run.writer == path.stem
     report = found(tmp_path)
     assert (errors(tmp_path), report.unverified) == ([], [])
@@ -130,7 +134,9 @@ ROWS = {
 
 @pytest.mark.parametrize("damage", ROWS, ids=lambda damage: damage.__name__)
 def test_rows_that_are_gone_or_changed_are_told(tmp_path, damage):
-    """Whatever happens to the file of a finished run's rows, `check` says what, and how many rows are left."""
+    """Whatever happens to the file of a finished run's rows, `check` says what, and how many rows
+    are left.
+    """
     recorded(tmp_path)
     damage(only(tmp_path / METRICS))
     assert errors(tmp_path) == [ROWS[damage]]
@@ -205,7 +211,9 @@ def test_a_fork_seals_its_own_rows(tmp_path, events):
 
 
 def test_rows_of_a_fork_that_never_ended_are_counted_by_the_run(tmp_path, events):
-    """A worker that is ended by `os._exit` writes no end: the run's own end counts and hashes what it had written."""
+    """A worker that is ended by `os._exit` writes no end: the run's own end counts and hashes what
+    it had written.
+    """
     with wk.start_run(folder=tmp_path, pipeline="p", console=False, sidecar=False) as run:
         run.log(1, loss=1.0)
         child = os.fork()
@@ -232,7 +240,9 @@ def test_rows_of_earlier_runs_are_not_hashed_again(tmp_path, events):
 
 
 def test_a_run_that_died_is_unverified(tmp_path):
-    """A killed run wrote no counts and no hashes: it is neither sound nor wrong, and what is there is said."""
+    """A killed run wrote no counts and no hashes: it is neither sound nor wrong, and what is there
+    is said.
+    """
     killed(tmp_path, rows=5)
     report = found(tmp_path)
     assert (errors(tmp_path), report.incomplete) == ([], [])
@@ -251,22 +261,33 @@ def test_a_run_that_goes_on_is_no_finding(tmp_path):
 
 
 def test_a_run_of_an_older_version_is_checked_by_count(tmp_path):
-    """A journal without hashes is held against the count of its end, and it is said that only the count was compared."""
+    """A journal without hashes is held against the count of its end, and it is said that only the
+    count was compared.
+    """
     recorded(tmp_path)
     path = only(tmp_path / JOURNAL)
     lines = []
     for line in path.read_bytes().splitlines(keepends=True):
         event = decode(line)
-        lines.append(encode(msgspec.structs.replace(event, files=()) if isinstance(event, RunEnded) else event))
+        lines.append(
+            encode(
+                msgspec.structs.replace(event, files=()) if isinstance(event, RunEnded) else event
+            )
+        )
     path.write_bytes(b"".join(lines))
     assert errors(tmp_path) == []
-    assert "counted only: the version that wrote them kept no hashes" in found(tmp_path).problems[0].message
+    assert (
+        "counted only: the version that wrote them kept no hashes"
+        in found(tmp_path).problems[0].message
+    )
     _cut(only(tmp_path / METRICS))
     assert errors(tmp_path) == ["it holds 13 rows, and the run's end says 20"]
 
 
 def test_a_shortened_journal_is_told_by_what_the_run_left(tmp_path):
-    """Cut before its end, a journal looks as that of a run that died; manifest and log say that this one ended."""
+    """Cut before its end, a journal looks as that of a run that died; manifest and log say that
+    this one ended.
+    """
     run = recorded(tmp_path)
     path = only(tmp_path / JOURNAL)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
@@ -295,21 +316,33 @@ def test_one_missing_journal_of_two_runs_is_told(tmp_path):
     messages = sorted(problem.message for problem in found(tmp_path).incomplete)
     assert messages == [
         "no journal speaks of its 3 rows: it is missing",
-        f"run_manifest.json says that run {second.run_id} ended, and the journal holds nothing of it",
+        (
+            f"run_manifest.json says that run {second.run_id} ended, and the journal holds "
+            "nothing of it"
+        ),
     ]
 
 
 def test_rows_without_a_journal_beside_a_run_that_died_are_unverified(tmp_path):
-    """A killed run may have had forks, which have no journal before they end: nothing is claimed of their rows."""
+    """A killed run may have had forks, which have no journal before they end: nothing is claimed of
+    their rows.
+    """
     killed(tmp_path)
-    (tmp_path / METRICS / "20260101-000000-0000000000.jsonl").write_bytes(b'{"time":"2026-01-01T00:00:00Z","step":1}\n')
+    (tmp_path / METRICS / "20260101-000000-0000000000.jsonl").write_bytes(
+        b'{"time":"2026-01-01T00:00:00Z","step":1}\n'
+    )
     report = found(tmp_path)
     assert report.incomplete == []
-    assert sorted("no journal speaks" in doubt.message for doubt in report.unverified) == [False, True]
+    assert sorted("no journal speaks" in doubt.message for doubt in report.unverified) == [
+        False,
+        True,
+    ]
 
 
 def test_an_edited_manifest_is_told_and_one_of_the_programs_is_not(tmp_path):
-    """A manifest of ours is a view, and has to be what the journal holds; the program's own is none of ours."""
+    """A manifest of ours is a view, and has to be what the journal holds; the program's own is none
+    of ours.
+    """
     recorded(tmp_path / "a")
     path = tmp_path / "a/run_manifest.json"
     path.write_bytes(path.read_bytes().replace(b'"metric_rows": 20', b'"metric_rows": 21'))
@@ -362,7 +395,8 @@ def test_a_large_file_is_hashed_in_pieces(tmp_path, monkeypatch):
     own = [(tmp_path / "own.jsonl", 50, len(data))]
     sha256 = hashlib.sha256(data).hexdigest()
     assert seals.seal(tmp_path, own, [tmp_path / "other.jsonl"]) == tuple(
-        SealedRows(path=name, rows=50, bytes=len(data), sha256=sha256) for name in ("own.jsonl", "other.jsonl")
+        SealedRows(path=name, rows=50, bytes=len(data), sha256=sha256)
+        for name in ("own.jsonl", "other.jsonl")
     )
 
 

@@ -1,4 +1,6 @@
-"""A start that is made again in its own place, as in a notebook's cell, leaves the run before it behind."""
+"""A start that is made again in its own place, as in a notebook's cell, leaves the run before it
+behind.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_a_cell_run_again_has_a_log_of_its_own(tmp_path, capfd):
 
 
 def test_what_a_thread_says_is_the_second_runs(tmp_path):
-    """A thread that is in no run is heard by the run that was started last in the place, not by the one left behind."""
+    """A thread that is in no run is heard by the run that was started last in the place, not by the
+    one left behind.
+    """
     space = {}
     first, second = execute(tmp_path, 1, space), execute(tmp_path, 2, space)
     thread = threading.Thread(target=lambda: logging.getLogger("x").warning("FROM-THREAD"))
@@ -59,7 +63,9 @@ def test_what_a_thread_says_is_the_second_runs(tmp_path):
 
 
 def test_runs_side_by_side_on_purpose_are_left_alone(tmp_path):
-    """Other lines, other pipelines, a `with`, other threads and recursion: each run goes on, and hears what it heard."""
+    """Other lines, other pipelines, a `with`, other threads and recursion: each run goes on, and
+    hears what it heard.
+    """
     outer = wk.start_run(tmp_path, pipeline="outer", console=False)
     inner = wk.start_run(tmp_path, pipeline="inner", console=False)
     logging.getLogger("x").warning("BOTH")
@@ -99,8 +105,18 @@ def typed(folder, text):
     )  # fmt: skip
     ends = []
     for place in sorted(Path(folder, "runs").iterdir()):
-        lines = [json.loads(line) for path in (place / ".watchkeeper/journal").iterdir() for line in path.open()]
-        ends.append([(line["status"], line.get("error", "")) for line in lines if line["kind"] == "run_ended"])
+        lines = [
+            json.loads(line)
+            for path in (place / ".watchkeeper/journal").iterdir()
+            for line in path.open()
+        ]
+        ends.append(
+            [
+                (line["status"], line.get("error", ""))
+                for line in lines
+                if line["kind"] == "run_ended"
+            ]
+        )
     return done, ends
 
 
@@ -108,15 +124,22 @@ START = 'import watchkeeper as wk\nrun = wk.start_run("runs", pipeline="t", cons
 
 
 def test_at_a_prompt_the_run_left_behind_is_ended(tmp_path):
-    """In an interactive session a start in the same place ends the run before it at once, and the last one at the exit."""
-    done, ends = typed(tmp_path, START + "first = run\n" + START + "print('ended', first._hands.ended, run._hands.ended)\n")
+    """In an interactive session a start in the same place ends the run before it at once, and the
+    last one at the exit.
+    """
+    done, ends = typed(
+        tmp_path,
+        START + "first = run\n" + START + "print('ended', first._hands.ended, run._hands.ended)\n",
+    )
     assert "ended True False" in done.stdout
     assert ends == [[("finished", "")], [("finished", "")]]
 
 
 @pytest.mark.parametrize("words", ["1 / 0\n", "raise KeyError('x')\n"])
 def test_at_a_prompt_an_error_is_no_end(tmp_path, words):
-    """An error at the prompt ends nothing; a run that nobody ends after it says so, and claims no success."""
+    """An error at the prompt ends nothing; a run that nobody ends after it says so, and claims no
+    success.
+    """
     done, ends = typed(tmp_path, START + words + "print('goes on', run._hands.ended)\n" + START)
     assert "goes on False" in done.stdout
     (finished,), (interrupted,) = sorted(ends)

@@ -43,7 +43,10 @@ class Reader:
 def test_each_line_is_a_row_however_it_arrives():
     """A line that comes in pieces is read once, whole; the last one without a newline too."""
     reader = Reader()
-    text = b"".join(b"step %d loss: 0.%d\n" % (step, step) for step in range(1, 21)) + b"step 21 loss: 0.21"
+    text = (
+        b"".join(b"step %d loss: 0.%d\n" % (step, step) for step in range(1, 21))
+        + b"step 21 loss: 0.21"
+    )
     for at in range(0, len(text), 7):
         reader.look(text[at : at + 7])
     reader.rows.finish()
@@ -67,7 +70,9 @@ def test_a_bar_is_a_row_for_each_step():
 
 
 def test_a_loss_without_a_step_has_the_step_named_before_it():
-    """Below a line that names its step in words a loss is that step's; beside a bar, or in another stream, it has none."""
+    """Below a line that names its step in words a loss is that step's; beside a bar, or in another
+    stream, it has none.
+    """
     reader = Reader()
     reader.look(b"loss: 9\nstep 5\n  train loss: 0.5\n  val loss: 0.6\n", b"loss: 8\n")
     reader.look(b" 6%|# | 6/100 [00:01<00:09, 9.9it/s]\nloss: 0.4\n")
@@ -82,12 +87,16 @@ def test_a_loss_without_a_step_has_the_step_named_before_it():
 def test_what_is_beyond_a_second_is_counted_and_the_last_line_is_kept():
     """Of a burst the first thousand rows and the last one are kept; all others are counted."""
     reader = Reader()
-    reader.look(b"".join(b"step %d loss: 1\n" % step for step in range(1, 3 * ROWS_PER_S + 1)), after_s=0)
+    reader.look(
+        b"".join(b"step %d loss: 1\n" % step for step in range(1, 3 * ROWS_PER_S + 1)), after_s=0
+    )
     assert [step for step, _ in reader.kept] == list(range(1, ROWS_PER_S + 1))
     reader.look(after_s=0.5)
     assert reader.kept[-1][0] == 3 * ROWS_PER_S
     assert len(reader.kept) + reader.left_out == 3 * ROWS_PER_S
-    reader.look(b"".join(b"step %d loss: 2\n" % step for step in range(1, ROWS_PER_S + 1)), after_s=0)
+    reader.look(
+        b"".join(b"step %d loss: 2\n" % step for step in range(1, ROWS_PER_S + 1)), after_s=0
+    )
     reader.rows.finish()
     assert reader.kept[-1][0] == ROWS_PER_S
     assert len(reader.kept) + reader.left_out == 4 * ROWS_PER_S

@@ -16,7 +16,8 @@ from watchkeeper.record.writing.tables import Table
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
-# In the first execution rank 1 fails at step 4, and rank 0 waits to be stopped; the second one ends well.
+# In the first execution rank 1 fails at step 4, and rank 0 waits to be stopped; the second one ends
+# well.
 TRAINING = """
 import json, os, sys, time
 import watchkeeper as wk
@@ -46,13 +47,22 @@ with wk.start_run(sys.argv[1], pipeline="training", console=False) as run:
 
 
 def test_two_ranks_and_an_elastic_restart(tmp_path, events):
-    """Under torchrun both ranks know the same folder and skip the same work, rank 0 alone writes, rank 1 beats; a restart
-    by torchrun is a second execution of the same run.
+    """Under torchrun both ranks know the same folder and skip the same work, rank 0 alone writes,
+    rank 1 beats; a restart by torchrun is a second execution of the same run.
     """
     script = tmp_path / "train.py"
     script.write_text(TRAINING)
     done = subprocess.run(
-        [*TORCHRUN, "--nproc-per-node", "2", "--max-restarts", "1", script, tmp_path / "runs", tmp_path / "waits"],
+        [
+            *TORCHRUN,
+            "--nproc-per-node",
+            "2",
+            "--max-restarts",
+            "1",
+            script,
+            tmp_path / "runs",
+            tmp_path / "waits",
+        ],
         capture_output=True,
         text=True,
         timeout=300,
@@ -62,11 +72,16 @@ def test_two_ranks_and_an_elastic_restart(tmp_path, events):
     assert done.returncode == 0, done.stderr
     (folder,) = [path for path in (tmp_path / "runs").iterdir() if path.name != ".watchkeeper"]
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    skipped = {rank: [words[3] for words in said if words[:2] == [rank, True] and len(words) == 4] for rank in (0, 1)}
+    skipped = {
+        rank: [words[3] for words in said if words[:2] == [rank, True] and len(words) == 4]
+        for rank in (0, 1)
+    }
     assert skipped[0] == [n <= 4 for n in range(1, 7)]
     assert skipped[1] == skipped[0]
     ends = [words for words in said if len(words) == 3]
-    assert sorted(ends)[-2:] == [[rank, str(folder), str(folder / "00_train/model.txt")] for rank in (0, 1)]
+    assert sorted(ends)[-2:] == [
+        [rank, str(folder), str(folder / "00_train/model.txt")] for rank in (0, 1)
+    ]
     assert (folder / "00_train/model.txt").read_text() == "by rank 0"
 
     told = sorted(events(folder), key=lambda event: event.time)
@@ -75,15 +90,35 @@ def test_two_ranks_and_an_elastic_restart(tmp_path, events):
         (1, 2, folder.name),
         (2, 2, folder.name),
     ]
-    assert [event.status for event in told if isinstance(event, RunEnded)] == ["interrupted", "finished"]
+    assert [event.status for event in told if isinstance(event, RunEnded)] == [
+        "interrupted",
+        "finished",
+    ]
     rows, problems = wk.read_rows(folder)
     assert problems == []
-    assert [row.step for row in sorted(rows, key=lambda row: row.time)] == [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]
+    assert [row.step for row in sorted(rows, key=lambda row: row.time)] == [
+        1,
+        2,
+        3,
+        4,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     assert [row["n"] for row in wk.read_table(folder / "results.csv")[0]] == [1, 2, 3, 4, 5, 6]
     assert [event.complete for event in told if isinstance(event, TableSealed)] == [False, True]
     (beat,) = (folder / ".watchkeeper/heartbeats").iterdir()
-    assert beat.name == "rank-1" and "rank 1 of 2, pid " in beat.read_text() and beat.read_text().rstrip().endswith("ended")
-    assert (folder / "logs/run.log").read_text().count("Processes: 2, of which this one records") == 2
+    assert (
+        beat.name == "rank-1"
+        and "rank 1 of 2, pid " in beat.read_text()
+        and beat.read_text().rstrip().endswith("ended")
+    )
+    assert (folder / "logs/run.log").read_text().count(
+        "Processes: 2, of which this one records"
+    ) == 2
 
 
 SOLO = """
@@ -97,18 +132,32 @@ if len(sys.argv) == 2:
 
 
 def test_what_a_rank_starts_is_no_rank(tmp_path):
-    """A program that a rank starts inherits its environment, and yet records for itself; each once, from both ranks."""
+    """A program that a rank starts inherits its environment, and yet records for itself; each once,
+    from both ranks.
+    """
     script = tmp_path / "solo.py"
     script.write_text(SOLO)
     command = [*TORCHRUN, "--nproc-per-node", "2", script, tmp_path / "runs"]
-    subprocess.run(command, check=True, timeout=300, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    subprocess.run(
+        command,
+        check=True,
+        timeout=300,
+        capture_output=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     runs = [path for path in (tmp_path / "runs").iterdir() if path.name != ".watchkeeper"]
     children = list((tmp_path / "runs-child").iterdir())
     assert (len(runs), len(children)) == (1, 2)
     assert [len(wk.read_rows(child)[0]) for child in children] == [1, 1]
 
 
-TORCH = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "j", "MASTER_ADDR": "n1"}
+TORCH = {
+    "RANK": "1",
+    "WORLD_SIZE": "4",
+    "LOCAL_WORLD_SIZE": "2",
+    "TORCHELASTIC_RUN_ID": "j",
+    "MASTER_ADDR": "n1",
+}
 SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "7"}
 
 
@@ -123,7 +172,10 @@ SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_ID": "0", 
         ({"RANK": "1"}, None),
         (TORCH, (1, 4, 2, 1)),
         (TORCH | {"TORCHELASTIC_RESTART_COUNT": "2"}, (1, 4, 2, 3)),
-        ({"RANK": "5", "WORLD_SIZE": "8", "SLURM_JOB_NUM_NODES": "2", "MASTER_ADDR": "n1"}, (5, 8, 4, 1)),
+        (
+            {"RANK": "5", "WORLD_SIZE": "8", "SLURM_JOB_NUM_NODES": "2", "MASTER_ADDR": "n1"},
+            (5, 8, 4, 1),
+        ),
         (SRUN | {"SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, (3, 8, 4, 1)),
         (SRUN | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, None),
     ],
@@ -135,37 +187,59 @@ def test_who_this_process_is(environ, expected):
 
 
 def test_a_group_is_told_from_another():
-    """Members of a group have it in common over an elastic restart; another job, requeue or step is another group."""
+    """Members of a group have it in common over an elastic restart; another job, requeue or step is
+    another group.
+    """
 
     def group(**changed):
-        found = ranks.find(TORCH | {"TORCHELASTIC_RESTART_COUNT": "0", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"} | changed)
+        found = ranks.find(
+            TORCH
+            | {"TORCHELASTIC_RESTART_COUNT": "0", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+            | changed
+        )
         assert found is not None
         return found.group
 
     assert group(RANK="3", TORCHELASTIC_RESTART_COUNT="1", MASTER_PORT="4711") == group()
-    others = [group(SLURM_JOB_ID="8"), group(SLURM_RESTART_COUNT="1"), group(SLURM_STEP_ID="1"), group(MASTER_ADDR="n2")]
+    others = [
+        group(SLURM_JOB_ID="8"),
+        group(SLURM_RESTART_COUNT="1"),
+        group(SLURM_STEP_ID="1"),
+        group(MASTER_ADDR="n2"),
+    ]
     assert len({group(), *others}) == 5
 
 
 def test_whoever_comes_first_gives_the_run_its_id(tmp_path, monkeypatch):
-    """The first, second, … run of each process of a group have an id each, which all take, whoever comes first."""
+    """The first, second, … run of each process of a group have an id each, which all take, whoever
+    comes first.
+    """
     monkeypatch.setattr(ranks, "_asked", ranks.Counter())
     monkeypatch.setenv(ranks.MARK, "")
     one = ranks.Rank(0, 2, 2, 1, "group")
     ids = [ranks.agreed_run_id(tmp_path, one, f"id-{n}") for n in range(3)]
     ranks._asked.clear()
-    assert [ranks.agreed_run_id(tmp_path, one, "late") for _ in range(3)] == ids == ["id-0", "id-1", "id-2"]
+    assert (
+        [ranks.agreed_run_id(tmp_path, one, "late") for _ in range(3)]
+        == ids
+        == ["id-0", "id-1", "id-2"]
+    )
     assert ranks.agreed_run_id(tmp_path, one._replace(group="other"), "other") == "other"
 
 
 def test_all_ranks_skip_the_same_work(tmp_path, monkeypatch):
-    """A rank that looks at a table after rank 0 has added to it skips what was measured before, and nothing more."""
+    """A rank that looks at a table after rank 0 has added to it skips what was measured before, and
+    nothing more.
+    """
     monkeypatch.setattr(ranks, "_asked", ranks.Counter())
 
     def agree(rows):
         return int(ranks.agreed(tmp_path, "group", "rows", str(rows)))
 
-    with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("results", key="n") as earlier:
+    with (
+        wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
+        run.table("results", key="n") as earlier,
+    ):
         earlier.append({"n": 1})
     first = Table(tmp_path, "results", key="n", agree=agree)
     first.append({"n": 2, "new": 1})
@@ -205,11 +279,16 @@ with wk.start_run(folder=sys.argv[1], pipeline="training", console=False) as run
 
 
 def test_workers_that_fetch_data_record_nothing(tmp_path, events):
-    """A DataLoader's workers leave no file, row or step, though the run is in their hands: one of them says so, and the end
-    counts their rows. A run that would have to be sent to one says what to do instead.
+    """A DataLoader's workers leave no file, row or step, though the run is in their hands: one of
+    them says so, and the end counts their rows. A run that would have to be sent to one says what
+    to do instead.
     """
     done = subprocess.run(
-        [sys.executable, "-c", WORKERS, tmp_path], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", WORKERS, tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     rows, problems = wk.read_rows(tmp_path)
     assert problems == []
@@ -222,6 +301,16 @@ def test_workers_that_fetch_data_record_nothing(tmp_path, events):
     assert len(list((tmp_path / ".watchkeeper/journal").iterdir())) == 1
     assert [path.name for path in tmp_path.iterdir() if path.name != ".watchkeeper"] != []
     assert not list(tmp_path.glob("*fetch*"))
-    assert done.stderr.count("a process that loads data does not record: metric rows, and whatever else") == 1
-    assert [event.left_out for event in events(tmp_path) if isinstance(event, RunEnded)] == [{"metric rows": 8}]
-    assert "a run stays in its process" in done.stdout and "wk.start_run(folder=run.folder" in done.stdout
+    assert (
+        done.stderr.count(
+            "a process that loads data does not record: metric rows, and whatever else"
+        )
+        == 1
+    )
+    assert [event.left_out for event in events(tmp_path) if isinstance(event, RunEnded)] == [
+        {"metric rows": 8}
+    ]
+    assert (
+        "a run stays in its process" in done.stdout
+        and "wk.start_run(folder=run.folder" in done.stdout
+    )

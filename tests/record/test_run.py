@@ -17,7 +17,14 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.core.errors import StorageError, UsageError
-from watchkeeper.core.events import Checkpoint, CheckpointFile, RunEnded, RunStarted, StepFinished, StepStarted
+from watchkeeper.core.events import (
+    Checkpoint,
+    CheckpointFile,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+)
 from watchkeeper.core.journal import verify_seals
 
 
@@ -27,11 +34,18 @@ def of_kind(events, kind):
 
 def test_a_run_has_a_folder_of_its_own_and_a_clean_end(tmp_path, events):
     """A run's journal tells its start with its config, its end with its counts, and is sealed."""
-    with wk.start_run(tmp_path, pipeline="training", config={"lr": 1e-5, "path": Path("/data")}) as run:
+    with wk.start_run(
+        tmp_path, pipeline="training", config={"lr": 1e-5, "path": Path("/data")}
+    ) as run:
         run.log(1, loss=2.5)
     assert run.folder == tmp_path / run.run_id
     told = events(run.folder)
-    assert [type(event).__struct_config__.tag for event in told] == ["opened", "run_started", "run_ended", "sealed"]
+    assert [type(event).__struct_config__.tag for event in told] == [
+        "opened",
+        "run_started",
+        "run_ended",
+        "sealed",
+    ]
     started = told[1]
     assert isinstance(started, RunStarted)
     assert (
@@ -47,7 +61,9 @@ def test_a_run_has_a_folder_of_its_own_and_a_clean_end(tmp_path, events):
 
 
 def test_folder_is_used_exactly(tmp_path):
-    """`folder=` names the run's folder itself, also relative to a directory that the process leaves."""
+    """`folder=` names the run's folder itself, also relative to a directory that the process
+    leaves.
+    """
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
@@ -62,7 +78,10 @@ def test_folder_is_used_exactly(tmp_path):
 
 def test_an_exception_is_raised_again_and_told(tmp_path, events):
     """A failed run says which exception ended it, and the caller still gets it."""
-    with pytest.raises(ValueError, match="loss is not finite"), wk.start_run(tmp_path, pipeline="training") as run:
+    with (
+        pytest.raises(ValueError, match="loss is not finite"),
+        wk.start_run(tmp_path, pipeline="training") as run,
+    ):
         raise ValueError("loss is not finite")
     (ended,) = of_kind(events(run.folder), RunEnded)
     assert (ended.status, ended.error) == ("failed", "ValueError: loss is not finite")
@@ -85,11 +104,15 @@ def test_an_exception_without_a_message_is_still_told(tmp_path, events):
 
     with pytest.raises(Odd), wk.start_run(tmp_path, pipeline="training") as run:
         raise Odd
-    assert [event.error for event in of_kind(events(run.folder), RunEnded)] == ["Odd: (its message could not be made)"]
+    assert [event.error for event in of_kind(events(run.folder), RunEnded)] == [
+        "Odd: (its message could not be made)"
+    ]
 
 
 def test_steps_tell_rows_and_metrics(tmp_path, events):
-    """A step's event holds what the step was told, numpy's numbers included, and nothing it was not."""
+    """A step's event holds what the step was told, numpy's numbers included, and nothing it was
+    not.
+    """
     with wk.start_run(tmp_path, pipeline="training") as run:
         with run.step("00_ingest") as step:
             step.rows(read=1000, kept=np.int64(980))
@@ -97,17 +120,30 @@ def test_steps_tell_rows_and_metrics(tmp_path, events):
         with run.step("01_train"), run.step("inner"):
             pass
     told = events(run.folder)
-    assert [event.step for event in of_kind(told, StepStarted)] == ["00_ingest", "01_train", "inner"]
+    assert [event.step for event in of_kind(told, StepStarted)] == [
+        "00_ingest",
+        "01_train",
+        "inner",
+    ]
     ingest, inner, train = of_kind(told, StepFinished)
     assert (ingest.row_count_in, ingest.row_count_out) == (1000, 980)
     assert ingest.metrics == {"num_slates": 3, "share": 0.5, "worst": "NaN"}
-    assert (inner.step, train.step, train.row_count_in, train.metrics) == ("inner", "01_train", None, {})
+    assert (inner.step, train.step, train.row_count_in, train.metrics) == (
+        "inner",
+        "01_train",
+        None,
+        {},
+    )
     assert ingest.duration_s >= 0
 
 
 def test_a_failing_step_names_itself(tmp_path, events):
     """The step in which a run failed carries the exception."""
-    with pytest.raises(KeyError), wk.start_run(tmp_path, pipeline="training") as run, run.step("02_fit"):
+    with (
+        pytest.raises(KeyError),
+        wk.start_run(tmp_path, pipeline="training") as run,
+        run.step("02_fit"),
+    ):
         raise KeyError("x")
     assert [(event.step, event.error) for event in of_kind(events(run.folder), StepFinished)] == [
         ("02_fit", "KeyError: 'x'")
@@ -311,15 +347,19 @@ def test_a_fork_beside_logging_threads_does_not_hang_the_child(tmp_path):
 def test_import_is_lazy():
     """`import watchkeeper` loads no third-party module, and its names are there all the same."""
     code = (
-        "import sys, watchkeeper as wk; heavy = {'msgspec', 'click', 'ruamel'} & set(sys.modules); assert not heavy, heavy;"
-        "assert 'start_run' in dir(wk); assert callable(wk.start_run); assert 'msgspec' in sys.modules;"
+        "import sys, watchkeeper as wk; heavy = {'msgspec', 'click', 'ruamel'} & set(sys.modules); "
+        "assert not heavy, heavy;"
+        "assert 'start_run' in dir(wk); assert callable(wk.start_run); assert 'msgspec' in "
+        "sys.modules;"
         "assert not hasattr(wk, 'nothing')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_current_run_is_the_last_one_that_goes_on(tmp_path):
-    """Code that was not handed the run finds the innermost one that has not ended, and None outside all."""
+    """Code that was not handed the run finds the innermost one that has not ended, and None outside
+    all.
+    """
     assert wk.current_run() is None
     with wk.start_run(tmp_path, pipeline="outer") as outer:
         with wk.start_run(tmp_path, pipeline="inner") as inner:

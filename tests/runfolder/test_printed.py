@@ -9,12 +9,18 @@ from hypothesis import strategies as st
 from watchkeeper.runfolder.printed import Position, advances, bar_rate, losses, position, val_losses
 
 PRINTED = {
-    "tqdm": ("train:  12%|█▏        | 34/300 [00:05<00:40,  6.60it/s]", Position(step=34, total=300)),
+    "tqdm": (
+        "train:  12%|█▏        | 34/300 [00:05<00:40,  6.60it/s]",
+        Position(step=34, total=300),
+    ),
     "tqdm, redrawn": (
         "\r  0%| | 0/20 [00:00<?, ?it/s]\r 50%|██ | 10/20 [00:01<00:01, 8.1it/s]",
         Position(step=10, total=20),
     ),
-    "tqdm, in hours": ("42%|██ | 1234/2937 [1:02:33<1:20:01,  3.1s/it]", Position(step=1234, total=2937)),
+    "tqdm, in hours": (
+        "42%|██ | 1234/2937 [1:02:33<1:20:01,  3.1s/it]",
+        Position(step=1234, total=2937),
+    ),
     "torchtune's bar": (
         "1|20|Loss: 5.66: 100%|██████████| 20/20 [00:00<00:00, 78.33it/s]",
         Position(epoch=1, step=20, total=20, loss="5.66"),
@@ -23,10 +29,19 @@ PRINTED = {
         "2|35|Loss: 4.5:  75%|███████▌  | 15/20 [00:00<00:00, 78.33it/s]",
         Position(epoch=2, step=35, total=40, loss="4.5"),
     ),
-    "validation beside it": ("step 3 train/loss: 0.5 val/loss: 9.5 eval_loss=8", Position(step=3, loss="0.5")),
-    "torchtune's log": ("Step 20 | loss:6.05 lr:0.0005 tokens_per_second_per_gpu:1629.28", Position(step=20, loss="6.05")),
+    "validation beside it": (
+        "step 3 train/loss: 0.5 val/loss: 9.5 eval_loss=8",
+        Position(step=3, loss="0.5"),
+    ),
+    "torchtune's log": (
+        "Step 20 | loss:6.05 lr:0.0005 tokens_per_second_per_gpu:1629.28",
+        Position(step=20, loss="6.05"),
+    ),
     "the Trainer": (
-        "{'loss': 0.5, 'grad_norm': 1.2, 'learning_rate': 5e-05, 'epoch': 0.1}\n 10%|█ | 10/100 [00:01<00:09, 9.9it/s]",
+        (
+            "{'loss': 0.5, 'grad_norm': 1.2, 'learning_rate': 5e-05, 'epoch': 0.1}\n 10%|█ | "
+            "10/100 [00:01<00:09, 9.9it/s]"
+        ),
         Position(step=10, total=100, loss="0.5"),
     ),
     "Lightning": (
@@ -34,9 +49,15 @@ PRINTED = {
         Position(epoch=0, step=10, total=20, loss="1.25"),
     ),
     "plain": ("step 2,710 loss: 0.3245", Position(step=2710, loss="0.3245")),
-    "with its total": ("global_step: 12 / 300, loss=1e-3", Position(step=12, total=300, loss="1e-3")),
+    "with its total": (
+        "global_step: 12 / 300, loss=1e-3",
+        Position(step=12, total=300, loss="1e-3"),
+    ),
     "not a number": ("step=7 loss=nan", Position(step=7, loss="nan")),
-    "a warning after it": ("step 7 loss 0.5\nUserWarning: something is deprecated\n", Position(step=7, loss="0.5")),
+    "a warning after it": (
+        "step 7 loss 0.5\nUserWarning: something is deprecated\n",
+        Position(step=7, loss="0.5"),
+    ),
     "only a loss": ("loss: 2.5", Position(loss="2.5")),
 }
 
@@ -48,7 +69,8 @@ def test_the_forms_that_trainings_print_are_read(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n\r\n", "loading 3/4 shards", "stepping stones", "lossless", "12:05:33 hello", "step"]
+    "text",
+    ["", "\n\r\n", "loading 3/4 shards", "stepping stones", "lossless", "12:05:33 hello", "step"],
 )
 def test_what_names_no_step_is_none(text):
     """Words and figures that only look like a position are not taken for one."""
@@ -70,7 +92,10 @@ def test_the_last_one_counts(first, last):
 
 def test_a_bars_own_rate_is_read():
     """The last bar's rate is steps a second, whichever way round it is written; none is None."""
-    assert bar_rate(" 5%|# | 1/20 [00:01<00:19, 4.0it/s]\r10%|# | 2/20 [00:02<00:18, 8.1it/s, loss=2]") == 8.1
+    assert (
+        bar_rate(" 5%|# | 1/20 [00:01<00:19, 4.0it/s]\r10%|# | 2/20 [00:02<00:18, 8.1it/s, loss=2]")
+        == 8.1
+    )
     assert bar_rate("42%|██ | 1234/2937 [1:02:33<1:20:01,  4.0s/it]") == 0.25
     assert bar_rate(" 0%| | 0/20 [00:00<?, ?it/s]") is None
     assert bar_rate("step 7 at 12 it/s") is None

@@ -39,7 +39,11 @@ class Harness:
         script.write_text(source if source.startswith("#!") else "#!/bin/bash\n" + source)
         path = attempt / render.wrapper_name(token)
         head = read_head(script)
-        path.write_bytes(render.render(head, attempt_folder=attempt, script=script, token=token, scheduler="local"))
+        path.write_bytes(
+            render.render(
+                head, attempt_folder=attempt, script=script, token=token, scheduler="local"
+            )
+        )
         return Job(wrapper=path, folder=folder, name=name, token=token)
 
     def bare(self, source, name="job"):

@@ -33,14 +33,24 @@ def test_a_machine_without_slurm_says_so_and_offers_itself(tmp_path: Path) -> No
     folder = write_experiment(tmp_path / "exp")
     (folder / "watchkeeper.toml").write_text('[clusters.lab]\nkind = "slurm"\n')
     (tmp_path / "bin").mkdir()
-    done = wk("run", folder, "--cluster", "lab", state=tmp_path / "state", PATH=str(tmp_path / "bin"))
-    assert done.returncode == 2 and "no Slurm here" in done.stderr and "jobs run on this machine" in done.stderr
+    done = wk(
+        "run", folder, "--cluster", "lab", state=tmp_path / "state", PATH=str(tmp_path / "bin")
+    )
+    assert (
+        done.returncode == 2
+        and "no Slurm here" in done.stderr
+        and "jobs run on this machine" in done.stderr
+    )
 
 
 def test_jobs_under_way_elsewhere_are_not_taken_for_lost(tmp_path: Path) -> None:
-    """A command that asks the wrong scheduler is refused with what to type, before anything becomes UNKNOWN."""
+    """A command that asks the wrong scheduler is refused with what to type, before anything becomes
+    UNKNOWN.
+    """
     folder = write_experiment(tmp_path / "exp")
-    manners = Manners(soonest_s=0.01, poll_s=0.01, longest_s=0.01, stagger_s=0, cap=0, unknown_deadline_s=0)
+    manners = Manners(
+        soonest_s=0.01, poll_s=0.01, longest_s=0.01, stagger_s=0, cap=0, unknown_deadline_s=0
+    )
 
     def keeper(name: str) -> Keeper:
         fake = FakeScheduler(name=name)

@@ -45,11 +45,15 @@ def test_the_devices_are_those_that_can_be_used(monkeypatch):
 def has(harness, job_id):
     """The devices of a job that runs."""
     path = harness.root / "exp" / f"has.{job_id}"
-    return harness.until(lambda: path.exists() and path.read_text().endswith("\n") and path.read_text().strip())
+    return harness.until(
+        lambda: path.exists() and path.read_text().endswith("\n") and path.read_text().strip()
+    )
 
 
 def test_no_device_has_two_jobs_and_all_are_used(harness):
-    """Three jobs on two devices: two run, on a device each, and the third gets the one that comes free."""
+    """Three jobs on two devices: two run, on a device each, and the third gets the one that comes
+    free.
+    """
     local = harness.scheduler(slots=8, gpus=("4", "7"))
     ids = [local.submit(harness.job(f"#SBATCH --gpus=1\n{HOLDS}")).job_id for _ in range(3)]
     assert {has(harness, ids[0]), has(harness, ids[1])} == {"4", "7"}
@@ -58,11 +62,17 @@ def test_no_device_has_two_jobs_and_all_are_used(harness):
     local.cancel(ids[0])
     assert has(harness, ids[2]) == has(harness, ids[0])
     (harness.root / "exp" / "gate").touch()
-    assert [harness.end(job_id, local).state for job_id in ids] == ["CANCELLED", "COMPLETED", "COMPLETED"]
+    assert [harness.end(job_id, local).state for job_id in ids] == [
+        "CANCELLED",
+        "COMPLETED",
+        "COMPLETED",
+    ]
 
 
 def test_a_job_that_waits_for_devices_is_not_overtaken_by_one_that_needs_fewer(harness):
-    """Two devices wanted, one free: a later job for one device waits behind, and a job without any passes."""
+    """Two devices wanted, one free: a later job for one device waits behind, and a job without any
+    passes.
+    """
     local = harness.scheduler(slots=8, gpus=("0", "1"))
     first = local.submit(harness.job(f"#SBATCH --gres=gpu:1\n{HOLDS}")).job_id
     has(harness, first)
@@ -82,7 +92,10 @@ def test_devices_stay_with_a_job_whose_supervisor_was_killed(harness):
     assert has(harness, first) == "0"
     harness.kill_supervisor(first)
     second = local.submit(harness.job(f"#SBATCH --gpus=1\n{HOLDS}")).job_id
-    assert [harness.look(job_id, local).state for job_id in (first, second)] == ["RUNNING", "PENDING"]
+    assert [harness.look(job_id, local).state for job_id in (first, second)] == [
+        "RUNNING",
+        "PENDING",
+    ]
     (harness.root / "exp" / "gate").touch()
     harness.end(first, local)
     assert harness.end(second, local).state == "COMPLETED" and has(harness, second) == "0"
@@ -96,7 +109,9 @@ def test_more_devices_than_there_are_is_refused(harness):
 
 
 def test_without_devices_the_directive_means_nothing(harness, monkeypatch):
-    """A script written for a cluster still runs on a machine that has no GPU, with the environment as it is."""
+    """A script written for a cluster still runs on a machine that has no GPU, with the environment
+    as it is.
+    """
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     local = harness.scheduler(gpus=())
     job = harness.job("#SBATCH --gres=gpu:8\necho ${CUDA_VISIBLE_DEVICES-unset} > seen\n")

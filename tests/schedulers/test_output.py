@@ -13,7 +13,9 @@ from watchkeeper.core.errors import StorageError
 from watchkeeper.schedulers.local.supervisor import _open_output
 
 HOW = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_TRUNC
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="making a link of another user's takes root")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="making a link of another user's takes root"
+)
 
 
 def link_of(owner: int, path: Path, target: Path) -> Path:
@@ -23,14 +25,18 @@ def link_of(owner: int, path: Path, target: Path) -> Path:
 
 
 def test_a_pipe_that_nobody_reads_is_an_error_at_once(tmp_path: Path) -> None:
-    """A job whose output is such a pipe does not begin, and says why, where it would wait for a reader for ever."""
+    """A job whose output is such a pipe does not begin, and says why, where it would wait for a
+    reader for ever.
+    """
     os.mkfifo(tmp_path / "out")
     with pytest.raises(StorageError, match="a pipe that nobody reads"):
         _open_output(tmp_path / "out", HOW, 0o644)
 
 
 def test_a_pipe_that_is_read_is_written_to(tmp_path: Path) -> None:
-    """A pipe with a reader works as it does without us: what is written blocks where the reader is slow."""
+    """A pipe with a reader works as it does without us: what is written blocks where the reader is
+    slow.
+    """
     os.mkfifo(tmp_path / "out")
     reader = os.open(tmp_path / "out", os.O_RDONLY | os.O_NONBLOCK)
     fd = _open_output(tmp_path / "out", HOW, 0o644)
@@ -43,7 +49,9 @@ def test_a_pipe_that_is_read_is_written_to(tmp_path: Path) -> None:
 
 @needs_root
 def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
-    """Output behind a link that another user made is refused, and the file behind it keeps its bytes."""
+    """Output behind a link that another user made is refused, and the file behind it keeps its
+    bytes.
+    """
     mine = tmp_path / "mine"
     mine.write_text("precious")
     link = link_of(12345, tmp_path / "out", mine)
@@ -63,7 +71,9 @@ def test_a_folder_behind_such_a_link_is_refused_too(tmp_path: Path) -> None:
 
 
 def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
-    """Logs on a scratch disk behind a link of one's own stay possible; a path with nothing at its end has no such link."""
+    """Logs on a scratch disk behind a link of one's own stay possible; a path with nothing at its
+    end has no such link.
+    """
     (tmp_path / "scratch").mkdir()
     (tmp_path / "logs").symlink_to(tmp_path / "scratch")
     assert foreign_link(tmp_path / "logs" / "out") is None
@@ -74,7 +84,9 @@ def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
 def test_a_heartbeat_is_never_written_into_another_file(tmp_path: Path, kind: str) -> None:
-    """A link or a pipe in the place of a heartbeat is an error, and is neither written to nor waited for."""
+    """A link or a pipe in the place of a heartbeat is an error, and is neither written to nor
+    waited for.
+    """
     other = tmp_path / "other"
     other.write_text("precious")
     beat = tmp_path / "1.beat"

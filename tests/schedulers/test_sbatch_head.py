@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from watchkeeper.schedulers.sbatch_head import expand, read_head, time_limit_s
 
-NAMES = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f\x85\xa0"), min_size=1)
+NAMES = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f\x85\xa0"),
+    min_size=1,
+)
 
 
 def head(*lines, end="\necho hi\n"):
@@ -15,9 +18,16 @@ def head(*lines, end="\necho hi\n"):
 
 
 def test_defaults():
-    """A script without directives has Slurm's defaults: its own name is left to the caller, output slurm-%j.out."""
+    """A script without directives has Slurm's defaults: its own name is left to the caller, output
+    slurm-%j.out.
+    """
     found = head()
-    assert (found.name, found.output, found.error, found.time_limit_s) == ("", "slurm-%j.out", "", None)
+    assert (found.name, found.output, found.error, found.time_limit_s) == (
+        "",
+        "slurm-%j.out",
+        "",
+        None,
+    )
     assert found.problems == ()
 
 
@@ -30,7 +40,18 @@ def test_a_file_lends_its_name(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ["--job-name=x", "--job-name x", "-J x", "-Jx", "-HJx", "-J 'x'", '--job-name="x"', "-J x # why", "-J x#why", "-J \\x"],
+    [
+        "--job-name=x",
+        "--job-name x",
+        "-J x",
+        "-Jx",
+        "-HJx",
+        "-J 'x'",
+        '--job-name="x"',
+        "-J x # why",
+        "-J x#why",
+        "-J \\x",
+    ],
 )
 def test_every_way_to_write_an_option(line):
     """Long and short options, quoted values and trailing comments mean what they mean to sbatch."""
@@ -44,7 +65,9 @@ def test_the_head_ends_at_the_first_command():
     assert found.data == b"#!/bin/bash\n\n  # a comment\n#SBATCH -J live\n"
 
 
-@pytest.mark.parametrize("line", [" #SBATCH -J x", "# SBATCH -J x", "##SBATCH -J x", "#sbatch -J x"])
+@pytest.mark.parametrize(
+    "line", [" #SBATCH -J x", "# SBATCH -J x", "##SBATCH -J x", "#sbatch -J x"]
+)
 def test_what_is_no_directive(line):
     """Only a line that starts with #SBATCH is a directive."""
     assert head(line).name == ""
@@ -52,7 +75,15 @@ def test_what_is_no_directive(line):
 
 def test_unknown_directives_are_read_past():
     """Directives without a meaning on one machine, known or not, do not hide those that have one."""
-    lines = ["--mem=4G", "-p gpu", "--gres gpu:1", "--exclusive", "--new-flag --nodes=1", "-c 4", "-o %x.log"]
+    lines = [
+        "--mem=4G",
+        "-p gpu",
+        "--gres gpu:1",
+        "--exclusive",
+        "--new-flag --nodes=1",
+        "-c 4",
+        "-o %x.log",
+    ]
     found = head(*(f"#SBATCH {line}" for line in lines))
     assert found.output == "%x.log"
     assert found.problems == ()
@@ -99,14 +130,19 @@ def test_time_limits(days, hours, minutes, seconds):
     expect(f"{days}-{hours}:{minutes}:{seconds}", d=days, h=hours, m=minutes, s=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "1h", "1:2:3:4", "1-", "-5", "1.5", "1-2-3", " 5", "1:", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "1h", "1:2:3:4", "1-", "-5", "1.5", "1-2-3", " 5", "1:", "٣"]
+)
 def test_bad_time_limits(text):
     """What is no time limit is refused, with the line's fix, and loses nothing else."""
     with pytest.raises(ValueError, match="is no time limit"):
         time_limit_s(text)
     found = head(f"#SBATCH '--time={text}'", "#SBATCH -J x")
     assert found.name == "x"
-    assert any("no time limit" in problem.message and "--time=" in problem.hint for problem in found.problems)
+    assert any(
+        "no time limit" in problem.message and "--time=" in problem.hint
+        for problem in found.problems
+    )
 
 
 @pytest.mark.parametrize("text", ["0", "UNLIMITED", "infinite", "-1", "0:00"])
@@ -136,8 +172,15 @@ def test_what_sbatch_refuses_is_a_problem(source, word):
 
 def test_output_none_is_dev_null():
     """`--output=none` is /dev/null, and an error file of one's own is kept apart."""
-    found = head("#SBATCH -o NONE", "#SBATCH -e err.%j", "#SBATCH --open-mode=append", "#SBATCH -D sub")
-    assert (found.output, found.error, found.append, found.folder) == ("/dev/null", "err.%j", True, "sub")
+    found = head(
+        "#SBATCH -o NONE", "#SBATCH -e err.%j", "#SBATCH --open-mode=append", "#SBATCH -D sub"
+    )
+    assert (found.output, found.error, found.append, found.folder) == (
+        "/dev/null",
+        "err.%j",
+        True,
+        "sub",
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,10 +235,14 @@ def test_values_are_not_expanded_again(name):
     ],
 )
 def test_what_a_shell_would_expand_in_a_path(option, sign, severity):
-    """sbatch takes ~ and $VAR as they are: a folder of that name is refused before any is made, a file's name is told."""
+    """sbatch takes ~ and $VAR as they are: a folder of that name is refused before any is made, a
+    file's name is told.
+    """
     found = read_head(f"#!/bin/bash\n#SBATCH {option}\n".encode(), name="s").problems
     assert [problem.severity for problem in found] == ([severity] if severity else [])
-    assert all(f"expands no {sign}," in problem.message and "%u" in problem.hint for problem in found)
+    assert all(
+        f"expands no {sign}," in problem.message and "%u" in problem.hint for problem in found
+    )
 
 
 def test_a_name_of_other_bytes_is_told(tmp_path):
@@ -207,7 +254,12 @@ def test_a_name_of_other_bytes_is_told(tmp_path):
 
 
 def test_a_heterogeneous_job_is_read_to_its_second_component():
-    """`hetjob` begins another component, and is no option: what stands above it is the job's own, and nothing is wrong."""
+    """`hetjob` begins another component, and is no option: what stands above it is the job's own,
+    and nothing is wrong.
+    """
     for word in ("hetjob", "packjob"):
-        head = read_head(f"#!/bin/bash\n#SBATCH -J a -n 1\n#SBATCH {word}\n#SBATCH -n 2 --time=7\n".encode(), name="s")
+        head = read_head(
+            f"#!/bin/bash\n#SBATCH -J a -n 1\n#SBATCH {word}\n#SBATCH -n 2 --time=7\n".encode(),
+            name="s",
+        )
         assert (head.name, head.time_limit_s, head.problems) == ("a", None, ())

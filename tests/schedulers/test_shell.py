@@ -13,12 +13,18 @@ ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 def test_a_command_and_its_words(tmp_path):
-    """Arguments reach the command as they are; code, output, folder, environment and input are its own."""
+    """Arguments reach the command as they are; code, output, folder, environment and input are its
+    own.
+    """
     here = Here(environment=ENV)
     words = ["a b", "$(touch x)", "'\"|", "ünï"]
     script = 'printf "%s\\n" "$@"; pwd; echo "$MORE"; cat; echo oops >&2; exit 3'
     done = here.run(
-        ["sh", "-c", script, "sh", *words], timeout_s=30, folder=str(tmp_path), env={"MORE": "more"}, input="fed"
+        ["sh", "-c", script, "sh", *words],
+        timeout_s=30,
+        folder=str(tmp_path),
+        env={"MORE": "more"},
+        input="fed",
     )
     assert done == Done(code=3, out="\n".join([*words, str(tmp_path), "more", "fed"]), err="oops\n")
     assert list(tmp_path.iterdir()) == []
@@ -26,15 +32,24 @@ def test_a_command_and_its_words(tmp_path):
 
 def test_a_prefix():
     """A prefix goes before every command."""
-    assert Here(prefix=["env", "WHO=me"], environment=ENV).run(["sh", "-c", "echo $WHO"], timeout_s=30).out == "me\n"
+    assert (
+        Here(prefix=["env", "WHO=me"], environment=ENV)
+        .run(["sh", "-c", "echo $WHO"], timeout_s=30)
+        .out
+        == "me\n"
+    )
 
 
 def test_what_is_not_there(tmp_path):
     """A missing command, or folder, is a code and a message that names it, never an exception."""
     here = Here(environment=ENV)
-    assert here.run(["no-such-command"], timeout_s=30) == Done(code=NOT_THERE, err="no-such-command: not found")
+    assert here.run(["no-such-command"], timeout_s=30) == Done(
+        code=NOT_THERE, err="no-such-command: not found"
+    )
     missing = str(tmp_path / "nowhere")
-    assert here.run(["true"], timeout_s=30, folder=missing) == Done(code=NOT_THERE, err=f"{missing}: not found")
+    assert here.run(["true"], timeout_s=30, folder=missing) == Done(
+        code=NOT_THERE, err=f"{missing}: not found"
+    )
     plain = tmp_path / "plain"
     plain.touch()
     assert here.run([str(plain)], timeout_s=30).code == 126
@@ -60,8 +75,9 @@ def test_no_bytes_are_lost():
 
 @pytest.mark.parametrize("active", [True, False])
 def test_a_clean_environment(tmp_path, active):
-    """What says of this process only is left out: its job, its settings, and its virtual environment if activating it put
-    that there. Where the cluster is stays, and so do another virtual environment and what is meant for sbatch.
+    """What says of this process only is left out: its job, its settings, and its virtual
+    environment if activating it put that there. Where the cluster is stays, and so do another
+    virtual environment and what is meant for sbatch.
     """
     ours, other = tmp_path / "ours", tmp_path / "other"
     for venv in (ours, other):
@@ -79,7 +95,12 @@ def test_a_clean_environment(tmp_path, active):
         "MINE": "kept",
     }
     clean = clean_environment(dirty, own_venv=str(ours))
-    kept = {"PATH": dirty["PATH"], "SLURM_CONF": "/etc/slurm.conf", "MINE": "kept", "VIRTUAL_ENV": str(other)}
+    kept = {
+        "PATH": dirty["PATH"],
+        "SLURM_CONF": "/etc/slurm.conf",
+        "MINE": "kept",
+        "VIRTUAL_ENV": str(other),
+    }
     kept |= {"SBATCH_EXPORT": "NONE", "SLURM_CLUSTERS": "two"}
     if active:
         del kept["VIRTUAL_ENV"]
@@ -97,10 +118,19 @@ def test_the_default_environment_is_clean(monkeypatch):
     assert "SLURM_JOB_ID=17" not in out
 
 
-@pytest.mark.parametrize("name", ["SLURM_JOB_ID", "SLURM_JOBID", "SLURM_RESTART_COUNT", "SLURM_PROCID"])
+@pytest.mark.parametrize(
+    "name", ["SLURM_JOB_ID", "SLURM_JOBID", "SLURM_RESTART_COUNT", "SLURM_PROCID"]
+)
 def test_what_slurm_reads_outside_a_job_is_handed_on(name):
-    """A person's own SLURM_MPI_TYPE and the like reach the job, as with sbatch; within a job they are that job's."""
-    mine = {"SLURM_MPI_TYPE": "pmi2", "SLURM_CPU_BIND": "none", "SBATCH_EXPORT": "NONE", "HOME": "/"}
+    """A person's own SLURM_MPI_TYPE and the like reach the job, as with sbatch; within a job they
+    are that job's.
+    """
+    mine = {
+        "SLURM_MPI_TYPE": "pmi2",
+        "SLURM_CPU_BIND": "none",
+        "SBATCH_EXPORT": "NONE",
+        "HOME": "/",
+    }
     assert clean_environment(mine, own_venv="") == mine
     inside = clean_environment(mine | {name: "1"}, own_venv="")
     assert inside == {"SBATCH_EXPORT": "NONE", "HOME": "/"}
@@ -118,15 +148,24 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize("command", ["squeue", "sacct", "sinfo", "scancel", "scontrol", "sacctmgr", "sbatch"])
+@pytest.mark.parametrize(
+    "command", ["squeue", "sacct", "sinfo", "scancel", "scontrol", "sacctmgr", "sbatch"]
+)
 @pytest.mark.parametrize("there", [True, False])
 def test_a_persons_filters_reach_no_question(tmp_path, command, there):
-    """What a person set for Slurm's commands changes no answer, on this machine or behind ssh: only sbatch finds it."""
+    """What a person set for Slurm's commands changes no answer, on this machine or behind ssh: only
+    sbatch finds it.
+    """
     (tmp_path / command).write_text("#!/bin/sh\nenv\n")
     (tmp_path / "ssh").write_text('#!/bin/sh\nfor line; do :; done\nexec sh -c "$line"\n')
     for program in tmp_path.iterdir():
         program.chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{ENV['PATH']}", "SLURM_CONF": "/x", "MINE": "a\nSQUEUE_USERS=b", **FILTERS}
+    environment = {
+        "PATH": f"{tmp_path}:{ENV['PATH']}",
+        "SLURM_CONF": "/x",
+        "MINE": "a\nSQUEUE_USERS=b",
+        **FILTERS,
+    }
     shell = Here(environment=environment)
     if there:
         shell = Ssh("far")

@@ -1,4 +1,6 @@
-"""Why a job waits: what never ends by itself is told with what to do, and nothing else is called so."""
+"""Why a job waits: what never ends by itself is told with what to do, and nothing else is called
+so.
+"""
 
 from datetime import UTC, datetime
 
@@ -45,8 +47,14 @@ def test_what_never_starts_by_itself_is_told_with_what_to_do(reason):
 
 @pytest.mark.parametrize("reason", MAY)
 def test_what_may_start_is_not_called_stuck(reason):
-    """A place in the queue, or a limit that others' ends lift, is no reason to do anything; Slurm's guess is shown."""
-    facts = SchedulerFacts(state="PENDING", reason=reason, expected=datetime(2026, 11, 28, 7, 5, tzinfo=UTC))
+    """A place in the queue, or a limit that others' ends lift, is no reason to do anything; Slurm's
+    guess is shown.
+    """
+    facts = SchedulerFacts(
+        state="PENDING", reason=reason, expected=datetime(2026, 11, 28, 7, 5, tzinfo=UTC)
+    )
     assert not stuck(facts, "17")
-    assert words(facts, "17") == "; ".join(filter(None, [reason, "expected to start at 2026-11-28 07:05 UTC"]))
+    assert words(facts, "17") == "; ".join(
+        filter(None, [reason, "expected to start at 2026-11-28 07:05 UTC"])
+    )
     assert words(SchedulerFacts(state="COMPLETED", reason=reason), "17") == ""

@@ -1,4 +1,6 @@
-"""The GPU check without a GPU: what it reads, how it judges what was recorded, and the two parts that need no device."""
+"""The GPU check without a GPU: what it reads, how it judges what was recorded, and the two parts
+that need no device.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +22,48 @@ _spec.loader.exec_module(gpu_check)
 TOTAL_MIB = 81559
 # PyTorch's own words, of 2.x and of 1.x, as people paste them into public reports.
 OUT_OF_MEMORY = [
-    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1024.00 MiB. GPU 0 has a total capacity of 79.11 GiB of "
-    "which 440.56 MiB is free. Including non-PyTorch memory, this process has 78.66 GiB memory in use. Of the allocated "
-    "memory 78.00 GiB is allocated by PyTorch, and 13.00 MiB is reserved by PyTorch but unallocated. If reserved but "
-    "unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid fragmentation.",
-    "RuntimeError: CUDA out of memory. Tried to allocate 978.00 MiB (GPU 0; 15.90 GiB total capacity; 14.22 GiB already "
-    "allocated; 167.88 MiB free; 14.99 GiB reserved in total by PyTorch) If reserved memory is >> allocated memory try "
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1024.00 MiB. GPU 0 has a total "
+    "capacity of 79.11 GiB of "
+    "which 440.56 MiB is free. Including non-PyTorch memory, this process has 78.66 GiB memory in "
+    "use. Of the allocated "
+    "memory 78.00 GiB is allocated by PyTorch, and 13.00 MiB is reserved by PyTorch but "
+    "unallocated. If reserved but "
+    "unallocated memory is large try setting PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to "
+    "avoid fragmentation.",
+    "RuntimeError: CUDA out of memory. Tried to allocate 978.00 MiB (GPU 0; 15.90 GiB total "
+    "capacity; 14.22 GiB already "
+    "allocated; 167.88 MiB free; 14.99 GiB reserved in total by PyTorch) If reserved memory is >> "
+    "allocated memory try "
     "setting max_split_size_mb to avoid fragmentation.",
 ]
 
 
-def sample(*, busy: float = 0.95, theirs: int = 97, used_mib: int = 9000, more_mib: int = 600, total_mib: int = TOTAL_MIB):
+def sample(
+    *,
+    busy: float = 0.95,
+    theirs: int = 97,
+    used_mib: int = 9000,
+    more_mib: int = 600,
+    total_mib: int = TOTAL_MIB,
+):
     """One second of one device, as the check writes it down."""
-    ours = {"index": 0, "busy": busy, "used_bytes": (used_mib + more_mib) * 2**20, "total_bytes": total_mib * 2**20}
-    return {"at": "2026-03-11T15:00:00+00:00", "ours": [ours], "smi": f"0, {theirs}, {used_mib}, {TOTAL_MIB}\n"}
+    ours = {
+        "index": 0,
+        "busy": busy,
+        "used_bytes": (used_mib + more_mib) * 2**20,
+        "total_bytes": total_mib * 2**20,
+    }
+    return {
+        "at": "2026-03-11T15:00:00+00:00",
+        "ours": [ours],
+        "smi": f"0, {theirs}, {used_mib}, {TOTAL_MIB}\n",
+    }
 
 
 def test_nvidia_smis_lines_are_read_and_what_is_no_figure_is_left_out():
-    """Per cent become shares and MiB bytes; a device without figures, a warning and nothing give none."""
+    """Per cent become shares and MiB bytes; a device without figures, a warning and nothing give
+    none.
+    """
     text = "0, 97, 9000, 81559\n1, [N/A], 3, 81559\nFailed to initialize NVML\n\n2, 0, 0, 16384\n"
     assert gpu_check.parse_smi(text) == [
         gpu_check.Figures(0, 0.97, 9000 * 2**20, 81559 * 2**20),
@@ -70,11 +96,17 @@ def test_too_few_samples_hold_nothing():
 
 @pytest.mark.parametrize("words", OUT_OF_MEMORY, ids=["torch 2", "torch 1"])
 def test_a_job_that_says_what_torch_says_is_out_of_gpu_memory(tmp_path, words, monkeypatch):
-    """The whole way of that part, watch and verdict included, with a program that ends as PyTorch's does."""
+    """The whole way of that part, watch and verdict included, with a program that ends as PyTorch's
+    does.
+    """
     monkeypatch.setattr(gpu_check, "MOST_WAIT_S", 600.0)
-    gpu_check.look_at_memory(tmp_path, f"import sys\nprint({words!r}, file=sys.stderr)\nsys.exit(1)\n")
+    gpu_check.look_at_memory(
+        tmp_path, f"import sys\nprint({words!r}, file=sys.stderr)\nsys.exit(1)\n"
+    )
     row = gpu_check.judge(tmp_path)[1]
-    assert row.holds and row.saw.startswith("failed, cause: memory gpu: exit code 1; out of memory on the GPU"), row
+    assert row.holds and row.saw.startswith(
+        "failed, cause: memory gpu: exit code 1; out of memory on the GPU"
+    ), row
 
 
 def test_another_end_is_no_out_of_memory(tmp_path):
@@ -85,7 +117,9 @@ def test_another_end_is_no_out_of_memory(tmp_path):
 
 
 def test_a_collective_that_one_rank_never_enters_is_found_with_its_stack(tmp_path, monkeypatch):
-    """The whole way of that part, on CPUs (gloo in place of NCCL): the sidecar finds the stall, its stack says where."""
+    """The whole way of that part, on CPUs (gloo in place of NCCL): the sidecar finds the stall, its
+    stack says where.
+    """
     pytest.importorskip("torch")
     monkeypatch.setattr(gpu_check, "MOST_WAIT_S", 600.0)
     gpu_check.look_at_hang(tmp_path, "gloo")
@@ -95,21 +129,39 @@ def test_a_collective_that_one_rank_never_enters_is_found_with_its_stack(tmp_pat
 
 def test_a_stall_without_its_stack_holds_nothing():
     """A report in which no collective shows is not enough."""
-    assert not gpu_check.judge_hang({"cause": "no advance"}, "Thread 1\n  File x.py, line 3 in train\n").holds
+    assert not gpu_check.judge_hang(
+        {"cause": "no advance"}, "Thread 1\n  File x.py, line 3 in train\n"
+    ).holds
     assert not gpu_check.judge_hang({}, "").holds
 
 
 def test_without_a_gpu_it_says_so_and_ends_with_77(tmp_path):
     """Nothing is done and nothing claimed where a GPU, or what the check needs, is missing."""
-    environment = os.environ | {"PYTHON": sys.executable, "PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([ROOT / "scripts" / "gpu-check"], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 77 and done.stdout.startswith("gpu-check: not done here: "), done.stderr
+    environment = os.environ | {
+        "PYTHON": sys.executable,
+        "PATH": "/usr/bin:/bin",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    done = subprocess.run(
+        [ROOT / "scripts" / "gpu-check"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 77 and done.stdout.startswith("gpu-check: not done here: "), (
+        done.stderr
+    )
 
 
 def test_what_was_seen_can_be_judged_again(tmp_path):
     """`--judge` makes the table from a folder alone, and ends with 1 where something does not hold."""
-    (tmp_path / "telemetry.jsonl").write_text("".join(json.dumps(sample()) + "\n" for _ in range(10)))
-    (tmp_path / "memory.json").write_text(json.dumps({"outcome": "failed", "cause": "memory gpu", "why": OUT_OF_MEMORY[0]}))
+    (tmp_path / "telemetry.jsonl").write_text(
+        "".join(json.dumps(sample()) + "\n" for _ in range(10))
+    )
+    (tmp_path / "memory.json").write_text(
+        json.dumps({"outcome": "failed", "cause": "memory gpu", "why": OUT_OF_MEMORY[0]})
+    )
     command = [ROOT / "scripts" / "gpu-check", "--judge", tmp_path]
     environment = os.environ | {"PYTHON": sys.executable}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

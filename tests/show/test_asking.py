@@ -16,10 +16,16 @@ QUESTION = b"(Enter:"
 
 
 def on_a_terminal(folder: Path, state: Path, answers: list[str], *options: str) -> tuple[int, str]:
-    """Run the experiment on a terminal of its own and answer its questions in turn. Returns the code and what was shown."""
+    """Run the experiment on a terminal of its own and answer its questions in turn. Returns the
+    code and what was shown.
+    """
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command("run", folder, "--poll", "0.05", *options), stdin=theirs, stdout=theirs, stderr=theirs, env=env(state)
+        command("run", folder, "--poll", "0.05", *options),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env(state),
     )
     os.close(theirs)
     shown, seen = b"", 0
@@ -59,14 +65,23 @@ def tree(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_nobody_said_is_asked_once_and_holds_for_later_runs(tree: Path, tmp_path: Path) -> None:
-    """Run type, objective, dataset and group are asked at the first start, a wrong type again; later nothing is."""
+def test_what_nobody_said_is_asked_once_and_holds_for_later_runs(
+    tree: Path, tmp_path: Path
+) -> None:
+    """Run type, objective, dataset and group are asked at the first start, a wrong type again;
+    later nothing is.
+    """
     state = tmp_path / "state"
     answers = ["trial", "replication", "does it hold?", "", "my group"]
     code, shown = on_a_terminal(tree, state, answers, "--runs", "a")
-    assert code == 0 and "'trial' is none of: replication, experiment, pipeline (kind)" in shown, shown
+    assert code == 0 and "'trial' is none of: replication, experiment, pipeline (kind)" in shown, (
+        shown
+    )
     text = log_of(tree, "a")
-    assert "- run_type: replication\n- objective: does it hold?\n" in text and "- dataset: pending\n" in text
+    assert (
+        "- run_type: replication\n- objective: does it hold?\n" in text
+        and "- dataset: pending\n" in text
+    )
     assert [path.name for path in (tree / "run_logs").iterdir() if path.is_dir()] == ["my_group"]
     code, shown = on_a_terminal(tree, state, [])
     assert code == 0 and "(Enter:" not in shown
@@ -83,7 +98,9 @@ def test_enter_leaves_what_is_the_default_or_pending(tree: Path, tmp_path: Path)
 
 
 def test_what_was_said_on_the_command_line_or_in_the_summary_is_not_asked(tmp_path: Path) -> None:
-    """With everything said there is no question; of a summary only type, dataset and group may be open."""
+    """With everything said there is no question; of a summary only type, dataset and group may be
+    open.
+    """
     folder = write_experiment(tmp_path / "exp", tasks=())
     said = ("--mode", "experiment", "--group", "g", "--dataset", "d")
     code, shown = on_a_terminal(folder, tmp_path / "state", [], *said)

@@ -1,4 +1,6 @@
-"""`watchkeeper check` and `rebuild`: the truth about journals that are missing, shortened or changed."""
+"""`watchkeeper check` and `rebuild`: the truth about journals that are missing, shortened or
+changed.
+"""
 
 from __future__ import annotations
 
@@ -51,19 +53,26 @@ def journals(folder):
 
 
 def refused(folder, state):
-    """Neither `check` nor `rebuild` answers with a rebuild, and no view is touched; what `check` says."""
+    """Neither `check` nor `rebuild` answers with a rebuild, and no view is touched; what `check`
+    says.
+    """
     before = views(folder)
     check = wk("check", folder, state=state)
     rebuild = wk("rebuild", folder, state=state)
     assert (check.returncode, rebuild.returncode) == (1, 1), check.stdout + rebuild.stderr
     assert "rebuild" not in check.stdout and "Sound" not in check.stdout
-    assert "is not whole, and nothing was made again from it" in rebuild.stderr and "backup" in rebuild.stderr
+    assert (
+        "is not whole, and nothing was made again from it" in rebuild.stderr
+        and "backup" in rebuild.stderr
+    )
     assert views(folder) == before
     return check.stdout
 
 
 def test_a_recorded_run_without_its_journal(tmp_path):
-    """The journal's file, its folder, and all of `.watchkeeper`: each time it is said that the journal is gone."""
+    """The journal's file, its folder, and all of `.watchkeeper`: each time it is said that the
+    journal is gone.
+    """
     state = tmp_path / "state"
     for number, remove in enumerate((JOURNAL + "/*", JOURNAL, ".watchkeeper")):
         folder = tmp_path / f"run{number}"
@@ -134,16 +143,24 @@ def test_events_added_behind_the_seal(tmp_path):
 
 @pytest.mark.parametrize("kind", ["folder", "dangling", "pipe"])
 def test_a_journal_that_is_no_file(tmp_path, kind):
-    """A folder, a link that leads nowhere or a pipe in a journal's place is told, and nothing waits for it."""
+    """A folder, a link that leads nowhere or a pipe in a journal's place is told, and nothing waits
+    for it.
+    """
     recorded(tmp_path / "run")
     (path,) = journals(tmp_path / "run")
     path.unlink()
-    {"folder": path.mkdir, "dangling": lambda: path.symlink_to("nowhere"), "pipe": lambda: os.mkfifo(path)}[kind]()
+    {
+        "folder": path.mkdir,
+        "dangling": lambda: path.symlink_to("nowhere"),
+        "pipe": lambda: os.mkfifo(path),
+    }[kind]()
     refused(tmp_path / "run", tmp_path / "state")
 
 
 def test_a_run_that_died_is_not_sound(tmp_path):
-    """Code 4, and the word unverified, with what is there; `--json` says the same, and a rebuild is possible."""
+    """Code 4, and the word unverified, with what is there; `--json` says the same, and a rebuild is
+    possible.
+    """
     folder, state = tmp_path / "run", tmp_path / "state"
     child = os.fork()
     if not child:
@@ -153,9 +170,17 @@ def test_a_run_that_died_is_not_sound(tmp_path):
     os.waitpid(child, 0)
     check = wk("check", folder, state=state)
     assert check.returncode == 4 and "Sound" not in check.stdout
-    assert "unverified: " in check.stdout and "its process died. 2 events and 1 metric rows are there" in check.stdout
+    assert (
+        "unverified: " in check.stdout
+        and "its process died. 2 events and 1 metric rows are there" in check.stdout
+    )
     told = json.loads(wk("check", folder, "--json", state=state).stdout)
-    assert (told["sound"], told["verdict"], len(told["unverified"]), told["problems"]) == (False, "unverified", 1, [])
+    assert (told["sound"], told["verdict"], len(told["unverified"]), told["problems"]) == (
+        False,
+        "unverified",
+        1,
+        [],
+    )
     assert wk("rebuild", folder, state=state).returncode == 0
 
 
@@ -167,4 +192,6 @@ def test_removed_rows_are_told_in_json_too(tmp_path):
     done = wk("check", tmp_path / "run", "--json", state=tmp_path / "state")
     told = json.loads(done.stdout)
     assert (done.returncode, told["sound"], told["verdict"]) == (1, False, "unsound")
-    assert [(p["where"], p["message"]) for p in told["problems"]] == [(str(rows), "it is gone; 3 rows were written to it")]
+    assert [(p["where"], p["message"]) for p in told["problems"]] == [
+        (str(rows), "it is gone; 3 rows were written to it")
+    ]

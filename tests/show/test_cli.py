@@ -20,10 +20,16 @@ WAITS = "while [ ! -e ../go ] && [ ! -e ../../go ]; do sleep 0.02; done"
 
 
 def test_ctrl_c_detaches_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    """SIGINT leaves the job running, exits with 3 and says how to go on; the rerun watches the same job to its end."""
+    """SIGINT leaves the job running, exits with 3 and says how to go on; the rerun watches the same
+    job to its end.
+    """
     folder, state = write_experiment(tmp_path / "exp", body=WAITS), tmp_path / "state"
     process = subprocess.Popen(
-        command("run", folder, *FAST), env=env(state), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("run", folder, *FAST),
+        env=env(state),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stderr is not None
@@ -43,7 +49,10 @@ def test_ctrl_c_detaches_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert wk("run", folder, *FAST, state=state).returncode == 0
     assert state_of(folder).run("one").attempts[1].job_id == job
     assert set(times_run(folder).values()) == {1}
-    assert [b.action for b in blocks_of(folder, "run-experiment.log")][:2] == ["DISCOVER_EXPERIMENT", "DETACH"]
+    assert [b.action for b in blocks_of(folder, "run-experiment.log")][:2] == [
+        "DISCOVER_EXPERIMENT",
+        "DETACH",
+    ]
 
 
 @pytest.mark.parametrize("verb", ["run", "submit"])
@@ -63,7 +72,9 @@ def test_a_dry_run_shows_the_commands_and_does_nothing(tmp_path: Path, verb: str
 
 
 def test_a_dry_run_names_what_would_be_refused(tmp_path: Path) -> None:
-    """A script that cannot be submitted is named with its fault, and the exit code says that one is open."""
+    """A script that cannot be submitted is named with its fault, and the exit code says that one is
+    open.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
     script = folder / "one" / "finetune.slurm"
     script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
@@ -85,7 +96,9 @@ def test_scripts_that_hide_their_failure_are_named_before_they_run(tmp_path: Pat
 
 
 def test_status_shows_how_far_a_recorded_job_is(tmp_path: Path) -> None:
-    """The bar of a job that runs elsewhere is in `status`: its step, its loop, how many of how many, and the rate."""
+    """The bar of a job that runs elsewhere is in `status`: its step, its loop, how many of how
+    many, and the rate.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
     job = """
 import time
@@ -103,7 +116,11 @@ with wk.start_run("recorded", pipeline="training", console=False) as run, run.st
 """
     (folder / "one" / "job.py").write_text(job)
     script = folder / "one" / "finetune.slurm"
-    script.write_text(script.read_text().replace("mkdir -p artifacts", f"{sys.executable} job.py\nmkdir -p artifacts"))
+    script.write_text(
+        script.read_text().replace(
+            "mkdir -p artifacts", f"{sys.executable} job.py\nmkdir -p artifacts"
+        )
+    )
     assert wk("submit", folder, state=state).returncode == 0
     try:
         while not (folder / "one" / "ready").exists():
@@ -116,12 +133,21 @@ with wk.start_run("recorded", pipeline="training", console=False) as run, run.st
 
 
 def test_status_shows_how_far_a_job_prints_it_is(tmp_path: Path) -> None:
-    """A job that records nothing is told by its own bar: step, total and loss, as its output has them."""
+    """A job that records nothing is told by its own bar: step, total and loss, as its output has
+    them.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
-    bar = "printf 'loss 5.66\\r 5%%|#| 20/400 [00:01<00:19, 20it/s]' >&2; until [ -e ../go ]; do sleep 0.02; done"
+    bar = (
+        "printf 'loss 5.66\\r 5%%|#| 20/400 [00:01<00:19, 20it/s]' >&2; until [ -e ../go ]; do "
+        "sleep 0.02; done"
+    )
     script = folder / "one" / "finetune.slurm"
-    script.write_text(script.read_text().replace("mkdir -p artifacts", f"{bar}\nmkdir -p artifacts"))
-    with subprocess.Popen(command("run", folder, *FAST), env=env(state), stdout=subprocess.DEVNULL) as watcher:
+    script.write_text(
+        script.read_text().replace("mkdir -p artifacts", f"{bar}\nmkdir -p artifacts")
+    )
+    with subprocess.Popen(
+        command("run", folder, *FAST), env=env(state), stdout=subprocess.DEVNULL
+    ) as watcher:
         try:
             shown = ""
             while "step 20/400, loss 5.66" not in shown:
@@ -133,7 +159,9 @@ def test_status_shows_how_far_a_job_prints_it_is(tmp_path: Path) -> None:
 
 
 def test_submit_leaves_and_watch_sees_the_end(tmp_path: Path) -> None:
-    """`submit` hands over what is ready and exits with 0; `watch` waits for it and submits nothing more."""
+    """`submit` hands over what is ready and exits with 0; `watch` waits for it and submits nothing
+    more.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
     assert wk("submit", folder, state=state).returncode == 0
     assert wk("watch", folder, *FAST, state=state).returncode == 0
@@ -143,7 +171,9 @@ def test_submit_leaves_and_watch_sees_the_end(tmp_path: Path) -> None:
 
 
 def test_cancel_ends_a_job_and_it_is_not_submitted_again(tmp_path: Path) -> None:
-    """A cancelled job ends as CANCELLED, blocks its evaluations, and is only tried again when asked."""
+    """A cancelled job ends as CANCELLED, blocks its evaluations, and is only tried again when
+    asked.
+    """
     folder, state = write_experiment(tmp_path / "exp", body=WAITS), tmp_path / "state"
     assert wk("submit", folder, state=state).returncode == 0
     assert "asked job 1 to end: one" in wk("cancel", folder, state=state).stdout
@@ -157,10 +187,14 @@ def test_cancel_ends_a_job_and_it_is_not_submitted_again(tmp_path: Path) -> None
 
 def test_a_failed_job_is_named_with_its_last_line_and_exit_code_1(tmp_path: Path) -> None:
     """What failed, why, and its own last words stand below the table."""
-    folder = write_experiment(tmp_path / "exp", body="echo 'RuntimeError: no such layer' >&2; exit 7")
+    folder = write_experiment(
+        tmp_path / "exp", body="echo 'RuntimeError: no such layer' >&2; exit 7"
+    )
     done = wk("run", folder, *FAST, state=tmp_path / "state")
     assert done.returncode == 1
-    assert "one: FAILED: exit code 7" in done.stdout and "RuntimeError: no such layer" in done.stdout
+    assert (
+        "one: FAILED: exit code 7" in done.stdout and "RuntimeError: no such layer" in done.stdout
+    )
 
 
 def test_plan_writes_nothing(tmp_path: Path) -> None:
@@ -181,19 +215,29 @@ def test_plan_writes_nothing(tmp_path: Path) -> None:
 MISTAKES = {
     "no folder": (["run", "{tmp}/nowhere"], 2, r"there is no folder .*nowhere"),
     "an empty folder": (["run", "{tmp}"], 2, r"experiment_summary\.yaml"),
-    "a glob that matches nothing": (["run", "{exp}", "--runs", "zzz"], 2, r"--runs 'zzz' matches none of: one"),
+    "a glob that matches nothing": (
+        ["run", "{exp}", "--runs", "zzz"],
+        2,
+        r"--runs 'zzz' matches none of: one",
+    ),
     "a gate that is none": (["run", "{exp}", "--gate", "both"], 2, r"'both' is not one of"),
     "a negative poll": (["run", "{exp}", "--poll", "-1"], 2, r"poll_s is -1"),
     "no slots": (["run", "{exp}", "--slots", "0"], 2, r"slots is 0"),
     "a command that is none": (["rum", "{exp}"], 2, r"no such command 'rum'; did you mean 'run'\?"),
     "a check before the first run": (["check", "{exp}"], 2, r"has no journal"),
-    "a job that is none": (["cancel", "{exp}", "--jobs", "zzz"], 2, r"no job under way matches 'zzz'"),
+    "a job that is none": (
+        ["cancel", "{exp}", "--jobs", "zzz"],
+        2,
+        r"no job under way matches 'zzz'",
+    ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_gets_one_clear_message_and_no_traceback(tmp_path: Path, mistake: str) -> None:
-    """Each mistake is answered with what is wrong, on which input, with the exit code for bad input."""
+    """Each mistake is answered with what is wrong, on which input, with the exit code for bad
+    input.
+    """
     arguments, code, message = MISTAKES[mistake]
     folder = write_experiment(tmp_path / "made" / "exp")
     (tmp_path / "empty").mkdir()
@@ -209,28 +253,45 @@ def test_a_wrong_setting_names_its_file_and_the_nearest_known(tmp_path: Path) ->
     folder = write_experiment(tmp_path / "exp")
     (tmp_path / "watchkeeper.toml").write_text("slot = 3\n")
     done = wk("run", folder, state=tmp_path / "state")
-    assert done.returncode == 2 and "watchkeeper.toml: unknown setting 'slot'" in done.stderr and "'slots'" in done.stderr
+    assert (
+        done.returncode == 2
+        and "watchkeeper.toml: unknown setting 'slot'" in done.stderr
+        and "'slots'" in done.stderr
+    )
 
 
 def test_names_with_spaces_quotes_and_shell_characters_are_only_names(tmp_path: Path) -> None:
-    """No shell ever reads a name: jobs of oddly named runs run once, in their folders, and nothing else happens."""
+    """No shell ever reads a name: jobs of oddly named runs run once, in their folders, and nothing
+    else happens.
+    """
     names = ("with space", "it's $(touch pwned) `x`", 'quo"te;&|', "日本 ünï", "100%j")
-    folder, state = write_experiment(tmp_path / "an exp; $(touch pwned)", runs=names), tmp_path / "state"
+    folder, state = (
+        write_experiment(tmp_path / "an exp; $(touch pwned)", runs=names),
+        tmp_path / "state",
+    )
     for script in folder.rglob("*.slurm"):
         text = script.read_text()
         script.write_text(
-            re.sub(r"#SBATCH --job-name=.*", "#SBATCH --job-name=odd", re.sub(r"weights of .* %s", "weights %s", text))
+            re.sub(
+                r"#SBATCH --job-name=.*",
+                "#SBATCH --job-name=odd",
+                re.sub(r"weights of .* %s", "weights %s", text),
+            )
         )
     done = wk("run", folder, *FAST, state=state)
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(times_run(folder).values()) == {1} and len(times_run(folder)) == 10
     assert not list(tmp_path.rglob("pwned"))
-    assert {b.subject for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"} == set(names)
+    assert {
+        b.subject for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"
+    } == set(names)
 
 
 def test_text_from_jobs_cannot_drive_the_terminal(tmp_path: Path) -> None:
     """Escape sequences in a job's last line are shown, not obeyed."""
-    folder = write_experiment(tmp_path / "exp", body=r"printf '\033[2J\033]0;owned\007boom\n' >&2; exit 1")
+    folder = write_experiment(
+        tmp_path / "exp", body=r"printf '\033[2J\033]0;owned\007boom\n' >&2; exit 1"
+    )
     done = wk("run", folder, *FAST, state=tmp_path / "state")
     assert "boom" in done.stdout and "\x1b" not in done.stdout + done.stderr
 
@@ -247,8 +308,12 @@ def test_windows_line_ends_are_refused_as_sbatch_does_and_the_rest_goes_on(tmp_p
     assert times_run(folder)["b/eval/clean_epoch0.ran.txt"] == 1
 
 
-def test_garbage_in_the_middle_of_the_journal_costs_a_warning_not_the_experiment(tmp_path: Path) -> None:
-    """With a damaged line the rest is read: nothing is submitted twice, and check names file and line."""
+def test_garbage_in_the_middle_of_the_journal_costs_a_warning_not_the_experiment(
+    tmp_path: Path,
+) -> None:
+    """With a damaged line the rest is read: nothing is submitted twice, and check names file and
+    line.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
     assert wk("run", folder, *FAST, state=state).returncode == 0
     (path,) = (folder / ".watchkeeper" / "journal").glob("*.jsonl")
@@ -276,15 +341,27 @@ def test_a_folder_without_write_permission_is_named(tmp_path: Path) -> None:
         )
     finally:
         folder.chmod(0o755)
-    assert done.returncode == 1 and "no permission" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1 and "no permission" in done.stderr and "Traceback" not in done.stderr
+    )
     assert times_run(folder) == {}
 
 
 def test_a_full_disk_ends_with_a_message_and_nothing_is_lost(tmp_path: Path) -> None:
-    """When the journal cannot grow, the command says so; with room again the same command finishes, each job run once."""
+    """When the journal cannot grow, the command says so; with room again the same command finishes,
+    each job run once.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
-    limited = ["bash", "-c", 'ulimit -f 4; trap "" XFSZ; exec "$@"', "bash", *command("run", folder, *FAST)]
-    full = subprocess.run(limited, env=env(state), capture_output=True, text=True, check=False, timeout=60)
+    limited = [
+        "bash",
+        "-c",
+        'ulimit -f 4; trap "" XFSZ; exec "$@"',
+        "bash",
+        *command("run", folder, *FAST),
+    ]
+    full = subprocess.run(
+        limited, env=env(state), capture_output=True, text=True, check=False, timeout=60
+    )
     assert full.returncode == 1, full.stderr
     assert "Traceback" not in full.stderr and "could not" in full.stderr
     assert wk("run", folder, *FAST, state=state).returncode == 0
@@ -293,7 +370,9 @@ def test_a_full_disk_ends_with_a_message_and_nothing_is_lost(tmp_path: Path) -> 
 
 
 def test_check_verifies_a_recorded_run_and_its_rows(tmp_path: Path) -> None:
-    """A recorder's folder is verified like an experiment's, its metric rows included; a damaged row is named."""
+    """A recorder's folder is verified like an experiment's, its metric rows included; a damaged row
+    is named.
+    """
     with wk_api.start_run(folder=tmp_path / "run", pipeline="training") as run:
         for step in range(1, 4):
             run.log(step, loss=1.0 / step)
@@ -307,9 +386,15 @@ def test_check_verifies_a_recorded_run_and_its_rows(tmp_path: Path) -> None:
 
 def test_rebuild_makes_a_recorded_runs_manifests_again(tmp_path: Path) -> None:
     """A run's manifests are views: deleted, they are made again to the same bytes."""
-    with wk_api.start_run(folder=tmp_path / "run", pipeline="training") as run, run.step("00_ingest") as step:
+    with (
+        wk_api.start_run(folder=tmp_path / "run", pipeline="training") as run,
+        run.step("00_ingest") as step,
+    ):
         step.rows(read=10, kept=9)
-    views = [tmp_path / "run" / "run_manifest.json", tmp_path / "run" / "00_ingest" / "step_manifest.json"]
+    views = [
+        tmp_path / "run" / "run_manifest.json",
+        tmp_path / "run" / "00_ingest" / "step_manifest.json",
+    ]
     before = [view.read_bytes() for view in views]
     for view in views:
         view.unlink()
@@ -333,11 +418,17 @@ def test_help_and_status_import_nothing_heavy() -> None:
 
 
 def test_on_a_terminal_the_first_run_asks_for_what_no_summary_says(tmp_path: Path) -> None:
-    """What the run logs want and nobody has said is asked for once, on a terminal only; the answer stands in the log."""
+    """What the run logs want and nobody has said is asked for once, on a terminal only; the answer
+    stands in the log.
+    """
     folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        command("run", folder, *FAST), env=env(state), stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs
+        command("run", folder, *FAST),
+        env=env(state),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
     )
     os.close(theirs)
     said = b""

@@ -18,7 +18,9 @@ from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An experiment of two runs with a configuration each, run to its end; then committed to, and the second run again."""
+    """An experiment of two runs with a configuration each, run to its end; then committed to, and
+    the second run again.
+    """
     folder = write_experiment(tmp_path / "repo" / "exp", runs=("a", "b"), control=True)
     for run, lr in (("a", "0.1"), ("b", "2.0e-1")):
         script = folder / run / "finetune.slurm"
@@ -33,13 +35,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_compare_shows_what_varies_and_what_it_changed(folder: Path, tmp_path: Path) -> None:
-    """A row per run with the settings that vary alone, and each difference from the base with its sign."""
+    """A row per run with the settings that vary alone, and each difference from the base with its
+    sign.
+    """
     done = wk("compare", folder, state=tmp_path / "state")
     assert done.returncode == 0 and not done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["run", "state", "lr", "code", "clean", "accuracy"]
     code = git(folder, "rev-parse", "HEAD")[:8]
-    assert ["b", "completed", "0.2", code, "0.7500", "@0"] in lines and ["untrained", "control", code, "0.5000"] in lines
+    assert ["b", "completed", "0.2", code, "0.7500", "@0"] in lines and [
+        "untrained",
+        "control",
+        code,
+        "0.5000",
+    ] in lines
     assert "Best  clean accuracy: b (0.7500)" in done.stdout
     assert ["optimizer.lr", "0.1", "→", "0.2"] in lines
     assert ["clean", "accuracy", "0.5000", "→", "0.7500", "+0.25", "better"] in lines
@@ -47,17 +56,25 @@ def test_compare_shows_what_varies_and_what_it_changed(folder: Path, tmp_path: P
 
 def test_compare_tells_programs_all_of_it(folder: Path, tmp_path: Path) -> None:
     """--json has every setting and difference; --runs and --base choose."""
-    found = json.loads(wk("compare", folder, "--base", "b", "--json", state=tmp_path / "state").stdout)
+    found = json.loads(
+        wk("compare", folder, "--base", "b", "--json", state=tmp_path / "state").stdout
+    )
     assert found["base"] == "b" and found["varying"] == ["optimizer.lr"]
     assert found["runs"][0]["settings"] == {"optimizer.lr": "0.1", "seed": "1"}
-    assert found["differences"][0]["config"] == [{"key": "optimizer.lr", "old": "0.2", "new": "0.1"}]
+    assert found["differences"][0]["config"] == [
+        {"key": "optimizer.lr", "old": "0.2", "new": "0.1"}
+    ]
     assert found["differences"][0]["metrics"][0]["better"] is False
-    only = json.loads(wk("compare", folder, "--runs", "b", "--json", state=tmp_path / "state").stdout)
+    only = json.loads(
+        wk("compare", folder, "--runs", "b", "--json", state=tmp_path / "state").stdout
+    )
     assert [run["name"] for run in only["runs"]] == ["b"] and only["differences"] == []
 
 
 def test_experiments_and_logs_stand_side_by_side(folder: Path, tmp_path: Path) -> None:
-    """Several paths, of experiments and of run logs, make one table, and commits between them are counted."""
+    """Several paths, of experiments and of run logs, make one table, and commits between them are
+    counted.
+    """
     other = write_experiment(tmp_path / "repo" / "other", runs=("a",))
     git(folder, "add", str(other))
     git(folder, "commit", "-q", "-m", "other")
@@ -66,7 +83,9 @@ def test_experiments_and_logs_stand_side_by_side(folder: Path, tmp_path: Path) -
     hand.write_text(LOG)
     done = wk("compare", folder, other, hand, state=tmp_path / "state")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ("exp/a ", "other/a ", "train_2026-03-11", "1 commits on"))
+    assert all(
+        name in done.stdout for name in ("exp/a ", "other/a ", "train_2026-03-11", "1 commits on")
+    )
     logs = wk("compare", tmp_path / "repo" / "run_logs", state=tmp_path / "state")
     assert logs.returncode == 0 and "fingerprint" not in logs.stdout
 
@@ -75,7 +94,10 @@ def test_experiments_and_logs_stand_side_by_side(folder: Path, tmp_path: Path) -
     ("words", "said"),
     [
         (("compare", "EXP", "--runs", "x*"), "no run matches 'x*'"),
-        (("compare", "EXP", "--base", "nobody"), "none of the runs is called that: a, b, untrained"),
+        (
+            ("compare", "EXP", "--base", "nobody"),
+            "none of the runs is called that: a, b, untrained",
+        ),
         (("compare", "NOWHERE"), "does not exist"),
         (("trace", "EXP", "nobody"), "is no run or evaluation of exp"),
         (("reproduce", "EXP", "nobody"), "was never submitted"),
@@ -83,21 +105,34 @@ def test_experiments_and_logs_stand_side_by_side(folder: Path, tmp_path: Path) -
         (("reproduce", "EXP", "a", "--worktree", "EXP"), "exists"),
     ],
 )
-def test_a_wrong_name_is_usage(folder: Path, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_a_wrong_name_is_usage(
+    folder: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     """What is not there is said with what there is, and the exit code is 2."""
-    arguments = [str(folder) if word == "EXP" else str(tmp_path / "x") if word == "NOWHERE" else word for word in words]
+    arguments = [
+        str(folder) if word == "EXP" else str(tmp_path / "x") if word == "NOWHERE" else word
+        for word in words
+    ]
     done = wk(*arguments, state=tmp_path / "state")
     assert done.returncode == 2 and said in done.stderr
 
 
 def test_trace_ends_with_1_when_a_link_is_broken(folder: Path, tmp_path: Path) -> None:
-    """A chain that holds ends with 0, one with a changed result with 1 and its name; --json says the same."""
+    """A chain that holds ends with 0, one with a changed result with 1 and its name; --json says
+    the same.
+    """
     state = tmp_path / "state"
     assert wk("trace", folder, "a/clean/epoch0", state=state).returncode == 0
     (folder / "a/eval/clean_epoch0/result.json").write_text('{"accuracy": 0.99}\n')
     done = wk("trace", folder, "a/clean/epoch0", state=state)
-    assert done.returncode == 1 and "Broken: result a/eval/clean_epoch0/result.json (changed)" in done.stdout
-    assert json.loads(wk("trace", folder, "a/clean/epoch0", "--json", state=state).stdout)["sound"] is False
+    assert (
+        done.returncode == 1
+        and "Broken: result a/eval/clean_epoch0/result.json (changed)" in done.stdout
+    )
+    assert (
+        json.loads(wk("trace", folder, "a/clean/epoch0", "--json", state=state).stdout)["sound"]
+        is False
+    )
 
 
 def test_reproduce_makes_a_tree_and_says_how_to_run_it(folder: Path, tmp_path: Path) -> None:
@@ -110,7 +145,9 @@ def test_reproduce_makes_a_tree_and_says_how_to_run_it(folder: Path, tmp_path: P
     Path(recipe["script"]["kept"]).unlink()
     gone = wk("reproduce", folder, "b", state=state)
     assert gone.returncode == 1 and "MISSING: b/finetune.slurm: missing" in gone.stdout
-    assert wk("reproduce", folder, "b", "--worktree", tmp_path / "third", state=state).returncode == 1
+    assert (
+        wk("reproduce", folder, "b", "--worktree", tmp_path / "third", state=state).returncode == 1
+    )
     assert not (tmp_path / "third").exists()
 
 
@@ -118,29 +155,49 @@ def test_recorded_runs_are_compared_by_their_own_configuration(tmp_path: Path) -
     """A recorder's run folder has a row: its configuration, its last losses and how it ended."""
     for lr in (0.1, 0.2):
         with wk_api.start_run(
-            folder=tmp_path / f"run{lr}", pipeline="training", config={"opt": {"lr": lr}}, console=False
+            folder=tmp_path / f"run{lr}",
+            pipeline="training",
+            config={"opt": {"lr": lr}},
+            console=False,
         ) as run:
             run.log(1, loss=lr * 10, val_loss=lr)
-    done = wk("compare", tmp_path / "run0.1", tmp_path / "run0.2", "--json", state=tmp_path / "state")
+    done = wk(
+        "compare", tmp_path / "run0.1", tmp_path / "run0.2", "--json", state=tmp_path / "state"
+    )
     found = json.loads(done.stdout)
-    assert found["varying"] == ["opt.lr"] and found["best"] == {"end_train_loss": "run0.1", "end_val_loss": "run0.1"}
+    assert found["varying"] == ["opt.lr"] and found["best"] == {
+        "end_train_loss": "run0.1",
+        "end_val_loss": "run0.1",
+    }
     assert [run["state"] for run in found["runs"]] == ["finished", "finished"]
     (tmp_path / "empty").mkdir()
     nothing = wk("compare", tmp_path / "empty", state=tmp_path / "state")
-    assert nothing.returncode == 2 and "is no experiment, no recorded run, and has no run logs" in nothing.stderr
+    assert (
+        nothing.returncode == 2
+        and "is no experiment, no recorded run, and has no run logs" in nothing.stderr
+    )
 
 
 def test_names_from_jobs_do_nothing_to_a_terminal(tmp_path: Path) -> None:
     """Control characters in a run log's words are shown, not obeyed."""
     for number in (1, 2):
-        text = LOG.replace("warm restarts", f"schedule \x1b[31m{number}").replace("demo_v1", "demo\x07")
+        text = LOG.replace("warm restarts", f"schedule \x1b[31m{number}").replace(
+            "demo_v1", "demo\x07"
+        )
         (tmp_path / f"2026-03-1{number}_train.md").write_text(text)
     done = wk("compare", tmp_path, state=tmp_path / "state")
-    assert done.returncode == 0 and "\x1b" not in done.stdout and "\\x1b[31m1" in done.stdout and "\x07" not in done.stdout
+    assert (
+        done.returncode == 0
+        and "\x1b" not in done.stdout
+        and "\\x1b[31m1" in done.stdout
+        and "\x07" not in done.stdout
+    )
 
 
 def test_run_says_what_was_tried_before_it_submits(folder: Path, tmp_path: Path) -> None:
-    """`run` and `plan` name the earlier log on standard error before anything is submitted; a second `run` does not."""
+    """`run` and `plan` name the earlier log on standard error before anything is submitted; a
+    second `run` does not.
+    """
     again = folder.parent / "again"
     write_experiment(again, runs=("a",))
     for name in ("finetune.slurm", "conf.yaml"):

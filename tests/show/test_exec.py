@@ -1,4 +1,6 @@
-"""`watchkeeper exec`: any command as a recorded run, which changes nothing of what the command does."""
+"""`watchkeeper exec`: any command as a recorded run, which changes nothing of what the command
+does.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,15 @@ WK = Path(sys.executable).with_name("watchkeeper")
 
 
 def execute(folder, *words, **more):
-    return subprocess.run([WK, "exec", *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False, **more)
+    return subprocess.run(
+        [WK, "exec", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **more,
+    )
 
 
 def events(folder, kind):
@@ -35,7 +45,11 @@ def events(folder, kind):
 def started(folder, *words, **more):
     """The command under way; ended by its own id, and what it started too."""
     with subprocess.Popen(
-        [WK, "exec", "--folder", "run", "--", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more
+        [WK, "exec", "--folder", "run", "--", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **more,
     ) as process:
         try:
             yield process
@@ -53,8 +67,18 @@ def wait_for(what):
 
 
 def test_output_is_shown_and_kept_and_the_code_passed_on(tmp_path):
-    """Both streams come out where they would, byte for byte in the run's folder too, and the exit code is the command's."""
-    done = execute(tmp_path, "--folder", "run", "--", "sh", "-c", "printf 'one\\n\\0two'; echo three >&2; exit 7")
+    """Both streams come out where they would, byte for byte in the run's folder too, and the exit
+    code is the command's.
+    """
+    done = execute(
+        tmp_path,
+        "--folder",
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "printf 'one\\n\\0two'; echo three >&2; exit 7",
+    )
     assert (done.returncode, done.stdout) == (7, "one\n\0two")
     assert "three\n" in done.stderr and "ended with code 7" in done.stderr
     assert (tmp_path / "run/logs/stdout.log").read_bytes() == b"one\n\0two"
@@ -69,18 +93,28 @@ def test_output_is_shown_and_kept_and_the_code_passed_on(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["true"], 0), (["sh", "-c", "kill -9 $$"], 137), (["no-such-command"], 127), (["/etc/passwd"], 126), ([], 2)],
+    [
+        (["true"], 0),
+        (["sh", "-c", "kill -9 $$"], 137),
+        (["no-such-command"], 127),
+        (["/etc/passwd"], 126),
+        ([], 2),
+    ],
     ids=["finished", "killed", "not found", "not executable", "no command"],
 )
 def test_the_exit_code_is_as_a_shell_gives_it(tmp_path, words, code):
-    """0, 128 + n on signal n, 127 and 126 where the command cannot be started, 2 where there is none."""
+    """0, 128 + n on signal n, 127 and 126 where the command cannot be started, 2 where there is
+    none.
+    """
     done = execute(tmp_path, "--", *words)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
 
 
 def test_options_of_the_command_are_its_own(tmp_path):
-    """What follows the command's name is the command's, with two dashes before it or without; a typing error is named."""
+    """What follows the command's name is the command's, with two dashes before it or without; a
+    typing error is named.
+    """
     assert execute(tmp_path, "echo", "--name", "x", "--json").stdout == "--name x --json\n"
     assert execute(tmp_path, "--", "echo", "--", "-n").stdout == "-- -n\n"
     wrong = execute(tmp_path, "--nmae", "x", "--", "true")
@@ -90,7 +124,9 @@ def test_options_of_the_command_are_its_own(tmp_path):
 
 
 def test_json_is_one_document(tmp_path):
-    """With --json standard output is one document, and the command's own output is in the named folder."""
+    """With --json standard output is one document, and the command's own output is in the named
+    folder.
+    """
     done = execute(tmp_path, "--json", "--name", "hello", "--", "echo", "hi")
     told = json.loads(done.stdout)
     assert (told["exit_code"], told["ended"], done.stderr) == (0, "ended with code 0", "")
@@ -101,7 +137,15 @@ def test_json_is_one_document(tmp_path):
 
 def test_standard_input_and_the_environment_reach_the_command(tmp_path):
     """The command reads what it would read, and sees the variables that it would see."""
-    done = execute(tmp_path, "--", "sh", "-c", "cat; echo $MINE", input="typed\n", env={**os.environ, "MINE": "kept"})
+    done = execute(
+        tmp_path,
+        "--",
+        "sh",
+        "-c",
+        "cat; echo $MINE",
+        input="typed\n",
+        env={**os.environ, "MINE": "kept"},
+    )
     assert done.stdout == "typed\nkept\n"
 
 
@@ -112,7 +156,9 @@ def test_a_large_output_is_shown_whole(tmp_path):
 
 
 def test_signals_reach_the_commands_whole_group(tmp_path):
-    """SIGTERM goes on to the command and its children, and the run ends as interrupted, with the command's own code."""
+    """SIGTERM goes on to the command and its children, and the run ends as interrupted, with the
+    command's own code.
+    """
     words = "echo $$ > pid; trap 'exit 5' TERM; sleep 60 & echo $! > child; echo ready; wait"
     with started(tmp_path, "bash", "-c", words) as process:
         assert process.stdout.readline() == b"ready\n"
@@ -126,7 +172,9 @@ def test_signals_reach_the_commands_whole_group(tmp_path):
 
 def test_usr1_is_handed_on_and_ends_nothing(tmp_path):
     """A scheduler's warning reaches the command, which may go on and finish."""
-    words = "echo $$ > pid; trap 'echo warned; exit 0' USR1; echo ready; while :; do sleep 0.05; done"
+    words = (
+        "echo $$ > pid; trap 'echo warned; exit 0' USR1; echo ready; while :; do sleep 0.05; done"
+    )
     with started(tmp_path, "bash", "-c", words) as process:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGUSR1)
@@ -138,7 +186,10 @@ def test_usr1_is_handed_on_and_ends_nothing(tmp_path):
 
 def test_the_death_of_what_shows_the_output_does_not_touch_the_command(tmp_path):
     """SIGKILL of `watchkeeper exec`: the command writes on into the run's folder, to its end."""
-    words = "echo $$ > pid; echo ready; until [ -e go ]; do sleep 0.02; done; echo on; echo done > finished"
+    words = (
+        "echo $$ > pid; echo ready; until [ -e go ]; do sleep 0.02; done; echo on; echo done > "
+        "finished"
+    )
     with started(tmp_path, "sh", "-c", words) as process:
         assert process.stdout.readline() == b"ready\n"
         process.kill()
@@ -152,7 +203,8 @@ def test_a_reader_that_leaves_does_not_end_the_command(tmp_path):
     """`watchkeeper exec -- … | head`: the command goes on, and its output is kept whole."""
     words = "seq 1 50000; echo end >&2"
     done = subprocess.run(
-        ["bash", "-c", f'"$0" exec --folder run -- bash -c "{words}" | head -n 1; echo ${{PIPESTATUS[0]}}', WK],
+        ["bash", "-c", (f'"$0" exec --folder run -- bash -c "{words}" '
+            '| head -n 1; echo ${PIPESTATUS[0]}'), WK],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["1", "0"]
@@ -160,24 +212,40 @@ def test_a_reader_that_leaves_does_not_end_the_command(tmp_path):
 
 
 def test_steps_and_losses_in_the_output_become_rows_and_a_status(tmp_path):
-    """What a training prints of itself is kept as metric rows, and the status file says where it stands."""
-    code = "import time\nfor i in (1, 2, 3):\n print(f'step {i}/3 loss: {1/i:.2f}')\n time.sleep(1.2)"
+    """What a training prints of itself is kept as metric rows, and the status file says where it
+    stands.
+    """
+    code = (
+        "import time\nfor i in (1, 2, 3):\n print(f'step {i}/3 loss: {1/i:.2f}')\n time.sleep(1.2)"
+    )
     done = execute(tmp_path, "--folder", "run", "--", sys.executable, "-c", code)
     assert done.returncode == 0
     rows, problems = wk.read_rows(tmp_path / "run")
-    assert problems == [] and [(row.step, row.metrics["loss"]) for row in rows] == [(1, 1.0), (2, 0.5), (3, 0.33)]
+    assert problems == [] and [(row.step, row.metrics["loss"]) for row in rows] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.33),
+    ]
     status = json.loads((tmp_path / "run/status/training_status.json").read_text())
-    assert (status["step"], status["total"], status["loss"], status["state"]) == (3, 3, 0.33, "finished")
+    assert (status["step"], status["total"], status["loss"], status["state"]) == (
+        3,
+        3,
+        0.33,
+        "finished",
+    )
 
 
 def test_every_printed_step_is_a_row_with_all_its_metrics(tmp_path):
-    """Ten steps within a moment are ten rows; of many thousands, what becomes no row is counted in the end and the log."""
+    """Ten steps within a moment are ten rows; of many thousands, what becomes no row is counted in
+    the end and the log.
+    """
     code = "for i in range(1, {n} + 1): print(f'step {{i}}/{n} loss: {{1/i:.4f}} lr: {{i}}e-4')"
     execute(tmp_path, "--folder", "few", "--", sys.executable, "-c", code.format(n=10))
     rows, problems = wk.read_rows(tmp_path / "few")
     assert problems == []
     assert [(row.step, row.metrics) for row in rows] == [
-        (step, {"loss": float(f"{1 / step:.4f}"), "lr": float(f"{step}e-4")}) for step in range(1, 11)
+        (step, {"loss": float(f"{1 / step:.4f}"), "lr": float(f"{step}e-4")})
+        for step in range(1, 11)
     ]
     execute(tmp_path, "--folder", "many", "--", sys.executable, "-c", code.format(n=200_000))
     rows, problems = wk.read_rows(tmp_path / "many")

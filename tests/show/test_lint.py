@@ -1,4 +1,6 @@
-"""`watchkeeper lint` as a person meets it: where it looks, what it prints, what it writes, and what it leaves."""
+"""`watchkeeper lint` as a person meets it: where it looks, what it prints, what it writes, and what
+it leaves.
+"""
 
 from __future__ import annotations
 
@@ -50,14 +52,21 @@ def test_clean_logs_are_said_to_be_clean(logs: Path) -> None:
 
 
 def test_the_place_may_be_a_log_a_group_the_folder_or_one_above_or_beside(logs: Path) -> None:
-    """From a log, a group, run_logs/, the repository, a folder above it or beside it, the same logs are found."""
+    """From a log, a group, run_logs/, the repository, a folder above it or beside it, the same logs
+    are found.
+    """
     spoil(logs / TRAIN, "run_type: experiment", "run_type: try")
     spoil(logs / "demo_arm" / "timeline.md", "Tuesday", "Monday")
     (logs.parent / "slurm").mkdir()
     both = (".", "run_logs", "run_logs/demo_arm", logs.parent, logs.parent.parent, "slurm")
-    assert {(r.exit_code, "WK204" in r.output, "WK402" in r.output) for r in map(lint, both)} == {(1, True, True)}
+    assert {(r.exit_code, "WK204" in r.output, "WK402" in r.output) for r in map(lint, both)} == {
+        (1, True, True)
+    }
     one = lint(f"run_logs/{TRAIN}")
-    assert one.output.startswith(f"run_logs/{TRAIN}:4: WK204 run_type is 'try' (") and "WK402" not in one.output
+    assert (
+        one.output.startswith(f"run_logs/{TRAIN}:4: WK204 run_type is 'try' (")
+        and "WK402" not in one.output
+    )
     os.chdir("slurm")
     assert "../run_logs/demo_arm/timeline.md:2: WK402" in lint().output
     os.chdir(logs / "demo_arm")
@@ -76,7 +85,9 @@ def test_a_folder_of_dated_logs_needs_no_other_name(logs: Path) -> None:
 def test_where_there_are_no_run_logs_it_says_what_to_give(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """A folder without run logs, a missing path and another file are bad input: exit code 2, and what a run log is."""
+    """A folder without run logs, a missing path and another file are bad input: exit code 2, and
+    what a run log is.
+    """
     (tmp_path / ".git").mkdir()
     (tmp_path / "script.sh").touch()
     monkeypatch.chdir(tmp_path)
@@ -85,18 +96,28 @@ def test_where_there_are_no_run_logs_it_says_what_to_give(
 
 
 def test_json_has_the_same_findings(logs: Path) -> None:
-    """--json is one document with each finding's code, place and whether it can be fixed, also for odd names."""
+    """--json is one document with each finding's code, place and whether it can be fixed, also for
+    odd names.
+    """
     spoil(logs / "demo_arm" / "timeline.md", "Tuesday", "Monday")
-    Path(os.fsdecode(os.fsencode(logs) + b"/2026-01-01_\xff\x1b.md")).write_bytes(b"# \xff\n## Job (\xff)\n- id:\n")
+    Path(os.fsdecode(os.fsencode(logs) + b"/2026-01-01_\xff\x1b.md")).write_bytes(
+        b"# \xff\n## Job (\xff)\n- id:\n"
+    )
     found = json.loads(lint("--json").output)
     weekday = next(one for one in found["findings"] if one["code"] == "WK402")
-    assert weekday["path"] == "run_logs/demo_arm/timeline.md" and weekday["line"] == 2 and weekday["fixable"]
+    assert (
+        weekday["path"] == "run_logs/demo_arm/timeline.md"
+        and weekday["line"] == 2
+        and weekday["fixable"]
+    )
     assert found["files"] == 6 and "WK102" in {one["code"] for one in found["findings"]}
     assert "\x1b" not in lint().output
 
 
 def test_a_fix_is_told_and_leaves_every_other_byte(logs: Path) -> None:
-    """--fix splices what is safe, keeps the mode, CRLF and a missing last newline, says what it did, and does it once."""
+    """--fix splices what is safe, keeps the mode, CRLF and a missing last newline, says what it
+    did, and does it once.
+    """
     timeline = logs / "demo_arm" / "timeline.md"
     good = timeline.read_bytes().rstrip(b"\n").replace(b"\n", b"\r\n") + b"  "
     timeline.write_bytes(good.replace(b"Tuesday", b"Monday").replace(b"3. ", b"7. "))
@@ -118,11 +139,18 @@ def test_a_fix_of_one_log_touches_no_other(logs: Path) -> None:
     spoil(logs / "demo_arm" / "timeline.md", "Tuesday", "Monday")
     spoil(logs / TRAIN, "Thursday, Mar 12th", "Thursday, Mar 12nd")
     assert lint(logs / TRAIN, "--fix").exit_code == 0
-    assert "Monday" in (logs / "demo_arm" / "timeline.md").read_text() and "12th" in (logs / TRAIN).read_text()
+    assert (
+        "Monday" in (logs / "demo_arm" / "timeline.md").read_text()
+        and "12th" in (logs / TRAIN).read_text()
+    )
 
 
-def test_a_log_that_was_edited_meanwhile_is_left_to_its_editor(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What somebody wrote between reading and writing is never overwritten; the finding stays open, and that is said."""
+def test_a_log_that_was_edited_meanwhile_is_left_to_its_editor(
+    logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody wrote between reading and writing is never overwritten; the finding stays open,
+    and that is said.
+    """
     timeline = logs / "demo_arm" / "timeline.md"
     spoil(timeline, "Tuesday", "Monday")
     real = files._write_whole
@@ -134,7 +162,11 @@ def test_a_log_that_was_edited_meanwhile_is_left_to_its_editor(logs: Path, monke
 
     monkeypatch.setattr(files, "_write_whole", slow)
     result = lint("--fix")
-    assert result.exit_code == 1 and "it has changed since it was read" in result.output and "WK402" in result.output
+    assert (
+        result.exit_code == 1
+        and "it has changed since it was read" in result.output
+        and "WK402" in result.output
+    )
     assert timeline.read_text().endswith("a person's words\n") and "Monday" in timeline.read_text()
     assert not [p for p in logs.rglob("*") if p.name.startswith(files.TEMPORARY_PREFIX)]
 
@@ -184,7 +216,9 @@ def test_text_of_a_log_does_not_reach_the_terminal_raw(logs: Path) -> None:
 
 
 def test_two_folders_of_run_logs_are_both_read(logs: Path) -> None:
-    """Where several run_logs/ are equally near below a folder, all are read; a nearer one hides those further down."""
+    """Where several run_logs/ are equally near below a folder, all are read; a nearer one hides
+    those further down.
+    """
     for name in ("one", "two"):
         shutil.copytree(logs, logs.parent / name / "run_logs")
     shutil.rmtree(logs)

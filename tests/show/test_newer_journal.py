@@ -28,7 +28,11 @@ def experiment(tmp_path_factory):
 
 
 def files_of(folder):
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,9 @@ def test_each_command_refuses_a_newer_journal(experiment, tmp_path, words):
 
 
 def test_no_run_starts_in_a_folder_of_a_later_version(tmp_path):
-    """`start_run` and `exec` are refused before anything is written, and the command is not started."""
+    """`start_run` and `exec` are refused before anything is written, and the command is not
+    started.
+    """
     (tmp_path / "run/.watchkeeper").mkdir(parents=True)
     newer_file(tmp_path / "run" / JOURNAL)
     before = files_of(tmp_path)
@@ -74,7 +80,9 @@ def test_no_run_starts_in_a_folder_of_a_later_version(tmp_path):
 
 
 def test_a_run_that_is_under_way_is_not_stopped_by_a_newer_file(tmp_path):
-    """A later version that records into the same folder does not break into a run that goes on there."""
+    """A later version that records into the same folder does not break into a run that goes on
+    there.
+    """
     with watchkeeper.start_run(folder=tmp_path, pipeline="p", console=False, sidecar=False) as run:
         newer_file(tmp_path / JOURNAL)
         run.log(1, loss=0.5)
@@ -85,7 +93,9 @@ def test_a_run_that_is_under_way_is_not_stopped_by_a_newer_file(tmp_path):
 
 
 def test_status_names_a_job_whose_recorder_is_newer(tmp_path):
-    """A job's recorder of a later version costs nothing but what it wrote: `status` shows the job, and says so."""
+    """A job's recorder of a later version costs nothing but what it wrote: `status` shows the job,
+    and says so.
+    """
     folder = write_experiment(tmp_path / "exp")
     attempt = folder / ".watchkeeper/runs/one/1"
     attempt.mkdir(parents=True)

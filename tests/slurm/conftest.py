@@ -19,7 +19,13 @@ def clone(slurm_lab: Lab) -> Path:
     """A copy of the repository that the ordinary user owns, with an environment of its own."""
     clone = slurm_lab.workspace()
     made = shutil.ignore_patterns(
-        ".watchkeeper", "artifacts", "slurm-*.out", "*_epoch?", "*_base", "run-*.log*", "__pycache__"
+        ".watchkeeper",
+        "artifacts",
+        "slurm-*.out",
+        "*_epoch?",
+        "*_base",
+        "run-*.log*",
+        "__pycache__",
     )
     for name in ("src", "examples"):
         shutil.copytree(ROOT / name, clone / name, ignore=made)

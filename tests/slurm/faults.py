@@ -1,7 +1,8 @@
-"""The fault table: what harms a watch on a real Slurm, and what came of it, in figures. `make faults` prints it.
+"""The fault table: what harms a watch on a real Slurm, and what came of it, in figures. `make
+faults` prints it.
 
-Each fault makes small experiments, does the harm, recovers as a person would (the same command again, `--retry-failed`),
-and returns the figures, counted from what the jobs themselves wrote down.
+Each fault makes small experiments, does the harm, recovers as a person would (the same command
+again, `--retry-failed`), and returns the figures, counted from what the jobs themselves wrote down.
 """
 
 import argparse
@@ -41,7 +42,9 @@ def side_by_side(function, items):
 
 def live(lab):
     """Job id → state, of the user's jobs that squeue shows."""
-    rows = lab.root("squeue", "--noheader", f"--user={USER}", "--states=all", "--format=%i %T").split()
+    rows = lab.root(
+        "squeue", "--noheader", f"--user={USER}", "--states=all", "--format=%i %T"
+    ).split()
     return dict(zip(rows[::2], rows[1::2], strict=True))
 
 
@@ -57,7 +60,8 @@ def kill_now(lab, daemon):
     until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-# ── the submitter and the watcher ──────────────────────────────────────────────────────────────────────────────────
+# ── the submitter and the watcher
+# ──────────────────────────────────────────────────────────────────────────────────
 
 
 def submitter_killed(lab):
@@ -66,7 +70,11 @@ def submitter_killed(lab):
     def one(at):
         with Trial(lab) as trial:
             mark, operations = trial.root / "killed", trial.root / "operations"
-            inject = {"WK_KILL_IN": "watchkeeper run", "WK_KILL_AT": str(at), "WK_KILL_MARK": str(mark)}
+            inject = {
+                "WK_KILL_IN": "watchkeeper run",
+                "WK_KILL_AT": str(at),
+                "WK_KILL_MARK": str(mark),
+            }
             process = trial.start(PYTHONPATH=str(INJECT), WK_KILL_LOG=str(operations), **inject)
             trial.end(process, 0 if at == _NEVER else -signal.SIGKILL, 0)
             came.append(mark.exists())
@@ -111,11 +119,14 @@ def watcher_killed(lab):
         return trial.figures(DONE)
 
 
-# ── the controller and the accounting ──────────────────────────────────────────────────────────────────────────────
+# ── the controller and the accounting
+# ──────────────────────────────────────────────────────────────────────────────
 
 
 def controller_frozen(lab):
-    """SIGSTOP the controller: sbatch fails, and its job is queued all the same. Then so again, and the submitter dies."""
+    """SIGSTOP the controller: sbatch fails, and its job is queued all the same. Then so again, and
+    the submitter dies.
+    """
     with Trial(lab) as trial:
         lab.signal("slurmctld", signal.SIGSTOP)
         process = trial.start()
@@ -139,7 +150,9 @@ def controller_frozen(lab):
 
 
 def _memory(lab):
-    """What the controller remembers of jobs, as it leaves it when it is stopped in good order; it is up again."""
+    """What the controller remembers of jobs, as it leaves it when it is stopped in good order; it
+    is up again.
+    """
     lab.stop("slurmctld")
     saved = (lab.folder / "state" / "job_state").read_bytes()
     lab.up()
@@ -153,13 +166,15 @@ def _lose_memory(lab, saved):
 
 
 def _lost(trial, lab):
-    """Start a watch whose controller dies as soon as it has acknowledged the job, before it has saved it (which it may do
-    sooner or later: a state older than the job makes it certain). Returns the watch and the job's id, once the controller
-    is back.
+    """Start a watch whose controller dies as soon as it has acknowledged the job, before it has
+    saved it (which it may do sooner or later: a state older than the job makes it certain). Returns
+    the watch and the job's id, once the controller is back.
     """
     saved = _memory(lab)
     controller = lab.pid("slurmctld")
-    trial.harm(f'[[ $1 == sbatch && $2 == --parsable ]] || exit 0\nkill -KILL {controller}\nrm "$0"\n')
+    trial.harm(
+        f'[[ $1 == sbatch && $2 == --parsable ]] || exit 0\nkill -KILL {controller}\nrm "$0"\n'
+    )
     process = trial.start()
     try:
         job_id = trial.told(Submitted).job_id
@@ -172,8 +187,8 @@ def _lost(trial, lab):
 
 
 def controller_killed(lab):
-    """SIGKILL the controller right after it took a job: the job is lost, and its id is given to the next one, which is
-    first somebody else's, then the same run's second attempt.
+    """SIGKILL the controller right after it took a job: the job is lost, and its id is given to the
+    next one, which is first somebody else's, then the same run's second attempt.
     """
     whole = Figures()
     for alien in (True, False):
@@ -184,14 +199,20 @@ def controller_killed(lab):
                 require(other == job_id, f"the next job has the id {other}, not {job_id}")
                 until(lambda other=other: live(lab)[other] == "RUNNING")
             trial.end(process, 1, 4)
-            require(not {c.after for c in trial.changes} & {"RUNNING", *TERMINAL}, "another's job was taken for ours")
+            require(
+                not {c.after for c in trial.changes} & {"RUNNING", *TERMINAL},
+                "another's job was taken for ours",
+            )
             if alien:
                 require(live(lab)[other] == "RUNNING", "another's job was harmed")
                 lab.root("scancel", other)
             trial.script()
             trial.run("--retry-failed")
             second = trial.attempts[2].job_id
-            require(alien or second == job_id, f"the second attempt's job is {second}, not {job_id} again")
+            require(
+                alien or second == job_id,
+                f"the second attempt's job is {second}, not {job_id} again",
+            )
             whole += trial.figures(_LOST, DONE)
     return whole
 
@@ -216,11 +237,14 @@ def accounting_down(lab):
         lab.up()
 
 
-# ── the nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the nodes
+# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def slurmd_killed(lab):
-    """SIGKILL the slurmd below a running job, which works on while Slurm starts the job again elsewhere."""
+    """SIGKILL the slurmd below a running job, which works on while Slurm starts the job again
+    elsewhere.
+    """
 
     def elsewhere(trial, job_id, node):
         # Given to another node, whatever the wrapper does there; it has had time to do it.
@@ -231,8 +255,12 @@ def slurmd_killed(lab):
 
 
 def slurmd_killed_and_done(lab):
-    """SIGKILL the slurmd below a running job, which finishes when Slurm has already decided to start it again."""
-    return _slurmd_killed(lab, lambda trial, job_id, node: until(lambda: live(lab)[job_id] == "PENDING", 120))
+    """SIGKILL the slurmd below a running job, which finishes when Slurm has already decided to
+    start it again.
+    """
+    return _slurmd_killed(
+        lab, lambda trial, job_id, node: until(lambda: live(lab)[job_id] == "PENDING", 120)
+    )
 
 
 def _slurmd_killed(lab, when):
@@ -252,8 +280,12 @@ def _slurmd_killed(lab, when):
 
 
 def _age_s(lab, job_id):
-    """For how long the job's present execution has been there, in seconds; endlessly once it is over."""
-    state, age = lab.root("squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T %M").split()
+    """For how long the job's present execution has been there, in seconds; endlessly once it is
+    over.
+    """
+    state, age = lab.root(
+        "squeue", "--noheader", "--states=all", f"--jobs={job_id}", "--format=%T %M"
+    ).split()
     minutes, seconds = age.split(":")[-2:]
     return _NEVER if state in TERMINAL else int(minutes) * 60 + int(seconds)
 
@@ -277,7 +309,9 @@ def node_killed(lab):
 
 
 def node_killed_unattended(lab):
-    """The node dies with all that runs there, and nobody is awake: the watch tries again by itself, on another node."""
+    """The node dies with all that runs there, and nobody is awake: the watch tries again by itself,
+    on another node.
+    """
     with Trial(lab, head="#SBATCH --no-requeue", work=UNTIL_GO) as trial:
         process = trial.start(WATCHKEEPER_RETRIES="2")
         trial.begun()
@@ -302,10 +336,12 @@ def _kill_job(lab, job_id):
         with contextlib.suppress(OSError):
             environment = (process / "environ").read_bytes().split(b"\0")
             title = (process / "cmdline").read_bytes()
-            stepd = title.startswith(f"slurmstepd: [{job_id}.".encode()) and str(lab.folder).encode() in (
-                (process / "environ").read_bytes()
+            stepd = title.startswith(f"slurmstepd: [{job_id}.".encode()) and str(
+                lab.folder
+            ).encode() in ((process / "environ").read_bytes())
+            return stepd or (
+                conf in environment and f"SLURM_JOB_ID={job_id}".encode() in environment
             )
-            return stepd or (conf in environment and f"SLURM_JOB_ID={job_id}".encode() in environment)
         return False
 
     found = [process for process in Path("/proc").glob("[0-9]*") if dies(process)]
@@ -315,7 +351,8 @@ def _kill_job(lab, job_id):
             os.kill(int(process.name), signal.SIGKILL)
 
 
-# ── the job ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the job
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def cancelled_outside(lab):
@@ -330,7 +367,9 @@ def cancelled_outside(lab):
 
 
 def never_starts(lab):
-    """A held job stays PENDING however often one looks, lets the watch detach, and runs when it is released."""
+    """A held job stays PENDING however often one looks, lets the watch detach, and runs when it is
+    released.
+    """
     with Trial(lab, head="#SBATCH --hold") as trial:
         process = trial.start()
         job_id = trial.told(Submitted).job_id
@@ -345,7 +384,9 @@ def never_starts(lab):
 
 
 def unknown_to_all(lab):
-    """Neither squeue nor sacct knows the job any more: UNKNOWN, until its deadline; then another attempt."""
+    """Neither squeue nor sacct knows the job any more: UNKNOWN, until its deadline; then another
+    attempt.
+    """
     with Trial(lab, head="#SBATCH --hold", deadline_s=DEADLINE_S) as trial:
         saved = _memory(lab)
         process = trial.start()
@@ -357,9 +398,14 @@ def unknown_to_all(lab):
         finally:
             lab.up()
         require(job_id not in live(lab), f"the controller remembers job {job_id}")
-        require(not lab.root("sacct", "--noheader", f"--jobs={job_id}", "--format=jobid"), f"sacct remembers job {job_id}")
+        require(
+            not lab.root("sacct", "--noheader", f"--jobs={job_id}", "--format=jobid"),
+            f"sacct remembers job {job_id}",
+        )
         trial.end(process, 1, 4)
-        require({c.after for c in trial.changes} <= {"PENDING", "UNKNOWN"}, f"told: {trial.changes}")
+        require(
+            {c.after for c in trial.changes} <= {"PENDING", "UNKNOWN"}, f"told: {trial.changes}"
+        )
         trial.script()
         trial.run("--retry-failed")
         return trial.figures(_LOST, DONE)
@@ -368,18 +414,35 @@ def unknown_to_all(lab):
 def _forget(lab, job_id):
     """Take the job out of the accounting's database."""
     port = int((lab.folder / "etc" / "port").read_text()) + 2
-    words = ["mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", str(port), "-u", "slurm", "-pslurm", "slurm_acct"]
-    subprocess.run([*words, "-e", f"delete from lab_job_table where id_job={int(job_id)}"], check=True)
+    words = [
+        "mariadb",
+        "--no-defaults",
+        "-h",
+        "127.0.0.1",
+        "-P",
+        str(port),
+        "-u",
+        "slurm",
+        "-pslurm",
+        "slurm_acct",
+    ]
+    subprocess.run(
+        [*words, "-e", f"delete from lab_job_table where id_job={int(job_id)}"], check=True
+    )
 
 
-# ── the run folder ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the run folder
+# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @contextlib.contextmanager
 def _few_inodes(lab):
     """A small filesystem of its own, and the means to exhaust its inodes and to free them."""
     folder = lab.workspace()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=80,size=8m,mode=0777", "tmpfs", folder], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "nr_inodes=80,size=8m,mode=0777", "tmpfs", folder],
+        check=True,
+    )
     fillers = folder / "fillers"
     fillers.mkdir()
 
@@ -404,7 +467,9 @@ def _few_inodes(lab):
 
 
 def inodes_exhausted(lab):
-    """No inode is left in the run folder: before the submission; while the job waits; while it runs."""
+    """No inode is left in the run folder: before the submission; while the job waits; while it
+    runs.
+    """
     whole = Figures()
     with _few_inodes(lab) as (folder, fill, free), Trial(lab, folder=folder / "exp") as trial:
         fill()
@@ -414,7 +479,10 @@ def inodes_exhausted(lab):
         free()
         trial.run()
         whole += trial.figures(DONE)
-    with _few_inodes(lab) as (folder, fill, free), Trial(lab, folder=folder / "exp", head="#SBATCH --hold") as trial:
+    with (
+        _few_inodes(lab) as (folder, fill, free),
+        Trial(lab, folder=folder / "exp", head="#SBATCH --hold") as trial,
+    ):
         process = trial.start()
         job_id = trial.told(Submitted).job_id
         fill()
@@ -428,7 +496,10 @@ def inodes_exhausted(lab):
         trial.run("--retry-failed")
         whole += trial.figures(("FAILED", "failed"), DONE)
     ready = "mkdir -p artifacts/epoch_0 && touch artifacts/epoch_0/model.bin ready"
-    with _few_inodes(lab) as (folder, fill, free), Trial(lab, folder=folder / "exp", work=f"{ready}\n{UNTIL_GO}") as trial:
+    with (
+        _few_inodes(lab) as (folder, fill, free),
+        Trial(lab, folder=folder / "exp", work=f"{ready}\n{UNTIL_GO}") as trial,
+    ):
         process = trial.start()
         trial.begun()
         go = trial.folder / "one" / "go"
@@ -442,7 +513,8 @@ def inodes_exhausted(lab):
     return whole
 
 
-# ── the table ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the table
+# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 FAULTS = {
     "submitter killed at each of its steps": submitter_killed,
@@ -477,7 +549,14 @@ def row(name, lab):
         lab.up()
         lab.cancel_all()
     good = figures.good and not why
-    told = figures.trials, figures.at_once, figures.after_done, figures.wrong, figures.unresolved, figures.endless
+    told = (
+        figures.trials,
+        figures.at_once,
+        figures.after_done,
+        figures.wrong,
+        figures.unresolved,
+        figures.endless,
+    )
     cells = [*("–" if why else str(figure) for figure in told), "holds" if good else "SHORT"]
     print(_line(name, cells), f" {time.monotonic() - began:4.0f} s", flush=True)
     if why:
@@ -486,7 +565,9 @@ def row(name, lab):
 
 
 def _line(name, cells):
-    return f"{name:42}" + "".join(f"  {cell:>{max(6, len(title))}}" for cell, title in zip(cells, _COLUMNS, strict=True))
+    return f"{name:42}" + "".join(
+        f"  {cell:>{max(6, len(title))}}" for cell, title in zip(cells, _COLUMNS, strict=True)
+    )
 
 
 def main():
@@ -506,7 +587,10 @@ def main():
         return 77
     finally:
         lab.down()
-    print(f"{len(names) - len(short)} of {len(names)} hold" + (f"; short: {', '.join(short)}" if short else ""))
+    print(
+        f"{len(names) - len(short)} of {len(names)} hold"
+        + (f"; short: {', '.join(short)}" if short else "")
+    )
     return 1 if short or not names else 0
 
 

@@ -1,7 +1,9 @@
-"""The health table: five jobs that are not well, on a real Slurm, and what was said of them. `make health` prints it.
+"""The health table: five jobs that are not well, on a real Slurm, and what was said of them. `make
+health` prints it.
 
-One watch, one experiment, five jobs at once. Of each it tells what it should be called, what it was called, and how often
-the watch had asked the scheduler between the moment at which that could be known and the moment at which it was said.
+One watch, one experiment, five jobs at once. Of each it tells what it should be called, what it was
+called, and how often the watch had asked the scheduler between the moment at which that could be
+known and the moment at which it was said.
 """
 
 import contextlib
@@ -68,8 +70,8 @@ JOBS = {
 
 
 class Row(NamedTuple):
-    """What a job should be called, what the reason must hold, and from when on that is known: so many seconds after this
-    note of the job's own ("": from when the scheduler says that it ended).
+    """What a job should be called, what the reason must hold, and from when on that is known: so
+    many seconds after this note of the job's own ("": from when the scheduler says that it ended).
     """
 
     word: str
@@ -175,7 +177,9 @@ class Ward:
         for event in self.events:
             if isinstance(event, Assessed) and event.key == name:
                 word, why = event.health, "; ".join(filter(None, [event.why, event.note]))
-                evidence = "; ".join(f"{Path(one.source).name}: {one.what}" for one in event.evidence)
+                evidence = "; ".join(
+                    f"{Path(one.source).name}: {one.what}" for one in event.evidence
+                )
             elif isinstance(event, Judged) and event.key == name:
                 word, why, evidence = event.outcome, event.why, f"Slurm says {event.state}"
             else:
@@ -188,17 +192,29 @@ class Ward:
         """When it could be known, in seconds since 1970."""
         if row.note:
             lines = (self.folder / name / "notes").read_text().splitlines()
-            return next(float(line.split()[1]) for line in lines if line.startswith(row.note)) + row.after_s
-        changes = [change for event in self.events if isinstance(event, Polled) for change in event.changes]
-        return next(one.facts.ended for one in reversed(changes) if one.key == name and one.facts.ended).timestamp()
+            return (
+                next(float(line.split()[1]) for line in lines if line.startswith(row.note))
+                + row.after_s
+            )
+        changes = [
+            change for event in self.events if isinstance(event, Polled) for change in event.changes
+        ]
+        return next(
+            one.facts.ended for one in reversed(changes) if one.key == name and one.facts.ended
+        ).timestamp()
 
     def looks(self, begin, end):
         """How often the scheduler was asked in between."""
-        return sum(begin < float(line) <= end for line in (self.root / "looks").read_text().splitlines())
+        return sum(
+            begin < float(line) <= end for line in (self.root / "looks").read_text().splitlines()
+        )
 
     def alarms(self, name):
         """How often an alarm was raised for the job."""
-        return sum(isinstance(event, Assessed) and event.key == name and event.alarm == "raised" for event in self.events)
+        return sum(
+            isinstance(event, Assessed) and event.key == name and event.alarm == "raised"
+            for event in self.events
+        )
 
 
 def table(ward):
@@ -207,7 +223,10 @@ def table(ward):
     wanted = [*expected.items(), *([("walltime", MISFIT)] if "walltime" in ward.names else [])]
     with ward.watched() as process:
         deadline = time.monotonic() + DEADLINE_S
-        while any(ward.said(name, row) is None for name, row in wanted) and time.monotonic() < deadline:
+        while (
+            any(ward.said(name, row) is None for name, row in wanted)
+            and time.monotonic() < deadline
+        ):
             if process.poll() is not None:
                 break
             time.sleep(0.5)
@@ -218,7 +237,10 @@ def table(ward):
         polls = ward.looks(ward.known_at(name, row), said.at) if said else None
         good = polls is not None and polls <= POLLS
         short += [] if good else [name]
-        cells = f"{name:10}  {row.word:10}  {said.word if said else '–':10}  {'–' if polls is None else polls:>5}"
+        cells = (
+            f"{name:10}  {row.word:10}  {said.word if said else '–':10}  "
+            f"{'–' if polls is None else polls:>5}"
+        )
         print(f"{cells}  {'holds' if good else 'SHORT'}")
         if said:
             print(f"    why:      {said.why}\n    evidence: {said.evidence}", flush=True)

@@ -34,8 +34,8 @@ def until(condition, seconds=60.0, pause_s=0.05):
 
 
 class Lab:
-    """One cluster below a folder of its own. Its user's commands go through `shell`, an administrator's
-    through `root`.
+    """One cluster below a folder of its own. Its user's commands go through `shell`, an
+    administrator's through `root`.
     """
 
     def __init__(self, *, light=False):
@@ -51,8 +51,16 @@ class Lab:
 
     def up(self):
         """Start what is down."""
-        command = [SCRIPTS / "up.sh", "--for", str(os.getpid()), *(["--light"] if self.light else []), self.folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+        command = [
+            SCRIPTS / "up.sh",
+            "--for",
+            str(os.getpid()),
+            *(["--light"] if self.light else []),
+            self.folder,
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, start_new_session=True
+        )
         if done.returncode == CANNOT:
             raise CannotError(done.stderr.strip())
         assert done.returncode == 0, f"{done.stdout}{done.stderr}"
@@ -74,14 +82,18 @@ class Lab:
         return SlurmScheduler(self.shell, user=USER, **options)
 
     def workspace(self):
-        """A new folder that the user can read and write, and what is made in it too (this process's umask is 0)."""
+        """A new folder that the user can read and write, and what is made in it too (this process's
+        umask is 0).
+        """
         folder = Path(tempfile.mkdtemp(prefix="work-", dir=self.folder))
         folder.chmod(0o777)
         return folder
 
     def root(self, *argv):
         """An administrator's command; its output."""
-        done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            argv, env=self.environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -112,7 +124,9 @@ def write_settings(folder, text):
 
 
 def make_job(root, source, *, token="", shell="#!/bin/bash", gap_s=0.0):
-    """A wrapped job whose script lies, and runs, in `root/exp`; jobs there begin `gap_s` seconds apart."""
+    """A wrapped job whose script lies, and runs, in `root/exp`; jobs there begin `gap_s` seconds
+    apart.
+    """
     token = token or secrets.token_hex(8)
     attempt = root / "exp" / ".watchkeeper" / secrets.token_hex(4) / "1"
     attempt.mkdir(parents=True)
@@ -121,6 +135,12 @@ def make_job(root, source, *, token="", shell="#!/bin/bash", gap_s=0.0):
     path = attempt / render.wrapper_name(token)
     head = read_head(script)
     starts = root / "exp" / ".watchkeeper" / "starts"
-    made = {"attempt_folder": attempt, "script": script, "token": token, "scheduler": "slurm", "lag_s": 1.0}
+    made = {
+        "attempt_folder": attempt,
+        "script": script,
+        "token": token,
+        "scheduler": "slurm",
+        "lag_s": 1.0,
+    }
     path.write_bytes(render.render(head, **made, starts=starts, gap_s=gap_s))
     return Job(wrapper=path, folder=root / "exp", name="train.slurm", token=token)

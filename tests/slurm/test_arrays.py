@@ -35,7 +35,9 @@ def folder(slurm_lab: Lab) -> Path:
     prefix = ", ".join(f'"{word}"' for word in as_user(USER))
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o777)
-    cluster = f'kind = "slurm"\nuser = "{USER}"\ncommand_prefix = [{prefix}]\nvisibility_lag_s = 1\n'
+    cluster = (
+        f'kind = "slurm"\nuser = "{USER}"\ncommand_prefix = [{prefix}]\nvisibility_lag_s = 1\n'
+    )
     write_settings(folder, f'cluster = "lab"\npoll_s = 5\nstagger_s = 0\n[clusters.lab]\n{cluster}')
     return folder
 
@@ -44,7 +46,9 @@ def run(lab: Lab, folder: Path, *options: str) -> subprocess.CompletedProcess[st
     """`watchkeeper run` on the cluster."""
     environment = env(folder.parent / "state", **lab.environment) | {"PATH": os.environ["PATH"]}
     words = command("run", folder, *options)
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=240, check=False, umask=0)
+    return subprocess.run(
+        words, env=environment, capture_output=True, text=True, timeout=240, check=False, umask=0
+    )
 
 
 def attempts(folder: Path) -> list[Attempt]:
@@ -53,8 +57,8 @@ def attempts(folder: Path) -> list[Attempt]:
 
 
 def test_each_task_is_judged_and_only_what_failed_runs_again(folder: Path, slurm_lab: Lab) -> None:
-    """A failed task makes the array fail with the task's number and last words; a retry submits that task alone, and no
-    other task ever runs twice.
+    """A failed task makes the array fail with the task's number and last words; a retry submits
+    that task alone, and no other task ever runs twice.
     """
     body = '[[ $SLURM_ARRAY_TASK_ID != 2 || -e ok ]] || { echo "no data" >&2; exit 3; }'
     (folder / "one" / "finetune.slurm").write_text(SCRIPT.format(body=body))
@@ -62,8 +66,14 @@ def test_each_task_is_judged_and_only_what_failed_runs_again(folder: Path, slurm
     (first,) = attempts(folder)
     assert first.intended and first.intended.array == "0-3%2"
     assert first.seen and first.seen.facts.tasks == {"COMPLETED": "0-1,3", "FAILED": "2"}
-    assert first.judged and "1 FAILED (task 2)" in first.judged.why and "no data" in first.judged.why
-    changes = [block.result for block in blocks_of(folder, "run-torchtune.log") if block.action == "STATE_CHANGE"]
+    assert (
+        first.judged and "1 FAILED (task 2)" in first.judged.why and "no data" in first.judged.why
+    )
+    changes = [
+        block.result
+        for block in blocks_of(folder, "run-torchtune.log")
+        if block.action == "STATE_CHANGE"
+    ]
     assert any("task 2" in words for words in changes), changes
     (folder / "one" / "ok").touch()
     done = run(slurm_lab, folder, "--retry-failed")
@@ -102,11 +112,16 @@ def test_a_requeued_task_runs_again_and_its_neighbours_do_not(slurm_lab: Lab) ->
     assert facts.state == "COMPLETED" and facts.tasks == {"COMPLETED": "0-1"}
     assert sorted(ran.read_text().split()) == ["0", "1", "1"]
     ends = render.read_task_ends(attempt)
-    assert {number: end and (end.exit_code, end.execution) for number, end in ends.items()} == {0: (0, 1), 1: (0, 2)}
+    assert {number: end and (end.exit_code, end.execution) for number, end in ends.items()} == {
+        0: (0, 1),
+        1: (0, 2),
+    }
 
 
 def test_a_second_array_of_the_same_attempt_runs_no_task(slurm_lab: Lab) -> None:
-    """Of two arrays with one token one runs, task by task once; every task of the other ends as a twin."""
+    """Of two arrays with one token one runs, task by task once; every task of the other ends as a
+    twin.
+    """
     slurm_lab.up()
     root, scheduler = slurm_lab.workspace(), slurm_lab.scheduler()
     job = make_job(root, "#SBATCH --array=0-2\necho $SLURM_ARRAY_TASK_ID >> ran\nsleep 1\n")

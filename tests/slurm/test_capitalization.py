@@ -1,4 +1,6 @@
-"""The capitalization experiment, unchanged, on a real Slurm: torchtune and inspect-ai as an ordinary user's jobs."""
+"""The capitalization experiment, unchanged, on a real Slurm: torchtune and inspect-ai as an
+ordinary user's jobs.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,15 @@ from tests.slurm.conftest import ROOT, SYSTEM_PYTHON
 from tests.slurm.lab import USER, Lab, write_settings
 from watchkeeper.schedulers.shell import as_user
 
-TOOLS = {"tune": "torchtune._cli.tune", "inspect": "inspect_ai._cli.main", "watchkeeper": "watchkeeper.show.cli"}
+TOOLS = {
+    "tune": "torchtune._cli.tune",
+    "inspect": "inspect_ai._cli.main",
+    "watchkeeper": "watchkeeper.show.cli",
+}
 MISSING = [
-    name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)
+    name
+    for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers")
+    if not importlib.util.find_spec(name)
 ]
 IN_CI = os.environ.get("CI") == "true"
 WHOLE = os.environ.get("WATCHKEEPER_TEST_SIZE") == "full"  # `make test-all`: all 22 jobs
@@ -33,19 +41,36 @@ def cannot(why: str) -> None:
 
 @pytest.fixture
 def capitalization(slurm_lab: Lab) -> Path:
-    """A copy of the experiment that the ordinary user owns, beside an environment of the system's Python, which that user
-    may run, with this environment's libraries; a model of few training steps.
+    """A copy of the experiment that the ordinary user owns, beside an environment of the system's
+    Python, which that user may run, with this environment's libraries; a model of few training
+    steps.
     """
     if MISSING:
         cannot(f"the real tools are not there: {', '.join(MISSING)}")
-    version = subprocess.run([SYSTEM_PYTHON, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
+    version = subprocess.run(
+        [SYSTEM_PYTHON, "-V"], capture_output=True, text=True, check=True
+    ).stdout.split()[1]
     if tuple(map(int, version.split(".")[:2])) != sys.version_info[:2]:
-        cannot(f"{SYSTEM_PYTHON} is {version}: it cannot load the libraries of Python {sys.version_info[:2]}")
+        cannot(
+            f"{SYSTEM_PYTHON} is {version}: it cannot load the libraries of Python "
+            f"{sys.version_info[:2]}"
+        )
     root = slurm_lab.workspace()
     made = shutil.ignore_patterns(
-        ".watchkeeper", "artifacts", "slurm-*.out", "logs", "run-*.log*", "__pycache__", "work", ".tmp-*"
+        ".watchkeeper",
+        "artifacts",
+        "slurm-*.out",
+        "logs",
+        "run-*.log*",
+        "__pycache__",
+        "work",
+        ".tmp-*",
     )
-    folder = Path(shutil.copytree(ROOT / "examples/capitalization", root / "examples/capitalization", ignore=made))
+    folder = Path(
+        shutil.copytree(
+            ROOT / "examples/capitalization", root / "examples/capitalization", ignore=made
+        )
+    )
     shutil.copytree(ROOT / "src", root / "src", ignore=made)
     write_settings(root, '[clusters.lab]\nkind = "slurm"\n')
     venv = root / ".venv"
@@ -53,13 +78,26 @@ def capitalization(slurm_lab: Lab) -> Path:
     (packages,) = venv.glob("lib/python3*/site-packages")
     (packages / "tools.pth").write_text(f"{root / 'src'}\n{sysconfig.get_paths()['purelib']}\n")
     for name, module in TOOLS.items():
-        (venv / "bin" / name).write_text(f"#!{venv}/bin/python\nfrom {module} import main\nmain()\n")
+        (venv / "bin" / name).write_text(
+            f"#!{venv}/bin/python\nfrom {module} import main\nmain()\n"
+        )
         (venv / "bin" / name).chmod(0o755)
     subprocess.run(["chown", "-R", f"{USER}:", root], check=True)
     commit(slurm_lab, root)
-    prepare = [*as_user(USER), venv / "bin" / "python", folder / "prepare.py", *([] if WHOLE else ["--steps", "20"])]
+    prepare = [
+        *as_user(USER),
+        venv / "bin" / "python",
+        folder / "prepare.py",
+        *([] if WHOLE else ["--steps", "20"]),
+    ]
     done = subprocess.run(
-        prepare, env=environment(slurm_lab, root), cwd=root, capture_output=True, text=True, check=False, timeout=120
+        prepare,
+        env=environment(slurm_lab, root),
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return folder
@@ -71,30 +109,56 @@ def environment(lab: Lab, root: Path) -> dict[str, str]:
 
 def commit(lab: Lab, root: Path) -> None:
     """Make a repository of the folder, with the sources committed: what figures are traced back to."""
-    (root / ".gitignore").write_text(".venv/\n.watchkeeper/\nwork/\nartifacts/\n*.out\n*.log\nlogs/\nrun_logs/\n")
+    (root / ".gitignore").write_text(
+        ".venv/\n.watchkeeper/\nwork/\nartifacts/\n*.out\n*.log\nlogs/\nrun_logs/\n"
+    )
     identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
     for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "all"]):
-        subprocess.run([*as_user(USER), "git", *words], env=environment(lab, root), cwd=root, check=True)
+        subprocess.run(
+            [*as_user(USER), "git", *words], env=environment(lab, root), cwd=root, check=True
+        )
 
 
-def test_torchtune_and_inspect_run_unchanged_on_a_cluster(capitalization: Path, slurm_lab: Lab) -> None:
-    """The scripts that run on this machine run there, each once, judged by what it left; and each accuracy can be traced to
-    the log of inspect-ai, the checkpoint, the jobs, the scripts and the commit that made it.
+def test_torchtune_and_inspect_run_unchanged_on_a_cluster(
+    capitalization: Path, slurm_lab: Lab
+) -> None:
+    """The scripts that run on this machine run there, each once, judged by what it left; and each
+    accuracy can be traced to the log of inspect-ai, the checkpoint, the jobs, the scripts and the
+    commit that made it.
     """
     folder, root = capitalization, capitalization.parents[1]
     watchkeeper = [*as_user(USER), root / ".venv/bin/watchkeeper"]
-    command = [*watchkeeper, "run", folder, "--cluster", "lab", *CUT, "--poll", "5", "--stagger", "0"]
-    options = {"env": environment(slurm_lab, root), "cwd": root, "capture_output": True, "text": True, "check": False}
+    command = [
+        *watchkeeper,
+        "run",
+        folder,
+        "--cluster",
+        "lab",
+        *CUT,
+        "--poll",
+        "5",
+        "--stagger",
+        "0",
+    ]
+    options = {
+        "env": environment(slurm_lab, root),
+        "cwd": root,
+        "capture_output": True,
+        "text": True,
+        "check": False,
+    }
     done = subprocess.run(command, timeout=1800 if WHOLE else 300, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     ends = {key: run.latest.judged for key, run in state_of(folder).runs.items() if run.latest}
     evaluations = {key: end for key, end in ends.items() if end.phase == "evaluation"}
     assert (len(ends) - len(evaluations), len(evaluations)) == ((4, 18) if WHOLE else (1, 1))
     assert {end.outcome for end in ends.values()} == {"done"}
-    assert {b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"} == {
-        "sbatch finetune.slurm"
-    }
-    assert {b.details for b in blocks_of(folder, "run-inspect.log") if b.action == "SUBMIT_EVAL"} == {"sbatch cell.slurm"}
+    assert {
+        b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"
+    } == {"sbatch finetune.slurm"}
+    assert {
+        b.details for b in blocks_of(folder, "run-inspect.log") if b.action == "SUBMIT_EVAL"
+    } == {"sbatch cell.slurm"}
     for key, end in evaluations.items():
         assert "accuracy" in end.metrics
         traced = subprocess.run([*watchkeeper, "trace", folder, key], timeout=60, **options)

@@ -9,8 +9,8 @@ from watchkeeper.schedulers.wrapper import render
 
 
 def test_jobs_that_slurm_starts_together_begin_apart(light_slurm_lab: Lab) -> None:
-    """Jobs that were held and are released together begin the gap apart; one that is cancelled while it waits has claimed
-    nothing, so that its attempt can be closed.
+    """Jobs that were held and are released together begin the gap apart; one that is cancelled
+    while it waits has claimed nothing, so that its attempt can be closed.
     """
     scheduler = light_slurm_lab.scheduler()
     root = light_slurm_lab.workspace()
@@ -19,12 +19,24 @@ def test_jobs_that_slurm_starts_together_begin_apart(light_slurm_lab: Lab) -> No
     light_slurm_lab.root("scontrol", "release", ",".join(ids))
 
     def running() -> list[str]:
-        return light_slurm_lab.root("squeue", "--noheader", "--states=RUNNING", "--format=%i").split()
+        return light_slurm_lab.root(
+            "squeue", "--noheader", "--states=RUNNING", "--format=%i"
+        ).split()
 
-    waits = until(lambda: [one for one in running() if not list(jobs[ids.index(one)].wrapper.parent.glob("claim.*"))])
+    waits = until(
+        lambda: [
+            one
+            for one in running()
+            if not list(jobs[ids.index(one)].wrapper.parent.glob("claim.*"))
+        ]
+    )
     cancelled = waits[-1]
     light_slurm_lab.root("scancel", cancelled)
-    until(lambda: not set(ids) & set(light_slurm_lab.root("squeue", "--noheader", "--format=%i").split()))
+    until(
+        lambda: (
+            not set(ids) & set(light_slurm_lab.root("squeue", "--noheader", "--format=%i").split())
+        )
+    )
     folder = jobs[ids.index(cancelled)].wrapper.parent
     times = sorted(map(float, (root / "exp" / "began").read_text().split()))
     assert render.void_claim(folder)

@@ -20,20 +20,28 @@ with wk.start_run("runs", pipeline="training", console=False) as run:
 """
 
 
-def test_the_tasks_of_a_step_are_one_run_and_the_next_step_another(slurm_lab: Lab, clone: Path) -> None:
-    """Two steps of a real job, of four tasks on two nodes each: four tasks know one folder, task 0 records, three beat."""
+def test_the_tasks_of_a_step_are_one_run_and_the_next_step_another(
+    slurm_lab: Lab, clone: Path
+) -> None:
+    """Two steps of a real job, of four tasks on two nodes each: four tasks know one folder, task 0
+    records, three beat.
+    """
     slurm_lab.up()
     slurm, root = slurm_lab.scheduler(), slurm_lab.workspace()
     (root / "exp").mkdir()
     (root / "exp" / "train.py").write_text(TRAIN)
     step = f"srun {clone}/.venv/bin/python train.py\n"
-    job = make_job(root, f"#SBATCH --time=5\n#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=2\n{step}{step}")
+    job = make_job(
+        root, f"#SBATCH --time=5\n#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=2\n{step}{step}"
+    )
     job_id = slurm.submit(job).job_id
     until(lambda: slurm.poll([job_id]).facts[job_id].state in TERMINAL, 120)
     facts = slurm.poll([job_id]).facts[job_id]
     said = Path(facts.output).read_text().splitlines()
     assert facts.state == "COMPLETED", said
-    folders = sorted(path for path in (root / "exp" / "runs").iterdir() if path.name != ".watchkeeper")
+    folders = sorted(
+        path for path in (root / "exp" / "runs").iterdir() if path.name != ".watchkeeper"
+    )
     names = [folder.name for folder in folders]
     assert sorted(line for line in said if line in names) == sorted(names * 4) and len(folders) == 2
     # One task of each step says that the rows of the tasks that do not record are not kept.

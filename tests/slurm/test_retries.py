@@ -29,8 +29,8 @@ def trial(slurm_lab):
 
 
 def test_a_job_out_of_the_gpus_memory_is_tried_again_with_half_the_batch(trial):
-    """Slurm says only FAILED, the output names the memory: the batch is halved twice, the effective batch stays 32, and
-    each try is an attempt of the same run, in its log as well.
+    """Slurm says only FAILED, the output names the memory: the batch is halved twice, the effective
+    batch stays 32, and each try is an attempt of the same run, in its log as well.
     """
     (trial.folder / "one" / "finetune.slurm").write_text(OUT_OF_MEMORY)
     config = trial.folder / "one" / "finetune.yaml"
@@ -38,7 +38,9 @@ def test_a_job_out_of_the_gpus_memory_is_tried_again_with_half_the_batch(trial):
     config.chmod(0o666)
     printed = trial.run(WATCHKEEPER_RETRIES="2")
     assert (trial.folder / "one" / "batches.txt").read_text() == "16 2\n8 4\n4 8\n"
-    assert [(a.judged.state, a.judged.outcome, a.judged.cause) for a in trial.attempts.values()] == [
+    assert [
+        (a.judged.state, a.judged.outcome, a.judged.cause) for a in trial.attempts.values()
+    ] == [
         ("FAILED", "failed", "memory gpu"),
         ("FAILED", "failed", "memory gpu"),
         ("COMPLETED", "done", ""),

@@ -19,7 +19,9 @@ from watchkeeper.schedulers.wrapper import render
 
 @pytest.fixture
 def lab(slurm_lab):
-    """The cluster with accounting, all of it up before and after each test, and without jobs after it."""
+    """The cluster with accounting, all of it up before and after each test, and without jobs after
+    it.
+    """
     slurm_lab.up()
     try:
         yield slurm_lab
@@ -69,24 +71,38 @@ def bare(lab, root, source, *options):
     """Submit a script without a wrapper, as somebody else would; its job's id."""
     script = root / "bare.sh"
     script.write_text("#!/bin/bash\n" + source)
-    done = lab.shell.run(["sbatch", "--parsable", "--output=/dev/null", *options, str(script)], timeout_s=60)
+    done = lab.shell.run(
+        ["sbatch", "--parsable", "--output=/dev/null", *options, str(script)], timeout_s=60
+    )
     assert done.code == 0, done.err
     return done.out.strip()
 
 
-# ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── ends
+# ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_facts_are_slurms_own(slurm, root):
-    """Times, memory, node, code and output are Slurm's own, and the job's name is the script's, not the wrapper's."""
+    """Times, memory, node, code and output are Slurm's own, and the job's name is the script's, not
+    the wrapper's.
+    """
     job = make_job(root, "#SBATCH -o logs/%x/%u.out\necho $SLURM_JOB_NAME; sleep 1.5; exit 200\n")
     receipt = slurm.submit(job)
     facts = ended(slurm, receipt.job_id)
-    assert (facts.state, facts.reason, facts.exit_code, facts.signal) == ("FAILED", "NonZeroExitCode", 200, None)
+    assert (facts.state, facts.reason, facts.exit_code, facts.signal) == (
+        "FAILED",
+        "NonZeroExitCode",
+        200,
+        None,
+    )
     assert facts.submitted <= facts.started < facts.ended
     assert facts.node in {"n1", "n2", "n3", "n4"}
     assert facts.max_rss_bytes > 500_000
-    assert facts.output == facts.error_output == str(root / "exp" / "logs" / "train.slurm" / f"{USER}.out")
+    assert (
+        facts.output
+        == facts.error_output
+        == str(root / "exp" / "logs" / "train.slurm" / f"{USER}.out")
+    )
     assert Path(facts.output).read_text() == "train.slurm\n"
     assert render.read_exit_records(job.wrapper.parent)[0].exit_code == 200
 
@@ -120,9 +136,15 @@ def test_the_time_limit(lab, slurm, root):
 
 
 def test_a_requeue_is_no_end(lab, slurm, root):
-    """A requeued job waits and runs again as the next execution of the same attempt; only its last end is its end."""
+    """A requeued job waits and runs again as the next execution of the same attempt; only its last
+    end is its end.
+    """
     job = make_job(
-        root, "echo execution ${SLURM_RESTART_COUNT:-0}\n[[ ${SLURM_RESTART_COUNT-} ]] && exit 0\ntouch began\nsleep 1000\n"
+        root,
+        (
+            "echo execution ${SLURM_RESTART_COUNT:-0}\n[[ ${SLURM_RESTART_COUNT-} ]] && exit "
+            "0\ntouch began\nsleep 1000\n"
+        ),
     )
     job_id = slurm.submit(job).job_id
     until((root / "exp" / "began").exists)
@@ -133,11 +155,15 @@ def test_a_requeue_is_no_end(lab, slurm, root):
     assert "PENDING" in seen
     assert [claim.restart for claim in render.read_claims(job.wrapper.parent)] == [0, 1]
     said = Path(look(slurm, job_id).output).read_text()
-    assert "execution 0\n" in said and "execution 1\n" in said, "what the first execution said is kept"
+    assert "execution 0\n" in said and "execution 1\n" in said, (
+        "what the first execution said is kept"
+    )
 
 
 def test_arrays(lab, slurm, root):
-    """An array's tasks have their own facts, collapsed pending ones too; its own id stands for the whole of it."""
+    """An array's tasks have their own facts, collapsed pending ones too; its own id stands for the
+    whole of it.
+    """
     base = bare(lab, root, "exit $SLURM_ARRAY_TASK_ID\n", "--array=0-2%1", "--hold")
     tasks = [f"{base}_{number}" for number in range(3)]
     facts = slurm.poll([base, *tasks]).facts
@@ -148,7 +174,9 @@ def test_arrays(lab, slurm, root):
 
 
 def test_any_name(lab, slurm):
-    """Folders and names with spaces, quotes, bars and other scripts' letters are data, never a shell's words."""
+    """Folders and names with spaces, quotes, bars and other scripts' letters are data, never a
+    shell's words.
+    """
     root = lab.workspace() / 'it\'s | a "näme" $(touch x) 日本'
     job = make_job(root, "#SBATCH --job-name='a | b, \"c\"'\npwd\n")
     receipt = slurm.submit(job)
@@ -159,7 +187,8 @@ def test_any_name(lab, slurm):
     assert list(lab.scheduler().find(job.token)) == [receipt.job_id]
 
 
-# ── yes, no, later ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── yes, no, later
+# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -175,7 +204,9 @@ def test_any_name(lab, slurm):
     ],
 )
 def test_refusals(slurm, root, line, words):
-    """What Slurm will never take is refused, in its own words. Of some it keeps a row, of a job that never started."""
+    """What Slurm will never take is refused, in its own words. Of some it keeps a row, of a job
+    that never started.
+    """
     job = make_job(root, f"#SBATCH {line}\ntouch ran\n")
     with pytest.raises(RefusedError, match=words):
         slurm.submit(job)
@@ -213,11 +244,24 @@ def test_a_full_queue_means_later(lab, slurm, root):
 
 
 def test_what_this_site_allows(lab, slurm):
-    """Partitions with their limits, the user's account, and the limit on the number of jobs are what the lab's are."""
+    """Partitions with their limits, the user's account, and the limit on the number of jobs are
+    what the lab's are.
+    """
     site = slurm.site()
-    times = {one.name: (one.is_default, one.max_time_s, one.default_time_s) for one in site.partitions}
-    assert times == {"debug": (True, 86_400, 3_600), "short": (False, 600, None), "high": (False, None, None)}
-    assert (site.accounts, site.default_account, site.checks_accounts, site.accounting) == (("lab",), "lab", True, True)
+    times = {
+        one.name: (one.is_default, one.max_time_s, one.default_time_s) for one in site.partitions
+    }
+    assert times == {
+        "debug": (True, 86_400, 3_600),
+        "short": (False, 600, None),
+        "high": (False, None, None),
+    }
+    assert (site.accounts, site.default_account, site.checks_accounts, site.accounting) == (
+        ("lab",),
+        "lab",
+        True,
+        True,
+    )
     assert (site.max_array, site.max_submit, site.unasked) == (1001, None, ())
     lab.root("sacctmgr", "--immediate", "modify", "user", USER, "set", "maxsubmitjobs=7")
     try:
@@ -237,7 +281,9 @@ def test_no_slurm_here():
 
 
 def test_what_does_not_leak(lab, root):
-    """A job sees nothing of its submitter's own job, settings or virtual environment; SBATCH_ACCOUNT holds all the same."""
+    """A job sees nothing of its submitter's own job, settings or virtual environment;
+    SBATCH_ACCOUNT holds all the same.
+    """
     venv = root / "venv"
     (venv / "bin").mkdir(parents=True)
     dirty = lab.environment | {
@@ -258,7 +304,9 @@ def test_what_does_not_leak(lab, root):
     slurm = SlurmScheduler(Here(prefix=as_user(USER), environment=clean), user=USER)
     job = make_job(root, "env\n")
     facts = ended(slurm, slurm.submit(job).job_id)
-    said = dict(line.split("=", 1) for line in Path(facts.output).read_text().splitlines() if "=" in line)
+    said = dict(
+        line.split("=", 1) for line in Path(facts.output).read_text().splitlines() if "=" in line
+    )
     assert said["MINE"] == "kept"
     assert said["WATCHKEEPER_ATTEMPT"] == str(job.wrapper.parent)
     assert str(venv) not in said["PATH"]
@@ -279,12 +327,13 @@ def test_only_our_jobs_are_cancelled(lab, slurm, root):
     assert look(slurm, job_id).state == "RUNNING"
 
 
-# ── outages ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── outages
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_frozen_controller(lab, slurm, root):
-    """sbatch to a frozen controller leaves doubt: the job it took after all is found by its token, and a second one under
-    the same token runs nothing.
+    """sbatch to a frozen controller leaves doubt: the job it took after all is found by its token,
+    and a second one under the same token runs nothing.
     """
     job = make_job(root, "echo ran >> ran\n")
     lab.signal("slurmctld", signal.SIGSTOP)
@@ -305,7 +354,9 @@ def test_a_frozen_controller(lab, slurm, root):
 
 
 def test_a_stopped_controller(lab, slurm, root):
-    """Without a controller nothing is known and nothing is submitted, and that is said in one line; jobs survive it."""
+    """Without a controller nothing is known and nothing is submitted, and that is said in one line;
+    jobs survive it.
+    """
     job = make_job(root, "until [[ -e gate ]]; do sleep 0.05; done\n")
     job_id = slurm.submit(job).job_id
     state(slurm, job_id, "RUNNING")
@@ -339,7 +390,9 @@ def test_a_killed_controller(lab, slurm, root):
 
 
 def test_stopped_accounting(lab, slurm, root):
-    """Without slurmdbd what squeue shows is told, code and all; what it does not show is unknown, and never ended."""
+    """Without slurmdbd what squeue shows is told, code and all; what it does not show is unknown,
+    and never ended.
+    """
     running = slurm.submit(make_job(root, "exec sleep 1000\n")).job_id
     failed = slurm.submit(make_job(root, "exit 3\n")).job_id
     state(slurm, running, "RUNNING")
@@ -360,8 +413,8 @@ def test_stopped_accounting(lab, slurm, root):
 
 @pytest.mark.parametrize("daemon", ["munged", "mariadbd"])
 def test_what_slurm_stands_on_is_down(lab, slurm, root, daemon):
-    """Without munge nothing can be asked or submitted, without the database accounting is silent: said in one line, nothing
-    ends by it, and all goes on when it is back.
+    """Without munge nothing can be asked or submitted, without the database accounting is silent:
+    said in one line, nothing ends by it, and all goes on when it is back.
     """
     job = make_job(root, "until [[ -e gate ]]; do sleep 0.05; done\n")
     job_id = slurm.submit(job).job_id
@@ -401,7 +454,8 @@ def test_a_slow_squeue(lab, slurm, root):
     slurm.cancel(job_id)
 
 
-# ── the lab itself ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the lab itself
+# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_up_twice_and_down(light_slurm_lab):

@@ -1,4 +1,6 @@
-"""A job close to its time limit gets its signal through the wrapper, and the recorder inside it ends in good order."""
+"""A job close to its time limit gets its signal through the wrapper, and the recorder inside it
+ends in good order.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ with wk.start_run(folder="run", pipeline="training", console=False) as run, run.
 
 
 def test_the_warning_reaches_the_recorder_before_the_limit(slurm_lab: Lab, clone: Path) -> None:
-    """`--signal=B:USR1@60` of the script's own head, near the limit: the loop is asked to stop, its table is sealed, a
-    checkpoint is recorded, the end is written, and Slurm need not kill anything.
+    """`--signal=B:USR1@60` of the script's own head, near the limit: the loop is asked to stop, its
+    table is sealed, a checkpoint is recorded, the end is written, and Slurm need not kill anything.
     """
     slurm_lab.up()
     slurm, root = slurm_lab.scheduler(), slurm_lab.workspace()
@@ -41,7 +43,9 @@ def test_the_warning_reaches_the_recorder_before_the_limit(slurm_lab: Lab, clone
     facts = slurm.poll([job_id]).facts[job_id]
     assert (facts.state, facts.exit_code) == ("FAILED", 143)
     kinds = [
-        event for events in read(root / "exp" / "run" / ".watchkeeper" / "journal").events.values() for event in events
+        event
+        for events in read(root / "exp" / "run" / ".watchkeeper" / "journal").events.values()
+        for event in events
     ]
     assert [event for event in kinds if isinstance(event, Interrupted)]
     (ended,) = [event for event in kinds if isinstance(event, RunEnded)]

@@ -1,4 +1,6 @@
-"""One small experiment on the real Slurm, and what its jobs themselves wrote down: the ground for the fault table."""
+"""One small experiment on the real Slurm, and what its jobs themselves wrote down: the ground for
+the fault table.
+"""
 
 import contextlib
 import subprocess
@@ -11,7 +13,8 @@ from watchkeeper.core.events import Polled
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import as_user
 
-# A job says by itself when it began, that it is alive, and that its work is done: evidence that needs no Watchkeeper.
+# A job says by itself when it began, that it is alive, and that its work is done: evidence that
+# needs no Watchkeeper.
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=one
 #SBATCH --output=/dev/null
@@ -64,9 +67,10 @@ def require(condition: object, words: str) -> None:
 
 @dataclass(kw_only=True)
 class Figures:
-    """What a fault did. `at_once`: the most executions of one job at one time; `after_done`: those that began after one
-    had finished; `wrong`: terminal states told that were not so; `unresolved`: attempts open after recovery; `endless`:
-    commands that did not end; `trials`: experiments that were harmed.
+    """What a fault did. `at_once`: the most executions of one job at one time; `after_done`: those
+    that began after one had finished; `wrong`: terminal states told that were not so; `unresolved`:
+    attempts open after recovery; `endless`: commands that did not end; `trials`: experiments that
+    were harmed.
     """
 
     at_once: int = 0
@@ -94,15 +98,19 @@ class Figures:
 
 
 def crowd(spans):
-    """Of executions as (first sign of life, last, when done or None): the most at one time, and how many began after one
-    was done.
+    """Of executions as (first sign of life, last, when done or None): the most at one time, and how
+    many began after one was done.
     """
     at_once = max((sum(a <= first <= b for a, b, _ in spans) for first, _, _ in spans), default=0)
-    return at_once, sum(any(done is not None and done < first for _, _, done in spans) for first, _, _ in spans)
+    return at_once, sum(
+        any(done is not None and done < first for _, _, done in spans) for first, _, _ in spans
+    )
 
 
 class Trial:
-    """An experiment of one fine-tune, `one`, in a folder of its own. Leaving it ends what it started."""
+    """An experiment of one fine-tune, `one`, in a folder of its own. Leaving it ends what it
+    started.
+    """
 
     def __init__(self, lab, *, head="", work="", deadline_s=600.0, folder=None, proved=True):
         self.lab = lab
@@ -130,7 +138,8 @@ class Trial:
             process.kill()
             process.wait()
 
-    # ── what a person does ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── what a person does
+    # ─────────────────────────────────────────────────────────────────────────────────────────
 
     def script(self, *, head="", work=""):
         """Write the fine-tune's script."""
@@ -142,11 +151,15 @@ class Trial:
         return self.lab.folder / "user-state"
 
     def prove(self):
-        """Type `watchkeeper doctor`, once on a cluster: only then is a submission in doubt ever repeated."""
+        """Type `watchkeeper doctor`, once on a cluster: only then is a submission in doubt ever
+        repeated.
+        """
         if not (self.state / "proofs").exists():
             words = command("doctor", self.folder, "--wait", "60")
             more = {"SLURM_CONF": str(self.lab.conf)}
-            done = subprocess.run(words, env=env(self.state, **more), capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                words, env=env(self.state, **more), capture_output=True, text=True, check=False
+            )
             require((self.state / "proofs").exists(), done.stdout + done.stderr)
 
     def start(self, *arguments, **environment):
@@ -165,7 +178,9 @@ class Trial:
         return process
 
     def end(self, process, *codes):
-        """Wait for its end, which must come with one of these codes (any, if none); what it printed."""
+        """Wait for its end, which must come with one of these codes (any, if none); what it
+        printed.
+        """
         try:
             code = process.wait(timeout=ENDLESS_S)
         except subprocess.TimeoutExpired:
@@ -173,7 +188,10 @@ class Trial:
             process.kill()
             code = process.wait()
         printed = (self.root / f"output-{self.processes.index(process)}").read_text()
-        require(not codes or code in codes or self.endless, f"watchkeeper run: exit code {code}, not {codes}: {printed}")
+        require(
+            not codes or code in codes or self.endless,
+            f"watchkeeper run: exit code {code}, not {codes}: {printed}",
+        )
         return printed
 
     def run(self, *arguments, codes=(0,), **environment):
@@ -189,7 +207,8 @@ class Trial:
         """Let the job finish its work."""
         (self.folder / "one" / "go").touch()
 
-    # ── what is there ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what is there
+    # ──────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def attempts(self):
@@ -200,7 +219,9 @@ class Trial:
     def events(self):
         """All events, by nobody's order."""
         return [
-            event for events in journal.read(self.folder / ".watchkeeper" / "journal").events.values() for event in events
+            event
+            for events in journal.read(self.folder / ".watchkeeper" / "journal").events.values()
+            for event in events
         ]
 
     def told(self, kind):
@@ -214,16 +235,23 @@ class Trial:
     @property
     def changes(self):
         """Every change of state that was told."""
-        return [change for event in self.events if isinstance(event, Polled) for change in event.changes]
+        return [
+            change for event in self.events if isinstance(event, Polled) for change in event.changes
+        ]
 
     def asked(self, program):
         """How often a program was run for it."""
         with contextlib.suppress(FileNotFoundError):
-            return sum(line.startswith(program) for line in (self.root / "commands").read_text().splitlines())
+            return sum(
+                line.startswith(program)
+                for line in (self.root / "commands").read_text().splitlines()
+            )
         return 0
 
     def harm(self, source):
-        """A script to be run once after each command for Slurm, with the command's words; it removes itself when done."""
+        """A script to be run once after each command for Slurm, with the command's words; it
+        removes itself when done.
+        """
         temporary = self.root / ".harm"
         temporary.write_text("#!/bin/bash\n" + source)
         temporary.chmod(0o755)
@@ -247,15 +275,22 @@ class Trial:
         until(lambda: len(self.executions) >= number, 120.0)
 
     def figures(self, *ends):
-        """The figures, where the attempts should have ended so: (state, outcome) of the first, of the second."""
+        """The figures, where the attempts should have ended so: (state, outcome) of the first, of
+        the second.
+        """
         spans = list(self.executions.values())
         at_once, after_done = crowd(spans)
         claimed = [claim for claim in claims(self.folder) if claim["job_id"]]
-        require(len(claimed) == len(spans), f"{len(claimed)} claims and {len(spans)} executions: {claimed} {spans}")
+        require(
+            len(claimed) == len(spans),
+            f"{len(claimed)} claims and {len(spans)} executions: {claimed} {spans}",
+        )
         attempts = self.attempts
         judged = {n: (a.judged.state, a.judged.outcome) for n, a in attempts.items() if a.judged}
         expected = dict(enumerate(ends, 1))
-        wrong = sum(judged.get(number) != expected.get(number) for number in judged.keys() | expected.keys())
+        wrong = sum(
+            judged.get(number) != expected.get(number) for number in judged.keys() | expected.keys()
+        )
         # One told on the way that was taken back later counts as well.
         wrong += sum(
             change.after in TERMINAL and change.after != expected.get(change.attempt, (UNKNOWN,))[0]
@@ -263,9 +298,25 @@ class Trial:
         )
         unresolved = sum(not attempt.closed for attempt in attempts.values())
         found = Figures(
-            at_once=at_once, after_done=after_done, wrong=wrong, unresolved=unresolved, endless=self.endless, trials=1
+            at_once=at_once,
+            after_done=after_done,
+            wrong=wrong,
+            unresolved=unresolved,
+            endless=self.endless,
+            trials=1,
         )
         if not found.good:
-            print(f"{self.folder}: {found}\n  ends: {judged}, expected {expected}\n  executions: {spans}", flush=True)
-            print("  told: " + ", ".join(f"{c.attempt}: {c.before} → {c.after} ({c.facts.reason})" for c in self.changes))
+            print(
+                (
+                    f"{self.folder}: {found}\n  ends: {judged}, expected {expected}\n  "
+                    f"executions: {spans}"
+                ),
+                flush=True,
+            )
+            print(
+                "  told: "
+                + ", ".join(
+                    f"{c.attempt}: {c.before} → {c.after} ({c.facts.reason})" for c in self.changes
+                )
+            )
         return found

@@ -25,7 +25,9 @@ ZSTD = 93
 
 @pytest.fixture(autouse=True)
 def _little_memory() -> Iterator[None]:
-    """What takes more memory than there is raises MemoryError here, in this process, before the machine swaps."""
+    """What takes more memory than there is raises MemoryError here, in this process, before the
+    machine swaps.
+    """
     before = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, before[1]))
@@ -34,16 +36,38 @@ def _little_memory() -> Iterator[None]:
 
 
 def archive(path: Path, name: str, packed: bytes, *, claims: int, crc: int = 0) -> Path:
-    """A zip of one Zstandard member that claims a size. Source: PKWARE's APPNOTE.TXT, 4.3.7 and 4.3.12."""
+    """A zip of one Zstandard member that claims a size. Source: PKWARE's APPNOTE.TXT, 4.3.7 and
+    4.3.12.
+    """
     encoded = name.encode()
     local = (
-        b"PK\x03\x04" + struct.pack("<HHHHHIIIHH", 63, 0, ZSTD, 0, 33, crc, len(packed), claims, len(encoded), 0) + encoded
+        b"PK\x03\x04"
+        + struct.pack("<HHHHHIIIHH", 63, 0, ZSTD, 0, 33, crc, len(packed), claims, len(encoded), 0)
+        + encoded
     )
     entry = b"PK\x01\x02" + struct.pack(
-        "<HHHHHHIIIHHHHHII", 63, 63, 0, ZSTD, 0, 33, crc, len(packed), claims, len(encoded), 0, 0, 0, 0, 0, 0
+        "<HHHHHHIIIHHHHHII",
+        63,
+        63,
+        0,
+        ZSTD,
+        0,
+        33,
+        crc,
+        len(packed),
+        claims,
+        len(encoded),
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
     )
     entry += encoded
-    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(entry), len(local) + len(packed), 0)
+    end = b"PK\x05\x06" + struct.pack(
+        "<HHHHIIH", 0, 0, 1, 1, len(entry), len(local) + len(packed), 0
+    )
     path.write_bytes(local + packed + entry + end)
     return path
 
@@ -52,7 +76,11 @@ def test_the_archive_of_these_tests_is_one_that_is_read(tmp_path: Path) -> None:
     """A log whose claims are true is read, so that the faults below are those of the claims."""
     header = json.dumps({"status": "success"}).encode()
     path = archive(
-        tmp_path / "r.eval", "header.json", zstandard.compress(header), claims=len(header), crc=zlib.crc32(header)
+        tmp_path / "r.eval",
+        "header.json",
+        zstandard.compress(header),
+        claims=len(header),
+        crc=zlib.crc32(header),
     )
     assert inspect_ai.read(path, Asked()) == ({}, "", "")
 
@@ -109,7 +137,13 @@ def test_leading_zeros_do_not_make_another_epoch(tmp_path: Path) -> None:
         path = tmp_path / "r.eval"
         with zipfile.ZipFile(path, "w") as log:
             log.writestr(
-                "header.json", json.dumps({"status": "success", "eval": {"model_args": {"model_path": f"epoch_{written}"}}})
+                "header.json",
+                json.dumps(
+                    {
+                        "status": "success",
+                        "eval": {"model_args": {"model_path": f"epoch_{written}"}},
+                    }
+                ),
             )
         inspect_ai.read(path, Asked(epoch=epoch))
 
@@ -139,7 +173,8 @@ def test_json_larger_than_its_limit_is_refused_with_both_sizes(tmp_path: Path) -
     path = tmp_path / "r.json"
     path.write_bytes(b" " * (file_formats.MOST_JSON_BYTES + 1))
     with pytest.raises(
-        file_formats.FaultError, match=r"has 67,108,865 bytes: JSON of more than 67,108,864 bytes is not read"
+        file_formats.FaultError,
+        match=r"has 67,108,865 bytes: JSON of more than 67,108,864 bytes is not read",
     ):
         file_formats.read_json(path)
     path.write_bytes(b"1" + b" " * (file_formats.MOST_JSON_BYTES - 1))
@@ -186,24 +221,41 @@ def test_shapes_that_can_be_are_good(tmp_path: Path) -> None:
 
 def test_shards_that_claim_to_be_many_are_told_at_once() -> None:
     """The first missing shard of 10^15 is found without counting to the end."""
-    assert torchtune._lacking(["m-1-of-999999999999999.bin", "m.bin.index.json"]) == "lacks shard 2 of 999999999999999"
+    assert (
+        torchtune._lacking(["m-1-of-999999999999999.bin", "m.bin.index.json"])
+        == "lacks shard 2 of 999999999999999"
+    )
     assert torchtune._lacking(["m-1-of-2.bin", "m-2-of-2.bin", "m.bin.index.json"]) == ""
 
 
 @pytest.mark.parametrize(
-    "piece", ["saved to ", "|1", "Step 1 |loss:", "Step 1 | ", "1" * 50, "|1|Loss: 1: 1%|", "saved to /epoch_"]
+    "piece",
+    [
+        "saved to ",
+        "|1",
+        "Step 1 |loss:",
+        "Step 1 | ",
+        "1" * 50,
+        "|1|Loss: 1: 1%|",
+        "saved to /epoch_",
+    ],
 )
 def test_the_end_of_a_log_is_read_in_linear_time(tmp_path: Path, piece: str) -> None:
-    """A line of 256 KB that nearly matches is looked through in a process that ends, whatever it repeats."""
+    """A line of 256 KB that nearly matches is looked through in a process that ends, whatever it
+    repeats.
+    """
     path = tmp_path / "log_1.txt"
     path.write_text(piece * (262_144 // len(piece)))
     program = (
-        f"from pathlib import Path; from watchkeeper.tools.torchtune import told_by; told_by(Path({str(path)!r}), 'log')"
+        "from pathlib import Path; from watchkeeper.tools.torchtune import told_by; "
+        f"told_by(Path({str(path)!r}), 'log')"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
-@pytest.mark.parametrize(("width", "expected"), [("9" * 5000, "0000000007"), ("0" * 5000, "7"), ("3", "007")])
+@pytest.mark.parametrize(
+    ("width", "expected"), [("9" * 5000, "0000000007"), ("0" * 5000, "7"), ("3", "007")]
+)
 def test_a_width_of_any_length_fills_ten_places_at_most(width: str, expected: str) -> None:
     """A pattern's width is a person's number, and may have 5,000 digits."""
     assert expand(f"%{width}j", job_id="7", name="n", user="u", node="n") == expected

@@ -24,7 +24,10 @@ from watchkeeper.tools.script import fingerprint
 
 def safetensors(*, tensors: int = 1, data: bytes = b"12345678", name: str = "t") -> bytes:
     """A whole safetensors file of float32 pairs."""
-    header = {f"{name}{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]} for i in range(tensors)}
+    header = {
+        f"{name}{i}": {"dtype": "F32", "shape": [2], "data_offsets": [8 * i, 8 * i + 8]}
+        for i in range(tensors)
+    }
     encoded = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
     return len(encoded).to_bytes(8, "little") + encoded + data * tensors
 
@@ -41,8 +44,13 @@ def eval_log(status: str = "success", **more: object) -> bytes:
     return zipped(header__json=json.dumps({"status": status, **more}).encode())
 
 
-INDEX = json.dumps({"weight_map": {"a0": "model-1.safetensors", "b0": "model-2.safetensors"}}).encode()
-SHARDS = {"model-1.safetensors": safetensors(name="a"), "model-2.safetensors": safetensors(name="b")}
+INDEX = json.dumps(
+    {"weight_map": {"a0": "model-1.safetensors", "b0": "model-2.safetensors"}}
+).encode()
+SHARDS = {
+    "model-1.safetensors": safetensors(name="a"),
+    "model-2.safetensors": safetensors(name="b"),
+}
 
 GOOD_CHECKPOINTS = [
     {"model.safetensors": safetensors()},
@@ -61,18 +69,38 @@ GOOD_CHECKPOINTS = [
 BAD_CHECKPOINTS = [
     ({}, "empty", "holds no file"),
     ({"config.json": b"{}"}, "empty", "holds no weights among 1 file"),
-    ({"optimizer.pt": zipped(a=b"1"), "training_args.bin": b"1"}, "empty", "holds no weights among 2 files"),
+    (
+        {"optimizer.pt": zipped(a=b"1"), "training_args.bin": b"1"},
+        "empty",
+        "holds no weights among 2 files",
+    ),
     ({"model.pt": b""}, "empty", "model.pt holds 0 bytes"),
-    ({"a.safetensors": b"", "b.safetensors": b""}, "empty", "a.safetensors holds 0 bytes (and 1 more)"),
+    (
+        {"a.safetensors": b"", "b.safetensors": b""},
+        "empty",
+        "a.safetensors holds 0 bytes (and 1 more)",
+    ),
     ({"model.safetensors": safetensors(tensors=0)}, "empty", "holds no tensors"),
     ({".tmp-model.safetensors-1": safetensors()}, "empty", "holds no file"),
-    ({"a.safetensors": safetensors(), "b.safetensors": b""}, "damaged", "b.safetensors holds 0 bytes"),
+    (
+        {"a.safetensors": safetensors(), "b.safetensors": b""},
+        "damaged",
+        "b.safetensors holds 0 bytes",
+    ),
     ({"model.safetensors": safetensors()[:-1]}, "damaged", "is torn: its tensors need"),
     ({"model.safetensors": safetensors()[:20]}, "damaged", "is torn: its header"),
     ({"model.safetensors": b"1234"}, "damaged", "is torn"),
     ({"model.safetensors": safetensors() + b"1"}, "damaged", "holds more than its tensors"),
-    ({"model.safetensors": safetensors().replace(b"[2]", b"[3]")}, "damaged", "offsets and shapes disagree: 't0'"),
-    ({"model.safetensors": safetensors().replace(b"[0, 8]", b"[4, 8]")}, "damaged", "offsets and shapes disagree: 't0'"),
+    (
+        {"model.safetensors": safetensors().replace(b"[2]", b"[3]")},
+        "damaged",
+        "offsets and shapes disagree: 't0'",
+    ),
+    (
+        {"model.safetensors": safetensors().replace(b"[0, 8]", b"[4, 8]")},
+        "damaged",
+        "offsets and shapes disagree: 't0'",
+    ),
     (
         SHARDS | {"model-2.safetensors": safetensors(name="c"), "m.safetensors.index.json": INDEX},
         "damaged",
@@ -85,7 +113,11 @@ BAD_CHECKPOINTS = [
     ({"model.npz": b"no zip"}, "damaged", "model.npz is torn"),
     ({"model.joblib": pickle.dumps([1, 2])[:-1]}, "damaged", "does not end with its STOP mark"),
     ({"model.gguf": b"GG"}, "damaged", "is no GGUF file"),
-    ({"model.safetensors": safetensors(), "optimizer.pt": zipped(a=b"1")[:-9]}, "damaged", "optimizer.pt is torn"),
+    (
+        {"model.safetensors": safetensors(), "optimizer.pt": zipped(a=b"1")[:-9]},
+        "damaged",
+        "optimizer.pt is torn",
+    ),
     (
         {"model-1.safetensors": safetensors(), "m.safetensors.index.json": INDEX},
         "damaged",
@@ -101,8 +133,16 @@ BAD_CHECKPOINTS = [
 ]
 
 GOOD_RESULTS = [
-    ("r.json", b'{"accuracy": 0.5, "n": 450, "task": "clean", "ok": true}', {"accuracy": 0.5, "n": 450}),
-    ("r.json", b'{"a": NaN, "b": Infinity, "c": -1e999}', {"a": "NaN", "b": "Infinity", "c": "-Infinity"}),
+    (
+        "r.json",
+        b'{"accuracy": 0.5, "n": 450, "task": "clean", "ok": true}',
+        {"accuracy": 0.5, "n": 450},
+    ),
+    (
+        "r.json",
+        b'{"a": NaN, "b": Infinity, "c": -1e999}',
+        {"a": "NaN", "b": "Infinity", "c": "-Infinity"},
+    ),
     ("r.json", b'{"loss": "NaN", "state": "nan"}', {"loss": "NaN"}),
     ("r.json", b'{"words": "none of these is a number"}', {}),
     ("r.json", b'{"big": 18446744073709551616}', {"big": 2.0**64}),
@@ -111,12 +151,28 @@ GOOD_RESULTS = [
     ("r.eval", eval_log(), {}),
     (
         "r.eval",
-        eval_log(results={"scores": [{"name": "match", "metrics": {"accuracy": {"value": 0.9}, "std": {"value": 0.1}}}]}),
+        eval_log(
+            results={
+                "scores": [
+                    {
+                        "name": "match",
+                        "metrics": {"accuracy": {"value": 0.9}, "std": {"value": 0.1}},
+                    }
+                ]
+            }
+        ),
         {"accuracy": 0.9, "std": 0.1},
     ),
     (
         "r.eval",
-        eval_log(results={"scores": [{"name": s, "metrics": {"accuracy": {"value": v}}} for s, v in (("a", 1), ("b", 2))]}),
+        eval_log(
+            results={
+                "scores": [
+                    {"name": s, "metrics": {"accuracy": {"value": v}}}
+                    for s, v in (("a", 1), ("b", 2))
+                ]
+            }
+        ),
         {"a/accuracy": 1, "b/accuracy": 2},
     ),
 ]
@@ -157,7 +213,9 @@ def result(*patterns: str) -> Promise:
 
 @pytest.mark.parametrize("files", GOOD_CHECKPOINTS, ids=lambda files: next(iter(files)))
 def test_whole_weights_are_good(tmp_path: Path, files: dict[str, bytes]) -> None:
-    """A folder of whole weights keeps the promise, with a fingerprint and evidence that names each weights file."""
+    """A folder of whole weights keeps the promise, with a fingerprint and evidence that names each
+    weights file.
+    """
     write(tmp_path / "run/epoch_0", files)
     finding = look(tmp_path, checkpoint())
     assert (finding.state, finding.path) == ("good", "run/epoch_0"), finding.why
@@ -172,16 +230,29 @@ def test_whole_weights_are_good(tmp_path: Path, files: dict[str, bytes]) -> None
 
 
 def test_what_is_evaluated_is_told_before_the_adapter_it_was_made_with(tmp_path: Path) -> None:
-    """Of merged weights with their adapter beside them, the evidence names the merged weights first: a skip tells one."""
-    files = {"adapter_model.pt": b"weights", "adapter_model.safetensors": safetensors(), "model.safetensors": safetensors()}
+    """Of merged weights with their adapter beside them, the evidence names the merged weights
+    first: a skip tells one.
+    """
+    files = {
+        "adapter_model.pt": b"weights",
+        "adapter_model.safetensors": safetensors(),
+        "model.safetensors": safetensors(),
+    }
     write(tmp_path / "run/epoch_0", files)
     finding = look(tmp_path, checkpoint())
-    assert [one.source.rpartition("/")[2] for one in finding.evidence] == ["model.safetensors", *sorted(files)[:2]]
+    assert [one.source.rpartition("/")[2] for one in finding.evidence] == [
+        "model.safetensors",
+        *sorted(files)[:2],
+    ]
 
 
 @pytest.mark.parametrize(("files", "state", "why"), BAD_CHECKPOINTS)
-def test_weights_that_are_not_whole_are_told_apart(tmp_path: Path, files: dict[str, bytes], state: str, why: str) -> None:
-    """Nothing there, something empty and something torn are different findings, and each says which file and why."""
+def test_weights_that_are_not_whole_are_told_apart(
+    tmp_path: Path, files: dict[str, bytes], state: str, why: str
+) -> None:
+    """Nothing there, something empty and something torn are different findings, and each says which
+    file and why.
+    """
     write(tmp_path / "run/epoch_0", files)
     finding = look(tmp_path, checkpoint())
     assert finding.state == state
@@ -195,14 +266,21 @@ def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
     bomb = b"\x80\x04cos\nmkdir\n(V" + os.fsencode(target) + b"\ntR."
     pickle.loads(bomb)
     target.rmdir()  # the bomb works; from here on it must not go off
-    write(tmp_path / "run/epoch_0", {"m.pkl": bomb, "m.pt": bomb, "m.joblib": bomb, "n.pt": zipped(data__pkl=bomb)})
+    write(
+        tmp_path / "run/epoch_0",
+        {"m.pkl": bomb, "m.pt": bomb, "m.joblib": bomb, "n.pt": zipped(data__pkl=bomb)},
+    )
     assert look(tmp_path, checkpoint()).state == "good"
     assert not target.exists()
 
 
 @pytest.mark.parametrize(("name", "data", "metrics"), GOOD_RESULTS)
-def test_a_result_gives_its_figures(tmp_path: Path, name: str, data: bytes, metrics: dict[str, object]) -> None:
-    """A good result's numeric values become metrics, non-finite ones by name; booleans and words do not."""
+def test_a_result_gives_its_figures(
+    tmp_path: Path, name: str, data: bytes, metrics: dict[str, object]
+) -> None:
+    """A good result's numeric values become metrics, non-finite ones by name; booleans and words do
+    not.
+    """
     write(tmp_path / "run", {name: data})
     finding = look(tmp_path, result(f"run/{name}"))
     assert (finding.state, finding.metrics) == ("good", metrics), finding.why
@@ -237,7 +315,14 @@ ASKED = Asked(
     ("told", "fault"),
     [
         ({}, ""),
-        ({"task": "pkg/clean", "model": "hf/x", "model_args": {"model_path": "../r8/artifacts/epoch_1/"}}, ""),
+        (
+            {
+                "task": "pkg/clean",
+                "model": "hf/x",
+                "model_args": {"model_path": "../r8/artifacts/epoch_1/"},
+            },
+            "",
+        ),
         ({"task": "clean", "model_args": {"model_path": "/elsewhere/copy"}}, ""),
         ({"task": "r16", "task_file": "a/t.py"}, ""),
         ({"task": "A title", "task_registry_name": "pkg/clean", "task_file": "a/u.py"}, ""),
@@ -245,15 +330,20 @@ ASKED = Asked(
         ({"task": "other", "task_file": "a/u.py"}, "is of the task 'other', not 'clean'"),
         ({"model": "hf/y"}, "is of the model 'hf/y', not 'hf/x'"),
         ({"model_args": {"model_path": "/a/r8/epoch_0"}}, "is of epoch 0, not 1"),
-        ({"model_args": {"model_path": "/a/r16/epoch_1"}}, "is of another run's model, /a/r16/epoch_1"),
+        (
+            {"model_args": {"model_path": "/a/r16/epoch_1"}},
+            "is of another run's model, /a/r16/epoch_1",
+        ),
         ({"model_args": {"model_path": "/a/r16/r8/epoch_1"}}, ""),
         ({"model_args": 1, "model": 2, "task": None}, ""),
     ],
 )
 @pytest.mark.parametrize("status", ["success", "started"])
-def test_a_log_is_of_what_was_asked_for(tmp_path: Path, told: dict[str, object], fault: str, status: str) -> None:
-    """A log that says another task, model, run or epoch is not the promised one; what it does not say is not held
-    against it, and one without an end is known by its beginning.
+def test_a_log_is_of_what_was_asked_for(
+    tmp_path: Path, told: dict[str, object], fault: str, status: str
+) -> None:
+    """A log that says another task, model, run or epoch is not the promised one; what it does not
+    say is not held against it, and one without an end is known by its beginning.
     """
     data = (
         eval_log(eval=told)
@@ -262,7 +352,9 @@ def test_a_log_is_of_what_was_asked_for(tmp_path: Path, told: dict[str, object],
     )
     write(tmp_path, {"r.eval": data})
     finding = look(tmp_path, msgspec.structs.replace(result("r.eval"), asked=ASKED))
-    assert finding.state == ("good" if status == "success" and not fault else "damaged"), finding.why
+    assert finding.state == ("good" if status == "success" and not fault else "damaged"), (
+        finding.why
+    )
     assert (fault or ("bytes" if status == "success" else "it was killed")) in finding.why
 
 
@@ -275,8 +367,12 @@ def test_a_log_is_of_what_was_asked_for(tmp_path: Path, told: dict[str, object],
         ({"total_samples": None}, "good", "bytes"),
     ],
 )
-def test_samples_are_counted(tmp_path: Path, results: dict[str, object], state: str, words: str) -> None:
-    """Nothing evaluated is empty, samples that the log lacks are damage, samples that failed by leave are told."""
+def test_samples_are_counted(
+    tmp_path: Path, results: dict[str, object], state: str, words: str
+) -> None:
+    """Nothing evaluated is empty, samples that the log lacks are damage, samples that failed by
+    leave are told.
+    """
     header = json.dumps({"status": "success", "results": results}).encode()
     data = zipped(**{"samples/1__json": b"1", "samples/2__json": b"2", "header__json": header})
     write(tmp_path, {"r.eval": data})
@@ -313,7 +409,11 @@ def test_missing_names_every_place(tmp_path: Path) -> None:
 
 def test_the_last_good_log_counts(tmp_path: Path) -> None:
     """Of several logs the last good one is the evidence, whether or not a later try failed."""
-    logs = {"2026-01-01_t.eval": eval_log(), "2026-01-02_t.eval": eval_log(), "2026-01-03_t.eval": eval_log("error")}
+    logs = {
+        "2026-01-01_t.eval": eval_log(),
+        "2026-01-02_t.eval": eval_log(),
+        "2026-01-03_t.eval": eval_log("error"),
+    }
     write(tmp_path / "run/logs", logs)
     finding = look(tmp_path, result("run/logs/*.eval"))
     assert (finding.state, finding.path) == ("good", "run/logs/2026-01-02_t.eval")
@@ -328,7 +428,9 @@ def test_a_checkpoint_outside_the_experiment(tmp_path: Path) -> None:
 
 
 def test_symlinks_are_followed_and_cycles_end(tmp_path: Path) -> None:
-    """A checkpoint behind a link is one, a link to a parent folder is walked once, and a dangling link is no file."""
+    """A checkpoint behind a link is one, a link to a parent folder is walked once, and a dangling
+    link is no file.
+    """
     real = write(tmp_path / "store", {"m.pt": b"x"})
     (real / "up").symlink_to(tmp_path)
     (real / "gone.pt").symlink_to(tmp_path / "nowhere")
@@ -337,8 +439,12 @@ def test_symlinks_are_followed_and_cycles_end(tmp_path: Path) -> None:
     assert look(tmp_path, checkpoint()).state == "good"
 
 
-def test_what_cannot_be_read_is_damaged_and_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a loop of links, nor a refused folder, nor a failing disk is an exception, or a missing file."""
+def test_what_cannot_be_read_is_damaged_and_never_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a loop of links, nor a refused folder, nor a failing disk is an exception, or a
+    missing file.
+    """
     (tmp_path / "loop").symlink_to("loop")
     for pattern in ("loop", "loop/*.json", "loop/x"):
         finding = look(tmp_path, result(pattern))
@@ -351,7 +457,9 @@ def test_what_cannot_be_read_is_damaged_and_never_raises(tmp_path: Path, monkeyp
     for name in ("scandir", "listdir"):
         with monkeypatch.context() as patch:
             patch.setattr(os, name, refuse)
-            finding = look(tmp_path, checkpoint("run/epoch_0" if name == "scandir" else "run/epoch_*"))
+            finding = look(
+                tmp_path, checkpoint("run/epoch_0" if name == "scandir" else "run/epoch_*")
+            )
         assert finding.state == "damaged"
         assert "cannot be read: Permission denied" in finding.why
     with monkeypatch.context() as patch:
@@ -389,11 +497,18 @@ def test_a_fingerprint_is_of_content_not_of_time(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_of_a_large_file_samples_both_ends(tmp_path: Path) -> None:
-    """Of a file over 4 MiB the first and last MiB and the size count: that is what it promises, and no more."""
+    """Of a file over 4 MiB the first and last MiB and the size count: that is what it promises, and
+    no more.
+    """
     size = 5 * 2**20
     path = tmp_path / "m.pt"
     prints = {}
-    for name, offset in (("none", None), ("first", 2**20 - 1), ("last", size - 2**20), ("middle", size // 2)):
+    for name, offset in (
+        ("none", None),
+        ("first", 2**20 - 1),
+        ("last", size - 2**20),
+        ("middle", size // 2),
+    ):
         data = bytearray(size)
         if offset is not None:
             data[offset] = 1
@@ -404,31 +519,54 @@ def test_a_fingerprint_of_a_large_file_samples_both_ends(tmp_path: Path) -> None
 
 
 @given(data=st.binary(max_size=200), suffix=st.sampled_from([".json", ".csv", ".eval", ".txt"]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
-def test_any_bytes_get_a_finding_that_a_journal_can_hold(tmp_path: Path, data: bytes, suffix: str) -> None:
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
+def test_any_bytes_get_a_finding_that_a_journal_can_hold(
+    tmp_path: Path, data: bytes, suffix: str
+) -> None:
     """Whatever a job left, a look returns a finding, and that finding survives a journal's line."""
     for promise in (result(f"r{suffix}"), checkpoint("c")):
-        write(tmp_path, {f"r{suffix}": data, "c/m.safetensors": data, "c/m.npz": data, "c/x.safetensors.index.json": data})
+        write(
+            tmp_path,
+            {
+                f"r{suffix}": data,
+                "c/m.safetensors": data,
+                "c/m.npz": data,
+                "c/x.safetensors.index.json": data,
+            },
+        )
         finding = look(tmp_path, promise)
         assert msgspec.json.decode(msgspec.json.encode(finding), type=Finding) == finding
 
 
-@given(value=st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=3))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=3
+    )
+)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
 def test_any_json_value_is_a_metric_or_none(tmp_path: Path, value: object) -> None:
-    """Any JSON value of a result is taken for a metric or left, and what is taken survives a journal's line."""
+    """Any JSON value of a result is taken for a metric or left, and what is taken survives a
+    journal's line.
+    """
     write(tmp_path, {"r.json": json.dumps({"\ud800": value, "k": value}).encode()})
     finding = look(tmp_path, result("r.json"))
     assert finding.state == "good"
     again = msgspec.json.decode(msgspec.json.encode(finding), type=Finding)
     assert again.metrics == finding.metrics
     assert ("k" in finding.metrics) == (
-        (isinstance(value, int | float) and not isinstance(value, bool)) or value in ("NaN", "Infinity", "-Infinity")
+        (isinstance(value, int | float) and not isinstance(value, bool))
+        or value in ("NaN", "Infinity", "-Infinity")
     )
 
 
 @given(flip=st.integers(min_value=0, max_value=400), byte=st.integers(min_value=0, max_value=255))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
 def test_a_log_with_a_wrong_byte_is_a_finding(tmp_path: Path, flip: int, byte: int) -> None:
     """No single wrong byte in an archive makes a look raise."""
     data = bytearray(eval_log(results={"scores": []}))

@@ -12,24 +12,35 @@ from hypothesis import strategies as st
 from watchkeeper.core.ids import name_fault
 from watchkeeper.tools import globs, promise
 
-names = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=20).filter(
-    lambda name: not name_fault(name)
+names = st.text(
+    st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=20
+).filter(lambda name: not name_fault(name))
+
+
+@given(
+    folder=names, run=names, task=names, epoch=st.none() | st.integers(min_value=0, max_value=99)
 )
-
-
-@given(folder=names, run=names, task=names, epoch=st.none() | st.integers(min_value=0, max_value=99))
-def test_filled_patterns_stay_below_the_experiment(folder: str, run: str, task: str, epoch: int | None) -> None:
+def test_filled_patterns_stay_below_the_experiment(
+    folder: str, run: str, task: str, epoch: int | None
+) -> None:
     """Whatever runs and tasks are named, no place of a promise leaves the experiment's folder."""
     values = promise.result_values(folder, run, task, epoch)
-    for pattern in (*promise.inspect_ai_patterns(epoch, shared=True), "{folder}/{run}/{task}/{epoch}/{cell}"):
+    for pattern in (
+        *promise.inspect_ai_patterns(epoch, shared=True),
+        "{folder}/{run}/{task}/{epoch}/{cell}",
+    ):
         filled = promise.fill(pattern, values)
         assert not filled.startswith("/")
         assert os.path.normpath(Path("/exp") / globs.unescaped(filled)).startswith("/exp/")
 
 
 @given(name=names, other=names)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-def test_a_name_matches_itself_alone(tmp_path_factory: pytest.TempPathFactory, name: str, other: str) -> None:
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
+def test_a_name_matches_itself_alone(
+    tmp_path_factory: pytest.TempPathFactory, name: str, other: str
+) -> None:
     """A name with `*`, `?` or `[` in it leads to its own folder and to no other."""
     root = tmp_path_factory.mktemp("names")
     for one in {name, other}:

@@ -1,4 +1,6 @@
-"""Evidence on what torchtune and inspect-ai really leave: one experiment is run with both, and copies of it are damaged."""
+"""Evidence on what torchtune and inspect-ai really leave: one experiment is run with both, and
+copies of it are damaged.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ from watchkeeper.tools.look import look
 from watchkeeper.tools.promise import Finding
 
 MISSING = [
-    name for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers") if not importlib.util.find_spec(name)
+    name
+    for name in ("torch", "torchtune", "torchao", "inspect_ai", "transformers")
+    if not importlib.util.find_spec(name)
 ]
 if MISSING and os.environ.get("CI") == "true":
     pytest.fail(f"the real tools are not there: {', '.join(MISSING)}", pytrace=False)
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}")
+pytestmark = pytest.mark.skipif(
+    bool(MISSING), reason=f"the real tools are not there: {', '.join(MISSING)}"
+)
 
 FINETUNE = """#!/bin/bash
 #SBATCH --output=slurm-%j.out
@@ -37,13 +43,17 @@ export PYTHONPATH={path}
 inspect eval ../../../tasks.py@{task} --model made/model -M model_path=../../artifacts/epoch_{epoch} --display none \\
     --log-dir logs
 """
-LOGGER = "{_component_: torchtune.training.metric_logging.DiskLogger, log_dir: '${output_dir}/logs'}"
+LOGGER = (
+    "{_component_: torchtune.training.metric_logging.DiskLogger, log_dir: '${output_dir}/logs'}"
+)
 SUMMARY = {
     "experiment": {"name": "real"},
     "tools": {"preparation": "torchtune", "evaluation": "inspect-ai"},
     "runs": [{"name": "good", "type": "fine-tuned"}, {"name": "burst", "type": "fine-tuned"}],
     "evaluation": {
-        "tasks": [{"name": name, "script": "tasks.py"} for name in ("sums", "partly", "broken", "killed")],
+        "tasks": [
+            {"name": name, "script": "tasks.py"} for name in ("sums", "partly", "broken", "killed")
+        ],
         "matrix": [
             {"run": "good", "tasks": ["sums"], "epochs": [0, 1, 2]},
             {"run": "good", "tasks": ["partly", "broken", "killed"], "epochs": [1]},
@@ -72,7 +82,9 @@ def ran(tmp_path_factory):
             "metric_logger: null", f"metric_logger: {LOGGER}"
         )
         (folder / run / "finetune.yaml").write_text(config)
-        (folder / run / "finetune.slurm").write_text(FINETUNE.format(python=sys.executable, more=more))
+        (folder / run / "finetune.slurm").write_text(
+            FINETUNE.format(python=sys.executable, more=more)
+        )
     for row in SUMMARY["evaluation"]["matrix"]:
         for task in row["tasks"]:
             for epoch in row["epochs"]:
@@ -80,7 +92,14 @@ def ran(tmp_path_factory):
                 cell.mkdir(parents=True)
                 script = EVALUATE.format(python=sys.executable, path=path, task=task, epoch=epoch)
                 (cell / "cell.slurm").write_text(script)
-    done = wk("run", folder, state=root / "state", timeout_s=300, HF_DATASETS_CACHE=str(root / "cache"), **OFFLINE)
+    done = wk(
+        "run",
+        folder,
+        state=root / "state",
+        timeout_s=300,
+        HF_DATASETS_CACHE=str(root / "cache"),
+        **OFFLINE,
+    )
     return folder, done
 
 
@@ -99,7 +118,11 @@ def found(folder: Path, subject: str, *, outputs: bool = True) -> Finding:
 
 
 def said(folder: Path, log: str, action: str) -> str:
-    return "\n".join(f"{block.details} {block.result}" for block in blocks_of(folder, log) if block.action == action)
+    return "\n".join(
+        f"{block.details} {block.result}"
+        for block in blocks_of(folder, log)
+        if block.action == action
+    )
 
 
 EPOCH = "good/artifacts/epoch_1"
@@ -108,7 +131,9 @@ INDEX = f"{EPOCH}/model.safetensors.index.json"
 
 
 def test_a_run_of_both_tools_is_judged_by_what_they_left(ran):
-    """`run` ends with 1 and says of each job how it ended: exit codes of 0 hide neither nan nor a task that raised."""
+    """`run` ends with 1 and says of each job how it ended: exit codes of 0 hide neither nan nor a
+    task that raised.
+    """
     folder, done = ran
     assert done.returncode == 1, done.stderr
     ends = {key: run.latest.judged for key, run in state_of(folder).runs.items() if run.latest}
@@ -121,32 +146,53 @@ def test_a_run_of_both_tools_is_judged_by_what_they_left(ran):
         "good/broken/epoch1": ("COMPLETED", "invalid"),
         "good/killed/epoch1": ("FAILED", "failed"),
     }
-    assert "burst/artifacts/epoch_0 comes of a training whose loss is nan at step 3" in ends["burst"].why
-    assert 'says status "error", not "success": ValueError(\'planted\')' in ends["good/broken/epoch1"].why
-    assert 'status "started" and has no end: where its job has ended, it was killed' in ends["good/killed/epoch1"].why
+    assert (
+        "burst/artifacts/epoch_0 comes of a training whose loss is nan at step 3"
+        in ends["burst"].why
+    )
+    assert (
+        'says status "error", not "success": ValueError(\'planted\')'
+        in ends["good/broken/epoch1"].why
+    )
+    assert (
+        'status "started" and has no end: where its job has ended, it was killed'
+        in ends["good/killed/epoch1"].why
+    )
     assert ends["good/sums/epoch0"].metrics["accuracy"] == 0.5
 
 
 def test_the_logs_say_what_was_looked_at(ran):
-    """VERIFY_CHECKPOINTS says what was looked at, what is missing, and the double LoRA; an epoch out of reach is told."""
+    """VERIFY_CHECKPOINTS says what was looked at, what is missing, and the double LoRA; an epoch
+    out of reach is told.
+    """
     folder, _ = ran
     verified = said(folder, "run-inspect.log", "VERIFY_CHECKPOINTS")
     assert "shards, headers and sizes; last loss and step, and Checkpoint saved" in verified
     assert "2 of 3 checkpoints exist; missing: burst/epoch_0 (" in verified
     assert "good/artifacts/epoch_0 holds merged weights and adapter_config.json" in verified
-    assert "good/sums/epoch2 can never run" in said(folder, "run-experiment.log", "DISCOVER_EXPERIMENT")
-    assert "status, task, model, epoch and samples" in said(folder, "run-experiment.log", "VALIDATE")
+    assert "good/sums/epoch2 can never run" in said(
+        folder, "run-experiment.log", "DISCOVER_EXPERIMENT"
+    )
+    assert "status, task, model, epoch and samples" in said(
+        folder, "run-experiment.log", "VALIDATE"
+    )
     assert "burst/epoch_0" in said(folder, "run-inspect.log", "SKIP")
 
 
 def test_an_epoch_is_good_with_all_that_torchtune_says(ran):
-    """Whole files, the last loss of the epoch and `Checkpoint saved` are evidence, each with its source."""
+    """Whole files, the last loss of the epoch and `Checkpoint saved` are evidence, each with its
+    source.
+    """
     for epoch, step in ((0, 3), (1, 6)):
         finding = found(ran[0], f"good/epoch_{epoch}")
         assert finding.state == "good" and f"at step {step}" in finding.why
         told = {evidence.what.partition(" ")[0]: evidence.source for evidence in finding.evidence}
         assert told["Checkpoint"].startswith("good/slurm-") and told["loss"].startswith("good/")
-        (loss,) = [one for one in found(ran[0], f"good/epoch_{epoch}", outputs=False).evidence if "loss" in one.what]
+        (loss,) = [
+            one
+            for one in found(ran[0], f"good/epoch_{epoch}", outputs=False).evidence
+            if "loss" in one.what
+        ]
         assert loss.source.startswith("good/artifacts/logs/log_")
 
 
@@ -157,7 +203,9 @@ inspect eval ../../tasks.py@sums --model made/model -M model_path="$MODEL" --log
 
 
 def test_logs_of_two_epochs_in_one_folder_are_told_apart(ran, tmp_path):
-    """In the document's flat layout, where all logs of a run share eval/logs/, each counts for the epoch that it names."""
+    """In the document's flat layout, where all logs of a run share eval/logs/, each counts for the
+    epoch that it names.
+    """
     folder = tmp_path / "exp"
     logs = folder / "good" / "eval" / "logs"
     logs.mkdir(parents=True)
@@ -173,7 +221,9 @@ def test_logs_of_two_epochs_in_one_folder_are_told_apart(ran, tmp_path):
     for epoch in (0, 1):
         (log,) = (ran[0] / "good" / "eval" / f"sums_epoch{epoch}" / "logs").glob("*.eval")
         shutil.copy(log, logs / f"2026-03-11T15-00-0{epoch}+00-00_sums_{epoch}.eval")
-    assert not [problem for problem in experiments.read(folder).problems if "share" in problem.message]
+    assert not [
+        problem for problem in experiments.read(folder).problems if "share" in problem.message
+    ]
     first, second = (found(folder, f"good/sums/epoch{epoch}") for epoch in (0, 1))
     assert (first.state, second.state) == ("good", "good")
     assert first.path.endswith("_sums_0.eval") and second.path.endswith("_sums_1.eval")
@@ -183,11 +233,14 @@ def test_logs_of_two_epochs_in_one_folder_are_told_apart(ran, tmp_path):
 
 
 def test_with_peft_such_a_checkpoint_gives_other_answers(copy, monkeypatch):
-    """The caution is about a real fault: with peft there, transformers applies an adapter that the weights hold already."""
+    """The caution is about a real fault: with peft there, transformers applies an adapter that the
+    weights hold already.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
-    # peft refuses the torchao that torchtune 0.6.1 needs; an environment that is for evaluations alone has none.
+    # peft refuses the torchao that torchtune 0.6.1 needs; an environment that is for evaluations
+    # alone has none.
     monkeypatch.setattr("peft.tuners.lora.torchao.is_torchao_available", lambda: False)
 
     def logits() -> torch.Tensor:
@@ -200,9 +253,14 @@ def test_with_peft_such_a_checkpoint_gives_other_answers(copy, monkeypatch):
 
 
 def test_both_adapter_and_merged_weights_are_a_caution_with_the_way_out(copy):
-    """The folder is named, and what it advises ends it: without adapter_config.json nothing is said."""
+    """The folder is named, and what it advises ends it: without adapter_config.json nothing is
+    said.
+    """
     caution = found(copy, "good/epoch_1").caution
-    assert f"{EPOCH} holds merged weights and adapter_config.json" in caution and "rename adapter_config.json" in caution
+    assert (
+        f"{EPOCH} holds merged weights and adapter_config.json" in caution
+        and "rename adapter_config.json" in caution
+    )
     (copy / EPOCH / "adapter_config.json").rename(copy / EPOCH / "merged_adapter_config.json")
     assert found(copy, "good/epoch_1").caution == ""
 
@@ -210,17 +268,29 @@ def test_both_adapter_and_merged_weights_are_a_caution_with_the_way_out(copy):
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda folder: os.truncate(folder / SHARD, (folder / SHARD).stat().st_size - 1), "is torn: its tensors need"),
+        (
+            lambda folder: os.truncate(folder / SHARD, (folder / SHARD).stat().st_size - 1),
+            "is torn: its tensors need",
+        ),
         (lambda folder: os.truncate(folder / SHARD, 100), "is torn: its header"),
         (lambda folder: (folder / SHARD).unlink(), "model-00001-of-00001.safetensors is missing"),
         (lambda folder: (folder / INDEX).unlink(), "holds shards and no index"),
         (lambda folder: rename_tensor(folder / INDEX), "which does not hold it"),
         (lambda folder: shutil.rmtree(folder / EPOCH), "nothing at good/artifacts/epoch_1"),
     ],
-    ids=["a byte short", "cut in its header", "no shard", "no index", "another tensor", "no folder"],
+    ids=[
+        "a byte short",
+        "cut in its header",
+        "no shard",
+        "no index",
+        "another tensor",
+        "no folder",
+    ],
 )
 def test_a_checkpoint_that_is_not_complete_is_none(copy, damage, why):
-    """Torn, missing and disagreeing files of a real checkpoint are found, and nothing of the other epoch is blamed."""
+    """Torn, missing and disagreeing files of a real checkpoint are found, and nothing of the other
+    epoch is blamed.
+    """
     damage(copy)
     finding = found(copy, "good/epoch_1")
     assert finding.state in ("damaged", "missing") and why in finding.why
@@ -242,7 +312,9 @@ def test_nan_is_told_by_the_tools_log_or_by_what_the_job_printed(copy):
 
 
 def test_what_was_not_said_is_a_caution_where_the_files_are_whole(copy):
-    """Without `Checkpoint saved`, or with logs that end before the epoch's last step, whole files are good and odd."""
+    """Without `Checkpoint saved`, or with logs that end before the epoch's last step, whole files
+    are good and odd.
+    """
     (output,) = (copy / "good").glob("slurm-*.out")
     text = output.read_text()
     output.write_text(text[: text.rindex("Checkpoint saved")])
@@ -269,7 +341,10 @@ def test_a_log_is_good_with_its_figures_and_counts(ran):
     finding = found(ran[0], "good/sums/epoch0")
     assert (finding.state, finding.metrics["accuracy"]) == ("good", 0.5)
     assert "2 samples, sums, made/model" in finding.why
-    assert found(ran[0], "good/partly/epoch1").caution == "1 of 2 samples failed, which its task tolerates"
+    assert (
+        found(ran[0], "good/partly/epoch1").caution
+        == "1 of 2 samples failed, which its task tolerates"
+    )
 
 
 def test_a_log_of_something_else_is_no_result(copy):
@@ -285,7 +360,10 @@ def test_a_log_of_something_else_is_no_result(copy):
     summary = copy / "experiment_summary.yaml"
     summary.write_text(summary.read_text().replace('"epochs": [0, 2]', '"epochs": [1]'))
     finding = found(copy, "good/sums/epoch1")
-    assert finding.state == "damaged" and "is of epoch 0, not 1: its model is ../../artifacts/epoch_0" in finding.why
+    assert (
+        finding.state == "damaged"
+        and "is of epoch 0, not 1: its model is ../../artifacts/epoch_0" in finding.why
+    )
 
 
 def test_a_log_that_is_torn_is_no_result(copy):

@@ -93,8 +93,18 @@ def actions(folder: Path, log: str) -> list[str]:
 
 def changes(folder: Path, key: str) -> list[Change]:
     """What the polls told of one run, in order."""
-    written = (event for events in journal.read(folder / ".watchkeeper/journal").events.values() for event in events)
-    return [change for event in written if isinstance(event, Polled) for change in event.changes if change.key == key]
+    written = (
+        event
+        for events in journal.read(folder / ".watchkeeper/journal").events.values()
+        for event in events
+    )
+    return [
+        change
+        for event in written
+        if isinstance(event, Polled)
+        for change in event.changes
+        if change.key == key
+    ]
 
 
 def claim_time(folder: Path, key: str) -> datetime | None:
@@ -130,8 +140,12 @@ def test_from_plan_to_all_complete_in_the_documents_order(tmp_path: Path) -> Non
     assert actions(folder, "experiment") == ["DISCOVER_EXPERIMENT", "VALIDATE", "ALL_COMPLETE"]
 
 
-def test_a_state_that_no_poll_saw_is_told_as_inferred_with_the_schedulers_time(tmp_path: Path) -> None:
-    """A job that began and ended between two polls is told to have run, as inferred, from when the scheduler says."""
+def test_a_state_that_no_poll_saw_is_told_as_inferred_with_the_schedulers_time(
+    tmp_path: Path,
+) -> None:
+    """A job that began and ended between two polls is told to have run, as inferred, from when the
+    scheduler says.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake)).keep()
     began, ended = changes(folder, "one")
@@ -141,20 +155,29 @@ def test_a_state_that_no_poll_saw_is_told_as_inferred_with_the_schedulers_time(t
     ]
     assert began.facts.started == ended.facts.started and began.facts.ended is None
     told = [b.result for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE"]
-    assert re.fullmatch(r"Training started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(inferred: between two polls\)", told[0])
+    assert re.fullmatch(
+        r"Training started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(inferred: between two polls\)",
+        told[0],
+    )
     assert told[1] == "Training finished"
 
 
 def test_a_job_that_never_ran_is_not_inferred_to_have(tmp_path: Path) -> None:
-    """A job that was cancelled while it waited went from PENDING to CANCELLED, and to nothing between."""
+    """A job that was cancelled while it waited went from PENDING to CANCELLED, and to nothing
+    between.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keeper(folder, fake, lambda one: [fake.cancel(job) for job in fake.jobs]).keep()
     assert [(c.before, c.after) for c in changes(folder, "one")] == [("PENDING", "CANCELLED")]
 
 
 @pytest.mark.parametrize("ended", [False, True], ids=["still-running", "ended"])
-def test_a_requeue_that_no_poll_saw_is_inferred_from_the_second_claim(tmp_path: Path, ended: bool) -> None:
-    """A job seen running, that runs again since a later time and has a second claim, waited between: it is said."""
+def test_a_requeue_that_no_poll_saw_is_inferred_from_the_second_claim(
+    tmp_path: Path, ended: bool
+) -> None:
+    """A job seen running, that runs again since a later time and has a second claim, waited
+    between: it is said.
+    """
     body = f"[ -e {tmp_path}/again ] || exec sleep 60"
     folder, fake = write_experiment(tmp_path / "exp", body=body), FakeScheduler()
     turns = iter(range(1000))
@@ -187,22 +210,35 @@ def test_a_requeue_that_no_poll_saw_is_inferred_from_the_second_claim(tmp_path: 
         ("PENDING", "RUNNING", ended),
         ("RUNNING", "COMPLETED", False),
     ]
-    assert "Queued again (inferred: between two polls)" in [b.result for b in blocks_of(folder, "run-torchtune.log")]
+    assert "Queued again (inferred: between two polls)" in [
+        b.result for b in blocks_of(folder, "run-torchtune.log")
+    ]
 
 
 def test_zero_things_to_do_is_said_and_never_all_complete(tmp_path: Path) -> None:
-    """A second run submits nothing, says why for each job, and does not claim that jobs were completed."""
+    """A second run submits nothing, says why for each job, and does not claim that jobs were
+    completed.
+    """
     folder, fake = write_experiment(tmp_path / "exp", control=True), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake)).keep()
     submitted = fake.submissions
-    first = {log: len(blocks_of(folder, f"run-{log}.log")) for log in ("torchtune", "inspect", "experiment")}
+    first = {
+        log: len(blocks_of(folder, f"run-{log}.log"))
+        for log in ("torchtune", "inspect", "experiment")
+    }
     assert keeper(folder, fake).keep()
     assert fake.submissions == submitted
     new = {log: blocks_of(folder, f"run-{log}.log")[number:] for log, number in first.items()}
     assert not [b for blocks in new.values() for b in blocks if b.action == "ALL_COMPLETE"]
-    assert "nothing to submit" in new["torchtune"][1].result and "Nothing to submit" in new["inspect"][3].result
+    assert (
+        "nothing to submit" in new["torchtune"][1].result
+        and "Nothing to submit" in new["inspect"][3].result
+    )
     reasons = {
-        b.subject: b.details.split(";")[0] for log in ("torchtune", "inspect") for b in new[log] if b.action == "SKIP"
+        b.subject: b.details.split(";")[0]
+        for log in ("torchtune", "inspect")
+        for b in new[log]
+        if b.action == "SKIP"
     }
     assert reasons == {
         "one": "checkpoint exists",
@@ -213,7 +249,9 @@ def test_zero_things_to_do_is_said_and_never_all_complete(tmp_path: Path) -> Non
 
 
 def test_one_refused_submission_is_logged_and_the_rest_go_on(tmp_path: Path) -> None:
-    """A refusal costs one job: its message is in the log, its evaluations say what is missing, the others finish."""
+    """A refusal costs one job: its message is in the log, its evaluations say what is missing, the
+    others finish.
+    """
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
     fake.on_submit("refuse")
     assert keeper(folder, fake, run_pending(fake)).keep()
@@ -221,7 +259,9 @@ def test_one_refused_submission_is_logged_and_the_rest_go_on(tmp_path: Path) -> 
     assert (error.subject, error.result) == ("a", "fake: the job was refused")
     assert outcomes(folder) == {"a": ["open"], "b": ["done"], "b/clean/epoch0": ["done"]}
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert outcomes(folder)["a"] == ["open", "done"] and outcomes(folder)["a/clean/epoch0"] == ["done"]
+    assert outcomes(folder)["a"] == ["open", "done"] and outcomes(folder)["a/clean/epoch0"] == [
+        "done"
+    ]
 
 
 def test_completed_but_empty_is_invalid_and_blocks_its_evaluations(tmp_path: Path) -> None:
@@ -238,18 +278,26 @@ def test_completed_but_empty_is_invalid_and_blocks_its_evaluations(tmp_path: Pat
 
 
 def test_failed_but_good_goes_on_and_is_reported_apart(tmp_path: Path) -> None:
-    """A job that ended badly after it left all it promised is FAILED in the counts, and its evaluations go on."""
+    """A job that ended badly after it left all it promised is FAILED in the counts, and its
+    evaluations go on.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     script = folder / "one" / "finetune.slurm"
     script.write_text(script.read_text() + "echo boom >&2\nexit 3\n")
     assert keeper(folder, fake, run_pending(fake)).keep()
     assert outcomes(folder) == {"one": ["failed but good"], "one/clean/epoch0": ["done"]}
     change = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE"][-1]
-    assert change.details.endswith("→ FAILED") and "exit code 3" in change.result and "last line: boom" in change.result
+    assert (
+        change.details.endswith("→ FAILED")
+        and "exit code 3" in change.result
+        and "last line: boom" in change.result
+    )
 
 
 def test_failed_is_not_repeated_until_asked_and_then_as_a_new_attempt(tmp_path: Path) -> None:
-    """A failed run is blocked with its reason on a rerun; --retry-failed makes attempt 2, said in the log."""
+    """A failed run is blocked with its reason on a rerun; --retry-failed makes attempt 2, said in
+    the log.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     script = folder / "one" / "finetune.slurm"
     good = script.read_text()
@@ -264,11 +312,17 @@ def test_failed_is_not_repeated_until_asked_and_then_as_a_new_attempt(tmp_path: 
 
 
 def test_a_doubted_submission_is_adopted_not_repeated(tmp_path: Path) -> None:
-    """When the scheduler took the job without saying so, it is found by its token and watched: one job, one claim."""
+    """When the scheduler took the job without saying so, it is found by its token and watched: one
+    job, one claim.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     fake.on_submit("doubt")
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert fake.submissions == 2 and len(claims(folder)) == 2 and set(times_run(folder).values()) == {1}
+    assert (
+        fake.submissions == 2
+        and len(claims(folder)) == 2
+        and set(times_run(folder).values()) == {1}
+    )
     submit = next(b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB")
     assert "found again" in submit.details
 
@@ -278,12 +332,20 @@ def test_a_submission_lost_in_doubt_is_made_again_under_the_same_attempt(tmp_pat
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     fake.on_submit("lose")
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(times_run(folder).values()) == {1}
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(
+        times_run(folder).values()
+    ) == {1}
 
 
 def test_what_was_doubted_is_not_submitted_again_before_it_had_time_to_show(tmp_path: Path) -> None:
-    """On a cluster a job taken in doubt and shown only a minute later is adopted: one submission, one claim."""
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    """On a cluster a job taken in doubt and shown only a minute later is adopted: one submission,
+    one claim.
+    """
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=120.0),
+        Time(),
+    )
     fake.on_submit("doubt")
     waits = run_pending(fake)
 
@@ -293,15 +355,26 @@ def test_what_was_doubted_is_not_submitted_again_before_it_had_time_to_show(tmp_
         waits(one)
 
     assert keeper(folder, fake, turned, time).keep()
-    assert fake.submissions == 2 and len(claims(folder)) == 2 and set(times_run(folder).values()) == {1}
+    assert (
+        fake.submissions == 2
+        and len(claims(folder)) == 2
+        and set(times_run(folder).values()) == {1}
+    )
 
 
 @pytest.mark.parametrize("outcome", ["lose", "doubt"])
-def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved(tmp_path: Path, outcome: Outcome) -> None:
-    """Where a second job might run beside the first, an attempt in doubt ends as unknown at the deadline, and says how to
-    prove the claim; --retry-failed makes the next attempt, unless the first one's job has begun after all.
+def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    """Where a second job might run beside the first, an attempt in doubt ends as unknown at the
+    deadline, and says how to prove the claim; --retry-failed makes the next attempt, unless the
+    first one's job has begun after all.
     """
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=120.0),
+        Time(),
+    )
     fake.claim_proved = False
     fake.on_submit(outcome)
 
@@ -318,7 +391,9 @@ def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved
     if outcome == "doubt":
         fake.run("1")
         assert keeper(folder, fake, run_pending(fake), time=time, retry_failed=True).keep()
-        assert outcomes(folder)["one"] == ["done"], "its claim names its job, and its exit record the end"
+        assert outcomes(folder)["one"] == ["done"], (
+            "its claim names its job, and its exit record the end"
+        )
     else:
         assert keeper(folder, fake, run_pending(fake), time=time, retry_failed=True).keep()
         assert outcomes(folder)["one"] == ["unknown", "done"]
@@ -326,11 +401,18 @@ def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved
 
 
 @pytest.mark.parametrize(("outcome", "submissions"), [("unreached", 3), ("retried", 2)])
-def test_a_connection_that_failed_is_looked_for_first(tmp_path: Path, outcome: Outcome, submissions: int) -> None:
-    """A submission that reached nobody, as its command says, is looked for until a job had time to show: what a site's
-    wrapper submitted all the same is adopted, and only what is not there is submitted again, also without a proof.
+def test_a_connection_that_failed_is_looked_for_first(
+    tmp_path: Path, outcome: Outcome, submissions: int
+) -> None:
+    """A submission that reached nobody, as its command says, is looked for until a job had time to
+    show: what a site's wrapper submitted all the same is adopted, and only what is not there is
+    submitted again, also without a proof.
     """
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=120.0),
+        Time(),
+    )
     fake.claim_proved = False
     fake.on_submit(outcome)
     shown: list[str] = []
@@ -339,7 +421,11 @@ def test_a_connection_that_failed_is_looked_for_first(tmp_path: Path, outcome: O
     def turned(one: Keeper) -> None:
         if time.now < 100:
             assert fake.submissions == 1
-            shown.extend(row.why for row in status.look(experiments.read(folder), Selection()).rows if row.key == "one")
+            shown.extend(
+                row.why
+                for row in status.look(experiments.read(folder), Selection()).rows
+                if row.key == "one"
+            )
         if outcome == "retried":
             fake.jobs["1"].forgotten = time.now < 100
         time.now += 30
@@ -354,10 +440,14 @@ def test_a_connection_that_failed_is_looked_for_first(tmp_path: Path, outcome: O
 
 
 def test_what_was_put_off_is_no_doubt(tmp_path: Path) -> None:
-    """A submission that the scheduler certainly did not take is made again at once, also where the claim is not proved; and
-    the journal says so to the next keeper.
+    """A submission that the scheduler certainly did not take is made again at once, also where the
+    claim is not proved; and the journal says so to the next keeper.
     """
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=120.0),
+        Time(),
+    )
     fake.claim_proved = False
     fake.on_submit("busy", "unavailable")
     told, waits = [], run_pending(fake)
@@ -368,11 +458,17 @@ def test_what_was_put_off_is_no_doubt(tmp_path: Path) -> None:
 
     assert keeper(folder, fake, turned, time).keep()
     assert told == [(1, 1, False), (2, 2, False)]
-    assert time.now < 100 and outcomes(folder)["one"] == ["done"] and set(times_run(folder).values()) == {1}
+    assert (
+        time.now < 100
+        and outcomes(folder)["one"] == ["done"]
+        and set(times_run(folder).values()) == {1}
+    )
 
 
 def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Path) -> None:
-    """While the scheduler cannot be asked nothing is called finished, failed or lost; the log has one line for it."""
+    """While the scheduler cannot be asked nothing is called finished, failed or lost; the log has
+    one line for it.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     waits = run_pending(fake)
     silent = {"begun": False}
@@ -387,23 +483,33 @@ def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Pat
     assert keeper(folder, fake, turned).keep()
     errors = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "MONITOR_ERROR"]
     assert len(errors) == 1 and errors[0].result == "fake: it cannot be reached"
-    answers = [b for b in blocks_of(folder, "run-experiment.log") if "without an answer" in b.result]
+    answers = [
+        b for b in blocks_of(folder, "run-experiment.log") if "without an answer" in b.result
+    ]
     assert len(answers) == 1
     assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
 
 
 def test_a_busy_scheduler_is_asked_again_and_said_once(tmp_path: Path) -> None:
-    """Limits mean later, not failed: the attempt stays, the log says so once, and the job runs once in the end."""
+    """Limits mean later, not failed: the attempt stays, the log says so once, and the job runs once
+    in the end.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     fake.on_submit("busy", "busy", "unavailable")
     assert keeper(folder, fake, run_pending(fake)).keep()
-    busy = [b.result for b in blocks_of(folder, "run-experiment.log") if b.action == "MONITOR_ERROR"]
+    busy = [
+        b.result for b in blocks_of(folder, "run-experiment.log") if b.action == "MONITOR_ERROR"
+    ]
     assert busy == ["fake: too many jobs at present", "fake: it cannot be reached"]
-    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(times_run(folder).values()) == {1}
+    assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]} and set(
+        times_run(folder).values()
+    ) == {1}
 
 
 def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path: Path) -> None:
-    """A job that the scheduler no longer knows, and that left no exit record, ends as unknown after the deadline."""
+    """A job that the scheduler no longer knows, and that left no exit record, ends as unknown after
+    the deadline.
+    """
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
     seen: list[str] = []
 
@@ -420,8 +526,8 @@ def test_a_forgotten_job_is_unknown_until_its_deadline_and_never_failed(tmp_path
 
 
 def test_the_deadline_of_an_unknown_job_waits_for_who_is_silent(tmp_path: Path) -> None:
-    """While part of the scheduler does not answer no job is given up, however long that takes; it is said once, and its
-    end with its length.
+    """While part of the scheduler does not answer no job is given up, however long that takes; it
+    is said once, and its end with its length.
     """
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
     seen: list[str] = []
@@ -438,13 +544,25 @@ def test_the_deadline_of_an_unknown_job_waits_for_who_is_silent(tmp_path: Path) 
 
     assert keeper(folder, fake, turned, time).keep()
     assert outcomes(folder)["one"] == ["unknown"] and len(seen) > 10
-    told = [b.details + " " + b.result for b in blocks_of(folder, "run-experiment.log") if "part" in b.details + b.result]
-    assert len(told) == 2 and "connection refused" in told[0] and "all of it, after 2" in told[1], told
+    told = [
+        b.details + " " + b.result
+        for b in blocks_of(folder, "run-experiment.log")
+        if "part" in b.details + b.result
+    ]
+    assert len(told) == 2 and "connection refused" in told[0] and "all of it, after 2" in told[1], (
+        told
+    )
 
 
 def test_an_absence_counts_only_after_the_visibility_lag(tmp_path: Path) -> None:
-    """On a cluster a job that is not shown for a while stays what it was; when it is shown again nothing was said."""
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=120.0), Time()
+    """On a cluster a job that is not shown for a while stays what it was; when it is shown again
+    nothing was said.
+    """
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=120.0),
+        Time(),
+    )
     waits = run_pending(fake)
 
     def turned(one: Keeper) -> None:
@@ -461,8 +579,14 @@ def test_an_absence_counts_only_after_the_visibility_lag(tmp_path: Path) -> None
 
 
 def test_what_may_still_run_is_not_tried_again(tmp_path: Path) -> None:
-    """After an unknown end --retry-failed is refused while a process holds the claim, and goes on when it is gone."""
-    folder, fake, time = write_experiment(tmp_path / "exp", body="echo $$ > pid; exec sleep 60"), FakeScheduler(), Time()
+    """After an unknown end --retry-failed is refused while a process holds the claim, and goes on
+    when it is gone.
+    """
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp", body="echo $$ > pid; exec sleep 60"),
+        FakeScheduler(),
+        Time(),
+    )
 
     def turned(one: Keeper) -> None:
         if fake.jobs["1"].process is None:
@@ -504,7 +628,11 @@ def test_a_forgotten_job_that_left_its_exit_record_is_known_by_it(tmp_path: Path
     assert keeper(folder, fake, turned).keep()
     assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
     began, _ = changes(folder, "one")
-    assert began.after == "RUNNING" and began.inferred and began.facts.started == claim_time(folder, "one")
+    assert (
+        began.after == "RUNNING"
+        and began.inferred
+        and began.facts.started == claim_time(folder, "one")
+    )
 
 
 def test_gate_each_evaluates_a_run_while_another_still_trains(tmp_path: Path) -> None:
@@ -520,12 +648,17 @@ def test_gate_each_evaluates_a_run_while_another_still_trains(tmp_path: Path) ->
                 fake.run(job_id)
 
     assert keeper(folder, fake, turned, gate="each").keep()
-    assert outcomes(folder) == {key: ["done"] for key in ("a", "a/clean/epoch0", "b", "b/clean/epoch0")}
+    assert outcomes(folder) == {
+        key: ["done"] for key in ("a", "a/clean/epoch0", "b", "b/clean/epoch0")
+    }
 
 
 def test_never_more_jobs_than_the_cap_at_a_time(tmp_path: Path) -> None:
     """Under a cap of 2, five fine-tunes are fed in as others end."""
-    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c", "d", "e")), FakeScheduler()
+    folder, fake = (
+        write_experiment(tmp_path / "exp", runs=("a", "b", "c", "d", "e")),
+        FakeScheduler(),
+    )
     most = [0]
     waits = run_pending(fake)
 
@@ -538,7 +671,9 @@ def test_never_more_jobs_than_the_cap_at_a_time(tmp_path: Path) -> None:
 
 
 def test_the_tasks_of_arrays_count_where_the_site_counts_them(tmp_path: Path) -> None:
-    """Where a user may have five jobs queued, three arrays of two tasks are never queued together, and all of them run."""
+    """Where a user may have five jobs queued, three arrays of two tasks are never queued together,
+    and all of them run.
+    """
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c")), FakeScheduler()
     for script in folder.glob("*/finetune.slurm"):
         script.write_text(script.read_text().replace("\n", "\n#SBATCH --array=0-1\n", 1))
@@ -548,7 +683,12 @@ def test_the_tasks_of_arrays_count_where_the_site_counts_them(tmp_path: Path) ->
         queued.append(sum(map(tally.tasks_left, one.logbook.state.active)))
         for job_id, job in fake.jobs.items():
             if job.facts.state == "PENDING":
-                fake.report(job_id, msgspec.structs.replace(job.facts, state="CANCELLED", tasks={"CANCELLED": "0-1"}))
+                fake.report(
+                    job_id,
+                    msgspec.structs.replace(
+                        job.facts, state="CANCELLED", tasks={"CANCELLED": "0-1"}
+                    ),
+                )
 
     assert keeper(folder, fake, turned, most_tasks=5).keep()
     assert max(queued) == 4 and {len(outcomes(folder)[key]) for key in ("a", "b", "c")} == {1}
@@ -556,7 +696,10 @@ def test_the_tasks_of_arrays_count_where_the_site_counts_them(tmp_path: Path) ->
 
 def test_a_task_that_has_ended_counts_no_more() -> None:
     """Of an array of ten tasks, four of which have ended, six count."""
-    facts = SchedulerFacts(state="RUNNING", tasks={"COMPLETED": "0-2", "FAILED": "7", "RUNNING": "3-6", "PENDING": "8-9"})
+    facts = SchedulerFacts(
+        state="RUNNING",
+        tasks={"COMPLETED": "0-2", "FAILED": "7", "RUNNING": "3-6", "PENDING": "8-9"},
+    )
     attempt = Attempt("a", 1, "preparation", seen=Seen("w", 1, "5", "RUNNING", facts, None))
     assert tally.tasks_left(attempt) == 1
     attempt.intended = Intended(
@@ -578,7 +721,9 @@ def test_the_stagger_stands_between_submissions_and_not_after_the_last(tmp_path:
     """Each submission but the first waits its stagger, and says so."""
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c")), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake), stagger_s=0.05).keep()
-    submits = [b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"]
+    submits = [
+        b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"
+    ]
     assert [("stagger" in details) for details in submits] == [False, True, True]
 
 
@@ -608,7 +753,9 @@ def test_a_status_is_written_when_a_count_changes_and_each_hour(tmp_path: Path) 
 
 
 def test_detach_by_sentinel_and_back(tmp_path: Path) -> None:
-    """A `.detach` file ends the watch and leaves the jobs; the next run removes it, says so, and adopts nothing twice."""
+    """A `.detach` file ends the watch and leaves the jobs; the next run removes it, says so, and
+    adopts nothing twice.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert not keeper(folder, fake, lambda one: (folder / ".detach").touch()).keep()
     assert actions(folder, "experiment") == ["DISCOVER_EXPERIMENT", "DETACH"]
@@ -618,7 +765,9 @@ def test_detach_by_sentinel_and_back(tmp_path: Path) -> None:
 
 
 def test_a_second_watcher_takes_the_lead_when_the_first_has_left(tmp_path: Path) -> None:
-    """What the first leader submitted is not shown twice, and the whole log is what the journal renders."""
+    """What the first leader submitted is not shown twice, and the whole log is what the journal
+    renders.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     first = keeper(folder, fake)
     first.ask_to_leave("test")
@@ -676,7 +825,10 @@ def test_a_log_that_somebody_changed_is_kept_and_made_again(tmp_path: Path, chan
 
 def test_the_log_of_a_prefix_is_a_prefix_of_the_log(tmp_path: Path) -> None:
     """Cutting the journal after any event gives logs that the whole logs begin with."""
-    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b"), control=True), FakeScheduler()
+    folder, fake = (
+        write_experiment(tmp_path / "exp", runs=("a", "b"), control=True),
+        FakeScheduler(),
+    )
     first = keeper(folder, fake)
     first.ask_to_leave("test")
     first.keep()

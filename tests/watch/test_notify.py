@@ -18,7 +18,9 @@ from watchkeeper.watch.notify import Notifier, notifier_of, of_event
 AT = {"time": datetime(2026, 3, 11, 15, tzinfo=UTC), "writer": "w", "seq": 7}
 JOB = {"key": "r8", "phase": "preparation", "attempt": 1}
 ENDED = Concluded(**AT, phase=None, counts={"COMPLETED": 2, "FAILED": 1}, duration_s=9.0)
-BLOCKED = Decision(key="r8/clean/epoch0", phase="evaluation", action="blocked", reason="checkpoint missing")
+BLOCKED = Decision(
+    key="r8/clean/epoch0", phase="evaluation", action="blocked", reason="checkpoint missing"
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,11 @@ BLOCKED = Decision(key="r8/clean/epoch0", phase="evaluation", action="blocked", 
             "alarm",
             "exp: r8: STALLED: no step since step 7",
         ),
-        (Judged(**AT, **JOB, outcome="failed", state="TIMEOUT", why="late"), "failed", "exp: r8: failed (TIMEOUT): late"),
+        (
+            Judged(**AT, **JOB, outcome="failed", state="TIMEOUT", why="late"),
+            "failed",
+            "exp: r8: failed (TIMEOUT): late",
+        ),
         (
             Decided(**AT, phase="evaluation", decisions=(BLOCKED,)),
             "blocked",
@@ -61,7 +67,9 @@ def test_nothing_else_is(event):
 
 
 def test_a_command_that_fails_is_told_once_without_its_words(tmp_path: Path):
-    """The name of the program and its code, once; neither arguments nor output, which may hold a secret."""
+    """The name of the program and its code, once; neither arguments nor output, which may hold a
+    secret.
+    """
     script = tmp_path / "hook"
     script.write_text("#!/bin/bash\necho run >> $2\necho $1 >&2\nexit 3\n")
     script.chmod(0o755)
@@ -70,11 +78,15 @@ def test_a_command_that_fails_is_told_once_without_its_words(tmp_path: Path):
     for _ in range(3):
         notifier.tell(ENDED)
     notifier.close()
-    assert notifier.failures() == ["the command hook ended with code 3"] and notifier.failures() == []
+    assert (
+        notifier.failures() == ["the command hook ended with code 3"] and notifier.failures() == []
+    )
     assert len(ran.read_text().splitlines()) == 3
 
 
-def test_a_command_that_does_not_end_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_command_that_does_not_end_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """It is killed at its time limit, and told; a command that is not there is told too."""
     monkeypatch.setattr(notify, "TIMEOUT_S", 0.1)
     script = tmp_path / "slow"
@@ -84,7 +96,10 @@ def test_a_command_that_does_not_end_holds_nobody_up(tmp_path: Path, monkeypatch
     notifier._ways["other"] = notify._by_command(["/nowhere/hook"])
     notifier.tell(ENDED)
     notifier.close()
-    assert notifier.failures() == ["the command slow did not end in 0.1 s, and was killed", "there is no command hook"]
+    assert notifier.failures() == [
+        "the command slow did not end in 0.1 s, and was killed",
+        "there is no command hook",
+    ]
 
 
 def test_nothing_is_sent_where_nothing_is_set():
@@ -96,7 +111,9 @@ def test_nothing_is_sent_where_nothing_is_set():
 
 
 def test_apprise_is_an_extra_and_its_urls_are_never_shown(monkeypatch: pytest.MonkeyPatch):
-    """Missing, the error says what to install; an unknown or failing service is told by number, never by URL."""
+    """Missing, the error says what to install; an unknown or failing service is told by number,
+    never by URL.
+    """
     monkeypatch.setattr(notify, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="needs apprise") as missing:
         notifier_of(Settings(notify_urls="ntfy://s3cret/topic"), "exp")
@@ -131,7 +148,9 @@ def test_the_settings_are_read_from_file_and_environment(tmp_path: Path):
     """A command is a string or a list; variables are strings."""
     (tmp_path / "watchkeeper.toml").write_text('notify = ["hook", "--to me"]\nsilent_s = 5\n')
     assert load(tmp_path, {"HOME": "/"}).notify == ("hook", "--to me")
-    found = load(tmp_path, {"HOME": "/", "WATCHKEEPER_NOTIFY": "hook 'a b'", "WATCHKEEPER_STALL_S": "30"})
+    found = load(
+        tmp_path, {"HOME": "/", "WATCHKEEPER_NOTIFY": "hook 'a b'", "WATCHKEEPER_STALL_S": "30"}
+    )
     assert (found.notify, found.stall_s, found.silent_s) == ("hook 'a b'", 30.0, 5.0)
     with pytest.raises(UsageError, match="no command"):
         notifier_of(Settings(notify="hook 'a"), "exp")

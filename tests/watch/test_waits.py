@@ -1,4 +1,6 @@
-"""Nothing waits for ever in silence: why a job waits is in log, status and alarms, and a refusal for now has a bound."""
+"""Nothing waits for ever in silence: why a job waits is in log, status and alarms, and a refusal
+for now has a bound.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def waiting(fake: FakeScheduler, told: list[dict[str, Any]], then: Hook) -> Hook
 
 
 def test_a_held_job_is_told_once_with_what_to_do(tmp_path: Path) -> None:
-    """However often it is looked at, a held job is one line in the log and one alarm; when it is released that is news."""
+    """However often it is looked at, a held job is one line in the log and one alarm; when it is
+    released that is news.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     held = {"reason": HELD, "expected": None}
     guess = held | {"expected": datetime.now(UTC) + timedelta(hours=3)}
@@ -48,32 +52,55 @@ def test_a_held_job_is_told_once_with_what_to_do(tmp_path: Path) -> None:
 
     def turned(one: Keeper) -> None:
         if len(told) == 3:
-            shown.extend(row.why for row in status.look(experiments.read(folder), Selection()).rows if row.run == "one")
+            shown.extend(
+                row.why
+                for row in status.look(experiments.read(folder), Selection()).rows
+                if row.run == "one"
+            )
         hook(one)
 
     told = [held, guess, held, guess, held, free, free]
     hook = waiting(fake, told, then)
     assert keeper(folder, fake, turned).keep()
     lines = [b.result for b in blocks_of(folder, "run-torchtune.log") if HELD in b.result]
-    assert len(lines) == 1 and "does not start by itself" in lines[0] and "scontrol release 1" in lines[0]
+    assert (
+        len(lines) == 1
+        and "does not start by itself" in lines[0]
+        and "scontrol release 1" in lines[0]
+    )
     assert any(HELD in why and "scontrol release 1" in why for why in shown)
     news = [one for one in changes(folder, "one") if one.before == one.after == "PENDING"]
     assert [bool(one.stuck) for one in news] == [True, False]
     polled = Polled(
-        time=datetime.now(UTC), writer="w", seq=1, phase="preparation", query="q", interval_s=1.0, changes=tuple(news)
+        time=datetime.now(UTC),
+        writer="w",
+        seq=1,
+        phase="preparation",
+        query="q",
+        interval_s=1.0,
+        changes=tuple(news),
     )
     (alarm,) = notify.of_event(polled, "exp")
-    assert alarm.what == "alarm" and "JobHeldUser" in alarm.line and "scontrol release 1" in alarm.line
+    assert (
+        alarm.what == "alarm" and "JobHeldUser" in alarm.line and "scontrol release 1" in alarm.line
+    )
 
 
 def test_the_guess_of_its_start_is_kept_and_costs_few_lines(tmp_path: Path) -> None:
-    """A job that waits long has Slurm's guess in the status, again only when it moves by much, and not in the log."""
+    """A job that waits long has Slurm's guess in the status, again only when it moves by much, and
+    not in the log.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     now = datetime.now(UTC)
     at = [now + timedelta(hours=2, minutes=minutes) for minutes in (0, 1, 2, 3, 300)]
-    told = [{"reason": "Priority", "submitted": now - timedelta(hours=1), "expected": time} for time in at]
+    told = [
+        {"reason": "Priority", "submitted": now - timedelta(hours=1), "expected": time}
+        for time in at
+    ]
     assert keeper(folder, fake, waiting(fake, told, run_pending(fake))).keep()
-    news = [one.facts.expected for one in changes(folder, "one") if one.before == one.after == "PENDING"]
+    news = [
+        one.facts.expected for one in changes(folder, "one") if one.before == one.after == "PENDING"
+    ]
     assert news == [at[0], at[-1]]
     assert not [b for b in blocks_of(folder, "run-torchtune.log") if "Priority" in b.result]
 
@@ -99,7 +126,9 @@ class Calendar:
 
 @pytest.mark.parametrize("outcome", ["busy", "unavailable", "unreached"])
 def test_a_refusal_for_now_is_tried_again_for_a_day(tmp_path: Path, outcome: Outcome) -> None:
-    """What the scheduler does not take for now is asked again, and shown as not taken yet; after a day it is a refusal."""
+    """What the scheduler does not take for now is asked again, and shown as not taken yet; after a
+    day it is a refusal.
+    """
     folder, fake, calendar = write_experiment(tmp_path / "exp"), FakeScheduler(), Calendar()
     fake.on_submit(*[outcome] * 30)
     shown: list[str] = []
@@ -115,7 +144,9 @@ def test_a_refusal_for_now_is_tried_again_for_a_day(tmp_path: Path, outcome: Out
     attempt = state_of(folder).run("one").attempts[1]
     assert isinstance(attempt.rejected, Rejected)
     assert "so it has said for 24 hours" in attempt.rejected.message
-    assert outcomes(folder)["one"] == ["not run" if outcome == "unreached" else "open"], "it never was a job"
+    assert outcomes(folder)["one"] == ["not run" if outcome == "unreached" else "open"], (
+        "it never was a job"
+    )
 
 
 def leave_at(calendar: Calendar, hours: int, fake: FakeScheduler) -> Hook:
@@ -137,7 +168,9 @@ def earlier_watches_gone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("earlier_watches_gone")
 def test_the_day_of_a_refusal_outlives_its_watch(tmp_path: Path) -> None:
-    """A watch that is left and begun again goes on counting: the day is the refusals', not the process's."""
+    """A watch that is left and begun again goes on counting: the day is the refusals', not the
+    process's.
+    """
     folder, fake, calendar = write_experiment(tmp_path / "exp"), FakeScheduler(), Calendar()
     fake.on_submit(*["busy"] * 60)
     assert not keeper(folder, fake, leave_at(calendar, 10, fake), clock=calendar).keep()
@@ -149,11 +182,16 @@ def test_the_day_of_a_refusal_outlives_its_watch(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("earlier_watches_gone")
 def test_days_without_a_question_are_no_refusal(tmp_path: Path) -> None:
-    """What was refused once, and again when the watch came back days later, has not been refused for days."""
+    """What was refused once, and again when the watch came back days later, has not been refused
+    for days.
+    """
     folder, fake, calendar = write_experiment(tmp_path / "exp"), FakeScheduler(), Calendar()
     fake.on_submit("busy", "busy")
     assert not keeper(folder, fake, leave_at(calendar, 1, fake), clock=calendar).keep()
     calendar.now += timedelta(days=3)
     run = run_pending(fake)
     assert keeper(folder, fake, run, clock=calendar).keep()
-    assert outcomes(folder)["one"] == ["done"] and state_of(folder).run("one").attempts[1].rejected is None
+    assert (
+        outcomes(folder)["one"] == ["done"]
+        and state_of(folder).run("one").attempts[1].rejected is None
+    )

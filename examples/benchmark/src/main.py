@@ -66,10 +66,17 @@ def run_model(run: wk.Run, name: str, generate: Callable[[], torch.Tensor], conf
 
 def experiments(config: dict) -> tuple[list[dict], list[dict]]:
     """The configurations of the baseline and of LLaDA; more denoising passes than tokens make no sense and are left out."""
-    sizes = [{"seq_length": s, "batch_size": b} for s, b in product(config["seq_lengths"], config["batch_sizes"])]
+    sizes = [
+        {"seq_length": s, "batch_size": b}
+        for s, b in product(config["seq_lengths"], config["batch_sizes"])
+    ]
     baseline = [{"model": "autoregressive", **size, "steps": None} for size in sizes]
     steps = config["llada_steps"]
-    return baseline, [{"model": "llada", **z, "steps": n} for z, n in product(sizes, steps) if n <= z["seq_length"]]
+    return baseline, [
+        {"model": "llada", **z, "steps": n}
+        for z, n in product(sizes, steps)
+        if n <= z["seq_length"]
+    ]
 
 
 def measure(run: wk.Run, table: wk.Table, config: dict) -> None:
@@ -77,10 +84,14 @@ def measure(run: wk.Run, table: wk.Table, config: dict) -> None:
     longest = config["prompt_length"] + max(config["seq_lengths"])
     torch.manual_seed(config["seed"])
     models = {
-        name: Transformer(**config["model"], longest=longest, causal=name == "autoregressive").eval()
+        name: Transformer(
+            **config["model"], longest=longest, causal=name == "autoregressive"
+        ).eval()
         for name in ("autoregressive", "llada")
     }
-    for what, items in zip(("Baseline experiments", "LLaDA experiments"), experiments(config), strict=True):
+    for what, items in zip(
+        ("Baseline experiments", "LLaDA experiments"), experiments(config), strict=True
+    ):
         for item in run.track(items, what, unit="config"):
             name, length, steps = item["model"], item["seq_length"], item["steps"]
             model = models[name]
@@ -91,25 +102,38 @@ def measure(run: wk.Run, table: wk.Table, config: dict) -> None:
                 **{key: item[key] for key in ("seq_length", "batch_size", "steps")},
                 "threads": config["threads"],
             }
-            label = f"{name} seq_length={length} batch_size={item['batch_size']}" + (f" steps={steps}" if steps else "")
+            label = f"{name} seq_length={length} batch_size={item['batch_size']}" + (
+                f" steps={steps}" if steps else ""
+            )
             if row in table:
                 logger.info("%s: measured before", label)
                 continue
-            prompt = torch.randint(config["model"]["vocabulary"], (item["batch_size"], config["prompt_length"]))
+            prompt = torch.randint(
+                config["model"]["vocabulary"], (item["batch_size"], config["prompt_length"])
+            )
             if name == "llada":
                 generate = partial(masked_diffusion, model, prompt, length, steps)
             else:
                 generate = partial(autoregressive, model, prompt, length)
             result = run_model(run, name, generate, config)
             table.append({**row, **result})
-            logger.info("%s: %.1f ms, %.0f tokens/s", label, 1000 * result["latency_s"], result["tokens_per_s"])
+            logger.info(
+                "%s: %.1f ms, %.0f tokens/s",
+                label,
+                1000 * result["latency_s"],
+                result["tokens_per_s"],
+            )
 
 
 def main() -> None:
     """Measure, seal the table, draw the plot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", type=Path, required=True, help="a YAML file such as config/experiments.yaml")
-    parser.add_argument("--output_dir", type=Path, required=True, help="where benchmark.log and raw_metrics.csv go")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="a YAML file such as config/experiments.yaml"
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, required=True, help="where benchmark.log and raw_metrics.csv go"
+    )
     args = parser.parse_args()
     config = YAML(typ="safe").load(args.config)
     torch.set_num_threads(config["threads"])

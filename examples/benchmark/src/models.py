@@ -20,9 +20,13 @@ class Block(nn.Module):
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mix = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.feed = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
 
-    def forward(self, x: Tensor, past: tuple[Tensor, Tensor] | None, causal: bool) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, past: tuple[Tensor, Tensor] | None, causal: bool
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The layer's output (batch, length, width), and the keys and values so far."""
         batch, length, width = x.shape
         query, key, value = (
@@ -32,7 +36,9 @@ class Block(nn.Module):
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
         # With a past there is one new token, which may look at everything before it.
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=causal and past is None)
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, is_causal=causal and past is None
+        )
         x = x + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
         return x + self.feed(self.norm_2(x)), (key, value)
 
@@ -40,7 +46,9 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Token embeddings, positions, blocks, and a score for each token of the vocabulary."""
 
-    def __init__(self, *, vocabulary: int, width: int, layers: int, heads: int, longest: int, causal: bool) -> None:
+    def __init__(
+        self, *, vocabulary: int, width: int, layers: int, heads: int, longest: int, causal: bool
+    ) -> None:
         super().__init__()
         self.causal = causal
         self.mask = vocabulary  # the id of the mask, behind the vocabulary's

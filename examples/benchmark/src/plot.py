@@ -22,7 +22,9 @@ def label(row: dict) -> str:
 def draw(rows: list[dict], path: Path) -> Path:
     """Latency against length, a panel for each batch size, into a PNG; returns its path."""
     sizes = sorted({row["batch_size"] for row in rows})
-    figure, panels = plt.subplots(1, len(sizes), figsize=(5 * len(sizes), 4), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(sizes), figsize=(5 * len(sizes), 4), sharey=True, squeeze=False
+    )
     for size, panel in zip(sizes, panels[0], strict=True):
         lines = defaultdict(list)
         for row in rows:
@@ -47,12 +49,15 @@ def main() -> None:
     rows, problems = wk.read_table(path)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{'model':<24}{'length':>8}{'batch':>7}{'latency':>12}{'tokens/s':>11}{'peak memory':>14}")
+    print(
+        f"{'model':<24}{'length':>8}{'batch':>7}{'latency':>12}{'tokens/s':>11}{'peak memory':>14}"
+    )
     for row in sorted(rows, key=lambda row: (row["batch_size"], row["seq_length"], label(row))):
         memory = row["peak_memory_bytes"]
         print(
             f"{label(row):<24}{row['seq_length']:>8}{row['batch_size']:>7}{1000 * row['latency_s']:>9.1f} ms"
-            f"{row['tokens_per_s']:>11,.0f}" + (f"{memory / 2**20:>10.0f} MiB" if memory else f"{'-':>14}")
+            f"{row['tokens_per_s']:>11,.0f}"
+            + (f"{memory / 2**20:>10.0f} MiB" if memory else f"{'-':>14}")
         )
     print(f"\n{draw(rows, path.with_name('latency_against_length.png'))}")
 

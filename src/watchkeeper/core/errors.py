@@ -3,18 +3,21 @@
     WatchkeeperError              something failed; exit code 1
     ├── UsageError                bad input or a wrong call; exit code 2
     │   ├── ExperimentError       the experiment folder cannot be planned
-    │   └── NewerJournalError     a later version wrote the journal, in a form that this one would misread
+    │   └── NewerJournalError     a later version wrote the journal, in a form that this one would
+    misread
     ├── StorageError              a file could not be written; nothing acknowledged is lost
     │   └── NotAWriterError       this process does not own the file (a fork, a closed writer)
     └── SchedulerError            the scheduler said no, or nothing
         ├── RefusedError          it said no: the job does not exist
-        ├── BusyError             it said "later": limits, or temporarily unable; the job does not exist
+        ├── BusyError             it said "later": limits, or temporarily unable; the job does not
+        exist
         ├── DoubtError            it did not say: the job may exist
-        │   └── UnreachedError    it says that it reached nobody: the job may exist if it had tried before
+        │   └── UnreachedError    it says that it reached nobody: the job may exist if it had tried
+        before
         └── UnavailableError      it could not be asked; exit code 4
 
-An exception stops a command. A finding about the user's data or cluster does not: it is a `Problem`, returned as a
-value, so that one bad run out of 5,000 costs one run.
+An exception stops a command. A finding about the user's data or cluster does not: it is a
+`Problem`, returned as a value, so that one bad run out of 5,000 costs one run.
 """
 
 from __future__ import annotations
@@ -83,7 +86,9 @@ class DoubtError(SchedulerError):
 
 
 class UnreachedError(DoubtError):
-    """The submitting command reached nobody. Sites wrap it, and a wrapper may have tried before: look for the job first."""
+    """The submitting command reached nobody. Sites wrap it, and a wrapper may have tried before:
+    look for the job first.
+    """
 
 
 class UnavailableError(SchedulerError):
@@ -98,8 +103,9 @@ Severity = Literal["error", "warning", "note"]
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A finding about the user's data or cluster.
 
-    `where` is a path (with `:line:column` where known), a run's key, or a command; `hint` is what to do, "" if nothing.
-    `error` keeps the run it names from being submitted, `warning` may explain a surprise, `note` is information.
+    `where` is a path (with `:line:column` where known), a run's key, or a command; `hint` is what
+    to do, "" if nothing. `error` keeps the run it names from being submitted, `warning` may explain
+    a surprise, `note` is information.
     """
 
     where: str
@@ -108,5 +114,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity = "error"
 
     def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
+        if self.hint:
+            hint = f" ({self.hint})"
+        else:
+            hint = ""
         return f"{self.severity}: {self.where}: {self.message}{hint}"

@@ -1,7 +1,8 @@
 """Names that are sortable by time, safe as file names and unique across hosts; and keys as folders.
 
-A key (`r8_lr1e-5/capitalization/epoch0`) is for people; `key_folder` is its place on disk, from which no key escapes:
-every part is percent-encoded where it is not plain, and a part that is all digits too, since digits name attempts.
+A key (`r8_lr1e-5/capitalization/epoch0`) is for people; `key_folder` is its place on disk, from
+which no key escapes: every part is percent-encoded where it is not plain, and a part that is all
+digits too, since digits name attempts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
-# Lower-case Crockford base 32: no i, l, o, u, so that ids survive being read aloud and case-folding filesystems.
+# Lower-case Crockford base 32: no i, l, o, u, so that ids survive being read aloud and case-folding
+# filesystems.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PLAIN = "._=+@,-~"
 _MAX_PART_BYTES = 200
@@ -58,8 +60,8 @@ def folder_key(folder: PurePosixPath) -> str:
 def name_fault(name: str) -> str:
     """Why `name` cannot name a run or a task ("" if it can).
 
-    Names become folders and parts of keys: one path component, no control characters. Spaces, quotes and any script's
-    letters are fine, since no shell ever reads them.
+    Names become folders and parts of keys: one path component, no control characters. Spaces,
+    quotes and any script's letters are fine, since no shell ever reads them.
     """
     if not name:
         return "it is empty"

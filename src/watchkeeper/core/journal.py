@@ -1,12 +1,14 @@
 """The journal: a folder with one append-only file per writer, merged when it is read.
 
-A writer is one process. Its file `<writer>.jsonl` begins with `opened` and is created by the first event, so that a
-command with nothing to record leaves nothing. Readers never change a file: they stop at a torn tail (a last line without
-its newline: the writer died, or is writing), and report a torn middle as a problem and go on at the next line.
+A writer is one process. Its file `<writer>.jsonl` begins with `opened` and is created by the first
+event, so that a command with nothing to record leaves nothing. Readers never change a file: they
+stop at a torn tail (a last line without its newline: the writer died, or is writing), and report a
+torn middle as a problem and go on at the next line.
 
-A file whose `opened` states a newer schema would be misread, so none of it is read. Whoever works on the journal itself
-is refused (`NewerJournalError`). Whoever reads it as one piece of evidence among others (`is_evidence=True`: a watcher that
-looks into a job's run folder, a recorder that is already at work) gets a problem, and does without it.
+A file whose `opened` states a newer schema would be misread, so none of it is read. Whoever works
+on the journal itself is refused (`NewerJournalError`). Whoever reads it as one piece of evidence
+among others (`is_evidence=True`: a watcher that looks into a job's run folder, a recorder that is
+already at work) gets a problem, and does without it.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def utc_now() -> datetime:
 
 
 def local_zone() -> str:
-    """The machine's IANA time zone: TZ, else /etc/timezone, else the target of /etc/localtime, else UTC."""
+    """The machine's IANA time zone: TZ, else /etc/timezone, else the target of /etc/localtime, else
+    UTC.
+    """
     named = os.environ.get("TZ", "").removeprefix(":")
     if named and not named.startswith("/") and Path("/usr/share/zoneinfo", named).is_file():
         return named
@@ -83,7 +87,9 @@ def _user() -> str:
 
 
 class Writer:
-    """The one writer of one file of a journal. Safe from threads; after a fork the child must open its own."""
+    """The one writer of one file of a journal. Safe from threads; after a fork the child must open
+    its own.
+    """
 
     def __init__(
         self,
@@ -94,8 +100,8 @@ class Writer:
         zone: str = "",
         saw: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """`purpose` is the command or the pipeline's name; `saw` tells, when the file is opened, how many events of each
-        other writer were read before.
+        """`purpose` is the command or the pipeline's name; `saw` tells, when the file is opened,
+        how many events of each other writer were read before.
         """
         self.id = writer_id(clock())
         self.events_written = 0
@@ -115,8 +121,8 @@ class Writer:
         return self.events_written > 0
 
     def write(self, kind: type[E], /, **fields: Any) -> E:
-        """Append one event and return it. On return it is kept (see `AppendFile.append`; kinds in `events.DURABLE` also
-        survive the death of the node).
+        """Append one event and return it. On return it is kept (see `AppendFile.append`; kinds in
+        `events.DURABLE` also survive the death of the node).
 
         Raises:
             StorageError: it could not be written, and is not part of the journal.
@@ -160,7 +166,13 @@ class Writer:
             if not self.opened:
                 return
             sha256 = self._digest.hexdigest()
-            self.write(Sealed, file=self._file.path.name, bytes=self._file.size_bytes, sha256=sha256, previous=self._sealed)
+            self.write(
+                Sealed,
+                file=self._file.path.name,
+                bytes=self._file.size_bytes,
+                sha256=sha256,
+                previous=self._sealed,
+            )
             self._sealed = sha256
 
     def sync(self) -> None:
@@ -178,8 +190,8 @@ class Writer:
 
 
 def _skip_line(file: BinaryIO, begin: bytes) -> tuple[bytes, int]:
-    """The rest of a line that is too long, read and not kept: a damaged line in its place (without an end where the file
-    has none), and how many bytes it has.
+    """The rest of a line that is too long, read and not kept: a damaged line in its place (without
+    an end where the file has none), and how many bytes it has.
     """
     size = len(begin)
     while piece := file.readline(MOST_LINE_BYTES):
@@ -223,7 +235,10 @@ class _Tail:
                 self.torn_bytes = 0 if line.endswith(b"\n") else size
                 if self.torn_bytes:
                     break
-                if not (self.events or new) and (newer := newer_opening(line.lstrip(b"\0"))) is not None:
+                if (
+                    not (self.events or new)
+                    and (newer := newer_opening(line.lstrip(b"\0"))) is not None
+                ):
                     self.newer = newer
                     break
                 self.offset += size
@@ -239,7 +254,9 @@ class _Tail:
     def _unreadable(self, error: OSError) -> list[Problem]:
         """The fault as a problem, the first time."""
         before, self.fault = self.fault, f"it cannot be read: {error.strerror}"
-        return [] if before else [Problem(where=str(self.path), message=self.fault, hint="its events are missing")]
+        if before:
+            return []
+        return [Problem(where=str(self.path), message=self.fault, hint="its events are missing")]
 
     def _decode(self, line: bytes) -> tuple[AnyEvent | Unknown | None, list[Problem]]:
         problems: list[Problem] = []
@@ -248,7 +265,9 @@ class _Tail:
             event = decode(line)
         except DamagedLineError as error:
             problems.append(self._damaged(str(error)))
-        if event is None and line.startswith(b"\0"):  # a node's death can leave a hole of NULs in front of a good line
+        if event is None and line.startswith(
+            b"\0"
+        ):  # a node's death can leave a hole of NULs in front of a good line
             with contextlib.suppress(DamagedLineError):
                 event = decode(line.lstrip(b"\0"))
         if event is not None and event.writer != self.path.stem:
@@ -269,16 +288,32 @@ class _Tail:
         return Problem(where=where, message=f"damaged line: {why}", hint="the other lines are read")
 
     def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
-        before = new[-1] if new else self.events[-1] if self.events else None
-        expected = before.seq + 1 if before else 0
+        if new:
+            before = new[-1]
+        elif self.events:
+            before = self.events[-1]
+        else:
+            before = None
+        if before:
+            expected = before.seq + 1
+        else:
+            expected = 0
         if event.seq == expected:
             return []
         message = f"event {expected} was expected and {event.seq} found"
-        return [Problem(where=f"{self.path}:{self.lines}", message=message, hint="events in between are lost or damaged")]
+        return [
+            Problem(
+                where=f"{self.path}:{self.lines}",
+                message=message,
+                hint="events in between are lost or damaged",
+            )
+        ]
 
 
 class Journal:
-    """A journal's reader: `events[w]` are the events of writer w so far, in order; `refresh` reads what is new."""
+    """A journal's reader: `events[w]` are the events of writer w so far, in order; `refresh` reads
+    what is new.
+    """
 
     def __init__(self, folder: Path, *, is_evidence: bool = False) -> None:
         """`is_evidence`: a file of a newer schema is a problem, and no error."""
@@ -304,7 +339,8 @@ class Journal:
         return {tail.path: tail.torn_bytes for tail in self._tails.values() if tail.torn_bytes}
 
     def refresh(self) -> dict[str, list[AnyEvent | Unknown]]:
-        """Read what was added since; returns the new events by writer. A missing folder is an empty journal.
+        """Read what was added since; returns the new events by writer. A missing folder is an empty
+        journal.
 
         Raises:
             NewerJournalError: a file is of a newer schema; not where the journal is evidence.
@@ -338,13 +374,18 @@ class Journal:
         if not self._is_newer:
             self._is_newer = True
             message = str(error).removeprefix(f"{path}: ")
-            self.problems.append(Problem(where=str(path), message=message, hint=error.hint, severity="warning"))
+            self.problems.append(
+                Problem(where=str(path), message=message, hint=error.hint, severity="warning")
+            )
 
 
 def _newer_journal(path: Path, opening: Opening) -> NewerJournalError:
     release = _RELEASE.fullmatch(opening.software)
     writer = opening.software[:60] or "a later version"
-    wanted = f"'watchkeeper>={release[1]}'" if release is not None else "--upgrade watchkeeper"
+    if release is not None:
+        wanted = f"'watchkeeper>={release[1]}'"
+    else:
+        wanted = "--upgrade watchkeeper"
     return NewerJournalError(
         f"{path}: the journal has schema {opening.schema}, written by {writer}; "
         f"watchkeeper {__version__} reads schemas up to {SCHEMA}",
@@ -381,8 +422,8 @@ def refuse_newer(folder: Path) -> None:
 
 
 def losses(journal: Journal) -> list[Problem]:
-    """What a journal lacks by its own word: lines that are damaged or gone, files that another writer had read, files that
-    were changed after their seal.
+    """What a journal lacks by its own word: lines that are damaged or gone, files that another
+    writer had read, files that were changed after their seal.
     """
     problems = [*journal.problems, *verify_seals(journal.folder)[1]]
     held = journal.saw
@@ -395,21 +436,31 @@ def losses(journal: Journal) -> list[Problem]:
     for writer, count in sorted(seen.items()):
         if held.get(writer, 0) < count:
             where = str(journal.folder / f"{writer}{SUFFIX}")
-            there = f"only {held[writer]} are there" if held.get(writer) else "the file is gone"
+            if held.get(writer):
+                there = f"only {held[writer]} are there"
+            else:
+                there = "the file is gone"
             message = f"another process had read {count} events of this writer, and {there}"
             problems.append(Problem(where=where, message=message, hint=RESTORE))
     for writer, events in journal.events.items():
         seals = [at for at, event in enumerate(events) if isinstance(event, Sealed)]
-        after = len(events) - 1 - seals[-1] if seals else 0
+        if seals:
+            after = len(events) - 1 - seals[-1]
+        else:
+            after = 0
         if after:
             message = f"{after} events stand behind the last seal: they were added afterwards"
-            problems.append(Problem(where=str(journal.folder / f"{writer}{SUFFIX}"), message=message, hint=RESTORE))
+            problems.append(
+                Problem(
+                    where=str(journal.folder / f"{writer}{SUFFIX}"), message=message, hint=RESTORE
+                )
+            )
     return problems
 
 
 def unsealed(journal: Journal) -> dict[str, bool | None]:
-    """The writers whose files end without a seal, and whether their process lives (None: nobody knows). A file that
-    another writer has read to its end since is none of them.
+    """The writers whose files end without a seal, and whether their process lives (None: nobody
+    knows). A file that another writer has read to its end since is none of them.
     """
     seen = {
         (writer, count)
@@ -428,24 +479,37 @@ def unsealed(journal: Journal) -> dict[str, bool | None]:
 
 
 def _process(opened: Opened) -> processes.ProcessName:
-    return processes.ProcessName(host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks)
+    return processes.ProcessName(
+        host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
+    )
 
 
 def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
-    """Compare each writer's seals with its file. Returns the number of seals that hold, and the problems."""
+    """Compare each writer's seals with its file. Returns the number of seals that hold, and the
+    problems.
+    """
     held = 0
     problems: list[Problem] = []
     for writer, events in read(folder).events.items():
         path = folder / f"{writer}{SUFFIX}"
         seals = [event for event in events if isinstance(event, Sealed)]
         try:
-            data = path.read_bytes() if seals else b""
+            if seals:
+                data = path.read_bytes()
+            else:
+                data = b""
         except OSError:
             continue  # reading the journal reports it
         previous = ""
         for seal in seals:
-            if hashlib.sha256(data[: seal.bytes]).hexdigest() != seal.sha256 or seal.previous != previous:
-                message = f"the first {seal.bytes} bytes are not what seal {seal.seq} says: the file was changed afterwards"
+            if (
+                hashlib.sha256(data[: seal.bytes]).hexdigest() != seal.sha256
+                or seal.previous != previous
+            ):
+                message = (
+                    f"the first {seal.bytes} bytes are not what seal {seal.seq} says: the file "
+                    "was changed afterwards"
+                )
                 problems.append(Problem(where=str(path), message=message, hint=RESTORE))
             else:
                 held += 1

@@ -1,8 +1,9 @@
-"""Which process, on which boot of which host: what a claim, a lease and a supervisor are recognised by.
+"""Which process, on which boot of which host: what a claim, a lease and a supervisor are recognised
+by.
 
-A pid alone means nothing: it is reused within minutes. pid + start time + boot id + host name one process for ever.
-Source of the facts: proc(5), fields 6 (session) and 22 (starttime) of /proc/PID/stat, and
-/proc/sys/kernel/random/boot_id.
+A pid alone means nothing: it is reused within minutes. pid + start time + boot id + host name one
+process for ever. Source of the facts: proc(5), fields 6 (session) and 22 (starttime) of
+/proc/PID/stat, and /proc/sys/kernel/random/boot_id.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def boot_id() -> str:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Fields 3… of /proc/PID/stat; None if there is no such process. The name in field 2 may hold anything."""
+    """Fields 3… of /proc/PID/stat; None if there is no such process. The name in field 2 may hold
+    anything.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -51,7 +54,9 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process started, in clock ticks since boot; None if there is none, or only its zombie."""
+    """When the process started, in clock ticks since boot; None if there is none, or only its
+    zombie.
+    """
     fields = _stat(pid)
     if fields is None or fields[0] in "ZX":
         return None
@@ -60,7 +65,9 @@ def start_ticks(pid: int) -> int | None:
 
 def this_process() -> ProcessName:
     """The calling process. Not cached: a fork changes it."""
-    return name_of(os.getpid()) or ProcessName(host=host(), boot_id=boot_id(), pid=os.getpid(), start_ticks=0)
+    return name_of(os.getpid()) or ProcessName(
+        host=host(), boot_id=boot_id(), pid=os.getpid(), start_ticks=0
+    )
 
 
 def name_of(pid: int) -> ProcessName | None:
@@ -76,7 +83,8 @@ def is_alive(process: ProcessName) -> bool | None:
     if process.host != host():
         return None
     if process.boot_id != boot_id():
-        # The name of the host is the same, but so are many hosts' names; only the same boot proves an absence.
+        # The name of the host is the same, but so are many hosts' names; only the same boot proves
+        # an absence.
         return None
     return start_ticks(process.pid) == process.start_ticks
 
@@ -95,27 +103,36 @@ def session_members(session: int) -> list[int]:
 def parent_of(pid: int) -> int | None:
     """The pid of the process's parent; None if there is no such process."""
     fields = _stat(pid)
-    return None if fields is None else int(fields[1])
+    if fields is None:
+        return None
+    return int(fields[1])
 
 
 def state_of(pid: int) -> str:
     """The kernel's letter for the process's state: R, S, D, T, Z …; "" if there is no such process."""
     fields = _stat(pid)
-    return "" if fields is None else fields[0]
+    if fields is None:
+        return ""
+    return fields[0]
 
 
 def cpu_s(pid: int) -> float | None:
-    """CPU seconds of the process so far, its own and the kernel's for it (fields 14 and 15: utime, stime); None if there is
-    no such process.
+    """CPU seconds of the process so far, its own and the kernel's for it (fields 14 and 15: utime,
+    stime); None if there is no such process.
     """
     fields = _stat(pid)
-    return None if fields is None else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    if fields is None:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def session_alive(leader: ProcessName) -> bool | None:
-    """Whether anything of the session that this process led (`setsid`) still lives. None as in `is_alive`."""
+    """Whether anything of the session that this process led (`setsid`) still lives. None as in
+    `is_alive`.
+    """
     alive = is_alive(leader)
     if alive is not False:
         return alive
-    # While a session has members its number is not given to a new process: one that has it now is a stranger.
+    # While a session has members its number is not given to a new process: one that has it now is a
+    # stranger.
     return start_ticks(leader.pid) is None and bool(session_members(leader.pid))

@@ -1,5 +1,6 @@
-"""Settings, from four places in rising precedence: `watchkeeper.toml` (the nearest at or above the experiment),
-`~/.config/watchkeeper/config.toml`, `WATCHKEEPER_*` variables, and the command's flags.
+"""Settings, from four places in rising precedence: `watchkeeper.toml` (the nearest at or above the
+experiment), `~/.config/watchkeeper/config.toml`, `WATCHKEEPER_*` variables, and the command's
+flags.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ PREFIX = "WATCHKEEPER_"
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[clusters.NAME]`: how a Slurm cluster is reached. It holds no secrets.
 
-    `user`: whose jobs they are (None: who types the command). `command_prefix` goes before every command, such as
-    `["runuser", "-u", "me", "--"]`; `sbatch_options` before every script, such as `["--account=abc"]`. `slurm_cluster`
-    picks one of several that the commands know. `ssh`: commands run on this machine, as `ssh NAME` reaches it, which sees
-    the experiment under the same path ("": they run here). `visibility_lag_s`: how long a job or a file may stay invisible.
-    `resume_variable`: the variable from which its scripts read the checkpoint to go on from, beside WATCHKEEPER_RESUME_FROM
-    ("": none).
+    `user`: whose jobs they are (None: who types the command). `command_prefix` goes before every
+    command, such as `["runuser", "-u", "me", "--"]`; `sbatch_options` before every script, such as
+    `["--account=abc"]`. `slurm_cluster` picks one of several that the commands know. `ssh`:
+    commands run on this machine, as `ssh NAME` reaches it, which sees the experiment under the same
+    path ("": they run here). `visibility_lag_s`: how long a job or a file may stay invisible.
+    `resume_variable`: the variable from which its scripts read the checkpoint to go on from, beside
+    WATCHKEEPER_RESUME_FROM ("": none).
     """
 
     kind: Literal["slurm"]
@@ -42,26 +44,33 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     resume_variable: str = ""
 
     def __post_init__(self) -> None:
-        if self.resume_variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.resume_variable):
-            raise ValueError(f"resume_variable is {self.resume_variable!r}, and no name of a variable")
+        if self.resume_variable and not re.fullmatch(
+            r"[A-Za-z_][A-Za-z0-9_]*", self.resume_variable
+        ):
+            raise ValueError(
+                f"resume_variable is {self.resume_variable!r}, and no name of a variable"
+            )
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person may set. None means: the scheduler's own default.
 
-    `poll_s`: seconds between two looks (local 1, clusters 60, never under 5 there). `stagger_s`: seconds between two
-    submissions (local 0, clusters 5). `cap`: the most jobs queued or running at a time (local none, clusters 25; 0: none).
-    `gate`: evaluations wait for `all` fine-tunes or for `each` its own checkpoint; with `queue_ahead` they wait in the
-    scheduler's queue. `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`: local
-    jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may ask for, as CUDA names them,
-    with commas between (None: those that can be used; "": none). `run_logs`: the folder of the Markdown run logs, from the
-    top of the Git repository (None: `run_logs`; `off`: none are kept). `retries`: how often in a row a run is tried again
-    by itself (0: never). `cluster`: the name of one of `clusters` (None: this machine). `silent_s`: a job that has run so
-    long, and printed and recorded nothing, is silent. `stall_s`: a pause between two advances that is a stall (None: from
-    the job's own history). `notify`: a command, as a shell would part it or in words, run at alarms and ends;
-    `notify_urls`: apprise's URLs, with spaces between, or a list. Both can be secret. `trusted_folders`: folders whose
-    `watchkeeper.toml` is obeyed whoever owns it, a list or with colons between; it counts in the user's own file and in the
-    environment only.
+    `poll_s`: seconds between two looks (local 1, clusters 60, never under 5 there). `stagger_s`:
+    seconds between two submissions (local 0, clusters 5). `cap`: the most jobs queued or running at
+    a time (local none, clusters 25; 0: none). `gate`: evaluations wait for `all` fine-tunes or for
+    `each` its own checkpoint; with `queue_ahead` they wait in the scheduler's queue.
+    `unknown_deadline_s`: how long a job may stay UNKNOWN while the scheduler answers. `slots`:
+    local jobs at a time (None: one for each usable CPU). `gpus`: the devices that local jobs may
+    ask for, as CUDA names them, with commas between (None: those that can be used; "": none).
+    `run_logs`: the folder of the Markdown run logs, from the top of the Git repository (None:
+    `run_logs`; `off`: none are kept). `retries`: how often in a row a run is tried again by itself
+    (0: never). `cluster`: the name of one of `clusters` (None: this machine). `silent_s`: a job
+    that has run so long, and printed and recorded nothing, is silent. `stall_s`: a pause between
+    two advances that is a stall (None: from the job's own history). `notify`: a command, as a shell
+    would part it or in words, run at alarms and ends; `notify_urls`: apprise's URLs, with spaces
+    between, or a list. Both can be secret. `trusted_folders`: folders whose `watchkeeper.toml` is
+    obeyed whoever owns it, a list or with colons between; it counts in the user's own file and in
+    the environment only.
     """
 
     poll_s: float | None = None
@@ -83,7 +92,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clusters: dict[str, Cluster] = {}
 
     def __post_init__(self) -> None:
-        for name in ("poll_s", "stagger_s", "cap", "unknown_deadline_s", "silent_s", "stall_s", "retries"):
+        for name in (
+            "poll_s",
+            "stagger_s",
+            "cap",
+            "unknown_deadline_s",
+            "silent_s",
+            "stall_s",
+            "retries",
+        ):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} is {value}, and cannot be negative")
@@ -92,14 +109,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 # Variable → the setting that it stands for.
-VARIABLES = {f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__ if name != "clusters"}
+VARIABLES = {
+    f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__ if name != "clusters"
+}
 
 
 def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in values:
         if name not in Settings.__struct_fields__:
             near = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Settings.__struct_fields__)}"
+            if near:
+                hint = f"did you mean {near[0]!r}?"
+            else:
+                hint = f"known: {', '.join(Settings.__struct_fields__)}"
             raise UsageError(f"{where}: unknown setting {name!r}", hint=hint)
     return dict(values)
 
@@ -113,18 +135,25 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read {path}: {error}") from error
     try:
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError of Python's own
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of 5,000 digits is a ValueError of Python's own
         raise UsageError(f"{path} is not TOML: {error}") from error
     return _known(values, str(path))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    return {name: environment[variable] for variable, name in VARIABLES.items() if environment.get(variable)}
+    return {
+        name: environment[variable]
+        for variable, name in VARIABLES.items()
+        if environment.get(variable)
+    }
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where this user's own state lies: `$WATCHKEEPER_STATE_DIR`, else `$XDG_STATE_HOME/watchkeeper`, else
-    `~/.local/state/watchkeeper`.
+    """Where this user's own state lies: `$WATCHKEEPER_STATE_DIR`, else
+    `$XDG_STATE_HOME/watchkeeper`, else `~/.local/state/watchkeeper`.
     """
     if state := environment.get(f"{PREFIX}STATE_DIR"):
         return Path(state).absolute()
@@ -135,7 +164,10 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def _repository_file(start: Path) -> Path | None:
     """The nearest `watchkeeper.toml` at or above the folder; None if there is none."""
     folder = start.resolve()
-    return next((place / FILE_NAME for place in (folder, *folder.parents) if (place / FILE_NAME).is_file()), None)
+    return next(
+        (place / FILE_NAME for place in (folder, *folder.parents) if (place / FILE_NAME).is_file()),
+        None,
+    )
 
 
 def _user_file(environment: Mapping[str, str]) -> Path:
@@ -150,7 +182,8 @@ def _is_trusted(path: Path, folders: Any) -> bool:
 
 
 def distrusted(start: Path, environment: Mapping[str, str] = os.environ) -> Problem | None:
-    """What keeps the settings file of an experiment in `start` from being read; None if it is read, or there is none.
+    """What keeps the settings file of an experiment in `start` from being read; None if it is read,
+    or there is none.
 
     Raises:
         UsageError: the user's own settings do not parse, or are not the user's own.
@@ -159,7 +192,9 @@ def distrusted(start: Path, environment: Mapping[str, str] = os.environ) -> Prob
     if path is None:
         return None
     own = _from_user_file(_user_file(environment), environment) | _from_environment(environment)
-    return None if _is_trusted(path, own.get("trusted_folders")) else _distrust(path, environment)
+    if _is_trusted(path, own.get("trusted_folders")):
+        return None
+    return _distrust(path, environment)
 
 
 def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
@@ -173,33 +208,49 @@ def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
         f'settings can run commands as you; if you trust it, write trusted_folders = ["{path.parent}"] into '
         f"{_user_file(environment)}"
     )
-    return Problem(where=str(path), message=f"the file {why}, and is not read", hint=hint, severity="warning")
+    return Problem(
+        where=str(path), message=f"the file {why}, and is not read", hint=hint, severity="warning"
+    )
 
 
 def _from_user_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    problem = _distrust(path, environment) if path.exists() else None
+    if path.exists():
+        problem = _distrust(path, environment)
+    else:
+        problem = None
     if problem is not None:
-        raise UsageError(f"{path}: {problem.message}", hint="take it over with chown, and chmod go-w")
+        raise UsageError(
+            f"{path}: {problem.message}", hint="take it over with chown, and chmod go-w"
+        )
     return _from_file(path)
 
 
-def load(start: Path, environment: Mapping[str, str] = os.environ, *, acts: bool = True, **flags: Any) -> Settings:
+def load(
+    start: Path, environment: Mapping[str, str] = os.environ, *, acts: bool = True, **flags: Any
+) -> Settings:
     """The settings for an experiment in `start`. A flag that is None was not given.
 
-    A `watchkeeper.toml` of somebody else's is not read: where the command `acts` on its settings that is an error, and a
-    command that only looks leaves it out (`distrusted` says so).
+    A `watchkeeper.toml` of somebody else's is not read: where the command `acts` on its settings
+    that is an error, and a command that only looks leaves it out (`distrusted` says so).
 
     Raises:
-        UsageError: a file does not parse, or a setting is unknown or of the wrong type; it says which and where.
+        UsageError: a file does not parse, or a setting is unknown or of the wrong type; it says
+        which and where.
     """
     user = _user_file(environment)
     repository = _repository_file(start)
     problem = distrusted(start, environment)
     if problem is not None and acts:
         raise UsageError(f"{problem.where}: {problem.message}", hint=problem.hint)
-    shared = _from_file(repository) if repository is not None and problem is None else {}
+    if repository is not None and problem is None:
+        shared = _from_file(repository)
+    else:
+        shared = {}
     if "trusted_folders" in shared:
-        raise UsageError(f"{repository}: trusted_folders is for your own settings only", hint=f"write it into {user}")
+        raise UsageError(
+            f"{repository}: trusted_folders is for your own settings only",
+            hint=f"write it into {user}",
+        )
     sources: list[tuple[str, dict[str, Any]]] = [
         (str(repository), shared),
         (str(user), _from_user_file(user, environment)),

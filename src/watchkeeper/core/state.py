@@ -1,13 +1,16 @@
 """The fold: from a journal's events to the state of an experiment.
 
-Each writer's events are folded alone, in their order; the results are then joined, so that every interleaving of the same
-files gives the same state. Where two writers say different things of one attempt, the one that had read the other wins
-(`saw`), whatever their clocks say; between writers that knew nothing of each other an end beats a beginning.
+Each writer's events are folded alone, in their order; the results are then joined, so that every
+interleaving of the same files gives the same state. Where two writers say different things of one
+attempt, the one that had read the other wins (`saw`), whatever their clocks say; between writers
+that knew nothing of each other an end beats a beginning.
 
-A verdict that nobody knew, or that the node was lost, yields to evidence (law 7): whoever had read it and saw the job
-nevertheless withdraws it, and the attempt is under way again until its next verdict.
+A verdict that nobody knew, or that the node was lost, yields to evidence (law 7): whoever had read
+it and saw the job nevertheless withdraws it, and the attempt is under way again until its next
+verdict.
 
-Facts from different sources stay apart: the scheduler's word, the wrapper's exit record, the verdict.
+Facts from different sources stay apart: the scheduler's word, the wrapper's exit record, the
+verdict.
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ _UNSEEN_ENDS = ("UNKNOWN", "NODE_FAIL", "BOOT_FAIL")
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
-    """What one writer last saw of an attempt's job: `facts` is the scheduler's word, `state` what that and the exit record
-    say together.
+    """What one writer last saw of an attempt's job: `facts` is the scheduler's word, `state` what
+    that and the exit record say together.
     """
 
     writer: str
@@ -68,10 +71,11 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempt(msgspec.Struct):
-    """One try at a run. Every field is what the journal says; None and empty mean that nobody said. `asked`: how often it
-    was about to be handed over; `postponed`: how often that certainly made no job; `assessed`: the last word on its health.
-    `sighted`: the last word that there is a job, whatever its state; `put_off`: why the scheduler did not take it when it
-    was last asked; `refusals`: the first and the last time of a row of such answers, None after a final one.
+    """One try at a run. Every field is what the journal says; None and empty mean that nobody said.
+    `asked`: how often it was about to be handed over; `postponed`: how often that certainly made no
+    job; `assessed`: the last word on its health. `sighted`: the last word that there is a job,
+    whatever its state; `put_off`: why the scheduler did not take it when it was last asked;
+    `refusals`: the first and the last time of a row of such answers, None after a final one.
     """
 
     key: str
@@ -94,7 +98,9 @@ class Attempt(msgspec.Struct):
 
     @property
     def yields(self) -> bool:
-        """Its verdict says that nobody knows, or that its node was lost: later evidence outweighs it."""
+        """Its verdict says that nobody knows, or that its node was lost: later evidence outweighs
+        it.
+        """
         return self.judged is not None and self.judged.state in _UNSEEN_ENDS
 
     @property
@@ -105,7 +111,11 @@ class Attempt(msgspec.Struct):
     @property
     def unresolved(self) -> bool:
         """Somebody meant to submit it, and the journal does not say what became of that."""
-        return not self.submissions and self.judged is None and (self.rejected is None or self.doubted is not None)
+        return (
+            not self.submissions
+            and self.judged is None
+            and (self.rejected is None or self.doubted is not None)
+        )
 
     @property
     def may_have_job(self) -> bool:
@@ -115,7 +125,9 @@ class Attempt(msgspec.Struct):
     @property
     def closed(self) -> bool:
         """No job of it runs or can still come: the next attempt may begin."""
-        return self.judged is not None or (self.rejected is not None and not self.submissions and not self.unresolved)
+        return self.judged is not None or (
+            self.rejected is not None and not self.submissions and not self.unresolved
+        )
 
     @property
     def job_id(self) -> str:
@@ -131,11 +143,15 @@ class Attempt(msgspec.Struct):
             return self.judged.state
         if self.seen is not None:
             return self.seen.state
-        return "PENDING" if self.submissions else ""
+        if self.submissions:
+            return "PENDING"
+        return ""
 
 
 class RunState(msgspec.Struct):
-    """One piece of work and its attempts, by number. `redo_from`: results of attempts below it are stale (0: none)."""
+    """One piece of work and its attempts, by number. `redo_from`: results of attempts below it are
+    stale (0: none).
+    """
 
     key: str
     attempts: dict[int, Attempt] = {}
@@ -144,17 +160,21 @@ class RunState(msgspec.Struct):
     @property
     def latest(self) -> Attempt | None:
         """The attempt with the highest number."""
-        return self.attempts[max(self.attempts)] if self.attempts else None
+        if self.attempts:
+            return self.attempts[max(self.attempts)]
+        return None
 
     @property
     def stale(self) -> bool:
         """Whether what its attempts left was declared stale and has not been made again."""
-        return self.redo_from > max((n for n, a in self.attempts.items() if a.submissions), default=0)
+        return self.redo_from > max(
+            (n for n, a in self.attempts.items() if a.submissions), default=0
+        )
 
 
 class State(msgspec.Struct):
-    """An experiment as its journal tells it. `planned` is what the last execution read, that of the highest lease;
-    `unknown_kinds`: kind → events of it that this version does not know.
+    """An experiment as its journal tells it. `planned` is what the last execution read, that of the
+    highest lease; `unknown_kinds`: kind → events of it that this version does not know.
     """
 
     runs: dict[str, RunState] = {}
@@ -169,17 +189,29 @@ class State(msgspec.Struct):
     @property
     def active(self) -> list[Attempt]:
         """Every attempt that was handed over and has no verdict."""
-        return [attempt for run in self.runs.values() for attempt in run.attempts.values() if attempt.active]
+        return [
+            attempt
+            for run in self.runs.values()
+            for attempt in run.attempts.values()
+            if attempt.active
+        ]
 
     @property
     def unresolved(self) -> list[Attempt]:
         """Every attempt that somebody meant to submit, and of which nobody said what became."""
-        return [attempt for run in self.runs.values() for attempt in run.attempts.values() if attempt.unresolved]
+        return [
+            attempt
+            for run in self.runs.values()
+            for attempt in run.attempts.values()
+            if attempt.unresolved
+        ]
 
     @property
     def yielding(self) -> list[Attempt]:
         """Every run's last attempt whose end nobody saw: evidence of it may still come."""
-        return [run.latest for run in self.runs.values() if run.latest is not None and run.latest.yields]
+        return [
+            run.latest for run in self.runs.values() if run.latest is not None and run.latest.yields
+        ]
 
 
 class WriterState:
@@ -205,11 +237,22 @@ class WriterState:
 
     def knew(self, other: str, at: int) -> int:
         """How many events of another writer this one had read when it wrote its event number `at`."""
-        known = self.opened.saw.get(other, 0) if self.opened else 0
+        if self.opened:
+            known = self.opened.saw.get(other, 0)
+        else:
+            known = 0
         return max([known, *(lease.saw.get(other, 0) for lease in self.leases if lease.seq <= at)])
 
     def _attempt(
-        self, event: Intended | Submitted | Rejected | Doubted | Postponed | Assessed | Judged | CancelAsked
+        self,
+        event: Intended
+        | Submitted
+        | Rejected
+        | Doubted
+        | Postponed
+        | Assessed
+        | Judged
+        | CancelAsked,
     ) -> Attempt:
         return self._attempt_of(event.key, event.attempt, event.phase)
 
@@ -232,7 +275,9 @@ class WriterState:
     def _on_decided(self, event: Decided) -> None:
         for decision in event.decisions:
             if decision.stale:
-                self.redo_from[decision.key] = max(decision.attempt, self.redo_from.get(decision.key, 0))
+                self.redo_from[decision.key] = max(
+                    decision.attempt, self.redo_from.get(decision.key, 0)
+                )
 
     def _on_intended(self, event: Intended) -> None:
         attempt = self._attempt(event)
@@ -273,7 +318,14 @@ class WriterState:
     def _on_polled(self, event: Polled) -> None:
         for change in event.changes:
             attempt = self._attempt_of(change.key, change.attempt, change.phase)
-            attempt.seen = Seen(self.writer, event.seq, change.job_id, change.after, change.facts, change.exit_record)
+            attempt.seen = Seen(
+                self.writer,
+                event.seq,
+                change.job_id,
+                change.after,
+                change.facts,
+                change.exit_record,
+            )
             attempt.exit_record = change.exit_record or attempt.exit_record
             if change.after != "UNKNOWN":
                 _sight(attempt, attempt.seen)
@@ -283,20 +335,28 @@ class WriterState:
 
 
 def _graver(one: Doubted | None, other: Doubted | None) -> Doubted | None:
-    """Of two doubts the one that says less of what became of the job; the first of two that say the same."""
+    """Of two doubts the one that says less of what became of the job; the first of two that say the
+    same.
+    """
     if one is None or other is None:
         return one or other
-    return other if one.unreached and not other.unreached else one
+    if one.unreached and not other.unreached:
+        return other
+    return one
 
 
 def _later(rows: Iterable[Row | None]) -> Row | None:
-    """The last row that these make together: a day without an answer ends one, as does a clock that was set back by a day.
-    Times of several hosts are compared; a day is longer than their clocks differ.
+    """The last row that these make together: a day without an answer ends one, as does a clock that
+    was set back by a day. Times of several hosts are compared; a day is longer than their clocks
+    differ.
     """
     whole: Row | None = None
     for first, last in sorted(filter(None, rows)):
         joins = whole is not None and abs(first - whole[1]) <= ROW_ENDS_AFTER
-        whole = (whole[0], max(whole[1], last)) if whole is not None and joins else (first, last)
+        if whole is not None and joins:
+            whole = (whole[0], max(whole[1], last))
+        else:
+            whole = (first, last)
     return whole
 
 
@@ -329,7 +389,9 @@ def join(writers: Iterable[WriterState]) -> State:
     ordered = sorted(writers, key=lambda one: one.writer)
     by_name = {one.writer: one for one in ordered}
     state = State()
-    for one in sorted(ordered, key=lambda one: max((lease.lease for lease in one.leases), default=-1)):
+    for one in sorted(
+        ordered, key=lambda one: max((lease.lease for lease in one.leases), default=-1)
+    ):
         state.planned = one.planned or state.planned
     for one in ordered:
         for kind, number in one.unknown_kinds.items():
@@ -350,7 +412,9 @@ def join(writers: Iterable[WriterState]) -> State:
 
 
 def _zone(ordered: Sequence[WriterState]) -> str:
-    """The zone of the first lease's holder, whose clock the views follow; before any lease, of the first writer."""
+    """The zone of the first lease's holder, whose clock the views follow; before any lease, of the
+    first writer.
+    """
     holders = sorted((lease.lease, one.writer) for one in ordered for lease in one.leases)
     names = [writer for _, writer in holders] or [one.writer for one in ordered]
     opened = {one.writer: one.opened for one in ordered}
@@ -374,27 +438,41 @@ def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -
     whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
     whole.judged = _verdict(told, writers)
     whole.put_off = _newest([one.put_off for one in told if one.put_off], writers)
-    refused_at = whole.rejected.time if whole.rejected else None
+    if whole.rejected:
+        refused_at = whole.rejected.time
+    else:
+        refused_at = None
     rows = [one.refusals for one in told if one.refusals]
     whole.refusals = _later(row for row in rows if refused_at is None or row[1] > refused_at)
     whole.assessed = _newest([one.assessed for one in told if one.assessed], writers)
     seen = [one.seen for one in told if one.seen]
     undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]
     whole.seen = max(undominated, key=lambda one: (_rank(one.state), one.writer), default=None)
-    whole.sighted = max((one.sighted for one in told if one.sighted), key=lambda one: (one.writer, one.seq), default=None)
+    whole.sighted = max(
+        (one.sighted for one in told if one.sighted),
+        key=lambda one: (one.writer, one.seq),
+        default=None,
+    )
     return whole
 
 
 def _verdict(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Judged | None:
-    """The newest verdict that stands; of several that knew nothing of each other, one that rests on evidence."""
+    """The newest verdict that stands; of several that knew nothing of each other, one that rests on
+    evidence.
+    """
     stands = [
         one.judged
         for one in told
         if one.judged is not None
-        and not (one.yields and any(other.sighted and _knew(other.sighted, one.judged, writers) for other in told))
+        and not (
+            one.yields
+            and any(other.sighted and _knew(other.sighted, one.judged, writers) for other in told)
+        )
     ]
     undominated = [one for one in stands if not any(_knew(other, one, writers) for other in stands)]
-    return max(undominated, key=lambda one: (one.state not in _UNSEEN_ENDS, one.writer), default=None)
+    return max(
+        undominated, key=lambda one: (one.state not in _UNSEEN_ENDS, one.writer), default=None
+    )
 
 
 def _rank(state: str) -> int:
@@ -415,7 +493,9 @@ def _newest(events: Sequence[T], writers: Mapping[str, WriterState]) -> T | None
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Events and attempts form no cycles: a collector that walks a million of them again and again finds nothing."""
+    """Events and attempts form no cycles: a collector that walks a million of them again and again
+    finds nothing.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

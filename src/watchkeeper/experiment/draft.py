@@ -20,8 +20,8 @@ _UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 
 
 def estimate_s(text: str) -> float | None:
-    """An estimate as people write it, in seconds: `0:15:00`, `1-00:00:00`, `2h`, `1 h 30 min`, `~45 minutes`; None for
-    anything else. `1:30` is hours and minutes, as in sbatch's D-H:M.
+    """An estimate as people write it, in seconds: `0:15:00`, `1-00:00:00`, `2h`, `1 h 30 min`, `~45
+    minutes`; None for anything else. `1:30` is hours and minutes, as in sbatch's D-H:M.
     """
     plain = text.strip().lstrip("~≈").strip().lower()
     if found := _CLOCK.fullmatch(plain):
@@ -53,9 +53,10 @@ class EvalKey(msgspec.Struct, frozen=True):
 
 
 class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it was asked for. `epochs` are those its training makes a checkpoint of, as far as its configuration says;
-    `where` is the place that names it. `settings` are its parameters in words, "" where nobody names any; `estimate_s` is
-    how long its job is expected to take, in seconds (None: nobody says).
+    """A run as it was asked for. `epochs` are those its training makes a checkpoint of, as far as
+    its configuration says; `where` is the place that names it. `settings` are its parameters in
+    words, "" where nobody names any; `estimate_s` is how long its job is expected to take, in
+    seconds (None: nobody says).
     """
 
     name: str
@@ -67,7 +68,9 @@ class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation as it was asked for. `tool` is the one that runs it, `script` its task's, "" where nobody names it."""
+    """An evaluation as it was asked for. `tool` is the one that runs it, `script` its task's, ""
+    where nobody names it.
+    """
 
     key: EvalKey
     where: str
@@ -76,8 +79,8 @@ class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """Where jobs leave what they promise, as patterns. `result` is () where the user gave none: the tool's own then.
-    `…_where` is the place of a pattern that the user gave.
+    """Where jobs leave what they promise, as patterns. `result` is () where the user gave none: the
+    tool's own then. `…_where` is the place of a pattern that the user gave.
     """
 
     checkpoint: tuple[str, ...] = CHECKPOINT_PATTERNS
@@ -87,8 +90,9 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole experiment as it was asked for. `question`, `dataset`, what else is said of that in `dataset_facts`, and
-    `controls`, what is the same in all runs, are a person's words, "" where nobody said.
+    """A whole experiment as it was asked for. `question`, `dataset`, what else is said of that in
+    `dataset_facts`, and `controls`, what is the same in all runs, are a person's words, "" where
+    nobody said.
     """
 
     name: str

@@ -1,9 +1,10 @@
 """The plan of an experiment: its runs and evaluations, their scripts, and what each job must leave.
 
-    experiment.read(folder)  →  summary_yaml.read, summary_md.read or tree.read  →  Draft  →  Experiment
+    experiment.read(folder)  →  summary_yaml.read, summary_md.read or tree.read  →  Draft  →
+    Experiment
 
-A draft says what was asked for; here its runs and evaluations meet the scripts on disk, and the promises are drawn up.
-Nothing is written.
+A draft says what was asked for; here its runs and evaluations meet the scripts on disk, and the
+promises are drawn up. Nothing is written.
 """
 
 from __future__ import annotations
@@ -35,13 +36,14 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash, both "" for a folder read
-    by its tree. `items`: the runs in the summary's order, then the evaluations (rows of the matrix, tasks, epochs).
-    `question`, `dataset` (and what else is said of it, in `dataset_facts`), `controls` and `settings` (run → its
-    parameters) are a person's words, "" and absent where nobody said.
-    `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave. `results`: an evaluation's key → what it must leave;
-    one that is not there promises nothing and is judged by its exit code. `estimates`: a fine-tune's key → the seconds
-    that its summary expects it to take.
+    """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash,
+    both "" for a folder read by its tree. `items`: the runs in the summary's order, then the
+    evaluations (rows of the matrix, tasks, epochs). `question`, `dataset` (and what else is said of
+    it, in `dataset_facts`), `controls` and `settings` (run → its parameters) are a person's words,
+    "" and absent where nobody said. `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave.
+    `results`: an evaluation's key → what it must leave; one that is not there promises nothing and
+    is judged by its exit code. `estimates`: a fine-tune's key → the seconds that its summary
+    expects it to take.
     """
 
     name: str
@@ -75,8 +77,13 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def checkpoint_for(self, item: RunItem) -> str | None:
         """The checkpoint that an evaluation needs; None for one of an untrained or eval-only run."""
-        subject = checkpoint_subject(item.run, item.epoch) if item.epoch is not None else ""
-        return subject if item.phase == "evaluation" and subject in self.checkpoints else None
+        if item.epoch is not None:
+            subject = checkpoint_subject(item.run, item.epoch)
+        else:
+            subject = ""
+        if item.phase == "evaluation" and subject in self.checkpoints:
+            return subject
+        return None
 
 
 def checkpoint_subject(run: str, epoch: int) -> str:
@@ -85,14 +92,19 @@ def checkpoint_subject(run: str, epoch: int) -> str:
 
 
 def read(folder: Path) -> Experiment:
-    """Read the experiment in `folder`: by its `experiment_summary.yaml`, else its `experiment_summary.md`, else its tree.
+    """Read the experiment in `folder`: by its `experiment_summary.yaml`, else its
+    `experiment_summary.md`, else its tree.
 
     Where both summaries are there the `.yaml` decides, and notes say where the `.md` differs.
 
     Raises:
-        ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in `problems` instead.
+        ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in
+        `problems` instead.
     """
-    folder = folder.resolve() if ".." in folder.parts else folder.absolute()
+    if ".." in folder.parts:
+        folder = folder.resolve()
+    else:
+        folder = folder.absolute()
     names = tree.run_folders(folder)
     markdown = _bytes(folder / tree.SUMMARY_MD)
     data = _bytes(folder / tree.SUMMARY_YAML)
@@ -120,7 +132,9 @@ def _bytes(path: Path) -> bytes | None:
         return None
     except OSError as error:
         hint = "check the file's owner and mode"
-        raise ExperimentError(f"{path} cannot be read: {error.strerror or error}", hint=hint) from error
+        raise ExperimentError(
+            f"{path} cannot be read: {error.strerror or error}", hint=hint
+        ) from error
 
 
 def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
@@ -131,7 +145,10 @@ def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
     try:
         other = summary_md.read(path, data)
     except ExperimentError as error:
-        where = error.problems[0].where if error.problems else str(path)
+        if error.problems:
+            where = error.problems[0].where
+        else:
+            where = str(path)
         message = f"{path.name} is there too, and cannot be read whole: {error}; {decides}"
         return (Problem(where=where, message=message, severity="note"),)
     types = [{run.name: run.type for run in one.runs} for one in (draft, other)]
@@ -145,7 +162,10 @@ def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
     if other_type := [name for name, kind in types[1].items() if types[0].get(name, kind) != kind]:
         found.append(f"the types of {listed(other_type)} differ")
     hint = "make them say the same, or remove one"
-    return tuple(Problem(where=str(path), message=f"{message}; {decides}", hint=hint, severity="note") for message in found)
+    return tuple(
+        Problem(where=str(path), message=f"{message}; {decides}", hint=hint, severity="note")
+        for message in found
+    )
 
 
 def _assemble(
@@ -157,7 +177,9 @@ def _assemble(
     data: bytes = b"",
     notes: tuple[Problem, ...] = (),
 ) -> Experiment:
-    """The draft with its scripts and promises; `summary` is the file that it was read from, "" for the tree."""
+    """The draft with its scripts and promises; `summary` is the file that it was read from, "" for
+    the tree.
+    """
     problems = [*notes, *draft.problems]
     folders = _folders(draft, names, problems)
     scripts = _Scripts(folder, folders, problems)
@@ -170,8 +192,14 @@ def _assemble(
     checkpoints = _checkpoints(draft, places, trainings)
     shared = {item.key for item in items if tree.is_flat(item.script)}
     asks = _asks(folder, draft, places, jobs)
-    named = {key for key in shared & asks.keys() if tool_calls.names_epoch(folder / jobs[key], asks[key].epoch)}
-    results = _results(draft, places, shared, named, asks, sure=summary == tree.SUMMARY_YAML, problems=problems)
+    named = {
+        key
+        for key in shared & asks.keys()
+        if tool_calls.names_epoch(folder / jobs[key], asks[key].epoch)
+    }
+    results = _results(
+        draft, places, shared, named, asks, sure=summary == tree.SUMMARY_YAML, problems=problems
+    )
     return Experiment(
         name=draft.name,
         folder=folder,
@@ -188,12 +216,15 @@ def _assemble(
         controls=draft.controls,
         settings={run.name: run.settings for run in draft.runs if run.settings},
         estimates={
-            run.name: run.estimate_s for run in draft.runs if run.type == "fine-tuned" and run.estimate_s is not None
+            run.name: run.estimate_s
+            for run in draft.runs
+            if run.type == "fine-tuned" and run.estimate_s is not None
         },
     )
 
 
-# ── scripts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── scripts
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[str, str]:
@@ -214,8 +245,13 @@ def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[st
                 hint = "make the folder with its scripts, or name the run by its folder"
                 problems.append(Problem(where=run.where, message=message, hint=hint))
         elif place in owner:
-            message = f"runs {owner[place].name!r} and {run.name!r} would share the folder {place}/: neither is submitted"
-            problems.append(Problem(where=run.where, message=message, hint="give each its own folder"))
+            message = (
+                f"runs {owner[place].name!r} and {run.name!r} would share the folder {place}/: "
+                "neither is submitted"
+            )
+            problems.append(
+                Problem(where=run.where, message=message, hint="give each its own folder")
+            )
             shared.add(place)
         else:
             found[run.name] = place
@@ -242,26 +278,50 @@ class _Scripts:
         key = cell.key
         hint = "write the script, or take the evaluation out of the matrix"
         script = self._find(
-            key.run, cell.where, hint, f"evaluation {key.key}", lambda folder, place: tree.eval_script(folder, place, key)
+            key.run,
+            cell.where,
+            hint,
+            f"evaluation {key.key}",
+            lambda folder, place: tree.eval_script(folder, place, key),
         )
         return RunItem(
-            key=key.key, phase="evaluation", run=key.run, script=script, task=key.task, epoch=key.epoch, control=control
+            key=key.key,
+            phase="evaluation",
+            run=key.run,
+            script=script,
+            task=key.task,
+            epoch=key.epoch,
+            control=control,
         )
 
-    def _find(self, run: str, where: str, hint: str, what: str, script_of: Callable[[Path, str], tuple[str, str]]) -> str:
+    def _find(
+        self,
+        run: str,
+        where: str,
+        hint: str,
+        what: str,
+        script_of: Callable[[Path, str], tuple[str, str]],
+    ) -> str:
         place = self._folders.get(run)
         if place is None:
             return ""  # said once, for the run
         script, expected = script_of(self._folder, place)
         if not script:
-            self._problems.append(Problem(where=where, message=f"{what} has no script: {expected} is not there", hint=hint))
+            self._problems.append(
+                Problem(
+                    where=where, message=f"{what} has no script: {expected} is not there", hint=hint
+                )
+            )
         return script
 
 
-# ── promises ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── promises
+# ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _trainings(folder: Path, draft: Draft, jobs: Mapping[str, str], problems: list[Problem]) -> dict[str, Training]:
+def _trainings(
+    folder: Path, draft: Draft, jobs: Mapping[str, str], problems: list[Problem]
+) -> dict[str, Training]:
     """What torchtune's configurations say of each fine-tune, and where the summary says otherwise."""
     if draft.preparation != "torchtune":
         return {}
@@ -272,26 +332,43 @@ def _trainings(folder: Path, draft: Draft, jobs: Mapping[str, str], problems: li
     for run in draft.runs:
         if run.type != "fine-tuned":
             continue
-        told = tool_calls.trained(folder, jobs[run.name]) if jobs[run.name] else tool_calls.Trained()
+        if jobs[run.name]:
+            told = tool_calls.trained(folder, jobs[run.name])
+        else:
+            told = tool_calls.Trained()
         found[run.name] = told.training
         problems += told.problems
         epochs = told.training.epochs
         if epochs is None:
             continue
         if run.epochs and len(run.epochs) != epochs:
-            message = f"run {run.name!r} is said to train {len(run.epochs)} epochs, and its configuration {epochs}"
+            message = (
+                f"run {run.name!r} is said to train {len(run.epochs)} epochs, and its "
+                f"configuration {epochs}"
+            )
             hint = f"the configuration decides: {told.where}"
-            problems.append(Problem(where=run.where, message=message, hint=hint, severity="warning"))
+            problems.append(
+                Problem(where=run.where, message=message, hint=hint, severity="warning")
+            )
         for cell in cells.get(run.name, ()):
             epoch = cell.key.epoch or 0
-            if epoch >= epochs and (not run.epochs or epoch in run.epochs):  # else the summary's own fault is told already
-                message = f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} ({told.where})"
+            if epoch >= epochs and (
+                not run.epochs or epoch in run.epochs
+            ):  # else the summary's own fault is told already
+                message = (
+                    f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} "
+                    f"({told.where})"
+                )
                 hint = "epochs count from 0: train more, or take it out of the matrix"
-                problems.append(Problem(where=cell.where, message=message, hint=hint, severity="warning"))
+                problems.append(
+                    Problem(where=cell.where, message=message, hint=hint, severity="warning")
+                )
     return found
 
 
-def _checkpoints(draft: Draft, places: Mapping[str, str], trainings: Mapping[str, Training]) -> dict[str, Promise]:
+def _checkpoints(
+    draft: Draft, places: Mapping[str, str], trainings: Mapping[str, Training]
+) -> dict[str, Promise]:
     """What fine-tuning must leave: a checkpoint of each epoch that is trained or evaluated.
 
     Raises:
@@ -300,7 +377,10 @@ def _checkpoints(draft: Draft, places: Mapping[str, str], trainings: Mapping[str
     found: dict[str, Promise] = {}
     epochs: dict[str, set[int]] = {}
     for run in (run for run in draft.runs if run.type == "fine-tuned"):
-        known = trainings[run.name].epochs if run.name in trainings else None
+        if run.name in trainings:
+            known = trainings[run.name].epochs
+        else:
+            known = None
         epochs[run.name] = set(run.epochs) if known is None else set(range(known))
     for cell in draft.cells:
         if cell.key.epoch is not None and cell.key.run in epochs:
@@ -311,14 +391,24 @@ def _checkpoints(draft: Draft, places: Mapping[str, str], trainings: Mapping[str
             patterns = tuple(base.fill(pattern, values) for pattern in draft.output.checkpoint)
             subject = checkpoint_subject(run.name, epoch)
             training = trainings.get(run.name)
-            found[subject] = Promise(subject=subject, kind="checkpoint", patterns=patterns, epoch=epoch, training=training)
+            found[subject] = Promise(
+                subject=subject,
+                kind="checkpoint",
+                patterns=patterns,
+                epoch=epoch,
+                training=training,
+            )
     if draft.output.checkpoint_where:
         _distinct(found, draft.output.checkpoint_where, "output.checkpoint", "{folder} and {epoch}")
     return found
 
 
-def _asks(folder: Path, draft: Draft, places: Mapping[str, str], jobs: Mapping[str, str]) -> dict[str, Asked]:
-    """What each log of inspect-ai must say of itself: by the summary, and by the job's script where that is plainer."""
+def _asks(
+    folder: Path, draft: Draft, places: Mapping[str, str], jobs: Mapping[str, str]
+) -> dict[str, Asked]:
+    """What each log of inspect-ai must say of itself: by the summary, and by the job's script where
+    that is plainer.
+    """
     trained = {run.name for run in draft.runs if run.type == "fine-tuned"}
     names = {run: frozenset({run, places[run], f"ck-out-{run}"}) for run in trained}
     others = frozenset(cell.key.task for cell in draft.cells)
@@ -328,7 +418,10 @@ def _asks(folder: Path, draft: Draft, places: Mapping[str, str], jobs: Mapping[s
         key = cell.key
         if cell.tool != "inspect-ai":
             continue
-        called = tool_calls.evaluated(folder / jobs[key.key]) if jobs.get(key.key) else tool_calls.Evaluated()
+        if jobs.get(key.key):
+            called = tool_calls.evaluated(folder / jobs[key.key])
+        else:
+            called = tool_calls.Evaluated()
         file, _, task = cell.script.partition("@")
         named = called.task or task
         found[key.key] = Asked(
@@ -353,10 +446,11 @@ def _results(
     sure: bool,
     problems: list[Problem],
 ) -> dict[str, Promise]:
-    """What evaluations must leave: where the user says, else where their tool leaves it. `shared`: the keys of those
-    whose scripts share a folder; older logs of inspect-ai then do too: one counts where no other evaluation of the run
-    could own it, or where its script names its checkpoint's epoch (`named`), and so does the log. `sure`: the summary is
-    the newer one, whose folders keep logs apart.
+    """What evaluations must leave: where the user says, else where their tool leaves it. `shared`:
+    the keys of those whose scripts share a folder; older logs of inspect-ai then do too: one counts
+    where no other evaluation of the run could own it, or where its script names its checkpoint's
+    epoch (`named`), and so does the log. `sure`: the summary is the newer one, whose folders keep
+    logs apart.
 
     Raises:
         ExperimentError: the user's pattern leads two of them to one place.
@@ -377,15 +471,23 @@ def _results(
                 ask = msgspec.structs.replace(asks[key.key], named=True)
             elif key.key in shared and not alone:
                 unowned.append(key.key)
-                patterns = patterns if sure else ()
+                if not (sure):
+                    patterns = ()
         if patterns:
             filled = tuple(dict.fromkeys(base.fill(pattern, values) for pattern in patterns))
             found[key.key] = Promise(subject=key.key, kind="result", patterns=filled, asked=ask)
     if draft.output.result_where:
         _distinct(found, draft.output.result_where, "output.result", "{folder} and {cell}")
     if unowned:
-        message = f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, and their scripts do not name an epoch: "
-        message += "only logs in eval/<task>_epoch<N>/logs/ count" if sure else "they are judged by their exit code"
+        message = (
+            f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, and their scripts "
+            "do not name an epoch: "
+        )
+        message += (
+            "only logs in eval/<task>_epoch<N>/logs/ count"
+            if sure
+            else "they are judged by their exit code"
+        )
         hint = f"say where each leaves its log in {tree.SUMMARY_YAML}: output.result"
         where = draft.cells[0].where
         problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
@@ -393,7 +495,9 @@ def _results(
 
 
 def _alone(task: str, tasks: list[str]) -> bool:
-    """Whether only one of a run's evaluations (of these `tasks`) could own a log whose file name holds the task's name."""
+    """Whether only one of a run's evaluations (of these `tasks`) could own a log whose file name
+    holds the task's name.
+    """
     name = task.replace("_", "-")
     return sum(name in other.replace("_", "-") for other in tasks) == 1
 

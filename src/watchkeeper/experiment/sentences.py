@@ -1,9 +1,12 @@
 """What the cells and sentences of an evaluation plan say: pure, and without a guess.
 
-What has one reading is read. Anything else is an `UnreadableError` whose words say what is unclear, and how to write it.
+What has one reading is read. Anything else is an `UnreadableError` whose words say what is unclear,
+and how to write it.
 
-    `✓ epoch 0,1`   `✓`   `-`   `epochs 0-1`   `all epochs`   `✓ last epoch`                              a cell
-    All fine-tuned runs on capitalization at each epoch; the base model on capitalization.                a sentence
+    `✓ epoch 0,1`   `✓`   `-`   `epochs 0-1`   `all epochs`   `✓ last epoch`
+    a cell
+    All fine-tuned runs on capitalization at each epoch; the base model on capitalization.
+    a sentence
 """
 
 from __future__ import annotations
@@ -16,19 +19,43 @@ from watchkeeper.reading.yaml import listed, nearest
 
 TICKS = "✓✔✅☑🗸🗹√"
 _NOT = frozenset(
-    {"", "-", "--", "---", "–", "—", "−", "✗", "✘", "❌", "✖", "✕", "×", "❎", "no", "none", "n/a", "na", "n.a.", "skip"}
+    {
+        "",
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        "−",
+        "✗",
+        "✘",
+        "❌",
+        "✖",
+        "✕",
+        "×",
+        "❎",
+        "no",
+        "none",
+        "n/a",
+        "na",
+        "n.a.",
+        "skip",
+    }
 )
 _YES = frozenset({"yes", "y", "true"})
 _DASH = r"(?:-|–|—|−|\.\.\.?|…|to|through)"
 _RANGE = re.compile(rf"(\d{{1,6}})\s*{_DASH}\s*(?:epoch[_ ]?)?(\d{{1,6}})")
 _ONE = re.compile(r"(?:epoch[_ ]?)?(\d{1,6})")
-_EACH = re.compile(r"(?:the )?(?:each|every|all|all of the|both)(?: of its)?(?: trained| training)? epochs?")
+_EACH = re.compile(
+    r"(?:the )?(?:each|every|all|all of the|both)(?: of its)?(?: trained| training)? epochs?"
+)
 _LAST = re.compile(r"(?:only )?(?:the )?(?:last|final)(?: epoch| checkpoint)?(?: only)?")
 _MOST_EPOCHS = 10_000
 
 _WHO = re.compile(
     r"(?:we |i )?(?:will )?(?:evaluate |test )?(?P<who>.+?)"
-    r"(?:,? (?:is|are|was|were|will be|to be|gets?|should be))?(?:,? (?:evaluated|tested|run))?(?:,? once)?(?:,? only)?"
+    r"(?:,? (?:is|are|was|were|will be|to be|gets?|should be))?(?:,? "
+    r"(?:evaluated|tested|run))?(?:,? once)?(?:,? only)?"
     r",? on (?P<what>.+)",
     re.IGNORECASE,
 )
@@ -42,7 +69,10 @@ _FILLER = re.compile(r"\b(?:the|following|evaluation)\b\s*", re.IGNORECASE)
 _ALL = re.compile(r"(?:all|each|every|both|everything)\b(?: of)?\s*(?P<count>\d+)?\s*")
 _KINDS: tuple[tuple[re.Pattern[str], tuple[RunType, ...]], ...] = (
     (re.compile(r"(?:fine-?\s?tuned|trained)(?: runs?| models?)?"), ("fine-tuned",)),
-    (re.compile(r"(?:base|control|baseline|untrained)s?(?: (?:runs?|models?|controls?))?"), ("control",)),
+    (
+        re.compile(r"(?:base|control|baseline|untrained)s?(?: (?:runs?|models?|controls?))?"),
+        ("control",),
+    ),
     (re.compile(r"eval(?:uation)?-only(?: runs?| models?)?"), ("eval-only",)),
     (re.compile(r"(?:runs?|models?)?"), ("fine-tuned", "control", "eval-only")),
 )
@@ -63,7 +93,8 @@ def is_ticked(cell: str) -> bool:
 
 
 def cell(text: str, run: DraftRun) -> list[int | None]:
-    """The epochs that a cell of the matrix asks of a run: [] for none, [None] for one that trains none.
+    """The epochs that a cell of the matrix asks of a run: [] for none, [None] for one that trains
+    none.
 
     Raises:
         UnreadableError: it cannot be told.
@@ -72,12 +103,21 @@ def cell(text: str, run: DraftRun) -> list[int | None]:
     if words in _NOT:
         return []
     ticked = words[:1] in tuple(TICKS) or words in _YES
-    rest = "" if words in _YES else words.lstrip(TICKS).strip()
-    if not ticked and "epoch" not in rest and rest not in ("base", "once") and not _LAST.fullmatch(rest):
+    if words in _YES:
+        rest = ""
+    else:
+        rest = words.lstrip(TICKS).strip()
+    if (
+        not ticked
+        and "epoch" not in rest
+        and rest not in ("base", "once")
+        and not _LAST.fullmatch(rest)
+    ):
         bare = re.fullmatch(r"[\d\s,.-]+", rest)
-        why = (
-            "numbers alone may be epochs or results" if bare else f"it is unclear whether {text.strip()!r} means yes or no"
-        )
+        if bare:
+            why = "numbers alone may be epochs or results"
+        else:
+            why = f"it is unclear whether {text.strip()!r} means yes or no"
         raise UnreadableError(why, "write `✓ epoch 0,1`, `✓` or `-`")
     return of_run(rest, run)
 
@@ -92,12 +132,16 @@ def of_run(words: str, run: DraftRun) -> list[int | None]:
     if run.type != "fine-tuned":
         if words in ("", "base", "once"):
             return [None]
-        why = f"run {run.name!r} is of type {run.type}: it trains no epochs, and {words!r} names some"
+        why = (
+            f"run {run.name!r} is of type {run.type}: it trains no epochs, and {words!r} names some"
+        )
         raise UnreadableError(why, "write `✓` alone, or `-`")
     if words in ("", "once"):
         if len(run.epochs) == 1:
             return [*run.epochs]
-        raise UnreadableError(f"which epochs of run {run.name!r} are meant is not said", "write `✓ epoch 0,1`")
+        raise UnreadableError(
+            f"which epochs of run {run.name!r} are meant is not said", "write `✓ epoch 0,1`"
+        )
     return [*epochs(words, run)]
 
 
@@ -112,18 +156,25 @@ def epochs(words: str, run: DraftRun) -> tuple[int, ...]:
     if opened and outer.strip():
         said = epochs(outer, run)
         if epochs(inner.rstrip(") "), run) != said:
-            raise UnreadableError(f"{words!r} names two different lists of epochs", "name them once")
+            raise UnreadableError(
+                f"{words!r} names two different lists of epochs", "name them once"
+            )
         return said
     both = words.startswith(("both", "the both"))
     if _EACH.fullmatch(words) or _LAST.fullmatch(words):
         if not run.epochs:
             why = f"how many epochs run {run.name!r} trains is said nowhere"
-            raise UnreadableError(why, "name the epochs, or say `Epochs: 2` under Configuration, Training")
+            raise UnreadableError(
+                why, "name the epochs, or say `Epochs: 2` under Configuration, Training"
+            )
         if both and len(run.epochs) != 2:
             raise UnreadableError(
-                f"run {run.name!r} trains {len(run.epochs)} epochs, and {words!r} means two", "name the epochs"
+                f"run {run.name!r} trains {len(run.epochs)} epochs, and {words!r} means two",
+                "name the epochs",
             )
-        return run.epochs[-1:] if _LAST.fullmatch(words) else run.epochs
+        if _LAST.fullmatch(words):
+            return run.epochs[-1:]
+        return run.epochs
     rest = re.sub(r"^epochs?\b[\s:=]*", "", words)
     found: list[int] = []
     for item in _items(rest):
@@ -131,19 +182,27 @@ def epochs(words: str, run: DraftRun) -> tuple[int, ...]:
         if span:
             first, last = int(span[1]), int(span[2])
             if first > last or last - first >= _MOST_EPOCHS:
-                raise UnreadableError(f"{item!r} is no range of epochs", "write the smaller first: 0-1")
+                raise UnreadableError(
+                    f"{item!r} is no range of epochs", "write the smaller first: 0-1"
+                )
             found += range(first, last + 1)
         elif one:
             found.append(int(one[1]))
         else:
-            raise UnreadableError(f"{words!r} cannot be read as epochs", "write them as 0,1 or 0-1; they count from 0")
+            raise UnreadableError(
+                f"{words!r} cannot be read as epochs", "write them as 0,1 or 0-1; they count from 0"
+            )
     if not found:
-        raise UnreadableError(f"{words!r} names no epoch", "write them as 0,1 or 0-1; they count from 0")
+        raise UnreadableError(
+            f"{words!r} names no epoch", "write them as 0,1 or 0-1; they count from 0"
+        )
     return tuple(dict.fromkeys(found))
 
 
 def clauses(text: str) -> list[tuple[int, str]]:
-    """The sentences of a paragraph, with the number of lines before each; parts between semicolons are sentences."""
+    """The sentences of a paragraph, with the number of lines before each; parts between semicolons
+    are sentences.
+    """
     found: list[tuple[int, str]] = []
     start = 0
     for end in [*(match.end() for match in re.finditer(r"(?:[.!?](?=\s|$)|;)", text)), len(text)]:
@@ -161,7 +220,9 @@ def speaks_of_plan(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str
     if re.search(r"\b(?:all|each|every|both|the) tasks?\b", words, re.IGNORECASE):
         return True
     named = any(_names(task, words) for task in tasks)
-    about = re.search(r"\bevaluat|\bepoch|\bruns?\b|\bmodels?\b|\bcontrols?\b|\bbase", words, re.IGNORECASE)
+    about = re.search(
+        r"\bevaluat|\bepoch|\bruns?\b|\bmodels?\b|\bcontrols?\b|\bbase", words, re.IGNORECASE
+    )
     return bool(named and (about or any(_names(run, words) for run in runs)))
 
 
@@ -173,16 +234,26 @@ def sentence(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> 
     """
     match = _WHO.fullmatch(words)
     shape = "write `<runs> on <tasks> at <epochs>`, a sentence for each, or the plan as a table"
-    if not match or len(re.findall(r"\bon\b", _without(words, [*runs, *tasks]), re.IGNORECASE)) != 1:
+    if (
+        not match
+        or len(re.findall(r"\bon\b", _without(words, [*runs, *tasks]), re.IGNORECASE)) != 1
+    ):
         raise UnreadableError(f"{_short(words)!r} cannot be read as a plan", shape)
     what, *when = _WHEN.split(match["what"], maxsplit=1)
     chosen = _tasks(re.sub(r"\s+(?:only|once)$", "", what), tasks)
-    moment = when[0].strip() if when else ""
-    moment = moment.removesuffix(")") if moment.count(")") > moment.count("(") else moment
+    if when:
+        moment = when[0].strip()
+    else:
+        moment = ""
+    if moment.count(")") > moment.count("("):
+        moment = moment.removesuffix(")")
     found: list[EvalKey] = []
     for run, by_kind in _runs(match["who"], runs):
         # what is said of a whole kind's epochs is said of those that train any
-        said = "" if by_kind and run.type != "fine-tuned" else moment
+        if by_kind and run.type != "fine-tuned":
+            said = ""
+        else:
+            said = moment
         for task in chosen:
             found += [EvalKey(run=run.name, task=task, epoch=epoch) for epoch in of_run(said, run)]
     return found
@@ -198,17 +269,30 @@ def _runs(words: str, runs: Mapping[str, DraftRun]) -> list[tuple[DraftRun, bool
             found.setdefault(own.name, (own, False))
             continue
         every = _ALL.match(plain)
-        kind = plain[every.end() :] if every else plain
+        if every:
+            kind = plain[every.end() :]
+        else:
+            kind = plain
         kinds = next((kinds for pattern, kinds in _KINDS if pattern.fullmatch(kind)), None)
         if kinds is None or (len(kinds) > 1 and not every):
             near = nearest(item, sorted(runs))
-            hint = f"did you mean {near!r}?" if near else "name runs as they are named there"
+            if near:
+                hint = f"did you mean {near!r}?"
+            else:
+                hint = "name runs as they are named there"
             raise UnreadableError(f"{item!r} is no run of the table", hint)
         chosen = [run for run in runs.values() if run.type in kinds]
         names = listed([run.name for run in chosen]) or "none"
-        count = "2" if plain.startswith("both") else every["count"] if every else None
+        if plain.startswith("both"):
+            count = "2"
+        elif every:
+            count = every["count"]
+        else:
+            count = None
         if not chosen or (count is not None and int(count) != len(chosen)):
-            raise UnreadableError(f"{item!r} does not fit the table, where it means: {names}", "name the runs")
+            raise UnreadableError(
+                f"{item!r} does not fit the table, where it means: {names}", "name the runs"
+            )
         if not every and not kind.endswith("s") and len(chosen) > 1:
             raise UnreadableError(f"{item!r} may mean any of {names}", "name the run, or say `all`")
         for run in chosen:
@@ -219,10 +303,17 @@ def _runs(words: str, runs: Mapping[str, DraftRun]) -> list[tuple[DraftRun, bool
 def _tasks(words: str, tasks: Sequence[str]) -> list[str]:
     """The tasks that words name."""
     plain = words.lower().strip()
-    if re.fullmatch(r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?(?: evaluation)? tasks?|all|everything", plain):
+    if re.fullmatch(
+        r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?(?: evaluation)? tasks?|all|everything",
+        plain,
+    ):
         counted = re.search(r"\d+", plain)
-        if (plain.startswith("both") and len(tasks) != 2) or (counted and int(counted[0]) != len(tasks)):
-            raise UnreadableError(f"{words!r} means {len(tasks)} tasks here: {listed(list(tasks))}", "name them")
+        if (plain.startswith("both") and len(tasks) != 2) or (
+            counted and int(counted[0]) != len(tasks)
+        ):
+            raise UnreadableError(
+                f"{words!r} means {len(tasks)} tasks here: {listed(list(tasks))}", "name them"
+            )
         return [*tasks]
     found: list[str] = []
     for item in [words] if words in tasks else _items(words, tasks):
@@ -234,7 +325,10 @@ def _tasks(words: str, tasks: Sequence[str]) -> list[str]:
         name = next((name for name in names if name in tasks), None)
         if name is None:
             near = nearest(item, tasks)
-            hint = f"did you mean {near!r}?" if near else f"tasks: {listed(list(tasks)) or 'none'}"
+            if near:
+                hint = f"did you mean {near!r}?"
+            else:
+                hint = f"tasks: {listed(list(tasks)) or 'none'}"
             raise UnreadableError(f"{item!r} is no task of the table", hint)
         found.append(name)
     if not found:
@@ -256,13 +350,17 @@ def _items(words: str, names: Mapping[str, object] | Sequence[str] = ()) -> list
 
 
 def _bare(text: str) -> str:
-    """In lower case, without the variation selectors that make a tick an emoji, and without brackets around all of it."""
+    """In lower case, without the variation selectors that make a tick an emoji, and without
+    brackets around all of it.
+    """
     return " ".join(re.sub("[\ufe0e\ufe0f\u200b\u200d]", "", text).lower().split())
 
 
 def _unwrapped(words: str) -> str:
     words = words.strip().lstrip(":,").strip()
-    return words[1:-1].strip() if words.startswith("(") and words.endswith(")") and words.count("(") == 1 else words
+    if words.startswith("(") and words.endswith(")") and words.count("(") == 1:
+        return words[1:-1].strip()
+    return words
 
 
 def _names(name: str, words: str) -> bool:
@@ -271,9 +369,12 @@ def _names(name: str, words: str) -> bool:
 
 def _without(words: str, names: Sequence[str]) -> str:
     for name in sorted(names, key=len, reverse=True):
-        words = words.replace(name, " ") if " " in name or name.lower() == "on" else words
+        if " " in name or name.lower() == "on":
+            words = words.replace(name, " ")
     return words
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
+    if len(text) <= 80:
+        return text
+    return text[:79] + "…"

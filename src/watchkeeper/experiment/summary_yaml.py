@@ -1,11 +1,13 @@
-"""`experiment_summary.yaml`: the format that experiment folders already use, and three keys of our own.
+"""`experiment_summary.yaml`: the format that experiment folders already use, and three keys of our
+own.
 
-The format: experiment, tools, variables, controls, models, data, output, runs[] and evaluation{tasks[], matrix[]}. Ours,
-all optional: `output.checkpoint` and `output.result`, patterns of where a job leaves what it promises, and `output.dir`,
-the folder below which older experiments keep `ck-out-<run>/epoch_<N>`.
+The format: experiment, tools, variables, controls, models, data, output, runs[] and
+evaluation{tasks[], matrix[]}. Ours, all optional: `output.checkpoint` and `output.result`, patterns
+of where a job leaves what it promises, and `output.dir`, the folder below which older experiments
+keep `ck-out-<run>/epoch_<N>`.
 
-A fault in one run, task or row costs that run, task or row. A fault in what the whole plan hangs on stops the reading, and
-then every fault is told, not only the first.
+A fault in one run, task or row costs that run, task or row. A fault in what the whole plan hangs on
+stops the reading, and then every fault is told, not only the first.
 """
 
 from __future__ import annotations
@@ -18,8 +20,28 @@ from msgspec.structs import replace
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
-from watchkeeper.experiment.draft import RUN_TYPES, Draft, DraftCell, DraftRun, EvalKey, Output, RunType, estimate_s
-from watchkeeper.reading.yaml import Item, Schema, duplicates, fields, listed, load, nearest, not_one_of, shown, wrong_kind
+from watchkeeper.experiment.draft import (
+    RUN_TYPES,
+    Draft,
+    DraftCell,
+    DraftRun,
+    EvalKey,
+    Output,
+    RunType,
+    estimate_s,
+)
+from watchkeeper.reading.yaml import (
+    Item,
+    Schema,
+    duplicates,
+    fields,
+    listed,
+    load,
+    nearest,
+    not_one_of,
+    shown,
+    wrong_kind,
+)
 from watchkeeper.tools import promise
 
 _SUMMARY: Schema = {
@@ -31,7 +53,13 @@ _EXPERIMENT: Schema = {"name": "text!"} | dict.fromkeys(
 )
 _TOOLS: Schema = {"preparation": "text!", "evaluation": "text!"}
 _OUTPUT: Schema = {"wandb_project": "any", "dir": "text", "checkpoint": "text", "result": "text"}
-_RUN: Schema = {"name": "text!", "type": "text!", "model": "any", "parameters": "mapping", "compute": "mapping?"}
+_RUN: Schema = {
+    "name": "text!",
+    "type": "text!",
+    "model": "any",
+    "parameters": "mapping",
+    "compute": "mapping?",
+}
 _EVALUATION: Schema = {
     "tasks": "list", "matrix": "list", "scorers": "list?", "temperature": "number?", "do_sample": "any", "seed": "number?",
     "max_tokens": "number?",
@@ -48,13 +76,16 @@ def read(path: Path, data: bytes) -> Draft:
     """What the summary at `path`, holding `data`, asks for.
 
     Raises:
-        ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong with it.
+        ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong
+        with it.
     """
     return _Reader(load(path, data)).draft()
 
 
 class _Reader:
-    """One reading. `fatal` are the faults that the whole plan hangs on, `problems` all of them, in order found."""
+    """One reading. `fatal` are the faults that the whole plan hangs on, `problems` all of them, in
+    order found.
+    """
 
     def __init__(self, top: Item) -> None:
         self.top = top
@@ -70,7 +101,10 @@ class _Reader:
         evaluation = self.choice(tools.get("evaluation"), promise.EVALUATION_TOOLS)
         runs = self.runs(top.get("runs"), self.epochs_of(top.get("controls"), "controls"))
         cells = self.cells(top.get("evaluation"), runs, evaluation)
-        name = self.name(experiment["name"], "experiment") if "name" in experiment else ""
+        if "name" in experiment:
+            name = self.name(experiment["name"], "experiment")
+        else:
+            name = ""
         output = self.output(top.get("output"), evaluation, bool(cells))
         single = self.singles(top)
         self.blame(duplicates(self.top, without=single))
@@ -78,9 +112,15 @@ class _Reader:
             self.fatal.append(self.top.problem("no run is left that could be planned"))
         if self.fatal:
             first = self.fatal[0]
-            problems = tuple(self.problems) if first in self.problems else (*self.problems, first)
+            if first in self.problems:
+                problems = tuple(self.problems)
+            else:
+                problems = (*self.problems, first)
             rest = sum(one.severity == "error" for one in problems) - 1
-            more = f" (and {rest} more)" if rest else ""
+            if rest:
+                more = f" (and {rest} more)"
+            else:
+                more = ""
             raise ExperimentError(f"{first.where}: {first.message}{more}", problems=problems)
         return Draft(
             name=name,
@@ -96,10 +136,13 @@ class _Reader:
             problems=tuple(self.problems),
         )
 
-    # ── faults ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── faults
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def blame(self, problems: list[Problem], *, local: bool = False) -> bool:
-        """Keep the findings; `local`: they cost only what they stand in. Whether an error is among them."""
+        """Keep the findings; `local`: they cost only what they stand in. Whether an error is among
+        them.
+        """
         self.problems += problems
         errors = [one for one in problems if one.severity == "error"]
         if not local:
@@ -107,7 +150,9 @@ class _Reader:
         return bool(errors)
 
     def fields(self, item: Item | None, what: str, schema: Schema) -> dict[str, Item]:
-        """The mapping's values that are of the kind they should be; faults are blamed on the whole file."""
+        """The mapping's values that are of the kind they should be; faults are blamed on the whole
+        file.
+        """
         if item is None:
             return {}
         values, problems = fields(item, what, schema)
@@ -116,7 +161,10 @@ class _Reader:
 
     def choice(self, item: Item | None, known: tuple[str, ...]) -> str:
         """One of the known words."""
-        word = item.text() if item is not None else None
+        if item is not None:
+            word = item.text()
+        else:
+            word = None
         if item is not None and word not in known:
             self.blame([not_one_of(item, known)])
         return word or ""
@@ -125,7 +173,9 @@ class _Reader:
         """A name that can name a folder, "" with a fault blamed where it cannot."""
         name = item.text() or ""
         if fault := name_fault(name):
-            problem = item.problem(f"the {what} cannot be named {item.words}: {fault}", "give it another name")
+            problem = item.problem(
+                f"the {what} cannot be named {item.words}: {fault}", "give it another name"
+            )
             self.blame([problem], local=local)
             return ""
         if item.reads_otherwise_elsewhere():
@@ -135,27 +185,43 @@ class _Reader:
 
     def singles(self, top: Mapping[str, Item]) -> list[Item]:
         """The runs, tasks and rows: each answers for itself."""
-        evaluation = (top["evaluation"].mapping() or {}) if "evaluation" in top else {}
-        lists = [top.get("runs")] + [evaluation[key][1] for key in ("tasks", "matrix") if key in evaluation]
+        if "evaluation" in top:
+            evaluation = top["evaluation"].mapping() or {}
+        else:
+            evaluation = {}
+        lists = [top.get("runs")] + [
+            evaluation[key][1] for key in ("tasks", "matrix") if key in evaluation
+        ]
         return [one for each in lists if each is not None for one in each.list() or []]
 
     def epochs_of(self, owner: Item | None, what: str, *, local: bool = False) -> int | None:
         """How many epochs are trained, None where nobody says, 0 where it is wrong (and blamed)."""
-        pair = (owner.mapping() or {}).get("epochs") if owner is not None else None
+        if owner is not None:
+            pair = (owner.mapping() or {}).get("epochs")
+        else:
+            pair = None
         if pair is None or pair[1].is_null:
             return None
         count = pair[1].integer()
         if count is not None and 1 <= count <= _MOST_EPOCHS:
             return count
-        message = f"{what}.epochs must be a whole number from 1 to {_MOST_EPOCHS}, not {shown(pair[1])}"
+        message = (
+            f"{what}.epochs must be a whole number from 1 to {_MOST_EPOCHS}, not {shown(pair[1])}"
+        )
         self.blame([pair[1].problem(message, "say how many epochs are trained: 2")], local=local)
         return 0
 
-    # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── runs
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def runs(self, item: Item | None, epochs: int | None) -> dict[str, DraftRun]:
-        """Name → run, in the summary's order. A run with a fault is left out, and so are two with one name."""
-        items = (item.list() or []) if item is not None else []
+        """Name → run, in the summary's order. A run with a fault is left out, and so are two with
+        one name.
+        """
+        if item is not None:
+            items = item.list() or []
+        else:
+            items = []
         if item is not None and not items:
             self.blame([item.problem("runs is empty", "name at least one run")])
         found: dict[str, DraftRun] = {}
@@ -163,7 +229,10 @@ class _Reader:
         for index, one in enumerate(items):
             name, place, run = self.run(one, f"runs[{index}]", epochs)
             if name in first:
-                message = f"two runs are named {name!r}: the first stands on line {first[name].line}; both are left out"
+                message = (
+                    f"two runs are named {name!r}: the first stands on line "
+                    f"{first[name].line}; both are left out"
+                )
                 self.blame([place.problem(message, "give one of them another name")], local=True)
                 found.pop(name, None)
             elif run is not None:
@@ -175,20 +244,37 @@ class _Reader:
         return found
 
     def run(self, item: Item, what: str, epochs: int | None) -> tuple[str, Item, DraftRun | None]:
-        """Its name ("" if it has none) and where that stands, and the run: None where it is left out."""
+        """Its name ("" if it has none) and where that stands, and the run: None where it is left
+        out.
+        """
         values, problems = fields(item, what, _RUN)
         wrong = self.blame(problems + duplicates(item), local=True)
-        name = self.name(values["name"], "run", local=True) if "name" in values else ""
+        if "name" in values:
+            name = self.name(values["name"], "run", local=True)
+        else:
+            name = ""
         place = values.get("name", item)
-        kind = values["type"].text() if "type" in values else None
+        if "type" in values:
+            kind = values["type"].text()
+        else:
+            kind = None
         if "type" in values and kind not in RUN_TYPES:
             wrong = self.blame([not_one_of(values["type"], RUN_TYPES)], local=True)
         own = self.epochs_of(values.get("parameters"), f"{what}.parameters", local=True)
         if wrong or not name or own == 0:
             return name, place, None
         run_type: RunType = next(one for one in RUN_TYPES if one == kind)
-        trained = (epochs if own is None else own) if run_type == "fine-tuned" else None
-        compute = (values["compute"].mapping() or {}) if "compute" in values else {}
+        if run_type == "fine-tuned":
+            if own is None:
+                trained = epochs
+            else:
+                trained = own
+        else:
+            trained = None
+        if "compute" in values:
+            compute = values["compute"].mapping() or {}
+        else:
+            compute = {}
         run = DraftRun(
             name=name,
             type=run_type,
@@ -199,18 +285,24 @@ class _Reader:
         )
         return name, place, run
 
-    # ── evaluations ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── evaluations
+    # ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cells(self, item: Item | None, runs: Mapping[str, DraftRun], tool: str) -> list[DraftCell]:
         """The matrix's cells in its order: rows, then tasks, then epochs."""
         values = self.fields(item, "evaluation", _EVALUATION)
         tasks = self.tasks(values.get("tasks"))
-        rows = (values["matrix"].list() or []) if "matrix" in values else []
+        if "matrix" in values:
+            rows = values["matrix"].list() or []
+        else:
+            rows = []
         if item is not None and not rows:
             message = "evaluation has no matrix: no evaluation is planned"
             self.blame([item.problem(message, "add evaluation.matrix", severity="warning")])
         elif "tasks" not in values and "matrix" in values:
-            message = "the matrix names tasks, but there is no evaluation.tasks: no evaluation is planned"
+            message = (
+                "the matrix names tasks, but there is no evaluation.tasks: no evaluation is planned"
+            )
             self.blame([values["matrix"].problem(message, "add evaluation.tasks")], local=True)
             rows = []
         found: dict[EvalKey, DraftCell] = {}
@@ -218,26 +310,39 @@ class _Reader:
         for index, row in enumerate(rows):
             for key, place in self.row(row, f"matrix[{index}]", runs, tasks):
                 if key in found:
-                    message = f"{key.key} stands in the matrix again, first on line {lines[key]}; it is planned once"
+                    message = (
+                        f"{key.key} stands in the matrix again, first on line {lines[key]}; it "
+                        "is planned once"
+                    )
                     self.blame([place.problem(message, "keep one of them", severity="warning")])
                     continue
-                found[key] = DraftCell(key=key, where=place.where, tool=tool, script=tasks[key.task])
+                found[key] = DraftCell(
+                    key=key, where=place.where, tool=tool, script=tasks[key.task]
+                )
                 lines[key] = place.line
         return list(found.values())
 
     def tasks(self, item: Item | None) -> dict[str, str]:
-        """The tasks' names, each with its script. One with a fault is left out, and so are two with one name."""
+        """The tasks' names, each with its script. One with a fault is left out, and so are two with
+        one name.
+        """
         found: dict[str, str] = {}
         first: dict[str, Item] = {}
         for index, one in enumerate((item.list() or []) if item is not None else []):
             values, problems = fields(one, f"tasks[{index}]", _TASK)
             wrong = self.blame(problems + duplicates(one), local=True)
-            name = self.name(values["name"], "task", local=True) if "name" in values else ""
+            if "name" in values:
+                name = self.name(values["name"], "task", local=True)
+            else:
+                name = ""
             if not name:
                 continue
             place = values["name"]
             if name in first:
-                message = f"two tasks are named {name!r}: the first stands on line {first[name].line}; both are left out"
+                message = (
+                    f"two tasks are named {name!r}: the first stands on line "
+                    f"{first[name].line}; both are left out"
+                )
                 self.blame([place.problem(message, "give one of them another name")], local=True)
             first.setdefault(name, place)
             if wrong or first[name] is not place:
@@ -250,7 +355,9 @@ class _Reader:
     def row(
         self, item: Item, what: str, runs: Mapping[str, DraftRun], tasks: Mapping[str, str]
     ) -> list[tuple[EvalKey, Item]]:
-        """A row's cells, each with its place. What is wrong in it costs that task or epoch, or the whole row."""
+        """A row's cells, each with its place. What is wrong in it costs that task or epoch, or the
+        whole row.
+        """
         values, problems = fields(item, what, _ROW)
         if self.blame(problems + duplicates(item), local=True):
             return []
@@ -271,29 +378,51 @@ class _Reader:
                 cells += [(EvalKey(run=name, task=task, epoch=epoch), place) for epoch in epochs]
         return cells
 
-    def row_epochs(self, row: Item, item: Item | None, run: DraftRun, what: str) -> list[int | None]:
+    def row_epochs(
+        self, row: Item, item: Item | None, run: DraftRun, what: str
+    ) -> list[int | None]:
         """The epochs of a row: [None] for a run that trains none."""
-        places = item.list() if item is not None else None
+        if item is not None:
+            places = item.list()
+        else:
+            places = None
         if run.type != "fine-tuned":
             if item is None or item.is_null:
                 return [None]
-            message = f"run {run.name!r} is of type {run.type}: it trains no epochs, and {what} names some"
+            message = (
+                f"run {run.name!r} is of type {run.type}: it trains no epochs, and {what} "
+                "names some"
+            )
             self.blame([item.problem(message, "write epochs: null")], local=True)
             return []
         if not places:
-            named = f"not {shown(item)}" if item is not None else "and there is none"
-            message = f"{what}.epochs must be a list of epochs of the fine-tuned run {run.name!r}, {named}"
-            self.blame([(item or row).problem(message, "write epochs: [0, 1]; they count from 0")], local=True)
+            if item is not None:
+                named = f"not {shown(item)}"
+            else:
+                named = "and there is none"
+            message = (
+                f"{what}.epochs must be a list of epochs of the fine-tuned run {run.name!r}, "
+                f"{named}"
+            )
+            self.blame(
+                [(item or row).problem(message, "write epochs: [0, 1]; they count from 0")],
+                local=True,
+            )
             return []
         epochs: list[int | None] = []
         for place in places:
             epoch = place.integer()
             if epoch is None or epoch < 0:
-                message = f"an epoch of {what} must be a whole number, 0 or more, not {shown(place)}"
+                message = (
+                    f"an epoch of {what} must be a whole number, 0 or more, not {shown(place)}"
+                )
                 self.blame([place.problem(message, "epochs count from 0: [0, 1]")], local=True)
                 continue
             if run.epochs and epoch not in run.epochs:
-                message = f"epoch {epoch} of run {run.name!r} is evaluated, but it trains {len(run.epochs)}: "
+                message = (
+                    f"epoch {epoch} of run {run.name!r} is evaluated, but it trains "
+                    f"{len(run.epochs)}: "
+                )
                 message += f"the last is epoch {run.epochs[-1]}"
                 self.blame([place.problem(message, "epochs count from 0", severity="warning")])
             epochs.append(epoch)
@@ -303,12 +432,18 @@ class _Reader:
         """The fault of a row that names a run or task which is not there."""
         name = item.text() or ""
         if place := self.left_out.get((what, name)):
-            return item.problem(f"{what} {name!r} was left out, and so is its evaluation", f"mend {place}")
+            return item.problem(
+                f"{what} {name!r} was left out, and so is its evaluation", f"mend {place}"
+            )
         near = nearest(name, sorted(known))
-        hint = f"did you mean {near!r}?" if near else f"known: {listed(sorted(known)) or 'none'}"
+        if near:
+            hint = f"did you mean {near!r}?"
+        else:
+            hint = f"known: {listed(sorted(known)) or 'none'}"
         return item.problem(f"the matrix names an unknown {what} {name!r}", hint)
 
-    # ── output ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── output
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def output(self, item: Item | None, tool: str, evaluates: bool) -> Output:
         """The patterns of what jobs leave."""
@@ -317,17 +452,23 @@ class _Reader:
         if "dir" in values:
             folder = escape((values["dir"].text() or "").rstrip("/"))
             older = f"{folder}/{promise.OLDER_CHECKPOINT_PATTERN}"
-            self.pattern(values["dir"], "output.dir", older, promise.CHECKPOINT_PLACEHOLDERS, absolute=True)
+            self.pattern(
+                values["dir"], "output.dir", older, promise.CHECKPOINT_PLACEHOLDERS, absolute=True
+            )
             output = replace(output, checkpoint=(*output.checkpoint, older))
         if "checkpoint" in values:
             given = values["checkpoint"]
             pattern = given.text() or ""
-            self.pattern(given, "output.checkpoint", pattern, promise.CHECKPOINT_PLACEHOLDERS, absolute=True)
+            self.pattern(
+                given, "output.checkpoint", pattern, promise.CHECKPOINT_PLACEHOLDERS, absolute=True
+            )
             output = replace(output, checkpoint=(pattern,), checkpoint_where=given.where)
         if "result" in values:
             given = values["result"]
             pattern = given.text() or ""
-            self.pattern(given, "output.result", pattern, promise.RESULT_PLACEHOLDERS, absolute=False)
+            self.pattern(
+                given, "output.result", pattern, promise.RESULT_PLACEHOLDERS, absolute=False
+            )
             output = replace(output, result=(pattern,), result_where=given.where)
         elif tool == "script" and evaluates:
             message = "evaluations promise no result: they are judged by their exit code alone"
@@ -335,23 +476,36 @@ class _Reader:
             self.blame([(item or self.top).problem(message, hint, severity="note")])
         return output
 
-    def pattern(self, item: Item, what: str, pattern: str, known: tuple[str, ...], *, absolute: bool) -> None:
+    def pattern(
+        self, item: Item, what: str, pattern: str, known: tuple[str, ...], *, absolute: bool
+    ) -> None:
         """Blame a pattern that cannot be one."""
         if fault := promise.pattern_fault(pattern, known, absolute=absolute):
-            self.blame([item.problem(f"{what} cannot be {item.words}: {fault}", "mend the pattern")])
+            self.blame(
+                [item.problem(f"{what} cannot be {item.words}: {fault}", "mend the pattern")]
+            )
 
 
-# ── a person's words ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── a person's words
+# ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _words(item: Item | None) -> str:
     """A value's words on one line, "" for none, null, a list or a mapping."""
-    return " ".join((item.scalar() or "").split()) if item is not None else ""
+    if item is not None:
+        return " ".join((item.scalar() or "").split())
+    return ""
 
 
 def _training_data(data: Item | None) -> Mapping[str, Item]:
-    training = (data.mapping() or {}).get("training") if data is not None else None
-    fields = (training[1].mapping() or {}) if training is not None else {}
+    if data is not None:
+        training = (data.mapping() or {}).get("training")
+    else:
+        training = None
+    if training is not None:
+        fields = training[1].mapping() or {}
+    else:
+        fields = {}
     return {key: value for key, (_, value) in fields.items()}
 
 
@@ -373,5 +527,10 @@ def _dataset_facts(data: Item | None) -> str:
 
 def _settings(item: Item | None) -> str:
     """`lora_rank 8, learning_rate 1.0e-05`: a run's parameters as they are written."""
-    pairs = (item.mapping() or {}) if item is not None else {}
-    return ", ".join(f"{key} {words}" for key, (_, value) in pairs.items() if (words := _words(value)))
+    if item is not None:
+        pairs = item.mapping() or {}
+    else:
+        pairs = {}
+    return ", ".join(
+        f"{key} {words}" for key, (_, value) in pairs.items() if (words := _words(value))
+    )

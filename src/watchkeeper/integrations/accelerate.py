@@ -1,6 +1,7 @@
 """Hugging Face accelerate: a tracker for `Accelerator(log_with=…)`.
 
-The step is the one that the program gives to `accelerator.log(values, step=…)`, unchanged: count completed ones from 1.
+The step is the one that the program gives to `accelerator.log(values, step=…)`, unchanged: count
+completed ones from 1.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from watchkeeper.record.run import Run
 
 
 class WatchkeeperTracker(GeneralTracker):
-    """Records what `accelerator.log` is given, and the configuration of `init_trackers`, on the main process.
+    """Records what `accelerator.log` is given, and the configuration of `init_trackers`, on the
+    main process.
 
-    Its own run lies in exactly `folder`, a second one of the same process in `folder/training-2`, and ends with
-    `accelerator.end_training()`; what is logged after that is in `folder/evaluation`.
+    Its own run lies in exactly `folder`, a second one of the same process in `folder/training-2`,
+    and ends with `accelerator.end_training()`; what is logged after that is in `folder/evaluation`.
     """
 
     name = "watchkeeper"

@@ -17,7 +17,9 @@ _said: set[str] = set()
 
 
 def fenced(call: Callable[P, R]) -> Callable[P, R | None]:
-    """The same call, which returns None instead of raising an Exception. `wk.Interrupted` passes: it is none."""
+    """The same call, which returns None instead of raising an Exception. `wk.Interrupted` passes:
+    it is none.
+    """
 
     @functools.wraps(call)
     def harmless(*args: P.args, **kwargs: P.kwargs) -> R | None:

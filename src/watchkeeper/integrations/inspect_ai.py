@@ -1,7 +1,7 @@
 """Inspect: evaluations recorded by hooks, which Inspect finds by the entry point of this package.
 
-Nothing happens in an `inspect eval` unless it is asked for: a run goes on in the process, WATCHKEEPER_INSPECT=1 is set, or
-the job was submitted by Watchkeeper. Rows have no training step.
+Nothing happens in an `inspect eval` unless it is asked for: a run goes on in the process,
+WATCHKEEPER_INSPECT=1 is set, or the job was submitted by Watchkeeper. Rows have no training step.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def wanted(environ: Mapping[str, str] = os.environ) -> bool:
     if environ.get(VARIABLE):
         return environ[VARIABLE].lower() not in ("0", "false", "no", "off")
     recorder = sys.modules.get("watchkeeper.record.run")  # not loaded, no run goes on
-    return bool(environ.get(ATTEMPT)) or (recorder is not None and recorder.current_run() is not None)
+    return bool(environ.get(ATTEMPT)) or (
+        recorder is not None and recorder.current_run() is not None
+    )
 
 
 class _Evaluations:
@@ -56,7 +58,9 @@ class _Evaluations:
         self.places: dict[str, Path] = {}  # by eval id, their logs
         self.running: dict[str, TaskStart] = {}  # by eval id, tasks that have not ended
         self._name = name
-        self._labels: dict[str, str] = {}  # by task id: `TASK/MODEL`, with a number where several are called the same
+        self._labels: dict[
+            str, str
+        ] = {}  # by task id: `TASK/MODEL`, with a number where several are called the same
         self._settings: dict[str, Any] = {}
         self._ends: dict[str, EvalLog] = {}  # by task id, how the last try ended
 
@@ -75,9 +79,14 @@ class _Evaluations:
     def begin(self) -> None:
         """Find the run, or start it in `<log dir>/watchkeeper/<id>`."""
         first = next(iter(self.places.values()), None)
-        folder = first.parent if first is not None else Path(os.environ.get(LOG_DIR) or "logs")
+        if first is not None:
+            folder = first.parent
+        else:
+            folder = Path(os.environ.get(LOG_DIR) or "logs")
         config = {"tasks": self._settings}
-        self.recording.begin(folder / FOLDER / self._name, pipeline="evaluation", config=config, signals=False)
+        self.recording.begin(
+            folder / FOLDER / self._name, pipeline="evaluation", config=config, signals=False
+        )
 
     def sample(self, data: SampleEnd) -> None:
         """Keep a row of a sample's scores."""
@@ -85,8 +94,14 @@ class _Evaluations:
         if run is None:
             return
         scores = {name: score.value for name, score in (sample.scores or {}).items()}
-        failed = {"error": sample.error.message} if sample.error is not None else {}
-        whose = {"task": task.spec.task, "model": task.spec.model} if task is not None else {"task": "", "model": ""}
+        if sample.error is not None:
+            failed = {"error": sample.error.message}
+        else:
+            failed = {}
+        if task is not None:
+            whose = {"task": task.spec.task, "model": task.spec.model}
+        else:
+            whose = {"task": "", "model": ""}
         run.log(None, **{**scores, **failed, **whose, "sample": sample.id, "epoch": sample.epoch})
 
     def end_task(self, log: EvalLog, place: Path | None) -> None:
@@ -101,17 +116,38 @@ class _Evaluations:
             for score in (results.scores if results is not None else [])
             for metric in score.metrics.values()
         }
-        done = results.completed_samples if results is not None else 0
+        if results is not None:
+            done = results.completed_samples
+        else:
+            done = 0
         counted = {"samples": log.eval.dataset.samples, "samples_completed": done}
-        run.log(None, **{**figures, **counted, "task": log.eval.task, "model": log.eval.model, "status": log.status})
-        run.totals(**figures, **{f"{label}/{name}": count for name, count in counted.items() if count is not None})
+        run.log(
+            None,
+            **{
+                **figures,
+                **counted,
+                "task": log.eval.task,
+                "model": log.eval.model,
+                "status": log.status,
+            },
+        )
+        run.totals(
+            **figures,
+            **{f"{label}/{name}": count for name, count in counted.items() if count is not None},
+        )
         if place is not None:
             run.output(place, what=f"log of {log.eval.task} by {log.eval.model}, {log.status}")
 
     def end_tries(self, logs: Iterable[EvalLog]) -> None:
         """Reconcile with the logs: of an error or a cancellation the hooks say nothing."""
         logs_by_id = {log.eval.eval_id: log for log in logs}
-        self.places.update({key: place for key, log in logs_by_id.items() if (place := _local(log.location)) is not None})
+        self.places.update(
+            {
+                key: place
+                for key, log in logs_by_id.items()
+                if (place := _local(log.location)) is not None
+            }
+        )
         for eval_id in list(self.running):
             self._end_from_log(eval_id, logs_by_id.get(eval_id) or _read(self.places.get(eval_id)))
 
@@ -160,10 +196,14 @@ class WatchkeeperHooks(Hooks):
 
     async def on_run_start(self, data: RunStart) -> None:
         """A call of `eval()`, of one task or many, or a try of a set."""
-        self._by_run[data.run_id] = self._sets.get(data.eval_set_id or "") or _Evaluations(data.run_id)
+        self._by_run[data.run_id] = self._sets.get(data.eval_set_id or "") or _Evaluations(
+            data.run_id
+        )
 
     async def on_task_start(self, data: TaskStart) -> None:
-        """Keep it for the run's configuration, and for its end, of which an error or a cancellation tells nothing."""
+        """Keep it for the run's configuration, and for its end, of which an error or a cancellation
+        tells nothing.
+        """
         evaluations = self._by_run.get(data.run_id)
         if evaluations is not None:
             evaluations.start(data)
@@ -196,7 +236,9 @@ class WatchkeeperHooks(Hooks):
             evaluations.end_task(data.log, place)
 
     async def on_run_end(self, data: RunEnd) -> None:
-        """Reconcile with the logs, and end a run of our own, unless a set goes on that may try again."""
+        """Reconcile with the logs, and end a run of our own, unless a set goes on that may try
+        again.
+        """
         evaluations = self._by_run.pop(data.run_id, None)
         if evaluations is None:
             return
@@ -228,8 +270,8 @@ def _settings(spec: EvalSpec) -> dict[str, Any]:
 
 @functools.cache
 def register() -> None:
-    """Register the hooks with Inspect, once. Its entry point does so where recording is wanted when Inspect starts; a
-    program that evaluates first, and starts a run later, calls this itself.
+    """Register the hooks with Inspect, once. Its entry point does so where recording is wanted when
+    Inspect starts; a program that evaluates first, and starts a run later, calls this itself.
     """
     hooks(name="watchkeeper", description="Records evaluations with Watchkeeper")(WatchkeeperHooks)
 
@@ -240,7 +282,9 @@ def _local(location: str) -> Path | None:
         return None
     if location.startswith("file:"):
         return Path(unquote(urlparse(location).path))
-    return None if "://" in location else Path(location).absolute()
+    if "://" in location:
+        return None
+    return Path(location).absolute()
 
 
 def _read(place: Path | None) -> EvalLog | None:
@@ -253,15 +297,21 @@ def _read(place: Path | None) -> EvalLog | None:
 
 
 def _outcome(error: BaseException | None, logs: list[EvalLog]) -> BaseException | None:
-    """What ended the run: None where every task succeeded. What was cancelled, or cut short, is an interrupt."""
+    """What ended the run: None where every task succeeded. What was cancelled, or cut short, is an
+    interrupt.
+    """
     for log in logs:
         if log.status == "error":
-            return error or RuntimeError(f"{log.eval.task}: {log.error.message if log.error is not None else 'error'}")
+            return error or RuntimeError(
+                f"{log.eval.task}: {log.error.message if log.error is not None else 'error'}"
+            )
     if error is not None and isinstance(error, Exception):
         return error
     if error is not None or any(log.status != "success" for log in logs):
         return KeyboardInterrupt()
-    return None if logs else RuntimeError("no task came to its end")
+    if logs:
+        return None
+    return RuntimeError("no task came to its end")
 
 
 if wanted():

@@ -1,5 +1,5 @@
-"""Lightning: a logger, and a callback that also stops a training in good order. Either records alone; together the logger
-keeps rows and checkpoints, and the callback stops.
+"""Lightning: a logger, and a callback that also stops a training in good order. Either records
+alone; together the logger keeps rows and checkpoints, and the callback stops.
 
 Lightning counts training steps from 0 in what it logs; here they count from 1, as completed ones.
 """
@@ -39,27 +39,43 @@ class _Watch:
         self._saved: dict[int, str] = {}  # by checkpoint callback, what it saved last
         self._unfinished: list[tuple[str, int]] = []  # checkpoints that are still being written
 
-    def begin(self, folder: Path, config: Mapping[str, Any], trainer: Trainer | None = None) -> None:
+    def begin(
+        self, folder: Path, config: Mapping[str, Any], trainer: Trainer | None = None
+    ) -> None:
         resumes = trainer is not None and (trainer.global_step > 0 or trainer.ckpt_path is not None)
         self.recording.begin(folder, config=config, resumes=resumes)
         _ = self.recording.asked  # from now on a signal asks
 
-    def follow(self, folder: Path, config: Mapping[str, Any], trainer: Trainer, metrics: Mapping[str, Any]) -> None:
-        """Keep what `test` or `validate` came to outside of a training, at the step that the model was trained to."""
+    def follow(
+        self, folder: Path, config: Mapping[str, Any], trainer: Trainer, metrics: Mapping[str, Any]
+    ) -> None:
+        """Keep what `test` or `validate` came to outside of a training, at the step that the model
+        was trained to.
+        """
         if metrics and self.recording.is_wanted and not trainer.fast_dev_run:
             self.recording.follow(folder, trainer.global_step, named(metrics), config=config)
 
     def row(self, trainer: Trainer | None, step: int | None, metrics: Mapping[str, Any]) -> None:
-        """Keep a row; `step` as Lightning counts. Rows of single validation batches belong to no training step."""
+        """Keep a row; `step` as Lightning counts. Rows of single validation batches belong to no
+        training step.
+        """
         run = self.recording.run
         if run is None:
             return
-        if trainer is not None and step is not None and not trainer.training and "epoch" not in metrics:
+        if (
+            trainer is not None
+            and step is not None
+            and not trainer.training
+            and "epoch" not in metrics
+        ):
             run.log(None, eval_batch=step, **metrics)  # Lightning adds the epoch to all others
             return
         if trainer is not None and trainer.state.fn == TrainerFn.FITTING:
             self._plan(trainer)
-            step = None if step is None else step + 1
+            if step is None:
+                step = None
+            else:
+                step = step + 1
         run.log(step, **named(metrics))
 
     def checkpoints(self, trainer: Trainer | None, *callbacks: Any) -> None:
@@ -70,7 +86,9 @@ class _Watch:
                 continue
             self._saved[id(callback)] = path
             step = int(getattr(callback, "_last_global_step_saved", 0))
-            if trainer is not None and isinstance(trainer.strategy.checkpoint_io, AsyncCheckpointIO):
+            if trainer is not None and isinstance(
+                trainer.strategy.checkpoint_io, AsyncCheckpointIO
+            ):
                 self._unfinished.append((path, step))
             elif self.recording.run is not None:
                 self.recording.run.checkpoint(path, training_step=step)
@@ -79,14 +97,22 @@ class _Watch:
         """End our own run.
 
         Raises:
-            SystemExit: it was asked to stop, and is our own. (Lightning makes a KeyboardInterrupt an exit code of 1.)
+            SystemExit: it was asked to stop, and is our own. (Lightning makes a KeyboardInterrupt
+            an exit code of 1.)
         """
         run = self.recording.run
         if run is not None and error is None:
             for path, step in self._unfinished:  # Lightning has waited for them
                 run.checkpoint(path, training_step=step)
-        if run is not None and isinstance(error, SystemExit) and error.code is None and run.should_stop:
-            error.code = run._interrupts.error().code  # Lightning's SIGTERMException would end the process with 0
+        if (
+            run is not None
+            and isinstance(error, SystemExit)
+            and error.code is None
+            and run.should_stop
+        ):
+            error.code = (
+                run._interrupts.error().code
+            )  # Lightning's SIGTERMException would end the process with 0
         self._saved, self._unfinished, self._planned = {}, [], False
         try:
             self.recording.end(error)
@@ -105,17 +131,23 @@ class _Watch:
 class WatchkeeperLogger(Logger):
     """A Lightning logger that records rows, hyperparameters and checkpoints.
 
-    Its own run lies in `save_dir/name/version_N`, with the next free N, or in exactly `version` where that is a text.
-    Where a run goes on, everything is recorded in that one, and checkpoints go below its folder unless `save_dir` is given.
+    Its own run lies in `save_dir/name/version_N`, with the next free N, or in exactly `version`
+    where that is a text. Where a run goes on, everything is recorded in that one, and checkpoints
+    go below its folder unless `save_dir` is given.
     """
 
     def __init__(
-        self, save_dir: str | os.PathLike[str] | None = None, name: str | None = None, version: int | str | None = None
+        self,
+        save_dir: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        version: int | str | None = None,
     ) -> None:
         super().__init__()
         going = users_run()
         inside = going is not None and save_dir is None
-        self._save_dir = str(going.folder) if going is not None and inside else os.fspath(save_dir or ".")
+        self._save_dir = (
+            str(going.folder) if going is not None and inside else os.fspath(save_dir or ".")
+        )
         self._name = name if name is not None else "" if inside else NAME
         self._version = "" if version is None and inside else version
         self._config: dict[str, Any] = {}
@@ -135,7 +167,9 @@ class WatchkeeperLogger(Logger):
     def version(self) -> int | str:
         """Its number, or the text that it was given."""
         if self._version is None:
-            found = [_version.fullmatch(path.name) for path in Path(self.root_dir).glob("version_*")]
+            found = [
+                _version.fullmatch(path.name) for path in Path(self.root_dir).glob("version_*")
+            ]
             self._version = max((int(match[1]) + 1 for match in found if match), default=0)
         return self._version
 
@@ -152,20 +186,30 @@ class WatchkeeperLogger(Logger):
     @property
     def log_dir(self) -> str:
         """`save_dir/name/version_N`."""
-        return os.path.join(self.root_dir, self.version if isinstance(self.version, str) else f"version_{self.version}")
+        return os.path.join(
+            self.root_dir,
+            self.version if isinstance(self.version, str) else f"version_{self.version}",
+        )
 
     @rank_zero_only
     @fenced
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(
+        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+    ) -> None:
         """Keep them: of a run of our own as its configuration."""
-        given = vars(params) if isinstance(params, Namespace) else dict(params)
+        if isinstance(params, Namespace):
+            given = vars(params)
+        else:
+            given = dict(params)
         self._config.update(given)
         self._watch.recording.settings(given)
 
     @rank_zero_only
     @fenced
     def log_graph(self, model: LightningModule, input_array: Any = None) -> None:
-        """No graph is kept; Lightning calls this before it trains, tests or validates, and here the trainer is known."""
+        """No graph is kept; Lightning calls this before it trains, tests or validates, and here the
+        trainer is known.
+        """
         self._trainer = model.trainer
         if self._trainer.state.fn in (TrainerFn.TESTING, TrainerFn.VALIDATING):
             self._watch.recording.begin_evaluation(Path(self.log_dir), config=self._config)
@@ -175,7 +219,9 @@ class WatchkeeperLogger(Logger):
     @rank_zero_only
     @fenced
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Keep a row of the completed training step. Without a Trainer (Fabric) steps are the caller's own."""
+        """Keep a row of the completed training step. Without a Trainer (Fabric) steps are the
+        caller's own.
+        """
         if self._trainer is None:
             self._begin()
         self._watch.row(self._trainer, step, metrics)
@@ -203,9 +249,9 @@ class WatchkeeperLogger(Logger):
 
 
 class WatchkeeperCallback(Callback):
-    """Asked to stop, the training stops after its batch, with a checkpoint. Without a `WatchkeeperLogger` it also records
-    rows, hyperparameters and checkpoints; its own run lies in the folder of the trainer's first logger, else in
-    `default_root_dir`.
+    """Asked to stop, the training stops after its batch, with a checkpoint. Without a
+    `WatchkeeperLogger` it also records rows, hyperparameters and checkpoints; its own run lies in
+    the folder of the trainer's first logger, else in `default_root_dir`.
     """
 
     def __init__(self) -> None:
@@ -227,13 +273,20 @@ class WatchkeeperCallback(Callback):
         elif loggers:
             self._watch = loggers[0]._watch  # which begins, and ends, what it records into
         elif not trainer.fast_dev_run:
-            first = trainer.loggers[0].log_dir if trainer.loggers else None
-            self._watch.begin(Path(first or trainer.default_root_dir), dict(pl_module.hparams), trainer)
+            if trainer.loggers:
+                first = trainer.loggers[0].log_dir
+            else:
+                first = None
+            self._watch.begin(
+                Path(first or trainer.default_root_dir), dict(pl_module.hparams), trainer
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Asked to stop, save and stop. Several processes agree on it every `log_every_n_steps` batches."""
+        """Asked to stop, save and stop. Several processes agree on it every `log_every_n_steps`
+        batches.
+        """
         if self._alone:
             self._row(trainer)
         asked = bool(self._asked())
@@ -258,13 +311,22 @@ class WatchkeeperCallback(Callback):
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._follow(trainer, pl_module)
         elif (
-            self._alone and trainer.is_global_zero and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+            self._alone
+            and trainer.is_global_zero
+            and trainer.state.fn == TrainerFn.FITTING
+            and not trainer.sanity_checking
         ):
             known = self._before
-            metrics = {name: value for name, value in trainer.callback_metrics.items() if value is not known.get(name)}
+            metrics = {
+                name: value
+                for name, value in trainer.callback_metrics.items()
+                if value is not known.get(name)
+            }
             self._of_validation |= metrics.keys()
             if metrics:
-                self._watch.row(trainer, _stepped(trainer), {"epoch": trainer.current_epoch, **metrics})
+                self._watch.row(
+                    trainer, _stepped(trainer), {"epoch": trainer.current_epoch, **metrics}
+                )
 
     @fenced
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -272,7 +334,9 @@ class WatchkeeperCallback(Callback):
         self._follow(trainer, pl_module)
 
     @fenced
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Record what the checkpoint callbacks, which come last, saved meanwhile."""
         self._look(trainer)
 
@@ -282,7 +346,9 @@ class WatchkeeperCallback(Callback):
         self._look(trainer)
 
     @fenced
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
         """The run of our own failed, or was interrupted."""
         if self._alone:
             self._look(trainer)
@@ -309,9 +375,17 @@ class WatchkeeperCallback(Callback):
     @fenced
     def _row(self, trainer: Trainer) -> None:
         step = _stepped(trainer) + 1
-        if trainer.is_global_zero and step % max(1, trainer.log_every_n_steps) == 0 and step != self._logged:
+        if (
+            trainer.is_global_zero
+            and step % max(1, trainer.log_every_n_steps) == 0
+            and step != self._logged
+        ):
             self._logged = step
-            metrics = {name: value for name, value in trainer.callback_metrics.items() if name not in self._of_validation}
+            metrics = {
+                name: value
+                for name, value in trainer.callback_metrics.items()
+                if name not in self._of_validation
+            }
             self._watch.row(trainer, step - 1, {"epoch": trainer.current_epoch, **metrics})
 
     @fenced
@@ -327,8 +401,13 @@ class WatchkeeperCallback(Callback):
 
     def _follow(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Where no logger of ours does."""
-        if trainer.is_global_zero and not any(isinstance(logger, WatchkeeperLogger) for logger in trainer.loggers):
-            first = trainer.loggers[0].log_dir if trainer.loggers else None
+        if trainer.is_global_zero and not any(
+            isinstance(logger, WatchkeeperLogger) for logger in trainer.loggers
+        ):
+            if trainer.loggers:
+                first = trainer.loggers[0].log_dir
+            else:
+                first = None
             folder = Path(first or trainer.default_root_dir)
             self._watch.follow(folder, dict(pl_module.hparams), trainer, trainer.callback_metrics)
 

@@ -18,9 +18,11 @@ _VAL_LOSS = (
 )
 
 
-def named(metrics: Mapping[str, Any], loss: Iterable[str] = _LOSS, val_loss: Iterable[str] = _VAL_LOSS) -> dict[str, Any]:
-    """The metrics, with the training loss as `loss` and the validation loss as `val_loss`: the first of the usual names is
-    renamed, unless the metrics have that name already.
+def named(
+    metrics: Mapping[str, Any], loss: Iterable[str] = _LOSS, val_loss: Iterable[str] = _VAL_LOSS
+) -> dict[str, Any]:
+    """The metrics, with the training loss as `loss` and the validation loss as `val_loss`: the
+    first of the usual names is renamed, unless the metrics have that name already.
     """
     row = {str(name): value for name, value in metrics.items()}
     for ours, usual in (("loss", loss), ("val_loss", val_loss)):

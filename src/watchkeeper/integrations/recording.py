@@ -1,7 +1,8 @@
-"""Which run an integration records into: the user's own that goes on, else one of its own, which it ends as well.
+"""Which run an integration records into: the user's own that goes on, else one of its own, which it
+ends as well.
 
-One training, one run, one folder. What another training records into is left to it, whether that one is further out on
-the stack, in another thread, or never said its end.
+One training, one run, one folder. What another training records into is left to it, whether that
+one is further out on the stack, in another thread, or never said its end.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from watchkeeper.record.stopping.interrupts import Interrupted
 from watchkeeper.record.writing.text_log import entered
 
 FILE = "hyperparameters.json"
-EVALUATION = "evaluation"  # the pipeline, and the folder's name, of figures that come when a training is over
+# the pipeline, and the folder's name, of figures that come when a training is over
+EVALUATION = "evaluation"
 
 _open: list[Recording] = []  # those whose own run goes on
 _begun: list[Recording] = []  # those that have begun and not ended, in whosever run
@@ -36,29 +38,38 @@ _folders: set[Path] = set()  # in which runs of our own were started
 
 
 def users_run() -> Run | None:
-    """The run of the user's own that goes on here: the innermost that this thread or task is within, else the last one that
-    was started. A thread that is in none takes the only one there is.
+    """The run of the user's own that goes on here: the innermost that this thread or task is
+    within, else the last one that was started. A thread that is in none takes the only one there
+    is.
     """
-    runs = [run for run in open_runs() if not any(other.own and other.run is run for other in list(_open))]
+    runs = [
+        run
+        for run in open_runs()
+        if not any(other.own and other.run is run for other in list(_open))
+    ]
     here = [run for run_id in entered() for run in runs if run.run_id == run_id]
     if here:
         return here[-1]
     if len(runs) > 1 and threading.current_thread() is not threading.main_thread():
         return None
-    return runs[-1] if runs else None
+    if runs:
+        return runs[-1]
+    return None
 
 
 class Recording:
     """What one callback records into, from `begin` to `end`.
 
-    The run of the user's own `with wk.start_run(…)` is used where there is one that no other training records into, and
-    only written to. Otherwise a run is started, and takes over the signals as a `with` would: a loop that looks at `asked`
-    stops in good order, any other is stopped by the first signal, as without us. Nothing is printed: its log is in its
-    folder.
+    The run of the user's own `with wk.start_run(…)` is used where there is one that no other
+    training records into, and only written to. Otherwise a run is started, and takes over the
+    signals as a `with` would: a loop that looks at `asked` stops in good order, any other is
+    stopped by the first signal, as without us. Nothing is printed: its log is in its folder.
     """
 
     def __init__(self, library: str, *, says_its_end: bool = True) -> None:
-        """`says_its_end`: the library does so where all went well; otherwise the user has to, and may forget it."""
+        """`says_its_end`: the library does so where all went well; otherwise the user has to, and
+        may forget it.
+        """
         self.own = False
         """Whether the run is ours, to be ended by us."""
         self._library = library
@@ -79,7 +90,9 @@ class Recording:
     def run(self) -> Run | None:
         """The run, while it goes on."""
         run = self._run
-        return None if run is None or run._hands.ended else run
+        if run is None or run._hands.ended:
+            return None
+        return run
 
     @property
     def is_wanted(self) -> bool:
@@ -109,12 +122,13 @@ class Recording:
         resumes: bool = False,
         is_running: Callable[[], bool] | None = None,
     ) -> Run | None:
-        """The user's run that goes on, or a new one in exactly this folder. Begun already, nothing happens. None: it could
-        not be started, and is not tried again.
+        """The user's run that goes on, or a new one in exactly this folder. Begun already, nothing
+        happens. None: it could not be started, and is not tried again.
 
-        `signals=False`: the library handles them itself. A second training of this process in the same folder goes to
-        `FOLDER/training-2`, unless it `resumes` the first. `is_running` tells whether the library still works on it: what
-        it no longer works on when another one begins has failed. None: that cannot be known.
+        `signals=False`: the library handles them itself. A second training of this process in the
+        same folder goes to `FOLDER/training-2`, unless it `resumes` the first. `is_running` tells
+        whether the library still works on it: what it no longer works on when another one begins
+        has failed. None: that cannot be known.
 
         Raises:
             StorageError: the folder cannot be written to.
@@ -131,10 +145,14 @@ class Recording:
             return going
         self._refused = True
         place = _place(Path(folder).absolute(), pipeline, resumes=resumes)
-        start = partial(start_run, folder=place, pipeline=pipeline, console=False, handle_signals=signals)
+        start = partial(
+            start_run, folder=place, pipeline=pipeline, console=False, handle_signals=signals
+        )
         try:
             run = start(config=settings(config))
-        except UsageError:  # a setting of theirs has the name of one of ours: `persist_step_outputs="maybe"`
+        except (
+            UsageError
+        ):  # a setting of theirs has the name of one of ours: `persist_step_outputs="maybe"`
             run = start(config={self._library: settings(config)})
         self._refused = False
         _folders.add(place)
@@ -145,10 +163,15 @@ class Recording:
         return run
 
     def follow(
-        self, folder: str | os.PathLike[str], step: int | None, metrics: Mapping[str, Any], *, config: object = None
+        self,
+        folder: str | os.PathLike[str],
+        step: int | None,
+        metrics: Mapping[str, Any],
+        *,
+        config: object = None,
     ) -> None:
-        """Keep figures that come before or after a training: in the run that goes on, else in one of their own, in
-        `FOLDER/evaluation`, which names the training that they follow.
+        """Keep figures that come before or after a training: in the run that goes on, else in one
+        of their own, in `FOLDER/evaluation`, which names the training that they follow.
 
         Raises:
             StorageError: the folder cannot be written to.
@@ -159,12 +182,18 @@ class Recording:
             return
         place, fields = self._evaluation(Path(folder), config)
         with start_run(
-            folder=place, pipeline=EVALUATION, config=fields, console=False, handle_signals=False, sidecar=False
+            folder=place,
+            pipeline=EVALUATION,
+            config=fields,
+            console=False,
+            handle_signals=False,
+            sidecar=False,
         ) as own:
             own.log(step, **metrics)
 
     def begin_evaluation(self, folder: str | os.PathLike[str], *, config: object = None) -> None:
-        """Begin what keeps many rows of one evaluation outside of a training, in the same places as `follow`.
+        """Begin what keeps many rows of one evaluation outside of a training, in the same places as
+        `follow`.
 
         Raises:
             StorageError: the folder cannot be written to.
@@ -183,7 +212,9 @@ class Recording:
         }
 
     def settings(self, config: Mapping[str, Any] | None) -> None:
-        """Keep hyperparameters that come when the run has begun: in `hyperparameters.json`, an output of the run."""
+        """Keep hyperparameters that come when the run has begun: in `hyperparameters.json`, an
+        output of the run.
+        """
         run = self.run
         if run is None or not config:
             return
@@ -194,27 +225,40 @@ class Recording:
             self._written = data
             run.output(place, what=f"hyperparameters, by {self._library}")
 
-    def planned(self, total: int | None, *, log_every: int | None = None, eval_every: int | None = None) -> None:
-        """How many training steps there will be, and how often is logged and validated. The user's own word goes first."""
+    def planned(
+        self, total: int | None, *, log_every: int | None = None, eval_every: int | None = None
+    ) -> None:
+        """How many training steps there will be, and how often is logged and validated. The user's
+        own word goes first.
+        """
         run = self.run
         if run is not None and (run._status is None or run._status.total is None):
-            planned = total if total is not None and total > 0 else None
-            cadence = run.cadence(log_every=log_every, eval_every=eval_every, total=planned, max_share=None)
+            if total is not None and total > 0:
+                planned = total
+            else:
+                planned = None
+            cadence = run.cadence(
+                log_every=log_every, eval_every=eval_every, total=planned, max_share=None
+            )
             if eval_every:
                 self._cadence = cadence
             elif run._status is not None:
                 run._status.full_share = None  # nobody measures it
 
     def passed(self, step: int) -> None:
-        """This training step is completed: what its validation takes is measured until the next one is."""
+        """This training step is completed: what its validation takes is measured until the next one
+        is.
+        """
         if self._cadence is not None:
             self._cadence.due(step)
 
     def end(self, error: BaseException | None = None) -> None:
-        """End our own run: as finished, as interrupted where it was asked to stop, as failed with an error.
+        """End our own run: as finished, as interrupted where it was asked to stop, as failed with
+        an error.
 
         Raises:
-            Interrupted: it was asked to stop, and is ours: the process is to end, with the signal's code.
+            Interrupted: it was asked to stop, and is ours: the process is to end, with the signal's
+            code.
         """
         if self in _begun:
             _begun.remove(self)
@@ -225,7 +269,11 @@ class Recording:
         if run._pipeline != EVALUATION:
             self._last = run
         _open.remove(self)
-        run.__exit__(None if error is None else type(error), error, None if error is None else error.__traceback__)
+        run.__exit__(
+            None if error is None else type(error),
+            error,
+            None if error is None else error.__traceback__,
+        )
 
     def abandon(self, error: BaseException | None) -> None:
         """End our own run, of which nobody has said how it ended. Raises nothing."""
@@ -240,7 +288,10 @@ class Recording:
 
     def _is_short(self) -> bool:
         """Whether fewer training steps were recorded than were planned."""
-        status = self._run._status if self._run is not None else None
+        if self._run is not None:
+            status = self._run._status
+        else:
+            status = None
         return status is not None and status.total is not None and (status.step or 0) < status.total
 
 
@@ -253,7 +304,9 @@ def _abandon_the_dead() -> None:
 
 
 def _place(folder: Path, pipeline: str, *, resumes: bool) -> Path:
-    """The folder; another one below it where a run of ours was started in it before, by this process."""
+    """The folder; another one below it where a run of ours was started in it before, by this
+    process.
+    """
     taken = {other.run.folder for other in _open if other.run is not None}
     if folder not in _folders or (resumes and folder not in taken):
         return folder
@@ -264,16 +317,25 @@ def _place(folder: Path, pipeline: str, *, resumes: bool) -> Path:
 
 
 def _is_ours(run: Run, data: bytes, written: bytes, path: Path) -> bool:
-    """Whether these hyperparameters are ours: what we wrote last, what we would write now, or an earlier run's output."""
+    """Whether these hyperparameters are ours: what we wrote last, what we would write now, or an
+    earlier run's output.
+    """
     held = path.read_bytes()
-    events = (event for own in run._homes.events().values() for event in own if isinstance(event, RunEnded))
+    events = (
+        event
+        for own in run._homes.events().values()
+        for event in own
+        if isinstance(event, RunEnded)
+    )
     known = {output.sha256 for event in events for output in event.outputs}
     return held in (data, written) or hashlib.sha256(held).hexdigest() in known
 
 
 @atexit.register
 def _at_exit() -> None:
-    """Runs whose library did not say how it ended: by the exception that ends the process, where there is one."""
+    """Runs whose library did not say how it ended: by the exception that ends the process, where
+    there is one.
+    """
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     for recording in reversed(_open.copy()):
         with contextlib.suppress(Exception):

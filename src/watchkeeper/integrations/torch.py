@@ -1,7 +1,9 @@
-"""Plain PyTorch: completed steps of an optimizer, counted by the optimizer itself, and a row at every so many of them.
+"""Plain PyTorch: completed steps of an optimizer, counted by the optimizer itself, and a row at
+every so many of them.
 
     watched = watch(optimizer, run, log_every=10)
-    watched.metrics(loss=loss)          # before optimizer.step(): read only where a row is due, so that no GPU waits
+    watched.metrics(loss=loss)          # before optimizer.step(): read only where a row is due, so
+    that no GPU waits
 
 A training step is a completed `optimizer.step()`, from 1; one that a GradScaler skipped is none.
 """
@@ -45,7 +47,9 @@ class Watched:
 
     @fenced
     def metrics(self, **metrics: Any) -> None:
-        """What belongs to the step that comes next; said again, the last counts. Tensors are not read here, only kept."""
+        """What belongs to the step that comes next; said again, the last counts. Tensors are not
+        read here, only kept.
+        """
         for name, value in metrics.items():
             self._given[name] = value.detach() if isinstance(value, torch.Tensor) else value
 
@@ -61,7 +65,10 @@ class Watched:
         given, self._given = self._given, {}
         (before, then), now = self._since, time.monotonic()
         self._since = (self.step, now)
-        row = {name: _read(value) for name, value in {**named(given), "lr": optimizer.param_groups[0]["lr"]}.items()}
+        row = {
+            name: _read(value)
+            for name, value in {**named(given), "lr": optimizer.param_groups[0]["lr"]}.items()
+        }
         if now > then:
             row["steps_per_s"] = (self.step - before) / (now - then)
         if self._grad_norm:
@@ -78,17 +85,19 @@ def watch(
     step: int = 0,
     grad_norm: bool = False,
 ) -> Watched:
-    """Count the optimizer's steps, and log a row every `log_every` of them: what `metrics` was given last, `lr`,
-    `steps_per_s`, and the norm of the gradients where `grad_norm` asks for it.
+    """Count the optimizer's steps, and log a row every `log_every` of them: what `metrics` was
+    given last, `lr`, `steps_per_s`, and the norm of the gradients where `grad_norm` asks for it.
 
-    `run` None is the one that goes on; where there is none nothing is recorded, and that is said. `total` is how many steps
-    are planned, `step` how many were completed before this process.
+    `run` None is the one that goes on; where there is none nothing is recorded, and that is said.
+    `total` is how many steps are planned, `step` how many were completed before this process.
     """
     try:
         run = run or users_run() or current_run()
         if run is None:
             raise RuntimeError("no run goes on; start one first: with wk.start_run(…) as run")
-        return Watched(optimizer, run, log_every=log_every, total=total, step=step, grad_norm=grad_norm)
+        return Watched(
+            optimizer, run, log_every=log_every, total=total, step=step, grad_norm=grad_norm
+        )
     except Exception as error:
         say("watch", error)
         return Watched(optimizer, None, log_every=1, total=None, step=0, grad_norm=False)
@@ -96,9 +105,16 @@ def watch(
 
 def _read(value: Any) -> Any:
     """Once: a tensor on a GPU makes the program wait."""
-    return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        return value.item()
+    return value
 
 
 def _norm(optimizer: torch.optim.Optimizer) -> torch.Tensor:
-    gradients = [each.grad for group in optimizer.param_groups for each in group["params"] if each.grad is not None]
+    gradients = [
+        each.grad
+        for group in optimizer.param_groups
+        for each in group["params"]
+        if each.grad is not None
+    ]
     return torch.nn.utils.get_total_norm(gradients)

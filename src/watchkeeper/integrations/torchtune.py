@@ -25,8 +25,9 @@ from watchkeeper.integrations.recording import Recording
 class WatchkeeperLogger(MetricLoggerInterface):
     """Records a recipe's configuration, rows and checkpoints.
 
-    Its own run lies in exactly `log_dir`, and ends with the recipe. `total` is how many training steps are planned; None:
-    `max_steps_per_epoch` times `epochs`, where the configuration limits them.
+    Its own run lies in exactly `log_dir`, and ends with the recipe. `total` is how many training
+    steps are planned; None: `max_steps_per_epoch` times `epochs`, where the configuration limits
+    them.
     """
 
     def __init__(self, log_dir: str, total: int | None = None, **kwargs: Any) -> None:
@@ -57,7 +58,8 @@ class WatchkeeperLogger(MetricLoggerInterface):
 
     @fenced
     def close(self) -> None:
-        """Record the checkpoints that were written, which are complete now, and end a run of our own.
+        """Record the checkpoints that were written, which are complete now, and end a run of our
+        own.
 
         Raises:
             Interrupted: it was asked to stop, and is our own.
@@ -93,8 +95,8 @@ class WatchkeeperLogger(MetricLoggerInterface):
         run.log(step, **named(metrics))
 
     def _look(self) -> None:
-        """Record the checkpoints that are new. They were saved after the last row, which is of their step only where each
-        step is logged.
+        """Record the checkpoints that are new. They were saved after the last row, which is of
+        their step only where each step is logged.
         """
         run = self._recording.run
         if run is None:
@@ -110,7 +112,9 @@ class WatchkeeperLogger(MetricLoggerInterface):
         for folder in self._output.glob("epoch_*") if self._output is not None else ():
             with contextlib.suppress(OSError):
                 times = [
-                    path.stat().st_mtime for path in folder.iterdir() if path.suffix in {".safetensors", ".bin", ".pt"}
+                    path.stat().st_mtime
+                    for path in folder.iterdir()
+                    if path.suffix in {".safetensors", ".bin", ".pt"}
                 ]
                 if times:
                     found[folder] = max(times)
@@ -119,4 +123,6 @@ class WatchkeeperLogger(MetricLoggerInterface):
 
 def _planned(fields: Mapping[str, Any]) -> int | None:
     steps, epochs = fields.get("max_steps_per_epoch"), fields.get("epochs")
-    return steps * epochs if isinstance(steps, int) and isinstance(epochs, int) else None
+    if isinstance(steps, int) and isinstance(epochs, int):
+        return steps * epochs
+    return None

@@ -1,5 +1,5 @@
-"""Hugging Face transformers: a callback for `Trainer`, by hand or as `report_to=["watchkeeper"]`, and a deadline for
-`generate`.
+"""Hugging Face transformers: a callback for `Trainer`, by hand or as `report_to=["watchkeeper"]`,
+and a deadline for `generate`.
 
 A training step is `state.global_step`: completed optimizer steps, from 1.
 """
@@ -16,7 +16,13 @@ from types import FrameType
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    StoppingCriteria,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.integrations import integration_utils
 from transformers.trainer_utils import IntervalStrategy
 
@@ -26,13 +32,16 @@ from watchkeeper.integrations.recording import Recording
 from watchkeeper.record.run import current_run
 from watchkeeper.record.stopping.limits import Overrun
 
-LOOPS = ("train", "_inner_training_loop")  # the methods of a Trainer that are on the stack while it trains
+LOOPS = (
+    "train",
+    "_inner_training_loop",
+)  # the methods of a Trainer that are on the stack while it trains
 
 
 class WatchkeeperCallback(TrainerCallback):
-    """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop, the training stops after
-    its step, with a checkpoint. Without a run that goes on it starts one in `args.output_dir` (beside it where that is
-    pushed to a hub), and ends it.
+    """Records a `Trainer`'s training: settings, metric rows, checkpoints, status. Asked to stop,
+    the training stops after its step, with a checkpoint. Without a run that goes on it starts one
+    in `args.output_dir` (beside it where that is pushed to a hub), and ends it.
     """
 
     def __init__(self) -> None:
@@ -44,21 +53,39 @@ class WatchkeeperCallback(TrainerCallback):
 
     @fenced
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Find the run, or start it: one for each training, which its `state` tells from others."""
         recording = Recording("transformers")
-        self._trainings = [(ref, other) for ref, other in self._trainings if ref() is not None and ref() is not state]
+        self._trainings = [
+            (ref, other)
+            for ref, other in self._trainings
+            if ref() is not None and ref() is not state
+        ]
         self._trainings.append((weakref.ref(state), recording))
-        config = {"seed": args.seed, "arguments": _fields(args), "model": _fields(getattr(model, "config", None))}
+        config = {
+            "seed": args.seed,
+            "arguments": _fields(args),
+            "model": _fields(getattr(model, "config", None)),
+        }
         if state.is_hyper_param_search:
             config["trial"] = state.trial_params
         recording.begin(
-            _folder(args), config=config, resumes=state.global_step > 0, is_running=partial(_trains, weakref.ref(state))
+            _folder(args),
+            config=config,
+            resumes=state.global_step > 0,
+            is_running=partial(_trains, weakref.ref(state)),
         )
         recording.planned(
             state.max_steps,
-            log_every=state.logging_steps if args.logging_strategy == IntervalStrategy.STEPS else None,
+            log_every=state.logging_steps
+            if args.logging_strategy == IntervalStrategy.STEPS
+            else None,
             eval_every=state.eval_steps if args.eval_strategy == IntervalStrategy.STEPS else None,
         )
         _ = recording.asked  # from now on a signal asks
@@ -82,23 +109,34 @@ class WatchkeeperCallback(TrainerCallback):
 
     @fenced
     def on_predict(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: dict[str, Any], **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, Any],
+        **kwargs: Any,
     ) -> None:
         """Keep the metrics of a prediction."""
         if metrics:
             self._keep(args, state, metrics)
 
     @fenced
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """The checkpoint is complete, as far as this process writes it."""
         recording = self._of(state)
         if recording is not None and recording.run is not None:
-            recording.run.checkpoint(_checkpoint(Path(args.output_dir), state), training_step=state.global_step)
+            recording.run.checkpoint(
+                _checkpoint(Path(args.output_dir), state), training_step=state.global_step
+            )
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
-        """Asked to stop, save and stop. Several processes agree on it at the steps at which they log."""
+        """Asked to stop, save and stop. Several processes agree on it at the steps at which they
+        log.
+        """
         asked = self._passed(state)
         if args.world_size > 1 and torch.distributed.is_initialized():
             asked = control.should_log and _anyone(asked, args.device)
@@ -108,7 +146,9 @@ class WatchkeeperCallback(TrainerCallback):
             control.should_save = control.should_training_stop = True
         return control
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """End a run of our own.
 
         Raises:
@@ -121,7 +161,9 @@ class WatchkeeperCallback(TrainerCallback):
         return next((recording for ref, recording in self._trainings if ref() is state), None)
 
     def _keep(self, args: TrainingArguments, state: TrainerState, row: dict[str, Any]) -> None:
-        """A row of the run of this training; of an evaluation or prediction outside one, in a run of its own."""
+        """A row of the run of this training; of an evaluation or prediction outside one, in a run
+        of its own.
+        """
         recording = self._of(state)
         if recording is None:
             recording = Recording("transformers")
@@ -129,7 +171,9 @@ class WatchkeeperCallback(TrainerCallback):
         if recording.run is not None:
             recording.run.log(state.global_step, **row)
         elif recording.is_wanted:
-            recording.follow(_folder(args), state.global_step, row, config={"arguments": _fields(args)})
+            recording.follow(
+                _folder(args), state.global_step, row, config={"arguments": _fields(args)}
+            )
 
     @fenced
     def _passed(self, state: TrainerState) -> bool:
@@ -148,17 +192,20 @@ class WatchkeeperCallback(TrainerCallback):
     @fenced
     def _end(self, state: TrainerState) -> None:
         gone = [recording for ref, recording in self._trainings if ref() is None]
-        recording = self._of(state) or (gone[-1] if gone else None)  # a loop that hands over another state each time
+        recording = self._of(state) or (
+            gone[-1] if gone else None
+        )  # a loop that hands over another state each time
         if recording is not None:
             recording.end()
 
 
 class DeadlineCriteria(StoppingCriteria):
-    """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards whether it did, and the
-    run that goes on counts and tells it as it does its own limits.
+    """Stops `generate` between two tokens when it has taken that long; `timed_out` says afterwards
+    whether it did, and the run that goes on counts and tells it as it does its own limits.
 
-    `seconds` None or 0 is no limit. The time runs from `arm()`: `stopping_criteria=[deadline.arm()]`. Not armed, it runs
-    from the first token of a `generate`: one that follows a stop of ours, or whose sequences are not longer than the last.
+    `seconds` None or 0 is no limit. The time runs from `arm()`:
+    `stopping_criteria=[deadline.arm()]`. Not armed, it runs from the first token of a `generate`:
+    one that follows a stop of ours, or whose sequences are not longer than the last.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -184,7 +231,9 @@ class DeadlineCriteria(StoppingCriteria):
         """For each sequence whether it is to end: all of them, or none."""
         count, length = input_ids.shape
         last_count, last_length = self._seen
-        another = bool(last_length) and (self.timed_out or count != last_count or length <= last_length)
+        another = bool(last_length) and (
+            self.timed_out or count != last_count or length <= last_length
+        )
         if self._ends is None or another:
             self.arm()
         self._seen = (count, length)
@@ -199,22 +248,35 @@ class DeadlineCriteria(StoppingCriteria):
         run = current_run()
         if run is not None:
             took = time.monotonic() - self._began
-            run.limits.overran(Overrun(what="generate", limit_s=self.seconds or 0.0, elapsed_s=took, how="interrupted"))
+            run.limits.overran(
+                Overrun(
+                    what="generate", limit_s=self.seconds or 0.0, elapsed_s=took, how="interrupted"
+                )
+            )
 
 
 def _folder(args: TrainingArguments) -> Path:
-    """`output_dir`; beside it where the Trainer uploads that whole: the journal has paths and hosts in it."""
+    """`output_dir`; beside it where the Trainer uploads that whole: the journal has paths and hosts
+    in it.
+    """
     folder = Path(args.output_dir)
-    return folder.with_name(f"{folder.name}-watchkeeper") if args.push_to_hub else folder
+    if args.push_to_hub:
+        return folder.with_name(f"{folder.name}-watchkeeper")
+    return folder
 
 
 def _trains(state: weakref.ref[TrainerState]) -> bool:
-    """Whether the training of this state goes on, in any thread: its Trainer tells nobody of an exception."""
+    """Whether the training of this state goes on, in any thread: its Trainer tells nobody of an
+    exception.
+    """
     theirs = state()
     for frame in sys._current_frames().values():
         at: FrameType | None = frame
         while at is not None and theirs is not None:
-            if at.f_code.co_name in LOOPS and getattr(at.f_locals.get("self"), "state", None) is theirs:
+            if (
+                at.f_code.co_name in LOOPS
+                and getattr(at.f_locals.get("self"), "state", None) is theirs
+            ):
                 return True
             at = at.f_back
     return False
@@ -223,7 +285,9 @@ def _trains(state: weakref.ref[TrainerState]) -> bool:
 def _fields(theirs: Any) -> object:
     """A configuration of theirs; one that cannot tell its fields costs those only."""
     try:
-        return theirs.to_dict() if theirs is not None else None
+        if theirs is not None:
+            return theirs.to_dict()
+        return None
     except Exception as error:
         say(f"{type(theirs).__name__}.to_dict", error)
         return None
@@ -233,7 +297,9 @@ def _checkpoint(folder: Path, state: TrainerState) -> Path:
     """A search over hyperparameters has a folder for each trial."""
     name = f"checkpoint-{state.global_step}"
     if state.is_hyper_param_search and not (folder / name).exists():
-        return max(folder.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime, default=folder / name)
+        return max(
+            folder.glob(f"*/{name}"), key=lambda path: path.stat().st_mtime, default=folder / name
+        )
     return folder / name
 
 

@@ -23,7 +23,8 @@ from watchkeeper.schedulers.wrapper import proof
 Verdict = Literal["ok", "warning", "bad", "unknown"]
 _LITTLE_BYTES = 2 * 2**30
 _FEW_INODES = 10_000
-# A claim and a heartbeat are judged by the file server's clock; only what a person compares needs the nodes' own.
+# A claim and a heartbeat are judged by the file server's clock; only what a person compares needs
+# the nodes' own.
 _CLOCKS_DIFFER_S = 5.0
 
 
@@ -45,8 +46,11 @@ def machine(folder: Path) -> Iterator[Check]:
     yield Check(
         what="disk",
         verdict="warning" if space < _LITTLE_BYTES or few else "ok",
-        found=f"{filesystem}: {space / 2**30:.1f} GiB free" + (f", {inodes.f_favail} inodes left" if few else ""),
-        hint="make room: a run whose disk is full loses its rows" if space < _LITTLE_BYTES or few else "",
+        found=f"{filesystem}: {space / 2**30:.1f} GiB free"
+        + (f", {inodes.f_favail} inodes left" if few else ""),
+        hint="make room: a run whose disk is full loses its rows"
+        if space < _LITTLE_BYTES or few
+        else "",
     )
     yield _links(folder)
     code = git.state(folder)
@@ -54,7 +58,10 @@ def machine(folder: Path) -> Iterator[Check]:
         hint = "type `git init` and commit: without it no attempt knows the code that it ran"
         yield Check(what="git", verdict="warning", found="no commit here", hint=hint)
     else:
-        dirty = ", with uncommitted changes (they are kept with each attempt)" if code.dirty else ""
+        if code.dirty:
+            dirty = ", with uncommitted changes (they are kept with each attempt)"
+        else:
+            dirty = ""
         yield Check(what="git", verdict="ok", found=f"{code.branch} {code.sha[:12]}{dirty}")
 
 
@@ -64,30 +71,53 @@ def _links(folder: Path) -> Check:
         first, second = files.create(name, b"first\n"), files.create(name, b"second\n")
         files.remove(name)
     except StorageError as error:
-        hint = error.hint or "an experiment must lie where hard links work; many object stores and some FUSE mounts cannot"
+        hint = error.hint or (
+            "an experiment must lie where hard links work; many object stores and some "
+            "FUSE mounts cannot"
+        )
         return Check(what="links", verdict="bad", found=str(error), hint=hint)
     if (first, second) != (True, False):
-        return Check(what="links", verdict="bad", found="one name was given twice", hint="use another filesystem")
+        return Check(
+            what="links",
+            verdict="bad",
+            found="one name was given twice",
+            hint="use another filesystem",
+        )
     return Check(what="links", verdict="ok", found="a name is given once only")
 
 
 def site(allowed: Site) -> Iterator[Check]:
     """What a cluster allows this user."""
     for words in allowed.unasked:
-        yield Check(what="slurm", verdict="unknown", found=words, hint="ask again later, or your site")
+        yield Check(
+            what="slurm", verdict="unknown", found=words, hint="ask again later, or your site"
+        )
     if not allowed.version:
         return
     yield Check(what="slurm", verdict="ok", found=f"version {allowed.version}")
-    without = "off: a job's end is known while the controller remembers it, and by its own exit record"
+    without = (
+        "off: a job's end is known while the controller remembers it, and by its own exit record"
+    )
     yield Check(
         what="accounting",
         verdict="ok" if allowed.accounting else "warning",
-        found=("on; account " + (allowed.default_account or "not named")) if allowed.accounting else without,
+        found=("on; account " + (allowed.default_account or "not named"))
+        if allowed.accounting
+        else without,
     )
     for one in allowed.partitions:
-        most = clock(one.max_time_s) if one.max_time_s else "no limit"
-        without_time = f", {clock(one.default_time_s)} without --time" if one.default_time_s else ""
-        mark = " (default)" if one.is_default else ""
+        if one.max_time_s:
+            most = clock(one.max_time_s)
+        else:
+            most = "no limit"
+        if one.default_time_s:
+            without_time = f", {clock(one.default_time_s)} without --time"
+        else:
+            without_time = ""
+        if one.is_default:
+            mark = " (default)"
+        else:
+            mark = ""
         found = f"{one.name}{mark}: {most}{without_time}" + ("" if one.up else "; it is down")
         yield Check(what="partition", verdict="ok" if one.up else "warning", found=found)
     limits = [
@@ -97,13 +127,19 @@ def site(allowed: Site) -> Iterator[Check]:
     yield Check(what="limits", verdict="ok", found=", ".join(filter(None, limits)) or "none told")
 
 
-def claim(scheduler: Scheduler, folder: Path, *, wait_s: float, tell: Callable[[str], None]) -> Iterator[Check]:
-    """The claim between this node and a compute node, the folder's visibility and the clocks, by a tiny job."""
+def claim(
+    scheduler: Scheduler, folder: Path, *, wait_s: float, tell: Callable[[str], None]
+) -> Iterator[Check]:
+    """The claim between this node and a compute node, the folder's visibility and the clocks, by a
+    tiny job.
+    """
     try:
         found = proof.prove(scheduler, folder, wait_s=wait_s, tell=tell)
     except proof.NotProvedError as error:
         hint = "until it is proved, what sbatch did not answer is never submitted again by itself"
-        yield Check(what="claim", verdict="bad" if error.broken else "unknown", found=str(error), hint=hint)
+        yield Check(
+            what="claim", verdict="bad" if error.broken else "unknown", found=str(error), hint=hint
+        )
         return
     except (SchedulerError, StorageError) as error:
         yield Check(what="claim", verdict="unknown", found=str(error), hint=error.hint)
@@ -118,14 +154,22 @@ def claim(scheduler: Scheduler, folder: Path, *, wait_s: float, tell: Callable[[
     yield Check(
         what="visibility",
         verdict="bad" if late else "ok",
-        found=f"a file and its answer took {found.slowest_s:.2f} s; visibility_lag_s is {scheduler.visibility_lag_s:g}",
-        hint=f"set visibility_lag_s to {2 * found.slowest_s:.0f} or more in the cluster's profile" if late else "",
+        found=(
+            f"a file and its answer took {found.slowest_s:.2f} s; visibility_lag_s is "
+            f"{scheduler.visibility_lag_s:g}"
+        ),
+        hint=f"set visibility_lag_s to {2 * found.slowest_s:.0f} or more in the cluster's profile"
+        if late
+        else "",
     )
     apart = abs(found.clock_offset_s) - found.clock_error_s > _CLOCKS_DIFFER_S
     yield Check(
         what="clocks",
         verdict="warning" if apart else "ok",
-        found=f"{found.node} is {found.clock_offset_s:+.3f} s from here, give or take {found.clock_error_s:.3f} s",
+        found=(
+            f"{found.node} is {found.clock_offset_s:+.3f} s from here, give or take "
+            f"{found.clock_error_s:.3f} s"
+        ),
         hint="times in logs of jobs and in ours differ by that much" if apart else "",
     )
 
@@ -135,4 +179,6 @@ def scripts(problems: tuple[Problem, ...]) -> Iterator[Check]:
     verdicts: dict[str, Verdict] = {"error": "bad", "warning": "warning", "note": "ok"}
     for problem in problems:
         found = f"{problem.where}: {problem.message}"
-        yield Check(what="experiment", verdict=verdicts[problem.severity], found=found, hint=problem.hint)
+        yield Check(
+            what="experiment", verdict=verdicts[problem.severity], found=found, hint=problem.hint
+        )

@@ -1,9 +1,9 @@
-"""What costs a night and can be seen before it: paths that are not there, outputs that two jobs would write, models that
-are not the ones meant.
+"""What costs a night and can be seen before it: paths that are not there, outputs that two jobs
+would write, models that are not the ones meant.
 
-Scripts are read and never run. Only plain words count: a variable counts where the script gives it one plain value, a
-relative path where it is known in which folder its command runs. Hub names are no paths. Everything found is a warning: a
-compute node may see other filesystems than this one.
+Scripts are read and never run. Only plain words count: a variable counts where the script gives it
+one plain value, a relative path where it is known in which folder its command runs. Hub names are
+no paths. Everything found is a warning: a compute node may see other filesystems than this one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ _INTERPOLATED = re.compile(r"\$\{(\w+)\}")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One command of a script: its line, its words, and the folder it runs in; None where that cannot be told."""
+    """One command of a script: its line, its words, and the folder it runs in; None where that
+    cannot be told.
+    """
 
     line: int
     words: tuple[str, ...]
@@ -60,7 +62,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 def found(experiment: Experiment) -> list[Problem]:
     """What is told of an experiment's jobs. What cannot be read is left for its submission to tell."""
     problems: list[Problem] = []
-    tables: dict[Path, list[tuple[str, str]]] = {}  # what is written → (key, where) of each job that writes it
+    tables: dict[
+        Path, list[tuple[str, str]]
+    ] = {}  # what is written → (key, where) of each job that writes it
     logs: dict[Path, list[tuple[RunItem, str]]] = {}
     look = _Look(experiment)
     for item in experiment.items:
@@ -89,10 +93,16 @@ def found(experiment: Experiment) -> list[Problem]:
 
 
 def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
-    """The commands of a script that starts in `folder`, or in its head's own; `cd` is followed as far as it is plain."""
+    """The commands of a script that starts in `folder`, or in its head's own; `cd` is followed as
+    far as it is plain.
+    """
     text = source.decode("utf-8", "replace")
     values = variables(text)
-    here: Path | None = folder / head.folder if head.folder else folder
+    here: Path | None
+    if head.folder:
+        here = folder / head.folder
+    else:
+        here = folder
     values |= {"SLURM_SUBMIT_DIR": str(folder)}  # jobs are handed over from the script's own folder
     depth = 0
     for line, command in commands(text):
@@ -107,8 +117,16 @@ def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
             call = Call(line=line, words=part, folder=here)
             depth += sum(word in _OPENS for word in part) - sum(word in _CLOSES for word in part)
             if _MOVES & {*part}:
-                plain = part[0] == "cd" and len(part) == 2 and depth == 0 and not any("(" in words[end] for end in ends)
-                here = call.place(part[1]) if plain else None
+                plain = (
+                    part[0] == "cd"
+                    and len(part) == 2
+                    and depth == 0
+                    and not any("(" in words[end] for end in ends)
+                )
+                if plain:
+                    here = call.place(part[1])
+                else:
+                    here = None
             yield call
 
 
@@ -116,7 +134,9 @@ def _expanded(word: str, values: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         return values.get(match[1] or match[2], match[0])
 
-    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, word) if "$" in word else word
+    if "$" in word:
+        return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, word)
+    return word
 
 
 def _option(words: Sequence[str], *names: str) -> str:
@@ -131,9 +151,14 @@ def _option(words: Sequence[str], *names: str) -> str:
 
 
 def _is_call(call: Call, *command: str) -> Sequence[str] | None:
-    """The words behind a command, wherever in the call it begins (`srun inspect eval …`); None if it is another."""
+    """The words behind a command, wherever in the call it begins (`srun inspect eval …`); None if
+    it is another.
+    """
     for index in range(len(call.words) - 1):
-        if call.words[index].rpartition("/")[2] == command[0] and call.words[index + 1] == command[1]:
+        if (
+            call.words[index].rpartition("/")[2] == command[0]
+            and call.words[index + 1] == command[1]
+        ):
             return call.words[index + 2 :]
     return None
 
@@ -142,8 +167,15 @@ def _tables(calls: Sequence[Call]) -> Iterator[tuple[Path, int]]:
     """The tables of GPU use that a script writes."""
     for call in calls:
         for word in call.words:
-            name = word.rpartition("=")[2] if word.startswith("-") else word
-            if name.rpartition("/")[2] == _TABLE and (path := call.place(name)) and "rm" not in call.words:
+            if word.startswith("-"):
+                name = word.rpartition("=")[2]
+            else:
+                name = word
+            if (
+                name.rpartition("/")[2] == _TABLE
+                and (path := call.place(name))
+                and "rm" not in call.words
+            ):
                 yield path, call.line
 
 
@@ -157,7 +189,9 @@ class _Look:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.folder = experiment.folder
-        self.promised: dict[Path, tuple[str, int | None]] = {}  # where a training will leave a checkpoint → run, epoch
+        self.promised: dict[
+            Path, tuple[str, int | None]
+        ] = {}  # where a training will leave a checkpoint → run, epoch
         for subject, promise in experiment.checkpoints.items():
             for pattern in promise.patterns:
                 path = Path(os.path.normpath(self.folder / globs.unescaped(pattern)))
@@ -165,16 +199,29 @@ class _Look:
 
     def shown(self, path: Path) -> str:
         """A path for a message, relative to the experiment where it lies inside."""
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+        if path.is_relative_to(self.folder):
+            return str(path.relative_to(self.folder))
+        return str(path)
 
     def will_be(self, path: Path) -> tuple[str, int | None] | None:
         """The run and epoch whose checkpoint a path is, or lies in."""
-        return next((self.promised[one] for one in (path, *path.parents) if one in self.promised), None)
+        return next(
+            (self.promised[one] for one in (path, *path.parents) if one in self.promised), None
+        )
 
     def job(self, item: RunItem, calls: Sequence[Call]) -> Iterator[Problem]:
         """What one script would stumble over."""
-        made = [path for call in calls if "mkdir" in call.words for path in map(call.place, call.words) if path]
-        blind = any("mkdir" in call.words and any(_UNKNOWN.search(word) for word in call.words) for call in calls)
+        made = [
+            path
+            for call in calls
+            if "mkdir" in call.words
+            for path in map(call.place, call.words)
+            if path
+        ]
+        blind = any(
+            "mkdir" in call.words and any(_UNKNOWN.search(word) for word in call.words)
+            for call in calls
+        )
         for call in calls:
             where = f"{item.script}:{call.line}"
             if not blind:
@@ -188,23 +235,40 @@ class _Look:
 
     def redirected(self, call: Call, where: str, made: Sequence[Path]) -> Iterator[Problem]:
         """Output that is led into a folder which is not there when the command starts."""
-        targets = [after for word, after in zip(call.words, call.words[1:], strict=False) if word in _WRITES]
+        targets = [
+            after
+            for word, after in zip(call.words, call.words[1:], strict=False)
+            if word in _WRITES
+        ]
         if "tee" in call.words[:1]:
             targets += [word for word in call.words[1:] if not word.startswith("-")]
         for word in targets:
             path = call.place(word)
-            if path is None or "/" not in word or _is_there(path.parent) or path.is_relative_to("/dev"):
+            if (
+                path is None
+                or "/" not in word
+                or _is_there(path.parent)
+                or path.is_relative_to("/dev")
+            ):
                 continue
-            if any(one.is_relative_to(path.parent) for one in made) or self.is_of_training(path.parent):
+            if any(one.is_relative_to(path.parent) for one in made) or self.is_of_training(
+                path.parent
+            ):
                 continue
-            message = f"it writes into {self.shown(path.parent)}/, which is not there: its command would not start"
+            message = (
+                f"it writes into {self.shown(path.parent)}/, which is not there: its command "
+                "would not start"
+            )
             yield _warning(where, message, f"write `mkdir -p {word.rpartition('/')[0]}` above it")
 
     def is_of_training(self, folder: Path) -> bool:
         """Whether a training makes this folder: it holds its checkpoints, or lies in one."""
-        return self.will_be(folder) is not None or any(path.is_relative_to(folder) for path in self.promised)
+        return self.will_be(folder) is not None or any(
+            path.is_relative_to(folder) for path in self.promised
+        )
 
-    # ── training ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── training
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def training(self, call: Call, words: Sequence[str], where: str) -> Iterator[Problem]:
         """What a torchtune configuration names and is not there."""
@@ -215,32 +279,52 @@ class _Look:
         try:
             top = load(path, path.read_bytes())
         except FileNotFoundError:
-            yield _warning(where, f"the configuration {self.shown(path)} is not there", "write it, or name another")
+            yield _warning(
+                where,
+                f"the configuration {self.shown(path)} is not there",
+                "write it, or name another",
+            )
             return
         except (OSError, ExperimentError):
             return  # told where the plan is made
-        overrides = {word.split("=", 1)[0]: word.split("=", 1)[1] for word in words if "=" in word and word[:1] != "-"}
+        overrides = {
+            word.split("=", 1)[0]: word.split("=", 1)[1]
+            for word in words
+            if "=" in word and word[:1] != "-"
+        }
         reading = _Config(call, top, overrides, where)
         folder, place = reading.path("checkpointer", "checkpoint_dir")
         if folder is not None and not _is_there(folder) and self.will_be(folder) is None:
-            message = f"the model's folder {self.shown(folder)} is not there (checkpointer.checkpoint_dir)"
+            message = (
+                f"the model's folder {self.shown(folder)} is not there "
+                "(checkpointer.checkpoint_dir)"
+            )
             yield _warning(place, message, "download the model, or mend the path")
         elif folder is not None and _is_there(folder):
             for name, line in reading.files():
                 if not _is_there(folder / name):
-                    message = f"the checkpoint's file {name} is not in {self.shown(folder)} (checkpointer.checkpoint_files)"
-                    yield _warning(line, message, "download it whole, or name the files that are there")
+                    message = (
+                        f"the checkpoint's file {name} is not in {self.shown(folder)} "
+                        "(checkpointer.checkpoint_files)"
+                    )
+                    yield _warning(
+                        line, message, "download it whole, or name the files that are there"
+                    )
         tokenizer, place = reading.path("tokenizer", "path")
         if tokenizer is not None and not _is_there(tokenizer):
             message = f"the tokenizer {self.shown(tokenizer)} is not there (tokenizer.path)"
             yield _warning(place, message, "download it with the model, or mend the path")
 
-    # ── evaluation ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── evaluation
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def models(self, words: Sequence[str]) -> Iterator[str]:
         """The words of `inspect eval` that name a model by its path."""
         for index, word in enumerate(words):
-            pair = words[index + 1] if word in ("-M", "--model-arg") and index + 1 < len(words) else word.removeprefix("-M")
+            if word in ("-M", "--model-arg") and index + 1 < len(words):
+                pair = words[index + 1]
+            else:
+                pair = word.removeprefix("-M")
             if pair is not word and pair.startswith(("model_path=", "tokenizer_path=")):
                 yield pair.partition("=")[2]
         provider, _, path = _option(words, "--model").partition("/")
@@ -257,13 +341,22 @@ class _Look:
             message = f"{item.key} evaluates the checkpoint of {owner[0]}, epoch {owner[1]}: {word}"
             yield _warning(where, message, f"name that of run {item.run}, epoch {item.epoch}")
         elif owner is None and not _is_there(path):
-            message = f"the model {self.shown(path)} is not there, and no training of this experiment makes it"
-            yield _warning(where, message, "mend the path; models of the hub are named without a path")
+            message = (
+                f"the model {self.shown(path)} is not there, and no training of this "
+                "experiment makes it"
+            )
+            yield _warning(
+                where, message, "mend the path; models of the hub are named without a path"
+            )
 
     def eval_yaml(self, item: RunItem) -> Iterator[Problem]:
         """What `eval.yaml` beside an evaluation's script names and is not there."""
         path = (self.folder / item.script).parent / EVAL_YAML
-        if item.phase != "evaluation" or not path.parent.is_relative_to(self.folder) or not path.is_file():
+        if (
+            item.phase != "evaluation"
+            or not path.parent.is_relative_to(self.folder)
+            or not path.is_file()
+        ):
             return
         try:
             values = load(path, path.read_bytes()).mapping() or {}
@@ -273,7 +366,9 @@ class _Look:
         if "model_path" in values:
             place, word = values["model_path"][1], values["model_path"][1].text() or ""
             if "/" in word and (word.startswith(("/", ".")) or self.will_be(path.parent / word)):
-                yield from self.model(item, call.place(word), word, f"{self.shown(path)}:{place.line}")
+                yield from self.model(
+                    item, call.place(word), word, f"{self.shown(path)}:{place.line}"
+                )
 
     def logs(self, item: RunItem, calls: Sequence[Call]) -> Iterator[tuple[Path, str]]:
         """Where an evaluation's logs go, with the place that says so."""
@@ -287,17 +382,26 @@ class _Look:
                 yield path, f"{item.script}:{call.line}"
 
     def shared_logs(self, path: Path, owners: Sequence[tuple[RunItem, str]]) -> Iterator[Problem]:
-        """Several evaluations of one task that leave their logs in one folder: whose a log is, its name does not say."""
+        """Several evaluations of one task that leave their logs in one folder: whose a log is, its
+        name does not say.
+        """
         tasks: dict[str | None, list[tuple[RunItem, str]]] = {}
         for item, where in owners:
             tasks.setdefault(item.task, []).append((item, where))
         for several in tasks.values():
             keys = list(dict.fromkeys(item.key for item, _ in several))
-            flat = path == self.folder / Path(several[0][0].script).parent / "logs"  # told where the plan is made
+            flat = (
+                path == self.folder / Path(several[0][0].script).parent / "logs"
+            )  # told where the plan is made
             if len(keys) > 1 and not flat:
-                message = f"{len(keys)} evaluations leave their logs in one folder, {self.shown(path)}/: {listed(keys, 4)}"
+                message = (
+                    f"{len(keys)} evaluations leave their logs in one folder, "
+                    f"{self.shown(path)}/: {listed(keys, 4)}"
+                )
                 yield _warning(
-                    several[1][1], f"{message}; a log's name does not say its epoch", "give each its own --log-dir"
+                    several[1][1],
+                    f"{message}; a log's name does not say its epoch",
+                    "give each its own --log-dir",
                 )
 
     def adapters(self) -> Iterator[Problem]:
@@ -308,7 +412,11 @@ class _Look:
                 base = json.loads(config.read_bytes()).get("base_model_name_or_path")
             except (OSError, ValueError, AttributeError, RecursionError):
                 continue
-            if isinstance(base, str) and base.startswith(("/", "./", "../")) and not _is_there(path / base):
+            if (
+                isinstance(base, str)
+                and base.startswith(("/", "./", "../"))
+                and not _is_there(path / base)
+            ):
                 message = f"the adapter's base model {base} is not there (base_model_name_or_path)"
                 hint = "put the model back, or evaluate the merged weights without adapter_*"
                 yield _warning(self.shown(config), message, hint)
@@ -324,24 +432,36 @@ class _Config:
         self.where = where
 
     def of(self, section: str, key: str) -> Item | None:
-        mapping = self.values[section].mapping() if section in self.values else None
-        return mapping[key][1] if mapping and key in mapping else None
+        if section in self.values:
+            mapping = self.values[section].mapping()
+        else:
+            mapping = None
+        if mapping and key in mapping:
+            return mapping[key][1]
+        return None
 
     def path(self, section: str, key: str) -> tuple[Path | None, str]:
         """The path that stands there, and the place that says so; None where it cannot be told."""
         if (word := self.overrides.get(f"{section}.{key}")) is not None:
             return self.call.place(word), self.where
         item = self.of(section, key)
-        word = item.text() if item is not None else None
+        if item is not None:
+            word = item.text()
+        else:
+            word = None
         if item is None or not word:
             return None, ""
-        return self.call.place(_INTERPOLATED.sub(self.interpolated, word)), f"{item.path}:{item.line}"
+        return self.call.place(
+            _INTERPOLATED.sub(self.interpolated, word)
+        ), f"{item.path}:{item.line}"
 
     def interpolated(self, match: re.Match[str]) -> str:
         said = self.overrides.get(match[1])
         if said is None and match[1] in self.values:
             said = self.values[match[1]].text()
-        return match[0] if said is None else said
+        if said is None:
+            return match[0]
+        return said
 
     def files(self) -> Iterator[tuple[str, str]]:
         """The files that a checkpoint is said to have, each with its place."""

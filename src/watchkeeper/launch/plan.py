@@ -1,7 +1,8 @@
-"""What would be submitted, and why each other thing is not: a pure function of the experiment, its journal's state and
-what was found on disk.
+"""What would be submitted, and why each other thing is not: a pure function of the experiment, its
+journal's state and what was found on disk.
 
-The watcher asks it again at every turn, so a first start, a rerun after a crash and a re-attachment take the same way.
+The watcher asks it again at every turn, so a first start, a rerun after a crash and a re-attachment
+take the same way.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ AGAIN = "once that is put right, `watchkeeper run` tries again"
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for. `runs` and `evals` are globs over names and keys (None: all); `--runs` narrows a run's
-    evaluations too. `gate`: evaluations wait for `all` fine-tunes, or `each` for its own checkpoint; with `queue_ahead`
-    they wait in the scheduler's queue. `phases`: work outside them is left alone. `rules`: what may be tried again unasked.
+    """What a person asked for. `runs` and `evals` are globs over names and keys (None: all);
+    `--runs` narrows a run's evaluations too. `gate`: evaluations wait for `all` fine-tunes, or
+    `each` for its own checkpoint; with `queue_ahead` they wait in the scheduler's queue. `phases`:
+    work outside them is left alone. `rules`: what may be tried again unasked.
     """
 
     runs: str | None = None
@@ -47,10 +49,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known beside the journal. `findings`: checkpoint's or evaluation's subject → what is on disk. `failed`:
-    attempts that had ended badly before this execution began, which `--retry-failed` means. `given_up`: keys whose
-    submission failed in this execution. `held`: attempts of which somebody else is about to tell what becomes
-    of them: another living process submits them, or the scheduler may yet show their job.
+    """What is known beside the journal. `findings`: checkpoint's or evaluation's subject → what is
+    on disk. `failed`: attempts that had ended badly before this execution began, which
+    `--retry-failed` means. `given_up`: keys whose submission failed in this execution. `held`:
+    attempts of which somebody else is about to tell what becomes of them: another living process
+    submits them, or the scheduler may yet show their job.
     """
 
     findings: Mapping[str, Finding]
@@ -72,7 +75,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ready(self) -> tuple[Decision, ...]:
         """What can be submitted now."""
-        return tuple(decision for decision in self.decisions if decision.action in ("submit", "retry"))
+        return tuple(
+            decision for decision in self.decisions if decision.action in ("submit", "retry")
+        )
 
     @property
     def pending(self) -> bool:
@@ -91,26 +96,43 @@ def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
 
 
 def to_try(experiment: Experiment, state: State) -> list[RunItem]:
-    """The work whose last attempt ended so that it may be tried again by itself: the plan asks for its means."""
+    """The work whose last attempt ended so that it may be tried again by itself: the plan asks for
+    its means.
+    """
     found = []
     for item in experiment.items:
-        own = retries.chain([attempt for _, attempt in sorted(state.run(item.key).attempts.items())])
+        own = retries.chain(
+            [attempt for _, attempt in sorted(state.run(item.key).attempts.items())]
+        )
         if item.script and own and retries.may_be_tried(own[-1]):
             found.append(item)
     return found
 
 
 def tasks_to_retry(state: State, decision: Decision) -> str:
-    """Of an array that is tried again, the tasks that did not end well; "" for anything else, or for all."""
+    """Of an array that is tried again, the tasks that did not end well; "" for anything else, or
+    for all.
+    """
     latest = state.run(decision.key).latest
-    if decision.action != "retry" or latest is None or latest.seen is None or latest.intended is None:
+    if (
+        decision.action != "retry"
+        or latest is None
+        or latest.seen is None
+        or latest.intended is None
+    ):
         return ""
     if not latest.intended.array:
         return ""
     states = arrays.by_task(latest.seen.facts.tasks)
-    left = [number for number in arrays.numbers_of(latest.intended.array) if states.get(number) != "COMPLETED"]
+    left = [
+        number
+        for number in arrays.numbers_of(latest.intended.array)
+        if states.get(number) != "COMPLETED"
+    ]
     limit = latest.intended.array.partition("%")[1:]
-    return arrays.spec_of(left) + "".join(limit) if left else ""
+    if left:
+        return arrays.spec_of(left) + "".join(limit)
+    return ""
 
 
 def check_selection(experiment: Experiment, selection: Selection) -> None:
@@ -121,11 +143,15 @@ def check_selection(experiment: Experiment, selection: Selection) -> None:
     """
     runs = sorted({item.run for item in experiment.items})
     keys = [item.key for item in experiment.items if item.phase == "evaluation"]
-    for option, glob, names in (("--runs", selection.runs, runs), ("--evals", selection.evals, keys)):
+    for option, glob, names in (
+        ("--runs", selection.runs, runs),
+        ("--evals", selection.evals, keys),
+    ):
         if glob is not None and not any(fnmatchcase(name, glob) for name in names):
             shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
             raise UsageError(
-                f"{option} {glob!r} matches none of: {shown}", hint="quote the glob, so that no shell expands it"
+                f"{option} {glob!r} matches none of: {shown}",
+                hint="quote the glob, so that no shell expands it",
             )
 
 
@@ -146,7 +172,14 @@ def make(experiment: Experiment, state: State, facts: Facts, selection: Selectio
 class _Chooser:
     """The decision on one piece of work."""
 
-    def __init__(self, experiment: Experiment, item: RunItem, state: State, facts: Facts, selection: Selection) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        item: RunItem,
+        state: State,
+        facts: Facts,
+        selection: Selection,
+    ) -> None:
         self.experiment = experiment
         self.item = item
         self.state = state
@@ -162,22 +195,35 @@ class _Chooser:
         if early is not None:
             return early
         promises = self.experiment.checkpoints_of(self.item.run)
-        findings = [self.facts.findings[promise.subject] for promise in promises if promise.subject in self.facts.findings]
-        if findings and all(finding.state == "good" for finding in findings) and not self._lacks_tasks():
+        findings = [
+            self.facts.findings[promise.subject]
+            for promise in promises
+            if promise.subject in self.facts.findings
+        ]
+        if (
+            findings
+            and all(finding.state == "good" for finding in findings)
+            and not self._lacks_tasks()
+        ):
             return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
         lacking = [
             f"{finding.subject.rpartition('/')[2]}: {finding.why or finding.state}"
             for finding in findings
             if finding.state != "good"
         ]
-        return self._from_attempts("checkpoint missing", ", ".join(lacking), promised=bool(findings))
+        return self._from_attempts(
+            "checkpoint missing", ", ".join(lacking), promised=bool(findings)
+        )
 
     def evaluation(self, training: Decision | None, under_way: Sequence[str]) -> Decision:
         early = self._before_evidence()
         if early is not None:
             return early
         needs = self.experiment.checkpoint_for(self.item)
-        checkpoint = self.facts.findings.get(needs) if needs else None
+        if needs:
+            checkpoint = self.facts.findings.get(needs)
+        else:
+            checkpoint = None
         good = needs is None or (checkpoint is not None and checkpoint.state == "good")
         comes = training is not None and training.action in UNDER_WAY
         result = self.facts.findings.get(self.item.key)
@@ -188,21 +234,34 @@ class _Chooser:
                 return self._decide("skip", "result exists", evidence=_evidence([result]))
             redo = True
         if not good and not comes:
-            detail = (
-                f"{needs} {checkpoint.why or checkpoint.state}" if checkpoint else f"{needs} is not promised by any run"
-            )
+            if checkpoint:
+                detail = f"{needs} {checkpoint.why or checkpoint.state}"
+            else:
+                detail = f"{needs} is not promised by any run"
             return self._decide("blocked", "checkpoint missing", detail)
-        caution = checkpoint.caution if checkpoint is not None and good else ""
-        chosen = self._from_attempts("result missing", caution, promised=result is not None, redo=redo)
+        if checkpoint is not None and good:
+            caution = checkpoint.caution
+        else:
+            caution = ""
+        chosen = self._from_attempts(
+            "result missing", caution, promised=result is not None, redo=redo
+        )
         if chosen.action not in ("submit", "retry"):
             return chosen
-        before = list(under_way) if self.selection.gate == "all" else [self.item.run] if comes else []
+        if self.selection.gate == "all":
+            before = list(under_way)
+        elif comes:
+            before = [self.item.run]
+        else:
+            before = []
         if not before:
             return chosen
         if self.selection.queue_ahead and all(self._has_job(key) for key in before):
             return replace(chosen, detail=f"queued behind {_named(before)}", after=tuple(before))
         if self.selection.gate == "all":
-            return self._wait(chosen, f"gate all: {len(under_way)} fine-tuning jobs have not ended", redo)
+            return self._wait(
+                chosen, f"gate all: {len(under_way)} fine-tuning jobs have not ended", redo
+            )
         return self._wait(chosen, f"waits for {self.item.run}", redo)
 
     def _has_job(self, key: str) -> bool:
@@ -210,11 +269,16 @@ class _Chooser:
         return latest is not None and latest.active
 
     def _lacks_tasks(self) -> bool:
-        """Whether its last attempt is an array of which not every task ended well: files of other tasks do not stand for
-        that one's.
+        """Whether its last attempt is an array of which not every task ended well: files of other
+        tasks do not stand for that one's.
         """
         latest = self.latest
-        if latest is None or latest.intended is None or not latest.intended.array or latest.judged is None:
+        if (
+            latest is None
+            or latest.intended is None
+            or not latest.intended.array
+            or latest.judged is None
+        ):
             return False
         return latest.judged.outcome not in WELL
 
@@ -223,15 +287,27 @@ class _Chooser:
         if checkpoint is None:
             return ""
         if not good:
-            return "its checkpoint is being made again" if comes else ""
+            if comes:
+                return "its checkpoint is being made again"
+            return ""
         made_by = next(
-            (a for _, a in sorted(self.run.attempts.items(), reverse=True) if a.submissions and a.intended), None
+            (
+                a
+                for _, a in sorted(self.run.attempts.items(), reverse=True)
+                if a.submissions and a.intended
+            ),
+            None,
         )
-        inputs = dict(made_by.intended.inputs) if made_by and made_by.intended else {}
+        if made_by and made_by.intended:
+            inputs = dict(made_by.intended.inputs)
+        else:
+            inputs = {}
         if made_by and isinstance(made_by.judged, Judged):
             inputs |= made_by.judged.inputs
         used = inputs.get(checkpoint.subject)
-        return "its checkpoint has changed since" if used and used != checkpoint.fingerprint else ""
+        if used and used != checkpoint.fingerprint:
+            return "its checkpoint has changed since"
+        return ""
 
     def _before_evidence(self) -> Decision | None:
         """What holds whatever is on disk: under way, not asked for, given up."""
@@ -240,12 +316,19 @@ class _Chooser:
             return self._decide("active", "already running", job, attempt=self.latest.number)
         number = self._next_number()
         if (self.item.key, number) in self.facts.held:
-            return self._decide("active", "already running", "its submission is not settled", attempt=number)
+            return self._decide(
+                "active", "already running", "its submission is not settled", attempt=number
+            )
         if not self._selected():
             return self._decide("skip", UNSELECTED)
         if self.item.key in self.facts.given_up:
-            refused = self.latest.rejected if self.latest is not None else None
-            return self._decide("blocked", REFUSED, f"{refused.message if refused else ''}; {AGAIN}".lstrip("; "))
+            if self.latest is not None:
+                refused = self.latest.rejected
+            else:
+                refused = None
+            return self._decide(
+                "blocked", REFUSED, f"{refused.message if refused else ''}; {AGAIN}".lstrip("; ")
+            )
         return None
 
     def _selected(self) -> bool:
@@ -254,52 +337,90 @@ class _Chooser:
             return False
         if runs is not None and not fnmatchcase(self.item.run, runs):
             return False
-        return self.item.phase == "preparation" or evals is None or fnmatchcase(self.item.key, evals)
+        return (
+            self.item.phase == "preparation" or evals is None or fnmatchcase(self.item.key, evals)
+        )
 
     def _next_number(self) -> int:
         if self.latest is None:
             return 1
-        return self.latest.number + 1 if self.latest.closed else self.latest.number
+        if self.latest.closed:
+            return self.latest.number + 1
+        return self.latest.number
 
-    def _from_attempts(self, reason: str, detail: str = "", *, promised: bool, redo: bool = False) -> Decision:
-        """Submit, unless the attempts so far say otherwise. `promised`: there is evidence on disk to go by."""
+    def _from_attempts(
+        self, reason: str, detail: str = "", *, promised: bool, redo: bool = False
+    ) -> Decision:
+        """Submit, unless the attempts so far say otherwise. `promised`: there is evidence on disk
+        to go by.
+        """
         number = self._next_number()
         if not self.item.script:
             return self._decide("blocked", "no script", detail)
-        begun = self.latest.intended if self.latest is not None and not self.latest.closed else None
+        if self.latest is not None and not self.latest.closed:
+            begun = self.latest.intended
+        else:
+            begun = None
         if begun is not None and begun.reason:
-            again = Retry(reason=begun.reason, detail=detail, change=begun.change, resume_from=begun.resume_from)
+            again = Retry(
+                reason=begun.reason,
+                detail=detail,
+                change=begun.change,
+                resume_from=begun.resume_from,
+            )
             return self._again(again, number, redo, automatic=begun.automatic)
-        told = self._last_told() if self.latest is not None and self.latest.closed else None
-        judged = told.judged if told is not None else None
+        if self.latest is not None and self.latest.closed:
+            told = self._last_told()
+        else:
+            told = None
+        if told is not None:
+            judged = told.judged
+        else:
+            judged = None
         if told is None or judged is None:
             return self._decide("submit", reason, detail, attempt=number, stale=redo)
         if judged.outcome in WELL:
             if not promised and not redo:
-                return self._decide("skip", "finished before", f"attempt {judged.attempt}, {judged.state}")
+                return self._decide(
+                    "skip", "finished before", f"attempt {judged.attempt}, {judged.state}"
+                )
             return self._decide("submit", reason, detail, attempt=number, stale=redo)
         end = f"attempt {judged.attempt} {judged.state}" + (f": {judged.why}" if judged.why else "")
         attempts = [attempt for _, attempt in sorted(self.run.attempts.items())]
         means = self.facts.means.get(self.item.key, Means())
         if self.selection.retry_failed and (self.item.key, told.number) in self.facts.failed:
             asked = retries.asked_for(attempts, means)
-            asked = replace(asked, reason="failed before", detail="; ".join(filter(None, [end, asked.detail])))
+            asked = replace(
+                asked, reason="failed before", detail="; ".join(filter(None, [end, asked.detail]))
+            )
             return self._again(asked, number, redo, automatic=False)
         found = retries.decide(attempts, means, self.selection.rules)
         if isinstance(found, Retry):
-            return self._again(replace(found, detail=f"{end}; {found.detail}"), number, redo, automatic=True)
-        advice = f"not tried again by itself: {found.why}" if found.why else ""
+            return self._again(
+                replace(found, detail=f"{end}; {found.detail}"), number, redo, automatic=True
+            )
+        if found.why:
+            advice = f"not tried again by itself: {found.why}"
+        else:
+            advice = ""
         words = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
         return replace(self._decide("blocked", "failed before", words), advice=advice)
 
     def _last_told(self) -> Attempt | None:
-        """The last attempt that ran and has a verdict: one that was refused, or not needed, says nothing of the work."""
+        """The last attempt that ran and has a verdict: one that was refused, or not needed, says
+        nothing of the work.
+        """
         attempts = [attempt for _, attempt in sorted(self.run.attempts.items(), reverse=True)]
-        return next((one for one in attempts if one.judged is not None and one.judged.outcome != "not run"), None)
+        return next(
+            (one for one in attempts if one.judged is not None and one.judged.outcome != "not run"),
+            None,
+        )
 
     def _again(self, retry: Retry, number: int, redo: bool, *, automatic: bool) -> Decision:
         decision = self._decide("retry", retry.reason, retry.detail, attempt=number, stale=redo)
-        return replace(decision, automatic=automatic, change=retry.change, resume_from=retry.resume_from)
+        return replace(
+            decision, automatic=automatic, change=retry.change, resume_from=retry.resume_from
+        )
 
     def _wait(self, chosen: Decision, why: str, redo: bool) -> Decision:
         return self._decide("wait", chosen.reason, why, attempt=chosen.attempt, stale=redo)
@@ -327,7 +448,9 @@ class _Chooser:
 
 
 def _named(keys: Sequence[str]) -> str:
-    return keys[0] if len(keys) == 1 else f"{len(keys)} fine-tuning jobs"
+    if len(keys) == 1:
+        return keys[0]
+    return f"{len(keys)} fine-tuning jobs"
 
 
 def _evidence(findings: Sequence[Finding]) -> tuple[Evidence, ...]:

@@ -1,8 +1,8 @@
-"""Before anything is submitted: what the scripts ask of a site that it does not give, how they hide their own failures, and
-what they would stumble over (`hazards`).
+"""Before anything is submitted: what the scripts ask of a site that it does not give, how they hide
+their own failures, and what they would stumble over (`hazards`).
 
-What no submission would take (Windows line ends, a missing `#!`) is an error. All else is a warning: the scheduler has the
-last word on what it takes, and evidence on what a job has done.
+What no submission would take (Windows line ends, a missing `#!`) is an error. All else is a
+warning: the scheduler has the last word on what it takes, and evidence on what a job has done.
 """
 
 from __future__ import annotations
@@ -26,17 +26,25 @@ _SHELLS = frozenset({"bash", "sh", "dash", "ksh", "zsh"})
 _STOPS_AT_FAILURE = re.compile(r"^\s*set\s+(?:-\w*e|.*\s-\w*e\b|.*-o\s+errexit)|\btrap\b.*\bERR\b")
 _PIPEFAIL = re.compile(r"\bpipefail\b")
 _SAVES_CODE = re.compile(r"(?:^|;)\s*(?:local\s+|export\s+)?(\w+)=\"?\$\?\"?\s*(?:$|;)")
-_EXITS_BADLY = re.compile(r"(?:^|[;&|{(\s])(?:exit|return)(?:\s+(?!0\b)\S+|\s*$)|(?:^|[;&|\s])false\b")
+_EXITS_BADLY = re.compile(
+    r"(?:^|[;&|{(\s])(?:exit|return)(?:\s+(?!0\b)\S+|\s*$)|(?:^|[;&|\s])false\b"
+)
 # As a last command these succeed whatever came before.
-_ALWAYS_WELL = re.compile(r"(?:echo|printf|date|true|:|exit\s+0|sync|sleep|touch|rm\s+-\w*f|wait$)(?:\s|$)")
-_PREPARES = re.compile(r"(?:\w+=\S*$|cd|module|source|\.|export|echo|printf|date|mkdir|set|ulimit|conda)(?:\s|$)")
+_ALWAYS_WELL = re.compile(
+    r"(?:echo|printf|date|true|:|exit\s+0|sync|sleep|touch|rm\s+-\w*f|wait$)(?:\s|$)"
+)
+_PREPARES = re.compile(
+    r"(?:\w+=\S*$|cd|module|source|\.|export|echo|printf|date|mkdir|set|ulimit|conda)(?:\s|$)"
+)
 # Of a folder with these in its name nobody can know the name before there is a job.
 _NAMED_LATE = re.compile(r"%\d*[jAaNJsnt]")
 _TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
 
 
 def checked(experiment: Experiment, site: Site) -> Experiment:
-    """The experiment, with what was found added to its problems. What cannot be read is left for its submission to tell."""
+    """The experiment, with what was found added to its problems. What cannot be read is left for
+    its submission to tell.
+    """
     found: dict[Problem, list[str]] = {}
     for item in experiment.items:
         if item.control and item.phase == "preparation":
@@ -48,9 +56,16 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
             continue
         for problem in examine(source, item.script, site):
             found.setdefault(msgspec.structs.replace(problem, where=""), []).append(problem.where)
-    told = [msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()]
-    told += [Problem(where="the environment", message=remark, severity="warning") for remark in site.remarks]
-    return msgspec.structs.replace(experiment, problems=(*experiment.problems, *told, *hazards.found(experiment)))
+    told = [
+        msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()
+    ]
+    told += [
+        Problem(where="the environment", message=remark, severity="warning")
+        for remark in site.remarks
+    ]
+    return msgspec.structs.replace(
+        experiment, problems=(*experiment.problems, *told, *hazards.found(experiment))
+    )
 
 
 def examine(source: bytes, where: str, site: Site) -> list[Problem]:
@@ -58,10 +73,15 @@ def examine(source: bytes, where: str, site: Site) -> list[Problem]:
     head = read_head(source, name=Path(where).name, beside=site.options)
     problems = [msgspec.structs.replace(one, where=where) for one in head.problems]
     problems += site.problems(head, where)
-    named_late = [pattern for pattern in (head.output, head.error) if _NAMED_LATE.search(pattern.rpartition("/")[0])]
+    named_late = [
+        pattern
+        for pattern in (head.output, head.error)
+        if _NAMED_LATE.search(pattern.rpartition("/")[0])
+    ]
     if site.partitions and named_late:
         message = (
-            f"the folder of its output {named_late[0]} is named by the job's id or node: Slurm makes none, and loses it"
+            f"the folder of its output {named_late[0]} is named by the job's id or node: Slurm "
+            "makes none, and loses it"
         )
         hint = "put %j into the file's name: --output=logs/slurm-%j.out"
         problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
@@ -72,24 +92,53 @@ def examine(source: bytes, where: str, site: Site) -> list[Problem]:
 
 
 def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
-    """What keeps the code of an experiment in `folder` from being found again by its commit; nothing where it can be."""
+    """What keeps the code of an experiment in `folder` from being found again by its commit;
+    nothing where it can be.
+    """
     where = str(folder)
     if not code.sha:
         if why := git.refusal(folder):
             message = f"there is a repository, and no commit of it can be told: {why}"
             return (Problem(where=where, message=message, severity="warning"),)
-        message = "there is no commit of it: with each run its script is kept, and the files that this names, no more"
-        return (Problem(where=where, message=message, hint="git init, git add and git commit", severity="note"),)
+        message = (
+            "there is no commit of it: with each run its script is kept, and the files that "
+            "this names, no more"
+        )
+        return (
+            Problem(
+                where=where,
+                message=message,
+                hint="git init, git add and git commit",
+                severity="note",
+            ),
+        )
     found = []
     name = f"git switch -c NAME, or git tag NAME {code.sha[:12]}"
     if code.branch == DETACHED:
         named = git.is_named(folder, code.sha)
         message = f"HEAD is detached at {code.sha[:12]}"
-        message += {True: "", False: ", which is on no branch or tag: git may remove it in time", None: ""}[named]
-        found.append(Problem(where=where, message=message, hint=name, severity="warning" if named is False else "note"))
+        message += {
+            True: "",
+            False: ", which is on no branch or tag: git may remove it in time",
+            None: "",
+        }[named]
+        found.append(
+            Problem(
+                where=where,
+                message=message,
+                hint=name,
+                severity="warning" if named is False else "note",
+            )
+        )
     if code.dirty:
-        message = f"tracked files differ from commit {code.sha[:12]}: the difference is kept with each run"
-        hint = "commit it on a branch of its own, and the code has a name: git switch -c NAME, git commit -a"
+        message = (
+            f"tracked files differ from commit {code.sha[:12]}: the difference is kept with "
+            "each run"
+        )
+        hint = (
+            "commit it on a branch of its own, and the code has a name: git switch -c NAME, "
+            "git commit -a"
+        )
         found.append(Problem(where=where, message=message, hint=hint, severity="note"))
     return tuple(found)
 
@@ -99,13 +148,19 @@ def _is_lenient_shell(interpreter: Iterable[str]) -> bool:
     words = " ".join(interpreter).split()
     if words and Path(words[0]).name == "env":
         words = [word for word in words[1:] if word != "-S"]
-    return bool(words) and Path(words[0]).name in _SHELLS and not any(re.match(r"-\w*e", word) for word in words[1:])
+    return (
+        bool(words)
+        and Path(words[0]).name in _SHELLS
+        and not any(re.match(r"-\w*e", word) for word in words[1:])
+    )
 
 
 def hidden_failure(source: bytes) -> str | None:
-    """How a shell script ends well whatever its commands did, in words; None if it does not, or nobody can tell.
+    """How a shell script ends well whatever its commands did, in words; None if it does not, or
+    nobody can tell.
 
-    Only what is certain is told: the last line of the script itself, and a code that was saved and never used.
+    Only what is certain is told: the last line of the script itself, and a code that was saved and
+    never used.
     """
     lines = list(commands(source.decode("utf-8", "replace")))
     if not lines or any(_STOPS_AT_FAILURE.search(line) for _, line in lines):
@@ -119,19 +174,36 @@ def hidden_failure(source: bytes) -> str | None:
         at, name = saved[-1]
         after = [line for other, line in lines if other >= at]
         if not any(_EXITS_BADLY.search(line) for line in after):
-            return f"it keeps an exit code in ${name} (line {at}) and never exits with it: a failure looks like COMPLETED"
-    if _ALWAYS_WELL.match(last) and works and not any(_EXITS_BADLY.search(line) for _, line in lines):
-        return f"its last command is `{_short(last)}` (line {number}): a failure before it looks like COMPLETED"
+            return (
+                f"it keeps an exit code in ${name} (line {at}) and never exits with it: a "
+                "failure looks like COMPLETED"
+            )
+    if (
+        _ALWAYS_WELL.match(last)
+        and works
+        and not any(_EXITS_BADLY.search(line) for _, line in lines)
+    ):
+        return (
+            f"its last command is `{_short(last)}` (line {number}): a failure before it looks "
+            "like COMPLETED"
+        )
     if re.search(r"\|\|\s*(?:true|:)\s*;?\s*$", last):
-        return f"its last command ends in `|| true` (line {number}): its failure looks like COMPLETED"
+        return (
+            f"its last command ends in `|| true` (line {number}): its failure looks like COMPLETED"
+        )
     piped = re.search(r"(?<!\|)\|\s*(tee|ts|cat|grep|tail|sed)\b[^|]*$", last)
     if piped and not any(_PIPEFAIL.search(line) for _, line in lines):
-        return f"its last command ends in `| {piped.group(1)}` (line {number}), whose code hides that of what came before"
+        return (
+            f"its last command ends in `| {piped.group(1)}` (line {number}), whose code hides "
+            "that of what came before"
+        )
     return None
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
+    if len(text) <= 40:
+        return text
+    return text[:39] + "…"
 
 
 def _together(where: list[str]) -> str:

@@ -1,9 +1,9 @@
-"""What an attempt was submitted with, and the same again in a folder of its own: commit, uncommitted changes, script,
-configurations; the environment as far as it was seen.
+"""What an attempt was submitted with, and the same again in a folder of its own: commit,
+uncommitted changes, script, configurations; the environment as far as it was seen.
 
-The user's own working tree is never written to. A worktree is made by `git worktree add --detach`; without Git a plain
-folder gets what was kept. Nothing is made where a part is missing: a tree that only looks like the one that ran is worse
-than none.
+The user's own working tree is never written to. A worktree is made by `git worktree add --detach`;
+without Git a plain folder gets what was kept. Nothing is made where a part is missing: a tree that
+only looks like the one that ran is worse than none.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class CannotReproduceError(WatchkeeperError):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """One kept file. `name` is its place relative to the experiment, absolute outside it; `fault` says why it cannot be had
-    again, "" if it can. `today`: what lies at its place now.
+    """One kept file. `name` is its place relative to the experiment, absolute outside it; `fault`
+    says why it cannot be had again, "" if it can. `today`: what lies at its place now.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Submodule(msgspec.Struct, frozen=True, kw_only=True):
-    """A submodule of the commit. `recorded` is the commit's; `used` the one it was at (""; that cannot be told). `changed`:
-    it had uncommitted changes of its own, which are not kept.
+    """A submodule of the commit. `recorded` is the commit's; `used` the one it was at (""; that
+    cannot be told). `changed`: it had uncommitted changes of its own, which are not kept.
     """
 
     path: str
@@ -65,9 +65,10 @@ class Submodule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """All there is of an attempt. `commit` is "" without Git; `dirty` None: it could not be told. `repository` is the top
-    of the tree, "" where there is none today; `faults` say why it cannot be made again, `notes` what is not part of it.
-    `environment` None: nobody looked, or it cannot be read. `inputs`: checkpoint → the fingerprint it had.
+    """All there is of an attempt. `commit` is "" without Git; `dirty` None: it could not be told.
+    `repository` is the top of the tree, "" where there is none today; `faults` say why it cannot be
+    made again, `notes` what is not part of it. `environment` None: nobody looked, or it cannot be
+    read. `inputs`: checkpoint → the fingerprint it had.
     """
 
     key: str
@@ -109,13 +110,19 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
     intended = attempt.intended
     if intended is None:
         raise UsageError(
-            f"{attempt.key}: nothing was kept with attempt {attempt.number}: its journal does not say what it was"
+            f"{attempt.key}: nothing was kept with attempt {attempt.number}: its journal "
+            "does not say what it was"
         )
     kept = experiment / FOLDER / "objects"
     script = _part(experiment, kept, intended.script, intended.script_sha256)
-    configs = tuple(_part(experiment, kept, name, sha256) for name, sha256 in intended.configs.items())
+    configs = tuple(
+        _part(experiment, kept, name, sha256) for name, sha256 in intended.configs.items()
+    )
     code = tuple(_part(experiment, kept, name, sha256) for name, sha256 in intended.code.items())
-    diff = _part(experiment, kept, "", intended.diff_sha256) if intended.diff_sha256 else None
+    if intended.diff_sha256:
+        diff = _part(experiment, kept, "", intended.diff_sha256)
+    else:
+        diff = None
     folder = (experiment / intended.script).parent
     top = git.top(folder if folder.is_dir() else experiment)
     faults = [
@@ -124,7 +131,9 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
         if part and part.fault
     ]
     faults += _code_faults(intended, top)
-    notes, submodules = _notes(intended, top, kept / intended.diff_sha256 if diff and not diff.fault else None)
+    notes, submodules = _notes(
+        intended, top, kept / intended.diff_sha256 if diff and not diff.fault else None
+    )
     submission = attempt.submissions.get(attempt.job_id)
     return Recipe(
         key=attempt.key,
@@ -163,7 +172,9 @@ def environment_of(experiment: Path, intended: Intended) -> Environment | None:
 def part_fault(path: Path) -> str:
     """Why a kept object cannot be used; "" if it is whole."""
     try:
-        return "" if objects.is_whole(path) else f"damaged: {path} does not hold what its name says"
+        if objects.is_whole(path):
+            return ""
+        return f"damaged: {path} does not hold what its name says"
     except OSError as error:
         return f"missing: {path}: {error.strerror or error}"
 
@@ -173,18 +184,27 @@ def restore(found: Recipe, target: Path) -> Restored:
 
     Raises:
         UsageError: `target` exists, or lies in a place that cannot be made.
-        CannotReproduceError: a part is missing, or the changes do not apply; nothing is left at `target` then.
+        CannotReproduceError: a part is missing, or the changes do not apply; nothing is left at
+        `target` then.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - git must not be led elsewhere by a link at the end
     if os.path.lexists(target):
         raise UsageError(f"{target} exists", hint="name a folder that does not exist yet")
     if found.faults:
-        raise CannotReproduceError(f"{found.key}, attempt {found.attempt}: " + "; ".join(found.faults))
+        raise CannotReproduceError(
+            f"{found.key}, attempt {found.attempt}: " + "; ".join(found.faults)
+        )
     own = Path(found.repository or found.experiment).resolve()
     if target.parent.resolve().is_relative_to(own):
-        raise UsageError(f"{target} lies in {own}, which stays as it is", hint="name a folder outside it: ../again")
+        raise UsageError(
+            f"{target} lies in {own}, which stays as it is",
+            hint="name a folder outside it: ../again",
+        )
     base = Path()
-    top = Path(found.repository) if found.repository else None
+    if found.repository:
+        top = Path(found.repository)
+    else:
+        top = None
     if found.commit and top is not None:
         base = Path(os.path.relpath(Path(found.experiment).resolve(), top.resolve()))
         _git(top, "worktree", "add", "--detach", str(target), found.commit)
@@ -202,11 +222,15 @@ def restore(found: Recipe, target: Path) -> Restored:
             shutil.rmtree(target, ignore_errors=True)
         raise
     folder = (target / base / found.script.name).parent
-    run = f"cd {shlex.quote(str(folder))} && {found.command or 'bash ' + shlex.quote(Path(found.script.name).name)}"
+    run = (
+        f"cd {shlex.quote(str(folder))} && "
+        f"{found.command or 'bash ' + shlex.quote(Path(found.script.name).name)}"
+    )
     return Restored(folder=str(target), placed=tuple(placed), run=run, notes=tuple(notes))
 
 
-# ── looking ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── looking
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _part(experiment: Path, kept: Path, name: str, sha256: str) -> Part:
@@ -224,7 +248,9 @@ def today(path: Path, sha256: str) -> Today:
     """What lies at a kept file's own place now."""
     try:
         with path.open("rb") as file:
-            return "as kept" if hashlib.file_digest(file, "sha256").hexdigest() == sha256 else "changed"
+            if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                return "as kept"
+            return "changed"
     except FileNotFoundError:
         return "gone"
     except OSError:
@@ -234,27 +260,47 @@ def today(path: Path, sha256: str) -> Today:
 def _code_faults(intended: Intended, top: Path | None) -> Iterator[str]:
     if not intended.git_sha:
         return
-    there = git.has_commit(top, intended.git_sha) if top else None
+    if top:
+        there = git.has_commit(top, intended.git_sha)
+    else:
+        there = None
     if there is None:
         yield f"commit {intended.git_sha[:12]}: there is no Git repository here that could hold it"
     elif not there:
-        yield f"commit {intended.git_sha[:12]} is gone from {top}: fetch the branch that had it, if somebody still has it"
+        yield (
+            f"commit {intended.git_sha[:12]} is gone from {top}: fetch the branch that had it, "
+            "if somebody still has it"
+        )
     if intended.git_dirty and not intended.diff_sha256:
-        yield "the uncommitted changes were not kept: git did not tell them in time, or they were too large"
+        yield (
+            "the uncommitted changes were not kept: git did not tell them in time, or they "
+            "were too large"
+        )
 
 
-def _notes(intended: Intended, top: Path | None, diff: Path | None) -> tuple[list[str], tuple[Submodule, ...]]:
+def _notes(
+    intended: Intended, top: Path | None, diff: Path | None
+) -> tuple[list[str], tuple[Submodule, ...]]:
     notes: list[str] = []
     if not intended.git_sha:
         notes.append(
             intended.git_fault
-            or "no Git repository was there: the script, its configurations and the code that they name were kept, no more"
+            or (
+                "no Git repository was there: the script, its configurations and the code that "
+                "they name were kept, no more"
+            )
         )
         return notes, ()
     if intended.git_dirty is None:
         notes.append("whether there were uncommitted changes could not be told at the time")
-    notes.append("files that Git did not track are not part of it, but for the script and the files that it names in turn")
-    recorded = git.submodules(top, intended.git_sha) if top else None
+    notes.append(
+        "files that Git did not track are not part of it, but for the script and the files "
+        "that it names in turn"
+    )
+    if top:
+        recorded = git.submodules(top, intended.git_sha)
+    else:
+        recorded = None
     if recorded is None:
         notes.append("which submodules the commit has cannot be told")
         return notes, ()
@@ -268,40 +314,65 @@ def _notes(intended: Intended, top: Path | None, diff: Path | None) -> tuple[lis
 
 
 def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
-    """The submodules that a diff names: path → the commit it was at, and whether it had changes of its own."""
+    """The submodules that a diff names: path → the commit it was at, and whether it had changes of
+    its own.
+    """
     if diff is None:
         return {}
     data = diff.read_bytes()
     starts = [*_FILE_OF_DIFF.finditer(data)]
     found = {}
     for number, start in enumerate(starts):
-        end = starts[number + 1].start() if number + 1 < len(starts) else len(data)
+        if number + 1 < len(starts):
+            end = starts[number + 1].start()
+        else:
+            end = len(data)
         links = {match[1]: match for match in _GITLINK.finditer(data, start.end(), end)}
         if match := links.get(b"+"):
-            found[start[1].decode("utf-8", "surrogateescape")] = (match[2].decode(), match[3] is not None)
+            found[start[1].decode("utf-8", "surrogateescape")] = (
+                match[2].decode(),
+                match[3] is not None,
+            )
     return found
 
 
-# ── making ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── making
+# ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:
-    """Put script and configurations where they lay. What lay outside the tree goes into a folder of its own."""
+    """Put script and configurations where they lay. What lay outside the tree goes into a folder of
+    its own.
+    """
     placed, notes = [], []
-    top = Path(found.repository) if found.repository and found.commit else Path(found.experiment)
+    if found.repository and found.commit:
+        top = Path(found.repository)
+    else:
+        top = Path(found.experiment)
     for part in (found.script, *found.configs, *found.code):
         place = target / base / part.name
         if Path(part.name).is_absolute():
             inside = Path(part.name).is_relative_to(top)
-            place = target / (Path(part.name).relative_to(top) if inside else Path(_OUTSIDE, *Path(part.name).parts[1:]))
+            place = target / (
+                Path(part.name).relative_to(top)
+                if inside
+                else Path(_OUTSIDE, *Path(part.name).parts[1:])
+            )
             if not inside:
-                notes.append(f"{part.name} lay outside the tree: it is in {_OUTSIDE}/, and the script names it as it was")
+                notes.append(
+                    f"{part.name} lay outside the tree: it is in {_OUTSIDE}/, and the "
+                    "script names it as it was"
+                )
         if not _within(place, target):
-            raise CannotReproduceError(f"{part.name} would be written outside {target}: a link in the tree leads there")
+            raise CannotReproduceError(
+                f"{part.name} would be written outside {target}: a link in the tree leads there"
+            )
         data = Path(part.kept).read_bytes()
         if not (place.is_file() and not place.is_symlink() and place.read_bytes() == data):
             files.make_folder(place.parent)
-            files.replace(place, data, mode=0o755 if part is found.script or place.suffix == ".sh" else 0o644)
+            files.replace(
+                place, data, mode=0o755 if part is found.script or place.suffix == ".sh" else 0o644
+            )
             placed.append(os.path.relpath(place, target))
     for one in found.submodules:
         sub = shlex.quote(str(target / one.path))
@@ -311,16 +382,23 @@ def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str
             how = "at which commit it was cannot be told"
         else:
             how = ""
-        words = f"submodule {one.path}: git -C {shlex.quote(str(target))} submodule update --init {shlex.quote(one.path)}"
+        words = (
+            f"submodule {one.path}: git -C {shlex.quote(str(target))} submodule update --init "
+            f"{shlex.quote(one.path)}"
+        )
         notes.append(
-            words + (f"; {how}" if how else "") + ("; its own uncommitted changes were not kept" if one.changed else "")
+            words
+            + (f"; {how}" if how else "")
+            + ("; its own uncommitted changes were not kept" if one.changed else "")
         )
     return placed, notes
 
 
 def _within(place: Path, target: Path) -> bool:
     """Whether a file written there lies below the target, wherever the links of the tree lead."""
-    return Path(os.path.normpath(place)).is_relative_to(target) and place.parent.resolve().is_relative_to(target.resolve())
+    return Path(os.path.normpath(place)).is_relative_to(
+        target
+    ) and place.parent.resolve().is_relative_to(target.resolve())
 
 
 def _escaped(path: str) -> str:

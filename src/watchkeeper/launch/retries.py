@@ -1,9 +1,10 @@
-"""What is tried again by itself, and how: a pure function of the attempts so far and of what their job allows.
+"""What is tried again by itself, and how: a pure function of the attempts so far and of what their
+job allows.
 
-Out of memory halves the batch and keeps the effective batch; a lost node and a preemption begin again from the last
-complete checkpoint; a time limit only where there is a newer one to go on from. What a person did, or must mend, is never
-tried again. There are never more than `limit` of these attempts in a row, and none for a cause that came back with nothing
-gained.
+Out of memory halves the batch and keeps the effective batch; a lost node and a preemption begin
+again from the last complete checkpoint; a time limit only where there is a newer one to go on from.
+What a person did, or must mend, is never tried again. There are never more than `limit` of these
+attempts in a row, and none for a cause that came back with nothing gained.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ WORDS: Mapping[Cause, str] = {
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person allows. `limit`: the most automatic attempts in a row (0: none). `resume_variable`: the variable that
-    this cluster's scripts read a checkpoint's path from, beside WATCHKEEPER_RESUME_FROM; "" for none.
+    """What a person allows. `limit`: the most automatic attempts in a row (0: none).
+    `resume_variable`: the variable that this cluster's scripts read a checkpoint's path from,
+    beside WATCHKEEPER_RESUME_FROM; "" for none.
     """
 
     limit: int = 0
@@ -41,7 +43,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, settings: Settings) -> Rules:
         """The settings' rules, with the profile of the cluster that they name."""
         profile = settings.clusters.get(settings.cluster or "")
-        return cls(limit=settings.retries, resume_variable=profile.resume_variable if profile else "")
+        return cls(
+            limit=settings.retries, resume_variable=profile.resume_variable if profile else ""
+        )
 
     @property
     def resume_variables(self) -> tuple[str, ...]:
@@ -61,10 +65,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return self.size * self.accumulation
 
     def halved(self) -> Batch | None:
-        """The largest batch of at most half the rows that keeps the effective batch; None where one row is left."""
+        """The largest batch of at most half the rows that keeps the effective batch; None where one
+        row is left.
+        """
         whole = self.effective
         size = next((size for size in range(self.size // 2, 0, -1) if whole % size == 0), None)
-        return Batch(size=size, accumulation=whole // size) if size else None
+        if size:
+            return Batch(size=size, accumulation=whole // size)
+        return None
 
     def change(self) -> dict[str, str]:
         """As `intended` keeps it."""
@@ -79,9 +87,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job allows. `batch` is the one that its script and configuration say (None: they do not), `no_batch` why it
-    cannot be changed ("": it can). `checkpoint` is the last complete one that these attempts made ("" for none), `gained`
-    whether the last attempt made it, `resumes` whether the job goes on from it, `how` in words.
+    """What a job allows. `batch` is the one that its script and configuration say (None: they do
+    not), `no_batch` why it cannot be changed ("": it can). `checkpoint` is the last complete one
+    that these attempts made ("" for none), `gained` whether the last attempt made it, `resumes`
+    whether the job goes on from it, `how` in words.
     """
 
     batch: Batch | None = None
@@ -93,7 +102,9 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt to make, and why. `change` and `resume_from` are as in `intended`; `detail` is for a person."""
+    """An attempt to make, and why. `change` and `resume_from` are as in `intended`; `detail` is for
+    a person.
+    """
 
     reason: str
     detail: str
@@ -108,10 +119,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chain(attempts: Sequence[Attempt]) -> Sequence[Attempt]:
-    """Of a run's attempts in their order, those that had a job, from the last that a person asked for: later ones were made
-    by themselves.
+    """Of a run's attempts in their order, those that had a job, from the last that a person asked
+    for: later ones were made by themselves.
     """
-    ran = [one for one in attempts if one.submissions and (one.judged is None or one.judged.outcome != "not run")]
+    ran = [
+        one
+        for one in attempts
+        if one.submissions and (one.judged is None or one.judged.outcome != "not run")
+    ]
     first = 0
     for index, attempt in enumerate(ran):
         if attempt.intended is None or not attempt.intended.automatic:
@@ -128,7 +143,9 @@ def may_be_tried(attempt: Attempt) -> bool:
 
 
 def decide(attempts: Sequence[Attempt], means: Means, rules: Rules) -> Retry | Refusal:
-    """Whether the last of a run's attempts, all in their order, is followed by another by itself, and with what."""
+    """Whether the last of a run's attempts, all in their order, is followed by another by itself,
+    and with what.
+    """
     own = chain(attempts)
     if not own or not may_be_tried(own[-1]) or rules.limit <= 0:
         return Refusal()
@@ -139,15 +156,26 @@ def decide(attempts: Sequence[Attempt], means: Means, rules: Rules) -> Retry | R
         return Refusal(why="an array is not tried again by itself")
     if made >= rules.limit:
         return Refusal(why=f"it was tried again {_times(made)} (retries = {rules.limit})")
-    change = dict(last.intended.change) if last.intended else {}
+    if last.intended:
+        change = dict(last.intended.change)
+    else:
+        change = {}
     words: list[str] = []
     if cause in MEMORY:
         batch = Batch.of(change) or means.batch
-        smaller = batch.halved() if batch else None
+        if batch:
+            smaller = batch.halved()
+        else:
+            smaller = None
         if batch is None or means.no_batch:
             return Refusal(why=means.no_batch or "nothing says its batch")
         if smaller is None:
-            return Refusal(why=f"its batch is one row already (effective batch {batch.effective}): it cannot be halved")
+            return Refusal(
+                why=(
+                    f"its batch is one row already (effective batch {batch.effective}): it "
+                    "cannot be halved"
+                )
+            )
         change |= smaller.change()
         words.append(_smaller_words(batch, smaller))
     elif cause == "walltime":
@@ -156,21 +184,31 @@ def decide(attempts: Sequence[Attempt], means: Means, rules: Rules) -> Retry | R
     elif made and own[-2].judged is not None and own[-2].judged.cause == cause and not means.gained:
         return Refusal(why=f"{WORDS[cause]} again, and no newer checkpoint was made in between")
     words += [means.how, f"retry {made + 1} of at most {rules.limit}"]
-    return Retry(reason=WORDS[cause], detail="; ".join(filter(None, words)), change=change, resume_from=means.checkpoint)
+    return Retry(
+        reason=WORDS[cause],
+        detail="; ".join(filter(None, words)),
+        change=change,
+        resume_from=means.checkpoint,
+    )
 
 
 def asked_for(attempts: Sequence[Attempt], means: Means) -> Retry:
-    """What a person's own retry is given: the script as it stands now, and the last complete checkpoint where the end was
-    none that must be mended and the job goes on from it.
+    """What a person's own retry is given: the script as it stands now, and the last complete
+    checkpoint where the end was none that must be mended and the job goes on from it.
     """
     own = chain(attempts)
     goes_on = bool(own) and may_be_tried(own[-1]) and means.resumes
-    return Retry(reason="asked for", detail=means.how if goes_on else "", resume_from=means.checkpoint if goes_on else "")
+    return Retry(
+        reason="asked for",
+        detail=means.how if goes_on else "",
+        resume_from=means.checkpoint if goes_on else "",
+    )
 
 
 def _smaller_words(before: Batch, after: Batch) -> str:
     return (
-        f"{BATCH} {before.size} → {after.size}, {ACCUMULATION} {before.accumulation} → {after.accumulation} "
+        f"{BATCH} {before.size} → {after.size}, {ACCUMULATION} {before.accumulation} → "
+        f"{after.accumulation} "
         f"(effective batch {after.effective}, as before)"
     )
 
@@ -180,9 +218,15 @@ def _beyond_time(means: Means) -> str:
     if not means.checkpoint:
         return "there is no complete checkpoint to go on from: give it more time (#SBATCH --time)"
     if not means.resumes:
-        return f"{means.checkpoint} is complete, and its script does not go on from one: let it read {RESUME_VARIABLE}"
+        return (
+            f"{means.checkpoint} is complete, and its script does not go on from one: let it "
+            f"read {RESUME_VARIABLE}"
+        )
     if not means.gained:
-        return "it made no newer checkpoint in its time: give it more (#SBATCH --time), or save more often"
+        return (
+            "it made no newer checkpoint in its time: give it more (#SBATCH --time), or save "
+            "more often"
+        )
     return ""
 
 

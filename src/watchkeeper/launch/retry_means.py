@@ -1,8 +1,9 @@
-"""What a failed job allows: how its batch can be changed, and from which checkpoint it can go on. And making it so, in the
-attempt's own copy of the script and its environment: the user's files are never edited.
+"""What a failed job allows: how its batch can be changed, and from which checkpoint it can go on.
+And making it so, in the attempt's own copy of the script and its environment: the user's files are
+never edited.
 
-A script follows when it names the variables that Watchkeeper sets; torchtune also without them, by overrides behind its
-`tune run`.
+A script follows when it names the variables that Watchkeeper sets; torchtune also without them, by
+overrides behind its `tune run`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.retries import Batch, Means, Rules, chain
 from watchkeeper.reading import shell, tool_calls
-from watchkeeper.schedulers.wrapper.render import ACCUMULATION_VARIABLE, BATCH_VARIABLE, RESUME_VARIABLE
+from watchkeeper.schedulers.wrapper.render import (
+    ACCUMULATION_VARIABLE,
+    BATCH_VARIABLE,
+    RESUME_VARIABLE,
+)
 from watchkeeper.tools.promise import Finding
 
 _CALLED = re.compile(r"[\w./-]+\.(?:py|sh)\b")
@@ -37,8 +42,8 @@ class _Word(msgspec.Struct, frozen=True):
 
 
 class _Complete(msgspec.Struct, frozen=True):
-    """A complete checkpoint: its path as shown, when its newest file was written (the file server's clock, in seconds), and
-    whether the last attempt made it.
+    """A complete checkpoint: its path as shown, when its newest file was written (the file server's
+    clock, in seconds), and whether the last attempt made it.
     """
 
     path: str
@@ -64,7 +69,9 @@ def of(
     findings: Sequence[Finding],
     rules: Rules,
 ) -> Means:
-    """What the job of `item` allows after these attempts, each with its folder. `findings` are of all that it promises."""
+    """What the job of `item` allows after these attempts, each with its folder. `findings` are of
+    all that it promises.
+    """
     script = experiment / item.script
     try:
         text = script.read_text(encoding="utf-8", errors="replace")
@@ -76,16 +83,22 @@ def of(
         return Means(batch=batch, no_batch=no_batch)
     found = _complete(experiment, attempts, findings)
     if found is None:
-        return Means(batch=batch, no_batch=no_batch, how="no complete checkpoint: from the beginning")
+        return Means(
+            batch=batch, no_batch=no_batch, how="no complete checkpoint: from the beginning"
+        )
     reads = [name for name in rules.resume_variables if name in names]
     tune = () if reads else tune_resumption(experiment / found.path, text)
     if reads or tune:
         how = f"goes on from {found.path}"
     elif len(tool_calls.tune_calls(text)) == 1:
-        how = f"from the beginning: {found.path} is complete, and torchtune's own state beside it is not, or not of it"
+        how = (
+            f"from the beginning: {found.path} is complete, and torchtune's own state beside "
+            "it is not, or not of it"
+        )
     else:
         how = (
-            f"{found.path} is offered in {RESUME_VARIABLE}, which its script does not name: unless its program reads that, "
+            f"{found.path} is offered in {RESUME_VARIABLE}, which its script does not name: "
+            "unless its program reads that, "
         )
         how += "from the beginning"
     return Means(
@@ -99,9 +112,16 @@ def of(
 
 
 def prepare(
-    source: bytes, script: Path, experiment: Path, *, change: Mapping[str, str], resume_from: str, rules: Rules
+    source: bytes,
+    script: Path,
+    experiment: Path,
+    *,
+    change: Mapping[str, str],
+    resume_from: str,
+    rules: Rules,
 ) -> Prepared:
-    """The attempt's copy of a script, and its variables. `resume_from` is a path as `Means.checkpoint` has it, or "".
+    """The attempt's copy of a script, and its variables. `resume_from` is a path as
+    `Means.checkpoint` has it, or "".
 
     Raises:
         CannotChangeError: the script does not follow the change (any longer).
@@ -112,7 +132,10 @@ def prepare(
     overrides: list[str] = []
     batch = Batch.of(change)
     if batch is not None:
-        variables |= {BATCH_VARIABLE: str(batch.size), ACCUMULATION_VARIABLE: str(batch.accumulation)}
+        variables |= {
+            BATCH_VARIABLE: str(batch.size),
+            ACCUMULATION_VARIABLE: str(batch.accumulation),
+        }
         if not names >= {BATCH_VARIABLE, ACCUMULATION_VARIABLE}:
             overrides += [f"{key}={value}" for key, value in batch.change().items()]
     if resume_from:
@@ -123,21 +146,30 @@ def prepare(
     if overrides:
         changed = shell.with_overrides(text, overrides)
         before = tool_calls.tune_calls(text)
-        if changed is None or tool_calls.tune_calls(changed) != [[*words, *overrides] for words in before]:
-            raise CannotChangeError(f"{script.name} has no `tune run` that could be given {' '.join(overrides)}")
+        if changed is None or tool_calls.tune_calls(changed) != [
+            [*words, *overrides] for words in before
+        ]:
+            raise CannotChangeError(
+                f"{script.name} has no `tune run` that could be given {' '.join(overrides)}"
+            )
         source = changed.encode("utf-8", "surrogateescape")
     return Prepared(source=source, variables=variables)
 
 
 def tune_resumption(checkpoint: Path, text: str) -> tuple[str, ...]:
-    """The overrides by which torchtune 0.6's LoRA recipes go on from this epoch; () where that would not be right.
+    """The overrides by which torchtune 0.6's LoRA recipes go on from this epoch; () where that
+    would not be right.
 
-    torchtune keeps the optimizer's state of the last saved epoch only, beside the epochs, and writes it last. So it is this
-    epoch's if it is whole, not older than the epoch, and older than whatever was begun of a later one. Without an adapter
-    torchtune would take the weights of the highest epoch, whole or not: such a training begins anew.
+    torchtune keeps the optimizer's state of the last saved epoch only, beside the epochs, and
+    writes it last. So it is this epoch's if it is whole, not older than the epoch, and older than
+    whatever was begun of a later one. Without an adapter torchtune would take the weights of the
+    highest epoch, whole or not: such a training begins anew.
     """
     name = re.fullmatch(r"epoch_(\d+)", checkpoint.name)
-    state, adapter = checkpoint.parent / "recipe_state" / "recipe_state.pt", checkpoint / "adapter_model.pt"
+    state, adapter = (
+        checkpoint.parent / "recipe_state" / "recipe_state.pt",
+        checkpoint / "adapter_model.pt",
+    )
     if name is None or len(tool_calls.tune_calls(text)) != 1 or not _plain(checkpoint):
         return ()
     try:
@@ -145,7 +177,9 @@ def tune_resumption(checkpoint: Path, text: str) -> tuple[str, ...]:
             return ()
         at = state.stat().st_mtime
         later = [path for path in checkpoint.parent.glob("epoch_*") if _number(path) > int(name[1])]
-        if _newest(checkpoint) > at or any(file.stat().st_mtime <= at for path in later for file in path.iterdir()):
+        if _newest(checkpoint) > at or any(
+            file.stat().st_mtime <= at for path in later for file in path.iterdir()
+        ):
             return ()
     except OSError:
         return ()
@@ -158,7 +192,9 @@ def tune_resumption(checkpoint: Path, text: str) -> tuple[str, ...]:
 
 def _number(epoch: Path) -> int:
     digits = epoch.name.removeprefix("epoch_")
-    return int(digits) if digits.isdecimal() else -1
+    if digits.isdecimal():
+        return int(digits)
+    return -1
 
 
 def _plain(path: Path) -> bool:
@@ -167,7 +203,9 @@ def _plain(path: Path) -> bool:
 
 
 def _named(text: str, folder: Path) -> frozenset[str]:
-    """The variables' names that a script, or a file that it calls from its own folder, has in it; comments do not count."""
+    """The variables' names that a script, or a file that it calls from its own folder, has in it;
+    comments do not count.
+    """
     lines = [line for _, line in commands(text)]
     texts = list(lines)
     for name in {name for line in lines for name in _CALLED.findall(line)}:
@@ -179,8 +217,12 @@ def _named(text: str, folder: Path) -> frozenset[str]:
     return frozenset(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", "\n".join(texts)))
 
 
-def _batch(experiment: Path, item: RunItem, text: str, names: frozenset[str]) -> tuple[Batch | None, str]:
-    """The batch as the script and its configuration say it, and why it cannot be changed ("": it can)."""
+def _batch(
+    experiment: Path, item: RunItem, text: str, names: frozenset[str]
+) -> tuple[Batch | None, str]:
+    """The batch as the script and its configuration say it, and why it cannot be changed ("": it
+    can).
+    """
     told = tool_calls.batch(experiment, item.script)
     if names >= {BATCH_VARIABLE, ACCUMULATION_VARIABLE}:
         size, accumulation = _default(text, BATCH_VARIABLE), _default(text, ACCUMULATION_VARIABLE)
@@ -189,11 +231,18 @@ def _batch(experiment: Path, item: RunItem, text: str, names: frozenset[str]) ->
         unknown = f"nothing says its batch: write ${{{BATCH_VARIABLE}:-16}} into {item.script}"
         return told, "" if told else unknown
     if BATCH_VARIABLE in names:
-        return told, f"its script reads {BATCH_VARIABLE} and not {ACCUMULATION_VARIABLE}: the effective batch would change"
+        return (
+            told,
+            (
+                f"its script reads {BATCH_VARIABLE} and not {ACCUMULATION_VARIABLE}: the "
+                "effective batch would change"
+            ),
+        )
     if item.phase == "preparation" and shell.with_overrides(text, ()) is not None:
         return told, "" if told else "its configuration does not say batch_size in plain numbers"
     return told, (
-        f"its script does not say how its batch is changed: let it read {BATCH_VARIABLE} and {ACCUMULATION_VARIABLE}, "
+        f"its script does not say how its batch is changed: let it read {BATCH_VARIABLE} and "
+        f"{ACCUMULATION_VARIABLE}, "
         "or halve the batch in it"
     )
 
@@ -201,13 +250,18 @@ def _batch(experiment: Path, item: RunItem, text: str, names: frozenset[str]) ->
 def _default(text: str, variable: str) -> int | None:
     """`${VARIABLE:-16}`: 16."""
     found = re.search(_DEFAULT % variable, text)
-    return int(found.group(1)) or None if found else None
+    if found:
+        return int(found.group(1)) or None
+    return None
 
 
-# ── complete checkpoints ───────────────────────────────────────────────────────────────────────────────────────────
+# ── complete checkpoints
+# ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _complete(experiment: Path, attempts: Sequence[tuple[Attempt, Path]], findings: Sequence[Finding]) -> _Complete | None:
+def _complete(
+    experiment: Path, attempts: Sequence[tuple[Attempt, Path]], findings: Sequence[Finding]
+) -> _Complete | None:
     """The newest complete checkpoint that these attempts made, since a person asked for one."""
     folders = {attempt.number: folder for attempt, folder in attempts}
     own = chain([attempt for attempt, _ in attempts])
@@ -216,8 +270,12 @@ def _complete(experiment: Path, attempts: Sequence[tuple[Attempt, Path]], findin
     first, last = own[0].intended, own[-1].intended
     found: list[_Complete] = []
     for finding in findings:
-        # What lay there before the first of them is another training's, unless that one went on from it.
-        others = first.found.get(finding.subject) == finding.fingerprint and finding.path != first.resume_from
+        # What lay there before the first of them is another training's, unless that one went on
+        # from it.
+        others = (
+            first.found.get(finding.subject) == finding.fingerprint
+            and finding.path != first.resume_from
+        )
         if finding.state == "good" and not others:
             gained = last.found.get(finding.subject) != finding.fingerprint
             found.append(_Complete(finding.path, _newest(experiment / finding.path), gained))
@@ -227,7 +285,9 @@ def _complete(experiment: Path, attempts: Sequence[tuple[Attempt, Path]], findin
 
 
 def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete]:
-    """The checkpoints that the attempt's recorder said to be complete, and that still are what it said."""
+    """The checkpoints that the attempt's recorder said to be complete, and that still are what it
+    said.
+    """
     try:
         word = read_record(folder / "recorder.json", _Word)
     except (OSError, UnreadableRecordError):
@@ -236,11 +296,16 @@ def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete
     recorded = journal.read(Path(word.folder) / ".watchkeeper" / "journal", is_evidence=True)
     for events in recorded.events.values():
         # A run folder may hold the runs of several attempts: each writer's file says whose it is.
-        mine = any(isinstance(event, RunStarted) and event.attempt == str(folder) for event in events)
+        mine = any(
+            isinstance(event, RunStarted) and event.attempt == str(folder) for event in events
+        )
         for event in events if mine else ():
             if isinstance(event, Checkpoint) and _is_whole(event):
                 path = Path(event.path)
-                shown = str(path.relative_to(experiment)) if path.is_relative_to(experiment) else str(path)
+                if path.is_relative_to(experiment):
+                    shown = str(path.relative_to(experiment))
+                else:
+                    shown = str(path)
                 found.append(_Complete(shown, _newest(path), gained))
     return found
 
@@ -258,7 +323,10 @@ def _is_whole(event: Checkpoint) -> bool:
 def _newest(path: Path) -> float:
     """When the newest file of a checkpoint was written; 0 where there is none."""
     try:
-        files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+        if path.is_file():
+            files = [path]
+        else:
+            files = [one for one in path.rglob("*") if one.is_file()]
         return max((file.stat().st_mtime for file in files), default=0.0)
     except OSError:
         return 0.0

@@ -1,10 +1,12 @@
 """Submitting an attempt exactly once.
 
-The order is the promise. 1. The attempt is held: `intent.json` is created exclusively, so two submitters cannot both hold
-it. 2. The frozen script and the wrapper are written. 3. `intended` is journalled. 4. The scheduler is asked. 5. `submitted`
-is journalled. A submitter that dies anywhere in between leaves a hold whose owner is provably gone: the next one takes it
-over (`takeover.K`, created exclusively too), asks the scheduler for a job with the attempt's token, and adopts it or
-submits under the same token. A job that comes late after all finds the claim taken by its twin and ends at once.
+The order is the promise. 1. The attempt is held: `intent.json` is created exclusively, so two
+submitters cannot both hold it. 2. The frozen script and the wrapper are written. 3. `intended` is
+journalled. 4. The scheduler is asked. 5. `submitted` is journalled. A submitter that dies anywhere
+in between leaves a hold whose owner is provably gone: the next one takes it over (`takeover.K`,
+created exclusively too), asks the scheduler for a job with the attempt's token, and adopts it or
+submits under the same token. A job that comes late after all finds the claim taken by its twin and
+ends at once.
 """
 
 from __future__ import annotations
@@ -32,7 +34,16 @@ from watchkeeper.core.errors import (
     UnavailableError,
     UnreachedError,
 )
-from watchkeeper.core.events import Decision, Doubted, Intended, Judged, Postponed, Rejected, RunItem, Submitted
+from watchkeeper.core.events import (
+    Decision,
+    Doubted,
+    Intended,
+    Judged,
+    Postponed,
+    Rejected,
+    RunItem,
+    Submitted,
+)
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
@@ -47,7 +58,8 @@ from watchkeeper.schedulers.wrapper.render import Claim
 from watchkeeper.tools.promise import Promise
 
 FOLDER = ".watchkeeper"
-# How long what git said of a repository stands, in seconds: a thousand submissions need not ask a thousand times.
+# How long what git said of a repository stands, in seconds: a thousand submissions need not ask a
+# thousand times.
 _CODE_STANDS_S = 10.0
 # How long a scheduler that says "later", or is not reached, is asked again.
 _PUT_OFF_FOR = timedelta(days=1)
@@ -61,7 +73,9 @@ E = TypeVar("E", Submitted, Rejected, Doubted, Postponed, Intended, Judged)
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may submit an attempt: the content of `intent.json` and of each `takeover.K`. The token stays the same."""
+    """Who may submit an attempt: the content of `intent.json` and of each `takeover.K`. The token
+    stays the same.
+    """
 
     key: str
     attempt: int
@@ -84,7 +98,9 @@ def note_of(again: Decision | Intended | None) -> str:
     if again is None:
         return ""
     words = [f"{name}={value}" for name, value in again.change.items()]
-    return " ".join(words + ([f"{render.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else []))
+    return " ".join(
+        words + ([f"{render.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else [])
+    )
 
 
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
@@ -99,8 +115,8 @@ def tidy(experiment: Path, intended: Intended) -> None:
 
 
 class Submitter:
-    """Submits attempts of one experiment to one scheduler, writing to one journal. Its jobs begin at least `gap_s` seconds
-    apart; 0: as the scheduler starts them.
+    """Submits attempts of one experiment to one scheduler, writing to one journal. Its jobs begin
+    at least `gap_s` seconds apart; 0: as the scheduler starts them.
     """
 
     def __init__(
@@ -116,8 +132,8 @@ class Submitter:
         rules: Rules = _NO_RULES,
         cluster: str = "",
     ) -> None:
-        """`intended` is called with an attempt that is held, before the scheduler is asked for its job. `cluster` is the
-        name under which people know the scheduler.
+        """`intended` is called with an attempt that is held, before the scheduler is asked for its
+        job. `cluster` is the name under which people know the scheduler.
         """
         self.experiment = experiment
         self.rules = rules
@@ -147,15 +163,19 @@ class Submitter:
         promises: Sequence[Promise] = (),
         refusals: Row | None = None,
     ) -> Submitted | Rejected | Doubted:
-        """Make one attempt, or finish what a dead submitter began of it. Returns the event that says what came of it.
+        """Make one attempt, or finish what a dead submitter began of it. Returns the event that
+        says what came of it.
 
-        Its job starts when those of `after` have ended, and does its work if they ended well. Of an array it has the tasks
-        in `array`, "" for all. `again` decided on a further attempt, `before` is the attempt that it follows, and `found`
-        is as in `intended`. `promises` are what it must leave: while that is not there, its scheduler may start it again.
-        `refusals` are the first and the last time that it was put off, None where it was not: after a day it is refused.
+        Its job starts when those of `after` have ended, and does its work if they ended well. Of an
+        array it has the tasks in `array`, "" for all. `again` decided on a further attempt,
+        `before` is the attempt that it follows, and `found` is as in `intended`. `promises` are
+        what it must leave: while that is not there, its scheduler may start it again. `refusals`
+        are the first and the last time that it was put off, None where it was not: after a day it
+        is refused.
 
         Raises:
-            HeldByAnotherError: somebody else is about to submit it, or the attempt before may still be alive.
+            HeldByAnotherError: somebody else is about to submit it, or the attempt before may still
+            be alive.
             BusyError: the scheduler takes no more jobs at present; the attempt stays ours.
             UnavailableError: it could not be asked; the attempt stays ours.
             StorageError: the attempt's files could not be written.
@@ -166,7 +186,9 @@ class Submitter:
             source = script.read_bytes()
         except OSError as error:
             message = f"cannot read {script}: {error.strerror}"
-            return self._write(Rejected, item, attempt, command=self._words(script), message=message)
+            return self._write(
+                Rejected, item, attempt, command=self._words(script), message=message
+            )
         token, first = self._hold(folder, item.key, attempt)
         if not first:
             adopted = self._adopt(item, attempt, token, script, note_of(again))
@@ -188,19 +210,31 @@ class Submitter:
                     rules=self.rules,
                 )
             except retry_means.CannotChangeError as error:
-                return self._write(Rejected, item, attempt, command=self._words(script), message=str(error))
+                return self._write(
+                    Rejected, item, attempt, command=self._words(script), message=str(error)
+                )
             source, variables = prepared.source, prepared.variables
         head = sbatch_head.read_head(source, name=script.name)
         problems = [problem for problem in head.problems if problem.severity == "error"]
         if problems:
             message = "; ".join(
-                f"{problem.message} ({problem.hint})" if problem.hint else problem.message for problem in problems
+                f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+                for problem in problems
             )
-            return self._write(Rejected, item, attempt, command=self._words(script), message=message)
+            return self._write(
+                Rejected, item, attempt, command=self._words(script), message=message
+            )
         kept = objects.keep(self._objects, source)
         kept_by_one = () if array or head.array else promises
         job = self._prepare(
-            folder, script, source, head, token=token, after=after, promises=kept_by_one, variables=variables
+            folder,
+            script,
+            source,
+            head,
+            token=token,
+            after=after,
+            promises=kept_by_one,
+            variables=variables,
         )
         job = msgspec.structs.replace(job, array=array)
         intended = self._write(
@@ -224,13 +258,17 @@ class Submitter:
             **self._code_of(script.parent),
         )
         self._intended(intended)
-        event = self._hand_over(item, attempt, job, script, stagger_s=stagger_s, note=note_of(again), refusals=refusals)
+        event = self._hand_over(
+            item, attempt, job, script, stagger_s=stagger_s, note=note_of(again), refusals=refusals
+        )
         if isinstance(event, Rejected):
             tidy(self.experiment, intended)
         return event
 
     def tasks_of(self, item: RunItem, array: str = "") -> int:
-        """How many jobs a submission counts as: the tasks in `array`, or "": in its script; 1 where that cannot be told."""
+        """How many jobs a submission counts as: the tasks in `array`, or "": in its script; 1 where
+        that cannot be told.
+        """
         try:
             source = (self.experiment / item.script).read_bytes()
             return arrays.count_of(array or sbatch_head.read_head(source, name=item.script).array)
@@ -238,8 +276,8 @@ class Submitter:
             return 1
 
     def resolve(self, intended: Intended) -> Submitted | None:
-        """Find out what became of an attempt that somebody meant to submit: adopt its job if there is one, else None; the
-        attempt is ours then.
+        """Find out what became of an attempt that somebody meant to submit: adopt its job if there
+        is one, else None; the attempt is ours then.
 
         Raises:
             HeldByAnotherError: its submitter is alive, or may be.
@@ -247,11 +285,14 @@ class Submitter:
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
         token, _ = self._hold(folder, intended.key, intended.attempt)
-        return self._adopt(intended, intended.attempt, token, Path(intended.script), note_of(intended))
+        return self._adopt(
+            intended, intended.attempt, token, Path(intended.script), note_of(intended)
+        )
 
     def close(self, intended: Intended, refused: Rejected | None = None) -> Submitted | Judged:
-        """Close an attempt of ours that is not needed any more: no job of it can run from now on. If one has claimed it
-        after all, it is adopted instead. `refused` is what was said last, None where nobody refused it.
+        """Close an attempt of ours that is not needed any more: no job of it can run from now on.
+        If one has claimed it after all, it is adopted instead. `refused` is what was said last,
+        None where nobody refused it.
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
         if render.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
@@ -259,20 +300,26 @@ class Submitter:
             why = "its submitter died before the scheduler had it, and it is not needed any more"
             if refused is not None:
                 why = refused.message
-            return self._write(Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why)
+            return self._write(
+                Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why
+            )
         job_id = render.read_claims(folder)[-1].job_id
-        return self._adopted(intended, intended.attempt, job_id, Path(intended.script), note_of(intended))
+        return self._adopted(
+            intended, intended.attempt, job_id, Path(intended.script), note_of(intended)
+        )
 
     def adopt_late(self, intended: Intended) -> Submitted | None:
-        """The job of an attempt that was left as unknown, where it shows itself after all: by its claim, or to the
-        scheduler, which is asked once. None while it does not.
+        """The job of an attempt that was left as unknown, where it shows itself after all: by its
+        claim, or to the scheduler, which is asked once. None while it does not.
         """
         name = (intended.key, intended.attempt)
         folder = attempt_folder(self.experiment, *name)
         script, note = Path(intended.script), note_of(intended)
         claims = render.executions(folder)
         if claims or name in self._asked_again:
-            return self._adopted(intended, intended.attempt, claims[-1].job_id, script, note) if claims else None
+            if claims:
+                return self._adopted(intended, intended.attempt, claims[-1].job_id, script, note)
+            return None
         try:
             adopted = self._adopt(intended, intended.attempt, intended.token, script, note)
         except UnavailableError:
@@ -281,12 +328,18 @@ class Submitter:
         return adopted
 
     def leave_unknown(self, intended: Intended, waited_s: float) -> Judged:
-        """End an attempt of ours whose job nobody shows, and which must not be submitted again: that could run it twice."""
+        """End an attempt of ours whose job nobody shows, and which must not be submitted again:
+        that could run it twice.
+        """
         why = (
-            f"whether {self.scheduler.name} took its job was never told, and in {waited_s:.0f} s it showed none; it was "
-            "not submitted again, since nothing proves here that a second job would end at once: `watchkeeper doctor` does"
+            f"whether {self.scheduler.name} took its job was never told, and in {waited_s:.0f} s "
+            "it showed none; it was "
+            "not submitted again, since nothing proves here that a second job would end at once: "
+            "`watchkeeper doctor` does"
         )
-        return self._write(Judged, intended, intended.attempt, outcome="unknown", state=UNKNOWN, why=why)
+        return self._write(
+            Judged, intended, intended.attempt, outcome="unknown", state=UNKNOWN, why=why
+        )
 
     def _hold(self, folder: Path, key: str, attempt: int) -> tuple[str, bool]:
         """Hold the attempt. Returns its token, and whether nobody held it before."""
@@ -304,7 +357,8 @@ class Submitter:
         last = read_hold(folder)
         if last is None:
             raise StorageError(
-                f"{folder}/intent.json cannot be read", hint="move that attempt's folder away if no job of it runs"
+                f"{folder}/intent.json cannot be read",
+                hint="move that attempt's folder away if no job of it runs",
             )
         if last.writer == self.writer.id:
             return last.token, False
@@ -316,15 +370,20 @@ class Submitter:
         return taken.token, False
 
     def _may_run(self, key: str, attempt: int, before: Attempt | None) -> str:
-        """Why a job of the attempt before may still run; "" when none does or can. Only then may the next one begin.
+        """Why a job of the attempt before may still run; "" when none does or can. Only then may
+        the next one begin.
 
-        Its next claim is taken first: what is started again after all, or lives on beyond a node's failure, ends at once.
+        Its next claim is taken first: what is started again after all, or lives on beyond a node's
+        failure, ends at once.
 
         Raises:
-            HeldByAnotherError: its node was lost a moment ago; this will be told when its heartbeat is stale.
+            HeldByAnotherError: its node was lost a moment ago; this will be told when its heartbeat
+            is stale.
         """
         folder = attempt_folder(self.experiment, key, attempt)
-        if not folder.is_dir() or render.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
+        if not folder.is_dir() or render.void_claim(
+            folder, scheduler=self.scheduler.name, clock=self.clock
+        ):
             return ""
         claims, ends = render.read_claims(folder), render.read_task_ends(folder)
         if not claims:
@@ -337,16 +396,21 @@ class Submitter:
             parts = [folder]
         else:
             return (
-                f"attempt {attempt} may still run: job {claims[-1].job_id} claimed it on {claims[-1].host}, and its end "
+                f"attempt {attempt} may still run: job {claims[-1].job_id} claimed it on "
+                f"{claims[-1].host}, and its end "
                 f"was not seen; when you have made sure that it does not, delete {folder}/claim.*"
             )
         for part in parts:
             if not render.close(part, scheduler=self.scheduler.name, clock=self.clock):
-                return f"attempt {attempt} was started again meanwhile: job {render.read_claims(part)[-1].job_id}"
+                return (
+                    f"attempt {attempt} was started again meanwhile: job "
+                    f"{render.read_claims(part)[-1].job_id}"
+                )
         return ""
 
     def _is_over(self, folder: Path, before: Attempt | None) -> bool:
-        """Whether the last execution of the attempt before has ended: by its exit record, its process, or its scheduler.
+        """Whether the last execution of the attempt before has ended: by its exit record, its
+        process, or its scheduler.
 
         Raises:
             HeldByAnotherError: its node was lost, and its heartbeat is fresh.
@@ -367,15 +431,21 @@ class Submitter:
         return True
 
     def _is_gone(self, hold: Hold) -> bool:
-        """Whether the holder can no longer submit: dead on this boot, or silent on another host for the visibility lag."""
+        """Whether the holder can no longer submit: dead on this boot, or silent on another host for
+        the visibility lag.
+        """
         alive = processes.is_alive(hold.process)
         if alive is None:
-            return self.clock() - hold.time > timedelta(seconds=max(self.scheduler.visibility_lag_s, 120.0))
+            return self.clock() - hold.time > timedelta(
+                seconds=max(self.scheduler.visibility_lag_s, 120.0)
+            )
         return not alive
 
-    def _adopt(self, item: RunItem | Intended, attempt: int, token: str, script: Path, note: str) -> Submitted | None:
-        """The job that a dead submitter, or a doubted submission, left behind; None if there is none. The claim names it,
-        whatever the scheduler shows.
+    def _adopt(
+        self, item: RunItem | Intended, attempt: int, token: str, script: Path, note: str
+    ) -> Submitted | None:
+        """The job that a dead submitter, or a doubted submission, left behind; None if there is
+        none. The claim names it, whatever the scheduler shows.
         """
         claims = render.executions(attempt_folder(self.experiment, item.key, attempt))
         if claims:
@@ -385,9 +455,18 @@ class Submitter:
             submitted = self._adopted(item, attempt, job_id, script, note)
         return submitted
 
-    def _adopted(self, item: RunItem | Intended, attempt: int, job_id: str, script: Path, note: str) -> Submitted:
-        fields = {"job_id": job_id, "scheduler": self.scheduler.name, "command": self._words(script), "note": note}
-        return self._write(Submitted, item, attempt, adopted=True, cluster=self._where["cluster"], **fields)
+    def _adopted(
+        self, item: RunItem | Intended, attempt: int, job_id: str, script: Path, note: str
+    ) -> Submitted:
+        fields = {
+            "job_id": job_id,
+            "scheduler": self.scheduler.name,
+            "command": self._words(script),
+            "note": note,
+        }
+        return self._write(
+            Submitted, item, attempt, adopted=True, cluster=self._where["cluster"], **fields
+        )
 
     def _prepare(
         self,
@@ -412,7 +491,9 @@ class Submitter:
             token=token,
             scheduler=name,
             needs=needs,
-            promises=[[self._place(pattern) for pattern in promise.patterns] for promise in promises],
+            promises=[
+                [self._place(pattern) for pattern in promise.patterns] for promise in promises
+            ],
             lag_s=self.scheduler.visibility_lag_s,
             starts=self.experiment / FOLDER / "starts",
             gap_s=self._gap_s,
@@ -421,32 +502,48 @@ class Submitter:
         path = folder / render.wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(
-            wrapper=path, folder=script.parent, name=head.name, token=token, after=tuple(one.job_id for one in after)
+            wrapper=path,
+            folder=script.parent,
+            name=head.name,
+            token=token,
+            after=tuple(one.job_id for one in after),
         )
 
     def _place(self, pattern: str) -> str:
         """A promise's pattern, absolute."""
-        return pattern if pattern.startswith("/") else f"{glob.escape(str(self.experiment))}/{pattern}"
+        if pattern.startswith("/"):
+            return pattern
+        return f"{glob.escape(str(self.experiment))}/{pattern}"
 
     @property
     def _objects(self) -> Path:
         return self.experiment / FOLDER / "objects"
 
     def _files_of(self, script: Path, source: bytes) -> dict[str, Any]:
-        """The configurations and the code that the script names, each kept, and which of them no commit holds: fields of
-        `intended`.
+        """The configurations and the code that the script names, each kept, and which of them no
+        commit holds: fields of `intended`.
         """
         read: dict[Path, bytes] = {}
         for path in configs.files_of(script):
             with contextlib.suppress(OSError):
                 read[path] = path.read_bytes()
-        code = {path: data for path, data in code_files.contents(script) if path != script and path not in read}
+        code = {
+            path: data
+            for path, data in code_files.contents(script)
+            if path != script and path not in read
+        }
         uncommitted = code_files.uncommitted(script.parent, [script, *read, *code])
         return {
-            "configs": {self._name(path): objects.keep(self._objects, data) for path, data in read.items()},
-            "code": {self._name(path): objects.keep(self._objects, data) for path, data in code.items()},
+            "configs": {
+                self._name(path): objects.keep(self._objects, data) for path, data in read.items()
+            },
+            "code": {
+                self._name(path): objects.keep(self._objects, data) for path, data in code.items()
+            },
             "uncommitted": tuple(map(self._name, uncommitted)),
-            "work_sha256": same_work.fingerprint(source, {self._name(path): data for path, data in read.items()}),
+            "work_sha256": same_work.fingerprint(
+                source, {self._name(path): data for path, data in read.items()}
+            ),
         }
 
     def _name(self, path: Path) -> str:
@@ -455,20 +552,29 @@ class Submitter:
     def _environment(self) -> str:
         """What is installed where this process submits, kept: looked at once."""
         if not self._environment_sha256:
-            self._environment_sha256 = objects.keep(self._objects, encode_json(environment.of_submitter()))
+            self._environment_sha256 = objects.keep(
+                self._objects, encode_json(environment.of_submitter())
+            )
         return self._environment_sha256
 
     def _code_of(self, folder: Path) -> dict[str, Any]:
-        """The commit that the script comes with, and what was changed since: the fields of `intended`."""
+        """The commit that the script comes with, and what was changed since: the fields of
+        `intended`.
+        """
         asked, fields = self._code.get(folder, (0.0, {}))
         if not fields or self._monotonic() - asked >= _CODE_STANDS_S:
             state = git.state(folder)
-            changes = git.diff(folder) if state.dirty else None
+            if state.dirty:
+                changes = git.diff(folder)
+            else:
+                changes = None
             fields = {
                 "git_sha": state.sha,
                 "git_branch": state.branch,
                 "git_fault": "" if state.sha else git.refusal(folder),
-                "git_dirty": False if changes == b"" else state.dirty,  # a file may have been touched, and be the same
+                "git_dirty": False
+                if changes == b""
+                else state.dirty,  # a file may have been touched, and be the same
                 "diff_sha256": objects.keep(self._objects, changes) if changes else "",
             }
             self._code[folder] = self._monotonic(), fields
@@ -494,7 +600,9 @@ class Submitter:
             return self._write(Rejected, item, attempt, command=words, message=str(error))
         except UnreachedError as error:
             if patient:
-                return self._write(Doubted, item, attempt, command=words, message=str(error), unreached=True)
+                return self._write(
+                    Doubted, item, attempt, command=words, message=str(error), unreached=True
+                )
             return self._refuse_after(put_off_for, error, item, attempt, words)
         except DoubtError as error:
             return self._write(Doubted, item, attempt, command=words, message=str(error))
@@ -522,9 +630,13 @@ class Submitter:
             return timedelta(0)
         first, last = refusals
         now = self.clock()
-        return now - first if now - last <= ROW_ENDS_AFTER else timedelta(0)
+        if now - last <= ROW_ENDS_AFTER:
+            return now - first
+        return timedelta(0)
 
-    def _refuse_after(self, waited: timedelta, error: SchedulerError, item: RunItem, attempt: int, words: str) -> Rejected:
+    def _refuse_after(
+        self, waited: timedelta, error: SchedulerError, item: RunItem, attempt: int, words: str
+    ) -> Rejected:
         """What was put off for so long is refused."""
         message = f"{error}: so it has said for {waited.total_seconds() / 3600:.0f} hours"
         return self._write(Rejected, item, attempt, command=words, message=message)
@@ -544,13 +656,15 @@ def _is_dead(claim: Claim) -> bool:
 
 
 def _told_of(claims: Sequence[Claim], before: Attempt | None) -> str:
-    """What the scheduler last said of the execution with the last of these claims; "" for nothing: its word on an earlier
-    one, or on another job, does not count.
+    """What the scheduler last said of the execution with the last of these claims; "" for nothing:
+    its word on an earlier one, or on another job, does not count.
     """
     if before is None or before.seen is None or number_of(before.seen.job_id) != claims[-1].job_id:
         return ""
     record = before.exit_record
-    return "" if record is not None and record.execution < len(claims) else before.seen.facts.state
+    if record is not None and record.execution < len(claims):
+        return ""
+    return before.seen.facts.state
 
 
 def _holds(folder: Path) -> list[Path]:

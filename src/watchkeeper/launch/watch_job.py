@@ -27,11 +27,12 @@ def submit(
     time_limit: str = TIME,
     sentinel: str = ".detach",
 ) -> tuple[Receipt, Path]:
-    """Submit a job that runs the command `words`, with `first_words` added at its first start only, and `settings` in its
-    environment. Returns the receipt and where the job's output goes.
+    """Submit a job that runs the command `words`, with `first_words` added at its first start only,
+    and `settings` in its environment. Returns the receipt and where the job's output goes.
 
-    Shortly before its time limit the watch detaches and the job puts itself back into the queue; so does a job whose node
-    fails. A second job of this name waits for the first (`singleton`), and any number of watches do no harm.
+    Shortly before its time limit the watch detaches and the job puts itself back into the queue; so
+    does a job whose node fails. A second job of this name waits for the first (`singleton`), and
+    any number of watches do no harm.
 
     Raises:
         SchedulerError: as `Scheduler.submit`.
@@ -44,7 +45,10 @@ def submit(
         name=name,
         output=output,
         time_limit=time_limit,
-        settings="".join(f"export {key}={shlex.quote(value)}\n" for key, value in sorted((settings or {}).items())),
+        settings="".join(
+            f"export {key}={shlex.quote(value)}\n"
+            for key, value in sorted((settings or {}).items())
+        ),
         words=shlex.join(words),
         first_words=shlex.join(first_words),
         sentinel=shlex.quote(str(experiment / sentinel)),

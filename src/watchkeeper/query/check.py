@@ -1,4 +1,6 @@
-"""Verifying what is there: the journal, its seals, the views, the attempts, and the evidence that verdicts rest on."""
+"""Verifying what is there: the journal, its seals, the views, the attempts, and the evidence that
+verdicts rest on.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,17 @@ from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 MOST_TRACES = 6  # that are named
-RESTORE_WHOLE = "restore .watchkeeper/journal from a backup; what lies here is all that is left of it: keep it"
+RESTORE_WHOLE = (
+    "restore .watchkeeper/journal from a backup; what lies here is all that is left of it: keep it"
+)
 
 _BLOCK = re.compile(rb"\s*\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] [A-Z_]+\n")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was verified, in words, and what is wrong. A `note` or `warning` among the problems is no failure. `incomplete`
-    are problems of the journal itself, from which nothing may be made again; `unverified` is what cannot be told.
+    """What was verified, in words, and what is wrong. A `note` or `warning` among the problems is
+    no failure. `incomplete` are problems of the journal itself, from which nothing may be made
+    again; `unverified` is what cannot be told.
     """
 
     verified: tuple[str, ...]
@@ -65,14 +70,22 @@ def journal_folder(path: Path) -> Path:
 
 def no_journal(path: Path) -> UsageError:
     """The error where there is nothing to verify."""
-    hint = "give an experiment's folder after its first `watchkeeper run`, or a recorded run's folder"
+    hint = (
+        "give an experiment's folder after its first `watchkeeper run`, or a recorded run's folder"
+    )
     return UsageError(f"{path} has no journal", hint=hint)
 
 
 def gone(root: Path, left: Sequence[str]) -> Problem:
     """A journal that is not there, though something speaks of it."""
-    shown = ", ".join(left[:MOST_TRACES]) + (f" and {len(left) - MOST_TRACES} more" if len(left) > MOST_TRACES else "")
-    return Problem(where=str(root / JOURNAL), message=f"the journal is gone, and {shown} lie here", hint=RESTORE_WHOLE)
+    shown = ", ".join(left[:MOST_TRACES]) + (
+        f" and {len(left) - MOST_TRACES} more" if len(left) > MOST_TRACES else ""
+    )
+    return Problem(
+        where=str(root / JOURNAL),
+        message=f"the journal is gone, and {shown} lie here",
+        hint=RESTORE_WHOLE,
+    )
 
 
 def traces(root: Path) -> list[str]:
@@ -80,7 +93,11 @@ def traces(root: Path) -> list[str]:
     state = root / FOLDER
     if not state.is_dir():
         return []
-    folders = [f"{FOLDER}/{name}" for name in ("runs", "lease", "starts", "objects") if _holds_something(state / name)]
+    folders = [
+        f"{FOLDER}/{name}"
+        for name in ("runs", "lease", "starts", "objects")
+        if _holds_something(state / name)
+    ]
     return folders + [name for name in LOGS.values() if folders and (root / name).is_file()]
 
 
@@ -89,7 +106,9 @@ def _holds_something(folder: Path) -> bool:
 
 
 def incomplete(root: Path, read: Journal) -> list[Problem]:
-    """What the journal of an experiment lacks: by its own word, by the attempts and the logs that lie there."""
+    """What the journal of an experiment lacks: by its own word, by the attempts and the logs that
+    lie there.
+    """
     problems = journal.losses(read)
     state = fold(read.events)
     if not (state.runs or state.planned is not None or traces(root)):
@@ -102,7 +121,11 @@ def incomplete(root: Path, read: Journal) -> list[Problem]:
     for writer in _released(root):
         if writer not in read.saw:
             message = "this process kept the logs of the experiment, and its file is gone"
-            problems.append(Problem(where=f"{where}/{writer}{journal.SUFFIX}", message=message, hint=journal.RESTORE))
+            problems.append(
+                Problem(
+                    where=f"{where}/{writer}{journal.SUFFIX}", message=message, hint=journal.RESTORE
+                )
+            )
     live = watched_by(root) is not None
     for name, text in action_logs.expected(read.events).items():
         found = _bytes_of(root / name)
@@ -115,9 +138,15 @@ def incomplete(root: Path, read: Journal) -> list[Problem]:
 def _claimed(root: Path) -> list[tuple[str, int]]:
     """The attempts that a job has claimed."""
     runs = root / FOLDER / "runs"
-    found = {path.parent for path in runs.rglob("claim.1")} if runs.is_dir() else set()
+    if runs.is_dir():
+        found = {path.parent for path in runs.rglob("claim.1")}
+    else:
+        found = set()
     numbered = sorted(folder for folder in found if folder.name.isdigit())
-    return [(ids.folder_key(PurePosixPath(folder.parent.relative_to(runs))), int(folder.name)) for folder in numbered]
+    return [
+        (ids.folder_key(PurePosixPath(folder.parent.relative_to(runs))), int(folder.name))
+        for folder in numbered
+    ]
 
 
 def _released(root: Path) -> list[str]:
@@ -151,7 +180,9 @@ def check(path: Path, read: Journal) -> Report:
     state = fold(read.events)
     for kind, number in state.unknown_kinds.items():
         message = f"{number} events of the kind {kind!r}, which this version does not know"
-        problems.append(Problem(where=str(read.folder), message=message, hint="they are kept", severity="note"))
+        problems.append(
+            Problem(where=str(read.folder), message=message, hint="they are kept", severity="note")
+        )
     lacks = incomplete(root, read)
     if state.runs or state.planned is not None:
         if not lacks:
@@ -159,7 +190,9 @@ def check(path: Path, read: Journal) -> Report:
         problems += [
             Problem(
                 where=f"{key}, attempt {number}",
-                message="somebody meant to submit it, and the journal does not say what came of that",
+                message=(
+                    "somebody meant to submit it, and the journal does not say what came of that"
+                ),
                 hint=f"`watchkeeper run {path}` finds out",
                 severity="warning",
             )
@@ -168,21 +201,37 @@ def check(path: Path, read: Journal) -> Report:
             if attempt.unresolved
         ]
         looked, wrong = _check_evidence(root, state)
-        verified += [f"{len(action_logs.expected(read.events))} logs", f"{looked} findings that verdicts rest on"]
+        verified += [
+            f"{len(action_logs.expected(read.events))} logs",
+            f"{looked} findings that verdicts rest on",
+        ]
         problems += wrong
         kept, wrong = _check_objects(root)
         verified.append(f"{kept} kept scripts and changes")
         problems += wrong
-    unverified = _open_ends(read) if state.runs or state.planned is not None or traces(root) else []
-    return Report(verified=tuple(verified), problems=tuple(problems), incomplete=tuple(lacks), unverified=tuple(unverified))
+    if state.runs or state.planned is not None or traces(root):
+        unverified = _open_ends(read)
+    else:
+        unverified = []
+    return Report(
+        verified=tuple(verified),
+        problems=tuple(problems),
+        incomplete=tuple(lacks),
+        unverified=tuple(unverified),
+    )
 
 
 def _open_ends(read: Journal) -> list[Problem]:
-    """The commands that died: what they wrote last has no seal, and no other command has read it since."""
+    """The commands that died: what they wrote last has no seal, and no other command has read it
+    since.
+    """
     return [
         Problem(
             where=str(read.folder / f"{writer}{journal.SUFFIX}"),
-            message=f"its process died: whether it wrote more than these {len(read.events[writer])} events cannot be told",
+            message=(
+                "its process died: whether it wrote more than these "
+                f"{len(read.events[writer])} events cannot be told"
+            ),
             hint="the next `watchkeeper run` reads them, and says how many there were",
             severity="warning",
         )
@@ -194,22 +243,38 @@ def _open_ends(read: Journal) -> list[Problem]:
 def _check_objects(root: Path) -> tuple[int, list[Problem]]:
     """Whether the scripts as submitted, and uncommitted changes, are what their names say."""
     folder = root / FOLDER / "objects"
-    paths = sorted(folder.glob("[0-9a-f]*")) if folder.is_dir() else []
+    if folder.is_dir():
+        paths = sorted(folder.glob("[0-9a-f]*"))
+    else:
+        paths = []
     problems = []
     for path in paths:
         try:
-            message = "" if objects.is_whole(path) else "its bytes are not those it was named after"
+            if objects.is_whole(path):
+                message = ""
+            else:
+                message = "its bytes are not those it was named after"
         except OSError as error:
             message = f"it cannot be read: {error.strerror}"
         if message:
-            problems.append(Problem(where=str(path), message=message, hint="what was submitted cannot be shown from it"))
+            problems.append(
+                Problem(
+                    where=str(path),
+                    message=message,
+                    hint="what was submitted cannot be shown from it",
+                )
+            )
     return len(paths), problems
 
 
 def watched_by(root: Path) -> Holder | None:
-    """The living process on this host that keeps the logs of an experiment; None if there is none that is known to live."""
+    """The living process on this host that keeps the logs of an experiment; None if there is none
+    that is known to live.
+    """
     holder = Lease(root / FOLDER / "lease", "", time.monotonic).holder()
-    return holder if holder is not None and processes.is_alive(holder.process) else None
+    if holder is not None and processes.is_alive(holder.process):
+        return holder
+    return None
 
 
 def _check_views(root: Path, read: Journal) -> list[Problem]:
@@ -220,8 +285,15 @@ def _check_views(root: Path, read: Journal) -> list[Problem]:
         found = _bytes_of(path)
         if found == text or (live and text.startswith(found)):
             continue
-        what = "it lacks what the journal holds" if text.startswith(found) else "it is not what the journal holds"
-        problems.append(Problem(where=str(path), message=what, hint=f"`watchkeeper rebuild {root}` makes it again"))
+        if text.startswith(found):
+            what = "it lacks what the journal holds"
+        else:
+            what = "it is not what the journal holds"
+        problems.append(
+            Problem(
+                where=str(path), message=what, hint=f"`watchkeeper rebuild {root}` makes it again"
+            )
+        )
     return problems
 
 
@@ -232,23 +304,37 @@ def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:
     book.look_at_all(state)
     looked, problems = 0, list(experiment.problems)
     for key, run in state.runs.items():
-        judged = run.latest.judged if run.latest else None
+        if run.latest:
+            judged = run.latest.judged
+        else:
+            judged = None
         if not isinstance(judged, Judged):
             continue
         for subject, fingerprint in judged.fingerprints.items():
             finding = book.findings.get(subject)
             looked += 1
             if finding is None or finding.state != "good":
-                what = finding.why or finding.state if finding else "the experiment no longer promises it"
+                if finding:
+                    what = finding.why or finding.state
+                else:
+                    what = "the experiment no longer promises it"
             elif finding.fingerprint != fingerprint:
                 what = "it is not what was judged: its files have changed"
             else:
                 continue
-            hint = f"`watchkeeper run {root}` makes it again" if finding is None or finding.state != "good" else ""
-            where = subject if subject == key else f"{key}: {subject}"
+            if finding is None or finding.state != "good":
+                hint = f"`watchkeeper run {root}` makes it again"
+            else:
+                hint = ""
+            if subject == key:
+                where = subject
+            else:
+                where = f"{key}: {subject}"
             problems.append(
                 Problem(
-                    where=where, message=f"attempt {judged.attempt} was judged {judged.outcome} by it: {what}", hint=hint
+                    where=where,
+                    message=f"attempt {judged.attempt} was judged {judged.outcome} by it: {what}",
+                    hint=hint,
                 )
             )
     return looked, problems

@@ -1,7 +1,8 @@
-"""What `compare` is given: experiments and run logs on the disk, as the sides of a comparison. Nothing is written.
+"""What `compare` is given: experiments and run logs on the disk, as the sides of a comparison.
+Nothing is written.
 
-An experiment is read from its journal and its kept configurations alone: what a run was submitted with, not what lies there
-today.
+An experiment is read from its journal and its kept configurations alone: what a run was submitted
+with, not what lies there today.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ import msgspec
 from watchkeeper.core import journal
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import Problem, UsageError
-from watchkeeper.core.events import AnyEvent, Intended, Number, RunEnded, RunItem, RunStarted, Unknown
+from watchkeeper.core.events import (
+    AnyEvent,
+    Intended,
+    Number,
+    RunEnded,
+    RunItem,
+    RunStarted,
+    Unknown,
+)
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
@@ -41,7 +50,9 @@ _MOST_SNAPSHOT_BYTES = 8 * 1024 * 1024
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs, what varies among them, and each one's differences from the base. `best`: metric → the run that leads."""
+    """The runs, what varies among them, and each one's differences from the base. `best`: metric →
+    the run that leads.
+    """
 
     base: str
     runs: list[Side]
@@ -57,11 +68,13 @@ class _Found(msgspec.Struct):
     repository: Path | None = None  # where commits are counted
 
 
-def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None = None) -> Compared:
+def compared(
+    paths: Sequence[Path], *, runs: str | None = None, base: str | None = None
+) -> Compared:
     """Put the runs at these paths side by side.
 
-    A path is an experiment's folder, a recorded run's, a run log, or a folder of run logs. `runs` is a glob over
-    names, `base` a name.
+    A path is an experiment's folder, a recorded run's, a run log, or a folder of run logs. `runs`
+    is a glob over names, `base` a name.
 
     Raises:
         UsageError: a path is neither, nothing is left to compare, or there is no such base.
@@ -72,21 +85,28 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
         prefixed = len(paths) > 1 and _is_experiment(path)
         matching = compare.chosen(sides, runs)
         found.sides += [
-            msgspec.structs.replace(side, name=f"{path.resolve().name}/{side.name}") if prefixed else side
+            msgspec.structs.replace(side, name=f"{path.resolve().name}/{side.name}")
+            if prefixed
+            else side
             for side in matching
         ]
         found.repository = found.repository or (path if path.is_dir() else path.parent)
     sides = compare.in_one_spelling(_distinct(found.sides))
     if not sides:
         raise UsageError(
-            f"no run matches {runs!r}" if runs else "there is no run to compare", hint="quote the glob: --runs 'h16*'"
+            f"no run matches {runs!r}" if runs else "there is no run to compare",
+            hint="quote the glob: --runs 'h16*'",
         )
     first = _named(sides, base)
     return Compared(
         base=first.name,
         runs=sides,
         varying=compare.varying(sides),
-        best={metric: run for metric in compare.metrics_of(sides) if (run := compare.leader(metric, sides))},
+        best={
+            metric: run
+            for metric in compare.metrics_of(sides)
+            if (run := compare.leader(metric, sides))
+        },
         differences=list(_differences(first, sides, found.repository)),
         problems=found.problems,
     )
@@ -95,7 +115,9 @@ def compared(paths: Sequence[Path], *, runs: str | None = None, base: str | None
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
     if _is_experiment(path):
         return of_experiment(path, reader, found.problems)
-    events = [event for own in journal.read(path / FOLDER / "journal").events.values() for event in own]
+    events = [
+        event for own in journal.read(path / FOLDER / "journal").events.values() for event in own
+    ]
     if (recorded := _recorded(path, events)) is not None:
         return [recorded]
     return _of_logs(path, found)
@@ -110,16 +132,22 @@ def _of_logs(path: Path, found: _Found) -> list[Side]:
         roots = run_log_folder.roots(path)
     except UsageError as error:
         hint = f"an experiment has a summary or a journal; {error.hint}"
-        raise UsageError(f"{path} is no experiment, no recorded run, and has no run logs", hint=hint) from error
+        raise UsageError(
+            f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
+        ) from error
     sides = []
     for root in roots:
         loaded = run_log_folder.load(root)
-        inside = path.absolute() if path.absolute().is_relative_to(root.absolute()) else root.absolute()
+        if path.absolute().is_relative_to(root.absolute()):
+            inside = path.absolute()
+        else:
+            inside = root.absolute()
         for file in loaded.files:
             if not Path(file.path).absolute().is_relative_to(inside):
                 continue
             found.problems += [
-                Problem(where=file.path, message=one.message, hint=one.hint, severity="warning") for one in file.faults
+                Problem(where=file.path, message=one.message, hint=one.hint, severity="warning")
+                for one in file.faults
             ]
             log = read_log(file)
             if log is not None:
@@ -128,7 +156,8 @@ def _of_logs(path: Path, found: _Found) -> list[Side]:
 
 
 def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem]) -> list[Side]:
-    """The runs of an experiment, in its order. What cannot be read of its journal is added to `problems`.
+    """The runs of an experiment, in its order. What cannot be read of its journal is added to
+    `problems`.
 
     Raises:
         ExperimentError: its folder cannot be read as one.
@@ -143,15 +172,31 @@ def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem])
     return [_side(experiment, state, run, items, reader) for run, items in work.items()]
 
 
-def _side(experiment: Experiment, state: State, run: str, items: list[RunItem], reader: flatten.Reader) -> Side:
+def _side(
+    experiment: Experiment, state: State, run: str, items: list[RunItem], reader: flatten.Reader
+) -> Side:
     training = next((item for item in items if item.phase == "preparation"), None)
-    latest = state.run(training.key).latest if training else None
+    if training:
+        latest = state.run(training.key).latest
+    else:
+        latest = None
     attempts = [latest, *(state.run(item.key).latest for item in items)]
-    intended = next((one.intended for one in attempts if one is not None and one.intended is not None), None)
+    intended = next(
+        (one.intended for one in attempts if one is not None and one.intended is not None), None
+    )
     metrics, at = compare.best(_figures(state, items))
-    left = latest.judged.learned if latest and latest.judged else None
-    losses = {"end_train_loss": left.last_train_loss, "end_val_loss": left.last_val_loss} if left else {}
-    trained = latest.intended if latest is not None else None
+    if latest and latest.judged:
+        left = latest.judged.learned
+    else:
+        left = None
+    if left:
+        losses = {"end_train_loss": left.last_train_loss, "end_val_loss": left.last_val_loss}
+    else:
+        losses = {}
+    if latest is not None:
+        trained = latest.intended
+    else:
+        trained = None
     settings, unread = settings_of(experiment, run, trained, left.config if left else "", reader)
     return Side(
         name=run,
@@ -173,7 +218,9 @@ def _side(experiment: Experiment, state: State, run: str, items: list[RunItem], 
 
 def _dirty(event: Intended | RunStarted) -> bool | None:
     """Whether something ran that its commit does not hold."""
-    return True if event.uncommitted else event.git_dirty
+    if event.uncommitted:
+        return True
+    return event.git_dirty
 
 
 def _files(intended: Intended) -> dict[str, str]:
@@ -185,18 +232,30 @@ def _files(intended: Intended) -> dict[str, str]:
 def _figures(state: State, items: list[RunItem]) -> Iterator[tuple[str, str, Number]]:
     for item in items:
         latest = state.run(item.key).latest
-        judged = latest.judged if item.phase == "evaluation" and latest else None
+        if item.phase == "evaluation" and latest:
+            judged = latest.judged
+        else:
+            judged = None
         if judged is not None and judged.outcome in WELL:
-            epoch = "" if item.epoch is None else str(item.epoch)
+            if item.epoch is None:
+                epoch = ""
+            else:
+                epoch = str(item.epoch)
             yield from (
-                (f"{item.task} {name}", epoch, figure) for name, figure in judged.metrics.items() if name != "samples"
+                (f"{item.task} {name}", epoch, figure)
+                for name, figure in judged.metrics.items()
+                if name != "samples"
             )
 
 
-def _state(training: RunItem | None, latest: Attempt | None, items: list[RunItem], state: State) -> str:
+def _state(
+    training: RunItem | None, latest: Attempt | None, items: list[RunItem], state: State
+) -> str:
     if latest is None:
         trains = training is not None and not training.control
-        return "not run" if trains or not any(state.run(item.key).latest for item in items) else "control"
+        if trains or not any(state.run(item.key).latest for item in items):
+            return "not run"
+        return "control"
     if latest.judged is None:
         return latest.state or "not submitted"
     words = {"done": "completed", "failed but good": "failed, but good", "invalid": "invalid"}
@@ -204,16 +263,23 @@ def _state(training: RunItem | None, latest: Attempt | None, items: list[RunItem
 
 
 def settings_of(
-    experiment: Experiment, run: str, intended: Intended | None, snapshot: str, reader: flatten.Reader
+    experiment: Experiment,
+    run: str,
+    intended: Intended | None,
+    snapshot: str,
+    reader: flatten.Reader,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """A run's settings, and the names of kept configurations that could not be read: from those it was submitted with, else
-    from what it recorded itself, else from the summary's words.
+    """A run's settings, and the names of kept configurations that could not be read: from those it
+    was submitted with, else from what it recorded itself, else from the summary's words.
     """
     files, unread = [], []
     for name, sha256 in (intended.configs if intended else {}).items():
         base = name.rpartition("/")[2]
         data = kept(experiment.folder, sha256)
-        settings = reader.settings(base, sha256, data) if data is not None else None
+        if data is not None:
+            settings = reader.settings(base, sha256, data)
+        else:
+            settings = None
         if settings is None:
             unread.append(base)
             files.append((base, {base: f"sha256 {sha256[:12]}"}))
@@ -228,19 +294,25 @@ def settings_of(
 
 def _script(experiment: Path, sha256: str) -> str:
     data = kept(experiment, sha256)
-    return hashlib.sha256(_JOB_NAME.sub(b"", data)).hexdigest() if data is not None else ""
+    if data is not None:
+        return hashlib.sha256(_JOB_NAME.sub(b"", data)).hexdigest()
+    return ""
 
 
 def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
-    """The side of a recorder's run folder; None where it is none. Of several executions the last of the first
-    one's pipeline counts: an evaluation that was run there later is none of its training.
+    """The side of a recorder's run folder; None where it is none. Of several executions the last of
+    the first one's pipeline counts: an evaluation that was run there later is none of its training.
     """
     starts = [one for one in events if isinstance(one, RunStarted)]
     if not starts:
         return None
     first = min(starts, key=lambda one: one.time)
-    started = max((one for one in starts if one.pipeline == first.pipeline), key=lambda one: one.time)
-    ended = [one.status for one in events if isinstance(one, RunEnded) and one.writer == started.writer]
+    started = max(
+        (one for one in starts if one.pipeline == first.pipeline), key=lambda one: one.time
+    )
+    ended = [
+        one.status for one in events if isinstance(one, RunEnded) and one.writer == started.writer
+    ]
     told = learned.of(path, [Tried(recorder=path)], [])
     losses = {"end_train_loss": told.last_train_loss, "end_val_loss": told.last_val_loss}
     return Side(
@@ -261,7 +333,9 @@ def kept(experiment: Path, sha256: str) -> bytes | None:
         data = (experiment / FOLDER / "objects" / sha256).read_bytes()
     except (OSError, ValueError):
         return None
-    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+    if hashlib.sha256(data).hexdigest() == sha256:
+        return data
+    return None
 
 
 def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
@@ -271,17 +345,24 @@ def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
         data = path.read_bytes()
         if path in set(places.names(path.with_name(places.RUN_MANIFEST))):
             found = msgspec.json.decode(data)
-            return flatten.of_value(found.get("config") or {}) if isinstance(found, dict) else {}
+            if isinstance(found, dict):
+                return flatten.of_value(found.get("config") or {})
+            return {}
     except (OSError, msgspec.DecodeError, RecursionError):
         return {}
     return reader.settings(path.name, hashlib.sha256(data).hexdigest(), data) or {}
 
 
 def _distinct(sides: Sequence[Side]) -> list[Side]:
-    """The sides with names that name one each: a second one's is told apart by its place, then by a number."""
+    """The sides with names that name one each: a second one's is told apart by its place, then by a
+    number.
+    """
     found: dict[str, Side] = {}
     for side in sides:
-        name = side.name if side.name not in found else f"{side.name} ({side.where})"
+        if side.name not in found:
+            name = side.name
+        else:
+            name = f"{side.name} ({side.where})"
         number = 2
         while name in found:
             name, number = f"{side.name} ({side.where}, {number})", number + 1
@@ -296,7 +377,10 @@ def _named(sides: Sequence[Side], base: str | None) -> Side:
     near = exact or [side for side in sides if side.name.rpartition("/")[2] == base]
     if len(near) != 1:
         names = ", ".join(side.name for side in sides[:8]) + (", …" if len(sides) > 8 else "")
-        what = f"{len(near)} of the runs are" if near else "none of the runs is"
+        if near:
+            what = f"{len(near)} of the runs are"
+        else:
+            what = "none of the runs is"
         raise UsageError(f"--base {base!r}: {what} called that: {names}")
     return near[0]
 
@@ -306,7 +390,12 @@ def _differences(base: Side, sides: Sequence[Side], repository: Path | None) -> 
     for side in sides:
         if side.name == base.name:
             continue
-        if side.commit not in counted and base.commit and repository is not None and len(counted) <= MOST_RANGES:
+        if (
+            side.commit not in counted
+            and base.commit
+            and repository is not None
+            and len(counted) <= MOST_RANGES
+        ):
             counted[side.commit] = _between(repository, base.commit, side.commit)
         yield compare.against(base, side, counted.get(side.commit))
 

@@ -1,7 +1,9 @@
-"""A folder that was copied with its state: its journal is that of another experiment, which is still there.
+"""A folder that was copied with its state: its journal is that of another experiment, which is
+still there.
 
-A folder that was moved, or that is seen by another path (a link, a bind mount, another mount of the same filesystem), is no
-copy. Two folders are the same one where the folder and its journal have the same inode numbers in both places.
+A folder that was moved, or that is seen by another path (a link, a bind mount, another mount of the
+same filesystem), is no copy. Two folders are the same one where the folder and its journal have the
+same inode numbers in both places.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ def original_of(folder: Path) -> Path | None:
     if not (folder / JOURNAL).is_dir():
         return None
     events = [
-        event for own in journal.read(folder / JOURNAL).events.values() for event in own if isinstance(event, Planned)
+        event
+        for own in journal.read(folder / JOURNAL).events.values()
+        for event in own
+        if isinstance(event, Planned)
     ]
     last = max(events, key=lambda event: event.time, default=None)
     if last is None:
@@ -33,7 +38,9 @@ def original_of(folder: Path) -> Path | None:
     other = Path(last.folder)
     if not other.is_absolute() or _is_same_folder(folder, other):
         return None
-    return other if _have_the_same_journal(folder / JOURNAL, other / JOURNAL) else None
+    if _have_the_same_journal(folder / JOURNAL, other / JOURNAL):
+        return other
+    return None
 
 
 def refuse(folder: Path) -> None:
@@ -52,17 +59,29 @@ def notes(folder: Path) -> tuple[Problem, ...]:
     other = original_of(folder)
     if other is None:
         return ()
-    return (Problem(where=str(folder), message=_words(folder, other), hint=_hint(folder, other), severity="warning"),)
+    return (
+        Problem(
+            where=str(folder),
+            message=_words(folder, other),
+            hint=_hint(folder, other),
+            severity="warning",
+        ),
+    )
 
 
 def _words(folder: Path, other: Path) -> str:
-    return f"{folder} is a copy of {other}, made with its state: the jobs and results recorded in it are those of {other}"
+    return (
+        f"{folder} is a copy of {other}, made with its state: the jobs and results recorded in "
+        f"it are those of {other}"
+    )
 
 
 def _hint(folder: Path, other: Path) -> str:
     return (
-        f"to continue that experiment: watchkeeper run {other}; to make this one an experiment of its own, remove what was "
-        f"copied of its state and results: rm -r {folder / FOLDER}, and the checkpoints and results beside its scripts"
+        f"to continue that experiment: watchkeeper run {other}; to make this one an experiment of "
+        "its own, remove what was "
+        f"copied of its state and results: rm -r {folder / FOLDER}, and the checkpoints and "
+        "results beside its scripts"
     )
 
 

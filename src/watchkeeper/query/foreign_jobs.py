@@ -1,4 +1,6 @@
-"""Jobs that other tools submitted for this experiment, by their logs: nobody here watches them, and they may still run."""
+"""Jobs that other tools submitted for this experiment, by their logs: nobody here watches them, and
+they may still run.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,16 @@ _MOST_TOLD = 20
 
 
 def notes(folder: Path, state: State) -> list[Problem]:
-    """What the logs in an experiment's folder say of jobs that its journal does not know: a warning for each that is not
-    said to have ended, a note on the others of a log. What cannot be read says nothing.
+    """What the logs in an experiment's folder say of jobs that its journal does not know: a warning
+    for each that is not said to have ended, a note on the others of a log. What cannot be read says
+    nothing.
     """
-    ours = {job for run in state.runs.values() for attempt in run.attempts.values() for job in attempt.submissions}
+    ours = {
+        job
+        for run in state.runs.values()
+        for attempt in run.attempts.values()
+        for job in attempt.submissions
+    }
     found: list[Problem] = []
     for pattern in _PLACES:
         for path in sorted(folder.glob(pattern)):
@@ -40,7 +48,10 @@ def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
     found = [
         Problem(
             where=f"{name}:{one.line}",
-            message=f"job {one.job_id} was submitted for {one.subject or 'a run'} by another tool; it is not watched",
+            message=(
+                f"job {one.job_id} was submitted for {one.subject or 'a run'} by another tool; "
+                "it is not watched"
+            ),
             hint=hint,
             severity="warning",
         )
@@ -49,8 +60,13 @@ def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
     if len(going) > _MOST_TOLD:
         line, more = going[_MOST_TOLD].line, len(going) - _MOST_TOLD
         message = f"{more} more jobs were submitted by another tool; they are not watched"
-        found.append(Problem(where=f"{name}:{line}", message=message, hint=hint, severity="warning"))
+        found.append(
+            Problem(where=f"{name}:{line}", message=message, hint=hint, severity="warning")
+        )
     if ended := len(named) - len(going):
-        message = f"{ended} job{'s' if ended > 1 else ''} of another tool, which it says have ended; what they left counts"
+        message = (
+            f"{ended} job{'s' if ended > 1 else ''} of another tool, which it says have ended; "
+            "what they left counts"
+        )
         found.append(Problem(where=name, message=message, severity="note"))
     return found

@@ -1,5 +1,5 @@
-"""Before runs are submitted for the first time: was this tried before, and can its code be found again? Nothing is written,
-and nothing is held up: all of it is notes.
+"""Before runs are submitted for the first time: was this tried before, and can its code be found
+again? Nothing is written, and nothing is held up: all of it is notes.
 """
 
 from __future__ import annotations
@@ -42,14 +42,19 @@ def notes(
     state: State | None = None,
     keys: Container[str] | None = None,
 ) -> tuple[Problem, ...]:
-    """What there is to say of the runs that would now be submitted for the first time; nothing where there are none.
+    """What there is to say of the runs that would now be submitted for the first time; nothing
+    where there are none.
 
-    `setting` is `run_logs`; `state` is the journal's (None: it is read here), `keys` narrows the runs.
+    `setting` is `run_logs`; `state` is the journal's (None: it is read here), `keys` narrows the
+    runs.
     """
     said = said or Said()
     if state is None:
         folder = experiment.folder / FOLDER / "journal"
-        state = fold(journal.read(folder).events) if folder.is_dir() else State()
+        if folder.is_dir():
+            state = fold(journal.read(folder).events)
+        else:
+            state = State()
     items = list(_first_time(experiment, state, selection, keys))
     if not items:
         return ()
@@ -57,12 +62,17 @@ def notes(
     mode = said.mode or ("experiment" if experiment.summary else "")
     of_code: list[Problem] = []
     if mode == "experiment":
-        of_code += [*preflight.code_notes(experiment.folder, code), *_uncommitted(experiment, items, code)]
+        of_code += [
+            *preflight.code_notes(experiment.folder, code),
+            *_uncommitted(experiment, items, code),
+        ]
     return (*of_code, *_tried(experiment, items, said, root_of(experiment.folder, setting), code))
 
 
 def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) -> Iterator[Problem]:
-    """The files that the scripts of these runs name and no commit holds; the scripts themselves are always kept."""
+    """The files that the scripts of these runs name and no commit holds; the scripts themselves are
+    always kept.
+    """
     found: dict[Path, None] = {}
     for item in items[:MOST_SEARCHED] if code.sha else ():
         script = experiment.folder / item.script
@@ -70,45 +80,78 @@ def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) ->
         found |= dict.fromkeys(code_files.uncommitted(script.parent, named))
     names = [os.path.relpath(path, experiment.folder) for path in found]
     if names:
-        more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-        message = f"in no commit: {', '.join(names[:MOST_SHOWN])}{more}; what runs is kept with each run"
-        yield Problem(where=str(experiment.folder), message=message, hint="git add and git commit", severity="note")
+        if len(names) > MOST_SHOWN:
+            more = f" and {len(names) - MOST_SHOWN} more"
+        else:
+            more = ""
+        message = (
+            f"in no commit: {', '.join(names[:MOST_SHOWN])}{more}; what runs is kept with each run"
+        )
+        yield Problem(
+            where=str(experiment.folder),
+            message=message,
+            hint="git add and git commit",
+            severity="note",
+        )
 
 
 def _first_time(
     experiment: Experiment, state: State, selection: Selection, keys: Container[str] | None
 ) -> Iterator[RunItem]:
     for item in experiment.items:
-        if not item.script or item.phase not in selection.phases or (keys is not None and item.key not in keys):
+        if (
+            not item.script
+            or item.phase not in selection.phases
+            or (keys is not None and item.key not in keys)
+        ):
             continue
         if selection.runs is not None and not fnmatchcase(item.run, selection.runs):
             continue
-        if item.phase == "evaluation" and selection.evals is not None and not fnmatchcase(item.key, selection.evals):
+        if (
+            item.phase == "evaluation"
+            and selection.evals is not None
+            and not fnmatchcase(item.key, selection.evals)
+        ):
             continue
         if not state.run(item.key).attempts:
             yield item
 
 
-def _tried(experiment: Experiment, items: list[RunItem], said: Said, root: Path | None, code: git.Git) -> Iterator[Problem]:
+def _tried(
+    experiment: Experiment, items: list[RunItem], said: Said, root: Path | None, code: git.Git
+) -> Iterator[Problem]:
     if root is None or not root.is_dir():
         return
-    trained = {item.run for item in experiment.items if item.phase == "preparation" and not item.control}
+    trained = {
+        item.run for item in experiment.items if item.phase == "preparation" and not item.control
+    }
     works = [
-        _work(experiment, item, said, code) for item in items if item.phase == "preparation" or item.run not in trained
+        _work(experiment, item, said, code)
+        for item in items
+        if item.phase == "preparation" or item.run not in trained
     ]
     logs, rows = _read(root, [work for work in works if work.fingerprint])
-    found = [match for work in works if work.fingerprint for match in prior.matches(work, logs, rows)]
+    found = [
+        match for work in works if work.fingerprint for match in prior.matches(work, logs, rows)
+    ]
     for match in found[:MOST_SHOWN]:
         yield Problem(where=match.key, message=_shown(match, root), severity="note")
     if len(found) > MOST_SHOWN:
         message = f"{len(found) - MOST_SHOWN} more run logs are of what is about to be submitted"
-        yield Problem(where=str(root), message=message, hint="watchkeeper compare shows what came of them", severity="note")
+        yield Problem(
+            where=str(root),
+            message=message,
+            hint="watchkeeper compare shows what came of them",
+            severity="note",
+        )
 
 
 def _work(experiment: Experiment, item: RunItem, said: Said, code: git.Git) -> Work:
     script = experiment.folder / item.script
     try:
-        kept = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in configs.files_of(script)}
+        kept = {
+            path: hashlib.sha256(path.read_bytes()).hexdigest() for path in configs.files_of(script)
+        }
         print_ = prior.fingerprint(hashlib.sha256(script.read_bytes()).hexdigest(), kept.values())
     except OSError:
         kept, print_ = {}, ""  # its submission will say so

@@ -1,4 +1,6 @@
-"""Where an experiment stands, one row for each piece of work: what `run` ends with and `status` shows. Pure."""
+"""Where an experiment stands, one row for each piece of work: what `run` ends with and `status`
+shows. Pure.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,12 @@ Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of work. `state` is Slurm's word where there was a job, else why there was none; `elapsed_s` is None where
-    no scheduler said; `attempt` is 0 where none was made; `metrics` are the result's own figures; `progress` is
-    how far its recorder says that it is, or its output. `health`, of a job that runs: the watcher's last word on it (None:
-    there is none), and why. Of a further attempt, `reason`, `change` and `resume_from` are why it was made and what it was
-    given, as in `intended`.
+    """One piece of work. `state` is Slurm's word where there was a job, else why there was none;
+    `elapsed_s` is None where no scheduler said; `attempt` is 0 where none was made; `metrics` are
+    the result's own figures; `progress` is how far its recorder says that it is, or its output.
+    `health`, of a job that runs: the watcher's last word on it (None: there is none), and why. Of a
+    further attempt, `reason`, `change` and `resume_from` are why it was made and what it was given,
+    as in `intended`.
     """
 
     key: str
@@ -67,9 +70,18 @@ def rows(
         latest = state.run(item.key).latest
         result = findings.get(item.key)
         standing, shown, why = _standing(decision, latest)
-        judged = latest.judged if latest else None
-        assessed = latest.assessed if latest and latest.active and latest.state == "RUNNING" else None
-        intended = latest.intended if latest else None
+        if latest:
+            judged = latest.judged
+        else:
+            judged = None
+        if latest and latest.active and latest.state == "RUNNING":
+            assessed = latest.assessed
+        else:
+            assessed = None
+        if latest:
+            intended = latest.intended
+        else:
+            intended = None
         found.append(
             Row(
                 key=item.key,
@@ -100,14 +112,23 @@ def _standing(decision: Decision, latest: Attempt | None) -> tuple[Standing, str
     if decision.reason == CONTROL:
         return "not needed", CONTROL, decision.detail
     if latest is not None and latest.active:
-        facts = latest.seen.facts if latest.seen is not None else None
-        waits = waiting.words(facts, latest.job_id) if facts is not None and latest.state == "PENDING" else ""
+        if latest.seen is not None:
+            facts = latest.seen.facts
+        else:
+            facts = None
+        if facts is not None and latest.state == "PENDING":
+            waits = waiting.words(facts, latest.job_id)
+        else:
+            waits = ""
         return ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, waits
     if latest is not None and latest.judged is not None:
         return _ended(decision, latest)
     if latest is not None and latest.unresolved and (waits := _not_taken(latest)):
         return "to do", decision.reason, waits
-    refused = latest.rejected if latest is not None and latest.closed else None
+    if latest is not None and latest.closed:
+        refused = latest.rejected
+    else:
+        refused = None
     if refused is not None and decision.action != "skip":
         return "failed", NOT_SUBMITTED, f"{refused.message}; {AGAIN}"
     return _undone(decision.action, decision.reason), decision.reason, decision.detail
@@ -119,7 +140,9 @@ def _not_taken(latest: Attempt) -> str:
     if doubt is not None and not doubt.unreached:
         return f"{IN_DOUBT}: {doubt.message}"
     put_off = latest.put_off or doubt
-    return f"{NOT_TAKEN}: {put_off.message}" if put_off is not None else ""
+    if put_off is not None:
+        return f"{NOT_TAKEN}: {put_off.message}"
+    return ""
 
 
 def _ended(decision: Decision, latest: Attempt) -> tuple[Standing, str, str]:
@@ -146,14 +169,20 @@ def _judged(latest: Attempt) -> tuple[Standing, str, str]:
 def _undone(action: str, reason: str) -> Standing:
     if reason in ("result exists", "checkpoint exists", "finished before"):
         return "done"
-    return "blocked" if action == "blocked" else "running" if action == "active" else "to do"
+    if action == "blocked":
+        return "blocked"
+    if action == "active":
+        return "running"
+    return "to do"
 
 
 def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) -> int:
-    """0 when all that was selected is done; 4 when of something nobody can tell; 1 when something failed, is blocked, or
-    the experiment has an error that kept work out of the plan.
+    """0 when all that was selected is done; 4 when of something nobody can tell; 1 when something
+    failed, is blocked, or the experiment has an error that kept work out of the plan.
     """
     standings = {row.standing for row in found if row.key in selected}
     if standings & {"failed", "blocked"} or problems:
         return EXIT_FAILED
-    return EXIT_UNKNOWN if "unknown" in standings else EXIT_OK
+    if "unknown" in standings:
+        return EXIT_UNKNOWN
+    return EXIT_OK

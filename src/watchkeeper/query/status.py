@@ -27,9 +27,9 @@ from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words; `notes`: which jobs the
-    logs of other tools name, which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
-    version than this one; `compute`: what the attempts
+    """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words;
+    `notes`: which jobs the logs of other tools name, which resumed runs did not repeat their steps
+    faithfully, and whose recorder is of a later version than this one; `compute`: what the attempts
     that have ended took.
     """
 
@@ -46,7 +46,9 @@ def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, E
     return state, *_decided(experiment, state, selection)
 
 
-def _decided(experiment: Experiment, state: State, selection: Selection) -> tuple[Plan, EvidenceBook]:
+def _decided(
+    experiment: Experiment, state: State, selection: Selection
+) -> tuple[Plan, EvidenceBook]:
     book = EvidenceBook(experiment)
     book.look_at_all(state)
     means = book.means(state, selection.rules)
@@ -55,14 +57,24 @@ def _decided(experiment: Experiment, state: State, selection: Selection) -> tupl
 
 
 def look(experiment: Experiment, selection: Selection) -> Standing:
-    """One look. What waits while jobs are under way is explained by the gate that their watch runs with."""
+    """One look. What waits while jobs are under way is explained by the gate that their watch runs
+    with.
+    """
     state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
     going = state.active
-    watch = state.planned if going else None
+    if going:
+        watch = state.planned
+    else:
+        watch = None
     if watch is not None and watch.gate:
-        selection = msgspec.structs.replace(selection, gate=watch.gate, queue_ahead=watch.queue_ahead)
+        selection = msgspec.structs.replace(
+            selection, gate=watch.gate, queue_ahead=watch.queue_ahead
+        )
     plan, book = _decided(experiment, state, selection)
-    told = {a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a) for a in going}
+    told = {
+        a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a)
+        for a in going
+    }
     return Standing(
         rows=rows(experiment, state, plan, book.findings, told),
         compute=compute.read(experiment, state),
@@ -79,7 +91,10 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
 def _not_faithful(state: State) -> Iterator[Problem]:
     """The runs that were resumed, and whose repeated steps came out otherwise."""
     for key, run in sorted(state.runs.items()):
-        judged = run.latest.judged if run.latest is not None else None
+        if run.latest is not None:
+            judged = run.latest.judged
+        else:
+            judged = None
         if judged is not None and (words := repeated.finding(judged.learned)):
             hint = "compare the order of its data, its batch size, and what its checkpoint restores"
             yield Problem(where=key, message=words, hint=hint, severity="warning")
@@ -94,12 +109,17 @@ def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Itera
         try:
             journal.refuse_newer(recorder / JOURNAL)
         except NewerJournalError as error:
-            yield Problem(where=attempt.key, message=str(error), hint=error.hint, severity="warning")
+            yield Problem(
+                where=attempt.key, message=str(error), hint=error.hint, severity="warning"
+            )
 
 
 def _printed(attempt: Attempt) -> str:
     """What the job prints of how far it is; "" where no poll has said yet where its output is."""
-    facts = attempt.seen.facts if attempt.seen is not None else None
+    if attempt.seen is not None:
+        facts = attempt.seen.facts
+    else:
+        facts = None
     if facts is None:
         return ""
     streams = dict.fromkeys((facts.output, facts.error_output))
@@ -113,8 +133,14 @@ def _last_seen(attempt: Attempt) -> str:
     seen = attempt.assessed
     if seen is None or seen.step is None:
         return ""
-    total = f"/{seen.total:,}" if seen.total is not None else ""
-    loss = f", loss {seen.loss}" if seen.loss is not None else ""
+    if seen.total is not None:
+        total = f"/{seen.total:,}"
+    else:
+        total = ""
+    if seen.loss is not None:
+        loss = f", loss {seen.loss}"
+    else:
+        loss = ""
     return f"step {seen.step:,}{total}{loss} (at {seen.time:%H:%M:%S} UTC)"
 
 
@@ -123,5 +149,10 @@ def _watcher_words(experiment: Experiment, active: int) -> str:
     if holder is not None and processes.is_alive(holder.process):
         return f"Watched by process {holder.process.pid} on {holder.process.host}."
     if holder is not None and processes.is_alive(holder.process) is None:
-        return f"Last watched from {holder.process.host}; whether it still is cannot be told from here."
-    return "Nobody watches: `watchkeeper run` goes on from here." if active else "Nothing is under way."
+        return (
+            f"Last watched from {holder.process.host}; whether it still is cannot be told from "
+            "here."
+        )
+    if active:
+        return "Nobody watches: `watchkeeper run` goes on from here."
+    return "Nothing is under way."

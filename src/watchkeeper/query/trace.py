@@ -1,5 +1,5 @@
-"""Where a figure comes from: its result, the evaluation, the checkpoint, the training, code, data; link by link, and
-whether each still holds today. Nothing is written.
+"""Where a figure comes from: its result, the evaluation, the checkpoint, the training, code, data;
+link by link, and whether each still holds today. Nothing is written.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Holds = Literal["holds", "changed", "missing", "unknown"]
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """One link. `what`: result, evaluation, checkpoint, training, script, config, file (of the code), code (the commit),
-    changes, environment, data.
-    `holds`: whether it is today what it was; `unknown` where nothing recorded could tell. `facts` are in words, by name.
+    """One link. `what`: result, evaluation, checkpoint, training, script, config, file (of the
+    code), code (the commit), changes, environment, data. `holds`: whether it is today what it was;
+    `unknown` where nothing recorded could tell. `facts` are in words, by name.
     """
 
     what: str
@@ -55,20 +55,30 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attempt_of(folder: Path, key: str, number: int | None) -> tuple[Path, Attempt]:
-    """The experiment's folder, and one attempt at a run or an evaluation: the last one submitted, where none is named.
+    """The experiment's folder, and one attempt at a run or an evaluation: the last one submitted,
+    where none is named.
 
     Raises:
         UsageError: there is no such run or attempt; those that there are follow.
     """
-    folder = folder.resolve() if ".." in folder.parts else folder.absolute()
+    if ".." in folder.parts:
+        folder = folder.resolve()
+    else:
+        folder = folder.absolute()
     state = _state(folder)
     run = state.runs.get(key.strip("/"))
     if run is None or not run.attempts:
         raise UsageError(f"{key!r} was never submitted in {folder}", hint=_known(state))
     submitted = [one for one, attempt in sorted(run.attempts.items()) if attempt.submissions]
-    chosen = number if number is not None else (submitted or sorted(run.attempts))[-1]
+    if number is not None:
+        chosen = number
+    else:
+        chosen = (submitted or sorted(run.attempts))[-1]
     if chosen not in run.attempts:
-        raise UsageError(f"{key} has no attempt {chosen}", hint=f"it has {', '.join(map(str, sorted(run.attempts)))}")
+        raise UsageError(
+            f"{key} has no attempt {chosen}",
+            hint=f"it has {', '.join(map(str, sorted(run.attempts)))}",
+        )
     return folder, run.attempts[chosen]
 
 
@@ -83,20 +93,32 @@ def trace(folder: Path, key: str) -> Trace:
     key = key.strip("/")
     item = next((one for one in experiment.items if one.key == key), None)
     if item is None or not state.run(key).attempts:
-        what = "is no run or evaluation of" if item is None else "was never submitted in"
+        if item is None:
+            what = "is no run or evaluation of"
+        else:
+            what = "was never submitted in"
         raise UsageError(f"{key!r} {what} {experiment.name}", hint=_known(state))
-    return Trace(experiment=str(experiment.folder), key=key, links=list(_Tracer(experiment, state).follow(item)))
+    return Trace(
+        experiment=str(experiment.folder),
+        key=key,
+        links=list(_Tracer(experiment, state).follow(item)),
+    )
 
 
 def _state(folder: Path) -> State:
     if not (folder / FOLDER / "journal").is_dir():
-        raise UsageError(f"{folder} has no journal", hint="give an experiment's folder in which something was submitted")
+        raise UsageError(
+            f"{folder} has no journal",
+            hint="give an experiment's folder in which something was submitted",
+        )
     return fold(journal.read(folder / FOLDER / "journal").events)
 
 
 def _known(state: State) -> str:
     names = sorted(key for key, run in state.runs.items() if run.attempts)
-    return f"submitted were: {', '.join(names[:8])}" + (f", … ({len(names)} in all)" if len(names) > 8 else "")
+    return f"submitted were: {', '.join(names[:8])}" + (
+        f", … ({len(names)} in all)" if len(names) > 8 else ""
+    )
 
 
 class _Tracer:
@@ -115,7 +137,10 @@ class _Tracer:
             needs = self.experiment.checkpoint_for(item)
             if needs is None:
                 yield Link(
-                    what="data", name=item.task, holds="unknown", why="an untrained model: no checkpoint stands behind it"
+                    what="data",
+                    name=item.task,
+                    holds="unknown",
+                    why="an untrained model: no checkpoint stands behind it",
                 )
                 return
             used = self.used(attempt, needs)
@@ -123,7 +148,9 @@ class _Tracer:
             yield self.checkpoint(self.experiment.checkpoints[needs], used, maker)
             if maker is None:
                 why = "no attempt of the journal made this checkpoint"
-                yield Link(what="training", name=item.run, holds="missing" if used else "unknown", why=why)
+                yield Link(
+                    what="training", name=item.run, holds="missing" if used else "unknown", why=why
+                )
                 return
             yield from self.attempt("training", maker)
         else:
@@ -131,45 +158,94 @@ class _Tracer:
                 yield self.evidence("checkpoint", promise, attempt)
             yield from self.attempt("training", attempt)
         data = self.experiment.dataset
-        why = "as the summary names it; its bytes are not looked at" if data else "the summary names none"
+        if data:
+            why = "as the summary names it; its bytes are not looked at"
+        else:
+            why = "the summary names none"
         yield Link(what="data", name=data or "not named", holds="unknown", why=why)
 
-    # ── what lies on the disk ──────────────────────────────────────────────────────────────────────────────────────
+    # ── what lies on the disk
+    # ──────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, promise: Promise) -> Finding:
-        return look(self.experiment.folder, promise, printed(self.state, promise.subject.rpartition("/")[0]))
+        return look(
+            self.experiment.folder, promise, printed(self.state, promise.subject.rpartition("/")[0])
+        )
 
     def evidence(self, what: str, promise: Promise, attempt: Attempt) -> Link:
         """A result, or a checkpoint, beside what the verdict on its attempt rests on."""
         finding = self.find(promise)
         judged = attempt.judged
-        recorded = judged.fingerprints.get(promise.subject, "") if judged else ""
+        if judged:
+            recorded = judged.fingerprints.get(promise.subject, "")
+        else:
+            recorded = ""
         holds, why = _compared(finding, recorded, "when it was judged")
-        figures = judged.metrics if judged and what == "result" else {}
-        return Link(what=what, name=finding.path, holds=holds, why=why, facts=_facts(finding), metrics=figures)
+        if judged and what == "result":
+            figures = judged.metrics
+        else:
+            figures = {}
+        return Link(
+            what=what,
+            name=finding.path,
+            holds=holds,
+            why=why,
+            facts=_facts(finding),
+            metrics=figures,
+        )
 
     def used(self, attempt: Attempt, subject: str) -> str:
-        """The fingerprint that a checkpoint had when its evaluation was given it; "" where nobody wrote it down."""
-        inputs = dict(attempt.intended.inputs) if attempt.intended else {}
+        """The fingerprint that a checkpoint had when its evaluation was given it; "" where nobody
+        wrote it down.
+        """
+        if attempt.intended:
+            inputs = dict(attempt.intended.inputs)
+        else:
+            inputs = {}
         inputs |= attempt.judged.inputs if attempt.judged else {}
         return inputs.get(subject, "")
 
     def maker(self, run: str, subject: str, used: str) -> Attempt | None:
-        """The attempt that made this checkpoint with that fingerprint; without one to go by the newest that ended."""
+        """The attempt that made this checkpoint with that fingerprint; without one to go by the
+        newest that ended.
+        """
         attempts = self.state.run(run).attempts
-        judged = {number: attempt.judged for number, attempt in attempts.items() if attempt.judged is not None}
-        intended = {number: attempt.intended for number, attempt in attempts.items() if attempt.intended is not None}
-        number = lineage.maker(intended, judged, subject, used) if used else max(judged, default=None)
-        return attempts[number] if number is not None else None
+        judged = {
+            number: attempt.judged
+            for number, attempt in attempts.items()
+            if attempt.judged is not None
+        }
+        intended = {
+            number: attempt.intended
+            for number, attempt in attempts.items()
+            if attempt.intended is not None
+        }
+        if used:
+            number = lineage.maker(intended, judged, subject, used)
+        else:
+            number = max(judged, default=None)
+        if number is not None:
+            return attempts[number]
+        return None
 
     def checkpoint(self, promise: Promise, used: str, maker: Attempt | None) -> Link:
         finding = self.find(promise)
         holds, why = _compared(finding, used, "when it was evaluated")
-        if not used and maker is not None and maker.judged and maker.judged.fingerprints.get(promise.subject):
-            holds, why = _compared(finding, maker.judged.fingerprints[promise.subject], "when its training was judged")
-        return Link(what="checkpoint", name=finding.path, holds=holds, why=why, facts=_facts(finding))
+        if (
+            not used
+            and maker is not None
+            and maker.judged
+            and maker.judged.fingerprints.get(promise.subject)
+        ):
+            holds, why = _compared(
+                finding, maker.judged.fingerprints[promise.subject], "when its training was judged"
+            )
+        return Link(
+            what="checkpoint", name=finding.path, holds=holds, why=why, facts=_facts(finding)
+        )
 
-    # ── an attempt ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── an attempt
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def attempt(self, what: str, attempt: Attempt) -> Iterator[Link]:
         """An attempt, with what it was submitted with: script, configurations, environment, code."""
@@ -181,10 +257,20 @@ class _Tracer:
             "command": submission.command if submission else "",
             "state": attempt.state,
         }
-        yield Link(what=what, name=attempt.key, holds="holds", facts={name: text for name, text in facts.items() if text})
+        yield Link(
+            what=what,
+            name=attempt.key,
+            holds="holds",
+            facts={name: text for name, text in facts.items() if text},
+        )
         intended = attempt.intended
         if intended is None:
-            yield Link(what="script", name=attempt.key, holds="unknown", why="the journal does not say what was submitted")
+            yield Link(
+                what="script",
+                name=attempt.key,
+                holds="unknown",
+                why="the journal does not say what was submitted",
+            )
             return
         yield self.kept("script", intended.script, intended.script_sha256)
         for name, sha256 in intended.configs.items():
@@ -192,16 +278,30 @@ class _Tracer:
         for name, sha256 in intended.code.items():
             yield self.code_file(name, sha256, committed=name not in intended.uncommitted)
         if intended.environment_sha256:
-            yield self.kept("environment", "the submitter's", intended.environment_sha256, placed=False)
+            yield self.kept(
+                "environment", "the submitter's", intended.environment_sha256, placed=False
+            )
         if not intended.git_sha:
             why = intended.git_fault or "no Git repository was there at the time"
             yield Link(what="code", name="no commit", holds="unknown", why=why)
             return
         folder = (self.experiment.folder / intended.script).parent
-        there = git.has_commit(folder if folder.is_dir() else self.experiment.folder, intended.git_sha)
+        there = git.has_commit(
+            folder if folder.is_dir() else self.experiment.folder, intended.git_sha
+        )
         facts = {"branch": intended.git_branch, "not in it": ", ".join(intended.uncommitted)}
-        holds: Holds = "unknown" if there is None else "holds" if there else "missing"
-        why = {None: "no repository is here that could say", True: "", False: "the repository has it no more"}[there]
+        holds: Holds
+        if there is None:
+            holds = "unknown"
+        elif there:
+            holds = "holds"
+        else:
+            holds = "missing"
+        why = {
+            None: "no repository is here that could say",
+            True: "",
+            False: "the repository has it no more",
+        }[there]
         yield Link(
             what="code",
             name=intended.git_sha,
@@ -212,27 +312,53 @@ class _Tracer:
         if intended.diff_sha256:
             yield self.kept("changes", "uncommitted, kept", intended.diff_sha256, placed=False)
         elif intended.git_dirty:
-            yield Link(what="changes", name="uncommitted", holds="missing", why="they were not kept")
+            yield Link(
+                what="changes", name="uncommitted", holds="missing", why="they were not kept"
+            )
 
     def code_file(self, name: str, sha256: str, *, committed: bool) -> Link:
         """A file of the code: it holds while it is there as it ran. It is kept all the same."""
         link = self.kept("file", name, sha256)
         here = today(self.experiment.folder / name, sha256)
-        where = "" if committed else "; no commit holds it"
+        if committed:
+            where = ""
+        else:
+            where = "; no commit holds it"
         if link.holds == "holds" and here in ("changed", "gone"):
-            holds: Holds = "missing" if here == "gone" else "changed"
-            words = "is gone" if here == "gone" else "has changed since"
-            return msgspec.structs.replace(link, holds=holds, why=f"the file {words}; what ran is kept{where}")
+            holds: Holds
+            if here == "gone":
+                holds = "missing"
+            else:
+                holds = "changed"
+            if here == "gone":
+                words = "is gone"
+            else:
+                words = "has changed since"
+            return msgspec.structs.replace(
+                link, holds=holds, why=f"the file {words}; what ran is kept{where}"
+            )
         return msgspec.structs.replace(link, why=(link.why + where).removeprefix("; "))
 
     def kept(self, what: str, name: str, sha256: str, *, placed: bool = True) -> Link:
-        """A kept object: it holds while its bytes are those it was named after, whatever became of the file itself."""
+        """A kept object: it holds while its bytes are those it was named after, whatever became of
+        the file itself.
+        """
         fault = part_fault(self.experiment.folder / FOLDER / "objects" / sha256)
-        holds: Holds = "holds" if not fault else "missing" if fault.startswith("missing") else "changed"
-        here = today(self.experiment.folder / name, sha256) if placed else "as kept"
-        why = fault or {"changed": "kept; the file itself is another today", "gone": "kept; the file itself is gone"}.get(
-            here, ""
-        )
+        holds: Holds
+        if not fault:
+            holds = "holds"
+        elif fault.startswith("missing"):
+            holds = "missing"
+        else:
+            holds = "changed"
+        if placed:
+            here = today(self.experiment.folder / name, sha256)
+        else:
+            here = "as kept"
+        why = fault or {
+            "changed": "kept; the file itself is another today",
+            "gone": "kept; the file itself is gone",
+        }.get(here, "")
         return Link(what=what, name=name, holds=holds, why=why, facts={"sha256": sha256})
 
 
@@ -251,10 +377,17 @@ def _compared(finding: Finding, recorded: str, when: str) -> tuple[Holds, str]:
         return "changed", finding.why
     if not recorded:
         return "unknown", f"its fingerprint was not recorded {when}"
-    return ("holds", "") if finding.fingerprint == recorded else ("changed", f"it is not what it was {when}")
+    if finding.fingerprint == recorded:
+        return ("holds", "")
+    return ("changed", f"it is not what it was {when}")
 
 
 def _facts(finding: Finding) -> dict[str, str]:
-    sizes = [one.size_bytes for one in finding.evidence if getattr(one, "size_bytes", None) is not None]
-    facts = {"fingerprint": finding.fingerprint, "size": f"{sum(filter(None, sizes)):,} bytes" if sizes else ""}
+    sizes = [
+        one.size_bytes for one in finding.evidence if getattr(one, "size_bytes", None) is not None
+    ]
+    facts = {
+        "fingerprint": finding.fingerprint,
+        "size": f"{sum(filter(None, sizes)):,} bytes" if sizes else "",
+    }
     return {name: text for name, text in facts.items() if text}

@@ -1,4 +1,6 @@
-"""The configuration files that a job's script names: an attempt keeps them, so that the exact ones can be found again."""
+"""The configuration files that a job's script names: an attempt keeps them, so that the exact ones
+can be found again.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,22 @@ BESIDE = {"finetune.slurm": ("finetune.yaml", "setup_finetune.yaml"), "cell.slur
 
 
 def files_of(script: Path) -> list[Path]:
-    """The files, each once, in the order named (`core/code/named_files.py` says where they are looked for); then those that
-    newer folders keep beside the script. The name of a file that is not there says nothing.
+    """The files, each once, in the order named (`core/code/named_files.py` says where they are
+    looked for); then those that newer folders keep beside the script. The name of a file that is
+    not there says nothing.
     """
     beside = [script.parent / name for name in BESIDE.get(script.name, ())]
-    named = dict.fromkeys([*named_files.files_of(script, SUFFIXES), *map(Path, map(os.path.normpath, beside))])
+    named = dict.fromkeys(
+        [*named_files.files_of(script, SUFFIXES), *map(Path, map(os.path.normpath, beside))]
+    )
     return [path for path in named if _is_small(path)][:MOST_FILES]
 
 
 def name_of(path: Path, experiment: Path) -> str:
     """A file's name in the journal: relative to the experiment, where it lies in it."""
-    return str(path.relative_to(experiment)) if path.is_relative_to(experiment) else str(path)
+    if path.is_relative_to(experiment):
+        return str(path.relative_to(experiment))
+    return str(path)
 
 
 def _is_small(path: Path) -> bool:

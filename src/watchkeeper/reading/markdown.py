@@ -1,6 +1,8 @@
-"""Markdown as sections of tables and text, each with its line: the blocks are markdown-it's, the words are plain.
+"""Markdown as sections of tables and text, each with its line: the blocks are markdown-it's, the
+words are plain.
 
-CommonMark with GitHub's tables. What stands in a fenced or indented block is an example, and is left out.
+CommonMark with GitHub's tables. What stands in a fenced or indented block is an example, and is
+left out.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _NUMBER = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of a table: its cells as plain text, as many as the header has. `beyond` is how many more were written."""
+    """A row of a table: its cells as plain text, as many as the header has. `beyond` is how many
+    more were written.
+    """
 
     line: int
     cells: tuple[str, ...]
@@ -26,7 +30,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table; `line` is its header's. Rows that repeat the header, or the rule below it, are left out."""
+    """A table; `line` is its header's. Rows that repeat the header, or the rule below it, are left
+    out.
+    """
 
     line: int
     header: tuple[str, ...]
@@ -34,15 +40,18 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
-    """A paragraph, or one in a list's item: plain text, its lines joined by newlines, the first at `line`."""
+    """A paragraph, or one in a list's item: plain text, its lines joined by newlines, the first at
+    `line`.
+    """
 
     line: int
     text: str
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands below one heading and before the next of any level. `titles` are its own and those above it, outermost
-    first, each without its number, in lower case; `title` is as written. The first section may have none.
+    """What stands below one heading and before the next of any level. `titles` are its own and
+    those above it, outermost first, each without its number, in lower case; `title` is as written.
+    The first section may have none.
     """
 
     line: int
@@ -66,7 +75,9 @@ def read(path: Path, data: bytes) -> list[Section]:
     except UnicodeDecodeError as error:
         newlines = data.count(b"\n", 0, error.start)
         where = f"{path}:{newlines + 1}"
-        problem = Problem(where=where, message="this is no text: it is not UTF-8", hint="save the file as UTF-8")
+        problem = Problem(
+            where=where, message="this is no text: it is not UTF-8", hint="save the file as UTF-8"
+        )
         raise ExperimentError(f"{where}: {problem.message}", problems=(problem,)) from error
     parser = MarkdownIt("commonmark").enable("table")
     lines = re.sub(r"\r\n?", "\n", text).split("\n")
@@ -87,7 +98,10 @@ def read(path: Path, data: bytes) -> list[Section]:
             if token.type == "inline":
                 cells.append(plain(token.content))
         line = (opened.map or [0])[0]
-        source = lines[line].strip() if line < len(lines) else ""
+        if line < len(lines):
+            source = lines[line].strip()
+        else:
+            source = ""
         written = len(_PIPE.findall(source.removeprefix("|").removesuffix("|"))) + 1
         return Row(line=line + 1, cells=tuple(cells), beyond=max(0, written - len(cells)))
 
@@ -99,7 +113,11 @@ def read(path: Path, data: bytes) -> list[Section]:
             if token.type == "tr_open":
                 rows.append(row(token))
         header = rows[0]
-        return Table(line=header.line, header=header.cells, rows=tuple(one for one in rows[1:] if _is_row(one, header)))
+        return Table(
+            line=header.line,
+            header=header.cells,
+            rows=tuple(one for one in rows[1:] if _is_row(one, header)),
+        )
 
     sections = [Section(line=1, level=0, title="", titles=(), blocks=())]
     blocks: list[Table | Text] = []
@@ -119,7 +137,10 @@ def read(path: Path, data: bytes) -> list[Section]:
             sections[-1] = msgspec.structs.replace(sections[-1], blocks=tuple(blocks))
             blocks = []
             title = " ".join(words.split())
-            above = [*((level, name) for level, name in above if level < heading), (heading, _title(title))]
+            above = [
+                *((level, name) for level, name in above if level < heading),
+                (heading, _title(title)),
+            ]
             names = tuple(name for _, name in above)
             sections.append(Section(line=line, level=heading, title=title, titles=names, blocks=()))
             heading = 0
@@ -128,7 +149,9 @@ def read(path: Path, data: bytes) -> list[Section]:
 
 
 def _is_row(row: Row, header: Row) -> bool:
-    return row.cells != header.cells and not all(re.fullmatch(r":?-{2,}:?", cell) for cell in row.cells)
+    return row.cells != header.cells and not all(
+        re.fullmatch(r":?-{2,}:?", cell) for cell in row.cells
+    )
 
 
 def _title(words: str) -> str:

@@ -1,8 +1,10 @@
-"""Configurations as settings: dotted key → value as text, so that two of them can be compared key by key.
+"""Configurations as settings: dotted key → value as text, so that two of them can be compared key
+by key.
 
-A value is the text that stands in the file, numbers and constants in one spelling (`1.0e-2` is `0.01`). Most YAML of
-hundreds of runs is plain block mappings, which are read line by line, some hundred times faster than YAML is; whatever
-goes beyond that is left to ruamel.yaml. Nothing in a file can make an object.
+A value is the text that stands in the file, numbers and constants in one spelling (`1.0e-2` is
+`0.01`). Most YAML of hundreds of runs is plain block mappings, which are read line by line, some
+hundred times faster than YAML is; whatever goes beyond that is left to ruamel.yaml. Nothing in a
+file can make an object.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from watchkeeper.core.text.figures import canonical
 MOST_BYTES = 256 * 1024
 """Of a file that is read key by key: a larger one is compared by its hash."""
 MOST_SLOW_BYTES = 512 * 1024
-"""Of all the YAML together, for one reader, that is left to ruamel.yaml: it reads some 60 kB a second."""
+"""Of all the YAML together, for one reader, that is left to ruamel.yaml: it reads some 60 kB a
+second.
+"""
 MOST_SETTINGS = 2000
 MOST_DEPTH = 40
 _MOST_VISITS = 20_000  # aliases can name one node again and again
@@ -50,8 +54,9 @@ class Reader:
         self._slow_bytes = 0
 
     def settings(self, name: str, sha256: str, data: bytes) -> dict[str, str] | None:
-        """The settings of a file of this name that holds `data`, of this hash; None where it can only be compared whole.
-        What is a secret is `<redacted>`: it makes no difference between two runs, and is shown nowhere.
+        """The settings of a file of this name that holds `data`, of this hash; None where it can
+        only be compared whole. What is a secret is `<redacted>`: it makes no difference between two
+        runs, and is shown nowhere.
         """
         suffix = name.rpartition(".")[2].casefold()
         if (suffix, sha256) not in self._known:
@@ -87,7 +92,9 @@ def _without_secrets(settings: dict[str, str]) -> dict[str, str]:
 
 
 def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """The settings of several files together: a key that an earlier one has too gets its file's name: `eval.yaml:seed`."""
+    """The settings of several files together: a key that an earlier one has too gets its file's
+    name: `eval.yaml:seed`.
+    """
     found: dict[str, str] = {}
     for name, settings in files:
         for key, value in settings.items():
@@ -95,15 +102,20 @@ def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
     return found
 
 
-# ── plain block mappings, line by line ─────────────────────────────────────────────────────────────────────────────
+# ── plain block mappings, line by line
+# ─────────────────────────────────────────────────────────────────────────────
 
 
 def plain_yaml(text: str) -> dict[str, str] | None:
-    """The settings of YAML that is block mappings of plain values and lists of them; None for any other."""
+    """The settings of YAML that is block mappings of plain values and lists of them; None for any
+    other.
+    """
     if "\t" in text or "\r" in text:
         return None
     found: dict[str, str] = {}
-    open_: list[tuple[int, str]] = []  # the mappings that are open: their keys' indent, their prefix
+    open_: list[
+        tuple[int, str]
+    ] = []  # the mappings that are open: their keys' indent, their prefix
     waiting: tuple[int, str] | None = None  # a key without a value: a mapping may follow below it
     lists: dict[str, list[str]] = {}
     for line in text.split("\n"):
@@ -115,7 +127,12 @@ def plain_yaml(text: str) -> dict[str, str] | None:
         indent = len(content) - len(content.lstrip(" "))
         if content.lstrip(" ").startswith("- "):
             value = _plain(content.lstrip(" ")[2:].strip())
-            if waiting is None or indent < waiting[0] or value is None or _inner_indent(lists, waiting[1], indent) is None:
+            if (
+                waiting is None
+                or indent < waiting[0]
+                or value is None
+                or _inner_indent(lists, waiting[1], indent) is None
+            ):
                 return None
             lists.setdefault(waiting[1], [str(indent)]).append(value)
             continue
@@ -135,9 +152,17 @@ def plain_yaml(text: str) -> dict[str, str] | None:
             open_.pop()
         if indent != (open_[-1][0] if open_ else 0):
             return None
-        prefix = open_[-1][1] + "." if open_ else ""
+        if open_:
+            prefix = open_[-1][1] + "."
+        else:
+            prefix = ""
         key = prefix + match[2]
-        if key in found or key in lists or (waiting is not None and waiting[1] == key) or len(open_) >= MOST_DEPTH:
+        if (
+            key in found
+            or key in lists
+            or (waiting is not None and waiting[1] == key)
+            or len(open_) >= MOST_DEPTH
+        ):
             return None
         if any(prefix_key == key for _, prefix_key in open_):
             return None
@@ -152,13 +177,17 @@ def plain_yaml(text: str) -> dict[str, str] | None:
         if len(found) > MOST_SETTINGS:
             return None
     if waiting is not None:
-        found[waiting[1]] = "[" + ", ".join(lists[waiting[1]][1:]) + "]" if waiting[1] in lists else "null"
+        found[waiting[1]] = (
+            "[" + ", ".join(lists[waiting[1]][1:]) + "]" if waiting[1] in lists else "null"
+        )
     return found or None
 
 
 def _inner_indent(lists: Mapping[str, list[str]], key: str, indent: int) -> int | None:
     """The indent of a list's items; None where this one's is another."""
-    return indent if key not in lists or lists[key][0] == str(indent) else None
+    if key not in lists or lists[key][0] == str(indent):
+        return indent
+    return None
 
 
 def _plain(text: str) -> str | None:
@@ -166,7 +195,11 @@ def _plain(text: str) -> str | None:
     if _QUOTED.fullmatch(text):
         return text[1:-1]
     if match := _FLOW.fullmatch(text):
-        return "[" + ", ".join(canonical(part) for part in (match[1] or "").split(",") if part.strip()) + "]"
+        return (
+            "["
+            + ", ".join(canonical(part) for part in (match[1] or "").split(",") if part.strip())
+            + "]"
+        )
     if text.startswith(("- ", "? ", "---", "...")) or text in ("-", "?"):
         return None
     if _PLAIN_VALUE.fullmatch(text) or _URL_OR_PATH.fullmatch(text):
@@ -174,7 +207,8 @@ def _plain(text: str) -> str | None:
     return None
 
 
-# ── anything else ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── anything else
+# ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def yaml_settings(text: str) -> dict[str, str]:
@@ -206,7 +240,9 @@ def _load(suffix: str, text: str) -> Any:
 
 
 def of_value(value: Any) -> dict[str, str]:
-    """The settings of a mapping that was read already, as a recorded run's configuration; empty for one too large."""
+    """The settings of a mapping that was read already, as a recorded run's configuration; empty for
+    one too large.
+    """
     try:
         return _collected(_walk(value, ""))
     except (UnreadableError, RecursionError):
@@ -239,13 +275,18 @@ def _walk(top: Any, prefix: str) -> Iterator[tuple[str, str]]:
         if not keyed and all(_items(part) is None for _, part in parts):
             yield key, "[" + ", ".join(_scalar(part) for _, part in parts) + "]"
             continue
-        waiting += reversed([(f"{key}.{name}" if key else name, part, depth + 1) for name, part in parts])
+        waiting += reversed(
+            [(f"{key}.{name}" if key else name, part, depth + 1) for name, part in parts]
+        )
 
 
 def _items(value: Any) -> tuple[bool, list[tuple[str, Any]]] | None:
     """The parts of a mapping (True) or a list (False), by name; None for a single value."""
     if isinstance(value, MappingNode):
-        return True, [(str(name.value) if isinstance(name, ScalarNode) else "?", part) for name, part in value.value]
+        return True, [
+            (str(name.value) if isinstance(name, ScalarNode) else "?", part)
+            for name, part in value.value
+        ]
     if isinstance(value, SequenceNode):
         return False, [(str(number), part) for number, part in enumerate(value.value)]
     if isinstance(value, Mapping):
@@ -259,11 +300,17 @@ def _scalar(value: Any) -> str:
     if isinstance(value, Node):
         text = str(value.value)
         plain = getattr(value, "style", None) in (None, "")
-        return canonical(text) if plain else text
+        if plain:
+            return canonical(text)
+        return text
     if isinstance(value, bool):
-        return "true" if value else "false"
+        if value:
+            return "true"
+        return "false"
     if value is None:
         return "null"
     if isinstance(value, float | int):
         return canonical(repr(value))
-    return value if isinstance(value, str) else msgspec.json.encode(str(value)).decode()
+    if isinstance(value, str):
+        return value
+    return msgspec.json.encode(str(value)).decode()

@@ -9,8 +9,8 @@ _TUNE_RUN = re.compile(r"(?<![\w.-])tune(?:[ \t]|\\\n)+run(?=[ \t\\])")
 
 
 def with_overrides(text: str, overrides: Sequence[str]) -> str | None:
-    """The script with these words behind those of its one `tune run`; None where it has none, or several, or that call's
-    end cannot be told.
+    """The script with these words behind those of its one `tune run`; None where it has none, or
+    several, or that call's end cannot be told.
     """
     found = list(_TUNE_RUN.finditer(text))
     if len(found) != 1 or (end := _end_of_call(text, found[0].end())) is None:
@@ -19,8 +19,9 @@ def with_overrides(text: str, overrides: Sequence[str]) -> str | None:
 
 
 def _end_of_call(text: str, start: int) -> int | None:
-    """Where the words of a simple command end that goes on at `start`: behind its last word, before `;`, `|`, `&`, a
-    redirection, a comment or the line's end. None where a quote or a bracket is not closed.
+    """Where the words of a simple command end that goes on at `start`: behind its last word, before
+    `;`, `|`, `&`, a redirection, a comment or the line's end. None where a quote or a bracket is
+    not closed.
     """
     at = end = start
     while at < len(text):
@@ -28,9 +29,12 @@ def _end_of_call(text: str, start: int) -> int | None:
         if sign == "\\":
             joined = text[at + 1 : at + 2] == "\n"
             at += 2
-            end = end if joined else at
+            if not (joined):
+                end = at
         elif sign in "'\"`":
-            at = text.find(sign, at + 1) + 1  # a quote within such a quote is rare, and seen when the result is read back
+            at = (
+                text.find(sign, at + 1) + 1
+            )  # a quote within such a quote is rare, and seen when the result is read back
             if not at:
                 return None
             end = at
@@ -43,10 +47,13 @@ def _end_of_call(text: str, start: int) -> int | None:
             return end
         elif sign in "<>":
             digits = len(text[:at]) - len(text[:at].rstrip("0123456789"))
-            return _behind_words(text, start, at - digits) if digits and text[at - digits - 1] in " \t" else end
+            if digits and text[at - digits - 1] in " \t":
+                return _behind_words(text, start, at - digits)
+            return end
         else:
             at += 1
-            end = end if sign in " \t" else at
+            if sign not in " \t":
+                end = at
     return end
 
 

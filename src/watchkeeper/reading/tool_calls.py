@@ -1,6 +1,7 @@
 """What a job's script and configuration ask of its tool, as far as they say it in plain words.
 
-Scripts are never run for this, and nothing in them is expanded: a word with a `$` or a backtick says nothing here.
+Scripts are never run for this, and nothing in them is expanded: a word with a `$` or a backtick
+says nothing here.
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ _UNKNOWN = re.compile(r"[$`]")
 _MODEL = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
 _EPOCHS, _STEPS, _LOG_EVERY = "epochs", "max_steps_per_epoch", "log_every_n_steps"
 # Options of `inspect eval` that take no value; every other one does.
-_FLAGS = frozenset({"--no-log-samples", "--no-sandbox-cleanup", "--trace", "--no-fail-on-error", "--no-score"})
+_FLAGS = frozenset(
+    {"--no-log-samples", "--no-sandbox-cleanup", "--trace", "--no-fail-on-error", "--no-score"}
+)
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fine-tune's configuration says; `where` is the place that says its epochs, "" where none does."""
+    """What a fine-tune's configuration says; `where` is the place that says its epochs, "" where
+    none does.
+    """
 
     training: Training = Training()
     where: str = ""
@@ -39,7 +44,9 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """What `inspect eval` is given: its task (`task` of `file@task`, "" where the file alone is named) and its model."""
+    """What `inspect eval` is given: its task (`task` of `file@task`, "" where the file alone is
+    named) and its model.
+    """
 
     task: str = ""
     file: str = ""
@@ -47,18 +54,27 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trained(folder: Path, script: str) -> Trained:
-    """What the torchtune configuration of a fine-tune says: of the one that its script names, else of the `finetune.yaml`
-    beside it; of several calls, nothing. `script` is relative to the experiment's `folder`; overrides on the command line
-    count.
+    """What the torchtune configuration of a fine-tune says: of the one that its script names, else
+    of the `finetune.yaml` beside it; of several calls, nothing. `script` is relative to the
+    experiment's `folder`; overrides on the command line count.
     """
     told = _configured(folder, script)
     if told is None:
         return Trained()
     values, overrides, problems = told
     numbers = {key: values[key].integer() for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in values}
-    numbers |= {key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides}
-    epochs, steps, log_every = (_positive(numbers.get(key)) for key in (_EPOCHS, _STEPS, _LOG_EVERY))
-    place = str(folder / script) if _EPOCHS in overrides else values[_EPOCHS].where if _EPOCHS in values else ""
+    numbers |= {
+        key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides
+    }
+    epochs, steps, log_every = (
+        _positive(numbers.get(key)) for key in (_EPOCHS, _STEPS, _LOG_EVERY)
+    )
+    if _EPOCHS in overrides:
+        place = str(folder / script)
+    elif _EPOCHS in values:
+        place = values[_EPOCHS].where
+    else:
+        place = ""
     return Trained(
         training=Training(epochs=epochs, steps=steps, log_every=log_every or 1),
         where=place if epochs else "",
@@ -67,8 +83,8 @@ def trained(folder: Path, script: str) -> Trained:
 
 
 def batch(folder: Path, script: str) -> Batch | None:
-    """The batch that a torchtune configuration says, as in `trained`; None where it does not, or not in plain numbers. What
-    names no accumulation accumulates nothing.
+    """The batch that a torchtune configuration says, as in `trained`; None where it does not, or
+    not in plain numbers. What names no accumulation accumulates nothing.
     """
     told = _configured(folder, script)
     if told is None:
@@ -76,31 +92,51 @@ def batch(folder: Path, script: str) -> Batch | None:
     values, overrides, _ = told
 
     def number(key: str) -> int | None:
-        return _whole(overrides[key]) if key in overrides else values[key].integer() if key in values else None
+        if key in overrides:
+            return _whole(overrides[key])
+        if key in values:
+            return values[key].integer()
+        return None
 
     size = _positive(number(BATCH))
     named = ACCUMULATION in overrides or ACCUMULATION in values
-    accumulation = _positive(number(ACCUMULATION)) if named else 1
-    return Batch(size=size, accumulation=accumulation) if size and accumulation else None
+    if named:
+        accumulation = _positive(number(ACCUMULATION))
+    else:
+        accumulation = 1
+    if size and accumulation:
+        return Batch(size=size, accumulation=accumulation)
+    return None
 
 
-def _configured(folder: Path, script: str) -> tuple[dict[str, Item], dict[str, str], tuple[Problem, ...]] | None:
-    """The configuration of a fine-tune's one `tune run`, the overrides beside it, and what is wrong with it; None where the
-    script has several calls.
+def _configured(
+    folder: Path, script: str
+) -> tuple[dict[str, Item], dict[str, str], tuple[Problem, ...]] | None:
+    """The configuration of a fine-tune's one `tune run`, the overrides beside it, and what is wrong
+    with it; None where the script has several calls.
     """
     calls = list(_calls(folder / script, "tune", "run"))
     if len(calls) > 1:
         return None
-    words = calls[0] if calls else []
-    overrides = dict(word.split("=", 1) for word in words if "=" in word and not word.startswith("-"))
+    if calls:
+        words = calls[0]
+    else:
+        words = []
+    overrides = dict(
+        word.split("=", 1) for word in words if "=" in word and not word.startswith("-")
+    )
     named = _option(words, "--config")
     path = (folder / script).parent / (CONFIG if not named or _UNKNOWN.search(named) else named)
     problems: tuple[Problem, ...] = ()
     values: dict[str, Item] = {}
     try:
-        values = {key: value for key, (_, value) in (load(path, path.read_bytes()).mapping() or {}).items()}
+        values = {
+            key: value
+            for key, (_, value) in (load(path, path.read_bytes()).mapping() or {}).items()
+        }
     except OSError:
-        pass  # a configuration of torchtune's own, or one that the script writes: nothing is known of it
+        # a configuration of torchtune's own, or one that the script writes: nothing is known of it
+        pass
     except ExperimentError as error:
         problems = tuple(msgspec.structs.replace(one, severity="warning") for one in error.problems)
     return values, overrides, problems
@@ -112,25 +148,30 @@ def tune_calls(text: str) -> list[list[str]]:
 
 
 def evaluated(path: Path) -> Evaluated:
-    """What the first `inspect eval` of a script asks for, and where that is silent an `eval.yaml` beside it; of a script
-    with several, nothing.
+    """What the first `inspect eval` of a script asks for, and where that is silent an `eval.yaml`
+    beside it; of a script with several, nothing.
     """
     calls = list(_calls(path, "inspect", "eval"))
     if len(calls) != 1:
         return Evaluated()
     words = calls[0]
     beside = _beside(path.parent / EVAL_YAML)
-    named = next((word for word, before in zip(words, ["", *words], strict=False) if _is_task(word, before)), "")
+    named = next(
+        (word for word, before in zip(words, ["", *words], strict=False) if _is_task(word, before)),
+        "",
+    )
     file, _, task = named.partition("@") if not _UNKNOWN.search(named) else ("", "", "")
     model = _option(words, "--model")
     return Evaluated(
-        task=task or beside.task, file=Path(file).name or beside.file, model=model if _MODEL.fullmatch(model) else ""
+        task=task or beside.task,
+        file=Path(file).name or beside.file,
+        model=model if _MODEL.fullmatch(model) else "",
     )
 
 
 def _beside(path: Path) -> Evaluated:
-    """What the `eval.yaml` in an evaluation's own folder asks: `task_name` and `task_script`. In a folder that evaluations
-    share it is of none, and a value with a `$` says nothing.
+    """What the `eval.yaml` in an evaluation's own folder asks: `task_name` and `task_script`. In a
+    folder that evaluations share it is of none, and a value with a `$` says nothing.
     """
     if path.parent.parent.name != "eval":
         return Evaluated()
@@ -138,15 +179,17 @@ def _beside(path: Path) -> Evaluated:
         values = load(path, path.read_bytes()).mapping() or {}
     except (OSError, ExperimentError):
         return Evaluated()
-    said = {key: values[key][1].text() or "" for key in ("task_name", "task_script") if key in values}
+    said = {
+        key: values[key][1].text() or "" for key in ("task_name", "task_script") if key in values
+    }
     said = {key: "" if _UNKNOWN.search(value) else value for key, value in said.items()}
     file, _, task = said.get("task_script", "").partition("@")
     return Evaluated(task=task or said.get("task_name", ""), file=Path(file).name)
 
 
 def names_epoch(path: Path, epoch: int | None) -> bool:
-    """Whether a script names the checkpoint of this epoch, and of no other, in plain words: `…/epoch_0`. None: it names
-    none at all.
+    """Whether a script names the checkpoint of this epoch, and of no other, in plain words:
+    `…/epoch_0`. None: it names none at all.
     """
     try:
         with open_regular(path) as file:
@@ -175,7 +218,9 @@ def _option(words: list[str], name: str) -> str:
 
 
 def _calls(path: Path, *command: str) -> Iterator[list[str]]:
-    """The words behind each call of a command in a shell script; [] where they cannot be told apart."""
+    """The words behind each call of a command in a shell script; [] where they cannot be told
+    apart.
+    """
     try:
         with open_regular(path) as file:
             text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
@@ -198,8 +243,12 @@ def _calls_in(text: str, *command: str) -> Iterator[list[str]]:
 
 
 def _whole(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return int(text)
+    return None
 
 
 def _positive(number: int | None) -> int | None:
-    return number if number and number > 0 else None
+    if number and number > 0:
+        return number
+    return None

@@ -1,7 +1,8 @@
-"""YAML with a place for everything: each value knows its line and column, and each fault is told with them.
+"""YAML with a place for everything: each value knows its line and column, and each fault is told
+with them.
 
-The text is composed to nodes (ruamel.yaml's round-trip mode, YAML 1.2) and never constructed: nothing in a file can make
-an object, and a value's own words stay at hand for the message.
+The text is composed to nodes (ruamel.yaml's round-trip mode, YAML 1.2) and never constructed:
+nothing in a file can make an object, and a value's own words stay at hand for the message.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from ruamel.yaml.reader import ReaderError
 
 from watchkeeper.core.errors import ExperimentError, Problem, Severity
 
-# Key → kind: `!` must be there. `any` and what ends with `?` do not bear on the plan: a fault there is a warning.
+# Key → kind: `!` must be there. `any` and what ends with `?` do not bear on the plan: a fault there
+# is a warning.
 Schema = Mapping[str, str]
 _KINDS = {"mapping": "a mapping", "list": "a list", "text": "text", "number": "a number"}
 _TYPO = 0.85  # difflib's ratio from which an unknown key counts as a known one misspelt
@@ -64,7 +66,13 @@ class Item:
             return "a mapping"
         if isinstance(self.node, SequenceNode):
             return "a list"
-        kinds = {"null": "nothing", "bool": "a boolean", "int": "a number", "float": "a number", "timestamp": "a date"}
+        kinds = {
+            "null": "nothing",
+            "bool": "a boolean",
+            "int": "a number",
+            "float": "a number",
+            "timestamp": "a date",
+        }
         return kinds.get(str(self.node.tag).removeprefix(_TAG), "text")
 
     @property
@@ -78,16 +86,22 @@ class Item:
 
     def text(self) -> str | None:
         """The text, None if YAML reads something else here."""
-        return str(self.node.value) if isinstance(self.node, ScalarNode) and self.what == "text" else None
+        if isinstance(self.node, ScalarNode) and self.what == "text":
+            return str(self.node.value)
+        return None
 
     def scalar(self) -> str | None:
         """A text, number, date or boolean as it is written; None for null, a list or a mapping."""
-        return str(self.node.value) if isinstance(self.node, ScalarNode) and not self.is_null else None
+        if isinstance(self.node, ScalarNode) and not self.is_null:
+            return str(self.node.value)
+        return None
 
     def integer(self) -> int | None:
         """The whole number (of at most nine digits), None if YAML reads something else here."""
         plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{_TAG}int"
-        return int(self.node.value) if plain and _INTEGER.fullmatch(str(self.node.value)) else None
+        if plain and _INTEGER.fullmatch(str(self.node.value)):
+            return int(self.node.value)
+        return None
 
     def list(self) -> list[Item] | None:
         """The elements, None if it is no list."""
@@ -96,8 +110,8 @@ class Item:
         return [Item(self.path, node) for node in self.node.value]
 
     def mapping(self) -> dict[str, tuple[Item, Item]] | None:
-        """Key → its own place and its value, None if it is no mapping. `<<` is merged in; of two equal keys the first
-        counts (`duplicates` tells of the others).
+        """Key → its own place and its value, None if it is no mapping. `<<` is merged in; of two
+        equal keys the first counts (`duplicates` tells of the others).
         """
         if not isinstance(self.node, MappingNode):
             return None
@@ -116,13 +130,22 @@ class Item:
                     sources.append(value)
                 elif isinstance(key, ScalarNode):
                     # where nothing is written, the value's own mark is at whatever comes next
-                    mark = key.end_mark if value.value == "" and not value.style else None
-                    found.setdefault(str(key.value), (Item(self.path, key), Item(self.path, value, mark)))
+                    if value.value == "" and not value.style:
+                        mark = key.end_mark
+                    else:
+                        mark = None
+                    found.setdefault(
+                        str(key.value), (Item(self.path, key), Item(self.path, value, mark))
+                    )
         return found
 
     def reads_otherwise_elsewhere(self) -> bool:
         """Whether readers of YAML 1.1 take this unquoted word for true or false."""
-        return isinstance(self.node, ScalarNode) and not self.node.style and str(self.node.value).lower() in _YAML_1_1_BOOL
+        return (
+            isinstance(self.node, ScalarNode)
+            and not self.node.style
+            and str(self.node.value).lower() in _YAML_1_1_BOOL
+        )
 
 
 def load(path: Path, data: bytes) -> Item:
@@ -147,32 +170,48 @@ def load(path: Path, data: bytes) -> Item:
         said = ", ".join(part for part in (error.context, error.problem) if part)
         if error.context_mark and error.context_mark.line + 1 != line:
             said += f" (it begins on line {error.context_mark.line + 1})"
-        hint = "indent with spaces" if "\\t" in said or "\t" in said else "look at this line and the one before it"
+        if "\\t" in said or "\t" in said:
+            hint = "indent with spaces"
+        else:
+            hint = "look at this line and the one before it"
         raise _no_yaml(path, line, column, said, hint) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
         raise _no_yaml(
-            path, line, column, f"character U+{error.character:04X} may not stand in YAML", "remove it"
+            path,
+            line,
+            column,
+            f"character U+{error.character:04X} may not stand in YAML",
+            "remove it",
         ) from error
     except (YAMLError, YAMLStreamError, RecursionError, ValueError) as error:
-        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        if isinstance(error, RecursionError):
+            said = "it is nested too deeply"
+        else:
+            said = str(error).splitlines()[0]
         raise _no_yaml(path, 1, 1, said, "") from error
     if node is None:
         empty = Problem(
-            where=f"{path}:1:1", message="the file is empty", hint="it needs experiment, tools and runs at least"
+            where=f"{path}:1:1",
+            message="the file is empty",
+            hint="it needs experiment, tools and runs at least",
         )
         raise ExperimentError(f"{empty.where}: {empty.message}", problems=(empty,))
     return Item(path, node)
 
 
 def _no_yaml(path: Path, line: int, column: int, said: str, hint: str) -> ExperimentError:
-    problem = Problem(where=f"{path}:{line}:{column}", message=f"this is no YAML: {said}", hint=hint)
+    problem = Problem(
+        where=f"{path}:{line}:{column}", message=f"this is no YAML: {said}", hint=hint
+    )
     return ExperimentError(f"{problem.where}: {problem.message}", problems=(problem,))
 
 
 def duplicates(item: Item, *, without: Iterable[Item] = ()) -> list[Problem]:
-    """Every key that stands twice in one mapping, anywhere in the value, except below the values `without`."""
+    """Every key that stands twice in one mapping, anywhere in the value, except below the values
+    `without`.
+    """
     found: list[Problem] = []
     seen = {id(one.node) for one in without}
     todo: list[Node] = [item.node]
@@ -191,28 +230,35 @@ def duplicates(item: Item, *, without: Iterable[Item] = ()) -> list[Problem]:
                     continue
                 here = Item(item.path, key)
                 if key.value in first:
-                    message = f"key {here.words} stands here again, first on line {first[key.value]}"
+                    message = (
+                        f"key {here.words} stands here again, first on line {first[key.value]}"
+                    )
                     found.append(here.problem(message, "keep one of them"))
                 first.setdefault(str(key.value), here.line)
     return found
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
-    """The known word that `word` was most likely meant to be, "" if none is nearer than `cutoff` (difflib's ratio)."""
+    """The known word that `word` was most likely meant to be, "" if none is nearer than `cutoff`
+    (difflib's ratio).
+    """
     return next(iter(difflib.get_close_matches(word, [*known], n=1, cutoff=cutoff)), "")
 
 
 def listed(words: Sequence[str], limit: int = 8) -> str:
     """The words for a message, shortened."""
-    return ", ".join(words[:limit]) + (f" and {len(words) - limit} more" if len(words) > limit else "")
+    return ", ".join(words[:limit]) + (
+        f" and {len(words) - limit} more" if len(words) > limit else ""
+    )
 
 
-# ── one mapping ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one mapping
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def fields(item: Item, what: str, schema: Schema) -> tuple[dict[str, Item], list[Problem]]:
-    """The values of a mapping that are of the kind they should be, and what is wrong with the others. An empty value
-    counts as none.
+    """The values of a mapping that are of the kind they should be, and what is wrong with the
+    others. An empty value counts as none.
     """
     mapping = item.mapping()
     if mapping is None:
@@ -228,13 +274,24 @@ def fields(item: Item, what: str, schema: Schema) -> tuple[dict[str, Item], list
         elif _is(value, kind.rstrip("!?")):
             values[key] = value
         else:
-            severity: Severity = "warning" if kind.endswith("?") else "error"
+            severity: Severity
+            if kind.endswith("?"):
+                severity = "warning"
+            else:
+                severity = "error"
             problems.append(
-                wrong_kind(value, key if what == "the summary" else f"{what}.{key}", kind.rstrip("!?"), severity)
+                wrong_kind(
+                    value,
+                    key if what == "the summary" else f"{what}.{key}",
+                    kind.rstrip("!?"),
+                    severity,
+                )
             )
     for key, kind in schema.items():
         if kind.endswith("!") and key not in mapping:
-            problems.append(item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`"))
+            problems.append(
+                item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`")
+            )
     return values, problems
 
 
@@ -243,14 +300,19 @@ def _is(item: Item, kind: str) -> bool:
         return item.what == "a number"
     if kind == "text":
         return item.text() is not None
-    return kind in ("any", "value") or (item.mapping() if kind == "mapping" else item.list()) is not None
+    return (
+        kind in ("any", "value")
+        or (item.mapping() if kind == "mapping" else item.list()) is not None
+    )
 
 
 def shown(item: Item) -> str:
     """What stands there, and as what YAML reads it."""
     if item.is_null:
         return "nothing"
-    return f"{item.what} {item.words}" if item.words != item.what else item.what
+    if item.words != item.what:
+        return f"{item.what} {item.words}"
+    return item.what
 
 
 def wrong_kind(item: Item, what: str, kind: str, severity: Severity) -> Problem:
@@ -262,7 +324,9 @@ def wrong_kind(item: Item, what: str, kind: str, severity: Severity) -> Problem:
         hint = f"write [{item.node.value}]"
     elif item.is_null:
         hint = f"write {_KINDS[kind]} there"
-    return item.problem(f"{what} must be {_KINDS[kind]}, but YAML reads {shown(item)} here", hint, severity=severity)
+    return item.problem(
+        f"{what} must be {_KINDS[kind]}, but YAML reads {shown(item)} here", hint, severity=severity
+    )
 
 
 def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
@@ -270,7 +334,10 @@ def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
     # a key that the plan hangs on, misspelt, is not merely ignored
     kind = schema.get(nearest(key, schema, cutoff=_TYPO), "any")
     misspelt = kind != "any" and not kind.endswith("?")
-    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(schema)}"
+    if near:
+        hint = f"did you mean {near!r}?"
+    else:
+        hint = f"known: {', '.join(schema)}"
     said = f"unknown key {key!r} in {what}" + ("" if misspelt else ": it is ignored")
     return place.problem(said, hint, severity="error" if misspelt else "warning")
 
@@ -278,5 +345,11 @@ def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
 def not_one_of(item: Item, known: tuple[str, ...]) -> Problem:
     """The fault of a word that is none of the known ones."""
     near = nearest(item.text() or "", known)
-    hint = f"did you mean {near!r}? " if near else ""
-    return item.problem(f"{item.words} is not known here", f"{hint}one of: {', '.join(known)}".replace("? one", "? One"))
+    if near:
+        hint = f"did you mean {near!r}? "
+    else:
+        hint = ""
+    return item.problem(
+        f"{item.words} is not known here",
+        f"{hint}one of: {', '.join(known)}".replace("? one", "? One"),
+    )

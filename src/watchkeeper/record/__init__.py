@@ -8,4 +8,15 @@ from watchkeeper.record.stopping.limits import Limit
 from watchkeeper.record.writing.row_file import Row, read_rows
 from watchkeeper.record.writing.tables import Table, read_table
 
-__all__ = ["Interrupted", "Limit", "Row", "Run", "Step", "Table", "current_run", "read_rows", "read_table", "start_run"]
+__all__ = [
+    "Interrupted",
+    "Limit",
+    "Row",
+    "Run",
+    "Step",
+    "Table",
+    "current_run",
+    "read_rows",
+    "read_table",
+    "start_run",
+]

@@ -1,7 +1,7 @@
 """Which attempt of an experiment this process works for, if any.
 
-The wrapper around a job exports WATCHKEEPER_ATTEMPT. Environments leak (`sbatch --export=ALL` from inside a job), so it
-counts only when a claim in that folder names the job that this process is in.
+The wrapper around a job exports WATCHKEEPER_ATTEMPT. Environments leak (`sbatch --export=ALL` from
+inside a job), so it counts only when a claim in that folder names the job that this process is in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
-    """The attempt named by the environment and claimed by this job; None when run by hand, or where it cannot be told.
+    """The attempt named by the environment and claimed by this job; None when run by hand, or where
+    it cannot be told.
 
     Slurm's own variable wins over the wrapper's: it is the one that Slurm sets anew in every job.
     """
@@ -42,7 +43,10 @@ def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
     if not named or not job_id:
         return None
     array_id, number = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
-    mine = {job_id, f"{array_id}_{number}"} if array_id and number else {job_id}
+    if array_id and number:
+        mine = {job_id, f"{array_id}_{number}"}
+    else:
+        mine = {job_id}
     folder = Path(named)
     with contextlib.suppress(OSError):
         for path in folder.glob("claim.*"):
@@ -53,7 +57,8 @@ def find(environ: Mapping[str, str] = os.environ) -> Attempt | None:
 
 
 def leave_word(attempt: Attempt, *, folder: Path, run_id: str, writer: str) -> None:
-    """Write down in the attempt where this run keeps its folder; of several runs in one job, the last one's.
+    """Write down in the attempt where this run keeps its folder; of several runs in one job, the
+    last one's.
 
     Raises:
         StorageError: it could not be written.

@@ -1,7 +1,9 @@
-"""Whether what a recorded run left is what its journal says: files of rows by count and hash, tables, manifests, the end.
+"""Whether what a recorded run left is what its journal says: files of rows by count and hash,
+tables, manifests, the end.
 
-Three outcomes are kept apart: what is wrong, what cannot be told (a run that died wrote no counts and no hashes), and what
-the journal itself lacks, since nothing may be made again from a journal with a hole.
+Three outcomes are kept apart: what is wrong, what cannot be told (a run that died wrote no counts
+and no hashes), and what the journal itself lacks, since nothing may be made again from a journal
+with a hole.
 """
 
 from __future__ import annotations
@@ -36,14 +38,19 @@ from watchkeeper.runfolder import places
 
 CHUNK = 2**20
 TAIL_BYTES = 262_144  # of a log, in which a run's last line is looked for
-LEFT = (ROWS, Path(".watchkeeper/tables"), Path(".watchkeeper/examples"), Path(".watchkeeper/telemetry"))
+LEFT = (
+    ROWS,
+    Path(".watchkeeper/tables"),
+    Path(".watchkeeper/examples"),
+    Path(".watchkeeper/telemetry"),
+)
 
 _ENDED = re.compile(r"\] (?:Run finished|Run interrupted|Run ended: failed)")
 
 
 class Audit(msgspec.Struct, kw_only=True):
-    """What was found. `problems` is what is wrong with the run's files, `incomplete` what the journal lacks, `unverified`
-    what cannot be told.
+    """What was found. `problems` is what is wrong with the run's files, `incomplete` what the
+    journal lacks, `unverified` what cannot be told.
     """
 
     verified: list[str] = []
@@ -53,7 +60,9 @@ class Audit(msgspec.Struct, kw_only=True):
 
 
 class _Read(msgspec.Struct, frozen=True):
-    """The first bytes of a file, as a seal speaks of them: their number, lines and hash, and the lines after them."""
+    """The first bytes of a file, as a seal speaks of them: their number, lines and hash, and the
+    lines after them.
+    """
 
     bytes: int
     rows: int
@@ -63,8 +72,16 @@ class _Read(msgspec.Struct, frozen=True):
 
 def traces(folder: Path) -> list[str]:
     """What lies in a folder that only a recorded run leaves, in words."""
-    words = [str(place) for place in LEFT if (folder / place).is_dir() and any((folder / place).iterdir())]
-    manifests = [path.name for path in places.names(folder / places.RUN_MANIFEST) if places.manifest_run(path) is not None]
+    words = [
+        str(place)
+        for place in LEFT
+        if (folder / place).is_dir() and any((folder / place).iterdir())
+    ]
+    manifests = [
+        path.name
+        for path in places.names(folder / places.RUN_MANIFEST)
+        if places.manifest_run(path) is not None
+    ]
     return words + manifests
 
 
@@ -80,13 +97,25 @@ def audit(folder: Path, journal: Journal) -> Audit:
     return found
 
 
-# ── the runs and their ends ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the runs and their ends
+# ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
-    """Each run has an end, each end its seal; and nothing in the folder speaks of runs or ends that the journal lacks."""
-    started = {writer: event for writer, own in journal.events.items() for event in own if isinstance(event, RunStarted)}
-    ended = {writer for writer, own in journal.events.items() if any(isinstance(event, RunEnded) for event in own)}
+    """Each run has an end, each end its seal; and nothing in the folder speaks of runs or ends that
+    the journal lacks.
+    """
+    started = {
+        writer: event
+        for writer, own in journal.events.items()
+        for event in own
+        if isinstance(event, RunStarted)
+    }
+    ended = {
+        writer
+        for writer, own in journal.events.items()
+        if any(isinstance(event, RunEnded) for event in own)
+    }
     open_ends = unsealed(journal)
     said = _ends_said(folder, journal, [event.run_id for event in started.values()])
     finished = {event.run_id for writer, event in started.items() if writer in ended}
@@ -94,22 +123,38 @@ def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
         if run in finished:
             continue
         known = any(event.run_id == run for event in started.values())
-        lacks = "the journal holds no end of it" if known else "the journal holds nothing of it"
+        if known:
+            lacks = "the journal holds no end of it"
+        else:
+            lacks = "the journal holds nothing of it"
         message = f"{source} says that run {run} ended, and {lacks}"
         found.incomplete.append(Problem(where=str(journal.folder), message=message, hint=RESTORE))
     for writer, event in started.items():
         if writer in open_ends and not (writer not in ended and event.run_id in said):
-            _judge_open_end(folder, journal, event, ended=writer in ended, alive=open_ends[writer], found=found)
+            _judge_open_end(
+                folder, journal, event, ended=writer in ended, alive=open_ends[writer], found=found
+            )
     for writer, alive in open_ends.items():
         if writer not in started and not alive and not _is_sidecar(journal.events[writer]):
             count = len(journal.events[writer])
-            message = f"its process ended without closing the journal: whether more than these {count} events were written "
+            message = (
+                "its process ended without closing the journal: whether more than these "
+                f"{count} events were written "
+            )
             where = str(journal.folder / f"{writer}{SUFFIX}")
-            found.problems.append(Problem(where=where, message=f"{message}cannot be told", severity="note"))
+            found.problems.append(
+                Problem(where=where, message=f"{message}cannot be told", severity="note")
+            )
 
 
 def _judge_open_end(
-    folder: Path, journal: Journal, event: RunStarted, *, ended: bool, alive: bool | None, found: Audit
+    folder: Path,
+    journal: Journal,
+    event: RunStarted,
+    *,
+    ended: bool,
+    alive: bool | None,
+    found: Audit,
 ) -> None:
     rows = sum(_rows_in(path) for path in _own_files(folder, event.writer))
     have = f"{len(journal.events[event.writer])} events and {rows} metric rows are there"
@@ -118,10 +163,17 @@ def _judge_open_end(
         message = f"run {event.run_id} goes on: {have} so far"
         found.problems.append(Problem(where=where, message=message, severity="note"))
         return
-    what = f"run {event.run_id} has its end, but no seal" if ended else f"run {event.run_id} has no end: its process died"
+    if ended:
+        what = f"run {event.run_id} has its end, but no seal"
+    else:
+        what = f"run {event.run_id} has no end: its process died"
     if alive is None and not ended:
-        what = f"run {event.run_id} has no end, and whether its process lives cannot be told from here"
-    message = f"{what}. {have}; whether there were more, and whether they are as written, cannot be told"
+        what = (
+            f"run {event.run_id} has no end, and whether its process lives cannot be told from here"
+        )
+    message = (
+        f"{what}. {have}; whether there were more, and whether they are as written, cannot be told"
+    )
     found.unverified.append(Problem(where=where, message=message, severity="warning"))
 
 
@@ -130,7 +182,9 @@ def _is_sidecar(events: Iterable[AnyEvent | Unknown]) -> bool:
 
 
 def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str, str]:
-    """Run id → the file in the folder that says that it ended: a manifest, or the last lines of the log."""
+    """Run id → the file in the folder that says that it ended: a manifest, or the last lines of the
+    log.
+    """
     said: dict[str, str] = {}
     log = folder / places.home(journal.events, text_log.FILE)
     try:
@@ -148,7 +202,8 @@ def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str,
     return said
 
 
-# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── rows
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _audit_rows(folder: Path, journal: Journal, found: Audit) -> None:
@@ -181,17 +236,27 @@ def _check_rows(path: Path, sealed: SealedRows, *, own: bool) -> Iterator[Proble
         left = read.rows + read.rows_after
         yield _lost(path, f"it holds {left} of {sealed.rows} rows")
     elif sealed.sha256 and read.sha256 != sealed.sha256:
-        yield _lost(path, f"its {sealed.rows} rows are not those that were written: they were changed afterwards")
+        yield _lost(
+            path,
+            f"its {sealed.rows} rows are not those that were written: they were changed afterwards",
+        )
     elif read.rows != sealed.rows:
-        yield _lost(path, f"it held {read.rows} rows at the run's end, of {sealed.rows} that were acknowledged")
+        yield _lost(
+            path,
+            f"it held {read.rows} rows at the run's end, of {sealed.rows} that were acknowledged",
+        )
     elif own and read.rows_after:
         yield _lost(path, f"{read.rows_after} rows were added after the run's end")
     elif not sealed.sha256:
-        message = f"its {sealed.rows} rows were counted only: no hash could be taken at the run's end"
+        message = (
+            f"its {sealed.rows} rows were counted only: no hash could be taken at the run's end"
+        )
         yield Problem(where=str(path), message=message, severity="note")
     if path.is_symlink():
         message = f"a symbolic link to {path.readlink()} has its place"
-        yield Problem(where=str(path), message=message, hint="put the file itself there", severity="warning")
+        yield Problem(
+            where=str(path), message=message, hint="put the file itself there", severity="warning"
+        )
 
 
 def _check_count(folder: Path, files: list[Path], ended: RunEnded) -> Iterator[Problem]:
@@ -199,14 +264,18 @@ def _check_count(folder: Path, files: list[Path], ended: RunEnded) -> Iterator[P
     where = str(folder / ROWS / f"{ended.writer}{SUFFIX}")
     count = sum(_rows_in(path) for path in files)
     if count != ended.metric_rows:
-        yield _lost(Path(where), f"it holds {count} rows, and the run's end says {ended.metric_rows}")
+        yield _lost(
+            Path(where), f"it holds {count} rows, and the run's end says {ended.metric_rows}"
+        )
     else:
         message = f"its {count} rows were counted only: the version that wrote them kept no hashes"
         yield Problem(where=where, message=message, severity="note")
 
 
 def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Audit) -> None:
-    """Files of rows of which no end speaks: a run that died or goes on has such; else a journal is missing."""
+    """Files of rows of which no end speaks: a run that died or goes on has such; else a journal is
+    missing.
+    """
     ended = {event.writer for event in _of(journal.events, RunEnded)}
     some_open = any(event.writer not in ended for event in _of(journal.events, RunStarted))
     some_old = any(event.metric_rows and not event.files for event in _of(journal.events, RunEnded))
@@ -216,10 +285,17 @@ def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Aud
             continue
         message = f"no journal speaks of its {_rows_in(path)} rows"
         if some_open or some_old:
-            hint = "a forked process that did not close its run has none; else restore the journal from a backup"
-            found.unverified.append(Problem(where=str(path), message=message, hint=hint, severity="warning"))
+            hint = (
+                "a forked process that did not close its run has none; else restore the "
+                "journal from a backup"
+            )
+            found.unverified.append(
+                Problem(where=str(path), message=message, hint=hint, severity="warning")
+            )
         else:
-            found.incomplete.append(Problem(where=str(path), message=f"{message}: it is missing", hint=RESTORE))
+            found.incomplete.append(
+                Problem(where=str(path), message=f"{message}: it is missing", hint=RESTORE)
+            )
 
 
 def _own_files(folder: Path, writer: str) -> list[Path]:
@@ -228,7 +304,9 @@ def _own_files(folder: Path, writer: str) -> list[Path]:
 
 def _rows_in(path: Path) -> int:
     read, _ = _read(path, 0)
-    return read.rows_after if read is not None else 0
+    if read is not None:
+        return read.rows_after
+    return 0
 
 
 def _lost(path: Path, message: str) -> Problem:
@@ -236,7 +314,9 @@ def _lost(path: Path, message: str) -> Problem:
 
 
 def _read(path: Path, size: int) -> tuple[_Read | None, str]:
-    """The file's first bytes, counted and hashed, and the whole lines after them; or why it cannot be read."""
+    """The file's first bytes, counted and hashed, and the whole lines after them; or why it cannot
+    be read.
+    """
     digest, left, rows, after = hashlib.sha256(), size, 0, 0
     try:
         with open_regular(path) as file:
@@ -247,18 +327,27 @@ def _read(path: Path, size: int) -> tuple[_Read | None, str]:
             while data := file.read(CHUNK):
                 after += data.count(b"\n")
     except FileNotFoundError:
-        return None, "a link that leads nowhere has its place" if path.is_symlink() else "it is gone"
+        return (
+            None,
+            "a link that leads nowhere has its place" if path.is_symlink() else "it is gone",
+        )
     except OSError as error:
-        return None, "a folder has its place" if path.is_dir() else f"it cannot be read ({error.strerror})"
+        return (
+            None,
+            "a folder has its place" if path.is_dir() else f"it cannot be read ({error.strerror})",
+        )
     return _Read(size - left, rows, digest.hexdigest(), after), ""
 
 
-# ── tables and manifests ────────────────────────────────────────────────────────────────────────────────────────────
+# ── tables and manifests
+# ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _audit_tables(folder: Path, events: Iterable[AnyEvent | Unknown], found: Audit) -> None:
     """Each table against its last seal. A table lies in the run's folder, wherever that is now."""
-    sealed = sorted((event for event in events if isinstance(event, TableSealed)), key=lambda event: event.time)
+    sealed = sorted(
+        (event for event in events if isinstance(event, TableSealed)), key=lambda event: event.time
+    )
     last = {Path(event.path).name: event for event in sealed}
     for name, event in sorted(last.items()):
         found.problems += _check_table(folder / name, event)
@@ -281,7 +370,9 @@ def _check_table(path: Path, sealed: TableSealed) -> Iterator[Problem]:
         yield _lost(path, message)
     elif path.is_symlink():
         message = f"a symbolic link to {path.readlink()} has its place"
-        yield Problem(where=str(path), message=message, hint="put the file itself there", severity="warning")
+        yield Problem(
+            where=str(path), message=message, hint="put the file itself there", severity="warning"
+        )
 
 
 def _audit_manifests(folder: Path, journal: Journal, found: Audit) -> None:
@@ -291,7 +382,10 @@ def _audit_manifests(folder: Path, journal: Journal, found: Audit) -> None:
     for name, known in contents.items():
         tries = [folder / places.home(journal.events, name), *places.names(folder / name)]
         if not any(places.is_plain(path) and is_explained(path, known) for path in tries):
-            message = "it is not there" if places.is_free(tries[0]) else "what lies there is not what the journal holds"
+            if places.is_free(tries[0]):
+                message = "it is not there"
+            else:
+                message = "what lies there is not what the journal holds"
             found.problems.append(Problem(where=str(tries[0]), message=message, hint=hint))
     if contents:
         found.verified.append(f"{len(contents)} manifests")

@@ -1,7 +1,7 @@
 """Any command as a recorded run: its output kept and shown, signals handed on, its exit code told.
 
-The command writes straight into the run's files, `logs/stdout.log` and `logs/stderr.log`, so that it goes on whatever
-becomes of the process that shows them.
+The command writes straight into the run's files, `logs/stdout.log` and `logs/stderr.log`, so that
+it goes on whatever becomes of the process that shows them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class CommandStopped(KeyboardInterrupt):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How it ended. `code` is as a shell gives it: 128 + n for signal n, 127 and 126 where it could not be started."""
+    """How it ended. `code` is as a shell gives it: 128 + n for signal n, 127 and 126 where it could
+    not be started.
+    """
 
     code: int
     words: str
@@ -67,9 +69,10 @@ def record(
     show: bool = True,
     started: Callable[[Run], None] = lambda run: None,
 ) -> Ended:
-    """Run the command to its end, in a session of its own, as a recorded run in `root/<run_id>` or exactly `folder`.
-    `pipeline` "": the command's own name. `watched` are glob patterns of files whose change is an advance; `stall_s` and
-    `end_stalled` as for `start_run`. `started` is told the run before the command starts.
+    """Run the command to its end, in a session of its own, as a recorded run in `root/<run_id>` or
+    exactly `folder`. `pipeline` "": the command's own name. `watched` are glob patterns of files
+    whose change is an advance; `stall_s` and `end_stalled` as for `start_run`. `started` is told
+    the run before the command starts.
 
     Raises:
         UsageError, StorageError: the run cannot be started; the command was not.
@@ -106,17 +109,21 @@ def _code_of(argv: Sequence[str]) -> Path:
 
 
 def _output(run: Run, name: str) -> Path:
-    """Where the command's output goes: into this file, after that of an earlier command in the folder, unless Watchkeeper
-    did not write what lies there.
+    """Where the command's output goes: into this file, after that of an earlier command in the
+    folder, unless Watchkeeper did not write what lies there.
     """
-    earlier = [event for own in run._homes.events().values() for event in own if event.writer != run.writer]
+    earlier = [
+        event for own in run._homes.events().values() for event in own if event.writer != run.writer
+    ]
     if not any(isinstance(event, RunStarted) and "command" in event.config for event in earlier):
         return run._homes.choose(name, lambda path: False)
     ended = [output for event in earlier if isinstance(event, RunEnded) for output in event.outputs]
 
     def may_take(path: Path) -> bool:
         told = [output for output in ended if run.folder / output.path == path]
-        return not told or any(_begins_with(path, output.size_bytes, output.sha256) for output in told)
+        return not told or any(
+            _begins_with(path, output.size_bytes, output.sha256) for output in told
+        )
 
     return run._homes.choose(name, may_take)
 
@@ -126,9 +133,20 @@ def _begins_with(path: Path, size: int, sha256: str) -> bool:
         return hashlib.sha256(file.read(size)).hexdigest() == sha256
 
 
-def _run_in(run: Run, argv: Sequence[str], outputs: Sequence[Path], *, show: bool, watched: Iterable[str] | None) -> Ended:
+def _run_in(
+    run: Run,
+    argv: Sequence[str],
+    outputs: Sequence[Path],
+    *,
+    show: bool,
+    watched: Iterable[str] | None,
+) -> Ended:
     """`outputs` are the files for stdout and stderr; `watched` None: no sidecar."""
-    shown: tuple[BinaryIO | None, ...] = (sys.stdout.buffer, sys.stderr.buffer) if show else (None, None)
+    shown: tuple[BinaryIO | None, ...]
+    if show:
+        shown = (sys.stdout.buffer, sys.stderr.buffer)
+    else:
+        shown = (None, None)
     for place in outputs:
         files.make_folder(place.parent)
     signals = _Signals()
@@ -138,28 +156,39 @@ def _run_in(run: Run, argv: Sequence[str], outputs: Sequence[Path], *, show: boo
                 outs = [opened.enter_context(place.open("ab", buffering=0)) for place in outputs]
                 begins = [out.seek(0, os.SEEK_END) for out in outs]
                 environ = {"PYTHONUNBUFFERED": "1", **os.environ}
-                child = subprocess.Popen(argv, stdout=outs[0], stderr=outs[1], start_new_session=True, env=environ)
+                child = subprocess.Popen(
+                    argv, stdout=outs[0], stderr=outs[1], start_new_session=True, env=environ
+                )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            code = NOT_EXECUTABLE if isinstance(error, PermissionError) else NOT_FOUND
+            if isinstance(error, PermissionError):
+                code = NOT_EXECUTABLE
+            else:
+                code = NOT_FOUND
             return Ended(code=code, words=f"{argv[0]}: {error.strerror}", asked=False)
         signals.child = child.pid
         follower = _Follower(run, child, outputs, shown, begins)
         if watched is not None:
             names = [run._homes.shown(place) for place in outputs]
-            run.watch(processes.name_of(child.pid), names, [os.path.abspath(pattern) for pattern in watched])  # noqa: PTH100
+            patterns = [os.path.abspath(pattern) for pattern in watched]  # noqa: PTH100
+            run.watch(processes.name_of(child.pid), names, patterns)
         follower.follow()
         return _ended(child.returncode, asked=signals.asked)
 
 
 def _ended(code: int, *, asked: bool) -> Ended:
     if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        if -code in set(signal.Signals):
+            name = signal.Signals(-code).name
+        else:
+            name = f"signal {-code}"
         return Ended(code=BY_SIGNAL - code, words=f"ended by {name}", asked=asked)
     return Ended(code=code, words=f"ended with code {code}", asked=asked)
 
 
 class _Signals:
-    """Hands what is sent to us on to the command's process group; what comes before there is one, when it is there."""
+    """Hands what is sent to us on to the command's process group; what comes before there is one,
+    when it is there.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -201,7 +230,9 @@ class _Signals:
 
 
 class _Follower:
-    """Shows what the command writes, and keeps the steps and metrics that its output names as metric rows."""
+    """Shows what the command writes, and keeps the steps and metrics that its output names as
+    metric rows.
+    """
 
     def __init__(
         self,
@@ -261,11 +292,16 @@ class _Follower:
 
     def _leave_out(self) -> None:
         self._run._left_out.add("metric rows")
-        words = f"the output names more than {ROWS_PER_S:,} steps a second; the run's end counts what becomes no row"
+        words = (
+            f"the output names more than {ROWS_PER_S:,} steps a second; the run's end counts "
+            "what becomes no row"
+        )
         self._run._warn("printed rows", words)
 
 
 def name_of(argv: Sequence[str]) -> str:
-    """What a command's runs are called: the script's name for `python train.py`, else the program's."""
+    """What a command's runs are called: the script's name for `python train.py`, else the
+    program's.
+    """
     script = next((part for part in argv[1:] if part.endswith((".py", ".sh"))), argv[0])
     return Path(script).stem or "command"

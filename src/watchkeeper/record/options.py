@@ -1,4 +1,6 @@
-"""How a run is to be recorded: what the call, the environment and the configuration say, checked at the start."""
+"""How a run is to be recorded: what the call, the environment and the configuration say, checked at
+the start.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,10 @@ _RUN_ID = re.compile(r"[^\W_][\w.=+@,~:-]*")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """`level` is one of Python's; `logger` "" is the root; `log_file` None is none; `earlier` are the run folders in which
-    a finished step is looked for, the newest first; `exit_code` None is the signal's own; `warning_signal` None is none;
-    `stall_s` None is from the run's own history; `code_folder` None is the main script's.
+    """`level` is one of Python's; `logger` "" is the root; `log_file` None is none; `earlier` are
+    the run folders in which a finished step is looked for, the newest first; `exit_code` None is
+    the signal's own; `warning_signal` None is none; `stall_s` None is from the run's own history;
+    `code_folder` None is the main script's.
     """
 
     level: int = logging.INFO
@@ -60,33 +63,45 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_id_from(given: object) -> str:
-    """The program's own id of the run, as text; it names the run's folder and stands in each line of the log.
+    """The program's own id of the run, as text; it names the run's folder and stands in each line
+    of the log.
 
     Raises:
         UsageError: it cannot do so.
     """
-    words = str(given) if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)) else ""
+    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
+        words = str(given)
+    else:
+        words = ""
     fault = ""
     if not words:
-        fault = "it is empty" if given == "" else f"it is a {type(given).__name__}"
+        if given == "":
+            fault = "it is empty"
+        else:
+            fault = f"it is a {type(given).__name__}"
     elif not _RUN_ID.fullmatch(words):
         fault = "it names a folder and a field of each log line"
     elif len(words.encode()) > RUN_ID_BYTES:
         fault = f"it is longer than {RUN_ID_BYTES} bytes"
     if fault:
-        hint = "use letters, digits and . _ - = + @ , ~ : after a first letter or digit; or leave run_id out"
+        hint = (
+            "use letters, digits and . _ - = + @ , ~ : after a first letter or digit; or leave "
+            "run_id out"
+        )
         raise UsageError(f"run_id {text(given, 80)!r} cannot be used: {fault}", hint=hint)
     return words
 
 
 def recording_process(folder: Path) -> int | None:
-    """The process on this host that records into the folder at present, besides this one; None where none is known to."""
+    """The process on this host that records into the folder at present, besides this one; None
+    where none is known to.
+    """
     return next((name.pid for _, name in _unended(folder) if processes.is_alive(name)), None)
 
 
 def others_live(folder: Path, log: Path) -> bool:
-    """Whether another process that recorded into this folder still lives; one on another host is taken to live while it has
-    written in the last ten minutes and has not ended.
+    """Whether another process that recorded into this folder still lives; one on another host is
+    taken to live while it has written in the last ten minutes and has not ended.
     """
     for path, name in _unended(folder):
         alive = processes.is_alive(name)
@@ -96,7 +111,9 @@ def others_live(folder: Path, log: Path) -> bool:
 
 
 def _unended(folder: Path) -> Iterator[tuple[Path, processes.ProcessName]]:
-    """The journal's files of other processes that have not written their end, each with its process."""
+    """The journal's files of other processes that have not written their end, each with its
+    process.
+    """
     for path in (folder / JOURNAL).glob("*.jsonl"):
         try:
             with path.open("rb") as file:
@@ -105,11 +122,19 @@ def _unended(folder: Path) -> Iterator[tuple[Path, processes.ProcessName]]:
                 ended = b'{"kind":"sealed",' in file.read()
         except (OSError, DamagedLineError):
             continue
-        if isinstance(opened, Opened) and opened.pid != os.getpid() and opened.purpose != SIDECAR and not ended:
+        if (
+            isinstance(opened, Opened)
+            and opened.pid != os.getpid()
+            and opened.purpose != SIDECAR
+            and not ended
+        ):
             yield (
                 path,
                 processes.ProcessName(
-                    host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
+                    host=opened.host,
+                    boot_id=opened.boot_id,
+                    pid=opened.pid,
+                    start_ticks=opened.start_ticks,
                 ),
             )
 
@@ -128,9 +153,11 @@ class Level(NamedTuple):
     words: str
 
 
-def level_from(flag: object, config: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Level:
-    """The level by the call, else the environment, else the configuration's `log_level`, else INFO. A word that is no
-    level, such as another library's, is passed over, and said.
+def level_from(
+    flag: object, config: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Level:
+    """The level by the call, else the environment, else the configuration's `log_level`, else INFO.
+    A word that is no level, such as another library's, is passed over, and said.
     """
     places = (
         (flag, "log_level"),
@@ -149,16 +176,26 @@ def level_from(flag: object, config: Mapping[str, Any], environ: Mapping[str, st
         unknown.append(f"{place} is {text(value, limit=WORDS)}")
     if not unknown:
         return Level(number, "")
-    return Level(number, f"{', '.join(unknown)}, which is no level here; the log is kept at {logging.getLevelName(number)}")
+    return Level(
+        number,
+        (
+            f"{', '.join(unknown)}, which is no level here; the log is kept at "
+            f"{logging.getLevelName(number)}"
+        ),
+    )
 
 
 def persist_from(flag: bool | None, config: Mapping[str, Any]) -> bool:
-    """Whether the artifacts of steps are kept: by the call, else the configuration's `persist_step_outputs`, else yes.
+    """Whether the artifacts of steps are kept: by the call, else the configuration's
+    `persist_step_outputs`, else yes.
 
     Raises:
         UsageError: the configuration's is neither true nor false.
     """
-    value = config.get("persist_step_outputs") if flag is None else flag
+    if flag is None:
+        value = config.get("persist_step_outputs")
+    else:
+        value = flag
     if value is None:
         return True
     if not isinstance(value, bool):
@@ -166,9 +203,11 @@ def persist_from(flag: bool | None, config: Mapping[str, Any]) -> bool:
     return value
 
 
-def earlier_from(reuse: bool | str | os.PathLike[str], root: Path | None, folder: Path, pipeline: str) -> tuple[Path, ...]:
-    """The run folders whose finished steps may be reused: none, the pipeline's earlier ones in the same place, or the one
-    named.
+def earlier_from(
+    reuse: bool | str | os.PathLike[str], root: Path | None, folder: Path, pipeline: str
+) -> tuple[Path, ...]:
+    """The run folders whose finished steps may be reused: none, the pipeline's earlier ones in the
+    same place, or the one named.
 
     Raises:
         UsageError: there is no run where one was named.
@@ -176,42 +215,67 @@ def earlier_from(reuse: bool | str | os.PathLike[str], root: Path | None, folder
     if reuse is False or reuse is None:
         return ()
     if reuse is True:
-        return tuple(earlier_runs(root, pipeline)) if root is not None else (folder,)
+        if root is not None:
+            return tuple(earlier_runs(root, pipeline))
+        return (folder,)
     named = Path(reuse).absolute()
     if not (named / JOURNAL).is_dir():
-        raise UsageError(f"reuse: there is no recorded run in {named}", hint="name a run's folder, or reuse=True for all")
+        raise UsageError(
+            f"reuse: there is no recorded run in {named}",
+            hint="name a run's folder, or reuse=True for all",
+        )
     return (named,)
 
 
 def sidecar_from(
-    flag: bool | None, stall_s: float | None, end_stalled: bool | None, environ: Mapping[str, str] = os.environ
+    flag: bool | None,
+    stall_s: float | None,
+    end_stalled: bool | None,
+    environ: Mapping[str, str] = os.environ,
 ) -> tuple[bool, float | None, bool]:
-    """Whether a sidecar watches, after how many seconds without an advance it raises the alarm (None: by the history), and
-    whether it then ends the run: by the call, else WATCHKEEPER_SIDECAR, WATCHKEEPER_STALL_S, WATCHKEEPER_END_STALLED.
+    """Whether a sidecar watches, after how many seconds without an advance it raises the alarm
+    (None: by the history), and whether it then ends the run: by the call, else WATCHKEEPER_SIDECAR,
+    WATCHKEEPER_STALL_S, WATCHKEEPER_END_STALLED.
 
     Raises:
         UsageError: a value that is none, or an end without a limit that somebody set.
     """
     limit = _seconds("stall_s", environ.get("WATCHKEEPER_STALL_S") if stall_s is None else stall_s)
-    ends = _switch("WATCHKEEPER_END_STALLED", environ, default=False) if end_stalled is None else end_stalled
+    if end_stalled is None:
+        ends = _switch("WATCHKEEPER_END_STALLED", environ, default=False)
+    else:
+        ends = end_stalled
     if ends and limit is None:
-        raise UsageError("a stalled run is to be ended, and nobody said after how long", hint="set stall_s=1800, say")
-    return (_switch("WATCHKEEPER_SIDECAR", environ, default=True) if flag is None else flag), limit, ends
+        raise UsageError(
+            "a stalled run is to be ended, and nobody said after how long",
+            hint="set stall_s=1800, say",
+        )
+    return (
+        (_switch("WATCHKEEPER_SIDECAR", environ, default=True) if flag is None else flag),
+        limit,
+        ends,
+    )
 
 
 def grace_from(environ: Mapping[str, str] = os.environ) -> float:
-    """Seconds between SIGTERM and SIGKILL for a stalled run that is ended: WATCHKEEPER_GRACE_S, else 30.
+    """Seconds between SIGTERM and SIGKILL for a stalled run that is ended: WATCHKEEPER_GRACE_S,
+    else 30.
 
     Raises:
         UsageError: it is none.
     """
     found = _seconds("WATCHKEEPER_GRACE_S", environ.get("WATCHKEEPER_GRACE_S"))
-    return GRACE_S if found is None else found
+    if found is None:
+        return GRACE_S
+    return found
 
 
 def _seconds(name: str, told: object) -> float | None:
     try:
-        found = None if told is None or told == "" else float(str(told))
+        if told is None or told == "":
+            found = None
+        else:
+            found = float(str(told))
     except ValueError:
         found = math.nan
     if found is not None and not found > 0:
@@ -223,28 +287,45 @@ def _switch(name: str, environ: Mapping[str, str], *, default: bool) -> bool:
     value = environ.get(name, "")
     if value not in ("", "0", "1"):
         raise UsageError(f"{name} is {value!r}", hint="it is 0 or 1")
-    return default if value == "" else value == "1"
+    if value == "":
+        return default
+    return value == "1"
 
 
 def dump_signal_from(flag: int | None, environ: Mapping[str, str] = os.environ) -> int:
-    """The signal at which the process writes its stacks: by the call, else WATCHKEEPER_DUMP_SIGNAL, else SIGRTMIN+4.
+    """The signal at which the process writes its stacks: by the call, else WATCHKEEPER_DUMP_SIGNAL,
+    else SIGRTMIN+4.
 
     Raises:
         UsageError: it is no signal that a program may take.
     """
-    told: object = (environ.get("WATCHKEEPER_DUMP_SIGNAL") or DUMP_SIGNAL) if flag is None else flag
+    told: Any
+    if flag is None:
+        told = environ.get("WATCHKEEPER_DUMP_SIGNAL") or DUMP_SIGNAL
+    else:
+        told = flag
     try:
-        number = int(told)  # type: ignore[call-overload]
+        number = int(told)
     except (TypeError, ValueError):
         number = 0
-    if number not in signal.valid_signals() or number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT):
-        hint = f"it is the number of a signal that nobody else uses, such as {DUMP_SIGNAL} (SIGRTMIN+4)"
+    if number not in signal.valid_signals() or number in (
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):
+        hint = (
+            f"it is the number of a signal that nobody else uses, such as {DUMP_SIGNAL} "
+            "(SIGRTMIN+4)"
+        )
         raise UsageError(f"dump_signal is {told!r}", hint=hint)
     return int(number)
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:
-    """The configuration's `seed`, or `random_seed`, wherever it is an integer at the top; None for none."""
+    """The configuration's `seed`, or `random_seed`, wherever it is an integer at the top; None for
+    none.
+    """
     for name in ("seed", "random_seed"):
         value = config.get(name)
         if isinstance(value, int) and not isinstance(value, bool):

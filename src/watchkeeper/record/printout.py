@@ -16,7 +16,9 @@ Row = tuple[int | float | None, dict[str, int | float]]
 
 
 class Lines:
-    """Puts the lines of one stream together again. A carriage return ends a line too, as a bar's does."""
+    """Puts the lines of one stream together again. A carriage return ends a line too, as a bar's
+    does.
+    """
 
     def __init__(self) -> None:
         self._pending = b""
@@ -33,12 +35,18 @@ class Lines:
 
     def rest(self, *, ended: bool) -> Iterator[bytes]:
         """What stands behind the last line's end: at the end of all, or a bar that was drawn whole."""
-        if self._pending and not self._too_long and (ended or self._pending.rstrip().endswith(b"]")):
+        if (
+            self._pending
+            and not self._too_long
+            and (ended or self._pending.rstrip().endswith(b"]"))
+        ):
             yield self._pending
 
 
 class PrintedRows:
-    """The rows of a command's streams. `keep` gets each row, `leave_out` counts one beyond what a second may bring."""
+    """The rows of a command's streams. `keep` gets each row, `leave_out` counts one beyond what a
+    second may bring.
+    """
 
     def __init__(
         self,
@@ -51,7 +59,9 @@ class PrintedRows:
         self._lines = [Lines() for _ in range(streams)]
         self._last: list[Row | None] = [None] * streams
         self._named_step: list[int | float | None] = [None] * streams
-        self._held: tuple[int, str] | None = None  # the last line beyond the second's rows: where the command stands
+        self._held: tuple[int, str] | None = (
+            None  # the last line beyond the second's rows: where the command stands
+        )
         self._room: float = ROWS_PER_S
         self._looked = monotonic()
 
@@ -107,4 +117,6 @@ class PrintedRows:
             return
         self._last[stream] = row
         self._room -= 1
-        self._keep(Printed(step=step, total=printed.total, bar=printed.bar, metrics=printed.metrics))
+        self._keep(
+            Printed(step=step, total=printed.total, bar=printed.bar, metrics=printed.metrics)
+        )

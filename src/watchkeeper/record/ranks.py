@@ -1,8 +1,9 @@
 """Which of several processes that work together this one is, and what they have in common.
 
-Sources: the environment that torchrun makes (PyTorch's documentation, "torchrun (Elastic Launch)"), and other launchers in
-part: RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, TORCHELASTIC_RUN_ID, TORCHELASTIC_RESTART_COUNT; srun(1): SLURM_PROCID,
-SLURM_STEP_NUM_TASKS, SLURM_STEP_TASKS_PER_NODE, SLURM_JOB_ID, SLURM_STEP_ID, SLURM_RESTART_COUNT.
+Sources: the environment that torchrun makes (PyTorch's documentation, "torchrun (Elastic Launch)"),
+and other launchers in part: RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, TORCHELASTIC_RUN_ID,
+TORCHELASTIC_RESTART_COUNT; srun(1): SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_STEP_TASKS_PER_NODE,
+SLURM_JOB_ID, SLURM_STEP_ID, SLURM_RESTART_COUNT.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ _asked: Counter[str] = Counter()  # how often this process asked its group about
 
 
 class Rank(NamedTuple):
-    """One of a group's processes, counted from 0. `local` is how many of them this node has; `execution` is 1, and one more
-    for each elastic restart; `group` is the same in all of them, and in no other group.
+    """One of a group's processes, counted from 0. `local` is how many of them this node has;
+    `execution` is 1, and one more for each elastic restart; `group` is the same in all of them, and
+    in no other group.
     """
 
     number: int
@@ -42,7 +44,9 @@ class Rank(NamedTuple):
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Rank | None:
-    """This process's place in its group; None for one that works alone, or was started by one of a group."""
+    """This process's place in its group; None for one that works alone, or was started by one of a
+    group.
+    """
     try:
         found = _by_launcher(environ) or _by_srun(environ)
     except ValueError:
@@ -62,9 +66,14 @@ def _by_launcher(environ: Mapping[str, str]) -> Rank | None:
     nodes = int(environ.get("SLURM_JOB_NUM_NODES") or 1)
     local = int(environ.get("LOCAL_WORLD_SIZE") or max(1, world // nodes))
     if local == world:
-        common = [_launcher(number)]  # names and ports are used again; one launcher on this node is not
+        common = [
+            _launcher(number)
+        ]  # names and ports are used again; one launcher on this node is not
     else:
-        common = [_job(environ), *(environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR"))]
+        common = [
+            _job(environ),
+            *(environ.get(name, "") for name in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR")),
+        ]
         common += [] if elastic else [environ.get("MASTER_PORT", "")]
     execution = 1 + int(environ.get("TORCHELASTIC_RESTART_COUNT") or 0)
     return Rank(number, world, local, execution, "/".join(common))
@@ -81,17 +90,23 @@ def _by_srun(environ: Mapping[str, str]) -> Rank | None:
 
 
 def _job(environ: Mapping[str, str]) -> str:
-    return ".".join(environ.get(name, "") for name in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID"))
+    return ".".join(
+        environ.get(name, "") for name in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID")
+    )
 
 
 def _launcher(rank: int) -> str:
-    """The process that started this group on this node: the nearest ancestor that was not given the rank."""
+    """The process that started this group on this node: the nearest ancestor that was not given the
+    rank.
+    """
     pid = os.getppid()
     with contextlib.suppress(OSError):
         while f"\0RANK={rank}\0".encode() in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
             pid = processes.parent_of(pid) or 1
     name = processes.name_of(pid)
-    return msgspec.json.encode(name).decode() if name is not None else str(pid)
+    if name is not None:
+        return msgspec.json.encode(name).decode()
+    return str(pid)
 
 
 def _mark(group: str) -> str:
@@ -99,7 +114,8 @@ def _mark(group: str) -> str:
 
 
 def agreed_run_id(top: Path, rank: Rank, proposal: str) -> str:
-    """The run id that all processes of the group use for this run of theirs. After an elastic restart it is the same again.
+    """The run id that all processes of the group use for this run of theirs. After an elastic
+    restart it is the same again.
 
     Raises:
         StorageError: they cannot agree, since nothing can be written below `top`.
@@ -109,8 +125,8 @@ def agreed_run_id(top: Path, rank: Rank, proposal: str) -> str:
 
 
 def agreed(top: Path, group: str, what: str, proposal: str) -> str:
-    """What all processes of the group take, whoever comes first: his proposal. The n-th time that a process asks of `what`
-    is the n-th of each.
+    """What all processes of the group take, whoever comes first: his proposal. The n-th time that a
+    process asks of `what` is the n-th of each.
 
     Raises:
         StorageError: they cannot agree, since nothing can be written below `top`.

@@ -38,15 +38,23 @@ class Labels:
         self._lock = threading.RLock()
 
     def take(self, name: str, parent: str = "") -> tuple[str, int]:
-        """A new step's label and index. `00_ingest` keeps its own number; `ingest` gets the next one of its parent's. A
-        label taken before gets `.2`, `.3` behind it.
+        """A new step's label and index. `00_ingest` keeps its own number; `ingest` gets the next
+        one of its parent's. A label taken before gets `.2`, `.3` behind it.
         """
         plain = _unsafe.sub("_", name).encode()[:NAME_BYTES].decode("utf-8", "ignore")
         own = _numbered.match(plain)
         with self._lock:
-            index = int(own[1]) if own else self._next.get(parent, 0)
+            if own:
+                index = int(own[1])
+            else:
+                index = self._next.get(parent, 0)
             self._next[parent] = max(self._next.get(parent, 0), index + 1)
-            base = f"{parent}/{plain}" if parent and own else plain if own else f"{parent}/{index:02d}_{plain}".lstrip("/")
+            if parent and own:
+                base = f"{parent}/{plain}"
+            elif own:
+                base = plain
+            else:
+                base = f"{parent}/{index:02d}_{plain}".lstrip("/")
             label, count = base, 1
             while label in self._taken:
                 count += 1
@@ -77,7 +85,9 @@ class Step:
         self.persist = persist
         """Whether the run keeps the artifacts of its steps (`persist_step_outputs`)."""
         self.reused = False
-        """An earlier run finished this step on the same inputs: read its `outputs` instead of doing the work."""
+        """An earlier run finished this step on the same inputs: read its `outputs` instead of doing
+        the work.
+        """
         self.row_count_in: int | None = None
         self.row_count_out: int | None = None
         self.key_metrics: dict[str, Number] = {}
@@ -103,7 +113,9 @@ class Step:
         return self.path
 
     def rows(self, *, read: int | None = None, kept: int | None = None) -> None:
-        """How many rows the stage took in and put out; None where there is nothing to say. Said again, the last counts."""
+        """How many rows the stage took in and put out; None where there is nothing to say. Said
+        again, the last counts.
+        """
         for attribute, value in (("row_count_in", read), ("row_count_out", kept)):
             if value is None:
                 continue
@@ -126,7 +138,9 @@ class Step:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """What is done in here is the writing of artifacts: its time is told apart from the stage's own."""
+        """What is done in here is the writing of artifacts: its time is told apart from the stage's
+        own.
+        """
         began = time.perf_counter()
         self._writing += 1
         try:
@@ -137,11 +151,13 @@ class Step:
                 self.writing_s += time.perf_counter() - began
 
     def save(self, name: str, write: Callable[[Path], object], *, what: str = "") -> Path | None:
-        """Write an artifact of the stage: `write` gets a path to write to, and the file takes its name in the stage's
-        folder when it is complete. Returns its path; None, and nothing is called, where the run keeps no step outputs.
-        Where another process records (rank 0) only that one calls `write`; this one just returns the path.
+        """Write an artifact of the stage: `write` gets a path to write to, and the file takes its
+        name in the stage's folder when it is complete. Returns its path; None, and nothing is
+        called, where the run keeps no step outputs. Where another process records (rank 0) only
+        that one calls `write`; this one just returns the path.
 
-        An artifact is the user's own data: what `write` raises is raised, and so is the disk's refusal.
+        An artifact is the user's own data: what `write` raises is raised, and so is the disk's
+        refusal.
         """
         if not self.persist:
             return None
@@ -161,7 +177,9 @@ class Step:
         return path
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
-        """Say that the stage made this file: its size and hash are looked up. One that is not there is said in the log."""
+        """Say that the stage made this file: its size and hash are looked up. One that is not there
+        is said in the log.
+        """
         place = Path(path)
         if not self._records:
             self.outputs[place.name] = place.absolute()
@@ -170,21 +188,35 @@ class Step:
             with self.writing():
                 facts = facts_of(place, self._run_folder, step=self.label, what=text(what))
         except OSError as error:
-            self._say(logging.WARNING, "step %s: the output %s is not recorded: %s", self.label, place, error)
+            self._say(
+                logging.WARNING,
+                "step %s: the output %s is not recorded: %s",
+                self.label,
+                place,
+                error,
+            )
             return
-        self.output_files = [known for known in self.output_files if known.path != facts.path] + [facts]
+        self.output_files = [known for known in self.output_files if known.path != facts.path] + [
+            facts
+        ]
         self.outputs[place.name] = place.absolute()
 
     def item(self, message: str, *args: object) -> None:
-        """A line about one round of a loop: the first ones of each message at INFO (see `run.step(first=)`), the rest at
-        DEBUG; the stage's end says how many there were.
+        """A line about one round of a loop: the first ones of each message at INFO (see
+        `run.step(first=)`), the rest at DEBUG; the stage's end says how many there were.
         """
         self._items[message] += 1
-        self._say(logging.INFO if self._items[message] <= self._first else logging.DEBUG, message, *args)
+        self._say(
+            logging.INFO if self._items[message] <= self._first else logging.DEBUG, message, *args
+        )
 
     def items_left_out(self) -> dict[str, int]:
         """Messages of `item` → how many of them went to DEBUG."""
-        return {message: count - self._first for message, count in self._items.items() if count > self._first}
+        return {
+            message: count - self._first
+            for message, count in self._items.items()
+            if count > self._first
+        }
 
     def take_over(self, earlier: Earlier) -> None:
         """Stand on the finished step of an earlier run."""

@@ -1,9 +1,10 @@
 """Which metric rows of a run count, where it was executed more than once. Pure.
 
-A later execution that continues the training supersedes, metric by metric, the earlier rows at or after its own first step
-of that metric. One that begins at or before the first step of an earlier execution began anew, and supersedes all rows of
-that one. Evaluations, other pipelines, and executions that ran at the same time supersede nothing; ranks, forks and workers
-are no executions of their own.
+A later execution that continues the training supersedes, metric by metric, the earlier rows at or
+after its own first step of that metric. One that begins at or before the first step of an earlier
+execution began anew, and supersedes all rows of that one. Evaluations, other pipelines, and
+executions that ran at the same time supersede nothing; ranks, forks and workers are no executions
+of their own.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import msgspec
 TRAIN_LOSS = ("train_loss", "loss", "train/loss")
 VAL_LOSS = ("val_loss", "eval_loss", "validation_loss", "val/loss", "eval/loss")
 TOLERANCE = 0.02
-"""Of the larger of two losses of one step: by more a resumed training that repeats its steps may not differ. Kernels that
-add in another order differ by less than a thousandth, other data by ten percent and more.
+"""Of the larger of two losses of one step: by more a resumed training that repeats its steps may
+not differ. Kernels that add in another order differ by less than a thousandth, other data by ten
+percent and more.
 """
 OTHER_CLOCK_S = 60.0
 """By how much the clocks of two machines may differ."""
@@ -39,8 +41,9 @@ class Row(NamedTuple):
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one process tree, in the order written. `began` and `ended` (its last row) are in seconds since 1970,
-    None where nobody knows; `boot` names the machine since its start, `attempt` the attempt that it worked for.
+    """The rows of one process tree, in the order written. `began` and `ended` (its last row) are in
+    seconds since 1970, None where nobody knows; `boot` names the machine since its start, `attempt`
+    the attempt that it worked for.
     """
 
     rows: Sequence[Row]
@@ -52,8 +55,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Repeat(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps that a later execution did again. `difference` is the largest of the training loss, at step `at`, `before` and
-    `after` are the two losses there; None where no step was logged by both. `anew`: it did not resume, it began again.
+    """Steps that a later execution did again. `difference` is the largest of the training loss, at
+    step `at`, `before` and `after` are the two losses there; None where no step was logged by both.
+    `anew`: it did not resume, it began again.
     """
 
     first: float
@@ -84,7 +88,9 @@ def is_of_training(metric: str) -> bool:
 
 
 def standing(executions: Sequence[Execution]) -> list[list[Row]]:
-    """The rows that count, execution by execution, in the order in which they began; a row keeps the metrics that count."""
+    """The rows that count, execution by execution, in the order in which they began; a row keeps
+    the metrics that count.
+    """
     marks = list(map(_Marks, executions))
     return [list(_left(mark, marks[number + 1 :])) for number, mark in enumerate(marks)]
 
@@ -96,7 +102,9 @@ def loss_of(row: Row, names: Sequence[str]) -> float | None:
 
 def final_step(rows: Sequence[Row]) -> float | None:
     """The last step that was trained: of the rows of training, where there are any."""
-    steps = [(row.step, any(map(is_of_training, row.metrics))) for row in rows if row.step is not None]
+    steps = [
+        (row.step, any(map(is_of_training, row.metrics))) for row in rows if row.step is not None
+    ]
     trained = [step for step, trains in steps if trains]
     return max(trained or [step for step, _ in steps], default=None)
 
@@ -107,13 +115,18 @@ def repeats(executions: Sequence[Execution]) -> list[Repeat]:
     found = []
     for number, mark in enumerate(marks):
         earlier = [one.execution for one in marks[:number] if _supersedes(one, mark)]
-        repeat = _repeat(earlier, mark.execution) if earlier else None
+        if earlier:
+            repeat = _repeat(earlier, mark.execution)
+        else:
+            repeat = None
         found += [repeat] if repeat is not None else []
     return found
 
 
 class _Marks:
-    """What of an execution decides: the first step of all and of each metric, and whether it trains."""
+    """What of an execution decides: the first step of all and of each metric, and whether it
+    trains.
+    """
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
@@ -143,7 +156,9 @@ def _left(mine: _Marks, later: Sequence[_Marks]) -> Iterator[Row]:
         step = row.step
         if step is None or (not row.metrics and step < end):
             yield row
-        elif metrics := {name: value for name, value in row.metrics.items() if step < cuts.get(name, math.inf)}:
+        elif metrics := {
+            name: value for name, value in row.metrics.items() if step < cuts.get(name, math.inf)
+        }:
             yield Row(step, metrics)
 
 
@@ -155,7 +170,9 @@ def _begins_anew(earlier: _Marks, later: _Marks) -> bool:
 
 
 def _supersedes(earlier: _Marks, later: _Marks) -> bool:
-    """Whether the later of two executions continues the work of the earlier. An evaluation continues no training."""
+    """Whether the later of two executions continues the work of the earlier. An evaluation
+    continues no training.
+    """
     one, other = earlier.execution, later.execution
     if one.pipeline and other.pipeline and one.pipeline != other.pipeline:
         return False
@@ -165,12 +182,17 @@ def _supersedes(earlier: _Marks, later: _Marks) -> bool:
 
 
 def _follows(earlier: Execution, later: Execution) -> bool:
-    """Whether the later one began after the earlier had written its last row. Two attempts never run at once."""
+    """Whether the later one began after the earlier had written its last row. Two attempts never
+    run at once.
+    """
     if earlier.attempt and later.attempt and earlier.attempt != later.attempt:
         return True
     if earlier.ended is None or later.began is None:
         return True
-    slack = 0.0 if earlier.boot == later.boot else OTHER_CLOCK_S
+    if earlier.boot == later.boot:
+        slack = 0.0
+    else:
+        slack = OTHER_CLOCK_S
     return earlier.ended <= later.began + slack
 
 
@@ -195,11 +217,23 @@ def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:
         return Repeat(first=first, last=last, anew=anew)
     at = max(common, key=lambda step: _difference(before[step], after[step]))
     difference = _difference(before[at], after[at])
-    return Repeat(first=first, last=last, difference=difference, at=at, before=before[at], after=after[at], anew=anew)
+    return Repeat(
+        first=first,
+        last=last,
+        difference=difference,
+        at=at,
+        before=before[at],
+        after=after[at],
+        anew=anew,
+    )
 
 
 def _difference(one: float, other: float) -> float:
-    """Between two losses: none between two that are no numbers, and no end to that between such a one and a number."""
+    """Between two losses: none between two that are no numbers, and no end to that between such a
+    one and a number.
+    """
     if one == other or (math.isnan(one) and math.isnan(other)):
         return 0.0
-    return abs(one - other) if math.isfinite(one) and math.isfinite(other) else math.inf
+    if math.isfinite(one) and math.isfinite(other):
+        return abs(one - other)
+    return math.inf

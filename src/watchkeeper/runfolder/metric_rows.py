@@ -1,8 +1,8 @@
-"""The metric rows of a recorded run's folder, by execution: `.watchkeeper/metrics/<writer>.jsonl`, with what the journal
-says of their writers.
+"""The metric rows of a recorded run's folder, by execution: `.watchkeeper/metrics/<writer>.jsonl`,
+with what the journal says of their writers.
 
-A process that says its run's start is an execution. Any other writer, a fork or a handler within a row, belongs to the
-execution that had begun last before it.
+A process that says its run's start is an execution. Any other writer, a fork or a handler within a
+row, belongs to the execution that had begun last before it.
 """
 
 from __future__ import annotations
@@ -38,18 +38,31 @@ class _Writer(msgspec.Struct):
     last: float | None = None
 
 
-def executions_of(run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]] | None = None) -> list[Execution]:
-    """The executions of a run that left rows, in the order in which they began. `events` is its journal, once read."""
-    known = events if events is not None else journal.read(run / JOURNAL, is_evidence=True).events
+def executions_of(
+    run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]] | None = None
+) -> list[Execution]:
+    """The executions of a run that left rows, in the order in which they began. `events` is its
+    journal, once read.
+    """
+    if events is not None:
+        known = events
+    else:
+        known = journal.read(run / JOURNAL, is_evidence=True).events
     writers: dict[str, _Writer] = {}
     for name, own in known.items():
         opened = next((event for event in own if isinstance(event, Opened)), None)
         started = next((event for event in own if isinstance(event, RunStarted)), None)
-        writers[name] = _Writer(id=name, started=started, boot=f"{opened.host} {opened.boot_id}" if opened else "")
+        writers[name] = _Writer(
+            id=name, started=started, boot=f"{opened.host} {opened.boot_id}" if opened else ""
+        )
     for path in sorted((run / ROWS).glob("*.jsonl")):
         name = path.name.partition(".")[0]
         _read(path, writers.setdefault(name, _Writer(id=name)))
-    return [_execution(first, others) for first, others in _grouped(writers) if first.rows or any(o.rows for o in others)]
+    return [
+        _execution(first, others)
+        for first, others in _grouped(writers)
+        if first.rows or any(o.rows for o in others)
+    ]
 
 
 def value_of(figure: object) -> float | None:
@@ -61,7 +74,9 @@ def value_of(figure: object) -> float | None:
     try:
         return float(figure)
     except OverflowError:
-        return math.inf if figure > 0 else -math.inf
+        if figure > 0:
+            return math.inf
+        return -math.inf
 
 
 def row_of(fields: Mapping[str, Any]) -> Row:
@@ -96,20 +111,30 @@ def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer
     firsts = [writer for writer in writers.values() if writer.started is not None]
     rest = [writer for writer in writers.values() if writer.started is None and writer.rows]
     if not firsts:
-        return [(rest[0], rest[1:])] if rest else []
+        if rest:
+            return [(rest[0], rest[1:])]
+        return []
     firsts.sort(key=_order)
     groups: list[tuple[_Writer, list[_Writer]]] = [(writer, []) for writer in firsts]
     for writer in rest:
-        before = [others for first, others in groups if first.id <= writer.id]  # an id begins with the time of its start
+        before = [
+            others for first, others in groups if first.id <= writer.id
+        ]  # an id begins with the time of its start
         (before or [groups[0][1]])[-1].append(writer)
     return groups
 
 
 def _order(writer: _Writer) -> tuple[int, float, str]:
-    """Sorts executions: by attempt where they worked for attempts, whatever the clocks of their hosts say, then by time."""
+    """Sorts executions: by attempt where they worked for attempts, whatever the clocks of their
+    hosts say, then by time.
+    """
     assert writer.started is not None
     number = Path(writer.started.attempt).name
-    return int(number) if number.isdecimal() and len(number) < 10 else 0, writer.started.time.timestamp(), writer.id
+    return (
+        int(number) if number.isdecimal() and len(number) < 10 else 0,
+        writer.started.time.timestamp(),
+        writer.id,
+    )
 
 
 def _execution(first: _Writer, others: Sequence[_Writer]) -> Execution:

@@ -1,8 +1,10 @@
-"""Where a recorded run's files lie: under their own names or, where the program has taken those, beside them.
+"""Where a recorded run's files lie: under their own names or, where the program has taken those,
+beside them.
 
-`run_manifest.json` then is `run_manifest.watchkeeper.json`, and `run_manifest.watchkeeper-2.json` where the program has
-that name too. The rule needs no memory, and the `renamed` event tells readers which it was. Ours is what the folder's
-journal says that any version wrote there. A symbolic link or a folder is never ours.
+`run_manifest.json` then is `run_manifest.watchkeeper.json`, and `run_manifest.watchkeeper-2.json`
+where the program has that name too. The rule needs no memory, and the `renamed` event tells readers
+which it was. Ours is what the folder's journal says that any version wrote there. A symbolic link
+or a folder is never ours.
 """
 
 from __future__ import annotations
@@ -51,14 +53,16 @@ def names(path: Path) -> Iterator[Path]:
 
 
 def below(root: Path, name: str) -> Path:
-    """`root/name`, around a part of it that is no folder: `logs/run.log` is `logs.watchkeeper/run.log` where `logs` is a
-    file.
+    """`root/name`, around a part of it that is no folder: `logs/run.log` is
+    `logs.watchkeeper/run.log` where `logs` is a file.
     """
     place = root
     *parents, last = Path(name).parts
     for part in parents:
         tries = (beside(place / part, number) for number in range(MOST))
-        place = next((folder for folder in tries if is_free(folder) or folder.is_dir()), place / part)
+        place = next(
+            (folder for folder in tries if is_free(folder) or folder.is_dir()), place / part
+        )
     return place / last
 
 
@@ -77,17 +81,29 @@ def home(events: Events, name: str) -> str:
 
 
 def run_manifest_of(folder: Path) -> Path | None:
-    """The manifest that a version of ours left of a run in this folder; None where there is none, or only the program's."""
+    """The manifest that a version of ours left of a run in this folder; None where there is none,
+    or only the program's.
+    """
     events = read(folder / JOURNAL, is_evidence=True).events
-    ended = {event.writer for own in events.values() for event in own if isinstance(event, RunEnded)}
+    ended = {
+        event.writer for own in events.values() for event in own if isinstance(event, RunEnded)
+    }
     runs = {
-        event.run_id for own in events.values() for event in own if isinstance(event, RunStarted) and event.writer in ended
+        event.run_id
+        for own in events.values()
+        for event in own
+        if isinstance(event, RunStarted) and event.writer in ended
     }
     if not runs:
         return None
     first = folder / home(events, RUN_MANIFEST)
     return next(
-        (path for path in dict.fromkeys((first, *_existing(folder / RUN_MANIFEST))) if is_manifest(path, runs)), None
+        (
+            path
+            for path in dict.fromkeys((first, *_existing(folder / RUN_MANIFEST)))
+            if is_manifest(path, runs)
+        ),
+        None,
     )
 
 
@@ -112,4 +128,6 @@ def manifest_run(path: Path) -> str | None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     form = {"run_id", "pipeline", "status", "config", "steps", "metric_rows", "recorder_s"}
-    return str(found["run_id"]) if isinstance(found, dict) and form <= found.keys() else None
+    if isinstance(found, dict) and form <= found.keys():
+        return str(found["run_id"])
+    return None

@@ -1,9 +1,10 @@
-"""How far a training says it is, from what it prints: tqdm's bars, torchtune's, the Trainer's and plain lines.
+"""How far a training says it is, from what it prints: tqdm's bars, torchtune's, the Trainer's and
+plain lines.
 
-Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune 0.6's bar
-(`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|…| 5/10 […, train_loss=0.5]`), transformers' printed logs
-(`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that name their step (`step 34`, `Step 34 | loss:6.05`,
-`step=34/300`, `iter 34: loss 6.05`).
+Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune
+0.6's bar (`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|…| 5/10 […, train_loss=0.5]`),
+transformers' printed logs (`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that name
+their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`, `iter 34: loss 6.05`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from itertools import pairwise
 
 import msgspec
 
-# Every repetition is bounded, and no number begins in the middle of another one: a line of any length takes linear time. A
-# number of more digits than these is none that a training prints.
+# Every repetition is bounded, and no number begins in the middle of another one: a line of any
+# length takes linear time. A number of more digits than these is none that a training prints.
 _INT = r"(?<![\d,.])(\d[\d,]{0,20})(?![\d,])"
 _DECIMAL = r"-?\d{1,20}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,5})?(?!\d)"
 _BAR = re.compile(rf"{_INT}/{_INT} \[\d")
@@ -22,19 +23,30 @@ _TUNE = re.compile(r"(?<!\d)(\d{1,15})\|(\d{1,15})\|Loss: ([^\s:]{1,60}):")
 _STEP = r"(\d[\d,]{0,20})(?![\d_])"  # "step 00_ingest" is a stage
 _STEP_WORD = r"(?:(?:global[ _]?)?steps?|iter(?:ation)?)"
 _NAMED = re.compile(
-    rf"\b{_STEP_WORD}\b[ '\"]{{0,8}}[:=# ][ '\"]{{0,8}}{_STEP}(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?",
+    (
+        rf"\b{_STEP_WORD}\b[ '\"]{{0,8}}[:=# ][ "
+        rf"'\"]{{0,8}}{_STEP}(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?"
+    ),
     re.IGNORECASE,
 )
 _EPOCH = re.compile(r"\bEpoch {1,8}(\d{1,15})(?:/\d{1,15})?:")
-_RATE = re.compile(r"\[[\d:]{1,20}<[\d:?]{1,20}, {0,8}(\d{1,20}(?:\.\d{1,40})?)(?:[^\s/\]\d.]{0,40}/(s)|s/)")
+_RATE = re.compile(
+    r"\[[\d:]{1,20}<[\d:?]{1,20}, {0,8}(\d{1,20}(?:\.\d{1,40})?)(?:[^\s/\]\d.]{0,40}/(s)|s/)"
+)
 _FIGURE = rf"\b['\"]?\s{{0,8}}[:=]?\s{{0,8}}({_DECIMAL}|nan|inf)"
-_OTHERS = "".join(f"(?<!{word} )" for word in ("val", "valid", "validation", "eval", "evaluation", "dev", "test"))
+_OTHERS = "".join(
+    f"(?<!{word} )" for word in ("val", "valid", "validation", "eval", "evaluation", "dev", "test")
+)
 _LOSS = re.compile(rf"(?<![\w/-]){_OTHERS}(?:train[_/])?loss{_FIGURE}", re.IGNORECASE)
-_VAL_LOSS = re.compile(rf"(?<![\w/-])(?:val|valid|validation|eval|dev)[_/ -]?loss{_FIGURE}", re.IGNORECASE)
+_VAL_LOSS = re.compile(
+    rf"(?<![\w/-])(?:val|valid|validation|eval|dev)[_/ -]?loss{_FIGURE}", re.IGNORECASE
+)
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """How far. None: nobody said. `epoch` where the tool says it beside its steps; `total` is then that epoch's end."""
+    """How far. None: nobody said. `epoch` where the tool says it beside its steps; `total` is then
+    that epoch's end.
+    """
 
     step: int | float | None = None
     total: int | None = None
@@ -43,7 +55,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def position(text: str) -> Position | None:
-    """The last position that the text tells; None where it tells none. A carriage return ends a line."""
+    """The last position that the text tells; None where it tells none. A carriage return ends a
+    line.
+    """
     lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
     found: Position | None = None
     loss: str | None = None
@@ -55,13 +69,16 @@ def position(text: str) -> Position | None:
         if found is not None and loss is not None:
             break
     if found is None:
-        return Position(loss=loss) if loss is not None else None
+        if loss is not None:
+            return Position(loss=loss)
+        return None
     return msgspec.structs.replace(found, loss=found.loss or loss)
 
 
 def losses(text: str) -> list[tuple[float, float]]:
-    """Every (training step, loss) that the text tells, by step: the loss of a line, with the last step said so far. A line
-    before any step says nothing; of two losses of one step the later counts.
+    """Every (training step, loss) that the text tells, by step: the loss of a line, with the last
+    step said so far. A line before any step says nothing; of two losses of one step the later
+    counts.
     """
     return _by_step(text, _LOSS)
 
@@ -75,15 +92,21 @@ def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
     found: dict[float, float] = {}
     step: float | None = None
     for line in re.split(r"[\r\n]", text):
-        at = position_of(line) if line else None
-        step = at.step if at is not None and at.step is not None else step
+        if line:
+            at = position_of(line)
+        else:
+            at = None
+        if at is not None and at.step is not None:
+            step = at.step
         if step is not None and (match := pattern.search(line)):
             found[step] = float(match.group(1))
     return sorted(found.items())
 
 
 def advances(text: str, before: Position | None = None) -> int:
-    """How often the position changes within the text, or from that before it; 0 where it tells none, or just that one."""
+    """How often the position changes within the text, or from that before it; 0 where it tells
+    none, or just that one.
+    """
     told = [found for line in re.split(r"[\r\n]", text) if (found := position_of(line)) is not None]
     places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + told]
     return sum(now != before for before, now in pairwise(places))
@@ -94,7 +117,9 @@ def bar_rate(text: str) -> float | None:
     figure, per_second = next(reversed(_RATE.findall(text)), ("0", ""))
     if not float(figure):
         return None
-    return float(figure) if per_second else 1 / float(figure)
+    if per_second:
+        return float(figure)
+    return 1 / float(figure)
 
 
 def is_bar(line: str) -> bool:
@@ -107,14 +132,22 @@ def position_of(line: str) -> Position | None:
     if match := _TUNE.search(line):
         bar, step = _BAR.search(line), int(match.group(2))
         # torchtune counts its steps through all epochs, and its bar those of one.
-        total = step + _count(bar.group(2)) - _count(bar.group(1)) if bar else None
+        if bar:
+            total = step + _count(bar.group(2)) - _count(bar.group(1))
+        else:
+            total = None
         return Position(epoch=int(match.group(1)), step=step, total=total, loss=match.group(3))
     if match := _BAR.search(line):
         epoch = _EPOCH.search(line)
-        number = int(epoch.group(1)) if epoch else None
+        if epoch:
+            number = int(epoch.group(1))
+        else:
+            number = None
         return Position(epoch=number, step=_count(match.group(1)), total=_count(match.group(2)))
     if match := _NAMED.search(line):
-        return Position(step=_count(match.group(1)), total=_count(match.group(2)) if match.group(2) else None)
+        return Position(
+            step=_count(match.group(1)), total=_count(match.group(2)) if match.group(2) else None
+        )
     return None
 
 

@@ -1,8 +1,10 @@
-"""The metrics of one line that a training prints, with its step: `step 12/300 loss: 0.5, lr: 1e-4` and the like.
+"""The metrics of one line that a training prints, with its step: `step 12/300 loss: 0.5, lr: 1e-4`
+and the like.
 
-A figure counts where its name stands right before it, with `:` or `=` between them; after a few usual names (`loss 0.5`) a
-space will do. Times, dates, versions and figures with a unit are none. A line that names no step counts where it tells a
-loss or is the Trainer's: transformers prints `{'loss': 0.5, 'epoch': 0.1}`.
+A figure counts where its name stands right before it, with `:` or `=` between them; after a few
+usual names (`loss 0.5`) a space will do. Times, dates, versions and figures with a unit are none. A
+line that names no step counts where it tells a loss or is the Trainer's: transformers prints
+`{'loss': 0.5, 'epoch': 0.1}`.
 """
 
 from __future__ import annotations
@@ -24,15 +26,26 @@ _NUMBER = rf"({_DIGITS}|[-+]?(?:nan|inf(?:inity)?))(?=$|[\s,;|)\]}}'\"%]|\.(?:\s
 _NAME = r"[^\W\d][\w./@-]{0,79}"
 _SIGN = r"['\"]?\s{0,4}[:=]\s{0,16}['\"]?"
 _PAIR = re.compile(
-    rf"(?<![\w./@-])((?:(?:{_WORDS}) ){{0,2}})(?:({_NAME}){_SIGN}|({_SHORT})\s{{1,4}}){_NUMBER}", re.IGNORECASE
+    rf"(?<![\w./@-])((?:(?:{_WORDS}) ){{0,2}})(?:({_NAME}){_SIGN}|({_SHORT})\s{{1,4}}){_NUMBER}",
+    re.IGNORECASE,
 )
 _NO_METRICS = frozenset({"step", "steps", "global_step", "iter", "iteration", "v_num"})
 _LOSS = ("train_loss", "train/loss", "training_loss")
-_VAL_LOSS = ("eval_loss", "eval/loss", "val/loss", "valid_loss", "valid/loss", "validation_loss", "dev_loss")
+_VAL_LOSS = (
+    "eval_loss",
+    "eval/loss",
+    "val/loss",
+    "valid_loss",
+    "valid/loss",
+    "validation_loss",
+    "dev_loss",
+)
 
 
 class Printed(msgspec.Struct, frozen=True, kw_only=True):
-    """What one line says. `step` None: it names none. `bar`: it is a progress bar, which may be drawn again and again."""
+    """What one line says. `step` None: it names none. `bar`: it is a progress bar, which may be
+    drawn again and again.
+    """
 
     step: int | float | None = None
     total: int | None = None
@@ -46,7 +59,9 @@ def read_line(line: str) -> Printed | None:
     place = position_of(line)
     metrics = _metrics(line)
     if place is None:
-        return Printed(metrics=_named(metrics)) if _is_of_training(line, metrics) else None
+        if _is_of_training(line, metrics):
+            return Printed(metrics=_named(metrics))
+        return None
     if place.loss is not None and "loss" not in metrics:
         metrics["loss"] = _value(place.loss)
     if place.epoch is not None:
@@ -71,7 +86,9 @@ def _metrics(line: str) -> dict[str, int | float]:
 def _value(figure: str) -> int | float:
     digits = figure.replace(",", "")
     try:
-        return int(digits) if digits.lstrip("-").isdigit() else float(digits)
+        if digits.lstrip("-").isdigit():
+            return int(digits)
+        return float(digits)
     except ValueError:  # torchtune prints what the loss is
         return float("nan")
 
@@ -84,10 +101,13 @@ def _is_of_training(line: str, metrics: dict[str, int | float]) -> bool:
 
 
 def _named(metrics: dict[str, int | float]) -> dict[str, int | float]:
-    """The training loss as `loss`, the validation loss as `val_loss`, unless a line tells both names. The Trainer's last
-    line has the mean of all training losses, which keeps its name.
+    """The training loss as `loss`, the validation loss as `val_loss`, unless a line tells both
+    names. The Trainer's last line has the mean of all training losses, which keeps its name.
     """
-    for ours, usual in (("loss", _LOSS if "train_runtime" not in metrics else ()), ("val_loss", _VAL_LOSS)):
+    for ours, usual in (
+        ("loss", _LOSS if "train_runtime" not in metrics else ()),
+        ("val_loss", _VAL_LOSS),
+    ):
         theirs = next((name for name in usual if name in metrics), None)
         if theirs is not None and ours not in metrics:
             metrics = {ours if name == theirs else name: value for name, value in metrics.items()}

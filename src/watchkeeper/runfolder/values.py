@@ -16,11 +16,13 @@ import msgspec
 
 from watchkeeper.core.events import Number
 
-# A metric as a row holds it; a string is a non-finite number's name, or a value that is no number at all.
+# A metric as a row holds it; a string is a non-finite number's name, or a value that is no number
+# at all.
 Metric = int | float | str | None
 
 TEXT_LIMIT = 500  # characters of a value that is no number
-INT_BITS = 2_048  # of an integer kept as a number: Python reads its 617 digits whatever limit it was started with
+# of an integer kept as a number: Python reads its 617 digits whatever limit it was started with
+INT_BITS = 2_048
 NESTED_DEPTH = 8  # of mappings within a metric
 NESTED_NAMES = 1_000  # of one row, that come from mappings within it
 DEPTH_LIMIT = 20  # of a nested configuration
@@ -39,26 +41,37 @@ _NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def spell(value: float) -> Number:
     """The number, or the name of a non-finite one, since JSON has none: NaN, Infinity, -Infinity."""
-    return value if math.isfinite(value) else _NON_FINITE[repr(value)]
+    if math.isfinite(value):
+        return value
+    return _NON_FINITE[repr(value)]
 
 
 def unspell(value: Metric) -> Metric:
     """The reverse of `spell`; anything else is left as it is."""
-    return _NAMED.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return _NAMED.get(value, value)
+    return value
 
 
 def text(value: object, limit: int = TEXT_LIMIT) -> str:
     """The value as bounded text that UTF-8 can hold."""
     try:
-        words = value if isinstance(value, str) else _shown(value, limit)
+        if isinstance(value, str):
+            words = value
+        else:
+            words = _shown(value, limit)
     except Exception as error:
         words = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
     words = words.encode("utf-8", "replace").decode()
-    return words if len(words) <= limit else words[: limit - 1] + "…"
+    if len(words) <= limit:
+        return words
+    return words[: limit - 1] + "…"
 
 
 def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
-    """As `repr`; but of Python's own containers no more than has room is looked at, however much hangs on them."""
+    """As `repr`; but of Python's own containers no more than has room is looked at, however much
+    hangs on them.
+    """
     ends = _ENDS.get(type(value))
     if ends is None or not value:
         return repr(value)
@@ -67,21 +80,30 @@ def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
     inside = (*around, id(value))
     parts: list[str] = []
     for item in value.items() if isinstance(value, dict) else value:  # type: ignore[attr-defined]
-        pair = item if isinstance(value, dict) else (item,)
+        if isinstance(value, dict):
+            pair = item
+        else:
+            pair = (item,)
         parts.append(": ".join(_shown(part, room, inside) for part in pair))
         room -= len(parts[-1]) + 2
         if room < 0:
             break
-    lone = "," if isinstance(value, tuple) and len(value) == 1 else ""
+    if isinstance(value, tuple) and len(value) == 1:
+        lone = ","
+    else:
+        lone = ""
     return f"{ends[0]}{', '.join(parts)}{lone}{ends[1]}"
 
 
 def number(value: object) -> Number | None:
-    """The value as a number: numpy scalars and 0-d tensors by their `item()`, Decimal and the like by `float`; a bool is
-    0 or 1. None if it is no number, or one that no float and no integer of a reasonable length can hold.
+    """The value as a number: numpy scalars and 0-d tensors by their `item()`, Decimal and the like
+    by `float`; a bool is 0 or 1. None if it is no number, or one that no float and no integer of a
+    reasonable length can hold.
     """
     found = _figure(value)
-    return int(found) if isinstance(found, bool) else found
+    if isinstance(found, bool):
+        return int(found)
+    return found
 
 
 def _figure(value: object) -> Number | None:
@@ -94,13 +116,20 @@ def _figure(value: object) -> Number | None:
         if _is_moment(value):
             return None
         item = getattr(value, "item", None)
-        inner = item() if callable(item) else value
+        if callable(item):
+            inner = item()
+        else:
+            inner = value
         if isinstance(inner, int | float):
             return _figure(inner)
         if type(inner) is not type(value):
             return None
-        return _whole(index(inner)) if hasattr(inner, "__index__") else _nearest(inner)
-    except Exception:  # a tensor of many elements, a lazy value that fails: foreign code, and not our loop
+        if hasattr(inner, "__index__"):
+            return _whole(index(inner))
+        return _nearest(inner)
+    except (
+        Exception
+    ):  # a tensor of many elements, a lazy value that fails: foreign code, and not our loop
         return None
 
 
@@ -108,48 +137,68 @@ def _whole(value: int) -> int | None:
     """The integer; None for one that is too long to be read back everywhere."""
     if isinstance(value, bool):
         return value
-    return int(value) if value.bit_length() <= INT_BITS else None
+    if value.bit_length() <= INT_BITS:
+        return int(value)
+    return None
 
 
 def _nearest(value: object) -> Number | None:
-    """The float nearest to a number of another library; None for one beyond all floats, and for what is no number."""
+    """The float nearest to a number of another library; None for one beyond all floats, and for
+    what is no number.
+    """
     if not hasattr(value, "__float__"):
         return None
     nearest = float(value)
-    return None if math.isinf(nearest) and value != nearest else spell(nearest)
+    if math.isinf(nearest) and value != nearest:
+        return None
+    return spell(nearest)
 
 
 def _is_moment(value: object) -> bool:
-    """Whether it is a time or a duration of numpy's, whose `item()` may be a bare count of nanoseconds."""
+    """Whether it is a time or a duration of numpy's, whose `item()` may be a bare count of
+    nanoseconds.
+    """
     return getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
 
 
 def training_step(value: object) -> int | float | None:
-    """The value as a training step: a finite number of any library. None if it is none; a bool is none either."""
+    """The value as a training step: a finite number of any library. None if it is none; a bool is
+    none either.
+    """
     found = _figure(value)
-    return None if isinstance(found, bool | str) else found
+    if isinstance(found, bool | str):
+        return None
+    return found
 
 
 def whole_step(value: object) -> int | None:
     """The value as a training step that is a whole number; None if it is none."""
     step = training_step(value)
     if isinstance(step, float):
-        return int(step) if step.is_integer() else None
+        if step.is_integer():
+            return int(step)
+        return None
     return step
 
 
 def metric(value: object) -> Metric:
-    """The value as a row holds it: a number, a bool, None, or else bounded text, so that nothing is left out."""
+    """The value as a row holds it: a number, a bool, None, or else bounded text, so that nothing is
+    left out.
+    """
     if value is None:
         return None
     if isinstance(value, Enum):
         return metric(value.value)
     figure = _figure(value)
-    return _words(value) if figure is None else figure
+    if figure is None:
+        return _words(value)
+    return figure
 
 
 def _words(value: object) -> str:
-    """What is no number, as text: times in ISO 8601, a path as it is written, an endless integer by its magnitude."""
+    """What is no number, as text: times in ISO 8601, a path as it is written, an endless integer by
+    its magnitude.
+    """
     try:
         if isinstance(value, int):
             power = math.floor(exponent := math.log10(abs(value)))
@@ -164,8 +213,8 @@ def _words(value: object) -> str:
 
 
 def flat(metrics: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """The metrics with the mappings among them opened: `train={"loss": 0.5}` is `train/loss`. What is too deep, within
-    itself, or beyond a thousand names stays a value of its own.
+    """The metrics with the mappings among them opened: `train={"loss": 0.5}` is `train/loss`. What
+    is too deep, within itself, or beyond a thousand names stays a value of its own.
     """
     left = NESTED_NAMES
 
@@ -202,7 +251,9 @@ def _entries(value: object, around: tuple[int, ...]) -> list[tuple[object, objec
 
 
 def fields_of(value: object) -> Mapping[Any, Any] | None:
-    """The fields of a mapping, a struct, a dataclass or a namespace; None if it is nothing of the kind."""
+    """The fields of a mapping, a struct, a dataclass or a namespace; None if it is nothing of the
+    kind.
+    """
     if isinstance(value, Mapping):
         return value
     if isinstance(value, msgspec.Struct):
@@ -211,15 +262,21 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     if names is not None:
         return {name: getattr(value, name, None) for name in names}
     plain = hasattr(value, "__dict__") and not callable(value) and not isinstance(value, ModuleType)
-    return vars(value) if plain else None
+    if plain:
+        return vars(value)
+    return None
 
 
 def tree(value: object, depth: int = 0) -> Any:
-    """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded depth."""
+    """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded
+    depth.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, enum.Enum):
-        return text(value.value) if isinstance(value.value, str) else value.name
+        if isinstance(value.value, str):
+            return text(value.value)
+        return value.name
     if isinstance(value, str):
         return text(value, limit=CONFIG_TEXT_LIMIT)
     if isinstance(value, PurePath):
@@ -232,4 +289,6 @@ def tree(value: object, depth: int = 0) -> Any:
     if as_number is not None:
         return as_number
     fields = fields_of(value)
-    return text(value) if fields is None else {text(str(key)): tree(inner, depth + 1) for key, inner in fields.items()}
+    if fields is None:
+        return text(value)
+    return {text(str(key)): tree(inner, depth + 1) for key, inner in fields.items()}

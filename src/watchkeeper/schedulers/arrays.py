@@ -12,7 +12,8 @@ _PART = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10})(?::([0-9]{1,10}))?)?")
 
 
 def numbers_of(spec: str) -> list[int]:
-    """`0-7:2,9%4` → 0, 2, 4, 6, 9: every task, in order; what follows % limits how many run at a time.
+    """`0-7:2,9%4` → 0, 2, 4, 6, 9: every task, in order; what follows % limits how many run at a
+    time.
 
     Raises:
         ValueError: sbatch would refuse it.
@@ -37,7 +38,9 @@ def count_of(spec: str) -> int:
     Raises:
         ValueError: sbatch would refuse it.
     """
-    return len(numbers_of(spec)) if spec else 1
+    if spec:
+        return len(numbers_of(spec))
+    return 1
 
 
 def spec_of(numbers: Iterable[int]) -> str:
@@ -52,7 +55,9 @@ def spec_of(numbers: Iterable[int]) -> str:
 
 
 def by_state(states: Mapping[int, str]) -> dict[str, str]:
-    """Task → state, turned round and short: {0: "COMPLETED", 1: "COMPLETED", 2: "FAILED"} → COMPLETED: 0-1, FAILED: 2."""
+    """Task → state, turned round and short: {0: "COMPLETED", 1: "COMPLETED", 2: "FAILED"} →
+    COMPLETED: 0-1, FAILED: 2.
+    """
     numbers: dict[str, list[int]] = {}
     for number, state in states.items():
         numbers.setdefault(state, []).append(number)
@@ -70,6 +75,9 @@ def words(specs: Mapping[str, str]) -> str:
     for state, spec in specs.items():
         count = len(numbers_of(spec))
         bad = state not in ("COMPLETED", "RUNNING", "PENDING", "COMPLETING")
-        named = f" (task{'s' if count > 1 else ''} {spec})" if bad else ""
+        if bad:
+            named = f" (task{'s' if count > 1 else ''} {spec})"
+        else:
+            named = ""
         parts.append(f"{count} {state}{named}")
     return ", ".join(parts)

@@ -29,9 +29,10 @@ def number_of(job_id: str) -> str:
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The wrapper's file name carries
-    the attempt's token, and its head the user's own #SBATCH lines. `after`: ids of jobs that must have ended, however they
-    did, before it starts; `array`: only these tasks of an array, "" for all that its head names.
+    """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The
+    wrapper's file name carries the attempt's token, and its head the user's own #SBATCH lines.
+    `after`: ids of jobs that must have ended, however they did, before it starts; `array`: only
+    these tasks of an array, "" for all that its head names.
     """
 
     wrapper: Path
@@ -50,10 +51,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One look. `facts` holds every job that the scheduler knows of those asked for; one that is missing there is
-    unknown to it, which proves nothing before `Scheduler.visibility_lag_s` has passed. `tokens` says, where the scheduler
-    tells, which token a job's wrapper carries: schedulers use ids again, so an id alone names no job. `query` is the look
-    in words. `silent` says which part of the scheduler did not answer, and why ("": all did).
+    """One look. `facts` holds every job that the scheduler knows of those asked for; one that is
+    missing there is unknown to it, which proves nothing before `Scheduler.visibility_lag_s` has
+    passed. `tokens` says, where the scheduler tells, which token a job's wrapper carries:
+    schedulers use ids again, so an id alone names no job. `query` is the look in words. `silent`
+    says which part of the scheduler did not answer, and why ("": all did).
     """
 
     query: str
@@ -63,7 +65,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scheduler(Protocol):
-    """Who decides when a job starts. Every method may take as long as its own timeouts, none longer."""
+    """Who decides when a job starts. Every method may take as long as its own timeouts, none
+    longer.
+    """
 
     @property
     def name(self) -> str:
@@ -77,7 +81,9 @@ class Scheduler(Protocol):
 
     @property
     def far(self) -> Shell | None:
-        """The shell by which files are read that only the scheduler's own machines see; None where all are here."""
+        """The shell by which files are read that only the scheduler's own machines see; None where
+        all are here.
+        """
         ...
 
     def submit_words(self, script: str) -> str:
@@ -106,7 +112,8 @@ class Scheduler(Protocol):
         Raises:
             RefusedError: it was refused; no job exists.
             BusyError: not now; no job exists.
-            DoubtError: no answer; a job may exist. UnreachedError, a kind of it: nobody was reached.
+            DoubtError: no answer; a job may exist. UnreachedError, a kind of it: nobody was
+            reached.
             UnavailableError: the scheduler could not be asked; no job exists.
         """
         ...

@@ -19,12 +19,18 @@ def scheduler_of(settings: Settings) -> Scheduler:
         from watchkeeper.schedulers.local.scheduler import LocalScheduler, default_spool
         from watchkeeper.schedulers.local.spool import gpu_names
 
-        gpus = None if settings.gpus is None else gpu_names(settings.gpus)
+        if settings.gpus is None:
+            gpus = None
+        else:
+            gpus = gpu_names(settings.gpus)
         return LocalScheduler(default_spool(), settings.slots, gpus=gpus)
     profile = settings.clusters.get(settings.cluster)
     if profile is None:
         known = ", ".join(sorted(settings.clusters)) or "there is none yet"
-        hint = f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
+        hint = (
+            f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; '
+            f"known: {known}"
+        )
         raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
     from watchkeeper.schedulers.shell import Here, Ssh
     from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, cluster_of, options_of

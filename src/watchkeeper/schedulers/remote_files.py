@@ -1,7 +1,9 @@
-"""Files that are not here: a job's output on a disk that only the cluster's own machines see, read through its shell.
+"""Files that are not here: a job's output on a disk that only the cluster's own machines see, read
+through its shell.
 
-One command a round for all of them: `sh`, with the script on its standard input, so that nothing is parted or expanded on
-the way. It sends of each file what was not read yet, at most `MOST_BYTES`, in base64.
+One command a round for all of them: `sh`, with the script on its standard input, so that nothing is
+parted or expanded on the way. It sends of each file what was not read yet, at most `MOST_BYTES`, in
+base64.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ look() { # file, offset
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A file as it was there: `data` are its bytes from `start` on. `modified` is in seconds since 1970, by its server."""
+    """A file as it was there: `data` are its bytes from `start` on. `modified` is in seconds since
+    1970, by its server.
+    """
 
     inode: int
     size: int
@@ -46,9 +50,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(shell: Shell, offsets: Mapping[str, int]) -> dict[str, Seen | None] | None:
-    """What each file holds beyond its offset; None for one that is not there. None for all: nobody could be asked."""
+    """What each file holds beyond its offset; None for one that is not there. None for all: nobody
+    could be asked.
+    """
     calls = "".join(f"look {shlex.quote(path)} {offset}\n" for path, offset in offsets.items())
-    done = shell.run(["sh"], timeout_s=TIMEOUT_S, input=_SCRIPT.replace("MOST", str(MOST_BYTES)) + calls)
+    done = shell.run(
+        ["sh"], timeout_s=TIMEOUT_S, input=_SCRIPT.replace("MOST", str(MOST_BYTES)) + calls
+    )
     lines = done.out.splitlines()
     if done.timed_out or done.code or len(lines) != len(offsets):
         return None
@@ -56,9 +64,13 @@ def look(shell: Shell, offsets: Mapping[str, int]) -> dict[str, Seen | None] | N
 
 
 def end_of_file(shell: Shell, path: str) -> str:
-    """The end of a file that is not here, as text; "" where there is none, or nobody could be asked."""
+    """The end of a file that is not here, as text; "" where there is none, or nobody could be
+    asked.
+    """
     found = (look(shell, {path: 0}) or {}).get(path)
-    return found.data.decode("utf-8", "replace") if found is not None else ""
+    if found is not None:
+        return found.data.decode("utf-8", "replace")
+    return ""
 
 
 def is_far(path: str) -> bool:

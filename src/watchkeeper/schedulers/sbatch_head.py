@@ -1,10 +1,11 @@
 """The head of a batch script: the `#SBATCH` directives, read as sbatch reads them.
 
-Source of the rules: sbatch(1), and in Slurm's source `opt.c` (`_opt_batch_script`, `get_argument`, `_set_options`) and
-`sbatch.c` (`_get_script_buffer`). The head ends at the first line that is neither blank nor a comment; every directive
-line adds its words to one list, which is then read as a command line and, as there, not beyond the first word that is
-no option. Departures: a time limit keeps its seconds (Slurm rounds up to minutes), and abbreviated long options are not
-recognised. Directives that mean nothing on one machine (partition, memory) are read past.
+Source of the rules: sbatch(1), and in Slurm's source `opt.c` (`_opt_batch_script`, `get_argument`,
+`_set_options`) and `sbatch.c` (`_get_script_buffer`). The head ends at the first line that is
+neither blank nor a comment; every directive line adds its words to one list, which is then read as
+a command line and, as there, not beyond the first word that is no option. Departures: a time limit
+keeps its seconds (Slurm rounds up to minutes), and abbreviated long options are not recognised.
+Directives that mean nothing on one machine (partition, memory) are read past.
 """
 
 from __future__ import annotations
@@ -56,11 +57,12 @@ _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """A batch script up to its first command.
 
-    `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads it: a path and at most
-    one argument; () if there is none. `name` is "" if neither the script nor the caller gave one. `error` is "" where
-    standard error goes where output goes. `time_limit_s` is None for no limit, asked for or not (`has_time_limit`).
-    `folder` is `--chdir`'s, "" for none; `dependency`, `array`, `partition`, `account`, `clusters`, `open_mode` likewise.
-    `gpus` is how many it asks for on one machine, whatever their type.
+    `data` is the head's bytes, the `#!` line first. `interpreter` is that line as the kernel reads
+    it: a path and at most one argument; () if there is none. `name` is "" if neither the script nor
+    the caller gave one. `error` is "" where standard error goes where output goes. `time_limit_s`
+    is None for no limit, asked for or not (`has_time_limit`). `folder` is `--chdir`'s, "" for none;
+    `dependency`, `array`, `partition`, `account`, `clusters`, `open_mode` likewise. `gpus` is how
+    many it asks for on one machine, whatever their type.
     """
 
     data: bytes
@@ -96,16 +98,22 @@ class _Fault(ValueError):
 def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = ()) -> Head:
     """The head of a script, given as a file or as its bytes.
 
-    `name` is the job's name if the script gives none; a file's is its own. `beside` are options of the command line, which
-    outweigh the script's. What sbatch would refuse is a `Problem`.
+    `name` is the job's name if the script gives none; a file's is its own. `beside` are options of
+    the command line, which outweigh the script's. What sbatch would refuse is a `Problem`.
 
     Raises:
         OSError: the file cannot be read.
     """
-    where = str(script) if isinstance(script, Path) else name or "the script"
+    if isinstance(script, Path):
+        where = str(script)
+    else:
+        where = name or "the script"
     if isinstance(script, Path):
         name = name or script.name
-    source = script.read_bytes() if isinstance(script, Path) else script
+    if isinstance(script, Path):
+        source = script.read_bytes()
+    else:
+        source = script
     data = b"".join(_head_lines(source))
     problems = list(_refusals(source, where))
     options: dict[str, str] = {}
@@ -114,7 +122,14 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         options.update(words)
         if stop is not None:
             message = f"'{as_text(stop)}' is no option: sbatch reads no directive after it"
-            problems.append(Problem(where=where, message=message, hint="put a # before a comment", severity="warning"))
+            problems.append(
+                Problem(
+                    where=where,
+                    message=message,
+                    hint="put a # before a comment",
+                    severity="warning",
+                )
+            )
         options.update(_split_options(list(beside))[0])
     except _Fault as fault:
         problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
@@ -123,18 +138,30 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         try:
             limit = time_limit_s(options["time"])
         except ValueError as error:
-            problems.append(Problem(where=where, message=str(error), hint="write --time=HH:MM:SS or --time=D-HH:MM:SS"))
+            problems.append(
+                Problem(
+                    where=where,
+                    message=str(error),
+                    hint="write --time=HH:MM:SS or --time=D-HH:MM:SS",
+                )
+            )
     if "array" in options:
         try:
             arrays.numbers_of(options["array"])
         except ValueError as error:
-            problems.append(Problem(where=where, message=f"--array: {error}", hint="write --array=0-15 or 1,3,5-7%2"))
+            problems.append(
+                Problem(
+                    where=where, message=f"--array: {error}", hint="write --array=0-15 or 1,3,5-7%2"
+                )
+            )
     problems += _not_expanded(options, where)
     gpus = 0
     try:
         gpus = gpus_of(options)
     except ValueError as error:
-        problems.append(Problem(where=where, message=str(error), hint="write --gpus=2, or --gres=gpu:2"))
+        problems.append(
+            Problem(where=where, message=str(error), hint="write --gpus=2, or --gres=gpu:2")
+        )
     return Head(
         data=data,
         interpreter=_interpreter(data),
@@ -168,21 +195,31 @@ def time_limit_s(text: str) -> int | None:
     for pattern in _LIMITS:
         found = pattern.fullmatch(text)
         if found is not None:
-            seconds = sum(_UNITS_S[unit] * int(value) for unit, value in found.groupdict().items() if value is not None)
+            seconds = sum(
+                _UNITS_S[unit] * int(value)
+                for unit, value in found.groupdict().items()
+                if value is not None
+            )
             return seconds or None
     raise ValueError(f"'{text}' is no time limit")
 
 
 def gpus_of(options: Mapping[str, str]) -> int:
-    """How many GPUs a job asks for on one machine, by --gpus, --gpus-per-node, --gpus-per-task or --gres (sbatch(1)): each
-    a number with or without a type before it, several types with commas between them.
+    """How many GPUs a job asks for on one machine, by --gpus, --gpus-per-node, --gpus-per-task or
+    --gres (sbatch(1)): each a number with or without a type before it, several types with commas
+    between them.
 
     Raises:
         ValueError: one of these is no number of GPUs.
     """
     tasks = options.get("ntasks", "1")
-    per_task = int(tasks) if tasks.isascii() and tasks.isdigit() else 1
-    gres = ",".join(one for one in options.get("gres", "").split(",") if one.partition(":")[0] == "gpu")
+    if tasks.isascii() and tasks.isdigit():
+        per_task = int(tasks)
+    else:
+        per_task = 1
+    gres = ",".join(
+        one for one in options.get("gres", "").split(",") if one.partition(":")[0] == "gpu"
+    )
     asked = [
         _gpus("gpus", options.get("gpus", "")),
         _gpus("gpus-per-node", options.get("gpus-per-node", "")),
@@ -196,7 +233,10 @@ def _gpus(name: str, value: str, of: str = "") -> int:
     total = 0
     for one in filter(None, value.split(",")):
         parts = one.split(":")[1 if of else 0 :]
-        last = parts[-1] if parts else "1"
+        if parts:
+            last = parts[-1]
+        else:
+            last = "1"
         if last.isascii() and last.isdigit():
             total += int(last)
         elif of and len(parts) <= 1:  # --gres=gpu:a100 is one of them
@@ -206,11 +246,14 @@ def _gpus(name: str, value: str, of: str = "") -> int:
     return total
 
 
-def expand(pattern: str, *, job_id: str, name: str, user: str, node: str, task: tuple[str, str] = ("", "")) -> str:
-    """A file name from Slurm's pattern (sbatch(1), FILENAME PATTERN): %j %A %a %x %u %N %%, and widths as in %5j. `task` is
-    an array's id and the task's number, both "" for no array.
+def expand(
+    pattern: str, *, job_id: str, name: str, user: str, node: str, task: tuple[str, str] = ("", "")
+) -> str:
+    """A file name from Slurm's pattern (sbatch(1), FILENAME PATTERN): %j %A %a %x %u %N %%, and
+    widths as in %5j. `task` is an array's id and the task's number, both "" for no array.
 
-    A backslash in the pattern turns expansion off and is left out, as there. Anything else stays as it is.
+    A backslash in the pattern turns expansion off and is left out, as there. Anything else stays as
+    it is.
     """
     if "\\" in pattern:
         return pattern.replace("\\", "")
@@ -227,7 +270,9 @@ def expand(pattern: str, *, job_id: str, name: str, user: str, node: str, task: 
     def value(found: re.Match[str]) -> str:
         width, letter = found.groups()
         if letter == "%":
-            return "%" if not width else found.group()
+            if not width:
+                return "%"
+            return found.group()
         if letter not in "jAa":
             return values[letter]
         wanted = int(width[:_MOST_WIDTH_DIGITS] or 0)
@@ -239,11 +284,17 @@ def expand(pattern: str, *, job_id: str, name: str, user: str, node: str, task: 
 def job_environment(
     submitter: Mapping[bytes, bytes], *, job_id: str, name: str, folder: Path, restart: int = 0
 ) -> dict[bytes, bytes]:
-    """What a job that Slurm did not start finds: the submitter's environment without what says of the submitter's own
-    job, and what Slurm would say of this one. `folder` is where it was submitted.
+    """What a job that Slurm did not start finds: the submitter's environment without what says of
+    the submitter's own job, and what Slurm would say of this one. `folder` is where it was
+    submitted.
     """
     kept = {key: value for key, value in submitter.items() if not key.startswith(_NOT_INHERITED)}
-    own = {"SLURM_JOB_ID": job_id, "SLURM_JOB_NAME": name, "SLURM_SUBMIT_DIR": str(folder), "WATCHKEEPER_JOB_ID": job_id}
+    own = {
+        "SLURM_JOB_ID": job_id,
+        "SLURM_JOB_NAME": name,
+        "SLURM_SUBMIT_DIR": str(folder),
+        "WATCHKEEPER_JOB_ID": job_id,
+    }
     if restart:
         own["SLURM_RESTART_COUNT"] = str(restart)
     return kept | {key.encode(): os.fsencode(value) for key, value in own.items()}
@@ -260,7 +311,11 @@ def _head_lines(source: bytes) -> Iterator[bytes]:
 def _refusals(source: bytes, where: str) -> Iterator[Problem]:
     """What makes sbatch refuse a script whatever its directives."""
     if not source.strip(_SPACE):
-        yield Problem(where=where, message="the batch script is empty", hint="write the job's commands into it")
+        yield Problem(
+            where=where,
+            message="the batch script is empty",
+            hint="write the job's commands into it",
+        )
     elif not source.startswith(b"#!"):
         message = "it has no #! line, which sbatch demands"
         yield Problem(where=where, message=message, hint="make its first line #!/bin/bash")
@@ -268,40 +323,73 @@ def _refusals(source: bytes, where: str) -> Iterator[Problem]:
         message = "it has Windows line ends, which sbatch refuses"
         yield Problem(where=where, message=message, hint=f"type: sed -i 's/\\r$//' {where}")
     if b"\0" in source:
-        yield Problem(where=where, message="it holds a NUL character, which sbatch refuses", hint="is it a text file?")
+        yield Problem(
+            where=where,
+            message="it holds a NUL character, which sbatch refuses",
+            hint="is it a text file?",
+        )
 
 
 def _not_expanded(options: Mapping[str, str], where: str) -> Iterator[Problem]:
-    """Paths that a shell would read otherwise than sbatch: where a folder has such a name, there is none."""
+    """Paths that a shell would read otherwise than sbatch: where a folder has such a name, there is
+    none.
+    """
     for option in ("output", "error", "chdir"):
         value = options.get(option, "")
-        sign = "~" if value.startswith("~") else next(iter(_VARIABLE.findall(value)), "")
+        if value.startswith("~"):
+            sign = "~"
+        else:
+            sign = next(iter(_VARIABLE.findall(value)), "")
         if not sign:
             continue
-        lost = "the job would run elsewhere" if option == "chdir" else "its output would be lost"
-        folder = value if option == "chdir" else value.rpartition("/")[0]
+        if option == "chdir":
+            lost = "the job would run elsewhere"
+        else:
+            lost = "its output would be lost"
+        if option == "chdir":
+            folder = value
+        else:
+            folder = value.rpartition("/")[0]
         is_lost = folder.startswith("~") or _VARIABLE.search(folder) is not None
         message = f"--{option}={value}: sbatch expands no {sign}" + (
             f", and {lost}" if is_lost else ", and takes it as a name"
         )
-        hint = "write the whole path; of its own, %u is your user name, %x the job's name and %j its id"
-        yield Problem(where=where, message=as_text(message), hint=hint, severity="error" if is_lost else "warning")
+        hint = (
+            "write the whole path; of its own, %u is your user name, %x the job's name and %j "
+            "its id"
+        )
+        yield Problem(
+            where=where,
+            message=as_text(message),
+            hint=hint,
+            severity="error" if is_lost else "warning",
+        )
 
 
 def _interpreter(data: bytes) -> tuple[str, ...]:
-    """The `#!` line as the kernel reads it (execve(2)): the rest of the line after the path is one argument."""
+    """The `#!` line as the kernel reads it (execve(2)): the rest of the line after the path is one
+    argument.
+    """
     first = data.partition(b"\n")[0]
     if not first.startswith(b"#!"):
         return ()
-    return tuple(os.fsdecode(word) for word in re.split(rb"[ \t]+", first[2:].strip(b" \t"), maxsplit=1) if word)
+    return tuple(
+        os.fsdecode(word)
+        for word in re.split(rb"[ \t]+", first[2:].strip(b" \t"), maxsplit=1)
+        if word
+    )
 
 
 def _file(value: str) -> str:
-    return "/dev/null" if value.lower() == "none" else value
+    if value.lower() == "none":
+        return "/dev/null"
+    return value
 
 
 def _words(data: bytes) -> list[str]:
-    """The words of all directives; of a heterogeneous job, of its first component, which runs the script."""
+    """The words of all directives; of a heterogeneous job, of its first component, which runs the
+    script.
+    """
     words: list[str] = []
     for line in data.split(b"\n"):
         if line.startswith(MAGIC):
@@ -313,8 +401,8 @@ def _words(data: bytes) -> list[str]:
 
 
 def _arguments(line: str) -> Iterator[str]:
-    """The words of one directive: both quotes group, a backslash takes the next character as it is even inside them,
-    an unquoted # begins a comment even inside a word.
+    """The words of one directive: both quotes group, a backslash takes the next character as it is
+    even inside them, an unquoted # begins a comment even inside a word.
     """
     at, space = 0, _SPACE.decode()
     while True:
@@ -343,7 +431,9 @@ def _arguments(line: str) -> Iterator[str]:
 
 
 def _split_options(words: list[str]) -> tuple[dict[str, str], str | None]:
-    """Long option → value, the last one winning; and the word, if any, at which getopt_long would stop."""
+    """Long option → value, the last one winning; and the word, if any, at which getopt_long would
+    stop.
+    """
     options: dict[str, str] = {}
     rest = iter(words)
     pending: list[str] = []

@@ -1,4 +1,6 @@
-"""Where commands run: here, or on another machine by ssh. What runs one takes a `Shell`, so that a test can stand in."""
+"""Where commands run: here, or on another machine by ssh. What runs one takes a `Shell`, so that a
+test can stand in.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,29 @@ _SSH_FAILED = 255
 _SSH = ("ssh", "-oBatchMode=yes", "-oConnectTimeout=10", "-oServerAliveInterval=10")
 # As a shell says it: there is no such command.
 NOT_THERE = 127
-# Where the cluster is, and which one a person chose: what says of this process's own job goes, and these stay.
+# Where the cluster is, and which one a person chose: what says of this process's own job goes, and
+# these stay.
 _PASSED = frozenset({"SLURM_CONF", "SLURM_CLUSTERS"})
-# Where one of these is, the variables with SLURM_ are a job's: that of this process, or one long ago.
-_OF_A_JOB = frozenset({"SLURM_JOB_ID", "SLURM_JOBID", "SLURM_RESTART_COUNT", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"})
+# Where one of these is, the variables with SLURM_ are a job's: that of this process, or one long
+# ago.
+_OF_A_JOB = frozenset(
+    {"SLURM_JOB_ID", "SLURM_JOBID", "SLURM_RESTART_COUNT", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"}
+)
 # With it sbatch would return only when the job has ended, and its waiting is done here.
 _NEVER_PASSED = frozenset({"SBATCH_WAIT"})
-# Slurm's commands that ask, or act on a job by its id: a person's own filters and formats must not reach them.
+# Slurm's commands that ask, or act on a job by its id: a person's own filters and formats must not
+# reach them.
 _ASK = frozenset({"squeue", "sacct", "sinfo", "scancel", "scontrol", "sacctmgr"})
-_FILTERS = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_", "SCONTROL_", "SACCTMGR_")
+_FILTERS = (
+    "SLURM_",
+    "SBATCH_",
+    "SQUEUE_",
+    "SACCT_",
+    "SINFO_",
+    "SCANCEL_",
+    "SCONTROL_",
+    "SACCTMGR_",
+)
 _KEPT_BY_QUESTIONS = "SLURM_CONF"
 # The same on another machine, whose variables are not known here.
 _UNSET = (
@@ -37,8 +53,8 @@ _UNSET = (
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command left. `code` is -n where signal n ended it, NOT_THERE where there is no such command. Bytes that are
-    no UTF-8 are kept as surrogates.
+    """What a command left. `code` is -n where signal n ended it, NOT_THERE where there is no such
+    command. Bytes that are no UTF-8 are kept as surrogates.
     """
 
     code: int
@@ -59,25 +75,35 @@ class Shell(Protocol):
         env: Mapping[str, str] | None = None,
         input: str = "",
     ) -> Done:
-        """Run a command to its end, or for `timeout_s` seconds; it is then killed, with what it started.
+        """Run a command to its end, or for `timeout_s` seconds; it is then killed, with what it
+        started.
 
-        `folder` is where it runs, "" for anywhere; `env` is added to the environment; `input` is its standard input.
-        Never raises for what the command does.
+        `folder` is where it runs, "" for anywhere; `env` is added to the environment; `input` is
+        its standard input. Never raises for what the command does.
         """
         ...
 
 
-def clean_environment(environment: Mapping[str, str], *, own_venv: str | None = None) -> dict[str, str]:
-    """The environment of a job that is submitted here: without Watchkeeper's own settings, without its own virtual
-    environment, if activating it put that there, and without what Slurm says of the job that this process runs in, if
-    any. sbatch hands all of it on to the job.
+def clean_environment(
+    environment: Mapping[str, str], *, own_venv: str | None = None
+) -> dict[str, str]:
+    """The environment of a job that is submitted here: without Watchkeeper's own settings, without
+    its own virtual environment, if activating it put that there, and without what Slurm says of the
+    job that this process runs in, if any. sbatch hands all of it on to the job.
 
     `own_venv` is that environment's folder, "" for none, None for this interpreter's.
     """
     if own_venv is None:
-        own_venv = sys.prefix if sys.prefix != sys.base_prefix else ""
+        if sys.prefix != sys.base_prefix:
+            own_venv = sys.prefix
+        else:
+            own_venv = ""
     dropped = ("WATCHKEEPER_", "SLURM_") if _OF_A_JOB & environment.keys() else ("WATCHKEEPER_",)
-    kept = {name: value for name, value in environment.items() if name in _PASSED or not name.startswith(dropped)}
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name in _PASSED or not name.startswith(dropped)
+    }
     for name in _NEVER_PASSED:
         kept.pop(name, None)
     active = kept.get("VIRTUAL_ENV", "")
@@ -86,25 +112,33 @@ def clean_environment(environment: Mapping[str, str], *, own_venv: str | None = 
             kept.pop(name, None)
         ours = os.path.realpath(os.path.join(active, "bin"))
         parts = kept.get("PATH", "").split(os.pathsep)
-        kept["PATH"] = os.pathsep.join(part for part in parts if not part or os.path.realpath(part) != ours)
+        kept["PATH"] = os.pathsep.join(
+            part for part in parts if not part or os.path.realpath(part) != ours
+        )
     return kept
 
 
 def _for_question(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a command that asks Slurm something."""
     return {
-        name: value for name, value in environment.items() if name == _KEPT_BY_QUESTIONS or not name.startswith(_FILTERS)
+        name: value
+        for name, value in environment.items()
+        if name == _KEPT_BY_QUESTIONS or not name.startswith(_FILTERS)
     }
 
 
 class Here:
-    """This machine. `prefix` goes before every command, as in `setpriv --reuid …`; `environment` is what commands get
-    (None: this process's own, cleaned).
+    """This machine. `prefix` goes before every command, as in `setpriv --reuid …`; `environment` is
+    what commands get (None: this process's own, cleaned).
     """
 
-    def __init__(self, *, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self._prefix = tuple(prefix)
-        self._environment = clean_environment(os.environ) if environment is None else dict(environment)
+        self._environment = (
+            clean_environment(os.environ) if environment is None else dict(environment)
+        )
 
     def run(
         self,
@@ -115,10 +149,13 @@ class Here:
         env: Mapping[str, str] | None = None,
         input: str = "",
     ) -> Done:
-        """Run a command here; see `Shell.run`. It leads a session of its own: an interrupt from the terminal ends the
-        caller, never half a submission.
+        """Run a command here; see `Shell.run`. It leads a session of its own: an interrupt from the
+        terminal ends the caller, never half a submission.
         """
-        environment = _for_question(self._environment) if argv[0] in _ASK else self._environment
+        if argv[0] in _ASK:
+            environment = _for_question(self._environment)
+        else:
+            environment = self._environment
         try:
             process = subprocess.Popen(
                 [*self._prefix, *argv],
@@ -132,7 +169,10 @@ class Here:
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            missing = folder if error.filename == folder and folder else argv[0]
+            if error.filename == folder and folder:
+                missing = folder
+            else:
+                missing = argv[0]
             return Done(code=NOT_THERE, err=f"{missing}: not found")
         except OSError as error:
             return Done(code=126, err=f"{argv[0]}: {error.strerror}")
@@ -150,8 +190,8 @@ class Here:
 
 
 class Ssh:
-    """Another machine, reached as `ssh DESTINATION` without a question: keys, hosts and jumps are for ~/.ssh/config to say.
-    `prefix` goes before every command there.
+    """Another machine, reached as `ssh DESTINATION` without a question: keys, hosts and jumps are
+    for ~/.ssh/config to say. `prefix` goes before every command there.
     """
 
     def __init__(self, destination: str, *, prefix: Sequence[str] = ()) -> None:
@@ -167,15 +207,25 @@ class Ssh:
         env: Mapping[str, str] | None = None,
         input: str = "",
     ) -> Done:
-        """Run a command there; see `Shell.run`. A lost connection counts as a time-out: what became of it is not known."""
-        set_first = ["env", *(f"{name}={value}" for name, value in env.items())] if env else []
-        unset_first = ["sh", "-c", _UNSET, "sh"] if argv[0] in _ASK else []
+        """Run a command there; see `Shell.run`. A lost connection counts as a time-out: what became
+        of it is not known.
+        """
+        if env:
+            set_first = ["env", *(f"{name}={value}" for name, value in env.items())]
+        else:
+            set_first = []
+        if argv[0] in _ASK:
+            unset_first = ["sh", "-c", _UNSET, "sh"]
+        else:
+            unset_first = []
         words = [*self._prefix, *unset_first, *set_first, *argv]
         line = shlex.join(words)
         if folder:
             line = f"cd {shlex.quote(folder)} && {line}"
         done = self._here.run([line], timeout_s=timeout_s, input=input)
-        return msgspec.structs.replace(done, timed_out=True) if done.code == _SSH_FAILED else done
+        if done.code == _SSH_FAILED:
+            return msgspec.structs.replace(done, timed_out=True)
+        return done
 
 
 def as_user(user: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
-"""What a cluster allows, and what of a script's wishes it does not: found before a job waits for ever, or is refused.
+"""What a cluster allows, and what of a script's wishes it does not: found before a job waits for
+ever, or is refused.
 
-Only a warning is ever drawn from it: a site's own plugins may route or rewrite a job, so the scheduler has the last word.
+Only a warning is ever drawn from it: a site's own plugins may route or rewrite a job, so the
+scheduler has the last word.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from watchkeeper.schedulers.sbatch_head import Head
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition. `max_time_s`: None for no limit. `default_time_s`: what a job that asks for none gets, None for the
-    maximum. `refuses`: it is drained or inactive, and takes no job before it is up again.
+    """One partition. `max_time_s`: None for no limit. `default_time_s`: what a job that asks for
+    none gets, None for the maximum. `refuses`: it is drained or inactive, and takes no job before
+    it is up again.
     """
 
     name: str
@@ -32,11 +35,12 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What a scheduler takes from this user. None and empty: no limit, or nobody told.
 
-    `options` go before every script. `max_array`: one more than the highest task number. `max_submit`: the most jobs queued
-    or running at a time. `accounts`: those that the user may charge; `default_account` is charged where none is named.
-    `accounting`: whether ended jobs are remembered; where not, they are forgotten after `forgets_s`. `checks_accounts`:
-    whether a job on another account is refused. `unasked`: what could not be found out, and why. `remarks`: what a person
-    should know of where jobs go.
+    `options` go before every script. `max_array`: one more than the highest task number.
+    `max_submit`: the most jobs queued or running at a time. `accounts`: those that the user may
+    charge; `default_account` is charged where none is named. `accounting`: whether ended jobs are
+    remembered; where not, they are forgotten after `forgets_s`. `checks_accounts`: whether a job on
+    another account is refused. `unasked`: what could not be found out, and why. `remarks`: what a
+    person should know of where jobs go.
     """
 
     version: str = ""
@@ -53,15 +57,25 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...] = ()
 
     def problems(self, head: Head, where: str) -> list[Problem]:
-        """What of a script's head this site does not allow, or will decide by itself; `where` names the script."""
+        """What of a script's head this site does not allow, or will decide by itself; `where` names
+        the script.
+        """
         return [
             Problem(where=where, message=message, hint=hint, severity="warning")
-            for found in (self._partition(head), self._time(head), self._account(head), self._array(head))
+            for found in (
+                self._partition(head),
+                self._time(head),
+                self._account(head),
+                self._array(head),
+            )
             for message, hint in found
         ]
 
     def _wanted(self, head: Head) -> list[Partition]:
-        names = head.partition.split(",") if head.partition else [one.name for one in self.partitions if one.is_default]
+        if head.partition:
+            names = head.partition.split(",")
+        else:
+            names = [one.name for one in self.partitions if one.is_default]
         return [one for one in self.partitions if one.name in names]
 
     def _partition(self, head: Head) -> Iterator[tuple[str, str]]:
@@ -69,14 +83,25 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         for name in filter(None, head.partition.split(",") if known else ()):
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                hint = (f"did you mean {near[0]!r}? " if near else "") + f"There are: {', '.join(known)}"
+                hint = (
+                    f"did you mean {near[0]!r}? " if near else ""
+                ) + f"There are: {', '.join(known)}"
                 yield f"there is no partition {name!r}", hint
         if known and not head.partition and not self._wanted(head):
-            yield "it names no partition, and there is no default one", f"write --partition={' or '.join(known)}"
+            yield (
+                "it names no partition, and there is no default one",
+                f"write --partition={' or '.join(known)}",
+            )
         wanted = self._wanted(head)
         if wanted and not any(one.up for one in wanted) and all(one.refuses for one in wanted):
             hint = "it is asked again for a day; `sinfo` says more"
-            yield f"partition {wanted[0].name} is drained or inactive: jobs are refused until it is up again", hint
+            yield (
+                (
+                    f"partition {wanted[0].name} is drained or inactive: jobs are refused "
+                    "until it is up again"
+                ),
+                hint,
+            )
         elif wanted and not any(one.up for one in wanted):
             yield f"partition {wanted[0].name} is down: the job will wait", "`sinfo` says more"
 
@@ -86,21 +111,50 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
             return
         if not head.has_time_limit:
             default = wanted[0].default_time_s or wanted[0].max_time_s
-            what = f"ends it after {clock(default)}" if default else "sets no limit, and it may wait long for its start"
+            if default:
+                what = f"ends it after {clock(default)}"
+            else:
+                what = "sets no limit, and it may wait long for its start"
             yield f"it has no --time: partition {wanted[0].name} {what}", "write --time=HH:MM:SS"
-        elif all(one.max_time_s is not None and (head.time_limit_s or 10**12) > one.max_time_s for one in wanted):
+        elif all(
+            one.max_time_s is not None and (head.time_limit_s or 10**12) > one.max_time_s
+            for one in wanted
+        ):
             most = max(wanted, key=lambda one: one.max_time_s or 0)
-            asked = clock(head.time_limit_s) if head.time_limit_s else "no limit"
-            message = f"--time asks for {asked}, and partition {most.name} allows {clock(most.max_time_s or 0)}"
-            longer = [one.name for one in self.partitions if (one.max_time_s or 10**12) >= (head.time_limit_s or 10**12)]
-            yield message, f"partitions that allow it: {', '.join(longer)}" if longer else "no partition allows that much"
+            if head.time_limit_s:
+                asked = clock(head.time_limit_s)
+            else:
+                asked = "no limit"
+            message = (
+                f"--time asks for {asked}, and partition {most.name} allows "
+                f"{clock(most.max_time_s or 0)}"
+            )
+            longer = [
+                one.name
+                for one in self.partitions
+                if (one.max_time_s or 10**12) >= (head.time_limit_s or 10**12)
+            ]
+            yield (
+                message,
+                f"partitions that allow it: {', '.join(longer)}"
+                if longer
+                else "no partition allows that much",
+            )
 
     def _account(self, head: Head) -> Iterator[tuple[str, str]]:
         known = ", ".join(self.accounts)
-        if head.account and self.checks_accounts and self.accounts and head.account.lower() not in self.accounts:
+        if (
+            head.account
+            and self.checks_accounts
+            and self.accounts
+            and head.account.lower() not in self.accounts
+        ):
             yield f"account {head.account!r} is none of this user's", f"there are: {known}"
         elif not head.account and len(self.accounts) > 1:
-            charged = f"{self.default_account!r} is charged" if self.default_account else "there is no default one"
+            if self.default_account:
+                charged = f"{self.default_account!r} is charged"
+            else:
+                charged = "there is no default one"
             yield f"it has no --account: {charged}", f"write --account=NAME; there are: {known}"
 
     def _array(self, head: Head) -> Iterator[tuple[str, str]]:
@@ -113,8 +167,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         tasks = len(list(arrays.numbers_of(head.array)))
         if self.max_submit is not None and tasks > self.max_submit:
             message = (
-                f"--array has {tasks} tasks, each of them counts as a job, and you may have {self.max_submit} at a time"
+                f"--array has {tasks} tasks, each of them counts as a job, and you may have "
+                f"{self.max_submit} at a time"
             )
             yield message, "split the array: sbatch would never take it"
         if highest >= self.max_array:
-            yield f"--array names task {highest}, and this cluster takes 0 to {self.max_array - 1}", "split the array"
+            yield (
+                f"--array names task {highest}, and this cluster takes 0 to {self.max_array - 1}",
+                "split the array",
+            )

@@ -1,4 +1,6 @@
-"""Why a job waits, in words: what Slurm's reason means where a job does not start by itself, and what to do. Pure."""
+"""Why a job waits, in words: what Slurm's reason means where a job does not start by itself, and
+what to do. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,14 @@ from watchkeeper.schedulers.base import number_of
 
 _RELEASE = "`scontrol release {id}` lets it start"
 _AGAIN = "`watchkeeper cancel` it, correct the script, then `watchkeeper run --retry-failed`"
-# Slurm's words (squeue(1), JOB REASON CODES) → what they mean, what to do. The first that is found counts.
+# Slurm's words (squeue(1), JOB REASON CODES) → what they mean, what to do. The first that is found
+# counts.
 _NEVER = (
-    ("SPECIAL_EXIT|REQUEUE_HOLD|JobHoldMaxRequeue|requeued.held", "held by Slurm after its last execution", _RELEASE),
+    ("SPECIAL_EXIT|REQUEUE_HOLD|JobHoldMaxRequeue|requeued.held", ("held by Slurm after its "
+        "last execution"), _RELEASE),
     ("JobHeldUser", "held by its user", _RELEASE),
-    ("JobHeldAdmin|RESV_DEL_HOLD", "held by an administrator", "ask them; only they can release it"),
+    ("JobHeldAdmin|RESV_DEL_HOLD", ("held by an "
+        "administrator"), "ask them; only they can release it"),
     ("DependencyNeverSatisfied", "what it depends on can never be met", _AGAIN),
     (
         r"BadConstraints|Invalid(?:Account|QOS)|(?:Account|QOS)NotAllowed|Partition(?:Time|Node)Limit"
@@ -38,6 +43,9 @@ def words(facts: SchedulerFacts, job_id: str) -> str:
     """All there is to say of a waiting job in one line; "" of another, or where nothing is known."""
     if facts.state != "PENDING":
         return ""
-    expected = f"expected to start at {facts.expected:%Y-%m-%d %H:%M} UTC" if facts.expected else ""
+    if facts.expected:
+        expected = f"expected to start at {facts.expected:%Y-%m-%d %H:%M} UTC"
+    else:
+        expected = ""
     why = stuck(facts, job_id)
     return "; ".join(filter(None, [facts.reason, why, "" if why else expected]))

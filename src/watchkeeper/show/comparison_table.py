@@ -24,7 +24,10 @@ def comparison(found: Compared) -> str:
     parts = [_table(found, metrics), *_best(found, metrics[:MOST_METRICS])]
     more = [
         f"{len(names) - most} more {what}"
-        for names, most, what in ((found.varying, MOST_SETTINGS, "settings vary"), (metrics, MOST_METRICS, "metrics"))
+        for names, most, what in (
+            (found.varying, MOST_SETTINGS, "settings vary"),
+            (metrics, MOST_METRICS, "metrics"),
+        )
         if len(names) > most
     ]
     parts += [f"{' and '.join(more)}: --json shows all."] if more else []
@@ -35,17 +38,33 @@ def comparison(found: Compared) -> str:
     for one in found.differences[:MOST_RUNS]:
         parts += ["", *_against(one)]
     if len(found.differences) > MOST_RUNS:
-        parts += ["", f"{len(found.differences) - MOST_RUNS} more runs differ: --json shows all, --runs GLOB chooses."]
+        parts += [
+            "",
+            (
+                f"{len(found.differences) - MOST_RUNS} more runs differ: --json shows all, "
+                "--runs GLOB chooses."
+            ),
+        ]
     return "\n".join(parts)
 
 
 def _table(found: Compared, metrics: list[str]) -> str:
     settings, shown = found.varying[:MOST_SETTINGS], metrics[:MOST_METRICS]
     more = [
-        (name, words) for name, words in (("step", _step), ("runtime", _runtime)) if any(words(side) for side in found.runs)
+        (name, words)
+        for name, words in (("step", _step), ("runtime", _runtime))
+        if any(words(side) for side in found.runs)
     ]
     names = [_short_key(key, found.varying) for key in settings]
-    header = ["run", "state", *(name for name, _ in more), *names, "code", "data", *map(_metric, shown)]
+    header = [
+        "run",
+        "state",
+        *(name for name, _ in more),
+        *names,
+        "code",
+        "data",
+        *map(_metric, shown),
+    ]
     lines = [
         [
             one.name,
@@ -64,15 +83,21 @@ def _table(found: Compared, metrics: list[str]) -> str:
 
 
 def _step(side: Side) -> str:
-    return "" if side.final_step is None else str(side.final_step)
+    if side.final_step is None:
+        return ""
+    return str(side.final_step)
 
 
 def _runtime(side: Side) -> str:
-    return "" if side.runtime is None else runtime(side.runtime)
+    if side.runtime is None:
+        return ""
+    return runtime(side.runtime)
 
 
 def _best(found: Compared, metrics: list[str]) -> Iterator[str]:
-    """Which run leads in what, with its state where it did not finish; nothing where there is only one."""
+    """Which run leads in what, with its state where it did not finish; nothing where there is only
+    one.
+    """
     sides = {side.name: side for side in found.runs}
     told = [
         f"{_metric(name)}: {_leader(sides[found.best[name]], name)}"
@@ -86,28 +111,44 @@ def _best(found: Compared, metrics: list[str]) -> Iterator[str]:
         others = compare.ahead(name, found.runs, found.best.get(name, ""))
         if others and sides[found.best[name]].state in compare.GOOD:
             which = ", ".join(_leader(side, name) for side in others[:_MOST_AHEAD])
-            more = f" and {len(others) - _MOST_AHEAD} more" if len(others) > _MOST_AHEAD else ""
-            yield printable(f"Not counted, {_metric(name)} of runs that did not finish: {which}{more}")
+            if len(others) > _MOST_AHEAD:
+                more = f" and {len(others) - _MOST_AHEAD} more"
+            else:
+                more = ""
+            yield printable(
+                f"Not counted, {_metric(name)} of runs that did not finish: {which}{more}"
+            )
 
 
 def _leader(side: Side, metric: str) -> str:
-    state = "" if compare.finished(side) else f", {side.state or 'state unknown'}"
+    if compare.finished(side):
+        state = ""
+    else:
+        state = f", {side.state or 'state unknown'}"
     return f"{side.name} ({number(side.metrics[metric])}{state})"
 
 
 def _against(one: Against) -> Iterator[str]:
-    lines = [[f"  {change.key}", _arrow(change.old, change.new), ""] for change in one.config[:MOST_RUNS]]
+    lines = [
+        [f"  {change.key}", _arrow(change.old, change.new), ""] for change in one.config[:MOST_RUNS]
+    ]
     if len(one.config) > MOST_RUNS:
         lines.append([f"  {len(one.config) - MOST_RUNS} more settings", "--json shows all", ""])
     if one.code is not None:
-        far = "" if not one.commits else f"{abs(one.commits)} commits {'on' if one.commits > 0 else 'back'}"
+        if not one.commits:
+            far = ""
+        else:
+            far = f"{abs(one.commits)} commits {'on' if one.commits > 0 else 'back'}"
         lines.append(["  code", _arrow(one.code.old, one.code.new), far])
     if one.diff:
         lines.append(["  uncommitted changes", "differ", ""])
     if one.script:
         lines.append(["  script", "differs", ""])
     if one.files:
-        more = f" and {len(one.files) - MOST_FILES} more" if len(one.files) > MOST_FILES else ""
+        if len(one.files) > MOST_FILES:
+            more = f" and {len(one.files) - MOST_FILES} more"
+        else:
+            more = ""
         lines.append(["  files of the code", ", ".join(one.files[:MOST_FILES]) + more, ""])
     if one.data is not None:
         lines.append(["  data", _arrow(one.data.old, one.data.new), ""])
@@ -123,7 +164,12 @@ def _delta(delta: Delta) -> list[str]:
     old, new = (None if figure is None else number(figure) for figure in (delta.old, delta.new))
     if delta.change is None:
         return [_arrow(old, new), ""]
-    word = "" if delta.better is None else "  better" if delta.better else "  worse"
+    if delta.better is None:
+        word = ""
+    elif delta.better:
+        word = "  better"
+    else:
+        word = "  worse"
     return [_arrow(old, new), f"{delta.change:+.4g}{word}" if delta.change else "the same"]
 
 
@@ -141,12 +187,18 @@ def _metric(name: str) -> str:
 def _short_key(key: str, keys: list[str]) -> str:
     """The last part of a dotted key, where no other one ends in it."""
     last = key.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in keys) == 1 else key
+    if sum(other.rpartition(".")[2] == last for other in keys) == 1:
+        return last
+    return key
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _WIDEST else "…" + text[1 - _WIDEST :]
+    if len(text) <= _WIDEST:
+        return text
+    return "…" + text[1 - _WIDEST :]
 
 
 def _arrow(old: str | None, new: str | None) -> str:
-    return f"{'(none)' if old is None else _short(old)} → {'(none)' if new is None else _short(new)}"
+    return (
+        f"{'(none)' if old is None else _short(old)} → {'(none)' if new is None else _short(new)}"
+    )

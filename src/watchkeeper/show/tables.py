@@ -20,7 +20,18 @@ _ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not neede
 def experiment_table(rows: Sequence[Row]) -> str:
     """The rows as a table, a line of totals below it, and a word on each that did not end well."""
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))[:_MAX_METRICS]
-    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt", "health", "progress"]
+    header = [
+        "run",
+        "task",
+        "epoch",
+        *names,
+        "state",
+        "duration",
+        "job",
+        "attempt",
+        "health",
+        "progress",
+    ]
     lines = [
         [
             row.run,
@@ -44,9 +55,21 @@ def experiment_table(rows: Sequence[Row]) -> str:
         for row in rows
         if row.standing in ("failed", "blocked", "unknown")
     ]
-    bad += [f"{row.key}: {row.health}: {row.health_why}" for row in rows if row.health in ALARMS | {"slow"}]
-    waits = [row for row in rows if row.why and (row.state == "PENDING" or row.why.startswith((NOT_TAKEN, IN_DOUBT)))]
-    bad += [f"{row.key}: {row.state}: {row.why}" for row in waits if row.standing in ("running", "to do")]
+    bad += [
+        f"{row.key}: {row.health}: {row.health_why}"
+        for row in rows
+        if row.health in ALARMS | {"slow"}
+    ]
+    waits = [
+        row
+        for row in rows
+        if row.why and (row.state == "PENDING" or row.why.startswith((NOT_TAKEN, IN_DOUBT)))
+    ]
+    bad += [
+        f"{row.key}: {row.state}: {row.why}"
+        for row in waits
+        if row.standing in ("running", "to do")
+    ]
     more = len(bad) - _MOST_WORDS
     bad = bad[:_MOST_WORDS] + ([f"and {more} more: watchkeeper status --json"] if more > 0 else [])
     return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
@@ -58,7 +81,18 @@ def compute_table(rows: Sequence[ComputeRow]) -> str:
     if not told:
         return ""
     shown = sorted(told, key=lambda row: -(row.elapsed_s or 0.0))[:_MOST_COMPUTE]
-    header = ["compute", "attempt", "node", "elapsed", "expected", "of it", "memory", "GPU busy", "GPU memory", "rate"]
+    header = [
+        "compute",
+        "attempt",
+        "node",
+        "elapsed",
+        "expected",
+        "of it",
+        "memory",
+        "GPU busy",
+        "GPU memory",
+        "rate",
+    ]
     lines = [
         [
             row.key,
@@ -75,7 +109,10 @@ def compute_table(rows: Sequence[ComputeRow]) -> str:
         for row in shown
     ]
     more = len(told) - len(shown)
-    rest = f"\nand {more} more: watchkeeper status --json" if more else ""
+    if more:
+        rest = f"\nand {more} more: watchkeeper status --json"
+    else:
+        rest = ""
     return table(header, lines, right=(1, 3, 4, 5, 6, 7, 8, 9)) + rest
 
 

@@ -1,4 +1,6 @@
-"""The live progress of a watch: the same blocks as in the logs, one line each, and a count that is overwritten."""
+"""The live progress of a watch: the same blocks as in the logs, one line each, and a count that is
+overwritten.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Progress:
     def tell(self, event: AnyEvent | Unknown) -> None:
         """Show one event, whoever wrote it."""
         blocks = self._renderer.feed(event)
-        if (isinstance(event, Submitted) and event.by) or (isinstance(event, Planned) and event.phase):
+        if (isinstance(event, Submitted) and event.by) or (
+            isinstance(event, Planned) and event.phase
+        ):
             return  # said already: by its submitter's own event, by the experiment's
         lines = [_line(block) for _, block in blocks if not _hidden(block)]
         if lines:
@@ -52,16 +56,24 @@ class Progress:
 
 def _hidden(block: Block) -> bool:
     """What the count below the lines says anyway, and what the person left out."""
-    return block.action == "STATUS_CHECK" or (block.action == "SKIP" and block.details == "not selected")
+    return block.action == "STATUS_CHECK" or (
+        block.action == "SKIP" and block.details == "not selected"
+    )
 
 
 def _line(block: Block) -> str:
     if block.action == "STATE_CHANGE":
         plain = block.result.endswith((" started", " finished"))
-        text = block.details if plain else f"{block.details}  {block.result}"
+        if plain:
+            text = block.details
+        else:
+            text = f"{block.details}  {block.result}"
     elif block.action in ("SKIP", "RETRY", "DISCOVER_EXPERIMENT"):
         text = block.details
     else:
         text = block.result + (f" in {block.duration}" if block.duration else "")
-    subject = f"{block.subject:<{_WIDE}}  " if block.subject else ""
+    if block.subject:
+        subject = f"{block.subject:<{_WIDE}}  "
+    else:
+        subject = ""
     return printable(f"{block.time:%H:%M:%S}  {block.action:<19} {subject}{text}")

@@ -14,12 +14,15 @@ def printable(text: str) -> str:
 
 
 def harmless_json(text: str) -> str:
-    """The JSON text with control, bidirectional and zero-width characters as its own escapes: a program reads the same
-    values, and a terminal obeys none of them.
+    """The JSON text with control, bidirectional and zero-width characters as its own escapes: a
+    program reads the same values, and a terminal obeys none of them.
     """
     if text.replace("\n", "").isprintable():
         return text
-    return "".join(c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf") else _json_escape(c) for c in text)
+    return "".join(
+        c if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf") else _json_escape(c)
+        for c in text
+    )
 
 
 def _json_escape(character: str) -> str:
@@ -29,11 +32,18 @@ def _json_escape(character: str) -> str:
 
 def width(text: str) -> int:
     """How many columns a terminal gives the text."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
 
 
-def table(header: Sequence[str], lines: Sequence[Sequence[str]], *, right: tuple[int, ...] = ()) -> str:
-    """Columns padded to their widest cell; `right` names the columns set flush right. Empty columns are left out."""
+def table(
+    header: Sequence[str], lines: Sequence[Sequence[str]], *, right: tuple[int, ...] = ()
+) -> str:
+    """Columns padded to their widest cell; `right` names the columns set flush right. Empty columns
+    are left out.
+    """
     used = [i for i in range(len(header)) if any(line[i] for line in lines)]
     cells = [[printable(line[i]) for i in used] for line in [header, *lines]]
     widths = [max(width(line[i]) for line in cells) for i in range(len(used))]
@@ -62,9 +72,13 @@ def size(count: int | None) -> str:
     """`1.50 GiB`, `12.0 MiB`; "" for None."""
     if count is None:
         return ""
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+    if count >= 2**30:
+        return f"{count / 2**30:.2f} GiB"
+    return f"{count / 2**20:.1f} MiB"
 
 
 def number(value: object) -> str:
     """A metric as a person reads it: four digits after the point; whole numbers as they are."""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return str(value)

@@ -1,8 +1,9 @@
-r"""Whether one file is whole, judged from its format and without running anything in it: nothing is ever unpickled.
+r"""Whether one file is whole, judged from its format and without running anything in it: nothing is
+ever unpickled.
 
-Sources: safetensors (8 bytes little-endian header length, JSON header of at most 100 MB, then the tensors' bytes);
-zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz); GGUF's magic; pickle
-protocol ≥ 2 begins with \x80 and ends with STOP (`.`).
+Sources: safetensors (8 bytes little-endian header length, JSON header of at most 100 MB, then the
+tensors' bytes); zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz); GGUF's
+magic; pickle protocol ≥ 2 begins with \x80 and ends with STOP (`.`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ WEIGHTS = frozenset(
     {".safetensors", ".pt", ".pth", ".bin", ".npz", ".ckpt", ".gguf", ".joblib", ".pkl", ".distcp", ".h5"}
 )  # fmt: skip
 # What trainers save beside the weights, in the weights' formats.
-NOT_WEIGHTS = ("optimizer", "scheduler", "scaler", "rng_state", "training_args", "trainer_state", "recipe_state")
+NOT_WEIGHTS = (
+    "optimizer",
+    "scheduler",
+    "scaler",
+    "rng_state",
+    "training_args",
+    "trainer_state",
+    "recipe_state",
+)
 
 MOST_JSON_BYTES = 64 * 2**20
 """A larger JSON document is not read: it would not fit into the memory of a login node."""
@@ -57,7 +66,9 @@ class EmptyError(FaultError):
 
 def is_weights(name: str) -> bool:
     """Whether a file of this name holds a model's or an adapter's weights."""
-    return PurePosixPath(name).suffix in WEIGHTS and not PurePosixPath(name).name.startswith(NOT_WEIGHTS)
+    return PurePosixPath(name).suffix in WEIGHTS and not PurePosixPath(name).name.startswith(
+        NOT_WEIGHTS
+    )
 
 
 def load_json(data: bytes) -> Any:
@@ -84,38 +95,54 @@ def read_json(path: Path) -> Any:
     with path.open("rb") as file:
         data = file.read(MOST_JSON_BYTES + 1)
     if len(data) > MOST_JSON_BYTES:
-        raise FaultError(f"has {path.stat().st_size:,} bytes: JSON of more than {MOST_JSON_BYTES:,} bytes is not read")
+        raise FaultError(
+            f"has {path.stat().st_size:,} bytes: JSON of more than {MOST_JSON_BYTES:,} "
+            "bytes is not read"
+        )
     return load_json(data)
 
 
 def printable(text: str) -> str:
-    """The text without lone surrogates (a file's name that is not UTF-8), which no journal's line can hold."""
+    """The text without lone surrogates (a file's name that is not UTF-8), which no journal's line
+    can hold.
+    """
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def short(text: str) -> str:
     """The text as a message can hold it: printable, and at most 200 characters."""
     shown = printable(text[: SHOWN_CHARACTERS + 1])
-    return shown if len(shown) <= SHOWN_CHARACTERS else shown[: SHOWN_CHARACTERS - 1] + "…"
+    if len(shown) <= SHOWN_CHARACTERS:
+        return shown
+    return shown[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def as_number(value: object) -> Number | None:
-    """The value as a metric: a number, non-finite ones by name, None if it is none. Booleans are no metrics."""
+    """The value as a metric: a number, non-finite ones by name, None if it is none. Booleans are no
+    metrics.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
         names: dict[str, Number] = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
         return names.get(value)
-    if isinstance(value, int) and -(2**63) <= value < 2**64:  # what a journal's line can hold exactly
+    if (
+        isinstance(value, int) and -(2**63) <= value < 2**64
+    ):  # what a journal's line can hold exactly
         return value
     try:
         number = float(value)
     except OverflowError:
-        number = math.inf if value > 0 else -math.inf
+        if value > 0:
+            number = math.inf
+        else:
+            number = -math.inf
     if math.isnan(number):
         return "NaN"
     if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
+        if number > 0:
+            return "Infinity"
+        return "-Infinity"
     return number
 
 
@@ -127,7 +154,8 @@ def numbers(value: object) -> dict[str, Number]:
     return {name: number for name, number in found if number is not None}
 
 
-# ── weights ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── weights
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 _BITS = {
@@ -139,7 +167,8 @@ _BITS = {
 def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
     """How many bytes a tensor needs; None for a dtype that is not known here.
 
-    The product stops growing once it is above `most_bytes`, so that a header cannot make it expensive.
+    The product stops growing once it is above `most_bytes`, so that a header cannot make it
+    expensive.
 
     Raises:
         FaultError: the shape is not a list of sizes.
@@ -148,7 +177,10 @@ def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
         raise FaultError("has a safetensors header whose shapes are not lists of sizes")
     if not all(isinstance(size, int) and 0 <= size < 2**63 for size in shape):
         raise FaultError("has a safetensors header whose shapes are not lists of sizes")
-    bits = _BITS.get(dtype) if isinstance(dtype, str) else None
+    if isinstance(dtype, str):
+        bits = _BITS.get(dtype)
+    else:
+        bits = None
     if bits is None:
         return None
     if 0 in shape:
@@ -166,7 +198,9 @@ def _safetensors(path: Path, size: int) -> dict[str, Any]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_SAFETENSORS_HEADER_BYTES):
-            raise FaultError(f"is torn: its header should have {length:,} bytes, the file has {size:,}")
+            raise FaultError(
+                f"is torn: its header should have {length:,} bytes, the file has {size:,}"
+            )
         header = load_json(file.read(length))
     if not isinstance(header, dict):
         raise FaultError("has no safetensors header")
@@ -175,16 +209,25 @@ def _safetensors(path: Path, size: int) -> dict[str, Any]:
         raise EmptyError("holds no tensors")
     end = 0
     try:
-        for name, (begin, upto) in sorted(((n, e["data_offsets"]) for n, e in tensors.items()), key=lambda one: one[1]):
+        for name, (begin, upto) in sorted(
+            ((n, e["data_offsets"]) for n, e in tensors.items()), key=lambda one: one[1]
+        ):
             needs = _tensor_bytes(tensors[name]["dtype"], tensors[name]["shape"], size)
             if begin != end or upto < begin or (needs is not None and upto - begin != needs):
-                raise FaultError(f"has a safetensors header whose offsets and shapes disagree: {short(name)!r}")
+                raise FaultError(
+                    f"has a safetensors header whose offsets and shapes disagree: {short(name)!r}"
+                )
             end = upto
     except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
         raise FaultError("has a safetensors header without offsets") from error
     if 8 + length + end != size:
-        torn = "is torn" if 8 + length + end > size else "holds more than its tensors"
-        raise FaultError(f"{torn}: its tensors need {8 + length + end:,} bytes, the file has {size:,}")
+        if 8 + length + end > size:
+            torn = "is torn"
+        else:
+            torn = "holds more than its tensors"
+        raise FaultError(
+            f"{torn}: its tensors need {8 + length + end:,} bytes, the file has {size:,}"
+        )
     return tensors
 
 
@@ -208,7 +251,9 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 
 def _check_zip_if_one(path: Path, size: int) -> None:
-    if _starts_with(path, _ZIP_MAGIC):  # else PyTorch's older format, which only unpickling could judge
+    if _starts_with(
+        path, _ZIP_MAGIC
+    ):  # else PyTorch's older format, which only unpickling could judge
         _check_zip(path)
 
 
@@ -253,25 +298,39 @@ def check_weights(path: Path, size: int) -> None:
 
 
 def check_index(path: Path) -> None:
-    """See that every shard that a `*.index.json` names lies beside it, and that a safetensors shard holds the tensors that
-    are said to be in it.
+    """See that every shard that a `*.index.json` names lies beside it, and that a safetensors shard
+    holds the tensors that are said to be in it.
 
     Raises:
         FaultError: a shard is missing or lacks a tensor, or the index cannot be understood.
         OSError: it cannot be read.
     """
     index = read_json(path)
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
+    if isinstance(index, dict):
+        weight_map = index.get("weight_map")
+    else:
+        weight_map = None
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(shard, str) for shard in weight_map.values()
+    ):
         raise FaultError("has no weight_map")
     shards = sorted(set(weight_map.values()))
     for shard in shards:
-        if "\0" in shard or PurePosixPath(shard).is_absolute() or ".." in PurePosixPath(shard).parts:
+        if (
+            "\0" in shard
+            or PurePosixPath(shard).is_absolute()
+            or ".." in PurePosixPath(shard).parts
+        ):
             raise FaultError(f"names a shard outside its folder: {short(shard)!r}")
     missing = [shard for shard in shards if not (path.parent / shard).is_file()]
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise FaultError(f"names {len(shards)} shards, of which {short(missing[0])}{more} is missing")
+        if len(missing) > 1:
+            more = f" and {len(missing) - 1} more"
+        else:
+            more = ""
+        raise FaultError(
+            f"names {len(shards)} shards, of which {short(missing[0])}{more} is missing"
+        )
     for shard in shards:
         if shard.endswith(".safetensors"):
             place = path.parent / shard
@@ -279,13 +338,21 @@ def check_index(path: Path) -> None:
                 held = _safetensors(place, place.stat().st_size)
             except FaultError:
                 continue  # the shard's own fault is told of the shard
-            lacking = [name for name, where in weight_map.items() if where == shard and name not in held]
+            lacking = [
+                name for name, where in weight_map.items() if where == shard and name not in held
+            ]
             if lacking:
-                more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-                raise FaultError(f"names {short(lacking[0])!r}{more} in {short(shard)}, which does not hold it")
+                if len(lacking) > 1:
+                    more = f" and {len(lacking) - 1} more"
+                else:
+                    more = ""
+                raise FaultError(
+                    f"names {short(lacking[0])!r}{more} in {short(shard)}, which does not hold it"
+                )
 
 
-# ── results ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── results
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _read_json(path: Path) -> dict[str, Number]:
@@ -300,7 +367,9 @@ def _read_json(path: Path) -> dict[str, Number]:
 def _read_csv(path: Path) -> dict[str, Number]:
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            lines = itertools.islice(iter(lambda: file.readline(_MOST_LINE_CHARACTERS), ""), _MOST_CSV_LINES)
+            lines = itertools.islice(
+                iter(lambda: file.readline(_MOST_LINE_CHARACTERS), ""), _MOST_CSV_LINES
+            )
             rows = (row for row in csv.reader(lines) if any(cell.strip() for cell in row))
             header, first = next(rows, None), next(rows, None)
     except csv.Error as error:
@@ -324,4 +393,6 @@ def read_result(path: Path, size: int) -> dict[str, Number]:
     if size == 0:
         raise EmptyError("holds 0 bytes")
     reader = _READERS.get(path.suffix)
-    return {} if reader is None else reader(path)
+    if reader is None:
+        return {}
+    return reader(path)

@@ -1,6 +1,7 @@
 """Where a pattern leads on disk, without hiding what could not be looked at.
 
-`glob` takes a folder that cannot be read for an empty one; here "nothing is there" and "it cannot be seen" stay apart.
+`glob` takes a folder that cannot be read for an empty one; here "nothing is there" and "it cannot
+be seen" stay apart.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _NUMBER = re.compile(r"(\d+)")
 def natural(name: str) -> tuple[list[int | str], str]:
     """A sort key that puts `r8` before `r16`; names that differ stay apart."""
     # split alternates text and digits, so that a position always compares like with like
-    return [int(part) if index % 2 else part for index, part in enumerate(_NUMBER.split(name))], name
+    return [
+        int(part) if index % 2 else part for index, part in enumerate(_NUMBER.split(name))
+    ], name
 
 
 def unescaped(pattern: str) -> str:
@@ -58,13 +61,15 @@ def _listed(folder: Path, pattern: str) -> Iterator[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return
     for name in sorted(fnmatch.filter(names, pattern), key=natural):
-        if not name.startswith(TEMPORARY_PREFIX) and (not name.startswith(".") or pattern.startswith(".")):
+        if not name.startswith(TEMPORARY_PREFIX) and (
+            not name.startswith(".") or pattern.startswith(".")
+        ):
             yield folder / name
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files below the folder, in order of their relative names; hidden ones and temporaries left out, symlinks
-    followed, and a cycle of them walked once.
+    """All files below the folder, in order of their relative names; hidden ones and temporaries
+    left out, symlinks followed, and a cycle of them walked once.
 
     Raises:
         OSError: a folder could not be read.

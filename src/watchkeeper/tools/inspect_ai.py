@@ -1,10 +1,11 @@
-"""inspect-ai's logs (`.eval`), read without inspect-ai: whether an evaluation came to its end, and whether it is the one
-that was promised.
+"""inspect-ai's logs (`.eval`), read without inspect-ai: whether an evaluation came to its end, and
+whether it is the one that was promised.
 
-A log is a zip: `_journal/start.json` from the beginning, `samples/…` as they are done, `header.json` at the very end. Its
-members are compressed with Zstandard by today's versions, which Python's own `zipfile` cannot read. Inspect's exit code
-proves nothing: it is 0 where a task raised. Only the header's `status` tells: `success`, `error`, `cancelled`; a killed
-evaluation leaves no header, and would say `started` for ever.
+A log is a zip: `_journal/start.json` from the beginning, `samples/…` as they are done,
+`header.json` at the very end. Its members are compressed with Zstandard by today's versions, which
+Python's own `zipfile` cannot read. Inspect's exit code proves nothing: it is 0 where a task raised.
+Only the header's `status` tells: `success`, `error`, `cancelled`; a killed evaluation leaves no
+header, and would say `started` for ever.
 """
 
 from __future__ import annotations
@@ -17,14 +18,24 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from watchkeeper.core.events import Number
-from watchkeeper.tools.file_formats import ZIP_ERRORS, EmptyError, FaultError, as_number, load_json, printable, short
+from watchkeeper.tools.file_formats import (
+    ZIP_ERRORS,
+    EmptyError,
+    FaultError,
+    as_number,
+    load_json,
+    printable,
+    short,
+)
 from watchkeeper.tools.promise import Asked
 
 LOOKED_AT = "status, task, model, epoch and samples in the .eval"
 SUFFIX = ".eval"
 _HEADER, _START = "header.json", "_journal/start.json"
 _MAX_HEADER_BYTES = 64 * 2**20
-_MAX_WINDOW_BYTES = 128 * 2**20  # of a Zstandard frame: what `zstd --ultra` needs at the most, its --long aside
+_MAX_WINDOW_BYTES = (
+    128 * 2**20
+)  # of a Zstandard frame: what `zstd --ultra` needs at the most, its --long aside
 _ZSTD = 93
 _LOCAL_HEADER_BYTES = 30
 _EPOCH = re.compile(r"(?:^|/)epoch_(\d+)/*$")
@@ -43,10 +54,15 @@ def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
     _check_identity(told, asked)
     status = header.get("status")
     if status == "started":
-        raise FaultError('says status "started" and has no end: where its job has ended, it was killed')
+        raise FaultError(
+            'says status "started" and has no end: where its job has ended, it was killed'
+        )
     if status != "success":
         said = _object(header.get("error")).get("message")
-        why = f": {short(str(said))}" if said else ""
+        if said:
+            why = f": {short(str(said))}"
+        else:
+            why = ""
         raise FaultError(f'says status {json.dumps(status)}, not "success"{why}')
     words, caution = _samples(header, told, members)
     names = filter(None, [str(told.get("task", "")), str(told.get("model", "")), model_path(told)])
@@ -56,15 +72,21 @@ def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
 def model_path(told: dict[str, Any]) -> str:
     """The folder that the model was read from, as the log says; "" where it does not."""
     path = _object(told.get("model_args")).get("model_path")
-    return path if isinstance(path, str) else ""
+    if isinstance(path, str):
+        return path
+    return ""
 
 
 def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The log's header, and how many samples it holds. Of a log without an end, what was written at its beginning."""
+    """The log's header, and how many samples it holds. Of a log without an end, what was written at
+    its beginning.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = {member.filename: member for member in archive.infolist()}
@@ -73,7 +95,9 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
             header = load_json(_content(path, members[_HEADER]))
             return _object(header), samples
         if _START in members:
-            return _object(load_json(_content(path, members[_START]))) | {"status": "started"}, samples
+            return _object(load_json(_content(path, members[_START]))) | {
+                "status": "started"
+            }, samples
     except ZIP_ERRORS as error:
         raise FaultError(f"cannot be read as an inspect-ai log: {error}") from error
     raise FaultError(f"has no {_HEADER}: it is no inspect-ai log, or was cut off")
@@ -111,12 +135,20 @@ def _decompressed(data: bytes, size: int) -> bytes:
 
 
 def _check_identity(told: dict[str, Any], asked: Asked) -> None:
-    """See that it is the task, the model and the epoch that were asked for; what it does not say is not held against it."""
+    """See that it is the task, the model and the epoch that were asked for; what it does not say is
+    not held against it.
+    """
     task, file = told.get("task"), told.get("task_file")
     own = told.get("task_registry_name")  # a task may give itself another name than its function's
     names = [_plain(name) for name in (task, own) if isinstance(name, str)]
-    if asked.tasks and isinstance(task, str) and not any(_is_asked(name, file, asked) for name in names):
-        raise FaultError(f"is of the task {short(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
+    if (
+        asked.tasks
+        and isinstance(task, str)
+        and not any(_is_asked(name, file, asked) for name in names)
+    ):
+        raise FaultError(
+            f"is of the task {short(task)!r}, not {' or '.join(map(repr, asked.tasks))}"
+        )
     model, path = told.get("model"), model_path(told)
     if asked.model and isinstance(model, str) and model != asked.model:
         raise FaultError(f"is of the model {short(model)!r}, not {asked.model!r}")
@@ -125,11 +157,21 @@ def _check_identity(told: dict[str, Any], asked: Asked) -> None:
         raise FaultError(f"is of another run's model, {short(path)}")
     epoch = _EPOCH.search(path) or _EPOCH.search(model if isinstance(model, str) else "")
     if asked.named and (epoch is None) != (asked.epoch is None):
-        said = f"is of epoch {short(epoch[1])}" if epoch else "does not say of which epoch it is"
+        if epoch:
+            said = f"is of epoch {short(epoch[1])}"
+        else:
+            said = "does not say of which epoch it is"
         raise FaultError(f"{said}, and lies among those of other evaluations")
-    number = epoch[1].lstrip("0") or "0" if epoch else ""  # as text: a number of any length costs nothing
+    # as text: a number of any length costs nothing
+    if epoch:
+        number = epoch[1].lstrip("0") or "0"
+    else:
+        number = ""
     if epoch and asked.epoch is not None and number != str(asked.epoch):
-        raise FaultError(f"is of epoch {short(number)}, not {asked.epoch}: its model is {short(path or str(model))}")
+        raise FaultError(
+            f"is of epoch {short(number)}, not {asked.epoch}: its model is "
+            f"{short(path or str(model))}"
+        )
 
 
 def _is_asked(task: str, file: object, asked: Asked) -> bool:
@@ -145,7 +187,9 @@ def _plain(task: str) -> str:
 
 
 def _samples(header: dict[str, Any], told: dict[str, Any], held: int) -> tuple[list[str], str]:
-    """How many samples, in words, and what is odd about them. A task may tolerate samples that fail: that is said."""
+    """How many samples, in words, and what is odd about them. A task may tolerate samples that
+    fail: that is said.
+    """
     results = _object(header.get("results"))
     total, completed = results.get("total_samples"), results.get("completed_samples")
     if not isinstance(total, int) or not isinstance(completed, int):
@@ -162,15 +206,26 @@ def _samples(header: dict[str, Any], told: dict[str, Any], held: int) -> tuple[l
 
 
 def _scores(header: dict[str, Any]) -> dict[str, Number]:
-    """inspect-ai's metrics: `accuracy`, or `scorer/accuracy` where two scorers report one of the same name."""
+    """inspect-ai's metrics: `accuracy`, or `scorer/accuracy` where two scorers report one of the
+    same name.
+    """
     results = header.get("results")
-    scores = results.get("scores") if isinstance(results, dict) else None
+    if isinstance(results, dict):
+        scores = results.get("scores")
+    else:
+        scores = None
     found: list[tuple[str, str, Number]] = []
     for score in scores if isinstance(scores, list) else []:
-        metrics = score.get("metrics") if isinstance(score, dict) else None
+        if isinstance(score, dict):
+            metrics = score.get("metrics")
+        else:
+            metrics = None
         for name, metric in metrics.items() if isinstance(metrics, dict) else ():
             number = as_number(metric.get("value") if isinstance(metric, dict) else metric)
             if number is not None:
                 found.append((printable(str(score.get("name", ""))), printable(name), number))
     names = [name for _, name, _ in found]
-    return {name if names.count(name) == 1 else f"{scorer}/{name}": number for scorer, name, number in found}
+    return {
+        name if names.count(name) == 1 else f"{scorer}/{name}": number
+        for scorer, name, number in found
+    }

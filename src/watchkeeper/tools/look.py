@@ -1,7 +1,8 @@
 """Evidence: whether what a job promised is there, readable, and holds what it should.
 
-A look is read-only and never raises: what cannot be read is `damaged`, and `why` says so. What a job's tool knows beyond
-whole files is for `torchtune` and `inspect_ai` to say; the files that a user names are judged by `script`.
+A look is read-only and never raises: what cannot be read is `damaged`, and `why` says so. What a
+job's tool knows beyond whole files is for `torchtune` and `inspect_ai` to say; the files that a
+user names are judged by `script`.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ _RANK: dict[Verdict, int] = {"good": 3, "damaged": 2, "empty": 1, "missing": 0}
 
 
 def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Finding:
-    """Look at a promise's places below the experiment's `folder`, in order, and stop at the first good one.
+    """Look at a promise's places below the experiment's `folder`, in order, and stop at the first
+    good one.
 
-    Where one pattern has several matches (logs whose names begin with their time), the last good one counts. `outputs` are
-    the files into which its jobs printed, the newest first.
+    Where one pattern has several matches (logs whose names begin with their time), the last good
+    one counts. `outputs` are the files into which its jobs printed, the newest first.
     """
     where = " or ".join(globs.unescaped(pattern) for pattern in promise.patterns)
-    first = globs.unescaped(promise.patterns[0]) if promise.patterns else ""
+    if promise.patterns:
+        first = globs.unescaped(promise.patterns[0])
+    else:
+        first = ""
     best = Finding(subject=promise.subject, state="missing", path=first, why=f"nothing at {where}")
     for pattern in promise.patterns:
         try:
@@ -42,7 +47,9 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
 
 def looked_at(tool: str) -> str:
     """What is looked at of what a tool's job promised, in words."""
-    return {"torchtune": torchtune.LOOKED_AT, "inspect-ai": inspect_ai.LOOKED_AT}.get(tool, script.LOOKED_AT)
+    return {"torchtune": torchtune.LOOKED_AT, "inspect-ai": inspect_ai.LOOKED_AT}.get(
+        tool, script.LOOKED_AT
+    )
 
 
 def _unreadable(folder: Path, promise: Promise, path: Path, error: OSError) -> Finding:
@@ -66,7 +73,9 @@ def _judge(folder: Path, promise: Promise, path: Path, outputs: Sequence[Path]) 
             return script.result_folder(promise.subject, shown, files)
         if path.suffix == inspect_ai.SUFFIX:
             asked = promise.asked or Asked()
-            return script.result(promise.subject, shown, files, lambda file: inspect_ai.read(file.path, asked))
+            return script.result(
+                promise.subject, shown, files, lambda file: inspect_ai.read(file.path, asked)
+            )
         return script.result(promise.subject, shown, files, script.read)
     except OSError as error:
         return _unreadable(folder, promise, Path(error.filename or path), error)

@@ -1,8 +1,9 @@
 """What a kind of job promises to leave, and what was found there.
 
-A promise names a subject (`r8_lr1e-5/epoch_0`, `r8_lr1e-5/capitalization/epoch0`) and the places to look at, in order.
-A place is a pattern: relative to the experiment's folder or absolute, `/` between its parts, and `*`, `?`, `[…]` in a
-part match as in a shell. Names of runs and tasks stand in it escaped, so that no name ever matches another's files.
+A promise names a subject (`r8_lr1e-5/epoch_0`, `r8_lr1e-5/capitalization/epoch0`) and the places to
+look at, in order. A place is a pattern: relative to the experiment's folder or absolute, `/`
+between its parts, and `*`, `?`, `[…]` in a part match as in a shell. Names of runs and tasks stand
+in it escaped, so that no name ever matches another's files.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """What a torchtune configuration says of its training: epochs, the most steps in each, and every how many steps it
-    logs. None: it does not say.
+    """What a torchtune configuration says of its training: epochs, the most steps in each, and
+    every how many steps it logs. None: it does not say.
     """
 
     epochs: int | None = None
@@ -45,10 +46,11 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What an inspect-ai log must say of itself; what is empty or None was not asked for.
 
-    `tasks` are names that it may give its task, `files` are task files that were named without a task: their tasks count
-    too, unless they are another's of the experiment (`others`). A model's path may not name the folder of another run
-    (`runs` without its `own`), nor another epoch. `named`: it must name the epoch, or for none must not name any, since
-    logs of several epochs lie side by side.
+    `tasks` are names that it may give its task, `files` are task files that were named without a
+    task: their tasks count too, unless they are another's of the experiment (`others`). A model's
+    path may not name the folder of another run (`runs` without its `own`), nor another epoch.
+    `named`: it must name the epoch, or for none must not name any, since logs of several epochs lie
+    side by side.
     """
 
     tasks: tuple[str, ...] = ()
@@ -62,9 +64,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job must leave: `patterns` are tried in order, the first that holds something good keeps the promise.
+    """What a job must leave: `patterns` are tried in order, the first that holds something good
+    keeps the promise.
 
-    `epoch` is a checkpoint's. `training` is there where torchtune makes it, `asked` where inspect-ai makes the result.
+    `epoch` is a checkpoint's. `training` is there where torchtune makes it, `asked` where
+    inspect-ai makes the result.
     """
 
     subject: str
@@ -76,18 +80,24 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reached(self) -> bool:
-        """Whether the training that should make it comes to its epoch, as far as its configuration says."""
-        epochs = self.training.epochs if self.training else None
+        """Whether the training that should make it comes to its epoch, as far as its configuration
+        says.
+        """
+        if self.training:
+            epochs = self.training.epochs
+        else:
+            epochs = None
         return epochs is None or self.epoch is None or self.epoch < epochs
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a look at a promise found.
 
-    `missing`: nothing lies at any of its places; `empty`: something does and holds nothing; `damaged`: it is torn, cannot
-    be read, says itself that it failed, or is something else than what was promised. `path` is relative to the experiment
-    where it lies inside it; `why` is one line for a person. `fingerprint` ("" unless good) changes when the
-    files' names, sizes or sampled contents do, and not with their times. `metrics` are a result's own figures. `caution`:
+    `missing`: nothing lies at any of its places; `empty`: something does and holds nothing;
+    `damaged`: it is torn, cannot be read, says itself that it failed, or is something else than
+    what was promised. `path` is relative to the experiment where it lies inside it; `why` is one
+    line for a person. `fingerprint` ("" unless good) changes when the files' names, sizes or
+    sampled contents do, and not with their times. `metrics` are a result's own figures. `caution`:
     what is odd about something good, and what to do about it.
     """
 
@@ -102,8 +112,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cell_name(task: str, epoch: int | None) -> str:
-    """An evaluation's name within its run: `capitalization_epoch0`, `capitalization_base` (epoch None)."""
-    return f"{task}_base" if epoch is None else f"{task}_epoch{epoch}"
+    """An evaluation's name within its run: `capitalization_epoch0`, `capitalization_base` (epoch
+    None).
+    """
+    if epoch is None:
+        return f"{task}_base"
+    return f"{task}_epoch{epoch}"
 
 
 def placeholders(pattern: str) -> tuple[str, ...]:
@@ -112,28 +126,42 @@ def placeholders(pattern: str) -> tuple[str, ...]:
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> str:
-    """The pattern with each placeholder replaced by its value, escaped: a value matches itself and nothing else."""
+    """The pattern with each placeholder replaced by its value, escaped: a value matches itself and
+    nothing else.
+    """
     return _PLACEHOLDER.sub(lambda match: escape(values[match[1]]), pattern)
 
 
 def checkpoint_values(folder: str, run: str, epoch: int) -> dict[str, str]:
-    """What a checkpoint pattern's placeholders stand for; `folder` is the run's, relative to the experiment."""
+    """What a checkpoint pattern's placeholders stand for; `folder` is the run's, relative to the
+    experiment.
+    """
     return {"folder": folder, "run": run, "epoch": str(epoch)}
 
 
 def result_values(folder: str, run: str, task: str, epoch: int | None) -> dict[str, str]:
     """What a result pattern's placeholders stand for; `{epoch}` of an untrained run is `base`."""
-    shown = "base" if epoch is None else str(epoch)
+    if epoch is None:
+        shown = "base"
+    else:
+        shown = str(epoch)
     cell = cell_name(task, epoch)
-    return {"folder": folder, "run": run, "task": task, "epoch": shown, "cell": cell, "log_task": task.replace("_", "-")}
+    return {
+        "folder": folder,
+        "run": run,
+        "task": task,
+        "epoch": shown,
+        "cell": cell,
+        "log_task": task.replace("_", "-"),
+    }
 
 
 def inspect_ai_patterns(epoch: int | None, *, shared: bool) -> tuple[str, ...]:
     """Where inspect-ai leaves an evaluation's log.
 
-    Newer folders keep a folder per evaluation (untrained runs: named by the task only). Older ones share `eval/logs/`,
-    where a log's name says its task and not its epoch: it counts only where it can be told whose it is (`shared`). The
-    file's name has `-` for the task's `_` (`{log_task}`).
+    Newer folders keep a folder per evaluation (untrained runs: named by the task only). Older ones
+    share `eval/logs/`, where a log's name says its task and not its epoch: it counts only where it
+    can be told whose it is (`shared`). The file's name has `-` for the task's `_` (`{log_task}`).
     """
     patterns = ["{folder}/eval/{cell}/logs/*.eval"]
     if epoch is None:
@@ -144,19 +172,25 @@ def inspect_ai_patterns(epoch: int | None, *, shared: bool) -> tuple[str, ...]:
 
 
 def pattern_fault(pattern: str, known: tuple[str, ...], *, absolute: bool) -> str:
-    """Why `pattern` cannot be a place of a promise ("" if it can). `absolute`: it may begin with `/`."""
+    """Why `pattern` cannot be a place of a promise ("" if it can). `absolute`: it may begin with
+    `/`.
+    """
     if not pattern.strip() or "\0" in pattern or "\n" in pattern:
         return "it is empty or holds a control character"
     for name in placeholders(pattern):
         if name not in known:
-            return f"it has no value for {{{name}}}: use " + ", ".join(f"{{{one}}}" for one in known)
+            return f"it has no value for {{{name}}}: use " + ", ".join(
+                f"{{{one}}}" for one in known
+            )
     if pattern.startswith(("~", "$")):
         return "'~' and '$VARIABLE' are not expanded: write the path in full"
     if pattern.startswith("/") and not absolute:
         return "it leaves the experiment's folder: write a path relative to it"
     parts = pattern.split("/")
     if ".." in parts:
-        return "it leaves the experiment's folder by '..'" if not pattern.startswith("/") else "it holds '..'"
+        if not pattern.startswith("/"):
+            return "it leaves the experiment's folder by '..'"
+        return "it holds '..'"
     if any("**" in part for part in parts):
         return "'**' is not known here: write each level as '*'"
     return ""

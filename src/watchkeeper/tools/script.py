@@ -1,7 +1,7 @@
 """The files that a user names: weights, and results in the formats that say what they hold.
 
-A fingerprint is no checksum: of
-a file over 4 MiB only the first and the last MiB are read, so that a look at a large checkpoint stays cheap.
+A fingerprint is no checksum: of a file over 4 MiB only the first and the last MiB are read, so that
+a look at a large checkpoint stays cheap.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _INDEX = ".index.json"
 
 def shown(folder: Path, path: Path) -> str:
     """The path as it is told: relative to the experiment where it lies inside it."""
-    return file_formats.printable((path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())
+    return file_formats.printable(
+        (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+    )
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +43,9 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
     def evidence(self, what: str) -> Evidence:
         """What a look at it saw."""
-        return Evidence(source=self.shown, what=what, size_bytes=self.size_bytes, modified=self.modified)
+        return Evidence(
+            source=self.shown, what=what, size_bytes=self.size_bytes, modified=self.modified
+        )
 
 
 def _file(folder: Path, root: Path, path: Path) -> File | None:
@@ -54,16 +58,26 @@ def _file(folder: Path, root: Path, path: Path) -> File | None:
         raise
     if not stat.S_ISREG(status.st_mode):
         return None
-    name = path.name if path == root else path.relative_to(root).as_posix()
+    if path == root:
+        name = path.name
+    else:
+        name = path.relative_to(root).as_posix()
     try:
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
     except (ValueError, OverflowError):
         modified = None  # a time outside the calendar
-    return File(path=path, name=name, shown=shown(folder, path), size_bytes=status.st_size, modified=modified)
+    return File(
+        path=path,
+        name=name,
+        shown=shown(folder, path),
+        size_bytes=status.st_size,
+        modified=modified,
+    )
 
 
 def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
-    """The files of what was found at `path`: all below it where it is a `whole` folder, else itself.
+    """The files of what was found at `path`: all below it where it is a `whole` folder, else
+    itself.
 
     Raises:
         OSError: a folder or a file's status cannot be read.
@@ -73,24 +87,47 @@ def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
 
 
 def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
-    """A folder that holds weights, or a file that is some: all of them whole, and no shard of an index missing."""
+    """A folder that holds weights, or a file that is some: all of them whole, and no shard of an
+    index missing.
+    """
     checked = [file for file in files if Path(file.name).suffix in file_formats.WEIGHTS]
     weights = [file for file in checked if file_formats.is_weights(file.name)]
-    weights.sort(key=lambda file: Path(file.name).name.startswith("adapter"))  # what is evaluated is told first
+    weights.sort(
+        key=lambda file: Path(file.name).name.startswith("adapter")
+    )  # what is evaluated is told first
     indices = [file for file in files if file.name.endswith(_INDEX)]
-    evidence = [file.evidence("weights") for file in weights] + [file.evidence("index") for file in indices]
+    evidence = [file.evidence("weights") for file in weights] + [
+        file.evidence("index") for file in indices
+    ]
     if not weights and not indices:
-        why = f"{shown} holds no weights" + (f" among {_counted(files, 'file')}" if files else ": it holds no file")
+        why = f"{shown} holds no weights" + (
+            f" among {_counted(files, 'file')}" if files else ": it holds no file"
+        )
         return Finding(subject=subject, state="empty", path=shown, why=why)
-    faults = [fault for file in (*checked, *indices) if (fault := _fault(file, _check_part)) is not None]
+    faults = [
+        fault for file in (*checked, *indices) if (fault := _fault(file, _check_part)) is not None
+    ]
     if faults:
-        hollow = weights and all(any(one is file and state == "empty" for one, state, _ in faults) for file in weights)
+        hollow = weights and all(
+            any(one is file and state == "empty" for one, state, _ in faults) for file in weights
+        )
         why = faults[0][2] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
-        state: Verdict = "empty" if hollow else "damaged"
+        state: Verdict
+        if hollow:
+            state = "empty"
+        else:
+            state = "damaged"
         return Finding(subject=subject, state=state, path=shown, why=why, evidence=tuple(evidence))
     why = f"{_counted(weights, 'weights file')}, {sum(file.size_bytes for file in weights):,} bytes"
     print_ = fingerprint([(file.name, file.path) for file in files])
-    return Finding(subject=subject, state="good", path=shown, why=why, evidence=tuple(evidence), fingerprint=print_)
+    return Finding(
+        subject=subject,
+        state="good",
+        path=shown,
+        why=why,
+        evidence=tuple(evidence),
+        fingerprint=print_,
+    )
 
 
 def _check_part(file: File) -> None:
@@ -105,13 +142,18 @@ def _fault(file: File, check: Callable[[File], None]) -> tuple[File, Verdict, st
     try:
         check(file)
     except file_formats.FaultError as fault:
-        state: Verdict = "empty" if isinstance(fault, file_formats.EmptyError) else "damaged"
+        state: Verdict
+        if isinstance(fault, file_formats.EmptyError):
+            state = "empty"
+        else:
+            state = "damaged"
         return file, state, file_formats.printable(f"{file.shown} {fault}")
     return None
 
 
 def read(file: File) -> tuple[dict[str, Number], str, str]:
-    """A result's metrics; what it says of itself, and what is odd about it, are for formats that have words for it.
+    """A result's metrics; what it says of itself, and what is odd about it, are for formats that
+    have words for it.
 
     Raises:
         FaultError: it holds nothing, or is torn.
@@ -121,10 +163,13 @@ def read(file: File) -> tuple[dict[str, Number], str, str]:
 
 
 def result(
-    subject: str, shown: str, files: Sequence[File], reader: Callable[[File], tuple[dict[str, Number], str, str]]
+    subject: str,
+    shown: str,
+    files: Sequence[File],
+    reader: Callable[[File], tuple[dict[str, Number], str, str]],
 ) -> Finding:
-    """One file: it holds something, and what its format says it should. `reader` gives a good one's metrics, what it says
-    of itself, and what is odd about it.
+    """One file: it holds something, and what its format says it should. `reader` gives a good one's
+    metrics, what it says of itself, and what is odd about it.
     """
     if not files:
         return Finding(subject=subject, state="damaged", path=shown, why=f"{shown} is no file")
@@ -146,7 +191,9 @@ def result(
     )
 
 
-def _full(reader: Callable[[File], tuple[dict[str, Number], str, str]], file: File) -> tuple[dict[str, Number], str, str]:
+def _full(
+    reader: Callable[[File], tuple[dict[str, Number], str, str]], file: File
+) -> tuple[dict[str, Number], str, str]:
     if file.size_bytes == 0:
         raise file_formats.EmptyError("holds 0 bytes")
     return reader(file)
@@ -161,7 +208,9 @@ def result_folder(subject: str, shown: str, files: Sequence[File]) -> Finding:
     why = f"{_counted(full, 'file')}, {sum(file.size_bytes for file in full):,} bytes"
     evidence = tuple(file.evidence("result") for file in full)
     print_ = fingerprint([(file.name, file.path) for file in files])
-    return Finding(subject=subject, state="good", path=shown, why=why, evidence=evidence, fingerprint=print_)
+    return Finding(
+        subject=subject, state="good", path=shown, why=why, evidence=evidence, fingerprint=print_
+    )
 
 
 def _counted(files: Sequence[File], what: str) -> str:
@@ -169,8 +218,9 @@ def _counted(files: Sequence[File], what: str) -> str:
 
 
 def fingerprint(files: list[tuple[str, Path]]) -> str:
-    """The sha256 over the files' names, sizes and samples: a file's whole content up to 4 MiB, else its first and last
-    MiB. It changes with what it reads, never with the files' times or their order.
+    """The sha256 over the files' names, sizes and samples: a file's whole content up to 4 MiB, else
+    its first and last MiB. It changes with what it reads, never with the files' times or their
+    order.
 
     Raises:
         OSError: a file cannot be read.

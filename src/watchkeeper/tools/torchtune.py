@@ -1,10 +1,12 @@
-r"""torchtune's checkpoints: whether they are complete, and what the training printed on the way to them.
+r"""torchtune's checkpoints: whether they are complete, and what the training printed on the way to
+them.
 
-Whole files are not enough. torchtune 0.6 ends with code 0 and saves its epochs where the loss is nan, writes files straight
-to their final names, and leaves in `epoch_N` the merged weights together with the adapter. Sources: what its `DiskLogger`
-leaves in `logs/log_<unix seconds>.txt` beside the epochs (`Step 4 | loss:6.21 lr:…`), and what the job printed: bars
-(`2|4|Loss: 6.21:  33%|███▎      | 1/3`, epochs from 1), `… saved to DIR/epoch_1/…` and, after an epoch's last file,
-`Checkpoint saved in 0.01 seconds.`. Of each, only the end is read.
+Whole files are not enough. torchtune 0.6 ends with code 0 and saves its epochs where the loss is
+nan, writes files straight to their final names, and leaves in `epoch_N` the merged weights together
+with the adapter. Sources: what its `DiskLogger` leaves in `logs/log_<unix seconds>.txt` beside the
+epochs (`Step 4 | loss:6.21 lr:…`), and what the job printed: bars (`2|4|Loss: 6.21:  33%|███▎
+| 1/3`, epochs from 1), `… saved to DIR/epoch_1/…` and, after an epoch's last file, `Checkpoint
+saved in 0.01 seconds.`. Of each, only the end is read.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from watchkeeper.tools import globs
 from watchkeeper.tools.file_formats import printable
 from watchkeeper.tools.promise import Finding, Training
 
-LOOKED_AT = "shards, headers and sizes; last loss and step, and Checkpoint saved, in logs and output"
+LOOKED_AT = (
+    "shards, headers and sizes; last loss and step, and Checkpoint saved, in logs and output"
+)
 
 _LOGS = "logs/log_*.txt"
 _TAIL_BYTES = 256 * 1024
@@ -40,8 +44,8 @@ _SHARD = re.compile(r".*-(\d{1,15})-of-(\d{1,15})\.[a-z]+")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What the end of one log says: (step, loss) in its order, the steps of an epoch (None: it does not say), and the
-    epochs whose saving it saw end. `whole`: nothing of it was left unread.
+    """What the end of one log says: (step, loss) in its order, the steps of an epoch (None: it does
+    not say), and the epochs whose saving it saw end. `whole`: nothing of it was left unread.
     """
 
     source: str
@@ -88,9 +92,16 @@ def told_by(path: Path, source: str) -> Told:
     )
 
 
-def complete(finding: Finding, path: Path, epoch: int, training: Training, outputs: Sequence[tuple[Path, str]]) -> Finding:
-    """The finding on a whole checkpoint of this epoch at `path`, with what torchtune's own files say of it. `outputs` are
-    what its jobs printed and how that is shown, the newest first; what cannot be read of them says nothing.
+def complete(
+    finding: Finding,
+    path: Path,
+    epoch: int,
+    training: Training,
+    outputs: Sequence[tuple[Path, str]],
+) -> Finding:
+    """The finding on a whole checkpoint of this epoch at `path`, with what torchtune's own files
+    say of it. `outputs` are what its jobs printed and how that is shown, the newest first; what
+    cannot be read of them says nothing.
     """
     names = [evidence.source.rpartition("/")[2] for evidence in finding.evidence]
     if fault := _lacking(names):
@@ -99,14 +110,18 @@ def complete(finding: Finding, path: Path, epoch: int, training: Training, outpu
     judged = of_epoch(told, epoch, training)
     evidence = (*finding.evidence, *judged.evidence)
     if judged.fault:
-        return _damaged(msgspec.structs.replace(finding, evidence=evidence), f"{finding.path} {judged.fault}")
+        return _damaged(
+            msgspec.structs.replace(finding, evidence=evidence), f"{finding.path} {judged.fault}"
+        )
     caution = "; ".join(filter(None, [_double_lora(finding.path, path, names), *judged.cautions]))
     why = "; ".join([finding.why, *judged.words])
     return msgspec.structs.replace(finding, why=why, evidence=evidence, caution=caution)
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What the logs say of one epoch. `fault` ("" for none) keeps it from being good; `cautions` do not."""
+    """What the logs say of one epoch. `fault` ("" for none) keeps it from being good; `cautions` do
+    not.
+    """
 
     fault: str = ""
     words: tuple[str, ...] = ()
@@ -117,12 +132,16 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 def of_epoch(told: Sequence[Told], epoch: int, training: Training) -> Judged:
     """Judge one epoch by the newest log that tells of its end. Pure.
 
-    The weights are as good as the last loss before they were saved. What nobody says (no log, another logger, a log whose
-    end was overwritten) is held against nobody: the files are there, and whole.
+    The weights are as good as the last loss before they were saved. What nobody says (no log,
+    another logger, a log whose end was overwritten) is held against nobody: the files are there,
+    and whole.
     """
     last = training.epochs is not None and epoch + 1 >= training.epochs
     steps = _steps(told, training)
-    end = steps * (epoch + 1) if steps else None
+    if steps:
+        end = steps * (epoch + 1)
+    else:
+        end = None
     words: list[str] = []
     cautions: list[str] = []
     evidence: list[Evidence] = []
@@ -139,10 +158,15 @@ def of_epoch(told: Sequence[Told], epoch: int, training: Training) -> Judged:
             words.append(f"loss {loss[:8]} at step {step}")
         elif last or end is not None:
             since = next(one for one, own in before if not _is_finite(own))
-            fault = f"comes of a training whose loss is {loss} at step {step}, since step {since} or before ({log.source})"
+            fault = (
+                f"comes of a training whose loss is {loss} at step {step}, since step {since} "
+                f"or before ({log.source})"
+            )
             return Judged(fault=fault, evidence=tuple(evidence))
         else:
-            cautions.append(f"{log.source} says loss {loss} at step {step}; whether in this epoch, nobody says")
+            cautions.append(
+                f"{log.source} says loss {loss} at step {step}; whether in this epoch, nobody says"
+            )
         break
     else:
         if trained:
@@ -151,20 +175,30 @@ def of_epoch(told: Sequence[Told], epoch: int, training: Training) -> Judged:
     saved = next((log for log in told if epoch in log.saved), None)
     if saved is not None:
         evidence.append(_evidence(saved, "Checkpoint saved"))
-    elif (silent := next((log for log in told if log.steps and (log.whole or last)), None)) is not None:
+    elif (
+        silent := next((log for log in told if log.steps and (log.whole or last)), None)
+    ) is not None:
         evidence.append(_evidence(silent, "no 'Checkpoint saved' of this epoch"))
-        cautions.append(f"{silent.source} never says 'Checkpoint saved' of it: its training may have been ended meanwhile")
+        cautions.append(
+            f"{silent.source} never says 'Checkpoint saved' of it: its training may have "
+            "been ended meanwhile"
+        )
     return Judged(words=tuple(words), cautions=tuple(cautions), evidence=tuple(evidence))
 
 
 def _steps(told: Sequence[Told], training: Training) -> int | None:
-    """The steps of one epoch: as its bars say, or the most that are allowed where a log shows that they were made."""
+    """The steps of one epoch: as its bars say, or the most that are allowed where a log shows that
+    they were made.
+    """
     for log in told:
         if log.steps:
             return log.steps
     if training.steps and training.epochs:
         most = training.steps * training.epochs
-        if any(log.losses and most - max(1, training.log_every) < log.losses[-1][0] <= most for log in told):
+        if any(
+            log.losses and most - max(1, training.log_every) < log.losses[-1][0] <= most
+            for log in told
+        ):
             return training.steps
     return None
 
@@ -212,15 +246,22 @@ def _lacking(names: Sequence[str]) -> str:
     numbers = {int(found[1]) for _, found in shards}
     count = max(int(found[2]) for _, found in shards)
     missing = next((number for number in range(1, count + 1) if number not in numbers), None)
-    return f"lacks shard {missing} of {count}" if missing is not None else ""
+    if missing is not None:
+        return f"lacks shard {missing} of {count}"
+    return ""
 
 
 def _double_lora(shown: str, path: Path, names: Sequence[str]) -> str:
-    merged = any(not PurePosixPath(name).name.startswith("adapter") for name in names if not name.endswith(".json"))
+    merged = any(
+        not PurePosixPath(name).name.startswith("adapter")
+        for name in names
+        if not name.endswith(".json")
+    )
     if not merged or not (path / "adapter_config.json").exists():
         return ""
     return (
-        f"{shown} holds merged weights and adapter_config.json: with peft installed, from_pretrained applies the "
+        f"{shown} holds merged weights and adapter_config.json: with peft installed, "
+        "from_pretrained applies the "
         "adapter twice (evaluate a copy without adapter_*, or rename adapter_config.json)"
     )
 

@@ -1,8 +1,8 @@
 """The watch: plan, submit, poll, judge, until everything has ended or somebody calls it off.
 
-Each turn begins from the journal and the disk alone, so a first start, a start after a crash and a re-attachment are the
-same code. Any number of keepers may watch one experiment: all of them submit what they can hold; the one that leads polls,
-judges and keeps the logs.
+Each turn begins from the journal and the disk alone, so a first start, a start after a crash and a
+re-attachment are the same code. Any number of keepers may watch one experiment: all of them submit
+what they can hold; the one that leads polls, judges and keeps the logs.
 """
 
 from __future__ import annotations
@@ -53,14 +53,17 @@ from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 SENTINEL = ".detach"
 _LONGEST_S = 300.0
-_LOG_AT_LEAST_EVERY_S = 10.0  # while a long row of jobs is submitted: the run logs get their job ids
+_LOG_AT_LEAST_EVERY_S = (
+    10.0  # while a long row of jobs is submitted: the run logs get their job ids
+)
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
-    """How often and how much: seconds, and jobs at a time (0: no cap), where an array is one. `most_tasks` is what the site
-    lets this user have, where each task of an array counts (0: no limit). The scheduler is asked every `poll_s`, as often
-    as every `soonest_s` when a job starts or ends, and as seldom as every `longest_s` when nothing moves; `limits` say when
-    a job that runs is ill.
+    """How often and how much: seconds, and jobs at a time (0: no cap), where an array is one.
+    `most_tasks` is what the site lets this user have, where each task of an array counts (0: no
+    limit). The scheduler is asked every `poll_s`, as often as every `soonest_s` when a job starts
+    or ends, and as seldom as every `longest_s` when nothing moves; `limits` say when a job that
+    runs is ill.
     """
 
     soonest_s: float
@@ -74,20 +77,41 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, settings: Settings, scheduler: Scheduler, site: Site) -> Manners:
-        """The settings, with the scheduler's own defaults where nothing was set; a cluster is never asked more often than
-        every 5 s, nor given more jobs than the site lets this user have. Without accounting it is asked twice at least
-        before it forgets a job that has ended.
+        """The settings, with the scheduler's own defaults where nothing was set; a cluster is never
+        asked more often than every 5 s, nor given more jobs than the site lets this user have.
+        Without accounting it is asked twice at least before it forgets a job that has ended.
         """
         local = scheduler.visibility_lag_s == 0
-        poll = settings.poll_s if settings.poll_s is not None else (1.0 if local else 60.0)
-        stagger = settings.stagger_s if settings.stagger_s is not None else (0.0 if local else 5.0)
-        soonest = 0.05 if local else 5.0
+        if settings.poll_s is not None:
+            poll = settings.poll_s
+        elif local:
+            poll = 1.0
+        else:
+            poll = 60.0
+        if settings.stagger_s is not None:
+            stagger = settings.stagger_s
+        elif local:
+            stagger = 0.0
+        else:
+            stagger = 5.0
+        if local:
+            soonest = 0.05
+        else:
+            soonest = 5.0
         poll = max(poll, soonest)
-        longest = poll if local else max(poll, min(5 * poll, _LONGEST_S))
+        if local:
+            longest = poll
+        else:
+            longest = max(poll, min(5 * poll, _LONGEST_S))
         if not site.accounting and site.forgets_s:
             longest = max(soonest, min(longest, site.forgets_s / 2))
             poll = min(poll, longest)
-        cap = settings.cap if settings.cap is not None else (0 if local else 25)
+        if settings.cap is not None:
+            cap = settings.cap
+        elif local:
+            cap = 0
+        else:
+            cap = 25
         return cls(
             soonest_s=soonest,
             poll_s=poll,
@@ -106,18 +130,21 @@ def _hint_for(submitted: str, asked: str) -> str:
     if submitted == "local":
         return "leave out --cluster"
     if cluster and asked.startswith("slurm"):
-        return f'write slurm_cluster = "{cluster}" into its profile, or set SLURM_CLUSTERS={cluster}'
+        return (
+            f'write slurm_cluster = "{cluster}" into its profile, or set SLURM_CLUSTERS={cluster}'
+        )
     if asked.startswith("slurm@"):
         return "unset SLURM_CLUSTERS and SBATCH_CLUSTERS, or name its cluster: --cluster NAME"
     return "name its cluster: --cluster NAME"
 
 
 class Keeper:
-    """One process's watch over one experiment. `submits=False` only watches; `stays=False` only submits what is ready.
+    """One process's watch over one experiment. `submits=False` only watches; `stays=False` only
+    submits what is ready.
 
-    `tell` is shown every event that anybody writes meanwhile, `turned` the keeper after each turn; `why` says why it left.
-    `run_logs` is the setting of that name, `said` what a person said of the runs, `cluster` the name of the cluster's
-    profile ("": none).
+    `tell` is shown every event that anybody writes meanwhile, `turned` the keeper after each turn;
+    `why` says why it left. `run_logs` is the setting of that name, `said` what a person said of the
+    runs, `cluster` the name of the cluster's profile ("": none).
     """
 
     def __init__(
@@ -168,10 +195,14 @@ class Keeper:
             scheduler,
             self.logbook,
             self.book,
-            pace=Pace(soonest_s=manners.soonest_s, usual_s=manners.poll_s, longest_s=manners.longest_s),
+            pace=Pace(
+                soonest_s=manners.soonest_s, usual_s=manners.poll_s, longest_s=manners.longest_s
+            ),
             unknown_deadline_s=manners.unknown_deadline_s,
         )
-        self._rounds = Rounds(experiment.folder, manners.limits, self._assess, monotonic, shell=scheduler.far)
+        self._rounds = Rounds(
+            experiment.folder, manners.limits, self._assess, monotonic, shell=scheduler.far
+        )
         self._leave = threading.Event()
         self.why = ""
         self._failed: frozenset[tuple[str, int]] = frozenset()
@@ -187,11 +218,14 @@ class Keeper:
         self._logged_at = 0.0
 
     def keep(self) -> bool:
-        """Watch until everything selected has ended (True), or until told to leave while something is under way (False).
+        """Watch until everything selected has ended (True), or until told to leave while something
+        is under way (False).
 
         Raises:
-            UsageError: jobs of the experiment are under way elsewhere, where this process cannot see them.
-            StorageError: the journal cannot be written; what was acknowledged is kept, and the same command goes on.
+            UsageError: jobs of the experiment are under way elsewhere, where this process cannot
+            see them.
+            StorageError: the journal cannot be written; what was acknowledged is kept, and the same
+            command goes on.
         """
         self._refuse_jobs_elsewhere()
         self._failed = planning.failed_attempts(self.logbook.state)
@@ -229,11 +263,16 @@ class Keeper:
         self._leave.set()
 
     def _refuse_jobs_elsewhere(self) -> None:
-        """Jobs that this scheduler cannot know must not become UNKNOWN only because the wrong one was asked."""
+        """Jobs that this scheduler cannot know must not become UNKNOWN only because the wrong one
+        was asked.
+        """
         for attempt in self.logbook.state.active:
             submitted = attempt.submissions[attempt.job_id]
             opened = self.logbook.fold.writers[submitted.writer].opened
-            host = opened.host if opened else ""
+            if opened:
+                host = opened.host
+            else:
+                host = ""
             if submitted.scheduler != self._scheduler.name:
                 hint = _hint_for(submitted.scheduler, self._scheduler.name)
                 where = submitted.scheduler
@@ -242,14 +281,19 @@ class Keeper:
             else:
                 continue
             raise UsageError(
-                f"{attempt.key} is under way on {where} (job {attempt.job_id}), which cannot be asked here", hint=hint
+                (
+                    f"{attempt.key} is under way on {where} (job {attempt.job_id}), which "
+                    "cannot be asked here"
+                ),
+                hint=hint,
             )
 
     def _hear(self, event: AnyEvent | Unknown) -> None:
         self.runbook.feed([event])
         self._tell(event)
 
-    # ── one turn ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one turn
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self) -> None:
         self.logbook.sync()
@@ -287,7 +331,9 @@ class Keeper:
         return [attempt for attempt in latest if attempt is not None and attempt.judged is not None]
 
     def _look_again(self) -> None:
-        """See what ended attempts left, whoever judged them: the evidence must never be older than the state."""
+        """See what ended attempts left, whoever judged them: the evidence must never be older than
+        the state.
+        """
         for attempt in self._judged():
             item = self._items.get(attempt.key)
             if item is not None and (attempt.key, attempt.number) not in self._looked:
@@ -302,7 +348,10 @@ class Keeper:
             if not attempt.may_have_job:
                 continue
             try:
-                found = self._submitter.resolve(attempt.intended) if attempt.intended is not None else None
+                if attempt.intended is not None:
+                    found = self._submitter.resolve(attempt.intended)
+                else:
+                    found = None
             except HeldByAnotherError:
                 self._held.add(name)
                 continue
@@ -318,8 +367,9 @@ class Keeper:
         self.logbook.sync()
 
     def _doubt(self, attempt: Attempt, intended: Intended) -> None:
-        """A job may have been taken and not be shown yet. Only a lasting absence lets it be submitted again, and only where
-        nobody was reached, or a second job is known to end at once; elsewhere the attempt ends as unknown at the deadline.
+        """A job may have been taken and not be shown yet. Only a lasting absence lets it be
+        submitted again, and only where nobody was reached, or a second job is known to end at once;
+        elsewhere the attempt ends as unknown at the deadline.
         """
         submission = (attempt.key, attempt.number, attempt.asked)
         now = self._monotonic()
@@ -333,8 +383,14 @@ class Keeper:
             self._submitter.leave_unknown(intended, waited)
 
     def _close_unneeded(self) -> None:
-        """An attempt that never reached the scheduler, and is not to be submitted any more, ends as not run."""
-        coming = {decision.key for decision in self.plan.decisions if decision.action in planning.UNDER_WAY}
+        """An attempt that never reached the scheduler, and is not to be submitted any more, ends as
+        not run.
+        """
+        coming = {
+            decision.key
+            for decision in self.plan.decisions
+            if decision.action in planning.UNDER_WAY
+        }
         for attempt in self.logbook.state.unresolved:
             held = (attempt.key, attempt.number) in self._held
             if attempt.intended is not None and attempt.key not in coming and not held:
@@ -365,8 +421,8 @@ class Keeper:
             self._decided |= {decision.key: decision for decision in told}
 
     def _is_news(self, decision: Decision) -> bool:
-        """Whether a later decision is worth a line: that a result is stale must outlive us even before its phase opens;
-        how a job of ours ended is told by its verdict.
+        """Whether a later decision is worth a line: that a result is stale must outlive us even
+        before its phase opens; how a job of ours ended is told by its verdict.
         """
         if self._decided.get(decision.key) == decision or decision.action == "active":
             return False
@@ -380,7 +436,9 @@ class Keeper:
         return any(key == decision.key for key, _ in self._poller.watched[decision.phase])
 
     def _may_open(self, phase: Phase, decisions: tuple[Decision, ...]) -> bool:
-        """Evaluations begin, in the logs, when the gate first lets one through, or when none waits for it."""
+        """Evaluations begin, in the logs, when the gate first lets one through, or when none waits
+        for it.
+        """
         if phase == "preparation" or phase in self._opened:
             return True
         actions = {decision.action for decision in decisions}
@@ -389,9 +447,16 @@ class Keeper:
     def _submit_ready(self) -> None:
         for decision in self.plan.ready:
             cap = self._manners.cap
-            if self._left() or (cap and len(self.logbook.state.active) >= cap) or not self._site_has_room(decision):
+            if (
+                self._left()
+                or (cap and len(self.logbook.state.active) >= cap)
+                or not self._site_has_room(decision)
+            ):
                 return
-            since = self._monotonic() - self._submitted_at if self._submitted_at is not None else self._manners.stagger_s
+            if self._submitted_at is not None:
+                since = self._monotonic() - self._submitted_at
+            else:
+                since = self._manners.stagger_s
             stagger = self._manners.stagger_s - since
             if stagger > 0:
                 self._wait(stagger)
@@ -400,11 +465,14 @@ class Keeper:
             self._submit(decision, self._manners.stagger_s if stagger > 0 else 0.0)
 
     def _site_has_room(self, decision: Decision) -> bool:
-        """Whether this user may have the job's tasks beside those that wait or run. A job that is too large alone is handed
-        over all the same: the scheduler has the last word.
+        """Whether this user may have the job's tasks beside those that wait or run. A job that is
+        too large alone is handed over all the same: the scheduler has the last word.
         """
         most = self._manners.most_tasks
-        tasks = sum(map(tally.tasks_left, self.logbook.state.active)) if most else 0
+        if most:
+            tasks = sum(map(tally.tasks_left, self.logbook.state.active))
+        else:
+            tasks = 0
         if not tasks:
             return True
         array = planning.tasks_to_retry(self.logbook.state, decision)
@@ -451,14 +519,17 @@ class Keeper:
             self.logbook.write(Observed, what="scheduler busy", detail=words)
         self._busy = words
 
-    # ── beginning, leaving, ending ─────────────────────────────────────────────────────────────────────────────────
+    # ── beginning, leaving, ending
+    # ─────────────────────────────────────────────────────────────────────────────────
 
     def _begin(self, sentinel_removed: bool) -> None:
         """This process leads from now on: its execution begins in the logs."""
         self._opened.clear()
         self._concluded.clear()
         self._decided.clear()
-        self._open(None, (f"{SENTINEL} was removed: the watch goes on",) if sentinel_removed else ())
+        self._open(
+            None, (f"{SENTINEL} was removed: the watch goes on",) if sentinel_removed else ()
+        )
 
     def _open(self, phase: Phase | None, notes: tuple[str, ...] = ()) -> None:
         self._opened[phase] = self._monotonic()
@@ -476,7 +547,9 @@ class Keeper:
             queue_ahead=self._selection.queue_ahead,
         )
         if phase == "evaluation":
-            for fields in verified.verification(experiment, self.logbook.state, self.book, self._scheduler.name, self.plan):
+            for fields in verified.verification(
+                experiment, self.logbook.state, self.book, self._scheduler.name, self.plan
+            ):
                 self.logbook.write(Verified, **fields)
 
     def _conclude_phases(self) -> None:
@@ -485,7 +558,9 @@ class Keeper:
             jobs = len(self._poller.watched[phase]) + len(rest.refused)
             if not jobs or self._concluded.get(phase) == jobs:
                 continue
-            if self._submits and any(decision.action in planning.UNDER_WAY for decision in self.plan.of(phase)):
+            if self._submits and any(
+                decision.action in planning.UNDER_WAY for decision in self.plan.of(phase)
+            ):
                 continue
             if any(attempt.phase == phase for attempt in self.logbook.state.active):
                 continue
@@ -501,13 +576,18 @@ class Keeper:
     def _conclude(self, phase: Phase | None, counts: dict[str, int], rest: Rest) -> None:
         began = self._opened.get(phase, self._opened.get(None, self._monotonic()))
         fields = msgspec.structs.asdict(rest)
-        self.logbook.write(Concluded, phase=phase, counts=counts, duration_s=self._monotonic() - began, **fields)
+        self.logbook.write(
+            Concluded, phase=phase, counts=counts, duration_s=self._monotonic() - began, **fields
+        )
 
     def _finish(self) -> None:
         """Everything has ended, or there was nothing to do: say what is there in the end."""
         if not self.logbook.leads:
             return
-        self.logbook.write(Verified, **verified.validation(self.experiment, self.book, self.logbook.state, self.plan))
+        self.logbook.write(
+            Verified,
+            **verified.validation(self.experiment, self.book, self.logbook.state, self.plan),
+        )
         both: dict[str, int] = {}
         for phase in PHASES:
             for state, number in self._poller.counts(phase).items():
@@ -522,7 +602,9 @@ class Keeper:
         return self._leave.is_set()
 
     def _wait_for_news(self) -> None:
-        """Wait until the next look is due: sooner when a job's own files say that it has started or ended."""
+        """Wait until the next look is due: sooner when a job's own files say that it has started or
+        ended.
+        """
         if not self.logbook.leads:
             self._wait(self._manners.poll_s)
             return
@@ -546,5 +628,7 @@ class Keeper:
             return False
         except OSError as error:
             hint = "remove it yourself"
-            raise StorageError(f"cannot remove {self.experiment.folder / SENTINEL}: {error.strerror}", hint=hint) from error
+            raise StorageError(
+                f"cannot remove {self.experiment.folder / SENTINEL}: {error.strerror}", hint=hint
+            ) from error
         return True

@@ -1,8 +1,10 @@
-"""Notifications: a command that a person set is run, and apprise's services are told, of alarms and ends.
+"""Notifications: a command that a person set is run, and apprise's services are told, of alarms and
+ends.
 
-They are sent from a thread, after the event is in the journal: the watch never waits for them. A watcher that dies between
-the two has not sent it, and nobody sends it later: each event is sent once at most. What cannot be sent is told once for
-each way, without the command's words or the URLs, which may hold secrets.
+They are sent from a thread, after the event is in the journal: the watch never waits for them. A
+watcher that dies between the two has not sent it, and nobody sends it later: each event is sent
+once at most. What cannot be sent is told once for each way, without the command's words or the
+URLs, which may hold secrets.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ _BAD = frozenset({"invalid", "failed", "lost", "unknown"})
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent. `what`: `alarm`, `failed`, `blocked` or `complete`; `line` says it in one line; `event` is the
-    journal's, None for a decision.
+    """What is sent. `what`: `alarm`, `failed`, `blocked` or `complete`; `line` says it in one line;
+    `event` is the journal's, None for a decision.
     """
 
     what: str
@@ -50,16 +52,28 @@ def of_event(event: AnyEvent | Unknown, experiment: str) -> list[Notification]:
         return [_notification("alarm", experiment, line, event)]
     if isinstance(event, Polled):
         stuck = [change for change in event.changes if change.stuck]
-        return [_notification("alarm", experiment, f"{one.key}: {one.facts.reason}: {one.stuck}", event) for one in stuck]
+        return [
+            _notification("alarm", experiment, f"{one.key}: {one.facts.reason}: {one.stuck}", event)
+            for one in stuck
+        ]
     if isinstance(event, Judged) and event.outcome in _BAD:
-        line = f"{event.key}: {event.outcome} ({event.state})" + (f": {event.why}" if event.why else "")
+        line = f"{event.key}: {event.outcome} ({event.state})" + (
+            f": {event.why}" if event.why else ""
+        )
         return [_notification("failed", experiment, line, event)]
     if isinstance(event, Decided) and not event.first:
         blocked = [decision for decision in event.decisions if decision.action == "blocked"]
-        lines = [f"{one.key}: blocked: {one.reason}" + (f": {one.detail}" if one.detail else "") for one in blocked]
+        lines = [
+            f"{one.key}: blocked: {one.reason}" + (f": {one.detail}" if one.detail else "")
+            for one in blocked
+        ]
         return [_notification("blocked", experiment, line, None) for line in lines]
     if isinstance(event, Concluded) and event.phase is None:
-        return [_notification("complete", experiment, f"all jobs have ended: {concluded_words(event)}", event)]
+        return [
+            _notification(
+                "complete", experiment, f"all jobs have ended: {concluded_words(event)}", event
+            )
+        ]
     return []
 
 
@@ -92,7 +106,9 @@ class Notifier:
             return
         for one in of_event(event, self._experiment):
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._work, name="notifications", daemon=True
+                )
                 self._thread.start()
             try:
                 self._waiting.put_nowait(one)
@@ -138,35 +154,48 @@ def notifier_of(settings: Settings, experiment: str) -> Notifier:
     """The notifier that the settings ask for; without any it sends nothing.
 
     Raises:
-        UsageError: `notify_urls` is set, and apprise is not installed; `notify` cannot be parted into words.
+        UsageError: `notify_urls` is set, and apprise is not installed; `notify` cannot be parted
+        into words.
     """
     ways: dict[str, Send] = {}
     if settings.notify:
         ways["notify"] = _by_command(_words(settings.notify))
-    urls = settings.notify_urls.split() if isinstance(settings.notify_urls, str) else list(settings.notify_urls)
+    if isinstance(settings.notify_urls, str):
+        urls = settings.notify_urls.split()
+    else:
+        urls = list(settings.notify_urls)
     if urls:
         if find_spec("apprise") is None:
-            raise UsageError("notify_urls needs apprise, which is not installed", hint="pip install 'watchkeeper[notify]'")
+            raise UsageError(
+                "notify_urls needs apprise, which is not installed",
+                hint="pip install 'watchkeeper[notify]'",
+            )
         ways["apprise"] = _by_apprise(urls)
     return Notifier(ways, experiment)
 
 
 def _words(command: str | Sequence[str]) -> list[str]:
     try:
-        return shlex.split(command) if isinstance(command, str) else list(command)
+        if isinstance(command, str):
+            return shlex.split(command)
+        return list(command)
     except ValueError as error:
-        raise UsageError(f"the setting notify is no command: {error}", hint="write it as a list of words") from error
+        raise UsageError(
+            f"the setting notify is no command: {error}", hint="write it as a list of words"
+        ) from error
 
 
 def _by_command(argv: list[str]) -> Send:
-    """Run it without a shell: the notification as JSON on standard input, its line as last argument and in the
-    environment.
+    """Run it without a shell: the notification as JSON on standard input, its line as last argument
+    and in the environment.
     """
     name, shell = Path(argv[0]).name, Here(environment=os.environ)
 
     def send(one: Notification) -> None:
         words = msgspec.json.encode(one).decode()
-        done = shell.run([*argv, one.line], timeout_s=TIMEOUT_S, env={VARIABLE: one.line}, input=words)
+        done = shell.run(
+            [*argv, one.line], timeout_s=TIMEOUT_S, env={VARIABLE: one.line}, input=words
+        )
         if done.timed_out:
             raise _FailedError(f"the command {name} did not end in {TIMEOUT_S:g} s, and was killed")
         if done.code == NOT_THERE:
@@ -183,7 +212,9 @@ def _by_apprise(urls: list[str]) -> Send:
         services = apprise.Apprise()
         taken = [services.add(url) for url in urls]
         if not all(taken):
-            raise _FailedError(f"apprise does not know URL number {taken.index(False) + 1} of notify_urls")
+            raise _FailedError(
+                f"apprise does not know URL number {taken.index(False) + 1} of notify_urls"
+            )
         if not services.notify(title=f"Watchkeeper: {one.experiment}", body=one.line):
             raise _FailedError("apprise could not reach every service")
 

@@ -1,5 +1,5 @@
-"""What became of the work that was asked for and was no job of this execution: refused, blocked, there already, or not
-selected. Pure.
+"""What became of the work that was asked for and was no job of this execution: refused, blocked,
+there already, or not selected. Pure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rest_of(decisions: Iterable[Decision], watched: Collection[str], state: State) -> Rest:
-    """Of these decisions, those that no job in `watched` (keys) answers. A refusal counts in any case."""
+    """Of these decisions, those that no job in `watched` (keys) answers. A refusal counts in any
+    case.
+    """
     refused: dict[str, str] = {}
     blocked: dict[str, str] = {}
     done_before = unselected = 0
@@ -46,10 +48,15 @@ def rest_of(decisions: Iterable[Decision], watched: Collection[str], state: Stat
 
 
 def tasks_left(attempt: Attempt) -> int:
-    """How many jobs an attempt under way counts as for its scheduler: of an array, its tasks that have not ended."""
+    """How many jobs an attempt under way counts as for its scheduler: of an array, its tasks that
+    have not ended.
+    """
     if attempt.intended is None or not attempt.intended.array:
         return 1
-    told = attempt.seen.facts.tasks if attempt.seen is not None else {}
+    if attempt.seen is not None:
+        told = attempt.seen.facts.tasks
+    else:
+        told = {}
     ended = sum(arrays.count_of(spec) for state, spec in told.items() if state in TERMINAL)
     return max(arrays.count_of(attempt.intended.array) - ended, 1)
 
@@ -57,11 +64,15 @@ def tasks_left(attempt: Attempt) -> int:
 def refusal(key: str, state: State) -> str:
     """Why its last submission was refused; "" where it was not."""
     latest = state.run(key).latest
-    return latest.rejected.message if latest is not None and latest.rejected is not None else ""
+    if latest is not None and latest.rejected is not None:
+        return latest.rejected.message
+    return ""
 
 
 def label(item: RunItem, decision: Decision | None, state: State) -> tuple[str, str]:
-    """How a piece of work stands, in the words of the logs, and why; ("", "") for one that waits for its first job."""
+    """How a piece of work stands, in the words of the logs, and why; ("", "") for one that waits
+    for its first job.
+    """
     if decision is not None and decision.reason == REFUSED:
         return NOT_SUBMITTED, refusal(item.key, state)
     latest = state.run(item.key).latest

@@ -18,7 +18,9 @@ from watchkeeper.core.code.named_files import files_of
 def write(folder: Path, **files: str) -> Path:
     """These files in the folder; `__` in a name stands for `/`, and `_sh` at its end for `.sh`."""
     for name, text in files.items():
-        path = folder / (name.replace("__", "/").removesuffix("_sh") + (".sh" if name.endswith("_sh") else ".py"))
+        path = folder / (
+            name.replace("__", "/").removesuffix("_sh") + (".sh" if name.endswith("_sh") else ".py")
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
@@ -47,24 +49,35 @@ def names(entry: Path, folder: Path) -> list[str]:
     ],
 )
 def test_a_shell_script_names_files_by_its_words(tmp_path, script, expected):
-    """Words that name a file count where the script stands at that line; what the shell would expand does not."""
+    """Words that name a file count where the script stands at that line; what the shell would
+    expand does not.
+    """
     folder = write(tmp_path, train="", sub__inner="", sub__do_sh="", run_sh=script)
     assert names(folder / "run.sh", folder) == ["run.sh", *expected]
 
 
 def test_after_a_cd_that_cannot_be_followed_the_top_of_the_repository_counts(tmp_path):
-    """A name that fits the top of the repository is found there once the script went to an unknown folder."""
-    folder = write(tmp_path, train="", a__run_sh='cd "$REPO"\npython3 train.py', a__other_sh="python3 train.py")
+    """A name that fits the top of the repository is found there once the script went to an unknown
+    folder.
+    """
+    folder = write(
+        tmp_path, train="", a__run_sh='cd "$REPO"\npython3 train.py', a__other_sh="python3 train.py"
+    )
     subprocess.run(["git", "-C", str(folder), "init", "-q"], check=True)
     assert names(folder / "a/run.sh", folder) == ["a/run.sh", "train.py"]
     assert names(folder / "a/other.sh", folder) == ["a/other.sh"]
 
 
 def test_a_python_file_names_its_imports_and_plain_strings(tmp_path):
-    """Imports beside the file, beside the script and at the top of the package count; the library's own do not."""
+    """Imports beside the file, beside the script and at the top of the package count; the library's
+    own do not.
+    """
     folder = write(
         tmp_path,
-        train="import json, model\nfrom parts import (\n    data,\n    loss as l,\n)\nrun('bash', 'prepare.sh')\n",
+        train=(
+            "import json, model\nfrom parts import (\n    data,\n    loss as "
+            "l,\n)\nrun('bash', 'prepare.sh')\n"
+        ),
         model="import parts.deep",
         parts__data="from . import shared\nfrom .deep import x\n",
         parts__loss="from parts.shared import y",
@@ -76,16 +89,30 @@ def test_a_python_file_names_its_imports_and_plain_strings(tmp_path):
     (folder / "parts/__init__.py").touch()
     found = names(folder / "train.py", folder)
     assert found[0] == "train.py"
-    expected = {"model.py", "parts/__init__.py", "parts/data.py", "parts/loss.py", "parts/deep.py", "parts/shared.py"}
+    expected = {
+        "model.py",
+        "parts/__init__.py",
+        "parts/data.py",
+        "parts/loss.py",
+        "parts/deep.py",
+        "parts/shared.py",
+    }
     assert set(found[1:]) == expected | {"prepare.sh"}
 
 
 def test_there_are_limits_to_it(tmp_path, monkeypatch):
-    """Large files, more files than the limit, links that lead nowhere and installed packages are left out; cycles end."""
-    folder = write(tmp_path, a="import b, huge, gone", b="import a", huge="#" * (code_files.MOST_BYTES + 1))
+    """Large files, more files than the limit, links that lead nowhere and installed packages are
+    left out; cycles end.
+    """
+    folder = write(
+        tmp_path, a="import b, huge, gone", b="import a", huge="#" * (code_files.MOST_BYTES + 1)
+    )
     (folder / "gone.py").symlink_to(folder / "nowhere.py")
     assert names(folder / "a.py", folder) == ["a.py", "b.py"]
-    write(folder, **{"site-packages__tool": "", "many": "import " + ", ".join(f"m{n}" for n in range(100))})
+    write(
+        folder,
+        **{"site-packages__tool": "", "many": "import " + ", ".join(f"m{n}" for n in range(100))},
+    )
     write(folder, **{f"m{number}": "" for number in range(100)})
     assert len(names(folder / "many.py", folder)) == code_files.MOST_FILES
     write(folder, start="x('site-packages/tool.py')")
@@ -101,15 +128,26 @@ def test_binary_files_name_nothing(tmp_path):
 
 
 def test_what_no_commit_holds_is_told(tmp_path):
-    """New and ignored files, files outside the repository, and a link that leads out of it are in no commit; a tracked
-    file, one of a submodule and a link to a tracked file are.
+    """New and ignored files, files outside the repository, and a link that leads out of it are in
+    no commit; a tracked file, one of a submodule and a link to a tracked file are.
     """
     inner = write(committed(tmp_path / "inner"), part="")
     committed(inner)
     repo = write(committed(tmp_path / "repo"), tracked="", ignored="", new="")
     (repo / ".gitignore").write_text("ignored.py\nnew.py\nlink.py\nout.py\n")
     subprocess.run(
-        ["git", "-C", str(repo), "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub"],
+        [
+            "git",
+            "-C",
+            str(repo),
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            str(inner),
+            "sub",
+        ],
         check=True,
     )
     committed(repo)
@@ -133,16 +171,24 @@ def test_the_state_of_a_run_covers_what_ran(tmp_path):
 
 
 @given(
-    tracked=st.sets(st.text("ab/-p", min_size=1, max_size=90).map(lambda name: name.strip("/")).filter(bool), max_size=8),
+    tracked=st.sets(
+        st.text("ab/-p", min_size=1, max_size=90).map(lambda name: name.strip("/")).filter(bool),
+        max_size=8,
+    ),
     asked=st.text("ab/-p", min_size=1, max_size=90),
 )
 @settings(max_examples=15, deadline=None)
 def test_the_index_never_says_yes_wrongly(tmp_path_factory, tracked, asked):
-    """Whatever names an index holds, a file that is reported as named by it is one of them, and each of them is found."""
+    """Whatever names an index holds, a file that is reported as named by it is one of them, and
+    each of them is found.
+    """
     top = tmp_path_factory.mktemp("index")
     subprocess.run(["git", "-C", str(top), "init", "-q"], check=True)
     blob = subprocess.run(
-        ["git", "-C", str(top), "hash-object", "-w", "--stdin"], input=b"", check=True, capture_output=True
+        ["git", "-C", str(top), "hash-object", "-w", "--stdin"],
+        input=b"",
+        check=True,
+        capture_output=True,
     ).stdout.decode()
     lines = "".join(f"100644 {blob.strip()}\t{name}\n" for name in sorted(tracked))
     subprocess.run(
@@ -151,7 +197,9 @@ def test_the_index_never_says_yes_wrongly(tmp_path_factory, tracked, asked):
         check=False,
         capture_output=True,
     )
-    held = subprocess.run(["git", "-C", str(top), "ls-files", "-z"], check=True, capture_output=True).stdout.decode()
+    held = subprocess.run(
+        ["git", "-C", str(top), "ls-files", "-z"], check=True, capture_output=True
+    ).stdout.decode()
     names = set(held.split("\0")) - {""}
     index = Index(top)
     assert all(index.names(top / name) for name in names)

@@ -16,7 +16,11 @@ def committed(folder: Path, **files: str) -> Path:
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     identity = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
-    for words in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "--allow-empty", "-m", folder.name]):
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        [*identity, "commit", "-q", "--allow-empty", "-m", folder.name],
+    ):
         subprocess.run(["git", "-C", str(folder), *words], check=True)
     return folder
 
@@ -43,7 +47,9 @@ def head(folder: Path) -> str:
 def test_the_repository_is_the_folders_own(tmp_path, monkeypatch, variables):
     """Variables that a hook sets for another repository do not change whose commit is recorded."""
     mine, other = committed(tmp_path / "mine", a="1"), committed(tmp_path / "other", b="2")
-    subprocess.run(["git", "clone", "-q", "--bare", str(other), str(tmp_path / "bare.git")], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--bare", str(other), str(tmp_path / "bare.git")], check=True
+    )
     below = mine / "scripts"
     below.mkdir()
     own = head(mine)
@@ -63,18 +69,25 @@ def test_a_folder_outside_any_repository_has_no_commit_whatever_git_dir_says(tmp
 
 
 def test_a_worktree_and_a_submodule_have_commits_of_their_own(tmp_path):
-    """The commit is that of the worktree or submodule that the folder lies in, not of what lies around it."""
+    """The commit is that of the worktree or submodule that the folder lies in, not of what lies
+    around it.
+    """
     outer, inner = committed(tmp_path / "outer", a="1"), committed(tmp_path / "inner", b="2")
     words = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "part"]
     subprocess.run(["git", "-C", str(outer), *words], check=True)
-    subprocess.run(["git", "-C", str(outer), "worktree", "add", "-q", "--detach", str(tmp_path / "tree")], check=True)
+    subprocess.run(
+        ["git", "-C", str(outer), "worktree", "add", "-q", "--detach", str(tmp_path / "tree")],
+        check=True,
+    )
     assert git.state(outer / "part").sha == head(inner)
     assert git.state(tmp_path / "tree").sha == head(outer)
     assert git.holder_of(outer / "part" / "b.py") == outer / "part"
 
 
 def test_a_repository_that_git_refuses_is_said_to_be_refused(tmp_path, monkeypatch):
-    """A repository of another user is not the same as none: it is said why git tells nothing, and what to type."""
+    """A repository of another user is not the same as none: it is said why git tells nothing, and
+    what to type.
+    """
     mine = committed(tmp_path / "mine", a="1")
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     assert git.state(mine).sha == ""

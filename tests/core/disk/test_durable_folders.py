@@ -35,11 +35,15 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
 
 
 def unsynced(calls: Calls) -> list[str]:
-    """The new folders that hold a synced file and whose own names were never synced after they were made."""
+    """The new folders that hold a synced file and whose own names were never synced after they were
+    made.
+    """
     synced = [path for what, path in calls if what == "fsync"]
     lacking = []
     for at, (what, folder) in enumerate(calls):
-        holds = what == "mkdir" and any(path.startswith(f"{folder}/") or path == folder for path in synced)
+        holds = what == "mkdir" and any(
+            path.startswith(f"{folder}/") or path == folder for path in synced
+        )
         if holds and ("fsync", str(Path(folder).parent)) not in calls[at:]:
             lacking.append(folder)
     return lacking
@@ -57,7 +61,9 @@ def test_a_new_folder_survives_the_node(tmp_path: Path, calls: Calls) -> None:
 
 
 def test_a_durable_line_makes_its_folders_durable(tmp_path: Path, calls: Calls) -> None:
-    """What was made for a file is synced with its first durable line, after the line, and not again."""
+    """What was made for a file is synced with its first durable line, after the line, and not
+    again.
+    """
     file = AppendFile(tmp_path / "x" / "y" / "w.jsonl")
     file.append(b"1\n")
     assert not [path for what, path in calls if what == "fsync"]
@@ -81,13 +87,17 @@ def test_a_synced_file_of_rows_keeps_its_name(tmp_path: Path, calls: Calls) -> N
 
 def test_a_recorded_run_names_its_folders_durably(tmp_path: Path, calls: Calls) -> None:
     """No folder of a run that holds a synced file may be gone after the death of the node."""
-    with wk.start_run(tmp_path / "artifacts" / "training", pipeline="t", console=False, sidecar=False) as run:
+    with wk.start_run(
+        tmp_path / "artifacts" / "training", pipeline="t", console=False, sidecar=False
+    ) as run:
         run.log(1, loss=1.0)
     assert any(what == "mkdir" for what, _ in calls)
     assert unsynced(calls) == []
 
 
-def test_a_parent_that_cannot_be_listed_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parent_that_cannot_be_listed_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder in one that may be entered and not listed is made all the same."""
 
     def refuse(folder: Path) -> None:

@@ -26,14 +26,18 @@ def test_replace_leaves_no_temporary(tmp_path: Path) -> None:
 def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
     """Creating one path from 16 threads at once succeeds once, and every loser is told so."""
     with ThreadPoolExecutor(16) as pool:
-        won = list(pool.map(lambda n: files.create(tmp_path / "claim", f"writer {n}".encode()), range(16)))
+        won = list(
+            pool.map(lambda n: files.create(tmp_path / "claim", f"writer {n}".encode()), range(16))
+        )
     assert won.count(True) == 1
     assert (tmp_path / "claim").read_text() == f"writer {won.index(True)}"
     assert os.listdir(tmp_path) == ["claim"]
 
 
 def test_creating_again_with_the_same_bytes_is_ours(tmp_path: Path) -> None:
-    """Whether a file is ours is judged by its content: a second try after an unclear first one finds it ours."""
+    """Whether a file is ours is judged by its content: a second try after an unclear first one
+    finds it ours.
+    """
     assert files.create(tmp_path / "claim", b"nonce")
     assert files.create(tmp_path / "claim", b"nonce")
 
@@ -81,7 +85,9 @@ def test_keep_aside_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_a_file_of_two_owners_is_replaced_only_while_it_is_what_was_read(tmp_path: Path) -> None:
-    """`replace_unchanged` writes over the bytes it was given and no others, keeps the mode, and leaves a read-only file."""
+    """`replace_unchanged` writes over the bytes it was given and no others, keeps the mode, and
+    leaves a read-only file.
+    """
     path = tmp_path / "log.md"
     path.write_bytes(b"old")
     path.chmod(0o664)

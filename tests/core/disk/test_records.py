@@ -23,10 +23,22 @@ class Point(msgspec.Struct):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", DEEP, f'{{"x":1,"y":{DEEP}}}', '{"x":"1"}', "[]", '{"x":1' + "0" * 5000 + "}", "\udcff"]
+    "text",
+    [
+        "",
+        "{",
+        DEEP,
+        f'{{"x":1,"y":{DEEP}}}',
+        '{"x":"1"}',
+        "[]",
+        '{"x":1' + "0" * 5000 + "}",
+        "\udcff",
+    ],
 )
 def test_what_is_no_record_is_one_error(tmp_path: Path, text: str) -> None:
-    """Whatever a file holds in the place of a record, the reader raises the one error that its callers expect."""
+    """Whatever a file holds in the place of a record, the reader raises the one error that its
+    callers expect.
+    """
     path = tmp_path / "claim.1"
     path.write_text(text, errors="surrogateescape")
     with pytest.raises(UnreadableRecordError):
@@ -89,8 +101,12 @@ def with_second_line(path: Path, change: Callable[[str], str]) -> None:
     ],
     ids=["nested", "nested-unknown", "another-writer"],
 )
-def test_one_bad_line_costs_that_line(tmp_path: Path, change: Callable[[str], str], words: str) -> None:
-    """A line that is nested too deeply, or names another writer, is a problem with its place; the others are read."""
+def test_one_bad_line_costs_that_line(
+    tmp_path: Path, change: Callable[[str], str], words: str
+) -> None:
+    """A line that is nested too deeply, or names another writer, is a problem with its place; the
+    others are read.
+    """
     path = journal_of(tmp_path)
     with_second_line(path, change)
     journal = read(tmp_path)
@@ -125,8 +141,12 @@ def test_a_pipe_in_the_journal_is_a_problem_said_once(tmp_path: Path, kind: str)
     assert sum(map(len, journal.events.values())) == 3
 
 
-def test_a_line_that_never_ends_is_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line longer than an event can be is skipped: damaged where it has an end, a torn tail where it has none."""
+def test_a_line_that_never_ends_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line longer than an event can be is skipped: damaged where it has an end, a torn tail where
+    it has none.
+    """
     monkeypatch.setattr("watchkeeper.core.journal.MOST_LINE_BYTES", 1000)
     path = journal_of(tmp_path)
     lines = path.read_text().splitlines(keepends=True)
@@ -137,7 +157,9 @@ def test_a_line_that_never_ends_is_not_kept_in_memory(tmp_path: Path, monkeypatc
     assert journal.torn_tails == {path: 5000}
 
 
-@pytest.mark.parametrize("name", ["Mars/Base", "../../etc/passwd", "/etc/passwd", "", "\0", "Europe", "x" * 5000])
+@pytest.mark.parametrize(
+    "name", ["Mars/Base", "../../etc/passwd", "/etc/passwd", "", "\0", "Europe", "x" * 5000]
+)
 def test_an_unknown_zone_is_utc(name: str) -> None:
     """A zone that this machine does not know, or that is no name of one, is UTC."""
     assert zone_of(name).key == "UTC"

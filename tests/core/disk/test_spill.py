@@ -17,7 +17,9 @@ from watchkeeper.core.disk import spill
 from watchkeeper.core.disk.spill import SpillingFile, Word
 from watchkeeper.core.errors import StorageError
 
-LINES = st.lists(st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n"), max_size=12)
+LINES = st.lists(
+    st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n"), max_size=12
+)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +39,9 @@ def left(node: Path) -> list[Path]:
 @settings(max_examples=40)
 @given(parts=st.lists(st.tuples(LINES, st.booleans()), max_size=6), calm=st.booleans())
 def test_whatever_is_slow_the_bytes_are_the_same(tmp_path_factory, parts, calm):
-    """Lines come to their place whole and in order, whichever writes were slow and whether it has calmed down since."""
+    """Lines come to their place whole and in order, whichever writes were slow and whether it has
+    calmed down since.
+    """
     path = tmp_path_factory.mktemp("target") / "file.txt"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spill, "CALM_S", 0.0 if calm else 600.0)
@@ -79,7 +83,9 @@ def stuck(monkeypatch):
 
 
 def test_more_than_there_is_room_for_is_refused(tmp_path, node, stuck, monkeypatch):
-    """The room on the node has a bound: what does not fit is refused with the file's name, and the rest is not lost."""
+    """The room on the node has a bound: what does not fit is refused with the file's name, and the
+    rest is not lost.
+    """
     monkeypatch.setattr(spill, "ROOM_BYTES", 100)
     file = SpillingFile(tmp_path / "file")
     file.append(b"first\n")
@@ -111,7 +117,9 @@ def test_room_is_made_again(tmp_path, node, monkeypatch):
                 pass  # the thread has not come to it yet
     file.sync()
     file.close()
-    assert (tmp_path / "file").read_bytes() == b"first\n" + b"".join(b"line %04d\n" % number for number in range(500))
+    assert (tmp_path / "file").read_bytes() == b"first\n" + b"".join(
+        b"line %04d\n" % number for number in range(500)
+    )
     assert left(node) == []
 
 
@@ -126,7 +134,9 @@ def test_without_room_on_the_node_it_is_written_directly(tmp_path, monkeypatch):
     file.close()
 
 
-def test_what_the_target_refuses_to_the_end_is_kept_and_brought_over_later(tmp_path, node, monkeypatch):
+def test_what_the_target_refuses_to_the_end_is_kept_and_brought_over_later(
+    tmp_path, node, monkeypatch
+):
     """A full target at the end: it is said where the bytes are, and a later run brings them over."""
 
     def refuse(self):
@@ -173,7 +183,9 @@ def leave_behind(folder: Path, base: int, data: bytes, target: Path) -> None:
     ],
 )
 def test_bringing_over_may_be_done_twice(tmp_path, node, there, expected):
-    """However much had come over when the process died, the file is the same in the end; a torn line is left out."""
+    """However much had come over when the process died, the file is the same in the end; a torn
+    line is left out.
+    """
     target = tmp_path / "file"
     target.write_bytes(there)
     leave_behind(node / f"watchkeeper-spill-{os.getuid()}", 2, b"b\nc\ntorn", target)
@@ -193,7 +205,9 @@ def test_what_somebody_has_gone_on_with_is_not_overwritten(tmp_path, node):
     assert left(node) == []
 
 
-@pytest.mark.parametrize("word", ["", "watchkeeper spill 2\nx\n0\n\n{}\n", "watchkeeper spill 1\n/x\nno\n\n{}\n"])
+@pytest.mark.parametrize(
+    "word", ["", "watchkeeper spill 2\nx\n0\n\n{}\n", "watchkeeper spill 1\n/x\nno\n\n{}\n"]
+)
 def test_what_is_no_spill_is_let_be(node, word):
     """A strange file in the folder is not touched, and stops nothing."""
     folder = node / f"watchkeeper-spill-{os.getuid()}"

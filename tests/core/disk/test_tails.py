@@ -9,7 +9,9 @@ from watchkeeper.core.disk.tails import Follower, end_of_file, last_lines
 
 
 def test_only_what_has_grown_is_read_and_lines_are_whole(tmp_path):
-    """A look gives the lines that were finished since the look before; an unfinished one waits, and shows as such."""
+    """A look gives the lines that were finished since the look before; an unfinished one waits, and
+    shows as such.
+    """
     path = tmp_path / "out"
     follower = Follower(path, 1000)
     assert follower.look().modified is None

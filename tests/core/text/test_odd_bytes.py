@@ -33,11 +33,26 @@ def test_text_stays_as_it_is(text):
 def test_no_event_is_refused_for_its_bytes(tmp_path):
     """An event with such bytes in any of its texts is written, and returned as it is read."""
     writer = Writer(tmp_path, purpose="run", zone="UTC")
-    facts = SchedulerFacts(state="FAILED", output=os.fsdecode(b"/x/mod\xe8le.out"), started=datetime.now(UTC), exit_code=3)
-    change = Change(key="k", phase="preparation", attempt=1, job_id="7", before="", after="FAILED", facts=facts)
-    polled = writer.write(Polled, phase="preparation", query=os.fsdecode(b"\xff"), interval_s=1.0, changes=(change,))
+    facts = SchedulerFacts(
+        state="FAILED",
+        output=os.fsdecode(b"/x/mod\xe8le.out"),
+        started=datetime.now(UTC),
+        exit_code=3,
+    )
+    change = Change(
+        key="k", phase="preparation", attempt=1, job_id="7", before="", after="FAILED", facts=facts
+    )
+    polled = writer.write(
+        Polled, phase="preparation", query=os.fsdecode(b"\xff"), interval_s=1.0, changes=(change,)
+    )
     submitted = writer.write(
-        Submitted, key="k", phase="preparation", attempt=1, job_id="7", scheduler="s", command=os.fsdecode(b"sbatch \xe8")
+        Submitted,
+        key="k",
+        phase="preparation",
+        attempt=1,
+        job_id="7",
+        scheduler="s",
+        command=os.fsdecode(b"sbatch \xe8"),
     )
     writer.close()
     (events,) = journal.read(tmp_path).events.values()

@@ -86,13 +86,17 @@ def test_names_that_only_look_like_secrets_are_not(name):
     ],
 )
 def test_a_value_can_show_that_it_is_no_secret(name, value, expected):
-    """Nothing, true, false, numbers and a model's special tokens are none; a password may be a number."""
+    """Nothing, true, false, numbers and a model's special tokens are none; a password may be a
+    number.
+    """
     assert is_secret(name, value) is expected
 
 
 @pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS)
 def test_tokens_are_known_by_their_form(token):
-    """A token of a known form is left out, wherever in a text it stands, and the text around it is not."""
+    """A token of a known form is left out, wherever in a text it stands, and the text around it is
+    not.
+    """
     assert redact(f"--arg {token}, then") == f"--arg {REDACTED}, then"
     assert redact(f"x={token}") == f"x={REDACTED}"
 
@@ -110,24 +114,54 @@ def test_commits_ids_and_addresses_are_kept(text):
         ("postgres://me:s@3/x@h/db", f"postgres://{REDACTED}@h/db"),
         ("redis://:s3@h:6379/0", f"redis://{REDACTED}@h:6379/0"),
         ("https://s3@github.com/a/b", f"https://{REDACTED}@github.com/a/b"),
-        ("git+https://oauth2:s3@gitlab.com/x.git@v1", f"git+https://{REDACTED}@gitlab.com/x.git@v1"),
+        (
+            "git+https://oauth2:s3@gitlab.com/x.git@v1",
+            f"git+https://{REDACTED}@gitlab.com/x.git@v1",
+        ),
         ("https://h/d?sv=1&sig=s3%3D&x=2", f"https://h/d?sv=1&sig={REDACTED}&x=2"),
         ("export WANDB_API_KEY=s3 && go", f"export WANDB_API_KEY={REDACTED} && go"),
         ('{"password": "s3", "lr": 1}', f'{{"password": "{REDACTED}", "lr": 1}}'),
         ("run --hf_token s3 --lr 1", f"run --hf_token {REDACTED} --lr 1"),
-        ("a\n-----BEGIN RSA PRIVATE KE" + "Y-----\ns3\n-----END RSA PRIVATE KEY-----\nb", f"a\n{REDACTED}\nb"),
+        (
+            "a\n-----BEGIN RSA PRIVATE KE" + "Y-----\ns3\n-----END RSA PRIVATE KEY-----\nb",
+            f"a\n{REDACTED}\nb",
+        ),
     ],
 )
 def test_secrets_within_a_text_are_left_out(text, expected):
-    """Logins, signatures, assignments, options and private keys are cut out; the rest of the text stays."""
+    """Logins, signatures, assignments, options and private keys are cut out; the rest of the text
+    stays.
+    """
     assert redact(text) == expected
     assert redact(expected) == expected
 
 
 def test_words_of_a_command_lose_their_secrets():
-    """The word after an option that is named like a secret is left out, and so is a value in the same word."""
-    words = ["a.py", "--hf-token", "s3", "--lr", "1", "-e", "TOKEN=s3", "model.api_key=s3", "--pad_token", "<pad>"]
-    kept = ["a.py", "--hf-token", REDACTED, "--lr", "1", "-e", f"TOKEN={REDACTED}", f"model.api_key={REDACTED}"]
+    """The word after an option that is named like a secret is left out, and so is a value in the
+    same word.
+    """
+    words = [
+        "a.py",
+        "--hf-token",
+        "s3",
+        "--lr",
+        "1",
+        "-e",
+        "TOKEN=s3",
+        "model.api_key=s3",
+        "--pad_token",
+        "<pad>",
+    ]
+    kept = [
+        "a.py",
+        "--hf-token",
+        REDACTED,
+        "--lr",
+        "1",
+        "-e",
+        f"TOKEN={REDACTED}",
+        f"model.api_key={REDACTED}",
+    ]
     assert redact_words(words) == [*kept, "--pad_token", "<pad>"]
 
 

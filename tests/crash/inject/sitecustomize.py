@@ -1,9 +1,10 @@
 """Kills this Python process at its n-th write or command, when the environment says so.
 
-Python imports this module at start when its folder is on PYTHONPATH. `WK_KILL_IN` names the module or program whose process
-is meant (a part of its command line), `WK_KILL_AT` the operation before which it dies (from 1), and `WK_KILL_MARK` a file
-that is created by the kill, so that only one process ever dies of it. `WK_KILL_LOG` collects the names of the operations.
-A sync is none of them: SIGKILL takes nothing that was written, and to die before it is to die before the next operation.
+Python imports this module at start when its folder is on PYTHONPATH. `WK_KILL_IN` names the module
+or program whose process is meant (a part of its command line), `WK_KILL_AT` the operation before
+which it dies (from 1), and `WK_KILL_MARK` a file that is created by the kill, so that only one
+process ever dies of it. `WK_KILL_LOG` collects the names of the operations. A sync is none of them:
+SIGKILL takes nothing that was written, and to die before it is to die before the next operation.
 """
 
 import os
@@ -14,7 +15,9 @@ from pathlib import Path
 
 def _arm() -> None:
     target = os.environ.get("WK_KILL_IN", "")
-    command_line = Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    command_line = (
+        Path("/proc/self/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    )
     if not target or target not in command_line or Path(os.environ["WK_KILL_MARK"]).exists():
         return
     at = int(os.environ["WK_KILL_AT"])
@@ -40,7 +43,10 @@ def _arm() -> None:
         original = getattr(module, name)
 
         def wrapped(*args, **kwargs):
-            before(f"{module.__name__}.{name} {args[0] if args and isinstance(args[0], (str, os.PathLike)) else ''}")
+            before(
+                f"{module.__name__}.{name} "
+                f"{args[0] if args and isinstance(args[0], (str, os.PathLike)) else ''}"
+            )
             return original(*args, **kwargs)
 
         setattr(module, name, wrapped)

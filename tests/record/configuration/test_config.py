@@ -1,4 +1,6 @@
-"""What is recorded of a configuration: values as what they are, bounded, without secrets, and no error of anybody's."""
+"""What is recorded of a configuration: values as what they are, bounded, without secrets, and no
+error of anybody's.
+"""
 
 from __future__ import annotations
 
@@ -169,8 +171,8 @@ def test_values_are_recorded_as_what_they_are(value, expected):
 
 
 def test_omegaconf_is_resolved_where_it_can_be(monkeypatch):
-    """Lists are lists, interpolations are resolved, and what is missing or fails stands as it was written; a variable of
-    the environment that is named like a secret is not looked up.
+    """Lists are lists, interpolations are resolved, and what is missing or fails stands as it was
+    written; a variable of the environment that is named like a secret is not looked up.
     """
     monkeypatch.setenv("HF_TOKEN", "s3cret")
     monkeypatch.setenv("PLACE", "here")
@@ -203,7 +205,9 @@ def test_omegaconf_is_resolved_where_it_can_be(monkeypatch):
 
 
 def test_torch_values_fetch_nothing():
-    """A small tensor is its numbers, any other its type and shape; dtypes and devices are their names; a model its type."""
+    """A small tensor is its numbers, any other its type and shape; dtypes and devices are their
+    names; a model its type.
+    """
     torch = pytest.importorskip("torch")
     assert of(torch.tensor([1.0, 2.0], requires_grad=True)) == [1.0, 2.0]
     assert of(torch.zeros(100, 100)) == "<torch.Tensor torch.float32 (100, 100)>"
@@ -214,7 +218,9 @@ def test_torch_values_fetch_nothing():
 
 
 def test_an_object_of_any_class_may_be_the_configuration_itself():
-    """The settings that an object or a plain class holds as attributes are its fields, its methods are not."""
+    """The settings that an object or a plain class holds as attributes are its fields, its methods
+    are not.
+    """
 
     class Settings:
         lr = 0.1
@@ -234,7 +240,8 @@ def test_an_object_of_any_class_may_be_the_configuration_itself():
     assert config_fields(Closed()) == {"config": f"<{__name__}.Closed>"}
 
 
-# ── what is too much ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is too much
+# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Endless(Mapping):
@@ -279,7 +286,9 @@ def test_large_values_are_cut_where_they_stand():
 
 
 def test_cycles_and_shared_parts_end():
-    """What contains itself says so, and what is reached in a million ways is recorded a bounded number of times."""
+    """What contains itself says so, and what is reached in a million ways is recorded a bounded
+    number of times.
+    """
     looped: dict[str, Any] = {"lr": 0.1}
     looped["self"] = looped
     assert config_fields(looped) == {"lr": 0.1, "self": "<dict, which contains itself>"}
@@ -304,7 +313,9 @@ def test_a_field_that_is_too_large_leaves_its_neighbours_whole():
 
 
 def test_lazy_values_are_asked_a_bounded_number_of_times():
-    """A mapping that reads a disk for each value is asked for a while, not for each of a billion; errors stay in place."""
+    """A mapping that reads a disk for each value is asked for a while, not for each of a billion;
+    errors stay in place.
+    """
     failing = Endless(KeyError("x"))
     assert of(failing)["0"] == "<not readable: KeyError>" and failing.asked <= rule.ITEMS + 1
     slow = Endless(seconds=0.05)
@@ -323,8 +334,8 @@ def test_the_text_of_an_object_is_asked_only_where_it_is_small():
 
 
 def test_after_a_slow_value_no_other_is_asked(monkeypatch):
-    """Time is bounded too: an object whose text takes long is the last one that is asked for it. What lies at hand is
-    recorded however slow the machine is.
+    """Time is bounded too: an object whose text takes long is the last one that is asked for it.
+    What lies at hand is recorded however slow the machine is.
     """
     monkeypatch.setattr(rule, "SECONDS", 0.0)
     assert config_fields({"a": 1, "b": {"c": [2]}}) == {"a": 1, "b": {"c": [2]}}
@@ -363,14 +374,23 @@ def test_secrets_are_left_out_at_any_depth():
     assert "s3cret" not in json.dumps(recorded)
     assert recorded["a"] == {"b": [{"password": "<redacted>", "kept": 1}]}
     assert recorded["argv"] == ["train.py", "--api-key", "<redacted>", "--lr", "1"]
-    assert (recorded["url"], recorded["pad_token"], recorded["max_tokens"]) == ("postgres://<redacted>@h/db", "<pad>", 5)
+    assert (recorded["url"], recorded["pad_token"], recorded["max_tokens"]) == (
+        "postgres://<redacted>@h/db",
+        "<pad>",
+        5,
+    )
 
 
 def test_the_error_that_ends_a_run_is_recorded_without_secrets(tmp_path):
     """Libraries put the address that they could not reach into their errors, with its login."""
-    with pytest.raises(ValueError, match="s3cret"), wk.start_run(folder=tmp_path, pipeline="t", console=False):
+    with (
+        pytest.raises(ValueError, match="s3cret"),
+        wk.start_run(folder=tmp_path, pipeline="t", console=False),
+    ):
         raise ValueError("cannot reach postgres://me:s3cret@host/db")
-    events = [event for own in read(tmp_path / ".watchkeeper/journal").events.values() for event in own]
+    events = [
+        event for own in read(tmp_path / ".watchkeeper/journal").events.values() for event in own
+    ]
     (ended,) = [event for event in events if isinstance(event, RunEnded)]
     assert ended.error == "ValueError: cannot reach postgres://<redacted>@host/db"
 
@@ -389,18 +409,30 @@ def test_no_strange_value_stops_a_start(tmp_path, number):
     value = [Proxy(), Odd(), Endless(RuntimeError()), Falling(), {Odd(): 1}, {"a": Proxy}][number]
     with wk.start_run(tmp_path, pipeline="t", config={"lr": 0.1, "v": value}, console=False) as run:
         pass
-    events = [event for own in read(run.folder / ".watchkeeper/journal").events.values() for event in own]
+    events = [
+        event for own in read(run.folder / ".watchkeeper/journal").events.values() for event in own
+    ]
     (started,) = [event for event in events if isinstance(event, RunStarted)]
     assert started.config["lr"] == 0.1 and "v" in started.config
 
 
 leaves = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.complex_numbers()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | st.dates()
+    | st.complex_numbers()
 )
 trees = st.recursive(
     leaves,
     lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.none(), inner) | st.tuples(inner) | st.sets(leaves)
+        st.lists(inner)
+        | st.dictionaries(st.text() | st.integers() | st.none(), inner)
+        | st.tuples(inner)
+        | st.sets(leaves)
     ),
 )
 

@@ -47,11 +47,25 @@ The capital of France is Paris, which is also the largest city...
 📊 Loss Comparison: Train=0.2134 | Val=0.2456 | Gap=+0.0322 ✅
 ================================================================================
 """
-FRANCE = {"prompt": "What is the capital of France?", "golden": "The capital of France is Paris.", "golden_tokens": 15}
+FRANCE = {
+    "prompt": "What is the capital of France?",
+    "golden": "The capital of France is Paris.",
+    "golden_tokens": 15,
+}
 PARIS = "The capital of France is Paris, which is also the largest city..."
 
 
-def made(step, *, prompt=None, golden=None, output=UNSET, loss=None, val_loss=None, golden_tokens=None, **more):
+def made(
+    step,
+    *,
+    prompt=None,
+    golden=None,
+    output=UNSET,
+    loss=None,
+    val_loss=None,
+    golden_tokens=None,
+    **more,
+):
     """An example with what is not said left out."""
     return example_of(
         NOW,
@@ -79,8 +93,14 @@ def test_without_utf8_there_are_plain_labels():
     plain = block(made(2800, **FRANCE, output=PARIS, loss=0.2134, val_loss=0.2456), symbols=False)
     assert plain.isascii()
     assert "\nFULL EVAL + VAL LOSS - Step 2,800\n" in plain
-    assert "\nMATCH\nLOSS ON THIS EXAMPLE: 0.2134\nLoss Comparison: Train=0.2134 | Val=0.2456 | Gap=+0.0322\n" in plain
-    assert [is_utf8(name) for name in ("UTF-8", "utf8", "ascii", "latin-1", None, "nonsense")] == [True, True] + [False] * 4
+    assert (
+        "\nMATCH\nLOSS ON THIS EXAMPLE: 0.2134\nLoss Comparison: Train=0.2134 | Val=0.2456 "
+        "| Gap=+0.0322\n"
+    ) in plain
+    assert [is_utf8(name) for name in ("UTF-8", "utf8", "ascii", "latin-1", None, "nonsense")] == [
+        True,
+        True,
+    ] + [False] * 4
 
 
 @pytest.mark.parametrize(
@@ -105,15 +125,28 @@ def test_without_utf8_there_are_plain_labels():
     ],
 )
 def test_a_match_is_the_golden_text_word_by_word(golden, output, expected):
-    """Case, punctuation and spacing do not count; words, signs and numbers do; nothing to compare is no verdict."""
+    """Case, punctuation and spacing do not count; words, signs and numbers do; nothing to compare
+    is no verdict.
+    """
     assert matches(golden, output) is expected
 
 
 values = st.none() | st.text(max_size=30) | st.integers() | st.floats() | st.just("<think>")
 
 
-@given(values, values, values, values | st.just(UNSET), values, values, values, st.none() | st.booleans())
-def test_anything_may_be_none_or_strange(step, prompt, golden, output, loss, val_loss, tokens, match):
+@given(
+    values,
+    values,
+    values,
+    values | st.just(UNSET),
+    values,
+    values,
+    values,
+    st.none() | st.booleans(),
+)
+def test_anything_may_be_none_or_strange(
+    step, prompt, golden, output, loss, val_loss, tokens, match
+):
     """No combination of None, numbers and texts raises, and every block ends with its rule."""
     example = made(
         step,
@@ -127,7 +160,9 @@ def test_anything_may_be_none_or_strange(step, prompt, golden, output, loss, val
         match=match,
     )
     assert block(example, symbols=True).endswith("=" * 80 + "\n")
-    assert (example.output is None) or not any(c in block(example, symbols=True) for c in "\x1b\x07\x00")
+    assert (example.output is None) or not any(
+        c in block(example, symbols=True) for c in "\x1b\x07\x00"
+    )
 
 
 def test_the_callers_verdict_counts_and_thinking_is_kept():
@@ -156,7 +191,9 @@ def test_the_gap_is_signed_and_unrounded(loss, val_loss, gap):
 
 
 def test_a_wide_gap_is_marked():
-    """A validation loss far above the training loss is marked; a gap that is no number is not judged."""
+    """A validation loss far above the training loss is marked; a gap that is no number is not
+    judged.
+    """
     assert "Gap=+1.0000 ⚠️" in block(made(1, output="x", loss=1.0, val_loss=2.0), symbols=True)
     assert "Gap=+nan\n" in block(made(1, output="x", loss=1.0, val_loss=float("nan")), symbols=True)
 
@@ -164,7 +201,9 @@ def test_a_wide_gap_is_marked():
 def test_a_small_figure_is_not_shown_as_none():
     """Losses and gaps below four decimals keep their digits."""
     shown = block(made(1, output="x", loss=0.00001, val_loss=0.00003), symbols=False)
-    assert "LOSS ON THIS EXAMPLE: 1e-05" in shown and "Train=1e-05 | Val=3e-05 | Gap=+2e-05" in shown
+    assert (
+        "LOSS ON THIS EXAMPLE: 1e-05" in shown and "Train=1e-05 | Val=3e-05 | Gap=+2e-05" in shown
+    )
 
 
 def kept(folder):
@@ -174,7 +213,9 @@ def kept(folder):
 
 
 def test_a_run_shows_both_tiers_and_the_full_one_waits_for_its_validation_loss(tmp_path, capsys):
-    """As in the documented loop: the full block is whole although the validation loss is logged after the example."""
+    """As in the documented loop: the full block is whole although the validation loss is logged
+    after the example.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         cadence = run.cadence(log_every=10, eval_every=200)
         for step in (2710, 2800):
@@ -187,14 +228,18 @@ def test_a_run_shows_both_tiers_and_the_full_one_waits_for_its_validation_loss(t
             elif cadence.log_due(step):
                 run.example(step, **FRANCE, loss=loss)
     assert capsys.readouterr().out == FAST + FULL
-    assert [(row["step"], row["tier"], row["val_loss"], row["match"]) for row in kept(tmp_path)] == [
+    assert [
+        (row["step"], row["tier"], row["val_loss"], row["match"]) for row in kept(tmp_path)
+    ] == [
         (2710, "fast", None, None),
         (2800, "full", 0.2456, True),
     ]
 
 
 def test_a_full_block_without_a_validation_loss_is_shown_all_the_same(tmp_path, capsys):
-    """Another step's row, another example or the end lets it go; None as output is a full tier without one."""
+    """Another step's row, another example or the end lets it go; None as output is a full tier
+    without one.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         run.example(10, output="a")
         run.log(11, loss=1.0)
@@ -239,7 +284,11 @@ GAPS = {
         (0.5, 0.6),
     ),
     "only the example's loss at this step": (
-        lambda run: (run.log(1, loss=1.0), run.example(2, output="g", loss=0.9), run.log(2, val_loss=0.6)),
+        lambda run: (
+            run.log(1, loss=1.0),
+            run.example(2, output="g", loss=0.9),
+            run.log(2, val_loss=0.6),
+        ),
         (0.9, 0.6),
     ),
     "no loss at this step": (
@@ -254,13 +303,25 @@ GAPS = {
         lambda run: (run.log(2, loss=0.5), run.example(2, output="g", loss=0.9, val_loss=0.6)),
         (0.5, 0.6),
     ),
-    "no step at all": (lambda run: run.example(None, output="g", loss=0.9, val_loss=0.6), (0.9, 0.6)),
+    "no step at all": (
+        lambda run: run.example(None, output="g", loss=0.9, val_loss=0.6),
+        (0.9, 0.6),
+    ),
     "a later loss": (
-        lambda run: (run.log(2, loss=0.5), run.example(2, output="g"), run.log(2, val_loss=0.6), run.log(3, loss=0.1)),
+        lambda run: (
+            run.log(2, loss=0.5),
+            run.example(2, output="g"),
+            run.log(2, val_loss=0.6),
+            run.log(3, loss=0.1),
+        ),
         (0.5, 0.6),
     ),
     "small ones": (
-        lambda run: (run.log(2, loss=0.00001), run.example(2, output="g"), run.log(2, val_loss=0.00003)),
+        lambda run: (
+            run.log(2, loss=0.00001),
+            run.example(2, output="g"),
+            run.log(2, val_loss=0.00003),
+        ),
         (0.00001, 0.00003),
     ),
 }
@@ -268,7 +329,9 @@ GAPS = {
 
 @pytest.mark.parametrize(("act", "losses"), GAPS.values(), ids=GAPS)
 def test_block_status_and_file_have_one_gap(tmp_path, capsys, act, losses):
-    """For one step the printed block, the status file and the kept example say the same gap, of the same training loss."""
+    """For one step the printed block, the status file and the kept example say the same gap, of the
+    same training loss.
+    """
     train, val = losses
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         run.cadence(log_every=1, eval_every=2)

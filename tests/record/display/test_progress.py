@@ -46,15 +46,29 @@ def book():
 @pytest.mark.parametrize(
     ("args", "ended", "expected"),
     [
-        (("train", 1200, 12487, "it", 30.0), False, "train: 1,200/12,487 it, 10 %, 40 it/s, 0:30 so far, 4:42 left"),
-        (("base", 48, 48, "config", 36.0), True, "base: 48/48 config, 100 %, 1.33 config/s, done after 0:36"),
-        (("base", 12, 48, "config", 9.0), True, "base: 12/48 config, 25 %, 1.33 config/s, stopped after 0:09"),
+        (
+            ("train", 1200, 12487, "it", 30.0),
+            False,
+            "train: 1,200/12,487 it, 10 %, 40 it/s, 0:30 so far, 4:42 left",
+        ),
+        (
+            ("base", 48, 48, "config", 36.0),
+            True,
+            "base: 48/48 config, 100 %, 1.33 config/s, done after 0:36",
+        ),
+        (
+            ("base", 12, 48, "config", 9.0),
+            True,
+            "base: 12/48 config, 25 %, 1.33 config/s, stopped after 0:09",
+        ),
         (("read", 7, None, "row", 3661.0), False, "read: 7 row, 0.00191 row/s, 1:01:01 so far"),
         (("none", 0, 0, "it", 0.0), True, "none: 0/0 it, done after 0:00"),
     ],
 )
 def test_the_line_says_how_far_how_fast_and_how_long(args, ended, expected):
-    """One line holds count, share, rate, time so far and time left, and leaves out what nobody can tell."""
+    """One line holds count, share, rate, time so far and time left, and leaves out what nobody can
+    tell.
+    """
     assert line(*args, ended=ended) == expected
 
 
@@ -67,7 +81,9 @@ def test_items_pass_through_and_are_counted_when_completed(book):
 
 
 def test_lines_and_events_come_at_their_cadence(book, capsys):
-    """Ten minutes of a fast loop are a line each half minute and an event each minute, however many items there are."""
+    """Ten minutes of a fast loop are a line each half minute and an event each minute, however many
+    items there are.
+    """
     for _ in Progress(book, range(6000), "train"):
         book.time.now += 0.1
     lines = capsys.readouterr().err.splitlines()
@@ -76,7 +92,13 @@ def test_lines_and_events_come_at_their_cadence(book, capsys):
     assert "\r" not in "".join(lines)
     assert 10 <= len(book.told) <= 12
     last = book.told[-1]
-    assert (last["done"], last["total"], last["ended"], last["rate_per_s"], last["eta_s"]) == (6000, 6000, True, 10.0, 0.0)
+    assert (last["done"], last["total"], last["ended"], last["rate_per_s"], last["eta_s"]) == (
+        6000,
+        6000,
+        True,
+        10.0,
+        0.0,
+    )
 
 
 def test_an_inner_loop_is_silent_while_it_is_short(book, capsys):
@@ -84,8 +106,14 @@ def test_an_inner_loop_is_silent_while_it_is_short(book, capsys):
     for _ in Progress(book, range(1000), "configs", unit="config"):
         for _ in Progress(book, range(3), "batches"):
             book.time.now += 0.001
-    assert capsys.readouterr().err == "configs: 1,000/1,000 config, 100 %, 333 config/s, done after 0:03\n"
-    assert [(told["what"], told["ended"]) for told in book.told] == [("configs", False), ("configs", True)]
+    assert (
+        capsys.readouterr().err
+        == "configs: 1,000/1,000 config, 100 %, 333 config/s, done after 0:03\n"
+    )
+    assert [(told["what"], told["ended"]) for told in book.told] == [
+        ("configs", False),
+        ("configs", True),
+    ]
 
 
 def test_many_outermost_loops_do_not_flood_the_journal(book):
@@ -118,7 +146,10 @@ class Strange:
         raise RuntimeError
 
 
-@pytest.mark.parametrize(("total", "expected"), [(None, None), ("many", None), (-1, None), (float("nan"), None), (2.0, 2)])
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [(None, None), ("many", None), (-1, None), (float("nan"), None), (2.0, 2)],
+)
 def test_a_strange_total_is_no_total(book, total, expected):
     """What is no count leaves the loop as it is, without a total."""
     loop = Progress(book, Strange(), "strange", total=total)
@@ -156,7 +187,9 @@ def test_a_run_writes_its_progress_down(tmp_path, events):
 
 
 def test_asked_to_stop_it_stops_between_two_items(tmp_path, events):
-    """The first signal ends the loop after the row in work, inner loops included; the table is sealed as incomplete."""
+    """The first signal ends the loop after the row in work, inner loops included; the table is
+    sealed as incomplete.
+    """
     with (
         pytest.raises(SystemExit) as stopped,
         wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
@@ -200,12 +233,16 @@ print("tqdm" in sys.modules)
 
 
 def test_on_a_terminal_there_is_a_bar_and_elsewhere_none(tmp_path):
-    """On a terminal tqdm draws; on a pipe it is not even imported, and no carriage return is written."""
+    """On a terminal tqdm draws; on a pipe it is not even imported, and no carriage return is
+    written.
+    """
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     try:
         command = [sys.executable, "-c", BARS, tmp_path / "tty"]
-        drawn = subprocess.run(command, stderr=theirs, stdout=subprocess.PIPE, timeout=60, check=True)
+        drawn = subprocess.run(
+            command, stderr=theirs, stdout=subprocess.PIPE, timeout=60, check=True
+        )
         os.write(theirs, b"\0")
         shown = b""
         while not shown.endswith(b"\0"):
@@ -216,7 +253,9 @@ def test_on_a_terminal_there_is_a_bar_and_elsewhere_none(tmp_path):
     assert drawn.stdout == b"True\n"
     assert b"Baseline experiments: 100%" in shown
     assert b"3/3" in shown
-    piped = subprocess.run([*command[:-1], tmp_path / "pipe"], capture_output=True, timeout=60, check=True)
+    piped = subprocess.run(
+        [*command[:-1], tmp_path / "pipe"], capture_output=True, timeout=60, check=True
+    )
     assert piped.stdout == b"False\n"
     assert b"\r" not in piped.stderr
     assert b"Baseline experiments: 3/3 config, 100 %" in piped.stderr
@@ -236,12 +275,18 @@ def test_a_bar_by_hand_counts_its_own_time(book, capsys):
         "Baseline: 4/4 config, 100 %, 0.0667 config/s, 1:00 so far, 0:00 left",
         "Baseline: 4/4 config, 100 %, 0.0667 config/s, done after 1:00",
     ]
-    assert [(fields["done"], fields["ended"]) for fields in book.told] == [(0, False), (4, False), (4, True)]
+    assert [(fields["done"], fields["ended"]) for fields in book.told] == [
+        (0, False),
+        (4, False),
+        (4, True),
+    ]
     assert bar.n == 4
 
 
 def test_a_bar_that_nobody_closes_ends_with_its_run(tmp_path, capfd, events):
-    """An open bar leaves its last line and its event at the run's end, and later loops are no loops within it."""
+    """An open bar leaves its last line and its event at the run's end, and later loops are no loops
+    within it.
+    """
     with wk.start_run(folder=tmp_path, pipeline="t") as run:
         bar = run.track(total=4, desc="by hand")
         bar.update(3)
@@ -258,7 +303,9 @@ def test_a_bar_that_nobody_closes_ends_with_its_run(tmp_path, capfd, events):
 
 
 def test_the_methods_of_tqdm(book, capsys):
-    """`set_postfix`, `set_description`, `n`, `total`, `initial`, `reset`, `refresh` and `leave` do what tqdm's do."""
+    """`set_postfix`, `set_description`, `n`, `total`, `initial`, `reset`, `refresh` and `leave` do
+    what tqdm's do.
+    """
     bar = Progress(book, total=10, desc="train", initial=4)
     assert (bar.n, len(bar), bool(bar), bar.format_dict["n"]) == (4, 10, True, 4)
     bar.set_description("fine-tune: ")
@@ -285,7 +332,9 @@ def test_the_methods_of_tqdm(book, capsys):
 
 
 def test_an_unknown_length_and_a_disabled_bar(book, capsys):
-    """Without a total there is no length, and the bar is true; a disabled one passes its items on in silence."""
+    """Without a total there is no length, and the bar is true; a disabled one passes its items on
+    in silence.
+    """
     bar = Progress(book, desc="read")
     with pytest.raises(TypeError, match="nobody knows how many"):
         len(bar)
@@ -299,16 +348,25 @@ def test_an_unknown_length_and_a_disabled_bar(book, capsys):
     assert "silent" not in capsys.readouterr().err and len(book.told) == before
 
 
-@pytest.mark.parametrize("argument", [{"colour": "green", "ncols": 60, "smoothing": 0.1}, {"nonsense": 1}])
+@pytest.mark.parametrize(
+    "argument", [{"colour": "green", "ncols": 60, "smoothing": 0.1}, {"nonsense": 1}]
+)
 def test_what_only_tqdm_knows_reaches_the_bar(monkeypatch, argument):
-    """Arguments of tqdm's own are handed to the bar; one that it does not take costs a warning, not the bar."""
+    """Arguments of tqdm's own are handed to the bar; one that it does not take costs a warning, not
+    the bar.
+    """
     import io
 
     warned = []
     screen = io.StringIO()
     screen.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", screen)
-    bar = Progress(Book(Told(), warn=lambda about, message: warned.append(about)), total=3, desc="train", **argument)
+    bar = Progress(
+        Book(Told(), warn=lambda about, message: warned.append(about)),
+        total=3,
+        desc="train",
+        **argument,
+    )
     bar.set_postfix(loss=0.5)
     bar.update(3)
     bar.close()

@@ -32,7 +32,12 @@ def status(tmp_path):
     """A status with a clock set by hand, and what it warned of."""
     said = {}
     made = Status(
-        tmp_path / "status/s.json", run_id="r", pipeline="p", clock=utc_now, warn=said.setdefault, monotonic=Time()
+        tmp_path / "status/s.json",
+        run_id="r",
+        pipeline="p",
+        clock=utc_now,
+        warn=said.setdefault,
+        monotonic=Time(),
     )
     made.said = said
     return made
@@ -43,10 +48,14 @@ def read(path):
 
 
 def test_it_says_where_a_training_stands(tmp_path):
-    """step, total, losses, gap, rate and the last output are there, as `jq` users read them; nobody said is null."""
+    """step, total, losses, gap, rate and the last output are there, as `jq` users read them; nobody
+    said is null.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         run.cadence(log_every=10, eval_every=200, total=12487)
-        first = read(tmp_path / "status/training_status.json") if (tmp_path / "status").exists() else {}
+        first = (
+            read(tmp_path / "status/training_status.json") if (tmp_path / "status").exists() else {}
+        )
         run.log(2800, loss=0.2134)
         run.example(2800, prompt="p", golden="g", output=None, loss=0.2134)
         run.log(2800, val_loss=0.2456)
@@ -66,7 +75,9 @@ def test_it_is_written_at_most_every_few_seconds(status, monkeypatch):
     from watchkeeper.core.disk import files
 
     real = files.replace
-    monkeypatch.setattr(files, "replace", lambda *args, **kw: (writes.append(1), real(*args, **kw))[1])
+    monkeypatch.setattr(
+        files, "replace", lambda *args, **kw: (writes.append(1), real(*args, **kw))[1]
+    )
     for step in range(1, 1001):
         status._monotonic.now += 0.01
         status.saw(step, {"loss": 1 / step})
@@ -87,7 +98,9 @@ def test_rate_and_time_left_follow_the_steps(status):
 
 
 @pytest.mark.parametrize(
-    "value", [None, float("nan"), float("inf"), "text", [1], object(), 10**400], ids=lambda value: type(value).__name__
+    "value",
+    [None, float("nan"), float("inf"), "text", [1], object(), 10**400],
+    ids=lambda value: type(value).__name__,
 )
 def test_no_metric_raises_or_breaks_the_json(status, value):
     """None, NaN and things that are no number are legal everywhere, and the file stays JSON."""
@@ -165,12 +178,21 @@ print(json.dumps([code.sha256, code.look()]))
 
 
 def test_a_process_that_runs_older_code_says_so(tmp_path):
-    """The identity is that of what was loaded; a file edited or removed since is named, one that is only touched is not."""
+    """The identity is that of what was loaded; a file edited or removed since is named, one that is
+    only touched is not.
+    """
     (tmp_path / "helper.py").write_text("x = 1")
     script = tmp_path / "train.py"
     script.write_text(PROGRAM)
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, script], capture_output=True, env=environ, timeout=60, check=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        env=environ,
+        timeout=60,
+        check=True,
+        text=True,
+    )
     first, edited, gone = (json.loads(line) for line in done.stdout.splitlines())
     assert len(first[0]) == 64
     assert {first[0]} == {edited[0], gone[0]}
@@ -203,7 +225,9 @@ def test_older_code_is_warned_of(status, tmp_path, monkeypatch):
 
 
 def test_runs_of_several_folders_share_a_status_outside_them(tmp_path):
-    """A status file that the runs of one program are given is each run's in its turn; a program's own file there stays."""
+    """A status file that the runs of one program are given is each run's in its turn; a program's
+    own file there stays.
+    """
     place = tmp_path / "status" / "training_status.json"
     for number in (1, 2):
         with wk.start_run(tmp_path / "runs", pipeline="t", console=False) as run:
@@ -216,4 +240,7 @@ def test_runs_of_several_folders_share_a_status_outside_them(tmp_path):
         run.cadence(log_every=1, status=place)
         run.log(1, loss=0.5)
     assert place.read_text() == '{"step": 5, "state": "mine"}'
-    assert json.loads((place.parent / "training_status.watchkeeper.json").read_text())["run_id"] == run.run_id
+    assert (
+        json.loads((place.parent / "training_status.watchkeeper.json").read_text())["run_id"]
+        == run.run_id
+    )

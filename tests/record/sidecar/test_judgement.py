@@ -25,7 +25,9 @@ NOW = datetime(2026, 3, 11, 15, tzinfo=UTC)
 
 
 def test_a_stall_is_a_pause_far_longer_than_any_before():
-    """Without a limit of its own the alarm comes after five times the longest pause, and never before ten minutes."""
+    """Without a limit of its own the alarm comes after five times the longest pause, and never
+    before ten minutes.
+    """
     pace = Pace(0.0)
     assert pace.limit_s == FLOOR_S and not pace.is_stalled(FLOOR_S - 1) and pace.is_stalled(FLOOR_S)
     for at in (10.0, 20.0, 320.0):
@@ -51,7 +53,9 @@ def test_a_limit_that_was_set_counts():
 
 
 def test_rows_of_the_same_training_step_are_no_advance():
-    """Output goes on, and the step does not: only another step, or something else that is kept, is an advance."""
+    """Output goes on, and the step does not: only another step, or something else that is kept, is
+    an advance.
+    """
     at_7 = Seen(where=Position(step=7), rows=100)
     assert not Seen(where=Position(step=7), rows=200).is_beyond(at_7)
     assert Seen(where=Position(step=8), rows=200).is_beyond(at_7)
@@ -61,7 +65,9 @@ def test_rows_of_the_same_training_step_are_no_advance():
 
 
 def test_the_eye_sees_what_a_run_leaves(tmp_path):
-    """Rows, tables, events and the files that a user named each count, and the last row's step is read."""
+    """Rows, tables, events and the files that a user named each count, and the last row's step is
+    read.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         eye = Eye(tmp_path, files=[str(tmp_path / "ckpt-*")])
         before = eye.look()
@@ -105,20 +111,33 @@ FRAMES = {
         ),
         "data: its DataLoader's workers give none",
     ),
-    "ranks": (("/x/site-packages/torch/distributed/distributed_c10d.py:2800 all_reduce",), "the other ranks"),
-    "a child": (("/x/lib/python3.11/subprocess.py:2011 _wait", "/home/me/a.py:1 go"), "a child process, at me/a.py:1 go"),
-    "network": (("/x/lib/python3.11/ssl.py:1166 read", "/x/site-packages/urllib3/response.py:1 read"), "the network"),
+    "ranks": (
+        ("/x/site-packages/torch/distributed/distributed_c10d.py:2800 all_reduce",),
+        "the other ranks",
+    ),
+    "a child": (
+        ("/x/lib/python3.11/subprocess.py:2011 _wait", "/home/me/a.py:1 go"),
+        "a child process, at me/a.py:1 go",
+    ),
+    "network": (
+        ("/x/lib/python3.11/ssl.py:1166 read", "/x/site-packages/urllib3/response.py:1 read"),
+        "the network",
+    ),
 }
 
 
 @pytest.mark.parametrize(("frames", "words"), FRAMES.values(), ids=FRAMES)
 def test_the_cause_is_named_from_where_the_main_thread_waits(frames, words):
-    """Stacks as the libraries leave them are told in words, with the innermost line of the user's own code."""
+    """Stacks as the libraries leave them are told in words, with the innermost line of the user's
+    own code.
+    """
     assert words in cause.of_stall(Facts(main=frames, states=("S",), cpus=0.0))
 
 
 def test_what_outweighs_the_stack_is_named_first():
-    """A filesystem that does not answer, a process that is stopped or blocked, a full disk come before where it waits."""
+    """A filesystem that does not answer, a process that is stopped or blocked, a full disk come
+    before where it waits.
+    """
     frames = ("/usr/lib/python3.11/threading.py:324 wait",)
     full = Sample(time=NOW, free_bytes=0, disk_bytes=10**12)
     assert "does not answer" in cause.of_stall(Facts(answers=False, main=frames))
@@ -126,17 +145,29 @@ def test_what_outweighs_the_stack_is_named_first():
     assert "blocked in the kernel" in cause.of_stall(Facts(states=("D",), main=frames))
     assert "the disk is full" in cause.of_stall(Facts(states=("S",), sample=full, main=frames))
     quota = "could not append to x: Disk quota exceeded"
-    assert "nothing can be written" in cause.of_stall(Facts(states=("S",), fault=quota, main=frames))
-    assert "busy, with 1.0 CPUs" in cause.of_stall(Facts(states=("R",), cpus=1.0, main=("/home/me/train.py:3 loop",)))
-    assert "asleep" in cause.of_stall(Facts(states=("S",), cpus=0.0, main=("/home/me/train.py:3 loop",)))
-    assert "waiting for time to pass" in cause.of_stall(Facts(states=("S",), cpus=0.0, kernel="hrtimer_nanosleep"))
+    assert "nothing can be written" in cause.of_stall(
+        Facts(states=("S",), fault=quota, main=frames)
+    )
+    assert "busy, with 1.0 CPUs" in cause.of_stall(
+        Facts(states=("R",), cpus=1.0, main=("/home/me/train.py:3 loop",))
+    )
+    assert "asleep" in cause.of_stall(
+        Facts(states=("S",), cpus=0.0, main=("/home/me/train.py:3 loop",))
+    )
+    assert "waiting for time to pass" in cause.of_stall(
+        Facts(states=("S",), cpus=0.0, kernel="hrtimer_nanosleep")
+    )
     assert "not known" in cause.of_stall(Facts())
 
 
 def test_a_death_is_laid_to_memory_only_on_evidence():
-    """The kernel's own count, or a host without memory, names it; else it is said that nobody knows."""
+    """The kernel's own count, or a host without memory, names it; else it is said that nobody
+    knows.
+    """
     assert "used up" in cause.of_death(Sample(time=NOW, oom_kills=0), Sample(time=NOW, oom_kills=1))
-    assert "probably by the kernel" in cause.of_death(Sample(time=NOW, host_available_bytes=10**6), None)
+    assert "probably by the kernel" in cause.of_death(
+        Sample(time=NOW, host_available_bytes=10**6), None
+    )
     assert "without a word" in cause.of_death(
         Sample(time=NOW, host_available_bytes=10**10, oom_kills=1), Sample(time=NOW, oom_kills=1)
     )
@@ -144,8 +175,13 @@ def test_a_death_is_laid_to_memory_only_on_evidence():
 
 def test_telemetry_takes_in_the_children(tmp_path):
     """CPU, memory and threads are of the process and all below it; the disk is the run's."""
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as work:
+    code = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); "
+        "input()'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as work:
         work.stdout.readline()
         sample = Telemetry(work.pid, tmp_path).sample(NOW)
         work.stdin.write(b"\n")
@@ -201,7 +237,9 @@ def test_stacks_are_asked_only_of_who_takes_the_signal():
 
 
 def test_this_process_writes_its_stacks_and_stops_to():
-    """Between `listen` and `forget` the signal brings all threads' stacks; before and after there is no handler."""
+    """Between `listen` and `forget` the signal brings all threads' stacks; before and after there
+    is no handler.
+    """
     assert not stacks.listens(os.getpid(), stacks.DUMP_SIGNAL)
     assert stacks.listen(stacks.DUMP_SIGNAL) == "" and stacks.listen(stacks.DUMP_SIGNAL) == ""
     stacks.forget()
@@ -212,20 +250,31 @@ def test_this_process_writes_its_stacks_and_stops_to():
 
 
 def test_a_signal_that_the_program_uses_is_left_to_it(tmp_path, capfd):
-    """Where the dump signal has a handler of the program's, it stays, and the log says that there will be no stacks."""
+    """Where the dump signal has a handler of the program's, it stays, and the log says that there
+    will be no stacks.
+    """
     before = signal.signal(stacks.DUMP_SIGNAL, lambda *_: None)
     try:
         with wk.start_run(folder=tmp_path, pipeline="training", sidecar=True):
             assert signal.getsignal(stacks.DUMP_SIGNAL) is not before
-        assert "A stall will be told without stacks: SIGRTMIN+4 has a handler" in capfd.readouterr().err
+        assert (
+            "A stall will be told without stacks: SIGRTMIN+4 has a handler"
+            in capfd.readouterr().err
+        )
     finally:
         signal.signal(stacks.DUMP_SIGNAL, before)
 
 
 def test_the_settings_of_the_sidecar_are_checked_at_the_start():
-    """The call wins over the environment; what is none is refused with what to write, and an end needs a limit."""
+    """The call wins over the environment; what is none is refused with what to write, and an end
+    needs a limit.
+    """
     assert sidecar_from(None, None, None, {}) == (True, None, False)
-    told = {"WATCHKEEPER_SIDECAR": "0", "WATCHKEEPER_STALL_S": "1800", "WATCHKEEPER_END_STALLED": "1"}
+    told = {
+        "WATCHKEEPER_SIDECAR": "0",
+        "WATCHKEEPER_STALL_S": "1800",
+        "WATCHKEEPER_END_STALLED": "1",
+    }
     assert sidecar_from(None, None, None, told) == (False, 1800.0, True)
     assert sidecar_from(True, 60.0, False, told) == (True, 60.0, False)
     assert (grace_from({}), grace_from({"WATCHKEEPER_GRACE_S": "5"})) == (30.0, 5.0)
@@ -244,7 +293,9 @@ def test_the_settings_of_the_sidecar_are_checked_at_the_start():
 
 
 def test_a_short_run_costs_no_sidecar_and_leaves_nothing(tmp_path):
-    """A run that ends at once, and says so, starts no second Python, and its folder holds no telemetry."""
+    """A run that ends at once, and says so, starts no second Python, and its folder holds no
+    telemetry.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training", console=False, sidecar=True) as run:
         run.log(1, loss=0.5)
     assert sorted(os.listdir(tmp_path / ".watchkeeper")) == [".gitignore", "journal", "metrics"]

@@ -44,9 +44,23 @@ def test_the_report_of_a_collective_that_hangs_shows_the_rank_that_does_not_come
     """Rank 0 waits in a barrier: the cause says so, and rank 1's stack is in the same report."""
     script = tmp_path / "train.py"
     script.write_text(TRAINING)
-    environ = os.environ | {"OMP_NUM_THREADS": "1", "WATCHKEEPER_SIDECAR": "1", "WATCHKEEPER_SIDECAR_DELAY_S": "0.1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script, tmp_path / "runs"]
-    with subprocess.Popen(command, env=environ, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+    environ = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "WATCHKEEPER_SIDECAR": "1",
+        "WATCHKEEPER_SIDECAR_DELAY_S": "0.1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        script,
+        tmp_path / "runs",
+    ]
+    with subprocess.Popen(
+        command, env=environ, start_new_session=True, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             deadline = time.monotonic() + 120
             while not (found := stalls(tmp_path / "runs")):

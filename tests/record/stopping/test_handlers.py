@@ -1,4 +1,6 @@
-"""Handlers that Python does not know of, faulthandler's above all, work before, during and after a run."""
+"""Handlers that Python does not know of, faulthandler's above all, work before, during and after a
+run.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,17 @@ dump = open("dump.txt", "w")
 
 def kicked(folder, code):
     command = [sys.executable, "-c", KICK + code]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.mark.parametrize("number", ["SIGUSR1", "SIGTERM", "SIGRTMIN + 4"])
 @pytest.mark.parametrize("place", ["before", "within"])
 def test_faulthandler_dumps_in_the_run_and_after_it(tmp_path, events, number, place):
-    """A signal registered with faulthandler, before or within the run, dumps stacks there and after it."""
+    """A signal registered with faulthandler, before or within the run, dumps stacks there and after
+    it.
+    """
     register = f"faulthandler.register(signal.{number}, file=dump)"
     done = kicked(
         tmp_path,
@@ -55,7 +61,9 @@ kick(signal.{number})
 
 
 def test_faulthandler_in_front_of_a_handler_of_the_programs(tmp_path):
-    """`register(…, chain=True)` over a handler of the program's own: both come, in the run and after it."""
+    """`register(…, chain=True)` over a handler of the program's own: both come, in the run and
+    after it.
+    """
     done = kicked(
         tmp_path,
         """
@@ -103,7 +111,9 @@ print(faulthandler.is_enabled(), "Timeout" in open("dump.txt").read())
 
 
 def test_what_holds_a_signal_is_seen():
-    """A handler of Python's is Python's, until faulthandler stands in front of it; one without Python's is seen as well."""
+    """A handler of Python's is Python's, until faulthandler stands in front of it; one without
+    Python's is seen as well.
+    """
     number = signal.SIGRTMIN + 9
     assert not handlers.is_caught(number) and not handlers.is_taken(number)
     faulthandler.register(number, file=sys.__stderr__)

@@ -1,4 +1,6 @@
-"""Which Python is started beside the program: never the program itself, and none that its folder can bend."""
+"""Which Python is started beside the program: never the program itself, and none that its folder
+can bend.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def test_a_plain_python_is_found():
 
 @pytest.mark.parametrize("name", ["frozen", "_MEIPASS", "oxidized"])
 def test_a_frozen_application_has_none(monkeypatch, name):
-    """PyInstaller, cx_Freeze and PyOxidizer mark sys: there is no Python to start, and the reason is named."""
+    """PyInstaller, cx_Freeze and PyOxidizer mark sys: there is no Python to start, and the reason
+    is named.
+    """
     monkeypatch.setattr(sys, name, "macosx_app", raising=False)
     path, why = interpreter.find()
     assert path == "" and f"sys.{name}" in why
@@ -57,9 +61,13 @@ def test_what_sys_executable_says_is_no_matter(monkeypatch, executable):
     assert os.path.realpath(interpreter.find()[0]) == os.path.realpath("/proc/self/exe")
 
 
-@pytest.mark.parametrize("runs", ["/usr/sbin/uwsgi", "/opt/app/trainer", "/opt/pythonapp", "/opt/python3-wrapper"])
+@pytest.mark.parametrize(
+    "runs", ["/usr/sbin/uwsgi", "/opt/app/trainer", "/opt/pythonapp", "/opt/python3-wrapper"]
+)
 def test_a_program_that_embeds_python_is_not_started(monkeypatch, tmp_path, runs):
-    """Python within another program: the installed one beside it is taken, and where there is none, none."""
+    """Python within another program: the installed one beside it is taken, and where there is none,
+    none.
+    """
     monkeypatch.setattr(interpreter, "_RUNS", link(tmp_path, runs))
     monkeypatch.setattr(sys, "base_exec_prefix", str(tmp_path))
     path, why = interpreter.find()
@@ -70,7 +78,9 @@ def test_a_program_that_embeds_python_is_not_started(monkeypatch, tmp_path, runs
     assert interpreter.find() == (str(python), "")
 
 
-@pytest.mark.parametrize("name", ["python", "python3", "python3.11", "python3.13t", "python3-dbg", "pypy3.10"])
+@pytest.mark.parametrize(
+    "name", ["python", "python3", "python3.11", "python3.13t", "python3-dbg", "pypy3.10"]
+)
 def test_the_names_of_interpreters(monkeypatch, tmp_path, name):
     """An interpreter is known by its name, whichever of its names it is."""
     (tmp_path / name).touch()
@@ -89,7 +99,9 @@ def run_beside(folder: Path, **environ: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize("module", ["json", "types", "select", "queue"])
 def test_a_shadowing_module_does_not_reach_the_sidecar(tmp_path, module):
-    """Modules named like Python's own, in PYTHONPATH, are never run by the sidecar; it watches all the same."""
+    """Modules named like Python's own, in PYTHONPATH, are never run by the sidecar; it watches all
+    the same.
+    """
     shadows = tmp_path / "shadows"
     shadows.mkdir()
     seen = str(tmp_path / "seen")
@@ -104,10 +116,19 @@ def test_a_shadowing_module_does_not_reach_the_sidecar(tmp_path, module):
 
 
 def test_sitecustomize_and_startup_files_do_not_reach_the_sidecar(tmp_path):
-    """What a user's sitecustomize, usercustomize or PYTHONSTARTUP does is done once, by the program alone."""
+    """What a user's sitecustomize, usercustomize or PYTHONSTARTUP does is done once, by the program
+    alone.
+    """
     for name in ("sitecustomize", "usercustomize", "startup"):
-        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'starts')!r}, 'a').write('{name}\\n')\n")
-    done = run_beside(tmp_path, PYTHONPATH=str(tmp_path), PYTHONSTARTUP=str(tmp_path / "startup.py"), PYTHONINSPECT="")
+        (tmp_path / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'starts')!r}, 'a').write('{name}\\n')\n"
+        )
+    done = run_beside(
+        tmp_path,
+        PYTHONPATH=str(tmp_path),
+        PYTHONSTARTUP=str(tmp_path / "startup.py"),
+        PYTHONINSPECT="",
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "starts").read_text().count("sitecustomize") == 1
     assert list((tmp_path / "run/.watchkeeper/telemetry").glob("*.jsonl"))
@@ -129,12 +150,22 @@ if __name__ == "__main__":
 
 
 def test_a_frozen_application_is_started_once(tmp_path):
-    """Neither the sidecar nor an isolated call starts the application again, and one line of the log says why for each."""
+    """Neither the sidecar nor an isolated call starts the application again, and one line of the
+    log says why for each.
+    """
     (tmp_path / "app.py").write_text(APPLICATION)
     (tmp_path / "app.sh").write_text(f'#!/bin/sh\nexec {sys.executable} app.py "$@"\n')
     (tmp_path / "app.sh").chmod(0o755)
     environ = os.environ | {"WATCHKEEPER_SIDECAR": "1", "WATCHKEEPER_SIDECAR_DELAY_S": "0.1"}
-    done = subprocess.run(["./app.sh"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        ["./app.sh"],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "starts").read_text() == "start\n"
     log = (tmp_path / "run1/logs/run.log").read_text()
@@ -164,10 +195,16 @@ def test_a_run_at_a_scripts_top_is_not_started_again(tmp_path):
         "import watchkeeper as wk\n"
         "def f():\n    return 7\n"
         "run = wk.start_run('runs', pipeline='t')\n"
-        "if __name__ == '__main__':\n    print(run.limit(60, isolate=True).call(f))\n    run.close()\n"
+        "if __name__ == '__main__':\n    print(run.limit(60, isolate=True).call(f))\n    "
+        "run.close()\n"
     )
     done = subprocess.run(
-        [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "train.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert (done.returncode, done.stdout) == (0, "7\n"), done.stderr
     assert len(list((tmp_path / "runs").iterdir())) == 1

@@ -45,7 +45,10 @@ class Loop:
     def __init__(self, folder: Path, code: str) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-c", code, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         assert self.hear() == "row"
 
@@ -92,14 +95,23 @@ def loop(tmp_path):
 
 
 def told(folder, kind):
-    return [e for own in read(folder / ".watchkeeper/journal").events.values() for e in own if isinstance(e, kind)]
+    return [
+        e
+        for own in read(folder / ".watchkeeper/journal").events.values()
+        for e in own
+        if isinstance(e, kind)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)], ids=["INT", "TERM", "USR1"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 143)],
+    ids=["INT", "TERM", "USR1"],
 )
 def test_the_first_signal_asks_and_the_row_is_finished(loop, tmp_path, number, code):
-    """Asked in the middle of a row the program finishes it, calls its hook, writes its end, and ends with the code."""
+    """Asked in the middle of a row the program finishes it, calls its hook, writes its end, and
+    ends with the code.
+    """
     program = loop("run.stop_if_asked()")
     program.process.send_signal(number)
     program.wait_for("once more forces it")
@@ -110,7 +122,11 @@ def test_the_first_signal_asks_and_the_row_is_finished(loop, tmp_path, number, c
     (ended,) = told(tmp_path, RunEnded)
     assert (ended.status, ended.metric_rows) == ("interrupted", 1)
     (asked,) = told(tmp_path, Interrupted)
-    assert (asked.signal, asked.forced, asked.listening) == (signal.Signals(number).name, False, True)
+    assert (asked.signal, asked.forced, asked.listening) == (
+        signal.Signals(number).name,
+        False,
+        True,
+    )
     assert json.loads((tmp_path / "run_manifest.json").read_text())["status"] == "interrupted"
     assert (
         (tmp_path / "logs/run.log")
@@ -121,7 +137,9 @@ def test_the_first_signal_asks_and_the_row_is_finished(loop, tmp_path, number, c
 
 
 def test_the_second_signal_forces(loop, tmp_path):
-    """Asked twice the program stops in the middle of its row, without its hook, and its end is written all the same."""
+    """Asked twice the program stops in the middle of its row, without its hook, and its end is
+    written all the same.
+    """
     program = loop("run.stop_if_asked()")
     program.process.send_signal(signal.SIGTERM)
     program.wait_for("once more forces it")
@@ -134,7 +152,9 @@ def test_the_second_signal_forces(loop, tmp_path):
 
 
 def test_a_program_that_never_looks_is_stopped_by_the_first(loop, tmp_path):
-    """Without a place to stop the first signal stops the program, as without a recorder, and the hook is called."""
+    """Without a place to stop the first signal stops the program, as without a recorder, and the
+    hook is called.
+    """
     program = loop("pass")
     program.process.send_signal(signal.SIGINT)
     returncode, heard, errors = program.end()
@@ -144,7 +164,9 @@ def test_a_program_that_never_looks_is_stopped_by_the_first(loop, tmp_path):
 
 
 def test_a_warning_never_forces(loop, tmp_path):
-    """The scheduler's warning, as often as it comes, leaves a program that never looks alone, and it finishes as ever."""
+    """The scheduler's warning, as often as it comes, leaves a program that never looks alone, and
+    it finishes as ever.
+    """
     program = loop("if row == 2: break")
     for _ in range(3):
         program.process.send_signal(signal.SIGUSR1)
@@ -157,7 +179,9 @@ def test_a_warning_never_forces(loop, tmp_path):
 
 
 def test_a_loop_that_looks_itself_ends_itself(loop, tmp_path):
-    """Whoever reads `should_stop` leaves the loop in his own way; after the `with` the process ends with the code."""
+    """Whoever reads `should_stop` leaves the loop in his own way; after the `with` the process ends
+    with the code.
+    """
     program = loop("if run.should_stop: break")
     program.process.send_signal(signal.SIGTERM)
     program.wait_for("once more forces it")
@@ -186,7 +210,9 @@ def handlers():
 
 
 def test_handlers_are_restored(tmp_path, handlers):
-    """After a run, one that failed and a nested one, each signal has the handler that it had before."""
+    """After a run, one that failed and a nested one, each signal has the handler that it had
+    before.
+    """
     with wk.start_run(tmp_path, pipeline="a"), wk.start_run(tmp_path, pipeline="b"):
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     with pytest.raises(ValueError), wk.start_run(tmp_path, pipeline="a"):
@@ -194,7 +220,9 @@ def test_handlers_are_restored(tmp_path, handlers):
 
 
 def test_runs_that_end_out_of_turn_leave_nothing_behind(tmp_path, handlers):
-    """An outer run that ends before the inner one takes nothing from it, and no handler of either stays."""
+    """An outer run that ends before the inner one takes nothing from it, and no handler of either
+    stays.
+    """
     outer, inner = wk.start_run(tmp_path, pipeline="a"), wk.start_run(tmp_path, pipeline="b")
     outer.__enter__()
     inner.__enter__()
@@ -232,7 +260,9 @@ def test_an_ignored_signal_stays_ignored(tmp_path, handlers):
 
 
 def test_nested_runs_are_asked_together(tmp_path, handlers):
-    """One signal asks the inner run and the outer one, and the inner's place to stop is the one that counts."""
+    """One signal asks the inner run and the outer one, and the inner's place to stop is the one
+    that counts.
+    """
     with pytest.raises(wk.Interrupted), wk.start_run(tmp_path, pipeline="outer") as outer:
         with pytest.raises(wk.Interrupted), wk.start_run(tmp_path, pipeline="inner") as inner:
             assert not inner.should_stop
@@ -255,7 +285,9 @@ def test_a_step_is_not_begun_when_asked(tmp_path, handlers):
 
 
 def test_off_the_main_thread_it_says_so(tmp_path, handlers):
-    """Python handles signals in the main thread only: a run started elsewhere says that, and can still be asked."""
+    """Python handles signals in the main thread only: a run started elsewhere says that, and can
+    still be asked.
+    """
     folders = []
 
     def work():
@@ -288,13 +320,17 @@ def test_a_hook_that_fails_does_no_harm(tmp_path, handlers):
 
 
 def test_a_forked_child_dies_as_it_would(tmp_path, handlers):
-    """A child that was forked within a run is ended by SIGTERM, as workers are, and the run does not notice."""
+    """A child that was forked within a run is ended by SIGTERM, as workers are, and the run does
+    not notice.
+    """
     with wk.start_run(tmp_path, pipeline="a") as run:
         up, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.write(ready, b"!")
-            for _ in range(600):  # in short sleeps, since a signal just before a long one would not end it
+            for _ in range(
+                600
+            ):  # in short sleeps, since a signal just before a long one would not end it
                 time.sleep(0.05)
             os._exit(0)
         os.read(up, 1)
@@ -323,7 +359,9 @@ def test_time_left_is_the_schedulers_word(tmp_path, monkeypatch, end, left):
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     if end is not None:
         monkeypatch.setenv("SLURM_JOB_END_TIME", end)
-    with wk.start_run(tmp_path, pipeline="a", clock=lambda: datetime.fromtimestamp(1_000_000, UTC)) as run:
+    with wk.start_run(
+        tmp_path, pipeline="a", clock=lambda: datetime.fromtimestamp(1_000_000, UTC)
+    ) as run:
         assert left == run.time_left_s
 
 
@@ -342,7 +380,9 @@ with wk.start_run(folder=sys.argv[1], pipeline="loop", console=False) as run:
 
 
 def test_a_tracked_loop_finishes_its_item_and_seals_its_table(tmp_path):
-    """SIGTERM in the middle of an item: the item's row is in the sealed table, which says that it is incomplete."""
+    """SIGTERM in the middle of an item: the item's row is in the sealed table, which says that it
+    is incomplete.
+    """
     program = Loop(tmp_path, BENCHMARK)
     try:
         program.process.send_signal(signal.SIGTERM)
@@ -355,4 +395,6 @@ def test_a_tracked_loop_finishes_its_item_and_seals_its_table(tmp_path):
     assert (tmp_path / "raw_metrics.csv").read_text().splitlines() == ["row", "0"]
     (sealed,) = told(tmp_path, TableSealed)
     assert (sealed.rows, sealed.complete) == (1, False)
-    assert json.loads((tmp_path / "run_manifest.json").read_text())["tables"][0]["complete"] is False
+    assert (
+        json.loads((tmp_path / "run_manifest.json").read_text())["tables"][0]["complete"] is False
+    )

@@ -82,14 +82,20 @@ HANGS = {
     "a lock that is never released": wait_for_a_lock,
     "except Exception: pass": swallow,
     "a __del__ that is in the way": cling,
-    "a child process that does not end": lambda: subprocess.run(["sleep", str(FOREVER_S)], check=False),
+    "a child process that does not end": lambda: subprocess.run(
+        ["sleep", str(FOREVER_S)], check=False
+    ),
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is raised in a `__del__`
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # what is raised in a `__del__`
 @pytest.mark.parametrize("hang", HANGS.values(), ids=HANGS)
 def test_what_python_can_break_into_is_left(run, events, hang):
-    """In the main thread a call that hangs returns None, is told with where it was, and nothing comes after it."""
+    """In the main thread a call that hangs returns None, is told with where it was, and nothing
+    comes after it.
+    """
     limit = run.limit(LIMIT_S, name="it")
     assert limit.call(hang) is None
     assert limit.timed_out and limit.elapsed_s >= LIMIT_S
@@ -101,7 +107,9 @@ def test_what_python_can_break_into_is_left(run, events, hang):
 
 
 def test_a_block_and_a_decorator_are_limited_like_a_call(run, events):
-    """A block is left at its limit, and a decorated function returns None; in time both are as without a limit."""
+    """A block is left at its limit, and a decorated function returns None; in time both are as
+    without a limit.
+    """
     with run.limit(LIMIT_S) as block:
         spin()
     assert block.timed_out
@@ -133,9 +141,13 @@ def test_what_the_work_raises_is_raised(run, events):
     assert told(run, events) == []
 
 
-@pytest.mark.parametrize(("outer", "inner", "first"), [(LIMIT_S, FOREVER_S, "outer"), (FOREVER_S, LIMIT_S, "inner")])
+@pytest.mark.parametrize(
+    ("outer", "inner", "first"), [(LIMIT_S, FOREVER_S, "outer"), (FOREVER_S, LIMIT_S, "inner")]
+)
 def test_of_nested_limits_the_one_that_is_over_ends_its_own_work(run, events, outer, inner, first):
-    """The inner limit leaves only the inner work; the outer one leaves both, and the inner one does not claim it."""
+    """The inner limit leaves only the inner work; the outer one leaves both, and the inner one does
+    not claim it.
+    """
     after = []
 
     def inside():
@@ -149,7 +161,9 @@ def test_of_nested_limits_the_one_that_is_over_ends_its_own_work(run, events, ou
 
 
 def test_nothing_leaks_out_of_limits_that_end_just_in_time(tmp_path):
-    """Over a thousand calls that end about when their time is over, the exception never gets out of its block."""
+    """Over a thousand calls that end about when their time is over, the exception never gets out of
+    its block.
+    """
     before = signal.getsignal(signal.SIGALRM)
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         for number in range(500):
@@ -168,7 +182,9 @@ def test_nothing_leaks_out_of_limits_that_end_just_in_time(tmp_path):
 
 
 def test_nothing_leaks_in_other_threads_either(tmp_path):
-    """The same where a thread of ours raises in the user's: four threads, calls that end about in time."""
+    """The same where a thread of ours raises in the user's: four threads, calls that end about in
+    time.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         faults = []
 
@@ -206,7 +222,9 @@ def test_a_call_in_another_thread_is_broken_into(run, events):
 
 
 def test_a_block_that_cannot_be_left_is_said(run, capfd):
-    """Where a block cannot be left, in another thread or a coroutine, it runs as without a limit, and a warning says so."""
+    """Where a block cannot be left, in another thread or a coroutine, it runs as without a limit,
+    and a warning says so.
+    """
     done = []
 
     def block():
@@ -226,7 +244,10 @@ def test_a_block_that_cannot_be_left_is_said(run, capfd):
     asyncio.run(coroutine())
     assert done == [False, False]
     said = capfd.readouterr().err
-    assert "outside the main thread use .call(fn, …)" in said and "in a coroutine use asyncio.timeout" in said
+    assert (
+        "outside the main thread use .call(fn, …)" in said
+        and "in a coroutine use asyncio.timeout" in said
+    )
 
 
 def decompose(size):
@@ -234,7 +255,9 @@ def decompose(size):
 
 
 def test_one_long_call_of_c_ends_late_and_is_said(run, events, capfd):
-    """What cannot be broken into keeps its result, and is told as late: what a limit cannot do is not claimed."""
+    """What cannot be broken into keeps its result, and is told as late: what a limit cannot do is
+    not claimed.
+    """
     size, took = 200, 0.0
     while took < 0.5:  # a decomposition that takes long enough on this machine
         size = int(size * 1.5)
@@ -242,7 +265,9 @@ def test_one_long_call_of_c_ends_late_and_is_said(run, events, capfd):
         decompose(size)
         took = time.monotonic() - began
     limit = run.limit(0.05)
-    result = limit.call(np.linalg.svd, np.random.default_rng(0).random((size, size)), compute_uv=False)
+    result = limit.call(
+        np.linalg.svd, np.random.default_rng(0).random((size, size)), compute_uv=False
+    )
     (event,) = told(run, events)
     if result is None:  # Python got in between two C calls
         assert event.how == "interrupted"
@@ -269,7 +294,10 @@ def with_grandchild(file):
         [
             sys.executable,
             "-c",
-            "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)",
+            (
+                "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); "
+                "time.sleep(600)"
+            ),
         ],
         stdout=subprocess.PIPE,
     )
@@ -292,10 +320,12 @@ def hang_in_a_thread():
     thread.join()
 
 
-@pytest.mark.parametrize("hang", [spin, sleep_in_c, wait_for_a_lock, hang_in_a_thread], ids=lambda hang: hang.__name__)
+@pytest.mark.parametrize(
+    "hang", [spin, sleep_in_c, wait_for_a_lock, hang_in_a_thread], ids=lambda hang: hang.__name__
+)
 def test_isolated_work_is_killed_whatever_it_is_at(run, events, hang):
-    """A call in a process of its own is ended at its limit even while C code holds the interpreter, its stack is kept, and
-    the next call has a process again.
+    """A call in a process of its own is ended at its limit even while C code holds the interpreter,
+    its stack is kept, and the next call has a process again.
     """
     limit = run.limit(LIMIT_S, isolate=True)
     assert limit.call(hang) is None
@@ -306,7 +336,9 @@ def test_isolated_work_is_killed_whatever_it_is_at(run, events, hang):
 
 
 def test_the_isolated_process_is_kept_and_takes_its_children_with_it(run, tmp_path):
-    """One process serves all calls until it is overdue; then its children die with it, also those that ignore SIGTERM."""
+    """One process serves all calls until it is overdue; then its children die with it, also those
+    that ignore SIGTERM.
+    """
     limit = run.limit(FOREVER_S, isolate=True)
     first = limit.call(pid_of_worker)
     assert first != os.getpid()
@@ -328,14 +360,18 @@ def test_work_that_dies_in_its_process_is_told(run, events):
 
 
 def test_what_cannot_be_isolated_is_limited_here_and_said(run, capfd):
-    """A function that cannot be sent to another process is limited in this one, and a warning says so."""
+    """A function that cannot be sent to another process is limited in this one, and a warning says
+    so.
+    """
     assert run.limit(LIMIT_S, isolate=True).call(lambda: 5) == 5
     assert run.limit(LIMIT_S, isolate=True).call(lambda: spin()) is None
     assert "is not isolated: it cannot be sent to another process" in capfd.readouterr().err
 
 
 def test_a_script_without_a_main_guard_is_limited_here_and_told(tmp_path):
-    """The process for isolated work never runs a script twice without a word: what fails is said, and the call is made."""
+    """The process for isolated work never runs a script twice without a word: what fails is said,
+    and the call is made.
+    """
     script = tmp_path / "train.py"
     script.write_text(
         "import watchkeeper as wk\n"
@@ -343,13 +379,22 @@ def test_a_script_without_a_main_guard_is_limited_here_and_told(tmp_path):
         "with wk.start_run(folder='run', pipeline='t') as run:\n"
         "    print(run.limit(5, isolate=True).call(f))\n"
     )
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "7"
     assert '__name__ == "__main__"' in done.stderr
 
 
 def test_a_fork_inside_a_limit_leaves_the_child_unlimited_and_the_parent_limited(run, events):
-    """Timers and threads do not go over to a forked child: it runs to its end, and the parent is still broken into."""
+    """Timers and threads do not go over to a forked child: it runs to its end, and the parent is
+    still broken into.
+    """
 
     def work():
         child = os.fork()
@@ -367,7 +412,9 @@ def test_a_fork_inside_a_limit_leaves_the_child_unlimited_and_the_parent_limited
 
 
 def test_the_users_own_alarm_goes_on(run):
-    """A handler and a timer that the program has of its own for SIGALRM come in time within a limit, and stay."""
+    """A handler and a timer that the program has of its own for SIGALRM come in time within a
+    limit, and stay.
+    """
     came = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: came.append(time.monotonic()))
     try:
@@ -396,17 +443,23 @@ def test_none_and_zero_are_no_limit(run, events, capfd):
 
 
 def test_timeouts_are_counted_told_and_warned_of(tmp_path, events, capfd):
-    """The log line can be grepped and names the step, the status and the end count, and above 5 % one warning comes."""
+    """The log line can be grepped and names the step, the status and the end count, and above 5 %
+    one warning comes.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         cadence = run.cadence(log_every=10)
         for step in range(1, 31):
             cadence.log_due(step)
-            run.limit(0.02 if step in (3, 25) else 5, name="generate").call(time.sleep, 0.05 if step in (3, 25) else 0)
+            run.limit(0.02 if step in (3, 25) else 5, name="generate").call(
+                time.sleep, 0.05 if step in (3, 25) else 0
+            )
             run.log(step, loss=1.0)
     first, second = told(run, events)
     assert (first.training_step, second.training_step) == (3, 25)
     said = (tmp_path / "logs/run.log").read_text()
-    assert "TIMEOUT: generate exceeded 0.02s at step 25: it was left, and its result is None" in said
+    assert (
+        "TIMEOUT: generate exceeded 0.02s at step 25: it was left, and its result is None" in said
+    )
     assert said.count("limited calls (") == 1 and "2 of 25 limited calls (8%)" in said
     assert "Timeouts: 2 of 30 limited calls, 6.7%" in said
     assert json.loads((tmp_path / "status/training_status.json").read_text())["timeouts"] == 2
@@ -415,7 +468,9 @@ def test_timeouts_are_counted_told_and_warned_of(tmp_path, events, capfd):
 
 
 def test_a_row_in_the_middle_of_being_written_is_not_broken_into(tmp_path):
-    """A limit that is over while a row is written leaves it whole: every row is read back, and no line is damaged."""
+    """A limit that is over while a row is written leaves it whole: every row is read back, and no
+    line is damaged.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         logged = 0
         for number in range(100):
@@ -430,14 +485,20 @@ def test_a_row_in_the_middle_of_being_written_is_not_broken_into(tmp_path):
 
 def test_the_exception_is_none_that_a_program_may_catch_by_chance():
     """Neither `except Exception` nor `except KeyboardInterrupt` gets it."""
-    assert issubclass(Broken, BaseException) and not issubclass(Broken, Exception | KeyboardInterrupt | SystemExit)
+    assert issubclass(Broken, BaseException) and not issubclass(
+        Broken, Exception | KeyboardInterrupt | SystemExit
+    )
 
 
 def test_a_limit_that_is_done_does_not_ring_again_and_again(tmp_path, monkeypatch):
-    """Between the end of the work and its limit's taking out, a time that is over calls no handler inside the handler."""
+    """Between the end of the work and its limit's taking out, a time that is over calls no handler
+    inside the handler.
+    """
     rings = []
     ring = limits._alarm._on_ring
-    monkeypatch.setattr(limits._alarm, "_on_ring", lambda number, frame: (rings.append(number), ring(number, frame)))
+    monkeypatch.setattr(
+        limits._alarm, "_on_ring", lambda number, frame: (rings.append(number), ring(number, frame))
+    )
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         entry = limits._Entry(run.limit(0.001))
         limits._alarm.begin(entry)
@@ -479,7 +540,9 @@ def test_an_alarm_of_the_works_own_does_not_end_the_limit(run, events):
 
 @pytest.mark.parametrize("hang", [spin, lambda: time.sleep(FOREVER_S)], ids=["spin", "sleep"])
 def test_an_alarm_of_the_works_own_comes_in_time(run, events, hang):
-    """Within a limit that is not over the work's own alarm breaks off what it guards, and the limit counts nothing."""
+    """Within a limit that is not over the work's own alarm breaks off what it guards, and the limit
+    counts nothing.
+    """
 
     def work():
         try:
@@ -506,7 +569,9 @@ def test_a_limit_within_an_alarm_within_a_limit(run, events):
 
 
 def test_an_alarm_that_was_pending_keeps_its_time(run):
-    """What was pending before a limit is neither lost nor put off, however long the limited work took."""
+    """What was pending before a limit is neither lost nor put off, however long the limited work
+    took.
+    """
     before = signal.signal(signal.SIGALRM, expire)
     try:
         signal.setitimer(signal.ITIMER_REAL, FOREVER_S)
@@ -519,7 +584,9 @@ def test_an_alarm_that_was_pending_keeps_its_time(run):
 
 
 def test_the_clock_rings_without_posix_timers(run, events, monkeypatch):
-    """Where the system has no timer of its own for us, a thread rings, and the work is left as well."""
+    """Where the system has no timer of its own for us, a thread rings, and the work is left as
+    well.
+    """
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr(limits._alarm, "_timer", None)
     assert run.limit(LIMIT_S).call(time.sleep, FOREVER_S) is None
@@ -528,7 +595,9 @@ def test_the_clock_rings_without_posix_timers(run, events, monkeypatch):
 
 
 def test_a_handler_of_the_programs_for_our_signal_is_put_back(run):
-    """What the program has for the signal that we ring by is there again after a limit, and gets what is not ours."""
+    """What the program has for the signal that we ring by is there again after a limit, and gets
+    what is not ours.
+    """
     came = []
     before = signal.signal(timer.RING, lambda number, frame: came.append(number))
     try:

@@ -1,4 +1,6 @@
-"""A signal handler that records comes at any moment, also in the middle of a write of its own thread."""
+"""A signal handler that records comes at any moment, also in the middle of a write of its own
+thread.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ DEADLINE_S = 60
 
 @pytest.fixture
 def interrupt():
-    """Run `work` over and over, and `handler` in the middle of it, at random moments, that many times."""
+    """Run `work` over and over, and `handler` in the middle of it, at random moments, that many
+    times.
+    """
     before = signal.getsignal(signal.SIGALRM)
     chance = random.Random(1)
 
@@ -45,7 +49,9 @@ def interrupt():
 
 
 def test_rows_from_a_signal_handler_are_kept(tmp_path, interrupt, events):
-    """No row is lost, doubled or torn, be it the handler's or the one that the handler interrupted; all are counted."""
+    """No row is lost, doubled or torn, be it the handler's or the one that the handler interrupted;
+    all are counted.
+    """
     acknowledged = []
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
 
@@ -65,7 +71,9 @@ def test_rows_from_a_signal_handler_are_kept(tmp_path, interrupt, events):
 
 
 def test_events_from_a_signal_handler_leave_the_journal_whole(tmp_path, interrupt, events):
-    """A checkpoint recorded by a handler in the middle of another event breaks neither; every seal holds."""
+    """A checkpoint recorded by a handler in the middle of another event breaks neither; every seal
+    holds.
+    """
     checkpoint = tmp_path / "model.safetensors"
     checkpoint.write_bytes(b"1")
     steps = []
@@ -77,7 +85,9 @@ def test_events_from_a_signal_handler_leave_the_journal_whole(tmp_path, interrup
 
         interrupt(work, lambda count: run.checkpoint(checkpoint, training_step=count), INTERRUPTS)
     told = events(tmp_path / "run")
-    assert list(range(1, INTERRUPTS + 1)) == sorted(event.training_step for event in told if isinstance(event, Checkpoint))
+    assert list(range(1, INTERRUPTS + 1)) == sorted(
+        event.training_step for event in told if isinstance(event, Checkpoint)
+    )
     assert len(steps) == sum(isinstance(event, StepFinished) for event in told)
     seals, problems = verify_seals(tmp_path / "run/.watchkeeper/journal")
     assert problems == []

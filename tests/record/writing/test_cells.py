@@ -52,7 +52,9 @@ def same(one, other):
     st.just(names), st.lists(st.fixed_dictionaries({name: cells for name in names}), max_size=5)
 )))  # fmt: skip
 def test_csv_gives_back_every_value(table):
-    """Numbers, None, NaN, True, commas, quotes, newlines and any letters come back as they were, type included."""
+    """Numbers, None, NaN, True, commas, quotes, newlines and any letters come back as they were,
+    type included.
+    """
     columns, rows = table
     data = CSV.header(columns) + b"".join(CSV.record(columns, row) for row in rows)
     read, records, faults = CSV.split(data)
@@ -65,7 +67,13 @@ def test_csv_gives_back_every_value(table):
             assert same(None if lone_empty else row[name], other[name])
 
 
-@given(st.lists(st.dictionaries(texts, st.none() | st.integers(-(2**63), 2**63) | st.floats() | st.text("ab,\n\0é"))))
+@given(
+    st.lists(
+        st.dictionaries(
+            texts, st.none() | st.integers(-(2**63), 2**63) | st.floats() | st.text("ab,\n\0é")
+        )
+    )
+)
 def test_json_lines_give_back_every_value(rows):
     """Whatever fields a row has, they come back."""
     _, records, faults = JSONL.split(b"".join(JSONL.record((), row) for row in rows))
@@ -171,7 +179,9 @@ def test_nan_stays_a_number_and_equals_itself_as_a_key(value):
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(
-    "value", [10**5000, [10**5000], Lazy(), np.zeros(2000), {1: {2: Odd()}}], ids=lambda value: type(value).__name__
+    "value",
+    [10**5000, [10**5000], Lazy(), np.zeros(2000), {1: {2: Odd()}}],
+    ids=lambda value: type(value).__name__,
 )
 def test_every_cell_can_be_written_and_read(form, value):
     """What no format can hold as it is becomes bounded text; the row beside it is whole."""
@@ -184,19 +194,32 @@ def test_a_file_of_another_program_is_read():
     """CRLF and a byte order mark, as other programs write them, are no fault."""
     columns, records, faults = CSV.split(b'\xef\xbb\xbfa,b\r\n1,x\r\n"2",\r\n')
     assert (columns, faults) == (["a", "b"], [])
-    assert [CSV.row(columns, record) for record in records] == [{"a": 1, "b": "x"}, {"a": "2", "b": None}]
+    assert [CSV.row(columns, record) for record in records] == [
+        {"a": 1, "b": "x"},
+        {"a": "2", "b": None},
+    ]
 
 
 @pytest.mark.parametrize(
     ("data", "rows", "fault"),
     [
-        (b"a,b\n1,2\n3\n4,5\n", [{"a": 1, "b": 2}, {"a": 4, "b": 5}], "record 3: 1 cells where the header names 2"),
-        (b"a,b\n1,2\n\0\0\0" + b"4,5\n", [{"a": 1, "b": 2}, {"a": 4, "b": 5}], "record 3: NULs in front of it"),
+        (
+            b"a,b\n1,2\n3\n4,5\n",
+            [{"a": 1, "b": 2}, {"a": 4, "b": 5}],
+            "record 3: 1 cells where the header names 2",
+        ),
+        (
+            b"a,b\n1,2\n\0\0\0" + b"4,5\n",
+            [{"a": 1, "b": 2}, {"a": 4, "b": 5}],
+            "record 3: NULs in front of it",
+        ),
         (b'a,b\n1,2\n3,"x\n4,5\n', [{"a": 1, "b": 2}], "the last 9 bytes: a quote is never closed"),
     ],
 )
 def test_damage_is_told_and_the_other_rows_are_read(data, rows, fault):
-    """A short record, a hole of NULs, a quote never closed: each is named, and costs no row beside it."""
+    """A short record, a hole of NULs, a quote never closed: each is named, and costs no row beside
+    it.
+    """
     columns, records, faults = CSV.split(data)
     assert [CSV.row(columns, record) for record in records] == rows
     assert faults == [fault]

@@ -1,4 +1,6 @@
-"""A line is on the console once, whoever else prints it, and in the file whatever is done to logging meanwhile."""
+"""A line is on the console once, whoever else prints it, and in the file whatever is done to
+logging meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,12 @@ class Unknown(logging.Handler):
         (lambda path: logging.StreamHandler(sys.__stderr__), True),
         (lambda path: logging.StreamHandler(Front(Front(sys.stderr))), True),
         (lambda path: logging.StreamHandler(io.StringIO()), False),
-        (lambda path: logging.StreamHandler(None if sys.stderr is None else os.fdopen(os.dup(2), "w")), True),
+        (
+            lambda path: logging.StreamHandler(
+                None if sys.stderr is None else os.fdopen(os.dup(2), "w")
+            ),
+            True,
+        ),
         (lambda path: logging.FileHandler(path / "a.log"), False),
         (lambda path: logging.FileHandler(os.devnull), False),
         (lambda path: logging.handlers.RotatingFileHandler(path / "b.log"), False),
@@ -80,7 +87,10 @@ class ToLoguru(logging.Handler):
 """
 OWN = {
     "none": ("", ""),
-    "loguru": (LOGURU + "logging.basicConfig(handlers=[ToLoguru()], level=logging.DEBUG, force=True)", ""),
+    "loguru": (
+        LOGURU + "logging.basicConfig(handlers=[ToLoguru()], level=logging.DEBUG, force=True)",
+        "",
+    ),
     "loguru on one logger": (LOGURU + "log.addHandler(ToLoguru())\nlog.setLevel(10)", ""),
     "absl": (
         "from absl import logging as absl\nabsl.use_absl_handler()\nabsl.set_verbosity(absl.INFO)\n"
@@ -97,7 +107,8 @@ OWN = {
     "a library's own": ("log.addHandler(logging.StreamHandler())\nlog.setLevel(20)", ""),
     "a copy of stderr": ("logging.basicConfig(stream=open('/dev/stderr', 'w'), level=20)", ""),
     "a listener": (
-        "q = queue.Queue()\nlogging.basicConfig(handlers=[logging.handlers.QueueHandler(q)], level=20)\n"
+        "q = queue.Queue()\nlogging.basicConfig(handlers=[logging.handlers.QueueHandler(q)], "
+        "level=20)\n"
         "listener = logging.handlers.QueueListener(q, logging.StreamHandler())\nlistener.start()",
         "listener.stop()",
     ),
@@ -106,9 +117,13 @@ OWN = {
 
 @pytest.mark.parametrize(("before", "end"), OWN.values(), ids=OWN.keys())
 def test_a_line_is_on_the_console_once(tmp_path, before, end):
-    """Whatever prints the program's lines, each is on stdout and stderr together once, and once in the file."""
+    """Whatever prints the program's lines, each is on stdout and stderr together once, and once in
+    the file.
+    """
     command = [sys.executable, "-c", RUN.format(before=before, end=end)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count("LINE") == 1, done.stdout + done.stderr
     assert (tmp_path / "run/logs/run.log").read_text().count("LINE") == 1
@@ -129,8 +144,9 @@ CHANGES = {
     "basicConfig": "logging.basicConfig(level=logging.WARNING, force=True)",
     "dictConfig": "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False, 'root': {'level': 'ERROR'}})"
     "; log.setLevel(10)",
-    "dictConfig that disables": "logging.config.dictConfig({'version': 1, 'root': {'level': 'INFO'}})"
-    "; log.disabled = False",
+    (
+        "dictConfig that disables"
+    ): "logging.config.dictConfig({'version': 1, 'root': {'level': 'INFO'}}); log.disabled = False",
     "fileConfig": "logging.config.fileConfig('logging.ini', disable_existing_loggers=False)",
     "handlers cleared": "logging.root.handlers.clear()",
     "handlers replaced": "logging.root.handlers = [logging.NullHandler()]",
@@ -155,18 +171,26 @@ args=(sys.stdout,)
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_the_log_survives_each_configuration(tmp_path, change):
-    """Whatever the program does to logging in its loop, each later line, the traceback and the end are in the file."""
+    """Whatever the program does to logging in its loop, each later line, the traceback and the end
+    are in the file.
+    """
     (tmp_path / "logging.ini").write_text(INI)
     command = [sys.executable, "-c", LOOP.format(change=change)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 1, done.stderr
     log = (tmp_path / "run/logs/run.log").read_text()
-    assert [log.count(line) for line in ("before", "LINE-1", "LINE-2", "LINE-3", "Traceback (most")] == [1] * 5, log
+    assert [
+        log.count(line) for line in ("before", "LINE-1", "LINE-2", "LINE-3", "Traceback (most")
+    ] == [1] * 5, log
     assert log.rstrip().endswith("Run ended: failed")
 
 
 def test_a_level_that_is_raised_with_the_handlers_thrown_out_is_the_consoles(tmp_path):
-    """A configuration for warnings is obeyed on the console; the file keeps what it kept, from the next line on."""
+    """A configuration for warnings is obeyed on the console; the file keeps what it kept, from the
+    next line on.
+    """
     code = """
 import logging
 import watchkeeper as wk
@@ -179,7 +203,12 @@ assert (logging.root.level, len(logging.root.handlers)) == (logging.WARNING, 1)
 log.info("later")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     log = (tmp_path / "run/logs/run.log").read_text()
@@ -188,7 +217,9 @@ log.info("later")
 
 
 def test_logging_that_is_disabled_keeps_our_own_lines(tmp_path):
-    """`logging.disable` is for the program's lines: the run's end is in the file, and the console stays quiet."""
+    """`logging.disable` is for the program's lines: the run's end is in the file, and the console
+    stays quiet.
+    """
     code = """
 import logging
 import watchkeeper as wk
@@ -199,7 +230,12 @@ with wk.start_run(folder="run", pipeline="t") as run:
         pass
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     log = (tmp_path / "run/logs/run.log").read_text()
     assert done.returncode == 0 and "not said" not in log
@@ -212,6 +248,9 @@ def test_the_record_factory_is_put_back(tmp_path):
     import watchkeeper as wk
 
     before = logging.getLogRecordFactory()
-    with wk.start_run(tmp_path, pipeline="t", console=False), wk.start_run(tmp_path, pipeline="u", console=False):
+    with (
+        wk.start_run(tmp_path, pipeline="t", console=False),
+        wk.start_run(tmp_path, pipeline="u", console=False),
+    ):
         assert logging.getLogRecordFactory() is not before
     assert logging.getLogRecordFactory() is before

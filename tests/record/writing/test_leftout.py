@@ -51,14 +51,14 @@ SETUPS = {
 @pytest.mark.parametrize("console", [True, False])
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
 def test_rows_after_the_end_are_said_once_and_counted(tmp_path, setup, console):
-    """Rows after `close` reach nobody's files: one warning on stderr, whoever else logs, and the count when the program
-    ends; nothing of it stands in another run's log.
+    """Rows after `close` reach nobody's files: one warning on stderr, whoever else logs, and the
+    count when the program ends; nothing of it stands in another run's log.
     """
     lines = run_program(tmp_path, AFTER.format(setup=setup, console=console))
     assert sum(ENDED.format("metric rows") in line for line in lines) == 1
-    assert lines[-1].endswith("handed to it after its end, and not kept: metric rows 100, checkpoints 1") or (
-        "older" in setup and any("metric rows 100, checkpoints 1" in line for line in lines)
-    )
+    assert lines[-1].endswith(
+        "handed to it after its end, and not kept: metric rows 100, checkpoints 1"
+    ) or ("older" in setup and any("metric rows 100, checkpoints 1" in line for line in lines))
     assert [row.step for row in wk.read_rows(tmp_path / "run")[0]] == [1]
     for path in tmp_path.glob("*/logs/run.log"):
         assert "has ended" not in path.read_text()
@@ -79,7 +79,9 @@ LATE = {
 
 @pytest.mark.parametrize("what", LATE)
 def test_whatever_is_handed_to_a_run_that_ended_is_said(tmp_path, capfd, monkeypatch, what):
-    """Each method of an ended run returns, says once that nothing is kept, and changes no file of the run."""
+    """Each method of an ended run returns, says once that nothing is kept, and changes no file of
+    the run.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training", console=False) as run:
         pass
     monkeypatch.setattr("watchkeeper.record.display.progress.SHORT_S", 0.0)
@@ -131,7 +133,10 @@ def test_a_log_of_the_users_gets_the_warning_too(tmp_path, caplog, capfd):
         pass
     with caplog.at_level(logging.WARNING):
         run.log(1, loss=1.0)
-    assert ENDED.format("metric rows") in caplog.text and ENDED.format("metric rows") in capfd.readouterr().err
+    assert (
+        ENDED.format("metric rows") in caplog.text
+        and ENDED.format("metric rows") in capfd.readouterr().err
+    )
 
 
 FORKED = """
@@ -155,7 +160,9 @@ os.waitpid(child, 0)
 
 
 def test_forked_children_after_the_end_say_it(tmp_path):
-    """Of children that closed their part, or were forked after the end, one says that rows are not kept."""
+    """Of children that closed their part, or were forked after the end, one says that rows are not
+    kept.
+    """
     lines = run_program(tmp_path, FORKED)
     assert sum(ENDED.format("metric rows") in line for line in lines) == 1
     assert [row.step for row in wk.read_rows(tmp_path / "run")[0]] == [1, 3]
@@ -201,7 +208,8 @@ def test_counts_of_many_processes_add_up(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("counts", "words"), [({}, ""), ({"metric rows": 1_200, "totals": 0, "outputs": 1}, "metric rows 1,200, outputs 1")]
+    ("counts", "words"),
+    [({}, ""), ({"metric rows": 1_200, "totals": 0, "outputs": 1}, "metric rows 1,200, outputs 1")],
 )
 def test_counts_are_said_in_words(counts, words):
     """Each kind with its number; what there is none of is not said."""
@@ -219,7 +227,9 @@ with wk.start_run("runs", pipeline="training", console=False) as run:
 
 
 def test_other_ranks_say_once_that_they_do_not_record(tmp_path):
-    """Of three ranks that log, one says that only rank 0 records, and each one's last heartbeat counts what it left out."""
+    """Of three ranks that log, one says that only rank 0 records, and each one's last heartbeat
+    counts what it left out.
+    """
     script = tmp_path / "train.py"
     script.write_text(RANK)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "3", script]
@@ -227,9 +237,14 @@ def test_other_ranks_say_once_that_they_do_not_record(tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=300,
         env=os.environ | {"OMP_NUM_THREADS": "1", "WATCHKEEPER_SIDECAR": "0"},
     )  # fmt: skip
-    said = re.findall(r"rank [12] of 3 \(rank 0 does\) does not record: metric rows, and whatever else", done.stderr)
+    said = re.findall(
+        r"rank [12] of 3 \(rank 0 does\) does not record: metric rows, and whatever else",
+        done.stderr,
+    )
     assert len(said) == 1
     (folder,) = [path for path in (tmp_path / "runs").iterdir() if path.name != ".watchkeeper"]
     beats = sorted((folder / ".watchkeeper/heartbeats").glob("rank-*"))
     assert [path.name for path in beats] == ["rank-1", "rank-2"]
-    assert all(path.read_text().rstrip().endswith("not kept: metric rows 6; ended") for path in beats)
+    assert all(
+        path.read_text().rstrip().endswith("not kept: metric rows 6; ended") for path in beats
+    )

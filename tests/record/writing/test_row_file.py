@@ -37,7 +37,9 @@ def logged(folder, **metrics):
 
 def test_non_finite_numbers_survive(tmp_path):
     """NaN and the infinities come back as what they were."""
-    read = logged(tmp_path, a=float("nan"), b=float("inf"), c=np.float32("-inf"), d=np.float64("nan"))
+    read = logged(
+        tmp_path, a=float("nan"), b=float("inf"), c=np.float32("-inf"), d=np.float64("nan")
+    )
     assert math.isnan(read["a"]) and math.isnan(read["d"])
     assert (math.inf, -math.inf) == (read["b"], read["c"])
 
@@ -121,13 +123,17 @@ def test_values_of_many_kinds_are_kept(tmp_path, value, expected):
 
 
 def test_values_that_cannot_be_numbers_do_not_raise(tmp_path):
-    """A tensor of many elements, a repr that raises, a number too long to print: kept as text, and the loop goes on."""
+    """A tensor of many elements, a repr that raises, a number too long to print: kept as text, and
+    the loop goes on.
+    """
 
     class Odd:
         def __repr__(self):
             raise RuntimeError
 
-    read = logged(tmp_path, many=Tensor(None), odd=Odd(), lone="\ud800", array=np.arange(3), huge=10**5000)
+    read = logged(
+        tmp_path, many=Tensor(None), odd=Odd(), lone="\ud800", array=np.arange(3), huge=10**5000
+    )
     assert read["odd"] == "<Odd, whose repr raised RuntimeError>"
     assert (read["lone"], read["array"]) == ("?", "array([0, 1, 2])")
     assert all(isinstance(value, str) for value in read.values())
@@ -142,7 +148,9 @@ def test_names_of_ours_and_strange_names_are_kept(tmp_path):
 
 @given(
     st.dictionaries(
-        st.text(st.characters(exclude_categories=["Cs"])).filter(lambda name: name not in ("time", "step")),
+        st.text(st.characters(exclude_categories=["Cs"])).filter(
+            lambda name: name not in ("time", "step")
+        ),
         st.floats() | st.integers(-(2**63), 2**63) | st.none(),
     )
 )
@@ -158,14 +166,25 @@ def test_every_row_comes_back(tmp_path_factory, metrics):
     assert (repr(metrics), 5, "w") == (repr(row.metrics), row.step, row.writer)
 
 
-@given(st.one_of(st.floats(), st.integers(), st.text(), st.binary(), st.lists(st.integers()), st.complex_numbers()))
+@given(
+    st.one_of(
+        st.floats(),
+        st.integers(),
+        st.text(),
+        st.binary(),
+        st.lists(st.integers()),
+        st.complex_numbers(),
+    )
+)
 def test_no_value_raises(value):
     """Whatever the value, the conversions return."""
     number(value)
     metric(value)
 
 
-@pytest.mark.parametrize("beside", [10**5000, math.nan, "words", None, np.float32(0.5), True, {"a": 1}], ids=kind)
+@pytest.mark.parametrize(
+    "beside", [10**5000, math.nan, "words", None, np.float32(0.5), True, {"a": 1}], ids=kind
+)
 def test_a_value_keeps_its_type_beside_any_other(tmp_path, beside):
     """What stands next to a number, a bool or a text changes nothing of it, nor of the row's step."""
     with wk.start_run(tmp_path, pipeline="training") as run:
@@ -193,7 +212,9 @@ CALLS = {
     "a step and a dict": lambda run: run.log(5, {"loss": 0.5}),
     "a step within the dict": lambda run: run.log({"loss": 0.5, "step": 5}),
     "a mapping that is no dict": lambda run: run.log(UserDict(loss=0.5), step=np.int64(5)),
-    "a configuration of OmegaConf": lambda run: run.log(OmegaConf.create({"loss": 0.5}), step=torch.tensor(5)),
+    "a configuration of OmegaConf": lambda run: run.log(
+        OmegaConf.create({"loss": 0.5}), step=torch.tensor(5)
+    ),
     "a mapping by its methods only": lambda run: run.log(Series(loss=0.5), step=5),
 }
 
@@ -215,7 +236,9 @@ class Series:
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_each_way_to_call_log_is_the_same_row(tmp_path, call):
-    """A step and metrics mean the same however they are handed in, and the status knows the step too."""
+    """A step and metrics mean the same however they are handed in, and the status knows the step
+    too.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         run.cadence(log_every=1)
         call(run)
@@ -250,7 +273,11 @@ LOOP["loop"] = LOOP
         (lambda run: run.log(5, step=7), 5, {"step_": 7}),
         (lambda run: run.log(None, step=7), None, {"step_": 7}),
         (lambda run: run.log({"loss": 0.5}, loss=0.25, step=5), 5, {"loss": 0.25, "loss_": 0.5}),
-        (lambda run: run.log({"loss": 0.5}, {"loss": 0.25}, step=5), 5, {"loss": 0.5, "loss_": 0.25}),
+        (
+            lambda run: run.log({"loss": 0.5}, {"loss": 0.25}, step=5),
+            5,
+            {"loss": 0.5, "loss_": 0.25},
+        ),
         (lambda run: run.log({1: 2, "1": 3}, step=5), 5, {"1": 2, "1_": 3}),
         (lambda run: run.log({"a": {"b": 1, "c": {"d": 2}}}, step=5), 5, {"a/b": 1, "a/c/d": 2}),
         (lambda run: run.log(5, a={"b": 1}), 5, {"a/b": 1}),
@@ -262,7 +289,9 @@ LOOP["loop"] = LOOP
     ],
 )
 def test_nothing_of_a_call_is_lost(tmp_path, call, step, metrics):
-    """`step=` beside a step by position is a metric, names that clash stay distinct, and nested mappings are opened."""
+    """`step=` beside a step by position is a metric, names that clash stay distinct, and nested
+    mappings are opened.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         call(run)
     ((row,), problems) = wk.read_rows(tmp_path)
@@ -270,7 +299,9 @@ def test_nothing_of_a_call_is_lost(tmp_path, call, step, metrics):
 
 
 def test_a_row_of_many_nested_names_is_bounded(tmp_path):
-    """Mappings and lists that hold each other many times over make no endless row, and are not looked at to their end."""
+    """Mappings and lists that hold each other many times over make no endless row, and are not
+    looked at to their end.
+    """
     wide: dict[str, object] = {"x": 1}
     for _ in range(40):
         wide = {f"k{count}": wide for count in range(9)}
@@ -301,7 +332,9 @@ NO_STEPS = [
 
 @pytest.mark.parametrize(("given", "kept"), NO_STEPS, ids=kind)
 def test_a_step_that_is_no_number_is_kept_beside_the_row(tmp_path, caplog, given, kept):
-    """The row is kept without a step, the value as `step_`, the status keeps the last step, and one warning says so."""
+    """The row is kept without a step, the value as `step_`, the status keeps the last step, and one
+    warning says so.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         run.cadence(log_every=1)
         run.log(1, x=1)
@@ -311,7 +344,10 @@ def test_a_step_that_is_no_number_is_kept_beside_the_row(tmp_path, caplog, given
     assert problems == [] and [row.step for row in rows] == [1, None, None, None]
     assert [row.metrics for row in rows[1:]] == [{"step_": kept, "x": 1}] * 3
     assert json.loads((tmp_path / "status/training_status.json").read_text())["step"] == 1
-    assert caplog.text.count("is no number; the row is kept without a step, and the value as `step_`") == 1
+    assert (
+        caplog.text.count("is no number; the row is kept without a step, and the value as `step_`")
+        == 1
+    )
 
 
 def test_a_step_too_long_to_be_read_back_is_kept_by_its_magnitude(tmp_path):
@@ -321,21 +357,35 @@ def test_a_step_too_long_to_be_read_back_is_kept_by_its_magnitude(tmp_path):
         run.log(2, x=1)
     rows, problems = wk.read_rows(tmp_path)
     assert problems == []
-    assert [(row.step, row.metrics) for row in rows] == [(None, {"step_": "1.000000e+5000", "x": 1}), (2, {"x": 1})]
+    assert [(row.step, row.metrics) for row in rows] == [
+        (None, {"step_": "1.000000e+5000", "x": 1}),
+        (2, {"x": 1}),
+    ]
 
 
 def test_a_value_without_a_name_is_kept_and_said(tmp_path, caplog):
-    """`run.log("loss", 0.5)`, as other libraries have it, keeps both and says how it is written here."""
+    """`run.log("loss", 0.5)`, as other libraries have it, keeps both and says how it is written
+    here.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         run.log("loss", 0.5)
     ((row,), _) = wk.read_rows(tmp_path)
     assert (row.step, row.metrics) == (None, {"step_": "loss", "value": 0.5})
-    assert "0.5 has no name and is kept as `value`; give it one: run.log(5, loss=0.5)" in caplog.text
+    assert (
+        "0.5 has no name and is kept as `value`; give it one: run.log(5, loss=0.5)" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "step", "whole"),
-    [(5, 5, 5), (5.0, 5.0, 5), (5.5, 5.5, None), (True, None, None), ("5", None, None), (math.nan, None, None)],
+    [
+        (5, 5, 5),
+        (5.0, 5.0, 5),
+        (5.5, 5.5, None),
+        (True, None, None),
+        ("5", None, None),
+        (math.nan, None, None),
+    ],
 )
 def test_what_counts_as_a_training_step(value, step, whole):
     """A finite number is one; a bool, a text and NaN are none; a whole one has no fraction."""
@@ -343,32 +393,55 @@ def test_what_counts_as_a_training_step(value, step, whole):
 
 
 def test_examples_and_checkpoints_keep_a_step_that_is_none(tmp_path, events, caplog, capsys):
-    """An example and a checkpoint keep what was given as `step_`, and a cadence that can never be due says so."""
+    """An example and a checkpoint keep what was given as `step_`, and a cadence that can never be
+    due says so.
+    """
     with wk.start_run(folder=tmp_path, pipeline="training") as run:
         run.example("late", prompt="p")
         run.example(3, prompt="p")
         for given in ("late", 2.5, 3.0):
             run.checkpoint(__file__, training_step=given)
         cadence = run.cadence(log_every=1)
-        assert [cadence.due(step) for step in ("late", True, None, 2.0)] == [None, None, None, "fast"]
+        assert [cadence.due(step) for step in ("late", True, None, 2.0)] == [
+            None,
+            None,
+            None,
+            "fast",
+        ]
     (path,) = (tmp_path / ".watchkeeper/examples").iterdir()
     kept = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(row["step"], row.get("step_")) for row in kept] == [(None, "late"), (3, None)]
     saved = [event for event in events(tmp_path) if isinstance(event, Checkpoint)]
-    assert [(event.training_step, event.step_) for event in saved] == [(None, "late"), (None, "2.5"), (3, "")]
+    assert [(event.training_step, event.step_) for event in saved] == [
+        (None, "late"),
+        (None, "2.5"),
+        (3, ""),
+    ]
     for call in ("run.example", "run.checkpoint", "cadence"):
         assert caplog.text.count(f"{call}: the training step 'late'") == 1
     capsys.readouterr()
 
 
 def test_a_torn_tail_is_no_problem_and_a_torn_middle_is(tmp_path):
-    """Damage costs the line it is in, is reported with its place, and a row behind a hole of NULs is found."""
+    """Damage costs the line it is in, is reported with its place, and a row behind a hole of NULs
+    is found.
+    """
     folder = tmp_path / ".watchkeeper/metrics"
     folder.mkdir(parents=True)
     now = datetime(2026, 3, 11, tzinfo=UTC)
     good = [encode_row(now, step, {"loss": 0.5}) for step in range(4)]
     path = folder / "w.jsonl"
-    path.write_bytes(good[0] + good[1][:9] + b"\n" + good[1][:5] + b"\0" * 30 + good[2] + b"[1]\n" + good[3] + good[0][:20])
+    path.write_bytes(
+        good[0]
+        + good[1][:9]
+        + b"\n"
+        + good[1][:5]
+        + b"\0" * 30
+        + good[2]
+        + b"[1]\n"
+        + good[3]
+        + good[0][:20]
+    )
     rows, problems = wk.read_rows(tmp_path)
     assert [row.step for row in rows] == [0, 2, 3]
     assert [f"{path}:2", f"{path}:3", f"{path}:4"] == [problem.where for problem in problems]
@@ -397,10 +470,13 @@ def test_threads_lose_and_mix_nothing(tmp_path, events):
     assert problems == []
     for thread in range(4):
         assert list(range(500)) == [row.step for row in rows if row.metrics["thread"] == thread]
-    assert [event.metric_rows for event in events(run.folder) if isinstance(event, RunEnded)] == [2000]
+    assert [event.metric_rows for event in events(run.folder) if isinstance(event, RunEnded)] == [
+        2000
+    ]
 
 
-# The metrics' file may grow to 4,000 bytes, then no more, then again: a full disk as a process sees it.
+# The metrics' file may grow to 4,000 bytes, then no more, then again: a full disk as a process sees
+# it.
 FULL_DISK = """
 import resource, sys, watchkeeper as wk
 with wk.start_run(folder=sys.argv[1], pipeline="training") as run:
@@ -417,9 +493,15 @@ print("went on")
 
 
 def test_a_full_disk_costs_rows_and_no_training(tmp_path, events):
-    """On a full disk the loop goes on, is told once, and the end says how many rows are missing; later rows are kept."""
+    """On a full disk the loop goes on, is told once, and the end says how many rows are missing;
+    later rows are kept.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", FULL_DISK, tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     assert done.stdout == "went on\n"
     assert done.stderr.count("could not be written") == 1
@@ -434,7 +516,9 @@ def test_a_full_disk_costs_rows_and_no_training(tmp_path, events):
 
 
 def test_rows_that_have_no_place_from_the_first(tmp_path, events, caplog):
-    """Where not even the first row can be written, all are counted as lost and the run still ends well."""
+    """Where not even the first row can be written, all are counted as lost and the run still ends
+    well.
+    """
     (tmp_path / ".watchkeeper").mkdir()
     (tmp_path / ".watchkeeper/metrics").write_text("a file where a folder should be")
     with wk.start_run(folder=tmp_path, pipeline="training") as run:

@@ -1,4 +1,6 @@
-"""A closed stdin, stdout or stderr: no file of ours takes its number, so nothing that is printed lands in one."""
+"""A closed stdin, stdout or stderr: no file of ours takes its number, so nothing that is printed
+lands in one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import watchkeeper as wk
 from watchkeeper.core.disk import files
 from watchkeeper.core.journal import read
 
-# Records with everything that keeps a file open, prints to each of the three, and says which of them were ours meanwhile.
+# Records with everything that keeps a file open, prints to each of the three, and says which of
+# them were ours meanwhile.
 PROGRAM = """
 import os, sys
 import watchkeeper as wk
@@ -53,9 +56,18 @@ def test_no_file_of_ours_takes_the_place_of_a_closed_one(tmp_path, closed):
     journal = read(tmp_path / "run/.watchkeeper/journal")
     rows, problems = wk.read_rows(tmp_path / "run")
     assert (journal.problems, problems, len(rows)) == ([], [], 99)
-    (ended,) = [event for own in journal.events.values() for event in own if type(event).__name__ == "RunEnded"]
+    (ended,) = [
+        event
+        for own in journal.events.values()
+        for event in own
+        if type(event).__name__ == "RunEnded"
+    ]
     assert ended.totals == {"held": 0}
-    spoilt = [path for path in (tmp_path / "run").rglob("*") if path.is_file() and b"SPOILT" in path.read_bytes()]
+    spoilt = [
+        path
+        for path in (tmp_path / "run").rglob("*")
+        if path.is_file() and b"SPOILT" in path.read_bytes()
+    ]
     assert spoilt == []
 
 
@@ -82,7 +94,9 @@ def test_a_descriptor_above_stdio_is_left_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("stream", ["None", "Broken()", "closed"])
 def test_a_standard_error_that_takes_nothing_costs_nothing(tmp_path, stream):
-    """Without a standard error, with a broken or a closed one, the run records all, and raises nothing."""
+    """Without a standard error, with a broken or a closed one, the run records all, and raises
+    nothing.
+    """
     code = f"""
 import logging, os, signal, sys
 import watchkeeper as wk
@@ -101,7 +115,9 @@ with wk.start_run(folder="run", pipeline="t") as run:
     os.kill(os.getpid(), signal.SIGUSR1)
 """
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert len(wk.read_rows(tmp_path / "run")[0]) == 3
     log = (tmp_path / "run/logs/run.log").read_text()

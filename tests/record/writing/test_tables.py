@@ -19,11 +19,15 @@ import watchkeeper as wk
 from watchkeeper.core.disk.files import TEMPORARY_PREFIX
 from watchkeeper.core.events import TableSealed
 
-CONFIGS = [{"model": model, "seq_length": length} for model in ("ar", "llada") for length in (8, 16)]
+CONFIGS = [
+    {"model": model, "seq_length": length} for model in ("ar", "llada") for length in (8, 16)
+]
 
 
 def sealed(found):
-    return sorted((event for event in found if isinstance(event, TableSealed)), key=lambda event: event.time)
+    return sorted(
+        (event for event in found if isinstance(event, TableSealed)), key=lambda event: event.time
+    )
 
 
 def names(folder):
@@ -44,8 +48,13 @@ def exit_code(pid):
 
 
 def test_a_finished_table_has_its_final_name_and_is_sealed(tmp_path, events):
-    """While it runs a table is `<name>_partial.csv`; at the end it is `<name>.csv`, whose hash the journal knows."""
-    with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("raw_metrics") as table:
+    """While it runs a table is `<name>_partial.csv`; at the end it is `<name>.csv`, whose hash the
+    journal knows.
+    """
+    with (
+        wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
+        run.table("raw_metrics") as table,
+    ):
         for config in CONFIGS:
             assert table.append({**config, "latency_s": 0.5, "note": None})
             assert len(wk.read_table(tmp_path / "raw_metrics_partial.csv")[0]) == len(table)
@@ -53,7 +62,13 @@ def test_a_finished_table_has_its_final_name_and_is_sealed(tmp_path, events):
     data = (tmp_path / "raw_metrics.csv").read_bytes()
     assert data.startswith(b"model,seq_length,latency_s,note\nar,8,0.5,\n")
     (event,) = sealed(events(tmp_path))
-    assert (event.rows, event.bytes, event.complete, event.lost_rows, event.rows_before) == (4, len(data), True, 0, 0)
+    assert (event.rows, event.bytes, event.complete, event.lost_rows, event.rows_before) == (
+        4,
+        len(data),
+        True,
+        0,
+        0,
+    )
     assert event.sha256 == hashlib.sha256(data).hexdigest()
     assert event.columns == ("model", "seq_length", "latency_s", "note")
     assert list((tmp_path / ".watchkeeper/tables").iterdir()) == []
@@ -62,7 +77,10 @@ def test_a_finished_table_has_its_final_name_and_is_sealed(tmp_path, events):
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_new_columns_midway_are_kept(tmp_path, form):
     """A column that comes late is in the one header, and rows before it have None there."""
-    with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t", format=form) as table:
+    with (
+        wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
+        run.table("t", format=form) as table,
+    ):
         table.append({"a": 1})
         table.append({"b": "x\ny", "a": None})
         table.append({"c": float("inf")})
@@ -78,7 +96,9 @@ def test_new_columns_midway_are_kept(tmp_path, form):
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_an_interrupted_table_is_incomplete_and_goes_on(tmp_path, events, form):
-    """Work cut short leaves `<name>` marked incomplete; the next run takes its rows over and measures the rest once."""
+    """Work cut short leaves `<name>` marked incomplete; the next run takes its rows over and
+    measures the rest once.
+    """
     with (
         contextlib.suppress(KeyboardInterrupt),
         wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
@@ -100,14 +120,20 @@ def test_an_interrupted_table_is_incomplete_and_goes_on(tmp_path, events, form):
     assert measured == CONFIGS[2:]
     rows, _ = wk.read_table(tmp_path / f"t.{form}")
     assert [row["run"] for row in rows] == [1, 1, 2, 2]
-    assert [(e.rows, e.complete, e.rows_before) for e in sealed(events(tmp_path))] == [(2, False, 0), (4, True, 2)]
+    assert [(e.rows, e.complete, e.rows_before) for e in sealed(events(tmp_path))] == [
+        (2, False, 0),
+        (4, True, 2),
+    ]
 
 
 def test_a_complete_table_stays_as_it_is(tmp_path):
     """When everything was measured the same command measures nothing, and the file's bytes stay."""
     seen = []
     for _ in range(2):
-        with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t", key="n") as table:
+        with (
+            wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
+            run.table("t", key="n") as table,
+        ):
             for n in range(3):
                 if n not in table:
                     table.append({"n": n, "x": n / 3})
@@ -117,7 +143,9 @@ def test_a_complete_table_stays_as_it_is(tmp_path):
 
 
 def test_without_a_key_an_earlier_table_is_kept_beside(tmp_path, caplog):
-    """Without a key nobody can tell what was measured: a new table begins, and no byte of the old one is lost."""
+    """Without a key nobody can tell what was measured: a new table begins, and no byte of the old
+    one is lost.
+    """
     before = None
     for turn in (1, 2):
         with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t") as table:
@@ -139,10 +167,15 @@ def test_a_table_left_open_is_sealed_as_incomplete_by_the_runs_end(tmp_path, eve
 
 
 def test_two_runs_in_one_folder_lose_no_row(tmp_path):
-    """A second run takes over while the first still writes: every row of both is in some file, none is torn."""
+    """A second run takes over while the first still writes: every row of both is in some file, none
+    is torn.
+    """
     with wk.start_run(folder=tmp_path, pipeline="one") as first, first.table("t", key="n") as one:
         one.append({"n": 1})
-        with wk.start_run(folder=tmp_path, pipeline="two") as second, second.table("t", key="n") as two:
+        with (
+            wk.start_run(folder=tmp_path, pipeline="two") as second,
+            second.table("t", key="n") as two,
+        ):
             assert 1 in two
             two.append({"n": 2})
             one.append({"n": 3})
@@ -175,10 +208,15 @@ def test_damage_in_an_earlier_table_costs_only_its_rows(tmp_path, caplog):
     killed_with_rows(tmp_path, [{"n": 1, "x": 2}])
     with (tmp_path / "t_partial.csv").open("ab") as file:
         file.write(b"broken\n3,4\n5,")
-    with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t", key="n") as table:
+    with (
+        wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
+        run.table("t", key="n") as table,
+    ):
         assert [n for n in range(6) if n in table] == [1, 3]
     assert (tmp_path / "t.csv").read_bytes() == b"n,x\n1,2\n3,4\n"
-    assert b"n,x\n1,2\nbroken\n3,4\n5," in [path.read_bytes() for path in (tmp_path / ".watchkeeper/tables").iterdir()]
+    assert b"n,x\n1,2\nbroken\n3,4\n5," in [
+        path.read_bytes() for path in (tmp_path / ".watchkeeper/tables").iterdir()
+    ]
     assert "record 3: 1 cells where the header names 2" in caplog.text
 
 
@@ -196,7 +234,10 @@ def test_no_name_leaves_the_folder(tmp_path, name, caplog):
 @pytest.mark.parametrize("row", [None, 3, "text", [1, 2], {}, object(), {1: 1, "1": 2}])
 def test_no_row_raises(tmp_path, row):
     """Whatever is handed in, the loop goes on; two names spelled alike stay two columns."""
-    with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t", format="xml") as table:
+    with (
+        wk.start_run(folder=tmp_path, pipeline="benchmark") as run,
+        run.table("t", format="xml") as table,
+    ):
         table.append(row)
         assert table.append({"a": 1})
         assert row not in table
@@ -218,20 +259,28 @@ def test_a_sealed_table_takes_no_row(tmp_path, caplog):
 
 
 def test_threads_and_an_interrupting_handler_share_a_table(tmp_path):
-    """Rows of four threads, and of a signal handler that comes in the middle of an append, are all there, once."""
+    """Rows of four threads, and of a signal handler that comes in the middle of an append, are all
+    there, once.
+    """
     with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t") as table:
         count = 0
 
         def handler(number, frame):
             nonlocal count
             count += 1
-            table.append({"who": "handler", "n": count, f"new{count}": 1} if count < 4 else {"who": "handler", "n": count})
+            table.append(
+                {"who": "handler", "n": count, f"new{count}": 1}
+                if count < 4
+                else {"who": "handler", "n": count}
+            )
 
         before = signal.signal(signal.SIGPROF, handler)
         try:
             signal.setitimer(signal.ITIMER_PROF, 0.002, 0.002)
             threads = [
-                threading.Thread(target=lambda who=who: [table.append({"who": who, "n": n}) for n in range(200)])
+                threading.Thread(
+                    target=lambda who=who: [table.append({"who": who, "n": n}) for n in range(200)]
+                )
                 for who in ("a", "b", "c")
             ]
             for thread in threads:
@@ -251,7 +300,9 @@ def test_threads_and_an_interrupting_handler_share_a_table(tmp_path):
 
 
 def test_a_forked_child_does_not_touch_the_table(tmp_path, events):
-    """A row of a forked child is refused there, and the child's end does not seal the parent's table."""
+    """A row of a forked child is refused there, and the child's end does not seal the parent's
+    table.
+    """
     with wk.start_run(folder=tmp_path, pipeline="benchmark") as run, run.table("t") as table:
         table.append({"a": 1})
         pid = os.fork()
@@ -269,7 +320,9 @@ def test_a_forked_child_does_not_touch_the_table(tmp_path, events):
 
 
 def test_a_full_disk_costs_no_row_that_fits_later(tmp_path, events, caplog):
-    """Rows that the disk does not take wait, are said once, and are written in their order when there is room again."""
+    """Rows that the disk does not take wait, are said once, and are written in their order when
+    there is room again.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -320,7 +373,8 @@ def test_a_folder_deleted_under_it_does_not_stop_the_work(tmp_path):
         table.append({"n": 2, "new": 1})
 
 
-# Each row is said once append() has returned, in one write of one line; every 7th brings a new column.
+# Each row is said once append() has returned, in one write of one line; every 7th brings a new
+# column.
 PROGRAM = """
 import os, sys
 import watchkeeper as wk
@@ -340,11 +394,15 @@ with wk.start_run(folder=sys.argv[1], pipeline="crash") as run, run.table("t", k
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("number", range(17))
 def test_every_acknowledged_row_outlives_sigkill(tmp_path, form, number):
-    """SIGKILL at a random moment, three times on one folder: each acknowledged row is there, once, and the next goes on."""
+    """SIGKILL at a random moment, three times on one folder: each acknowledged row is there, once,
+    and the next goes on.
+    """
     chance = random.Random(number)
     acknowledged = []
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, tmp_path, form], stdout=subprocess.PIPE, bufsize=0)
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, tmp_path, form], stdout=subprocess.PIPE, bufsize=0
+        )
         try:
             assert process.stdout is not None
             heard = b""
@@ -356,11 +414,16 @@ def test_every_acknowledged_row_outlives_sigkill(tmp_path, form, number):
         assert process.returncode == -signal.SIGKILL
         acknowledged += [int(line) for line in (heard + rest).split(b"\n")[:-1]]
         rows, problems = wk.read_table(tmp_path / f"t_partial.{form}")
-        # A death in the middle of a write, just behind a line's end inside quotes, cannot be told from damage.
-        assert not [problem for problem in problems if "a quote is never closed" not in problem.message]
+        # A death in the middle of a write, just behind a line's end inside quotes, cannot be told
+        # from damage.
+        assert not [
+            problem for problem in problems if "a quote is never closed" not in problem.message
+        ]
         there = [row["n"] for row in rows]
         assert set() == set(acknowledged) - set(there)
         assert list(range(len(there))) == there
         assert all(row["text"] == 'line\n"' * (row["n"] % 23) for row in rows)
     assert len(acknowledged) == len(set(acknowledged)) > 0
-    assert not [name for name in names(tmp_path) if not name.startswith((TEMPORARY_PREFIX, "t_partial"))]
+    assert not [
+        name for name in names(tmp_path) if not name.startswith((TEMPORARY_PREFIX, "t_partial"))
+    ]

@@ -1,4 +1,6 @@
-"""The run's log: each line knows its run and step, nothing is said twice, and everything is put back."""
+"""The run's log: each line knows its run and step, nothing is said twice, and everything is put
+back.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import RunEnded
 
 LINE = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) \[training (\d{8}-\d{6}-\w+) (\S+)\] (.*)"
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) \[training "
+    r"(\d{8}-\d{6}-\w+) (\S+)\] (.*)"
 )
 
 
@@ -36,14 +39,26 @@ def parsed(folder):
 def root():
     """The root logger as pytest left it, checked to be the same after the test."""
     logger = logging.getLogger()
-    before = (logger.level, list(logger.handlers), [list(handler.filters) for handler in logger.handlers])
+    before = (
+        logger.level,
+        list(logger.handlers),
+        [list(handler.filters) for handler in logger.handlers],
+    )
     yield logger
-    assert before == (logger.level, list(logger.handlers), [list(handler.filters) for handler in logger.handlers])
+    assert before == (
+        logger.level,
+        list(logger.handlers),
+        [list(handler.filters) for handler in logger.handlers],
+    )
 
 
 def test_every_line_is_in_the_documents_format(tmp_path, root):
-    """Each line carries time, level, pipeline, run id and step, also of loggers that know nothing of runs."""
-    with wk.start_run(tmp_path, pipeline="training", config={"seed": 7, "model": {"width": 3}}) as run:
+    """Each line carries time, level, pipeline, run id and step, also of loggers that know nothing
+    of runs.
+    """
+    with wk.start_run(
+        tmp_path, pipeline="training", config={"seed": 7, "model": {"width": 3}}
+    ) as run:
         logging.getLogger("somebody.else").info("before")
         with run.step("00_ingest"):
             logging.getLogger("somebody.else").warning("within %d", 1)
@@ -52,15 +67,26 @@ def test_every_line_is_in_the_documents_format(tmp_path, root):
     assert ("INFO", "-", "before") in told
     assert ("WARNING", "00_ingest", "within 1") in told
     assert told[0] == ("INFO", "-", f"Run started: {run.folder}")
-    assert {"Config: seed=7", "Config: model.width=3", "Seed: 7"} <= {message for _, _, message in told}
+    assert {"Config: seed=7", "Config: model.width=3", "Seed: 7"} <= {
+        message for _, _, message in told
+    }
     assert any(message.startswith("Git: ") for _, _, message in told)
     assert ("INFO", "00_ingest", "Starting step 00_ingest") in told
-    assert any(step == "00_ingest" and message.startswith("Finished step 00_ingest") for _, step, message in told)
-    assert [message.partition(":")[0] for _, _, message in told[-3:]] == ["Totals", "Runtime", "Run finished"]
+    assert any(
+        step == "00_ingest" and message.startswith("Finished step 00_ingest")
+        for _, step, message in told
+    )
+    assert [message.partition(":")[0] for _, _, message in told[-3:]] == [
+        "Totals",
+        "Runtime",
+        "Run finished",
+    ]
 
 
 def test_a_hundred_runs_print_nothing_twice(tmp_path, capsys, root):
-    """Handlers of earlier runs are gone: the hundredth run's line is in its file once, on stderr once, nowhere else."""
+    """Handlers of earlier runs are gone: the hundredth run's line is in its file once, on stderr
+    once, nowhere else.
+    """
     for number in range(100):
         with wk.start_run(tmp_path, pipeline="training") as run:
             logging.getLogger("a").info("line %d", number)
@@ -71,7 +97,9 @@ def test_a_hundred_runs_print_nothing_twice(tmp_path, capsys, root):
 
 
 def test_what_the_user_prints_himself_is_not_printed_again(tmp_path, capsys, root):
-    """Beside a console handler of the user's, a line he prints is his, and one he filters out by level is ours."""
+    """Beside a console handler of the user's, a line he prints is his, and one he filters out by
+    level is ours.
+    """
     own = logging.StreamHandler(sys.stderr)
     own.setFormatter(logging.Formatter("mine: %(message)s"))
     before = root.level
@@ -106,10 +134,18 @@ def test_a_scoped_logger_leaves_the_root_alone(tmp_path, capsys, root):
 
 
 def test_a_benchmarks_log_has_its_own_name_and_format(tmp_path):
-    """`log_file` and `log_format` give the benchmark's file, in its format, line for line, and a rerun goes on in it."""
+    """`log_file` and `log_format` give the benchmark's file, in its format, line for line, and a
+    rerun goes on in it.
+    """
     form = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
     for _ in range(2):
-        with wk.start_run(folder=tmp_path, pipeline="benchmark", log_file="benchmark.log", log_format=form, logger="bench"):
+        with wk.start_run(
+            folder=tmp_path,
+            pipeline="benchmark",
+            log_file="benchmark.log",
+            log_format=form,
+            logger="bench",
+        ):
             logging.getLogger("bench").info("measured")
     pattern = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} - bench - INFO - .+")
     assert all(pattern.fullmatch(line) for line in lines(tmp_path, "benchmark.log"))
@@ -128,11 +164,15 @@ def test_a_benchmarks_log_has_its_own_name_and_format(tmp_path):
         (logging.DEBUG, None, None, True),
     ],
 )
-def test_the_level_comes_from_flag_environment_config(tmp_path, monkeypatch, flag, variable, config, debug):
+def test_the_level_comes_from_flag_environment_config(
+    tmp_path, monkeypatch, flag, variable, config, debug
+):
     """The call wins over the environment, that over the configuration, and INFO is the default."""
     if variable:
         monkeypatch.setenv("WATCHKEEPER_LOG_LEVEL", variable)
-    with wk.start_run(tmp_path, pipeline="training", config={"log_level": config}, log_level=flag) as run:
+    with wk.start_run(
+        tmp_path, pipeline="training", config={"log_level": config}, log_level=flag
+    ) as run:
         logging.getLogger("a").debug("fine print")
     assert debug == any("fine print" in line for line in lines(run.folder))
 
@@ -148,7 +188,9 @@ def test_a_level_that_others_know_is_one_here(tmp_path, caplog, word):
 @pytest.mark.parametrize("word", ["passive", [1], True, -1, 0.5, "LOUD", {"a": 1}, "²"])
 @pytest.mark.parametrize("place", ["config", "argument", "variable"])
 def test_a_level_that_is_none_stops_no_start(tmp_path, monkeypatch, place, word):
-    """A word that is no level, wherever it comes from, is passed over for the next place's, with one line in the log."""
+    """A word that is no level, wherever it comes from, is passed over for the next place's, with
+    one line in the log.
+    """
     config, options = {"log_level": "DEBUG"}, {}
     if place == "config":
         config = {"log_level": word}
@@ -176,8 +218,14 @@ def test_bad_options_are_named_at_the_start(tmp_path, options, root):
 
 
 def test_a_failure_is_logged_with_its_traceback(tmp_path, capsys):
-    """An exception is in the file with its traceback and its step; stderr gets the line, and Python prints the rest."""
-    with pytest.raises(KeyError), wk.start_run(tmp_path, pipeline="training") as run, run.step("02_fit"):
+    """An exception is in the file with its traceback and its step; stderr gets the line, and Python
+    prints the rest.
+    """
+    with (
+        pytest.raises(KeyError),
+        wk.start_run(tmp_path, pipeline="training") as run,
+        run.step("02_fit"),
+    ):
         raise KeyError("gone")
     text = "\n".join(lines(run.folder))
     assert "Failed step 02_fit" in text
@@ -196,7 +244,9 @@ def test_long_values_are_bounded(tmp_path):
 
 
 def test_a_record_that_does_not_fit_its_arguments_is_kept(tmp_path, capsys):
-    """A line with wrong arguments or a lone surrogate is logged as well as it can be, and raises nothing."""
+    """A line with wrong arguments or a lone surrogate is logged as well as it can be, and raises
+    nothing.
+    """
     with wk.start_run(tmp_path, pipeline="training") as run:
         logging.getLogger("a").info("%d things", "many")
         logging.getLogger("a").info("lone \ud800")
@@ -206,7 +256,9 @@ def test_a_record_that_does_not_fit_its_arguments_is_kept(tmp_path, capsys):
 
 
 def test_threads_and_runs_side_by_side_keep_to_their_own_logs(tmp_path):
-    """A thread inside a run's step logs as that step; two runs in two threads do not see each other's lines."""
+    """A thread inside a run's step logs as that step; two runs in two threads do not see each
+    other's lines.
+    """
     barrier = threading.Barrier(2)
 
     def work(name):
@@ -234,7 +286,9 @@ def test_threads_and_runs_side_by_side_keep_to_their_own_logs(tmp_path):
 
 
 def test_a_forked_child_logs_into_a_file_of_its_own(tmp_path):
-    """After a fork the child's lines are in `run.<writer>.log`, each line once, and the parent's file stays whole."""
+    """After a fork the child's lines are in `run.<writer>.log`, each line once, and the parent's
+    file stays whole.
+    """
     with wk.start_run(tmp_path, pipeline="training") as run:
         logging.getLogger("a").info("parent before")
         pid = os.fork()
@@ -253,7 +307,9 @@ def test_a_forked_child_logs_into_a_file_of_its_own(tmp_path):
 
 
 def test_the_log_survives_a_dictconfig(tmp_path, root):
-    """A logging configuration that throws our handlers out is mended at the next step, and the end is logged."""
+    """A logging configuration that throws our handlers out is mended at the next step, and the end
+    is logged.
+    """
     before = (root.level, list(root.handlers))
     try:
         with wk.start_run(tmp_path, pipeline="training", console=False) as run:
@@ -271,7 +327,9 @@ def test_the_log_survives_a_dictconfig(tmp_path, root):
 
 
 def test_a_full_disk_costs_log_lines_and_not_the_run(tmp_path):
-    """Where the log cannot be written the run goes on, says so once on stderr, and its end counts the lines."""
+    """Where the log cannot be written the run goes on, says so once on stderr, and its end counts
+    the lines.
+    """
     code = f"""
 import logging, resource, signal
 import watchkeeper as wk
@@ -284,7 +342,9 @@ with wk.start_run(folder={str(tmp_path)!r}, pipeline="training") as run:
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     logging.getLogger("a").info("kept")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stderr.count("could not be written") == 1
     text = (tmp_path / "logs/run.log").read_text()
     assert "lost 0" not in text and text.splitlines()[-1].endswith("Run finished")
@@ -319,7 +379,9 @@ def test_two_runs_in_one_folder_at_once_do_not_share_a_file(tmp_path):
         logging.getLogger("a").info("within both")
     assert lines(tmp_path)[-1].endswith("Run finished")
     (other,) = [path for path in (tmp_path / "logs").iterdir() if path.name != "run.log"]
-    assert {inner.run_id} == {LINE.fullmatch(line)[2] for line in lines(tmp_path, f"logs/{other.name}")}
+    assert {inner.run_id} == {
+        LINE.fullmatch(line)[2] for line in lines(tmp_path, f"logs/{other.name}")
+    }
 
 
 def test_another_living_processs_log_is_left_alone(tmp_path):
@@ -331,7 +393,9 @@ with wk.start_run(folder={str(tmp_path)!r}, pipeline="training", console=False):
     print("up", flush=True)
     sys.stdin.readline()
 """
-    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert other.stdout is not None and other.stdout.readline() == "up\n"
         with wk.start_run(folder=tmp_path, pipeline="training") as mine:
@@ -345,11 +409,18 @@ with wk.start_run(folder={str(tmp_path)!r}, pipeline="training", console=False):
 
 
 def test_items_of_a_loop_are_bounded_at_info(tmp_path):
-    """The first items of a message are at INFO, the rest at DEBUG, and the step's end says how many."""
-    with wk.start_run(tmp_path, pipeline="training", log_level="DEBUG") as run, run.step("01_parse", first=2) as step:
+    """The first items of a message are at INFO, the rest at DEBUG, and the step's end says how
+    many.
+    """
+    with (
+        wk.start_run(tmp_path, pipeline="training", log_level="DEBUG") as run,
+        run.step("01_parse", first=2) as step,
+    ):
         for number in range(5):
             step.item("contest %d", number)
         step.item("other")
     told = [(level, message) for level, _, message in parsed(run.folder)]
-    assert [level for level, message in told if message.startswith("contest ")] == ["INFO"] * 2 + ["DEBUG"] * 3
+    assert [level for level, message in told if message.startswith("contest ")] == ["INFO"] * 2 + [
+        "DEBUG"
+    ] * 3
     assert ("INFO", "other") in told and ("INFO", "3 more at DEBUG: contest %d") in told

@@ -19,10 +19,18 @@ from watchkeeper.report.actionlog.block_format import (
     unescape,
 )
 
-TIMES = st.datetimes(min_value=datetime(1000, 1, 1), max_value=datetime(9999, 1, 1)).map(lambda t: t.replace(microsecond=0))
+TIMES = st.datetimes(min_value=datetime(1000, 1, 1), max_value=datetime(9999, 1, 1)).map(
+    lambda t: t.replace(microsecond=0)
+)
 TEXT = st.text(max_size=80)
 BLOCKS = st.builds(
-    Block, time=TIMES, action=st.sampled_from(sorted(ACTIONS)), subject=TEXT, details=TEXT, result=TEXT, duration=TEXT
+    Block,
+    time=TIMES,
+    action=st.sampled_from(sorted(ACTIONS)),
+    subject=TEXT,
+    details=TEXT,
+    result=TEXT,
+    duration=TEXT,
 )
 
 DOCUMENT = """\
@@ -53,7 +61,9 @@ def test_what_is_rendered_parses_back(blocks: list[Block]) -> None:
 
 @given(BLOCKS)
 def test_each_value_is_one_line(block: Block) -> None:
-    """No value can add a line, forge a block or clear a terminal: a block has as many lines as it has fields."""
+    """No value can add a line, forge a block or clear a terminal: a block has as many lines as it
+    has fields.
+    """
     text = render(block)
     assert text.count("\n") == len(text.splitlines()) == (4 if block.duration else 3)
     assert "\x1b" not in text
@@ -73,7 +83,9 @@ def test_the_documents_own_example_parses_and_renders_to_its_bytes() -> None:
 
 
 def test_a_failed_block_never_swallows_the_next_ones_job_id() -> None:
-    """A block without its Result, and stray lines, are problems with their line; the blocks around them are read."""
+    """A block without its Result, and stray lines, are problems with their line; the blocks around
+    them are read.
+    """
     text = DOCUMENT.replace("Result: 4 runs configured\n", "") + "stray\n"
     blocks, problems = parse(text, "run.log")
     assert [block.action for block in blocks] == ["SUBMIT_JOB", "STATUS_CHECK", "ALL_COMPLETE"]
@@ -100,10 +112,13 @@ def test_durations_read_as_in_the_document(seconds: float, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a\u202eb\u2066c", "a\u200bb", "a\U000e0001b", "a\\U000e0001b", "a\\u202eb", "👩\u200d💻"]
+    "text",
+    ["a\u202eb\u2066c", "a\u200bb", "a\U000e0001b", "a\\U000e0001b", "a\\u202eb", "👩\u200d💻"],
 )
 def test_what_turns_a_line_around_is_shown_and_read_back(text: str) -> None:
-    """Bidirectional overrides and characters without width are visible in the log, and the value comes back whole."""
+    """Bidirectional overrides and characters without width are visible in the log, and the value
+    comes back whole.
+    """
     line = escape(text)
     assert line.isprintable()
     assert unescape(line) == text

@@ -1,4 +1,6 @@
-"""Action logs of other tools: which jobs they name as submitted, in either dialect and however damaged."""
+"""Action logs of other tools: which jobs they name as submitted, in either dialect and however
+damaged.
+"""
 
 from __future__ import annotations
 
@@ -39,19 +41,33 @@ def pairs(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "text", [OLDER, NEWER, NEWER.replace("\n", "\r\n"), "\ufeff" + OLDER], ids=["older", "newer", "CRLF", "BOM"]
+    "text",
+    [OLDER, NEWER, NEWER.replace("\n", "\r\n"), "\ufeff" + OLDER],
+    ids=["older", "newer", "CRLF", "BOM"],
 )
 def test_both_dialects_name_their_jobs(text: str) -> None:
-    """Of either dialect each submitted job is named with its line and subject, and whether its end is logged."""
+    """Of either dialect each submitted job is named with its line and subject, and whether its end
+    is logged.
+    """
     first, second = submitted(text)
     assert (first.subject, first.job_id, first.ended) == ("r8", "1234567", True)
     assert second == Named(line=second.line, subject="r16", job_id="1234568", ended=False)
-    assert text.splitlines()[second.line - 1].rstrip().endswith(("Job ID 1234568", "Job ID: 1234568"))
+    assert (
+        text.splitlines()[second.line - 1].rstrip().endswith(("Job ID 1234568", "Job ID: 1234568"))
+    )
 
 
 def test_a_failed_submission_never_takes_the_next_blocks_job() -> None:
-    """A block without a job id (a failed submission, one cut off) leaves the id of the block after it to that block."""
-    for result in ("Result: failed: QOSMaxSubmitJobPerUserLimit\n\n", "Result:", "Details: sbatch", "\n\n\n", ""):
+    """A block without a job id (a failed submission, one cut off) leaves the id of the block after
+    it to that block.
+    """
+    for result in (
+        "Result: failed: QOSMaxSubmitJobPerUserLimit\n\n",
+        "Result:",
+        "Details: sbatch",
+        "\n\n\n",
+        "",
+    ):
         text = f"{HEAD} r8\n{result}\n{HEAD} r16\nJob ID: 2\nResult: success\n"
         assert pairs(text) == [("r16", "2")], result
 
@@ -67,7 +83,9 @@ def test_a_failed_submission_never_takes_the_next_blocks_job() -> None:
     ],
 )
 def test_a_damaged_head_is_a_head(head: str) -> None:
-    """A head without its bracket, time or space begins its own block all the same: neither block loses its job."""
+    """A head without its bracket, time or space begins its own block all the same: neither block
+    loses its job.
+    """
     text = f"{HEAD} r8\nDetails: x\n{head}\nResult: Job ID 2\n\n{HEAD} r4\nJob ID: 3\n"
     assert pairs(text) == [("r16", "2"), ("r4", "3")]
 
@@ -79,11 +97,21 @@ def test_a_head_of_nothing_costs_its_own_block() -> None:
 
 
 def test_only_submissions_name_jobs() -> None:
-    """A job id in another kind of block is no submission; a job named twice is one; `ALL_COMPLETE` ends all before it."""
+    """A job id in another kind of block is no submission; a job named twice is one; `ALL_COMPLETE`
+    ends all before it.
+    """
     text = "[2025-11-11 11:00:05] COMPUTE_METRICS: r8\nJob ID: 7\n\n" + OLDER + OLDER
     assert pairs(text) == [("r8", "1234567"), ("r16", "1234568")]
-    assert all(named.ended for named in submitted(OLDER + "\n[2025-11-11 11:45:00] ALL_COMPLETE\nResult: 2 COMPLETED\n"))
-    again = OLDER + "\n[2025-11-11 12:00:00] STATE_CHANGE: r16\nDetails: RUNNING → PREEMPTED\nResult: x\n"
+    assert all(
+        named.ended
+        for named in submitted(
+            OLDER + "\n[2025-11-11 11:45:00] ALL_COMPLETE\nResult: 2 COMPLETED\n"
+        )
+    )
+    again = (
+        OLDER
+        + "\n[2025-11-11 12:00:00] STATE_CHANGE: r16\nDetails: RUNNING → PREEMPTED\nResult: x\n"
+    )
     assert [named.ended for named in submitted(again)] == [True, False]
 
 
@@ -125,6 +153,8 @@ def test_any_text_names_jobs_on_its_own_lines(text: str) -> None:
 
 
 def test_a_long_log_is_read_in_its_length() -> None:
-    """A line of a megabyte, and a log of a hundred thousand lines, take no time that grows faster than they do."""
+    """A line of a megabyte, and a log of a hundred thousand lines, take no time that grows faster
+    than they do.
+    """
     assert submitted("[" * 10**6 + "\n" + "A_" * 500_000 + "\n" + " " * 10**6) == []
     assert len(submitted(OLDER * 7_000)) == 2

@@ -24,13 +24,27 @@ TABLE = """| run | description | val_loss | status | notes |
 
 
 def test_a_fingerprint_is_of_contents_alone() -> None:
-    """The order and the places of configurations do not count; a byte of one, or of the script, does."""
+    """The order and the places of configurations do not count; a byte of one, or of the script,
+    does.
+    """
     assert fingerprint("s", ["b", "a"]) == fingerprint("s", ["a", "b"])
-    assert len({fingerprint("s", ["a"]), fingerprint("t", ["a"]), fingerprint("s", ["b"]), fingerprint("s", [])}) == 4
+    assert (
+        len(
+            {
+                fingerprint("s", ["a"]),
+                fingerprint("t", ["a"]),
+                fingerprint("s", ["b"]),
+                fingerprint("s", []),
+            }
+        )
+        == 4
+    )
 
 
 def test_a_log_by_hand_is_found_by_its_words() -> None:
-    """A log of the same script, configuration, dataset and settings is named with its outcome and a person's verdict."""
+    """A log of the same script, configuration, dataset and settings is named with its outcome and a
+    person's verdict.
+    """
     (found,) = matches(HAND, [log_of(LOG)], parse_experiments(TABLE))
     assert str(found) == (
         "tried before: run_logs/2026-03-11_train.md (completed, val_loss 0.028, keep: 'baseline', "
@@ -57,16 +71,24 @@ def test_another_work_is_not_taken_for_it(change: dict) -> None:
 
 
 def test_a_script_alone_is_no_match() -> None:
-    """Where neither configuration nor settings are named, one script's name does not make two runs the same."""
+    """Where neither configuration nor settings are named, one script's name does not make two runs
+    the same.
+    """
     log = log_of("# t\n## Config\n- script: train.sh\n- dataset: demo_v1\n## Status\n")
-    assert matches(Work(key="t", fingerprint="f", script="train.sh", dataset="demo_v1"), [log]) == []
+    assert (
+        matches(Work(key="t", fingerprint="f", script="train.sh", dataset="demo_v1"), [log]) == []
+    )
 
 
 def test_the_fingerprint_decides_where_there_is_one() -> None:
-    """A machine's log matches by its bytes under any name, and never by words where its bytes were others; other code is
-    said.
+    """A machine's log matches by its bytes under any name, and never by words where its bytes were
+    others; other code is said.
     """
-    mine = log_of(LOG.replace("- branch: `trunk`", f"- fingerprint: `{'f' * 12}`").replace("0123abcd4567", "9999abcd4567"))
+    mine = log_of(
+        LOG.replace("- branch: `trunk`", f"- fingerprint: `{'f' * 12}`").replace(
+            "0123abcd4567", "9999abcd4567"
+        )
+    )
     (found,) = matches(Work(key="x", fingerprint="f" * 12, commit="0123", script="a/b.sh"), [mine])
     assert found.how == "bytes" and found.differs == ("code differs: 9999abcd then",)
     assert matches(Work(key="x", fingerprint="e" * 12, script="train.sh"), [mine]) == []

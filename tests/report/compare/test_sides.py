@@ -54,7 +54,12 @@ def log_of(text: str, name: str = "2026-03-11_train.md"):
 def test_a_log_by_hand_has_a_side() -> None:
     """Settings, code, data, state and the best figures of a run log are read from its own words."""
     side = of_log(log_of(LOG))
-    assert (side.name, side.state, side.code, side.data) == ("train_2026-03-11", "completed", "0123abcd+dirty", "demo_v1")
+    assert (side.name, side.state, side.code, side.data) == (
+        "train_2026-03-11",
+        "completed",
+        "0123abcd+dirty",
+        "demo_v1",
+    )
     assert side.settings == {
         "script": "train.sh",
         "config": "configs/a.yaml",
@@ -62,7 +67,12 @@ def test_a_log_by_hand_has_a_side() -> None:
         "batch_size": "8",
         "warm restarts": "yes",
     }
-    assert side.metrics == {"end_train_loss": 0.5, "end_val_loss": 0.028, "clean accuracy": 0.9, "clean loss": 0.2}
+    assert side.metrics == {
+        "end_train_loss": 0.5,
+        "end_val_loss": 0.028,
+        "clean accuracy": 0.9,
+        "clean loss": 0.2,
+    }
     assert side.at == {"clean accuracy": "0", "clean loss": "1"}
 
 
@@ -84,7 +94,9 @@ def test_every_dialect_of_the_corpus_has_a_side() -> None:
     assert {side.data for side in sides} >= {"demo_v1", "corpus"}
 
 
-FIGURES = st.one_of(st.integers(-99, 99), st.floats(-9, 9), st.sampled_from(["NaN", "Infinity", "-Infinity"]))
+FIGURES = st.one_of(
+    st.integers(-99, 99), st.floats(-9, 9), st.sampled_from(["NaN", "Infinity", "-Infinity"])
+)
 
 
 @given(st.lists(FIGURES, min_size=1), st.sampled_from(["val_loss", "accuracy"]))
@@ -102,10 +114,22 @@ def test_the_best_figure_is_one_of_them_and_none_is_better(figures: list, metric
 
 
 def test_the_logs_of_people_are_compared_by_what_they_say() -> None:
-    """State, last step, runtime and losses of a corpus in many dialects; no step of the middle is called the last."""
-    sides = {side.name: side for file in files_of(tree("people")) if (log := read(file)) and (side := of_log(log))}
+    """State, last step, runtime and losses of a corpus in many dialects; no step of the middle is
+    called the last.
+    """
+    sides = {
+        side.name: side
+        for file in files_of(tree("people"))
+        if (log := read(file)) and (side := of_log(log))
+    }
     told = {
-        name: (side.state, side.final_step, side.runtime, side.metrics.get("end_train_loss"), side.settings.get("lr"))
+        name: (
+            side.state,
+            side.final_step,
+            side.runtime,
+            side.metrics.get("end_train_loss"),
+            side.settings.get("lr"),
+        )
         for name, side in sides.items()
         if name[:4] in ("pick", "sft_", "dpo_", "eval", "toke")
     }
@@ -128,7 +152,10 @@ def test_the_logs_of_people_are_compared_by_what_they_say() -> None:
         "eval_mmlu_2026-06-03": ("completed", None, 7200, None, None),
         "tokenize_2026-06-04": ("completed", None, None, None, None),
     }
-    assert sides["sft_2026-06-01"].commit == "9c41d7e" and "(hidden)" in sides["train_c_2026-07-03"].settings.values()
+    assert (
+        sides["sft_2026-06-01"].commit == "9c41d7e"
+        and "(hidden)" in sides["train_c_2026-07-03"].settings.values()
+    )
 
 
 SIDES = st.lists(
@@ -147,7 +174,9 @@ SIDES = st.lists(
 
 @given(SIDES)
 def test_what_does_not_vary_is_nobodys_difference(sides: list[Side]) -> None:
-    """A setting that differs between two runs is among those that vary, and a run differs from itself in nothing."""
+    """A setting that differs between two runs is among those that vary, and a run differs from
+    itself in nothing.
+    """
     names = set(varying(sides))
     for side in sides:
         found = against(sides[0], side)
@@ -159,11 +188,20 @@ def test_what_does_not_vary_is_nobodys_difference(sides: list[Side]) -> None:
 
 
 def test_a_delta_has_a_sign_and_a_verdict() -> None:
-    """A smaller loss is better, a smaller accuracy worse, and what is equal or not there is neither."""
-    base = Side(name="a", where="", metrics={"val_loss": 0.5, "accuracy": 0.9, "f1": 1, "ppl": "NaN", "gone": 1.0})
-    other = Side(name="b", where="", metrics={"val_loss": 0.4, "accuracy": 0.8, "f1": 1, "ppl": 3.0})
+    """A smaller loss is better, a smaller accuracy worse, and what is equal or not there is
+    neither.
+    """
+    base = Side(
+        name="a",
+        where="",
+        metrics={"val_loss": 0.5, "accuracy": 0.9, "f1": 1, "ppl": "NaN", "gone": 1.0},
+    )
+    other = Side(
+        name="b", where="", metrics={"val_loss": 0.4, "accuracy": 0.8, "f1": 1, "ppl": 3.0}
+    )
     found = {
-        delta.metric: (delta.change and round(delta.change, 3), delta.better) for delta in against(base, other).metrics
+        delta.metric: (delta.change and round(delta.change, 3), delta.better)
+        for delta in against(base, other).metrics
     }
     assert found == {
         "val_loss": (-0.1, True),
@@ -205,11 +243,20 @@ def _side(name: str, state: str, **metrics: float) -> Side:
 
 
 def test_a_run_that_did_not_finish_never_leads_in_silence() -> None:
-    """The best is one of those that finished; a run that failed or works still leads only where no other has the metric."""
-    sides = [_side("crashed", "failed", loss=0.1), _side("good", "completed", loss=0.5), _side("late", "running", loss=0.2)]
+    """The best is one of those that finished; a run that failed or works still leads only where no
+    other has the metric.
+    """
+    sides = [
+        _side("crashed", "failed", loss=0.1),
+        _side("good", "completed", loss=0.5),
+        _side("late", "running", loss=0.2),
+    ]
     assert compare.leader("loss", sides) == "good"
     assert [side.name for side in compare.ahead("loss", sides, "good")] == ["crashed", "late"]
-    assert compare.leader("loss", [sides[0], sides[2]]) == "crashed" and compare.leader("acc", sides) == ""
+    assert (
+        compare.leader("loss", [sides[0], sides[2]]) == "crashed"
+        and compare.leader("acc", sides) == ""
+    )
     assert compare.ahead("loss", sides, "nobody") == []
 
 
@@ -218,17 +265,29 @@ def test_a_run_that_did_not_finish_never_leads_in_silence() -> None:
     [
         (
             [_side("crashed", "failed", loss=0.1), _side("good", "completed", loss=0.5)],
-            "Best  loss: good (0.5000)\nNot counted, loss of runs that did not finish: crashed (0.1000, failed)\n",
+            (
+                "Best  loss: good (0.5000)\nNot counted, loss of runs that did not finish: "
+                "crashed (0.1000, failed)\n"
+            ),
         ),
-        ([_side("a", "failed", loss=0.1), _side("b", "", loss=0.5)], "Best  loss: a (0.1000, failed)\n"),
+        (
+            [_side("a", "failed", loss=0.1), _side("b", "", loss=0.5)],
+            "Best  loss: a (0.1000, failed)\n",
+        ),
         (
             [_side("a", "failed, but good", loss=0.1), _side("b", "completed", loss=0.5)],
             "Best  loss: a (0.1000, failed, but good)\n",
         ),
     ],
 )
-def test_the_state_stands_beside_a_leader_that_did_not_finish(sides: list[Side], words: str) -> None:
-    """The line that names the best says how such a run ended, and which better ones were not counted."""
+def test_the_state_stands_beside_a_leader_that_did_not_finish(
+    sides: list[Side], words: str
+) -> None:
+    """The line that names the best says how such a run ended, and which better ones were not
+    counted.
+    """
     best = {"loss": compare.leader("loss", sides)}
-    found = Compared(base=sides[0].name, runs=sides, varying=[], best=best, differences=[], problems=[])
+    found = Compared(
+        base=sides[0].name, runs=sides, varying=[], best=best, differences=[], problems=[]
+    )
     assert words in comparison(found) + "\n"

@@ -25,10 +25,20 @@ def status(**fields):
         ({"health": "advancing"}, []),
         ({"health": "advancing", "loss": 0.5}, ["running, train_loss 0.5"]),
         (
-            {"health": "advancing", "step": 2400, "total": 100000, "loss": 0.085, "rate_per_s": 3.25, "eta_s": 7800.0},
+            {
+                "health": "advancing",
+                "step": 2400,
+                "total": 100000,
+                "loss": 0.085,
+                "rate_per_s": 3.25,
+                "eta_s": 7800.0,
+            },
             ["running, step 2400/100000, train_loss 0.085, 3.25 it/s, 2:10:00 left"],
         ),
-        ({"health": "stalled", "step": 3, "why": "no step for 10:00"}, ["running, stalled, step 3: no step for 10:00"]),
+        (
+            {"health": "stalled", "step": 3, "why": "no step for 10:00"},
+            ["running, stalled, step 3: no step for 10:00"],
+        ),
         ({"health": "silent", "why": "nothing"}, ["running, silent: nothing"]),
         ({"health": "advancing", "errors": ("disk full: a\nb",)}, ["running; disk full: a b"]),
     ],
@@ -44,7 +54,14 @@ def of_a_finished_run(about, learned, **judged):
     at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
     told.feed(
         Submitted(
-            time=at, seq=0, job_id="7", scheduler="slurm", command="sbatch", cluster="isambard", host="login1", **COMMON
+            time=at,
+            seq=0,
+            job_id="7",
+            scheduler="slurm",
+            command="sbatch",
+            cluster="isambard",
+            host="login1",
+            **COMMON,
         )
     )
     fields = {"outcome": "done", "state": "COMPLETED", "learned": learned} | judged
@@ -58,7 +75,9 @@ def shown(values):
 
 
 def test_a_page_holds_what_people_record_by_hand():
-    """Steps planned, milestones, the best and all kept checkpoints, what it used, its cluster, and the shared settings."""
+    """Steps planned, milestones, the best and all kept checkpoints, what it used, its cluster, and
+    the shared settings.
+    """
     learned = Learned(
         final_step=8000,
         total_steps=10_000,
@@ -93,23 +112,40 @@ def test_a_page_holds_what_people_record_by_hand():
 
 
 def test_nothing_is_invented_where_nobody_said():
-    """A run that left nothing has none of these lines, and a dataset that nobody named is pending, without a note."""
+    """A run that left nothing has none of these lines, and a dataset that nobody named is pending,
+    without a note.
+    """
     made = of_a_finished_run(About(task="r8", dataset_facts="12.0 MiB"), Learned())
     config, results = shown(made.sections["config"]), shown(made.sections["results"])
     assert config["dataset"] == "pending" and not config.keys() & {"root", "controls"}
-    assert not results.keys() & {"total steps", "best checkpoint", "checkpoints kept", "compute", "artifact"}
+    assert not results.keys() & {
+        "total steps",
+        "best checkpoint",
+        "checkpoints kept",
+        "compute",
+        "artifact",
+    }
     assert not [name for name in results if name.startswith("loss@")]
 
 
 def test_only_a_pipelines_page_names_what_it_made():
     """An artifact has path, size and hash; one too large to be hashed says so."""
     learned = Learned(
-        artifacts=(Artifact(path="out/a.bin", size_bytes=2048, sha256="ab12"), Artifact(path="/big", size_bytes=2**40))
+        artifacts=(
+            Artifact(path="out/a.bin", size_bytes=2048, sha256="ab12"),
+            Artifact(path="/big", size_bytes=2**40),
+        )
     )
-    results = shown(of_a_finished_run(About(task="pack", run_type="pipeline (packing)"), learned).sections["results"])
+    results = shown(
+        of_a_finished_run(About(task="pack", run_type="pipeline (packing)"), learned).sections[
+            "results"
+        ]
+    )
     assert results["artifact"] == "out/a.bin (2.0 KiB, sha256 ab12)"
     assert results["artifact 2"] == "/big (1024.00 GiB, too large to be hashed here)"
-    assert "artifact" not in shown(of_a_finished_run(About(task="pack"), learned).sections["results"])
+    assert "artifact" not in shown(
+        of_a_finished_run(About(task="pack"), learned).sections["results"]
+    )
 
 
 def test_of_many_checkpoints_the_newest_are_named():
@@ -121,12 +157,20 @@ def test_of_many_checkpoints_the_newest_are_named():
 
 def test_where_several_wandb_runs_lie_none_is_claimed():
     """The W&B section says that it is not known which is this one's."""
-    wandb = shown(of_a_finished_run(About(task="r8", below="exp"), Learned(wandb_among="r8/wandb")).sections["wandb"])
+    wandb = shown(
+        of_a_finished_run(About(task="r8", below="exp"), Learned(wandb_among="r8/wandb")).sections[
+            "wandb"
+        ]
+    )
     assert wandb["local"].startswith("pending — exp/r8/wandb holds several runs")
 
 
 def test_a_look_shows_gpus_memory_and_disk():
     """What was seen of the machine stands in the line as evidence."""
-    used = ("1.00 GiB of memory", "GPU 0 97% busy, 30.00 GiB of 80.00 GiB", "disk 5.0 MiB free of 1.00 GiB")
+    used = (
+        "1.00 GiB of memory",
+        "GPU 0 97% busy, 30.00 GiB of 80.00 GiB",
+        "disk 5.0 MiB free of 1.00 GiB",
+    )
     (line,) = status(health="advancing", step=3, used=used)
     assert line.endswith("running, step 3; " + ", ".join(used))

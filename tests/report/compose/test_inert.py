@@ -13,7 +13,10 @@ from watchkeeper.report.compose.inert import inert_page, plain_markdown, visible
 from watchkeeper.report.compose.page import JobBlock, Page, Value, new
 
 NEVER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-ODD = "\x1b]52;c;x\x07\x9b31m\u202eEVIL\u2066\u200b <img src=x onerror=alert(1)> [see](javascript:alert(1))"
+ODD = (
+    "\x1b]52;c;x\x07\x9b31m\u202eEVIL\u2066\u200b <img src=x onerror=alert(1)> "
+    "[see](javascript:alert(1))"
+)
 PIECES = [
     "<",
     ">",
@@ -81,7 +84,9 @@ def test_no_text_makes_a_tag_a_link_or_an_escape(text: str) -> None:
 
 
 def test_a_whole_page_is_inert() -> None:
-    """Title, fields, notes, job blocks and status lines are all harmless; a link of the user's own objective stays one."""
+    """Title, fields, notes, job blocks and status lines are all harmless; a link of the user's own
+    objective stays one.
+    """
     fields = [
         Value("checkpoint", ODD),
         Value("snapshot", ODD, quoted=True),
@@ -89,7 +94,10 @@ def test_a_whole_page_is_inert() -> None:
     ]
     page = Page(
         f"a {NEVER.pattern and chr(0x202E)}",
-        {"mode": [Value("objective", "see [the plan](https://example.org)\u202e")], "results": fields},
+        {
+            "mode": [Value("objective", "see [the plan](https://example.org)\u202e")],
+            "results": fields,
+        },
         [JobBlock("1", [Value("node", ODD)], qualifier=ODD)],
         [f"2026-03-11 15:00 UTC — failed: {ODD}"],
     )

@@ -25,7 +25,14 @@ def attempt(number: int, left: str, before: str = "") -> tuple[Intended, Judged]
     )
     ended = START + timedelta(hours=number, minutes=30)
     left_there = {"q/epoch_0": left} if left else {}
-    judged = Judged(time=ended, seq=2 * number + 1, outcome="done", state="COMPLETED", fingerprints=left_there, **common)
+    judged = Judged(
+        time=ended,
+        seq=2 * number + 1,
+        outcome="done",
+        state="COMPLETED",
+        fingerprints=left_there,
+        **common,
+    )
     return intended, judged
 
 
@@ -36,7 +43,9 @@ def made(*attempts: tuple[Intended, Judged]) -> tuple[dict[int, Intended], dict[
 
 def test_the_maker_is_the_attempt_that_had_not_found_it_there():
     """An attempt that died beside the checkpoint of the one before did not make it."""
-    intended, judged = made(attempt(1, "aa"), attempt(2, "aa", before="aa"), attempt(3, "bb", before="aa"))
+    intended, judged = made(
+        attempt(1, "aa"), attempt(2, "aa", before="aa"), attempt(3, "bb", before="aa")
+    )
     assert maker(intended, judged, "q/epoch_0", "aa") == 1
     assert maker(intended, judged, "q/epoch_0", "bb") == 3
     assert maker(intended, judged, "q/epoch_0", "cc") is None
@@ -44,7 +53,9 @@ def test_the_maker_is_the_attempt_that_had_not_found_it_there():
 
 
 def test_an_evaluation_without_a_fingerprint_belongs_to_what_had_ended_by_then():
-    """Where nothing tells which checkpoint was read, the last attempt that had ended when it began counts."""
+    """Where nothing tells which checkpoint was read, the last attempt that had ended when it began
+    counts.
+    """
     intended, judged = made(attempt(1, ""), attempt(2, ""))
     assert read_from(intended, judged, {}, START + timedelta(hours=1, minutes=40)) == 1
     assert read_from(intended, judged, {}, START + timedelta(hours=5)) == 2

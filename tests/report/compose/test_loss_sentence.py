@@ -29,7 +29,11 @@ SETTLED = [0.5 + 1.5 * 0.8**i for i in range(100)]
         ([1.0] * 40, [], "never fell"),
         ([2.0, 1.0, 0.5, 0.6, 3.0], [], "diverged after step 30: it ended above where it began"),
         ([2.0, 1.0, 0.5, 1.2, 1.6], [], "turned after step 30"),
-        ([2.0, 1.0, math.nan, math.nan], [], "diverged: the training loss is no finite number from step 30 on"),
+        (
+            [2.0, 1.0, math.nan, math.nan],
+            [],
+            "diverged: the training loss is no finite number from step 30 on",
+        ),
         (SETTLED, [1.0, 0.6, 0.9], "lowest at step 20 and rose since"),
         ([], [3.0, 2.0, 1.0], "the validation loss was still falling"),
     ],

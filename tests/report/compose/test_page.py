@@ -21,7 +21,10 @@ def page(**changes):
         "wandb": [Value("local", "n/a")],
         "next": [Value("resume for more steps", "watchkeeper run .", quoted=True)],
     }
-    first = [Value("execution_id", "12345"), Value("submitted/start", "2026-03-11T15:00:00Z", quoted=True)]
+    first = [
+        Value("execution_id", "12345"),
+        Value("submitted/start", "2026-03-11T15:00:00Z", quoted=True),
+    ]
     values = {"title": "train — x", "sections": sections, "jobs": [JobBlock("1", first)]}
     return Page(**(values | {"status": ["2026-03-11 15:00 UTC — submitted"]} | changes))
 
@@ -38,7 +41,9 @@ def written(*changes, before=None):
 
 
 def test_a_new_page_reads_back():
-    """What is printed for a new file is found again by the parser, field by field, and needs no change."""
+    """What is printed for a new file is found again by the parser, field by field, and needs no
+    change.
+    """
     made = new(page())
     document = parse(made.text)
     assert document.of("mode")[0].field("run_type").value == "experiment"
@@ -58,7 +63,9 @@ def test_a_field_is_given_its_new_value_and_nothing_else_changes():
 
 
 def test_a_field_that_a_person_changed_is_kept_and_told_once():
-    """What a person wrote into the machine's field stays, and the difference is reported, but not again and again."""
+    """What a person wrote into the machine's field stays, and the difference is reported, but not
+    again and again.
+    """
     made = new(page())
     text = made.text.replace("experiment", "replication")
     later = page(sections={"mode": [Value("run_type", "pipeline"), Value("objective", "pending")]})
@@ -70,7 +77,11 @@ def test_a_field_that_a_person_changed_is_kept_and_told_once():
 def test_a_field_that_a_person_took_out_does_not_come_back():
     """A deleted field, line, block or section stays deleted."""
     made = new(page())
-    for gone in ("- objective: pending\n", "- 2026-03-11 15:00 UTC — submitted\n", "## W&B\n- local: n/a\n\n"):
+    for gone in (
+        "- objective: pending\n",
+        "- 2026-03-11 15:00 UTC — submitted\n",
+        "## W&B\n- local: n/a\n\n",
+    ):
         text = made.text.replace(gone, "")
         assert text != made.text
         assert bring_up(text, page(), written(made)).text is text
@@ -79,7 +90,9 @@ def test_a_field_that_a_person_took_out_does_not_come_back():
 
 
 def test_an_open_answer_is_filled_in_and_a_given_one_is_kept():
-    """`pending`, nothing and the template's words are answered by the machine; a person's answer is not."""
+    """`pending`, nothing and the template's words are answered by the machine; a person's answer is
+    not.
+    """
     for word in ("pending", "", "<HH:MM:SS>", "TBD"):
         text = f"# t\n\n## Results\n- runtime: {word}\n"
         assert "- runtime: `01:00:00`\n" in bring_up(text, page(), Written({}, set(), {})).text
@@ -101,7 +114,16 @@ def test_a_resumption_is_a_block_of_its_own_behind_the_last():
     first, second = page().jobs[0], JobBlock("2", [Value("execution_id", "12346")], "resumed")
     change = bring_up(made.text, page(jobs=[first, second]), written(made))
     headings = [section.heading.text for section in parse(change.text).walk()]
-    assert headings == ["Mode", "Config", "Job", "Job (resumed)", "Status", "Results", "W&B", "Next"]
+    assert headings == [
+        "Mode",
+        "Config",
+        "Job",
+        "Job (resumed)",
+        "Status",
+        "Results",
+        "W&B",
+        "Next",
+    ]
     assert change.fields == {"job.2.execution_id": "12346"}
 
 
@@ -116,8 +138,13 @@ def test_status_lines_are_added_behind_what_belongs_to_the_last():
     """A person's indented words below a status line stay with it."""
     made = new(page())
     text = made.text.replace("submitted\n", "submitted\n  - failure reason: none yet\n")
-    change = bring_up(text, page(status=[*page().status, "2026-03-11 16:00 UTC — running, step 3"]), written(made))
-    assert "submitted\n  - failure reason: none yet\n- 2026-03-11 16:00 UTC — running, step 3\n" in change.text
+    change = bring_up(
+        text, page(status=[*page().status, "2026-03-11 16:00 UTC — running, step 3"]), written(made)
+    )
+    assert (
+        "submitted\n  - failure reason: none yet\n- 2026-03-11 16:00 UTC — running, step 3\n"
+        in change.text
+    )
 
 
 def test_a_line_that_is_there_already_is_not_added_again():
@@ -131,7 +158,9 @@ OPEN = re.compile(r"(- [^:]+:|\*\*[^:]+:) ?`?(?:pending|tbd|<[^>]+>)?`?", re.IGN
 
 
 def assert_kept(before, after):
-    """Every line of the text before stands in the text after, in its order; of one that waits for an answer, its key."""
+    """Every line of the text before stands in the text after, in its order; of one that waits for
+    an answer, its key.
+    """
     at = 0
     for line in before.splitlines():
         waits = OPEN.fullmatch(line.strip())
@@ -142,7 +171,9 @@ def assert_kept(before, after):
 
 
 def test_dialects_are_continued_without_a_byte_lost():
-    """In every dialect of hand-written logs the machine adds what is missing, and takes nothing away."""
+    """In every dialect of hand-written logs the machine adds what is missing, and takes nothing
+    away.
+    """
     assert len(DIALECTS) >= 10
     for path in DIALECTS:
         text = decode(path.read_bytes())
@@ -188,7 +219,9 @@ LINES = st.sampled_from(
 
 @given(st.lists(LINES, max_size=25), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_any_text_keeps_what_is_not_the_machines(found, newline, ends):
-    """Whatever stands in a file, no byte outside the machine's own fields changes, and a second look changes nothing."""
+    """Whatever stands in a file, no byte outside the machine's own fields changes, and a second
+    look changes nothing.
+    """
     text = newline.join(found) + (newline if ends else "")
     change = bring_up(text, page(), Written({}, set(), {}))
     assert_kept(text, change.text)
@@ -197,10 +230,18 @@ def test_any_text_keeps_what_is_not_the_machines(found, newline, ends):
 
 
 def test_a_note_of_the_machines_is_brought_up_with_its_value():
-    """The times behind a runtime are those of the attempt that it is of, also where the runtime itself is the same."""
+    """The times behind a runtime are those of the attempt that it is of, also where the runtime
+    itself is the same.
+    """
 
     def results(start, runtime="00:00:02"):
-        return page(sections={"results": [Value("runtime", runtime, quoted=True, note=f"start `{start}`, end `{start}`")]})
+        return page(
+            sections={
+                "results": [
+                    Value("runtime", runtime, quoted=True, note=f"start `{start}`, end `{start}`")
+                ]
+            }
+        )
 
     made = new(results("10:00"))
     again = bring_up(made.text, results("11:30"), written(made))
@@ -211,7 +252,9 @@ def test_a_note_of_the_machines_is_brought_up_with_its_value():
 
 def test_a_persons_note_behind_a_value_stays():
     """A note in other words than the machine's is a person's."""
-    made = new(page(sections={"results": [Value("runtime", "1", quoted=True, note="start `10:00`")]}))
+    made = new(
+        page(sections={"results": [Value("runtime", "1", quoted=True, note="start `10:00`")]})
+    )
     text = made.text.replace("(start `10:00`)", "(start `10:00`, I think)")
     later = page(sections={"results": [Value("runtime", "2", quoted=True, note="start `11:00`")]})
     assert "- runtime: `2` (start `10:00`, I think)\n" in bring_up(text, later, written(made)).text

@@ -35,12 +35,16 @@ def at(hour: int, minute: int, day: int = 11, *, utc: bool = False) -> datetime:
     ],
 )
 def test_a_time_is_read_in_any_spelling(text: str, time: datetime) -> None:
-    """Slashes, names of months, halves of the day, a compact form; a time of day alone is of the day that is known."""
+    """Slashes, names of months, halves of the day, a compact form; a time of day alone is of the
+    day that is known.
+    """
     found = moment(text, DAY)
     assert found is not None and found.time == time
 
 
-@pytest.mark.parametrize("text", ["", "yesterday, late", "step 11 of 20", "1.2", "3/10 done", "may be", "2400/50000"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday, late", "step 11 of 20", "1.2", "3/10 done", "may be", "2400/50000"]
+)
 def test_what_is_no_time_is_none(text: str) -> None:
     """Words and fractions are no times."""
     assert moment(text, DAY) is None
@@ -72,7 +76,9 @@ def test_a_line_may_open_with_a_time(line: str, time: datetime | None, rest: str
     assert found is not None and found[0].day == DAY and found[0].time == time and found[1] == rest
 
 
-@pytest.mark.parametrize("line", ["running at 15:00", "step 2400: loss", "2400/50000 steps", "3/10 done", ""])
+@pytest.mark.parametrize(
+    "line", ["running at 15:00", "step 2400: loss", "2400/50000 steps", "3/10 done", ""]
+)
 def test_a_line_that_opens_with_none_is_none(line: str) -> None:
     """A figure, a fraction or a time further on does not open a line."""
     assert opening(line, DAY) is None

@@ -10,13 +10,25 @@ from hypothesis import strategies as st
 
 from tests.runlogs import CORPUS, GENERATED, WORDS
 from watchkeeper.report.runlog.dates import human, human_date, ordinal, runtime, stamp
-from watchkeeper.report.runlog.document import Document, Field, StatusLine, decode, encode, kind_of, lines, parse, set_field
+from watchkeeper.report.runlog.document import (
+    Document,
+    Field,
+    StatusLine,
+    decode,
+    encode,
+    kind_of,
+    lines,
+    parse,
+    set_field,
+)
 from watchkeeper.report.runlog.experiments_table import parse_experiments
 from watchkeeper.report.runlog.timeline import parse_timeline
 
 LOGS = sorted(CORPUS.rglob("*.md"))
 
-VALUES = st.one_of(st.text(max_size=20), WORDS).map(lambda v: v.replace("\n", "").replace("\r", "").strip())
+VALUES = st.one_of(st.text(max_size=20), WORDS).map(
+    lambda v: v.replace("\n", "").replace("\r", "").strip()
+)
 
 
 def all_fields(document: Document) -> list[Field]:
@@ -26,7 +38,9 @@ def all_fields(document: Document) -> list[Field]:
 
 @given(st.one_of(st.text(), GENERATED))
 def test_reading_and_printing_back_is_the_identity(text: str) -> None:
-    """Any text comes back from its pieces, which tile it; each piece begins on the line and column it says."""
+    """Any text comes back from its pieces, which tile it; each piece begins on the line and column
+    it says.
+    """
     document = parse(text)
     assert document.print_back() == text
     starts = {line.number: line.start for line in lines(text)}
@@ -44,8 +58,12 @@ def test_any_bytes_come_back(data: bytes) -> None:
 
 
 @given(GENERATED, VALUES, st.data())
-def test_setting_a_field_changes_that_field_alone(text: str, value: str, data: st.DataObject) -> None:
-    """The value reads back, setting it twice is setting it once, and nothing outside the field's own value has changed."""
+def test_setting_a_field_changes_that_field_alone(
+    text: str, value: str, data: st.DataObject
+) -> None:
+    """The value reads back, setting it twice is setting it once, and nothing outside the field's
+    own value has changed.
+    """
     fields = all_fields(parse(text))
     if not fields:
         return
@@ -72,9 +90,24 @@ def test_a_value_of_two_lines_is_refused() -> None:
     ("line", "name", "value", "after"),
     [
         ("- execution_id: 12345", "execution_id", "12345", "- execution_id: 7"),
-        ("- job_id: `2732782` (first submission)", "job_id", "2732782", "- job_id: `7` (first submission)"),
-        ("- submitted/start: `2026-03-11`  ", "submitted_start", "2026-03-11", "- submitted/start: `7`  "),
-        ("- **Mode:** pipeline (data generation)", "mode", "pipeline (data generation)", "- **Mode:** 7"),
+        (
+            "- job_id: `2732782` (first submission)",
+            "job_id",
+            "2732782",
+            "- job_id: `7` (first submission)",
+        ),
+        (
+            "- submitted/start: `2026-03-11`  ",
+            "submitted_start",
+            "2026-03-11",
+            "- submitted/start: `7`  ",
+        ),
+        (
+            "- **Mode:** pipeline (data generation)",
+            "mode",
+            "pipeline (data generation)",
+            "- **Mode:** 7",
+        ),
         ("**Date**: 2026-04-14\r", "date", "2026-04-14", "**Date**: 7\r"),
         ("- end:", "end", "", "- end: 7"),
         ("- end: ", "end", "", "- end: 7"),
@@ -108,25 +141,38 @@ def test_headings_of_each_kind(heading: str, kind: str, qualifier: str) -> None:
 
 
 def test_undated_bullets_belong_to_the_status_line_above() -> None:
-    """`- failure reason: …` below a dated line is part of it; ranges, dashes and dates alone are times."""
-    text = "## Status\n- 2026-03-29 12:44-12:47 UTC - failed\n- failure reason: OOM\n- 2026-03-29 — again\n"
+    """`- failure reason: …` below a dated line is part of it; ranges, dashes and dates alone are
+    times.
+    """
+    text = (
+        "## Status\n- 2026-03-29 12:44-12:47 UTC - failed\n- failure reason: OOM\n- 2026-03-29 "
+        "— again\n"
+    )
     text += "- 2026-03-30 19:07 — ok\n"
     (section,) = parse(text).of("status")
     first, second, third = section.bullets()
-    assert isinstance(first, StatusLine) and first.time == "2026-03-29 12:44-12:47 UTC" and len(first.children) == 1
+    assert (
+        isinstance(first, StatusLine)
+        and first.time == "2026-03-29 12:44-12:47 UTC"
+        and len(first.children) == 1
+    )
     assert isinstance(second, StatusLine) and (second.time, second.text) == ("2026-03-29", "again")
     assert isinstance(third, StatusLine) and third.text == "ok"
 
 
 def test_code_and_comments_hold_no_fields() -> None:
-    """What stands in a code block or a comment is no field and no heading, and a fence that stays open is known as such."""
+    """What stands in a code block or a comment is no field and no heading, and a fence that stays
+    open is known as such.
+    """
     document = parse("# t\n```\n## Job\n- a: 1\n```\n<!--\n- b: 2\n-->\n- c: 3\n~~~\n- d: 4")
     assert [field.name for field in all_fields(document)] == ["c"] and not document.of("job")
     assert [getattr(node, "closed", True) for node in document.all_nodes()].count(False) == 1
 
 
 def test_a_hostile_file_is_read_in_a_moment() -> None:
-    """One line of 2 MB, or 3,000 bullets each in the one above, is read without a stack and in linear time."""
+    """One line of 2 MB, or 3,000 bullets each in the one above, is read without a stack and in
+    linear time.
+    """
     for text in (
         "- " + "a" * 2_000_000,
         "#" + " " * 2_000_000 + "#",
@@ -151,7 +197,9 @@ def test_a_human_date_reads_back(day: object) -> None:
 
 
 def test_times_of_each_dialect() -> None:
-    """Zones are compared where they are known, impossible days and hours are none, runtimes have days."""
+    """Zones are compared where they are known, impossible days and hours are none, runtimes have
+    days.
+    """
     first, second = stamp("`2026-03-11 12:31 UTC`"), stamp("2026-03-11T14:31:00+01:00")
     assert first and second and first.seconds_until(second) == 3600
     local = stamp("2026-03-11 12:31")
@@ -159,8 +207,18 @@ def test_times_of_each_dialect() -> None:
     for text in ("2026-02-30", "2026-03-11 25:00", "2026-13-01"):
         found = stamp(text)
         assert found is not None and found.day is None
-    assert runtime("1-00:00:29") == 86429 and runtime("12:00:00") == 43200 and runtime("n/a") is None
-    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 22, 23)] == ["st", "nd", "rd", *["th"] * 4, "st", "nd", "rd"]
+    assert (
+        runtime("1-00:00:29") == 86429 and runtime("12:00:00") == 43200 and runtime("n/a") is None
+    )
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 22, 23)] == [
+        "st",
+        "nd",
+        "rd",
+        *["th"] * 4,
+        "st",
+        "nd",
+        "rd",
+    ]
 
 
 @given(st.one_of(st.text(), GENERATED))
@@ -169,16 +227,17 @@ def test_any_text_is_a_timeline_and_a_summary(text: str) -> None:
     for entry in parse_timeline(text).entries:
         assert entry.name.endswith(text[entry.name_span.start : entry.name_span.end].strip("`"))
         assert text[entry.words_span.start : entry.words_span.end] == entry.words
-        assert (text[entry.number_span.start : entry.number_span.end] or "0") == str(entry.number).zfill(
-            entry.number_span.end - entry.number_span.start
-        )
+        assert (text[entry.number_span.start : entry.number_span.end] or "0") == str(
+            entry.number
+        ).zfill(entry.number_span.end - entry.number_span.start)
     parse_experiments(text)
 
 
 def test_the_documents_timeline_and_summary() -> None:
     """Entries and rows are read as the document writes them, links too."""
     text = (
-        "# Demo Timeline\n1. `2026-02-20_train.md` — Friday, Feb 20th\n2. [x](2026-02-21_train.md) - Saturday, Feb 21st\n"
+        "# Demo Timeline\n1. `2026-02-20_train.md` — Friday, Feb 20th\n2. "
+        "[x](2026-02-21_train.md) - Saturday, Feb 21st\n"
     )
     text += "- 2026-02-22_eval.md\n"
     found = parse_timeline(text)
@@ -186,7 +245,9 @@ def test_the_documents_timeline_and_summary() -> None:
         "2026-02-20_train.md",
         "2026-02-21_train.md",
     ]
-    assert found.entries[1].words == "Saturday, Feb 21st" and [span.line for span in found.odd] == [4]
+    assert found.entries[1].words == "Saturday, Feb 21st" and [span.line for span in found.odd] == [
+        4
+    ]
     table = "# Experiments\n\n| run | notes |\n|---|---|\n| train_a_2026-03-11 | ok |\n| `b` | |\n"
     table += "\n| metric | x |\n|--|--|\n| loss | 1 |\n"
     assert [row.run for row in parse_experiments(table)] == ["train_a_2026-03-11", "b"]

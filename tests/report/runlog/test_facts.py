@@ -28,10 +28,20 @@ TABLE = """## Job
 
 
 def test_a_section_records_nested_bullets_and_tables() -> None:
-    """Fields below a bullet, rows of a table of two columns, one row below a head, and fields under a subheading."""
+    """Fields below a bullet, rows of a table of two columns, one row below a head, and fields under
+    a subheading.
+    """
     document = parse(TABLE)
     found = {field.name: field.value for field in facts.facts(document, document.sections[0])}
-    assert found == {"slurm": "", "job_id": "7", "node": "g01", "a_b": "c", "start": "1", "end": "2", "queue": "long"}
+    assert found == {
+        "slurm": "",
+        "job_id": "7",
+        "node": "g01",
+        "a_b": "c",
+        "start": "1",
+        "end": "2",
+        "queue": "long",
+    }
     for field in facts.facts(document, document.sections[0]):
         assert field.value in TABLE[field.raw_span.start : field.raw_span.end]
 
@@ -58,13 +68,21 @@ def test_a_section_has_other_names(heading: str, kind: str) -> None:
     """Another word for a section is read where none bears its own."""
     document = parse(f"# t\n## {heading}\n- a: b\n")
     assert len(facts.sections(document, kind)) == 1
-    assert facts.sections(parse(f"# t\n## {heading}\n## {kind.title()}\n"), "next" if kind != "next" else "mode") == []
+    assert (
+        facts.sections(
+            parse(f"# t\n## {heading}\n## {kind.title()}\n"), "next" if kind != "next" else "mode"
+        )
+        == []
+    )
 
 
 def test_a_resubmission_is_a_job_where_it_has_an_id() -> None:
     """`## Resubmission` is a job block if it names a job, and a remark if it does not."""
     text = "# t\n## Job\n- job_id: 1\n## Resubmission\n- job_id: 2\n## Rerun\nwhen there is time\n"
-    assert [one.heading.text for one in facts.sections(parse(text), "job")] == ["Job", "Resubmission"]
+    assert [one.heading.text for one in facts.sections(parse(text), "job")] == [
+        "Job",
+        "Resubmission",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +103,9 @@ def test_a_resubmission_is_a_job_where_it_has_an_id() -> None:
     ],
 )
 def test_code_is_named_wherever_it_makes_sense(text: str, commit: str, named: bool) -> None:
-    """A commit, branch or tag counts in Config, in the words of the settings, in a job block and in the page's head."""
+    """A commit, branch or tag counts in Config, in the words of the settings, in a job block and in
+    the page's head.
+    """
     log = log_of(f"# t\n{text}")
     assert (commit_of(log), names_code(log)) == (commit, named)
 

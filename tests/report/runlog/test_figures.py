@@ -16,7 +16,12 @@ from watchkeeper.report.runlog.figures import last_number_of, metric_name, numbe
     [
         (
             "`batch_size=24` per GPU, global batch `96`, frozen (`lr=0.0` + `eval()`), 12k steps",
-            {"batch_size": "24", "global_batch": "96", "frozen": "lr=0.0 + eval()", "steps": "12000"},
+            {
+                "batch_size": "24",
+                "global_batch": "96",
+                "frozen": "lr=0.0 + eval()",
+                "steps": "12000",
+            },
         ),
         ("lr=1e-3, bs 64", {"lr": "0.001", "bs": "64"}),
         ("lr: 1e-3; warmup 2,000", {"lr": "0.001", "warmup": "2000"}),
@@ -24,7 +29,10 @@ from watchkeeper.report.runlog.figures import last_number_of, metric_name, numbe
         ("--lr 1e-3 --bs 8", {"lr": "0.001", "bs": "8"}),
         ("lr 1e-3 → 5e-4", {"lr": "1e-3 → 5e-4"}),
         ("layers: [1, 2], dropout 0.1 (encoder only)", {"layers": "[1, 2]", "dropout": "0.1"}),
-        ("resume=true, 100 epochs, 8 GPUs, use_ema", {"resume": "true", "epochs": "100", "GPUs": "8", "use_ema": "yes"}),
+        (
+            "resume=true, 100 epochs, 8 GPUs, use_ema",
+            {"resume": "true", "epochs": "100", "GPUs": "8", "use_ema": "yes"},
+        ),
         ("batch 32 x 4, EMA (0.999)", {"batch": "32 x 4", "EMA": "0.999"}),
         ("optimizer adamw, cosine schedule", {"optimizer": "adamw", "cosine schedule": "yes"}),
         ("path=/data/x, url: http://a/b?c=d", {"path": "/data/x", "url": "http://a/b?c=d"}),
@@ -34,7 +42,9 @@ from watchkeeper.report.runlog.figures import last_number_of, metric_name, numbe
     ],
 )
 def test_settings_are_read_as_they_are_spelled(text: str, settings: dict) -> None:
-    """Backticks, brackets, units, `=`, `:` and words: a name is whole, and a figure without the words behind it."""
+    """Backticks, brackets, units, `=`, `:` and words: a name is whole, and a figure without the
+    words behind it.
+    """
     assert dict(split_settings(text)) == settings
 
 
@@ -88,7 +98,10 @@ def test_a_loss_has_one_name(name: str, metric: str) -> None:
 
 
 RESULTS = {
-    "- final step: 12k\n- final train loss: 0.188\n- best val loss: 0.21 @ 8000\n- elapsed: 6h 30m\n": (
+    (
+        "- final step: 12k\n- final train loss: 0.188\n- best val loss: 0.21 @ 8000\n- "
+        "elapsed: 6h 30m\n"
+    ): (
         12000,
         23400,
         0.188,
@@ -100,19 +113,28 @@ RESULTS = {
         0.188,
         0.21,
     ),
-    "| metric | value |\n|---|---|\n| final step | 12000 |\n| train_loss | 0.188 |\n| best val loss | 0.21 |\n": (
+    (
+        "| metric | value |\n|---|---|\n| final step | 12000 |\n| train_loss | 0.188 |\n| best "
+        "val loss | 0.21 |\n"
+    ): (
         12000,
         None,
         0.188,
         0.21,
     ),
-    "- losses:\n  - train loss: 0.188\n  - best val loss: 0.21\n- progress: epoch 3 (step 12000)\n": (
+    (
+        "- losses:\n  - train loss: 0.188\n  - best val loss: 0.21\n- progress: epoch 3 (step "
+        "12000)\n"
+    ): (
         12000,
         None,
         0.188,
         0.21,
     ),
-    "| step | train_loss | best_val_loss |\n|---|---|---|\n| 12000 | 0.188 | 0.21 |\n| 400 | 0.9 | 0.9 |\n": (
+    (
+        "| step | train_loss | best_val_loss |\n|---|---|---|\n| 12000 | 0.188 | 0.21 |\n| 400 "
+        "| 0.9 | 0.9 |\n"
+    ): (
         None,
         None,
         0.188,
@@ -145,7 +167,9 @@ STATUS = """# train — x
 
 
 def test_what_results_lack_is_taken_from_status() -> None:
-    """The last step and loss of Status count where Results name none, those of an evaluation never; runtimes add up."""
+    """The last step and loss of Status count where Results name none, those of an evaluation never;
+    runtimes add up.
+    """
     side = of_log(log_of(STATUS))
     assert (side.state, side.final_step, side.runtime) == ("cancelled", 6100, 12600)
     assert side.metrics == {"end_train_loss": 0.29}
@@ -154,7 +178,10 @@ def test_what_results_lack_is_taken_from_status() -> None:
 
 def test_one_setting_has_one_name_among_the_runs() -> None:
     """`lr` and `learning_rate` of two logs are one column, under the name met first."""
-    sides = [Side(name="a", where="", settings={"lr": "1"}), Side(name="b", where="", settings={"learning_rate": "2"})]
+    sides = [
+        Side(name="a", where="", settings={"lr": "1"}),
+        Side(name="b", where="", settings={"learning_rate": "2"}),
+    ]
     assert [side.settings for side in in_one_spelling(sides)] == [{"lr": "1"}, {"lr": "2"}]
     assert number_of("pending") is None
 
@@ -170,7 +197,9 @@ JOBS = """# train — x
 
 
 def test_a_table_of_jobs_is_the_jobs_of_the_run() -> None:
-    """The newest row says how the run stands; the runtimes of all rows are the run's, and a missing one leaves none."""
+    """The newest row says how the run stands; the runtimes of all rows are the run's, and a missing
+    one leaves none.
+    """
     side = of_log(log_of(JOBS))
     assert (side.state, side.runtime) == ("completed", 14400)
     assert of_log(log_of(JOBS.replace("00:30:00", ""))).runtime is None
@@ -187,5 +216,7 @@ def test_a_table_of_jobs_is_the_jobs_of_the_run() -> None:
     ],
 )
 def test_a_limit_is_no_runtime(job: str, seconds: float | None) -> None:
-    """A wall time counts where it can be one that was used: a limit is round, or longer than the job was there."""
+    """A wall time counts where it can be one that was used: a limit is round, or longer than the
+    job was there.
+    """
     assert of_log(log_of(f"# train — x\n## Job\n- job_id: 1\n{job}")).runtime == seconds

@@ -1,4 +1,6 @@
-"""What lint says of one log in many spellings: silent where a log says it in its own words, and not where it does not."""
+"""What lint says of one log in many spellings: silent where a log says it in its own words, and not
+where it does not.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +60,18 @@ EXPERIMENT = [("run_type: replication", "run_type: experiment")]
 Changes = list[tuple[str, str]]
 
 SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
-    "abandoned before": ([(END, "- 2026-09-14 10:02 UTC — discarded, wrong camera"), (ENDS, ""), (WEIGHTS, "")], []),
-    "superseded": ([(END, "- 2026-09-14 10:02 UTC — superseded by 2026-09-15_x.md"), (WEIGHTS, "")], []),
-    "did not finish": ([(END, "- 2026-09-14 10:02 UTC — did not finish, disk full at step 900"), (WEIGHTS, "")], []),
+    "abandoned before": (
+        [(END, "- 2026-09-14 10:02 UTC — discarded, wrong camera"), (ENDS, ""), (WEIGHTS, "")],
+        [],
+    ),
+    "superseded": (
+        [(END, "- 2026-09-14 10:02 UTC — superseded by 2026-09-15_x.md"), (WEIGHTS, "")],
+        [],
+    ),
+    "did not finish": (
+        [(END, "- 2026-09-14 10:02 UTC — did not finish, disk full at step 900"), (WEIGHTS, "")],
+        [],
+    ),
     "cancelled in end": (
         [
             ("- end: `2026-09-14T15:42:00Z`", "- end: `2026-09-14T15:42:00Z` (cancelled)"),
@@ -70,10 +81,17 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
         [],
     ),
     "exit code 137 block": (
-        [("- node: n12", "- node: n12\n- exit_code: 137"), (END, "- 2026-09-14 10:02 UTC — last step 900"), (WEIGHTS, "")],
+        [
+            ("- node: n12", "- node: n12\n- exit_code: 137"),
+            (END, "- 2026-09-14 10:02 UTC — last step 900"),
+            (WEIGHTS, ""),
+        ],
         [],
     ),
-    "timeout needs ckpt": ([(END, "- 2026-09-14 10:02 UTC — TIMEOUT at step 900"), (WEIGHTS, "")], ["WK601"]),
+    "timeout needs ckpt": (
+        [(END, "- 2026-09-14 10:02 UTC — TIMEOUT at step 900"), (WEIGHTS, "")],
+        ["WK601"],
+    ),
     "preempted w/o loss sentence": (
         [
             (END, "- 2026-09-14 10:02 UTC — preempted at step 900"),
@@ -82,34 +100,67 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
         [],
     ),
     "succeeded": ([(END, "- 2026-09-14 15:42 UTC — succeeded"), (WEIGHTS, "")], ["WK601"]),
-    "not completed": ([(END, "- 2026-09-14 15:42 UTC — not completed: ran out of disk at step 900"), (WEIGHTS, "")], []),
-    "completed 3 of 10": ([(END, "- 2026-09-14 15:42 UTC — completed 3 of 10 epochs"), (ENDS, ""), (WEIGHTS, "")], []),
+    "not completed": (
+        [
+            (END, "- 2026-09-14 15:42 UTC — not completed: ran out of disk at step 900"),
+            (WEIGHTS, ""),
+        ],
+        [],
+    ),
+    "completed 3 of 10": (
+        [(END, "- 2026-09-14 15:42 UTC — completed 3 of 10 epochs"), (ENDS, ""), (WEIGHTS, "")],
+        [],
+    ),
     "checkpoint complete": (
-        [(END, "- 2026-09-14 15:42 UTC — checkpoint complete, step 900"), (ENDS, ""), (WEIGHTS, "")],
+        [
+            (END, "- 2026-09-14 15:42 UTC — checkpoint complete, step 900"),
+            (ENDS, ""),
+            (WEIGHTS, ""),
+        ],
         [],
     ),
     "commit header": ([*EXPERIMENT, ("# lift_low", "**Commit**: 9c41d7e\n\n# lift_low")], []),
     "branch in settings": ([*EXPERIMENT, ("batch size 24", "batch size 24, branch `exp/low`")], []),
     "tag": ([*EXPERIMENT, ("batch size 24", "batch size 24 (tag v0.3)")], []),
-    "git url": ([*EXPERIMENT, ("batch size 24", "batch size 24, https://github.com/lab/x/commit/9c41d7e")], []),
+    "git url": (
+        [*EXPERIMENT, ("batch size 24", "batch size 24, https://github.com/lab/x/commit/9c41d7e")],
+        [],
+    ),
     "git sha": ([*EXPERIMENT, ("batch size 24", "batch size 24; git sha 9c41d7e0")], []),
-    "commit word only": ([*EXPERIMENT, ("batch size 24", "batch size 24, commit later")], ["WK208"]),
+    "commit word only": (
+        [*EXPERIMENT, ("batch size 24", "batch size 24, commit later")],
+        ["WK208"],
+    ),
     "dataset commit only": (
-        [*EXPERIMENT, ("- dataset: `drawer-v1`", "- dataset: `drawer-v1`\n- dataset_commit: 9c41d7e")],
+        [
+            *EXPERIMENT,
+            ("- dataset: `drawer-v1`", "- dataset: `drawer-v1`\n- dataset_commit: 9c41d7e"),
+        ],
         ["WK208"],
     ),
     "uploaded in results bullet": (
         [("- config_snapshot", "- uploaded to the hub as lab/lift\n- config_snapshot")],
         ["WK801"],
     ),
-    "pushed status": ([(END, END + "\n- 2026-09-15 10:00 UTC — pushed the weights to huggingface.co/lab/lift")], ["WK801"]),
-    "hf repo field": ([("- config_snapshot", "- hf: https://huggingface.co/lab/lift-low\n- config_snapshot")], ["WK801"]),
+    "pushed status": (
+        [(END, END + "\n- 2026-09-15 10:00 UTC — pushed the weights to huggingface.co/lab/lift")],
+        ["WK801"],
+    ),
+    "hf repo field": (
+        [("- config_snapshot", "- hf: https://huggingface.co/lab/lift-low\n- config_snapshot")],
+        ["WK801"],
+    ),
     "base model in results": (
         [("- config_snapshot", "- base model: https://huggingface.co/lab/base\n- config_snapshot")],
         [],
     ),
     "dataset upload": (
-        [("- config_snapshot", "- dataset repo: https://huggingface.co/datasets/lab/base\n- config_snapshot")],
+        [
+            (
+                "- config_snapshot",
+                "- dataset repo: https://huggingface.co/datasets/lab/base\n- config_snapshot",
+            )
+        ],
         [],
     ),
     "passport in status": (
@@ -130,7 +181,10 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
     "next evaluate": ([("- twice the steps", "- evaluate this checkpoint on LIBERO")], ["WK804"]),
     "next upload": ([("- twice the steps", "- upload to HF")], ["WK804"]),
     "next passport then eval": ([("- twice the steps", "- passport + signoff, then eval")], []),
-    "next eval freq": ([("- twice the steps", "- increase eval frequency; eval loss looks noisy")], []),
+    "next eval freq": (
+        [("- twice the steps", "- increase eval frequency; eval loss looks noisy")],
+        [],
+    ),
     "next evaluate whether": ([("- twice the steps", "- evaluate whether a lower rate helps")], []),
     "next no upload": ([("- twice the steps", "- do not upload this one")], []),
     "next release gpu": ([("- twice the steps", "- release the node")], []),
@@ -143,16 +197,25 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
         ],
         [],
     ),
-    "command code block": ([("- script: `slurm/lift.sh`\n", "- run:\n  ```\n  sbatch slurm/lift.sh\n  ```\n")], []),
+    "command code block": (
+        [("- script: `slurm/lift.sh`\n", "- run:\n  ```\n  sbatch slurm/lift.sh\n  ```\n")],
+        [],
+    ),
     "sentence pct": ([(SENTENCE, "1.4 -> 0.21 (-86%)")], ["WK603"]),
-    "sentence val": ([(SENTENCE, "train loss decreased from 1.4 to 0.21, val loss 1.4 to 0.35 at step 12000")], ["WK603"]),
+    "sentence val": (
+        [(SENTENCE, "train loss decreased from 1.4 to 0.21, val loss 1.4 to 0.35 at step 12000")],
+        ["WK603"],
+    ),
     "sentence ok2": ([(SENTENCE, "converged smoothly to 0.19")], []),
     "sentence ok3": ([(SENTENCE, "no overfitting")], []),
     "table status": (
         [
             (
                 "- 2026-09-14 09:20 UTC — running, step 400, train_loss 0.95\n" + END,
-                "| when | what |\n|---|---|\n| 2026-09-14 09:20 | running, step 400 |\n| 2026-09-14 15:42 | completed |",
+                (
+                    "| when | what |\n|---|---|\n| 2026-09-14 09:20 | running, step 400 |\n| "
+                    "2026-09-14 15:42 | completed |"
+                ),
             )
         ],
         [],
@@ -169,9 +232,18 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
     "bare running": ([(END, "- 2026-09-14 15:42 UTC — still running")], ["WK502"]),
     "running gpu": ([(END, "- 2026-09-14 15:42 UTC — running on n12, GPU util 93%")], ["WK502"]),
     "eta": ([(END, "- 2026-09-14 15:42 UTC — running, ETA 3 h")], []),
-    "two subs": ([(END, "- 2026-09-14 10:00 UTC — OOM at step 55; resubmitted as job 70418\n" + END)], ["WK310"]),
-    "other job mention": ([(END, "- 2026-09-14 10:00 UTC — waiting behind job 70400, step 3\n" + END)], []),
-    "eval job submitted": ([(END, END + "\n- 2026-09-15 10:00 UTC — submitted eval job 70999")], []),
+    "two subs": (
+        [(END, "- 2026-09-14 10:00 UTC — OOM at step 55; resubmitted as job 70418\n" + END)],
+        ["WK310"],
+    ),
+    "other job mention": (
+        [(END, "- 2026-09-14 10:00 UTC — waiting behind job 70400, step 3\n" + END)],
+        [],
+    ),
+    "eval job submitted": (
+        [(END, END + "\n- 2026-09-15 10:00 UTC — submitted eval job 70999")],
+        [],
+    ),
     "resumed at step": ([(END, "- 2026-09-14 10:00 UTC — resumed at step 60000\n" + END)], []),
     "job array ids": (
         [
@@ -189,8 +261,14 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
     "runtime words": ([("`06:30:00`", "6h 30m")], []),
     "runtime too long": ([("`06:30:00`", "7h 30m")], ["WK306"]),
     "end date only": ([("`2026-09-14T15:42:00Z`", "2026-09-14")], []),
-    "no sections prefix": ([("## Mode", "## 1) Mode"), ("## Job", "## 3. Job"), ("## Results", "## ✅ Results")], []),
-    "title setext": ([("# lift_low — wrist camera, smaller rate\n", "lift_low\n===========\n")], []),
+    "no sections prefix": (
+        [("## Mode", "## 1) Mode"), ("## Job", "## 3. Job"), ("## Results", "## ✅ Results")],
+        [],
+    ),
+    "title setext": (
+        [("# lift_low — wrist camera, smaller rate\n", "lift_low\n===========\n")],
+        [],
+    ),
     "run_type bold": ([("- run_type: replication", "- **Run type**: `Replication`")], []),
     "mode line": ([("- run_type: replication\n", "- replication\n")], []),
     "ckpt dir": (
@@ -200,9 +278,18 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
         ],
         [],
     ),
-    "ckpt kept no dir": ([("- checkpoint: `/data/lift/ckpt/12000`", "- checkpoints kept: 8000, 12000")], ["WK601"]),
-    "ckpt in status": ([(WEIGHTS, ""), (END, END + "\n- 2026-09-14 16:00 UTC — checkpoint at /data/lift/12000")], []),
-    "init ckpt only": ([(WEIGHTS, ""), ("- key settings", "- init checkpoint: `/data/base`\n- key settings")], ["WK601"]),
+    "ckpt kept no dir": (
+        [("- checkpoint: `/data/lift/ckpt/12000`", "- checkpoints kept: 8000, 12000")],
+        ["WK601"],
+    ),
+    "ckpt in status": (
+        [(WEIGHTS, ""), (END, END + "\n- 2026-09-14 16:00 UTC — checkpoint at /data/lift/12000")],
+        [],
+    ),
+    "init ckpt only": (
+        [(WEIGHTS, ""), ("- key settings", "- init checkpoint: `/data/base`\n- key settings")],
+        ["WK601"],
+    ),
 }
 
 
@@ -214,7 +301,9 @@ def found_in(changes: Changes, timeline: str = TIMELINE, table: str | None = Non
         text = text.replace(old, new)
     texts = {f"lift/{NAME}": text, "lift/timeline.md": timeline}
     if table is not None:
-        texts["experiments.md"] = f"| run | description | val_loss | status | notes |\n|---|---|---|---|---|\n{table}\n"
+        texts["experiments.md"] = (
+            f"| run | description | val_loss | status | notes |\n|---|---|---|---|---|\n{table}\n"
+        )
     return sorted(one.code for one in lint("run_logs", files_of(texts)) if one.open)
 
 
@@ -225,7 +314,9 @@ def test_the_log_itself_is_in_order() -> None:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_spelling_is_read_for_what_it_says(spelling: str) -> None:
-    """What says the same in other words opens nothing; what lacks something, or says it wrongly, opens its code."""
+    """What says the same in other words opens nothing; what lacks something, or says it wrongly,
+    opens its code.
+    """
     changes, codes = SPELLINGS[spelling]
     table = "| lift_low_2026-09-14 | | | | |" if changes[:1] == EXPERIMENT else None
     assert found_in(changes, table=table) == codes
@@ -245,11 +336,19 @@ EXPERIMENT_WITH_CODE = [*EXPERIMENT, ("batch size 24", "batch size 24, commit 9c
         ("| [x](lift/2026-09-01_gone.md) | | | | |", ["WK911", "WK912"]),
         ("| lower rate | | | | |", ["WK911"]),
         ("| lift_low_2026-09-14 | | | | |\n| gone_2026-01-01 | | | | |", ["WK912"]),
-        ("| lift_low_2026-09-14 | | | | |\n| next_idea | | | planned | |\n| the paper | | 0.1 | | |", []),
+        (
+            (
+                "| lift_low_2026-09-14 | | | | |\n| next_idea | | | planned | |\n| the paper | "
+                "| 0.1 | | |"
+            ),
+            [],
+        ),
     ],
 )
 def test_a_row_is_known_however_it_names_its_log(rows: str, codes: list[str]) -> None:
-    """By a link, or by the log's name in any order; a plan and a figure from a paper have no log, and need none."""
+    """By a link, or by the log's name in any order; a plan and a figure from a paper have no log,
+    and need none.
+    """
     assert found_in(EXPERIMENT_WITH_CODE, table=rows) == codes
 
 
@@ -264,11 +363,19 @@ def test_a_row_is_known_however_it_names_its_log(rows: str, codes: list[str]) ->
         ("- `2026-09-14_lift_low.md`", ["WK401"]),
         ("- `2026-09-14_lift_low.md` — Tuesday, Sep 14th", ["WK402"]),
         ("- `2026-09-14_lift_lower.md` — Monday, Sep 14th", ["WK902", "WK903"]),
-        ("1. `2026-09-14_lift_low.md` — Monday, Sep 14th\n1. `2026-09-14_lift_low.md` — resumed Tuesday, Sep 15th", []),
+        (
+            (
+                "1. `2026-09-14_lift_low.md` — Monday, Sep 14th\n1. `2026-09-14_lift_low.md` — "
+                "resumed Tuesday, Sep 15th"
+            ),
+            [],
+        ),
     ],
 )
 def test_a_timeline_is_read_in_any_form(entries: str, codes: list[str]) -> None:
-    """Lists, tables and sentences name logs; a log that is not named, and a name without a log, are findings."""
+    """Lists, tables and sentences name logs; a log that is not named, and a name without a log, are
+    findings.
+    """
     assert found_in([], timeline=f"# Lift Timeline\n\n{entries}\n") == codes
 
 
@@ -286,12 +393,31 @@ TWO = "- submitted: 2026-09-14 12:12 UTC\n- resumed from: `/a/b`\n"
     ("old", "new", "codes"),
     [
         (JOB, f"## Jobs\n\n### Job 8841\n{ONE}\n### Job 8850 (resumed)\n{TWO}\n", []),
-        (JOB, f"## Jobs\n\n| job id | submitted | state | runtime |\n|---|---|---|---|\n{ROWS}\n", []),
-        (JOB, "## Job\n- 8841: submitted 2026-09-14 09:12, OOM\n- 8850: submitted 2026-09-14 12:12, completed\n\n", []),
-        (JOB, f"## Job (resumed)\n- execution_id: 8850\n{TWO}\n## Job\n- execution_id: 8841\n{ONE}\n", ["WK303"]),
+        (
+            JOB,
+            f"## Jobs\n\n| job id | submitted | state | runtime |\n|---|---|---|---|\n{ROWS}\n",
+            [],
+        ),
+        (
+            JOB,
+            (
+                "## Job\n- 8841: submitted 2026-09-14 09:12, OOM\n- 8850: submitted 2026-09-14 "
+                "12:12, completed\n\n"
+            ),
+            [],
+        ),
+        (
+            JOB,
+            f"## Job (resumed)\n- execution_id: 8850\n{TWO}\n## Job\n- execution_id: 8841\n{ONE}\n",
+            ["WK303"],
+        ),
         (STATUS, "## Status: COMPLETED\n\n", []),
         (STATUS, "## Status\n**COMPLETED** (exit 0)\n\n", []),
-        (STATUS, "## Status\n- 2026-09-14\n  - 09:20 running, step 400\n  - 15:42 completed\n\n", []),
+        (
+            STATUS,
+            "## Status\n- 2026-09-14\n  - 09:20 running, step 400\n  - 15:42 completed\n\n",
+            [],
+        ),
         (STATUS, "## Status\n- [x] submitted\n- [x] running\n- [x] completed\n\n", ["WK501"]),
         ("- local: n/a\n- synced: n/a", "- local: `wandb/offline-run-1`\n- synced: no", ["WK701"]),
         ("- local: n/a\n- synced: n/a\n- notes: n/a", "- see https://wandb.ai/a/b/runs/1", []),
@@ -303,5 +429,7 @@ TWO = "- submitted: 2026-09-14 12:12 UTC\n- resumed from: `/a/b`\n"
     ],
 )
 def test_blocks_and_pages_of_other_forms_are_read(old: str, new: str, codes: list[str]) -> None:
-    """Several jobs in one section or table, blocks newest first, a state in a heading: each is read for what it says."""
+    """Several jobs in one section or table, blocks newest first, a state in a heading: each is read
+    for what it says.
+    """
     assert found_in([(old, new)]) == codes

@@ -329,9 +329,13 @@ def said(text: str, *, trains: bool = True) -> str:
     return claim.state if claim is not None else ""
 
 
-@pytest.mark.parametrize(("text", "state"), [(text, state) for state, texts in SAID.items() for text in texts])
+@pytest.mark.parametrize(
+    ("text", "state"), [(text, state) for state, texts in SAID.items() for text in texts]
+)
 def test_a_line_says_how_the_job_stands_or_nothing(text: str, state: str) -> None:
-    """Words, exit codes and Slurm's states are read as people write them; what speaks of something else is no state."""
+    """Words, exit codes and Slurm's states are read as people write them; what speaks of something
+    else is no state.
+    """
     assert said(text) == state
 
 
@@ -362,7 +366,9 @@ def test_a_field_says_how_the_job_stands(name: str, value: str, state: str) -> N
 
 
 def test_what_is_the_job_depends_on_the_job() -> None:
-    """An evaluation's `eval complete` is its end, a training's is not; an upload is the end of neither."""
+    """An evaluation's `eval complete` is its end, a training's is not; an upload is the end of
+    neither.
+    """
     assert said("eval complete", trains=False) == COMPLETED and said("eval complete") == ""
     assert said("conversion done, 30 shards", trains=False) == COMPLETED
     assert said("upload done", trains=False) == ""

@@ -21,19 +21,33 @@ FORMS = [
     ("- Monday, May 4th: `2026-05-04_a.md`\n", "- Wednesday, May 6th: `2026-05-06_wide.md`\n"),
     ("- 2026-05-04_a\n", "- 2026-05-06_wide — Wednesday, May 6th\n"),
     ("1. `2026-05-04_a.md` — Monday, May 4th\n", "2. `2026-05-06_wide.md` — Wednesday, May 6th\n"),
-    ("1. `2026-05-03_z.md`\n1. `2026-05-04_a.md`\n", "1. `2026-05-06_wide.md` — Wednesday, May 6th\n"),
     (
-        "| # | log | date | note |\n|---|---|---|---|\n| 1 | `2026-05-04_a.md` | Monday, May 4th | nice |\n",
+        "1. `2026-05-03_z.md`\n1. `2026-05-04_a.md`\n",
+        "1. `2026-05-06_wide.md` — Wednesday, May 6th\n",
+    ),
+    (
+        (
+            "| # | log | date | note |\n|---|---|---|---|\n| 1 | `2026-05-04_a.md` | Monday, "
+            "May 4th | nice |\n"
+        ),
         "| 2 | `2026-05-06_wide.md` | Wednesday, May 6th |  |\n",
     ),
-    ("| date | task | note |\n|---|---|---|\n| 2026-05-04 | a | nice |\n", "| 2026-05-06 | wide |  |\n"),
-    ("- `2026-05-04_a.md` — Monday, May 4th\n  - a note\n", "- `2026-05-06_wide.md` — Wednesday, May 6th\n"),
+    (
+        "| date | task | note |\n|---|---|---|\n| 2026-05-04 | a | nice |\n",
+        "| 2026-05-06 | wide |  |\n",
+    ),
+    (
+        "- `2026-05-04_a.md` — Monday, May 4th\n  - a note\n",
+        "- `2026-05-06_wide.md` — Wednesday, May 6th\n",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("before", "line"), FORMS)
 def test_a_new_entry_takes_the_form_of_the_others(before: str, line: str) -> None:
-    """A list of bullets, links or dates and a table are continued as they are, behind the last entry and its notes."""
+    """A list of bullets, links or dates and a table are continued as they are, behind the last
+    entry and its notes.
+    """
     for text in (before, "# Timeline\n\n" + before):
         after = with_entry(text, NEW, DAY, "arm")
         assert after == text + line
@@ -41,12 +55,22 @@ def test_a_new_entry_takes_the_form_of_the_others(before: str, line: str) -> Non
 
 
 def test_a_list_with_the_newest_on_top_gets_the_new_one_there() -> None:
-    """Where entries stand newest first, a new one comes above them; a folder's name before the file stays."""
-    before = "# Arm\n- arm/2026-05-05_b.md — Tuesday, May 5th\n- arm/2026-05-04_a.md — Monday, May 4th\n\nwords\n"
+    """Where entries stand newest first, a new one comes above them; a folder's name before the file
+    stays.
+    """
+    before = (
+        "# Arm\n- arm/2026-05-05_b.md — Tuesday, May 5th\n- arm/2026-05-04_a.md — Monday, May "
+        "4th\n\nwords\n"
+    )
     after = with_entry(before, NEW, DAY, "arm")
-    assert after == before.replace("# Arm\n", "# Arm\n- arm/2026-05-06_wide.md — Wednesday, May 6th\n")
+    assert after == before.replace(
+        "# Arm\n", "# Arm\n- arm/2026-05-06_wide.md — Wednesday, May 6th\n"
+    )
     counted = "2. `2026-05-05_b.md`\n1. `2026-05-04_a.md`\n"
-    assert with_entry(counted, NEW, DAY, "") == "3. `2026-05-06_wide.md` — Wednesday, May 6th\n" + counted
+    assert (
+        with_entry(counted, NEW, DAY, "")
+        == "3. `2026-05-06_wide.md` — Wednesday, May 6th\n" + counted
+    )
 
 
 def test_line_ends_and_a_missing_last_one_stay() -> None:
@@ -61,8 +85,13 @@ def test_line_ends_and_a_missing_last_one_stay() -> None:
 
 
 def test_a_bullet_in_a_numbered_list_is_no_entry_and_a_note_below_one_is_none_either() -> None:
-    """A stray bullet that names a log is a finding; one that is indented below an entry belongs to it."""
-    text = "1. `2026-05-04_a.md` — Monday, May 4th\n   - see also 2026-05-03_z.md\n- 2026-05-05_b.md, to be sorted in\n"
+    """A stray bullet that names a log is a finding; one that is indented below an entry belongs to
+    it.
+    """
+    text = (
+        "1. `2026-05-04_a.md` — Monday, May 4th\n   - see also 2026-05-03_z.md\n- "
+        "2026-05-05_b.md, to be sorted in\n"
+    )
     found = parse_timeline(text)
     assert [entry.name for entry in found.entries] == ["2026-05-04_a.md"]
     assert [span.line for span in found.odd] == [3]
@@ -79,14 +108,18 @@ def test_a_bullet_in_a_numbered_list_is_no_entry_and_a_note_below_one_is_none_ei
     ],
 )
 def test_a_log_is_named_in_any_form(text: str, named: bool) -> None:
-    """The file, its name without the ending, or date and task in one line name a log; a longer name does not."""
+    """The file, its name without the ending, or date and task in one line name a log; a longer name
+    does not.
+    """
     assert names(text, NEW) is named
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(GENERATED, st.sampled_from(["", "arm"]))
 def test_any_page_can_be_continued(text: str, group: str) -> None:
-    """Whatever the page holds, every line of it stays, one is added, and a second look changes nothing."""
+    """Whatever the page holds, every line of it stays, one is added, and a second look changes
+    nothing.
+    """
     after = with_entry(text, NEW, DAY, group)
     assert after is not None
     left = after.splitlines()

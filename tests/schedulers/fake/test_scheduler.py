@@ -52,25 +52,38 @@ def test_an_outage(job):
     fake = FakeScheduler()
     job_id = fake.submit(job).job_id
     fake.outage(3)
-    for ask in (lambda: fake.poll([job_id]), lambda: fake.find(job.token), lambda: fake.cancel(job_id)):
+    for ask in (
+        lambda: fake.poll([job_id]),
+        lambda: fake.find(job.token),
+        lambda: fake.cancel(job_id),
+    ):
         with pytest.raises(UnavailableError):
             ask()
     assert fake.poll([job_id]).facts[job_id].state == "PENDING"
 
 
 def test_reports_and_forgetting(job):
-    """It says what it is told to say, one look after the other, and forgets what it is told to forget."""
+    """It says what it is told to say, one look after the other, and forgets what it is told to
+    forget.
+    """
     fake = FakeScheduler()
     job_id = fake.submit(job).job_id
     fake.report(job_id, "RUNNING", "PREEMPTED", "NODE_FAIL")
-    assert [fake.poll([job_id]).facts[job_id].state for _ in range(4)] == ["RUNNING", "PREEMPTED", "NODE_FAIL", "NODE_FAIL"]
+    assert [fake.poll([job_id]).facts[job_id].state for _ in range(4)] == [
+        "RUNNING",
+        "PREEMPTED",
+        "NODE_FAIL",
+        "NODE_FAIL",
+    ]
     fake.forget(job_id)
     assert fake.poll([job_id]).facts == {}
     assert fake.find(job.token) == []
 
 
 def test_a_requeue(harness):
-    """A job run again with a higher restart count comes in as the next claim, after a death without exit record."""
+    """A job run again with a higher restart count comes in as the next claim, after a death without
+    exit record.
+    """
     job = harness.job("[[ -e once ]] || { touch once; kill -KILL $PPID; }\necho ran >> ran\n")
     fake = FakeScheduler()
     job_id = fake.submit(job).job_id

@@ -1,4 +1,6 @@
-"""The shipped stand-in for Slurm's commands: the adapter and the watch in front of what a real Slurm seldom does."""
+"""The shipped stand-in for Slurm's commands: the adapter and the watch in front of what a real
+Slurm seldom does.
+"""
 
 from __future__ import annotations
 
@@ -33,23 +35,39 @@ class Time:
 
 
 class Watched:
-    """An experiment of one fine-tune and one evaluation, watched through the adapter; jobs run when they are shown."""
+    """An experiment of one fine-tune and one evaluation, watched through the adapter; jobs run when
+    they are shown.
+    """
 
     def __init__(self, folder: Path, version: tuple[int, int], *, lag_s: float = 1.0) -> None:
         self.folder = write_experiment(folder)
         self.fake = FakeScheduler()
         self.shell = FakeSlurm(self.fake, version=version)
         self.time = Time()
-        self.slurm = SlurmScheduler(self.shell, user="me", visibility_lag_s=lag_s, monotonic=self.time)
+        self.slurm = SlurmScheduler(
+            self.shell, user="me", visibility_lag_s=lag_s, monotonic=self.time
+        )
         self.hides = 0
 
     def keep(self, proved: bool = True, deadline_s: float = 600, **selection: bool) -> bool:
         """Keep the watch to its end."""
-        manners = Manners(soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0, cap=0, unknown_deadline_s=deadline_s)
+        manners = Manners(
+            soonest_s=0.005,
+            poll_s=0.005,
+            longest_s=0.005,
+            stagger_s=0,
+            cap=0,
+            unknown_deadline_s=deadline_s,
+        )
         self.slurm.proves_claim = lambda folder: proved  # type: ignore[method-assign]
         experiment = experiments.read(self.folder)
         return Keeper(
-            experiment, self.slurm, manners, Selection(**selection), turned=self._turned, monotonic=self.time
+            experiment,
+            self.slurm,
+            manners,
+            Selection(**selection),
+            turned=self._turned,
+            monotonic=self.time,
         ).keep()
 
     def _turned(self, keeper: Keeper) -> None:
@@ -87,8 +105,12 @@ def watched(request: pytest.FixtureRequest, tmp_path: Path) -> Watched:
         ("lose", DoubtError, 0),
     ],
 )
-def test_sbatchs_words_mean_what_happened(tmp_path: Path, outcome: Outcome, error: type[Exception], exists: int) -> None:
-    """Each answer of sbatch is read as what became of the job: refused, later, not asked, or in doubt."""
+def test_sbatchs_words_mean_what_happened(
+    tmp_path: Path, outcome: Outcome, error: type[Exception], exists: int
+) -> None:
+    """Each answer of sbatch is read as what became of the job: refused, later, not asked, or in
+    doubt.
+    """
     watched = Watched(tmp_path / "exp", (22, 5))
     script = watched.folder / "wk-tok.sh"
     script.write_text("#!/bin/bash\ntrue\n")
@@ -99,7 +121,9 @@ def test_sbatchs_words_mean_what_happened(tmp_path: Path, outcome: Outcome, erro
 
 
 def test_the_whole_way(watched: Watched) -> None:
-    """An experiment is run to its end through the commands of each version, at one squeue and at most one sacct a look."""
+    """An experiment is run to its end through the commands of each version, at one squeue and at
+    most one sacct a look.
+    """
     assert watched.keep()
     assert watched.outcomes == ["done", "done"] and set(times_run(watched.folder).values()) == {1}
     asked = [argv[0] for argv in watched.shell.asked if "--helpformat" not in argv]
@@ -107,7 +131,9 @@ def test_the_whole_way(watched: Watched) -> None:
 
 
 def test_a_job_taken_in_doubt_and_shown_late_is_adopted(watched: Watched) -> None:
-    """sbatch times out, its job runs, and is shown only several looks later: one job, one claim, adopted."""
+    """sbatch times out, its job runs, and is shown only several looks later: one job, one claim,
+    adopted.
+    """
     watched.hides = 3
     watched.slurm.visibility_lag_s = 60.0
     watched.fake.on_submit("doubt")
@@ -116,30 +142,46 @@ def test_a_job_taken_in_doubt_and_shown_late_is_adopted(watched: Watched) -> Non
     assert watched.fake.submissions == 2 and len(claims(watched.folder)) == 2
 
 
-@pytest.mark.parametrize(("proved", "outcomes", "submissions"), [(True, ["done", "done"], 3), (False, ["unknown"], 1)])
-def test_a_job_lost_in_doubt(watched: Watched, proved: bool, outcomes: list[str], submissions: int) -> None:
-    """sbatch times out and no job is there: it is submitted again where the claim is proved, and given up elsewhere."""
+@pytest.mark.parametrize(
+    ("proved", "outcomes", "submissions"), [(True, ["done", "done"], 3), (False, ["unknown"], 1)]
+)
+def test_a_job_lost_in_doubt(
+    watched: Watched, proved: bool, outcomes: list[str], submissions: int
+) -> None:
+    """sbatch times out and no job is there: it is submitted again where the claim is proved, and
+    given up elsewhere.
+    """
     watched.fake.on_submit("lose")
     assert watched.keep(proved=proved, deadline_s=30)
     assert watched.outcomes == outcomes and watched.fake.submissions == submissions
 
 
 def test_accounting_that_lags_and_falls_silent(watched: Watched) -> None:
-    """While accounting does not answer, or has no end yet, nothing is called failed or lost, and all ends well."""
+    """While accounting does not answer, or has no end yet, nothing is called failed or lost, and
+    all ends well.
+    """
     watched.hides = 2
     watched.fake.silence("Connection refused")
     done = watched.keep()
     assert done and watched.outcomes == ["done", "done"]
-    changes = [b.details for b in blocks_of(watched.folder, "run-torchtune.log") if b.action == "STATE_CHANGE"]
+    changes = [
+        b.details
+        for b in blocks_of(watched.folder, "run-torchtune.log")
+        if b.action == "STATE_CHANGE"
+    ]
     assert not [change for change in changes if "FAILED" in change]
 
 
 def test_a_squeue_that_lies(tmp_path: Path) -> None:
-    """An empty answer with code 0, as some outages give, makes a job unknown, not ended; the next answer puts it right."""
+    """An empty answer with code 0, as some outages give, makes a job unknown, not ended; the next
+    answer puts it right.
+    """
     watched = Watched(tmp_path / "exp", (24, 5))
     script = watched.folder / "wk-tok.sh"
     script.write_text("#!/bin/bash\ntrue\n")
-    job_id = watched.slurm.submit(Job(wrapper=script, folder=watched.folder, name="x", token="tok")).job_id
+    job_id = watched.slurm.submit(
+        Job(wrapper=script, folder=watched.folder, name="x", token="tok")
+    ).job_id
     assert watched.slurm.poll([job_id]).facts[job_id].state == "PENDING"
     watched.shell.answer("squeue", Done(code=0))
     assert watched.slurm.poll([job_id]).facts[job_id].state == UNKNOWN

@@ -33,7 +33,9 @@ def lines(path):
 def test_a_job_from_submission_to_end(harness):
     """A job runs in its folder, and its state, code, times, memory, node and output are on record."""
     before = datetime.now(UTC)
-    job = harness.job("#SBATCH -J 'my name'\npwd\necho oops >&2\n", folder=harness.root / "it's an exp")
+    job = harness.job(
+        "#SBATCH -J 'my name'\npwd\necho oops >&2\n", folder=harness.root / "it's an exp"
+    )
     receipt = harness.local.submit(job)
     facts = harness.end(receipt.job_id)
     assert (facts.state, facts.exit_code, facts.signal, facts.reason) == ("COMPLETED", 0, None, "")
@@ -56,13 +58,20 @@ def test_a_job_from_submission_to_end(harness):
 def test_ends_have_slurms_names(harness):
     """A code is FAILED with that code; a signal is FAILED with that signal, as Slurm says 0:9."""
     failed = harness.run(harness.job("exit 3\n"))
-    assert (failed.state, failed.exit_code, failed.signal, failed.reason) == ("FAILED", 3, None, "NonZeroExitCode")
+    assert (failed.state, failed.exit_code, failed.signal, failed.reason) == (
+        "FAILED",
+        3,
+        None,
+        "NonZeroExitCode",
+    )
     killed = harness.run(harness.bare("kill -KILL $$\n"))
     assert (killed.state, killed.exit_code, killed.signal) == ("FAILED", 0, 9)
 
 
 def test_output_patterns(harness):
-    """Output and error go where the directives say, folders made, an earlier file replaced or, if asked, kept."""
+    """Output and error go where the directives say, folders made, an earlier file replaced or, if
+    asked, kept.
+    """
     folder = harness.root / "exp"
     head = "#SBATCH -J a\n#SBATCH -o 'out put/%x-%j.log'\n#SBATCH --error=%u.err\n"
     facts = harness.run(harness.job(head + "echo out\necho err >&2\n"))
@@ -77,7 +86,9 @@ def test_output_patterns(harness):
 
 
 def test_output_that_cannot_be_opened(harness):
-    """Unwritable output is FAILED, JobLaunchFailure, 0:53 as in Slurm, says which file, and the script never runs."""
+    """Unwritable output is FAILED, JobLaunchFailure, 0:53 as in Slurm, says which file, and the
+    script never runs.
+    """
     facts = harness.run(harness.job("#SBATCH -o /dev/null/x/%j.out\ntouch ran\n"))
     assert (facts.state, facts.exit_code, facts.signal) == ("FAILED", 0, 53)
     assert facts.reason.startswith("JobLaunchFailure")
@@ -86,22 +97,32 @@ def test_output_that_cannot_be_opened(harness):
 
 
 def test_the_environment(harness, monkeypatch):
-    """A script finds the submitter's environment, nothing of the submitter's own job, and its own job's names."""
+    """A script finds the submitter's environment, nothing of the submitter's own job, and its own
+    job's names.
+    """
     monkeypatch.setenv("MINE", "a'b\"c\nd")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "9")
     monkeypatch.setenv("SBATCH_PARTITION", "x")
     monkeypatch.setenv("WATCHKEEPER_ATTEMPT", "/not/mine")
     os.environb[b"RAW"] = b"\xff"
     try:
-        job = harness.job("#SBATCH -J nom\n#SBATCH -D sub\nenv -0 > ../env\npwd\nreadlink /proc/self/fd/0\n")
+        job = harness.job(
+            "#SBATCH -J nom\n#SBATCH -D sub\nenv -0 > ../env\npwd\nreadlink /proc/self/fd/0\n"
+        )
         (job.folder / "sub").mkdir()
         harness.run(job)
     finally:
         del os.environb[b"RAW"]
-    found = dict(item.split(b"=", 1) for item in (job.folder / "env").read_bytes().split(b"\0") if item)
+    found = dict(
+        item.split(b"=", 1) for item in (job.folder / "env").read_bytes().split(b"\0") if item
+    )
     assert found[b"MINE"] == b"a'b\"c\nd"
     assert found[b"RAW"] == b"\xff"
-    ours = {key: value for key, value in found.items() if key.startswith((b"SLURM", b"SBATCH", b"WATCHKEEPER"))}
+    ours = {
+        key: value
+        for key, value in found.items()
+        if key.startswith((b"SLURM", b"SBATCH", b"WATCHKEEPER"))
+    }
     assert ours == {
         b"SLURM_JOB_ID": b"1", b"SLURM_JOB_NAME": b"nom", b"SLURM_SUBMIT_DIR": os.fsencode(job.folder),
         b"WATCHKEEPER_JOB_ID": b"1", b"WATCHKEEPER_ATTEMPT": os.fsencode(job.wrapper.parent),
@@ -111,8 +132,13 @@ def test_the_environment(harness, monkeypatch):
 
 def test_the_time_limit(harness):
     """A job over its limit gets one SIGTERM, then SIGKILL, and is TIMEOUT, however it ends."""
-    polite = harness.job("#SBATCH -t 0:1\ntrap 'echo term >> got; exit 0' TERM\nwhile :; do sleep 0.05; done\n")
-    stubborn = harness.job("#SBATCH -t 0:1\n#SBATCH -o o.%j\ntrap 'echo term >> got2' TERM\nwhile :; do sleep 0.05; done\n")
+    polite = harness.job(
+        "#SBATCH -t 0:1\ntrap 'echo term >> got; exit 0' TERM\nwhile :; do sleep 0.05; done\n"
+    )
+    stubborn = harness.job(
+        "#SBATCH -t 0:1\n#SBATCH -o o.%j\ntrap 'echo term >> got2' TERM\nwhile :; do sleep "
+        "0.05; done\n"
+    )
     ids = [harness.local.submit(job).job_id for job in (polite, stubborn)]
     first, second = (harness.end(job_id) for job_id in ids)
     assert (first.state, first.reason, first.exit_code) == ("TIMEOUT", "TimeLimit", 0)
@@ -175,8 +201,8 @@ def test_more_slots_count_at_once_fewer_later(harness):
 
 
 def test_a_job_whose_supervisor_was_killed_goes_on(harness):
-    """It is RUNNING as long as its session lives, then NODE_FAIL with a reason, its exit record says how it ended, and it
-    ran once.
+    """It is RUNNING as long as its session lives, then NODE_FAIL with a reason, its exit record
+    says how it ended, and it ran once.
     """
     job = harness.job("echo ran >> ran\nuntil [[ -e gate ]]; do sleep 0.02; done\nexit 4\n")
     job_id = harness.local.submit(job).job_id
@@ -197,7 +223,9 @@ def test_a_job_whose_supervisor_was_killed_goes_on(harness):
 
 
 def test_a_job_gone_with_its_supervisor(harness):
-    """Supervisor and session gone on this boot without an exit record is NODE_FAIL, whoever looks first."""
+    """Supervisor and session gone on this boot without an exit record is NODE_FAIL, whoever looks
+    first.
+    """
     job = harness.job("echo ran >> ran\nexec sleep 1000\n")
     job_id = harness.local.submit(job).job_id
     harness.until((job.folder / "ran").exists)
@@ -233,7 +261,9 @@ def test_an_orphan_is_not_a_free_slot(harness):
     harness.until((first.folder / "first").exists)
     harness.kill_supervisor(ids[0])
     old = harness.supervisor(ids[0])
-    harness.until(lambda: harness.look(ids[1], one).state == "PENDING" and harness.supervisor(ids[0]) != old)
+    harness.until(
+        lambda: harness.look(ids[1], one).state == "PENDING" and harness.supervisor(ids[0]) != old
+    )
     (first.folder / "gate").touch()
     assert harness.end(ids[1], one).state == "COMPLETED"
     assert not (first.folder / "wrong").exists()
@@ -363,7 +393,9 @@ def test_what_is_refused(harness, tmp_path):
 
 
 def test_a_spool_that_cannot_be_used(tmp_path, harness):
-    """Without a place to write, the scheduler cannot be asked; the message names the setting that helps."""
+    """Without a place to write, the scheduler cannot be asked; the message names the setting that
+    helps.
+    """
     (tmp_path / "file").write_text("")
     local = LocalScheduler(tmp_path / "file" / "spool", 1)
     with pytest.raises(UnavailableError) as caught:
@@ -389,17 +421,26 @@ def test_the_spool_is_private(harness):
 
 
 def test_where_the_spool_is():
-    """WATCHKEEPER_STATE_DIR, else XDG_STATE_HOME, else ~/.local/state; below it one folder per host."""
+    """WATCHKEEPER_STATE_DIR, else XDG_STATE_HOME, else ~/.local/state; below it one folder per
+    host.
+    """
     host = processes.host()
-    assert default_spool({"WATCHKEEPER_STATE_DIR": "/a", "XDG_STATE_HOME": "/b"}) == Path("/a/local") / host
+    assert (
+        default_spool({"WATCHKEEPER_STATE_DIR": "/a", "XDG_STATE_HOME": "/b"})
+        == Path("/a/local") / host
+    )
     assert default_spool({"XDG_STATE_HOME": "/b"}) == Path("/b/watchkeeper/local") / host
     assert default_spool({}) == Path.home() / ".local/state/watchkeeper/local" / host
 
 
 def test_a_job_that_was_lost_does_not_run_again_in_the_next_look(harness):
-    """Between the look that finds a job gone and the supervisor that writes it down, no look says RUNNING."""
+    """Between the look that finds a job gone and the supervisor that writes it down, no look says
+    RUNNING.
+    """
     job = harness.job("until [[ -e gate ]]; do sleep 0.02; done\n")
-    one = harness.scheduler(slots=1)  # one supervisor at a time: no second one, started by a look, takes the job on
+    one = harness.scheduler(
+        slots=1
+    )  # one supervisor at a time: no second one, started by a look, takes the job on
     job_id = one.submit(job).job_id
     harness.until(lambda: harness.look(job_id, one).state == "RUNNING")
     leader = read(one.spool.job(job_id) / "started.json", Started).leader
@@ -407,7 +448,9 @@ def test_a_job_that_was_lost_does_not_run_again_in_the_next_look(harness):
     kill_session(leader.pid)
     looker = harness.scheduler(start=nobody_starts)
     assert harness.look(job_id, looker).state == "NODE_FAIL"
-    with subprocess.Popen(["sleep", "60"]) as next_one:  # in the place of the supervisor that takes it on
+    with subprocess.Popen(
+        ["sleep", "60"]
+    ) as next_one:  # in the place of the supervisor that takes it on
         record = looker.spool.job(job_id) / "supervisor.json"
         files.replace(record, msgspec.json.encode(processes.name_of(next_one.pid)))
         assert harness.look(job_id, looker).state == "NODE_FAIL"

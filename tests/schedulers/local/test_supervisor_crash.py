@@ -1,5 +1,5 @@
-"""SIGKILL the local supervisor before every write, fork and wait that it makes: nothing runs twice, nothing is
-lost, and what is said of it is true.
+"""SIGKILL the local supervisor before every write, fork and wait that it makes: nothing runs twice,
+nothing is lost, and what is said of it is true.
 """
 
 import os
@@ -42,23 +42,30 @@ supervisor.main(sys.argv[2:])
 
 
 def test_killed_at_every_step(tmp_path):
-    """Whenever the supervisor dies, each of two queued jobs runs exactly once; its end is COMPLETED, or NODE_FAIL where
-    nobody saw it, and then the wrapper's exit record tells.
+    """Whenever the supervisor dies, each of two queued jobs runs exactly once; its end is
+    COMPLETED, or NODE_FAIL where nobody saw it, and then the wrapper's exit record tells.
     """
     at, seen = 0, set()
     while True:
         at += 1
         started = []
-        harness = Harness(tmp_path / str(at))  # a supervisor that lives on from the last round takes no job of this one
+        harness = Harness(
+            tmp_path / str(at)
+        )  # a supervisor that lives on from the last round takes no job of this one
 
         def dying(spool, slot_fd, at=at, started=started):
             command = [sys.executable, "-c", DYING, str(at), str(spool), str(slot_fd)]
-            started.append(subprocess.Popen(command, pass_fds=[slot_fd], stdin=subprocess.DEVNULL, start_new_session=True))
+            started.append(
+                subprocess.Popen(
+                    command, pass_fds=[slot_fd], stdin=subprocess.DEVNULL, start_new_session=True
+                )
+            )
 
         try:
             one = harness.scheduler(slots=1, start=dying)
             folder = harness.root / f"at{at}"
-            # The first job waits for the second's submission: a supervisor that lives that long has both to care for.
+            # The first job waits for the second's submission: a supervisor that lives that long has
+            # both to care for.
             body = "while [ ! -e both ]; do sleep 0.01; done\necho $SLURM_JOB_ID >> ran\n"
             jobs = [harness.job(body, folder=folder) for _ in range(2)]
             ids = [one.submit(job).job_id for job in jobs]
@@ -89,7 +96,9 @@ def test_killed_at_every_step(tmp_path):
 
 @pytest.mark.parametrize("doomed", ["leader", "session"])
 def test_a_killed_wrapper(harness, doomed):
-    """A wrapper killed with nothing else is FAILED by its signal, without an exit record; its script goes with it."""
+    """A wrapper killed with nothing else is FAILED by its signal, without an exit record; its
+    script goes with it.
+    """
     job = harness.job("echo $$ > pid\nexec sleep 1000\n")
     job_id = harness.local.submit(job).job_id
     harness.until(lambda: (job.folder / "pid").exists() and (job.folder / "pid").read_text())

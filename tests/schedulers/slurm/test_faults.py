@@ -13,7 +13,10 @@ from watchkeeper.schedulers.slurm import text
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, cluster_of, options_of
 
 CONTACT = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"
-REFUSED = "sacct: error: Sending PersistInit msg: Connection refused\nsacct: error: Problem talking to the database\n"
+REFUSED = (
+    "sacct: error: Sending PersistInit msg: Connection refused\nsacct: error: Problem talking "
+    "to the database\n"
+)
 LIGHT = Done(code=1, err="Slurm accounting storage is disabled\n")
 
 
@@ -55,7 +58,9 @@ def booked(job_id, state, *, token="tok", code="0:0", end="1795392200", fields=t
 
 
 class Cluster:
-    """A shell whose commands say what a test wants, and a clock that it moves. `asked` is every command run."""
+    """A shell whose commands say what a test wants, and a clock that it moves. `asked` is every
+    command run.
+    """
 
     def __init__(self):
         self.asked = []
@@ -77,7 +82,9 @@ class Cluster:
         if "--helpformat" in argv:
             return Done(code=0, out=" ".join(self.fields))
         header = text.SEPARATOR.join(self.fields) + "\n"
-        return Done(code=0, out={"squeue": self.squeue, "sacct": header + self.sacct}.get(command, ""))
+        return Done(
+            code=0, out={"squeue": self.squeue, "sacct": header + self.sacct}.get(command, "")
+        )
 
     def count(self, command):
         """How often a command was run, help left out."""
@@ -101,12 +108,17 @@ def look(slurm, job_id="17"):
     return slurm.poll([job_id]).facts.get(job_id)
 
 
-# ── never finished by silence ──────────────────────────────────────────────────────────────────────────────────────
+# ── never finished by silence
+# ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "COMPLETING", "SOMETHING_NEW", "REVOKED", "REQUEUED"])
+@pytest.mark.parametrize(
+    "state", ["PENDING", "RUNNING", "COMPLETING", "SOMETHING_NEW", "REVOKED", "REQUEUED"]
+)
 def test_accounting_alone_ends_nothing_unless_it_says_so(cluster, slurm, state):
-    """A job that squeue does not show, and accounting has no end of, is UNKNOWN with the reason, however long it takes."""
+    """A job that squeue does not show, and accounting has no end of, is UNKNOWN with the reason,
+    however long it takes.
+    """
     cluster.sacct = booked("17", state, end="Unknown")
     for cluster.now_s in (0, 1e6):
         facts = look(slurm)
@@ -122,7 +134,9 @@ def test_a_strange_state_is_unknown(cluster, slurm, state):
 
 
 def test_accounting_that_lags(cluster, slurm):
-    """A job that squeue shows as ended is COMPLETING until accounting has its end, then has accounting's facts."""
+    """A job that squeue shows as ended is COMPLETING until accounting has its end, then has
+    accounting's facts.
+    """
     cluster.squeue = shown("17", "FAILED", status="768")
     cluster.sacct = booked("17", "PENDING", token="", end="Unknown")
     assert look(slurm).state == "COMPLETING"
@@ -135,7 +149,9 @@ def test_accounting_that_lags(cluster, slurm):
 
 @pytest.mark.parametrize("rows", ["", booked("17", "PENDING", token="", end="Unknown")])
 def test_accounting_that_never_comes(cluster, slurm, rows):
-    """Where accounting does not have a job's end after a while, squeue's own word stands: no wait is endless."""
+    """Where accounting does not have a job's end after a while, squeue's own word stands: no wait
+    is endless.
+    """
     cluster.squeue = shown("17", "FAILED", status="768")
     cluster.sacct = rows
     assert look(slurm).state == "COMPLETING"
@@ -153,27 +169,41 @@ def test_a_failure_that_stays_0_0(cluster, slurm):
 
 
 def test_the_better_source(cluster, slurm, tmp_path):
-    """Of an ended job squeue knows reason, code and folder better than accounting, which takes 128 off a code; accounting
-    knows the peak memory.
+    """Of an ended job squeue knows reason, code and folder better than accounting, which takes 128
+    off a code; accounting knows the peak memory.
     """
     job = make_job(tmp_path)
-    cluster.squeue = shown("17", "FAILED", status=str(211 << 8)).replace("/exp/wk-tok.sh", str(job.wrapper))
-    cluster.squeue = cluster.squeue.replace("None", "NonZeroExitCode").replace("/exp", str(tmp_path))
+    cluster.squeue = shown("17", "FAILED", status=str(211 << 8)).replace(
+        "/exp/wk-tok.sh", str(job.wrapper)
+    )
+    cluster.squeue = cluster.squeue.replace("None", "NonZeroExitCode").replace(
+        "/exp", str(tmp_path)
+    )
     row = booked("17", "FAILED", code="83:0", token="").replace("/exp", "")
     step = booked("17.batch", "FAILED", token="").split(text.SEPARATOR)
     step[cluster.fields.index("MaxRSS")] = "2M"
     cluster.sacct = row + text.SEPARATOR.join(step)
     facts = look(slurm)
-    assert (facts.reason, facts.exit_code, facts.max_rss_bytes) == ("NonZeroExitCode", 211, 2 * 1024**2)
+    assert (facts.reason, facts.exit_code, facts.max_rss_bytes) == (
+        "NonZeroExitCode",
+        211,
+        2 * 1024**2,
+    )
     assert facts.output == str(tmp_path / "slurm-17.out")
 
 
 def test_an_outage_of_accounting(cluster, slurm):
-    """Without accounting's answer, what squeue shows is told at once, and the rest is UNKNOWN with the reason."""
+    """Without accounting's answer, what squeue shows is told at once, and the rest is UNKNOWN with
+    the reason.
+    """
     cluster.squeue = shown("17", "FAILED", status="768") + shown("18", "RUNNING")
     cluster.answers["sacct"] = Done(code=1, err=REFUSED)
     facts = slurm.poll(["17", "18", "19"]).facts
-    assert {job_id: fact.state for job_id, fact in facts.items()} == {"17": "FAILED", "18": "RUNNING", "19": UNKNOWN}
+    assert {job_id: fact.state for job_id, fact in facts.items()} == {
+        "17": "FAILED",
+        "18": "RUNNING",
+        "19": UNKNOWN,
+    }
     assert "Problem talking to the database" in facts["19"].reason
 
 
@@ -199,7 +229,8 @@ def test_an_outage_of_the_controller(cluster, slurm, answer):
     assert cluster.count("scancel") == 0
 
 
-# ── which job an id is ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── which job an id is
+# ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("seen_live", [True, False])
@@ -246,7 +277,10 @@ def test_find_asks_both(cluster, slurm):
     """Jobs are found by their token in squeue and accounting, each once, oldest first."""
     cluster.squeue = shown("20", "RUNNING") + shown("21", "RUNNING", token="other")
     cluster.sacct = (
-        booked("9", "COMPLETED") + booked("9", "COMPLETED") + booked("20", "RUNNING") + booked("8", "FAILED", token="")
+        booked("9", "COMPLETED")
+        + booked("9", "COMPLETED")
+        + booked("20", "RUNNING")
+        + booked("8", "FAILED", token="")
     )
     assert list(slurm.find("tok")) == ["9", "20"]
     cluster.answers["sacct"] = Done(code=1, err=REFUSED)
@@ -257,23 +291,30 @@ def test_find_asks_both(cluster, slurm):
 
 def test_cancel_looks_again(cluster, slurm):
     """Only a live job of ours is cancelled; one that ends meanwhile is let be; an outage is told."""
-    cluster.squeue = shown("17", "RUNNING") + shown("18", "RUNNING", token="") + shown("19", "COMPLETED")
+    cluster.squeue = (
+        shown("17", "RUNNING") + shown("18", "RUNNING", token="") + shown("19", "COMPLETED")
+    )
     for job_id in ("17", "18", "19", "20"):
         slurm.cancel(job_id)
     assert [argv for argv in cluster.asked if argv[0] == "scancel"] == [["scancel", "17"]]
-    cluster.answers["scancel"] = Done(code=1, err="scancel: error: Kill job error on job id 17: Invalid job id specified")
+    cluster.answers["scancel"] = Done(
+        code=1, err="scancel: error: Kill job error on job id 17: Invalid job id specified"
+    )
     slurm.cancel("17")
     cluster.answers["scancel"] = Done(code=8, err=f"scancel: error: {CONTACT}")
     with pytest.raises(UnavailableError):
         slurm.cancel("17")
 
 
-# ── what a site offers, and what it costs ──────────────────────────────────────────────────────────────────────────
+# ── what a site offers, and what it costs
+# ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("answer", [LIGHT, Done(code=NOT_THERE, err="sacct: not found")])
 def test_a_site_without_accounting(cluster, slurm, answer):
-    """It is found out once; squeue's word stands, code and all, and what it forgot is absent, not ended."""
+    """It is found out once; squeue's word stands, code and all, and what it forgot is absent, not
+    ended.
+    """
     cluster.answers["sacct"] = answer
     cluster.squeue = shown("17", "FAILED", status=str(211 << 8))
     facts = slurm.poll(["17", "18"]).facts
@@ -293,7 +334,12 @@ def test_fields_that_are_not_offered(cluster, slurm):
     cluster.sacct = booked("17", "COMPLETED", fields=cluster.fields)
     snapshot = slurm.poll(["17"])
     assert (snapshot.facts["17"].state, snapshot.tokens) == ("COMPLETED", {})
-    (format_,) = (word for argv in cluster.asked for word in argv if argv[0] == "sacct" and word.startswith("--format="))
+    (format_,) = (
+        word
+        for argv in cluster.asked
+        for word in argv
+        if argv[0] == "sacct" and word.startswith("--format=")
+    )
     assert "SubmitLine" not in format_
 
 
@@ -301,9 +347,17 @@ def test_a_window_that_is_too_wide(cluster, slurm):
     """Where a site forbids to ask for so long a time, a shorter one is asked for, and remembered."""
 
     def answer(argv):
-        days = [int(word.removeprefix("--starttime=now-").removesuffix("days")) for word in argv if "starttime" in word]
+        days = [
+            int(word.removeprefix("--starttime=now-").removesuffix("days"))
+            for word in argv
+            if "starttime" in word
+        ]
         assert all(1 <= day < 10**4 for day in days)
-        return Done(code=1, err="sacct: error: Too wide of a date range in query\n") if days and days[0] > 7 else None
+        return (
+            Done(code=1, err="sacct: error: Too wide of a date range in query\n")
+            if days and days[0] > 7
+            else None
+        )
 
     cluster.answers["sacct"] = answer
     cluster.sacct = booked("17", "COMPLETED")
@@ -328,7 +382,8 @@ def test_commands_per_poll(cluster, slurm):
     assert (cluster.count("squeue"), cluster.count("sacct")) == (2, 1)
 
 
-# ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── submit
+# ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def make_job(tmp_path, head=""):
@@ -346,21 +401,29 @@ def test_the_exact_command(cluster, tmp_path):
     assert slurm.name == "slurm@big"
     assert receipt.job_id == "17"
     assert receipt.exact == (
-        f"sbatch --parsable --clusters=big --account=x --job-name=train.slurm --open-mode=append {tmp_path / '.wk-tok.sh'}"
+        "sbatch --parsable --clusters=big --account=x --job-name=train.slurm "
+        f"--open-mode=append {tmp_path / '.wk-tok.sh'}"
     )
     assert (tmp_path / "a" / "b").is_dir()
-    assert "--open-mode" not in slurm.submit(make_job(tmp_path, "#SBATCH --open-mode=truncate")).exact
+    assert (
+        "--open-mode" not in slurm.submit(make_job(tmp_path, "#SBATCH --open-mode=truncate")).exact
+    )
     assert "--job-name=mine" in slurm.submit(make_job(tmp_path, "#SBATCH -J mine")).exact
 
 
 @pytest.mark.parametrize("line", ["--wait", "-W", "-p debug --wait", "--test-only"])
 def test_what_does_not_return(cluster, slurm, tmp_path, line):
-    """A script that makes sbatch wait, or not submit, is refused before sbatch is run; a mention in a comment is not."""
+    """A script that makes sbatch wait, or not submit, is refused before sbatch is run; a mention in
+    a comment is not.
+    """
     with pytest.raises(RefusedError, match="sbatch does not submit and return"):
         slurm.submit(make_job(tmp_path, f"#SBATCH {line}"))
     assert cluster.asked == []
     cluster.answers["sbatch"] = Done(code=0, out="17\n")
-    assert slurm.submit(make_job(tmp_path, f"##SBATCH {line}\n#SBATCH --comment=x # {line}")).job_id == "17"
+    assert (
+        slurm.submit(make_job(tmp_path, f"##SBATCH {line}\n#SBATCH --comment=x # {line}")).job_id
+        == "17"
+    )
 
 
 def test_output_that_would_be_lost(cluster, slurm, tmp_path):
@@ -395,22 +458,29 @@ def test_the_environments_options():
 
 
 def test_output_places(cluster, slurm, tmp_path):
-    """Where a job's output goes is read from its wrapper's own head, from squeue's path and from accounting's line."""
+    """Where a job's output goes is read from its wrapper's own head, from squeue's path and from
+    accounting's line.
+    """
     job = make_job(tmp_path, "#SBATCH -o out-%j.txt -e err-%x.txt")
     wrapper = str(job.wrapper)
-    cluster.squeue = shown("17", "RUNNING").replace("/exp/wk-tok.sh", wrapper).replace("/exp", str(tmp_path))
+    cluster.squeue = (
+        shown("17", "RUNNING").replace("/exp/wk-tok.sh", wrapper).replace("/exp", str(tmp_path))
+    )
     facts = look(slurm)
     assert (Path(facts.output).name, Path(facts.error_output).name) == ("out-17.txt", "err-n.txt")
     fresh = SlurmScheduler(cluster, user="me")
     cluster.squeue = ""
-    cluster.sacct = booked("17", "COMPLETED").replace("sbatch /exp/wk-tok.sh", f"sbatch --x /y {wrapper}")
+    cluster.sacct = booked("17", "COMPLETED").replace(
+        "sbatch /exp/wk-tok.sh", f"sbatch --x /y {wrapper}"
+    )
     cluster.sacct = cluster.sacct.replace("/exp", str(tmp_path))
     facts = look(fresh)
     assert facts.state in TERMINAL
     assert facts.output == str(tmp_path / "out-17.txt")
 
 
-# ── the user's environment ─────────────────────────────────────────────────────────────────────────────────────────
+# ── the user's environment
+# ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def job_of(tmp_path, source="#!/bin/bash\n"):
@@ -421,7 +491,9 @@ def job_of(tmp_path, source="#!/bin/bash\n"):
 
 
 def test_whose_jobs_they_are_is_asked_by_the_commands_own_user(cluster):
-    """LOGNAME and USER decide nothing: the user is who the commands run as, by name or, without one, by number."""
+    """LOGNAME and USER decide nothing: the user is who the commands run as, by name or, without
+    one, by number.
+    """
     slurm = SlurmScheduler(cluster)
     cluster.answers["id"] = lambda argv: Done(code=0, out="me\n") if argv == ["id", "-un"] else None
     slurm.poll(["17"])
@@ -449,8 +521,12 @@ def test_whose_jobs_they_are_is_asked_by_the_commands_own_user(cluster):
         ("", ("-Mthree",), {}, "three", 0),
     ],
 )
-def test_the_cluster_that_a_person_chose_is_taken_and_spoken_of(profile, options, environment, cluster, remarks):
-    """The profile outweighs the environment, and whatever does not count is named: nothing is dropped in silence."""
+def test_the_cluster_that_a_person_chose_is_taken_and_spoken_of(
+    profile, options, environment, cluster, remarks
+):
+    """The profile outweighs the environment, and whatever does not count is named: nothing is
+    dropped in silence.
+    """
     chosen, told = cluster_of(profile, options, environment)
     assert (chosen, len(told)) == (cluster, remarks)
 
@@ -463,7 +539,9 @@ def test_several_clusters_are_refused(several):
 
 
 def test_a_scripts_own_cluster_is_the_one_asked_or_refused(cluster, tmp_path):
-    """A script's --clusters is never overruled in silence: another cluster than the one asked is refused by name."""
+    """A script's --clusters is never overruled in silence: another cluster than the one asked is
+    refused by name.
+    """
     cluster.answers["sbatch"] = Done(code=0, out="17;two\n")
     job = job_of(tmp_path, "#!/bin/bash\n#SBATCH -M two\n")
     with pytest.raises(RefusedError, match="--clusters=two is not the default cluster"):
@@ -474,14 +552,20 @@ def test_a_scripts_own_cluster_is_the_one_asked_or_refused(cluster, tmp_path):
 
 
 def test_an_answer_with_a_cluster_is_asked_for_there(cluster, tmp_path):
-    """`17;two` is a job at the cluster `two`: looked for, followed and cancelled there, and known by its own number."""
+    """`17;two` is a job at the cluster `two`: looked for, followed and cancelled there, and known
+    by its own number.
+    """
     cluster.answers["sbatch"] = Done(code=0, out="Hello\n17;two\n")
     cluster.answers["scontrol"] = Done(code=0, out="ClusterName             = one\n")
     slurm = SlurmScheduler(cluster, user="me")
     assert slurm.submit(job_of(tmp_path)).job_id == "17;two"
     cluster.squeue = shown("17", "RUNNING")
     looked = slurm.poll(["17;two", "5"])
-    assert looked.facts["17;two"].state == "RUNNING" and looked.tokens["17;two"] == "tok" and "5" not in looked.facts
+    assert (
+        looked.facts["17;two"].state == "RUNNING"
+        and looked.tokens["17;two"] == "tok"
+        and "5" not in looked.facts
+    )
     squeues = [argv for argv in cluster.asked if argv[0] == "squeue"]
     assert ["--clusters=two" in argv for argv in squeues] == [True, False]
     cluster.squeue = ""
@@ -503,19 +587,30 @@ def test_the_name_of_the_default_cluster_says_nothing_new(cluster, tmp_path):
 
 
 def test_what_is_set_for_sbatch_counts_or_is_refused(cluster, tmp_path):
-    """SBATCH_JOB_NAME and the like outweigh the script's lines, as for sbatch; what a watch cannot follow is refused."""
-    environment = {"SBATCH_JOB_NAME": "mine", "SBATCH_OUTPUT": "logs/x.out", "SBATCH_MEM_PER_CPU": "7", "SBATCH_WAIT": "1"}
+    """SBATCH_JOB_NAME and the like outweigh the script's lines, as for sbatch; what a watch cannot
+    follow is refused.
+    """
+    environment = {
+        "SBATCH_JOB_NAME": "mine",
+        "SBATCH_OUTPUT": "logs/x.out",
+        "SBATCH_MEM_PER_CPU": "7",
+        "SBATCH_WAIT": "1",
+    }
     given = []
     cluster.answers["sbatch"] = Done(code=0, out="17\n")
     run = cluster.run
     cluster.run = lambda argv, **options: given.append(options.get("env")) or run(argv, **options)
-    slurm = SlurmScheduler(cluster, user="me", options=options_of(environment), environment=environment)
+    slurm = SlurmScheduler(
+        cluster, user="me", options=options_of(environment), environment=environment
+    )
     slurm.submit(job_of(tmp_path, "#!/bin/bash\n#SBATCH -J other -o y.out\n"))
-    assert {"--job-name=mine", "--output=logs/x.out"} <= set(cluster.asked[-1]) and "--job-name=other" not in cluster.asked[
-        -1
-    ]
+    assert {"--job-name=mine", "--output=logs/x.out"} <= set(
+        cluster.asked[-1]
+    ) and "--job-name=other" not in cluster.asked[-1]
     assert (tmp_path / "logs").is_dir()
-    assert given[-1] == {name: value for name, value in environment.items() if name != "SBATCH_WAIT"}
+    assert given[-1] == {
+        name: value for name, value in environment.items() if name != "SBATCH_WAIT"
+    }
     assert any("SBATCH_WAIT" in remark for remark in slurm.site().remarks)
     arrays = SlurmScheduler(cluster, user="me", environment={"SBATCH_ARRAY_INX": "1-3"})
     with pytest.raises(RefusedError, match="SBATCH_ARRAY_INX"):
@@ -529,7 +624,10 @@ def test_a_name_of_other_bytes_is_handed_on_as_it_is(cluster, tmp_path):
     job.wrapper.write_bytes(b"#!/bin/bash\n#SBATCH -J mod\xe8le\n")
     slurm = SlurmScheduler(cluster, user="me")
     receipt = slurm.submit(job)
-    assert os.fsencode(next(word for word in cluster.asked[-1] if "job-name" in word)) == b"--job-name=mod\xe8le"
+    assert (
+        os.fsencode(next(word for word in cluster.asked[-1] if "job-name" in word))
+        == b"--job-name=mod\xe8le"
+    )
     assert receipt.exact.encode()
     assert slurm.exact_words(job, read_head(job.wrapper)).encode()
     cluster.answers["sbatch"] = Done(code=1, err="sbatch: error: no mod\udce8le\n")

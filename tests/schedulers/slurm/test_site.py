@@ -18,8 +18,12 @@ SLURM_VERSION           = 22.05.8
 
 Slurmctld(primary) at node is UP
 """
-PARTITIONS = "debug*|up|1-00:00:00|1:00:00\nshort|up|10:00|n/a\nhigh|down|infinite|n/a\n".replace("|", SEPARATOR)
-SILENT = Done(code=1, err="slurm_load_ctl_conf error: Unable to contact slurm controller (connect failure)\n")
+PARTITIONS = "debug*|up|1-00:00:00|1:00:00\nshort|up|10:00|n/a\nhigh|down|infinite|n/a\n".replace(
+    "|", SEPARATOR
+)
+SILENT = Done(
+    code=1, err="slurm_load_ctl_conf error: Unable to contact slurm controller (connect failure)\n"
+)
 
 
 class Commands:
@@ -44,14 +48,20 @@ class Commands:
 
 
 def test_a_whole_answer():
-    """Partitions with their limits, the size of arrays, accounts, and the lowest limit on the number of jobs."""
+    """Partitions with their limits, the size of arrays, accounts, and the lowest limit on the
+    number of jobs.
+    """
     assert survey(Commands(), "me", options=["--qos=x"]) == Site(
         version="22.05.8",
         options=("--qos=x",),
         partitions=(
-            Partition(name="debug", is_default=True, up=True, max_time_s=86_400, default_time_s=3_600),
+            Partition(
+                name="debug", is_default=True, up=True, max_time_s=86_400, default_time_s=3_600
+            ),
             Partition(name="short", is_default=False, up=True, max_time_s=600, default_time_s=None),
-            Partition(name="high", is_default=False, up=False, max_time_s=None, default_time_s=None),
+            Partition(
+                name="high", is_default=False, up=False, max_time_s=None, default_time_s=None
+            ),
         ),
         max_array=1001,
         max_submit=20,
@@ -64,7 +74,9 @@ def test_a_whole_answer():
 
 
 def test_a_silent_controller_is_asked_once():
-    """Where the controller does not answer, nothing is known, the reason is told, and nobody waits for it again."""
+    """Where the controller does not answer, nothing is known, the reason is told, and nobody waits
+    for it again.
+    """
     commands = Commands(config=SILENT)
     assert survey(commands, "me") == Site(unasked=(SILENT.err.strip(),))
     assert len(commands.asked) == 1
@@ -83,9 +95,16 @@ def test_a_part_that_is_silent_costs_that_part(word):
 
 def test_a_site_without_accounting():
     """Without accounting there are no accounts and no limits of theirs, and sacctmgr is not asked."""
-    commands = Commands(config=CONFIG.replace("slurmdbd", "none").replace("associations,limits,qos", "none"))
+    commands = Commands(
+        config=CONFIG.replace("slurmdbd", "none").replace("associations,limits,qos", "none")
+    )
     site = survey(commands, "me", cluster="big")
-    assert (site.accounting, site.accounts, site.max_submit, site.checks_accounts) == (False, (), None, False)
+    assert (site.accounting, site.accounts, site.max_submit, site.checks_accounts) == (
+        False,
+        (),
+        None,
+        False,
+    )
     assert commands.asked[0] == ["scontrol", "--clusters=big", "show", "config"]
     assert not any("sacctmgr" in argv for argv in commands.asked)
 
@@ -98,16 +117,24 @@ def test_what_is_no_answer_is_nothing(text):
 
 @pytest.mark.parametrize("state", ["drain", "inact"])
 def test_a_partition_that_refuses_is_no_queue(state):
-    """A job for a drained partition is refused, one for a partition that is down waits: each is said as it will be."""
+    """A job for a drained partition is refused, one for a partition that is down waits: each is
+    said as it will be.
+    """
     found = survey(Commands(sinfo=PARTITIONS.replace("down", state)), "me")
-    (problem,) = [one for one in found.problems(read_head(b"#!/bin/bash\n#SBATCH -p high -t 1 -A lab\n"), "s")]
+    (problem,) = [
+        one for one in found.problems(read_head(b"#!/bin/bash\n#SBATCH -p high -t 1 -A lab\n"), "s")
+    ]
     assert "refused until it is up again" in problem.message and "will wait" not in problem.message
-    (problem,) = survey(Commands(), "me").problems(read_head(b"#!/bin/bash\n#SBATCH -p high -t 1 -A lab\n"), "s")
+    (problem,) = survey(Commands(), "me").problems(
+        read_head(b"#!/bin/bash\n#SBATCH -p high -t 1 -A lab\n"), "s"
+    )
     assert "will wait" in problem.message
 
 
 def test_an_array_counts_with_each_task():
-    """An array of more tasks than a person may have jobs is never taken: it is told before it waits for ever."""
+    """An array of more tasks than a person may have jobs is never taken: it is told before it waits
+    for ever.
+    """
     site = survey(Commands(), "me")
     for spec, words in (("0-19", []), ("0-20%2", ["--array has 21 tasks"])):
         head = read_head(f"#!/bin/bash\n#SBATCH -p debug -t 1 -A lab --array={spec}\n".encode())

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError, UnreachedError
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    UnavailableError,
+    UnreachedError,
+)
 from watchkeeper.schedulers.base import TERMINAL
 from watchkeeper.schedulers.shell import Done
 from watchkeeper.schedulers.slurm import text
@@ -22,7 +28,8 @@ def sample(name):
     return text.read_sacct((SAMPLES / f"sacct-{name}.txt").read_text(), "|")
 
 
-# ── rows ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── rows
+# ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_squeue_rows():
@@ -54,12 +61,16 @@ def test_a_heterogeneous_job():
     line = (SAMPLES / "squeue.txt").read_text().splitlines()[-1]
     first, second = (line.replace("11\x1f11", f"11+{n}\x1f{11 + n}") for n in range(2))
     rows = text.by_id(text.read_squeue(f"{first}\n{second.replace('RUNNING', 'COMPLETED')}\n"))
-    assert {job_id: row.state for job_id, row in rows.items()} == {"11+0": "RUNNING", "11+1": "COMPLETED", "11": "RUNNING"}
+    assert {job_id: row.state for job_id, row in rows.items()} == {
+        "11+0": "RUNNING",
+        "11+1": "COMPLETED",
+        "11": "RUNNING",
+    }
 
 
 def test_expected_times_are_no_facts():
-    """The start that Slurm expects of a waiting job, and the end of a running one, are not told as if they had happened;
-    nor is the start of a job that was cancelled before it had a node.
+    """The start that Slurm expects of a waiting job, and the end of a running one, are not told as
+    if they had happened; nor is the start of a job that was cancelled before it had a node.
     """
     rows = text.by_id(SQUEUE)
     assert (rows["6"].started, rows["6"].ended) == (None, None)
@@ -71,13 +82,19 @@ def test_expected_times_are_no_facts():
 
 
 def test_both_sources_tell_one_end():
-    """What squeue and accounting say of an ended job agrees, but that sacct takes 128 off a code above 127."""
+    """What squeue and accounting say of an ended job agrees, but that sacct takes 128 off a code
+    above 127.
+    """
     live, booked = text.by_id(SQUEUE), text.by_id(SACCT)
     for job_id in ("1", "2", "4", "8", "9", "12"):
         one, other = live[job_id], booked[job_id]
         assert one.state == other.state
         assert (one.exit_code, one.signal) == (other.exit_code, other.signal)
-        assert (one.submitted, one.started, one.ended) == (other.submitted, other.started, other.ended)
+        assert (one.submitted, one.started, one.ended) == (
+            other.submitted,
+            other.started,
+            other.ended,
+        )
         assert (one.node, one.token) == (other.node, other.token)
     assert (live["3"].exit_code, booked["3"].exit_code) == (211, 83)
 
@@ -96,7 +113,9 @@ def test_both_sources_tell_one_end():
     ],
 )
 def test_sacct_rows(name, states):
-    """Each execution of a job is one row, whatever its steps say; `CANCELLED by 0` is CANCELLED; the last one counts."""
+    """Each execution of a job is one row, whatever its steps say; `CANCELLED by 0` is CANCELLED;
+    the last one counts.
+    """
     rows = sample(name)
     assert [row.state for row in rows] == states
     assert text.by_id(rows)[rows[0].job_id] == rows[-1]
@@ -110,13 +129,18 @@ def test_peak_memory_is_the_steps():
 
 
 def test_a_partial_row_is_not_settled():
-    """Accounting's rows are partial at first: without an end, or FAILED with 0:0, the end is not known yet."""
+    """Accounting's rows are partial at first: without an end, or FAILED with 0:0, the end is not
+    known yet.
+    """
     row = text.by_id(SACCT)["2"]
     assert text.is_settled(row)
     header, first, *_ = (SAMPLES / "sacct.txt").read_text().split("\n")
 
     def read(**changed):
-        cells = dict(zip(header.split(text.SEPARATOR), first.split(text.SEPARATOR), strict=True)) | changed
+        cells = (
+            dict(zip(header.split(text.SEPARATOR), first.split(text.SEPARATOR), strict=True))
+            | changed
+        )
         return text.read_sacct(f"{header}\n{text.SEPARATOR.join(cells.values())}")[0]
 
     assert text.is_settled(read())
@@ -128,17 +152,23 @@ def test_a_partial_row_is_not_settled():
 
 WORDS = st.lists(
     st.one_of(
-        st.text(max_size=20), st.sampled_from(["\n", "\x1f", "1", "²", "9" * 5000, "JobID", "JobIDRaw", "State", "7_["])
+        st.text(max_size=20),
+        st.sampled_from(["\n", "\x1f", "1", "²", "9" * 5000, "JobID", "JobIDRaw", "State", "7_["]),
     )
 )
 
 
 @given(WORDS.map("".join))
 def test_no_text_is_a_traceback(garbage):
-    """Any output can be read; what is no row is left out, and what a site says before and after hides none."""
+    """Any output can be read; what is no row is left out, and what a site says before and after
+    hides none.
+    """
     assert all(row.state for row in text.read_squeue(garbage) + text.read_sacct(garbage))
     banner = garbage.replace("\x1f", "")
-    for read, name, rows in ((text.read_squeue, "squeue", SQUEUE), (text.read_sacct, "sacct", SACCT)):
+    for read, name, rows in (
+        (text.read_squeue, "squeue", SQUEUE),
+        (text.read_sacct, "sacct", SACCT),
+    ):
         assert read(f"{banner}\n{(SAMPLES / f'{name}.txt').read_text()}{banner}") == rows
 
 
@@ -162,7 +192,9 @@ def test_no_text_is_a_traceback(garbage):
     ],
 )
 def test_states(told, state):
-    """Every state of Slurm is one of a few here, and one that nobody knows is UNKNOWN, never an end."""
+    """Every state of Slurm is one of a few here, and one that nobody knows is UNKNOWN, never an
+    end.
+    """
     assert text.state_of(told) == state
 
 
@@ -183,7 +215,15 @@ def test_tasks(job_id, tasks):
 
 
 @pytest.mark.parametrize(
-    ("said", "size"), [("3248K", 3248 * 1024), ("1.5G", 1536 * 1024**2), ("0", 0), ("17", 17), ("", None), ("?", None)]
+    ("said", "size"),
+    [
+        ("3248K", 3248 * 1024),
+        ("1.5G", 1536 * 1024**2),
+        ("0", 0),
+        ("17", 17),
+        ("", None),
+        ("?", None),
+    ],
 )
 def test_sizes(said, size):
     """sacct's sizes are in bytes here."""
@@ -196,7 +236,9 @@ def test_times():
     local = text.time_of("2026-11-22T20:12:07")
     assert local == datetime(2026, 11, 22, 20, 12, 7).astimezone()
     assert local.tzinfo is UTC
-    assert [text.time_of(word) for word in ("Unknown", "N/A", "None", "", "yesterday", "9" * 30)] == [None] * 6
+    assert [
+        text.time_of(word) for word in ("Unknown", "N/A", "None", "", "yesterday", "9" * 30)
+    ] == [None] * 6
 
 
 @given(st.lists(st.integers(1, 10**9).map(str), max_size=300), st.integers(1, 400))
@@ -207,10 +249,13 @@ def test_batches(job_ids, limit):
     assert all(len(batch) <= limit or "," not in batch for batch in found)
 
 
-# ── sbatch's answer ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── sbatch's answer
+# ────────────────────────────────────────────────────────────────────────────────────────────────
 
 FAILED = "sbatch: error: Batch job submission failed: "
-POLICY = f"{FAILED}Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+POLICY = (
+    f"{FAILED}Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+)
 
 
 @pytest.mark.parametrize(
@@ -239,10 +284,22 @@ def test_yes():
     ("done", "kind"),
     [
         (Done(code=1, err=FAILED + "Invalid partition name specified"), RefusedError),
-        (Done(code=1, err=FAILED + "Invalid account or account/partition combination specified"), RefusedError),
-        (Done(code=1, err=FAILED + "Requested time limit is invalid (missing or exceeds some limit)"), RefusedError),
+        (
+            Done(code=1, err=FAILED + "Invalid account or account/partition combination specified"),
+            RefusedError,
+        ),
+        (
+            Done(
+                code=1,
+                err=FAILED + "Requested time limit is invalid (missing or exceeds some limit)",
+            ),
+            RefusedError,
+        ),
         (Done(code=1, err="sbatch: error: Unable to open file x"), RefusedError),
-        (Done(code=255, err="sbatch: unrecognized option '--nope'\nTry \"sbatch --help\""), RefusedError),
+        (
+            Done(code=255, err="sbatch: unrecognized option '--nope'\nTry \"sbatch --help\""),
+            RefusedError,
+        ),
         (Done(code=1, err=f"sbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}"), RefusedError),
         (Done(code=1, err=f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}"), BusyError),
         (Done(code=1, err=f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{POLICY}"), BusyError),
@@ -250,25 +307,49 @@ def test_yes():
         (Done(code=1, err=POLICY), BusyError),
         (Done(code=1, err=FAILED + "Resource temporarily unavailable"), BusyError),
         (Done(code=1, err=FAILED + "I/O error writing script/environment to file"), BusyError),
-        (Done(code=1, err=FAILED + "Required partition not available (inactive or drain)"), BusyError),
-        (Done(code=1, err=FAILED + "Required node not available (down, drained or reserved)"), BusyError),
+        (
+            Done(code=1, err=FAILED + "Required partition not available (inactive or drain)"),
+            BusyError,
+        ),
+        (
+            Done(code=1, err=FAILED + "Required node not available (down, drained or reserved)"),
+            BusyError,
+        ),
         (Done(code=1, err=FAILED + "No space left on device"), BusyError),
-        (Done(code=1, err=FAILED + "Unable to contact slurm controller (connect failure)"), UnreachedError),
+        (
+            Done(code=1, err=FAILED + "Unable to contact slurm controller (connect failure)"),
+            UnreachedError,
+        ),
         (Done(code=1, err=FAILED + "Connection refused"), UnreachedError),
         (Done(code=1, err=FAILED + "No route to host"), UnreachedError),
-        (Done(code=1, err="sbatch: error: Munge encode failed: No such file\n" + FAILED), UnavailableError),
+        (
+            Done(code=1, err="sbatch: error: Munge encode failed: No such file\n" + FAILED),
+            UnavailableError,
+        ),
         (Done(code=127, err="sbatch: not found"), UnavailableError),
         (Done(code=1, err=FAILED + "Socket timed out on send/recv operation"), DoubtError),
-        (Done(code=1, err=FAILED + "Unable to contact slurm controller (receive failure)"), DoubtError),
+        (
+            Done(code=1, err=FAILED + "Unable to contact slurm controller (receive failure)"),
+            DoubtError,
+        ),
         (Done(code=1, err=FAILED + "Zero Bytes were transmitted or received"), DoubtError),
-        (Done(code=-9, timed_out=True, err=FAILED + "Invalid partition name specified"), DoubtError),
+        (
+            Done(code=-9, timed_out=True, err=FAILED + "Invalid partition name specified"),
+            DoubtError,
+        ),
         (Done(code=-15), DoubtError),
         (Done(code=0), DoubtError),
         (Done(code=0, out="hello\n"), DoubtError),
         (Done(code=1, out="17\n", err="sbatch: error: the site's epilogue failed"), DoubtError),
         (Done(code=1), DoubtError),
         (Done(code=3, err="our wrapper says no"), DoubtError),
-        (Done(code=1, err=f"{FAILED}Connection refused\n{FAILED}Socket timed out on send/recv operation"), DoubtError),
+        (
+            Done(
+                code=1,
+                err=f"{FAILED}Connection refused\n{FAILED}Socket timed out on send/recv operation",
+            ),
+            DoubtError,
+        ),
     ],
 )
 def test_no(done, kind):

@@ -34,7 +34,11 @@ class Jobs:
         made = {"attempt_folder": attempt, "script": script, "token": "token", "scheduler": "local"}
         path.write_bytes(render.render(SCRIPT, **made, starts=self.starts, gap_s=self.gap_s))
         path.chmod(0o755)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "WATCHKEEPER_"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SLURM_", "WATCHKEEPER_"))
+        }
         env = clean | {"WATCHKEEPER_JOB_ID": str(number)}
         return subprocess.Popen([path], env=env, stderr=subprocess.PIPE, text=True)
 
@@ -52,12 +56,16 @@ def ended(process: subprocess.Popen) -> str:
 
 
 def test_jobs_that_start_together_begin_apart(tmp_path: Path) -> None:
-    """Of twelve jobs that start at once no two begin together, and each says that it waits; the trail is short."""
+    """Of twelve jobs that start at once no two begin together, and each says that it waits; the
+    trail is short.
+    """
     jobs = Jobs(tmp_path, 0.5)
     said = [ended(process) for process in [jobs.start(number) for number in range(12)]]
     times = jobs.began()
     assert len(times) == 12
-    assert times[-1] - times[0] > 11 * 0.5 - 0.4  # a busy machine may hold the script itself up a little
+    assert (
+        times[-1] - times[0] > 11 * 0.5 - 0.4
+    )  # a busy machine may hold the script itself up a little
     assert sum("begin 500 ms apart" in words for words in said) >= 10
     assert len(list(jobs.starts.iterdir())) <= 9
     assert not list(tmp_path.rglob(".tmp-*"))
@@ -113,7 +121,9 @@ def test_no_job_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_experiments_jobs_keep_the_gap_of_its_submissions(tmp_path: Path) -> None:
     """`--stagger` reaches the wrappers of real jobs, which begin apart by it and run once each."""
     runs = ("a", "b", "c")
-    folder = write_experiment(tmp_path / "exp", runs=runs, tasks=(), body="date +%s.%N >> ../began.txt; sleep 3")
+    folder = write_experiment(
+        tmp_path / "exp", runs=runs, tasks=(), body="date +%s.%N >> ../began.txt; sleep 3"
+    )
     done = wk("run", folder, "--stagger", "0.5", "--slots", "3", state=tmp_path / "state")
     assert done.returncode == 0, done.stderr
     times = sorted(map(float, (folder / "began.txt").read_text().split()))

@@ -1,4 +1,6 @@
-"""The wrapper, run by a real bash: at most one execution, and an exit record that tells the truth (law 5)."""
+"""The wrapper, run by a real bash: at most one execution, and an exit record that tells the truth
+(law 5).
+"""
 
 import contextlib
 import os
@@ -46,18 +48,30 @@ class Attempt:
         self.path = folder / render.wrapper_name("token")
         head = read_head(self.script)
         options |= {"scheduler": scheduler, "lag_s": lag_s}
-        self.path.write_bytes(render.render(head, attempt_folder=folder, script=self.script, token="token", **options))
+        self.path.write_bytes(
+            render.render(head, attempt_folder=folder, script=self.script, token="token", **options)
+        )
         self.path.chmod(0o755)
 
     def start(self, job_id="1", restart=None, **options):
         """Start the wrapper as a scheduler would."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "WATCHKEEPER_"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SLURM_", "WATCHKEEPER_"))
+        }
         environment = clean | {"WATCHKEEPER_JOB_ID": job_id} | options.pop("env", {})
         if restart is not None:
             environment["SLURM_RESTART_COUNT"] = str(restart)
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        options = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        } | options
         arguments = options.pop("arguments", [])
-        return subprocess.Popen([self.path, *arguments], env=environment, cwd=self.folder.parent, **options)
+        return subprocess.Popen(
+            [self.path, *arguments], env=environment, cwd=self.folder.parent, **options
+        )
 
     def run(self, job_id="1", restart=None, **options):
         """Run it to its end: code, standard output, standard error."""
@@ -108,23 +122,33 @@ def test_nothing_is_left_behind(attempt):
 
 
 def test_the_environment_is_kept_without_secrets(attempt):
-    """What the script finds in its environment is kept beside its claim, for its owner only; what looks like a secret is
-    named, and its value is not.
+    """What the script finds in its environment is kept beside its claim, for its owner only; what
+    looks like a secret is named, and its value is not.
     """
-    secret = {"WANDB_API_KEY": "s3", "hf_token": "s3", "DB": "pg://me:s3@host/x", "PLAIN": "a 'b'\nc"}
+    secret = {
+        "WANDB_API_KEY": "s3",
+        "hf_token": "s3",
+        "DB": "pg://me:s3@host/x",
+        "PLAIN": "a 'b'\nc",
+    }
     made = attempt("#!/bin/bash\numask\n")
-    bare = subprocess.run(["bash", "-c", "umask"], capture_output=True, text=True, check=True).stdout
+    bare = subprocess.run(
+        ["bash", "-c", "umask"], capture_output=True, text=True, check=True
+    ).stdout
     out = made.run(env=secret)[1]
     kept = made.folder / "environment.1"
     text = kept.read_text()
     assert "s3" not in text and "WANDB_API_KEY=<redacted>\n" in text and "DB=<redacted>\n" in text
     (line,) = [line for line in text.splitlines() if line.startswith("PLAIN=")]
-    shown = subprocess.run(["bash", "-c", f'{line}; echo "$PLAIN"'], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["bash", "-c", f'{line}; echo "$PLAIN"'], capture_output=True, text=True, check=True
+    ).stdout
     assert shown == "a 'b'\nc\n"
     assert kept.stat().st_mode & 0o77 == 0 and out == bare
 
 
-# A recorder whose filesystem hangs, so that what it appends waits on the node, and that is killed then.
+# A recorder whose filesystem hangs, so that what it appends waits on the node, and that is killed
+# then.
 HANGING = f"""#!{sys.executable}
 import os, signal, subprocess, sys, time
 from pathlib import Path
@@ -156,8 +180,8 @@ else:
     [("killed", b"first\nsecond\n"), ("gone on", b"first\nother\n"), ("lives", b"first\n")],
 )
 def test_what_a_killed_recorder_left_on_the_node_is_brought_over(attempt, tmp_path, how, lines):
-    """At the job's end what waited for a hanging filesystem is put in its place, unless its process lives, or somebody has
-    gone on with the file.
+    """At the job's end what waited for a hanging filesystem is put in its place, unless its process
+    lives, or somebody has gone on with the file.
     """
     node, target = tmp_path / "node", tmp_path / "it's a file"
     node.mkdir()
@@ -174,7 +198,9 @@ def test_what_a_killed_recorder_left_on_the_node_is_brought_over(attempt, tmp_pa
 
 
 def test_a_twin_is_refused(attempt, tmp_path):
-    """While one job has the attempt, another one of it ends at once, with its own code and a reason, and runs nothing."""
+    """While one job has the attempt, another one of it ends at once, with its own code and a
+    reason, and runs nothing.
+    """
     made = attempt("#!/bin/bash\necho ran >> ran\nread line < gate\n")
     os.mkfifo(tmp_path / "gate")
     first = made.start(job_id="1")
@@ -217,7 +243,9 @@ def test_two_at_once(attempt, tmp_path, round_):
 
 
 def test_a_requeued_job_comes_in_as_the_next_claim(attempt, tmp_path):
-    """The same job with a higher restart count runs again after a node died; with the same count, or as another, never."""
+    """The same job with a higher restart count runs again after a node died; with the same count,
+    or as another, never.
+    """
     made = attempt()
     killed = attempt("#!/bin/bash\nkill -KILL $PPID\n", name="killed")
     assert killed.run(job_id="5")[0] == -signal.SIGKILL
@@ -232,8 +260,8 @@ def test_a_requeued_job_comes_in_as_the_next_claim(attempt, tmp_path):
 
 
 def test_a_job_ended_by_its_scheduler_and_started_again_runs_again(attempt, tmp_path):
-    """A preempted job leaves an exit record, and the same job's restart is no second execution of a finished one; to any
-    other job, and after an end of its own, the attempt is finished.
+    """A preempted job leaves an exit record, and the same job's restart is no second execution of a
+    finished one; to any other job, and after an end of its own, the attempt is finished.
     """
     made = attempt("#!/bin/bash\necho ran >> ran\ntouch ready\n[[ -e go ]] || exec sleep 60\n")
     process = made.start(job_id="5")
@@ -279,7 +307,11 @@ def test_a_folder_it_cannot_write_in(attempt, tmp_path):
     options: dict = {}
     if os.getuid() == 0:
         for folder in (tmp_path, *tmp_path.parents):
-            if folder.stat().st_mode & stat.S_IXOTH == 0 and folder.owner() == "root" and "pytest" in str(folder):
+            if (
+                folder.stat().st_mode & stat.S_IXOTH == 0
+                and folder.owner() == "root"
+                and "pytest" in str(folder)
+            ):
                 folder.chmod(folder.stat().st_mode | 0o055)
         options["preexec_fn"] = _drop_privileges
     made.folder.chmod(0o555)
@@ -293,7 +325,9 @@ def test_a_folder_it_cannot_write_in(attempt, tmp_path):
 
 
 def test_cannot_tell(attempt, tmp_path):
-    """Without a job id, with an unreadable claim, or on a node that does not see the folder, nothing runs."""
+    """Without a job id, with an unreadable claim, or on a node that does not see the folder,
+    nothing runs.
+    """
     made = attempt()
     assert made.run(job_id="")[0] == CANNOT_TELL
     assert made.run(restart="x")[0] == CANNOT_TELL
@@ -312,8 +346,12 @@ def test_cannot_tell(attempt, tmp_path):
 def test_a_full_disk(attempt, tmp_path):
     """A claim that cannot be written whole is no claim."""
     made = attempt()
-    # Signals stay as they are here, where Python ignores SIGXFSZ: the write fails, as on a full disk.
-    full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50)), "restore_signals": False}
+    # Signals stay as they are here, where Python ignores SIGXFSZ: the write fails, as on a full
+    # disk.
+    full = {
+        "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50)),
+        "restore_signals": False,
+    }
     assert made.run(**full)[0] == CANNOT_TELL
     assert not (tmp_path / "ran").exists()
     assert not (made.folder / "claim.1").exists()
@@ -321,7 +359,9 @@ def test_a_full_disk(attempt, tmp_path):
 
 
 def test_a_lost_exit_record_is_said(attempt):
-    """Where the exit record cannot be written the child's code is returned all the same, and standard error says so."""
+    """Where the exit record cannot be written the child's code is returned all the same, and
+    standard error says so.
+    """
     made = attempt('#!/bin/bash\nrm -r "$WATCHKEEPER_ATTEMPT"\nexit 4\n')
     code, _, err = made.run()
     assert code == 4
@@ -330,9 +370,12 @@ def test_a_lost_exit_record_is_said(attempt):
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "QUIT", "HUP", "USR1", "USR2"])
 def test_signals_reach_the_script(attempt, tmp_path, name):
-    """A signal to the batch shell reaches the script, which may go on; its real code is what is recorded."""
+    """A signal to the batch shell reaches the script, which may go on; its real code is what is
+    recorded.
+    """
     made = attempt(
-        f"#!/bin/bash\ntrap 'echo {name} >> got' {name}\ntouch ready\nuntil [[ -e got ]]; do sleep 0.02; done\nexit 9\n"
+        f"#!/bin/bash\ntrap 'echo {name} >> got' {name}\ntouch ready\nuntil [[ -e got ]]; "
+        "do sleep 0.02; done\nexit 9\n"
     )
     process = made.start()
     try:
@@ -347,7 +390,9 @@ def test_signals_reach_the_script(attempt, tmp_path, name):
 
 
 def test_a_signal_that_kills_the_script(attempt, tmp_path):
-    """A script that dies of a signal is recorded as 128 + n, without the shell's own words about it."""
+    """A script that dies of a signal is recorded as 128 + n, without the shell's own words about
+    it.
+    """
     made = attempt("#!/bin/bash\ntouch ready\nexec sleep 60\n")
     process = made.start()
     try:
@@ -364,7 +409,8 @@ def test_a_signal_that_kills_the_script(attempt, tmp_path):
 def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
     """Signals that the script survives do not end the wrapper before it."""
     made = attempt(
-        "#!/bin/bash\ntrap 'echo x >> got' USR1\ntouch ready\nuntil [[ -e stop ]]; do sleep 0.02; done\nexit 6\n"
+        "#!/bin/bash\ntrap 'echo x >> got' USR1\ntouch ready\nuntil [[ -e stop ]]; do "
+        "sleep 0.02; done\nexit 6\n"
     )
     process = made.start()
     try:
@@ -400,15 +446,24 @@ print(sorted(os.listdir("/proc/self/fd")))
 
 
 def test_the_script_finds_what_a_bare_one_finds(attempt, tmp_path):
-    """Environment, exported functions, signal dispositions, folder, arguments, open files: all as for the bare script."""
+    """Environment, exported functions, signal dispositions, folder, arguments, open files: all as
+    for the bare script.
+    """
     made = attempt(SHOW.format(python=sys.executable))
     environment = {
-        "PATH": os.environ["PATH"], "SHLVL": "3", "PWD": str(tmp_path), "BASH_FUNC_module%%": "() { echo loaded; }",
+        "PATH": os.environ["PATH"], "SHLVL": "3", "PWD": str(tmp_path), "BASH_FUNC_module%%": ("() { echo loaded; "
+            "}"),
         "BASH_ENV": "/nonexistent", "SHELLOPTS": "errexit:nounset", "POSIXLY_CORRECT": "1",
         "QUOTED": "a'b\"c $d\nnext", "WATCHKEEPER_JOB_ID": "1",
     }  # fmt: skip
     made.script.chmod(0o755)
-    options = {"env": environment, "cwd": tmp_path, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    options = {
+        "env": environment,
+        "cwd": tmp_path,
+        "stdin": subprocess.DEVNULL,
+        "capture_output": True,
+        "text": True,
+    }
     bare = subprocess.run([made.script, "a b", "*"], check=True, **options)
     wrapped = subprocess.run([made.path, "a b", "*"], check=True, **options)
     assert wrapped.stdout == bare.stdout
@@ -416,7 +471,8 @@ def test_the_script_finds_what_a_bare_one_finds(attempt, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source", ["#!/bin/sh\necho $0\n", "#!/usr/bin/env -S python3 -u\nimport sys\nprint(sys.argv[0])\n"]
+    "source",
+    ["#!/bin/sh\necho $0\n", "#!/usr/bin/env -S python3 -u\nimport sys\nprint(sys.argv[0])\n"],
 )
 def test_any_interpreter(attempt, source):
     """The frozen copy is run by its own interpreter, with its argument."""
@@ -441,22 +497,40 @@ def test_names_are_never_interpreted(attempt, tmp_path, name):
     assert not list(tmp_path.rglob("pwned"))
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.text(st.characters(exclude_characters="/\0\n", exclude_categories=("Cs",)), min_size=1, max_size=40))
+@settings(
+    max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    st.text(
+        st.characters(exclude_characters="/\0\n", exclude_categories=("Cs",)),
+        min_size=1,
+        max_size=40,
+    )
+)
 def test_any_name(tmp_path, name):
     """A wrapper of any folder's name is bash that names exactly that folder."""
     text = render.render(
-        b"#!/bin/sh\n", attempt_folder=tmp_path / name, script=tmp_path / name, token="t", scheduler="local"
+        b"#!/bin/sh\n",
+        attempt_folder=tmp_path / name,
+        script=tmp_path / name,
+        token="t",
+        scheduler="local",
     )
-    line = next(line for line in text.split(b"\n") if b"local wk_attempt=" in line).partition(b" wk_scheduler=")[0]
+    line = next(line for line in text.split(b"\n") if b"local wk_attempt=" in line).partition(
+        b" wk_scheduler="
+    )[0]
     shown = subprocess.run(
-        ["bash", "-c", line.strip().removeprefix(b"local ") + b'; printf %s "$wk_attempt"'], capture_output=True, check=True
+        ["bash", "-c", line.strip().removeprefix(b"local ") + b'; printf %s "$wk_attempt"'],
+        capture_output=True,
+        check=True,
     )
     assert shown.stdout == os.fsencode(tmp_path / name)
 
 
 def test_the_head_is_kept(attempt):
-    """Every directive stays, byte for byte and before any command; dead ones stay dead; nothing of the head is executed."""
+    """Every directive stays, byte for byte and before any command; dead ones stay dead; nothing of
+    the head is executed.
+    """
     head = b"#!/bin/cat\n#SBATCH -J 'a b' # \xff\n\n  # plain\n#PBS -q x\n"
     made = attempt(head + b"\x0c# $(touch pwned)\n" + b"echo\n#SBATCH -J dead\n")
     text = made.path.read_bytes()
@@ -475,7 +549,9 @@ def test_token_of():
 
 
 def test_a_voided_attempt_never_runs(attempt, tmp_path):
-    """When a submitter has closed an attempt no job of it runs; when a job was first, the submitter is told."""
+    """When a submitter has closed an attempt no job of it runs; when a job was first, the submitter
+    is told.
+    """
     made = attempt()
     assert render.void_claim(made.folder, scheduler="local")
     assert render.void_claim(made.folder)
@@ -491,17 +567,25 @@ def test_a_voided_attempt_never_runs(attempt, tmp_path):
 def test_torn_records_are_problems(tmp_path):
     """Garbage in place of a record is a problem with its path; the records beside it are read."""
     (tmp_path / "claim.1").write_bytes(b'{"scheduler":"lo')
-    (tmp_path / "claim.2").write_bytes(b'{"scheduler":"local","job_id":"3","nonce":"n","restart":1}\n')
+    (tmp_path / "claim.2").write_bytes(
+        b'{"scheduler":"local","job_id":"3","nonce":"n","restart":1}\n'
+    )
     (tmp_path / "exit.1").write_bytes(b"\0\0\0")
     (tmp_path / "exit.2").write_bytes(b'{"job_id":"3","exit_code":0,"execution":2}\n')
     problems = []
     assert [claim.job_id for claim in render.read_claims(tmp_path, problems)] == ["3"]
     assert [record.execution for record in render.read_exit_records(tmp_path, problems)] == [2]
-    assert [problem.where for problem in problems] == [str(tmp_path / "claim.1"), str(tmp_path / "exit.1")]
+    assert [problem.where for problem in problems] == [
+        str(tmp_path / "claim.1"),
+        str(tmp_path / "exit.1"),
+    ]
     assert render.read_claims(tmp_path / "nowhere") == []
 
 
-LIVES = "#!/bin/bash\necho $$ >> pids\necho start >> log\nuntil [[ -e go ]]; do sleep 0.05; done\necho end >> log\n"
+LIVES = (
+    "#!/bin/bash\necho $$ >> pids\necho start >> log\nuntil [[ -e go ]]; do sleep 0.05; "
+    "done\necho end >> log\n"
+)
 
 
 def kill_session_of(process):
@@ -513,8 +597,8 @@ def kill_session_of(process):
 
 
 def test_a_restart_waits_while_the_last_execution_is_alive(attempt, tmp_path):
-    """A job started again elsewhere, while its script lives on without a controller, runs nothing before that has ended;
-    then the attempt has ended, and it never runs.
+    """A job started again elsewhere, while its script lives on without a controller, runs nothing
+    before that has ended; then the attempt has ended, and it never runs.
     """
     made = attempt(LIVES, lag_s=1.0)
     first = made.start(job_id="7", start_new_session=True)
@@ -540,8 +624,8 @@ def test_a_restart_waits_while_the_last_execution_is_alive(attempt, tmp_path):
 
 
 def test_a_restart_goes_on_when_the_last_execution_is_dead(attempt, tmp_path):
-    """A node that died leaves a heartbeat that grows stale: then the attempt's next execution runs, without a record of
-    the first.
+    """A node that died leaves a heartbeat that grows stale: then the attempt's next execution runs,
+    without a record of the first.
     """
     made = attempt(LIVES, lag_s=1.0)
     first = made.start(job_id="7", start_new_session=True)
@@ -555,7 +639,9 @@ def test_a_restart_goes_on_when_the_last_execution_is_dead(attempt, tmp_path):
 
 
 def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
-    """A wrapper that was killed alone leaves its script alive, and so the heartbeat: nothing runs beside it."""
+    """A wrapper that was killed alone leaves its script alive, and so the heartbeat: nothing runs
+    beside it.
+    """
     made = attempt(LIVES, lag_s=1.0)
     first = made.start(job_id="7", start_new_session=True)
     second = None
@@ -571,7 +657,9 @@ def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
         assert second.poll() is None and len(render.read_claims(made.folder)) == 1
         (tmp_path / "go").touch()
         second.communicate(timeout=30)
-        assert second.returncode == 0, "no record says how the first ended, so that the second runs after it"
+        assert second.returncode == 0, (
+            "no record says how the first ended, so that the second runs after it"
+        )
         assert (tmp_path / "log").read_text().split() == ["start", "end", "start", "end"]
     finally:
         if second is not None:
@@ -596,7 +684,9 @@ def test_an_execution_that_was_given_up_gives_way(attempt, tmp_path):
 
 
 def test_a_heartbeat_ends_with_its_job(attempt, tmp_path):
-    """When the script has ended nothing of the wrapper stays behind, and the end is not held up by the next beat."""
+    """When the script has ended nothing of the wrapper stays behind, and the end is not held up by
+    the next beat.
+    """
     made = attempt("#!/bin/bash\nexit 4\n", lag_s=120.0)
     process = made.start(job_id="7", start_new_session=True)
     assert process.wait(20) == 4
@@ -604,15 +694,22 @@ def test_a_heartbeat_ends_with_its_job(attempt, tmp_path):
 
 
 def test_a_preempted_execution_that_told_its_end_is_not_waited_for(attempt):
-    """Where the scheduler ended an execution by TERM and it wrote its record, the next one begins at once, and once."""
-    made = attempt("#!/bin/bash\n[[ ${SLURM_RESTART_COUNT-} ]] && exit 0\ntouch ready\nexec sleep 1000\n", lag_s=120.0)
+    """Where the scheduler ended an execution by TERM and it wrote its record, the next one begins
+    at once, and once.
+    """
+    made = attempt(
+        "#!/bin/bash\n[[ ${SLURM_RESTART_COUNT-} ]] && exit 0\ntouch ready\nexec sleep 1000\n",
+        lag_s=120.0,
+    )
     first = made.start(job_id="5")
     wait_for((made.folder.parent / "ready").exists)
     first.terminate()
     assert first.wait(timeout=30) == 143
     code, _, err = made.run(job_id="5", restart=1)
     assert (code, err) == (0, "")
-    assert [(record.execution, record.interrupted) for record in render.read_exit_records(made.folder)] == [
+    assert [
+        (record.execution, record.interrupted) for record in render.read_exit_records(made.folder)
+    ] == [
         (1, True),
         (2, False),
     ]
@@ -620,14 +717,15 @@ def test_a_preempted_execution_that_told_its_end_is_not_waited_for(attempt):
 
 @pytest.mark.parametrize("whole", [False, True], ids=["the wrapper alone", "everything in the job"])
 def test_signals_in_quick_succession_come_once_each(attempt, whole):
-    """Slurm sends SIGCONT right behind a warning. Both reach the script, once, whoever else got them; and the wrapper goes
-    on to write the end.
+    """Slurm sends SIGCONT right behind a warning. Both reach the script, once, whoever else got
+    them; and the wrapper goes on to write the end.
     """
     made = attempt(
         f"#!{sys.executable}\n"
         "import os, signal, sys, time\n"
         "for one in (signal.SIGUSR1, signal.SIGCONT):\n"
-        "    signal.signal(one, lambda number, frame: open('got', 'a').write(signal.Signals(number).name[3:] + '\\n'))\n"
+        "    signal.signal(one, lambda number, frame: open('got', "
+        "'a').write(signal.Signals(number).name[3:] + '\\n'))\n"
         "open('ready', 'w').close()\n"
         "while not os.path.exists('stop'):\n"
         "    time.sleep(0.02)\n"

@@ -1,4 +1,6 @@
-"""A restart by the scheduler is the attempt's next execution, unless the first has done its work (law 5)."""
+"""A restart by the scheduler is the attempt's next execution, unless the first has done its work
+(law 5).
+"""
 
 import os
 import signal
@@ -19,7 +21,9 @@ def runs(folder):
 
 @pytest.mark.parametrize("code", [1, 85, 143])
 def test_a_script_that_failed_and_is_started_again_runs_again(tmp_path, code):
-    """RequeueExit and the like: the same job with a higher restart count has its next turn, another job has none."""
+    """RequeueExit and the like: the same job with a higher restart count has its next turn, another
+    job has none.
+    """
     made = Attempt(tmp_path / "attempt", f"{RAN}exit {code}\n")
     assert made.run(job_id="5")[0] == code
     assert made.run(job_id="6", restart=1)[0] == FINISHED
@@ -31,7 +35,9 @@ def test_a_script_that_failed_and_is_started_again_runs_again(tmp_path, code):
 
 
 def test_a_closed_attempt_has_no_further_turn(tmp_path):
-    """An attempt that another one follows has been closed: its job's restart runs nothing, whatever its code was."""
+    """An attempt that another one follows has been closed: its job's restart runs nothing, whatever
+    its code was.
+    """
     made = Attempt(tmp_path / "attempt", f"{RAN}exit 85\n")
     made.run(job_id="5")
     assert render.close(made.folder)
@@ -51,9 +57,13 @@ PLACES = [
 
 @pytest.mark.parametrize(("pattern", "command"), PLACES)
 def test_what_was_promised_decides_on_a_restart(tmp_path, pattern, command):
-    """After an end with 0 a restarted job runs while what it promised is missing or empty, and never once that is there."""
+    """After an end with 0 a restarted job runs while what it promised is missing or empty, and
+    never once that is there.
+    """
     promises = [[f"{tmp_path}/nowhere", f"{tmp_path}/{pattern}"]]
-    made = Attempt(tmp_path / "attempt", f"{RAN}[[ ! -e go ]] || {{ {command}; }}\n", promises=promises)
+    made = Attempt(
+        tmp_path / "attempt", f"{RAN}[[ ! -e go ]] || {{ {command}; }}\n", promises=promises
+    )
     assert made.run(job_id="5")[0] == 0
     (tmp_path / "go").touch()
     assert made.run(job_id="5", restart=1)[0] == 0
@@ -66,7 +76,9 @@ def test_what_was_promised_decides_on_a_restart(tmp_path, pattern, command):
 def test_each_promise_counts(tmp_path):
     """One of two promised checkpoints is not the end; an empty folder is no checkpoint."""
     promises = [[f"{tmp_path}/epoch_0"], [f"{tmp_path}/epoch_1"]]
-    source = f"{RAN}mkdir -p epoch_0 epoch_1; echo w > epoch_0/w; [[ ! -e go ]] || echo w > epoch_1/w\n"
+    source = (
+        f"{RAN}mkdir -p epoch_0 epoch_1; echo w > epoch_0/w; [[ ! -e go ]] || echo w > epoch_1/w\n"
+    )
     made = Attempt(tmp_path / "attempt", source, promises=promises)
     made.run(job_id="5")
     (tmp_path / "go").touch()
@@ -114,25 +126,34 @@ def scontrol(folder, said):
 
 
 def test_a_requeue_from_inside_and_an_end_with_0(tmp_path):
-    """A script that puts its own job back and ends with 0 before the TERM comes is started again, and runs."""
+    """A script that puts its own job back and ends with 0 before the TERM comes is started again,
+    and runs.
+    """
     made = Attempt(tmp_path / "attempt", RAN, scheduler="slurm")
-    env = scontrol(tmp_path, "echo 'JobId=5 JobName=x JobState=COMPLETING Reason=None Requeue=1 Restarts=1 BatchFlag=1'")
+    env = scontrol(
+        tmp_path,
+        "echo 'JobId=5 JobName=x JobState=COMPLETING Reason=None Requeue=1 Restarts=1 BatchFlag=1'",
+    )
     assert made.run(job_id="5", env=env)[0] == 0
     assert (tmp_path / "asked").read_text() == "--oneliner show job 5|\n"
     (record,) = render.read_exit_records(made.folder)
     assert record.interrupted and record.exit_code == 0
     assert made.run(job_id="5", restart=1, env=env)[0] == 0
-    assert made.run(job_id="5", restart=2, env=env)[0] == FINISHED, "its second turn was not put back"
+    assert made.run(job_id="5", restart=2, env=env)[0] == FINISHED, (
+        "its second turn was not put back"
+    )
 
 
 LOST_NODE = "echo 'JobId=5 JobState=PENDING Reason=BeginTime Requeue=1 Restarts=1 BatchFlag=1'"
 CANCELLED = "echo 'JobId=5 JobState=COMPLETING Reason=None Requeue=1 Restarts=0 BatchFlag=1'"
 
 
-@pytest.mark.parametrize("said", [LOST_NODE, CANCELLED, "echo slow >&2; exit 1", "echo ' JobState=COMPLETING Restarts='"])
+@pytest.mark.parametrize(
+    "said", [LOST_NODE, CANCELLED, "echo slow >&2; exit 1", "echo ' JobState=COMPLETING Restarts='"]
+)
 def test_without_a_requeue_an_end_with_0_is_one(tmp_path, said):
-    """A script that promises nothing, ended with 0 and asked for no restart is finished: a lost node runs it no second
-    time, and the refusal says how to run it again.
+    """A script that promises nothing, ended with 0 and asked for no restart is finished: a lost
+    node runs it no second time, and the refusal says how to run it again.
     """
     made = Attempt(tmp_path / "attempt", RAN, scheduler="slurm")
     env = scontrol(tmp_path, said)
@@ -146,6 +167,11 @@ def test_without_a_requeue_an_end_with_0_is_one(tmp_path, said):
 def test_the_controller_is_asked_only_where_it_decides(tmp_path):
     """A script that fails, or that promises a file, costs the controller no question at its end."""
     env = scontrol(tmp_path, "echo ' JobState=COMPLETING Restarts=1 '")
-    for name, source, options in (("a", "exit 3", {}), ("b", "exit 0", {"promises": [[f"{tmp_path}/x"]]})):
-        Attempt(tmp_path / name, f"#!/bin/bash\n{source}\n", scheduler="slurm", **options).run(job_id="5", env=env)
+    for name, source, options in (
+        ("a", "exit 3", {}),
+        ("b", "exit 0", {"promises": [[f"{tmp_path}/x"]]}),
+    ):
+        Attempt(tmp_path / name, f"#!/bin/bash\n{source}\n", scheduler="slurm", **options).run(
+            job_id="5", env=env
+        )
     assert not (tmp_path / "asked").exists()

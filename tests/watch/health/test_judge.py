@@ -46,7 +46,9 @@ class Job:
     def step(self, seconds, step, **fields):
         """Look again after so many seconds, and find this step."""
         total = fields.pop("total", 1000)
-        position = Position(step=step, total=total, loss=fields.pop("loss", None), epoch=fields.pop("epoch", None))
+        position = Position(
+            step=step, total=total, loss=fields.pop("loss", None), epoch=fields.pop("epoch", None)
+        )
         return self.look(seconds, position=position, size=1000 + step, **{"quiet_s": 0.0} | fields)
 
 
@@ -55,7 +57,10 @@ def test_nothing_is_known_before_the_floor_and_silence_is_told_after_it():
     job = Job()
     assert job.look(599).health == "unknown"
     found = job.look(1)
-    assert (found.health, found.why) == ("silent", "it has run for 10:00 and printed and recorded nothing (limit 600 s)")
+    assert (found.health, found.why) == (
+        "silent",
+        "it has run for 10:00 and printed and recorded nothing (limit 600 s)",
+    )
     assert job.look(60, size=10, quiet_s=0.0).health == "advancing"
 
 
@@ -73,14 +78,19 @@ def test_a_step_or_bytes_are_progress_and_a_repeated_step_is_not():
 
 
 def test_a_stall_is_measured_by_the_jobs_own_history_with_a_floor():
-    """Ten times the usual pause, 600 s at least; both are named in the words, with the step it stands at."""
+    """Ten times the usual pause, 600 s at least; both are named in the words, with the step it
+    stands at.
+    """
     quick = Job()
     for number in range(1, 30):
         quick.step(60, number * 100, advances=100, total=10_000)
     assert stall_limit(quick.course, LIMITS) == (STALL_FLOOR_S, "600 s, the least")
     assert quick.look(599).health == "advancing"
     found = quick.look(1)
-    assert found.health == "stalled" and found.why == "no step since step 2,900/10,000 for 10:00 (limit 600 s, the least)"
+    assert (
+        found.health == "stalled"
+        and found.why == "no step since step 2,900/10,000 for 10:00 (limit 600 s, the least)"
+    )
     slow = Job()
     for number in range(1, 30):
         slow.step(300, number)
@@ -90,7 +100,9 @@ def test_a_stall_is_measured_by_the_jobs_own_history_with_a_floor():
 
 
 def test_seldom_looks_do_not_make_a_job_slow_to_be_judged():
-    """Where each look shows many advances, the usual pause is what lies between two of them, not between two looks."""
+    """Where each look shows many advances, the usual pause is what lies between two of them, not
+    between two looks.
+    """
     job = Job()
     for number in range(1, 10):
         job.step(300, number * 300, advances=300, total=100_000)
@@ -98,7 +110,9 @@ def test_seldom_looks_do_not_make_a_job_slow_to_be_judged():
 
 
 def test_the_first_step_and_the_end_of_a_loop_have_three_times_as_long():
-    """Compiling, loading data, saving: neither before the first step nor between two loops is a pause soon a stall."""
+    """Compiling, loading data, saving: neither before the first step nor between two loops is a
+    pause soon a stall.
+    """
     job = Job(size=10, quiet_s=0.0)
     assert job.look(START * STALL_FLOOR_S - 1).health == "advancing"
     found = job.look(1)
@@ -106,7 +120,10 @@ def test_the_first_step_and_the_end_of_a_loop_have_three_times_as_long():
     job = Job()
     for number in (1, 2, 3):
         job.step(10, number, total=3)
-    assert job.look(STALL_FLOOR_S * 2).health == "advancing" and job.look(STALL_FLOOR_S).health == "stalled"
+    assert (
+        job.look(STALL_FLOOR_S * 2).health == "advancing"
+        and job.look(STALL_FLOOR_S).health == "stalled"
+    )
 
 
 def test_a_limit_that_was_set_is_the_limit():
@@ -125,7 +142,13 @@ def test_what_the_sidecar_says_counts_at_once():
     """Its stall is a stall, with its words, until it takes it back."""
     job = Job()
     job.step(10, 1)
-    found = job.step(10, 2, stall=Stall(words="no advance since 15:00: waiting for a lock", report="/run/logs/stall.txt"))
+    found = job.step(
+        10,
+        2,
+        stall=Stall(
+            words="no advance since 15:00: waiting for a lock", report="/run/logs/stall.txt"
+        ),
+    )
     assert found.health == "stalled" and found.why.startswith(
         "its sidecar says: no advance since 15:00: waiting for a lock"
     )
@@ -133,20 +156,30 @@ def test_what_the_sidecar_says_counts_at_once():
 
 
 def test_an_error_is_failing_until_a_step_comes_after_it():
-    """A fatal error with no step after it is failing, at the second look at most; a job that goes on has overcome it."""
+    """A fatal error with no step after it is failing, at the second look at most; a job that goes
+    on has overcome it.
+    """
     job = Job()
     job.step(10, 1)
     found = job.look(10, faults=(DISK,), size=5000)
-    assert found.health == "failing" and found.why.startswith("disk full: OSError: [Errno 28] No space left")
+    assert found.health == "failing" and found.why.startswith(
+        "disk full: OSError: [Errno 28] No space left"
+    )
     assert job.step(10, 2).health == "advancing"
     # In one look with a step: which came first is told by the next.
     assert job.step(10, 3, faults=(DISK,)).health == "advancing"
     assert job.look(10).health == "failing"
     assert job.step(10, 4).health == "advancing"
     assert (
-        job.look(10, faults=(Fault(kind="out of memory", line="CUDA out of memory", overcome=True),)).health == "advancing"
+        job.look(
+            10, faults=(Fault(kind="out of memory", line="CUDA out of memory", overcome=True),)
+        ).health
+        == "advancing"
     )
-    assert job.look(10, faults=(Fault(kind="import", line="ImportError: no flash_attn"),)).health == "advancing"
+    assert (
+        job.look(10, faults=(Fault(kind="import", line="ImportError: no flash_attn"),)).health
+        == "advancing"
+    )
 
 
 def test_an_errors_own_words_are_no_progress():
@@ -168,7 +201,9 @@ def test_a_loss_that_is_no_number_is_failing(loss):
 
 
 def test_slow_is_against_the_jobs_own_rate_and_does_not_become_usual():
-    """Three samples under half of the usual rate; it stays slow however long that lasts, and ends with the slowness."""
+    """Three samples under half of the usual rate; it stays slow however long that lasts, and ends
+    with the slowness.
+    """
     job, step = Job(), 0
     for _ in range(10):
         step += 100
@@ -179,7 +214,9 @@ def test_slow_is_against_the_jobs_own_rate_and_does_not_become_usual():
     for _ in range(200):
         step += 40
         found = job.step(10, step, total=10**6)
-        assert found.health == "slow" and found.why.startswith("4 steps/s, usually 10 (limit 50% of its usual rate)")
+        assert found.health == "slow" and found.why.startswith(
+            "4 steps/s, usually 10 (limit 50% of its usual rate)"
+        )
     for _ in range(3):
         step += 100
         found = job.step(10, step, total=10**6)
@@ -187,7 +224,9 @@ def test_slow_is_against_the_jobs_own_rate_and_does_not_become_usual():
 
 
 def test_the_rate_and_the_time_left_are_measured_and_an_epochs_end_is_not_the_runs():
-    """Steps a second over the last samples; where only the epoch's last step is known, nobody can tell the end."""
+    """Steps a second over the last samples; where only the epoch's last step is known, nobody can
+    tell the end.
+    """
     job = Job()
     for number in range(1, 6):
         found = job.step(10, number * 20)
@@ -199,28 +238,39 @@ def test_the_rate_and_the_time_left_are_measured_and_an_epochs_end_is_not_the_ru
 
 
 def test_a_time_limit_that_comes_first_is_told_with_the_next_checkpoint():
-    """Two samples in a row: the last step will not fit; and whether the next checkpoint does, from the interval seen."""
+    """Two samples in a row: the last step will not fit; and whether the next checkpoint does, from
+    the interval seen.
+    """
     job = Job()
     for number in range(1, 6):
-        found = job.step(10, number * 20, ends_in_s=1000.0 - number * 10, checkpoints=int(number in (2, 4)))
+        found = job.step(
+            10, number * 20, ends_in_s=1000.0 - number * 10, checkpoints=int(number in (2, 4))
+        )
     assert found.fits is True and found.note == ""
     assert job.step(10, 120, ends_in_s=30.0).fits is None
     assert job.step(5, 130, ends_in_s=25.0).fits is None  # the same sample still
     found = job.step(5, 140, ends_in_s=20.0)
     assert found.fits is False
     assert found.note == (
-        "its last step is 7:10 away, and its time limit 0:20: it will not fit; the next checkpoint, in about 0:00, does"
+        "its last step is 7:10 away, and its time limit 0:20: it will not fit; the next "
+        "checkpoint, in about 0:00, does"
     )
 
 
 def test_a_watcher_that_comes_later_counts_from_the_files_own_times():
-    """The first look takes the files' age for the pause, not the moment at which somebody began to look."""
-    job = Job(ran_s=7200.0, quiet_s=STALL_FLOOR_S * START, size=100, position=Position(step=7, total=10))
+    """The first look takes the files' age for the pause, not the moment at which somebody began to
+    look.
+    """
+    job = Job(
+        ran_s=7200.0, quiet_s=STALL_FLOOR_S * START, size=100, position=Position(step=7, total=10)
+    )
     assert judge(job.course, LIMITS).health == "stalled"
 
 
 def test_a_full_disk_that_keeps_the_error_out_of_the_log_is_told_all_the_same():
-    """Nothing can be written there, not even why: two looks without an advance on a full disk are failing."""
+    """Nothing can be written there, not even why: two looks without an advance on a full disk are
+    failing.
+    """
     job = Job()
     for number in range(1, 5):
         job.step(10, number)
@@ -228,12 +278,16 @@ def test_a_full_disk_that_keeps_the_error_out_of_the_log_is_told_all_the_same():
     assert job.step(10, 5, full=full).health == "advancing"  # it still goes on, somewhere
     assert job.look(20).health == "advancing"
     found = job.look(20)
-    assert found.health == "failing" and found.why.startswith(f"disk full: {full}; nothing new for 0:40")
+    assert found.health == "failing" and found.why.startswith(
+        f"disk full: {full}; nothing new for 0:40"
+    )
     assert job.look(10, full="").health == "advancing"
 
 
 def test_a_pause_is_counted_from_the_files_own_time_within_the_looks():
-    """Seen at a late look, an advance was when the file says; but not before the look that did not see it yet."""
+    """Seen at a late look, an advance was when the file says; but not before the look that did not
+    see it yet.
+    """
     job = Job()
     job.step(100, 1)
     assert job.step(100, 2, quiet_s=90.0).why.startswith("step 2/1,000, 1:30 ago")

@@ -20,12 +20,18 @@ WAITS = "until [ -e {go} ]; do sleep 0.02; done"
 
 def assessed(folder: Path) -> list[Assessed]:
     """All that was written down of health, in order of time."""
-    events = [e for found in journal.read(folder / ".watchkeeper/journal").events.values() for e in found]
-    return sorted((event for event in events if isinstance(event, Assessed)), key=lambda event: event.time)
+    events = [
+        e for found in journal.read(folder / ".watchkeeper/journal").events.values() for e in found
+    ]
+    return sorted(
+        (event for event in events if isinstance(event, Assessed)), key=lambda event: event.time
+    )
 
 
 def test_an_alarm_is_raised_once_whoever_watches(tmp_path: Path) -> None:
-    """A job that prints nothing is silent once, however often it is looked at, also by the next watcher."""
+    """A job that prints nothing is silent once, however often it is looked at, also by the next
+    watcher.
+    """
     go = tmp_path / "go"
     folder = write_experiment(tmp_path / "exp", tasks=(), body=WAITS.format(go=go))
     fake, time, turns = FakeScheduler(), Time(), iter(range(1000))
@@ -45,7 +51,9 @@ def test_an_alarm_is_raised_once_whoever_watches(tmp_path: Path) -> None:
     assert [Path(one.source).name for one in alarm.evidence] == ["slurm-1.out", "one"]
     assert state_of(folder).run("one").attempts[1].assessed == alarm
     told = [block for block in blocks_of(folder, "run-torchtune.log") if block.action == "HEALTH"]
-    assert [(block.subject, block.result.partition(":")[0]) for block in told] == [("one", "SILENT")]
+    assert [(block.subject, block.result.partition(":")[0]) for block in told] == [
+        ("one", "SILENT")
+    ]
 
     later = iter(range(1000))
 
@@ -58,10 +66,16 @@ def test_an_alarm_is_raised_once_whoever_watches(tmp_path: Path) -> None:
 
 
 def test_only_what_matters_is_written_down(tmp_path: Path) -> None:
-    """Of a hundred looks at a job that advances, those at its start and after each tenth of its steps; and one an hour."""
+    """Of a hundred looks at a job that advances, those at its start and after each tenth of its
+    steps; and one an hour.
+    """
     folder = write_experiment(tmp_path / "exp", tasks=(), body=WAITS.format(go=tmp_path / "go"))
     fake, time, written, looks = FakeScheduler(), Time(), [], iter(range(1000))
-    one = keeper(folder, fake, lambda one: fake.start("1") if next(looks) == 0 else one.ask_to_leave("the test"))
+    one = keeper(
+        folder,
+        fake,
+        lambda one: fake.start("1") if next(looks) == 0 else one.ask_to_leave("the test"),
+    )
     assert not one.keep()
     output = next((folder / "one").glob("slurm-1.out"))
     rounds = Rounds(folder, Limits(), lambda **fields: written.append(fields), monotonic=time)
@@ -71,18 +85,24 @@ def test_only_what_matters_is_written_down(tmp_path: Path) -> None:
         time.now += 1.0
         rounds.make(state_of(folder))
     assert [fields["step"] for fields in written] == [0, 20, 40, 60, 80]
-    assert {fields["health"] for fields in written} == {"advancing"} and not any(fields["alarm"] for fields in written)
+    assert {fields["health"] for fields in written} == {"advancing"} and not any(
+        fields["alarm"] for fields in written
+    )
     time.now += 599.0
     rounds.make(state_of(folder))
     assert len(written) == 5
     time.now += 10.0
     rounds.make(state_of(folder))
     rounds.make(state_of(folder))
-    assert [(fields["health"], fields["alarm"]) for fields in written[5:]] == [("stalled", "raised")]
+    assert [(fields["health"], fields["alarm"]) for fields in written[5:]] == [
+        ("stalled", "raised")
+    ]
     with output.open("a") as file:
         file.write("step 100/200 loss 2.5\n")
     rounds.make(state_of(folder))
-    assert [(fields["health"], fields["alarm"]) for fields in written[6:]] == [("advancing", "over")]
+    assert [(fields["health"], fields["alarm"]) for fields in written[6:]] == [
+        ("advancing", "over")
+    ]
     (tmp_path / "go").touch()
     fake.wait("1")
 
@@ -98,16 +118,26 @@ touch {root}/go
 
 
 def test_a_real_job_that_stalls_is_told_on_the_terminal_and_by_the_command(tmp_path: Path) -> None:
-    """The alarm reaches terminal and the command of `notify`, which here lets the job go on; then the end is notified."""
+    """The alarm reaches terminal and the command of `notify`, which here lets the job go on; then
+    the end is notified.
+    """
     folder = write_experiment(tmp_path / "exp", tasks=(), body=STALLS.format(go=tmp_path / "go"))
     notify = tmp_path / "notify"
     notify.write_text(NOTIFY.format(root=tmp_path))
     notify.chmod(0o755)
-    (folder / "watchkeeper.toml").write_text(f'stall_s = 1\nsilent_s = 60\npoll_s = 0.2\nnotify = "{notify}"\n')
+    (folder / "watchkeeper.toml").write_text(
+        f'stall_s = 1\nsilent_s = 60\npoll_s = 0.2\nnotify = "{notify}"\n'
+    )
     done = wk("run", folder, state=tmp_path / "state")
     assert done.returncode == 0, done.stderr
     (alarm,) = [event for event in assessed(folder) if event.health in ALARMS]
-    assert (alarm.health, alarm.alarm, alarm.step, alarm.total, alarm.loss) == ("stalled", "raised", 5, 10, 2.5)
+    assert (alarm.health, alarm.alarm, alarm.step, alarm.total, alarm.loss) == (
+        "stalled",
+        "raised",
+        5,
+        10,
+        2.5,
+    )
     assert "no step since step 5/10" in alarm.why and "1 s, as set" in alarm.why
     assert "HEALTH" in done.stderr and "STALLED: no step since step 5/10" in done.stderr
     told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
@@ -117,11 +147,18 @@ def test_a_real_job_that_stalls_is_told_on_the_terminal_and_by_the_command(tmp_p
     assert first == f"{told[0]['line']}|{told[0]['line']}" and first.startswith(
         "exp: one: STALLED: no step since step 5/10"
     )
-    assert msgspec.json.decode(wk("status", folder, "--json", state=tmp_path / "state").stdout)["rows"][0]["health"] is None
+    assert (
+        msgspec.json.decode(wk("status", folder, "--json", state=tmp_path / "state").stdout)[
+            "rows"
+        ][0]["health"]
+        is None
+    )
 
 
 def test_status_shows_the_last_word_on_a_job_that_runs(tmp_path: Path) -> None:
-    """`status` and `status --json` say how a running job is, and why an ill one is, without asking any scheduler."""
+    """`status` and `status --json` say how a running job is, and why an ill one is, without asking
+    any scheduler.
+    """
     go = tmp_path / "go"
     folder = write_experiment(tmp_path / "exp", tasks=(), body=WAITS.format(go=go))
     fake, time, turns = FakeScheduler(), Time(), iter(range(1000))

@@ -35,7 +35,9 @@ def commit_line(folder: Path) -> str:
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_code_that_no_commit_holds_is_said_to_be_so(folder: Path, ignored: bool) -> None:
-    """An untracked or ignored train.py is named beside the commit, kept with the attempt, and traced when it is edited."""
+    """An untracked or ignored train.py is named beside the commit, kept with the attempt, and
+    traced when it is edited.
+    """
     if ignored:
         (folder / ".git/info/exclude").write_text("train.py\n")
     assert keep(folder, FakeScheduler())
@@ -50,14 +52,18 @@ def test_code_that_no_commit_holds_is_said_to_be_so(folder: Path, ignored: bool)
 
 
 def test_code_is_kept_without_git(tmp_path: Path) -> None:
-    """Without a repository the files that the script names are kept all the same, and a deleted one is missing."""
+    """Without a repository the files that the script names are kept all the same, and a deleted one
+    is missing.
+    """
     run = tmp_path / "exp" / "a"
     run.mkdir(parents=True)
     (run / "finetune.slurm").write_text(SCRIPT)
     (run / "train.py").write_text(TRAIN)
     assert keep(tmp_path / "exp", FakeScheduler())
     (run / "train.py").unlink()
-    holds = {link.name: link.holds for link in trace(tmp_path / "exp", "a").links if link.what == "file"}
+    holds = {
+        link.name: link.holds for link in trace(tmp_path / "exp", "a").links if link.what == "file"
+    }
     assert holds == {"a/train.py": "missing"}
 
 
@@ -73,7 +79,9 @@ def test_what_no_commit_holds_is_there_again(folder: Path, tmp_path: Path) -> No
 
 
 def test_runs_at_one_commit_with_other_code_differ(folder: Path) -> None:
-    """Two runs of the same commit and script whose untracked train.py differs are not of the same code."""
+    """Two runs of the same commit and script whose untracked train.py differs are not of the same
+    code.
+    """
     (folder / "b").mkdir()
     (folder / "b/finetune.slurm").write_text(SCRIPT)
     (folder / ".git/info/exclude").write_text("train.py\n")
@@ -88,7 +96,9 @@ def test_runs_at_one_commit_with_other_code_differ(folder: Path) -> None:
 def test_a_later_attempt_with_other_code_says_so(folder: Path) -> None:
     """A retry of the same script whose train.py was mended names the file in its own job block."""
     (folder / "a/train.py").write_text("raise SystemExit(3)\n")
-    (folder / "a/finetune.slurm").write_text("#!/bin/bash\nset -e\nmkdir -p artifacts/epoch_0\npython3 train.py\n")
+    (folder / "a/finetune.slurm").write_text(
+        "#!/bin/bash\nset -e\nmkdir -p artifacts/epoch_0\npython3 train.py\n"
+    )
     committed(folder)
     fake = FakeScheduler()
     keep(folder, fake)

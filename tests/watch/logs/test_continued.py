@@ -1,4 +1,6 @@
-"""Which run log a job goes into: one that is there is continued where it is of this very work, or a person says so."""
+"""Which run log a job goes into: one that is there is continued where it is of this very work, or a
+person says so.
+"""
 
 from __future__ import annotations
 
@@ -64,20 +66,26 @@ def by_hand(work: Path, old: str = "", new: str = "") -> Path:
     """A log that a person wrote at the present commit; `new` stands in it where `old` would."""
     path = work / "run_logs/2026-05-04_train.md"
     path.write_text(
-        LOG.format(commit=git.state(work).sha[:10]).replace(old, new, 1) if old else LOG.format(commit=git.state(work).sha)
+        LOG.format(commit=git.state(work).sha[:10]).replace(old, new, 1)
+        if old
+        else LOG.format(commit=git.state(work).sha)
     )
     return path
 
 
 def run(work: Path, **said: object) -> list[Path]:
     """Run the experiment to its end; the logs of its task."""
-    assert keep(work / "arm", FakeScheduler(), **({"dataset": "shelf-v2", "settings": ("lr 0.0001",)} | said))
+    assert keep(
+        work / "arm",
+        FakeScheduler(),
+        **({"dataset": "shelf-v2", "settings": ("lr 0.0001",)} | said),
+    )
     return sorted((work / "run_logs").rglob("*_train*.md"))
 
 
 def test_the_log_of_this_very_work_is_continued(work: Path) -> None:
-    """Where path, content, configuration, dataset and settings are the same, the job becomes a block of that log; what
-    stands in its Config and Results stays.
+    """Where path, content, configuration, dataset and settings are the same, the job becomes a
+    block of that log; what stands in its Config and Results stays.
     """
     log = by_hand(work)
     before = log.read_text()
@@ -97,24 +105,32 @@ def test_the_log_of_this_very_work_is_continued(work: Path) -> None:
         ("shelf-v2", "shelf-v3", "its dataset is shelf-v3"),
         ("lr 1e-4", "learning rate 1e-2", "its lr is 0.01"),
         ("- commit:", "- comment:", "names no commit"),
-        ("failed: node lost at step 900", "abandoned, superseded by 2026-05-05_train.md", "its run was given up"),
+        (
+            "failed: node lost at step 900",
+            "abandoned, superseded by 2026-05-05_train.md",
+            "its run was given up",
+        ),
     ],
 )
 def test_a_log_of_other_work_is_not_continued(work: Path, old: str, new: str, why: str) -> None:
-    """Another script, configuration, dataset or setting, a content that cannot be known, or a run that was given up: a log
-    of its own, the one by hand untouched, and the reason in the journal.
+    """Another script, configuration, dataset or setting, a content that cannot be known, or a run
+    that was given up: a log of its own, the one by hand untouched, and the reason in the journal.
     """
     log = by_hand(work, old, new)
     before = log.read_text()
     found = run(work)
     assert len(found) == 2 and log.read_text() == before
-    (left,) = [event for event in told(work / "arm", Observed) if event.what == "run log not continued"]
+    (left,) = [
+        event for event in told(work / "arm", Observed) if event.what == "run log not continued"
+    ]
     assert why in left.detail and "--continue run_logs/2026-05-04_train.md" in left.detail
 
 
 @pytest.mark.parametrize("name", ["arm/train/finetune.slurm", "arm/conf/low.yaml"])
 def test_another_content_at_the_same_path_is_other_work(work: Path, name: str) -> None:
-    """A script or configuration that was changed since the log's commit is not the one that the log is of."""
+    """A script or configuration that was changed since the log's commit is not the one that the log
+    is of.
+    """
     log = by_hand(work)
     (work / name).write_text((work / name).read_text() + "# lr=1e-5\n")
     committed(work)
@@ -125,12 +141,20 @@ def test_another_content_at_the_same_path_is_other_work(work: Path, name: str) -
     ("old", "new"),
     [
         ("--time=01:00:00", "--time=08:00:00"),
-        ("#SBATCH --partition=gpu", "#SBATCH --partition=long\n#SBATCH --mem=64G\n#SBATCH --gpus=2"),
-        (": --config ../conf/low.yaml", ": --config ../conf/low.yaml --resume checkpoints/step_900"),
+        (
+            "#SBATCH --partition=gpu",
+            "#SBATCH --partition=long\n#SBATCH --mem=64G\n#SBATCH --gpus=2",
+        ),
+        (
+            ": --config ../conf/low.yaml",
+            ": --config ../conf/low.yaml --resume checkpoints/step_900",
+        ),
     ],
 )
 def test_time_resources_and_a_resume_path_may_differ(work: Path, old: str, new: str) -> None:
-    """What is asked of the scheduler, and from where a training goes on, do not make it another experiment."""
+    """What is asked of the scheduler, and from where a training goes on, do not make it another
+    experiment.
+    """
     log = by_hand(work)
     script = work / "arm/train/finetune.slurm"
     script.write_text(script.read_text().replace(old, new))
@@ -147,13 +171,17 @@ def test_a_log_in_which_no_job_has_run_waits_for_this_one(work: Path) -> None:
 
 
 def test_a_person_may_say_which_log_to_continue(work: Path) -> None:
-    """`--continue LOG` continues a log of other work, whose Config stays; the job's own block names its commit."""
+    """`--continue LOG` continues a log of other work, whose Config stays; the job's own block names
+    its commit.
+    """
     log = by_hand(work, "arm/train/finetune.slurm", "other.slurm")
     assert run(work, log=log) == [log]
     document = parse(log.read_text())
     assert value(document, "config", "script") == "other.slurm"
     assert value(document, "job", "commit", 1) == git.state(work).sha
-    assert {event.path for event in told(work / "arm", Documented)} == {"../run_logs/2026-05-04_train.md"}
+    assert {event.path for event in told(work / "arm", Documented)} == {
+        "../run_logs/2026-05-04_train.md"
+    }
 
 
 def test_a_persons_value_stays_theirs_where_the_machine_says_the_same(work: Path) -> None:
@@ -161,7 +189,9 @@ def test_a_persons_value_stays_theirs_where_the_machine_says_the_same(work: Path
     log = by_hand(work)
     run(work)
     fields = [event.fields for event in told(work / "arm", Documented)]
-    assert not any("config.commit" in one or "config.script" in one or "mode.run_type" in one for one in fields)
+    assert not any(
+        "config.commit" in one or "config.script" in one or "mode.run_type" in one for one in fields
+    )
     assert value(parse(log.read_text()), "config", "commit") == git.state(work).sha
 
 
@@ -170,20 +200,29 @@ def test_a_persons_value_stays_theirs_where_the_machine_says_the_same(work: Path
     [
         ({"log": "gone.md"}, "gone.md"),
         ({"log": "notes.md"}, "it is no run log"),
-        ({"log": "run_logs/2026-05-04_train.md", "group": "g"}, "--group is for a log that is begun"),
+        (
+            {"log": "run_logs/2026-05-04_train.md", "group": "g"},
+            "--group is for a log that is begun",
+        ),
         ({"log": "run_logs/2026-05-04_train.md", "task": "t"}, "--task is for a log that is begun"),
     ],
 )
 def test_what_cannot_be_continued_is_refused(work: Path, said: dict[str, str], match: str) -> None:
-    """A log that is not there or is none, and options that only a new log can have, are refused before any submission."""
+    """A log that is not there or is none, and options that only a new log can have, are refused
+    before any submission.
+    """
     by_hand(work)
     (work / "notes.md").write_text("# Notes\n\nnothing\n")
     with pytest.raises(UsageError, match=match):
-        check_said(experiments.read(work / "arm"), Said(**(said | {"log": work / said["log"]})), None)
+        check_said(
+            experiments.read(work / "arm"), Said(**(said | {"log": work / said["log"]})), None
+        )
 
 
 def test_the_log_of_another_run_is_refused(work: Path) -> None:
-    """A run is not written into the log that another run of the experiment keeps, nor several into one."""
+    """A run is not written into the log that another run of the experiment keeps, nor several into
+    one.
+    """
     (work / "arm/other").mkdir()
     (work / "arm/other/finetune.slurm").write_text(SCRIPT)
     assert keep(work / "arm", FakeScheduler())
@@ -209,13 +248,28 @@ def test_an_edited_time_limit_stays_in_the_log(tmp_path: Path) -> None:
 
 
 def test_options_that_a_log_will_not_show_are_said(work: Path, tmp_path: Path) -> None:
-    """Said again of a run that has a log: an objective is put in while the field is the machine's; a group, a task, and a
-    setting of what ran already are not, nor is what a person wrote over; each is said.
+    """Said again of a run that has a log: an objective is put in while the field is the machine's;
+    a group, a task, and a setting of what ran already are not, nor is what a person wrote over;
+    each is said.
     """
     state = tmp_path / "state"
-    assert wk("run", work / "arm", "--objective", "first", "--set", "lr 1e-4", state=state).returncode == 0
+    assert (
+        wk("run", work / "arm", "--objective", "first", "--set", "lr 1e-4", state=state).returncode
+        == 0
+    )
     (log,) = (work / "run_logs").rglob("*_train.md")
-    words = ["--objective", "second", "--group", "g", "--task", "t", "--set", "lr 1e-2", "--dataset", "d"]
+    words = [
+        "--objective",
+        "second",
+        "--group",
+        "g",
+        "--task",
+        "t",
+        "--set",
+        "lr 1e-2",
+        "--dataset",
+        "d",
+    ]
     done = wk("run", work / "arm", *words, state=state)
     assert done.returncode == 0 and "objective" not in done.stderr
     for option, why in (
@@ -223,7 +277,10 @@ def test_options_that_a_log_will_not_show_are_said(work: Path, tmp_path: Path) -
         ("--task t", "keeps its name"),
         ("--set 'lr 1e-2'", "what ran"),
     ):
-        assert any(option in line and "not applied" in line and why in line for line in done.stderr.splitlines()), option
+        assert any(
+            option in line and "not applied" in line and why in line
+            for line in done.stderr.splitlines()
+        ), option
     assert "lr 1e-4" in log.read_text() and "lr 1e-2" not in log.read_text()
     log.write_text(log.read_text().replace("run_type: pending", "run_type: replication"))
     done = wk("run", work / "arm", "--mode", "experiment", state=state)

@@ -43,11 +43,15 @@ def test_a_released_lease_is_taken_at_once(tmp_path: Path) -> None:
 def test_a_dead_leader_on_this_host_is_followed_at_once(tmp_path: Path) -> None:
     """A leader that was killed is known to be gone by its process, without waiting."""
     code = (
-        "import sys, time; from pathlib import Path; from watchkeeper.watch.logs.lease import Lease; "
+        "import sys, time; from pathlib import Path; from watchkeeper.watch.logs.lease import "
+        "Lease; "
         "print(Lease(Path(sys.argv[1]), 'a', time.monotonic).take(), flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "True\n"
@@ -60,10 +64,16 @@ def test_a_dead_leader_on_this_host_is_followed_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("beats", [True, False])
-def test_a_leader_on_another_host_is_followed_only_when_its_heart_stands_still(tmp_path: Path, beats: bool) -> None:
-    """From elsewhere, only a heartbeat unchanged for the whole lag on our own clock counts as death."""
+def test_a_leader_on_another_host_is_followed_only_when_its_heart_stands_still(
+    tmp_path: Path, beats: bool
+) -> None:
+    """From elsewhere, only a heartbeat unchanged for the whole lag on our own clock counts as
+    death.
+    """
     elsewhere = msgspec.structs.replace(processes.this_process(), host="another-host")
-    (tmp_path / "1.json").write_bytes(msgspec.json.encode(Holder(lease=1, writer="a", process=elsewhere)))
+    (tmp_path / "1.json").write_bytes(
+        msgspec.json.encode(Holder(lease=1, writer="a", process=elsewhere))
+    )
     time = Time()
     lease = Lease(tmp_path, "b", time)
     for minute in range(1, 6):

@@ -29,10 +29,18 @@ from watchkeeper.watch.logs.run_log_folder import load
 from watchkeeper.watch.logs.run_logs import RunBook, Said, check_said
 
 
-def keep(folder: Path, fake: FakeScheduler, turned: Hook | None = None, setting: str | None = None, **said: object) -> bool:
+def keep(
+    folder: Path,
+    fake: FakeScheduler,
+    turned: Hook | None = None,
+    setting: str | None = None,
+    **said: object,
+) -> bool:
     """Watch the experiment in `folder` to its end."""
     retry = bool(said.pop("retry_failed", False))
-    manners = Manners(soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0.0, cap=0, unknown_deadline_s=600)
+    manners = Manners(
+        soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0.0, cap=0, unknown_deadline_s=600
+    )
     return Keeper(
         experiments.read(folder),
         fake,
@@ -55,7 +63,10 @@ def committed(folder: Path) -> Path:
 
 def logs(folder: Path) -> dict[str, str]:
     """Each page below run_logs/, by its name without the date."""
-    return {path.name.partition("_")[2] or path.name: path.read_text() for path in (folder / "run_logs").rglob("*.md")}
+    return {
+        path.name.partition("_")[2] or path.name: path.read_text()
+        for path in (folder / "run_logs").rglob("*.md")
+    }
 
 
 def log(folder: Path, name: str) -> Document:
@@ -79,32 +90,48 @@ def open_findings(folder: Path) -> list[str]:
     """What lint says of the run logs."""
     loaded = load(folder / "run_logs")
     return [
-        f"{one.path}: {one.code} {one.message}" for one in lint(str(loaded.root), loaded.files) if one.severity != "note"
+        f"{one.path}: {one.code} {one.message}"
+        for one in lint(str(loaded.root), loaded.files)
+        if one.severity != "note"
     ]
 
 
 def test_each_run_leaves_a_log_that_lint_finds_nothing_in(tmp_path):
-    """Runs and evaluations on their own have a log each, evaluations of a run a line in its Results, and all of it is by
-    the rules.
+    """Runs and evaluations on their own have a log each, evaluations of a run a line in its
+    Results, and all of it is by the rules.
     """
-    folder, fake = committed(write_experiment(tmp_path / "exp", runs=("a", "b"), control=True)), FakeScheduler()
+    folder, fake = (
+        committed(write_experiment(tmp_path / "exp", runs=("a", "b"), control=True)),
+        FakeScheduler(),
+    )
     assert keep(folder, fake)
-    assert sorted(logs(folder)) == ["a.md", "b.md", "experiments.md", "timeline.md", "untrained_clean.md"]
+    assert sorted(logs(folder)) == [
+        "a.md",
+        "b.md",
+        "experiments.md",
+        "timeline.md",
+        "untrained_clean.md",
+    ]
     document = log(folder, "a.md")
     assert document.title.text == "a — exp"
-    assert value(document, "mode", "run_type") == "experiment" and value(document, "mode", "objective") == "does it run?"
+    assert (
+        value(document, "mode", "run_type") == "experiment"
+        and value(document, "mode", "objective") == "does it run?"
+    )
     assert value(document, "results", "clean_epoch_0") == "accuracy 0.5"
     assert value(document, "results", "checkpoint") == "a/artifacts/epoch_0"
-    assert [line.text for line in document.of("status")[0].nodes if hasattr(line, "time")][-1].startswith(
-        "completed, exit code 0"
-    )
+    assert [line.text for line in document.of("status")[0].nodes if hasattr(line, "time")][
+        -1
+    ].startswith("completed, exit code 0")
     folder_of = {path.parent.name for path in (folder / "run_logs").rglob("*_a.md")}
     assert folder_of == {"exp"}
     assert open_findings(folder) == []
 
 
 def test_the_log_is_there_before_the_job_is(tmp_path):
-    """A run log is made before the scheduler is asked for the job: a death in between leaves the log, not the job alone."""
+    """A run log is made before the scheduler is asked for the job: a death in between leaves the
+    log, not the job alone.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     seen = []
     submit = fake.submit
@@ -119,11 +146,27 @@ def test_the_log_is_there_before_the_job_is(tmp_path):
 
 
 def test_a_single_run_lies_in_no_group(tmp_path):
-    """Where one run is planned its log lies in run_logs/ itself; what nobody said stands as pending."""
+    """Where one run is planned its log lies in run_logs/ itself; what nobody said stands as
+    pending.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
-    assert keep(folder, fake, setting="notes/runs", mode="replication", dataset="", settings=("lr 1e-3", "batch 8"))
-    found = sorted(str(path.relative_to(folder / "notes" / "runs")) for path in (folder / "notes").rglob("*.md"))
-    assert [name.partition("_")[2] or name for name in found] == ["one.md", "experiments.md", "timeline.md"]
+    assert keep(
+        folder,
+        fake,
+        setting="notes/runs",
+        mode="replication",
+        dataset="",
+        settings=("lr 1e-3", "batch 8"),
+    )
+    found = sorted(
+        str(path.relative_to(folder / "notes" / "runs"))
+        for path in (folder / "notes").rglob("*.md")
+    )
+    assert [name.partition("_")[2] or name for name in found] == [
+        "one.md",
+        "experiments.md",
+        "timeline.md",
+    ]
     document = parse((folder / "notes/runs" / found[0]).read_text())
     assert value(document, "mode", "run_type") == "replication"
     assert (
@@ -155,8 +198,13 @@ def test_a_second_attempt_goes_on_in_the_same_file(tmp_path):
 
 
 def test_another_configuration_begins_another_file(tmp_path):
-    """A retry whose script or configuration differs is another experiment: a new log, and both say so."""
-    folder, fake = write_experiment(tmp_path / "exp", body="[ -e ../good ] || exit 3"), FakeScheduler()
+    """A retry whose script or configuration differs is another experiment: a new log, and both say
+    so.
+    """
+    folder, fake = (
+        write_experiment(tmp_path / "exp", body="[ -e ../good ] || exit 3"),
+        FakeScheduler(),
+    )
     config = folder / "one" / "finetune.yaml"
     config.write_text("epochs: 1\n")
     keep(folder, fake)
@@ -164,13 +212,18 @@ def test_another_configuration_begins_another_file(tmp_path):
     (folder / "good").touch()
     assert keep(folder, fake, retry_failed=True)
     assert {"one.md", "one-2.md"} < set(logs(folder))
-    assert "continued in" in logs(folder)["one.md"] and "one/finetune.yaml differs" in logs(folder)["one.md"]
+    assert (
+        "continued in" in logs(folder)["one.md"]
+        and "one/finetune.yaml differs" in logs(folder)["one.md"]
+    )
     assert [job.heading.text for job in log(folder, "one-2.md").of("job")] == ["Job"]
     assert value(log(folder, "one.md"), "results", "checkpoint").startswith("n/a")
 
 
 def test_a_requeue_is_a_block_of_its_own(tmp_path):
-    """A job that its scheduler starts again has a second block, with the same id and which start it is."""
+    """A job that its scheduler starts again has a second block, with the same id and which start it
+    is.
+    """
     body = f"[ -e {tmp_path}/again ] || exec sleep 60"
     folder, fake = committed(write_experiment(tmp_path / "exp", body=body)), FakeScheduler()
     turns = iter(range(1000))
@@ -199,7 +252,9 @@ def test_a_requeue_is_a_block_of_its_own(tmp_path):
 
 
 def test_a_persons_words_survive_everything(tmp_path):
-    """Whatever a person writes into a log while the run goes on stays, and a field that they changed is reported."""
+    """Whatever a person writes into a log while the run goes on stays, and a field that they
+    changed is reported.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     edited = []
 
@@ -213,12 +268,20 @@ def test_a_persons_words_survive_everything(tmp_path):
 
     assert keep(folder, fake, turned)
     text = logs(folder)["one.md"]
-    assert "it runs, I say" in text and "My own words.\n\n## Status" in text and "- runtime: `00:00:0" in text
-    assert {"mode.objective": "it runs, I say"} in [event.kept for event in told(folder, Documented)]
+    assert (
+        "it runs, I say" in text
+        and "My own words.\n\n## Status" in text
+        and "- runtime: `00:00:0" in text
+    )
+    assert {"mode.objective": "it runs, I say"} in [
+        event.kept for event in told(folder, Documented)
+    ]
 
 
 def test_a_log_that_changes_while_it_is_edited_is_not_overwritten(tmp_path, monkeypatch):
-    """What somebody saves between our reading and our writing stays; the machine's part comes at the next turn."""
+    """What somebody saves between our reading and our writing stays; the machine's part comes at
+    the next turn.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     replace, times = run_logs.files.replace_unchanged, []
 
@@ -250,7 +313,9 @@ def test_a_death_before_the_file_was_made_leaves_one_log(tmp_path, monkeypatch):
     def submitter() -> tuple[Logbook, RunBook, Intended]:
         logbook = Logbook(experiment.folder, "run", lambda event: None, utc_now, time.monotonic)
         fields = {"token": "t", "script": "one/finetune.slurm", "script_sha256": "s"}
-        intended = logbook.writer.write(Intended, key="one", phase="preparation", attempt=1, **fields)
+        intended = logbook.writer.write(
+            Intended, key="one", phase="preparation", attempt=1, **fields
+        )
         return logbook, RunBook(experiment, logbook, None), intended
 
     with monkeypatch.context() as patch:
@@ -285,8 +350,8 @@ def test_a_log_that_a_person_took_away_stays_away(tmp_path):
 
 @pytest.mark.parametrize("kind", ["folder", "binary", "large", "dangling", "read-only"])
 def test_what_cannot_be_a_log_is_left_and_told(tmp_path, kind):
-    """A folder, a binary file, one of 50 MB or a read-only one in a log's place is left as it is, told once, and stops
-    nothing.
+    """A folder, a binary file, one of 50 MB or a read-only one in a log's place is left as it is,
+    told once, and stops nothing.
     """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
 
@@ -322,7 +387,9 @@ def test_whatever_fails_in_a_log_the_watch_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("cut", [10, 150, 400])
 def test_of_a_half_written_log_nothing_is_lost(tmp_path, cut):
-    """What stands in a log that was cut short stays, line for line; what is missing counts as taken out."""
+    """What stands in a log that was cut short stays, line for line; what is missing counts as taken
+    out.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     left = []
 
@@ -335,7 +402,9 @@ def test_of_a_half_written_log_nothing_is_lost(tmp_path, cut):
 
     assert keep(folder, fake, turned)
     text, at = logs(folder)["one.md"], 0
-    kept = [line for line in left[0].splitlines() if not line.startswith("- submitted/start")]  # it becomes the start's
+    kept = [
+        line for line in left[0].splitlines() if not line.startswith("- submitted/start")
+    ]  # it becomes the start's
     for line in kept:
         at = text.index(line, at) + len(line)
     assert {event.what for event in told(folder, Observed)} == set()
@@ -349,17 +418,26 @@ def test_of_two_blocks_with_one_id_the_first_is_the_machines(tmp_path):
         path = next((folder / "run_logs").glob("*_one.md"))
         text = path.read_text()
         if text.count("## Job") == 1:
-            path.write_text(text.replace("## Status", "## Job (copy)\n- execution_id: 1\n- mine: yes\n\n## Status"))
+            path.write_text(
+                text.replace(
+                    "## Status", "## Job (copy)\n- execution_id: 1\n- mine: yes\n\n## Status"
+                )
+            )
         run_pending(fake)(one)
 
     assert keep(folder, fake, turned)
     first, second = log(folder, "one.md").of("job")
     assert first.field("runtime") is not None
-    assert [(field.name, field.value) for field in second.fields()] == [("execution_id", "1"), ("mine", "yes")]
+    assert [(field.name, field.value) for field in second.fields()] == [
+        ("execution_id", "1"),
+        ("mine", "yes"),
+    ]
 
 
 def test_a_hand_written_log_of_the_same_work_is_gone_on_with(tmp_path):
-    """A log of this task whose commit has the very script gets a further job block, and loses no byte."""
+    """A log of this task whose commit has the very script gets a further job block, and loses no
+    byte.
+    """
     folder, fake = committed(write_experiment(tmp_path / "exp")), FakeScheduler()
     (folder / "run_logs").mkdir()
     sha = git.state(folder).sha
@@ -410,21 +488,33 @@ def test_the_logs_lie_at_the_top_of_the_repository(tmp_path):
 
 
 def test_what_cannot_be_said_is_refused(tmp_path):
-    """A mode that is none, one name for several runs, and a field of two lines are told before anything is submitted."""
+    """A mode that is none, one name for several runs, and a field of two lines are told before
+    anything is submitted.
+    """
     experiment = experiments.read(write_experiment(tmp_path / "exp", runs=("a", "b")))
-    for said, runs in ((Said(mode="test"), None), (Said(task="x"), None), (Said(objective="a\nb"), None)):
+    for said, runs in (
+        (Said(mode="test"), None),
+        (Said(task="x"), None),
+        (Said(objective="a\nb"), None),
+    ):
         with pytest.raises(UsageError):
             check_said(experiment, said, runs)
     check_said(experiment, Said(mode="pipeline (format conversion)", task="x"), "a")
 
 
 def test_a_rebuild_splices_the_machines_fields_again(tmp_path):
-    """What the machine owns is put in again where it was lost; every other byte stays, and no file is deleted."""
+    """What the machine owns is put in again where it was lost; every other byte stays, and no file
+    is deleted.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keep(folder, fake)
     path = next((folder / "run_logs").glob("*_one.md"))
     whole = path.read_text()
-    path.write_text(whole.replace("- runtime: `", "- runtime: pending\nkept: `").replace("## Next", "words\n\n## Next"))
+    path.write_text(
+        whole.replace("- runtime: `", "- runtime: pending\nkept: `").replace(
+            "## Next", "words\n\n## Next"
+        )
+    )
     experiment = experiments.read(folder)
     run_logs.rebuild(experiment, None)
     text = path.read_text()
@@ -432,10 +522,14 @@ def test_a_rebuild_splices_the_machines_fields_again(tmp_path):
 
 
 def test_a_folder_of_fifty_hand_written_logs_is_adopted_without_a_byte_changed(tmp_path):
-    """Logs in every dialect stay byte for byte as they are; the timeline and the table that are begun name them too."""
+    """Logs in every dialect stay byte for byte as they are; the timeline and the table that are
+    begun name them too.
+    """
     folder, fake = committed(write_experiment(tmp_path / "exp")), FakeScheduler()
     corpus = sorted((Path(__file__).parents[2] / "report" / "runlogs").rglob("*.md"))
-    texts = [path.read_bytes() for path in corpus if path.name not in ("timeline.md", "experiments.md")]
+    texts = [
+        path.read_bytes() for path in corpus if path.name not in ("timeline.md", "experiments.md")
+    ]
     (folder / "run_logs").mkdir()
     for number in range(50):
         name = f"2026-01-{number % 28 + 1:02d}_by_hand_{number}.md"
@@ -444,7 +538,10 @@ def test_a_folder_of_fifty_hand_written_logs_is_adopted_without_a_byte_changed(t
     assert keep(folder, fake)
     assert {path: path.read_bytes() for path in before} == before
     timeline = (folder / "run_logs" / "timeline.md").read_text()
-    assert all(timeline.count(f"`{path.name}`") == 1 for path in before) and timeline.count("_one.md") == 1
+    assert (
+        all(timeline.count(f"`{path.name}`") == 1 for path in before)
+        and timeline.count("_one.md") == 1
+    )
     table = (folder / "run_logs" / "experiments.md").read_text()
     kinds = [path for path in before if b"run_type: experiment" in before[path]]
     assert kinds and all(f"]({path.name})" in table for path in kinds)
@@ -452,15 +549,28 @@ def test_a_folder_of_fifty_hand_written_logs_is_adopted_without_a_byte_changed(t
 
 
 def test_experiments_md_has_the_metric_that_the_runs_were_made_for(tmp_path):
-    """The column comes with the first figures, its cells are brought up, and a person's removal of it holds."""
-    folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b"), control=True), FakeScheduler()
+    """The column comes with the first figures, its cells are brought up, and a person's removal of
+    it holds.
+    """
+    folder, fake = (
+        write_experiment(tmp_path / "exp", runs=("a", "b"), control=True),
+        FakeScheduler(),
+    )
     assert keep(folder, fake, run_pending(fake))
     path = folder / "run_logs" / "experiments.md"
     lines = path.read_text().splitlines()
     assert lines[2] == "| run | description | val_loss | accuracy | status | notes |"
-    cells = {line.split("](")[0][3:].partition("_20")[0]: line.split("|")[4].strip() for line in lines[4:]}
+    cells = {
+        line.split("](")[0][3:].partition("_20")[0]: line.split("|")[4].strip()
+        for line in lines[4:]
+    }
     assert cells == {"a": "0.5 (epoch 0)", "b": "0.5 (epoch 0)", "untrained_clean": "0.5"}
-    kept = "\n".join("|".join(one for at, one in enumerate(line.split("|")) if at != 4) for line in lines) + "\n"
+    kept = (
+        "\n".join(
+            "|".join(one for at, one in enumerate(line.split("|")) if at != 4) for line in lines
+        )
+        + "\n"
+    )
     path.write_text(kept)
     (folder / "a/eval/clean_epoch0/result.json").unlink()
     assert keep(folder, fake, run_pending(fake))
@@ -469,7 +579,9 @@ def test_experiments_md_has_the_metric_that_the_runs_were_made_for(tmp_path):
 
 @pytest.mark.parametrize("where", ["absolute", "dots"])
 def test_a_path_in_the_journal_leads_no_edit_elsewhere(tmp_path, where):
-    """A journal that names a file outside the run logs, as a download may, has nothing written into it, and says so."""
+    """A journal that names a file outside the run logs, as a download may, has nothing written into
+    it, and says so.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keep(folder, fake)
     other = tmp_path / "mine.md"
@@ -477,10 +589,15 @@ def test_a_path_in_the_journal_leads_no_edit_elsewhere(tmp_path, where):
     before = other.read_bytes()
     path = str(other) if where == "absolute" else "../mine.md"
     for lines in (folder / ".watchkeeper/journal").glob("*.jsonl"):
-        lines.write_text(re.sub(r'"path":"run_logs/[^"]*_one.md"', f'"path":"{path}"', lines.read_text()))
+        lines.write_text(
+            re.sub(r'"path":"run_logs/[^"]*_one.md"', f'"path":"{path}"', lines.read_text())
+        )
     run_logs.rebuild(experiments.read(folder), None)
     assert other.read_bytes() == before
-    assert any(event.what == "run log left" and "is not in" in event.detail for event in told(folder, Observed))
+    assert any(
+        event.what == "run log left" and "is not in" in event.detail
+        for event in told(folder, Observed)
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="making a link of another user's takes root")
@@ -508,7 +625,9 @@ def test_continue_names_a_log_of_the_run_logs(tmp_path):
 
 
 def test_what_a_job_printed_is_text_in_its_log(tmp_path):
-    """HTML, links and escapes of a job's last words are shown, not obeyed, and stand there once after a rebuild too."""
+    """HTML, links and escapes of a job's last words are shown, not obeyed, and stand there once
+    after a rebuild too.
+    """
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keep(folder, fake, objective="see \u202eEVIL")
     text = logs(folder)["one.md"]

@@ -20,7 +20,9 @@ SMI = """timestamp, index, utilization.gpu [%], utilization.memory [%], memory.u
 
 
 def test_the_tables_of_nvidia_smi_are_read_with_and_without_units() -> None:
-    """Mean utilisation from 0 to 1, peak memory in bytes; what is not available, or torn, is left out."""
+    """Mean utilisation from 0 to 1, peak memory in bytes; what is not available, or torn, is left
+    out.
+    """
     assert of_gpu_metrics(SMI) == Used(gpu_busy=pytest.approx(0.6), gpu_peak_bytes=9000 * 2**20)
     plain = "utilization.gpu [%], memory.used [MiB]\n50, 100\n"
     assert of_gpu_metrics(plain) == Used(gpu_busy=0.5, gpu_peak_bytes=100 * 2**20)
@@ -35,7 +37,9 @@ def test_telemetry_gives_peaks_and_means_and_a_torn_row_nothing() -> None:
         {"time": "2026-03-11T15:01:00Z"},
     ]
     lines = [json.dumps(sample).encode() for sample in samples] + [b'{"rss_by']
-    assert of_telemetry(lines) == Used(rss_peak_bytes=30, gpu_busy=0.5, gpu_peak_bytes=9, gpu_source="telemetry")
+    assert of_telemetry(lines) == Used(
+        rss_peak_bytes=30, gpu_busy=0.5, gpu_peak_bytes=9, gpu_source="telemetry"
+    )
     assert of_telemetry([]) == Used()
 
 
@@ -74,7 +78,12 @@ def test_a_run_ends_with_what_it_took_and_status_has_it_for_programs(tmp_path: P
     assert "10:00" in done.stdout and "60%" in done.stdout and "8.79 GiB" in done.stdout
     told = json.loads(wk("status", folder, "--json", state=tmp_path / "state").stdout)["compute"]
     row = told[0]
-    assert (row["key"], row["attempt"], row["estimate_s"], row["gpu_peak_bytes"]) == ("one", 1, 600, 9000 * 2**20)
+    assert (row["key"], row["attempt"], row["estimate_s"], row["gpu_peak_bytes"]) == (
+        "one",
+        1,
+        600,
+        9000 * 2**20,
+    )
     assert row["of_estimate"] == pytest.approx(row["elapsed_s"] / 600)
 
 
@@ -84,6 +93,11 @@ def test_every_attempt_that_had_a_job_has_a_row(tmp_path: Path) -> None:
     body = f'[ "{batch}" = "1 2" ] || {{ echo CUDA out of memory >&2; exit 1; }}'
     folder = write_experiment(tmp_path / "exp", body=body)
     wk("run", folder, state=tmp_path / "state", WATCHKEEPER_POLL_S="0.1")
-    found = rows(experiments.read(folder), state_of(folder), {("one", 1): Used(rate_per_s=2.0, unit="step")})
-    assert [(row.attempt, row.state) for row in found if row.key == "one"] == [(1, "FAILED"), (2, "COMPLETED")]
+    found = rows(
+        experiments.read(folder), state_of(folder), {("one", 1): Used(rate_per_s=2.0, unit="step")}
+    )
+    assert [(row.attempt, row.state) for row in found if row.key == "one"] == [
+        (1, "FAILED"),
+        (2, "COMPLETED"),
+    ]
     assert found[0].rate_per_s == 2.0 and found[1].rate_per_s is None and found[0].node

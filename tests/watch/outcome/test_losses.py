@@ -26,18 +26,27 @@ def printed(path: Path, losses: dict[int, float]) -> Path:
 
 
 def test_prints_of_all_attempts_make_one_curve(tmp_path):
-    """The first loss is that of the first attempt, the last that of the second; what was done again counts once."""
+    """The first loss is that of the first attempt, the last that of the second; what was done again
+    counts once.
+    """
     first = printed(tmp_path / "1.out", {1: 4.0, 2: 2.0, 3: 1.5, 4: 1.2})
     second = printed(tmp_path / "2.out", {4: 1.2, 5: 1.0})
     learned = learned_of(tmp_path, [Tried(outputs=(first,)), Tried(outputs=(second,))], [])
-    assert (learned.first_step, learned.first_train_loss, learned.last_train_loss, learned.final_step) == (1, 4.0, 1.0, 5)
+    assert (
+        learned.first_step,
+        learned.first_train_loss,
+        learned.last_train_loss,
+        learned.final_step,
+    ) == (1, 4.0, 1.0, 5)
     assert repeated.words(learned) == (
         "step 4 was done again; the largest difference of train_loss is 0 at step 4 (1.2, then 1.2)"
     )
 
 
 def test_an_attempt_that_begins_again_stands_alone(tmp_path):
-    """Nothing of an earlier attempt counts where the later one started from the first step; that is no finding."""
+    """Nothing of an earlier attempt counts where the later one started from the first step; that is
+    no finding.
+    """
     first = printed(tmp_path / "1.out", {1: 4.0, 2: 2.0, 9: 0.1})
     second = printed(tmp_path / "2.out", {1: 5.0, 2: 3.0})
     learned = learned_of(tmp_path, [Tried(outputs=(first,)), Tried(outputs=(second,))], [])
@@ -46,7 +55,9 @@ def test_an_attempt_that_begins_again_stands_alone(tmp_path):
 
 
 def test_an_output_that_was_overwritten_is_remembered(tmp_path):
-    """Where both attempts print into one file the first one's ends are those that were learned when it had ended."""
+    """Where both attempts print into one file the first one's ends are those that were learned when
+    it had ended.
+    """
     path = printed(tmp_path / "job.out", {5: 1.0, 6: 0.5})
     before = Learned(first_step=1, first_train_loss=4.0, final_step=5, last_train_loss=1.5)
     losses = read([Tried(outputs=(path,), learned=before), Tried(outputs=(path,))], [])
@@ -59,7 +70,11 @@ def test_logs_of_torchtune_are_executions(tmp_path):
     place = tmp_path / "out/epoch_0"
     place.mkdir(parents=True)
     (tmp_path / "out/logs").mkdir()
-    for number, text in ((1, "Step 1 | loss:9.0"), (2, "Step 1 | loss:4.0\nStep 2 | loss:3.0"), (3, "Step 2 | loss:2.0")):
+    for number, text in (
+        (1, "Step 1 | loss:9.0"),
+        (2, "Step 1 | loss:4.0\nStep 2 | loss:3.0"),
+        (3, "Step 2 | loss:2.0"),
+    ):
         path = tmp_path / f"out/logs/log_{number}.txt"
         path.write_text(text + "\n")
         os.utime(path, (1000 * number, 1000 * number))
@@ -67,11 +82,15 @@ def test_logs_of_torchtune_are_executions(tmp_path):
 
 
 def test_the_newest_state_of_the_trainer_counts(tmp_path):
-    """A checkpoint that an earlier attempt left further on does not say where the training is: the newest state does."""
+    """A checkpoint that an earlier attempt left further on does not say where the training is: the
+    newest state does.
+    """
     for step, written in ((1000, 1), (500, 2)):
         place = tmp_path / f"checkpoint-{step}"
         place.mkdir()
-        history = [{"step": at, "loss": 1.0 / written} for at in range(100, step + 1, 100)] + [{"epoch": 1.0}]
+        history = [{"step": at, "loss": 1.0 / written} for at in range(100, step + 1, 100)] + [
+            {"epoch": 1.0}
+        ]
         (place / "trainer_state.json").write_text(json.dumps({"log_history": history}))
         os.utime(place / "trainer_state.json", (written, written))
     losses = read([Tried()], [tmp_path / "checkpoint-500", tmp_path / "checkpoint-1000"])
@@ -80,8 +99,9 @@ def test_the_newest_state_of_the_trainer_counts(tmp_path):
 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_resumed_run_tells_its_own_first_loss_and_what_it_did_again(tmp_path, same):
-    """The log of a run that went on in a second attempt has the first attempt's first loss, and says which steps were done
-    again and how much their losses differ; a script that was changed meanwhile begins a log with figures of its own.
+    """The log of a run that went on in a second attempt has the first attempt's first loss, and
+    says which steps were done again and how much their losses differ; a script that was changed
+    meanwhile begins a log with figures of its own.
     """
     run = tmp_path / "exp/r1"
     run.mkdir(parents=True)
@@ -100,7 +120,11 @@ def test_a_resumed_run_tells_its_own_first_loss_and_what_it_did_again(tmp_path, 
     document = log(tmp_path / "exp", "r1.md" if same else "r1-2.md")
     assert float(value(document, "results", "start_train_loss")) == (4.0 if same else 1.0)
     words = value(document, "results", "repeated_steps")
-    assert ("step 4 was done again" in words and "not faithful" in words) if same else words == "(none)"
+    assert (
+        ("step 4 was done again" in words and "not faithful" in words)
+        if same
+        else words == "(none)"
+    )
     learned = max(
         told(tmp_path / "exp", Judged), key=lambda event: event.time
     ).learned  # writers of one second have no order

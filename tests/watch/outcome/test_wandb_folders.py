@@ -16,19 +16,25 @@ NAME = "offline-run-20260311_150100-abc123"
 
 
 def make_run(folder: Path, name: str = NAME, *, after_s: float = 60.0, slurm_job: str = "") -> Path:
-    """A W&B run's folder, last written so long after the job began; its metadata names a Slurm job where there is one."""
+    """A W&B run's folder, last written so long after the job began; its metadata names a Slurm job
+    where there is one.
+    """
     run = folder / "wandb" / name
     (run / "files").mkdir(parents=True)
     (run / f"run-{name.rpartition('-')[2]}.wandb").touch()
     if slurm_job:
-        (run / "files" / "wandb-metadata.json").write_text(json.dumps({"slurm": {"job_id": slurm_job}}))
+        (run / "files" / "wandb-metadata.json").write_text(
+            json.dumps({"slurm": {"job_id": slurm_job}})
+        )
     at = (BEGAN + timedelta(seconds=after_s)).timestamp()
     for path in (*run.rglob("*"), run):
         os.utime(path, (at, at))
     return run
 
 
-def job(folder: Path, script: str = "#!/bin/bash\ntrue\n", *, shared: bool = False, job_id: str = "7") -> Job:
+def job(
+    folder: Path, script: str = "#!/bin/bash\ntrue\n", *, shared: bool = False, job_id: str = "7"
+) -> Job:
     """A job that works in `folder`."""
     folder.mkdir(exist_ok=True)
     path = folder / "finetune.slurm"
@@ -46,7 +52,12 @@ def test_the_folder_that_the_job_works_in_is_looked_at(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["export WANDB_DIR=logs/wb", "WANDB_DIR='logs/wb'", "export WANDB_DIR={folder}/logs/wb", "WANDB_DIR=logs/wb/wandb"],
+    [
+        "export WANDB_DIR=logs/wb",
+        "WANDB_DIR='logs/wb'",
+        "export WANDB_DIR={folder}/logs/wb",
+        "WANDB_DIR=logs/wb/wandb",
+    ],
 )
 def test_a_wandb_dir_that_the_script_names_is_looked_at(tmp_path: Path, line: str) -> None:
     """`WANDB_DIR` counts, relative to where the job works, absolute, or naming `wandb` itself."""
@@ -63,7 +74,9 @@ def test_a_wandb_dir_that_only_a_shell_knows_is_not_guessed(tmp_path: Path) -> N
 
 
 def test_a_run_from_before_the_attempt_is_anothers(tmp_path: Path) -> None:
-    """A folder that was last written before the attempt was submitted is not this attempt's; the newest of the rest is."""
+    """A folder that was last written before the attempt was submitted is not this attempt's; the
+    newest of the rest is.
+    """
     one = job(tmp_path / "r1")
     make_run(one.folder, "run-20260310_090000-old", after_s=-3600)
     assert look(one, []) == Found()
@@ -73,7 +86,9 @@ def test_a_run_from_before_the_attempt_is_anothers(tmp_path: Path) -> None:
 
 
 def test_in_a_folder_of_several_jobs_only_a_run_that_names_the_job_counts(tmp_path: Path) -> None:
-    """Where jobs share a folder W&B's metadata decides; without it nothing is claimed, and the folder is named."""
+    """Where jobs share a folder W&B's metadata decides; without it nothing is claimed, and the
+    folder is named.
+    """
     one = job(tmp_path / "r1", shared=True)
     make_run(one.folder, "offline-run-20260311_150100-other", slurm_job="8")
     assert look(one, []) == Found(among=one.folder / "wandb")

@@ -21,7 +21,9 @@ from watchkeeper.watch.poll.pace import Pace
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans())))
 def test_the_interval_never_leaves_its_bounds(looks: list[tuple[bool, bool, bool]]) -> None:
-    """Whatever happens, the scheduler is asked neither more often than the floor nor more seldom than the ceiling."""
+    """Whatever happens, the scheduler is asked neither more often than the floor nor more seldom
+    than the ceiling.
+    """
     pace = Pace(soonest_s=5, usual_s=60, longest_s=300)
     for silent, changed, changing in looks:
         pace.silent() if silent else pace.looked(changed=changed, changing=changing)
@@ -44,12 +46,16 @@ def test_nothing_new_is_asked_about_less_and_less_often() -> None:
 
 @pytest.mark.parametrize(("accounting", "longest"), [(True, 300.0), (False, 30.0)])
 def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: float) -> None:
-    """Where nothing but the controller remembers an ended job, it is asked at least twice in that time; and the site's
-    limit on jobs is kept.
+    """Where nothing but the controller remembers an ended job, it is asked at least twice in that
+    time; and the site's limit on jobs is kept.
     """
     site = Site(accounting=accounting, forgets_s=60, max_submit=7)
     manners = Manners.of(Settings(), FakeScheduler(visibility_lag_s=120), site)
-    assert (manners.longest_s, manners.poll_s, manners.most_tasks) == (longest, min(60.0, longest), 7)
+    assert (manners.longest_s, manners.poll_s, manners.most_tasks) == (
+        longest,
+        min(60.0, longest),
+        7,
+    )
     assert Manners.of(Settings(cap=0), FakeScheduler(), Site()).most_tasks == 0
     assert Manners.of(Settings(cap=3), FakeScheduler(), site).cap == 3
 
@@ -57,7 +63,9 @@ def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: f
 def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_path: Path) -> None:
     """A job's own exit record brings the next look at once, however long the interval has become."""
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
-    manners = Manners(soonest_s=0.01, poll_s=3600, longest_s=18000, stagger_s=0, cap=0, unknown_deadline_s=600)
+    manners = Manners(
+        soonest_s=0.01, poll_s=3600, longest_s=18000, stagger_s=0, cap=0, unknown_deadline_s=600
+    )
 
     def run(one: Keeper) -> None:
         for job_id, job in list(fake.jobs.items()):

@@ -17,24 +17,37 @@ KeyError: 'lr'
 srun: error: node7: task 0: Exited with exit code 1
 """
 SAID = {
-    "cuda": ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.", "out of memory on the GPU (torch"),
-    "oom killer": ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.", "out of memory on the host (slurm"),
-    "allocator": ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory", "out of memory on the host"),
-    "quota": ("OSError: [Errno 122] Disk quota exceeded: 'model.bin'", "the disk quota was used up"),
+    "cuda": (("torch.OutOfMemoryError: CUDA out of "
+        "memory. Tried to allocate 2 GiB."), "out of memory on the GPU (torch"),
+    "oom killer": (("slurmstepd: error: Detected 1 "
+        "oom_kill event in StepId=7.batch."), "out of memory on the host (slurm"),
+    "allocator": (("RuntimeError: [enforce fail] "
+        "DefaultCPUAllocator: can't allocate "
+        "memory"), "out of memory on the host"),
+    "quota": (("OSError: [Errno 122] Disk quota "
+        "exceeded: 'model.bin'"), "the disk quota was used up"),
     "disk": ("OSError: [Errno 28] No space left on device", "the disk was full (OSError"),
-    "walltime": ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-03-11 DUE TO TIME LIMIT ***", "the time limit"),
-    "nccl": ("[rank0]: Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7)", "the processes lost each other"),
+    "walltime": (("slurmstepd: error: *** JOB 7 ON n1 CANCELLED "
+        "AT 2026-03-11 DUE TO TIME LIMIT ***"), "the time limit"),
+    "nccl": (("[rank0]: Watchdog caught collective "
+        "operation timeout: WorkNCCL(SeqNum=7)"), "the processes lost each other"),
     "driver": ("RuntimeError: No CUDA GPUs are available", "no usable GPU"),
-    "checkpoint": ("RuntimeError: [enforce fail at inline_container.cc:603] . PytorchStreamWriter failed", "a checkpoint"),
-    "import": ("ModuleNotFoundError: No module named 'torch'", "something is not installed (ModuleNotFoundError"),
-    "config": ("omegaconf.errors.ConfigAttributeError: Key 'lr' is not in struct", "a bad configuration"),
+    "checkpoint": (("RuntimeError: [enforce fail at "
+        "inline_container.cc:603] . PytorchStreamWriter "
+        "failed"), "a checkpoint"),
+    "import": (("ModuleNotFoundError: No "
+        "module named 'torch'"), "something is not installed (ModuleNotFoundError"),
+    "config": ("omegaconf.errors.ConfigAttributeError: Key 'lr' is not in struct", ("a bad "
+        "configuration")),
     "program": (TRACE, "an error of the program: KeyError: 'lr'"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("output", "words"), SAID.values(), ids=SAID)
 def test_the_output_names_the_cause(output, words):
-    """What CUDA, Slurm, NCCL, the kernel and Python say at the end names the cause, also where Slurm says only FAILED."""
+    """What CUDA, Slurm, NCCL, the kernel and Python say at the end names the cause, also where
+    Slurm says only FAILED.
+    """
     assert cause_of(End(state="FAILED", exit_code=1), f"loading\n{output}\nbye\n").startswith(words)
 
 
@@ -54,20 +67,33 @@ def test_the_schedulers_own_word_goes_first(state, words):
 
 def test_who_cancelled_is_told_where_it_is_known():
     """`CANCELLED by 1234` names the user."""
-    assert cause_of(End(state="CANCELLED", exit_code=None, why="CANCELLED by 1234"), "") == "cancelled by user 1234"
+    assert (
+        cause_of(End(state="CANCELLED", exit_code=None, why="CANCELLED by 1234"), "")
+        == "cancelled by user 1234"
+    )
     assert cause_of(End(state="CANCELLED", exit_code=None), "") == "cancelled"
 
 
 def test_what_nobody_knows_is_not_named():
-    """A bare exit code has no cause, a job that ended well has none, and SIGKILL is only a guess, said as one."""
+    """A bare exit code has no cause, a job that ended well has none, and SIGKILL is only a guess,
+    said as one.
+    """
     assert cause_of(End(state="FAILED", exit_code=3), "boom\n") == ""
     assert cause_of(End(state="COMPLETED", exit_code=0), TRACE) == ""
     assert "often" in cause_of(End(state="FAILED", exit_code=137), "boom\n")
 
 
 def test_the_deeper_cause_wins_over_the_exception_that_carries_it():
-    """A full disk in the middle of a checkpoint is a full disk; the last traceback counts, not an earlier handled one."""
-    both = "OSError: [Errno 28] No space left on device\nRuntimeError: PytorchStreamWriter failed writing file\n"
+    """A full disk in the middle of a checkpoint is a full disk; the last traceback counts, not an
+    earlier handled one.
+    """
+    both = (
+        "OSError: [Errno 28] No space left on device\nRuntimeError: PytorchStreamWriter failed "
+        "writing file\n"
+    )
     assert cause_of(End(state="FAILED", exit_code=1), both).startswith("the disk was full")
     twice = TRACE + TRACE.replace("KeyError: 'lr'", "ValueError: bad")
-    assert cause_of(End(state="FAILED", exit_code=1), twice) == "an error of the program: ValueError: bad"
+    assert (
+        cause_of(End(state="FAILED", exit_code=1), twice)
+        == "an error of the program: ValueError: bad"
+    )

@@ -27,8 +27,12 @@ def test_a_job_started_again_after_its_end_ended_the_first_time(code):
 
 
 def test_the_schedulers_end_stands_otherwise():
-    """A failure with a code of the script's own is a failure, with or without a record, and so is one without a record."""
-    assert end_of(facts("FAILED", FINISHED), record(FINISHED)) == End(state="FAILED", exit_code=FINISHED)
+    """A failure with a code of the script's own is a failure, with or without a record, and so is
+    one without a record.
+    """
+    assert end_of(facts("FAILED", FINISHED), record(FINISHED)) == End(
+        state="FAILED", exit_code=FINISHED
+    )
     assert end_of(facts("FAILED", FINISHED), None) == End(state="FAILED", exit_code=FINISHED)
     assert end_of(facts("FAILED", 3), record(3)) == End(state="FAILED", exit_code=3)
     assert end_of(facts("CANCELLED", 0), record(0)) == End(state="CANCELLED", exit_code=0)

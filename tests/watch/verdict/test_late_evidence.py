@@ -1,4 +1,6 @@
-"""UNKNOWN yields to evidence, also after its verdict (law 7): nothing is trained twice because a verdict was early."""
+"""UNKNOWN yields to evidence, also after its verdict (law 7): nothing is trained twice because a
+verdict was early.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def waiting(folder: Path) -> Path:
 
 
 def lost_while_it_runs(folder: Path, fake: FakeScheduler, time: Time, *, silent: bool) -> Hook:
-    """Start the first job, and let the scheduler forget it while it runs; `silent`: its heartbeat is old."""
+    """Start the first job, and let the scheduler forget it while it runs; `silent`: its heartbeat
+    is old.
+    """
     attempt = attempt_folder(folder, "one", 1)
 
     def turned(one: Keeper) -> None:
@@ -54,7 +58,9 @@ def end(folder: Path, fake: FakeScheduler, job_id: str = "1") -> None:
 
 @pytest.fixture
 def lost(tmp_path: Path) -> Iterator[tuple[Path, FakeScheduler, Time]]:
-    """An experiment whose first attempt ended as unknown while its job runs on, silent at that time."""
+    """An experiment whose first attempt ended as unknown while its job runs on, silent at that
+    time.
+    """
     folder, fake, time = waiting(tmp_path / "exp"), FakeScheduler(visibility_lag_s=LAG_S), Time()
     assert keeper(folder, fake, lost_while_it_runs(folder, fake, time, silent=True), time).keep()
     assert outcomes(folder)["one"] == ["unknown"]
@@ -63,8 +69,8 @@ def lost(tmp_path: Path) -> Iterator[tuple[Path, FakeScheduler, Time]]:
 
 
 def test_a_fresh_heartbeat_outweighs_an_absent_scheduler(tmp_path: Path) -> None:
-    """A job that the scheduler does not show, and that gives signs of life, runs: no deadline ends it, and it is adopted by
-    its exit record.
+    """A job that the scheduler does not show, and that gives signs of life, runs: no deadline ends
+    it, and it is adopted by its exit record.
     """
     folder, fake, time = waiting(tmp_path / "exp"), FakeScheduler(visibility_lag_s=LAG_S), Time()
     lose = lost_while_it_runs(folder, fake, time, silent=False)
@@ -81,12 +87,18 @@ def test_a_fresh_heartbeat_outweighs_an_absent_scheduler(tmp_path: Path) -> None
     assert keeper(folder, fake, turned, time).keep()
     assert time.now > 3000 and "UNKNOWN" not in turns
     assert outcomes(folder)["one"] == ["done"] and set(times_run(folder).values()) == {1}
-    assert "its heartbeat is fresh" in next(one.facts.reason for one in changes(folder, "one") if one.after == "RUNNING")
+    assert "its heartbeat is fresh" in next(
+        one.facts.reason for one in changes(folder, "one") if one.after == "RUNNING"
+    )
 
 
 @pytest.mark.parametrize("retry_failed", [False, True])
-def test_an_exit_record_after_the_verdict_is_adopted(lost: tuple[Path, FakeScheduler, Time], retry_failed: bool) -> None:
-    """A later look at an unknown attempt takes its end from its exit record: it is done, and not submitted again."""
+def test_an_exit_record_after_the_verdict_is_adopted(
+    lost: tuple[Path, FakeScheduler, Time], retry_failed: bool
+) -> None:
+    """A later look at an unknown attempt takes its end from its exit record: it is done, and not
+    submitted again.
+    """
     folder, fake, time = lost
     end(folder, fake)
     assert keeper(folder, fake, run_pending(fake), time, retry_failed=retry_failed).keep()
@@ -94,8 +106,12 @@ def test_an_exit_record_after_the_verdict_is_adopted(lost: tuple[Path, FakeSched
     assert set(times_run(folder).values()) == {1}
 
 
-def test_a_heartbeat_after_the_verdict_revives_the_attempt(lost: tuple[Path, FakeScheduler, Time]) -> None:
-    """An unknown attempt that is seen to live is under way again, whatever was asked, until its real end."""
+def test_a_heartbeat_after_the_verdict_revives_the_attempt(
+    lost: tuple[Path, FakeScheduler, Time],
+) -> None:
+    """An unknown attempt that is seen to live is under way again, whatever was asked, until its
+    real end.
+    """
     folder, fake, time = lost
     (attempt_folder(folder, "one", 1) / "heartbeat.1").write_text(".")
     states: list[str] = []
@@ -112,7 +128,9 @@ def test_a_heartbeat_after_the_verdict_revives_the_attempt(lost: tuple[Path, Fak
     assert outcomes(folder)["one"] == ["done"] and set(times_run(folder).values()) == {1}
 
 
-def test_a_scheduler_that_knows_it_after_the_verdict_is_believed(lost: tuple[Path, FakeScheduler, Time]) -> None:
+def test_a_scheduler_that_knows_it_after_the_verdict_is_believed(
+    lost: tuple[Path, FakeScheduler, Time],
+) -> None:
     """A job that the scheduler shows again after it was given up is followed to its end."""
     folder, fake, time = lost
     fake.jobs["1"].forgotten = False
@@ -120,11 +138,15 @@ def test_a_scheduler_that_knows_it_after_the_verdict_is_believed(lost: tuple[Pat
     for name in ("exit.1", "claim.1"):
         (attempt_folder(folder, "one", 1) / name).unlink()
     assert keeper(folder, fake, run_pending(fake), time).keep()
-    assert outcomes(folder)["one"] == ["done"] and fake.submissions == 2, "the second is its evaluation"
+    assert outcomes(folder)["one"] == ["done"] and fake.submissions == 2, (
+        "the second is its evaluation"
+    )
 
 
 def test_nothing_new_leaves_the_verdict_as_it_is(lost: tuple[Path, FakeScheduler, Time]) -> None:
-    """An unknown attempt of which nothing is heard stays so: the same command writes no verdict and submits nothing."""
+    """An unknown attempt of which nothing is heard stays so: the same command writes no verdict and
+    submits nothing.
+    """
     folder, fake, time = lost
     for _ in range(2):
         assert keeper(folder, fake, time=time).keep()
@@ -134,8 +156,14 @@ def test_nothing_new_leaves_the_verdict_as_it_is(lost: tuple[Path, FakeScheduler
 
 @pytest.mark.parametrize("shows", ["claim", "scheduler"])
 def test_a_doubted_submission_is_adopted_after_its_verdict(tmp_path: Path, shows: str) -> None:
-    """A submission that nobody confirmed, and that was given up, is adopted when its claim or its scheduler shows it."""
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=LAG_S), Time()
+    """A submission that nobody confirmed, and that was given up, is adopted when its claim or its
+    scheduler shows it.
+    """
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=LAG_S),
+        Time(),
+    )
     fake.claim_proved = False
     fake.on_submit("doubt")
 
@@ -153,8 +181,14 @@ def test_a_doubted_submission_is_adopted_after_its_verdict(tmp_path: Path, shows
 
 
 def test_a_claim_resolves_a_doubt_while_the_scheduler_is_blind(tmp_path: Path) -> None:
-    """A doubted job that the scheduler never shows is adopted by its claim, and no second one is handed over."""
-    folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(visibility_lag_s=LAG_S), Time()
+    """A doubted job that the scheduler never shows is adopted by its claim, and no second one is
+    handed over.
+    """
+    folder, fake, time = (
+        write_experiment(tmp_path / "exp"),
+        FakeScheduler(visibility_lag_s=LAG_S),
+        Time(),
+    )
     fake.on_submit("doubt")
 
     def turned(one: Keeper) -> None:
@@ -170,8 +204,8 @@ def test_a_claim_resolves_a_doubt_while_the_scheduler_is_blind(tmp_path: Path) -
 
 
 def test_a_lost_node_that_was_alive_has_its_own_end(tmp_path: Path) -> None:
-    """NODE_FAIL of a node that only the controller lost: while its heartbeat is fresh the job runs, and its exit record is
-    its end; no second attempt is made of what was done.
+    """NODE_FAIL of a node that only the controller lost: while its heartbeat is fresh the job runs,
+    and its exit record is its end; no second attempt is made of what was done.
     """
     folder, fake, time = waiting(tmp_path / "exp"), FakeScheduler(visibility_lag_s=LAG_S), Time()
     turns: list[str] = []
@@ -194,7 +228,9 @@ def test_a_lost_node_that_was_alive_has_its_own_end(tmp_path: Path) -> None:
 
 
 def test_an_old_sign_is_no_life(tmp_path: Path) -> None:
-    """Only a fresh heartbeat of an execution without a record is a sign of life, and nothing is where there are none."""
+    """Only a fresh heartbeat of an execution without a record is a sign of life, and nothing is
+    where there are none.
+    """
     folder = tmp_path / "attempt"
     folder.mkdir()
     assert not render.is_alive(folder, LAG_S), "no claim"
@@ -228,5 +264,7 @@ def test_an_old_sign_is_no_life(tmp_path: Path) -> None:
     ],
 )
 def test_how_a_job_is_asked_for_elsewhere(submitted: str, asked: str, words: str) -> None:
-    """A job that another scheduler has is never taken for lost: the refusal says what to type instead."""
+    """A job that another scheduler has is never taken for lost: the refusal says what to type
+    instead.
+    """
     assert words in _hint_for(submitted, asked)

@@ -1,9 +1,11 @@
-"""Which code a run is of, by hash: the script that it begins with, and the `.py` and `.sh` files that this names in turn.
+"""Which code a run is of, by hash: the script that it begins with, and the `.py` and `.sh` files
+that this names in turn.
 
-Nothing is run or imported for it. A shell script names files by the words of its commands (`core/code/named_files.py`) and
-modules by `-m`. A Python file names those of its imports that lie beside it, beside the script, or at the top of its
-package, and the plain strings that end in `.py` or `.sh`. What is installed is not looked at, and there are limits:
-`MOST_FILES`, `MOST_BYTES`, `MOST_BYTES_IN_ALL`.
+Nothing is run or imported for it. A shell script names files by the words of its commands
+(`core/code/named_files.py`) and modules by `-m`. A Python file names those of its imports that lie
+beside it, beside the script, or at the top of its package, and the plain strings that end in `.py`
+or `.sh`. What is installed is not looked at, and there are limits: `MOST_FILES`, `MOST_BYTES`,
+`MOST_BYTES_IN_ALL`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ MOST_BYTES = 2**20
 MOST_BYTES_IN_ALL = 8 * 2**20
 PYTHON, SHELL = ".py", ".sh"
 _IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^#\n]+)|import[ \t]+([^#\n]+))", re.MULTILINE
+    r"^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^#\n]+)|import[ \t]+([^#\n]+))",
+    re.MULTILINE,
 )
 _STRING = re.compile(r"""['"]([\w./+@-]+\.(?:py|sh))['"]""")
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
@@ -33,11 +36,11 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 class Code(NamedTuple):
-    """The files of a run's code, each with its hash, and what git says of them; `folder` is where they begin, `fault` why
-    git does not answer for a repository that is there.
+    """The files of a run's code, each with its hash, and what git says of them; `folder` is where
+    they begin, `fault` why git does not answer for a repository that is there.
 
-    `uncommitted` are those that the commit does not hold: new or ignored files, and files outside the repository. Without a
-    commit there are none.
+    `uncommitted` are those that the commit does not hold: new or ignored files, and files outside
+    the repository. Without a commit there are none.
     """
 
     git: git.Git
@@ -56,21 +59,33 @@ class Code(NamedTuple):
 
     def name(self, path: Path) -> str:
         """A file's name: relative to the folder where it lies in it, else whole."""
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+        if path.is_relative_to(self.folder):
+            return str(path.relative_to(self.folder))
+        return str(path)
 
 
 def of(place: Path) -> Code:
     """The code of a run that begins with the script `place`; of a folder only its commit is known."""
     place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
-    files = hashes(place) if folder != place and not is_installed(place) else {}
+    if folder != place and not is_installed(place):
+        files = hashes(place)
+    else:
+        files = {}
     state = git.state(folder)
-    fault = "" if state.sha else git.refusal(folder)
-    return Code(state, fault, place if folder == place else place.parent, files, uncommitted(folder, files))
+    if state.sha:
+        fault = ""
+    else:
+        fault = git.refusal(folder)
+    return Code(
+        state, fault, place if folder == place else place.parent, files, uncommitted(folder, files)
+    )
 
 
 def hashes(entry: Path) -> dict[Path, str]:
-    """Each file of the code → the sha256 of its bytes, the entry first. What cannot be read is left out."""
+    """Each file of the code → the sha256 of its bytes, the entry first. What cannot be read is left
+    out.
+    """
     found: dict[Path, str] = {}
     for path, data in contents(entry):
         found[path] = hashlib.sha256(data).hexdigest()
@@ -98,7 +113,9 @@ def contents(entry: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 def uncommitted(folder: Path, files: Iterable[Path]) -> tuple[Path, ...]:
-    """Those of the files that the repository of `folder` does not track, nor a submodule of it; none without one."""
+    """Those of the files that the repository of `folder` does not track, nor a submodule of it;
+    none without one.
+    """
     top = git.holder_of(folder)
     if top is None:
         return ()
@@ -115,7 +132,10 @@ def uncommitted(folder: Path, files: Iterable[Path]) -> tuple[Path, ...]:
     for holder, inside in by_top.items():
         index = Index(holder)
         unsure = {path: real for path, real in inside.items() if not index.names(real)}
-        held = git.tracked(holder, list(unsure.values())) if unsure else None
+        if unsure:
+            held = git.tracked(holder, list(unsure.values()))
+        else:
+            held = None
         if held is not None:
             strangers |= {path for path, real in unsure.items() if real not in held}
     return tuple(path for path in given if path in strangers)
@@ -133,8 +153,11 @@ class _RealPlaces:
         self._folders: dict[Path, tuple[Path, Path | None]] = {}
 
     def of(self, path: Path) -> tuple[Path, Path | None]:
-        """The file without links in its path, and the top of its repository (None: it lies in none)."""
-        path = path.resolve() if path.is_symlink() else path
+        """The file without links in its path, and the top of its repository (None: it lies in
+        none).
+        """
+        if path.is_symlink():
+            path = path.resolve()
         if path.parent not in self._folders:
             folder = path.parent.resolve()
             self._folders[path.parent] = folder, git.holder_of(folder)
@@ -163,7 +186,8 @@ def _named(path: Path, data: bytes, entry: Path) -> Iterator[Path]:
 
 
 def _named_in_python(path: Path, text: str, entry: Path) -> Iterator[Path]:
-    roots = list(dict.fromkeys([path.parent, _above_package(path), Path(os.path.abspath(entry)).parent]))  # noqa: PTH100
+    folder = Path(os.path.abspath(entry)).parent  # noqa: PTH100
+    roots = list(dict.fromkeys([path.parent, _above_package(path), folder]))
     for match in _IMPORT.finditer(text):
         for module, base in _modules(match, path):
             for root in [base] if base is not None else roots:
@@ -178,7 +202,9 @@ def _named_in_python(path: Path, text: str, entry: Path) -> Iterator[Path]:
 
 
 def _modules(match: re.Match[str], path: Path) -> Iterator[tuple[str, Path | None]]:
-    """The modules that an import may mean, each with the folder that it is taken from (None: any root)."""
+    """The modules that an import may mean, each with the folder that it is taken from (None: any
+    root).
+    """
     if match[3] is not None:
         for part in match[3].split(","):
             if name := _NAME.match(part.strip()):

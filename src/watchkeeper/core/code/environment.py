@@ -1,7 +1,9 @@
-"""What is installed where jobs are submitted from: two Pythons and their packages, by the names of folders alone.
+"""What is installed where jobs are submitted from: two Pythons and their packages, by the names of
+folders alone.
 
-A job inherits the submitter's PATH, so that `python` in its script is the first one there, unless the script activates
-another: what a job itself ran in only its own record can say. No package is imported and no program is run.
+A job inherits the submitter's PATH, so that `python` in its script is the first one there, unless
+the script activates another: what a job itself ran in only its own record can say. No package is
+imported and no program is run.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ _VERSION = re.compile(r"python(3\.\d+)")
 
 
 class Python(msgspec.Struct, frozen=True, kw_only=True):
-    """One Python: the program, its version ("" where its folders do not say), and package → version."""
+    """One Python: the program, its version ("" where its folders do not say), and package →
+    version.
+    """
 
     executable: str
     version: str
@@ -30,8 +34,8 @@ class Python(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """`submitter` is the process that submitted, `on_path` the first `python` of its PATH (None: there is none, or it is
-    the same). `variables` are those of VARIABLES that are set.
+    """`submitter` is the process that submitted, `on_path` the first `python` of its PATH (None:
+    there is none, or it is the same). `variables` are those of VARIABLES that are set.
     """
 
     submitter: Python
@@ -42,7 +46,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_submitter(variables: Mapping[str, str] = os.environ) -> Environment:
     """This process's, and that of the first `python` on its PATH. What cannot be read is left out."""
-    here = Python(executable=sys.executable, version=platform.python_version(), packages=_packages(map(Path, sys.path)))
+    here = Python(
+        executable=sys.executable,
+        version=platform.python_version(),
+        packages=_packages(map(Path, sys.path)),
+    )
     return Environment(
         submitter=here,
         on_path=_on_path(variables),
@@ -56,10 +64,18 @@ def _on_path(variables: Mapping[str, str]) -> Python | None:
     found = shutil.which("python", path=path) or shutil.which("python3", path=path)
     if found is None or Path(found).parent == Path(sys.executable).parent:
         return None
-    prefix = Path(found).parent.parent  # not resolved: a virtual environment's python is a link out of it
-    folders = sorted([*prefix.glob("lib/python3*/site-packages"), *prefix.glob("lib/python3*/dist-packages")])
+    prefix = Path(
+        found
+    ).parent.parent  # not resolved: a virtual environment's python is a link out of it
+    folders = sorted(
+        [*prefix.glob("lib/python3*/site-packages"), *prefix.glob("lib/python3*/dist-packages")]
+    )
     named = [match[1] for folder in folders if (match := _VERSION.search(str(folder)))]
-    return Python(executable=found, version=named[-1] if len(set(named)) == 1 else "", packages=_packages(folders))
+    return Python(
+        executable=found,
+        version=named[-1] if len(set(named)) == 1 else "",
+        packages=_packages(folders),
+    )
 
 
 def _packages(folders: Iterable[Path]) -> dict[str, str]:

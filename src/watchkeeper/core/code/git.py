@@ -1,7 +1,8 @@
-"""What git knows of the code in a folder. Nothing is written, and no lock of the repository is taken.
+"""What git knows of the code in a folder. Nothing is written, and no lock of the repository is
+taken.
 
-The repository is the one that the folder lies in. A hook, `git rebase --exec` or a shell may have set GIT_DIR and the like:
-they name another repository, and count for none of this.
+The repository is the one that the folder lies in. A hook, `git rebase --exec` or a shell may have
+set GIT_DIR and the like: they name another repository, and count for none of this.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ DIFF_LIMIT_BYTES = 20_000_000
 DETACHED = "(detached)"
 """What stands for the branch where HEAD is on none."""
 
-# Source: `git rev-parse --local-env-vars`, without GIT_CONFIG_*: a container says there which folders are safe.
+# Source: `git rev-parse --local-env-vars`, without GIT_CONFIG_*: a container says there which
+# folders are safe.
 OF_ANOTHER_REPOSITORY = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -41,16 +43,33 @@ OF_ANOTHER_REPOSITORY = frozenset(
 )
 _SHA = re.compile(r"[0-9a-fA-F]{7,64}")
 _NOT_SAFE = b"dubious ownership"
-_STATUS = ("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--ignore-submodules=untracked")
-# Whatever the user's own configuration says of diffs: `git apply` takes this form, from the top of the tree.
+_STATUS = (
+    "status",
+    "--porcelain=v2",
+    "--branch",
+    "--untracked-files=no",
+    "--ignore-submodules=untracked",
+)
+# Whatever the user's own configuration says of diffs: `git apply` takes this form, from the top of
+# the tree.
 _FORM = (
-    *("--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--unified=3", "--submodule=short"),
+    *(
+        "--binary",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-color",
+        "--no-relative",
+        "--unified=3",
+        "--submodule=short",
+    ),
     *("--src-prefix=a/", "--dst-prefix=b/"),
 )
 
 
 class Git(NamedTuple):
-    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be told."""
+    """A repository's state; `sha` is "" where there is none, `dirty` is None where it could not be
+    told.
+    """
 
     sha: str = ""
     branch: str = ""
@@ -58,21 +77,25 @@ class Git(NamedTuple):
 
 
 def state(folder: Path) -> Git:
-    """The commit of the folder's repository, and whether tracked files differ from it. Source of the format:
-    git-status(1), porcelain 2.
+    """The commit of the folder's repository, and whether tracked files differ from it. Source of
+    the format: git-status(1), porcelain 2.
     """
     output = _ask(folder, *_STATUS, limit_s=LIMIT_S)
     if output is None:
         return Git()
     lines = output.decode("utf-8", "replace").splitlines()
-    head = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:])
+    head = dict(
+        line[2:].split(" ", 1) for line in lines if line.startswith("# ") and " " in line[2:]
+    )
     sha = head.get("branch.oid", "")
     dirty = any(not line.startswith("#") for line in lines)
     return Git(sha if sha != "(initial)" else "", head.get("branch.head", ""), dirty)
 
 
 def refusal(folder: Path) -> str:
-    """Why git tells nothing of the repository that a folder lies in; "" where it does, or there is none."""
+    """Why git tells nothing of the repository that a folder lies in; "" where it does, or there is
+    none.
+    """
     holder = holder_of(folder)
     if holder is None:
         return ""
@@ -82,25 +105,32 @@ def refusal(folder: Path) -> str:
     if not done.returncode:
         return ""
     if _NOT_SAFE in done.stderr:
-        return f"the repository belongs to another user: git config --global --add safe.directory {holder}"
+        return (
+            "the repository belongs to another user: git config --global --add safe.directory "
+            f"{holder}"
+        )
     words = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return f"git failed: {words[-1] if words else f'exit code {done.returncode}'}"
 
 
 def holder_of(path: Path) -> Path | None:
-    """The nearest folder at or above `path` that has a `.git`: the top of its repository, as far as that can be told
-    without asking git.
+    """The nearest folder at or above `path` that has a `.git`: the top of its repository, as far as
+    that can be told without asking git.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: git looks from where the path leads
-    return next((folder for folder in (whole, *whole.parents) if os.path.lexists(folder / ".git")), None)
+    return next(
+        (folder for folder in (whole, *whole.parents) if os.path.lexists(folder / ".git")), None
+    )
 
 
 def tracked(folder: Path, files: Sequence[Path]) -> frozenset[Path] | None:
-    """Those of the files that the index of the folder's repository holds; None where git does not answer. All of them must
-    lie in that repository, and in none of its submodules.
+    """Those of the files that the index of the folder's repository holds; None where git does not
+    answer. All of them must lie in that repository, and in none of its submodules.
     """
     names = [os.path.relpath(file, folder) for file in files]
-    output = _ask(folder, "ls-files", "-z", "--", *(f":(literal){name}" for name in names), limit_s=LIMIT_S)
+    output = _ask(
+        folder, "ls-files", "-z", "--", *(f":(literal){name}" for name in names), limit_s=LIMIT_S
+    )
     if output is None:
         return None
     held = set(output.decode("utf-8", "surrogateescape").split("\0"))
@@ -110,33 +140,48 @@ def tracked(folder: Path, files: Sequence[Path]) -> frozenset[Path] | None:
 def show(folder: Path, sha: str, path: Path) -> bytes | None:
     """A file as a commit has it; None where the commit has none, or it cannot be told."""
     name = os.path.relpath(path, folder)
-    return _ask(folder, "cat-file", "blob", f"{sha}:./{name}", limit_s=LIMIT_S) if is_sha(sha) else None
+    if is_sha(sha):
+        return _ask(folder, "cat-file", "blob", f"{sha}:./{name}", limit_s=LIMIT_S)
+    return None
 
 
 def top(folder: Path) -> Path | None:
-    """The top of the working tree that the folder lies in, a submodule's own included; None where there is none."""
+    """The top of the working tree that the folder lies in, a submodule's own included; None where
+    there is none.
+    """
     output = _ask(folder, "rev-parse", "--show-toplevel", limit_s=LIMIT_S)
-    return Path(output.decode("utf-8", "surrogateescape").rstrip("\n")) if output and output.strip() else None
+    if output and output.strip():
+        return Path(output.decode("utf-8", "surrogateescape").rstrip("\n"))
+    return None
 
 
 def diff(folder: Path) -> bytes | None:
-    """How the whole repository's tracked files differ from its commit, as `git apply` takes it; None where it cannot be
-    told in time, or is larger than DIFF_LIMIT_BYTES.
+    """How the whole repository's tracked files differ from its commit, as `git apply` takes it;
+    None where it cannot be told in time, or is larger than DIFF_LIMIT_BYTES.
     """
     output = _ask(folder, "diff", "HEAD", *_FORM, limit_s=DIFF_LIMIT_S)
-    return output if output is not None and len(output) <= DIFF_LIMIT_BYTES else None
+    if output is not None and len(output) <= DIFF_LIMIT_BYTES:
+        return output
+    return None
 
 
 def is_sha(text: str) -> bool:
-    """Whether the text can be a commit's hash, whole or short: nothing else is handed to git as one."""
+    """Whether the text can be a commit's hash, whole or short: nothing else is handed to git as
+    one.
+    """
     return _SHA.fullmatch(text) is not None
 
 
 def has_commit(folder: Path, sha: str) -> bool | None:
-    """Whether the folder's repository holds the commit; None where there is no repository, or git does not answer."""
+    """Whether the folder's repository holds the commit; None where there is no repository, or git
+    does not answer.
+    """
     if _ask(folder, "rev-parse", "--git-dir", limit_s=LIMIT_S) is None:
         return None
-    return is_sha(sha) and _ask(folder, "cat-file", "-e", f"{sha}^{{commit}}", limit_s=LIMIT_S) is not None
+    return (
+        is_sha(sha)
+        and _ask(folder, "cat-file", "-e", f"{sha}^{{commit}}", limit_s=LIMIT_S) is not None
+    )
 
 
 def commits_between(folder: Path, old: str, new: str) -> int | None:
@@ -144,24 +189,41 @@ def commits_between(folder: Path, old: str, new: str) -> int | None:
     if not (is_sha(old) and is_sha(new)):
         return None
     output = _ask(folder, "rev-list", "--count", f"{old}..{new}", "--", limit_s=LIMIT_S)
-    return int(output) if output and output.strip().isdigit() else None
+    if output and output.strip().isdigit():
+        return int(output)
+    return None
 
 
 def is_named(folder: Path, sha: str) -> bool | None:
     """Whether a branch (of a remote too) or a tag holds the commit; None where that cannot be told."""
     places = ("refs/heads", "refs/tags", "refs/remotes")
     words = ("for-each-ref", "--count=1", "--format=%(refname)", f"--contains={sha}", *places)
-    output = _ask(folder, *words, limit_s=LIMIT_S) if is_sha(sha) else None
-    return None if output is None else bool(output.strip())
+    if is_sha(sha):
+        output = _ask(folder, *words, limit_s=LIMIT_S)
+    else:
+        output = None
+    if output is None:
+        return None
+    return bool(output.strip())
 
 
 def submodules(folder: Path, sha: str) -> dict[str, str] | None:
-    """The submodules of a commit: path from its top → the commit recorded of it; None where it cannot be told."""
-    output = _ask(folder, "ls-tree", "-r", "-z", "--full-tree", sha, limit_s=DIFF_LIMIT_S) if is_sha(sha) else None
+    """The submodules of a commit: path from its top → the commit recorded of it; None where it
+    cannot be told.
+    """
+    if is_sha(sha):
+        output = _ask(folder, "ls-tree", "-r", "-z", "--full-tree", sha, limit_s=DIFF_LIMIT_S)
+    else:
+        output = None
     if output is None:
         return None
-    entries = [entry.partition(b"\t") for entry in output.split(b"\0") if entry.startswith(b"160000 ")]
-    return {path.decode("utf-8", "surrogateescape"): head.split()[2].decode() for head, _, path in entries}
+    entries = [
+        entry.partition(b"\t") for entry in output.split(b"\0") if entry.startswith(b"160000 ")
+    ]
+    return {
+        path.decode("utf-8", "surrogateescape"): head.split()[2].decode()
+        for head, _, path in entries
+    }
 
 
 def environment() -> dict[str, str]:
@@ -172,7 +234,9 @@ def environment() -> dict[str, str]:
 
 def _ask(folder: Path, *words: str, limit_s: float) -> bytes | None:
     done = _run(folder, *words, limit_s=limit_s)
-    return None if done is None or done.returncode else done.stdout
+    if done is None or done.returncode:
+        return None
+    return done.stdout
 
 
 def _run(folder: Path, *words: str, limit_s: float) -> subprocess.CompletedProcess[bytes] | None:

@@ -1,7 +1,8 @@
-"""Whether a repository's index names a file, read from the index itself: starting git costs more than the rest of a start.
+"""Whether a repository's index names a file, read from the index itself: starting git costs more
+than the rest of a start.
 
-Source: gitformat-index(5), version 2 with SHA-1, which git writes by default. A yes is certain; of any other index, or
-where the file is not found, the answer is no, and git is to be asked.
+Source: gitformat-index(5), version 2 with SHA-1, which git writes by default. A yes is certain; of
+any other index, or where the file is not found, the answer is no, and git is to be asked.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 from pathlib import Path
 
 MOST_BYTES = 64 * 2**20
-_BEFORE_NAME = 62  # times, device, inode, mode, owner, size, object and flags of an entry stand before its name
+# times, device, inode, mode, owner, size, object and flags of an entry stand before its name
+_BEFORE_NAME = 62
 _MODE_AT = 24
 _MODES = frozenset(mode.to_bytes(4, "big") for mode in (0o100644, 0o100755, 0o120000))
 _NAME_BITS = 0xFFF
@@ -34,7 +36,9 @@ class Index:
         return False
 
     def _is_entry(self, at: int, length: int) -> bool:
-        """Whether the name at this offset is an entry's whole name, and not the end of a longer one."""
+        """Whether the name at this offset is an entry's whole name, and not the end of a longer
+        one.
+        """
         start = at - _BEFORE_NAME
         mode = self._data[start + _MODE_AT : start + _MODE_AT + 4]
         flags = int.from_bytes(self._data[at - 2 : at], "big")
@@ -53,4 +57,6 @@ def _read(top: Path) -> bytes:
         data = path.read_bytes()
     except (OSError, ValueError):
         return b""
-    return data if data[:8] == b"DIRC\0\0\0\2" else b""
+    if data[:8] == b"DIRC\0\0\0\2":
+        return data
+    return b""

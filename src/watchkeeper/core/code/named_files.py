@@ -1,8 +1,10 @@
-"""The files that a shell script names, found without running it: by the words of its commands, where those stand.
+"""The files that a shell script names, found without running it: by the words of its commands,
+where those stand.
 
-A relative name is looked for in the folder in which the script begins (its own) and in those that a plain `cd` leads to,
-the last one first. Variables that the script sets once to a plain value are put in; any other word that the shell would
-expand says nothing. After a `cd` that cannot be followed the top of the repository counts as well.
+A relative name is looked for in the folder in which the script begins (its own) and in those that a
+plain `cd` leads to, the last one first. Variables that the script sets once to a plain value are
+put in; any other word that the shell would expand says nothing. After a `cd` that cannot be
+followed the top of the repository counts as well.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ def words(text: str) -> Iterator[str]:
 
 
 def files_of(script: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files with these suffixes, each once, in the order named: whole paths, links left as they are. The name of a file
-    that is not there says nothing.
+    """The files with these suffixes, each once, in the order named: whole paths, links left as they
+    are. The name of a file that is not there says nothing.
     """
     text = text_of(script)
     places = _Places(script.parent)
@@ -49,13 +51,19 @@ def files_of(script: Path, suffixes: tuple[str, ...]) -> list[Path]:
             places.enter(word)
         before = word.lstrip("({")
         for value in _values(word):
-            if value.endswith(suffixes) and not _UNKNOWN.search(value) and (path := places.find(value)) is not None:
+            if (
+                value.endswith(suffixes)
+                and not _UNKNOWN.search(value)
+                and (path := places.find(value)) is not None
+            ):
                 found[path] = None
     return list(found)
 
 
 def modules_of(script: Path) -> list[Path]:
-    """The Python modules that a script runs with `-m`, where their files lie beside it or where a plain `cd` leads."""
+    """The Python modules that a script runs with `-m`, where their files lie beside it or where a
+    plain `cd` leads.
+    """
     places = _Places(script.parent)
     found: dict[Path, None] = {}
     before = ""
@@ -101,7 +109,10 @@ class _Places:
         if beside := _BESIDE.match(name):
             name, base = f".{name[beside.end() :]}", self._own
         known = not (_UNKNOWN.search(name) or name.startswith(("~", "-")))
-        folder = base / name if known else holder_of(self._own) or self._own
+        if known:
+            folder = base / name
+        else:
+            folder = holder_of(self._own) or self._own
         self._folders.insert(0, Path(os.path.normpath(folder)))
 
     def find(self, name: str) -> Path | None:

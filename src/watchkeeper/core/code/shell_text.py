@@ -12,7 +12,9 @@ _SET_OTHERWISE = re.compile(r"\b(?:for|read|select|getopts|mapfile|readarray)\b(
 
 
 def commands(text: str) -> Iterator[tuple[int, str]]:
-    """(line number, command) of a script: without comments, blank lines and here-documents, continuations joined."""
+    """(line number, command) of a script: without comments, blank lines and here-documents,
+    continuations joined.
+    """
     rest = enumerate(text.splitlines(), 1)
     for number, line in rest:
         text = line.strip()
@@ -28,7 +30,9 @@ def commands(text: str) -> Iterator[tuple[int, str]]:
 
 
 def words_of(command: str) -> list[str]:
-    """The words of a command as a shell splits them, operators and redirections apart; [] where that cannot be told."""
+    """The words of a command as a shell splits them, operators and redirections apart; [] where
+    that cannot be told.
+    """
     try:
         lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -41,11 +45,17 @@ def variables(text: str) -> dict[str, str]:
     """The variables that a script sets once, to a plain value, on a line of its own: name → value."""
     lines = [command for _, command in commands(text)]
     names = [name for line in lines for name in _ASSIGNED.findall(line)]
-    otherwise = {word for line in lines for found in _SET_OTHERWISE.findall(line) for word in re.findall(r"\w+", found)}
+    otherwise = {
+        word
+        for line in lines
+        for found in _SET_OTHERWISE.findall(line)
+        for word in re.findall(r"\w+", found)
+    }
     values: dict[str, str] = {}
     for line in lines:
         words = words_of(line)
-        words = words[1:] if words[:1] in (["export"], ["readonly"]) else words
+        if words[:1] in (["export"], ["readonly"]):
+            words = words[1:]
         for word in words if all(re.match(r"\w+=", word) for word in words) else ():
             name, _, value = word.partition("=")
             if names.count(name) == 1 and name not in otherwise and not re.search(r"[$`]", value):

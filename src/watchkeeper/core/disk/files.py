@@ -1,15 +1,18 @@
 """All writing of files.
 
 Four ways, and no other (`spill` is the third on a filesystem that hangs):
-- `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder; `replace_unchanged` does
+- `replace`: a whole file, by a temporary in the same folder, fsync, rename, fsync of the folder;
+  `replace_unchanged` does
   so only while nobody else has changed it;
-- `create`: a whole file that must not exist yet, by a hard link of a complete file, judged by reading it back, since the
+- `create`: a whole file that must not exist yet, by a hard link of a complete file, judged by
+  reading it back, since the
   exit status of a link on NFS can lie both ways;
 - `AppendFile`: a file that one process owns and appends to at its own offset;
 - `FixedFile`: a heartbeat, overwritten in place.
 
-Accepted trade-offs: a crash can leave a temporary (`.tmp-…`), which readers ignore and the next `replace` of that file
-does not need; a short append leaves a tail without a newline, which the next append overwrites.
+Accepted trade-offs: a crash can leave a temporary (`.tmp-…`), which readers ignore and the next
+`replace` of that file does not need; a short append leaves a tail without a newline, which the next
+append overwrites.
 """
 
 from __future__ import annotations
@@ -31,7 +34,12 @@ from watchkeeper.core.errors import NotAWriterError, StorageError
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
 MOST_FIXED_BYTES = 4096
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # said by filesystems without hard links
+_NO_LINKS = (
+    errno.EPERM,
+    errno.ENOTSUP,
+    errno.EMLINK,
+    errno.ENOSYS,
+)  # said by filesystems without hard links
 
 _pid = os.getpid()  # asking the kernel at every append would be a tenth of its cost
 
@@ -56,8 +64,8 @@ def _failed(action: str, path: Path, error: OSError) -> StorageError:
 
 
 def above_stdio(fd: int) -> int:
-    """The same open file under a descriptor above 2. Where stdin, stdout or stderr is closed, the next file opened takes
-    its number, and whatever is printed would land in it.
+    """The same open file under a descriptor above 2. Where stdin, stdout or stderr is closed, the
+    next file opened takes its number, and whatever is printed would land in it.
 
     Raises:
         OSError: there is no descriptor left; `fd` is closed.
@@ -76,7 +84,8 @@ def open_to_write(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -
 
 
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
-    """Open a file to read its bytes, if it is one: a pipe would be waited for, and a device has no end.
+    """Open a file to read its bytes, if it is one: a pipe would be waited for, and a device has no
+    end.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.
@@ -105,8 +114,8 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def fill_stdio() -> None:
-    """Open the null device in the place of a closed stdin, stdout or stderr, for a program of ours: no file that it or a
-    child of its opens takes their place.
+    """Open the null device in the place of a closed stdin, stdout or stderr, for a program of ours:
+    no file that it or a child of its opens takes their place.
     """
     for fd in range(STDERR + 1):
         try:
@@ -144,8 +153,9 @@ def make_folder(folder: Path) -> Path:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Create the folder and its parents where missing. Returns the folders that got a new entry by it: until they are
-    synced the new ones may be gone after the death of the node, with all synced files in them. Raises OSError.
+    """Create the folder and its parents where missing. Returns the folders that got a new entry by
+    it: until they are synced the new ones may be gone after the death of the node, with all synced
+    files in them. Raises OSError.
     """
     try:
         folder.mkdir()
@@ -167,11 +177,13 @@ def _sync_folders(folders: list[Path]) -> None:
 
 
 def keep_out_of_git(folder: Path) -> None:
-    """Tell Git to take nothing of this folder, unless it has a `.gitignore` already. Where it cannot be written nothing
-    happens.
+    """Tell Git to take nothing of this folder, unless it has a `.gitignore` already. Where it
+    cannot be written nothing happens.
     """
     with contextlib.suppress(OSError):
-        fd = os.open(folder / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = os.open(
+            folder / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
+        )
         try:
             os.write(fd, b"*\n")
         finally:
@@ -191,7 +203,8 @@ def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
 
 
 def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> None:
-    """Make `path` hold exactly `data`, whole or not at all; a reader sees the old bytes or the new ones.
+    """Make `path` hold exactly `data`, whole or not at all; a reader sees the old bytes or the new
+    ones.
 
     `durable=False` leaves out both fsyncs, for views that can be rebuilt.
 
@@ -211,10 +224,11 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
 
 
 def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
-    """Replace a file that others edit too, if it still holds `old`; False, and it is untouched, if it does not.
+    """Replace a file that others edit too, if it still holds `old`; False, and it is untouched, if
+    it does not.
 
-    The file keeps its mode, and its owner where that is permitted. It is compared after the new bytes are on disk, right
-    before they take its name.
+    The file keeps its mode, and its owner where that is permitted. It is compared after the new
+    bytes are on disk, right before they take its name.
 
     Raises:
         StorageError: it could not be written, or is read-only; the old file is untouched.
@@ -243,8 +257,9 @@ def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
 def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
     """Create `path` with exactly `data`, unless it exists; durable on return.
 
-    `data` must be unique to the caller (hold a nonce): whether the file is ours is judged by reading it back.
-    Returns True if `path` now holds `data`, False if somebody else's bytes are there.
+    `data` must be unique to the caller (hold a nonce): whether the file is ours is judged by
+    reading it back. Returns True if `path` now holds `data`, False if somebody else's bytes are
+    there.
 
     Raises:
         StorageError: neither could be established (no hard links here, no space, no permission).
@@ -265,8 +280,8 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
 
 
 def put_new(path: Path, data: bytes) -> bool:
-    """Make `path` hold `data`, unless there is something of that name, a link that leads nowhere included; whether it was
-    made. Not durable: for views.
+    """Make `path` hold `data`, unless there is something of that name, a link that leads nowhere
+    included; whether it was made. Not durable: for views.
 
     Raises:
         StorageError: it could not be written.
@@ -283,8 +298,8 @@ def put_new(path: Path, data: bytes) -> bool:
 
 
 def _take_free_name(file: Path, path: Path) -> bool:
-    """Give a file a name that nothing has; False where something has it. The file's first name stays, where there are hard
-    links.
+    """Give a file a name that nothing has; False where something has it. The file's first name
+    stays, where there are hard links.
     """
     try:
         os.link(file, path)
@@ -300,7 +315,8 @@ def _take_free_name(file: Path, path: Path) -> bool:
 
 
 def keep_aside(path: Path) -> Path:
-    """Move a file beside itself, to the first free `<name>.kept-N`, and return its new path. No byte of it is lost.
+    """Move a file beside itself, to the first free `<name>.kept-N`, and return its new path. No
+    byte of it is lost.
 
     Raises:
         StorageError: it could not be moved.
@@ -316,8 +332,8 @@ def keep_aside(path: Path) -> Path:
 
 
 def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
-    """Make `path` a second name of `file`, in place of whatever had that name. Where the filesystem has no hard links,
-    `file` gives up its own name.
+    """Make `path` a second name of `file`, in place of whatever had that name. Where the filesystem
+    has no hard links, `file` gives up its own name.
 
     Raises:
         StorageError: it could not be done; both names are as before.
@@ -333,7 +349,8 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
         else:
             os.replace(temporary, path)
             with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()  # renaming one name of a file to another of its names does nothing, says POSIX
+                # renaming one name of a file to another of its names does nothing, says POSIX
+                temporary.unlink()
         if durable:
             fsync_folder(path.parent)
     except OSError as error:
@@ -343,7 +360,8 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
 
 
 def name_free(path: Path, file: Path, *, durable: bool = True) -> bool:
-    """Make `path` a second name of `file`, as `name_also`, unless something has that name; whether it was done.
+    """Make `path` a second name of `file`, as `name_also`, unless something has that name; whether
+    it was done.
 
     Raises:
         StorageError: it could not be done; both names are as before.
@@ -359,7 +377,9 @@ def name_free(path: Path, file: Path, *, durable: bool = True) -> bool:
 
 
 def point_to(path: Path, target: Path) -> bool:
-    """Make `path` a symbolic link to `target`; False where it is something else, or none can be made."""
+    """Make `path` a symbolic link to `target`; False where it is something else, or none can be
+    made.
+    """
     try:
         with contextlib.suppress(FileExistsError):
             path.symlink_to(target)
@@ -395,13 +415,13 @@ def remove(path: Path) -> None:
 class AppendFile:
     """A file that this process alone appends to, at its own offset.
 
-    Safe from threads. After a fork the child does not own it: `append` raises there. The file is opened by the first
-    append, created exclusively unless it is resumed.
+    Safe from threads. After a fork the child does not own it: `append` raises there. The file is
+    opened by the first append, created exclusively unless it is resumed.
     """
 
     def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
-        """A new file; or, with `resume_at`, an existing view, from that byte on: whoever renders a view may go on where
-        the one before it stopped. A journal's file is never resumed.
+        """A new file; or, with `resume_at`, an existing view, from that byte on: whoever renders a
+        view may go on where the one before it stopped. A journal's file is never resumed.
         """
         self.path = path
         self.size_bytes = resume_at or 0
@@ -412,15 +432,18 @@ class AppendFile:
         self.lock = threading.RLock()
         """Held by whoever calls `put`."""
         self.put: Callable[[bytes], None] = self._put
-        """`append` for who holds the lock and needs no durability: the recorder's hot path. Raises as `append`."""
+        """`append` for who holds the lock and needs no durability: the recorder's hot path. Raises
+        as `append`.
+        """
 
     def append(self, data: bytes, *, durable: bool = False) -> None:
-        """Write `data` whole after what is there. On return the death of this process loses nothing of it;
-        with `durable`, neither does the death of the node.
+        """Write `data` whole after what is there. On return the death of this process loses nothing
+        of it; with `durable`, neither does the death of the node.
 
         Raises:
             NotAWriterError: called after a fork, or after `close`.
-            StorageError: it could not be written; the next append overwrites what a short write left.
+            StorageError: it could not be written; the next append overwrites what a short write
+            left.
         """
         with self.lock:
             self.put(data)
@@ -461,13 +484,14 @@ class AppendFile:
 
     def _sync(self) -> None:
         os.fsync(self._fd)
-        # After the file: filesystems with a journal have committed the names with it, and have nothing left to do.
+        # After the file: filesystems with a journal have committed the names with it, and have
+        # nothing left to do.
         _sync_folders(self._unsynced)
         self._unsynced.clear()
 
     def revive(self) -> bool:
-        """Where the file was deleted while it was open, make it again with all that it held; True if that was done. What
-        fails is let be.
+        """Where the file was deleted while it was open, make it again with all that it held; True
+        if that was done. What fails is let be.
         """
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine() and not os.fstat(self._fd).st_nlink:
@@ -482,7 +506,9 @@ class AppendFile:
         return False
 
     def is_ours_alone(self) -> bool:
-        """Whether the file is as long as what was appended: False once somebody else has written to it, or cut it."""
+        """Whether the file is as long as what was appended: False once somebody else has written to
+        it, or cut it.
+        """
         with self.lock:
             if self._fd < 0 or not self._is_mine():
                 return True
@@ -492,13 +518,17 @@ class AppendFile:
                 return True
 
     def trim(self) -> None:
-        """Cut off what a short write left behind the last acknowledged byte; needs no space. What fails is let be."""
+        """Cut off what a short write left behind the last acknowledged byte; needs no space. What
+        fails is let be.
+        """
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine():
                 os.ftruncate(self._fd, self.size_bytes)
 
     def sync(self) -> None:
-        """Make what was appended survive the death of the node, if anything was, and the file's own name."""
+        """Make what was appended survive the death of the node, if anything was, and the file's own
+        name.
+        """
         with self.lock:
             if self._fd >= 0 and self._is_mine():
                 try:
@@ -516,8 +546,9 @@ class AppendFile:
 
 
 class FixedFile:
-    """A small file of fixed size, overwritten in place: a heartbeat. It is not durable, and a reader may see the old
-    text or the new one. A link or a pipe of its name is an error: nobody but us makes the file.
+    """A small file of fixed size, overwritten in place: a heartbeat. It is not durable, and a
+    reader may see the old text or the new one. A link or a pipe of its name is an error: nobody but
+    us makes the file.
     """
 
     def __init__(self, path: Path, *, size_bytes: int) -> None:
@@ -529,8 +560,8 @@ class FixedFile:
             raise _failed("create", path, error) from error
 
     def write(self, text: str) -> None:
-        """Overwrite the file; a text longer than the file is an error of ours. A full disk is let be: the reader sees a
-        heartbeat that stands still.
+        """Overwrite the file; a text longer than the file is an error of ours. A full disk is let
+        be: the reader sees a heartbeat that stands still.
         """
         data = text.encode().ljust(self._size_bytes - 1) + b"\n"
         if len(data) != self._size_bytes:

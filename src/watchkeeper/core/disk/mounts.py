@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 
 class Filesystem(NamedTuple):
-    """A mounted filesystem: its type (`ext4`, `nfs4`, `lustre`) and what is mounted (`/dev/vda`, `server:/export`)."""
+    """A mounted filesystem: its type (`ext4`, `nfs4`, `lustre`) and what is mounted (`/dev/vda`,
+    `server:/export`).
+    """
 
     kind: str
     source: str

@@ -10,11 +10,27 @@ from pathlib import Path
 from watchkeeper.core.disk.mounts import filesystem_of
 
 # Filesystems that another machine serves. Source: their names in /proc/filesystems.
-_REMOTE = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "cifs", "smb", "afs", "fuse", "9p", "pvfs2", "orangefs")
+_REMOTE = (
+    "nfs",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "ceph",
+    "glusterfs",
+    "cifs",
+    "smb",
+    "afs",
+    "fuse",
+    "9p",
+    "pvfs2",
+    "orangefs",
+)
 
 
 def folders(name: str) -> list[Path]:
-    """Where this user's folder of that name may lie, the first choice first; whether or not it is there."""
+    """Where this user's folder of that name may lie, the first choice first; whether or not it is
+    there.
+    """
     roots = dict.fromkeys((os.environ.get("TMPDIR") or "/tmp", "/tmp", "/dev/shm"))
     return [Path(root) / f"{name}-{os.getuid()}" for root in roots]
 
@@ -37,5 +53,10 @@ def is_ours(choice: Path) -> bool:
         with contextlib.suppress(FileExistsError):
             choice.mkdir(mode=0o700)
         found = choice.lstat()
-        return choice.is_dir() and not choice.is_symlink() and found.st_uid == os.getuid() and not found.st_mode & 0o022
+        return (
+            choice.is_dir()
+            and not choice.is_symlink()
+            and found.st_uid == os.getuid()
+            and not found.st_mode & 0o022
+        )
     return False

@@ -9,14 +9,16 @@ from watchkeeper.core.disk import files
 
 
 def keep(folder: Path, data: bytes, *, mode: int = 0o444) -> str:
-    """Keep `data` in `folder`, unless it is there; durable on return. Returns its sha256, which is the file's name.
+    """Keep `data` in `folder`, unless it is there; durable on return. Returns its sha256, which is
+    the file's name.
 
     Raises:
         StorageError: it could not be written.
     """
     sha256 = hashlib.sha256(data).hexdigest()
     path = folder / sha256
-    # A file of that size under that name is whole: it got the name when it was. Anything else is written again.
+    # A file of that size under that name is whole: it got the name when it was. Anything else is
+    # written again.
     if not path.is_file() or path.stat().st_size != len(data):
         files.make_folder(folder)
         files.replace(path, data, mode=mode)

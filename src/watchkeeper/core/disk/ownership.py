@@ -1,7 +1,8 @@
 """Whose file is it: whether what it says may be executed as this user.
 
-The rule is git's `safe.directory` (git-config(1)): a file is trusted if it belongs to this user or to root. It must also be
-writable by nobody else, since whoever can write it can have commands run as its reader.
+The rule is git's `safe.directory` (git-config(1)): a file is trusted if it belongs to this user or
+to root. It must also be writable by nobody else, since whoever can write it can have commands run
+as its reader.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ ROOT = 0
 def distrust(path: Path, environment: Mapping[str, str] = os.environ) -> str:
     """Why the file must not be obeyed, in words that follow its path; "" if it may be.
 
-    A link counts as well as the file it leads to. Under sudo the user who typed the command is trusted too.
+    A link counts as well as the file it leads to. Under sudo the user who typed the command is
+    trusted too.
 
     Raises:
         OSError: the file's status cannot be read.
@@ -36,9 +38,11 @@ def distrust(path: Path, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def foreign_link(path: Path) -> Path | None:
-    """The first symbolic link on the way to a path, the path included, that another user made; None if there is none.
+    """The first symbolic link on the way to a path, the path included, that another user made; None
+    if there is none.
 
-    Who writes through such a link writes where that user chose. Links of this user's and of root's are followed.
+    Who writes through such a link writes where that user chose. Links of this user's and of root's
+    are followed.
     """
     trusted = {os.geteuid(), ROOT}
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay: they are what is looked at
@@ -54,16 +58,24 @@ def foreign_link(path: Path) -> Path | None:
 
 def _sudo_users(environment: Mapping[str, str]) -> list[int]:
     uid = environment.get("SUDO_UID", "")
-    return [int(uid)] if os.geteuid() == ROOT and uid.isascii() and uid.isdigit() and len(uid) < 11 else []
+    if os.geteuid() == ROOT and uid.isascii() and uid.isdigit() and len(uid) < 11:
+        return [int(uid)]
+    return []
 
 
 def _is_private_group(gid: int, uid: int) -> bool:
-    """Whether the group is the owner's own: many systems give each user a group of the same name, and a umask of 002."""
+    """Whether the group is the owner's own: many systems give each user a group of the same name,
+    and a umask of 002.
+    """
     try:
         group, owner = grp.getgrgid(gid), pwd.getpwuid(uid)
     except KeyError:
         return False
-    return owner.pw_gid == gid and group.gr_name == owner.pw_name and set(group.gr_mem) <= {owner.pw_name}
+    return (
+        owner.pw_gid == gid
+        and group.gr_name == owner.pw_name
+        and set(group.gr_mem) <= {owner.pw_name}
+    )
 
 
 def _user_name(uid: int) -> str:

@@ -1,4 +1,6 @@
-"""Small JSON records that lie in files of their own: claims, leases, holds. Another hand may have changed them."""
+"""Small JSON records that lie in files of their own: claims, leases, holds. Another hand may have
+changed them.
+"""
 
 from __future__ import annotations
 

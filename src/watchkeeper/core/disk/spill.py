@@ -1,15 +1,17 @@
 """Where acknowledged bytes wait while the filesystem that they are for hangs.
 
-A write that hangs cannot be interrupted: whoever makes it waits as long as the filesystem does. So that it happens once
-and not again and again, a `SpillingFile` whose write has taken longer than `SLOW_S` keeps what comes next in a file on
-this node's own disk, preallocated, at the same offsets, and a thread brings it over. There it survives the death of the
-process as it would in its place; what a dead process left is brought over by `recover`, or by the wrapper around its job.
+A write that hangs cannot be interrupted: whoever makes it waits as long as the filesystem does. So
+that it happens once and not again and again, a `SpillingFile` whose write has taken longer than
+`SLOW_S` keeps what comes next in a file on this node's own disk, preallocated, at the same offsets,
+and a thread brings it over. There it survives the death of the process as it would in its place;
+what a dead process left is brought over by `recover`, or by the wrapper around its job.
 
     $TMPDIR/watchkeeper-spill-UID/NAME.bytes     the bytes, from BASE on
-    $TMPDIR/watchkeeper-spill-UID/NAME.word      lines: format, target, base, attempt ("" for none), and whose it is
+    $TMPDIR/watchkeeper-spill-UID/NAME.word      lines: format, target, base, attempt ("" for none),
+    and whose it is
 
-Accepted trade-offs: until it is brought over a spill is lost with the node, or with a job's private /tmp; with no local
-disk to spill to, every write waits.
+Accepted trade-offs: until it is brought over a spill is lost with the node, or with a job's private
+/tmp; with no local disk to spill to, every write waits.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ CALM_S = 600.0  # without a slow write, before a file is written to directly aga
 ROOM_BYTES = 16 * 2**20  # of one file, that may wait
 LOOK_S = 0.1  # between two looks for what has come
 AGAIN_S = 1.0  # after an error of the target
-PATIENCE = 5  # errors in a row, when the file is to be closed, before its bytes are left where they are
+PATIENCE = (
+    5  # errors in a row, when the file is to be closed, before its bytes are left where they are
+)
 FORMAT = "watchkeeper spill 1"
 BYTES, WORD = ".bytes", ".word"
 
@@ -60,8 +64,8 @@ class Word(NamedTuple):
 
 
 class SpillingFile(AppendFile):
-    """An `AppendFile` that meets a hanging filesystem once in ten minutes at most. What must be durable, `sync` and `close`
-    wait for it.
+    """An `AppendFile` that meets a hanging filesystem once in ten minutes at most. What must be
+    durable, `sync` and `close` wait for it.
     """
 
     def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
@@ -85,14 +89,19 @@ class SpillingFile(AppendFile):
             self.was_slow()
 
     def was_slow(self) -> None:
-        """A write has just taken longer than `SLOW_S`: later ones are not to, nor those to its neighbours there."""
+        """A write has just taken longer than `SLOW_S`: later ones are not to, nor those to its
+        neighbours there.
+        """
         try:
             neighbours = list(_files)
-        except RuntimeError:  # another thread opens one just now; the others get to know by a slow write of their own
+        except (
+            RuntimeError
+        ):  # another thread opens one just now; the others get to know by a slow write of their own
             neighbours = [self]
         for file in neighbours:
             if file._device == self._device and file.put == file._put:
-                # Its lock may be held by a thread that hangs, so nothing is done but this: one assignment.
+                # Its lock may be held by a thread that hangs, so nothing is done but this: one
+                # assignment.
                 file.put = file._put_from_now_on
 
     def came_over(self) -> None:
@@ -104,7 +113,8 @@ class SpillingFile(AppendFile):
         """Wait until all is in its place, and fsync it.
 
         Raises:
-            StorageError: the target takes no more; what could not be brought over is kept on the node.
+            StorageError: the target takes no more; what could not be brought over is kept on the
+            node.
         """
         self._settle()
         super().sync()
@@ -114,7 +124,9 @@ class SpillingFile(AppendFile):
         return self.put == self._put and super().revive()
 
     def is_ours_alone(self) -> bool:
-        """As `AppendFile.is_ours_alone`; not looked at where a write was slow, since to look may hang."""
+        """As `AppendFile.is_ours_alone`; not looked at where a write was slow, since to look may
+        hang.
+        """
         return self.put != self._put or super().is_ours_alone()
 
     def trim(self) -> None:
@@ -123,7 +135,9 @@ class SpillingFile(AppendFile):
             super().trim()
 
     def close(self) -> None:
-        """Wait until all is in its place, and close the file; what could not be brought over is kept on the node."""
+        """Wait until all is in its place, and close the file; what could not be brought over is
+        kept on the node.
+        """
         try:
             with contextlib.suppress(StorageError):
                 self._settle()
@@ -210,7 +224,9 @@ class _Spill:
         self._closing = threading.Event()
         self._error = ""
         self._kept = _Kept(file.path, self._done)
-        self._thread = threading.Thread(target=self._run, name=f"watchkeeper spill of {file.path.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"watchkeeper spill of {file.path.name}", daemon=True
+        )
         try:
             self._thread.start()
         except RuntimeError:
@@ -224,12 +240,17 @@ class _Spill:
             StorageError: too many wait, or the node's disk takes none.
         """
         if at + len(data) > self._kept.end:
-            message = f"{self._file.path} takes nothing, and {ROOM_BYTES >> 20} MB wait for it on this node"
+            message = (
+                f"{self._file.path} takes nothing, and {ROOM_BYTES >> 20} MB wait for it on "
+                "this node"
+            )
             raise StorageError(message, hint="its filesystem hangs or is full: look at the folder")
         try:
             self._kept.put(data, at)
         except OSError as error:
-            message = f"could not keep bytes of {self._file.path} in {self._kept.path}: {error.strerror}"
+            message = (
+                f"could not keep bytes of {self._file.path} in {self._kept.path}: {error.strerror}"
+            )
             raise StorageError(message) from error
 
     def finish(self) -> None:
@@ -242,7 +263,10 @@ class _Spill:
         self._thread.join()
         if self._file.spilling:
             raise StorageError(
-                f"the end of {self._file.path} could not be written ({self._error}); it is kept in {self._kept.path}",
+                (
+                    f"the end of {self._file.path} could not be written ({self._error}); it is "
+                    f"kept in {self._kept.path}"
+                ),
                 hint="the next recorded run on this node brings it over",
             )
 
@@ -253,7 +277,11 @@ class _Spill:
                 moved = self._bring_over()
                 faults = 0
             except OSError as error:
-                faults, self._error, self._calm_since = faults + 1, error.strerror or str(error), time.monotonic()
+                faults, self._error, self._calm_since = (
+                    faults + 1,
+                    error.strerror or str(error),
+                    time.monotonic(),
+                )
                 time.sleep(AGAIN_S)
                 continue
             if not moved:
@@ -277,7 +305,9 @@ class _Spill:
         """Go back to the target where nothing waits and it has been quick for long. Else make room."""
         with self._file.lock:
             waits = self._file.size_bytes - self._done
-            if not waits and (self._closing.is_set() or time.monotonic() - self._calm_since > CALM_S):
+            if not waits and (
+                self._closing.is_set() or time.monotonic() - self._calm_since > CALM_S
+            ):
                 self._file.came_over()
                 self._kept.remove()
                 return True
@@ -291,12 +321,14 @@ class _Spill:
 
 
 def recover() -> list[Path]:
-    """Bring over what dead processes of this user left on this node, and return the files that got it. What cannot be
-    brought over stays. Raises nothing.
+    """Bring over what dead processes of this user left on this node, and return the files that got
+    it. What cannot be brought over stays. Raises nothing.
     """
     recovered = []
     for folder in node.folders(_NAME):
-        for path in sorted(folder.glob(f"*{WORD}")) if folder.is_dir() and node.is_ours(folder) else ():
+        for path in (
+            sorted(folder.glob(f"*{WORD}")) if folder.is_dir() and node.is_ours(folder) else ()
+        ):
             with contextlib.suppress(OSError, ValueError):
                 target = _recover(path)
                 if target is not None:
@@ -313,7 +345,9 @@ def read_word(path: Path) -> Word:
     form, target, base, attempt, owner, _ = path.read_text("utf-8", "surrogateescape").split("\n")
     if form != FORMAT:
         raise ValueError(form)
-    return Word(Path(target), int(base), attempt, decode_record(owner.encode(), processes.ProcessName))
+    return Word(
+        Path(target), int(base), attempt, decode_record(owner.encode(), processes.ProcessName)
+    )
 
 
 def _recover(path: Path) -> Path | None:

@@ -1,4 +1,6 @@
-"""The ends of files of any size, read without reading the rest. Nothing here raises, and nothing waits for a pipe."""
+"""The ends of files of any size, read without reading the rest. Nothing here raises, and nothing
+waits for a pipe.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,17 @@ def end_as_text(path: Path | str, most: int) -> str:
 
 
 def last_lines(path: Path | str, lines: int, most: int) -> list[str]:
-    """The last lines that are not empty, of the last `most` bytes; a carriage return ends one, as a bar's does."""
+    """The last lines that are not empty, of the last `most` bytes; a carriage return ends one, as a
+    bar's does.
+    """
     words = end_as_text(path, most).replace("\r\n", "\n").replace("\r", "\n")
     return [line for line in words.split("\n") if line][-lines:]
 
 
 class Grown(msgspec.Struct, frozen=True, kw_only=True):
-    """What a look at a growing file found. `size` is its bytes, 0 where there is none; `modified` is its own time in
-    seconds since 1970, None where there is none; `added` is how many bytes are new, `text` their end, whole lines only.
+    """What a look at a growing file found. `size` is its bytes, 0 where there is none; `modified`
+    is its own time in seconds since 1970, None where there is none; `added` is how many bytes are
+    new, `text` their end, whole lines only.
     """
 
     size: int = 0
@@ -46,9 +51,9 @@ class Grown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Follower:
-    """Reads what a file has grown by since the look before, `most` bytes at a time: of more, the end. An unfinished last
-    line is kept for the next look; one that ends in a carriage return is finished. A file that has become shorter, or is
-    another one of the same name, is read anew.
+    """Reads what a file has grown by since the look before, `most` bytes at a time: of more, the
+    end. An unfinished last line is kept for the next look; one that ends in a carriage return is
+    finished. A file that has become shorter, or is another one of the same name, is read anew.
     """
 
     def __init__(self, path: Path | str, most: int) -> None:
@@ -73,9 +78,11 @@ class Follower:
         except OSError:
             return Grown()
 
-    def take(self, inode: int, size: int, modified: float, read: Callable[[int, int], tuple[int, bytes]]) -> Grown:
-        """A look at a file that somebody else has looked at: `read` gives what it has of the bytes from one offset to
-        another, and where that begins. Raises what `read` does.
+    def take(
+        self, inode: int, size: int, modified: float, read: Callable[[int, int], tuple[int, bytes]]
+    ) -> Grown:
+        """A look at a file that somebody else has looked at: `read` gives what it has of the bytes
+        from one offset to another, and where that begins. Raises what `read` does.
         """
         if inode != self._inode or size < self._offset:
             self._inode, self._offset, self._rest = inode, 0, b""
@@ -88,8 +95,12 @@ class Follower:
         self._offset = first + len(found)
         cut = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         # A line that never ends must not be kept for ever.
-        whole, self._rest = (data[:cut], data[cut:]) if len(data) - cut < self._most else (data, b"")
-        return Grown(size=size, modified=modified, added=added, text=whole.decode("utf-8", "replace"))
+        whole, self._rest = (
+            (data[:cut], data[cut:]) if len(data) - cut < self._most else (data, b"")
+        )
+        return Grown(
+            size=size, modified=modified, added=added, text=whole.decode("utf-8", "replace")
+        )
 
     def unfinished(self) -> str:
         """What has no line's end yet, such as a bar that is redrawn."""

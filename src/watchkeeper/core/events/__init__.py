@@ -1,8 +1,9 @@
 """The events: every fact that Watchkeeper writes down, one JSON line each.
 
-Each event is frozen and typed, carries its kind, aware UTC time, writer and sequence number, and fields whose types say
-how sensitive they are (`sensitivity`): publication is an allow-list over those types. A kind that this version does not
-know is kept as `Unknown`; a known kind with bad fields is damage. A file in a newer schema is not read (`newer_opening`).
+Each event is frozen and typed, carries its kind, aware UTC time, writer and sequence number, and
+fields whose types say how sensitive they are (`sensitivity`): publication is an allow-list over
+those types. A kind that this version does not know is kept as `Unknown`; a known kind with bad
+fields is damage. A file in a newer schema is not read (`newer_opening`).
 """
 
 from watchkeeper.core.events.base import (

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-# Of a journal's lines. It rises only for a change that an older reader would misread: a field that means something else,
-# a kind that takes another's place. New kinds and new optional fields leave it as it is: older readers keep the one as
-# unknown and pass over the other.
+# Of a journal's lines. It rises only for a change that an older reader would misread: a field that
+# means something else, a kind that takes another's place. New kinds and new optional fields leave
+# it as it is: older readers keep the one as unknown and pass over the other.
 SCHEMA = 1
 
 # Sensitivity: what publication must know of a field. A plain `str` is free of them by construction.
@@ -30,7 +30,9 @@ Phase = Literal["preparation", "evaluation"]
 PHASES: tuple[Phase, ...] = ("preparation", "evaluation")
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", gc=False):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", gc=False
+):
     """One immutable fact. `seq` counts a writer's events from 0; `time` is the writer's clock."""
 
     time: Time
@@ -39,7 +41,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One observation with its source. `size_bytes` and `modified` describe a file; None where there is none."""
+    """One observation with its source. `size_bytes` and `modified` describe a file; None where
+    there is none.
+    """
 
     source: FilePath
     what: FreeText
@@ -48,10 +52,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened"):
-    """The first event of each writer's file. `saw[w] = n`: this writer had read n events of writer w; `zone` is the
-    IANA time zone of views; `schema` is the version of every line in this file, and `software` the version of Watchkeeper
-    that wrote it. In every schema, past and to come, the first line has `kind` "opened", an integer `schema` and the text
-    `software`: a reader finds out from it whether it can read the rest, and which version can.
+    """The first event of each writer's file. `saw[w] = n`: this writer had read n events of writer
+    w; `zone` is the IANA time zone of views; `schema` is the version of every line in this file,
+    and `software` the version of Watchkeeper that wrote it. In every schema, past and to come, the
+    first line has `kind` "opened", an integer `schema` and the text `software`: a reader finds out
+    from it whether it can read the rest, and which version can.
     """
 
     schema: int
@@ -67,8 +72,8 @@ class Opened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="opened")
 
 
 class Sealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="sealed"):
-    """The first `bytes` bytes of `file` (a name in the same folder) have this sha256; `previous` is the sha256 of the
-    seal this writer knew before, "" for none.
+    """The first `bytes` bytes of `file` (a name in the same folder) have this sha256; `previous` is
+    the sha256 of the seal this writer knew before, "" for none.
     """
 
     file: str

@@ -140,9 +140,13 @@ def decode(line: bytes) -> AnyEvent | Unknown:
 
 
 def newer_opening(line: bytes) -> Opening | None:
-    """The first line of a file in a schema newer than ours; None for any other line, damaged ones included."""
+    """The first line of a file in a schema newer than ours; None for any other line, damaged ones
+    included.
+    """
     try:
         opening = _opening_decoder.decode(line)
     except _FAULTS:
         return None
-    return opening if opening.schema > SCHEMA else None
+    if opening.schema > SCHEMA:
+        return opening
+    return None

@@ -20,7 +20,9 @@ from watchkeeper.core.events.base import (
 
 
 class Leased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="leased"):
-    """This writer now holds lease number `lease` on the live views; `saw` as in `opened`, at that moment."""
+    """This writer now holds lease number `lease` on the live views; `saw` as in `opened`, at that
+    moment.
+    """
 
     lease: int
     saw: dict[str, int] = {}
@@ -39,10 +41,11 @@ class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 
 class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned"):
-    """A phase of an execution began (None: the execution itself), having read this plan. `summary` is a file's name, ""
-    for a folder read by its tree; `items` is the phase's work (None: all of it); `notes` are findings about the sources.
-    `gate` is what evaluations wait for in this execution (`all`, `each`; "" in events from before it was kept), and
-    `queue_ahead` whether they wait in the scheduler's queue.
+    """A phase of an execution began (None: the execution itself), having read this plan. `summary`
+    is a file's name, "" for a folder read by its tree; `items` is the phase's work (None: all of
+    it); `notes` are findings about the sources. `gate` is what evaluations wait for in this
+    execution (`all`, `each`; "" in events from before it was kept), and `queue_ahead` whether they
+    wait in the scheduler's queue.
     """
 
     phase: Phase | None
@@ -60,10 +63,11 @@ Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What is to be done with one piece of work, why, and on what evidence. `attempt` is the attempt that would be
-    made (submit, retry) or that is meant (active); 0 for none. `after`: the runs whose jobs must have
-    ended before it starts. `automatic`, `change` and `resume_from` of a retry are as in `intended`; `advice`, of what
-    failed and is not tried again by itself: why not, and what to do.
+    """What is to be done with one piece of work, why, and on what evidence. `attempt` is the
+    attempt that would be made (submit, retry) or that is meant (active); 0 for none. `after`: the
+    runs whose jobs must have ended before it starts. `automatic`, `change` and `resume_from` of a
+    retry are as in `intended`; `advice`, of what failed and is not tried again by itself: why not,
+    and what to do.
     """
 
     key: str
@@ -82,7 +86,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided"):
-    """What this execution decided for a phase: all of it the first time (`first`), later only what changed."""
+    """What this execution decided for a phase: all of it the first time (`first`), later only what
+    changed.
+    """
 
     phase: Phase
     decisions: tuple[Decision, ...]
@@ -90,23 +96,28 @@ class Decided(Event, frozen=True, kw_only=True, omit_defaults=True, tag="decided
 
 
 class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intended"):
-    """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject to its fingerprint.
+    """This writer holds the attempt and is about to submit it. `inputs` maps a checkpoint's subject
+    to its fingerprint.
 
-    `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked files differed from it
-    (None: it could not be told), `diff_sha256` names the difference and `script_sha256` the script among the kept objects;
-    `array` is the tasks of an array as submitted ("": it is none), `after` holds the runs behind which it is queued.
-    `configs` maps each configuration file that the script names, relative to the experiment's folder, to its kept object.
-    `environment_sha256` names what was installed where it was submitted (core/code/environment.py; "": nobody looked).
+    `git_sha` is the commit of the script's repository ("" for none), `git_dirty` whether tracked
+    files differed from it (None: it could not be told), `diff_sha256` names the difference and
+    `script_sha256` the script among the kept objects; `array` is the tasks of an array as submitted
+    ("": it is none), `after` holds the runs behind which it is queued. `configs` maps each
+    configuration file that the script names, relative to the experiment's folder, to its kept
+    object. `environment_sha256` names what was installed where it was submitted
+    (core/code/environment.py; "": nobody looked).
 
-    `code` maps the `.py` and `.sh` files that the script names in turn (core/code/code_files.py) to their kept objects, and
-    `uncommitted` names what the commit does not hold of script, configurations and code; `git_fault` is why git told
-    nothing of a repository that is there. `work_sha256` is equal for attempts at the same work (launch/same_work.py; "":
-    an older event).
+    `code` maps the `.py` and `.sh` files that the script names in turn (core/code/code_files.py) to
+    their kept objects, and `uncommitted` names what the commit does not hold of script,
+    configurations and code; `git_fault` is why git told nothing of a repository that is there.
+    `work_sha256` is equal for attempts at the same work (launch/same_work.py; "": an older event).
 
-    Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it. `change` holds what it is
-    given otherwise than the script says (`batch_size`, `gradient_accumulation_steps`), `resume_from` the checkpoint that it
-    is offered to go on from ("": none). `source_sha256` is the script as its owner wrote it, where the attempt has a
-    changed copy of it ("": it has not). `found`: subject → fingerprint of the complete checkpoints that lay there before.
+    Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it.
+    `change` holds what it is given otherwise than the script says (`batch_size`,
+    `gradient_accumulation_steps`), `resume_from` the checkpoint that it is offered to go on from
+    ("": none). `source_sha256` is the script as its owner wrote it, where the attempt has a changed
+    copy of it ("": it has not). `found`: subject → fingerprint of the complete checkpoints that lay
+    there before.
     """
 
     key: str
@@ -137,10 +148,11 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):
-    """The scheduler has the job. `command` is as typed by a person, `exact` what was really run; `adopted` when the
-    job was found, having been submitted by somebody who could not say so; `stagger_s` is the wait before it. `note` is what
-    a further attempt is given otherwise than the first, in words. `cluster` is its profile's name (`local`: this machine),
-    and `host` where it was submitted from; "" in older events.
+    """The scheduler has the job. `command` is as typed by a person, `exact` what was really run;
+    `adopted` when the job was found, having been submitted by somebody who could not say so;
+    `stagger_s` is the wait before it. `note` is what a further attempt is given otherwise than the
+    first, in words. `cluster` is its profile's name (`local`: this machine), and `host` where it
+    was submitted from; "" in older events.
     """
 
     key: str
@@ -169,7 +181,9 @@ class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="reject
 
 
 class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted"):
-    """Whether the scheduler took the job could not be told. `unreached`: the submitting command says it reached nobody."""
+    """Whether the scheduler took the job could not be told. `unreached`: the submitting command
+    says it reached nobody.
+    """
 
     key: str
     phase: Phase
@@ -180,7 +194,9 @@ class Doubted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="doubted
 
 
 class Postponed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="postponed"):
-    """The scheduler said later, or could not be asked: this submission made no job, and the attempt stays to be made."""
+    """The scheduler said later, or could not be asked: this submission made no job, and the attempt
+    stays to be made.
+    """
 
     key: str
     phase: Phase
@@ -189,11 +205,13 @@ class Postponed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="postp
 
 
 class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it did not say.
+    """What the scheduler says of a job: times, memory and node are the scheduler's own. None = it
+    did not say.
 
-    `tasks`, of an array: state → the numbers of its tasks in that state, as `--array` writes them. The rest is then the
-    whole's: the first start, the last end, the state and code of what keeps it from being COMPLETED. `ends_by`, of a job
-    that runs: when its time limit will be over. `expected`, of a job that waits: when the scheduler guesses it will start.
+    `tasks`, of an array: state → the numbers of its tasks in that state, as `--array` writes them.
+    The rest is then the whole's: the first start, the last end, the state and code of what keeps it
+    from being COMPLETED. `ends_by`, of a job that runs: when its time limit will be over.
+    `expected`, of a job that waits: when the scheduler guesses it will start.
     """
 
     state: str
@@ -213,8 +231,9 @@ class SchedulerFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """How an execution ended, written by the wrapper as its last act. `exit_code` as the shell says it: 128 + n for a
-    signal. `interrupted`: the scheduler had sent TERM, and may start the same job again.
+    """How an execution ended, written by the wrapper as its last act. `exit_code` as the shell says
+    it: 128 + n for a signal. `interrupted`: the scheduler had sent TERM, and may start the same job
+    again.
     """
 
     job_id: JobId
@@ -226,11 +245,11 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record are kept apart; `after`
-    is what they say together. `before` is the state this writer last knew; `last_line` is the last line on the job's
-    standard error, and `cause` why it ended badly ("": nobody knows). `inferred`: no poll saw this state; what came after
-    shows that the job was in it. `stuck`, of a job that waits: why it does not start by itself, and what to do ("": it
-    may).
+    """What a poll found changed in one attempt. The scheduler's word and the wrapper's exit record
+    are kept apart; `after` is what they say together. `before` is the state this writer last knew;
+    `last_line` is the last line on the job's standard error, and `cause` why it ended badly ("":
+    nobody knows). `inferred`: no poll saw this state; what came after shows that the job was in it.
+    `stuck`, of a job that waits: why it does not start by itself, and what to do ("": it may).
     """
 
     key: str
@@ -248,8 +267,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled"):
-    """One look at the scheduler: written when something changed, and at least hourly. `counts` is state → jobs for
-    every job of the phase this execution knows; `error` is why it could not be asked, "" if it could.
+    """One look at the scheduler: written when something changed, and at least hourly. `counts` is
+    state → jobs for every job of the phase this execution knows; `error` is why it could not be
+    asked, "" if it could.
     """
 
     phase: Phase
@@ -261,9 +281,10 @@ class Polled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="polled")
 
 
 class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
-    """What a watcher met beside the states of jobs: a log that somebody had written into, a run log that cannot be read or
-    written and was left as it is, one of the same task that is of other work, a scheduler that takes no more jobs at
-    present, or that answers again; a notification that could not be sent.
+    """What a watcher met beside the states of jobs: a log that somebody had written into, a run log
+    that cannot be read or written and was left as it is, one of the same task that is of other
+    work, a scheduler that takes no more jobs at present, or that answers again; a notification that
+    could not be sent.
     """
 
     what: Literal[
@@ -279,8 +300,9 @@ class Observed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="observ
 
 
 class Verified(Event, frozen=True, kw_only=True, omit_defaults=True, tag="verified"):
-    """What was looked at before evaluations may start, or at the end, and what was found. `missing` names the rest,
-    `cautions` what is odd about what is good. What the selection left out is counted in `unselected` alone.
+    """What was looked at before evaluations may start, or at the end, and what was found. `missing`
+    names the rest, `cautions` what is odd about what is good. What the selection left out is
+    counted in `unselected` alone.
     """
 
     what: Literal["finetuning", "checkpoints", "results"]
@@ -310,9 +332,10 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Repeated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Steps that a later execution did again, from `first` to `last`. `difference` is the largest of the training loss, at
-    step `at`, between `before` and `after` (None: no step was logged by both). `anew`: it had not resumed, but begun again;
-    `faithful`: what was done again came out the same, within the tolerance.
+    """Steps that a later execution did again, from `first` to `last`. `difference` is the largest
+    of the training loss, at step `at`, between `before` and `after` (None: no step was logged by
+    both). `anew`: it had not resumed, but begun again; `faithful`: what was done again came out the
+    same, within the tolerance.
     """
 
     first: int
@@ -326,15 +349,17 @@ class Repeated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a training left to say of itself, from what it recorded or printed; None and "": nothing says.
+    """What a training left to say of itself, from what it recorded or printed; None and "": nothing
+    says.
 
-    `reading` is one sentence on the loss's curve. `checkpoint` is the newest one that is whole, `config` the resolved
-    configuration of the run's own output, `wandb` the folder of its W&B run; `wandb_among` a folder of W&B runs of which
-    nothing says which is this one's. `total_steps` is what was planned. `kept` are all checkpoints that are whole, the
-    oldest first, and `best` the one that the training itself holds for its best, for the reason in `best_why`.
+    `reading` is one sentence on the loss's curve. `checkpoint` is the newest one that is whole,
+    `config` the resolved configuration of the run's own output, `wandb` the folder of its W&B run;
+    `wandb_among` a folder of W&B runs of which nothing says which is this one's. `total_steps` is
+    what was planned. `kept` are all checkpoints that are whole, the oldest first, and `best` the
+    one that the training itself holds for its best, for the reason in `best_why`.
 
-    Of several executions only rows that no later one superseded count; `first_step` is the first of them with a training
-    loss, `repeated` the steps that were done again.
+    Of several executions only rows that no later one superseded count; `first_step` is the first of
+    them with a training loss, `repeated` the steps that were done again.
     """
 
     final_step: int | None = None
@@ -357,7 +382,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     repeated: tuple[Repeated, ...] = ()
 
 
-# Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from before causes were kept.
+# Why a job ended badly, as far as evidence names it; "" is a job that ended well, or an event from
+# before causes were kept.
 Cause = Literal[
     "",
     "walltime",
@@ -377,15 +403,18 @@ Cause = Literal[
     "cancelled",
     "unknown",
 ]
-Outcome = Literal["done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"]
+Outcome = Literal[
+    "done", "invalid", "failed", "failed but good", "cancelled", "lost", "unknown", "not run"
+]
 
 
 class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged"):
-    """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was promised is missing,
-    `failed but good` the reverse; of `done`, `why` says what is odd all the same. `state` is Slurm's name for the end.
-    `fingerprints`: subject → what was found there; `inputs` likewise, of the checkpoints that were not there yet when it
-    was submitted. `learned` is a training's; `cause` is the kind of what ended it badly, which `why` has in words.
-    `used` is what it used of memory, GPUs and the like, each with who says so.
+    """The verdict on an ended attempt, from its evidence: `invalid` is COMPLETED but what was
+    promised is missing, `failed but good` the reverse; of `done`, `why` says what is odd all the
+    same. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there;
+    `inputs` likewise, of the checkpoints that were not there yet when it was submitted. `learned`
+    is a training's; `cause` is the kind of what ended it badly, which `why` has in words. `used` is
+    what it used of memory, GPUs and the like, each with who says so.
     """
 
     key: str
@@ -408,12 +437,14 @@ Health = Literal["advancing", "slow", "stalled", "silent", "failing", "unknown"]
 
 
 class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assessed"):
-    """How a job under way is, and the evidence that decided: written when the verdict changes, or when what there is to say
-    has moved on by much. `step` of `total` training steps are done; `rate_per_s` is steps per second and `eta_s` the
-    seconds to the last; None where nobody says. `why` holds the thresholds used; `errors` what is new in the error output.
-    `alarm`: one is raised with this event, once in an episode, or is over. `fits`: whether the last step comes before the
-    time limit (None: nobody can tell); `note` is what else matters, said once. `report` is the black box's file ("": none).
-    `used` is what was seen of GPUs, memory and the disk, in words.
+    """How a job under way is, and the evidence that decided: written when the verdict changes, or
+    when what there is to say has moved on by much. `step` of `total` training steps are done;
+    `rate_per_s` is steps per second and `eta_s` the seconds to the last; None where nobody says.
+    `why` holds the thresholds used; `errors` what is new in the error output. `alarm`: one is
+    raised with this event, once in an episode, or is over. `fits`: whether the last step comes
+    before the time limit (None: nobody can tell); `note` is what else matters, said once. `report`
+    is the black box's file ("": none). `used` is what was seen of GPUs, memory and the disk, in
+    words.
     """
 
     key: str
@@ -436,9 +467,10 @@ class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assess
 
 
 class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="documented"):
-    """A run log was made, or its machine's fields were brought up. `path` is relative to the experiment's folder; `fields`
-    maps a field (`job.12345.runtime`) to the value that was written, `lines` holds the lines that were added, and
-    `kept` maps a field that a person has changed to what stands there, which was left.
+    """A run log was made, or its machine's fields were brought up. `path` is relative to the
+    experiment's folder; `fields` maps a field (`job.12345.runtime`) to the value that was written,
+    `lines` holds the lines that were added, and `kept` maps a field that a person has changed to
+    what stands there, which was left.
     """
 
     key: str
@@ -450,7 +482,9 @@ class Documented(Event, frozen=True, kw_only=True, omit_defaults=True, tag="docu
 
 
 class Answered(Event, frozen=True, kw_only=True, omit_defaults=True, tag="answered"):
-    """What a person answered on a terminal about an experiment's runs, for their run logs; "" for what was left open."""
+    """What a person answered on a terminal about an experiment's runs, for their run logs; "" for
+    what was left open.
+    """
 
     mode: FreeText = ""
     objective: FreeText = ""
@@ -459,10 +493,11 @@ class Answered(Event, frozen=True, kw_only=True, omit_defaults=True, tag="answer
 
 
 class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concluded"):
-    """Every job of the phase (None: of the experiment) that this execution watched has ended. `counts`: state → jobs.
+    """Every job of the phase (None: of the experiment) that this execution watched has ended.
+    `counts`: state → jobs.
 
-    The other work, as far as it was known of: `refused` and `blocked` map a key to the reason, `done_before` and
-    `unselected` count what was there already, and what the selection left out.
+    The other work, as far as it was known of: `refused` and `blocked` map a key to the reason,
+    `done_before` and `unselected` count what was there already, and what the selection left out.
     """
 
     phase: Phase | None

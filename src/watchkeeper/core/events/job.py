@@ -18,12 +18,13 @@ from watchkeeper.core.events.base import (
 
 
 class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_started"):
-    """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha` is the commit of the
-    script's repository ("" for none), `git_dirty` whether tracked files differed from it (None: it could not be told).
-    `world_size` is how many processes work together, of which this one records; `execution` counts their elastic restarts,
-    from 1. `code` maps the program's own files (core/code/code_files.py), relative to the script's folder, to their sha256, and
-    `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing of a repository that is
-    there.
+    """A recorded run began. `config` is the user's own, as given; `seed` is the config's. `git_sha`
+    is the commit of the script's repository ("" for none), `git_dirty` whether tracked files
+    differed from it (None: it could not be told). `world_size` is how many processes work together,
+    of which this one records; `execution` counts their elastic restarts, from 1. `code` maps the
+    program's own files (core/code/code_files.py), relative to the script's folder, to their sha256,
+    and `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing
+    of a repository that is there.
     """
 
     run_id: str
@@ -44,8 +45,9 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):
-    """A named stage of the run began. `label` is its path of numbered names, `01_train/00_warmup`: its folder in the
-    run's, and its name in the log. `fingerprint` is its inputs' ("" where none were named).
+    """A named stage of the run began. `label` is its path of numbered names, `01_train/00_warmup`:
+    its folder in the run's, and its name in the log. `fingerprint` is its inputs' ("" where none
+    were named).
     """
 
     step: str
@@ -55,8 +57,8 @@ class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ste
 
 
 class OutputFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A file that a run made; `path` is relative to the run's folder where it lies in it. `step` is the label of the step
-    that made it, "" outside one. `what` is the maker's word for it.
+    """A file that a run made; `path` is relative to the run's folder where it lies in it. `step` is
+    the label of the step that made it, "" outside one. `what` is the maker's word for it.
     """
 
     path: FilePath
@@ -67,9 +69,9 @@ class OutputFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StepFinished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_finished"):
-    """A named stage ended; `error` is "" when it ended well. `row_count_in` and `_out` are None where nobody said.
-    `writing_s` is the part of `duration_s` that went into artifacts; `reused_from` is the run folder whose finished step
-    stood for this one, "" for none.
+    """A named stage ended; `error` is "" when it ended well. `row_count_in` and `_out` are None
+    where nobody said. `writing_s` is the part of `duration_s` that went into artifacts;
+    `reused_from` is the run folder whose finished step stood for this one, "" for none.
     """
 
     step: str
@@ -95,8 +97,8 @@ class CheckpointFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checkpoint(Event, frozen=True, kw_only=True, omit_defaults=True, tag="checkpoint"):
-    """A checkpoint is complete on disk: these files, of these sizes. `training_step` is None where nobody said; `step_` is
-    what was given as the training step, where that is no whole number.
+    """A checkpoint is complete on disk: these files, of these sizes. `training_step` is None where
+    nobody said; `step_` is what was given as the training step, where that is no whole number.
     """
 
     path: FilePath
@@ -106,9 +108,9 @@ class Checkpoint(Event, frozen=True, kw_only=True, omit_defaults=True, tag="chec
 
 
 class TableSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="table_sealed"):
-    """A result table has its final name: `path` holds these rows and bytes. `complete` is False when the work was cut
-    short. `rows_before` is how many of the rows an earlier execution had measured, `lost_rows` how many could not be
-    written.
+    """A result table has its final name: `path` holds these rows and bytes. `complete` is False
+    when the work was cut short. `rows_before` is how many of the rows an earlier execution had
+    measured, `lost_rows` how many could not be written.
     """
 
     path: FilePath
@@ -129,8 +131,8 @@ class TableOpened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="tab
 
 
 class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="progressed"):
-    """How far a tracked loop is, written at most once a minute and at its end. `total`, `rate_per_s` and `eta_s` are None
-    where nobody can tell; `depth` is 0 for an outermost loop.
+    """How far a tracked loop is, written at most once a minute and at its end. `total`,
+    `rate_per_s` and `eta_s` are None where nobody can tell; `depth` is 0 for an outermost loop.
     """
 
     what: FreeText
@@ -145,8 +147,9 @@ class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="prog
 
 
 class CadenceSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cadence_set"):
-    """How often the two tiers are due: in training steps, in seconds, or either; 0 is never. `total` training steps are
-    planned, None where nobody said. `validation_sha256` is the fingerprint of the validation set, "" for none.
+    """How often the two tiers are due: in training steps, in seconds, or either; 0 is never.
+    `total` training steps are planned, None where nobody said. `validation_sha256` is the
+    fingerprint of the validation set, "" for none.
     """
 
     log_every: int = 0
@@ -159,8 +162,8 @@ class CadenceSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cade
 
 
 class Interrupted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="interrupted"):
-    """Somebody asked the run to stop. `forced`: at once, without finishing the row. `listening`: the program looks at such
-    requests. `why` is who asked where it was no signal.
+    """Somebody asked the run to stop. `forced`: at once, without finishing the row. `listening`:
+    the program looks at such requests. `why` is who asked where it was no signal.
     """
 
     signal: str = ""
@@ -170,8 +173,9 @@ class Interrupted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="int
 
 
 class TimedOut(Event, frozen=True, kw_only=True, omit_defaults=True, tag="timed_out"):
-    """Limited work that did not end in time. `how`: it was interrupted; its process was killed; it could not be broken into
-    and ended late; or its process died by itself. `stack` is where it was, "" where nobody saw.
+    """Limited work that did not end in time. `how`: it was interrupted; its process was killed; it
+    could not be broken into and ended late; or its process died by itself. `stack` is where it was,
+    "" where nobody saw.
     """
 
     what: FreeText
@@ -183,9 +187,9 @@ class TimedOut(Event, frozen=True, kw_only=True, omit_defaults=True, tag="timed_
 
 
 class Stalled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="stalled"):
-    """The sidecar has seen no advance for longer than the limit: `since` is when it saw the last one. `report` is the file,
-    relative to the run's folder, that holds stacks, processes and telemetry; "" where it could not be written. `ends`: the
-    work is ended for it.
+    """The sidecar has seen no advance for longer than the limit: `since` is when it saw the last
+    one. `report` is the file, relative to the run's folder, that holds stacks, processes and
+    telemetry; "" where it could not be written. `ends`: the work is ended for it.
     """
 
     since: Time
@@ -204,7 +208,9 @@ class Advanced(Event, frozen=True, kw_only=True, omit_defaults=True, tag="advanc
 
 
 class Vanished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="vanished"):
-    """The process is gone, and did not write the run's end. `cause` is what the sidecar takes from what it saw last."""
+    """The process is gone, and did not write the run's end. `cause` is what the sidecar takes from
+    what it saw last.
+    """
 
     pid: int
     cause: FreeText
@@ -213,8 +219,8 @@ class Vanished(Event, frozen=True, kw_only=True, omit_defaults=True, tag="vanish
 
 
 class SealedRows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A file of rows that only ever grows: its first `bytes` bytes hold this many rows and have this sha256 ("": it could
-    not be read in time). `path` is relative to the run's folder.
+    """A file of rows that only ever grows: its first `bytes` bytes hold this many rows and have
+    this sha256 ("": it could not be read in time). `path` is relative to the run's folder.
     """
 
     path: FilePath
@@ -224,14 +230,16 @@ class SealedRows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RowsSealed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rows_sealed"):
-    """A process that did not start the run, a forked one, has ended: these are the files of its rows."""
+    """A process that did not start the run, a forked one, has ended: these are the files of its
+    rows.
+    """
 
     files: tuple[SealedRows, ...]
 
 
 class Renamed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="renamed"):
-    """A file of ours lies in `path` instead of `name`, since something that Watchkeeper did not write lies there. Both are
-    relative to the run's folder where they lie in it.
+    """A file of ours lies in `path` instead of `name`, since something that Watchkeeper did not
+    write lies there. Both are relative to the run's folder where they lie in it.
     """
 
     name: FilePath
@@ -240,12 +248,13 @@ class Renamed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="renamed
 
 
 class RunEnded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_ended"):
-    """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be written; `lost_lines`
-    of the log likewise. `outputs` and `totals` are the whole run's, steps included. `recorder_s` is the time that
-    recording took. `timeouts` of the `limited_calls` did not end in time. `files` are this process's files of rows, and
-    those that other processes of the run, which have not ended in good order, have written so far. `left_out` is what was
-    handed in and not kept, by kind: in processes that do not record, or more rows a second than a command's output is read
-    for.
+    """The run's end. `metric_rows` is how many were acknowledged, `lost_rows` how many could not be
+    written; `lost_lines` of the log likewise. `outputs` and `totals` are the whole run's, steps
+    included. `recorder_s` is the time that recording took. `timeouts` of the `limited_calls` did
+    not end in time. `files` are this process's files of rows, and those that other processes of the
+    run, which have not ended in good order, have written so far. `left_out` is what was handed in
+    and not kept, by kind: in processes that do not record, or more rows a second than a command's
+    output is read for.
     """
 
     status: Literal["finished", "failed", "interrupted"]

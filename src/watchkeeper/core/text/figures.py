@@ -12,7 +12,9 @@ def clock(seconds: float) -> str:
     """`0:09`, `12:05`, `1:02:33`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    if hours:
+        return f"{hours}:{minutes:02d}:{rest:02d}"
+    return f"{minutes}:{rest:02d}"
 
 
 def runtime(seconds: float) -> str:
@@ -26,18 +28,26 @@ def runtime(seconds: float) -> str:
 def size(count: int) -> str:
     """`1.50 GiB`, `12.0 MiB`, `820 bytes`."""
     if count < 2**20:
-        return f"{count / 2**10:.1f} KiB" if count >= 2**10 else f"{count} bytes"
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
+        if count >= 2**10:
+            return f"{count / 2**10:.1f} KiB"
+        return f"{count} bytes"
+    if count >= 2**30:
+        return f"{count / 2**30:.2f} GiB"
+    return f"{count / 2**20:.1f} MiB"
 
 
 def canonical(text: str) -> str:
-    """A value in one spelling: `1.0e-2` and `0.010` are `0.01`, `True` is `true`, `~` is `null`; other text is itself."""
+    """A value in one spelling: `1.0e-2` and `0.010` are `0.01`, `True` is `true`, `~` is `null`;
+    other text is itself.
+    """
     text = text.strip()
     if text.casefold() in _CONSTANTS:
         return _CONSTANTS[text.casefold()]
     if _NUMBER.fullmatch(text):
         if text.lstrip("+-").isdigit() and len(text) < 400:
-            return str(int(text)) if not text.lstrip("+-").startswith("0") or text.lstrip("+-0") == "" else text
+            if not text.lstrip("+-").startswith("0") or text.lstrip("+-0") == "":
+                return str(int(text))
+            return text
         try:
             return f"{float(text):.12g}"
         except ValueError:

@@ -1,7 +1,9 @@
-"""Bytes that are no UTF-8, carried through text that must be: the name of a job, a path, what a command printed.
+"""Bytes that are no UTF-8, carried through text that must be: the name of a job, a path, what a
+command printed.
 
-Python reads such a byte as half a surrogate, which no JSON holds. In a journal it is a sign for private use, one for each
-byte, and `as_path` makes the byte of it again where a file of that name is opened.
+Python reads such a byte as half a surrogate, which no JSON holds. In a journal it is a sign for
+private use, one for each byte, and `as_path` makes the byte of it again where a file of that name
+is opened.
 """
 
 from __future__ import annotations
@@ -19,13 +21,21 @@ _SURROGATE, _PRIVATE = 0xDC00, 0x10F700
 
 
 def as_text(text: str) -> str:
-    """The text with a sign for private use in place of each byte that is no UTF-8; most texts are themselves."""
-    return text if text.isascii() else _HALF.sub(_sign, text)
+    """The text with a sign for private use in place of each byte that is no UTF-8; most texts are
+    themselves.
+    """
+    if text.isascii():
+        return text
+    return _HALF.sub(_sign, text)
 
 
 def as_path(text: str) -> str:
     """A path that `as_text` gave, as the system's calls take it."""
-    return text if text.isascii() else _SIGN.sub(lambda found: chr(ord(found[0]) - _PRIVATE + _SURROGATE), text)
+    return (
+        text
+        if text.isascii()
+        else _SIGN.sub(lambda found: chr(ord(found[0]) - _PRIVATE + _SURROGATE), text)
+    )
 
 
 def in_all(value: T) -> T:
@@ -40,7 +50,9 @@ def plain(value: object) -> Any:
 
 def _sign(found: re.Match[str]) -> str:
     byte = ord(found[0]) - _SURROGATE
-    return chr(_PRIVATE + byte) if 0x80 <= byte <= 0xFF else "\ufffd"
+    if 0x80 <= byte <= 0xFF:
+        return chr(_PRIVATE + byte)
+    return "\ufffd"
 
 
 def _walk(value: Any) -> Any:

@@ -1,7 +1,9 @@
-"""What is a secret, and is left out of everything that is recorded: by its name, or by the form of a known token.
+"""What is a secret, and is left out of everything that is recorded: by its name, or by the form of
+a known token.
 
-Nothing is judged by how random it looks: commits, hashes and ids look random too. Numbers, true, false and empty values are
-no secrets under a name such as `pad_token` or `max_tokens`. What was left out stands there as `<redacted>`.
+Nothing is judged by how random it looks: commits, hashes and ids look random too. Numbers, true,
+false and empty values are no secrets under a name such as `pad_token` or `max_tokens`. What was
+left out stands there as `<redacted>`.
 """
 
 from __future__ import annotations
@@ -14,15 +16,22 @@ from typing import Any
 REDACTED = "<redacted>"
 SHORTEST = 15  # letters of a token that is known by its form
 
-# ── forms: how a token of a kind begins, and of the rest an extended regular expression, the same to Python and to bash ──
+# ── forms: how a token of a kind begins, and of the rest an extended regular expression, the same
+# to Python and to bash ──
 FORMS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("hf_",), r"[A-Za-z0-9]{16,}"),  # Hugging Face
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{16,}"),  # GitHub
     (("github_pat_",), r"[A-Za-z0-9_]{16,}"),
     (("glpat-", "gldt-", "glrt-", "glptt-", "glcbt-", "gloas-"), r"[A-Za-z0-9_.-]{16,}"),  # GitLab
-    (("sk-proj-", "sk-ant-", "sk-or-", "sk-svcacct-", "sk-admin-", "sk-lf-"), r"[A-Za-z0-9_-]{12,}"),  # OpenAI, Anthropic …
+    (
+        ("sk-proj-", "sk-ant-", "sk-or-", "sk-svcacct-", "sk-admin-", "sk-lf-"),
+        r"[A-Za-z0-9_-]{12,}",
+    ),  # OpenAI, Anthropic …
     (("sk-",), r"[A-Za-z0-9]{20,}"),
-    (("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"), r"[A-Za-z0-9-]{10,}"),  # Slack
+    (
+        ("xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"),
+        r"[A-Za-z0-9-]{10,}",
+    ),  # Slack
     (("AKIA", "ASIA"), r"[A-Z0-9]{12,}"),  # AWS
     (("AIza",), r"[A-Za-z0-9_-]{30,}"),  # Google
     (("ya29.",), r"[A-Za-z0-9_-]{20,}"),
@@ -62,16 +71,16 @@ VALUES = (
     r"|://[^/[:space:]]*@|://[^[:space:]]*:[^[:space:]]*@"
 )
 
-# ── names of variables of an environment, in capitals, for bash ──────────────────────────────────────────────────────────
-# All that may hold one: a name that is taken for a secret's costs a variable in a copy of the environment.
-VARIABLES = (
-    r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING"
-)
+# ── names of variables of an environment, in capitals, for bash
+# ────────────────────────────────────────────────────────── All that may hold one: a name that is
+# taken for a secret's costs a variable in a copy of the environment.
+VARIABLES = r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING"
 NO_VARIABLES = r"^TOKENIZERS_PARALLELISM$"
 """Those of its names that hold none."""
 
 
-# ── names of settings ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── names of settings
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -86,31 +95,48 @@ _HINTS = ("key", "token", "pass", "secret", "auth", "credential", "webhook", "be
           "pat", "pwd")  # fmt: skip
 # The name of one of these is no secret, whatever it is about: `token_file`, `api_key_env`.
 _ABOUT = _words(
-    "path paths file files filename dir folder env var variable name names type types kind length len size count"
-    " counts num limit ttl expiry prefix suffix index field column col method mode version required enabled ids"
+    "path paths file files filename dir folder env var variable name names type types kind length "
+    "len size count"
+    " counts num limit ttl expiry prefix suffix index field column col method mode version "
+    "required enabled ids"
 )
 _KEY_OF = _words(
-    "api access private secret auth account ssh encryption encrypt signing sign master license licence storage"
-    " service deploy deployment admin client consumer app application subscription session shared wandb wb openai"
-    " anthropic claude hf huggingface comet neptune mlflow clearml aws s3 azure gcp google cohere mistral groq"
-    " together openrouter replicate gemini deepseek langsmith langchain langfuse pinecone sendgrid stripe twilio"
+    "api access private secret auth account ssh encryption encrypt signing sign master license "
+    "licence storage"
+    " service deploy deployment admin client consumer app application subscription session shared "
+    "wandb wb openai"
+    " anthropic claude hf huggingface comet neptune mlflow clearml aws s3 azure gcp google cohere "
+    "mistral groq"
+    " together openrouter replicate gemini deepseek langsmith langchain langfuse pinecone sendgrid "
+    "stripe twilio"
     " datadog dd kaggle github gitlab tavily serper serpapi swanlab"
 )
-_TOKENS_OF = _words("api access auth refresh bearer bot hf huggingface wandb github gitlab slack secret")
+_TOKENS_OF = _words(
+    "api access auth refresh bearer bot hf huggingface wandb github gitlab slack secret"
+)
 _WORD_OF_A_MODEL = _words(
-    "pad padding eos bos unk unknown sep separator cls mask image images video audio vision speech special stop"
-    " start begin end next per last first prompt think thinking reasoning response decoder encoder new prefix suffix"
-    " middle fim boi eoi patch placeholder blank continue extra additional added target source language lang class"
-    " classifier query register latent assistant instruction turn newline chat im context pooling single each every"
+    "pad padding eos bos unk unknown sep separator cls mask image images video audio vision speech "
+    "special stop"
+    " start begin end next per last first prompt think thinking reasoning response decoder encoder "
+    "new prefix suffix"
+    " middle fim boi eoi patch placeholder blank continue extra additional added target source "
+    "language lang class"
+    " classifier query register latent assistant instruction turn newline chat im context pooling "
+    "single each every"
     " visual text mem memory sink"
 )
-_PASS_OF = _words("db database user smtp mail email login http ftp ssh admin root redis mongo mysql pg postgres proxy")
+_PASS_OF = _words(
+    "db database user smtp mail email login http ftp ssh admin root redis mongo mysql pg "
+    "postgres proxy"
+)
 _PAT_OF = _words("gh github gitlab git azure ado devops hf databricks snowflake ci access my")
 _LAST = _words("auth authorization cookie cookies jwt dsn")
-# Numbers, switches, a model's special tokens (`<|endoftext|>`, `[PAD]`), and what stands for a value to come.
+# Numbers, switches, a model's special tokens (`<|endoftext|>`, `[PAD]`), and what stands for a
+# value to come.
 _NO_SECRET_VALUE = r"(?is)[\d.e+-]*|true|false|none|null|yes|no|on|off|<.*>|\[.*\]|\*+|\{.*"
 
-# ── within a text ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── within a text
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 _START = r"(?<![A-Za-z0-9_])"
 
 
@@ -126,15 +152,18 @@ _SIGNED = rf"([?&;](?:{SIGNED})=)[^&#\s\"']+"
 # A password may hold an at, or a slash: then a host and a slash follow. A port is no password.
 _LOGIN = rf"(?<=://)(?!git@|{REDACTED})(?:[^\s:/?#@\"']*:(?!\d+/)[^\s\"']{{0,300}}@(?=[\w.:-]+/)|[^\s/?#\"']{{1,300}}@)"
 _ASSIGNED = (
-    r"(?<![\w.-])(?P<name>[A-Za-z_-][\w.-]{0,100})(?P<sign>[\"']?[ \t]{0,4}(?:=|:(?!//))[ \t]{0,4}[\"']?)"
+    r"(?<![\w.-])(?P<name>[A-Za-z_-][\w.-]{0,100})(?P<sign>[\"']?[ \t]{0,4}(?:=|:(?!//))[ "
+    r"\t]{0,4}[\"']?)"
     r"(?P<value>[^\s\"'&;,|)}\]]+)"
 )
-_OPTION = r"(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,100})(?P<sign>[ \t]+[\"']?)(?P<value>[^\s\"'-][^\s\"']*)"
+_OPTION = (
+    r"(?<!\S)(?P<name>--?[A-Za-z][\w.-]{1,100})(?P<sign>[ \t]+[\"']?)(?P<value>[^\s\"'-][^\s\"']*)"
+)
 
 
 def is_name(name: str) -> bool:
-    """Whether a setting or a variable of this name holds a secret: `hf_token`, `wandbApiKey`, `PGPASSWORD`; neither
-    `tokenizer`, `max_tokens` and `pad_token` nor `sort_key` and `token_file`.
+    """Whether a setting or a variable of this name holds a secret: `hf_token`, `wandbApiKey`,
+    `PGPASSWORD`; neither `tokenizer`, `max_tokens` and `pad_token` nor `sort_key` and `token_file`.
     """
     hint = name.lower()
     if not any(part in hint for part in _HINTS):
@@ -168,8 +197,9 @@ def _is_last_word(last: str, before: str) -> bool:
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Whether this value under this name is a secret, by the name. A number is one only under a password's name; nothing,
-    true, false, an empty text and a token of a model's (`<|end|>`) are none.
+    """Whether this value under this name is a secret, by the name. A number is one only under a
+    password's name; nothing, true, false, an empty text and a token of a model's (`<|end|>`) are
+    none.
     """
     if not is_name(name) or value is None or isinstance(value, bool):
         return False
@@ -177,8 +207,12 @@ def is_secret(name: str, value: object) -> bool:
     if isinstance(value, int | float):
         return is_password
     if not isinstance(value, str):
-        return value != b"" if isinstance(value, bytes) else True
-    if not value or value == REDACTED or value.startswith("$"):  # `$TOKEN` says only where the value is
+        if isinstance(value, bytes):
+            return value != b""
+        return True
+    if (
+        not value or value == REDACTED or value.startswith("$")
+    ):  # `$TOKEN` says only where the value is
         return False
     return is_password or not _is_harmless(value)
 
@@ -188,8 +222,9 @@ def _is_harmless(value: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """The text without what is a secret in it: tokens of known forms, private keys, logins and signatures in addresses, and
-    what is assigned to a secret's name (`TOKEN=…`, `--api-key …`, `password: …`).
+    """The text without what is a secret in it: tokens of known forms, private keys, logins and
+    signatures in addresses, and what is assigned to a secret's name (`TOKEN=…`, `--api-key …`,
+    `password: …`).
     """
     if len(text) < 4:
         return text
@@ -224,12 +259,14 @@ def _without_forms(text: str) -> str:
 def _assigned(match: re.Match[str]) -> str:
     name, sign, value = match["name"], match["sign"], match["value"]
     kept = value.startswith(REDACTED) or not is_secret(name, value)
-    return match[0] if kept else f"{name}{sign}{REDACTED}"
+    if kept:
+        return match[0]
+    return f"{name}{sign}{REDACTED}"
 
 
 def without_secret_words(words: list[Any]) -> list[Any]:
-    """The words of a command without those that follow an option which is named like a secret: `--api-key …`. Whatever is
-    no word is left as it is.
+    """The words of a command without those that follow an option which is named like a secret:
+    `--api-key …`. Whatever is no word is left as it is.
     """
     kept: list[Any] = []
     option = ""
@@ -237,10 +274,15 @@ def without_secret_words(words: list[Any]) -> list[Any]:
         is_word = isinstance(word, str)
         hidden = option and is_word and not word.startswith("--") and is_secret(option, word)
         kept.append(REDACTED if hidden else word)
-        option = word if is_word and word.startswith("-") and "=" not in word else ""
+        if is_word and word.startswith("-") and "=" not in word:
+            option = word
+        else:
+            option = ""
     return kept
 
 
 def redact_words(words: Iterable[str]) -> list[str]:
     """The words of a command without the secrets in them."""
-    return [word if word == REDACTED else redact(word) for word in without_secret_words(list(words))]
+    return [
+        word if word == REDACTED else redact(word) for word in without_secret_words(list(words))
+    ]

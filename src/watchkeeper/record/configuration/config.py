@@ -1,11 +1,12 @@
 """A configuration as JSON can hold it, by one fixed and bounded rule, without secrets.
 
-Mappings, sequences, scalars, dataclasses, attrs classes, pydantic models, msgspec structs, OmegaConf containers,
-namespaces, enumerations, paths, sets (sorted), dates, small arrays, dtypes, functions and classes are recorded as what
-they are; anything else as its type and, where it is small, its bounded text, and never by its attributes.
+Mappings, sequences, scalars, dataclasses, attrs classes, pydantic models, msgspec structs,
+OmegaConf containers, namespaces, enumerations, paths, sets (sorted), dates, small arrays, dtypes,
+functions and classes are recorded as what they are; anything else as its type and, where it is
+small, its bounded text, and never by its attributes.
 
-The walk goes level by level, so that what lies deep in one field never leaves its neighbours out. It ends after a fixed
-number of values, letters and seconds; what was cut says so where it stood.
+The walk goes level by level, so that what lies deep in one field never leaves its neighbours out.
+It ends after a fixed number of values, letters and seconds; what was cut says so where it stood.
 """
 
 from __future__ import annotations
@@ -44,18 +45,24 @@ class Field(NamedTuple):
 
 
 def config_fields(config: object) -> dict[str, Any]:
-    """The user's configuration as plain fields: of a mapping, a dataclass or the like, a namespace, an object or a class
-    with attributes; {} for None.
+    """The user's configuration as plain fields: of a mapping, a dataclass or the like, a namespace,
+    an object or a class with attributes; {} for None.
 
     Raises:
         UsageError: it has no fields, such as a list or a path.
     """
     if config is None:
         return {}
-    fields = None if isinstance(config, str | bytes | int | float | list | tuple | PurePath) else _fields(config)
+    if isinstance(config, str | bytes | int | float | list | tuple | PurePath):
+        fields = None
+    else:
+        fields = _fields(config)
     if fields is None:
         raise UsageError(
-            f"config is a {type(config).__name__}; it must be a mapping, a dataclass or a namespace",
+            (
+                f"config is a {type(config).__name__}; it must be a mapping, a dataclass or a "
+                "namespace"
+            ),
             hint="for a file, read it first: config=yaml.safe_load(open('config.yaml'))",
         )
     return fields
@@ -63,7 +70,9 @@ def config_fields(config: object) -> dict[str, Any]:
 
 def settings(config: object) -> dict[str, Any]:
     """The same of what a library hands over: {} for anything without fields."""
-    return {} if config is None else _fields(config) or {}
+    if config is None:
+        return {}
+    return _fields(config) or {}
 
 
 def plain(value: object) -> Any:
@@ -77,7 +86,9 @@ def _fields(config: object) -> dict[str, Any] | None:
         return recorded
     try:
         attributes = kinds.attributes_of(config)
-        return None if attributes is None else _Walk().take_pairs(attributes)
+        if attributes is None:
+            return None
+        return _Walk().take_pairs(attributes)
     except Exception:  # an object that cannot be looked into: what it is, is recorded
         return {"config": recorded}
 
@@ -110,7 +121,9 @@ class _Walk:
             try:
                 field.place[field.key] = self._recorded(field)
             except Exception as error:  # foreign code, which may do anything
-                field.place[field.key] = f"<{kinds.of_type(field.value)}, not readable: {type(error).__name__}>"
+                field.place[field.key] = (
+                    f"<{kinds.of_type(field.value)}, not readable: {type(error).__name__}>"
+                )
 
     def _recorded(self, field: Field) -> Any:
         """The value; of a container the container, whose values wait for their turn."""
@@ -165,14 +178,16 @@ class _Walk:
         items, rest = self._some(row.items, row.length)
         items = redaction.without_secret_words(items)
         kept: list[Any] = [None] * len(items)
-        self._waiting.extend(Field(value, kept, index, holders) for index, value in enumerate(items))
+        self._waiting.extend(
+            Field(value, kept, index, holders) for index, value in enumerate(items)
+        )
         if rest:
             kept.append(f"{CUT} {rest}")
         return kept
 
     def _some(self, items: Iterable[Any], length: int | None) -> tuple[list[Any], str]:
-        """The first items, as many as may be taken, and what is said of the rest: "" where there is none. Those of Python's
-        own containers are at hand; others may take their time.
+        """The first items, as many as may be taken, and what is said of the rest: "" where there is
+        none. Those of Python's own containers are at hand; others may take their time.
         """
         kept: list[Any] = []
         limit = min(ITEMS, self._values)
@@ -242,7 +257,11 @@ def _is_secret(label: str, value: object) -> bool:
 
 
 def _integer(number: int) -> int | str:
-    """The integer; as words where JSON's readers do not hold it. Python refuses to spell a very long one."""
+    """The integer; as words where JSON's readers do not hold it. Python refuses to spell a very
+    long one.
+    """
     if -(2**63) <= number < 2**64:
         return number
-    return str(number) if number.bit_length() < 2_000 else f"<int of {number.bit_length()} bits>"
+    if number.bit_length() < 2_000:
+        return str(number)
+    return f"<int of {number.bit_length()} bits>"

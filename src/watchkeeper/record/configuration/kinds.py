@@ -1,6 +1,7 @@
 """What kind of value a configuration holds: words, pairs of a name and a value, or values in a row.
 
-No library is imported for it, no attribute of an unknown object is read, and no text is asked of a large one.
+No library is imported for it, no attribute of an unknown object is read, and no text is asked of a
+large one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ GRAPH_BYTES = 100_000  # in them
 
 Pair = tuple[object, object]
 
-_ARRAYS = re.compile(r"(numpy|torch|jax|jaxlib|tensorflow|cupy|pandas|polars|pyarrow|mlx|xarray)(\..*)?")
+_ARRAYS = re.compile(
+    r"(numpy|torch|jax|jaxlib|tensorflow|cupy|pandas|polars|pyarrow|mlx|xarray)(\..*)?"
+)
 _NUMBERS = frozenset({("decimal", "Decimal")})
 _SPELLED = frozenset({("fractions", "Fraction"), ("uuid", "UUID"), ("datetime", "timedelta")})
 _ROUTINES = (
@@ -63,9 +66,15 @@ class Row(NamedTuple):
 
 def qualified(value: Any) -> str:
     """The name of a class or function: `module.Class.method`, without the module for Python's own."""
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or type(value).__name__
+    name = (
+        getattr(value, "__qualname__", None)
+        or getattr(value, "__name__", None)
+        or type(value).__name__
+    )
     module = getattr(value, "__module__", None)
-    return f"{name}"[:LABEL] if module in (None, "builtins") else f"{module}.{name}"[:LABEL]
+    if module in (None, "builtins"):
+        return f"{name}"[:LABEL]
+    return f"{module}.{name}"[:LABEL]
 
 
 def of_type(value: object) -> str:
@@ -74,7 +83,9 @@ def of_type(value: object) -> str:
 
 
 def is_sealed(value: object) -> bool:
-    """Whether it is a secret by its type: pydantic's SecretStr, SecretBytes and Secret, and what does as they do."""
+    """Whether it is a secret by its type: pydantic's SecretStr, SecretBytes and Secret, and what
+    does as they do.
+    """
     return callable(getattr(type(value), "get_secret_value", None))
 
 
@@ -82,7 +93,9 @@ def words_of(value: object) -> str | int | float | None:
     """What the value is in a few words or a number, where it is of a kind that has such; else None."""
     kind = type(value)
     if isinstance(value, enum.Enum):
-        return str.__str__(value.value) if isinstance(value.value, str) else value.name or repr(value)
+        if isinstance(value.value, str):
+            return str.__str__(value.value)
+        return value.name or repr(value)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, datetime.date | datetime.time):
@@ -114,11 +127,15 @@ def _named(value: object) -> str | None:
 def _bytes(value: bytes | bytearray | memoryview) -> str:
     if isinstance(value, memoryview):
         return f"<memoryview, {value.nbytes} bytes>"
-    return f"{bytes(value[:WORDS])!r}" if len(value) <= WORDS else f"{bytes(value[:WORDS])!r}… of {len(value)} bytes"
+    if len(value) <= WORDS:
+        return f"{bytes(value[:WORDS])!r}"
+    return f"{bytes(value[:WORDS])!r}… of {len(value)} bytes"
 
 
 def content_of(value: object) -> Pairs | Row | str | int | float | bool | None:
-    """What it holds, or says where it is an array or one of its kin; None for an object of another kind."""
+    """What it holds, or says where it is an array or one of its kin; None for an object of another
+    kind.
+    """
     kind = type(value)
     if _ARRAYS.fullmatch(kind.__module__) and not isinstance(value, Mapping):
         array = _array(value)
@@ -149,30 +166,49 @@ def _fields(value: object) -> Pairs | None:
         names = value.__struct_fields__
     elif hasattr(kind, "__dataclass_fields__"):
         declared = kind.__dataclass_fields__.values()
-        names = [field.name for field in declared if field._field_type.name == "_FIELD"]  # no ClassVar
+        names = [
+            field.name for field in declared if field._field_type.name == "_FIELD"
+        ]  # no ClassVar
     elif hasattr(kind, "__attrs_attrs__"):
         names = [field.name for field in kind.__attrs_attrs__]
     if names is not None:
         return Pairs(_attributes(value, names), None)
-    if hasattr(kind, "__pydantic_fields__") or (hasattr(kind, "__fields__") and hasattr(kind, "__fields_set__")):
+    if hasattr(kind, "__pydantic_fields__") or (
+        hasattr(kind, "__fields__") and hasattr(kind, "__fields_set__")
+    ):
         extra = getattr(value, "__pydantic_extra__", None)
-        return Pairs([*vars(value).items(), *(extra.items() if isinstance(extra, dict) else ())], None)
-    if isinstance(value, types.SimpleNamespace) or (argparse is not None and isinstance(value, argparse.Namespace)):
+        return Pairs(
+            [*vars(value).items(), *(extra.items() if isinstance(extra, dict) else ())], None
+        )
+    if isinstance(value, types.SimpleNamespace) or (
+        argparse is not None and isinstance(value, argparse.Namespace)
+    ):
         return Pairs(list(vars(value).items()), None)
     if isinstance(value, functools.partial):
-        return Pairs([("function", value.func), ("args", value.args), ("keywords", value.keywords)], None)
+        return Pairs(
+            [("function", value.func), ("args", value.args), ("keywords", value.keywords)], None
+        )
     if kind.__name__ == "FlagValues" and hasattr(kind, "flag_values_dict"):  # absl
         return Pairs(list(value.flag_values_dict().items()), None)  # type: ignore[attr-defined]
     return None
 
 
 def attributes_of(value: object) -> Pairs | None:
-    """The attributes of an object, or of a class, that somebody wrote to hold settings; None where it can have none."""
+    """The attributes of an object, or of a class, that somebody wrote to hold settings; None where
+    it can have none.
+    """
     if isinstance(value, (types.ModuleType, *_ROUTINES)):
         return None
-    kind = value if isinstance(value, type) else type(value)
+    if isinstance(value, type):
+        kind = value
+    else:
+        kind = type(value)
     own = {} if isinstance(value, type) else getattr(value, "__dict__", None)
-    if own is None or kind.__module__ == "builtins" or (isinstance(value, type) and _has_fields(kind)):
+    if (
+        own is None
+        or kind.__module__ == "builtins"
+        or (isinstance(value, type) and _has_fields(kind))
+    ):
         return None
     held: dict[str, object] = {}
     for base in reversed(kind.__mro__):
@@ -184,13 +220,18 @@ def attributes_of(value: object) -> Pairs | None:
 def _has_fields(kind: type) -> bool:
     """Whether a class declares what its instances hold: the class itself holds no settings."""
     return any(
-        hasattr(kind, name) for name in ("__dataclass_fields__", "__attrs_attrs__", "__fields__", "__struct_fields__")
+        hasattr(kind, name)
+        for name in ("__dataclass_fields__", "__attrs_attrs__", "__fields__", "__struct_fields__")
     )
 
 
 def _is_setting(name: str, value: object) -> bool:
     """Whether a class's attribute is a value, not a part of the class."""
-    return not name.startswith("_") and not isinstance(value, _ROUTINES) and not hasattr(type(value), "__get__")
+    return (
+        not name.startswith("_")
+        and not isinstance(value, _ROUTINES)
+        and not hasattr(type(value), "__get__")
+    )
 
 
 def _attributes(value: object, names: Iterable[str]) -> Iterator[Pair]:
@@ -207,7 +248,8 @@ def unreadable(error: BaseException) -> str:
     return f"<not readable: {type(error).__name__}>"
 
 
-# ── mappings and sets ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── mappings and sets
+# ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _is_like_mapping(kind: type) -> bool:
@@ -231,7 +273,9 @@ def _sorted(value: Set[Any]) -> list[object]:
     try:
         return sorted(values)
     except Exception:
-        return sorted(values, key=lambda inner: (of_type(inner), repr(inner) if is_small(inner) else ""))
+        return sorted(
+            values, key=lambda inner: (of_type(inner), repr(inner) if is_small(inner) else "")
+        )
 
 
 def _length(value: Any) -> int | None:
@@ -242,14 +286,20 @@ def _length(value: Any) -> int | None:
 
 
 def _omegaconf(value: Any, omegaconf: Any) -> Pairs | Row | str | None:
-    """A container of OmegaConf's, resolved; what cannot be resolved stands as it was written: `???`, `${data.path}`."""
+    """A container of OmegaConf's, resolved; what cannot be resolved stands as it was written:
+    `???`, `${data.path}`.
+    """
     if value._is_none() or value._is_missing() or value._is_interpolation():
         written = omegaconf.OmegaConf.to_container(value, resolve=False)
-        return "None" if written is None else str(written)
+        if written is None:
+            return "None"
+        return str(written)
     is_row = isinstance(value, omegaconf.ListConfig)
     keys = range(len(value)) if is_row else list(value.keys())
     pairs = _resolved(value, keys, omegaconf.OmegaConf)
-    return Row((inner for _, inner in pairs), len(keys)) if is_row else Pairs(pairs, len(keys))
+    if is_row:
+        return Row((inner for _, inner in pairs), len(keys))
+    return Pairs(pairs, len(keys))
 
 
 def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
@@ -261,7 +311,8 @@ def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
         if not omega.is_interpolation(value, key):
             yield key, value[key]
             continue
-        written = omega.to_container(value, resolve=False) if written is None else written
+        if written is None:
+            written = omega.to_container(value, resolve=False)
         if any(redaction.is_name(name) for name in _environment.findall(str(written[key]))):
             yield key, REDACTED
             continue
@@ -271,12 +322,13 @@ def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
             yield key, written[key]
 
 
-# ── arrays ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── arrays
+# ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _array(value: Any) -> Row | str | int | float | bool | None:
-    """Arrays, tensors, their scalars and types: a small one's numbers, a large one's type and shape; None for anything
-    else. Nothing is fetched from a device.
+    """Arrays, tensors, their scalars and types: a small one's numbers, a large one's type and
+    shape; None for anything else. Nothing is fetched from a device.
     """
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.dtype | torch.device):
@@ -294,7 +346,9 @@ def _array(value: Any) -> Row | str | int | float | bool | None:
         value = value.detach()
     if is_here and _count(shape) <= ARRAY:
         numbers = value.tolist()
-        return Row(numbers, len(numbers)) if isinstance(numbers, list) else _item(numbers)
+        if isinstance(numbers, list):
+            return Row(numbers, len(numbers))
+        return _item(numbers)
     dtype = getattr(value, "dtype", None)
     return f"<{of_type(value)}{'' if dtype is None else f' {dtype}'} {tuple(shape)}>"
 
@@ -309,10 +363,13 @@ def _count(shape: Iterable[int]) -> int:
 def _item(value: object) -> str | int | float | bool:
     if isinstance(value, str | bool | int | float):
         return value
-    return value.isoformat() if isinstance(value, datetime.date) else str(value)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return str(value)
 
 
-# ── anything else ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── anything else
+# ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _address = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -325,11 +382,15 @@ def description_of(value: object, *, by_type: bool) -> str:
     words = _address.sub("", repr(value)[: WORDS + 1])
     if len(words) > WORDS:
         words = f"{words[:WORDS]}…"
-    return words if kind.__name__ in words else f"<{of_type(value)}: {words}>"
+    if kind.__name__ in words:
+        return words
+    return f"<{of_type(value)}: {words}>"
 
 
 def is_small(value: object) -> bool:
-    """Whether the value holds few objects of few bytes, so that its text is soon made. No foreign code is run."""
+    """Whether the value holds few objects of few bytes, so that its text is soon made. No foreign
+    code is run.
+    """
     seen = {id(value)}
     waiting: list[object] = [value]
     size = 0
@@ -339,7 +400,9 @@ def is_small(value: object) -> bool:
         if size > GRAPH_BYTES or len(seen) > GRAPH:
             return False
         for each in gc.get_referents(inner):
-            if id(each) not in seen and not isinstance(each, type | types.ModuleType | types.FunctionType):
+            if id(each) not in seen and not isinstance(
+                each, type | types.ModuleType | types.FunctionType
+            ):
                 seen.add(id(each))
                 waiting.append(each)
     return True

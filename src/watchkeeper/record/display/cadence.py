@@ -1,4 +1,6 @@
-"""Two tiers of looking at a training: a fast one often, a full one, which generates and validates, now and then."""
+"""Two tiers of looking at a training: a fast one often, a full one, which generates and validates,
+now and then.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class _Due:
 
 
 class Cadence:
-    """When the two tiers are due. Training steps count from 1: step 0, and what is no step, is never due."""
+    """When the two tiers are due. Training steps count from 1: step 0, and what is no step, is
+    never due.
+    """
 
     def __init__(
         self,
@@ -55,14 +59,18 @@ class Cadence:
         warn: Callable[[str, str], None] = lambda about, message: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A tier is due at the training steps that `…_every` divides, and when `…_every_s` seconds have passed since it
-        was last due; None and 0: never by that. `max_share` of the time spent in the full tier brings one warning; None
-        and 0: none.
+        """A tier is due at the training steps that `…_every` divides, and when `…_every_s` seconds
+        have passed since it was last due; None and 0: never by that. `max_share` of the time spent
+        in the full tier brings one warning; None and 0: none.
         """
         now = monotonic()
         self._warn = warn
-        self._fast = _Due(self._steps("log_every", log_every), self._seconds("log_every_s", log_every_s), now)
-        self._full = _Due(self._steps("eval_every", eval_every), self._seconds("eval_every_s", eval_every_s), now)
+        self._fast = _Due(
+            self._steps("log_every", log_every), self._seconds("log_every_s", log_every_s), now
+        )
+        self._full = _Due(
+            self._steps("eval_every", eval_every), self._seconds("eval_every_s", eval_every_s), now
+        )
         self._max_share = self._seconds("max_share", max_share)
         self._monotonic = monotonic
         self._began = self._since = now
@@ -91,12 +99,18 @@ class Cadence:
         return self._ask(self._fast, step)
 
     def eval_due(self, step: object) -> bool:
-        """Whether the full tier is due after this completed training step; it stands in for that step's fast one."""
+        """Whether the full tier is due after this completed training step; it stands in for that
+        step's fast one.
+        """
         return self._ask(self._full, step)
 
     def due(self, step: object) -> Tier | None:
         """The tier to show after this step: the full one replaces the fast one."""
-        return "full" if self.eval_due(step) else "fast" if self.log_due(step) else None
+        if self.eval_due(step):
+            return "full"
+        if self.log_due(step):
+            return "fast"
+        return None
 
     @property
     def full_share(self) -> float:
@@ -106,7 +120,9 @@ class Cadence:
     def _ask(self, tier: _Due, step: object) -> bool:
         count = step if type(step) is int else whole_step(step)
         if count is None and step is not None:
-            self._warn("cadence step", no_step("cadence", step, "no tier is due there", "whole number"))
+            self._warn(
+                "cadence step", no_step("cadence", step, "no tier is due there", "whole number")
+            )
         if count is None or count <= 0:
             return False
         now = self._monotonic()
@@ -119,7 +135,9 @@ class Cadence:
         return due
 
     def _measure(self, step: int, now: float) -> None:
-        """A new step begins: from the first question about the last one until now is what that one took."""
+        """A new step begins: from the first question about the last one until now is what that one
+        took.
+        """
         took = now - self._since
         if self.step is None:
             self._began = now
@@ -131,7 +149,12 @@ class Cadence:
             self.full_count += 1
         was_full, self._was_full = self._was_full, False
         self._since, self.step = now, step
-        if was_full and self.full_count >= 2 and self.full_s >= ENOUGH_S and 0 < self._max_share < self.full_share:
+        if (
+            was_full
+            and self.full_count >= 2
+            and self.full_s >= ENOUGH_S
+            and 0 < self._max_share < self.full_share
+        ):
             self._warn("full tier", self._words())
 
     def _words(self) -> str:
@@ -151,7 +174,13 @@ class Cadence:
             return 0
         found = _count(value)
         if found is None or found < 0:
-            self._warn(name, f"{name}={text(value)} is no number of training steps; that tier is never due by steps")
+            self._warn(
+                name,
+                (
+                    f"{name}={text(value)} is no number of training steps; that tier is never "
+                    "due by steps"
+                ),
+            )
         return max(0, found or 0)
 
     def _seconds(self, name: str, value: object) -> float:
@@ -159,13 +188,17 @@ class Cadence:
             return 0.0
         found = number(value)
         if not isinstance(found, int | float) or found < 0:
-            self._warn(name, f"{name}={text(value)} is no number that can be waited for; it is left out")
+            self._warn(
+                name, f"{name}={text(value)} is no number that can be waited for; it is left out"
+            )
             return 0.0
         return float(found)
 
 
 def enough(each_s: float, step_s: float, share: float) -> int:
-    """The least round number of training steps (1, 2, 5, 10 …) between full tiers that keeps them to this share."""
+    """The least round number of training steps (1, 2, 5, 10 …) between full tiers that keeps them
+    to this share.
+    """
     wanted = each_s * (1 - share) / (share * step_s)
     power = 1
     while True:
@@ -179,13 +212,17 @@ def _count(value: object) -> int | None:
     """A whole number of whatever library; None if it is none."""
     found = number(value)
     if isinstance(found, float):
-        return int(found) if math.isfinite(found) and found.is_integer() else None
-    return found if isinstance(found, int) else None
+        if math.isfinite(found) and found.is_integer():
+            return int(found)
+        return None
+    if isinstance(found, int):
+        return found
+    return None
 
 
 def fingerprint(items: Iterable[object]) -> tuple[str, int]:
-    """The sha256 over a validation set's items in their order, and how many there are. Arrays and tensors count by their
-    shape, type and bytes, other things by their JSON.
+    """The sha256 over a validation set's items in their order, and how many there are. Arrays and
+    tensors count by their shape, type and bytes, other things by their JSON.
     """
     whole = hashlib.sha256()
     count = 0
@@ -201,9 +238,16 @@ def _bytes(item: object) -> bytes:
     if isinstance(item, list | tuple):
         return b"".join(hashlib.sha256(_bytes(inner)).digest() for inner in item)
     if isinstance(item, dict):
-        return b"".join(hashlib.sha256(_bytes([str(name), inner])).digest() for name, inner in item.items())
+        return b"".join(
+            hashlib.sha256(_bytes([str(name), inner])).digest() for name, inner in item.items()
+        )
     foreign: Any = item
-    array = foreign.detach().cpu().numpy() if hasattr(item, "detach") else foreign
+    if hasattr(item, "detach"):
+        array = foreign.detach().cpu().numpy()
+    else:
+        array = foreign
     if hasattr(array, "tobytes") and hasattr(array, "shape"):
-        return f"{getattr(array, 'dtype', '')}{tuple(array.shape)}".encode() + bytes(array.tobytes())
+        return f"{getattr(array, 'dtype', '')}{tuple(array.shape)}".encode() + bytes(
+            array.tobytes()
+        )
     return msgspec.json.encode(tree(item))

@@ -1,5 +1,5 @@
-"""Which code a process runs, and whether the files it came from have changed since: a program that was edited goes on
-running what it once loaded.
+"""Which code a process runs, and whether the files it came from have changed since: a program that
+was edited goes on running what it once loaded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def _foreign() -> tuple[str, ...]:
 
 
 def source_files() -> list[Path]:
-    """The user's own Python files that this process has loaded: neither the library's nor installed packages'."""
+    """The user's own Python files that this process has loaded: neither the library's nor installed
+    packages'.
+    """
     foreign = _foreign()
     found: dict[Path, None] = {}
     for module in list(sys.modules.values()):
@@ -34,7 +36,9 @@ def source_files() -> list[Path]:
 
 
 class Code:
-    """The files as they were when they were first seen; a file that is imported later is first seen by a later look."""
+    """The files as they were when they were first seen; a file that is imported later is first seen
+    by a later look.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[Stamp, str]] = {}

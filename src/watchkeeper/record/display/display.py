@@ -1,4 +1,5 @@
-"""What a run shows of itself while it goes: tables, progress, cadence, examples and the status file.
+"""What a run shows of itself while it goes: tables, progress, cadence, examples and the status
+file.
 
 A part of `Run`, apart from it so that each can be read alone.
 """
@@ -41,7 +42,9 @@ _encoder = msgspec.json.Encoder()
 
 
 class Watching:
-    """The part of a run that others look at. `Run` calls `_watch_begins`, `_saw` after each row, and `_watch_ends`."""
+    """The part of a run that others look at. `Run` calls `_watch_begins`, `_saw` after each row,
+    and `_watch_ends`.
+    """
 
     run_id: str
     folder: Path
@@ -61,7 +64,9 @@ class Watching:
 
     def _watch_begins(self) -> None:
         self._tables: list[Table] = []
-        self._book = Book(self._progressed, warn=self._warn, may_stop=self._may_stop, shows=self._records)
+        self._book = Book(
+            self._progressed, warn=self._warn, may_stop=self._may_stop, shows=self._records
+        )
         self._status: Status | None = None
         self._cadence: Cadence | None = None
         self._examples: SpillingFile | None = None
@@ -69,16 +74,24 @@ class Watching:
         self._showing = threading.RLock()
         self._shown_s = 0.0  # that examples and the status took
 
-    # ── for the user ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── for the user
+    # ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def table(self, name: str, key: str | Sequence[str] | None = None, format: str = "csv") -> Table:
-        """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv` becomes `<name>.csv`.
+    def table(
+        self, name: str, key: str | Sequence[str] | None = None, format: str = "csv"
+    ) -> Table:
+        """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv`
+        becomes `<name>.csv`.
 
-        With `key`, the columns that tell one configuration from another, the rows of an earlier execution in the same
-        folder are taken over, and `configuration in table` says what was measured. `format` is `csv` or `jsonl`.
+        With `key`, the columns that tell one configuration from another, the rows of an earlier
+        execution in the same folder are taken over, and `configuration in table` says what was
+        measured. `format` is `csv` or `jsonl`.
         """
         if format not in FORMATS:
-            self._warn(f"format {format}", f"table {name}: no format {format!r}, only csv and jsonl; it is written as csv")
+            self._warn(
+                f"format {format}",
+                f"table {name}: no format {format!r}, only csv and jsonl; it is written as csv",
+            )
         table = Table(
             self.folder,
             name,
@@ -110,16 +123,26 @@ class Watching:
         disable: bool | None = False,
         **bar: Any,
     ) -> Progress[T]:
-        """A loop whose progress is shown: a bar on a terminal (with tqdm), a line every half minute elsewhere, and an
-        event a minute. Without an iterable call `update(n)`, and `close()` or use it in a `with`. It has tqdm's methods
-        (`set_postfix`, `set_description`, `reset` …); what else tqdm takes is handed to the bar.
+        """A loop whose progress is shown: a bar on a terminal (with tqdm), a line every half minute
+        elsewhere, and an event a minute. Without an iterable call `update(n)`, and `close()` or use
+        it in a `with`. It has tqdm's methods (`set_postfix`, `set_description`, `reset` …); what
+        else tqdm takes is handed to the bar.
 
-        `total` is how many items there are; None: as the iterable says. `leave` keeps a finished bar or its last line;
-        None: of an outermost loop. Where the run was asked to stop, the loop stops before its next item; an inner loop
-        does so only while no table is open, so that a row is finished first.
+        `total` is how many items there are; None: as the iterable says. `leave` keeps a finished
+        bar or its last line; None: of an outermost loop. Where the run was asked to stop, the loop
+        stops before its next item; an inner loop does so only while no table is open, so that a row
+        is finished first.
         """
         return Progress(
-            self._book, iterable, desc, unit=unit, total=total, leave=leave, initial=initial, disable=disable, **bar
+            self._book,
+            iterable,
+            desc,
+            unit=unit,
+            total=total,
+            leave=leave,
+            initial=initial,
+            disable=disable,
+            **bar,
         )
 
     def cadence(
@@ -134,11 +157,13 @@ class Watching:
         max_share: float | None = MAX_SHARE,
         status: str | Path | None = None,
     ) -> Cadence:
-        """When to look: a fast tier and a full one, by training steps, by seconds, or by either; None and 0: never.
+        """When to look: a fast tier and a full one, by training steps, by seconds, or by either;
+        None and 0: never.
 
-        `total` is the training steps planned, `validation` the fixed set that `val_loss` is computed over (its
-        fingerprint is written down), `max_share` the part of the time that full tiers may take before a warning comes,
-        `status` another place for `status/training_status.json`.
+        `total` is the training steps planned, `validation` the fixed set that `val_loss` is
+        computed over (its fingerprint is written down), `max_share` the part of the time that full
+        tiers may take before a warning comes, `status` another place for
+        `status/training_status.json`.
         """
         cadence = Cadence(
             log_every=log_every,
@@ -163,7 +188,13 @@ class Watching:
             shown.full_share = lambda: cadence.full_share
             if sha256:
                 self._same_set(shown, sha256, items)
-            self._write(CadenceSet, **cadence.settings, total=shown.total, validation_sha256=sha256, validation_items=items)
+            self._write(
+                CadenceSet,
+                **cadence.settings,
+                total=shown.total,
+                validation_sha256=sha256,
+                validation_items=items,
+            )
         return cadence
 
     def example(
@@ -181,9 +212,10 @@ class Watching:
     ) -> None:
         """Show what the model makes of an example after this training step, and keep it.
 
-        Without `output` it is the fast tier's block; with it the full tier's, where None says that nothing came. `match`
-        None: whether the normalised golden text is contained in the output. A full block waits for the validation loss
-        of its step, given here or logged next (`run.log(step, val_loss=…)`).
+        Without `output` it is the fast tier's block; with it the full tier's, where None says that
+        nothing came. `match` None: whether the normalised golden text is contained in the output. A
+        full block waits for the validation loss of its step, given here or logged next
+        (`run.log(step, val_loss=…)`).
         """
         if self._refuses("examples"):
             return
@@ -204,7 +236,11 @@ class Watching:
             if example.step_ is not UNSET:
                 self._warn(
                     "example step",
-                    no_step("run.example", step, "the example is kept without a step, and the value as `step_`"),
+                    no_step(
+                        "run.example",
+                        step,
+                        "the example is kept without a step, and the value as `step_`",
+                    ),
                 )
             with self._showing:
                 self._let_go()
@@ -215,7 +251,8 @@ class Watching:
                     self._keep(self._compared(example))
         self._shown_s += time.perf_counter() - began
 
-    # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── within
+    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _saw(self, step: object, metrics: dict[str, Any]) -> None:
         """A row was logged; called only where there is a status."""
@@ -226,7 +263,9 @@ class Watching:
             with self._harmless("an example could not be shown"), self._showing:
                 held, val_loss = self._held, metrics.get("val_loss")
                 if held is not None and val_loss is not None and training_step(step) == held.step:
-                    self._held = self._compared(msgspec.structs.replace(held, val_loss=number(val_loss)))
+                    self._held = self._compared(
+                        msgspec.structs.replace(held, val_loss=number(val_loss))
+                    )
                     self._let_go()
                 elif held is not None and training_step(step) != held.step:
                     self._let_go()
@@ -236,7 +275,9 @@ class Watching:
         """The example with the gap that the status has for it."""
         if example.val_loss is None or self._status is None:
             return example
-        return msgspec.structs.replace(example, train_loss=self._status.gap_loss, gap=self._status.gap)
+        return msgspec.structs.replace(
+            example, train_loss=self._status.gap_loss, gap=self._status.gap
+        )
 
     def _watch_ends(self, state: str) -> None:
         """Seal what is open and say how the run ended."""
@@ -261,7 +302,9 @@ class Watching:
         """The training step that the loop is at, as far as it said so; None where it did not."""
         if self._cadence is not None and self._cadence.step is not None:
             return self._cadence.step
-        return self._status.step if self._status is not None else None
+        if self._status is not None:
+            return self._status.step
+        return None
 
     def _count_timeout(self) -> None:
         if self._status is not None:
@@ -280,7 +323,10 @@ class Watching:
 
     def _shown(self, path: str | Path | None = None) -> Status:
         if self._status is None or path is not None:
-            place = Path(path).absolute() if path is not None else self.folder / FILE
+            if path is not None:
+                place = Path(path).absolute()
+            else:
+                place = self.folder / FILE
             self._status = Status(
                 place if self._records else None,
                 run_id=self.run_id,
@@ -293,7 +339,10 @@ class Watching:
 
     def _same_set(self, shown: Status, sha256: str, items: int) -> None:
         if shown.validation is not None and shown.validation["sha256"] != sha256:
-            self._warn("validation set", "the validation set is another than before: its losses cannot be compared")
+            self._warn(
+                "validation set",
+                "the validation set is another than before: its losses cannot be compared",
+            )
         shown.validation = {"sha256": sha256, "items": items}
 
     def _let_go(self) -> None:
@@ -303,8 +352,8 @@ class Watching:
             self._keep(held)
 
     def _agree_on_rows(self, name: str) -> Callable[[int], int]:
-        """How many rows of a table were measured before this execution: all ranks are to skip the same work, though rank 0
-        may have added to it when another one looks.
+        """How many rows of a table were measured before this execution: all ranks are to skip the
+        same work, though rank 0 may have added to it when another one looks.
         """
         rank = self._rank
         if rank is None:
@@ -318,13 +367,19 @@ class Watching:
             return
         try:
             if self._examples is None:
-                self._examples = SpillingFile(self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl")
+                self._examples = SpillingFile(
+                    self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl"
+                )
             self._examples.append(_encoder.encode(example) + b"\n")
         except StorageError as error:
-            self._warn("examples", f"an example could not be kept, and later ones may be lost too: {error}")
+            self._warn(
+                "examples", f"an example could not be kept, and later ones may be lost too: {error}"
+            )
         if sys.stdout is not None:
             words = block(example, symbols=is_utf8(sys.stdout.encoding))
-            if any(loop.draws for loop in self._book.going):  # the bar is cleared for the block and drawn again below it
+            if any(
+                loop.draws for loop in self._book.going
+            ):  # the bar is cleared for the block and drawn again below it
                 import_module("tqdm").tqdm.write(words, file=sys.stdout, end="")
             else:
                 sys.stdout.write(words)

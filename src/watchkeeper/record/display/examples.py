@@ -1,7 +1,8 @@
-"""Examples of what a model makes of its prompts: two blocks for people, one line of JSON each for programs.
+"""Examples of what a model makes of its prompts: two blocks for people, one line of JSON each for
+programs.
 
-The blocks are those of the two tiers: the fast one shows prompt, golden answer and loss, the full one also what the model
-generated, whether it matches, and the validation loss.
+The blocks are those of the two tiers: the fast one shows prompt, golden answer and loss, the full
+one also what the model generated, whether it matches, and the validation loss.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ KEPT_LIMIT = 100_000  # characters of one text in the file
 SHOWN_LIMIT = 4_000  # characters of one text in a block
 RULE = "=" * 80
 ROUNDS_TO_ZERO = 0.00005  # a figure below it has no digit in four decimals
-GAP_FINE = 0.3  # in the loss's unit: a validation loss further above the training loss is worth a look
+GAP_FINE = (
+    0.3  # in the loss's unit: a validation loss further above the training loss is worth a look
+)
 
 _SYMBOLS = {
     "chart": "📊 ", "note": "📝 ", "robot": "🤖 ", "falling": "📉 ", "search": "🔍 ",
@@ -41,10 +44,11 @@ Number = int | float | None
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """One example after a training step. `output` is None when nothing was generated: in the fast tier nobody tried, in
-    the full one it failed or ran out of time. `thinking` says that the output holds a `<think>` block, which is kept.
-    `step_` is what was given as the step, where that is no number. `train_loss` is the training loss that `val_loss` was
-    compared with, and `gap` their difference, as the status file has it.
+    """One example after a training step. `output` is None when nothing was generated: in the fast
+    tier nobody tried, in the full one it failed or ran out of time. `thinking` says that the output
+    holds a `<think>` block, which is kept. `step_` is what was given as the step, where that is no
+    number. `train_loss` is the training loss that `val_loss` was compared with, and `gap` their
+    difference, as the status file has it.
     """
 
     time: datetime
@@ -78,7 +82,10 @@ def example_of(
     match: object,
 ) -> Example:
     """What was handed in, as an example; None is legal everywhere. `output` UNSET is the fast tier."""
-    said = None if output is UNSET or output is None else _words(output)
+    if output is UNSET or output is None:
+        said = None
+    else:
+        said = _words(output)
     answer = _words(golden)
     at = training_step(step)
     return Example(
@@ -99,12 +106,16 @@ def example_of(
 
 
 def _words(value: object) -> str | None:
-    return None if value is None else text(value, KEPT_LIMIT)
+    if value is None:
+        return None
+    return text(value, KEPT_LIMIT)
 
 
 def _count(value: object) -> int | None:
     found = number(value)
-    return found if isinstance(found, int) else None
+    if isinstance(found, int):
+        return found
+    return None
 
 
 def normalised(words: str) -> list[str]:
@@ -113,8 +124,8 @@ def normalised(words: str) -> list[str]:
 
 
 def matches(golden: str | None, output: str | None) -> bool | None:
-    """Whether the golden text, normalised, is contained in the output word by word; None where there is nothing to
-    compare. 5 is not in 15, and not in -5.
+    """Whether the golden text, normalised, is contained in the output word by word; None where
+    there is nothing to compare. 5 is not in 15, and not in -5.
     """
     if golden is None or output is None or not golden.strip():
         return None
@@ -128,13 +139,17 @@ def matches(golden: str | None, output: str | None) -> bool | None:
 def gap_of(loss: object, val_loss: object) -> Number:
     """Validation loss less training loss, signed; None unless both are there."""
     train, val = _float(loss), _float(val_loss)
-    return None if train is None or val is None else val - train
+    if train is None or val is None:
+        return None
+    return val - train
 
 
 def _float(value: object) -> float | None:
     found = unspell(value if isinstance(value, str) else number(value))
     try:
-        return float(found) if isinstance(found, int | float) else None
+        if isinstance(found, int | float):
+            return float(found)
+        return None
     except OverflowError:  # an integer beyond any float
         return None
 
@@ -148,14 +163,24 @@ def is_utf8(encoding: str | None) -> bool:
 
 
 def block(example: Example, *, symbols: bool) -> str:
-    """The example's block, newline included. Pure. Control characters of the texts are shown, not obeyed."""
+    """The example's block, newline included. Pure. Control characters of the texts are shown, not
+    obeyed.
+    """
 
     def mark(name: str) -> str:
-        return _SYMBOLS[name] if symbols else ""
+        if symbols:
+            return _SYMBOLS[name]
+        return ""
 
     full = example.tier == "full"
-    step = f"{example.step:,}" if isinstance(example.step, int | float) else "-"
-    title = f"{mark('search')}FULL EVAL + VAL LOSS" if full else f"{mark('chart')}MODEL OUTPUT"
+    if isinstance(example.step, int | float):
+        step = f"{example.step:,}"
+    else:
+        step = "-"
+    if full:
+        title = f"{mark('search')}FULL EVAL + VAL LOSS"
+    else:
+        title = f"{mark('chart')}MODEL OUTPUT"
     lines = [
         RULE,
         f"{title} - Step {step}",
@@ -172,15 +197,28 @@ def block(example: Example, *, symbols: bool) -> str:
     elif example.output is None:
         lines.append(f"{mark('robot')}MODEL: [No output]")
     else:
-        lines += [f"{mark('robot')}MODEL{_tokens(example.output_tokens)}:", _shown(example.output), ""]
+        lines += [
+            f"{mark('robot')}MODEL{_tokens(example.output_tokens)}:",
+            _shown(example.output),
+            "",
+        ]
     if full and example.match is not None:
         lines.append(f"{mark('yes')}MATCH" if example.match else f"{mark('no')}NO MATCH")
     lines.append(f"{mark('falling')}LOSS ON THIS EXAMPLE: {_figure(example.loss)}")
-    train = example.loss if example.train_loss is None else example.train_loss
+    if example.train_loss is None:
+        train = example.loss
+    else:
+        train = example.train_loss
     gap = gap_of(train, example.val_loss)
     if full and example.val_loss is not None:
-        verdict = "" if gap is None or math.isnan(gap) else mark("yes" if gap <= GAP_FINE else "warning").rstrip()
-        signed = "-" if gap is None else _decimals(gap, sign="+")
+        if gap is None or math.isnan(gap):
+            verdict = ""
+        else:
+            verdict = mark("yes" if gap <= GAP_FINE else "warning").rstrip()
+        if gap is None:
+            signed = "-"
+        else:
+            signed = _decimals(gap, sign="+")
         losses = f"Train={_figure(train)} | Val={_figure(example.val_loss)} | Gap={signed}"
         lines.append(f"{mark('chart')}Loss Comparison: {losses} {verdict}".rstrip())
     lines.append(RULE)
@@ -188,17 +226,24 @@ def block(example: Example, *, symbols: bool) -> str:
 
 
 def _tokens(count: int | None) -> str:
-    return "" if count is None else f" ({count:,} tokens)"
+    if count is None:
+        return ""
+    return f" ({count:,} tokens)"
 
 
 def _figure(value: object) -> str:
     found = _float(value)
-    return "-" if found is None else _decimals(found)
+    if found is None:
+        return "-"
+    return _decimals(found)
 
 
 def _decimals(value: float, sign: str = "") -> str:
     """The figure to four decimals; one that these would show as zero, to four digits."""
-    form = ".4g" if 0 < abs(value) < ROUNDS_TO_ZERO else ".4f"
+    if 0 < abs(value) < ROUNDS_TO_ZERO:
+        form = ".4g"
+    else:
+        form = ".4f"
     return format(value, f"{sign}{form}")
 
 

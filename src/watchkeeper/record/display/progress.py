@@ -1,4 +1,6 @@
-"""How far loops are: a bar where a person looks on, a line now and then elsewhere, and the journal at the slow cadence."""
+"""How far loops are: a bar where a person looks on, a line now and then elsewhere, and the journal
+at the slow cadence.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def line(
     if rate is not None:
         parts.append(f"{rate:.3g} {unit}/s" if rate < 1000 else f"{rate:,.0f} {unit}/s")
     if ended:
-        parts.append(f"{'done' if total is None or done >= total else 'stopped'} after {clock(elapsed_s)}")
+        parts.append(
+            f"{'done' if total is None or done >= total else 'stopped'} after {clock(elapsed_s)}"
+        )
     else:
         parts.append(f"{clock(elapsed_s)} so far")
         left = eta_of(done, total, elapsed_s, since)
@@ -56,13 +60,19 @@ def line(
 
 def rate_of(done: float, elapsed_s: float) -> float | None:
     """Items a second since the loop began; None before the first."""
-    return done / elapsed_s if done > 0 and elapsed_s > 0 else None
+    if done > 0 and elapsed_s > 0:
+        return done / elapsed_s
+    return None
 
 
 def eta_of(done: float, total: float | None, elapsed_s: float, since: float = 0) -> float | None:
-    """Seconds to the end at the rate so far, of a loop that began at `since`; None where it is not known."""
+    """Seconds to the end at the rate so far, of a loop that began at `since`; None where it is not
+    known.
+    """
     rate = rate_of(done - since, elapsed_s)
-    return max(0.0, (total - done) / rate) if rate is not None and total is not None else None
+    if rate is not None and total is not None:
+        return max(0.0, (total - done) / rate)
+    return None
 
 
 class Book:
@@ -77,8 +87,9 @@ class Book:
         monotonic: Callable[[], float] = time.monotonic,
         shows: bool = True,
     ) -> None:
-        """`write` is told the fields of a `Progressed`; `may_stop(depth)` is called between two items, and raises when
-        the run was asked to stop and may stop there; `shows` says whether bars and lines are for this process to print.
+        """`write` is told the fields of a `Progressed`; `may_stop(depth)` is called between two
+        items, and raises when the run was asked to stop and may stop there; `shows` says whether
+        bars and lines are for this process to print.
         """
         self.write = write
         self.warn = warn
@@ -112,8 +123,9 @@ class Book:
 
 
 class Progress(Generic[T]):
-    """One loop. Iterate over it; or make it by hand, call `update` for what is done, and `close`, or use it in a `with`. It
-    has tqdm's methods, and does what they do where a bar is drawn; elsewhere its lines say the same.
+    """One loop. Iterate over it; or make it by hand, call `update` for what is done, and `close`,
+    or use it in a `with`. It has tqdm's methods, and does what they do where a bar is drawn;
+    elsewhere its lines say the same.
     """
 
     def __init__(
@@ -224,7 +236,12 @@ class Progress(Generic[T]):
         self._nest()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._end()
 
     def update(self, n: float | None = 1) -> None:
@@ -241,7 +258,9 @@ class Progress(Generic[T]):
             self._book.warn("progress", f"the progress of {self.what} could not be shown: {error}")
 
     def close(self) -> None:
-        """The loop is over; a second time does nothing. A bar made by hand that nobody closes ends with its run."""
+        """The loop is over; a second time does nothing. A bar made by hand that nobody closes ends
+        with its run.
+        """
         if os.getpid() == self._pid:
             self._end()
 
@@ -264,7 +283,9 @@ class Progress(Generic[T]):
 
     set_description_str = set_description
 
-    def set_postfix(self, ordered_dict: Any = None, refresh: bool = True, **figures: object) -> None:
+    def set_postfix(
+        self, ordered_dict: Any = None, refresh: bool = True, **figures: object
+    ) -> None:
         """Figures to show behind the line, such as the loss."""
         try:
             named = {**dict(ordered_dict or {}), **figures}
@@ -300,7 +321,10 @@ class Progress(Generic[T]):
 
     def write(self, s: object, file: Any = None, end: str = "\n", nolock: bool = False) -> None:
         """Print above the bar."""
-        out = sys.stdout if file is None else file
+        if file is None:
+            out = sys.stdout
+        else:
+            out = file
         with contextlib.suppress(Exception):
             if self._bar is not None:
                 self._bar.write(str(s), file=out, end=end, nolock=nolock)
@@ -312,7 +336,9 @@ class Progress(Generic[T]):
             try:
                 act(self._bar)
             except Exception as error:
-                self._book.warn("progress", f"the progress of {self.what} could not be shown: {error}")
+                self._book.warn(
+                    "progress", f"the progress of {self.what} could not be shown: {error}"
+                )
 
     def _begin(self) -> None:
         if self._running or self.disable:
@@ -327,7 +353,9 @@ class Progress(Generic[T]):
             self._tell()
 
     def _nest(self) -> None:
-        """Loops that begin before this one's end are inside of it: so of a `for` and a `with`, not of one made by hand."""
+        """Loops that begin before this one's end are inside of it: so of a `for` and a `with`, not
+        of one made by hand.
+        """
         if self._running and not self._nests:
             self._nests = True
             self.depth = self._book.depth
@@ -338,20 +366,32 @@ class Progress(Generic[T]):
         if not self._book.shows or sys.stderr is None or not sys.stderr.isatty():
             return None
         try:
-            tqdm = import_module("tqdm").tqdm  # only where a bar is drawn: the recorder does not need it
+            tqdm = import_module(
+                "tqdm"
+            ).tqdm  # only where a bar is drawn: the recorder does not need it
         except ImportError:
             return None
-        settings = {"total": self._total, "desc": self.what, "unit": self.unit, "leave": self._leaves, "file": sys.stderr}
+        settings = {
+            "total": self._total,
+            "desc": self.what,
+            "unit": self.unit,
+            "leave": self._leaves,
+            "file": sys.stderr,
+        }
         settings |= {"dynamic_ncols": True, "initial": self.done}
         try:
             return tqdm(**settings | self._options)
         except Exception as error:
-            self._book.warn("bar", f"the bar of {self.what} is drawn without what was asked for: {error}")
+            self._book.warn(
+                "bar", f"the bar of {self.what} is drawn without what was asked for: {error}"
+            )
             return tqdm(**settings)
 
     @property
     def _leaves(self) -> bool:
-        return self.depth == 0 if self.leave is None else self.leave
+        if self.leave is None:
+            return self.depth == 0
+        return self.leave
 
     def _tell(self) -> None:
         now = self._book.monotonic()
@@ -360,7 +400,11 @@ class Progress(Generic[T]):
             self._say(ended=False)
         if now >= self._book.event_due:
             self._write(ended=False)
-        self._due = self._book.event_due if self._bar is not None else min(self._line_due, self._book.event_due)
+        self._due = (
+            self._book.event_due
+            if self._bar is not None
+            else min(self._line_due, self._book.event_due)
+        )
 
     def _say(self, *, ended: bool) -> None:
         if self._book.shows and sys.stderr is not None and os.getpid() == self._pid:
@@ -424,7 +468,9 @@ class Progress(Generic[T]):
 def _figure(value: object) -> str:
     """As tqdm shows a figure: three digits of a number, anything else as its words."""
     found = number(value)
-    return f"{found:.3g}" if isinstance(found, int | float) else str(value).strip()
+    if isinstance(found, int | float):
+        return f"{found:.3g}"
+    return str(value).strip()
 
 
 def _total(iterable: object, given: object) -> int | None:
@@ -432,7 +478,14 @@ def _total(iterable: object, given: object) -> int | None:
     with contextlib.suppress(Exception):
         if given is not None:
             found = number(given)
-            return int(found) if isinstance(found, int | float) and found >= 0 else None
-        hint = -1 if iterable is None else operator.length_hint(iterable, -1)
-        return hint if hint >= 0 else None
+            if isinstance(found, int | float) and found >= 0:
+                return int(found)
+            return None
+        if iterable is None:
+            hint = -1
+        else:
+            hint = operator.length_hint(iterable, -1)
+        if hint >= 0:
+            return hint
+        return None
     return None

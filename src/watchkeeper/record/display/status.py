@@ -1,5 +1,5 @@
-"""`status/training_status.json`: where a training stands, for people with `jq` and for programs. A live view: replaced
-whole, at most every few seconds, without fsync, and once more at the end.
+"""`status/training_status.json`: where a training stands, for people with `jq` and for programs. A
+live view: replaced whole, at most every few seconds, without fsync, and once more at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ CODE_S = 60.0  # between two looks at the code's files
 RECENT = 5  # examples that the file holds
 TEXT_LIMIT = 2_000  # characters of a text in it
 STEP_LIMIT = 2**53  # beyond it a float is no count
-FORM = frozenset({"run_id", "pipeline", "state", "updated", "step", "steps_per_s", "eta_s", "recent_examples"})  # of ours
+FORM = frozenset(
+    {"run_id", "pipeline", "state", "updated", "step", "steps_per_s", "eta_s", "recent_examples"}
+)  # of ours
 RATE_POINTS = 30  # points of time that the rate is taken over: a minute, at WRITE_S
 
 
@@ -46,7 +48,9 @@ class Status:
         monotonic: Callable[[], float] = time.monotonic,
         homes: Homes | None = None,
     ) -> None:
-        """Without a path another process writes it (rank 0). `homes` knows where the files of the run's folder lie."""
+        """Without a path another process writes it (rank 0). `homes` knows where the files of the
+        run's folder lie.
+        """
         self.path = path
         self._homes = homes or Homes(path.parent if path is not None else Path())
         self._written = b""
@@ -144,12 +148,16 @@ class Status:
         self._written = data
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether this is what we wrote last, or the status of an earlier run: in the run's folder of one that was recorded
-        there, elsewhere of any, since runs of several folders share such a place one after the other.
+        """Whether this is what we wrote last, or the status of an earlier run: in the run's folder
+        of one that was recorded there, elsewhere of any, since runs of several folders share such a
+        place one after the other.
         """
         try:
             data = path.read_bytes()
-            held = None if data == self._written else msgspec.json.decode(data)
+            if data == self._written:
+                held = None
+            else:
+                held = msgspec.json.decode(data)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         if held is None:
@@ -161,8 +169,8 @@ class Status:
         return held["run_id"] in {run for _, run in self._homes.runs()}
 
     def fields(self, now: float) -> dict[str, Any]:
-        """What the file says. `gap` is the last validation loss less `gap_loss`, the training loss then; null is "nobody
-        said".
+        """What the file says. `gap` is the last validation loss less `gap_loss`, the training loss
+        then; null is "nobody said".
         """
         rate = self._rate(now)
         left = None
@@ -191,7 +199,10 @@ class Status:
         }
 
     def _compare(self, val_loss: object) -> None:
-        self._val_loss, self._val_step = (val_loss if isinstance(val_loss, str) else number(val_loss)), self.step
+        self._val_loss, self._val_step = (
+            (val_loss if isinstance(val_loss, str) else number(val_loss)),
+            self.step,
+        )
         gap = gap_of(self._loss, val_loss)
         self.gap, self.gap_loss = (None, None) if gap is None else (number(gap), self._loss)
 
@@ -203,7 +214,9 @@ class Status:
             self._points.clear()  # it went back to an earlier step
         self._points.append((float(self.step), now))
         (first, began), (last, ended) = self._points[0], self._points[-1]
-        return (last - first) / (ended - began) if ended > began and last > first else None
+        if ended > began and last > first:
+            return (last - first) / (ended - began)
+        return None
 
     def _look_at_code(self, now: float) -> None:
         if now < self._code_due:
@@ -213,11 +226,19 @@ class Status:
             self._code = Code()
         elif changed := self._code.look():
             names = ", ".join(changed)
-            self._warn("code", f"{names} changed on disk since this process loaded it; the older code goes on running")
+            self._warn(
+                "code",
+                (
+                    f"{names} changed on disk since this process loaded it; the older code "
+                    "goes on running"
+                ),
+            )
 
 
 def _bounded(words: str | None) -> str | None:
-    return None if words is None else text(words, TEXT_LIMIT)
+    if words is None:
+        return None
+    return text(words, TEXT_LIMIT)
 
 
 def _entry(example: Example) -> dict[str, Any]:

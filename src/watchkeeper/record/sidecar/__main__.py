@@ -16,7 +16,9 @@ from watchkeeper.record.sidecar.spec import Spec
 
 
 def main() -> None:
-    """Watch what the specification names until it has ended. A fault of its own is left in the run's folder."""
+    """Watch what the specification names until it has ended. A fault of its own is left in the
+    run's folder.
+    """
     with contextlib.suppress(OSError):
         os.nice(10)  # the work comes first
     spec = msgspec.json.decode(sys.argv[1], type=Spec)

@@ -1,4 +1,6 @@
-"""Has the work advanced, and is it time to worry: what grows in the run's folder, and how long it usually takes to."""
+"""Has the work advanced, and is it time to worry: what grows in the run's folder, and how long it
+usually takes to.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from watchkeeper.runfolder.printed import Position, position
 FLOOR_S = 600.0  # no pause shorter than this is a stall, unless a limit was set
 PAUSES = 5  # times the longest pause so far
 TAIL_BYTES = 8_192  # of a file, in which the last step is looked for
-GROWING = (METRICS, Path(".watchkeeper/tables"), Path(".watchkeeper/examples"), Path(".watchkeeper/journal"))
+GROWING = (
+    METRICS,
+    Path(".watchkeeper/tables"),
+    Path(".watchkeeper/examples"),
+    Path(".watchkeeper/journal"),
+)
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -30,8 +37,9 @@ _row = msgspec.json.Decoder(_Row)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """One look. `where` is how far the work said it is; `rows`, `grown` and `others` are bytes: metric rows and output,
-    what else the recorder keeps, and the files that a user named (with their times).
+    """One look. `where` is how far the work said it is; `rows`, `grown` and `others` are bytes:
+    metric rows and output, what else the recorder keeps, and the files that a user named (with
+    their times).
     """
 
     where: Position = Position()
@@ -51,7 +59,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class Eye:
     """Looks at a run's folder; remembers sizes, so that only what has grown is read."""
 
-    def __init__(self, folder: Path, output: Iterable[str] = (), files: Iterable[str] = (), own: str = "") -> None:
+    def __init__(
+        self, folder: Path, output: Iterable[str] = (), files: Iterable[str] = (), own: str = ""
+    ) -> None:
         """`own` is the journal's file that the looker writes itself."""
         self._folder = folder
         self._output = [folder / name for name in output]
@@ -66,7 +76,9 @@ class Eye:
         rows += sum(self._size(path, self._last_line) for path in self._output)
         grown = 0
         for place in GROWING[1:]:
-            grown += sum(_size(path) for path in _files_in(self._folder / place) if path.name != self._own)
+            grown += sum(
+                _size(path) for path in _files_in(self._folder / place) if path.name != self._own
+            )
         return Seen(where=self._where, rows=rows, grown=grown, others=self._others())
 
     def _size(self, path: Path, read: object) -> int:
@@ -100,7 +112,9 @@ class Eye:
 
 
 class Pace:
-    """How long the work goes without an advance, against how long it usually does. Times are of a monotonic clock."""
+    """How long the work goes without an advance, against how long it usually does. Times are of a
+    monotonic clock.
+    """
 
     def __init__(self, now: float, limit_s: float | None = None) -> None:
         """`limit_s` None: PAUSES times the longest pause so far, and FLOOR_S at least."""
@@ -114,7 +128,9 @@ class Pace:
     @property
     def limit_s(self) -> float:
         """A pause longer than this is a stall."""
-        return self._limit_s if self._limit_s is not None else max(FLOOR_S, PAUSES * self.longest_s)
+        if self._limit_s is not None:
+            return self._limit_s
+        return max(FLOOR_S, PAUSES * self.longest_s)
 
     def advanced(self, now: float) -> None:
         """There was an advance."""

@@ -11,19 +11,32 @@ from watchkeeper.record.sidecar.telemetry import Sample, gib
 BUSY = 0.1  # CPUs; less than that is no work. The machine may be shared
 SCARCE_BYTES = 200 * 2**20  # of host memory left, below which the kernel may have killed
 
-# What the innermost frames of a thread that waits look like: words in `file:line function` → what it waits for.
+# What the innermost frames of a thread that waits look like: words in `file:line function` → what
+# it waits for.
 _WAITS = (
     (
-        r"torch/utils/data/.* (_try_get_data|_get_data|_next_data)|torch/utils/data/_utils/pin_memory",
+        (
+            r"torch/utils/data/.* "
+            r"(_try_get_data|_get_data|_next_data)|torch/utils/data/_utils/pin_memory"
+        ),
         "data: its DataLoader's workers give none",
     ),
     (r"torch/distributed/|torch/_C/_distributed", "the other ranks, in a collective operation"),
     (
-        r"/subprocess\.py:\d+ (_?wait|communicate|_try_wait|_communicate)|/multiprocessing/popen_fork\.py",
+        (
+            r"/subprocess\.py:\d+ "
+            r"(_?wait|communicate|_try_wait|_communicate)|/multiprocessing/popen_fork\.py"
+        ),
         "a child process",
     ),
-    (r"/concurrent/futures/|/multiprocessing/(pool|process|managers)\.py", "other workers of its own"),
-    (r"/(multiprocessing|torch/multiprocessing)/(connection|queues)\.py", "another process, at a pipe or queue"),
+    (
+        r"/concurrent/futures/|/multiprocessing/(pool|process|managers)\.py",
+        "other workers of its own",
+    ),
+    (
+        r"/(multiprocessing|torch/multiprocessing)/(connection|queues)\.py",
+        "another process, at a pipe or queue",
+    ),
     (r"/(ssl|socket|http/client|urllib3|httpx|requests|aiohttp|botocore)[/.]", "the network"),
     (r"/threading\.py:\d+ (join|_wait_for_tstate_lock)", "a thread of its own"),
     (r"/threading\.py:\d+ (acquire|wait|__enter__)|/queue\.py:\d+ (get|put)", "a lock or a queue"),
@@ -42,10 +55,10 @@ _KERNEL = (
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen at a stall. `fault`: why nothing can be written in the run's folder, "" where it can. `states`: the
-    kernel's letters of the processes, the work's own first (proc(5)). `main`: the main thread's frames, innermost first,
-    and `kernel`, the kernel's function that it waits in ("": it runs, or nobody may know). `cpus`: None where nobody could
-    tell.
+    """What was seen at a stall. `fault`: why nothing can be written in the run's folder, "" where
+    it can. `states`: the kernel's letters of the processes, the work's own first (proc(5)). `main`:
+    the main thread's frames, innermost first, and `kernel`, the kernel's function that it waits in
+    ("": it runs, or nobody may know). `cpus`: None where nobody could tell.
     """
 
     answers: bool = True
@@ -72,15 +85,23 @@ def of_stall(facts: Facts) -> str:
         return f"nothing can be written in the run's folder: {facts.fault}{where}"
     for pattern, what in _WAITS:
         if any(re.search(pattern, frame) for frame in facts.main[:8]):
-            dead = " (a child process has ended, and was not waited for)" if "Z" in facts.states[1:] else ""
+            if "Z" in facts.states[1:]:
+                dead = " (a child process has ended, and was not waited for)"
+            else:
+                dead = ""
             return f"waiting for {what}{where}{dead}"
     for pattern, what in _KERNEL:
         if re.search(pattern, facts.kernel):
             return f"waiting for {what}{where}"
     if facts.cpus is None:
-        return f"it does not advance{where}" if where else "not known: neither stacks nor CPU time could be had"
+        if where:
+            return f"it does not advance{where}"
+        return "not known: neither stacks nor CPU time could be had"
     if facts.cpus >= BUSY:
-        return f"busy, with {facts.cpus:.1f} CPUs{where}: an endless loop, or one that takes far longer than before"
+        return (
+            f"busy, with {facts.cpus:.1f} CPUs{where}: an endless loop, or one that takes far "
+            "longer than before"
+        )
     return f"asleep{where}: it waits for something that does not come, and uses no CPU"
 
 
@@ -89,21 +110,43 @@ def of_death(before: Sample | None, after: Sample | None, words: str = "") -> st
     if before is not None and after is not None and None not in (before.oom_kills, after.oom_kills):
         assert before.oom_kills is not None and after.oom_kills is not None
         if after.oom_kills > before.oom_kills:
-            return "killed by the kernel: its memory was used up (the control group counts an OOM kill)"
-    if before is not None and before.host_available_bytes is not None and before.host_available_bytes < SCARCE_BYTES:
-        return f"killed, probably by the kernel: the host had {gib(before.host_available_bytes)} of memory left"
-    return words or "gone without a word: killed by a signal (kill -9, the scheduler), or left by os._exit"
+            return (
+                "killed by the kernel: its memory was used up (the control group counts an OOM "
+                "kill)"
+            )
+    if (
+        before is not None
+        and before.host_available_bytes is not None
+        and before.host_available_bytes < SCARCE_BYTES
+    ):
+        return (
+            f"killed, probably by the kernel: the host had {gib(before.host_available_bytes)} "
+            "of memory left"
+        )
+    return (
+        words
+        or "gone without a word: killed by a signal (kill -9, the scheduler), or left by os._exit"
+    )
 
 
 def _place(frames: tuple[str, ...]) -> str:
-    """`, at train.py:42 step (in torch/autograd/graph.py:10 backward)`: the innermost frame of the user's own code, and the
-    innermost of all.
+    """`, at train.py:42 step (in torch/autograd/graph.py:10 backward)`: the innermost frame of the
+    user's own code, and the innermost of all.
     """
     if not frames:
         return ""
-    own = next((frame for frame in frames if not re.search(r"/lib/python3|/site-packages/|^<frozen", frame)), frames[0])
+    own = next(
+        (
+            frame
+            for frame in frames
+            if not re.search(r"/lib/python3|/site-packages/|^<frozen", frame)
+        ),
+        frames[0],
+    )
     words = f", at {_short(own)}"
-    return words if own == frames[0] else f"{words} (in {_short(frames[0])})"
+    if own == frames[0]:
+        return words
+    return f"{words} (in {_short(frames[0])})"
 
 
 def _short(frame: str) -> str:

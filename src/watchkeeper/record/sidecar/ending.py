@@ -29,9 +29,15 @@ def tree(pid: int) -> list[processes.ProcessName]:
     return found
 
 
-def end(work: processes.ProcessName, *, group: bool, grace_s: float, ask: Callable[[], None] = lambda: None) -> bool:
-    """End the process and its children, as a process group or one by one; True when all are gone. `ask` is called when the
-    grace is over, before the kill.
+def end(
+    work: processes.ProcessName,
+    *,
+    group: bool,
+    grace_s: float,
+    ask: Callable[[], None] = lambda: None,
+) -> bool:
+    """End the process and its children, as a process group or one by one; True when all are gone.
+    `ask` is called when the grace is over, before the kill.
     """
     known = tree(work.pid)
     _send(known, work.pid if group else 0, signal.SIGTERM)
@@ -59,7 +65,9 @@ def _send(known: list[processes.ProcessName], group: int, number: int) -> None:
             os.killpg(group, number)
     for name in known:
         with contextlib.suppress(OSError):
-            if processes.is_alive(name) and not (group and number == signal.SIGTERM and _in_group(name.pid, group)):
+            if processes.is_alive(name) and not (
+                group and number == signal.SIGTERM and _in_group(name.pid, group)
+            ):
                 os.kill(name.pid, number)
 
 

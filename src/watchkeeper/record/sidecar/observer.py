@@ -68,7 +68,10 @@ class Lookout:
         """Watch until the run has ended or the work is gone."""
         threading.Thread(target=self._look_on, name="looks", daemon=True).start()
         limit = self._spec.stall_s
-        tick = TICK_S if limit is None else min(TICK_S, max(LEAST_TICK_S, limit / 5))
+        if limit is None:
+            tick = TICK_S
+        else:
+            tick = min(TICK_S, max(LEAST_TICK_S, limit / 5))
         poll = select.poll()
         poll.register(self._end, select.POLLIN | select.POLLHUP)
         work = _pidfd(self._spec.work)
@@ -93,7 +96,8 @@ class Lookout:
             self._take_looks()
             self._judge(time.monotonic())
 
-    # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── looking
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look_on(self) -> None:
         """In a thread of its own, since a filesystem that hangs holds up whoever asks it."""
@@ -111,7 +115,9 @@ class Lookout:
             self._looks.put((seen, sample))
 
     def _keep(self, sample: Sample) -> None:
-        """Write the row down. Where that fails, a quota that is used up shows, which no look at the disk does."""
+        """Write the row down. Where that fails, a quota that is used up shows, which no look at the
+        disk does.
+        """
         try:
             self._rows.append(msgspec.json.encode(sample) + b"\n")
             self._fault = ""
@@ -120,7 +126,10 @@ class Lookout:
 
     def _beat(self, seen: Seen, last: str = "") -> None:
         state = last or ("stalled" if self._stalled_at is not None else "watching")
-        at = f", at step {seen.where.step}" if seen.where.step is not None else ""
+        if seen.where.step is not None:
+            at = f", at step {seen.where.step}"
+        else:
+            at = ""
         words = f"{utc_now():%Y-%m-%dT%H:%M:%SZ} sidecar of pid {self._spec.work.pid}, {state}{at}"
         with contextlib.suppress(StorageError, OSError):
             files.make_folder(self._folder / BEATS)
@@ -148,7 +157,8 @@ class Lookout:
             stalled_s, self._stalled_at = now - self._stalled_at, None
             self._write(Advanced, stalled_s=round(stalled_s, 3), training_step=seen.where.step)
 
-    # ── telling ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── telling
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _judge(self, now: float) -> None:
         if self._stalled_at is None and self._pace.is_stalled(now):
@@ -161,9 +171,15 @@ class Lookout:
         found = self._facts(answers=answers)
         why = cause.of_stall(found[0])
         ends = self._spec.end_stalled and answers
-        step = self._seen.where.step if self._seen is not None else None
+        if self._seen is not None:
+            step = self._seen.where.step
+        else:
+            step = None
         head = [
-            f"STALLED: {self._spec.pipeline}, run {self._spec.run_id}, pid {self._spec.work.pid} on {self._spec.work.host}",
+            (
+                f"STALLED: {self._spec.pipeline}, run {self._spec.run_id}, pid "
+                f"{self._spec.work.pid} on {self._spec.work.host}"
+            ),
             f"No advance since {since:%Y-%m-%d %H:%M:%S} UTC, for {now - self._pace.since:.1f} s.",
             f"The limit is {self._pace.words()}.",
             f"Last training step: {step if step is not None else 'none was told'}",
@@ -192,9 +208,15 @@ class Lookout:
         began, before = time.monotonic(), _cpu_s(tree)
         time.sleep(MEASURE_S)
         after, passed = _cpu_s(tree), time.monotonic() - began
-        cpus = None if before is None or after is None else max(0.0, after - before) / passed
+        if before is None or after is None:
+            cpus = None
+        else:
+            cpus = max(0.0, after - before) / passed
         threads = stacks.threads(dumps.get(self._spec.work.pid, ""))
-        sample = self._telemetry.sample(utc_now()) if answers else None
+        if answers:
+            sample = self._telemetry.sample(utc_now())
+        else:
+            sample = None
         if sample is not None:
             self._samples.append(sample)
             self._keep(sample)
@@ -208,11 +230,22 @@ class Lookout:
             kernel=_waits_at(self._spec.work.pid),
         )
         said = {pid: words for pid, words in dumps.items() if words}
-        sections = [Section(f"Stacks of pid {pid}, most recent call first", words) for pid, words in said.items()]
+        sections = [
+            Section(f"Stacks of pid {pid}, most recent call first", words)
+            for pid, words in said.items()
+        ]
         if not said:
-            sections.append(Section("Stacks", "none: no process of the work writes them, or there was no room for it"))
+            sections.append(
+                Section(
+                    "Stacks",
+                    "none: no process of the work writes them, or there was no room for it",
+                )
+            )
         sections.append(
-            Section("Processes: pid, state, CPU, memory, waits in the kernel at, command", "\n".join(self._lines()))
+            Section(
+                "Processes: pid, state, CPU, memory, waits in the kernel at, command",
+                "\n".join(self._lines()),
+            )
         )
         sections += self._from_files(answers=answers)
         return facts, sections
@@ -232,8 +265,8 @@ class Lookout:
         return sections
 
     def _report(self, kind: str, when: datetime, words: str) -> str:
-        """Keep the report in the run's folder; where that cannot be, on this node. Its path is relative to the run's folder
-        where it lies there; "" where there is no room for it anywhere.
+        """Keep the report in the run's folder; where that cannot be, on this node. Its path is
+        relative to the run's folder where it lies there; "" where there is no room for it anywhere.
         """
         name = f"{kind}-{when:%Y%m%d-%H%M%S}.txt"
         done: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -241,7 +274,11 @@ class Lookout:
         def put() -> None:
             with contextlib.suppress(StorageError, OSError):
                 files.make_folder(self._folder / "logs")
-                place = next(path for path in names(self._folder / "logs" / name) if files.put_new(path, words.encode()))
+                place = next(
+                    path
+                    for path in names(self._folder / "logs" / name)
+                    if files.put_new(path, words.encode())
+                )
                 done.put(f"logs/{place.name}")
                 return
             done.put("")
@@ -256,11 +293,14 @@ class Lookout:
             return str(place)
         return ""
 
-    def _write(self, kind: type[Stalled] | type[Advanced] | type[Vanished], **fields: object) -> None:
+    def _write(
+        self, kind: type[Stalled] | type[Advanced] | type[Vanished], **fields: object
+    ) -> None:
         with contextlib.suppress(StorageError):
             self._writer.write(kind, **fields)
 
-    # ── leaving ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── leaving
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _last_word(self) -> bytes:
         """What the job said before it went; b"" where it said nothing."""
@@ -284,17 +324,28 @@ class Lookout:
     def _has_ended(self) -> bool:
         """Whether the journal holds the run's end after all."""
         journal = read(self._folder / JOURNAL, is_evidence=True)
-        return any(isinstance(event, RunEnded) for own in journal.events.values() for event in own[-3:])
+        return any(
+            isinstance(event, RunEnded) for own in journal.events.values() for event in own[-3:]
+        )
 
     def _vanished(self) -> None:
         recovered = spill.recover()
-        before = self._samples[-1] if self._samples else None
+        if self._samples:
+            before = self._samples[-1]
+        else:
+            before = None
         after = self._telemetry.sample(utc_now())
-        words = "ended by its sidecar, since it did not advance" if self._ended_work else ""
+        if self._ended_work:
+            words = "ended by its sidecar, since it did not advance"
+        else:
+            words = ""
         why = cause.of_death(before, after, words)
         step = self._eye.look().where.step
         head = [
-            f"GONE: {self._spec.pipeline}, run {self._spec.run_id}, pid {self._spec.work.pid} on {self._spec.work.host}",
+            (
+                f"GONE: {self._spec.pipeline}, run {self._spec.run_id}, pid "
+                f"{self._spec.work.pid} on {self._spec.work.host}"
+            ),
             f"Seen at {utc_now():%Y-%m-%d %H:%M:%S} UTC. The process did not write the run's end.",
             f"Last training step: {step if step is not None else 'none was told'}",
             f"Likely cause: {why}",
@@ -313,7 +364,9 @@ def _pidfd(name: processes.ProcessName) -> int:
 
 
 def _waits_at(pid: int) -> str:
-    """The kernel's function that the process's main thread waits in (proc(5), wchan); "": it runs, or nobody may know."""
+    """The kernel's function that the process's main thread waits in (proc(5), wchan); "": it runs,
+    or nobody may know.
+    """
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/wchan").read_text(errors="replace").strip("0\n")
     return ""
@@ -322,4 +375,6 @@ def _waits_at(pid: int) -> str:
 def _cpu_s(tree: list[processes.ProcessName]) -> float | None:
     """CPU seconds of the processes so far; None where none can be read."""
     found = [seconds for name in tree if (seconds := processes.cpu_s(name.pid)) is not None]
-    return sum(found) if found else None
+    if found:
+        return sum(found)
+    return None

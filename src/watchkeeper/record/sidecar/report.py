@@ -1,4 +1,6 @@
-"""What was found at a stall or a death, as a text for people: `logs/stall-TIME.txt`, `logs/death-TIME.txt` of the run."""
+"""What was found at a stall or a death, as a text for people: `logs/stall-TIME.txt`,
+`logs/death-TIME.txt` of the run.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +34,24 @@ def text(head: Sequence[str], sections: Sequence[Section]) -> str:
 
 def last_events(journal: Path) -> str:
     """The last lines of the journal's files."""
-    return "\n".join("\n".join(tails.last_lines(path, EVENTS, TAIL_BYTES)) for path in _newest(journal, ".jsonl"))
+    return "\n".join(
+        "\n".join(tails.last_lines(path, EVENTS, TAIL_BYTES)) for path in _newest(journal, ".jsonl")
+    )
 
 
 def last_rows(folder: Path) -> str:
     """The last rows of the writer that wrote last."""
-    return "\n".join(tails.last_lines(_newest(folder, ".jsonl")[-1], ROWS, TAIL_BYTES)) if _newest(folder, ".jsonl") else ""
+    if _newest(folder, ".jsonl"):
+        return "\n".join(tails.last_lines(_newest(folder, ".jsonl")[-1], ROWS, TAIL_BYTES))
+    return ""
 
 
 def last_lines(folder: Path) -> list[Section]:
     """The last lines of the run's logs."""
     return [
-        Section(f"Last lines of logs/{path.name}", "\n".join(tails.last_lines(path, LINES, TAIL_BYTES)))
+        Section(
+            f"Last lines of logs/{path.name}", "\n".join(tails.last_lines(path, LINES, TAIL_BYTES))
+        )
         for path in _newest(folder / "logs", ".log")
     ]
 

@@ -15,12 +15,19 @@ from watchkeeper.record.stopping import interpreter, stacks
 DELAY_S = 5  # a run that ends sooner, and says so, has no sidecar
 DELAY_VARIABLE = "WATCHKEEPER_SIDECAR_DELAY_S"
 ENDED = b"e"
-# -S and -P: no sitecustomize, and nothing of the folder it starts in. Only what is named here is on its path.
+# -S and -P: no sitecustomize, and nothing of the folder it starts in. Only what is named here is on
+# its path.
 _FLAGS = ("-S", "-s", "-P", "-c")
-_CODE = "import sys; sys.path += sys.argv[2:]; from watchkeeper.record.sidecar.__main__ import main; main()"
-# The shell waits for the first word; only a run that goes on, or died without one, costs a process. It leaves at once, so
-# that the sidecar is no child of the job: `os.wait` there does not meet it.
-_START = 'exec 3<&0 </dev/null; (case "$(timeout "$0" head -c 1 <&3)" in e) ;; *) exec "$@" <&3 3<&- ;; esac) &'
+_CODE = (
+    "import sys; sys.path += sys.argv[2:]; from watchkeeper.record.sidecar.__main__ import "
+    "main; main()"
+)
+# The shell waits for the first word; only a run that goes on, or died without one, costs a process.
+# It leaves at once, so that the sidecar is no child of the job: `os.wait` there does not meet it.
+_START = (
+    'exec 3<&0 </dev/null; (case "$(timeout "$0" head -c 1 <&3)" in e) ;; *) exec "$@" <&3 '
+    "3<&- ;; esac) &"
+)
 
 
 class NoPythonError(Exception):
@@ -52,9 +59,17 @@ class Sidecar:
         try:
             self._end = files.above_stdio(end)
             os.set_blocking(self._end, False)
-            command = [python, *_FLAGS, _CODE, msgspec.json.encode(spec).decode(), *interpreter.places()]
+            command = [
+                python,
+                *_FLAGS,
+                _CODE,
+                msgspec.json.encode(spec).decode(),
+                *interpreter.places(),
+            ]
             environ = interpreter.environment()
-            environ["PATH"] = f"/usr/bin:/bin:{environ.get('PATH', '')}".removesuffix(":")  # for the shell's own words
+            environ["PATH"] = f"/usr/bin:/bin:{environ.get('PATH', '')}".removesuffix(
+                ":"
+            )  # for the shell's own words
             subprocess.run(
                 ["/bin/sh", "-c", _START, os.environ.get(DELAY_VARIABLE) or str(DELAY_S), *command],
                 stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=10,

@@ -1,6 +1,8 @@
-"""What the work uses: CPU, memory and threads of its processes, the host's memory, the disk, the GPUs.
+"""What the work uses: CPU, memory and threads of its processes, the host's memory, the disk, the
+GPUs.
 
-psutil and nvidia-ml-py (NVML) are extras (`watchkeeper[sidecar]`); without them their figures are None.
+psutil and nvidia-ml-py (NVML) are extras (`watchkeeper[sidecar]`); without them their figures are
+None.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ FULL_SHARE = 0.01  # and with a smaller part of it free
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One device. `busy` is from 0 to 1, over the last sample of the driver's; `ours_bytes` is what the work holds."""
+    """One device. `busy` is from 0 to 1, over the last sample of the driver's; `ours_bytes` is what
+    the work holds.
+    """
 
     index: int
     name: str
@@ -33,9 +37,10 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One look; what cannot be had is None. `cpus` is how many CPUs the work kept busy since the look before; `free_bytes`
-    and `free_files` are what this user may still write where the run's folder lies, as the filesystem tells it (a quota of
-    the folder shows there on most, a user's quota does not).
+    """One look; what cannot be had is None. `cpus` is how many CPUs the work kept busy since the
+    look before; `free_bytes` and `free_files` are what this user may still write where the run's
+    folder lies, as the filesystem tells it (a quota of the folder shows there on most, a user's
+    quota does not).
     """
 
     time: datetime
@@ -57,7 +62,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the disk is full, or has no room for another file."""
         if self.free_bytes is None or self.disk_bytes is None:
             return False
-        return self.free_bytes < min(FULL_BYTES, FULL_SHARE * self.disk_bytes) or self.free_files == 0
+        return (
+            self.free_bytes < min(FULL_BYTES, FULL_SHARE * self.disk_bytes) or self.free_files == 0
+        )
 
     def words(self) -> str:
         """The sample as a line."""
@@ -66,12 +73,16 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"{self.processes} processes, {self.threads} threads")
         if self.cpus is not None:
             parts.append(f"{self.cpus:.2f} CPUs busy")
-        for value, name in ((self.rss_bytes, "resident"), (self.host_available_bytes, "available on the host"),
+        for value, name in ((self.rss_bytes, "resident"), (self.host_available_bytes, ("available on the "
+            "host")),
                             (self.free_bytes, "free on the disk")):  # fmt: skip
             if value is not None:
                 parts.append(f"{gib(value)} {name}")
         parts += [
-            f"GPU {gpu.index} {gpu.busy:.0%} busy, {gib(gpu.ours_bytes)} ours of {gib(gpu.total_bytes)}"
+            (
+                f"GPU {gpu.index} {gpu.busy:.0%} busy, {gib(gpu.ours_bytes)} ours of "
+                f"{gib(gpu.total_bytes)}"
+            )
             for gpu in self.gpus
         ]
         return "; ".join(parts)
@@ -79,7 +90,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 def gib(size: int) -> str:
     """`1.50 GiB`, `12.0 MiB`."""
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    if size >= 2**30:
+        return f"{size / 2**30:.2f} GiB"
+    return f"{size / 2**20:.1f} MiB"
 
 
 class Telemetry:
@@ -117,7 +130,9 @@ class Telemetry:
         return Sample(time=now, oom_kills=_read_oom(self._oom), gpus=self._gpus(pids), **fields)
 
     def processes(self) -> list[str]:
-        """A line for each process of the work: pid, state, CPU, memory, where it waits in the kernel, command."""
+        """A line for each process of the work: pid, state, CPU, memory, where it waits in the
+        kernel, command.
+        """
         if self._psutil is None:
             return ["psutil is not installed: pip install 'watchkeeper[sidecar]'"]
         lines = []
@@ -126,7 +141,8 @@ class Telemetry:
                 command = " ".join(redact_words(process.cmdline()))[:200] or process.name()
                 wait = _read(f"/proc/{process.pid}/wchan").strip("0") or "-"
                 lines.append(
-                    f"{process.pid:>8}  {process.status():<10} {sum(process.cpu_times()[:2]):>9.1f} s  "
+                    f"{process.pid:>8}  {process.status():<10} "
+                    f"{sum(process.cpu_times()[:2]):>9.1f} s  "
                     f"{gib(process.memory_info().rss):>10}  {wait:<24} {command}"
                 )
         return lines
@@ -201,13 +217,15 @@ def _read(path: str) -> str:
 
 
 def _oom_counter(pid: int) -> Path | None:
-    """Where the kernel counts what it killed in the process's control group when memory ran out (cgroup v2, memory.events);
-    None where it does not.
+    """Where the kernel counts what it killed in the process's control group when memory ran out
+    (cgroup v2, memory.events); None where it does not.
     """
     for line in _read(f"/proc/{pid}/cgroup").splitlines():
         if line.startswith("0::"):
             path = Path("/sys/fs/cgroup") / line[3:].lstrip("/") / "memory.events"
-            return path if path.is_file() else None
+            if path.is_file():
+                return path
+            return None
     return None
 
 

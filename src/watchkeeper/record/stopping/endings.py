@@ -7,11 +7,17 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-_PLAIN = (GeneratorExit, StopIteration, StopAsyncIteration)  # a generator that is left early, an iterator that is used up
+_PLAIN = (
+    GeneratorExit,
+    StopIteration,
+    StopAsyncIteration,
+)  # a generator that is left early, an iterator that is used up
 
 
 def is_failure(error: BaseException | None) -> bool:
-    """Whether an exception that left the work means that it failed; `sys.exit()` and a generator left early do not."""
+    """Whether an exception that left the work means that it failed; `sys.exit()` and a generator
+    left early do not.
+    """
     if isinstance(error, SystemExit):
         return error.code not in (None, 0)
     return error is not None and not isinstance(error, _PLAIN)
@@ -27,21 +33,29 @@ class Seen:
     def uncaught(self) -> BaseException | None:
         """The exception that nobody caught, and that ends the interpreter; None for none since."""
         error = last_error()
-        return None if _name(error) == self._last else error
+        if _name(error) == self._last:
+            return None
+        return error
 
     def handled(self) -> BaseException | None:
-        """The exception that is being handled here, in a `finally` or an `except`; None for none of the run's time."""
+        """The exception that is being handled here, in a `finally` or an `except`; None for none of
+        the run's time.
+        """
         error = sys.exception()
-        return None if _name(error) == self._handled else error
+        if _name(error) == self._handled:
+            return None
+        return error
 
 
 class Exits:
-    """The calls of `sys.exit` while runs go on. Python tells nobody at its exit which code it ends with, so the function is
-    wrapped meanwhile; what `raise SystemExit(3)` says cannot be seen.
+    """The calls of `sys.exit` while runs go on. Python tells nobody at its exit which code it ends
+    with, so the function is wrapped meanwhile; what `raise SystemExit(3)` says cannot be seen.
     """
 
     def __init__(self, called: Callable[[], None]) -> None:
-        """`called` is called at each call of `sys.exit` in the main thread; elsewhere it ends a thread only."""
+        """`called` is called at each call of `sys.exit` in the main thread; elsewhere it ends a
+        thread only.
+        """
         self.error: SystemExit | None = None
         """What the last call was for; it carries no frames."""
         self._called = called
@@ -72,7 +86,9 @@ def _plain_exit(status: object) -> NoReturn:
 def last_error() -> BaseException | None:
     """What Python printed last as uncaught; None for nothing yet."""
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    return error if isinstance(error, BaseException) else None
+    if isinstance(error, BaseException):
+        return error
+    return None
 
 
 def _name(error: BaseException | None) -> tuple[int, int, type]:
@@ -81,6 +97,10 @@ def _name(error: BaseException | None) -> tuple[int, int, type]:
 
 
 def is_interactive() -> bool:
-    """Whether somebody types the program in, in a notebook or at a prompt: an error there ends nothing."""
+    """Whether somebody types the program in, in a notebook or at a prompt: an error there ends
+    nothing.
+    """
     ipython = sys.modules.get("IPython")
-    return hasattr(sys, "ps1") or (ipython is not None and getattr(ipython, "get_ipython", lambda: None)() is not None)
+    return hasattr(sys, "ps1") or (
+        ipython is not None and getattr(ipython, "get_ipython", lambda: None)() is not None
+    )

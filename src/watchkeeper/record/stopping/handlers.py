@@ -1,5 +1,5 @@
-"""Who holds a signal. Python knows its own handlers only: `faulthandler.register` and C libraries put theirs into the
-process, and `signal.getsignal` still says what it said before.
+"""Who holds a signal. Python knows its own handlers only: `faulthandler.register` and C libraries
+put theirs into the process, and `signal.getsignal` still says what it said before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ _WORD = 8
 
 
 def is_caught(number: int) -> bool:
-    """Whether this process has any handler for the signal (proc(5), SigCgt); False where the system does not tell."""
+    """Whether this process has any handler for the signal (proc(5), SigCgt); False where the system
+    does not tell.
+    """
     try:
         for line in _STATUS.read_text(errors="replace").splitlines():
             if line.startswith("SigCgt:"):
@@ -35,8 +37,8 @@ def is_taken(number: int) -> bool:
 
 
 def is_pythons(number: int) -> bool:
-    """Whether the process's handler for a signal that Python handles is still Python's; True where that cannot be seen. In
-    the main thread.
+    """Whether the process's handler for a signal that Python handles is still Python's; True where
+    that cannot be seen. In the main thread.
     """
     try:
         return _address(number) == _pythons_address()
@@ -45,7 +47,9 @@ def is_pythons(number: int) -> bool:
 
 
 def _pythons_address() -> bytes:
-    """The address of the one handler by which Python takes every signal, learned from a signal that nobody uses."""
+    """The address of the one handler by which Python takes every signal, learned from a signal that
+    nobody uses.
+    """
     for number in range(signal.SIGRTMAX - 1, signal.SIGRTMIN, -1):
         if signal.getsignal(number) is signal.SIG_DFL and not is_caught(number):
             signal.signal(number, lambda *_: None)
@@ -57,7 +61,9 @@ def _pythons_address() -> bytes:
 
 
 def _address(number: int) -> bytes:
-    """The address of the process's handler. `_ctypes` alone is imported in a millisecond, `ctypes` in many."""
+    """The address of the process's handler. `_ctypes` alone is imported in a millisecond, `ctypes`
+    in many.
+    """
     import _ctypes
 
     found = bytes(_SIZE)  # nobody else holds these bytes, so they may be written to

@@ -1,8 +1,8 @@
 """The Python that may be started beside the program: never the program itself once more.
 
-`sys.executable` is no answer. In a frozen application (PyInstaller, Nuitka, cx_Freeze, PyOxidizer) and in a program that
-embeds Python it is the program, and anybody may have set it to something else. The file that this process runs, as the
-kernel names it, is one.
+`sys.executable` is no answer. In a frozen application (PyInstaller, Nuitka, cx_Freeze, PyOxidizer)
+and in a program that embeds Python it is the program, and anybody may have set it to something
+else. The file that this process runs, as the kernel names it, is one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from watchkeeper.core.version import PACKAGE
 
 # python3, python3.13t, python3-dbg, pypy3.10: what an interpreter is called, and nothing else.
 _NAME = re.compile(r"(python|pypy|graalpy)[0-9.]*(t|d|td|dm|m|-dbg|-intel64)?")
-_FROZEN = ("frozen", "_MEIPASS", "oxidized", "__compiled__")  # attributes of sys or of the main module
+_FROZEN = (
+    "frozen",
+    "_MEIPASS",
+    "oxidized",
+    "__compiled__",
+)  # attributes of sys or of the main module
 _RUNS = Path("/proc/self/exe")
 
 
@@ -39,7 +44,9 @@ def find() -> tuple[str, str]:
 
 
 def _is_same(executable: object, runs: Path) -> bool:
-    """Whether it is another name of the file that runs: that of a virtual environment, whose packages come with it."""
+    """Whether it is another name of the file that runs: that of a virtual environment, whose
+    packages come with it.
+    """
     try:
         return isinstance(executable, str) and runs.samefile(executable)
     except OSError:
@@ -55,8 +62,8 @@ def _frozen() -> str:
 
 
 def places() -> list[str]:
-    """Where that Python finds what the sidecar imports, behind its own standard library: packages, and no module of the
-    program's.
+    """Where that Python finds what the sidecar imports, behind its own standard library: packages,
+    and no module of the program's.
     """
     found = [str(Path(PACKAGE).parent), str(Path(msgspec.__file__).parents[1])]
     found += [place for place in sys.path if Path(place).name in ("site-packages", "dist-packages")]
@@ -64,6 +71,12 @@ def places() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what makes a Python behave otherwise: PYTHONPATH, PYTHONSTARTUP and the like."""
+    """This process's environment without what makes a Python behave otherwise: PYTHONPATH,
+    PYTHONSTARTUP and the like.
+    """
     kept = ("PYTHONHOME", "PYTHONPLATLIBDIR")
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") or name in kept}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTHON") or name in kept
+    }

@@ -1,10 +1,11 @@
 """Being asked to stop: SIGINT, SIGTERM, and the scheduler's warning that time is nearly up.
 
-The first signal asks, and the program stops where it says that it may (`stop_if_asked`, or by looking at `should_stop`);
-the second one forces. A program that never looks is stopped by the first one, as it would be without us. A warning never
-forces. Handlers that were there before are called after ours, and are put back. Where one is the program's own, the
-signal is the program's: it is written down, and nothing is raised. A stop that the program catches is over: the next
-signal is a first one again.
+The first signal asks, and the program stops where it says that it may (`stop_if_asked`, or by
+looking at `should_stop`); the second one forces. A program that never looks is stopped by the first
+one, as it would be without us. A warning never forces. Handlers that were there before are called
+after ours, and are put back. Where one is the program's own, the signal is the program's: it is
+written down, and nothing is raised. A stop that the program catches is over: the next signal is a
+first one again.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ WARNED = EXIT_BASE + signal.SIGTERM  # a warning is the scheduler's SIGTERM, ann
 
 
 class Interrupted(SystemExit, KeyboardInterrupt):
-    """The run was asked to stop. Uncaught it ends the process with its code and without a traceback; `except Exception`
-    lets it through, `except KeyboardInterrupt` gets it.
+    """The run was asked to stop. Uncaught it ends the process with its code and without a
+    traceback; `except Exception` lets it through, `except KeyboardInterrupt` gets it.
     """
 
 
 class Interrupts:
-    """The signals of one run, from `install` to `restore`. `told(signal's name, forced)` is called in the handler."""
+    """The signals of one run, from `install` to `restore`. `told(signal's name, forced)` is called
+    in the handler.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,9 @@ class Interrupts:
         self.theirs = False
         """A handler of the program's own takes the signal that asked last."""
         self.ending = False
-        """The run is writing its end: no signal breaks into that, but an impatient one ends the process."""
+        """The run is writing its end: no signal breaks into that, but an impatient one ends the
+        process.
+        """
         self.reason = ""
         self.not_handled: dict[str, str] = {}
         """Signals that could not be taken over → why."""
@@ -75,10 +80,13 @@ class Interrupts:
         # One object for its whole life: a bound method is a new one each time it is looked up.
         self._ours: Handler = self._handle
 
-    # ── taking over and giving back ─────────────────────────────────────────────────────────────────────────────────
+    # ── taking over and giving back
+    # ─────────────────────────────────────────────────────────────────────────────────
 
     def install(self) -> None:
-        """Take over the signals, as far as Python can: only in the main thread, and no handler that is not Python's."""
+        """Take over the signals, as far as Python can: only in the main thread, and no handler that
+        is not Python's.
+        """
         self._active = True
         numbers = (*self._asking, *((self._warning,) if self._warning is not None else ()))
         for number in numbers:
@@ -90,18 +98,25 @@ class Interrupts:
             if before is signal.SIG_IGN:
                 continue  # as nohup and `&` ask for
             if before is not signal.default_int_handler and handlers.is_taken(number):
-                self.not_handled[name] = "its handler is not Python's (faulthandler.register, or a library's)"
+                self.not_handled[name] = (
+                    "its handler is not Python's (faulthandler.register, or a library's)"
+                )
                 continue
             try:
                 signal.signal(number, self._ours)
-            except (OSError, ValueError, RuntimeError) as error:  # a subinterpreter, a signal that cannot be handled
+            except (
+                OSError,
+                ValueError,
+                RuntimeError,
+            ) as error:  # a subinterpreter, a signal that cannot be handled
                 self.not_handled[name] = str(error)
                 continue
             self._before[number] = before
 
     def restore(self) -> None:
-        """Put the handlers back that were there. Where somebody has put his own on top of ours since (faulthandler's is
-        one, and Python does not know it), that one stays, and ours behaves as the one before it.
+        """Put the handlers back that were there. Where somebody has put his own on top of ours
+        since (faulthandler's is one, and Python does not know it), that one stays, and ours behaves
+        as the one before it.
         """
         self._active = False
         if threading.current_thread() is not threading.main_thread():
@@ -110,7 +125,8 @@ class Interrupts:
             if signal.getsignal(number) is self._ours and handlers.is_pythons(number):
                 signal.signal(number, _still_used(number, before))
 
-    # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── asking
+    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def ask(self, reason: str, code: int = WARNED) -> None:
         """Ask the run to stop at its next opportunity; works from any thread."""
@@ -120,7 +136,9 @@ class Interrupts:
 
     @property
     def pending(self) -> bool:
-        """Whether it was asked, and nothing has been raised for it that the program has caught since."""
+        """Whether it was asked, and nothing has been raised for it that the program has caught
+        since.
+        """
         return self.asked and (not self._raised or self._in_flight())
 
     def error(self) -> Interrupted:
@@ -130,7 +148,9 @@ class Interrupts:
 
     def breaks(self, error: BaseException) -> BaseException:
         """The same exception, which is now raised into the program for the stop."""
-        setattr(error, _MARK, True)  # itself is not kept: its frames hold all that the program had in hand
+        setattr(
+            error, _MARK, True
+        )  # itself is not kept: its frames hold all that the program had in hand
         self.broke = self._raised = True
         return error
 
@@ -143,10 +163,14 @@ class Interrupts:
             return asked or error.code in BY_SIGNAL
         if error is None or isinstance(error, GeneratorExit):
             return asked
-        return asked and type(error).__name__ == "CancelledError"  # asyncio's own handler cancels the task
+        return (
+            asked and type(error).__name__ == "CancelledError"
+        )  # asyncio's own handler cancels the task
 
     def still_stops(self, error: BaseException | None) -> bool:
-        """Whether the program is to end now that its run has ended. A Ctrl-C that it caught is the program's."""
+        """Whether the program is to end now that its run has ended. A Ctrl-C that it caught is the
+        program's.
+        """
         if not (self.asked and self.heard):
             return False
         if error is None:
@@ -154,7 +178,9 @@ class Interrupts:
         return type(error) is KeyboardInterrupt and not self.theirs
 
     def _in_flight(self) -> bool:
-        """Whether what was raised for the stop is being handled just now: in an `except`, a `finally`, a `with`'s end."""
+        """Whether what was raised for the stop is being handled just now: in an `except`, a
+        `finally`, a `with`'s end.
+        """
         error = sys.exception()
         for _ in range(CHAIN):
             if error is None or hasattr(error, _MARK):
@@ -164,7 +190,9 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         before = self._before.get(number, signal.SIG_DFL)
-        if not self._active or os.getpid() != self._pid:  # a run that has ended; a child that was forked
+        if (
+            not self._active or os.getpid() != self._pid
+        ):  # a run that has ended; a child that was forked
             _as_before(number, before, frame)
             return
         if self.ending and self.forced and number in self._asking:  # somebody has lost his patience
@@ -189,7 +217,9 @@ class Interrupts:
         name = signal.Signals(number).name
         if number in self._asking:
             self.stops += 1
-            self.forced = not self.theirs and (self.stops > 1 or self.ending or not self.listening or again)
+            self.forced = not self.theirs and (
+                self.stops > 1 or self.ending or not self.listening or again
+            )
             self._stopped_by_theirs |= self.theirs
             self._code, self.reason, self.asked = EXIT_BASE + number, name, True
         else:
@@ -200,11 +230,13 @@ class Interrupts:
         """The handler below those of all runs: what the signal would do without them."""
         before = self._before.get(number, signal.SIG_DFL)
         outer = getattr(before, "__self__", None)
-        return outer._last(number) if isinstance(outer, Interrupts) else before
+        if isinstance(outer, Interrupts):
+            return outer._last(number)
+        return before
 
     def _chain(self, number: int, before: Any, frame: FrameType | None) -> None:
-        """Call what was there before. The two defaults are what we stand in for; an outer run of ours is asked, and we
-        decide for it whether it is forced.
+        """Call what was there before. The two defaults are what we stand in for; an outer run of
+        ours is asked, and we decide for it whether it is forced.
         """
         outer = getattr(before, "__self__", None)
         if isinstance(outer, Interrupts):

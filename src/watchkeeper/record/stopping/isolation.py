@@ -1,9 +1,10 @@
-"""A process for work that nothing in Python can break into. It is started by the first call, kept for the next ones, and
-killed with its children when a call is overdue.
+"""A process for work that nothing in Python can break into. It is started by the first call, kept
+for the next ones, and killed with its children when a call is overdue.
 
-A call and its result travel pickled. The program's main module is imported there only for a call that names something of
-it, and only where it has its `if __name__ == "__main__":`, as multiprocessing's "spawn" does; else the program would run
-again. Where no Python can be started (`interpreter`), nothing is isolated.
+A call and its result travel pickled. The program's main module is imported there only for a call
+that names something of it, and only where it has its `if __name__ == "__main__":`, as
+multiprocessing's "spawn" does; else the program would run again. Where no Python can be started
+(`interpreter`), nothing is isolated.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
 START_S = 120.0  # for the process to import what it needs
 DUMP_S = 1.0  # for a stack
 READY, BEGINS, CANNOT = b"ready", b"begins", b"cannot: "  # what the process says, that is no answer
-_CODE = "import sys; sys.path[:] = sys.argv[2:]; from watchkeeper.record.stopping.isolation import serve; serve(int(sys.argv[1]))"
-INNER = "_watchkeeper_inner"  # of a decorated function: it is pickled by its name, which is the limited one's
+_CODE = (
+    "import sys; sys.path[:] = sys.argv[2:]; from watchkeeper.record.stopping.isolation import "
+    "serve; serve(int(sys.argv[1]))"
+)
+# of a decorated function: it is pickled by its name, which is the limited one's
+INNER = "_watchkeeper_inner"
 
 
 class NotThereError(Exception):
@@ -42,7 +47,9 @@ class NotThereError(Exception):
 
 
 class OverdueError(Exception):
-    """The call did not end in time, and its process was killed. `stack` is where it was; "" where it did not say."""
+    """The call did not end in time, and its process was killed. `stack` is where it was; "" where
+    it did not say.
+    """
 
     def __init__(self, stack: str) -> None:
         super().__init__("the call did not end in time")
@@ -54,14 +61,18 @@ class DiedError(Exception):
 
 
 class Main(NamedTuple):
-    """The program's main module, by its name (`python -m`) or its path; both "" where nothing of it is needed."""
+    """The program's main module, by its name (`python -m`) or its path; both "" where nothing of it
+    is needed.
+    """
 
     name: str = ""
     path: str = ""
 
 
 class Worker:
-    """The process, from the first call to `close`. Calls from several threads are made one after the other."""
+    """The process, from the first call to `close`. Calls from several threads are made one after
+    the other.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,7 +81,8 @@ class Worker:
         self._stacks = ""
 
     def call(self, fn: Callable[..., Any], args: Any, kwargs: Any, seconds: float | None) -> Any:
-        """Make the call there; its time begins when the process has imported what it needs. `seconds` None: any time.
+        """Make the call there; its time begins when the process has imported what it needs.
+        `seconds` None: any time.
 
         Raises:
             NotThereError: it could not be handed over.
@@ -87,7 +99,10 @@ class Worker:
             try:
                 pipe.send_bytes(pickle.dumps(main))
                 pipe.send_bytes(request)
-                for patience in (START_S, seconds):  # for the word that it begins, or an error; for the answer
+                for patience in (
+                    START_S,
+                    seconds,
+                ):  # for the word that it begins, or an error; for the answer
                     if not pipe.poll(patience):
                         raise OverdueError(self._stack())
                     answer = pipe.recv_bytes()
@@ -95,13 +110,20 @@ class Worker:
                         break
             except (EOFError, OSError) as error:
                 code = self._kill()
-                name = signal.Signals(-code).name if code is not None and code < 0 else f"code {code}"
+                if code is not None and code < 0:
+                    name = signal.Signals(-code).name
+                else:
+                    name = f"code {code}"
                 raise DiedError(f"its process ended by {name}") from error
-            except BaseException:  # an interrupt: what the process still answers is not for the next call
+            except (
+                BaseException
+            ):  # an interrupt: what the process still answers is not for the next call
                 self._kill()
                 raise
         if answer.startswith(CANNOT):
-            raise NotThereError(f"its process cannot make the call: {answer.removeprefix(CANNOT).decode()}")
+            raise NotThereError(
+                f"its process cannot make the call: {answer.removeprefix(CANNOT).decode()}"
+            )
         ok, value = pickle.loads(answer)
         if ok:
             return value
@@ -109,7 +131,9 @@ class Worker:
 
     def close(self) -> None:
         """End the process and what it started."""
-        if self._lock.acquire(blocking=False):  # else another thread is in a call, and it ends with this process
+        if self._lock.acquire(
+            blocking=False
+        ):  # else another thread is in a call, and it ends with this process
             try:
                 self._kill()
             finally:
@@ -147,9 +171,19 @@ class Worker:
         try:
             handle, self._stacks = tempfile.mkstemp(prefix="watchkeeper-stacks-")
             os.close(handle)
-            command = [python, *subprocess._args_from_interpreter_flags(), "-P", "-c", _CODE, str(pair[1])]  # type: ignore[attr-defined]
+            command = [
+                python,
+                *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
+                "-P",
+                "-c",
+                _CODE,
+                str(pair[1]),
+            ]
             self._process = subprocess.Popen(
-                [*command, *sys.path], stdin=subprocess.DEVNULL, pass_fds=[pair[1]], start_new_session=True
+                [*command, *sys.path],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[pair[1]],
+                start_new_session=True,
             )
         finally:
             os.close(pair[1])
@@ -195,7 +229,8 @@ def main_for(request: bytes) -> Main:
     """What of the program's main module has to be imported for this call.
 
     Raises:
-        NotThereError: it names something of a main module that cannot be imported without the program being run again.
+        NotThereError: it names something of a main module that cannot be imported without the
+        program being run again.
     """
     if b"__main__" not in request:
         return Main()
@@ -211,7 +246,9 @@ def main_for(request: bytes) -> Main:
     if name == "__main__" or name.endswith(".__main__"):
         raise NotThereError(f"it is part of {path}, which runs when it is imported")
     if not is_guarded(source):
-        raise NotThereError(f'{path} would run again: it has no `if __name__ == "__main__":` at its end')
+        raise NotThereError(
+            f'{path} would run again: it has no `if __name__ == "__main__":` at its end'
+        )
     return Main(name=name, path=str(Path(path).absolute()))
 
 
@@ -245,7 +282,9 @@ def serve(fd: int) -> None:
     if method is not None:
         multiprocessing.set_start_method(method, force=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which ends this
-    threading.Thread(target=_end_with_parent, args=(parent,), name="watchkeeper parent", daemon=True).start()
+    threading.Thread(
+        target=_end_with_parent, args=(parent,), name="watchkeeper parent", daemon=True
+    ).start()
     with os.fdopen(files.open_to_write(stacks, os.O_WRONLY), "w") as file:
         faulthandler.register(DUMP_SIGNAL, file=file, all_threads=True, chain=False)
         pipe.send_bytes(READY)
@@ -259,7 +298,9 @@ def serve(fd: int) -> None:
                 loaded = loaded or _load(main)
                 fn, args, kwargs = pickle.loads(request)
             except BaseException as error:
-                pipe.send_bytes(CANNOT + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace"))
+                pipe.send_bytes(
+                    CANNOT + f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace")
+                )
                 continue
             pipe.send_bytes(BEGINS)
             try:
@@ -279,7 +320,9 @@ _loading: list[Main] = []
 
 
 def _load(main: Main) -> bool:
-    """Import the program's main module, as multiprocessing's "spawn" does; whether that was asked for."""
+    """Import the program's main module, as multiprocessing's "spawn" does; whether that was asked
+    for.
+    """
     from multiprocessing import spawn
 
     _loading.append(main)
@@ -308,5 +351,8 @@ def _packed(ok: bool, value: object) -> bytes:
         pickle.loads(packed)
         return packed
     except Exception as error:
-        what = f"{type(value).__name__}: {value}" if not ok else f"a result that cannot be sent back: {error}"
+        if not ok:
+            what = f"{type(value).__name__}: {value}"
+        else:
+            what = f"a result that cannot be sent back: {error}"
         return pickle.dumps((False, RuntimeError(what)))

@@ -1,9 +1,10 @@
 """Time limits around work that may never end: `run.limit(60)`.
 
-In the main thread a signal of our own breaks into the work (`timer`), in another one an exception that Python delivers
-between two bytecodes (only for `call` and the decorator). Neither can break into one long call of C code, nor, outside
-the main thread, into a wait for a lock: such work ends late, and that is said. `isolate=True` can: there the work is
-done by a process of its own, which is killed (`isolation`).
+In the main thread a signal of our own breaks into the work (`timer`), in another one an exception
+that Python delivers between two bytecodes (only for `call` and the decorator). Neither can break
+into one long call of C code, nor, outside the main thread, into a wait for a lock: such work ends
+late, and that is said. `isolate=True` can: there the work is done by a process of its own, which is
+killed (`isolation`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, cast
 
 import msgspec
 
-from watchkeeper.record.stopping.isolation import INNER, DiedError, NotThereError, OverdueError, Worker
+from watchkeeper.record.stopping.isolation import (
+    INNER,
+    DiedError,
+    NotThereError,
+    OverdueError,
+    Worker,
+)
 from watchkeeper.record.stopping.timer import RING, Timer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AGAIN_S = 0.1  # until it is tried again: code may have swallowed the first attempt, as `__del__` does
+AGAIN_S = (
+    0.1  # until it is tried again: code may have swallowed the first attempt, as `__del__` does
+)
 SOON_S = 0.001  # likewise, where it was not the time to
 MANY = 20  # limited calls, before their share of timeouts means anything
 MAX_SHARE = 0.05  # of timeouts, before a warning comes
@@ -37,7 +46,9 @@ STACK_LIMIT = 8_000  # characters of a stack
 
 
 class TimedOut(BaseException):
-    """Breaks into work whose time is over. `except Exception` lets it through; outside its limit nobody sees it."""
+    """Breaks into work whose time is over. `except Exception` lets it through; outside its limit
+    nobody sees it.
+    """
 
     def __init__(self, entry: _Entry | None = None) -> None:
         super().__init__("the time limit is over")
@@ -45,8 +56,9 @@ class TimedOut(BaseException):
 
 
 class Overrun(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that did not end in time. `how`: it was interrupted; its process was killed; it could not be broken into and
-    ended late (its result is kept); or its process died by itself. `stack` is where it was, "" where nobody saw.
+    """Work that did not end in time. `how`: it was interrupted; its process was killed; it could
+    not be broken into and ended late (its result is kept); or its process died by itself. `stack`
+    is where it was, "" where nobody saw.
     """
 
     what: str
@@ -57,7 +69,9 @@ class Overrun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits:
-    """The limits of one run: how often they were used and overrun, and the process for isolated work."""
+    """The limits of one run: how often they were used and overrun, and the process for isolated
+    work.
+    """
 
     def __init__(self, tell: Callable[[Overrun], None], warn: Callable[[str, str], None]) -> None:
         """`tell` is told of each overrun when the work has been left; it may raise nothing."""
@@ -72,7 +86,9 @@ class Limits:
     @property
     def share(self) -> float:
         """The part of all limited calls that did not end in time; 0 where there was none."""
-        return self.overruns / self.calls if self.calls else 0.0
+        if self.calls:
+            return self.overruns / self.calls
+        return 0.0
 
     def count(self, overrun: Overrun | None) -> None:
         """One limited call has ended."""
@@ -87,7 +103,10 @@ class Limits:
         if self.calls >= MANY and self.share > MAX_SHARE:
             self.warn(
                 "timeouts",
-                f"{self.overruns} of {self.calls} limited calls ({self.share:.0%}) did not end in time; up to 5% is usual",
+                (
+                    f"{self.overruns} of {self.calls} limited calls ({self.share:.0%}) did not "
+                    "end in time; up to 5% is usual"
+                ),
             )
 
     def close(self) -> None:
@@ -120,25 +139,33 @@ class _Entry:
         """Keep where the work was when its time was over, the first time."""
         if not self.raised:
             self.raised = True
-            lines = "".join(traceback.format_stack(frame)) if frame is not None else ""
+            if frame is not None:
+                lines = "".join(traceback.format_stack(frame))
+            else:
+                lines = ""
             self.stack = lines[-STACK_LIMIT:]
 
 
 class Limit:
-    """`with run.limit(60): …`, `run.limit(60).call(fn, …)` or `@run.limit(60)`. A call that does not end in time returns
-    None, a block is left; `timed_out` says so, an event with the stack is written, and the loop goes on.
+    """`with run.limit(60): …`, `run.limit(60).call(fn, …)` or `@run.limit(60)`. A call that does
+    not end in time returns None, a block is left; `timed_out` says so, an event with the stack is
+    written, and the loop goes on.
 
-    What it cannot do. One long call of C code (a matrix decomposition, but not a regular expression) is not broken into: it
-    ends late, its result is kept, and a warning says so. Outside the main thread a `with` breaks into nothing, and a `call`
-    not into a wait for a lock. What catches BaseException over and over is not stopped either, nor are threads that the
-    work started. In coroutines use asyncio.timeout.
+    What it cannot do. One long call of C code (a matrix decomposition, but not a regular
+    expression) is not broken into: it ends late, its result is kept, and a warning says so. Outside
+    the main thread a `with` breaks into nothing, and a `call` not into a wait for a lock. What
+    catches BaseException over and over is not stopped either, nor are threads that the work
+    started. In coroutines use asyncio.timeout.
 
-    `isolate=True` stops all of that: a `call` of a function that can be pickled, with arguments that can, runs in a process
-    of its own (started by "spawn", in seconds where torch is imported there). It is kept for the next call, and killed
-    with all its children when the time is over. What `fn` changes there is not changed here.
+    `isolate=True` stops all of that: a `call` of a function that can be pickled, with arguments
+    that can, runs in a process of its own (started by "spawn", in seconds where torch is imported
+    there). It is kept for the next call, and killed with all its children when the time is over.
+    What `fn` changes there is not changed here.
     """
 
-    def __init__(self, limits: Limits, seconds: float, *, isolate: bool = False, name: str = "") -> None:
+    def __init__(
+        self, limits: Limits, seconds: float, *, isolate: bool = False, name: str = ""
+    ) -> None:
         self.seconds = seconds
         """The limit; 0 is none."""
         self.timed_out = False
@@ -150,7 +177,8 @@ class Limit:
         self._limits = limits
         self._local = threading.local()
 
-    # ── ways to use it ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── ways to use it
+    # ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """What `fn(*args, **kwargs)` returns, or raises; None when it did not end in time."""
@@ -159,7 +187,10 @@ class Limit:
             try:
                 return cast("T | None", self._call_isolated(fn, args, kwargs))
             except NotThereError as error:
-                self._limits.warn("isolate", f"{_name_of(fn)} is not isolated: {error}; it is limited in this process")
+                self._limits.warn(
+                    "isolate",
+                    f"{_name_of(fn)} is not isolated: {error}; it is limited in this process",
+                )
         entry = _Entry(self)
         try:
             return self._call_here(entry, inner, args, kwargs)
@@ -184,21 +215,34 @@ class Limit:
         stack: list[_Entry] = self._local.__dict__.setdefault("entries", [])
         stack.append(entry)
         if self._isolate:
-            self._limits.warn("isolate", "a block cannot be isolated: use run.limit(…, isolate=True).call(fn, …)")
+            self._limits.warn(
+                "isolate", "a block cannot be isolated: use run.limit(…, isolate=True).call(fn, …)"
+            )
         if why := _cannot_leave_block():
-            self._limits.warn(f"limit {why}", f"a limit of {self.seconds:g} s around a block breaks into nothing: {why}")
+            self._limits.warn(
+                f"limit {why}",
+                f"a limit of {self.seconds:g} s around a block breaks into nothing: {why}",
+            )
         else:
             _begin(entry)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
         entry: _Entry = self._local.entries.pop()
         _end(entry)
         ours = isinstance(error, TimedOut) and error.entry is entry
-        self._count(entry, self.name or "a block", interrupted=ours, failed=error is not None and not ours)
+        self._count(
+            entry, self.name or "a block", interrupted=ours, failed=error is not None and not ours
+        )
         return ours
 
-    # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── within
+    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _call_here(self, entry: _Entry, fn: Callable[..., T], args: Any, kwargs: Any) -> T | None:
         interrupted = failed = False
@@ -294,7 +338,9 @@ def _end(entry: _Entry) -> None:
 
 
 class _Alarm:
-    """The limits of the main thread, by a timer and a signal of our own: the program's alarms are its own."""
+    """The limits of the main thread, by a timer and a signal of our own: the program's alarms are
+    its own.
+    """
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
@@ -327,7 +373,8 @@ class _Alarm:
             signal.signal(RING, self._before)
 
     def _arm(self) -> None:
-        # One that is done, and still to be taken out, must not call the handler again at once, and that again, and again.
+        # One that is done, and still to be taken out, must not call the handler again at once, and
+        # that again, and again.
         due = [entry.deadline for entry in self._entries if not entry.done]
         self._ring_in(max(1e-6, min(due) - time.monotonic()) if due else 0)
 
@@ -350,8 +397,8 @@ class _Alarm:
 
 
 def _is_ours(frame: FrameType | None) -> bool:
-    """Whether the code that begins or ends a limit is at work, from which the error would get out of the limit, or the code
-    that writes, which would not know what it has written.
+    """Whether the code that begins or ends a limit is at work, from which the error would get out
+    of the limit, or the code that writes, which would not know what it has written.
     """
     while frame is not None:
         if frame.f_code in _OURS or frame.f_globals.get("__name__") in _WRITING:
@@ -361,8 +408,8 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 
 class _Watch:
-    """The limits of calls in other threads, by a thread that raises in them. What may be broken into while it changes
-    something holds C's own lock and queue: they are left as they were.
+    """The limits of calls in other threads, by a thread that raises in them. What may be broken
+    into while it changes something holds C's own lock and queue: they are left as they were.
     """
 
     def __init__(self) -> None:
@@ -380,7 +427,9 @@ class _Watch:
         with self._lock:
             self._entries.append(entry)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="watchkeeper limits", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="watchkeeper limits", daemon=True
+                )
                 self._thread.start()
         self._news.put(None)
 
@@ -417,20 +466,40 @@ class _Watch:
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Python raises it in that thread before the next bytecode there; None takes back one that is on its way."""
+    """Python raises it in that thread before the next bytecode there; None takes back one that is
+    on its way.
+    """
     import ctypes
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(error) if error else None
+    )
 
 
 _alarm = _Alarm()
 _watch = _Watch()
 _WRITING = frozenset(
     f"watchkeeper.{name}"
-    for name in ("core.files", "core.journal", "core.spill", "record.hands", "record.logs", "record.rows")
+    for name in (
+        "core.files",
+        "core.journal",
+        "core.spill",
+        "record.hands",
+        "record.logs",
+        "record.rows",
+    )
 )
 _OURS: frozenset[CodeType] = frozenset(
-    fn.__code__ for fn in (Limit.__enter__, Limit.__exit__, Limit._count, _begin, _end, _Alarm.begin, _Alarm.end)
+    fn.__code__
+    for fn in (
+        Limit.__enter__,
+        Limit.__exit__,
+        Limit._count,
+        _begin,
+        _end,
+        _Alarm.begin,
+        _Alarm.end,
+    )
 )
 
 

@@ -1,7 +1,8 @@
-"""Every thread's stack at a signal, written by faulthandler: in C, so also while other C code holds the interpreter.
+"""Every thread's stack at a signal, written by faulthandler: in C, so also while other C code holds
+the interpreter.
 
-They go to a file on the node's own disk, since the filesystem of the run may be what hangs. Source of the text's form:
-`faulthandler.dump_traceback`, "most recent call first".
+They go to a file on the node's own disk, since the filesystem of the run may be what hangs. Source
+of the text's form: `faulthandler.dump_traceback`, "most recent call first".
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _users = 0
 
 
 def listen(number: int) -> str:
-    """From now on this process writes its stacks at this signal; "" or why it does not. Each call wants its `forget`."""
+    """From now on this process writes its stacks at this signal; "" or why it does not. Each call
+    wants its `forget`.
+    """
     global _file, _place, _number, _references, _users  # noqa: PLW0603 - one signal handler a process
     with _lock:
         if _users == 0:
@@ -43,7 +46,11 @@ def listen(number: int) -> str:
                 return f"{signal_name(number)} has a handler of the program's"
             try:
                 path = node.folder(_NAME) / f"{os.getpid()}.txt"
-                _file = os.fdopen(files.open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb", buffering=0)
+                _file = os.fdopen(
+                    files.open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+                    "wb",
+                    buffering=0,
+                )
                 _place = path
                 faulthandler.register(number, file=_file, all_threads=True, chain=False)
                 _references = sys.getrefcount(_file)
@@ -60,7 +67,8 @@ def forget() -> None:
     with _lock:
         _users -= 1
         if _users == 0 and _file is not None:
-            # A program that has registered the signal for itself since has taken it: faulthandler lets go of our file.
+            # A program that has registered the signal for itself since has taken it: faulthandler
+            # lets go of our file.
             if sys.getrefcount(_file) >= _references:
                 faulthandler.unregister(_number)
             with contextlib.suppress(OSError):
@@ -79,7 +87,9 @@ os.register_at_fork(after_in_child=after_fork)
 
 
 def listens(pid: int, number: int) -> bool:
-    """Whether the process has a handler for the signal: another one would be ended by it. Source: proc(5), SigCgt."""
+    """Whether the process has a handler for the signal: another one would be ended by it. Source:
+    proc(5), SigCgt.
+    """
     try:
         for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
             if line.startswith("SigCgt:"):
@@ -112,13 +122,23 @@ def ask(pid: int, number: int, wait_s: float = WAIT_S) -> str:
 
 
 def siblings(pid: int) -> list[int]:
-    """The other processes of the same parent on this node that write their stacks: the ranks that torchrun started."""
+    """The other processes of the same parent on this node that write their stacks: the ranks that
+    torchrun started.
+    """
     parent = processes.parent_of(pid)
     found = []
     for folder in node.folders(_NAME):
         with contextlib.suppress(OSError):
-            found += [int(name[:-4]) for name in os.listdir(folder) if name.endswith(".txt") and name[:-4].isdigit()]
-    return [other for other in found if other != pid and parent not in (None, 1) and processes.parent_of(other) == parent]
+            found += [
+                int(name[:-4])
+                for name in os.listdir(folder)
+                if name.endswith(".txt") and name[:-4].isdigit()
+            ]
+    return [
+        other
+        for other in found
+        if other != pid and parent not in (None, 1) and processes.parent_of(other) == parent
+    ]
 
 
 def clear(pid: int) -> None:
@@ -129,7 +149,9 @@ def clear(pid: int) -> None:
 
 
 def threads(text: str) -> list[list[str]]:
-    """The frames of each thread, innermost first, `file:line function`; the main thread is the last one."""
+    """The frames of each thread, innermost first, `file:line function`; the main thread is the last
+    one.
+    """
     found: list[list[str]] = []
     for line in text.splitlines():
         if line.startswith(("Thread 0x", "Current thread 0x")):

@@ -1,8 +1,8 @@
 """A clock that rings in the main thread, for time limits: a signal of our own at a time of our own.
 
-`signal.alarm` and `signal.setitimer` share one timer in a process, and it is the program's. A POSIX timer (timer_create(2),
-timer_settime(2)) is another one. The kernel rings it, so it rings while C code holds the interpreter as well. Where there
-is none, a thread rings.
+`signal.alarm` and `signal.setitimer` share one timer in a process, and it is the program's. A POSIX
+timer (timer_create(2), timer_settime(2)) is another one. The kernel rings it, so it rings while C
+code holds the interpreter as well. Where there is none, a thread rings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _NANO = 10**9
 
 
 class Timer:
-    """Rings after `set`, again and again, until the next `set`. Of one process: a child needs its own."""
+    """Rings after `set`, again and again, until the next `set`. Of one process: a child needs its
+    own.
+    """
 
     def __init__(self) -> None:
         self._id: Any = None
@@ -50,19 +52,28 @@ class Timer:
             library = ctypes.CDLL(name, use_errno=True)
             if hasattr(library, "timer_create"):
                 break
-        event = (ctypes.c_int * 16)()  # struct sigevent: the value (8 bytes), the signal, how to tell (0: by the signal)
+        event = (
+            ctypes.c_int * 16
+        )()  # struct sigevent: the value (8 bytes), the signal, how to tell (0: by the signal)
         event[2] = RING
         timer = ctypes.c_void_p()
         if library.timer_create(_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)):
             raise OSError(ctypes.get_errno(), "timer_create")
-        library.timer_settime.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+        library.timer_settime.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+        ]
         self._library, self._id = library, timer
 
     def _set(self, seconds: float, again_s: float) -> None:
         import ctypes
 
         times = [part for time in (again_s, seconds) for part in divmod(round(time * _NANO), _NANO)]
-        self._library.timer_settime(self._id, 0, (ctypes.c_long * 4)(*times), None)  # struct itimerspec
+        self._library.timer_settime(
+            self._id, 0, (ctypes.c_long * 4)(*times), None
+        )  # struct itimerspec
 
     def _ring(self, again_s: float) -> None:
         thread = threading.main_thread().ident

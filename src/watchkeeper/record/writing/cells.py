@@ -1,9 +1,9 @@
 """Rows of a result table as bytes, and back: CSV (RFC 4180, LF, UTF-8) and JSON lines. Pure.
 
-In CSV an empty cell is None and `""` is the empty text; True, False, numbers, NaN, Infinity and -Infinity stand bare,
-and a text that could be taken for one of them is quoted. So every value comes back as it was, except that what is
-neither a number nor text comes back as text: JSON for lists and mappings, ISO 8601 for times, else its repr. pandas
-reads the same files.
+In CSV an empty cell is None and `""` is the empty text; True, False, numbers, NaN, Infinity and
+-Infinity stand bare, and a text that could be taken for one of them is quoted. So every value comes
+back as it was, except that what is neither a number nor text comes back as text: JSON for lists and
+mappings, ISO 8601 for times, else its repr. pandas reads the same files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import msgspec
 from watchkeeper.runfolder.values import spell, text, tree, unspell
 
 Cell = None | bool | int | float | str | list[Any] | dict[str, Any]
-Records = tuple[list[str], list[bytes], list[str]]  # the columns, the whole records, what is damaged
+Records = tuple[
+    list[str], list[bytes], list[str]
+]  # the columns, the whole records, what is damaged
 
 ARRAY_LIMIT = 1_000  # elements of an array that a cell holds as a list
 BOM = b"\xef\xbb\xbf"
@@ -37,37 +39,51 @@ class DamagedRecordError(ValueError):
 
 
 def plain(value: object) -> Cell:
-    """The value as a table holds it. Nothing raises here; what has no number and no text in it becomes its repr."""
+    """The value as a table holds it. Nothing raises here; what has no number and no text in it
+    becomes its repr.
+    """
     try:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
             return str(value).encode("utf-8", "replace").decode()
         if isinstance(value, int | float):
-            return int(value) if isinstance(value, int) else float(value)
+            if isinstance(value, int):
+                return int(value)
+            return float(value)
         if isinstance(value, date):
             return value.isoformat()
         item = getattr(value, "item", None)
-        inner = item() if callable(item) and getattr(value, "ndim", 0) == 0 else value
+        if callable(item) and getattr(value, "ndim", 0) == 0:
+            inner = item()
+        else:
+            inner = value
         if inner is not value:
             return plain(inner)
         shape = getattr(value, "shape", None)
         if shape is not None and hasattr(value, "tolist"):
-            return plain(value.tolist()) if math.prod(shape) <= ARRAY_LIMIT else text(value)
+            if math.prod(shape) <= ARRAY_LIMIT:
+                return plain(value.tolist())
+            return text(value)
         found = tree(value)
-        found = unspell(found) if isinstance(found, str) and hasattr(value, "__float__") else found
+        if isinstance(found, str) and hasattr(value, "__float__"):
+            found = unspell(found)
     except Exception:  # foreign code, and not our loop
         return text(value)
     if isinstance(found, list | dict):
         return found
-    return found if isinstance(found, bool | int | float | str) else text(value)
+    if isinstance(found, bool | int | float | str):
+        return found
+    return text(value)
 
 
 def comparable(value: Cell) -> Cell:
     """The value as a part of a key: 8 is 8.0, NaN is NaN, and a list is its JSON."""
     if isinstance(value, list | dict):
         return _json(value)
-    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    return value
 
 
 def _json(value: object) -> str:
@@ -90,7 +106,9 @@ def _bare(words: str) -> Cell:
     if not _NUMBER.fullmatch(words):
         return words
     try:
-        return int(words) if words.lstrip("-").isdigit() else float(words)
+        if words.lstrip("-").isdigit():
+            return int(words)
+        return float(words)
     except ValueError:  # longer than Python reads
         return words
 
@@ -100,9 +118,9 @@ def _quoted(words: str) -> str:
 
 
 def _name(words: str) -> str:
-    return (
-        words if words.isprintable() and words == words.strip() and not set(words) & set(',"') and words else _quoted(words)
-    )
+    if words.isprintable() and words == words.strip() and not set(words) & set(',"') and words:
+        return words
+    return _quoted(words)
 
 
 def _written(value: Cell) -> str:
@@ -119,7 +137,9 @@ def _written(value: Cell) -> str:
             return _quoted(hex(value))
     if isinstance(value, float):
         return str(spell(value))
-    return value if _name(value) == value and _bare(value) is value else _quoted(value)
+    if _name(value) == value and _bare(value) is value:
+        return value
+    return _quoted(value)
 
 
 class Format(Protocol):
@@ -169,8 +189,13 @@ class Csv:
 
     def widen(self, record: bytes, before: int, after: int) -> bytes:
         """The record with empty cells behind it."""
-        body = b"" if before == 1 and record == b'""\n' else record[:-1]
-        return body + b"," * (after - before) + b"\n" if after > before else record
+        if before == 1 and record == b'""\n':
+            body = b""
+        else:
+            body = record[:-1]
+        if after > before:
+            return body + b"," * (after - before) + b"\n"
+        return record
 
     def split(self, data: bytes) -> Records:
         """A record ends at a newline outside quotes."""
@@ -198,7 +223,10 @@ class Csv:
             raise DamagedRecordError(f"{len(fields)} cells where the header names {len(columns)}")
         if len(columns) == 1 and fields[0] == ("", True):
             return {columns[0]: None}
-        return {column: words if quoted else _bare(words) for column, (words, quoted) in zip(columns, fields, strict=True)}
+        return {
+            column: words if quoted else _bare(words)
+            for column, (words, quoted) in zip(columns, fields, strict=True)
+        }
 
     def _records(self, data: bytes) -> tuple[list[bytes], list[str]]:
         records: list[bytes] = []
@@ -208,14 +236,17 @@ class Csv:
             held += line
             if held.count(b'"') % 2 or not held.endswith(b"\n"):
                 continue
-            record = held.lstrip(b"\0")  # a node's death can leave a hole of NULs in front of a good row
+            record = held.lstrip(
+                b"\0"
+            )  # a node's death can leave a hole of NULs in front of a good row
             if record != held:
                 faults.append(f"record {len(records) + 1}: NULs in front of it")
             if record.endswith(b"\r\n"):
                 record = record[:-2] + b"\n"
             records.append(record)
             held = b""
-        # Without a line's end it is the tail of a write that a death cut short (the kernel may stop at a page's end).
+        # Without a line's end it is the tail of a write that a death cut short (the kernel may stop
+        # at a page's end).
         if held.endswith(b"\n"):
             faults.append(f"the last {len(held)} bytes: a quote is never closed")
         return records, faults
@@ -243,7 +274,9 @@ def _fields(record: bytes) -> list[tuple[str, bool]]:
 
 
 class JsonLines:
-    """One JSON object a line. A non-finite number is the text NaN, Infinity or -Infinity, and so are these texts."""
+    """One JSON object a line. A non-finite number is the text NaN, Infinity or -Infinity, and so
+    are these texts.
+    """
 
     suffix = ".jsonl"
 
@@ -253,7 +286,9 @@ class JsonLines:
 
     def record(self, columns: Sequence[str], row: Mapping[str, Cell]) -> bytes:
         """The row's own fields only."""
-        fields = {name: spell(value) if isinstance(value, float) else value for name, value in row.items()}
+        fields = {
+            name: spell(value) if isinstance(value, float) else value for name, value in row.items()
+        }
         try:
             return _encoder.encode(fields) + b"\n"
         except ValueError:  # an integer longer than JSON's writer takes
@@ -265,7 +300,9 @@ class JsonLines:
         return record
 
     def split(self, data: bytes) -> Records:
-        """A record ends at a newline. The columns are those of all records, in the order of their appearance."""
+        """A record ends at a newline. The columns are those of all records, in the order of their
+        appearance.
+        """
         columns: dict[str, None] = {}
         records: list[bytes] = []
         faults: list[str] = []

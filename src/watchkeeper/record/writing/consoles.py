@@ -1,7 +1,9 @@
-"""Whether a handler of the user's puts a record on the console already, where ours would put it a second time.
+"""Whether a handler of the user's puts a record on the console already, where ours would put it a
+second time.
 
-What a handler does is known for those of the standard library and for a few others. One that nobody knows may hand its
-records to a logger that prints them, as those that lead to loguru do: it is taken to print.
+What a handler does is known for those of the standard library and for a few others. One that nobody
+knows may hand its records to a logger that prints them, as those that lead to loguru do: it is
+taken to print.
 """
 
 from __future__ import annotations
@@ -12,9 +14,22 @@ import stat
 import sys
 from typing import Any
 
-_SILENT = ("NullHandler", "SocketHandler", "SysLogHandler", "SMTPHandler", "HTTPHandler", "NTEventLogHandler")
+_SILENT = (
+    "NullHandler",
+    "SocketHandler",
+    "SysLogHandler",
+    "SMTPHandler",
+    "HTTPHandler",
+    "NTEventLogHandler",
+)
 _STANDARD = ("logging", "logging.handlers")
-_SHIPPERS = ("sentry_sdk.", "opentelemetry.", "google.cloud.", "systemd.", "azure.")  # modules that send records away
+_SHIPPERS = (
+    "sentry_sdk.",
+    "opentelemetry.",
+    "google.cloud.",
+    "systemd.",
+    "azure.",
+)  # modules that send records away
 # What a stream that stands in front of another one calls that.
 _WITHIN = ("stream", "wrapped", "_stream", "_wrapped", "_StreamWrapper__wrapped", "file", "_file")
 _DEPTH = 4
@@ -41,9 +56,13 @@ def is_console(stream: Any) -> bool:
     for _ in range(_DEPTH):
         if stream is None:
             return False
-        if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) or _is_same_file(stream):
+        if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) or _is_same_file(
+            stream
+        ):
             return True
-        stream = next((inner for name in _WITHIN if (inner := getattr(stream, name, None)) is not None), None)
+        stream = next(
+            (inner for name in _WITHIN if (inner := getattr(stream, name, None)) is not None), None
+        )
     return False
 
 

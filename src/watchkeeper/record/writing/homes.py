@@ -1,7 +1,9 @@
-"""Where a run puts the files that people read: under their own names, and beside them where the program has taken those.
+"""Where a run puts the files that people read: under their own names, and beside them where the
+program has taken those.
 
-Nothing that Watchkeeper did not write is replaced. A name is taken only while it is free, or while a file lies there that
-the folder's journal explains; a link or a folder is never written through. See `core.places` for the names.
+Nothing that Watchkeeper did not write is replaced. A name is taken only while it is free, or while
+a file lies there that the folder's journal explains; a link or a folder is never written through.
+See `core.places` for the names.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ Told = Callable[[str, str, str], None]
 
 
 class Homes:
-    """The files of one run's folder. `told` is called with the name of a file, the path that it has instead, and why."""
+    """The files of one run's folder. `told` is called with the name of a file, the path that it has
+    instead, and why.
+    """
 
     def __init__(self, folder: Path, told: Told = lambda name, path, reason: None) -> None:
         self.folder = folder
@@ -38,8 +42,8 @@ class Homes:
         return self._journal.events
 
     def put(self, name: str, data: bytes, is_ours: IsOurs) -> Path:
-        """Write a file of ours whole, and return where it is. `is_ours` says whether a regular file under a name may be
-        replaced.
+        """Write a file of ours whole, and return where it is. `is_ours` says whether a regular file
+        under a name may be replaced.
 
         Raises:
             StorageError: it could not be written.
@@ -53,7 +57,8 @@ class Homes:
                 files.replace(place, data, durable=False)
                 return self._settled(name, before, place)
         raise StorageError(
-            f"could not write {self.folder / name}: other files have all its names", hint="remove some of them"
+            f"could not write {self.folder / name}: other files have all its names",
+            hint="remove some of them",
         )
 
     def choose(self, name: str, may_take: IsOurs) -> Path:
@@ -67,12 +72,13 @@ class Homes:
             if places.is_free(place) or (places.is_plain(place) and may_take(place)):
                 return self._settled(name, before, place)
         raise StorageError(
-            f"could not write {self.folder / name}: other files have all its names", hint="remove some of them"
+            f"could not write {self.folder / name}: other files have all its names",
+            hint="remove some of them",
         )
 
     def choose_log(self, name: str, writer: str, left: Collection[Path]) -> Path:
-        """Where a run's log lies: a name that is free, or a log of an earlier run in this folder. `writer` is this process;
-        `left` are logs that the program has begun to write to.
+        """Where a run's log lies: a name that is free, or a log of an earlier run in this folder.
+        `writer` is this process; `left` are logs that the program has begun to write to.
 
         Raises:
             StorageError: there is no name for it.
@@ -82,7 +88,12 @@ class Homes:
 
     def runs(self) -> list[tuple[str, str]]:
         """The writers and ids of the runs that were recorded in this folder."""
-        started = (event for own in self.events().values() for event in own if isinstance(event, RunStarted))
+        started = (
+            event
+            for own in self.events().values()
+            for event in own
+            if isinstance(event, RunStarted)
+        )
         return [(event.writer, event.run_id) for event in started]
 
     def home(self, name: str) -> Path:
@@ -90,11 +101,15 @@ class Homes:
         if name not in self._paths and self._has_others():
             self._paths[name] = places.home(self.events(), name)
         known = self._paths.get(name)
-        return self.folder / known if known is not None else places.below(self.folder, name)
+        if known is not None:
+            return self.folder / known
+        return places.below(self.folder, name)
 
     def _tries(self, first: Path, name: str) -> Iterator[Path]:
         yield first
-        yield from (place for place in places.names(places.below(self.folder, name)) if place != first)
+        yield from (
+            place for place in places.names(places.below(self.folder, name)) if place != first
+        )
 
     def settle(self, name: str, place: Path) -> None:
         """Say where a file lies that was named elsewhere."""
@@ -111,12 +126,16 @@ class Homes:
 
     def shown(self, path: Path) -> str:
         """The path as the journal has it."""
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+        if path.is_relative_to(self.folder):
+            return str(path.relative_to(self.folder))
+        return str(path)
 
     def _has_others(self) -> bool:
         """Whether the journal holds another writer's file than the one that this process has begun."""
         try:
-            return sum(name.endswith(SUFFIX) for name in os.listdir(self.folder / places.JOURNAL)) > 1
+            return (
+                sum(name.endswith(SUFFIX) for name in os.listdir(self.folder / places.JOURNAL)) > 1
+            )
         except OSError:
             return False
 
@@ -133,7 +152,10 @@ def _is_log(path: Path, runs: Collection[str]) -> bool:
 
 def _reason(before: Path, place: Path) -> str:
     if place == before:
-        return f"the folder is {before.parent.name}, since {before.parent.name.partition(places.MARK)[0]} is none"
+        return (
+            f"the folder is {before.parent.name}, since "
+            f"{before.parent.name.partition(places.MARK)[0]} is none"
+        )
     what = "file"
     if before.is_symlink():
         what = "symbolic link"

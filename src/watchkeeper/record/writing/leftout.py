@@ -1,5 +1,5 @@
-"""What a run was handed and does not keep, counted by kind: after its end, in a process that does not record, or beyond
-what a command's output is read for.
+"""What a run was handed and does not keep, counted by kind: after its end, in a process that does
+not record, or beyond what a command's output is read for.
 """
 
 from __future__ import annotations
@@ -13,8 +13,19 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-KINDS = ("metric rows", "lost rows", "table rows", "checkpoints", "outputs", "totals", "examples", "others")
-SLOTS = 512  # one for each process, by its id; two that share one at the same moment may lose a count
+KINDS = (
+    "metric rows",
+    "lost rows",
+    "table rows",
+    "checkpoints",
+    "outputs",
+    "totals",
+    "examples",
+    "others",
+)
+SLOTS = (
+    512  # one for each process, by its id; two that share one at the same moment may lose a count
+)
 _NUMBER = 8  # bytes
 
 WORDS = {
@@ -48,7 +59,9 @@ class LeftOut:
     def _add_to_page(self, page: mmap.mmap, what: str, count: int) -> None:
         kind = KINDS.index(what if what in KINDS else "others")
         at = ((os.getpid() % SLOTS) * len(KINDS) + kind) * _NUMBER
-        page[at : at + _NUMBER] = (int.from_bytes(page[at : at + _NUMBER], "little") + count).to_bytes(_NUMBER, "little")
+        page[at : at + _NUMBER] = (
+            int.from_bytes(page[at : at + _NUMBER], "little") + count
+        ).to_bytes(_NUMBER, "little")
 
     def before_fork(self) -> None:
         """Have memory that the child's counts are added to."""
@@ -61,7 +74,9 @@ class LeftOut:
         self._lock = threading.RLock()
 
     def take(self) -> Counter[str]:
-        """What was counted so far, by kind, forked processes included; from here on the count begins anew."""
+        """What was counted so far, by kind, forked processes included; from here on the count
+        begins anew.
+        """
         with self._lock:
             taken, self._counts = self._counts, Counter()
             if self._page is not None and os.getpid() == self._owner:
@@ -97,6 +112,7 @@ def _say() -> None:
         if counts.total() > 1:  # of one thing the warning has told all
             with contextlib.suppress(Exception):
                 sys.stderr.write(
-                    f"watchkeeper: run {run_id}: handed to it after its end, and not kept: {words_of(counts)}\n"
+                    f"watchkeeper: run {run_id}: handed to it after its end, and not kept: "
+                    f"{words_of(counts)}\n"
                 )
                 sys.stderr.flush()

@@ -1,7 +1,7 @@
 """What `run.log` was called with, as one row: a training step, and metrics under their names.
 
-`run.log(5, loss=0.5)`, `run.log(step=5, loss=0.5)`, `run.log({"loss": 0.5}, step=5)` and `run.log({"loss": 0.5}, 5)` are
-the same row.
+`run.log(5, loss=0.5)`, `run.log(step=5, loss=0.5)`, `run.log({"loss": 0.5}, step=5)` and
+`run.log({"loss": 0.5}, 5)` are the same row.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from watchkeeper.runfolder.values import label, text, training_step
 Warn = Callable[[str, str], None]
 
 
-def row_of(positional: tuple[object, ...], keywords: dict[str, Any], warn: Warn) -> tuple[object, dict[str, Any]]:
-    """The step, None for none, and the metrics. The first value by position that is no mapping is the step; without one it
-    is what was given as `step`. Whatever else stands by position is kept as `value`. A step that is no number is returned
-    as it was given, and `warn` is called.
+def row_of(
+    positional: tuple[object, ...], keywords: dict[str, Any], warn: Warn
+) -> tuple[object, dict[str, Any]]:
+    """The step, None for none, and the metrics. The first value by position that is no mapping is
+    the step; without one it is what was given as `step`. Whatever else stands by position is kept
+    as `value`. A step that is no number is returned as it was given, and `warn` is called.
     """
     values = [value for value in positional if value is not UNSET and not _is_mapping(value)]
     row = dict(keywords)
@@ -30,24 +32,36 @@ def row_of(positional: tuple[object, ...], keywords: dict[str, Any], warn: Warn)
     if not values and "step" in row:
         values.append(row.pop("step"))
     if len(values) > 1:
-        words = f"run.log: {text(values[1])} has no name and is kept as `value`; give it one: run.log(5, loss=0.5)"
+        words = (
+            f"run.log: {text(values[1])} has no name and is kept as `value`; give it one: "
+            "run.log(5, loss=0.5)"
+        )
         warn("nameless", words)
         _add(row, [("value", value) for value in values[1:]])
     return _step_of(values, warn), row
 
 
 def _step_of(values: list[object], warn: Warn) -> object:
-    given = values[0] if values else None
+    if values:
+        given = values[0]
+    else:
+        given = None
     step = training_step(given)
     if step is None and given is not None:
-        warn("training step", no_step("run.log", given, "the row is kept without a step, and the value as `step_`"))
+        warn(
+            "training step",
+            no_step("run.log", given, "the row is kept without a step, and the value as `step_`"),
+        )
         return given
     return step
 
 
 def no_step(call: str, given: object, consequence: str, kind: str = "number") -> str:
     """The warning about a training step that is no number, or no whole one."""
-    shown = repr(text(given)) if isinstance(given, str) else text(given)
+    if isinstance(given, str):
+        shown = repr(text(given))
+    else:
+        shown = text(given)
     return f"{call}: the training step {shown} is no {kind}; {consequence}"
 
 

@@ -1,7 +1,8 @@
-"""What a run and its steps leave to read: `step_manifest.json`, `run_manifest.json`, and the log's first and last lines.
+"""What a run and its steps leave to read: `step_manifest.json`, `run_manifest.json`, and the log's
+first and last lines.
 
-All of them are functions of the run's events: `rebuild` makes the manifests again to the same bytes. Fingerprints say
-whether a step's inputs are those of an earlier run.
+All of them are functions of the run's events: `rebuild` makes the manifests again to the same
+bytes. Fingerprints say whether a step's inputs are those of an earlier run.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ EARLIER_RUNS = 50  # how many are looked through for a finished step
 
 
 def code_of(place: Path | None) -> Code:
-    """The code of this run: that of `place`, a script or a folder; None: of the running program. A notebook, a prompt and
-    an installed program have the working directory's commit, and no file.
+    """The code of this run: that of `place`, a script or a folder; None: of the running program. A
+    notebook, a prompt and an installed program have the working directory's commit, and no file.
     """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if place is None and main and not code_files.is_installed(Path(main)):
@@ -56,7 +57,8 @@ def code_of(place: Path | None) -> Code:
     return code_files.of(place or Path.cwd())
 
 
-# ── files and fingerprints ──────────────────────────────────────────────────────────────────────────────────────────
+# ── files and fingerprints
+# ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def sha256_of(path: Path) -> str:
@@ -76,13 +78,22 @@ def facts_of(path: Path, run_folder: Path, *, step: str = "", what: str = "") ->
         OSError: it cannot be read.
     """
     place = Path(os.path.normpath(path.absolute()))
-    shown = place.relative_to(run_folder) if place.is_relative_to(run_folder) else place
-    return OutputFile(path=str(shown), size_bytes=place.stat().st_size, sha256=sha256_of(place), step=step, what=what)
+    if place.is_relative_to(run_folder):
+        shown = place.relative_to(run_folder)
+    else:
+        shown = place
+    return OutputFile(
+        path=str(shown),
+        size_bytes=place.stat().st_size,
+        sha256=sha256_of(place),
+        step=step,
+        what=what,
+    )
 
 
 def fingerprint(inputs: Iterable[object]) -> str:
-    """One hash over a step's inputs: a `Path` by the bytes it leads to (a folder by its files' names and bytes), anything
-    else by its value. Where a file lies does not count.
+    """One hash over a step's inputs: a `Path` by the bytes it leads to (a folder by its files'
+    names and bytes), anything else by its value. Where a file lies does not count.
 
     Raises:
         OSError: a path is not there, or cannot be read.
@@ -116,8 +127,8 @@ class Earlier(NamedTuple):
 
 
 def earlier_runs(root: Path, pipeline: str) -> list[Path]:
-    """The folders of the pipeline's runs below `root`, the newest first, by the names of the journal's files: a folder that
-    the program has named need not sort by time.
+    """The folders of the pipeline's runs below `root`, the newest first, by the names of the
+    journal's files: a folder that the program has named need not sort by time.
     """
     try:
         folders = [root / entry.name for entry in os.scandir(root) if entry.is_dir()]
@@ -125,24 +136,35 @@ def earlier_runs(root: Path, pipeline: str) -> list[Path]:
         return []
     by_age = sorted(((_last_writer(folder), folder) for folder in folders), reverse=True)
     runs = [folder for writer, folder in by_age if writer]
-    return [folder for folder in runs[:EARLIER_RUNS] if any(e.pipeline == pipeline for e in _of(folder, RunStarted))]
+    return [
+        folder
+        for folder in runs[:EARLIER_RUNS]
+        if any(e.pipeline == pipeline for e in _of(folder, RunStarted))
+    ]
 
 
 def _last_writer(folder: Path) -> str:
     """The writer that began last in a run's folder; "" where there is no journal."""
     try:
-        return max((name for name in os.listdir(folder / JOURNAL) if name.endswith(SUFFIX)), default="")
+        return max(
+            (name for name in os.listdir(folder / JOURNAL) if name.endswith(SUFFIX)), default=""
+        )
     except OSError:
         return ""
 
 
 def earlier_step(folders: Sequence[Path], label: str, of_inputs: str) -> Earlier | None:
-    """The newest finished step of this label and fingerprint whose outputs are all there, byte for byte; None for none. A
-    step that left no outputs stands for nothing.
+    """The newest finished step of this label and fingerprint whose outputs are all there, byte for
+    byte; None for none. A step that left no outputs stands for nothing.
     """
     for folder in folders:
         for event in reversed(_of(folder, StepFinished)):
-            if event.label == label and event.fingerprint == of_inputs and event.outputs and not event.error:
+            if (
+                event.label == label
+                and event.fingerprint == of_inputs
+                and event.outputs
+                and not event.error
+            ):
                 outputs = {Path(output.path).name: folder / output.path for output in event.outputs}
                 if all(_is_there(folder / output.path, output) for output in event.outputs):
                     return Earlier(event, folder, outputs)
@@ -161,12 +183,17 @@ def _of(folder: Path, kind: type[T]) -> list[T]:
     return [event for own in journal.events.values() for event in own if isinstance(event, kind)]
 
 
-# ── the files ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the files
+# ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def step_status(event: StepFinished) -> str:
     """How a step ended: finished, reused or failed."""
-    return "failed" if event.error else "reused" if event.reused_from else "finished"
+    if event.error:
+        return "failed"
+    if event.reused_from:
+        return "reused"
+    return "finished"
 
 
 def step_manifest(run: RunStarted, event: StepFinished) -> bytes:
@@ -195,11 +222,18 @@ def step_manifest(run: RunStarted, event: StepFinished) -> bytes:
 
 
 def _output(output: OutputFile) -> dict[str, Any]:
-    return {"path": output.path, "size_bytes": output.size_bytes, "sha256": output.sha256, "what": output.what}
+    return {
+        "path": output.path,
+        "size_bytes": output.size_bytes,
+        "sha256": output.sha256,
+        "what": output.what,
+    }
 
 
 def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
-    """The bytes of `run_manifest.json` from the events of the process that started the run; None before its end."""
+    """The bytes of `run_manifest.json` from the events of the process that started the run; None
+    before its end.
+    """
     started = next((event for event in events if isinstance(event, RunStarted)), None)
     ended = next((event for event in events if isinstance(event, RunEnded)), None)
     if started is None or ended is None:
@@ -228,7 +262,9 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
                     "duration_s": event.duration_s,
                     "row_count_in": event.row_count_in,
                     "row_count_out": event.row_count_out,
-                    "manifest": names.get(f"{event.label}/{STEP_FILE}", f"{event.label}/{STEP_FILE}"),
+                    "manifest": names.get(
+                        f"{event.label}/{STEP_FILE}", f"{event.label}/{STEP_FILE}"
+                    ),
                 }
                 for event in events
                 if isinstance(event, StepFinished)
@@ -236,7 +272,11 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
             "outputs": [{**_output(output), "step": output.step} for output in ended.outputs],
             "tables": [msgspec.to_builtins(e) for e in events if isinstance(e, TableSealed)],
             "checkpoints": [
-                {"path": e.path, "training_step": e.training_step, "files": msgspec.to_builtins(e.files)}
+                {
+                    "path": e.path,
+                    "training_step": e.training_step,
+                    "files": msgspec.to_builtins(e.files),
+                }
                 for e in events
                 if isinstance(e, Checkpoint)
             ],
@@ -253,8 +293,8 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
 
 
 def explained(events: places.Events) -> dict[str, list[bytes]]:
-    """Each manifest that the journal explains, by its name in the run's folder: what every run and step left there, the
-    last one's last.
+    """Each manifest that the journal explains, by its name in the run's folder: what every run and
+    step left there, the last one's last.
     """
     made: dict[str, list[bytes]] = {}
     started: RunStarted | None = None
@@ -262,7 +302,9 @@ def explained(events: places.Events) -> dict[str, list[bytes]]:
         started = next((event for event in held if isinstance(event, RunStarted)), started)
         for step in (event for event in held if isinstance(event, StepFinished) and event.label):
             if started is not None:
-                made.setdefault(f"{step.label}/{STEP_FILE}", []).append(step_manifest(started, step))
+                made.setdefault(f"{step.label}/{STEP_FILE}", []).append(
+                    step_manifest(started, step)
+                )
         whole = run_manifest(held)
         if whole is not None:
             made.setdefault(RUN_FILE, []).append(whole)
@@ -276,7 +318,9 @@ def _by_age(events: places.Events) -> list[list[AnyEvent | Unknown]]:
 
 
 def is_explained(path: Path, contents: Iterable[bytes]) -> bool:
-    """Whether this file is one of these documents, or as an older version wrote it, with fewer fields."""
+    """Whether this file is one of these documents, or as an older version wrote it, with fewer
+    fields.
+    """
     try:
         data = path.read_bytes()
         held = msgspec.json.decode(data)
@@ -288,24 +332,32 @@ def is_explained(path: Path, contents: Iterable[bytes]) -> bool:
 def _is_part(held: Any, whole: Any) -> bool:
     """Whether every field of `held` stands in `whole` with the same value."""
     if isinstance(held, dict) and isinstance(whole, dict):
-        return bool(held) == bool(whole) and all(name in whole and _is_part(held[name], whole[name]) for name in held)
+        return bool(held) == bool(whole) and all(
+            name in whole and _is_part(held[name], whole[name]) for name in held
+        )
     if isinstance(held, list) and isinstance(whole, list):
-        return len(held) == len(whole) and all(_is_part(one, other) for one, other in zip(held, whole, strict=True))
+        return len(held) == len(whole) and all(
+            _is_part(one, other) for one, other in zip(held, whole, strict=True)
+        )
     return type(held) is type(whole) and bool(held == whole)
 
 
 def put(homes: Homes, name: str, data: bytes) -> Path:
-    """Leave a manifest in the run's folder, and return where. What the journal does not explain is not replaced.
+    """Leave a manifest in the run's folder, and return where. What the journal does not explain is
+    not replaced.
 
     Raises:
         StorageError: it could not be written.
     """
-    return homes.put(name, data, lambda path: is_explained(path, explained(homes.events()).get(name, ())))
+    return homes.put(
+        name, data, lambda path: is_explained(path, explained(homes.events()).get(name, ()))
+    )
 
 
 def rebuild(folder: Path) -> list[Path]:
-    """Make a run folder's manifests again from its journal, and return their paths. Of several runs in one folder, the
-    later one's win, as they did at the time. What the journal does not explain is not replaced.
+    """Make a run folder's manifests again from its journal, and return their paths. Of several runs
+    in one folder, the later one's win, as they did at the time. What the journal does not explain
+    is not replaced.
 
     Raises:
         StorageError: one could not be written.
@@ -314,14 +366,17 @@ def rebuild(folder: Path) -> list[Path]:
     return [put(homes, name, contents[-1]) for name, contents in explained(homes.events()).items()]
 
 
-# ── the log's lines ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the log's lines
+# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def opening(event: RunStarted) -> list[str]:
     """The log's first lines: where, the configuration, seed, commit."""
     lines = [f"Run started: {event.folder}"]
     if event.world_size > 1 or event.execution > 1:
-        lines.append(f"Processes: {event.world_size}, of which this one records; execution {event.execution}")
+        lines.append(
+            f"Processes: {event.world_size}, of which this one records; execution {event.execution}"
+        )
     flat = list(_flat(event.config))
     lines += [f"Config: {name}={text(value, VALUE_LIMIT)}" for name, value in flat[:CONFIG_LINES]]
     if len(flat) > CONFIG_LINES:
@@ -338,7 +393,9 @@ def _git_line(event: RunStarted) -> str:
     words = [event.git_branch, *(["with uncommitted changes"] if event.git_dirty else [])]
     if event.uncommitted:
         more = len(event.uncommitted) - CODE_NAMES
-        names = ", ".join(event.uncommitted[:CODE_NAMES]) + (f" and {more} more" if more > 0 else "")
+        names = ", ".join(event.uncommitted[:CODE_NAMES]) + (
+            f" and {more} more" if more > 0 else ""
+        )
         words.append(f"not in the commit: {names}")
     elif event.git_dirty is False:
         words.append("clean")
@@ -356,7 +413,8 @@ def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 def figures(values: dict[str, Number]) -> str:
     """`a=1, b=0.25`, floats by six significant digits."""
     return ", ".join(
-        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in values.items()
     )
 
 
@@ -366,11 +424,17 @@ def step_line(event: StepFinished) -> str:
         return f"Failed step {event.label} after {event.duration_s:.3f} s: {event.error}"
     parts = []
     if event.row_count_in is not None or event.row_count_out is not None:
-        known = ["-" if count is None else str(count) for count in (event.row_count_in, event.row_count_out)]
+        known = [
+            "-" if count is None else str(count)
+            for count in (event.row_count_in, event.row_count_out)
+        ]
         parts.append(f"row_count_in={known[0]}, row_count_out={known[1]}")
     if event.metrics:
         parts.append(figures(event.metrics))
-    parts.append(f"compute {max(event.duration_s - event.writing_s, 0.0):.3f} s, writing {event.writing_s:.3f} s")
+    parts.append(
+        f"compute {max(event.duration_s - event.writing_s, 0.0):.3f} s, writing "
+        f"{event.writing_s:.3f} s"
+    )
     if event.reused_from:
         parts.append(f"reused from {event.reused_from}: its inputs are unchanged")
     return f"Finished step {event.label}: {'; '.join(parts)}"
@@ -379,18 +443,31 @@ def step_line(event: StepFinished) -> str:
 def closing(event: RunEnded) -> list[str]:
     """The log's last lines, before the one that says how it ended."""
     lines = [
-        f"Output: {output.path} ({output.size_bytes} bytes){f': {output.what}' if output.what else ''}"
+        (
+            f"Output: {output.path} ({output.size_bytes} "
+            f"bytes){f': {output.what}' if output.what else ''}"
+        )
         for output in event.outputs
     ]
-    rows = f"{event.metric_rows} metric rows" + (f", {event.lost_rows} LOST" if event.lost_rows else "")
+    rows = f"{event.metric_rows} metric rows" + (
+        f", {event.lost_rows} LOST" if event.lost_rows else ""
+    )
     lines.append(f"Totals: {', '.join(part for part in (figures(event.totals), rows) if part)}")
     if event.left_out:
         lines.append(f"Left out: {words_of(event.left_out)}")
     if event.limited_calls:
         share = event.timeouts / event.limited_calls
-        lines.append(f"Timeouts: {event.timeouts} of {event.limited_calls} limited calls, {share:.1%}")
-    share = event.recorder_s / event.duration_s if event.duration_s > 0 else 0.0
-    lines.append(f"Runtime: {span(event.duration_s)}; watchkeeper took {span(event.recorder_s)} of it, {share:.2%}")
+        lines.append(
+            f"Timeouts: {event.timeouts} of {event.limited_calls} limited calls, {share:.1%}"
+        )
+    if event.duration_s > 0:
+        share = event.recorder_s / event.duration_s
+    else:
+        share = 0.0
+    lines.append(
+        f"Runtime: {span(event.duration_s)}; watchkeeper took {span(event.recorder_s)} of "
+        f"it, {share:.2%}"
+    )
     return lines
 
 
@@ -400,4 +477,6 @@ def span(seconds: float) -> str:
         return f"{seconds:.3f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s"

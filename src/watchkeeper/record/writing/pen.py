@@ -1,4 +1,6 @@
-"""What one process writes with: its journal's file, its metric rows; or, where another one records, a heartbeat."""
+"""What one process writes with: its journal's file, its metric rows; or, where another one records,
+a heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,17 @@ BEAT_BYTES = 120
 
 
 class Hands:
-    """A process's own ids, files and locks. A forked child gets its own; and so does a signal handler that comes in the
-    middle of an event, since a writer's events are in one order.
+    """A process's own ids, files and locks. A forked child gets its own; and so does a signal
+    handler that comes in the middle of an event, since a writer's events are in one order.
     """
 
     def __init__(
-        self, folder: Path, pipeline: str, clock: Clock, *, revived: Callable[[Path], None] = lambda path: None
+        self,
+        folder: Path,
+        pipeline: str,
+        clock: Clock,
+        *,
+        revived: Callable[[Path], None] = lambda path: None,
     ) -> None:
         """`revived` is told the path of a file of rows that was deleted under us, and made again."""
         self.pid = os.getpid()
@@ -54,7 +61,8 @@ class Hands:
         """Append one event to the journal and return it; raises what `Writer.write` raises."""
         with self._lock:
             if self._writing:
-                # setdefault is one step: a handler that interrupts a handler here cannot make a second one.
+                # setdefault is one step: a handler that interrupts a handler here cannot make a
+                # second one.
                 return self._inners.setdefault(None, Hands(*self._place)).write(kind, **fields)
             self._writing = True
             began = time.perf_counter()
@@ -74,8 +82,9 @@ class Hands:
 
 
 class OtherHands(Hands):
-    """The hands of a process that records nothing, since another one does: rank 3 while rank 0 records, or a worker that
-    fetches data (`rank` None). A rank leaves a heartbeat in `.watchkeeper/heartbeats/rank-3`.
+    """The hands of a process that records nothing, since another one does: rank 3 while rank 0
+    records, or a worker that fetches data (`rank` None). A rank leaves a heartbeat in
+    `.watchkeeper/heartbeats/rank-3`.
     """
 
     def __init__(
@@ -103,7 +112,9 @@ class OtherHands(Hands):
 
 
 class _Beats(RowFile):
-    """In the place of rows: a heartbeat that says how far this process is, two a minute from each node at most."""
+    """In the place of rows: a heartbeat that says how far this process is, two a minute from each
+    node at most.
+    """
 
     def __init__(
         self,
@@ -133,7 +144,8 @@ class _Beats(RowFile):
             return
         self._due = time.monotonic() + BEAT_S * self._rank.local
         said = (
-            f"{self._now():%Y-%m-%dT%H:%M:%SZ} rank {self._rank.number} of {self._rank.world}, pid {os.getpid()}, {words}"
+            f"{self._now():%Y-%m-%dT%H:%M:%SZ} rank {self._rank.number} of {self._rank.world}, "
+            f"pid {os.getpid()}, {words}"
         )
         with contextlib.suppress(StorageError, OSError):
             files.make_folder(self._path.parent)

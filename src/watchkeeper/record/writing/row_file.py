@@ -1,7 +1,8 @@
-"""Metric rows: one JSON line each, flat, in an append-only file per writer: {"time", "step", and the metrics}.
+"""Metric rows: one JSON line each, flat, in an append-only file per writer: {"time", "step", and
+the metrics}.
 
-They are bulk and source data, kept apart from the journal's events and never rewritten. `pandas.read_json(path,
-lines=True)` reads a file as it is.
+They are bulk and source data, kept apart from the journal's events and never rewritten.
+`pandas.read_json(path, lines=True)` reads a file as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.disk.spill import SLOW_S, SpillingFile
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.journal import Clock, utc_now
-from watchkeeper.runfolder.values import INT_BITS, Metric, flat, metric, spell, text, training_step, unspell
+from watchkeeper.runfolder.values import (
+    INT_BITS,
+    Metric,
+    flat,
+    metric,
+    spell,
+    text,
+    training_step,
+    unspell,
+)
 
 FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
@@ -34,7 +44,9 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One acknowledged row. `step` is None where the caller gave None; non-finite numbers are floats again."""
+    """One acknowledged row. `step` is None where the caller gave None; non-finite numbers are
+    floats again.
+    """
 
     time: datetime
     step: Metric
@@ -50,11 +62,12 @@ def _free_name(name: str, *taken: Container[str]) -> str:
 
 
 def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
-    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore behind its name. A step
-    that is no number is kept as `step_`, and the row has none.
+    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore
+    behind its name. A step that is no number is kept as `step_`, and the row has none.
     """
-    # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain number, and only finite
-    # ones to a finite one; the parts put together were measured faster than one merged dict.
+    # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain
+    # number, and only finite ones to a finite one; the parts put together were measured faster than
+    # one merged dict.
     if metrics and step.__class__ is int and "time" not in metrics and "step" not in metrics:
         try:
             total = sum(metrics.values())
@@ -80,22 +93,28 @@ def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
     if given not in row and given.__class__ is str and given.isascii():
         return given
     name = str(given).encode("utf-8", "replace").decode()
-    return name if name not in row else _free_name(name, row, metrics)
+    if name not in row:
+        return name
+    return _free_name(name, row, metrics)
 
 
 def _value(value: object) -> Metric:
     if type(value) is float:
-        return value if value - value == 0.0 else spell(value)
+        if value - value == 0.0:
+            return value
+        return spell(value)
     if type(value) is int and value.bit_length() <= INT_BITS:
         return value
-    return text(value) if type(value) is str else metric(value)
+    if type(value) is str:
+        return text(value)
+    return metric(value)
 
 
 class RowFile:
     """The rows of one writer. Safe from threads and from signal handlers.
 
-    A handler that logs while its own thread is in the middle of writing a row can neither wait for that row nor go
-    around it; it gets a file of its own, `<writer>.1.jsonl`.
+    A handler that logs while its own thread is in the middle of writing a row can neither wait for
+    that row nor go around it; it gets a file of its own, `<writer>.1.jsonl`.
     """
 
     def __init__(
@@ -115,8 +134,12 @@ class RowFile:
         self._revived = revived
         self._look_due = 0.0
         self._inners: dict[None, RowFile] = {}  # at most one
-        self._clock = partial(datetime.now, UTC) if clock is utc_now else clock  # the same, a call cheaper
-        self._file = SpillingFile(folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}")
+        self._clock = (
+            partial(datetime.now, UTC) if clock is utc_now else clock
+        )  # the same, a call cheaper
+        self._file = SpillingFile(
+            folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}"
+        )
         self._lock = self._file.lock
         self._writing = False
 
@@ -128,7 +151,10 @@ class RowFile:
     @property
     def files(self) -> list[tuple[Path, int, int]]:
         """Each file that holds rows, with how many were acknowledged, and their bytes."""
-        own = [(self._file.path, self._kept, self._file.size_bytes)] if self._file.size_bytes else []
+        if self._file.size_bytes:
+            own = [(self._file.path, self._kept, self._file.size_bytes)]
+        else:
+            own = []
         return own + [facts for inner in self._inners.values() for facts in inner.files]
 
     @property
@@ -169,7 +195,9 @@ class RowFile:
                 self._writing = False
 
     def _look(self, now: float) -> None:
-        """Whether the file is still there: who deletes a run's folder while it runs is not to lose its rows."""
+        """Whether the file is still there: who deletes a run's folder while it runs is not to lose
+        its rows.
+        """
         self._look_due = now + LOOK_S
         if self._file.revive():
             self._revived(self._file.path)
@@ -198,7 +226,12 @@ def _read_line(line: bytes, writer: str) -> Row:
     fields = _decoder.decode(line)
     time = msgspec.convert(fields.pop("time"), datetime)
     step = unspell(fields.pop("step"))
-    return Row(time=time, step=step, metrics={name: unspell(value) for name, value in fields.items()}, writer=writer)
+    return Row(
+        time=time,
+        step=step,
+        metrics={name: unspell(value) for name, value in fields.items()},
+        writer=writer,
+    )
 
 
 def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
@@ -209,19 +242,36 @@ def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
                 return  # a torn tail: the row was never acknowledged
             try:
                 rows.append(_read_line(line, writer))
-            except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError, RecursionError) as error:
+            except (
+                msgspec.DecodeError,
+                msgspec.ValidationError,
+                KeyError,
+                UnicodeDecodeError,
+                RecursionError,
+            ) as error:
                 problems.append(
-                    Problem(where=f"{path}:{count}", message=f"damaged row: {error}", hint="the other rows are read")
+                    Problem(
+                        where=f"{path}:{count}",
+                        message=f"damaged row: {error}",
+                        hint="the other rows are read",
+                    )
                 )
                 if b"\0" in line:  # a node's death can leave a hole of NULs in front of a good row
                     try:
                         rows.append(_read_line(line.rpartition(b"\0")[2], writer))
-                    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, UnicodeDecodeError, RecursionError):
+                    except (
+                        msgspec.DecodeError,
+                        msgspec.ValidationError,
+                        KeyError,
+                        UnicodeDecodeError,
+                        RecursionError,
+                    ):
                         continue
 
 
 def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
-    """The rows of a run, writers in the order of their start, each one's in the order written; and what is damaged.
+    """The rows of a run, writers in the order of their start, each one's in the order written; and
+    what is damaged.
 
     A torn tail is no problem. A folder without rows has none.
     """

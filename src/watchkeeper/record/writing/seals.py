@@ -1,6 +1,8 @@
-"""Counts and hashes of a run's files of rows, for its end: taken when no more rows come, off the hot path.
+"""Counts and hashes of a run's files of rows, for its end: taken when no more rows come, off the
+hot path.
 
-A thread reads the files, so that a filesystem that hangs costs the end a few seconds and the hash, never the end itself.
+A thread reads the files, so that a filesystem that hangs costs the end a few seconds and the hash,
+never the end itself.
 """
 
 from __future__ import annotations
@@ -34,11 +36,15 @@ def row_files(folder: Path) -> set[Path]:
 def seal(
     run_folder: Path, own: Sequence[Facts], others: Collection[Path], most_s: float = MOST_S
 ) -> tuple[SealedRows, ...]:
-    """The files of `own` rows, as counted by who wrote them, and those that `others` have written so far."""
+    """The files of `own` rows, as counted by who wrote them, and those that `others` have written
+    so far.
+    """
     work = _Work(own, sorted(others))
     work.run_for(most_s)
     sealed = [
-        SealedRows(path=_shown(path, run_folder), rows=rows, bytes=size, sha256=work.hashes.get(path, ""))
+        SealedRows(
+            path=_shown(path, run_folder), rows=rows, bytes=size, sha256=work.hashes.get(path, "")
+        )
         for path, rows, size in own
     ]
     sealed += [
@@ -49,7 +55,9 @@ def seal(
 
 
 def _shown(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    if path.is_relative_to(folder):
+        return str(path.relative_to(folder))
+    return str(path)
 
 
 class _Work:

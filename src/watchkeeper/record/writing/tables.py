@@ -1,9 +1,10 @@
 """Result tables: `<name>_partial.csv` while the work goes on, `<name>.csv` when it is over.
 
-A writer's rows lie in a file of its own, below `.watchkeeper/tables/`; the partial's name and at last the final name
-are given to that very file. So whoever takes a table over, after a death or beside a writer that is still alive, writes
-to a new file with the earlier rows in it, and no byte of another process's is ever changed or lost. Where the program has
-a file of its own under one of the two names, both are others (`core.places`), and its file stays as it is.
+A writer's rows lie in a file of its own, below `.watchkeeper/tables/`; the partial's name and at
+last the final name are given to that very file. So whoever takes a table over, after a death or
+beside a writer that is still alive, writes to a new file with the earlier rows in it, and no byte
+of another process's is ever changed or lost. Where the program has a file of its own under one of
+the two names, both are others (`core.places`), and its file stays as it is.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ Identity = tuple[int, int, int, int]
 
 
 class Table:
-    """One result table of a run, open for rows. Safe from threads. A signal handler that appends in the middle of an
-    append has its row written when that append goes on.
+    """One result table of a run, open for rows. Safe from threads. A signal handler that appends in
+    the middle of an append has its row written when that append goes on.
     """
 
     def __init__(
@@ -64,14 +65,18 @@ class Table:
         refuses: Callable[[str], bool] = lambda what: False,
         left_out: Callable[[str], None] = lambda what: None,
     ) -> None:
-        """`seal` gets the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what to say once; `homes`
-        knows where the files of the run's folder lie; `cut_short` says at the end whether the
-        work was interrupted. Without `records` another process keeps the rows (rank 0), and this one only knows what was
-        measured; `agree` is told how many rows were found, and says how many of them count there. Nothing is raised: what
-        cannot be written waits in memory for the next row. `refuses` says whether the run keeps nothing of this kind here;
-        `left_out` counts what a table that is sealed does not take.
+        """`seal` gets the fields of a `TableSealed`, `opened` those of a `TableOpened`, `warn` what
+        to say once; `homes` knows where the files of the run's folder lie; `cut_short` says at the
+        end whether the work was interrupted. Without `records` another process keeps the rows (rank
+        0), and this one only knows what was measured; `agree` is told how many rows were found, and
+        says how many of them count there. Nothing is raised: what cannot be written waits in memory
+        for the next row. `refuses` says whether the run keeps nothing of this kind here; `left_out`
+        counts what a table that is sealed does not take.
         """
-        stem = name if not name_fault(name) else quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
+        if not name_fault(name):
+            stem = name
+        else:
+            stem = quote(text(name), safe="").replace(".", "%2E")[:150] or "table"
         self.name = name
         self.path = self._first = folder / f"{stem}{form.suffix}"
         self.partial = folder / f"{stem}{PARTIAL}{form.suffix}"
@@ -103,17 +108,21 @@ class Table:
             count = agree(len(self._before))
             if not records:
                 del self._before[count:]
-                self._measured = {self._key_of(self._format.row(self._columns, record)) for record in self._before}
+                self._measured = {
+                    self._key_of(self._format.row(self._columns, record)) for record in self._before
+                }
         self._rows = self.rows_before = len(self._before)
         if self._before and records:
             with self._harmless("the table cannot be written yet; its rows wait"):
                 self._flush()
 
     def append(self, row: object) -> bool:
-        """Add one row: a mapping, a dataclass or a namespace; None is legal anywhere, new columns may come at any time.
+        """Add one row: a mapping, a dataclass or a namespace; None is legal anywhere, new columns
+        may come at any time.
 
-        True: on return the death of the process loses nothing of it. False: the disk took nothing; the row waits in
-        memory, goes with the next one, and is counted as lost if it never gets there; or another process records.
+        True: on return the death of the process loses nothing of it. False: the disk took nothing;
+        the row waits in memory, goes with the next one, and is counted as lost if it never gets
+        there; or another process records.
         """
         try:
             fields = fields_of(row)
@@ -127,7 +136,10 @@ class Table:
                     if refused:
                         return False
                     self._left_out("table rows")
-                    self._warn(f"table {self.name}: {why}", f"table {self.name}: a row was not taken: {why}")
+                    self._warn(
+                        f"table {self.name}: {why}",
+                        f"table {self.name}: a row was not taken: {why}",
+                    )
                     return False
                 self._waiting.append(cells)
                 self._measured.add(self._key_of(cells))
@@ -142,13 +154,21 @@ class Table:
             return False
 
     def __contains__(self, configuration: object) -> bool:
-        """Whether a row with this key is there: a mapping (or the like) that holds the key's columns, or their values."""
+        """Whether a row with this key is there: a mapping (or the like) that holds the key's
+        columns, or their values.
+        """
         try:
             fields = fields_of(configuration)
             if fields is not None:
                 return bool(self._key) and self._key_of(_named(fields)) in self._measured
-            values = configuration if isinstance(configuration, tuple) and len(self._key) != 1 else (configuration,)
-            return bool(self._key) and tuple(comparable(plain(value)) for value in values) in self._measured
+            if isinstance(configuration, tuple) and len(self._key) != 1:
+                values = configuration
+            else:
+                values = (configuration,)
+            return (
+                bool(self._key)
+                and tuple(comparable(plain(value)) for value in values) in self._measured
+            )
         except Exception:  # an unhashable or otherwise strange configuration was never measured
             return False
 
@@ -156,8 +176,8 @@ class Table:
         return self._rows + len(self._waiting)
 
     def close(self, *, complete: bool = True) -> None:
-        """Give the file its final name and write that down; a second call does nothing. What the disk does not take is
-        said, and lies in the partial file.
+        """Give the file its final name and write that down; a second call does nothing. What the
+        disk does not take is said, and lies in the partial file.
         """
         with self._lock:
             if self.complete is not None or self._owner != os.getpid():
@@ -174,10 +194,16 @@ class Table:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close(complete=error is None)
 
-    # ── within ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── within
+    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.contextmanager
     def _harmless(self, what: str) -> Iterator[None]:
@@ -191,21 +217,29 @@ class Table:
             return "the table is sealed"
         if self._owner != os.getpid():
             return "the table belongs to the process that opened it"
-        return "" if cells else "it has no columns"
+        if cells:
+            return ""
+        return "it has no columns"
 
     def _key_of(self, cells: Mapping[str, Cell]) -> tuple[Cell, ...]:
         return tuple(comparable(cells.get(column)) for column in self._key)
 
     def _choose_names(self) -> list[Path]:
-        """Names that are free, or ours by the journal; returns the files that were ours, and have been changed since.
+        """Names that are free, or ours by the journal; returns the files that were ours, and have
+        been changed since.
 
         Raises:
             StorageError: all are taken.
         """
-        final, partial = self._first, self._first.with_name(f"{self._first.stem}{PARTIAL}{self._first.suffix}")
+        final, partial = (
+            self._first,
+            self._first.with_name(f"{self._first.stem}{PARTIAL}{self._first.suffix}"),
+        )
         before = self._homes.home(final.name)
         changed: list[Path] = []
-        for number in sorted(range(places.MOST), key=lambda number: places.beside(final, number) != before):
+        for number in sorted(
+            range(places.MOST), key=lambda number: places.beside(final, number) != before
+        ):
             pair = places.beside(final, number), places.beside(partial, number)
             taken = [path for path in pair if not (places.is_free(path) or self._is_ours(path))]
             if not taken:
@@ -213,17 +247,27 @@ class Table:
                 if self._records:
                     self._homes.settle(final.name, self.path)
                 return changed
-            changed += [path for path in taken if places.is_plain(path) and path.name in self._names_of_ours()]
-        raise StorageError(f"could not write {final}: other files have all its names", hint="remove some of them")
+            changed += [
+                path
+                for path in taken
+                if places.is_plain(path) and path.name in self._names_of_ours()
+            ]
+        raise StorageError(
+            f"could not write {final}: other files have all its names", hint="remove some of them"
+        )
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether this very file is a table that Watchkeeper wrote in this folder: a name of a file of its own, the same
-        bytes, what a seal in the journal says, or the partial table of a filesystem without hard links.
+        """Whether this very file is a table that Watchkeeper wrote in this folder: a name of a file
+        of its own, the same bytes, what a seal in the journal says, or the partial table of a
+        filesystem without hard links.
         """
         identity = _identity(path)
         if identity is None or not places.is_plain(path):
             return False
-        own = sorted(self._own.parent.glob(f"{self._first.stem}.*")) if self._own.parent.is_dir() else []
+        if self._own.parent.is_dir():
+            own = sorted(self._own.parent.glob(f"{self._first.stem}.*"))
+        else:
+            own = []
         held = [(file, known) for file in own if (known := _identity(file)) is not None]
         if any(known[:2] == identity[:2] for _, known in held):
             return True
@@ -233,7 +277,9 @@ class Table:
         events = [event for own in self._homes.events().values() for event in own]
         sealed = {event.sha256 for event in events if isinstance(event, TableSealed)}
         opened = {event.partial for event in events if isinstance(event, TableOpened)}
-        return hashlib.sha256(data).hexdigest() in sealed or (not held and self._homes.shown(path) in opened)
+        return hashlib.sha256(data).hexdigest() in sealed or (
+            not held and self._homes.shown(path) in opened
+        )
 
     def _names_of_ours(self) -> set[str]:
         """The names of tables that the journal says were sealed in this folder."""
@@ -241,8 +287,9 @@ class Table:
         return {Path(event.path).name for event in events if isinstance(event, TableSealed)}
 
     def _take_over(self, changed: Sequence[Path]) -> None:
-        """The rows of an earlier execution, if there is a key to tell what was measured; else their files are kept. Of a
-        file that was `changed` since it was sealed the rows count too, where it still has the key.
+        """The rows of an earlier execution, if there is a key to tell what was measured; else their
+        files are kept. Of a file that was `changed` since it was sealed the rows count too, where
+        it still has the key.
         """
         if not self._key:
             return
@@ -257,10 +304,19 @@ class Table:
     def _take(self, place: Path) -> None:
         identity = _identity(place)
         columns, records, faults = self._format.split(place.read_bytes())
-        if self._ordered and self._before and columns[: len(self._columns)] != self._columns[: len(columns)]:
+        if (
+            self._ordered
+            and self._before
+            and columns[: len(self._columns)] != self._columns[: len(columns)]
+        ):
             return  # another table's columns: the file is kept when its name is needed
-        wider = max(columns, self._columns, key=len) if self._ordered else list(dict.fromkeys([*self._columns, *columns]))
-        self._before = [self._format.widen(record, len(self._columns), len(wider)) for record in self._before]
+        if self._ordered:
+            wider = max(columns, self._columns, key=len)
+        else:
+            wider = list(dict.fromkeys([*self._columns, *columns]))
+        self._before = [
+            self._format.widen(record, len(self._columns), len(wider)) for record in self._before
+        ]
         there = set(self._before)
         found = (self._format.widen(record, len(columns), len(wider)) for record in records)
         self._before += [record for record in found if record not in there]
@@ -268,7 +324,10 @@ class Table:
         for record in self._before:
             self._measured.add(self._key_of(self._format.row(wider, record)))
         for fault in faults:
-            self._warn(f"table {place}: {fault}", f"{place}: {fault}; the other rows are taken over, the file is kept")
+            self._warn(
+                f"table {place}: {fault}",
+                f"{place}: {fault}; the other rows are taken over, the file is kept",
+            )
         if identity is not None and not faults:
             self._contained.add(identity)
 
@@ -278,9 +337,15 @@ class Table:
         try:
             if self._file is None and self._before:
                 self._rewrite(self._columns)
-            while batch := list(self._waiting):  # again, should a signal handler have left a row meanwhile
+            while batch := list(
+                self._waiting
+            ):  # again, should a signal handler have left a row meanwhile
                 known = set(self._columns)
-                new = [name for name in dict.fromkeys(name for row in batch for name in row) if name not in known]
+                new = [
+                    name
+                    for name in dict.fromkeys(name for row in batch for name in row)
+                    if name not in known
+                ]
                 if self._file is None or (new and self._ordered):
                     self._rewrite([*self._columns, *new])
                 else:
@@ -312,19 +377,30 @@ class Table:
             self._synced = time.monotonic()
 
     def _where(self) -> Path:
-        """Where our file lies: under its own name or, where there are no hard links, under the partial one."""
+        """Where our file lies: under its own name or, where there are no hard links, under the
+        partial one.
+        """
         assert self._file is not None
-        return self._file.path if self._file.path.exists() else self.partial
+        if self._file.path.exists():
+            return self._file.path
+        return self.partial
 
     def _rewrite(self, columns: list[str]) -> None:
         """A new file of ours with these columns and all rows so far, which then is the partial one."""
         if self._file is None:
-            records = [self._format.widen(record, len(self._columns), len(columns)) for record in self._before]
+            records = [
+                self._format.widen(record, len(self._columns), len(columns))
+                for record in self._before
+            ]
         else:
             _, held, _ = self._format.split(self._where().read_bytes())
-            records = [self._format.widen(record, len(self._columns), len(columns)) for record in held]
+            records = [
+                self._format.widen(record, len(self._columns), len(columns)) for record in held
+            ]
         self._versions += 1
-        new = AppendFile(self._own.with_name(f"{self._own.name}.{self._versions}{self._format.suffix}"))
+        new = AppendFile(
+            self._own.with_name(f"{self._own.name}.{self._versions}{self._format.suffix}")
+        )
         data = self._format.header(columns) + b"".join(records)
         try:
             new.append(data)
@@ -343,10 +419,14 @@ class Table:
                 files.remove(old.path)
 
     def _point(self, file: Path, *, final: bool) -> None:
-        """Give our file the partial or the final name. What the program has put there meanwhile stays, and both names are
-        others. A file of ours whose rows are not all in this one keeps a name of its own.
+        """Give our file the partial or the final name. What the program has put there meanwhile
+        stays, and both names are others. A file of ours whose rows are not all in this one keeps a
+        name of its own.
         """
-        path = self.path if final else self.partial
+        if final:
+            path = self.path
+        else:
+            path = self.partial
         if places.is_free(path) and files.name_free(path, file):
             return
         if not self._is_ours(path):
@@ -354,11 +434,18 @@ class Table:
             self._point(file if file.exists() else self.partial, final=final)
             return
         identity = _identity(path)
-        same = self._file is not None and identity is not None and identity[:2] == (_identity(self._where()) or ())[:2]
+        same = (
+            self._file is not None
+            and identity is not None
+            and identity[:2] == (_identity(self._where()) or ())[:2]
+        )
         if identity is not None and not same and identity not in self._contained:
             kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
             files.name_also(kept, path)
-            hint = "" if self._key else "; with key= its rows would have been taken over"
+            if self._key:
+                hint = ""
+            else:
+                hint = "; with key= its rows would have been taken over"
             self._warn(f"table {path} kept", f"the earlier {path.name} is kept as {kept}{hint}")
         files.name_also(path, file)
 
@@ -367,7 +454,12 @@ class Table:
         before, identity = self.partial, _identity(file)
         self._choose_names()
         there = _identity(before)
-        if before != self.partial and there is not None and identity is not None and there[:2] == identity[:2]:
+        if (
+            before != self.partial
+            and there is not None
+            and identity is not None
+            and there[:2] == identity[:2]
+        ):
             files.name_also(self.partial, before)
             files.remove(before)
 
@@ -399,7 +491,9 @@ class Table:
 
 
 def _named(fields: Mapping[Any, Any]) -> dict[str, Cell]:
-    """The cells by column. Two names that are spelled alike, 1 and "1", are told apart by an underscore."""
+    """The cells by column. Two names that are spelled alike, 1 and "1", are told apart by an
+    underscore.
+    """
     cells: dict[str, Cell] = {}
     for given, value in fields.items():
         name = text(given if isinstance(given, str) else str(given))
@@ -419,8 +513,8 @@ def _identity(path: Path) -> Identity | None:
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], list[Problem]]:
-    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is no problem: that row was never
-    acknowledged. Its format is told by its suffix.
+    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is no problem:
+    that row was never acknowledged. Its format is told by its suffix.
 
     Raises:
         StorageError: it cannot be read.
@@ -430,7 +524,11 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], lis
     try:
         data = place.read_bytes()
     except OSError as error:
-        raise StorageError(f"could not read {place}: {error.strerror}", hint="is it the right path?") from error
+        raise StorageError(
+            f"could not read {place}: {error.strerror}", hint="is it the right path?"
+        ) from error
     columns, records, faults = form.split(data)
-    problems = [Problem(where=str(place), message=fault, hint="the other rows are read") for fault in faults]
+    problems = [
+        Problem(where=str(place), message=fault, hint="the other rows are read") for fault in faults
+    ]
     return [form.row(columns, record) for record in records], problems

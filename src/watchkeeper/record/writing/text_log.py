@@ -1,8 +1,10 @@
-"""The run's log: what the program's loggers say, to `logs/run.log` and to stderr, with the run and the step on each line.
+"""The run's log: what the program's loggers say, to `logs/run.log` and to stderr, with the run and
+the step on each line.
 
-Loggers that know nothing of us are captured where they meet: at the root, or at the one logger that the run was given.
-Everything changed there (level, propagation, handlers) is put back when the last run that needs it ends. Nothing here
-raises into the program that logs; a line that could not be written is counted.
+Loggers that know nothing of us are captured where they meet: at the root, or at the one logger that
+the run was given. Everything changed there (level, propagation, handlers) is put back when the last
+run that needs it ends. Nothing here raises into the program that logs; a line that could not be
+written is counted.
 """
 
 from __future__ import annotations
@@ -31,13 +33,15 @@ LEVELS_OF_OTHERS = {"TRACE": 5, "SUCCESS": 25}  # loguru's
 MESSAGE_LIMIT = 4_000  # characters of one message
 TRACE_LIMIT = 20_000  # characters of one traceback
 OWNER = "watchkeeper_run"  # on our own records: the run that says it; no other run's log takes it
-QUIET_TRACE = "watchkeeper_quiet"  # its traceback is for the file: Python prints it again when nobody catches it
+# its traceback is for the file: Python prints it again when nobody catches it
+QUIET_TRACE = "watchkeeper_quiet"
 _SHOWN = "watchkeeper_shown"  # a console of ours has printed this record
 _KEPT = "watchkeeper_kept"  # a file of ours has taken this record
 
 Choose = Callable[[Path, set[Path]], Path]
 
-# Where this thread or task is: (run id, step's label) from the outside in; "-" is a run outside its steps.
+# Where this thread or task is: (run id, step's label) from the outside in; "-" is a run outside its
+# steps.
 _where: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("watchkeeper_where", default=())
 
 
@@ -49,7 +53,9 @@ def entered() -> tuple[str, ...]:
 def level_of(value: object) -> int | None:
     """A level by its name, in any case, or by its number; None where there is no such level."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value) if value >= 0 else None
+        if value >= 0:
+            return int(value)
+        return None
     if not isinstance(value, str):
         return None
     word = value.strip().upper()
@@ -67,27 +73,33 @@ def bounded(text: str, limit: int) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """Bounds messages and tracebacks, and has something to say even of a record whose arguments do not fit."""
+    """Bounds messages and tracebacks, and has something to say even of a record whose arguments do
+    not fit.
+    """
 
     def formatException(self, ei: Any) -> str:
         return bounded(super().formatException(ei), TRACE_LIMIT)
 
     def of_run(self, record: logging.LogRecord, *, trace: bool, **fields: str) -> str:
-        """The record's lines, with the run's fields; the record itself is not changed, since others format it too."""
+        """The record's lines, with the run's fields; the record itself is not changed, since others
+        format it too.
+        """
         try:
             message = record.getMessage()
         except Exception as error:
             message = f"{record.msg!r} {record.args!r} (not formatted: {error})"
         record = copy.copy(record)
-        record.__dict__.update(fields, msg=bounded(message, MESSAGE_LIMIT), args=None, exc_text=None)
+        record.__dict__.update(
+            fields, msg=bounded(message, MESSAGE_LIMIT), args=None, exc_text=None
+        )
         if not trace:
             record.exc_info = None
         return self.format(record)
 
 
 class _ToFile(logging.Handler):
-    """Appends lines to the log file. A line from a signal handler that comes in the middle of a write is taken along by
-    that write.
+    """Appends lines to the log file. A line from a signal handler that comes in the middle of a
+    write is taken along by that write.
     """
 
     def __init__(
@@ -98,8 +110,9 @@ class _ToFile(logging.Handler):
         may_go_on: Callable[[], bool],
         choose: Choose = lambda path, left: path,
     ) -> None:
-        """`instead` is the file to write where `path` is there and must not be continued: a living process writes it.
-        `choose` takes the path and what was left to the program, and returns where the log lies.
+        """`instead` is the file to write where `path` is there and must not be continued: a living
+        process writes it. `choose` takes the path and what was left to the program, and returns
+        where the log lies.
         """
         super().__init__(log.level)
         self.lost = 0
@@ -117,7 +130,9 @@ class _ToFile(logging.Handler):
             setattr(record, _KEPT, True)
             began = time.perf_counter()
             try:
-                self._waiting.append(self._log.render(record, trace=True).encode("utf-8", "backslashreplace") + b"\n")
+                self._waiting.append(
+                    self._log.render(record, trace=True).encode("utf-8", "backslashreplace") + b"\n"
+                )
             except Exception:
                 self.lost += 1
             self._drain()
@@ -135,21 +150,26 @@ class _ToFile(logging.Handler):
                     if self._file is None:
                         self._file = self._open()
                     self._file.revive()
-                    self._file.append(self._waiting[0])  # left in line until it is written, should an interrupt come
+                    self._file.append(
+                        self._waiting[0]
+                    )  # left in line until it is written, should an interrupt come
                 except (StorageError, OSError) as error:
                     self.lost += 1
                     if self._file is not None:
                         self._file.trim()  # a person reads this file at any time
                     if self.lost == 1:
                         self._log.mutter(
-                            f"a line of {self._path} could not be written, and later ones may be lost: {error}"
+                            f"a line of {self._path} could not be written, and later ones "
+                            f"may be lost: {error}"
                         )
                 self._waiting.popleft()
         finally:
             self._busy = False
 
     def _open(self) -> SpillingFile:
-        """The log file, new or to be gone on with; a line that a killed process left torn is ended first."""
+        """The log file, new or to be gone on with; a line that a killed process left torn is ended
+        first.
+        """
         path = self._choose(self._path, self._left)
         file = SpillingFile(path)
         try:
@@ -170,7 +190,9 @@ class _ToFile(logging.Handler):
         return file
 
     def _leave(self, file: SpillingFile) -> None:
-        """Write to another file from here on, since somebody else writes to this one: no byte of theirs is overwritten."""
+        """Write to another file from here on, since somebody else writes to this one: no byte of
+        theirs is overwritten.
+        """
         self._left.add(file.path)
         self._file = None
         file.close()
@@ -184,7 +206,9 @@ class _ToFile(logging.Handler):
 
 
 class _ToConsole(logging.Handler):
-    """Prints to whatever stderr is at that moment, unless somebody else prints the record there already."""
+    """Prints to whatever stderr is at that moment, unless somebody else prints the record there
+    already.
+    """
 
     def __init__(self, log: RunLog) -> None:
         super().__init__(log.level)
@@ -192,7 +216,11 @@ class _ToConsole(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            if self._log.takes(record) and not hasattr(record, _SHOWN) and not _printed_by_others(record):
+            if (
+                self._log.takes(record)
+                and not hasattr(record, _SHOWN)
+                and not _printed_by_others(record)
+            ):
                 setattr(record, _SHOWN, True)
                 _print(self._log.render(record, trace=not hasattr(record, QUIET_TRACE)))
         except Exception:  # a closed stream, a broken pipe: the file has the line
@@ -200,7 +228,9 @@ class _ToConsole(logging.Handler):
 
 
 def _has_stderr() -> bool:
-    """Whether descriptor 2 is the standard error: where that was closed at the start, another file has its number."""
+    """Whether descriptor 2 is the standard error: where that was closed at the start, another file
+    has its number.
+    """
     return sys.stderr is not None and sys.__stderr__ is not None and not sys.__stderr__.closed
 
 
@@ -224,15 +254,26 @@ def _printed_by_others(record: logging.LogRecord) -> bool:
     logger: logging.Logger | None = _logger_of(record)
     while logger is not None:
         for handler in logger.handlers:
-            if not isinstance(handler, _ToFile | _ToConsole) and record.levelno >= handler.level and prints(handler):
-                return all(own.filter(record) for own in handler.filters if isinstance(own, _AsBefore))
-        logger = logger.parent if logger.propagate else None
+            if (
+                not isinstance(handler, _ToFile | _ToConsole)
+                and record.levelno >= handler.level
+                and prints(handler)
+            ):
+                return all(
+                    own.filter(record) for own in handler.filters if isinstance(own, _AsBefore)
+                )
+        if logger.propagate:
+            logger = logger.parent
+        else:
+            logger = None
     return False
 
 
 def _logger_of(record: logging.LogRecord) -> logging.Logger:
     found = logging.root.manager.loggerDict.get(record.name)
-    return found if isinstance(found, logging.Logger) else logging.root
+    if isinstance(found, logging.Logger):
+        return found
+    return logging.root
 
 
 class _AsBefore(logging.Filter):
@@ -264,7 +305,11 @@ class _Held:
         self._level = self.logger.level
         self._effective = self.logger.getEffectiveLevel()
         self._filter = _AsBefore(self.logger, self._effective)
-        self._filtered = [handler for handler in self.logger.handlers if not isinstance(handler, _ToFile | _ToConsole)]
+        self._filtered = [
+            handler
+            for handler in self.logger.handlers
+            if not isinstance(handler, _ToFile | _ToConsole)
+        ]
         for handler in self._filtered:
             handler.addFilter(self._filter)
         self._set = self.logger.level
@@ -290,10 +335,14 @@ class _Held:
             run.add_handlers()
 
     def settle(self) -> None:
-        """Set the level that the runs need; after the last one, everything as it was, but for what the user changed."""
+        """Set the level that the runs need; after the last one, everything as it was, but for what
+        the user changed.
+        """
         ours = self.logger.level == self._set
         if self.runs:
-            self._set = min(self._effective, *(run.level for run in self.runs)) or logging.NOTSET + 1
+            self._set = (
+                min(self._effective, *(run.level for run in self.runs)) or logging.NOTSET + 1
+            )
             self.logger.propagate = self._propagate and self.logger.parent is None
         else:
             self._set = self._level
@@ -313,7 +362,9 @@ _next_factory: Callable[..., logging.LogRecord] | None = None  # of records, bef
 
 
 def _make_record(*args: Any, **fields: Any) -> logging.LogRecord:
-    """A record for logging, and before anybody gets it, our handlers where a configuration has thrown them out."""
+    """A record for logging, and before anybody gets it, our handlers where a configuration has
+    thrown them out.
+    """
     for held in list(_held.values()):
         if not held.is_whole():
             with _lock, contextlib.suppress(Exception):
@@ -341,7 +392,9 @@ os.register_at_fork(after_in_child=_new_lock)
 
 
 class RunLog:
-    """One run's log, from `attach` to `detach`. `level` is of Python's numbers; `scope` "" is the root logger."""
+    """One run's log, from `attach` to `detach`. `level` is of Python's numbers; `scope` "" is the
+    root logger.
+    """
 
     def __init__(
         self,
@@ -358,9 +411,9 @@ class RunLog:
         may_go_on: Callable[[], bool] = lambda: True,
         choose: Choose = lambda path, left: path,
     ) -> None:
-        """Without a path there is no file. `choose` says at the first line where it lies. Where it is there, `may_go_on`
-        says whether to go on with it; else the writer makes its own. `quiet`: nothing is captured, and of the run's own
-        words only warnings are said.
+        """Without a path there is no file. `choose` says at the first line where it lies. Where it
+        is there, `may_go_on` says whether to go on with it; else the writer makes its own. `quiet`:
+        nothing is captured, and of the run's own words only warnings are said.
 
         Raises:
             UsageError: the format is none.
@@ -373,7 +426,9 @@ class RunLog:
         ] = []  # labels, in the order of their begin: what a thread without a step of its own is in
         self._scope = scope
         self.superseded = False
-        """Another run was started in its place: what is said outside all runs is no longer said in it."""
+        """Another run was started in its place: what is said outside all runs is no longer said in
+        it.
+        """
         self._quiet = quiet
         self._ended = False
         self._fields = {"run_id": run_id, "pipeline": pipeline}
@@ -382,26 +437,36 @@ class RunLog:
             self._formatter = _Formatter(line_format)
             self.render(logging.makeLogRecord({}), trace=False)
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"log_format {line_format!r} is none: {error}", hint=f"the default is {FORMAT!r}") from error
-        self._file = _ToFile(self, path, own_file(path, writer), may_go_on, choose) if path else None
+            raise UsageError(
+                f"log_format {line_format!r} is none: {error}", hint=f"the default is {FORMAT!r}"
+            ) from error
+        self._file = (
+            _ToFile(self, path, own_file(path, writer), may_go_on, choose) if path else None
+        )
         self._console = _ToConsole(self) if console else None
 
     @property
     def lost(self) -> int:
         """How many lines could not be written."""
-        return self._file.lost if self._file else 0
+        if self._file:
+            return self._file.lost
+        return 0
 
     @property
     def spent_s(self) -> float:
         """How long writing lines has taken."""
-        return self._file.spent_s if self._file else 0.0
+        if self._file:
+            return self._file.spent_s
+        return 0.0
 
     def handlers(self) -> list[logging.Handler]:
         """Ours, of this run."""
         return [handler for handler in (self._file, self._console) if handler is not None]
 
     def attach(self) -> None:
-        """Capture the logger; again, where a configuration of the user's has thrown the handlers out since."""
+        """Capture the logger; again, where a configuration of the user's has thrown the handlers
+        out since.
+        """
         if self._quiet or self._ended:
             return
         with _lock:
@@ -418,12 +483,16 @@ class RunLog:
             _look_after_handlers()
 
     def add_handlers(self) -> None:
-        """Give the logger our handlers; the console of the run that began last comes first, and prints."""
+        """Give the logger our handlers; the console of the run that began last comes first, and
+        prints.
+        """
         there = logging.getLogger(self._scope or None).handlers
         for handler in self.handlers():
             if handler not in there:
                 first = (at for at, other in enumerate(there) if isinstance(other, _ToConsole))
-                there.insert(next(first, len(there)) if handler is self._console else len(there), handler)
+                there.insert(
+                    next(first, len(there)) if handler is self._console else len(there), handler
+                )
 
     def detach(self) -> None:
         """Put the logger back as it was, and close the file."""
@@ -443,8 +512,8 @@ class RunLog:
             self._file.finish()
 
     def after_fork(self, writer: str) -> None:
-        """In the child: lines go to a file of its own, `run.<writer>.log`, made by the first one; to none where the writer
-        is "".
+        """In the child: lines go to a file of its own, `run.<writer>.log`, made by the first one;
+        to none where the writer is "".
         """
         old = self._file
         if old is None or self._path is None:
@@ -458,7 +527,9 @@ class RunLog:
                 logger.addHandler(self._file)
 
     def takes(self, record: logging.LogRecord) -> bool:
-        """Whether the record is this run's: its own word, or anything said in its context or outside all runs."""
+        """Whether the record is this run's: its own word, or anything said in its context or
+        outside all runs.
+        """
         owner = getattr(record, OWNER, None)
         if owner is not None:
             return bool(owner == self.run_id)
@@ -468,19 +539,39 @@ class RunLog:
     def render(self, record: logging.LogRecord, *, trace: bool) -> str:
         """The record in the run's format."""
         own = [label for run, label in _where.get() if run == self.run_id]
-        step = own[-1] if own else self.open_steps[-1] if self.open_steps else "-"
+        if own:
+            step = own[-1]
+        elif self.open_steps:
+            step = self.open_steps[-1]
+        else:
+            step = "-"
         return self._formatter.of_run(record, trace=trace, step=step, **self._fields)
 
-    def say(self, level: int, message: str, *args: object, exc_info: Any = None, quiet_trace: bool = False) -> None:
-        """A line of the run's own, which only its log takes. It never raises, whatever handlers of the user's do."""
+    def say(
+        self,
+        level: int,
+        message: str,
+        *args: object,
+        exc_info: Any = None,
+        quiet_trace: bool = False,
+    ) -> None:
+        """A line of the run's own, which only its log takes. It never raises, whatever handlers of
+        the user's do.
+        """
         if self._quiet or self._ended:
             if level >= logging.WARNING:
                 self._say_alone(level, message, *args)
             return
-        extra: dict[str, object] = {OWNER: self.run_id, **({QUIET_TRACE: True} if quiet_trace else {})}
+        extra: dict[str, object] = {
+            OWNER: self.run_id,
+            **({QUIET_TRACE: True} if quiet_trace else {}),
+        }
         with contextlib.suppress(Exception):
-            record = self.logger.makeRecord(self.logger.name, level, __file__, 0, message, args, exc_info, extra=extra)
-            # A dictConfig disables what it does not name; logging.disable and a higher level are for the program's lines.
+            record = self.logger.makeRecord(
+                self.logger.name, level, __file__, 0, message, args, exc_info, extra=extra
+            )
+            # A dictConfig disables what it does not name; logging.disable and a higher level are
+            # for the program's lines.
             heard = self.logger.isEnabledFor(level) and not self.logger.disabled
             if heard:
                 self.logger.handle(record)
@@ -492,23 +583,37 @@ class RunLog:
                 _print(self.render(record, trace=not quiet_trace))
 
     def _say_alone(self, level: int, message: str, *args: object) -> None:
-        """A line where the run has no log: to what handlers the user has, and to stderr whether they do or not."""
+        """A line where the run has no log: to what handlers the user has, and to stderr whether
+        they do or not.
+        """
         with contextlib.suppress(Exception):
-            record = self.logger.makeRecord(self.logger.name, level, "", 0, message, args, None, extra={OWNER: self.run_id})
+            record = self.logger.makeRecord(
+                self.logger.name, level, "", 0, message, args, None, extra={OWNER: self.run_id}
+            )
             if self.logger.hasHandlers():
                 self.logger.handle(record)
             if not _printed_by_others(record):
                 _print(f"watchkeeper: {record.getMessage()}")
 
     def tell(self, level: int, message: str, *args: object) -> None:
-        """A line of the run's own to its file and stderr alone, past all handlers of the user's: for signal handlers."""
+        """A line of the run's own to its file and stderr alone, past all handlers of the user's:
+        for signal handlers.
+        """
         with contextlib.suppress(Exception):
-            record = self.logger.makeRecord(self.logger.name, level, "", 0, message, args, None, extra={OWNER: self.run_id})
+            record = self.logger.makeRecord(
+                self.logger.name, level, "", 0, message, args, None, extra={OWNER: self.run_id}
+            )
             if level >= self.level:
                 if self._file:
                     self._file.handle(record)
-                if self._console and _has_stderr():  # past sys.stderr, whose buffer this thread may be writing
-                    os.write(STDERR, self.render(record, trace=False).encode("utf-8", "backslashreplace") + b"\n")
+                if (
+                    self._console and _has_stderr()
+                ):  # past sys.stderr, whose buffer this thread may be writing
+                    os.write(
+                        STDERR,
+                        self.render(record, trace=False).encode("utf-8", "backslashreplace")
+                        + b"\n",
+                    )
 
     def mutter(self, message: str) -> None:
         """To stderr alone: what the file cannot hold."""
@@ -519,7 +624,9 @@ class RunLog:
     def here(self) -> str:
         """The label of the step that this thread or task is in; "" outside one."""
         own = [label for run, label in _where.get() if run == self.run_id and label != "-"]
-        return own[-1] if own else ""
+        if own:
+            return own[-1]
+        return ""
 
     def enter(self, label: str = "-") -> None:
         """From here on, in this thread or task: the run, or its step of this label."""
@@ -532,7 +639,9 @@ class RunLog:
         return any(run == self.run_id for run, _ in _where.get())
 
     def leave_all(self) -> None:
-        """From here on, in this thread or task, nothing is said within this run, nor outside all runs."""
+        """From here on, in this thread or task, nothing is said within this run, nor outside all
+        runs.
+        """
         self.superseded = True
         _where.set(tuple(frame for frame in _where.get() if frame[0] != self.run_id))
 

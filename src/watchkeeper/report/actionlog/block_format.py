@@ -8,8 +8,9 @@
     …
     Duration: 45 minutes
 
-UTF-8, LF, a blank line between blocks; each value is one line, with backslash, newline and control characters escaped.
-Source of the format: the document "Logging" for experiments run with torchtune and inspect-ai.
+UTF-8, LF, a blank line between blocks; each value is one line, with backslash, newline and control
+characters escaped. Source of the format: the document "Logging" for experiments run with torchtune
+and inspect-ai.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """One block. `time` is naive: it is a wall clock's, in the experiment's zone. `subject` and `duration` may be ""."""
+    """One block. `time` is naive: it is a wall clock's, in the experiment's zone. `subject` and
+    `duration` may be "".
+    """
 
     time: datetime
     action: str
@@ -54,10 +57,13 @@ def _escape_character(character: str) -> str:
         return "\\n"
     if character == "\r":
         return "\\r"
-    # Control characters, line ends, surrogates; and what turns the text's direction or has no width.
+    # Control characters, line ends, surrogates; and what turns the text's direction or has no
+    # width.
     if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs"):
         number = ord(character)
-        return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+        if number < 0x10000:
+            return f"\\u{number:04x}"
+        return f"\\U{number:08x}"
     return character
 
 
@@ -78,14 +84,21 @@ def unescape(line: str) -> str:
         number = int(match[1] or match[2] or "0", 16)
         if match[3]:
             return {"n": "\n", "r": "\r"}.get(match[3], match[3])
-        return chr(number) if number <= sys.maxunicode else match[0]
+        if number <= sys.maxunicode:
+            return chr(number)
+        return match[0]
 
-    return _ESCAPE.sub(original, line) if "\\" in line else line
+    if "\\" in line:
+        return _ESCAPE.sub(original, line)
+    return line
 
 
 def render(block: Block) -> str:
     """The block's lines, each with its newline, without the blank line that separates blocks."""
-    subject = f": {escape(block.subject)}" if block.subject else ""
+    if block.subject:
+        subject = f": {escape(block.subject)}"
+    else:
+        subject = ""
     lines = [
         f"[{block.time.strftime(_TIME)}] {block.action}{subject}",
         f"Details: {escape(block.details)}",
@@ -102,8 +115,9 @@ def render_all(blocks: list[Block]) -> str:
 
 
 def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
-    """The blocks of a log. Lines that belong to none become problems with their place (`name:line`); a last block that
-    has no Result yet is left out, since its writer may be writing it.
+    """The blocks of a log. Lines that belong to none become problems with their place
+    (`name:line`); a last block that has no Result yet is left out, since its writer may be writing
+    it.
     """
     blocks: list[Block] = []
     problems: list[Problem] = []
@@ -126,13 +140,22 @@ def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
             fields[label.lower()] = unescape(value.removeprefix(" "))
         elif line:
             hint = "it is kept in the file and not read"
-            problems.append(Problem(where=f"{name}:{number}", message="no part of a block", hint=hint, severity="warning"))
+            problems.append(
+                Problem(
+                    where=f"{name}:{number}",
+                    message="no part of a block",
+                    hint=hint,
+                    severity="warning",
+                )
+            )
     finish()
     return blocks, problems
 
 
 def duration_words(seconds: float) -> str:
-    """`38 seconds`, `45 minutes`, `2 hours 5 minutes`, `1 day 3 hours`: rounded to what a reader needs."""
+    """`38 seconds`, `45 minutes`, `2 hours 5 minutes`, `1 day 3 hours`: rounded to what a reader
+    needs.
+    """
 
     def count(number: int, unit: str) -> str:
         return f"{number} {unit}" + ("" if number == 1 else "s")

@@ -1,7 +1,8 @@
 """Have we tried this? What a run is about to be, against what run logs say was done. Pure.
 
-A log that the machine wrote holds the fingerprint of its script and configurations: equal bytes, equal fingerprint. One
-written by hand is matched by its words: script, configuration, dataset and key settings, as far as both name them.
+A log that the machine wrote holds the fingerprint of its script and configurations: equal bytes,
+equal fingerprint. One written by hand is matched by its words: script, configuration, dataset and
+key settings, as far as both name them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ CODE_FIELDS = (*_COMMIT, FIELD, "git_branch", "repo", "repository", "worktree")
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is about to be submitted for the first time; "" for what nobody names. `dirty`: tracked files
-    differ from the commit (None: not known).
+    """A run that is about to be submitted for the first time; "" for what nobody names. `dirty`:
+    tracked files differ from the commit (None: not known).
     """
 
     key: str
@@ -42,9 +43,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """A log of the same work. `how` is `bytes` (the fingerprint) or `words`; `differs` says in words what is not the same
-    after all: code, dataset. `outcome` is its last word, `loss` its end loss (`val_loss 0.028`), `verdict` and `notes` are
-    cells of `experiments.md`; "" for none.
+    """A log of the same work. `how` is `bytes` (the fingerprint) or `words`; `differs` says in
+    words what is not the same after all: code, dataset. `outcome` is its last word, `loss` its end
+    loss (`val_loss 0.028`), `verdict` and `notes` are cells of `experiments.md`; "" for none.
     """
 
     key: str
@@ -57,10 +58,14 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     notes: str = ""
 
     def __str__(self) -> str:
-        verdict = self.verdict if self.verdict.casefold() != self.outcome.casefold() else ""
-        judged = (
-            f"{verdict}: {self.notes!r}" if verdict and self.notes else verdict or (repr(self.notes) if self.notes else "")
-        )
+        if self.verdict.casefold() != self.outcome.casefold():
+            verdict = self.verdict
+        else:
+            verdict = ""
+        if verdict and self.notes:
+            judged = f"{verdict}: {self.notes!r}"
+        else:
+            judged = verdict or (repr(self.notes) if self.notes else "")
         parts = [self.outcome, self.loss, judged]
         parts += self.differs
         parts += ["matched by its words"] if self.how == "words" else []
@@ -69,8 +74,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fingerprint(script_sha256: str, configs: Iterable[str]) -> str:
-    """One short name for a script and its configurations, by their hashes: equal where all of them are equal, wherever
-    they lie.
+    """One short name for a script and its configurations, by their hashes: equal where all of them
+    are equal, wherever they lie.
     """
     whole = "\n".join([script_sha256, *sorted(configs)])
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
@@ -101,12 +106,18 @@ def matches(work: Work, logs: Sequence[Log], tables: Sequence[Row] = ()) -> list
 
 
 def may_match(text: str, works: Iterable[Work]) -> bool:
-    """Whether it is worth reading a log: its text holds a fingerprint, or a script's name, of any of the works."""
-    return any(work.fingerprint in text or (work.script and _base(work.script) in text) for work in works)
+    """Whether it is worth reading a log: its text holds a fingerprint, or a script's name, of any
+    of the works.
+    """
+    return any(
+        work.fingerprint in text or (work.script and _base(work.script) in text) for work in works
+    )
 
 
 def fields_of(log: Log) -> dict[str, str]:
-    """What the Config section says, under one name for each thing; `n/a` and unanswered fields are left out."""
+    """What the Config section says, under one name for each thing; `n/a` and unanswered fields are
+    left out.
+    """
     found: dict[str, str] = {}
     for name in CONFIG:
         if (field := log.config(name)) is not None and (value := _value(field)):
@@ -127,13 +138,19 @@ def outcome(log: Log) -> str:
 
 
 def _value(field: Field) -> str:
-    nested = [f"{child.key} {child.value}".strip() for child in field.children if isinstance(child, Field)]
+    nested = [
+        f"{child.key} {child.value}".strip() for child in field.children if isinstance(child, Field)
+    ]
     value = ", ".join(filter(None, [field.value, *nested]))
-    return "" if is_none(field.value) or (not nested and not filled(field)) else value
+    if is_none(field.value) or (not nested and not filled(field)):
+        return ""
+    return value
 
 
 def _same_words(work: Work, fields: Mapping[str, str]) -> bool:
-    """Whether script, configuration, dataset and settings are the same by name, with more than a script to go by."""
+    """Whether script, configuration, dataset and settings are the same by name, with more than a
+    script to go by.
+    """
     if not work.script or _base(fields.get("script", "")) != _base(work.script):
         return False
     if _bases(fields.get("config", "")) != sorted({_base(one) for one in work.configs}):
@@ -149,8 +166,14 @@ def _same_words(work: Work, fields: Mapping[str, str]) -> bool:
 def says_dirty(log: Log) -> bool:
     """Whether the log says beside its commit that there were uncommitted changes."""
     fields = (log.fact(section, *_COMMIT[:3]) for section in log.sections("config"))
-    raw = [log.document.text[field.raw_span.start : field.raw_span.end] for field in fields if field is not None]
-    return any(words in text for text in raw for words in ("not committed", "not in the commit", "dirty"))
+    raw = [
+        log.document.text[field.raw_span.start : field.raw_span.end]
+        for field in fields
+        if field is not None
+    ]
+    return any(
+        words in text for text in raw for words in ("not committed", "not in the commit", "dirty")
+    )
 
 
 def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str]:
@@ -171,7 +194,10 @@ def _row(log: Log, tables: Sequence[Row]) -> Mapping[str, str]:
 
 def _loss(log: Log, in_table: str) -> str:
     """`val_loss 0.028`, `train_loss 0.36` where there is none; "" for neither."""
-    names = {"val_loss": ("end_val_loss", "val_loss", "final_val_loss", "best_val_loss"), "train_loss": ("end_train_loss",)}
+    names = {
+        "val_loss": ("end_val_loss", "val_loss", "final_val_loss", "best_val_loss"),
+        "train_loss": ("end_train_loss",),
+    }
     for kind, spelled in names.items():
         for section in log.document.of("results"):
             field = section.field(*spelled)
@@ -183,17 +209,24 @@ def _loss(log: Log, in_table: str) -> str:
 
 
 def _told(cell: str) -> str:
-    return "" if is_none(cell) or cell in ("", "-", "—") else cell[:80]
+    if is_none(cell) or cell in ("", "-", "—"):
+        return ""
+    return cell[:80]
 
 
 def _base(path: str) -> str:
     words = path.split()
     # `sbatch train.sh --lr 1` names its script by the first word that is a file's
-    return next((PurePosixPath(word).name for word in words if "." in PurePosixPath(word).name), path.strip())
+    return next(
+        (PurePosixPath(word).name for word in words if "." in PurePosixPath(word).name),
+        path.strip(),
+    )
 
 
 def _bases(text: str) -> list[str]:
-    return sorted({PurePosixPath(word).name for word in re.split(r"[,\s]+", text.replace("`", "")) if word})
+    return sorted(
+        {PurePosixPath(word).name for word in re.split(r"[,\s]+", text.replace("`", "")) if word}
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -1,6 +1,8 @@
-"""Runs side by side: what differs between them, and by how much. Pure: what was read in, rows and differences out.
+"""Runs side by side: what differs between them, and by how much. Pure: what was read in, rows and
+differences out.
 
-A run's side is made from an experiment's journal (query/compare.py) or from a run log of any dialect (`of_log`).
+A run's side is made from an experiment's journal (query/compare.py) or from a run log of any
+dialect (`of_log`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from watchkeeper.report.runlog.states import COMPLETED, ENDED
 
 END_LOSSES = ("end_train_loss", "end_val_loss", "best_val_loss")
 _LESS = re.compile(
-    r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid", re.IGNORECASE
+    r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid",
+    re.IGNORECASE,
 )
 FINISHED = frozenset({COMPLETED, ENDED, "finished", "control"})
 """The states of runs that worked to their end: only they are called the best without a word."""
@@ -32,11 +35,12 @@ GOOD = FINISHED | {"failed, but good"}
 class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One run, as it is compared. "" and empty: nobody says; `dirty` None: it could not be told.
 
-    `settings` are its configuration, by dotted key; `unread` names the configurations that could only be compared by hash.
-    `partial`: they are words about it, and what they do not name may still be as it is elsewhere.
-    `metrics`: `clean accuracy` → its best figure over the epochs, by `is_less_better`; `at`: the same name → its epoch.
-    `diff` is a hash, `script` too, of all but the job's name. `files` are the code that the script names, each by its hash;
-    `dirty` counts those that no commit holds.
+    `settings` are its configuration, by dotted key; `unread` names the configurations that could
+    only be compared by hash. `partial`: they are words about it, and what they do not name may
+    still be as it is elsewhere. `metrics`: `clean accuracy` → its best figure over the epochs, by
+    `is_less_better`; `at`: the same name → its epoch. `diff` is a hash, `script` too, of all but
+    the job's name. `files` are the code that the script names, each by its hash; `dirty` counts
+    those that no commit holds.
     """
 
     name: str
@@ -71,8 +75,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure beside the base's. `change` is new − old, None where one of them is no finite number; `better` None where
-    they are equal or that cannot be told.
+    """One figure beside the base's. `change` is new − old, None where one of them is no finite
+    number; `better` None where they are equal or that cannot be told.
     """
 
     metric: str
@@ -83,9 +87,9 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Against(msgspec.Struct, frozen=True, kw_only=True):
-    """A run against the base. `commits` is how many lie between (None: nobody could tell); `script` says whether the
-    scripts differ in more than their jobs' names (None: not known of both). `files` are those of the code that differ,
-    where both are known.
+    """A run against the base. `commits` is how many lie between (None: nobody could tell); `script`
+    says whether the scripts differ in more than their jobs' names (None: not known of both).
+    `files` are those of the code that differ, where both are known.
     """
 
     name: str
@@ -101,7 +105,9 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def best(figures: Iterable[tuple[str, str, Number]]) -> tuple[dict[str, Number], dict[str, str]]:
-    """The best of each metric, and where it was reached: from (metric, epoch, figure). NaN is never the best."""
+    """The best of each metric, and where it was reached: from (metric, epoch, figure). NaN is never
+    the best.
+    """
     found: dict[str, Number] = {}
     at: dict[str, str] = {}
     for metric, epoch, figure in figures:
@@ -111,40 +117,53 @@ def best(figures: Iterable[tuple[str, str, Number]]) -> tuple[dict[str, Number],
 
 
 def is_less_better(metric: str) -> bool:
-    """Whether a smaller figure is the better one, by the metric's name: a loss, an error rate, a duration."""
+    """Whether a smaller figure is the better one, by the metric's name: a loss, an error rate, a
+    duration.
+    """
     return _LESS.search(metric) is not None
 
 
 def varying(sides: Sequence[Side]) -> list[str]:
-    """The settings that are not the same in all runs, in the order first met. What a run does not name varies only where
-    its settings are known to be whole.
+    """The settings that are not the same in all runs, in the order first met. What a run does not
+    name varies only where its settings are known to be whole.
     """
     known = [side for side in sides if side.settings]
     keys = dict.fromkeys(key for side in known for key in side.settings)
     return [
         key
         for key in keys
-        if len({side.settings.get(key) for side in known if key in side.settings or not side.partial}) > 1
+        if len(
+            {side.settings.get(key) for side in known if key in side.settings or not side.partial}
+        )
+        > 1
     ]
 
 
 def metrics_of(sides: Iterable[Side]) -> list[str]:
     """Every metric that a run has, the end losses first, in the order met."""
     names = dict.fromkeys(name for side in sides for name in side.metrics)
-    return [*(name for name in END_LOSSES if name in names), *(name for name in names if name not in END_LOSSES)]
+    return [
+        *(name for name in END_LOSSES if name in names),
+        *(name for name in names if name not in END_LOSSES),
+    ]
 
 
 def against(base: Side, side: Side, commits: int | None = None) -> Against:
     """What differs from the base. `commits`: how many lie between the two, where somebody counted."""
     old, new = base.settings, side.settings
-    keys = dict.fromkeys([*old, *new]) if old and new else {}
+    if old and new:
+        keys = dict.fromkeys([*old, *new])
+    else:
+        keys = {}
     if base.partial or side.partial:
         keys = {key: None for key in keys if key in old and key in new}
     return Against(
         name=side.name,
         base=base.name,
         config=tuple(
-            Difference(key=key, old=old.get(key), new=new.get(key)) for key in keys if old.get(key) != new.get(key)
+            Difference(key=key, old=old.get(key), new=new.get(key))
+            for key in keys
+            if old.get(key) != new.get(key)
         ),
         code=_difference("code", base.code, side.code),
         commits=commits,
@@ -152,12 +171,17 @@ def against(base: Side, side: Side, commits: int | None = None) -> Against:
         script=base.script != side.script if base.script and side.script else None,
         files=_differing(base.files, side.files),
         data=_difference("data", base.data, side.data),
-        metrics=tuple(_delta(name, base.metrics.get(name), side.metrics.get(name)) for name in metrics_of([base, side])),
+        metrics=tuple(
+            _delta(name, base.metrics.get(name), side.metrics.get(name))
+            for name in metrics_of([base, side])
+        ),
     )
 
 
 def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
-    """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one met first."""
+    """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one
+    met first.
+    """
     keys = dict.fromkeys(key for side in sides for key in side.settings)
     names: dict[str, str] = {}
     for same in figures.SAME:
@@ -166,7 +190,9 @@ def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
     if not names:
         return list(sides)
     return [
-        msgspec.structs.replace(side, settings={names.get(key, key): value for key, value in side.settings.items()})
+        msgspec.structs.replace(
+            side, settings={names.get(key, key): value for key, value in side.settings.items()}
+        )
         for side in sides
     ]
 
@@ -177,7 +203,9 @@ def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
 
 
 def of_log(log: Log) -> Side:
-    """A run log's side: its Config as settings, how it stands as state, the figures of its Results, else of its Status."""
+    """A run log's side: its Config as settings, how it stands as state, the figures of its Results,
+    else of its Status.
+    """
     stands = standing(log)
     fields = prior.fields_of(log)
     commit = code_state.commit_of(log)
@@ -204,7 +232,9 @@ def finished(side: Side) -> bool:
 
 
 def leader(metric: str, sides: Iterable[Side]) -> str:
-    """The run that leads in a metric: of those that finished, where one of them has it; "" where nobody has."""
+    """The run that leads in a metric: of those that finished, where one of them has it; "" where
+    nobody has.
+    """
     having = [side for side in sides if metric in side.metrics]
     among = [side for side in having if side.state in GOOD] or having
     _, at = best((metric, side.name, side.metrics[metric]) for side in among)
@@ -220,35 +250,55 @@ def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
     return [
         side
         for side in known
-        if side.state not in GOOD and side.name != name and _is_better(metric, side.metrics[metric], first.metrics[metric])
+        if side.state not in GOOD
+        and side.name != name
+        and _is_better(metric, side.metrics[metric], first.metrics[metric])
     ]
 
 
 def value_of(figure: Number) -> float:
     """A figure as Python counts; the spelled ones too."""
-    return figures.SPELLED[figure.casefold()] if isinstance(figure, str) else float(figure)
+    if isinstance(figure, str):
+        return figures.SPELLED[figure.casefold()]
+    return float(figure)
 
 
 def _is_better(metric: str, new: Number, old: Number) -> bool:
     one, other = value_of(new), value_of(old)
     if math.isnan(one) or math.isnan(other):
         return math.isnan(other) and not math.isnan(one)
-    return one < other if is_less_better(metric) else one > other
+    if is_less_better(metric):
+        return one < other
+    return one > other
 
 
 def _delta(metric: str, old: Number | None, new: Number | None) -> Delta:
     if old is None or new is None:
         return Delta(metric=metric, old=old, new=new)
     change = value_of(new) - value_of(old)
-    better = None if old == new or math.isnan(change) else _is_better(metric, new, old)
-    return Delta(metric=metric, old=old, new=new, change=change if math.isfinite(change) else None, better=better)
+    if old == new or math.isnan(change):
+        better = None
+    else:
+        better = _is_better(metric, new, old)
+    return Delta(
+        metric=metric,
+        old=old,
+        new=new,
+        change=change if math.isfinite(change) else None,
+        better=better,
+    )
 
 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """The files that are not the same; none where one of the two is not known."""
-    names = dict.fromkeys([*old, *new]) if old and new else {}
+    if old and new:
+        names = dict.fromkeys([*old, *new])
+    else:
+        names = {}
     return tuple(name for name in names if old.get(name) != new.get(name))
 
 
 def _difference(key: str, old: str, new: str) -> Difference | None:
-    return None if old == new else Difference(key=key, old=old or None, new=new or None)
+    if old == new:
+        return None
+    return Difference(key=key, old=old or None, new=new or None)

@@ -1,9 +1,11 @@
-"""The columns of `experiments.md` for what its runs were made for: accuracy and the like, beside the validation loss. Pure.
+"""The columns of `experiments.md` for what its runs were made for: accuracy and the like, beside
+the validation loss. Pure.
 
     | run | description | val_loss | accuracy | status | notes |
 
-A column is put into the machine's own table alone: one that has exactly its columns. A person's table is never given any;
-where it has a column of that name, its cells are filled. A column that a person took out does not come back.
+A column is put into the machine's own table alone: one that has exactly its columns. A person's
+table is never given any; where it has a column of that name, its cells are filled. A column that a
+person took out does not come back.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ _NAME = re.compile(r"[^|\s][^|\n]{0,39}")
 
 
 def main_metrics(results: Sequence[tuple[str, int | None, Judged]]) -> dict[str, str]:
-    """Metric → its figures in a cell, of (task, epoch, verdict): the first metric of each task's result, at the last epoch
-    that has one.
+    """Metric → its figures in a cell, of (task, epoch, verdict): the first metric of each task's
+    result, at the last epoch that has one.
     """
     last: dict[str, tuple[int, Judged]] = {}
     for task, epoch, judged in results:
-        at = -1 if epoch is None else epoch
+        if epoch is None:
+            at = -1
+        else:
+            at = epoch
         if judged.outcome in WELL and judged.metrics and at >= last.get(task, (-1, judged))[0]:
             last[task] = (at, judged)
     figures: dict[str, list[tuple[str, int, str]]] = {}
@@ -45,15 +50,20 @@ def _cell(figures: Sequence[tuple[str, int, str]], *, several: bool) -> str:
     one = len(epochs) == 1
     words = []
     for task, at, value in figures:
-        named = f"{task} {value}" if several else value
+        if several:
+            named = f"{task} {value}"
+        else:
+            named = value
         words.append(named if one or at < 0 else f"{named} (epoch {at})")
     epoch = max(epochs)
     return ", ".join(words) + (f" (epoch {epoch})" if one and epoch >= 0 else "")
 
 
-def with_columns(text: str, columns: Collection[str], before: Collection[str] = ()) -> tuple[str, list[str]]:
-    """The text with these columns in the machine's table, and those that were put in. `before`: what it was given before,
-    which is not put in again where it is gone.
+def with_columns(
+    text: str, columns: Collection[str], before: Collection[str] = ()
+) -> tuple[str, list[str]]:
+    """The text with these columns in the machine's table, and those that were put in. `before`:
+    what it was given before, which is not put in again where it is gone.
     """
     ours = {*columns, *before}  # one that was put in just before a death is not noted yet
     table: list[tuple[int, str]] = []
@@ -82,7 +92,9 @@ def with_columns(text: str, columns: Collection[str], before: Collection[str] = 
 def _new_cell(column: str, number: int) -> str:
     if number == 0:
         return f" {column} |"
-    return "-" * (len(column) + 2) + "|" if number == 1 else "  |"
+    if number == 1:
+        return "-" * (len(column) + 2) + "|"
+    return "  |"
 
 
 def _header(content: str) -> list[str]:

@@ -2,7 +2,8 @@
 
     events of one key  →  Told  →  page(told, about, …)  →  Page (report/compose/page.py)
 
-Format source: the run-log document. A job block is an execution: a resubmission, a resumption or a requeue adds one.
+Format source: the run-log document. A job block is an execution: a resubmission, a resumption or a
+requeue adds one.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ MOST_KEPT = 10  # checkpoints in one line
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said of a piece of work. Paths are as the log shows them; `command` continues it. "": nobody said.
-    `dataset_facts` is what else is known of the dataset, `settings` what varies, `controls` what is the same in all runs.
-    `root` is the folder from which the log's paths are, `host` the machine where that lies, and `below` the experiment's
-    own folder, from there.
+    """What was said of a piece of work. Paths are as the log shows them; `command` continues it.
+    "": nobody said. `dataset_facts` is what else is known of the dataset, `settings` what varies,
+    `controls` what is the same in all runs. `root` is the folder from which the log's paths are,
+    `host` the machine where that lies, and `below` the experiment's own folder, from there.
     """
 
     task: str
@@ -74,7 +75,9 @@ class Sight(msgspec.Struct, frozen=True):
 
 
 class LogFile(msgspec.Struct, frozen=True):
-    """A run log of this work: its path, the first attempt that it holds, and whether somebody else had begun it."""
+    """A run log of this work: its path, the first attempt that it holds, and whether somebody else
+    had begun it.
+    """
 
     path: str
     first: int
@@ -116,8 +119,12 @@ class Told(msgspec.Struct):
         """Its run logs, the oldest first: a new one was begun where the purpose changed."""
         found: dict[str, LogFile] = {}
         for event in self.documented:
-            before = found.get(event.path) or LogFile(event.path, event.attempt, continued=not event.fields)
-            found[event.path] = msgspec.structs.replace(before, first=min(before.first, event.attempt))
+            before = found.get(event.path) or LogFile(
+                event.path, event.attempt, continued=not event.fields
+            )
+            found[event.path] = msgspec.structs.replace(
+                before, first=min(before.first, event.attempt)
+            )
         return sorted(found.values(), key=lambda one: (one.first, one.path))
 
     def attempts_of(self, file: LogFile) -> range:
@@ -155,19 +162,29 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 def page(
-    told: Told, about: About, zone: str, *, file: LogFile | None = None, evaluations: Sequence[Evaluation] = ()
+    told: Told,
+    about: About,
+    zone: str,
+    *,
+    file: LogFile | None = None,
+    evaluations: Sequence[Evaluation] = (),
 ) -> Page:
     """The page of one of its run logs (None: the only one, or one that is to be made)."""
     teller = _Teller(told, about, zone_of(zone), file)
     sections: dict[str, list[Value]] = {
-        "mode": [Value("run_type", about.run_type or PENDING), Value("objective", about.objective or PENDING)],
+        "mode": [
+            Value("run_type", about.run_type or PENDING),
+            Value("objective", about.objective or PENDING),
+        ],
         "config": teller.config(),
         "results": [*teller.results(), *map(_evaluation_line, evaluations)],
         "wandb": teller.wandb(),
         "next": teller.next(),
     }
     title = about.task + (f" — {about.description}" if about.description else "")
-    return inert_page(Page(title, sections, teller.jobs(), teller.status(), adopted=teller.continued))
+    return inert_page(
+        Page(title, sections, teller.jobs(), teller.status(), adopted=teller.continued)
+    )
 
 
 class _Teller:
@@ -187,16 +204,28 @@ class _Teller:
     @property
     def last(self) -> Judged | None:
         """The verdict on the newest attempt; None while it has none."""
-        return self.told.judged.get(self.attempts[-1]) if self.attempts else None
+        if self.attempts:
+            return self.told.judged.get(self.attempts[-1])
+        return None
 
-    # ── config ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── config
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def config(self) -> list[Value]:
-        first = self.told.intended.get(self.attempts[0]) if self.attempts else None
-        configs = [self.path(name) for name in first.configs] if first else []
+        if self.attempts:
+            first = self.told.intended.get(self.attempts[0])
+        else:
+            first = None
+        if first:
+            configs = [self.path(name) for name in first.configs]
+        else:
+            configs = []
         # In a log that somebody else began, paths are theirs.
         rooted = bool(self.about.root) and not self.continued
-        values = [Value("root", self.about.root, quoted=True, note=self.root_note())] if rooted else []
+        if rooted:
+            values = [Value("root", self.about.root, quoted=True, note=self.root_note())]
+        else:
+            values = []
         values += [
             Value("script", self.about.script or NONE, quoted=True),
             Value("config", ", ".join(configs) or NONE, quoted=bool(configs)),
@@ -216,19 +245,30 @@ class _Teller:
         elif first is not None:
             values.append(Value("commit", NONE, note=_one_line(first.git_fault)))
         if first is not None:
-            values.append(Value("fingerprint", fingerprint(first.script_sha256, first.configs.values()), quoted=True))
+            values.append(
+                Value(
+                    "fingerprint",
+                    fingerprint(first.script_sha256, first.configs.values()),
+                    quoted=True,
+                )
+            )
         return values
 
     def root_note(self) -> str:
-        return f"on {self.about.host}; the paths in this log are from here" if self.about.host else ""
+        if self.about.host:
+            return f"on {self.about.host}; the paths in this log are from here"
+        return ""
 
     def path(self, path: str) -> str:
-        """A path of the journal's, which is from the experiment's folder, as the log shows it: from its root."""
+        """A path of the journal's, which is from the experiment's folder, as the log shows it: from
+        its root.
+        """
         if not path or not self.about.below or path.startswith("/"):
             return path
         return posixpath.normpath(posixpath.join(self.about.below, path))
 
-    # ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── jobs
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def jobs(self) -> list[JobBlock]:
         found: list[JobBlock] = []
@@ -248,26 +288,36 @@ class _Teller:
         return found
 
     def executions(self, number: int) -> list[list[Sight]]:
-        """An attempt's changes, execution by execution: a job that waits again after it ran is started anew."""
+        """An attempt's changes, execution by execution: a job that waits again after it ran is
+        started anew.
+        """
         runs: list[list[Sight]] = [[]]
         for sight in self.told.sights:
             if sight.change.attempt != number:
                 continue
-            if sight.change.after == "PENDING" and any(one.change.facts.started for one in runs[-1]):
+            if sight.change.after == "PENDING" and any(
+                one.change.facts.started for one in runs[-1]
+            ):
                 runs.append([])
             runs[-1].append(sight)
         return runs
 
-    def block(self, number: int, index: int, sights: list[Sight], judged: Judged | None, *, first: bool) -> JobBlock:
+    def block(
+        self, number: int, index: int, sights: list[Sight], judged: Judged | None, *, first: bool
+    ) -> JobBlock:
         job_id = next((sight.change.job_id for sight in reversed(sights)), "")
-        job_id = job_id or next((id_ for attempt, id_ in self.told.submitted if attempt == number), "")
+        job_id = job_id or next(
+            (id_ for attempt, id_ in self.told.submitted if attempt == number), ""
+        )
         job_id += f" (restart {index})" if job_id and index else ""
         facts = [sight.change.facts for sight in sights]
         started = next((one.started for one in reversed(facts) if one.started), None)
         ended = next((one.ended for one in reversed(facts) if one.ended), None)
         node = next((one.node for one in reversed(facts) if one.node), "")
         intended, submission = self.told.intended.get(number), self._submitted(number)
-        begun = started or (sights[0].time if index and sights else submission.time if submission else None)
+        begun = started or (
+            sights[0].time if index and sights else submission.time if submission else None
+        )
         begun = begun or (intended.time if intended else None)
         values = [Value("execution_id", job_id or PENDING)]
         if begun is not None:
@@ -275,7 +325,13 @@ class _Teller:
             values.append(Value("start_human", self.human(begun), quoted=True))
         if not first:
             values += self.resumption(number, index)
-        if self.continued and number == self.attempts[0] and not index and intended is not None and intended.git_sha:
+        if (
+            self.continued
+            and number == self.attempts[0]
+            and not index
+            and intended is not None
+            and intended.git_sha
+        ):
             values.append(Value("commit", intended.git_sha, quoted=True, note=code_note(intended)))
         if ended is None and judged is not None and started is not None:
             ended = judged.time
@@ -283,17 +339,24 @@ class _Teller:
             values.append(Value("end", self.iso(ended), quoted=True))
             values.append(Value("end_human", self.human(ended), quoted=True))
             if started is not None and ended >= started:
-                values.append(Value("runtime", runtime((ended - started).total_seconds()), quoted=True))
+                values.append(
+                    Value("runtime", runtime((ended - started).total_seconds()), quoted=True)
+                )
         if node:
             values.append(Value("node", node))
         if submission is not None and submission.cluster:
             values.append(Value("cluster", submission.cluster))
             values += [Value("submitted from", submission.host)] if submission.host else []
-        name = str(number) if not index else f"{number}.{index + 1}"
+        if not index:
+            name = str(number)
+        else:
+            name = f"{number}.{index + 1}"
         return JobBlock(name, values, "" if first else "resumed")
 
     def _submitted(self, number: int) -> Submitted | None:
-        return next((one for (attempt, _), one in self.told.submitted.items() if attempt == number), None)
+        return next(
+            (one for (attempt, _), one in self.told.submitted.items() if attempt == number), None
+        )
 
     def resumption(self, number: int, index: int) -> list[Value]:
         """From where and why a later block's execution began."""
@@ -303,16 +366,32 @@ class _Teller:
                 Value("reason", "requeued by the scheduler"),
             ]
         intended, before = self.told.intended.get(number), self.told.judged.get(number - 1)
-        checkpoint = intended.resume_from if intended is not None else ""
+        if intended is not None:
+            checkpoint = intended.resume_from
+        else:
+            checkpoint = ""
         reason = "submitted again"
         if before is not None:
-            reason = f"attempt {number - 1} {before.state}" + (f": {before.why}" if before.why else "")
+            reason = f"attempt {number - 1} {before.state}" + (
+                f": {before.why}" if before.why else ""
+            )
         if intended is not None and intended.automatic:
             reason = intended.reason
-        values = [Value("resumed from", self.path(checkpoint) or "n/a: it began anew", quoted=bool(checkpoint))]
+        values = [
+            Value(
+                "resumed from",
+                self.path(checkpoint) or "n/a: it began anew",
+                quoted=bool(checkpoint),
+            )
+        ]
         values.append(Value("reason", _one_line(reason)))
         if intended is not None and intended.change:
-            values.append(Value("changed", ", ".join(f"{name} {value}" for name, value in intended.change.items())))
+            values.append(
+                Value(
+                    "changed",
+                    ", ".join(f"{name} {value}" for name, value in intended.change.items()),
+                )
+            )
         if intended is not None:
             values += self.code_since(intended)
         return values
@@ -323,22 +402,32 @@ class _Teller:
         if before is None:
             return []
         values = []
-        if intended.git_sha and (intended.git_sha, code_note(intended)) != (before.git_sha, code_note(before)):
+        if intended.git_sha and (intended.git_sha, code_note(intended)) != (
+            before.git_sha,
+            code_note(before),
+        ):
             values.append(Value("commit", intended.git_sha, quoted=True, note=code_note(intended)))
         names = sorted(before.code.keys() | intended.code.keys())
         changed = [name for name in names if before.code.get(name) != intended.code.get(name)]
         if changed and before.code:
-            more = f" and {len(changed) - MOST_NAMES} more" if len(changed) > MOST_NAMES else ""
+            if len(changed) > MOST_NAMES:
+                more = f" and {len(changed) - MOST_NAMES} more"
+            else:
+                more = ""
             values.append(Value("code changed since", ", ".join(changed[:MOST_NAMES]) + more))
         return values
 
-    # ── status ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── status
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def status(self) -> list[str]:
         lines: list[tuple[datetime, str]] = []
         for (number, job_id), submitted in self.told.submitted.items():
             if number in self.attempts:
-                again = f", attempt {number}" if number > 1 else ""
+                if number > 1:
+                    again = f", attempt {number}"
+                else:
+                    again = ""
                 lines.append((submitted.time, f"submitted as job {job_id}{again}"))
         for rejected in self.told.rejected:
             if rejected.attempt in self.attempts:
@@ -346,14 +435,34 @@ class _Teller:
         for sight in self.told.sights:
             if sight.change.attempt in self.attempts and (words := _sight_words(sight.change)):
                 lines.append(
-                    (sight.change.facts.started or sight.time if words.startswith("started") else sight.time, words)
+                    (
+                        sight.change.facts.started or sight.time
+                        if words.startswith("started")
+                        else sight.time,
+                        words,
+                    )
                 )
         lines += [(one.time, _health_words(one)) for one in self.told.assessed if self.is_news(one)]
-        lines += [(one.time, self.end_words(one)) for number, one in self.told.judged.items() if number in self.attempts]
+        lines += [
+            (one.time, self.end_words(one))
+            for number, one in self.told.judged.items()
+            if number in self.attempts
+        ]
         if self.successor is not None and self.told.intended.get(self.successor.first):
             begun = self.told.intended[self.successor.first]
-            lines.append((begun.time, f"continued in {self.successor.path.rpartition('/')[2]}: {self.difference(begun)}"))
-        return [f"{self.stamp(time)} — {_one_line(words)}" for time, words in sorted(lines, key=lambda one: one[0])]
+            lines.append(
+                (
+                    begun.time,
+                    (
+                        f"continued in {self.successor.path.rpartition('/')[2]}: "
+                        f"{self.difference(begun)}"
+                    ),
+                )
+            )
+        return [
+            f"{self.stamp(time)} — {_one_line(words)}"
+            for time, words in sorted(lines, key=lambda one: one[0])
+        ]
 
     def is_news(self, assessed: Assessed) -> bool:
         """Whether a look is worth a line: that it runs is none, without a step or a loss."""
@@ -365,15 +474,24 @@ class _Teller:
     def difference(self, begun: Intended) -> str:
         """In what an attempt differs from the one before it, in words."""
         before = self.told.intended.get(begun.attempt - 1)
-        return f"{', '.join(differs(before, begun)) or 'its purpose'} differs" if before else "a new run"
+        if before:
+            return f"{', '.join(differs(before, begun)) or 'its purpose'} differs"
+        return "a new run"
 
     def end_words(self, judged: Judged) -> str:
         code = None
         for sight in self.told.sights:
             if sight.change.attempt == judged.attempt:
                 record, facts = sight.change.exit_record, sight.change.facts
-                code = record.exit_code if record is not None else facts.exit_code if facts.exit_code is not None else code
-        words = {"done": "completed", "invalid": "completed, but invalid", "failed but good": "failed, but good"}
+                if record is not None:
+                    code = record.exit_code
+                elif facts.exit_code is not None:
+                    code = facts.exit_code
+        words = {
+            "done": "completed",
+            "invalid": "completed, but invalid",
+            "failed but good": "failed, but good",
+        }
         parts = [words.get(judged.outcome, judged.outcome)]
         if judged.outcome not in ("done", "invalid") and judged.state not in ("FAILED", "NOT_RUN"):
             parts.append(judged.state)
@@ -385,18 +503,26 @@ class _Teller:
         if learned is not None and learned.last_train_loss is not None:
             parts.append(f"train_loss {number_words(learned.last_train_loss)}")
         parts += (
-            [f"{name} {number_words(value)}" for name, value in list(judged.metrics.items())[:4]] if self.evaluates else []
+            [f"{name} {number_words(value)}" for name, value in list(judged.metrics.items())[:4]]
+            if self.evaluates
+            else []
         )
-        return ", ".join(parts) + "".join(f"; {more}" for more in (judged.why, repeated.words(learned)) if more)
+        return ", ".join(parts) + "".join(
+            f"; {more}" for more in (judged.why, repeated.words(learned)) if more
+        )
 
-    # ── results ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── results
+    # ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def results(self) -> list[Value]:
         judged = self.last
         if judged is None or judged.outcome == "not run":
             return []
         blocks = [{value.name: value.value for value in job.fields} for job in self.jobs()]
-        block = blocks[-1] if blocks else {}
+        if blocks:
+            block = blocks[-1]
+        else:
+            block = {}
         values = []
         if "runtime" in block:
             note = f"start `{block['submitted_start']}`, end `{block['end']}`"
@@ -408,33 +534,63 @@ class _Teller:
                 for evidence in judged.evidence[:1]
                 if judged.outcome in WELL
             ]
-            used = [*(self.told.intended[self.attempts[-1]].inputs if self.attempts[-1] in self.told.intended else {})]
+            used = [
+                *(
+                    self.told.intended[self.attempts[-1]].inputs
+                    if self.attempts[-1] in self.told.intended
+                    else {}
+                )
+            ]
             used = [one for one in used if "/epoch_" in one]
             values.append(Value("checkpoint", used[0] if used else "n/a: untrained"))
             values.append(Value("loss_one_liner", "n/a: an evaluation"))
             values.append(Value("config_snapshot", NONE))
             return values
-        return values + (self.of_training(judged.learned) if judged.learned is not None else []) + self.used(judged)
+        return (
+            values
+            + (self.of_training(judged.learned) if judged.learned is not None else [])
+            + self.used(judged)
+        )
 
     def of_training(self, learned: Learned) -> list[Value]:
-        """What a training left: its steps, losses, checkpoints, configuration and, of a pipeline, what it made."""
-        values = [Value("final step", str(learned.final_step) if learned.final_step is not None else NONE)]
-        values += [Value("total steps", str(learned.total_steps))] if learned.total_steps is not None else []
+        """What a training left: its steps, losses, checkpoints, configuration and, of a pipeline,
+        what it made.
+        """
+        values = [
+            Value("final step", str(learned.final_step) if learned.final_step is not None else NONE)
+        ]
+        values += (
+            [Value("total steps", str(learned.total_steps))]
+            if learned.total_steps is not None
+            else []
+        )
         for name in ("train", "val"):
             for key, which in (("start", "first"), ("end", "last")):
                 loss: Number | None = getattr(learned, f"{which}_{name}_loss")
-                values.append(Value(f"{key}_{name}_loss", number_words(loss) if loss is not None else NONE))
-        values += [Value(f"loss@{_step(one.step)}", number_words(one.loss)) for one in learned.milestones]
+                values.append(
+                    Value(f"{key}_{name}_loss", number_words(loss) if loss is not None else NONE)
+                )
+        values += [
+            Value(f"loss@{_step(one.step)}", number_words(one.loss)) for one in learned.milestones
+        ]
         values.append(Value("loss_one_liner", learned.reading or NONE))
         if learned.repeated:
             values.append(Value("repeated steps", repeated.words(learned)))
         newest = self.path(learned.checkpoint)
-        values.append(Value("checkpoint", newest or "n/a: no whole one is known", quoted=bool(newest)))
+        values.append(
+            Value("checkpoint", newest or "n/a: no whole one is known", quoted=bool(newest))
+        )
         if learned.best:
-            values.append(Value("best checkpoint", self.path(learned.best), quoted=True, note=learned.best_why))
+            values.append(
+                Value(
+                    "best checkpoint", self.path(learned.best), quoted=True, note=learned.best_why
+                )
+            )
         if len(learned.kept) > 1:
             values.append(Value("checkpoints kept", self.kept_words(learned.kept)))
-        values.append(Value("config_snapshot", self.path(learned.config) or NONE, quoted=bool(learned.config)))
+        values.append(
+            Value("config_snapshot", self.path(learned.config) or NONE, quoted=bool(learned.config))
+        )
         if self.about.run_type.startswith("pipeline"):
             values += self.artifacts(learned.artifacts)
         return values
@@ -449,20 +605,38 @@ class _Teller:
         """What a pipeline made, a line each."""
         values = []
         for number, one in enumerate(artifacts, 1):
-            hashed = f"sha256 {one.sha256}" if one.sha256 else "too large to be hashed here"
-            key = "artifact" if number == 1 else f"artifact {number}"
-            values.append(Value(key, self.path(one.path), quoted=True, note=f"{size(one.size_bytes)}, {hashed}"))
+            if one.sha256:
+                hashed = f"sha256 {one.sha256}"
+            else:
+                hashed = "too large to be hashed here"
+            if number == 1:
+                key = "artifact"
+            else:
+                key = f"artifact {number}"
+            values.append(
+                Value(
+                    key, self.path(one.path), quoted=True, note=f"{size(one.size_bytes)}, {hashed}"
+                )
+            )
         return values
 
     def used(self, judged: Judged) -> list[Value]:
-        return [Value("compute", "; ".join(judged.used))] if judged.used else []
+        if judged.used:
+            return [Value("compute", "; ".join(judged.used))]
+        return []
 
     def wandb(self) -> list[Value]:
         judged = self.last
         if judged is None:
             return []
-        local = self.path(judged.learned.wandb) if judged.learned else ""
-        among = self.path(judged.learned.wandb_among) if judged.learned else ""
+        if judged.learned:
+            local = self.path(judged.learned.wandb)
+        else:
+            local = ""
+        if judged.learned:
+            among = self.path(judged.learned.wandb_among)
+        else:
+            among = ""
         if among and not local:
             unsure = f"pending — {among} holds several runs, and nothing says which is this one's"
             return [Value("local", unsure), Value("synced", PENDING), Value("notes", PENDING)]
@@ -470,27 +644,44 @@ class _Teller:
             return [Value("local", NONE), Value("synced", NONE), Value("notes", NONE)]
         command = f"wandb sync --entity ENTITY --project PROJECT {local}"
         pending = f"pending — run {command}"
-        return [Value("local", local, quoted=True), Value("synced", pending), Value("notes", PENDING)]
+        return [
+            Value("local", local, quoted=True),
+            Value("synced", pending),
+            Value("notes", PENDING),
+        ]
 
     def next(self) -> list[Value]:
         judged = self.last
         if judged is None or self.evaluates:
             return []
         again = self.about.command
-        checkpoint = self.path(judged.learned.checkpoint) if judged.learned else ""
+        if judged.learned:
+            checkpoint = self.path(judged.learned.checkpoint)
+        else:
+            checkpoint = ""
         if judged.outcome in WELL:
-            values = [Value("for more steps", f"raise the epochs in the configuration, then {again}")]
+            values = [
+                Value("for more steps", f"raise the epochs in the configuration, then {again}")
+            ]
         else:
             first = f"put right what ended it ({judged.state}), then {again} --retry-failed"
-            values = [Value("resume", first + (f"; the newest whole checkpoint is {checkpoint}" if checkpoint else ""))]
+            values = [
+                Value(
+                    "resume",
+                    first
+                    + (f"; the newest whole checkpoint is {checkpoint}" if checkpoint else ""),
+                )
+            ]
         if checkpoint:
             what = (
-                f"MODEL_PASSPORT.json + SIGNOFF.json for {checkpoint} come before any evaluation, upload or hand-off of it"
+                f"MODEL_PASSPORT.json + SIGNOFF.json for {checkpoint} come before any "
+                "evaluation, upload or hand-off of it"
             )
             values.append(Value("before it is shared", what))
         return values
 
-    # ── times ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── times
+    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def iso(self, time: datetime) -> str:
         return time.astimezone(self.zone).replace(microsecond=0).isoformat().replace("+00:00", "Z")
@@ -502,38 +693,56 @@ class _Teller:
         """`2026-03-11 15:00 UTC`, or with the offset where the zone has no letters."""
         local = time.astimezone(self.zone)
         name = local.strftime("%Z")
-        return local.strftime("%Y-%m-%d %H:%M ") + (name if name.isalpha() and name.isupper() else local.isoformat()[-6:])
+        return local.strftime("%Y-%m-%d %H:%M ") + (
+            name if name.isalpha() and name.isupper() else local.isoformat()[-6:]
+        )
 
 
 def code_note(intended: Intended) -> str:
     """What ran that the commit does not hold, in words; "" where it holds all of it."""
-    notes = ["with changes that are not committed"] if intended.git_dirty else []
+    if intended.git_dirty:
+        notes = ["with changes that are not committed"]
+    else:
+        notes = []
     if intended.uncommitted:
         names = [*intended.uncommitted[:MOST_NAMES]]
         more = len(intended.uncommitted) - len(names)
-        notes.append(f"not in the commit: {', '.join(names)}" + (f" and {more} more" if more else ""))
-    return "; ".join([*notes, "kept with the attempt"]) if notes else ""
+        notes.append(
+            f"not in the commit: {', '.join(names)}" + (f" and {more} more" if more else "")
+        )
+    if notes:
+        return "; ".join([*notes, "kept with the attempt"])
+    return ""
 
 
 def differs(before: Intended, after: Intended) -> list[str]:
-    """What of an attempt's purpose is not as it was: its script, a configuration. Empty: it goes on with the same work."""
+    """What of an attempt's purpose is not as it was: its script, a configuration. Empty: it goes on
+    with the same work.
+    """
     if before.work_sha256 and before.work_sha256 == after.work_sha256:
         return []
     scripts = [one.source_sha256 or one.script_sha256 for one in (before, after)]
-    found = [] if scripts[0] == scripts[1] else [after.script]
+    if scripts[0] == scripts[1]:
+        found = []
+    else:
+        found = [after.script]
     names = sorted(before.configs.keys() | after.configs.keys())
     return found + [name for name in names if before.configs.get(name) != after.configs.get(name)]
 
 
 def number_words(value: Number) -> str:
     """`0.0285`, `12`, `NaN`."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
 
 
 def _evaluation_line(evaluation: Evaluation) -> Value:
     judged = evaluation.judged
     if judged.outcome in WELL:
-        figures = ", ".join(f"{name} {number_words(value)}" for name, value in judged.metrics.items())
+        figures = ", ".join(
+            f"{name} {number_words(value)}" for name, value in judged.metrics.items()
+        )
         return Value(evaluation.name, figures or "done")
     return Value(evaluation.name, _one_line(f"{judged.outcome}: {judged.why or judged.state}"))
 
@@ -549,10 +758,14 @@ def _sight_words(change: Change) -> str:
 
 
 def _health_words(assessed: Assessed) -> str:
-    """`running, step 2400/100000, train_loss 0.085, 3.2 it/s, 2:10:00 left`; anything but advancing says so first."""
+    """`running, step 2400/100000, train_loss 0.085, 3.2 it/s, 2:10:00 left`; anything but advancing
+    says so first.
+    """
     parts = ["running" if assessed.health == "advancing" else f"running, {assessed.health}"]
     if assessed.step is not None:
-        parts.append(f"step {assessed.step}" + (f"/{assessed.total}" if assessed.total is not None else ""))
+        parts.append(
+            f"step {assessed.step}" + (f"/{assessed.total}" if assessed.total is not None else "")
+        )
     if assessed.loss is not None:
         parts.append(f"train_loss {number_words(assessed.loss)}")
     if assessed.rate_per_s is not None:
@@ -563,12 +776,16 @@ def _health_words(assessed: Assessed) -> str:
     words += f": {assessed.why}" if assessed.why and assessed.health != "advancing" else ""
     words += f"; see {assessed.report}" if assessed.report else ""
     words += f"; {', '.join(assessed.used)}" if assessed.used else ""
-    return words + "".join(f"; {more}" for more in (*filter(None, [assessed.note]), *assessed.errors))
+    return words + "".join(
+        f"; {more}" for more in (*filter(None, [assessed.note]), *assessed.errors)
+    )
 
 
 def _step(step: int) -> str:
     """`2500`, `5k`."""
-    return f"{step // 1000}k" if step and not step % 1000 else str(step)
+    if step and not step % 1000:
+        return f"{step // 1000}k"
+    return str(step)
 
 
 def _one_line(text: str) -> str:

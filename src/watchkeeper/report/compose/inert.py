@@ -1,6 +1,7 @@
 """Text that jobs and people wrote, harmless on the pages that Watchkeeper writes.
 
-`cat` obeys control characters, an editor obeys bidirectional overrides, and a repository's page renders HTML and links.
+`cat` obeys control characters, an editor obeys bidirectional overrides, and a repository's page
+renders HTML and links.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ import msgspec
 
 from watchkeeper.report.compose.page import JobBlock, Page, Value
 
-# Sections whose words are the user's own, from the summary or the command line: their links stay links.
+# Sections whose words are the user's own, from the summary or the command line: their links stay
+# links.
 _OWN = frozenset({"mode", "config"})
 _TAG = re.compile(r"(\\*)<(?=[A-Za-z/!?])")
 
 
 def visible(text: str) -> str:
-    r"""The text with control, bidirectional and zero-width characters, line ends and tabs as escapes such as `\u202e`."""
+    r"""The text with control, bidirectional and zero-width characters, line ends and tabs as
+    escapes such as `\u202e`.
+    """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text)
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text
+    )
 
 
 def _escape(character: str) -> str:
     number = ord(character)
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    if number < 0x10000:
+        return f"\\u{number:04x}"
+    return f"\\U{number:08x}"
 
 
 def plain_markdown(text: str) -> str:
@@ -40,7 +48,10 @@ def inert_page(page: Page) -> Page:
     return msgspec.structs.replace(
         page,
         title=visible(page.title),
-        sections={kind: [_value(value, own=kind in _OWN) for value in values] for kind, values in page.sections.items()},
+        sections={
+            kind: [_value(value, own=kind in _OWN) for value in values]
+            for kind, values in page.sections.items()
+        },
         jobs=[_job(job) for job in page.jobs],
         status=[plain_markdown(line) for line in page.status],
     )
@@ -53,6 +64,12 @@ def _job(job: JobBlock) -> JobBlock:
 
 def _value(value: Value, *, own: bool) -> Value:
     in_code = value.quoted and "`" not in value.value
-    shown = visible(value.value) if own or in_code else plain_markdown(value.value)
-    note = visible(value.note) if own else plain_markdown(value.note)
+    if own or in_code:
+        shown = visible(value.value)
+    else:
+        shown = plain_markdown(value.value)
+    if own:
+        note = visible(value.note)
+    else:
+        note = plain_markdown(value.note)
     return msgspec.structs.replace(value, value=shown, note=note)

@@ -1,4 +1,6 @@
-"""Which attempt made a checkpoint: a figure belongs to the attempt whose checkpoint it was measured on. Pure."""
+"""Which attempt made a checkpoint: a figure belongs to the attempt whose checkpoint it was measured
+on. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +10,36 @@ from datetime import datetime
 from watchkeeper.core.events import Intended, Judged
 
 
-def maker(intended: Mapping[int, Intended], judged: Mapping[int, Judged], subject: str, used: str) -> int | None:
-    """The attempt that made the checkpoint `subject` with the fingerprint `used`; None where no attempt had it.
+def maker(
+    intended: Mapping[int, Intended], judged: Mapping[int, Judged], subject: str, used: str
+) -> int | None:
+    """The attempt that made the checkpoint `subject` with the fingerprint `used`; None where no
+    attempt had it.
 
     Several may have found it: the first that had not found it there already made it.
     """
-    had = [number for number, verdict in sorted(judged.items()) if used and verdict.fingerprints.get(subject) == used]
-    made = [number for number in had if number not in intended or intended[number].found.get(subject) != used]
+    had = [
+        number
+        for number, verdict in sorted(judged.items())
+        if used and verdict.fingerprints.get(subject) == used
+    ]
+    made = [
+        number
+        for number in had
+        if number not in intended or intended[number].found.get(subject) != used
+    ]
     return next(iter([*made, *had]), None)
 
 
 def read_from(
-    intended: Mapping[int, Intended], judged: Mapping[int, Judged], inputs: Mapping[str, str], time: datetime
+    intended: Mapping[int, Intended],
+    judged: Mapping[int, Judged],
+    inputs: Mapping[str, str],
+    time: datetime,
 ) -> int | None:
-    """The attempt that an evaluation belongs to, which was given these checkpoints and began at `time`: their maker; where
-    no fingerprint tells it, the last attempt that had ended by then, else the first.
+    """The attempt that an evaluation belongs to, which was given these checkpoints and began at
+    `time`: their maker; where no fingerprint tells it, the last attempt that had ended by then,
+    else the first.
     """
     for subject, used in inputs.items():
         number = maker(intended, judged, subject, used)

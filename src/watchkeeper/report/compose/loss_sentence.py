@@ -1,4 +1,6 @@
-"""A sentence on a loss curve that its first and last figures do not say. Pure; the rules stand at their constants."""
+"""A sentence on a loss curve that its first and last figures do not say. Pure; the rules stand at
+their constants.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +15,48 @@ QUARTERS = 4  # of the way, at whose ends a milestone stands
 FEWEST = 3  # values, below which there is no curve
 FELL = 0.02  # of the first loss: a smaller fall is none
 LOST = 0.5  # of the fall, lost again at the end: the curve has turned
-LEFT = 0.05  # of the fall: what is still to come on a plateau, and what the last fifth must bring to be falling still
+# of the fall: what is still to come on a plateau, and what the last fifth must bring to be falling
+# still
+LEFT = 0.05
 ROSE = 0.05  # of the lowest validation loss: so much above it at the end is a rise
 
 
 def reading(train: Sequence[Point], val: Sequence[Point] = ()) -> str:
-    """What the curve says, in one sentence: that it plateaued, diverged, is falling still, or was never logged."""
+    """What the curve says, in one sentence: that it plateaued, diverged, is falling still, or was
+    never logged.
+    """
     if not train and not val:
         return "no loss was ever logged"
-    name = "the training loss" if train else "the validation loss"
+    if train:
+        name = "the training loss"
+    else:
+        name = "the validation loss"
     curve = sorted(train or val)
     wrong = next((step for step, loss in curve if not math.isfinite(loss)), None)
     if wrong is not None:
         return f"diverged: {name} is no finite number from step {wrong:.0f} on"
     if len(curve) < FEWEST:
-        return f"{name} was logged {len(curve)} time{'s' if len(curve) > 1 else ''} only: too seldom to say how it went"
+        return (
+            f"{name} was logged {len(curve)} time{'s' if len(curve) > 1 else ''} only: too "
+            "seldom to say how it went"
+        )
     return f"{name} {_shape(_parts(curve))}{_validation(sorted(val)) if train else ''}"
 
 
 def milestones(train: Sequence[Point]) -> list[Point]:
-    """The losses at the quarters of the way, each as it was logged there: the last value at or before the quarter's step. A
-    curve of fewer than eight values has none, since its ends say as much.
+    """The losses at the quarters of the way, each as it was logged there: the last value at or
+    before the quarter's step. A curve of fewer than eight values has none, since its ends say as
+    much.
     """
     curve = [point for point in sorted(train) if math.isfinite(point[0])]
     if len(curve) < 2 * QUARTERS:
         return []
     first, last = curve[0][0], curve[-1][0]
     marks = [first + (last - first) * part / QUARTERS for part in range(1, QUARTERS)]
-    found = [max((point for point in curve if point[0] <= mark), key=lambda point: point[0]) for mark in marks]
+    found = [
+        max((point for point in curve if point[0] <= mark), key=lambda point: point[0])
+        for mark in marks
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -63,10 +79,15 @@ def _shape(parts: Sequence[Point]) -> str:
     if fall <= FELL * abs(first):
         return "never fell: it ended about where it began"
     if last > low + LOST * fall:
-        return f"turned after step {turned:.0f}: more than half of what it had fallen was lost again"
+        return (
+            f"turned after step {turned:.0f}: more than half of what it had fallen was lost again"
+        )
     fifth = losses[-1 - max(1, len(losses) // 5)] - last
     if fifth >= LEFT * fall:
-        return f"was still falling at the end: its last fifth brought {100 * fifth / fall:.0f} % of the fall"
+        return (
+            f"was still falling at the end: its last fifth brought {100 * fifth / fall:.0f} % "
+            "of the fall"
+        )
     settled = next(step for step, loss in parts if loss <= low + LEFT * fall)
     return f"plateaued from about step {settled:.0f} on"
 
@@ -79,5 +100,8 @@ def _validation(val: Sequence[Point]) -> str:
         return ""
     best, low = min(finite, key=lambda point: point[1])
     if finite[-1][1] > low + ROSE * abs(low):
-        return f"; the validation loss was lowest at step {best:.0f} and rose since, so that it overfits from there"
+        return (
+            f"; the validation loss was lowest at step {best:.0f} and rose since, so that it "
+            "overfits from there"
+        )
     return ""

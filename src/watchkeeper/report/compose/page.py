@@ -1,8 +1,10 @@
-"""What the machine has to say in a run log, and how it is put there: its own fields by position, every other byte as it is.
+"""What the machine has to say in a run log, and how it is put there: its own fields by position,
+every other byte as it is.
 
-A page is what the journal tells of one run: sections, job blocks and status lines. `new` prints it as a whole file;
-`bring_up` puts it into a file that exists, whoever wrote it. A field counts as the machine's while it holds nothing, or
-something that the machine has written before. One that a person has changed or taken out is left, and told.
+A page is what the journal tells of one run: sections, job blocks and status lines. `new` prints it
+as a whole file; `bring_up` puts it into a file that exists, whoever wrote it. A field counts as the
+machine's while it holds nothing, or something that the machine has written before. One that a
+person has changed or taken out is left, and told.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ _DIGIT = re.compile(r"\d")
 
 
 class Value(msgspec.Struct, frozen=True):
-    """One field: `key` as it is printed. `quoted`: in backticks; `note` stands behind it in parentheses."""
+    """One field: `key` as it is printed. `quoted`: in backticks; `note` stands behind it in
+    parentheses.
+    """
 
     key: str
     value: str
@@ -71,14 +75,17 @@ class Value(msgspec.Struct, frozen=True):
 
     def line(self) -> str:
         """`- key: value`, without an end."""
-        shown = (
-            f"`{self.value}`" if self.quoted and self.value not in ("", PENDING) and "`" not in self.value else self.value
-        )
+        if self.quoted and self.value not in ("", PENDING) and "`" not in self.value:
+            shown = f"`{self.value}`"
+        else:
+            shown = self.value
         return f"- {self.key}: {shown}".rstrip() + (f" ({self.note})" if self.note else "")
 
 
 class JobBlock(msgspec.Struct, frozen=True):
-    """One execution of a job. `name` never changes: `1` for the first attempt, `1.2` for its second execution."""
+    """One execution of a job. `name` never changes: `1` for the first attempt, `1.2` for its second
+    execution.
+    """
 
     name: str
     fields: list[Value]
@@ -86,8 +93,9 @@ class JobBlock(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A run log's content as the machine knows it. `sections`: kind → fields; `status`: lines without their bullet.
-    `adopted`: somebody else had begun the log, and what stood there stays theirs, also where the machine says the same.
+    """A run log's content as the machine knows it. `sections`: kind → fields; `status`: lines
+    without their bullet. `adopted`: somebody else had begun the log, and what stood there stays
+    theirs, also where the machine says the same.
     """
 
     title: str
@@ -98,7 +106,9 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct):
-    """What the machine has written into a file so far. `fields`: a field's id → every value that it gave it."""
+    """What the machine has written into a file so far. `fields`: a field's id → every value that it
+    gave it.
+    """
 
     fields: dict[str, set[str]] = {}
     lines: set[str] = set()
@@ -106,7 +116,9 @@ class Written(msgspec.Struct):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A file's new text, and what of it is news: `fields` and `lines` were written now, `kept` is what a person changed."""
+    """A file's new text, and what of it is news: `fields` and `lines` were written now, `kept` is
+    what a person changed.
+    """
 
     text: str
     fields: dict[str, str]
@@ -120,18 +132,23 @@ def new(page: Page) -> Change:
     for kind, heading in HEADINGS.items():
         if kind == "job":
             parts += [
-                f"## {_job_heading(job)}\n" + "".join(f"{value.line()}\n" for value in job.fields) for job in page.jobs
+                f"## {_job_heading(job)}\n" + "".join(f"{value.line()}\n" for value in job.fields)
+                for job in page.jobs
             ]
         elif kind == "status":
             parts.append(f"## {heading}\n" + "".join(f"- {line}\n" for line in page.status))
         elif kind in page.sections:
-            parts.append(f"## {heading}\n" + "".join(f"{value.line()}\n" for value in page.sections[kind]))
+            parts.append(
+                f"## {heading}\n" + "".join(f"{value.line()}\n" for value in page.sections[kind])
+            )
     fields = {field: value.value for field, _, value in _all(page)}
     return Change("\n".join(parts), fields, list(page.status), {})
 
 
 def bring_up(text: str, page: Page, written: Written) -> Change:
-    """The file's text with what the machine has to say now; it is the same object where nothing is to be changed."""
+    """The file's text with what the machine has to say now; it is the same object where nothing is
+    to be changed.
+    """
     return _Editor(text, page, written).run()
 
 
@@ -170,10 +187,20 @@ class _Editor:
                 self.status()
             elif kind in self.page.sections:
                 self.section(kind, self.page.sections[kind])
-        edits = [*self.edits, *(Edit(at, at, self._joined(at, lines)) for at, lines in self.inserts.items())]
+        edits = [
+            *self.edits,
+            *(Edit(at, at, self._joined(at, lines)) for at, lines in self.inserts.items()),
+        ]
         real = [edit for edit in edits if self.text[edit.start : edit.end] != edit.text]
-        text = apply(self.text, real) if real else self.text
-        news = {field: found for field, found in self.kept.items() if self.written.kept.get(field) != found}
+        if real:
+            text = apply(self.text, real)
+        else:
+            text = self.text
+        news = {
+            field: found
+            for field, found in self.kept.items()
+            if self.written.kept.get(field) != found
+        }
         return Change(text, self.fields, self.lines, news)
 
     def _joined(self, at: int, lines: list[str]) -> str:
@@ -183,7 +210,8 @@ class _Editor:
             return self.newline + body
         return body + self.newline
 
-    # ── fields ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── fields
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def section(self, kind: str, values: list[Value]) -> None:
         found = self.document.of(kind)
@@ -197,12 +225,16 @@ class _Editor:
 
     def removed(self, prefix: str, values: list[Value]) -> bool:
         """Whether a person has taken out the whole of what the machine had put there."""
-        gone = [prefix + value.name for value in values if prefix + value.name in self.written.fields]
+        gone = [
+            prefix + value.name for value in values if prefix + value.name in self.written.fields
+        ]
         self.kept |= dict.fromkeys(gone, "")
         return bool(gone)
 
     def put(self, prefix: str, section: Section, values: list[Value]) -> None:
-        """Bring up the fields of one section. A new one comes behind the machine's last before it, else last."""
+        """Bring up the fields of one section. A new one comes behind the machine's last before it,
+        else last.
+        """
         at: int | None = None
         for value in values:
             field_id = prefix + value.name
@@ -220,7 +252,10 @@ class _Editor:
     def give(self, field_id: str, field: Field, value: Value) -> None:
         before = self.written.fields.get(field_id, set())
         # Behind a value without backticks a note reads as part of it.
-        found = field.value.removesuffix(f" ({value.note})") if value.note else field.value
+        if value.note:
+            found = field.value.removesuffix(f" ({value.note})")
+        else:
+            found = field.value
         if value.value == PENDING and found != PENDING:
             return  # an empty field says the same, and an answer must not be lost
         if found == value.value:
@@ -232,24 +267,34 @@ class _Editor:
         if _nested(field) or (not _OPEN.fullmatch(found) and found not in before):
             self.kept[field_id] = found
             return
-        shown = msgspec.structs.replace(field, quoted=field.quoted or (value.quoted and value.value != PENDING))
+        shown = msgspec.structs.replace(
+            field, quoted=field.quoted or (value.quoted and value.value != PENDING)
+        )
         self.edits.append(value_edit(self.text, shown, value.value))
         self.renew_note(field, value)
         self.fields[field_id] = value.value
 
     def renew_note(self, field: Field, value: Value) -> None:
-        """Bring up the machine's note behind a value: one that differs from the new one in digits alone, as times do."""
+        """Bring up the machine's note behind a value: one that differs from the new one in digits
+        alone, as times do.
+        """
         start, end = field.value_span.end, field.raw_span.end
         there, wanted = self.text[start:end], f" ({value.note})"
         if value.note and there != wanted and _DIGIT.sub("0", there) == _DIGIT.sub("0", wanted):
             self.edits.append(Edit(start, end, wanted))
 
-    # ── job blocks ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── job blocks
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def jobs(self) -> None:
         blocks = self.document.of("job")
         taken: list[Section] = []
-        ids = {f"{one.value}" for job in self.page.jobs for one in job.fields if one.name == "execution_id"}
+        ids = {
+            f"{one.value}"
+            for job in self.page.jobs
+            for one in job.fields
+            if one.name == "execution_id"
+        }
         for job in self.page.jobs:
             block = self.block_of(job, [one for one in blocks if one not in taken], ids)
             if block is not None:
@@ -260,24 +305,40 @@ class _Editor:
                 self.fields |= {f"job.{job.name}.{one.name}": one.value for one in job.fields}
 
     def block_of(self, job: JobBlock, blocks: list[Section], ids: set[str]) -> Section | None:
-        """The block of this execution: by an id that it has or had, else the first that has none yet."""
+        """The block of this execution: by an id that it has or had, else the first that has none
+        yet.
+        """
         mine = {one.value for one in job.fields if one.name == "execution_id"} - {PENDING}
         mine |= self.written.fields.get(f"job.{job.name}.execution_id", set()) - {PENDING}
         open_: Section | None = None
         for block in blocks:
             field = block.field(*ALIASES["execution_id"])
-            found = field.value if field is not None else ""
+            if field is not None:
+                found = field.value
+            else:
+                found = ""
             if found in mine:
                 return block
-            if open_ is None and field is not None and _OPEN.fullmatch(found) and found not in ids - {PENDING}:
+            if (
+                open_ is None
+                and field is not None
+                and _OPEN.fullmatch(found)
+                and found not in ids - {PENDING}
+            ):
                 open_ = block
         return open_
 
-    # ── status ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── status
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def status(self) -> None:
         found = self.document.of("status")
-        there = {self.words(node) for section in found for node in deep(section.nodes) if isinstance(node, StatusLine)}
+        there = {
+            self.words(node)
+            for section in found
+            for node in deep(section.nodes)
+            if isinstance(node, StatusLine)
+        }
         new = [line for line in self.page.status if line not in self.written.lines]
         self.lines = new
         missing = [line for line in new if line not in there]
@@ -292,24 +353,35 @@ class _Editor:
             self.add_section("status", HEADINGS["status"], [f"- {line}" for line in missing])
 
     def words(self, line: StatusLine) -> str:
-        return re.sub(r"^[ \t]*[-*+][ \t]+", "", self.text[line.span.start : line.span.end]).rstrip()
+        return re.sub(
+            r"^[ \t]*[-*+][ \t]+", "", self.text[line.span.start : line.span.end]
+        ).rstrip()
 
     def end_of_status(self, section: Section) -> int:
-        last = [node for node in section.nodes if not (isinstance(node, Verbatim) and node.kind == "blank")]
-        return _end(last[-1]) if last else section.heading.span.end
+        last = [
+            node
+            for node in section.nodes
+            if not (isinstance(node, Verbatim) and node.kind == "blank")
+        ]
+        if last:
+            return _end(last[-1])
+        return section.heading.span.end
 
-    # ── places ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── places
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def insert(self, at: int, lines: list[str]) -> None:
         self.inserts.setdefault(at, []).extend(lines)
 
     def end_of_fields(self, section: Section) -> int:
         fields = [node for node in section.nodes if isinstance(node, Field)]
-        return _end(fields[-1]) if fields else section.heading.span.end
+        if fields:
+            return _end(fields[-1])
+        return section.heading.span.end
 
     def add_section(self, kind: str, heading: str, lines: list[str]) -> None:
-        """Put a section in: behind the last of its kind or of those before it, else before the first of those after it,
-        else at the end.
+        """Put a section in: behind the last of its kind or of those before it, else before the
+        first of those after it, else at the end.
         """
         sections = self.document.sections
         if not any(one.kind for one in sections):
@@ -323,7 +395,10 @@ class _Editor:
         elif later:
             self.insert(later[0].heading.span.start, [f"## {heading}", *lines, ""])
         else:
-            self.insert(len(self.text), ["", f"## {heading}", *lines] if self.text else [f"## {heading}", *lines])
+            self.insert(
+                len(self.text),
+                ["", f"## {heading}", *lines] if self.text else [f"## {heading}", *lines],
+            )
 
     def blank_before(self, at: int) -> str:
         """The blank lines in front of a place: they stay behind what is put in."""
@@ -332,8 +407,15 @@ class _Editor:
 
 def _end(node: Node) -> int:
     """Where a node ends, with what stands below it; blank lines at its end are left out."""
-    return max(one.span.end for one in deep([node]) if not (isinstance(one, Verbatim) and one.kind == "blank"))
+    return max(
+        one.span.end
+        for one in deep([node])
+        if not (isinstance(one, Verbatim) and one.kind == "blank")
+    )
 
 
 def _nested(field: Field) -> bool:
-    return any(not isinstance(child, Verbatim) or child.kind not in ("blank", "comment") for child in field.children)
+    return any(
+        not isinstance(child, Verbatim) or child.kind not in ("blank", "comment")
+        for child in field.children
+    )

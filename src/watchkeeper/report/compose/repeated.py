@@ -9,25 +9,39 @@ NOT_FAITHFUL = "a resume that is not faithful"
 
 def words(learned: Learned | None) -> str:
     """Every repetition in a sentence; "" where nothing was done again."""
-    return "; ".join(map(_words, learned.repeated)) if learned is not None else ""
+    if learned is not None:
+        return "; ".join(map(_words, learned.repeated))
+    return ""
 
 
 def finding(learned: Learned | None) -> str:
     """The repetitions that came out otherwise; "" where there are none."""
-    return "; ".join(_words(one) for one in learned.repeated if not one.faithful) if learned is not None else ""
+    if learned is not None:
+        return "; ".join(_words(one) for one in learned.repeated if not one.faithful)
+    return ""
 
 
 def _words(repeated: Repeated) -> str:
-    steps = f"steps {repeated.first} to {repeated.last}" if repeated.first != repeated.last else f"step {repeated.first}"
+    if repeated.first != repeated.last:
+        steps = f"steps {repeated.first} to {repeated.last}"
+    else:
+        steps = f"step {repeated.first}"
     done = f"{steps} {'were' if repeated.first != repeated.last else 'was'} done again"
     if repeated.anew:
         done += ", from the beginning"
     if repeated.difference is None or repeated.before is None or repeated.after is None:
         return f"{done}; no step has a train_loss of both"
     before, after = _figure(repeated.before), _figure(repeated.after)
-    largest = f"the largest difference of train_loss is {_figure(repeated.difference)} at step {repeated.at}"
-    return f"{done}; {largest} ({before}, then {after})" + ("" if repeated.faithful else f": {NOT_FAITHFUL}")
+    largest = (
+        f"the largest difference of train_loss is {_figure(repeated.difference)} at step "
+        f"{repeated.at}"
+    )
+    return f"{done}; {largest} ({before}, then {after})" + (
+        "" if repeated.faithful else f": {NOT_FAITHFUL}"
+    )
 
 
 def _figure(value: Number) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

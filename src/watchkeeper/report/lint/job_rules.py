@@ -9,22 +9,56 @@ from itertools import pairwise
 
 from watchkeeper.report.lint.lint import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
-from watchkeeper.report.runlog.dates import Stamp, human, human_date, moment, opening, ordinal, runtime, stamp, weekday_like
-from watchkeeper.report.runlog.document import Edit, Field, Item, Section, Span, StatusLine, Verbatim, value_edit
-from watchkeeper.report.runlog.read import END, ID, RUNTIME, START, WALLTIME, Log, day_of, filled, place, says_none
+from watchkeeper.report.runlog.dates import (
+    Stamp,
+    human,
+    human_date,
+    moment,
+    opening,
+    ordinal,
+    runtime,
+    stamp,
+    weekday_like,
+)
+from watchkeeper.report.runlog.document import (
+    Edit,
+    Field,
+    Item,
+    Section,
+    Span,
+    StatusLine,
+    Verbatim,
+    value_edit,
+)
+from watchkeeper.report.runlog.read import (
+    END,
+    ID,
+    RUNTIME,
+    START,
+    WALLTIME,
+    Log,
+    day_of,
+    filled,
+    place,
+    says_none,
+)
 from watchkeeper.report.runlog.standing import Standing, by_submission, last_job, submitted
 from watchkeeper.report.runlog.states import state_of
 
-_REQUEUED = re.compile(r"re-?queue|re-?start|preempt|same (?:job|allocation|instance|vm)", re.IGNORECASE)
+_REQUEUED = re.compile(
+    r"re-?queue|re-?start|preempt|same (?:job|allocation|instance|vm)", re.IGNORECASE
+)
 _SOURCE = re.compile(
     r"(?:resum\w*|load|init|continue\w*|warm)(?:_.*)?|(?:re)?start_(?:from|at|ckpt|checkpoint|step).*"
     r"|(?:from_)?(?:checkpoint|ckpt).*"
     r"|from(?:_.*)?|parent.*"
 )
 _FROM = re.compile(
-    r"\b(?:resum\w*|continu\w*|restart\w*|load\w*|start\w*|init\w*|picks? up|went on)\b[^\n]{0,40}?\b(?:from|at"
+    r"\b(?:resum\w*|continu\w*|restart\w*|load\w*|start\w*|init\w*|picks? up|went "
+    r"on)\b[^\n]{0,40}?\b(?:from|at"
     r"|with)\b\s*\S"
-    r"|\bfrom (?:step|epoch|checkpoint|ckpt|scratch|base|iteration|`|/)|\bfresh start\b|\blatest checkpoint\b"
+    r"|\bfrom (?:step|epoch|checkpoint|ckpt|scratch|base|iteration|`|/)|\bfresh start\b|\blatest "
+    r"checkpoint\b"
     r"|\bauto-?resume",
     re.IGNORECASE,
 )
@@ -55,19 +89,37 @@ def jobs(log: Log, stands: Standing) -> Iterator[Finding]:
     yield from _order(log)
     first = _first(log)
     for index, job in enumerate(jobs):
-        if job is not first and job.heading.text.strip().casefold() == "job" and not _says_what(log, job):
-            yield finding("WK309", log.file.path, place(job), f"job block {index + 1} does not say what it is")
+        if (
+            job is not first
+            and job.heading.text.strip().casefold() == "job"
+            and not _says_what(log, job)
+        ):
+            yield finding(
+                "WK309", log.file.path, place(job), f"job block {index + 1} does not say what it is"
+            )
         if "resum" in job.qualifier.casefold() and not _says_source(log, job):
-            yield finding("WK305", log.file.path, place(job), "it does not say which checkpoint it resumed from")
+            yield finding(
+                "WK305",
+                log.file.path,
+                place(job),
+                "it does not say which checkpoint it resumed from",
+            )
         start = _start(log, job)
         if not filled(start) and not _says_when(log, job, stands):
-            yield finding("WK304", log.file.path, place(job, start), "it is not recorded when the job was submitted")
+            yield finding(
+                "WK304",
+                log.file.path,
+                place(job, start),
+                "it is not recorded when the job was submitted",
+            )
         yield from _job_times(log, job, first=job is first)
     yield from _unrecorded(log)
 
 
 def _first(log: Log) -> Section | None:
-    """The block of the first submission: the top one, unless that is a further one and a plain one below it is older."""
+    """The block of the first submission: the top one, unless that is a further one and a plain one
+    below it is older.
+    """
     oldest = next(iter(by_submission(log)), None)
     if oldest is None or (log.jobs[0].qualifier and not oldest.qualifier):
         return oldest
@@ -81,12 +133,20 @@ def _start(log: Log, job: Section) -> Field | None:
 def _is_planned(log: Log, job: Section) -> bool:
     """Whether a block says that its job is still to be submitted."""
     id_ = log.fact(job, *ID)
-    waits = id_ is not None and re.match(r"(?:pending|tbd|not (?:yet )?submitted|planned|todo)\b", id_.value, re.IGNORECASE)
-    return bool(waits) and submitted(log, job) is None and not any(entry.claim for entry in log.entries)
+    waits = id_ is not None and re.match(
+        r"(?:pending|tbd|not (?:yet )?submitted|planned|todo)\b", id_.value, re.IGNORECASE
+    )
+    return (
+        bool(waits)
+        and submitted(log, job) is None
+        and not any(entry.claim for entry in log.entries)
+    )
 
 
 def _ids(log: Log) -> Iterator[Finding]:
-    """Blocks without an id, and two with one. A requeue keeps its job's id, and a machine in the cloud its name."""
+    """Blocks without an id, and two with one. A requeue keeps its job's id, and a machine in the
+    cloud its name.
+    """
     path = log.file.path
     ids: dict[str, int] = {}
     for job in log.jobs:
@@ -98,14 +158,23 @@ def _ids(log: Log) -> Iterator[Finding]:
         word = (id_.value.split() or [""])[0].strip("`,;")
         if restart := re.search(r"\(restart \d+\)", id_.value):
             word += f" {restart[0]}"  # a requeue: the same job, another execution
-        again = _REQUEUED.search(job.heading.text) or (not word[:1].isdigit() and not says_none(id_))
+        again = _REQUEUED.search(job.heading.text) or (
+            not word[:1].isdigit() and not says_none(id_)
+        )
         if word in ids and not says_none(id_) and not again:
-            yield finding("WK302", path, id_.span.line, f"job {quoted(word)} has a block in line {ids[word]} already")
+            yield finding(
+                "WK302",
+                path,
+                id_.span.line,
+                f"job {quoted(word)} has a block in line {ids[word]} already",
+            )
         ids.setdefault(word, id_.span.line)
 
 
 def _id_elsewhere(log: Log, job: Section) -> bool:
-    """Whether a block names its job in its heading or in words: `## Job 70412`, `- Slurm job 70412 on gpu-07`."""
+    """Whether a block names its job in its heading or in words: `## Job 70412`, `- Slurm job 70412
+    on gpu-07`.
+    """
     text = facts.prose(log.document, job)
     heading = re.sub(r"\d{4}-\d{2}-\d{2}\S*", "", job.heading.text)
     named = re.search(r"\d{4,}", heading) or re.search(
@@ -113,19 +182,31 @@ def _id_elsewhere(log: Log, job: Section) -> bool:
     )
     return (
         named is not None
-        or re.search(r"\b(?:no scheduler|locally|local run|interactive|workstation)\b", text, re.IGNORECASE) is not None
+        or re.search(
+            r"\b(?:no scheduler|locally|local run|interactive|workstation)\b", text, re.IGNORECASE
+        )
+        is not None
     )
 
 
 def _order(log: Log) -> Iterator[Finding]:
     """Blocks that are out of order: one finding where all of them stand newest first."""
-    known = [(at, place(job)) for job in log.jobs if (at := submitted(log, job)) is not None and at.day is not None]
+    known = [
+        (at, place(job))
+        for job in log.jobs
+        if (at := submitted(log, job)) is not None and at.day is not None
+    ]
     pairs = [
-        (one, other) for one, other in pairwise(known) if (gap := one[0].seconds_until(other[0])) is not None and gap < 0
+        (one, other)
+        for one, other in pairwise(known)
+        if (gap := one[0].seconds_until(other[0])) is not None and gap < 0
     ]
     turned = len(pairs) > 1 and len(pairs) == len(known) - 1
     for one, other in pairs[:1] if turned else pairs:
-        what = "the job blocks stand newest first" if turned else f"this job was submitted before the one in line {one[1]}"
+        if turned:
+            what = "the job blocks stand newest first"
+        else:
+            what = f"this job was submitted before the one in line {one[1]}"
         yield finding("WK303", log.file.path, other[1], what)
 
 
@@ -142,14 +223,19 @@ def _says_source(log: Log, job: Section) -> bool:
 
 
 def _says_when(log: Log, job: Section, stands: Standing) -> bool:
-    """Whether the time of the submission stands in the heading, or in Status where there is one job."""
+    """Whether the time of the submission stands in the heading, or in Status where there is one
+    job.
+    """
     if submitted(log, job) is not None or _is_planned(log, job):
         return True
     lines = facts.prose(log.document, job).splitlines()
     if any(_SENT.search(line) and moment(line) is not None for line in lines):
         return True
     id_ = log.fact(job, *ID)
-    word = id_.value.split()[0].strip("`,;") if id_ is not None and id_.value.split() else ""
+    if id_ is not None and id_.value.split():
+        word = id_.value.split()[0].strip("`,;")
+    else:
+        word = ""
     for entry in log.entries:
         if entry.at is None or not re.match(
             r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", entry.text, re.IGNORECASE
@@ -171,7 +257,10 @@ def _unrecorded(log: Log) -> Iterator[Finding]:
                 missing.setdefault(number, entry.line)
     if missing:
         names = ", ".join(missing)
-        what = f"job {names} was submitted, and has" if len(missing) == 1 else f"jobs {names} were submitted, and have"
+        if len(missing) == 1:
+            what = f"job {names} was submitted, and has"
+        else:
+            what = f"jobs {names} were submitted, and have"
         yield finding("WK310", log.file.path, next(iter(missing.values())), f"{what} no job block")
 
 
@@ -180,30 +269,52 @@ def _job_times(log: Log, job: Section, *, first: bool) -> Iterator[Finding]:
     day = _day_of_job(log, job)
     for field in (start, end):
         if field is not None and _is_unreadable(field, day):
-            yield finding("WK407", log.file.path, field.span.line, f"{field.key} is {quoted(field.value)}")
+            yield finding(
+                "WK407", log.file.path, field.span.line, f"{field.key} is {quoted(field.value)}"
+            )
     yield from _lengths(log, job, start, end, day)
     for field, name in ((start, "start_human"), (end, "end_human")):
-        at = stamp(field.value) if field else None
+        if field:
+            at = stamp(field.value)
+        else:
+            at = None
         # a resumption's template has no date for people
         asked = first or (field is not None and field.name not in ("submitted", "submitted_at"))
-        if asked and field and at and at.day and not human_date(field.value) and not _shown_in_head(log, at.day):
+        if (
+            asked
+            and field
+            and at
+            and at.day
+            and not human_date(field.value)
+            and not _shown_in_head(log, at.day)
+        ):
             beside = log.fact(job, name)
             if not filled(beside):
                 edits = _human_edit(log.document.text, field, beside, name, at.day)
                 yield finding(
-                    "WK401", log.file.path, place(job, beside or field), f"{field.key} has no {name} beside it", edits
+                    "WK401",
+                    log.file.path,
+                    place(job, beside or field),
+                    f"{field.key} has no {name} beside it",
+                    edits,
                 )
 
 
 def _day_of_job(log: Log, job: Section) -> date | None:
     at = submitted(log, job)
-    return at.day if at is not None else day_of(log)
+    if at is not None:
+        return at.day
+    return day_of(log)
 
 
 def _is_unreadable(field: Field, day: date | None) -> bool:
     if not filled(field) or says_none(field) or not field.value:
         return False
-    return moment(field.value, day) is None and not human_date(field.value) and state_of(field.value) is None
+    return (
+        moment(field.value, day) is None
+        and not human_date(field.value)
+        and state_of(field.value) is None
+    )
 
 
 def _shown_in_head(log: Log, day: date) -> bool:
@@ -212,20 +323,37 @@ def _shown_in_head(log: Log, day: date) -> bool:
     return any(one is not None and one.on(day.year) == day for one in found)
 
 
-def _lengths(log: Log, job: Section, start: Field | None, end: Field | None, day: date | None) -> Iterator[Finding]:
+def _lengths(
+    log: Log, job: Section, start: Field | None, end: Field | None, day: date | None
+) -> Iterator[Finding]:
     path, length = log.file.path, log.fact(job, *RUNTIME)
     begun, last = (moment(field.value, day) if field else None for field in (start, end))
-    span = begun.seconds_until(last) if begun and last else None
-    whole_days = 86400 if begun and last and (begun.time is None or last.time is None) else 0
-    whole = end is not None and moment(end.value) is not None  # a time of day alone may be of the next day
+    if begun and last:
+        span = begun.seconds_until(last)
+    else:
+        span = None
+    if begun and last and (begun.time is None or last.time is None):
+        whole_days = 86400
+    else:
+        whole_days = 0
+    whole = (
+        end is not None and moment(end.value) is not None
+    )  # a time of day alone may be of the next day
     if end and span is not None and span < 0 and whole:
         yield finding("WK307", path, end.span.line, "it ends before it starts")
-    elif length and span is not None and whole and _seconds(length) > max(span, 0) + 60 + whole_days:
+    elif (
+        length and span is not None and whole and _seconds(length) > max(span, 0) + 60 + whole_days
+    ):
         yield finding(
-            "WK306", path, length.span.line, f"the runtime {quoted(length.value)} is longer than from start to end"
+            "WK306",
+            path,
+            length.span.line,
+            f"the runtime {quoted(length.value)} is longer than from start to end",
         )
     if end and last and last.day and not filled(length) and not _runs_elsewhere(log, job):
-        yield finding("WK308", path, place(job, length), "the job has ended, and there is no runtime")
+        yield finding(
+            "WK308", path, place(job, length), "the job has ended, and there is no runtime"
+        )
 
 
 def _seconds(length: Field) -> float:
@@ -233,7 +361,9 @@ def _seconds(length: Field) -> float:
 
 
 def _runs_elsewhere(log: Log, job: Section) -> bool:
-    """Whether the runtime stands under another word, or, of a log's only job, in Results or in Status."""
+    """Whether the runtime stands under another word, or, of a log's only job, in Results or in
+    Status.
+    """
     if filled(log.fact(job, *WALLTIME)):
         return True
     if len(log.jobs) > 1:
@@ -241,7 +371,10 @@ def _runs_elsewhere(log: Log, job: Section) -> bool:
     results = (log.fact(section, *RUNTIME, *WALLTIME) for section in log.sections("results"))
     if any(filled(field) for field in results):
         return True
-    return any(re.search(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d", entry.text) for entry in log.entries)
+    return any(
+        re.search(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d", entry.text)
+        for entry in log.entries
+    )
 
 
 def _human_edit(text: str, field: Field, beside: Field | None, name: str, day: date) -> list[Edit]:
@@ -249,7 +382,9 @@ def _human_edit(text: str, field: Field, beside: Field | None, name: str, day: d
         return [value_edit(text, beside, human(day))]
     line = text[field.span.start : field.span.end]
     bullet = re.match(r"[ \t]*[-*+][ \t]+", line)
-    if not bullet or any(not isinstance(child, Verbatim) or child.kind != "blank" for child in field.children):
+    if not bullet or any(
+        not isinstance(child, Verbatim) or child.kind != "blank" for child in field.children
+    ):
         return []
     new = f"{bullet[0]}{name}: {human(day)}"
     ending = re.search(r"\r?\n$", line)
@@ -270,36 +405,59 @@ def dates(log: Log) -> Iterator[Finding]:
     for node in log.document.all_nodes():
         if isinstance(node, Verbatim):
             continue
-        text, span = (node.value, node.value_span) if isinstance(node, Field) else (node.text, node.text_span)
-        time = node.time if isinstance(node, StatusLine) else text
+        text, span = (
+            (node.value, node.value_span)
+            if isinstance(node, Field)
+            else (node.text, node.text_span)
+        )
+        if isinstance(node, StatusLine):
+            time = node.time
+        else:
+            time = text
         if (found := stamp(time)) and found.day is None:
             yield finding("WK403", path, node.span.line, f"there is no such time: {quoted(time)}")
         if isinstance(node, Field):
-            begins = log.document.text.find(text, span.start) if text else span.start
+            if text:
+                begins = log.document.text.find(text, span.start)
+            else:
+                begins = span.start
             partner = partners.get(node.span.start)
             year = partner.day.year if partner and partner.day else _nearest_year(text, day)
             known = {partner.day if partner else None, day}
-            yield from human_findings(path, node.span, text, begins, year=year, known=known, partner=partner)
+            yield from human_findings(
+                path, node.span, text, begins, year=year, known=known, partner=partner
+            )
 
 
 def _nearest_year(text: str, day: date | None) -> int | None:
     """The year that a date without one means: it is near the day in the log's name."""
     found = human_date(text)
     if day is None or found is None:
-        return day.year if day else None
+        if day:
+            return day.year
+        return None
     near = [
-        on for year in (day.year - 1, day.year, day.year + 1) if 1 <= year <= 9999 and (on := found.on(year)) is not None
+        on
+        for year in (day.year - 1, day.year, day.year + 1)
+        if 1 <= year <= 9999 and (on := found.on(year)) is not None
     ]
     return min(near, key=lambda on: abs((on - day).days)).year if near else day.year
 
 
 def human_findings(
-    path: str, span: Span, text: str, at: int, *, year: int | None, known: set[date | None], partner: Stamp | None = None
+    path: str,
+    span: Span,
+    text: str,
+    at: int,
+    *,
+    year: int | None,
+    known: set[date | None],
+    partner: Stamp | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with a date for people in `text`, which begins at the offset `at`.
 
-    `year` is its year where it names none. A wrong weekday is fixed only where the day is one of `known`; `partner` is
-    the timestamp that means the same time.
+    `year` is its year where it names none. A wrong weekday is fixed only where the day is one of
+    `known`; `partner` is the timestamp that means the same time.
     """
     found = human_date(text)
     if not found:
@@ -309,12 +467,29 @@ def human_findings(
         yield finding("WK403", path, span.line, f"there is no such day: {quoted(text)}")
         return
     if partner and partner.day and abs((day - partner.day).days) > (1 if partner.zone else 0):
-        yield finding("WK404", path, span.line, f"the date for people is {day}, the timestamp {partner.day}")
+        yield finding(
+            "WK404", path, span.line, f"the date for people is {day}, the timestamp {partner.day}"
+        )
     if found.suffix and found.suffix != ordinal(day.day):
         edit = Edit(at + found.suffix_at[0], at + found.suffix_at[1], ordinal(day.day))
-        yield finding("WK405", path, span.line, f"it is {day.day}{edit.text}, not {day.day}{found.suffix}", [edit])
+        yield finding(
+            "WK405",
+            path,
+            span.line,
+            f"it is {day.day}{edit.text}, not {day.day}{found.suffix}",
+            [edit],
+        )
     if (found.year or year) and found.weekday != day.weekday():
         first, last = found.weekday_at
         name = weekday_like(day, text[first:last])
-        edits = [Edit(at + first, at + last, name)] if day in known else []
-        yield finding("WK402", path, span.line, f"{day} is a {weekday_like(day, '')}, not a {text[first:last]}", edits)
+        if day in known:
+            edits = [Edit(at + first, at + last, name)]
+        else:
+            edits = []
+        yield finding(
+            "WK402",
+            path,
+            span.line,
+            f"{day} is a {weekday_like(day, '')}, not a {text[first:last]}",
+            edits,
+        )

@@ -14,7 +14,9 @@ from watchkeeper.report.runlog.states import ABANDONED
 
 _PASSPORT = re.compile(r"passport", re.IGNORECASE)
 _SIGNOFF = re.compile(r"sign-?_?off(?![ _]verdict)|signed", re.IGNORECASE)
-_DENIED = re.compile(r"\b(?:no|without|missing|not yet|todo|pending|needs?|still to|to be)\b", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:no|without|missing|not yet|todo|pending|needs?|still to|to be)\b", re.IGNORECASE
+)
 _REPOSITORY = re.compile(r"https?://\S+|(?<![\w./-])[\w.-]+/[\w.-]+(?![\w/])")
 _HUB = re.compile(
     r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<data>datasets/)?(?!spaces/|papers/|blog/"
@@ -40,8 +42,10 @@ _PLANNED = re.compile(
 _SHARES = re.compile(
     r"(?:^|[,;:→—–(&/]|\b(?:then|and|or|to|next|now|also|please|should|will|can|finally|before|afterwards|directly|quick"
     r"|full|run|do|start|launch)\b)"
-    r"\s*(?:run |do |start |submit |launch |schedule )?(?:an? |the |another |full |quick |final |closed-loop |offline )*"
-    r"(?:(?P<eval>re-?eval\w*|eval\w*)|upload\w*|publish\w*|hand(?:ing)?[ -]?(?:off|over|it (?:off|over))"
+    r"\s*(?:run |do |start |submit |launch |schedule )?(?:an? |the |another |full |quick |final "
+    r"|closed-loop |offline )*"
+    r"(?:(?P<eval>re-?eval\w*|eval\w*)|upload\w*|publish\w*|hand(?:ing)?[ -]?(?:off|over|it "
+    r"(?:off|over))"
     r"|push (?:\w+ ){0,3}to"
     r"|release (?:\w+ ){0,2}(?:weights|checkpoint|model)|share (?:\w+ ){0,2}(?:weights|checkpoint"
     r"|model))\b(?P<rest>[^\n]*)",
@@ -50,14 +54,25 @@ _SHARES = re.compile(
 _NOT_OF_WEIGHTS = re.compile(
     r"[\s-]*(?:whether|if|how|why|what|which|loss|losses|frequency|interval|every|steps?|set|split|metrics?|results?"
     r"|scripts?|code|harness"
-    r"|config\w*|batch|data\w*|options?|ideas?|alternatives?|baselines?|a (?:lower|higher|larger|smaller|different)"
+    r"|config\w*|batch|data\w*|options?|ideas?|alternatives?|baselines?|a "
+    r"(?:lower|higher|larger|smaller|different)"
     r"|lower|higher|the (?:effect|impact|cost)"
-    r"|on the train|logs?|curves?|cost|is (?:done|finished)|was|were|has|done|finished|complete|side|logic|pipeline"
+    r"|on the train|logs?|curves?|cost|is "
+    r"(?:done|finished)|was|were|has|done|finished|complete|side|logic|pipeline"
     r"|sampler|speed)\b",
     re.IGNORECASE,
 )
-_DENIES = re.compile(r"\b(?:do not|don't|never|no|not|without|skip|instead of|hold off|wait with)\b", re.IGNORECASE)
-_VERDICTS = ("signoff_verdict", "sign_off_verdict", "verdict", "signoff", "sign_off", "signoff_status")
+_DENIES = re.compile(
+    r"\b(?:do not|don't|never|no|not|without|skip|instead of|hold off|wait with)\b", re.IGNORECASE
+)
+_VERDICTS = (
+    "signoff_verdict",
+    "sign_off_verdict",
+    "verdict",
+    "signoff",
+    "sign_off",
+    "signoff_status",
+)
 
 
 def published(log: Log, stands: Standing) -> Iterator[Finding]:
@@ -76,7 +91,9 @@ def published(log: Log, stands: Standing) -> Iterator[Finding]:
 
 
 def _knows(document: Document, words: re.Pattern[str]) -> bool:
-    """Whether the log speaks of a passport or a sign-off as of something that is there or is about to be made."""
+    """Whether the log speaks of a passport or a sign-off as of something that is there or is about
+    to be made.
+    """
     for line in document.text.splitlines():
         if words.search(line) and not re.search(
             r"\b(?:no|without)\b[^.;]{0,30}(?:passport|sign-?off)", line, re.IGNORECASE
@@ -88,15 +105,25 @@ def _knows(document: Document, words: re.Pattern[str]) -> bool:
 def _missing(log: Log) -> str:
     """Which of the two an upload lacks, in words."""
     names = [
-        name for name, words in (("MODEL_PASSPORT", _PASSPORT), ("SIGNOFF", _SIGNOFF)) if not _there(log.document, words)
+        name
+        for name, words in (("MODEL_PASSPORT", _PASSPORT), ("SIGNOFF", _SIGNOFF))
+        if not _there(log.document, words)
     ]
     return " or ".join(f"{name}.json" for name in names)
 
 
 def _there(document: Document, words: re.Pattern[str]) -> bool:
     """Whether a line outside of Next says that the passport, or the sign-off, exists."""
-    ahead = {line for section in document.of("next") for line in facts.prose(document, section).splitlines()}
-    lines = (line for line in document.text.splitlines() if line not in ahead and not line.lstrip().startswith("#"))
+    ahead = {
+        line
+        for section in document.of("next")
+        for line in facts.prose(document, section).splitlines()
+    }
+    lines = (
+        line
+        for line in document.text.splitlines()
+        if line not in ahead and not line.lstrip().startswith("#")
+    )
     return any(words.search(line) and not _DENIED.search(line) for line in lines)
 
 
@@ -106,7 +133,9 @@ def _is_upload(log: Log, section: Section) -> bool:
         return False
     if any(filled(field) and not says_none(field) for field in section.fields()):
         return not (_only_data(text) and "checkpoint" not in text)
-    return _HUB.search(text) is not None or any(filled(field) and not says_none(field) for field in log.facts(section))
+    return _HUB.search(text) is not None or any(
+        filled(field) and not says_none(field) for field in log.facts(section)
+    )
 
 
 def _only_data(text: str) -> bool:
@@ -119,7 +148,12 @@ def _uploaded_elsewhere(log: Log) -> int:
     for section in log.sections("results"):
         for field in log.facts(section):
             match = _HUB.search(field.value)
-            if match and not match["data"] and _UPLOADED_AS.fullmatch(field.name) and not _TAKEN.fullmatch(field.name):
+            if (
+                match
+                and not match["data"]
+                and _UPLOADED_AS.fullmatch(field.name)
+                and not _TAKEN.fullmatch(field.name)
+            ):
                 return field.span.line
     for kind in ("results", "status"):
         for section in log.sections(kind):
@@ -141,10 +175,14 @@ def _upload(log: Log, section: Section) -> Iterator[Finding]:
     if missing:
         yield finding("WK801", path, place(section), f"the upload does not hold {missing}")
         if re.search(r"sha-?256|checksum", text, re.IGNORECASE) and "SIGNOFF" in missing:
-            yield finding("WK806", path, place(section), "it has checksums of its own, and no sign-off")
+            yield finding(
+                "WK806", path, place(section), "it has checksums of its own, and no sign-off"
+            )
     named = section.field("repo", "repository", "url", "link", "hub", "model")
     if not filled(named) and not _HUB.search(text) and not _names_repository(section):
-        yield finding("WK805", path, place(section, section.field("repo")), "it does not say which repository")
+        yield finding(
+            "WK805", path, place(section, section.field("repo")), "it does not say which repository"
+        )
     yield from _verdict(log, section, signed="SIGNOFF" not in missing)
 
 
@@ -152,7 +190,9 @@ def _names_repository(section: Section) -> bool:
     fields = (
         field
         for field in section.fields()
-        if "repo" in field.name or "hub" in field.name or field.name in ("uploaded_to", "published_to")
+        if "repo" in field.name
+        or "hub" in field.name
+        or field.name in ("uploaded_to", "published_to")
     )
     return any(_REPOSITORY.search(field.value) for field in fields)
 
@@ -160,22 +200,38 @@ def _names_repository(section: Section) -> bool:
 def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
     path = log.file.path
     verdict = next(
-        (field for name in _VERDICTS for field in _verdicts(log, section) if field.name == name and _word(field)), None
+        (
+            field
+            for name in _VERDICTS
+            for field in _verdicts(log, section)
+            if field.name == name and _word(field)
+        ),
+        None,
     )
     verdict = verdict or section.field("signoff_verdict", "sign_off_verdict", "verdict")
-    word = _word(verdict) if verdict else ""
+    if verdict:
+        word = _word(verdict)
+    else:
+        word = ""
     if word not in ("pass", "soft_signal"):
         if verdict is None and not signed:
             return  # there is no sign-off whose verdict could be told
-        told = f"the verdict is {quoted(verdict.value)}" if verdict and filled(verdict) else "no verdict of a sign-off"
+        if verdict and filled(verdict):
+            told = f"the verdict is {quoted(verdict.value)}"
+        else:
+            told = "no verdict of a sign-off"
         yield finding("WK802", path, place(section, verdict), told)
     elif word == "soft_signal" and verdict and not _has_reason(log, verdict):
         yield finding("WK803", path, verdict.span.line, "soft_signal, and no reason")
 
 
 def _verdicts(log: Log, section: Section) -> list[Field]:
-    """The fields that may hold the verdict: of the section itself, then of any section on passport and sign-off."""
-    others = [one for one in log.document.walk() if re.search(r"passport|sign-?off", facts.head_of(one))]
+    """The fields that may hold the verdict: of the section itself, then of any section on passport
+    and sign-off.
+    """
+    others = [
+        one for one in log.document.walk() if re.search(r"passport|sign-?off", facts.head_of(one))
+    ]
     return [field for one in (section, *others) for field in log.facts(one)]
 
 
@@ -186,20 +242,28 @@ def _word(verdict: Field) -> str:
         return "pass"
     if re.match(r"soft[ _-]signal", text):
         return "soft_signal"
-    return re.split(r"[\s`(,;:—–-]+", text, maxsplit=1)[0] if verdict.name not in ("signoff", "sign_off") else ""
+    if verdict.name not in ("signoff", "sign_off"):
+        return re.split(r"[\s`(,;:—–-]+", text, maxsplit=1)[0]
+    return ""
 
 
 def _has_reason(log: Log, verdict: Field) -> bool:
     raw = log.document.text[verdict.raw_span.start : verdict.raw_span.end]
-    inside = re.split(r"soft[ _-]signal", raw, maxsplit=1, flags=re.IGNORECASE)[-1].strip("` ()—–-:|*")
+    inside = re.split(r"soft[ _-]signal", raw, maxsplit=1, flags=re.IGNORECASE)[-1].strip(
+        "` ()—–-:|*"
+    )
     if inside or nested(verdict):
         return True
-    return any(filled(field) and field.name.endswith("reason") for field in facts.every_field(log.document))
+    return any(
+        filled(field) and field.name.endswith("reason") for field in facts.every_field(log.document)
+    )
 
 
 def _next(log: Log) -> Iterator[Finding]:
     """The next steps that share a checkpoint, or evaluate it, before it has a passport."""
-    if _knows(log.document, _PASSPORT) or _knows(log.document, re.compile(r"sign-?off", re.IGNORECASE)):
+    if _knows(log.document, _PASSPORT) or _knows(
+        log.document, re.compile(r"sign-?off", re.IGNORECASE)
+    ):
         return
     for section in log.sections("next"):
         for line, number in _lines(log.document, section):
@@ -226,7 +290,10 @@ def _shares(line: str) -> bool:
         rest = match["rest"]
         if _DENIES.search(bare[: match.start()]) or (match["eval"] and _NOT_OF_WEIGHTS.match(rest)):
             continue
-        if re.match(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b)\b", rest) and not match["eval"]:
+        if (
+            re.match(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b)\b", rest)
+            and not match["eval"]
+        ):
             continue
         return True
     return False

@@ -17,14 +17,22 @@ _EVIDENCE = re.compile(
     r"|success|tokens?"
     r"|frames?|rows?|files?|shards?|scenes?|tasks?|trials?|records?|images?|clips?|docs?|documents?|bleu|wer|f1"
     r"|ppl)\b[^\n]{0,20}?\d"
-    r"|\d[.,]?[km]? {0,3}(?:/ {0,3}\d|of \d|%|it/s|s/it|steps?\b|epochs?\b|samples?\b|episodes?\b|tokens?\b|frames?\b"
+    r"|\d[.,]?[km]? {0,3}(?:/ {0,3}\d|of "
+    r"\d|%|it/s|s/it|steps?\b|epochs?\b|samples?\b|episodes?\b|tokens?\b|frames?\b"
     r"|rows?\b|files?\b|shards?\b"
     r"|scenes?\b|tasks?\b|trials?\b|records?\b|images?\b|clips?\b|docs?\b|documents?\b)|loss\S{0,9}? {0,3}[=:]? {0,3}\d",
     re.IGNORECASE,
 )
-_MACHINE = re.compile(r"\b(?:gpus?|cpu|vram|memory|mem|utili[sz]ation|util|disk)\b[^,;\n]{0,40}", re.IGNORECASE)
-_EXCEPTION = re.compile(r"\b[A-Z]\w{1,60}(?:Error|Exception)\b")  # an error that the job printed is evidence too
-_NOTICE = re.compile(r"\b(?:re-?)?(?:started|starting|launched|resumed|submitted|queued|pending|waiting)\b", re.IGNORECASE)
+_MACHINE = re.compile(
+    r"\b(?:gpus?|cpu|vram|memory|mem|utili[sz]ation|util|disk)\b[^,;\n]{0,40}", re.IGNORECASE
+)
+_EXCEPTION = re.compile(
+    r"\b[A-Z]\w{1,60}(?:Error|Exception)\b"
+)  # an error that the job printed is evidence too
+_NOTICE = re.compile(
+    r"\b(?:re-?)?(?:started|starting|launched|resumed|submitted|queued|pending|waiting)\b",
+    re.IGNORECASE,
+)
 _FIELDS = re.compile(
     r"(?:.*_)?(?:state|status|exit_code|exit|outcome|progress|last_\w+|current\w*|latest\w*|checked"
     r"|updated|eta|result|n_a)"
@@ -36,12 +44,26 @@ def status(log: Log, stands: Standing) -> Iterator[Finding]:
     path, sections, found = log.file.path, log.sections("status"), log.entries
     yield from _untimed(log)
     for entry in found:
-        if entry.claim is not None and entry.claim.state == RUNNING and not entry.claim.again and entry.own:
+        if (
+            entry.claim is not None
+            and entry.claim.state == RUNNING
+            and not entry.claim.again
+            and entry.own
+        ):
             words = _with_below(entry, found)
             evidence = _EVIDENCE.search(_MACHINE.sub("", words)) or _EXCEPTION.search(words)
             if not _NOTICE.search(words) and not evidence:
-                yield finding("WK502", path, entry.line, f"neither step nor loss: {quoted(entry.text)}")
-    yield from _order(path, [entry for entry in found if entry.own and entry.at is not None and entry.at.day is not None])
+                yield finding(
+                    "WK502", path, entry.line, f"neither step nor loss: {quoted(entry.text)}"
+                )
+    yield from _order(
+        path,
+        [
+            entry
+            for entry in found
+            if entry.own and entry.at is not None and entry.at.day is not None
+        ],
+    )
     if sections and stands.over and not found and stands.state == ENDED:
         yield finding("WK504", path, place(sections[0]), "the job has ended, and Status is empty")
 
@@ -75,7 +97,10 @@ def _untimed(log: Log) -> Iterator[Finding]:
                 continue
             lines.append(bullet.span.line)
     if lines:
-        what = "this entry has no time" if len(lines) == 1 else f"{len(lines)} entries have no time"
+        if len(lines) == 1:
+            what = "this entry has no time"
+        else:
+            what = f"{len(lines)} entries have no time"
         yield finding("WK501", log.file.path, lines[0], what)
 
 
@@ -84,9 +109,15 @@ def _order(path: str, dated: list[Entry]) -> Iterator[Finding]:
     pairs = [
         other
         for one, other in pairwise(dated)
-        if one.at is not None and other.at is not None and (gap := one.at.seconds_until(other.at)) is not None and gap < 0
+        if one.at is not None
+        and other.at is not None
+        and (gap := one.at.seconds_until(other.at)) is not None
+        and gap < 0
     ]
     turned = len(pairs) > 1 and len(pairs) == len(dated) - 1
     for entry in pairs[:1] if turned else pairs:
-        what = "the entries stand newest first" if turned else "this entry is older than the one above"
+        if turned:
+            what = "the entries stand newest first"
+        else:
+            what = "this entry is older than the one above"
         yield finding("WK503", path, entry.line, what)

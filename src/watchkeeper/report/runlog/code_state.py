@@ -1,4 +1,6 @@
-"""Which code a run log names: a commit, branch or tag, in a field of its own or in the words of its settings. Pure."""
+"""Which code a run log names: a commit, branch or tag, in a field of its own or in the words of its
+settings. Pure.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,14 @@ def _words(log: Log) -> Iterator[re.Match[str]]:
     """Where the text of the title, of the page's head, Mode, Config or a job block speaks of code."""
     document = log.document
     texts = [document.title.text if document.title else ""]
-    texts += [document.text[node.span.start : node.span.end] for node in (*document.preamble, *document.nodes)]
-    texts += [facts.prose(document, section) for kind in ("mode", "config", "job") for section in log.sections(kind)]
+    texts += [
+        document.text[node.span.start : node.span.end]
+        for node in (*document.preamble, *document.nodes)
+    ]
+    texts += [
+        facts.prose(document, section)
+        for kind in ("mode", "config", "job")
+        for section in log.sections(kind)
+    ]
     for text in texts:
         yield from _WORDS.finditer(text)

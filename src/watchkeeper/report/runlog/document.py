@@ -1,14 +1,16 @@
-"""Run logs in Markdown, read without loss: `run_logs/[group/]<date>_<task>.md`, and every dialect of it.
+"""Run logs in Markdown, read without loss: `run_logs/[group/]<date>_<task>.md`, and every dialect
+of it.
 
     # <task> — <short description>
     ## Mode | Config | Job | Job (resumed) | Status | Results | W&B | HuggingFace | Next
     - key: value        - key: `value` (a note)       - **Key:** value       **Key**: value
     - 2026-03-11 15:00 — running, step 2400, train_loss 0.085
 
-A document is a tree whose pieces tile the text: printing them back is the identity for any text. Each piece knows its
-place, so that a writer can splice one field and leave every other byte to its owner. Lines end at a newline, as `grep -n`
-counts them. What is not understood (prose, tables, code, comments) is kept as it stands. Format source: the run-log
-document; setext headings (underlined) are read as prose.
+A document is a tree whose pieces tile the text: printing them back is the identity for any text.
+Each piece knows its place, so that a writer can splice one field and leave every other byte to its
+owner. Lines end at a newline, as `grep -n` counts them. What is not understood (prose, tables,
+code, comments) is kept as it stands. Format source: the run-log document; setext headings
+(underlined) are read as prose.
 """
 
 from __future__ import annotations
@@ -47,10 +49,11 @@ class Verbatim(msgspec.Struct, frozen=True, gc=False):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """`- key: value`. `name` is the key in a dialect-free form: `submitted_start` for `**Submitted/start**`.
+    """`- key: value`. `name` is the key in a dialect-free form: `submitted_start` for
+    `**Submitted/start**`.
 
-    `value` is without the backticks around it and without the note in parentheses behind them; `value_span` is what a new
-    value takes the place of, backticks included.
+    `value` is without the backticks around it and without the note in parentheses behind them;
+    `value_span` is what a new value takes the place of, backticks included.
     """
 
     span: Span
@@ -65,7 +68,9 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class StatusLine(msgspec.Struct, frozen=True):
-    """`- 2026-03-11 15:00 — text`: `time` is the part before the separator. Undated bullets below it are its children."""
+    """`- 2026-03-11 15:00 — text`: `time` is the part before the separator. Undated bullets below
+    it are its children.
+    """
 
     span: Span
     indent: int
@@ -101,8 +106,8 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
 class Section(msgspec.Struct, frozen=True):
     """A heading and what stands under it.
 
-    `kind` is one of mode, config, job, status, results, wandb, huggingface, next; "" for any other heading.
-    `qualifier` is what a heading says in parentheses: `resumed`.
+    `kind` is one of mode, config, job, status, results, wandb, huggingface, next; "" for any other
+    heading. `qualifier` is what a heading says in parentheses: `resumed`.
     """
 
     heading: Heading
@@ -208,8 +213,13 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     number: int
 
     def span(self, start: int | None = None, end: int | None = None) -> Span:
-        """A part of the line, by offsets in the text; the whole line, newline included, if none are given."""
-        first = self.start if start is None else start
+        """A part of the line, by offsets in the text; the whole line, newline included, if none are
+        given.
+        """
+        if start is None:
+            first = self.start
+        else:
+            first = start
         return Span(first, self.end if end is None else end, self.number, first - self.start + 1)
 
 
@@ -219,8 +229,14 @@ def lines(text: str) -> Iterator[Line]:
     while start < len(text):
         number += 1
         at = text.find("\n", start)
-        end = len(text) if at < 0 else at + 1
-        stop = end if at < 0 else at
+        if at < 0:
+            end = len(text)
+        else:
+            end = at + 1
+        if at < 0:
+            stop = end
+        else:
+            stop = at
         if stop > start and text[stop - 1] == "\r" and at >= 0:
             stop -= 1
         yield Line(start, stop, end, number)
@@ -233,7 +249,8 @@ _BULLET = re.compile(r"([ \t]*)(?:[-*+]|\d{1,9}[.)])(?:[ \t]+(?:\[[ xX]\][ \t]+)
 _BOLD = re.compile(r"\*\*([^*:`]{1,60})(?::\*\*|\*\*[ \t]?:)(?=[ \t]|$)")
 _PLAIN = re.compile(r"`?([^\s:`*|<>][^:`|]{0,59})`?:(?=[ \t]|$)")
 _STATUS = re.compile(
-    r"[`*]{0,3}(\d{4}-\d{2}-\d{2}(?:[T ]{1,3}~?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[-–][ ]?\d{1,2}:\d{2}(?::\d{2})?)?)?"
+    r"[`*]{0,3}(\d{4}-\d{2}-\d{2}(?:[T ]{1,3}~?\d{1,2}:\d{2}(?::\d{2})?(?:[ ]?[-–][ "
+    r"]?\d{1,2}:\d{2}(?::\d{2})?)?)?"
     r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d{2}:?\d{2}))?)[`*]{0,3}(?:[ \t]*(?:[—–:]|-(?=[ \t]|$))[ \t]*|$)"
 )
 _KINDS = (
@@ -249,23 +266,31 @@ _KINDS = (
 
 
 def kind_of(heading: str) -> tuple[str, str]:
-    """The kind of a heading and its qualifier: `("job", "resumed")` for `Job (resumed)`; `("", …)` for one of no kind."""
+    """The kind of a heading and its qualifier: `("job", "resumed")` for `Job (resumed)`; `("", …)`
+    for one of no kind.
+    """
     head, _, rest = heading.partition("(")
     qualifier = rest.rpartition(")")[0] or rest
     head = re.sub(
         r"^[^\w&(]*(?:\d{1,2}[.)][ \t]+)?[^\w&(]*", "", head
     )  # a number or a sign before the word is no part of it
     head = re.split(r" [—–-] |:", head, maxsplit=1)[0].strip().strip("*_`").casefold()
-    return next((kind for kind, pattern in _KINDS if pattern.fullmatch(head)), ""), qualifier.strip()
+    return next(
+        (kind for kind, pattern in _KINDS if pattern.fullmatch(head)), ""
+    ), qualifier.strip()
 
 
 def name_of(key: str) -> str:
-    """A key in its dialect-free form: lower case, anything but letters, digits and `@` becomes one underscore."""
+    """A key in its dialect-free form: lower case, anything but letters, digits and `@` becomes one
+    underscore.
+    """
     return re.sub(r"[^\w@]+", "_", key.strip().casefold()).strip("_")
 
 
 def _read_value(raw: str) -> tuple[str, int, bool]:
-    """The value in `raw` (no space around it), where its own part of `raw` ends, and whether it is in backticks."""
+    """The value in `raw` (no space around it), where its own part of `raw` ends, and whether it is
+    in backticks.
+    """
     ticks = len(raw) - len(raw.lstrip("`"))
     if ticks and ticks < len(raw):
         for run in re.finditer("`+", raw[ticks:]):
@@ -282,7 +307,10 @@ def _quote(value: str) -> str:
     """The value as a code span that reads back as it is."""
     runs = {len(run) for run in re.findall("`+", value)}
     fence = "`" * next(n for n in range(1, len(runs) + 2) if n not in runs)
-    pad = " " if value[0] == "`" or value[-1] == "`" else ""
+    if value[0] == "`" or value[-1] == "`":
+        pad = " "
+    else:
+        pad = ""
     return f"{fence}{pad}{value}{pad}{fence}"
 
 
@@ -298,9 +326,15 @@ def value_edit(text: str, field: Field, value: str) -> Edit:
         return Edit(field.value_span.end, field.value_span.end, "")
     if not value:
         return Edit(field.raw_span.start, field.raw_span.end, "")
-    quoted = _quote(value) if field.quoted or _read_value(value)[0] != value else value
+    if field.quoted or _read_value(value)[0] != value:
+        quoted = _quote(value)
+    else:
+        quoted = value
     span = field.value_span
-    space = " " if span.start == span.end and text[span.start - 1] not in " \t" else ""
+    if span.start == span.end and text[span.start - 1] not in " \t":
+        space = " "
+    else:
+        space = ""
     return Edit(span.start, span.end, space + quoted)
 
 
@@ -334,7 +368,9 @@ class _Parser:
         self.document = Document(text, [], None, [], [])
         self.nodes = self.document.preamble
         self.sections: list[Section] = []  # the open ones, outermost first
-        self.bullets: list[tuple[int, Bullet]] = []  # the open ones, each with the depth it counts as
+        self.bullets: list[
+            tuple[int, Bullet]
+        ] = []  # the open ones, each with the depth it counts as
         self.in_status = False
 
     def run(self) -> Document:
@@ -344,7 +380,10 @@ class _Parser:
         for line in todo:
             content = self.text[line.start : line.stop]
             bare = content.lstrip("\ufeff \t")
-            fence = _FENCE.match(content) if bare[:3] in ("```", "~~~") else None
+            if bare[:3] in ("```", "~~~"):
+                fence = _FENCE.match(content)
+            else:
+                fence = None
             if fence and not (fence[1][0] == "`" and "`" in fence[2]):
                 self.block(line, todo, "code", partial(_closes, mark=fence[1]))
             elif bare.startswith("<!--"):
@@ -360,10 +399,14 @@ class _Parser:
                     self.open(heading)
                 seen = True
             elif not bare.strip():
-                (self.bullets[-1][1].children if self.bullets else self.nodes).append(Verbatim(line.span(), "blank"))
+                (self.bullets[-1][1].children if self.bullets else self.nodes).append(
+                    Verbatim(line.span(), "blank")
+                )
             elif not self.bullet(line, content):
                 self.keep(Verbatim(line.span(), "table" if bare[0] == "|" else "text"), content)
-        return Document(self.text, self.document.preamble, title, self.document.nodes, self.document.sections)
+        return Document(
+            self.text, self.document.preamble, title, self.document.nodes, self.document.sections
+        )
 
     def heading(self, line: Line, content: str) -> Heading | None:
         match = _HEADING.match(content)
@@ -386,7 +429,9 @@ class _Parser:
         self.nodes = section.nodes
         self.in_status = any(part.kind == "status" for part in self.sections)
 
-    def block(self, line: Line, todo: Iterator[Line], kind: str, closes: Callable[[str], bool]) -> None:
+    def block(
+        self, line: Line, todo: Iterator[Line], kind: str, closes: Callable[[str], bool]
+    ) -> None:
         last, closed = line, False
         for rest in todo:
             last = rest
@@ -404,24 +449,39 @@ class _Parser:
 
     def bullet(self, line: Line, content: str) -> bool:
         match = _BULLET.match(content)
-        at = match.end() if match else len(content) - len(content.lstrip(" \t\ufeff"))
+        if match:
+            at = match.end()
+        else:
+            at = len(content) - len(content.lstrip(" \t\ufeff"))
         rest, depth = content[at:], _depth(content)
-        status = _STATUS.match(rest) if match else None
+        if match:
+            status = _STATUS.match(rest)
+        else:
+            status = None
         node: Bullet | None
         if status:
             words = rest[status.end() :].rstrip()
             start = line.start + at + status.end()
-            node = StatusLine(line.span(), depth, status[1], words, line.span(start, start + len(words)), [])
+            node = StatusLine(
+                line.span(), depth, status[1], words, line.span(start, start + len(words)), []
+            )
         else:
             node = self.field(line, content, at, depth, plain=match is not None)
             if node is None and match:
                 words = rest.rstrip()
-                node = Item(line.span(), depth, words, line.span(line.start + at, line.start + at + len(words)), [])
+                node = Item(
+                    line.span(),
+                    depth,
+                    words,
+                    line.span(line.start + at, line.start + at + len(words)),
+                    [],
+                )
         if node is None:
             return False
         if self.in_status and not status:
             above = next((d for d, open_ in self.bullets if isinstance(open_, StatusLine)), None)
-            depth = depth if above is None else max(depth, above + 1)
+            if above is not None:
+                depth = max(depth, above + 1)
         while self.bullets and self.bullets[-1][0] >= depth:
             self.bullets.pop()
         (self.bullets[-1][1].children if self.bullets else self.nodes).append(node)
@@ -433,7 +493,10 @@ class _Parser:
         if not match or not (name := name_of(match[1])):
             return None
         raw = content[match.end() :].strip()
-        start = content.index(raw, match.end()) if raw else min(match.end() + 1, len(content))
+        if raw:
+            start = content.index(raw, match.end())
+        else:
+            start = min(match.end() + 1, len(content))
         value, size, quoted = _read_value(raw)
         first = line.start + start
         spans = line.span(first, first + size), line.span(first, first + len(raw))

@@ -1,4 +1,6 @@
-"""What a run log records, wherever it stands: fields, nested bullets, bold lines, tables, sections of other names."""
+"""What a run log records, wherever it stands: fields, nested bullets, bold lines, tables, sections
+of other names.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,16 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from watchkeeper.report.runlog.document import Document, Field, Node, Section, Span, Verbatim, deep, name_of
+from watchkeeper.report.runlog.document import (
+    Document,
+    Field,
+    Node,
+    Section,
+    Span,
+    Verbatim,
+    deep,
+    name_of,
+)
 
 _ALIASES: dict[str, re.Pattern[str]] = {
     kind: re.compile(words)
@@ -24,7 +35,10 @@ _ALIASES: dict[str, re.Pattern[str]] = {
         r"|summary|findings|outputs?|artifacts?",
         "wandb": r"(?:experiment )?tracking|logging|tensorboard|mlflow|(?:w&b|wandb) runs?",
         "huggingface": r"(?:model )?hub|upload(?:s|ed)?|publication|published",
-        "next": r"to-?dos?|follow-?ups?|what(?:'s| is)? next|plan|next (?:actions?|runs?)|action items|future work",
+        "next": (
+            r"to-?dos?|follow-?ups?|what(?:'s| is)? next|plan|next (?:actions?|runs?)|action "
+            r"items|future work"
+        ),
     }.items()
 }
 _FURTHER_JOB = re.compile(
@@ -38,7 +52,19 @@ _NAMES = re.compile(
     r"end\w*|state|status|runtime|elapsed|nodes?|start\w*|\w+_id|steps?|\w*loss|config|dataset|date|submitted"
 )
 _GENERIC = frozenset(
-    {"key", "field", "name", "property", "parameter", "setting", "item", "metric", "what", "attribute", ""}
+    {
+        "key",
+        "field",
+        "name",
+        "property",
+        "parameter",
+        "setting",
+        "item",
+        "metric",
+        "what",
+        "attribute",
+        "",
+    }
 )
 _CELL = re.compile(r"((?:\\.|[^|\\])*)(?:\||$)")
 
@@ -50,16 +76,24 @@ def head_of(section: Section) -> str:
 
 
 def sections(document: Document, kind: str) -> list[Section]:
-    """The sections of a kind; where none bears its name, those with another word for it. Job blocks under a heading such as
-    `Resubmission` count as well.
+    """The sections of a kind; where none bears its name, those with another word for it. Job blocks
+    under a heading such as `Resubmission` count as well.
     """
     own = document.of(kind)
     if own and kind != "job":
         return own
     unknown = [one for one in document.walk() if not one.kind]
     if kind == "job":
-        own = [one for one in own if not any(below.kind == "job" for below in one.sections) or facts(document, one)]
-        further = [one for one in unknown if _FURTHER_JOB.fullmatch(head_of(one)) and _has_id(document, one)]
+        own = [
+            one
+            for one in own
+            if not any(below.kind == "job" for below in one.sections) or facts(document, one)
+        ]
+        further = [
+            one
+            for one in unknown
+            if _FURTHER_JOB.fullmatch(head_of(one)) and _has_id(document, one)
+        ]
         if own or further:
             inside = [id(below) for one in own for below in one.sections]
             every = [*own, *(one for one in further if id(one) not in inside)]
@@ -72,7 +106,9 @@ def _has_id(document: Document, section: Section) -> bool:
 
 
 def facts(document: Document, section: Section) -> list[Field]:
-    """All that a section records under a name: its outer fields, then those nested below bullets, then its tables."""
+    """All that a section records under a name: its outer fields, then those nested below bullets,
+    then its tables.
+    """
     outer = list(section.fields())
     inner = [
         node
@@ -81,7 +117,11 @@ def facts(document: Document, section: Section) -> list[Field]:
         for node in deep([child])
         if isinstance(node, Field)
     ]
-    return [*outer, *inner, *(field for part in parts(section) for field in _recorded(document.text, part.nodes))]
+    return [
+        *outer,
+        *inner,
+        *(field for part in parts(section) for field in _recorded(document.text, part.nodes)),
+    ]
 
 
 def parts(section: Section) -> Iterator[Section]:
@@ -94,7 +134,9 @@ def parts(section: Section) -> Iterator[Section]:
 
 def fact(document: Document, section: Section | None, *names: str) -> Field | None:
     """The first fact of one of these names, the earlier name winning."""
-    return first(facts(document, section), *names) if section is not None else None
+    if section is not None:
+        return first(facts(document, section), *names)
+    return None
 
 
 def first(fields: Iterable[Field], *names: str) -> Field | None:
@@ -106,13 +148,19 @@ def first(fields: Iterable[Field], *names: str) -> Field | None:
 def header(document: Document) -> list[Field]:
     """The fields that stand under the title, before any section: `**Date**: …`."""
     nodes = [*document.preamble, *document.nodes]
-    return [*(node for node in deep(nodes) if isinstance(node, Field)), *_recorded(document.text, nodes)]
+    return [
+        *(node for node in deep(nodes) if isinstance(node, Field)),
+        *_recorded(document.text, nodes),
+    ]
 
 
 def every_field(document: Document) -> Iterator[Field]:
     """Each field of a log, whatever stands above it, and the rows of its tables."""
     yield from (node for node in document.all_nodes() if isinstance(node, Field))
-    for nodes in ([*document.preamble, *document.nodes], *(section.nodes for section in document.walk())):
+    for nodes in (
+        [*document.preamble, *document.nodes],
+        *(section.nodes for section in document.walk()),
+    ):
         yield from _recorded(document.text, nodes)
 
 
@@ -126,7 +174,8 @@ def prose(document: Document, section: Section) -> str:
     )
 
 
-# ── tables ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── tables
+# ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -181,7 +230,9 @@ def cells_of(text: str, span: Span) -> list[Cell]:
         words = match[1].strip()
         first = span.start + at + (len(match[1]) - len(match[1].lstrip()) if words else 0)
         if words or match.end() < len(line) or line.endswith("|"):
-            found.append(Cell(words, Span(first, first + len(words), span.line, first - span.start + 1)))
+            found.append(
+                Cell(words, Span(first, first + len(words), span.line, first - span.start + 1))
+            )
         at = match.end()
     return found
 
@@ -189,12 +240,25 @@ def cells_of(text: str, span: Span) -> list[Cell]:
 def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
     """What tables record: `| key | value |` row by row, or one row below a head of keys."""
     for table in tables(text, nodes):
-        across = len(table.rows) == 1 and len(table.head) > 1 and _NAMES.fullmatch(table.columns[1]) is not None
-        if not across and (len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2)):
-            rows = table.rows if not table.head or table.columns[0] in _GENERIC else [table.head, *table.rows]
+        across = (
+            len(table.rows) == 1
+            and len(table.head) > 1
+            and _NAMES.fullmatch(table.columns[1]) is not None
+        )
+        if not across and (
+            len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2)
+        ):
+            if not table.head or table.columns[0] in _GENERIC:
+                rows = table.rows
+            else:
+                rows = [table.head, *table.rows]
             yield from (_field(row[0], row[1]) for row in rows if len(row) == 2)
-        elif len(table.rows) == 1 or _lists_jobs(table):  # of several jobs the last row is the newest
-            yield from (_field(key, value) for key, value in zip(table.head, table.rows[-1], strict=False))
+        elif len(table.rows) == 1 or _lists_jobs(
+            table
+        ):  # of several jobs the last row is the newest
+            yield from (
+                _field(key, value) for key, value in zip(table.head, table.rows[-1], strict=False)
+            )
 
 
 def _lists_jobs(table: Table) -> bool:
@@ -203,9 +267,16 @@ def _lists_jobs(table: Table) -> bool:
 
 def jobs_in(document: Document, section: Section) -> list[list[Field]]:
     """The jobs that a section lists in a table, one a row: what is recorded of each."""
-    known = (table for part in parts(section) for table in tables(document.text, part.nodes) if _lists_jobs(table))
+    known = (
+        table
+        for part in parts(section)
+        for table in tables(document.text, part.nodes)
+        if _lists_jobs(table)
+    )
     return [
-        [_field(key, value) for key, value in zip(table.head, row, strict=False)] for table in known for row in table.rows
+        [_field(key, value) for key, value in zip(table.head, row, strict=False)]
+        for table in known
+        for row in table.rows
     ]
 
 

@@ -1,4 +1,6 @@
-"""What a run log says in figures and settings, as people spell them: `lr=1e-3`, `12k steps`, `final loss: 0.19`. Pure."""
+"""What a run log says in figures and settings, as people spell them: `lr=1e-3`, `12k steps`, `final
+loss: 0.19`. Pure.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,13 @@ SETTINGS_FIELDS = (
     "key_settings", "settings", "hyperparameters", "hyper_parameters", "hparams", "parameters", "params", "overrides",
     "training_settings",
 )  # fmt: skip
-SPELLED = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+SPELLED = {
+    "nan": math.nan,
+    "inf": math.inf,
+    "infinity": math.inf,
+    "-inf": -math.inf,
+    "-infinity": -math.inf,
+}
 SAME = (
     {"lr", "learning_rate"},
     {"bs", "batch", "batch_size", "batchsize"},
@@ -64,12 +72,13 @@ _ENDS = r"(?:end|final|last)"
 _BESTS = r"(?:best|min(?:imum)?|lowest)"
 
 
-# ── settings ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── settings
+# ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def split_settings(text: str) -> Iterator[tuple[str, str]]:
-    """`lr 1e-3, batch size = 8, 12k steps` → `lr`: `0.001`, `batch_size`: `8`, `steps`: `12000`; a part without a value
-    stands for itself.
+    """`lr 1e-3, batch size = 8, 12k steps` → `lr`: `0.001`, `batch_size`: `8`, `steps`: `12000`; a
+    part without a value stands for itself.
     """
     for part in _parts(text[:MOST_LETTERS].replace("`", "").replace("**", "")):
         found = _setting(part.strip().strip(".").lstrip("-+ ").strip())
@@ -82,7 +91,11 @@ def _parts(text: str) -> Iterator[str]:
     depth, start = 0, 0
     for at, letter in enumerate(text):
         depth += (letter in "([{") - (letter in ")]}" and depth > 0)
-        thousands = letter == "," and text[at - 1 : at].isdigit() and re.match(r"\d{3}(?!\d)", text[at + 1 :])
+        thousands = (
+            letter == ","
+            and text[at - 1 : at].isdigit()
+            and re.match(r"\d{3}(?!\d)", text[at + 1 :])
+        )
         if letter in ",;\n" and not depth and not thousands:
             yield from _pairs(text[start:at])
             start = at + 1
@@ -90,7 +103,10 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _pairs(part: str) -> list[str]:
-    marks = [match.start() for match in re.finditer(r"(?<!\S)(?:-{0,2}[A-Za-z_][\w.]*=\S|--[A-Za-z])", part)]
+    marks = [
+        match.start()
+        for match in re.finditer(r"(?<!\S)(?:-{0,2}[A-Za-z_][\w.]*=\S|--[A-Za-z])", part)
+    ]
     if len(marks) < 2 or part[: marks[0]].strip():
         return [part]
     return [part[one:other] for one, other in zip(marks, [*marks[1:], len(part)], strict=True)]
@@ -103,8 +119,12 @@ def _setting(part: str) -> tuple[str, str] | None:
         return _key(match[1]), plain_value(match[2])
     if match := re.fullmatch(r"([^()]+?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", part):
         inner = _setting(match[1].strip())
-        return (inner[0], match[2].strip()) if inner is not None and inner[1] == "yes" else inner
-    if match := re.fullmatch(rf"({_NUMBER}[kKM]?)\s*-?\s*([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)?)", part):
+        if inner is not None and inner[1] == "yes":
+            return (inner[0], match[2].strip())
+        return inner
+    if match := re.fullmatch(
+        rf"({_NUMBER}[kKM]?)\s*-?\s*([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)?)", part
+    ):
         return _key(match[2]), plain_value(match[1])
     if match := re.fullmatch(rf"([A-Za-z_][^()\[\]]*?)\s+(~?(?:{_NUMBER}|\[).*)", part):
         return _key(match[1]), plain_value(match[2])
@@ -112,22 +132,37 @@ def _setting(part: str) -> tuple[str, str] | None:
     if len(words) == 2 and words[0].casefold() in _HEADS:
         return _key(words[0]), canonical(words[1])
     bare = re.sub(r"[()\[\]{}]", "", " ".join(words)).strip()
-    return (bare, "yes") if bare else None
+    if bare:
+        return (bare, "yes")
+    return None
 
 
 def _key(text: str) -> str:
     name = re.sub(r"[\s-]+", "_", text.strip().strip("_*").strip()).strip("_")
     known = any(name.casefold() in names for names in SAME)
-    return name.casefold() if known else name
+    if known:
+        return name.casefold()
+    return name
 
 
 def plain_value(text: str) -> str:
-    """A setting's value in one spelling: a figure without the words behind it, `12k` and `12,000` as `12000`."""
+    """A setting's value in one spelling: a figure without the words behind it, `12k` and `12,000`
+    as `12000`.
+    """
     text = text.strip().strip("\"'")
-    match = re.match(rf"~?({_THOUSANDS.pattern}|{_NUMBER}[kKM]?)(?![\w.])(?P<rest>.*)", text, re.DOTALL)
-    if match is None or _JOINED.match(match["rest"]) or match["rest"].startswith(("-", "/", ":", "%", "@")):
+    match = re.match(
+        rf"~?({_THOUSANDS.pattern}|{_NUMBER}[kKM]?)(?![\w.])(?P<rest>.*)", text, re.DOTALL
+    )
+    if (
+        match is None
+        or _JOINED.match(match["rest"])
+        or match["rest"].startswith(("-", "/", ":", "%", "@"))
+    ):
         return canonical(text)
-    number = match[1].replace(",", "") if _THOUSANDS.fullmatch(match[1]) else match[1]
+    if _THOUSANDS.fullmatch(match[1]):
+        number = match[1].replace(",", "")
+    else:
+        number = match[1]
     if suffixed := _SUFFIXED.fullmatch(number):
         return canonical(f"{float(suffixed[1]) * (1e6 if suffixed[2] == 'M' else 1e3):.12g}")
     return canonical(number)
@@ -139,11 +174,18 @@ def settings(log: Log, leave_out: Iterable[str]) -> Iterator[tuple[str, str]]:
     for section in log.sections("config"):
         bullets = [node for node in section.bullets() if isinstance(node, Field)]
         inside = {id(node) for bullet in bullets for node in deep(bullet.children)}
-        tabled = [field for field in log.facts(section) if id(field) not in inside and field not in bullets]
+        tabled = [
+            field
+            for field in log.facts(section)
+            if id(field) not in inside and field not in bullets
+        ]
         for field in (*bullets, *tabled):
             if field.name not in left:
                 pairs = ((key, value) for key, value in _of_field(field) if not _CODE.search(key))
-                yield from ((key, "(hidden)" if SECRET.search(f"{key}={value}") else value) for key, value in pairs)
+                yield from (
+                    (key, "(hidden)" if SECRET.search(f"{key}={value}") else value)
+                    for key, value in pairs
+                )
 
 
 def _of_field(field: Field) -> Iterator[tuple[str, str]]:
@@ -160,11 +202,14 @@ def _of_field(field: Field) -> Iterator[tuple[str, str]]:
             yield _key(node.key), plain_value(node.value)
 
 
-# ── figures ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── figures
+# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """`found`: (metric, epoch or step, figure); the runtime in seconds and the last step, None where nobody says."""
+    """`found`: (metric, epoch or step, figure); the runtime in seconds and the last step, None
+    where nobody says.
+    """
 
     found: list[tuple[str, str, Number]]
     runtime: float | None = None
@@ -172,10 +217,16 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 def number_of(text: str) -> Number | None:
-    """The figure that a text begins with (`0.0285`, `~3 %`, `12k`, `NaN`); None where it begins with none."""
+    """The figure that a text begins with (`0.0285`, `~3 %`, `12k`, `NaN`); None where it begins
+    with none.
+    """
     word = text.strip().strip("`*").lstrip("~≈<>=").strip().split(" ", 1)[0].rstrip("%,;`*")
     if word.casefold() in SPELLED:
-        return "NaN" if word.casefold() == "nan" else "-Infinity" if word.startswith("-") else "Infinity"
+        if word.casefold() == "nan":
+            return "NaN"
+        if word.startswith("-"):
+            return "-Infinity"
+        return "Infinity"
     if _THOUSANDS.fullmatch(word):
         word = word.replace(",", "")
     if suffixed := _SUFFIXED.fullmatch(word):
@@ -184,7 +235,9 @@ def number_of(text: str) -> Number | None:
         value = float(word.replace("_", "x"))
     except ValueError:
         return None
-    return int(value) if re.fullmatch(r"[+-]?\d{1,15}", word) else value
+    if re.fullmatch(r"[+-]?\d{1,15}", word):
+        return int(value)
+    return value
 
 
 def last_number_of(text: str) -> Number | None:
@@ -196,11 +249,15 @@ def last_number_of(text: str) -> Number | None:
         and number_of(match[1]) is not None
     ):
         parts = [text, match[1]]
-    return number_of(parts[-1]) if number_of(parts[0].removeprefix("from ")) is not None else None
+    if number_of(parts[0].removeprefix("from ")) is not None:
+        return number_of(parts[-1])
+    return None
 
 
 def figures(log: Log, stands: Standing) -> Figures:
-    """The figures of a run: from Results, else from its tables and the last lines of Status that name them."""
+    """The figures of a run: from Results, else from its tables and the last lines of Status that
+    name them.
+    """
     found = list(_of_results(log))
     known = {metric for metric, _, _ in found}
     for metric, epoch, figure in (*_of_tables(log), *_of_status(log, stands)):
@@ -227,8 +284,16 @@ def _of_results(log: Log) -> Iterator[tuple[str, str, Number]]:
             elif _LISTED.fullmatch(value):
                 task, _, epoch = field.key.partition(" epoch ")
                 parts = (part.rsplit(" ", 1) for part in value.split(", "))
-                known = ((part, number_of(text)) for part, text in parts if not _NOT_A_METRIC.fullmatch(part))
-                yield from ((f"{task} {part}", epoch, figure) for part, figure in known if figure is not None)
+                known = (
+                    (part, number_of(text))
+                    for part, text in parts
+                    if not _NOT_A_METRIC.fullmatch(part)
+                )
+                yield from (
+                    (f"{task} {part}", epoch, figure)
+                    for part, figure in known
+                    if figure is not None
+                )
 
 
 def _raw(log: Log, field: Field) -> str:
@@ -236,20 +301,31 @@ def _raw(log: Log, field: Field) -> str:
 
 
 def metric_name(name: str) -> str:
-    """A metric's name in one spelling: `final_val_loss` is `end_val_loss`; "" for what is no metric."""
+    """A metric's name in one spelling: `final_val_loss` is `end_val_loss`; "" for what is no
+    metric.
+    """
     if _NOT_A_METRIC.fullmatch(name):
         return ""
     for side, words in _SIDES.items():
-        if re.fullmatch(rf"{_ENDS}_{words}_loss|{words}_loss(?:_{_ENDS})?|{words}_{_ENDS}_loss|loss_{words}", name):
+        if re.fullmatch(
+            rf"{_ENDS}_{words}_loss|{words}_loss(?:_{_ENDS})?|{words}_{_ENDS}_loss|loss_{words}",
+            name,
+        ):
             return f"end_{side}_loss"
-        if re.fullmatch(rf"{_BESTS}_{words}_loss|{words}_loss_{_BESTS}|{words}_{_BESTS}_loss", name):
+        if re.fullmatch(
+            rf"{_BESTS}_{words}_loss|{words}_loss_{_BESTS}|{words}_{_BESTS}_loss", name
+        ):
             return f"best_{side}_loss"
-    return "loss" if re.fullmatch(rf"{_ENDS}_loss|loss(?:_{_ENDS})?", name) else name
+    if re.fullmatch(rf"{_ENDS}_loss|loss(?:_{_ENDS})?", name):
+        return "loss"
+    return name
 
 
 def _own(log: Log, metric: str) -> str:
     """A metric of this log: a training's `loss` is that of the training."""
-    return "end_train_loss" if metric == "loss" and log.trains else metric
+    if metric == "loss" and log.trains:
+        return "end_train_loss"
+    return metric
 
 
 def _of_tables(log: Log) -> Iterator[tuple[str, str, Number]]:
@@ -297,17 +373,23 @@ _STEP = re.compile(
     re.IGNORECASE,
 )
 _WHOLE = re.compile(r"(?<![\d.,])(\d[\d,]*[kKM]?)\s*/\s*\1(?![\d.,kKM])")
-_OF_ANOTHER = re.compile(r"\b(?:eval\w*|sync\w*|upload\w*|resum\w*|from|checkpoint kept|pruned|eta)\b", re.IGNORECASE)
+_OF_ANOTHER = re.compile(
+    r"\b(?:eval\w*|sync\w*|upload\w*|resum\w*|from|checkpoint kept|pruned|eta)\b", re.IGNORECASE
+)
 
 
 def _telling(log: Log, stands: Standing) -> list[Entry]:
-    """The lines of Status whose figures may be the run's last, the latest first: of a run that ended as it should only the
-    one that says so, since what an earlier one saw is not its end.
+    """The lines of Status whose figures may be the run's last, the latest first: of a run that
+    ended as it should only the one that says so, since what an earlier one saw is not its end.
     """
     lines = [entry for entry in reversed(in_order(log)) if not _OF_ANOTHER.search(entry.text)]
     if not stands.well:
         return lines
-    return [entry for entry in lines if (entry.claim is not None and entry.claim.end) or _WHOLE.search(entry.text)]
+    return [
+        entry
+        for entry in lines
+        if (entry.claim is not None and entry.claim.end) or _WHOLE.search(entry.text)
+    ]
 
 
 def _of_status(log: Log, stands: Standing) -> Iterator[tuple[str, str, Number]]:
@@ -343,7 +425,9 @@ def _final_step(log: Log, stands: Standing) -> int | None:
     for entry in _telling(log, stands):
         if match := _STEP.search(entry.text):
             figure = number_of(match["step"] or match["of"] or match["steps"])
-            return int(float(figure)) if figure is not None else None
+            if figure is not None:
+                return int(float(figure))
+            return None
     return None
 
 
@@ -352,8 +436,13 @@ def _step_of(text: str) -> int | None:
     match = re.search(r"\bstep\D{0,3}(\d[\d,]*(?:\.\d+)?[kKM]?)", text) or re.match(
         r"\s*~?(\d[\d,]*(?:\.\d+)?[kKM]?)(?![\w.])", text
     )
-    figure = number_of(match[1]) if match else None
-    return int(float(figure)) if figure is not None else None
+    if match:
+        figure = number_of(match[1])
+    else:
+        figure = None
+    if figure is not None:
+        return int(float(figure))
+    return None
 
 
 def _runtime(log: Log) -> float | None:
@@ -369,19 +458,37 @@ def _runtime(log: Log) -> float | None:
 
 
 def _of_block(log: Log, job: Section) -> float | None:
-    """A block's runtime. Its wall time counts where it is no limit: a limit is longer than the job was there."""
+    """A block's runtime. Its wall time counts where it is no limit: a limit is longer than the job
+    was there.
+    """
     listed = facts.jobs_in(log.document, job)
     if len(listed) > 1:
-        each = [runtime(field.value) if (field := facts.first(row, *RUNTIME)) is not None else None for row in listed]
-        return None if None in each else sum(seconds or 0.0 for seconds in each)
+        each = [
+            runtime(field.value) if (field := facts.first(row, *RUNTIME)) is not None else None
+            for row in listed
+        ]
+        if None in each:
+            return None
+        return sum(seconds or 0.0 for seconds in each)
     field = log.fact(job, *RUNTIME)
     if field is not None and (seconds := runtime(field.value)) is not None:
         return seconds
     field = log.fact(job, *WALLTIME)
-    seconds = runtime(field.value) if field is not None else None
+    if field is not None:
+        seconds = runtime(field.value)
+    else:
+        seconds = None
     end, begun = log.fact(job, *END), submitted(log, job)
-    last = moment(end.value, begun.day if begun else None) if end is not None else None
-    span = begun.seconds_until(last) if begun is not None and last is not None else None
+    if end is not None:
+        last = moment(end.value, begun.day if begun else None)
+    else:
+        last = None
+    if begun is not None and last is not None:
+        span = begun.seconds_until(last)
+    else:
+        span = None
     if seconds is None or (span is None and seconds % 3600 == 0):
         return None
-    return seconds if span is None or seconds <= span + 60 else None
+    if span is None or seconds <= span + 60:
+        return seconds
+    return None

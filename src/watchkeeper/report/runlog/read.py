@@ -51,7 +51,16 @@ RUNTIME = (
 )  # fmt: skip
 WALLTIME = ("wall_time", "walltime", "time")
 """What some call the runtime, and others the limit that they asked for."""
-LOCAL = ("local", "local_dir", "offline", "local_run", "offline_dir", "offline_run", "run_dir", "dir")
+LOCAL = (
+    "local",
+    "local_dir",
+    "offline",
+    "local_run",
+    "offline_dir",
+    "offline_run",
+    "run_dir",
+    "dir",
+)
 SYNCED = ("synced", "url", "run", "link", "sync", "online", "dashboard", "run_url", "wandb_url")
 CONFIG = {
     "script": (
@@ -83,7 +92,8 @@ DATED = re.compile(r"(\d{4}-\d{2}-\d{2})_(.+)\.md", re.DOTALL)
 _REVERSED = re.compile(r"(.+)_(\d{4}-\d{2}-\d{2})\.md", re.DOTALL)
 JOB_ID = re.compile(r"[_-]job[_-]?\d+(?=\.md$|_)")
 _DRAFT = re.compile(
-    r"[._].*|(?:.*[_\-. ])?(?:training[_\- ]?log|model[_\- ]?card|draft|sanitized|publication|read_?me)(?:[_\-. ].*)?"
+    r"[._].*|(?:.*[_\-. ])?(?:training[_\- ]?log|model[_\- "
+    r"]?card|draft|sanitized|publication|read_?me)(?:[_\-. ].*)?"
     r"|(?:hub|hf|hugging_?face|public)[_\- ].*",
     re.DOTALL,
 )
@@ -96,19 +106,28 @@ _OTHER_WORK = re.compile(
     r"|tokeniz\w*|conver[ts]\w*"
     r"|export\w*|download\w*|extract\w*|filter\w*|generate|rollouts?|deploy\w*|upload|profil\w*|dedup\w*|score|scoring"
 )
-_TRAINING_WORK = re.compile(r"train|training|finetun\w*|tune|tuning|pretrain|pretraining|sft|dpo|rl|ppo|grpo|distill\w*")
+_TRAINING_WORK = re.compile(
+    r"train|training|finetun\w*|tune|tuning|pretrain|pretraining|sft|dpo|rl|ppo|grpo|distill\w*"
+)
 _RUN_TYPE = re.compile(r"\W{0,4}(replicat\w*|experiments?|pipeline)\b.*", re.IGNORECASE | re.DOTALL)
 PLACEHOLDER = re.compile(r"<(?!https?://)[^<>]{1,300}>")
 _OPEN = re.compile(
-    r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|(?:still )?running|in progress|ongoing|queued|\?+|-+|—|\.\.\.|…)?",
+    (
+        r"(?:(?:pending|tbd|todo|unknown|not yet)(?:\W.*)?|(?:still )?running|in "
+        r"progress|ongoing|queued|\?+|-+|—|\.\.\.|…)?"
+    ),
     re.DOTALL | re.IGNORECASE,
 )
 _NONE = re.compile(
-    r"(?:n/?a|none|not applicable|no|disabled|not used|unused|off|not logged|nothing|not needed)(?:\W.*)?",
+    (
+        r"(?:n/?a|none|not applicable|no|disabled|not used|unused|off|not logged|nothing|not "
+        r"needed)(?:\W.*)?"
+    ),
     re.DOTALL | re.IGNORECASE,
 )
 _SANITIZED = re.compile(
-    r"<(?:redacted|removed|hidden|masked|unk|pad|bos|eos|mask|s|/s|user|none|null|\S+@\S+)>", re.IGNORECASE
+    r"<(?:redacted|removed|hidden|masked|unk|pad|bos|eos|mask|s|/s|user|none|null|\S+@\S+)>",
+    re.IGNORECASE,
 )
 
 
@@ -124,23 +143,42 @@ class Log(msgspec.Struct, frozen=True, dict=True):
     @property
     def kind(self) -> str:
         """`replication`, `experiment`, `pipeline`, or ""."""
-        match = re.search(r"replicat|experiment|pipeline", self.run_type.value.casefold()) if self.run_type else None
-        return {"replicat": "replication"}.get(match[0], match[0]) if match else ""
+        if self.run_type:
+            match = re.search(r"replicat|experiment|pipeline", self.run_type.value.casefold())
+        else:
+            match = None
+        if match:
+            return {"replicat": "replication"}.get(match[0], match[0])
+        return ""
 
     @cached_property
     def trains(self) -> bool:
         """Whether the run makes a checkpoint, as far as its type, task, title and script say."""
-        said = self.run_type.value.casefold() if self.run_type else ""
+        if self.run_type:
+            said = self.run_type.value.casefold()
+        else:
+            said = ""
         if self.kind == "pipeline" or re.search(r"\b(?:eval\w*|benchmark\w*|inference)\b", said):
             return False
         work = _work(self.task)
         if work is not None:
             return work
-        title = self.document.title.text if self.document.title else ""
+        if self.document.title:
+            title = self.document.title.text
+        else:
+            title = ""
         script = self.config("script")
-        words = PurePosixPath(script.value.split()[-1]).stem if script is not None and script.value.split() else ""
+        if script is not None and script.value.split():
+            words = PurePosixPath(script.value.split()[-1]).stem
+        else:
+            words = ""
         named = next(
-            (work for text in (re.split(r" [—–-] |:", title)[0], words) if (work := _work(text)) is not None), None
+            (
+                work
+                for text in (re.split(r" [—–-] |:", title)[0], words)
+                if (work := _work(text)) is not None
+            ),
+            None,
         )
         return named is not False
 
@@ -155,7 +193,9 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     def fact(self, section: Section | None, *names: str) -> Field | None:
         """The first fact of a section under one of these names."""
-        return facts.first(self.facts(section), *names) if section is not None else None
+        if section is not None:
+            return facts.first(self.facts(section), *names)
+        return None
 
     def facts(self, section: Section) -> list[Field]:
         """All that a section records; worked out once for each."""
@@ -176,31 +216,42 @@ class Log(msgspec.Struct, frozen=True, dict=True):
         return list(standing.read_entries(self))
 
     def config(self, what: str) -> Field | None:
-        """The script, config or dataset: from Config, else from the job blocks, Mode, or the head of the page."""
+        """The script, config or dataset: from Config, else from the job blocks, Mode, or the head
+        of the page.
+        """
         return next((field for field in self.configs(what) if filled(field)), None)
 
     def configs(self, what: str) -> Iterator[Field]:
         """The fields that may hold the script, config or dataset, the best place first."""
-        places = [self.facts(one) for kind in ("config", "job", "mode") for one in self.sections(kind)]
+        places = [
+            self.facts(one) for kind in ("config", "job", "mode") for one in self.sections(kind)
+        ]
         for fields in (*places, facts.header(self.document)):
-            names = CONFIG[what] if fields in places[:1] else tuple(name for name in CONFIG[what] if name != "run")
+            if fields in places[:1]:
+                names = CONFIG[what]
+            else:
+                names = tuple(name for name in CONFIG[what] if name != "run")
             if (found := facts.first(fields, *names)) is not None:
                 yield found
 
 
 def _work(text: str) -> bool | None:
-    """Whether a name is of a training: its first word decides, else a word for training, else one for other work."""
+    """Whether a name is of a training: its first word decides, else a word for training, else one
+    for other work.
+    """
     words = [word for word in re.split(r"[_\-.\s/]+", text.casefold()) if word]
     if words and _OTHER_WORK.fullmatch(words[0]):
         return False
     if any(_TRAINING_WORK.fullmatch(word) for word in words):
         return True
-    return False if any(_OTHER_WORK.fullmatch(word) for word in words) else None
+    if any(_OTHER_WORK.fullmatch(word) for word in words):
+        return False
+    return None
 
 
 def read(file: File) -> Log | None:
-    """The file as a run log; None if it neither has the name of one nor any of its telling sections, or is a draft of what
-    is to be published.
+    """The file as a run log; None if it neither has the name of one nor any of its telling
+    sections, or is a draft of what is to be published.
     """
     if file.name.casefold() in ("timeline.md", "experiments.md", "readme.md") or file.text is None:
         return None
@@ -208,19 +259,37 @@ def read(file: File) -> Log | None:
     if _is_draft(name[2] if name else file.name[:-3], file.text, dated=name is not None):
         return None
     document = parse(file.text)
-    reverse = None if name else _REVERSED.fullmatch(file.name)
-    if not name and not reverse and not (document.of("job") or (document.of("config") and document.of("status"))):
+    if name:
+        reverse = None
+    else:
+        reverse = _REVERSED.fullmatch(file.name)
+    if (
+        not name
+        and not reverse
+        and not (document.of("job") or (document.of("config") and document.of("status")))
+    ):
         return None
-    day, task = (name[1], name[2]) if name else (reverse[2], reverse[1]) if reverse else ("", file.name[:-3])
+    day, task = (
+        (name[1], name[2])
+        if name
+        else (reverse[2], reverse[1])
+        if reverse
+        else ("", file.name[:-3])
+    )
     return Log(file, document, day, JOB_ID.sub("", task + ".md")[:-3], _run_type(document))
 
 
 def _is_draft(name: str, text: str, *, dated: bool) -> bool:
-    """Whether a page is what is to be published: a training log without the cluster's details, a model card."""
+    """Whether a page is what is to be published: a training log without the cluster's details, a
+    model card.
+    """
     name = name.casefold()
     if dated:
         return (
-            re.fullmatch(r"(?:.*[_\-])?(?:training[_\-]?log|model[_\-]?card)(?:[_\-](?:draft|public))?", name) is not None
+            re.fullmatch(
+                r"(?:.*[_\-])?(?:training[_\-]?log|model[_\-]?card)(?:[_\-](?:draft|public))?", name
+            )
+            is not None
         )
     return _DRAFT.fullmatch(name) is not None or _FRONT_MATTER.match(text) is not None
 
@@ -231,8 +300,17 @@ def _run_type(document: Document) -> Field | None:
         if found := facts.fact(document, section, "run_type", "mode", "type", "kind", "runtype"):
             return found
     every = list(facts.every_field(document))
-    named = next((f for f in every if f.name in ("run_type", "runtype") or (f.name == "mode" and f.span.line < 40)), None)
-    return named or next((found for section in modes if (found := _in_words(document, section)) is not None), None)
+    named = next(
+        (
+            f
+            for f in every
+            if f.name in ("run_type", "runtype") or (f.name == "mode" and f.span.line < 40)
+        ),
+        None,
+    )
+    return named or next(
+        (found for section in modes if (found := _in_words(document, section)) is not None), None
+    )
 
 
 def _in_words(document: Document, section: Section) -> Field | None:
@@ -252,7 +330,9 @@ def _as_field(text: str, span: Span) -> Field:
 
 
 def filled(field: Field | None) -> bool:
-    """Whether a field says something: `n/a` does, `pending`, nothing and the template's text do not."""
+    """Whether a field says something: `n/a` does, `pending`, nothing and the template's text do
+    not.
+    """
     if field is None:
         return False
     if nested(field):
@@ -267,7 +347,10 @@ def is_placeholder(text: str) -> bool:
 
 def nested(field: Field) -> bool:
     """Whether bullets or text stand below a field."""
-    return any(not isinstance(child, Verbatim) or child.kind not in ("blank", "comment") for child in field.children)
+    return any(
+        not isinstance(child, Verbatim) or child.kind not in ("blank", "comment")
+        for child in field.children
+    )
 
 
 def is_none(text: str) -> bool:
@@ -282,13 +365,19 @@ def says_none(field: Field | None) -> bool:
 
 def place(section: Section | None, field: Field | None = None) -> int:
     """The line to name: the field's, else the section's, else the first."""
-    return field.span.line if field else section.heading.span.line if section else 1
+    if field:
+        return field.span.line
+    if section:
+        return section.heading.span.line
+    return 1
 
 
 def day_of(log: Log) -> date | None:
     """The day in the name; None if there is none, or no such day."""
     found = stamp(log.day)
-    return found.day if found else None
+    if found:
+        return found.day
+    return None
 
 
 def is_row_of(row: Row, log: Log) -> bool:

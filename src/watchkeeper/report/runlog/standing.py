@@ -1,7 +1,9 @@
-"""How a run stands by its log: state, since when, and by which evidence. One answer for lint, compare and prior work.
+"""How a run stands by its log: state, since when, and by which evidence. One answer for lint,
+compare and prior work.
 
-The last job block's `state`, `exit code` and `end` are read, and the words of Status in the order of their times, wherever
-they stand. A line that speaks of something else changes nothing; a job that was started again has not ended.
+The last job block's `state`, `exit code` and `end` are read, and the words of Status in the order
+of their times, wherever they stand. A line that speaks of something else changes nothing; a job
+that was started again has not ended.
 """
 
 from __future__ import annotations
@@ -30,12 +32,14 @@ from watchkeeper.report.runlog.states import (
 )
 
 _SLACK = timedelta(minutes=15)
-"""A line of Status this much older than its job's submission may still belong to it: people write times by hand."""
+"""A line of Status this much older than its job's submission may still belong to it: people write
+times by hand.
+"""
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """`state` is one of states.py, "" where the log does not say. `when` is the time as it was read; `evidence` says where
-    it stands, and `line` in which line.
+    """`state` is one of states.py, "" where the log does not say. `when` is the time as it was
+    read; `evidence` says where it stands, and `line` in which line.
     """
 
     state: str = ""
@@ -73,16 +77,30 @@ def standing(log: Log) -> Standing:
     if _outdated(log, job, block, written):
         block = Standing()
     if block.over and block.state != ENDED:
-        worse = written.over and block.state == COMPLETED and written.state not in (COMPLETED, ABANDONED, STOPPED)
-        return written if worse else block
+        worse = (
+            written.over
+            and block.state == COMPLETED
+            and written.state not in (COMPLETED, ABANDONED, STOPPED)
+        )
+        if worse:
+            return written
+        return block
     if written.over or (written.state and not block.state):
         return written
-    return block if block.state else _elsewhere(log)
+    if block.state:
+        return block
+    return _elsewhere(log)
 
 
 def by_submission(log: Log) -> list[Section]:
-    """The job blocks in the order of their submissions; in that of the page where one does not say when that was."""
-    starts = [(at, job) for job in log.jobs if (at := submitted(log, job)) is not None and at.day is not None]
+    """The job blocks in the order of their submissions; in that of the page where one does not say
+    when that was.
+    """
+    starts = [
+        (at, job)
+        for job in log.jobs
+        if (at := submitted(log, job)) is not None and at.day is not None
+    ]
     if len(starts) < len(log.jobs):
         return log.jobs
     return [job for _, job in sorted(starts, key=lambda pair: _key(pair[0], late=False))]
@@ -104,10 +122,14 @@ def submitted(log: Log, job: Section) -> Stamp | None:
 
 
 def in_order(log: Log) -> list[Entry]:
-    """The lines of Status in the order of their times; those of one time in the order of the page, from its older end."""
+    """The lines of Status in the order of their times; those of one time in the order of the page,
+    from its older end.
+    """
     found = log.entries
     dated = [
-        _key(entry.at, late=False) for entry in found if entry.own and entry.at is not None and entry.at.day is not None
+        _key(entry.at, late=False)
+        for entry in found
+        if entry.own and entry.at is not None and entry.at.day is not None
     ]
     backwards = len(dated) > 1 and dated[0] > dated[-1]
     if not dated:
@@ -116,22 +138,30 @@ def in_order(log: Log) -> list[Entry]:
     def key(numbered: tuple[int, Entry]) -> tuple[datetime, int]:
         number, entry = numbered
         late = entry.claim is not None and entry.claim.end
-        when = _key(entry.at, late=late) if entry.at is not None and entry.at.day is not None else min(dated)
+        if entry.at is not None and entry.at.day is not None:
+            when = _key(entry.at, late=late)
+        else:
+            when = min(dated)
         return when, -number if backwards and entry.own else number
 
     return [entry for _, entry in sorted(enumerate(found), key=key)]
 
 
 def read_entries(log: Log) -> Iterator[Entry]:
-    """The lines of Status as they stand: bullets, what stands below them, lines of text, rows of a table."""
+    """The lines of Status as they stand: bullets, what stands below them, lines of text, rows of a
+    table.
+    """
     for section in log.sections("status"):
         day = day_of(log)
         latest: Stamp | None = None
         for part in facts.parts(section):
             on = moment(part.heading.text)
-            day = on.day if on is not None and on.day is not None else day
+            if on is not None and on.day is not None:
+                day = on.day
             for entry in _of_nodes(log, part, day):
-                if entry.at is not None and (latest is None or _key(entry.at, late=True) > _key(latest, late=True)):
+                if entry.at is not None and (
+                    latest is None or _key(entry.at, late=True) > _key(latest, late=True)
+                ):
                     latest = entry.at
                 yield entry
         behind = section.heading.text.partition(":")[2].strip()
@@ -149,7 +179,9 @@ def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
             text = log.document.text[node.span.start : node.span.end].strip()[:MOST_LETTERS]
             opened = opening(text, day)
             at, words, own = (opened[0], opened[1], True) if opened else (above, text, False)
-            yield Entry(words, at, own, node.span.line, state_of(words, trains=log.trains), bullet=False)
+            yield Entry(
+                words, at, own, node.span.line, state_of(words, trains=log.trains), bullet=False
+            )
             above = at
             continue
         entry = _of_bullet(log, node, day, above)
@@ -160,14 +192,21 @@ def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
             yield from _of_row(log, row, day)
 
 
-def _of_bullet(log: Log, node: StatusLine | Field | Item, day: date | None, above: Stamp | None) -> Entry:
+def _of_bullet(
+    log: Log, node: StatusLine | Field | Item, day: date | None, above: Stamp | None
+) -> Entry:
     line = node.span.line
     if isinstance(node, StatusLine):
         at = stamp(node.time)
-        real = at is not None and at.day is not None  # a time that does not exist says no more than none
+        real = (
+            at is not None and at.day is not None
+        )  # a time that does not exist says no more than none
         text = node.text[:MOST_LETTERS]
         return Entry(text, at if real else above, real, line, state_of(text, trains=log.trains))
-    text = node.text if isinstance(node, Item) else log.document.text[node.span.start : node.span.end].strip()
+    if isinstance(node, Item):
+        text = node.text
+    else:
+        text = log.document.text[node.span.start : node.span.end].strip()
     text = text[:MOST_LETTERS].lstrip("-*+ ")
     opened = opening(text, day)
     if opened is not None:
@@ -176,7 +215,15 @@ def _of_bullet(log: Log, node: StatusLine | Field | Item, day: date | None, abov
         return Entry(text, above, False, line, state_of(text, trains=log.trains))
     claim = state_of_field(node.name, node.value)
     at = moment(node.value, day) or above
-    if claim is None and node.name not in ("next", "note", "notes", "fix", "fix_applied", "plan", "reason"):
+    if claim is None and node.name not in (
+        "next",
+        "note",
+        "notes",
+        "fix",
+        "fix_applied",
+        "plan",
+        "reason",
+    ):
         claim = state_of(f"{node.key}: {node.value}"[:MOST_LETTERS], trains=log.trains)
     return Entry(text, at, False, line, claim)
 
@@ -187,11 +234,14 @@ def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry
     words = ", ".join(text for text in texts if text and opening(text, day) is None)[:MOST_LETTERS]
     if words:
         claims = (state_of_field("state", text) for text in texts)
-        claim = next((one for one in claims if one is not None), None) or state_of(words, trains=log.trains)
+        claim = next((one for one in claims if one is not None), None) or state_of(
+            words, trains=log.trains
+        )
         yield Entry(words, opened[0] if opened else None, True, row[0].span.line, claim)
 
 
-# ── what each place says ───────────────────────────────────────────────────────────────────────────────────────────
+# ── what each place says
+# ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _by_block(log: Log, job: Section | None) -> Standing:
@@ -199,11 +249,17 @@ def _by_block(log: Log, job: Section | None) -> Standing:
         return Standing()
     fields = log.facts(job)
     end = facts.first((field for field in fields if filled(field) and not says_none(field)), *END)
-    at = moment(end.value, _day(submitted(log, job))) if end else None
-    at = at if at is not None and at.day is not None else None
+    if end:
+        at = moment(end.value, _day(submitted(log, job)))
+    else:
+        at = None
+    if not (at is not None and at.day is not None):
+        at = None
     running: Standing | None = None
     for field in fields:
-        claim = state_of_field(field.name, _raw(log, field)) or (state_of(_raw(log, field)) if field is end else None)
+        claim = state_of_field(field.name, _raw(log, field)) or (
+            state_of(_raw(log, field)) if field is end else None
+        )
         if claim is None:
             continue
         found = Standing(claim.state, at, f"`{field.key}` of the job", field.span.line)
@@ -221,8 +277,13 @@ def _raw(log: Log, field: Field) -> str:
 
 
 def _by_status(log: Log, job: Section | None) -> Standing:
-    """What the lines of Status say of the last job: those from its submission on, where there was one before it."""
-    begun = submitted(log, job) if job is not None and len(log.jobs) > 1 else None
+    """What the lines of Status say of the last job: those from its submission on, where there was
+    one before it.
+    """
+    if job is not None and len(log.jobs) > 1:
+        begun = submitted(log, job)
+    else:
+        begun = None
     lines = [entry for entry in in_order(log) if begun is None or not _before(entry.at, begun)]
     state = Standing()
     for entry in lines:
@@ -242,18 +303,26 @@ def _after(state: Standing, entry: Entry) -> Standing:
         return written
     if claim.end:
         # a completed run that another one replaced later has completed all the same
-        return state if state.state == COMPLETED and claim.state == ABANDONED else written
+        if state.state == COMPLETED and claim.state == ABANDONED:
+            return state
+        return written
     if claim.state == WAITING and _submits(entry.text):
         return written
-    return (
-        written if claim.state == RUNNING and state.state not in (COMPLETED, ABANDONED) and _advances(entry.text) else state
-    )
+    if (
+        claim.state == RUNNING
+        and state.state not in (COMPLETED, ABANDONED)
+        and _advances(entry.text)
+    ):
+        return written
+    return state
 
 
 def _submits(text: str) -> bool:
     words = text.casefold().split()
     return (
-        bool(words) and words[0].startswith(("submitted", "queued")) and ("job" in words or any(w.isdigit() for w in words))
+        bool(words)
+        and words[0].startswith(("submitted", "queued"))
+        and ("job" in words or any(w.isdigit() for w in words))
     )
 
 
@@ -270,7 +339,11 @@ def _outdated(log: Log, job: Section | None, block: Standing, written: Standing)
         return False
     if block.when is not None:
         return _key(written.when, late=False) > _key(block.when, late=True)
-    return any(entry.claim is not None and entry.claim.again for entry in log.entries if entry.line == written.line)
+    return any(
+        entry.claim is not None and entry.claim.again
+        for entry in log.entries
+        if entry.line == written.line
+    )
 
 
 def _elsewhere(log: Log) -> Standing:
@@ -288,16 +361,21 @@ def _facts_of(log: Log, sections: Iterable[Section]) -> Iterator[Field]:
     return (field for section in sections for field in log.facts(section))
 
 
-# ── times ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── times
+# ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _key(at: Stamp, *, late: bool) -> datetime:
     """A time to sort by: without a zone as if in UTC, a day alone as its begin, or its end."""
     if at.time is not None:
-        return at.time if at.time.tzinfo is not None else at.time.replace(tzinfo=UTC)
+        if at.time.tzinfo is not None:
+            return at.time
+        return at.time.replace(tzinfo=UTC)
     day = at.day or date(1, 1, 1)
     begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return begin.replace(hour=23, minute=59, second=59) if late else begin
+    if late:
+        return begin.replace(hour=23, minute=59, second=59)
+    return begin
 
 
 def _before(at: Stamp | None, begun: Stamp) -> bool:
@@ -309,4 +387,6 @@ def _before(at: Stamp | None, begun: Stamp) -> bool:
 
 
 def _day(at: Stamp | None) -> date | None:
-    return at.day if at is not None else None
+    if at is not None:
+        return at.day
+    return None

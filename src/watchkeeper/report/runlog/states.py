@@ -1,7 +1,9 @@
-"""What words say of a job's state: `training complete, exit 0`, `did not finish`, `TIMEOUT at step 900`. Pure.
+"""What words say of a job's state: `training complete, exit 0`, `did not finish`, `TIMEOUT at step
+900`. Pure.
 
-A line is read clause by clause. A word counts only where it speaks of the job: `checkpoint complete`, `eval failed`,
-`completed 3 of 10 epochs`, `will be cancelled` and `no OOM` do not say how the job stands.
+A line is read clause by clause. A word counts only where it speaks of the job: `checkpoint
+complete`, `eval failed`, `completed 3 of 10 epochs`, `will be cancelled` and `no OOM` do not say
+how the job stands.
 """
 
 from __future__ import annotations
@@ -23,14 +25,18 @@ ENDED = "ended"
 RUNNING = "running"
 WAITING = "waiting"
 
-ENDS = frozenset({COMPLETED, FAILED, CANCELLED, ABANDONED, TIMED_OUT, PREEMPTED, STOPPED, UNFINISHED, ENDED})
+ENDS = frozenset(
+    {COMPLETED, FAILED, CANCELLED, ABANDONED, TIMED_OUT, PREEMPTED, STOPPED, UNFINISHED, ENDED}
+)
 """The states of a job that works no more. `ended`: it is known that it did, not how."""
 CUT_SHORT = frozenset({TIMED_OUT, PREEMPTED})
 """Ended by the cluster: such a run is meant to go on from its checkpoint."""
 
 
 MOST_LETTERS = 2000
-"""Of one line that are read for what they say: nobody writes more, and output that was pasted says nothing."""
+"""Of one line that are read for what they say: nobody writes more, and output that was pasted says
+nothing.
+"""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -45,7 +51,9 @@ class Claim(msgspec.Struct, frozen=True):
         return self.state in ENDS
 
 
-_CLAUSES = re.compile(r"[;,](?=\s|$)|\.(?=\s|$)|\s[-–—|]+\s|[—–|()]|:(?=\s|$)|->|→|\b(?:but|then|and)\b")
+_CLAUSES = re.compile(
+    r"[;,](?=\s|$)|\.(?=\s|$)|\s[-–—|]+\s|[—–|()]|:(?=\s|$)|->|→|\b(?:but|then|and)\b"
+)
 _OTHERS = (
     r"sync\w*|upload\w*|download\w*|checkpoint\w*|ckpts?|sav(?:e|ed|es|ing)|validat\w*|warm-?up|compil\w*|load\w*"
     r"|transfer\w*"
@@ -59,7 +67,8 @@ _OTHER_JOBS = r"|eval\w*|tests?|bench\w*|inference|rollouts?|convert\w*|conversi
 _HYPOTHETICAL = re.compile(
     r"\b(?:will|would|should|could|can|may|might|must|to|be|if|once|when|until|till|before|unless|after|needs?"
     r"|wait(?:ing)? for"
-    r"|expect\w*|hop(?:e|ing)|plan\w*|risk(?: of)?|avoid\w*|prevent\w*|against|fix(?:e[ds]|ing)?|debug\w*|in case(?: of)?"
+    r"|expect\w*|hop(?:e|ing)|plan\w*|risk(?: "
+    r"of)?|avoid\w*|prevent\w*|against|fix(?:e[ds]|ing)?|debug\w*|in case(?: of)?"
     r"|without|no|zero|0|since|despite|likely|unlikely)(?:\s+(?:it|the|a|an|is|was|has|be|been|job|run|training|more|any"
     r"|get"
     r"|it's|last|first|earlier|previous|further)){0,3}\s*$"
@@ -76,15 +85,21 @@ _SOME_OF = re.compile(
     r"\s*(?:epochs?|steps?|iterations?|shards?|tasks?|files?)?\s*~?(\d[\d,.]*[km]?)\s*(?:/|of"
     r"|out of)\s*~?(\d[\d,.]*[km]?)\b"
 )
-_COUNTED = re.compile(r"(?<![\d.])~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\s*(?:\w+\s*){0,2}$")
+_COUNTED = re.compile(
+    r"(?<![\d.])~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\s*(?:\w+\s*){0,2}$"
+)
 _EXIT = re.compile(
-    r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ _-]?code|returncode)\b"
+    r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ "
+    r"_-]?code|returncode)\b"
     r"(?:\s+with)?(?:\s+(?:code|status))?\s*[:=]?\s*`?(-?\d{1,3})(?::(\d{1,3}))?(?![\d.])"
 )
-_PART_OF_JOB = re.compile(r"\b(?:one|a|another|single|some|few)\b(?:\s+[\w-]+){1,3}\s*$|\bdata ?loader\b[^,;]*$")
+_PART_OF_JOB = re.compile(
+    r"\b(?:one|a|another|single|some|few)\b(?:\s+[\w-]+){1,3}\s*$|\bdata ?loader\b[^,;]*$"
+)
 _ADVERBS = r"(?:\s+(?:successfully|cleanly|normally|fine|early|again|now|ok))*"
 _WORK = re.compile(
-    r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the (?:run|job|training)|all\b|in\b|at\b|after\b"
+    r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the "
+    r"(?:run|job|training)|all\b|in\b|at\b|after\b"
     r"|on\b)"
 )
 
@@ -98,10 +113,12 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
          r"|\bkilled (?:at|by|on)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
             r"|\btime ?limit (?:was )?(?:reached|hit|exceeded)|\b(?:hit|reached|exceeded"
          r"|ran into)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
-         r"|\bwall-?time\b(?! ?(?:[:=]|\d|of\b|is\b|left|remain|request|limit (?:is|of|was set|\d)|raised|set))"),
+         r"|\bwall-?time\b(?! ?(?:[:=]|\d|of\b|is\b|left|remain|request|limit (?:is|of|was "
+         r"set|\d)|raised|set))"),
         (PREEMPTED, r"\bpre-?empt(?:ed|ion)\b|\binterrupted\b"),
         (ABANDONED, r"\babandon(?:ed)?\b|\bgiven up\b|\bgave up\b|\bsuperseded\b|\bscrapped\b"
-         r"|^\s*discard(?:ed)?\b(?!\s+(?:the |first )?\d)|\b(?:run|job|attempt|experiment) (?:was )?discarded\b"
+         r"|^\s*discard(?:ed)?\b(?!\s+(?:the |first )?\d)|\b(?:run|job|attempt|experiment) (?:was "
+         r")?discarded\b"
          r"|\bobsolete\b"),
         (CANCELLED, r"\b(?:s?cancell?(?:ed|'ed)|scancel(?:'?l?ed)?)\b(?!\s+(?:the |an? )?(?:old|other|previous|earlier"
                     r"|first|duplicate|queued|second))"
@@ -111,8 +128,10 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (FAILED, r"\bfail(?:ed|s|ure)?\b(?! (?:checks?|tests?|assertions?|shards?|files?|tasks?)\b)|\bcrash(?:ed|es)?\b"
                  r"|\bdied\b|\boom(?:ed|-?killed)?\b"
                  r"|\b(?:ran )?out[ _]of[ _]memory\b|\bkilled\b"
-         r"|\babort(?:ed)?\b|\berrored\b|\bnode[ _]?fail\w*|\bnode (?:was )?lost\b|\blost (?:the )?node\b|\bsegfault\w*"
-         r"|\b(?:with|ended in|by) an? error\b|^\s*errors?(?=\s*(?:$|[:,]|at\b|in\b|code))|\bnccl (?:time-?out|hang)\b"
+         r"|\babort(?:ed)?\b|\berrored\b|\bnode[ _]?fail\w*|\bnode (?:was )?lost\b|\blost (?:the "
+         r")?node\b|\bsegfault\w*"
+         r"|\b(?:with|ended in|by) an? error\b|^\s*errors?(?=\s*(?:$|[:,]|at\b|in\b|code))|\bnccl "
+         r"(?:time-?out|hang)\b"
          r"|\bdiverged\b(?=\s*$)|\btraceback\b"),
         (COMPLETED, r"\b(?:completed?|finished|done|succeeded|success)\b" + _ADVERBS + r"|\bearly[ -]stopp(?:ed|ing)\b"
                                                                                        r"|^\s*ok(?:ay)?\s*$"),
@@ -120,13 +139,15 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )  # fmt: skip
 _AGAIN = re.compile(
-    r"\b(?:re-?submitted|re-?started|re-?launched|re-?queued|resumed|re-?running|re-?ran|running again|started again"
+    r"\b(?:re-?submitted|re-?started|re-?launched|re-?queued|resumed|re-?running|re-?ran|running "
+    r"again|started again"
     r"|submitted again"
     r"|continued from|continues from|picked up again)\b"
 )
 _SUBMITTED = re.compile(r"\b(?:submitted|queued|launched|pending|in queue|waiting|scheduled)\b")
 _RUNNING = re.compile(
-    r"\b(?:running|in progress|progressing|healthy|advancing|ongoing|still (?:going|training|at it)|going (?:well|fine"
+    r"\b(?:running|in progress|progressing|healthy|advancing|ongoing|still (?:going|training|at "
+    r"it)|going (?:well|fine"
     r"|on|strong))\b"
     r"|^\s*(?:still )?training\b(?=\s*$|\s+(?:at|well|fine|normally|on|step|epoch|ok|steadily|smoothly))|\bstarted\b"
 )
@@ -143,14 +164,23 @@ _STATE_NAMES = re.compile(
     r"(?:(?:job|slurm|run|final|end|last|current)_)*(?:state|status|outcome)|sacct(?:_state)?|ended_as|end_state"
     r"|how_it_ended|verdict_of_run"
 )
-_EXIT_NAMES = re.compile(r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|return_?code|exitcode)")
+_EXIT_NAMES = re.compile(
+    r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|return_?code|exitcode)"
+)
 
 
 def state_of(text: str, *, trains: bool = True) -> Claim | None:
-    """What a line says of the job's state; None where it does not speak of it. `trains` False: evaluations and conversions
-    are the job itself.
+    """What a line says of the job's state; None where it does not speak of it. `trains` False:
+    evaluations and conversions are the job itself.
     """
-    text = text[:MOST_LETTERS].casefold().replace("’", "'").replace("`", "").replace("*", "").replace("~~", "")
+    text = (
+        text[:MOST_LETTERS]
+        .casefold()
+        .replace("’", "'")
+        .replace("`", "")
+        .replace("*", "")
+        .replace("~~", "")
+    )
     text = re.sub(r"\beta\b[^,;]*", "", text)  # what is expected has not happened
     others = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''})\b")
     parts = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''}{_PARTS})\b")
@@ -170,11 +200,15 @@ def state_of(text: str, *, trains: bool = True) -> Claim | None:
 
 
 def state_of_field(name: str, value: str) -> Claim | None:
-    """What a field says of the job's state: `state: FAILED`, `exit_code: 0`; None for any other field."""
+    """What a field says of the job's state: `state: FAILED`, `exit_code: 0`; None for any other
+    field.
+    """
     value = value.strip().strip("`*_ ")
     if _EXIT_NAMES.fullmatch(name):
         code = re.match(r"(-?\d{1,3})(?::(\d{1,3}))?(?!\d)", value)
-        return Claim(FAILED if code[1] != "0" or (code[2] or "0") != "0" else COMPLETED) if code else state_of(value)
+        if code:
+            return Claim(FAILED if code[1] != "0" or (code[2] or "0") != "0" else COMPLETED)
+        return state_of(value)
     if not _STATE_NAMES.fullmatch(name):
         return None
     word = re.split(r"[\s,;:.(+—–]", value.casefold(), maxsplit=1)[0]
@@ -184,7 +218,9 @@ def state_of_field(name: str, value: str) -> Claim | None:
 
 
 def _clauses(text: str) -> Iterator[str]:
-    """The clauses of a line. `training: done` stays whole: what it is about stands before the colon."""
+    """The clauses of a line. `training: done` stays whole: what it is about stands before the
+    colon.
+    """
     at = 0
     for mark in _CLAUSES.finditer(text):
         yield text[at : mark.start()]
@@ -198,18 +234,26 @@ def _later(before: Claim | None, new: Claim) -> Claim:
         return new
     if before.end:
         return before
-    return Claim(new.state, again=before.again and not new.end) if new.end else before
+    if new.end:
+        return Claim(new.state, again=before.again and not new.end)
+    return before
 
 
 def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
-    """An exit code decides where words do not: it makes a completed job a failed one, and never the other way round."""
+    """An exit code decides where words do not: it makes a completed job a failed one, and never the
+    other way round.
+    """
     found = _EXIT.search(text)
     if found is None or _HYPOTHETICAL.search(text[: found.start()]):
         return claim
     well = found[1] == "0" and (found[2] or "0") == "0"
     if claim is None or claim.state in (RUNNING, WAITING):
-        return claim if claim is not None and claim.again else Claim(COMPLETED if well else FAILED)
-    return Claim(FAILED) if not well and claim.state == COMPLETED else claim
+        if claim is not None and claim.again:
+            return claim
+        return Claim(COMPLETED if well else FAILED)
+    if not well and claim.state == COMPLETED:
+        return Claim(FAILED)
+    return claim
 
 
 def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> Claim | None:
@@ -227,8 +271,14 @@ def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> 
         if new is not None:
             break
     again = _AGAIN.search(clause)
-    if again is not None and _is_said(clause, again.start()) and not others.search(clause[: again.start()]):
-        return Claim(WAITING if "submit" in again[0] or "queue" in again[0] else RUNNING, again=True)
+    if (
+        again is not None
+        and _is_said(clause, again.start())
+        and not others.search(clause[: again.start()])
+    ):
+        return Claim(
+            WAITING if "submit" in again[0] or "queue" in again[0] else RUNNING, again=True
+        )
     return new or _working(clause, others)
 
 
@@ -240,11 +290,15 @@ def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str])
         if state == COMPLETED and after.strip() and re.match(r"\s+\w+ing\b", after):
             return None
         never_yet = "yet" in before or after.strip().startswith("yet")
-        return Claim(UNFINISHED) if state == COMPLETED and not never_yet else None
+        if state == COMPLETED and not never_yet:
+            return Claim(UNFINISHED)
+        return None
     if not _is_said(clause, match.start()):
         return None
     if state == COMPLETED:
-        return Claim(state) if _is_whole(before, after, others) else None
+        if _is_whole(before, after, others):
+            return Claim(state)
+        return None
     if others.search(before) and not re.search(r"\b(?:at|after|on|in|by|near|around)\b", before):
         return None
     return Claim(state)
@@ -270,7 +324,9 @@ def _is_whole(before: str, after: str, others: re.Pattern[str]) -> bool:
 
 
 def _is_said(clause: str, at: int) -> bool:
-    """Whether what stands there is said to have happened: not denied, feared, hoped for or waited for."""
+    """Whether what stands there is said to have happened: not denied, feared, hoped for or waited
+    for.
+    """
     return _HYPOTHETICAL.search(clause[:at]) is None and _NOT.search(clause[:at]) is None
 
 

@@ -3,7 +3,8 @@
 # ARX5 Multitask Timeline
 1. `2026-02-20_train.md` — Friday, Feb 20th
 
-People write it as a numbered list, as bullets, or as a table; a new entry takes the form of those that are there.
+People write it as a numbered list, as bullets, or as a table; a new entry takes the form of those
+that are there.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def file(self) -> str:
         """The name with its ending, which people leave out."""
-        return self.name if self.name.endswith(".md") else f"{self.name}.md"
+        if self.name.endswith(".md"):
+            return self.name
+        return f"{self.name}.md"
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -91,7 +94,10 @@ def parse_timeline(text: str) -> Timeline:
     kept = [entry for entry in entries if entry.form == "numbered" or entry.group not in numbered]
     # a bullet in a numbered list is no entry; one that is indented is a note on the entry above
     strays = [entry.span for entry in entries if entry.form == "bullet" and entry.group in numbered]
-    spans = [*(span for _, span in odd), *(span for span in strays if text[span.start] not in " \t")]
+    spans = [
+        *(span for _, span in odd),
+        *(span for span in strays if text[span.start] not in " \t"),
+    ]
     return Timeline(title, title_line, kept, sorted(spans, key=lambda span: span.start))
 
 
@@ -101,18 +107,30 @@ def _entry(text: str, line: Line, group: int, position: int) -> Entry | None:
         return _row(text, line, group, position)
     number = _NUMBERED.match(content)
     mark = number or _BULLET.match(content)
-    name = _named(content, mark.end()) if mark else None
+    if mark:
+        name = _named(content, mark.end())
+    else:
+        name = None
     if mark is None or name is None:
         return None
     which, first, last = name
     behind = content[last:].strip().lstrip("—–-:) \t`*")
     before = content[mark.end() : first].strip().rstrip("—–-:( \t`*[")
-    words = before if human_date(before) is not None and human_date(behind) is None else behind
-    at = line.start + (content.index(words, mark.end() if words == before else last) if words else len(content.rstrip()))
+    if human_date(before) is not None and human_date(behind) is None:
+        words = before
+    else:
+        words = behind
+    at = line.start + (
+        content.index(words, mark.end() if words == before else last)
+        if words
+        else len(content.rstrip())
+    )
     return Entry(
         span=line.span(),
         number=int(number[1]) if number else 0,
-        number_span=line.span(line.start + number.start(1), line.start + number.end(1)) if number else line.span(at, at),
+        number_span=line.span(line.start + number.start(1), line.start + number.end(1))
+        if number
+        else line.span(at, at),
         name=which,
         name_span=line.span(line.start + first, line.start + last),
         words=words,
@@ -137,18 +155,27 @@ def _row(text: str, line: Line, group: int, position: int) -> Entry | None:
     if _RULE.fullmatch(text[line.start : line.stop]):
         return None
     cells = cells_of(text, line.span(end=line.stop))
-    named = next(((cell, name) for cell in cells if (name := _named(cell.text, 0)) is not None), None)
+    named = next(
+        ((cell, name) for cell in cells if (name := _named(cell.text, 0)) is not None), None
+    )
     dated = next((cell for cell in cells if human_date(cell.text) is not None), None)
     if named is not None:
         cell, (which, first, last) = named
         span = line.span(cell.span.start + first, cell.span.start + last)
     else:
         days = [cell for cell in cells if _DAY.fullmatch(cell.text)]
-        tasks = [cell for cell in cells if re.fullmatch(r"`?[\w.+-]*[A-Za-z_][\w.+-]*`?", cell.text) and cell not in days]
+        tasks = [
+            cell
+            for cell in cells
+            if re.fullmatch(r"`?[\w.+-]*[A-Za-z_][\w.+-]*`?", cell.text) and cell not in days
+        ]
         if not days or not tasks:
             return None
         which, span = f"{days[0].text.strip('`*')}_{tasks[0].text.strip('`')}", tasks[0].span
-    words = dated.span if dated is not None else line.span(line.stop, line.stop)
+    if dated is not None:
+        words = dated.span
+    else:
+        words = line.span(line.stop, line.stop)
     return Entry(
         span=line.span(),
         number=0,
@@ -164,36 +191,54 @@ def _row(text: str, line: Line, group: int, position: int) -> Entry | None:
 
 
 def names(text: str, name: str) -> bool:
-    """Whether a timeline names a log, in whatever form: its file, its name without the ending, or its date and task in one
-    line.
+    """Whether a timeline names a log, in whatever form: its file, its name without the ending, or
+    its date and task in one line.
     """
     stem = name.removesuffix(".md")
     if re.search(rf"(?<![\w-]){re.escape(stem)}(?![\w-])", text):
         return True
     day, _, task = stem.partition("_")
-    spelled = re.compile(rf"(?<![\w-]){re.escape(task)}(?![\w-])".replace("_", "[ _-]"), re.IGNORECASE)
-    return any(day in line and spelled.search(line.replace(day, "")) for line in text.splitlines() if task)
+    spelled = re.compile(
+        rf"(?<![\w-]){re.escape(task)}(?![\w-])".replace("_", "[ _-]"), re.IGNORECASE
+    )
+    return any(
+        day in line and spelled.search(line.replace(day, "")) for line in text.splitlines() if task
+    )
 
 
 def with_entry(text: str, name: str, day: date, group: str) -> str | None:
-    """The timeline with a log named beside its last entry, in that entry's form; None where it names it already. An empty
-    text is begun, with a title from the folder's name (`group`, "" for the logs that lie in no group).
+    """The timeline with a log named beside its last entry, in that entry's form; None where it
+    names it already. An empty text is begun, with a title from the folder's name (`group`, "" for
+    the logs that lie in no group).
     """
     found = parse_timeline(text)
     if any(entry.file.rpartition("/")[2] == name for entry in found.entries):
         return None
     newest = _newest_first(found.entries)
-    beside = found.entries[0] if newest else found.entries[-1] if found.entries else None
+    if newest:
+        beside = found.entries[0]
+    elif found.entries:
+        beside = found.entries[-1]
+    else:
+        beside = None
     if beside is not None:
-        return _with_line(text, beside, _like(text, beside, name, day, group, above=newest), above=newest)
+        return _with_line(
+            text, beside, _like(text, beside, name, day, group, above=newest), above=newest
+        )
     entry = f"1. `{name}` — {_short(day)}"
     if not text.strip():
         title = " ".join(word[0].upper() + word[1:] for word in re.split(r"[_\s]+", group) if word)
         return f"# {title + ' ' if title else ''}Timeline\n\n{entry}\n"
-    newline = "\r\n" if "\r\n" in text else "\n"
+    if "\r\n" in text:
+        newline = "\r\n"
+    else:
+        newline = "\n"
     if not text.endswith("\n"):
         return f"{text}{newline}{entry}"
-    gap = "" if text.endswith(newline * 2) else newline
+    if text.endswith(newline * 2):
+        gap = ""
+    else:
+        gap = newline
     return f"{text}{gap}{entry}{newline}"
 
 
@@ -203,17 +248,32 @@ def _short(day: date) -> str:
 
 def _newest_first(entries: list[Entry]) -> bool:
     """Whether the newest entry stands on top, and a new one belongs there."""
-    days = [found.day for entry in entries if (found := stamp(entry.file.rpartition("/")[2])) and found.day]
+    days = [
+        found.day
+        for entry in entries
+        if (found := stamp(entry.file.rpartition("/")[2])) and found.day
+    ]
     counted_up = any(one.number and one.number < other.number for one, other in pairwise(entries))
     falls = all(one >= other for one, other in pairwise(days)) and len(set(days)) > 1
     return falls and not counted_up and len({entry.group for entry in entries}) == 1
 
 
 def _with_line(text: str, beside: Entry, new: str, *, above: bool) -> str:
-    newline = "\r\n" if "\r\n" in text else "\n"
-    at = beside.span.start if above else beside.span.end
-    notes = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))*").match(text, at) if not above else None
-    at = notes.end() if notes is not None else at  # what is indented below an entry belongs to it
+    if "\r\n" in text:
+        newline = "\r\n"
+    else:
+        newline = "\n"
+    if above:
+        at = beside.span.start
+    else:
+        at = beside.span.end
+    if not above:
+        notes = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))*").match(text, at)
+    else:
+        notes = None
+    # what is indented below an entry belongs to it
+    if notes is not None:
+        at = notes.end()
     before, after = text[:at], text[at:]
     if above or before.endswith("\n"):
         return f"{before}{new}{newline}{after}"
@@ -224,7 +284,8 @@ def _like(text: str, entry: Entry, name: str, day: date, group: str, *, above: b
     """A line for another log in the form of this one."""
     line = text[entry.span.start : entry.span.end].rstrip("\r\n")
     folder = entry.name.rpartition("/")[0]
-    name = f"{folder}/{name}" if group and folder.rpartition("/")[2] == group else name
+    if group and folder.rpartition("/")[2] == group:
+        name = f"{folder}/{name}"
     if entry.form == "table":
         return apply(line, _as_table(entry, line, name, day))
     return apply(line, _as_list(entry, line, name, day, above=above)).rstrip()
@@ -233,9 +294,15 @@ def _like(text: str, entry: Entry, name: str, day: date, group: str, *, above: b
 def _as_list(entry: Entry, line: str, name: str, day: date, *, above: bool) -> Iterator[Edit]:
     start = entry.span.start
     if entry.form == "numbered":
-        step = 1 if not above or entry.number > 1 else 0
+        if not above or entry.number > 1:
+            step = 1
+        else:
+            step = 0
         # a list whose every number is 1 is counted by whoever shows it
-        number = entry.number if entry.number == 1 and entry.position > 1 else entry.number + step
+        if entry.number == 1 and entry.position > 1:
+            number = entry.number
+        else:
+            number = entry.number + step
         yield Edit(entry.number_span.start - start, entry.number_span.end - start, str(number))
     yield from _renamed(entry, line, name)
     first, last = entry.words_span.start - start, entry.words_span.end - start
@@ -257,13 +324,19 @@ def _renamed(entry: Entry, line: str, name: str) -> Iterator[Edit]:
     yield Edit(first, last, name if entry.name.endswith(".md") else name.removesuffix(".md"))
     if link is not None:
         file = name.rpartition("/")[2]
-        words = file if link[1].strip("`").endswith(".md") else file.removesuffix(".md")
-        words = f"`{words}`" if link[1].startswith("`") else words
+        if link[1].strip("`").endswith(".md"):
+            words = file
+        else:
+            words = file.removesuffix(".md")
+        if link[1].startswith("`"):
+            words = f"`{words}`"
         yield Edit(link.start(1), link.end(1), words)
 
 
 def _as_table(entry: Entry, line: str, name: str, day: date) -> Iterator[Edit]:
-    """A row's cells for another log: its name, date and number; what a person wrote of the other one is left out."""
+    """A row's cells for another log: its name, date and number; what a person wrote of the other
+    one is left out.
+    """
     whole = Span(0, len(line), 1, 1)
     start, named = entry.span.start, False
     for cell in cells_of(line, whole):
@@ -274,7 +347,9 @@ def _as_table(entry: Entry, line: str, name: str, day: date) -> Iterator[Edit]:
             if entry.name in cell.text:
                 yield from _renamed(entry, line, name)
             else:
-                yield Edit(first, last, name.rpartition("/")[2].removesuffix(".md").partition("_")[2])
+                yield Edit(
+                    first, last, name.rpartition("/")[2].removesuffix(".md").partition("_")[2]
+                )
         elif human_date(cell.text) is not None:
             yield Edit(first, last, human(day) if human_date(cell.text).year else _short(day))  # type: ignore[union-attr]
         elif _DAY.fullmatch(cell.text):

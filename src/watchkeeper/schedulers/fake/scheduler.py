@@ -1,13 +1,16 @@
-"""A scheduler in memory, for the faults that real ones cannot be made to show when a test wants them.
+"""A scheduler in memory, for the faults that real ones cannot be made to show when a test wants
+them.
 
     fake = FakeScheduler()
-    fake.on_submit("doubt", "accept")      the next submission raises DoubtError though the job exists
+    fake.on_submit("doubt", "accept")      the next submission raises DoubtError though the job
+    exists
     fake.outage(3)                         the next three looks raise UnavailableError
     fake.run(job_id)                       really executes the job's wrapper, to its end
     fake.report(job_id, "NODE_FAIL")       what it says from now on, whatever is true
     fake.forget(job_id)                    it no longer knows the job
 
-Jobs stay pending until `start` or `run`, or until their states are scripted. They do not outlive this process.
+Jobs stay pending until `start` or `run`, or until their states are scripted. They do not outlive
+this process.
 """
 
 from __future__ import annotations
@@ -25,7 +28,13 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.disk import files
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError, UnreachedError
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    UnavailableError,
+    UnreachedError,
+)
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Snapshot
@@ -33,9 +42,12 @@ from watchkeeper.schedulers.sbatch_head import Head, expand, job_environment, re
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.site import Site
 
-# accept; refuse, busy, unavailable: no job exists; doubt: a job exists, and the submitter is not told; lose: none does,
-# and the submitter is not told; unreached: none does; retried: one does. Of both the submitter says that it reached nobody.
-Outcome = Literal["accept", "refuse", "busy", "unavailable", "doubt", "lose", "unreached", "retried"]
+# accept; refuse, busy, unavailable: no job exists; doubt: a job exists, and the submitter is not
+# told; lose: none does, and the submitter is not told; unreached: none does; retried: one does. Of
+# both the submitter says that it reached nobody.
+Outcome = Literal[
+    "accept", "refuse", "busy", "unavailable", "doubt", "lose", "unreached", "retried"
+]
 
 
 class FakeJob:
@@ -52,7 +64,9 @@ class FakeJob:
 class FakeScheduler:
     """Keeps jobs in memory. `visibility_lag_s` is only what it says of itself."""
 
-    def __init__(self, *, clock: Clock = utc_now, name: str = "fake", visibility_lag_s: float = 0.0) -> None:
+    def __init__(
+        self, *, clock: Clock = utc_now, name: str = "fake", visibility_lag_s: float = 0.0
+    ) -> None:
         self.name = name
         self.visibility_lag_s = visibility_lag_s
         self.far: Shell | None = None
@@ -67,7 +81,8 @@ class FakeScheduler:
         self._silent = ""
         self._last_id = 0
 
-    # ── what goes wrong ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what goes wrong
+    # ────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_submit(self, *outcomes: Outcome) -> None:
         """What happens to the next submissions, in order; those after them are accepted."""
@@ -91,13 +106,21 @@ class FakeScheduler:
         self.jobs[job_id].forgotten = True
 
     def report(self, job_id: str, *states: str | SchedulerFacts) -> None:
-        """Say this of the job, one look after the other; the last is said from then on. A bare state keeps the rest."""
+        """Say this of the job, one look after the other; the last is said from then on. A bare
+        state keeps the rest.
+        """
         job = self.jobs[job_id]
         for state in states:
-            last = job.script[-1] if job.script else job.facts
-            job.script.append(msgspec.structs.replace(last, state=state) if isinstance(state, str) else state)
+            if job.script:
+                last = job.script[-1]
+            else:
+                last = job.facts
+            job.script.append(
+                msgspec.structs.replace(last, state=state) if isinstance(state, str) else state
+            )
 
-    # ── jobs that really run ───────────────────────────────────────────────────────────────────────────────────────
+    # ── jobs that really run
+    # ───────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, job_id: str, *, restart: int = 0) -> None:
         """Execute the job's wrapper, as its restart number `restart`.
@@ -111,11 +134,16 @@ class FakeScheduler:
             if other in self.jobs and self.state_of(other) not in TERMINAL:
                 raise ValueError(f"job {job_id} waits for job {other}")
         head = read_head(job.job.wrapper.read_bytes(), name=job.job.name)
-        environment = job_environment(os.environb, job_id=job_id, name=head.name, folder=job.job.folder, restart=restart)
+        environment = job_environment(
+            os.environb, job_id=job_id, name=head.name, folder=job.job.folder, restart=restart
+        )
         output, error = Path(job.facts.output), Path(job.facts.error_output)
         files.make_folder(output.parent)
         files.make_folder(error.parent)
-        mode = "ab" if restart else "wb"
+        if restart:
+            mode = "ab"
+        else:
+            mode = "wb"
         with open(output, mode) as out, open(error, "ab" if error == output else mode) as err:
             job.process = subprocess.Popen(
                 [*head.interpreter, job.job.wrapper],
@@ -126,7 +154,9 @@ class FakeScheduler:
                 stderr=err,
                 start_new_session=True,
             )
-        job.facts = msgspec.structs.replace(job.facts, state="RUNNING", started=self._clock(), node="fake")
+        job.facts = msgspec.structs.replace(
+            job.facts, state="RUNNING", started=self._clock(), node="fake"
+        )
 
     def state_of(self, job_id: str) -> str:
         """The state of a job now."""
@@ -147,9 +177,16 @@ class FakeScheduler:
         return self.wait(job_id)
 
     def _look(self, job: FakeJob) -> None:
-        if job.process is None or job.facts.state in TERMINAL or (status := job.process.poll()) is None:
+        if (
+            job.process is None
+            or job.facts.state in TERMINAL
+            or (status := job.process.poll()) is None
+        ):
             return
-        state = "FAILED" if status else "COMPLETED"
+        if status:
+            state = "FAILED"
+        else:
+            state = "COMPLETED"
         job.facts = msgspec.structs.replace(
             job.facts,
             state=state,
@@ -159,7 +196,8 @@ class FakeScheduler:
             ended=self._clock(),
         )
 
-    # ── the scheduler ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the scheduler
+    # ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit_words(self, script: str) -> str:
         """`fake finetune.slurm`."""
@@ -186,7 +224,10 @@ class FakeScheduler:
     def submit(self, job: Job) -> Receipt:
         """Accept the job, or do what `on_submit` says. Raises as the protocol says."""
         self.submissions += 1
-        outcome = self._outcomes.popleft() if self._outcomes else "accept"
+        if self._outcomes:
+            outcome = self._outcomes.popleft()
+        else:
+            outcome = "accept"
         match outcome:
             case "refuse":
                 raise RefusedError("fake: the job was refused")
@@ -203,7 +244,10 @@ class FakeScheduler:
         head = read_head(job.wrapper.read_bytes(), name=job.name)
 
         def place(pattern: str) -> str:
-            return str(job.folder / expand(pattern, job_id=job_id, name=head.name, user="fake", node="fake"))
+            return str(
+                job.folder
+                / expand(pattern, job_id=job_id, name=head.name, user="fake", node="fake")
+            )
 
         facts = SchedulerFacts(
             state="PENDING",
@@ -222,7 +266,11 @@ class FakeScheduler:
     def find(self, token: str) -> Sequence[str]:
         """The ids of all jobs with the token, oldest first. Raises UnavailableError in an outage."""
         self._ask()
-        return [job_id for job_id, job in self.jobs.items() if job.job.token == token and not job.forgotten]
+        return [
+            job_id
+            for job_id, job in self.jobs.items()
+            if job.job.token == token and not job.forgotten
+        ]
 
     def poll(self, job_ids: Sequence[str]) -> Snapshot:
         """Look at these jobs. Raises UnavailableError in an outage."""
@@ -246,7 +294,9 @@ class FakeScheduler:
         )
 
     def cancel(self, job_id: str) -> None:
-        """End a job: SIGTERM to its session, SIGKILL after a second. Raises UnavailableError in an outage."""
+        """End a job: SIGTERM to its session, SIGKILL after a second. Raises UnavailableError in an
+        outage.
+        """
         self._ask()
         job = self.jobs.get(job_id)
         if job is None:
@@ -260,7 +310,9 @@ class FakeScheduler:
                     os.killpg(job.process.pid, number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     job.process.wait(1.0)
-        job.facts = msgspec.structs.replace(job.facts, state="CANCELLED", reason="", ended=self._clock())
+        job.facts = msgspec.structs.replace(
+            job.facts, state="CANCELLED", reason="", ended=self._clock()
+        )
 
     def _ask(self) -> None:
         if self._outage > 0:

@@ -1,17 +1,20 @@
-"""Slurm's commands in front of a FakeScheduler, for what a real Slurm cannot be made to do when a test wants it.
+"""Slurm's commands in front of a FakeScheduler, for what a real Slurm cannot be made to do when a
+test wants it.
 
     fake = FakeScheduler()
     shell = FakeSlurm(fake, version=(24, 5))
     slurm = SlurmScheduler(shell, user="me")
-    fake.on_submit("doubt", "lose", "busy")     sbatch times out and has taken the job; has not; says later
+    fake.on_submit("doubt", "lose", "busy")     sbatch times out and has taken the job; has not;
+    says later
     fake.outage(3)                              the controller is not reached the next three times
     fake.silence("Connection refused")          accounting does not answer
     fake.report(job_id, "FAILED")               what both say of the job, whatever is true
-    shell.hide(job_id, squeue=2, sacct=3)       it is shown only at the third look, its end booked only at the fourth
+    shell.hide(job_id, squeue=2, sacct=3)       it is shown only at the third look, its end booked
+    only at the fourth
     shell.answer("squeue", Done(code=0))        the next squeue says this
 
-Texts are those of a real 22.05, or of the `version` where that is known to differ: before 21.08 sacct has no SubmitLine,
-so that accounting knows no token; from 23.02 on it has Restarts.
+Texts are those of a real 22.05, or of the `version` where that is known to differ: before 21.08
+sacct has no SubmitLine, so that accounting knows no token; from 23.02 on it has Restarts.
 """
 
 from __future__ import annotations
@@ -22,7 +25,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError, UnreachedError
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    UnavailableError,
+    UnreachedError,
+)
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, Job
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
@@ -35,11 +44,16 @@ _FIELDS = (
     "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList", "MaxRSS", "JobName",
     "WorkDir",
 )  # fmt: skip
-_CONFIG = "ClusterName = fake\nMaxArraySize = 1001\nAccountingStorageType = accounting_storage/none\nSLURM_VERSION = {}\n"
+_CONFIG = (
+    "ClusterName = fake\nMaxArraySize = 1001\nAccountingStorageType = "
+    "accounting_storage/none\nSLURM_VERSION = {}\n"
+)
 
 
 class FakeSlurm:
-    """A shell (`schedulers.shell.Shell`) that knows Slurm's commands only. `asked`: every command run so far."""
+    """A shell (`schedulers.shell.Shell`) that knows Slurm's commands only. `asked`: every command
+    run so far.
+    """
 
     def __init__(self, fake: FakeScheduler, *, version: tuple[int, int] = (22, 5)) -> None:
         self.fake = fake
@@ -48,7 +62,8 @@ class FakeSlurm:
         self._answers: dict[str, deque[Done]] = {}
         self._hidden: dict[tuple[str, str], int] = {}
 
-    # ── what goes wrong ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what goes wrong
+    # ────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, command: str, *answers: Done) -> None:
         """What the next runs of a command say, in order, whatever is true."""
@@ -58,7 +73,8 @@ class FakeSlurm:
         """Show the job only after so many more looks of each command."""
         self._hidden |= {("squeue", job_id): squeue, ("sacct", job_id): sacct}
 
-    # ── the commands ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the commands
+    # ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(
         self,
@@ -75,19 +91,33 @@ class FakeSlurm:
         command, words = argv[0], list(argv[1:])
         if self._answers.get(command):
             return self._answers[command].popleft()
-        runs = {"sbatch": self._sbatch, "squeue": self._squeue, "sacct": self._sacct, "scancel": self._scancel}
+        runs = {
+            "sbatch": self._sbatch,
+            "squeue": self._squeue,
+            "sacct": self._sacct,
+            "scancel": self._scancel,
+        }
         if "--version" in words:
             return Done(code=0, out="slurm {}.{:02}.1\n".format(*self.version))
         if command == "scontrol":
             return Done(code=0, out=_CONFIG.format("{}.{:02}.1".format(*self.version)))
         if command == "sinfo":
             return Done(code=0)
-        return runs[command](words, folder) if command in runs else Done(code=NOT_THERE, err=f"{command}: not found")
+        if command in runs:
+            return runs[command](words, folder)
+        return Done(code=NOT_THERE, err=f"{command}: not found")
 
     def _sbatch(self, words: list[str], folder: str) -> Done:
         script = Path(words[-1])
-        given = dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word and word.startswith("--"))
-        after = tuple(given.get("dependency", "").removeprefix("afterany:").split(":")) if "dependency" in given else ()
+        given = dict(
+            word.removeprefix("--").split("=", 1)
+            for word in words
+            if "=" in word and word.startswith("--")
+        )
+        if "dependency" in given:
+            after = tuple(given.get("dependency", "").removeprefix("afterany:").split(":"))
+        else:
+            after = ()
         job = Job(
             wrapper=script,
             folder=Path(folder),
@@ -99,9 +129,15 @@ class FakeSlurm:
         try:
             return Done(code=0, out=f"{self.fake.submit(job).job_id}\n")
         except RefusedError:
-            err = "Batch job submission failed: Invalid account or account/partition combination specified"
+            err = (
+                "Batch job submission failed: Invalid account or account/partition combination "
+                "specified"
+            )
         except BusyError:
-            err = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size)"
+            err = (
+                "Batch job submission failed: Job violates accounting/QOS policy (job submit "
+                "limit, user's size)"
+            )
         except UnavailableError:
             err = "Batch job submission failed: Munge encode failed"
         except UnreachedError:
@@ -111,7 +147,9 @@ class FakeSlurm:
         return Done(code=1, err=f"sbatch: error: {err}\n")
 
     def _squeue(self, words: list[str], _folder: str) -> Done:
-        layout = next((word.removeprefix("--Format=") for word in words if word.startswith("--Format=")), "")
+        layout = next(
+            (word.removeprefix("--Format=") for word in words if word.startswith("--Format=")), ""
+        )
         fields = [part.partition(":")[::2] for part in layout.split(",")]
         try:
             facts = self._shown("squeue", self.fake.poll(list(self.fake.jobs)).facts)
@@ -120,8 +158,15 @@ class FakeSlurm:
         lines = []
         for job_id, one in facts.items():
             job = self.fake.jobs[job_id].job
-            status = str((one.exit_code or 0) << 8 | (one.signal or 0)) if one.state in TERMINAL else "0"
-            cells = self._cells(job_id, job, one) | {"JobArrayID": job_id, "exit_code": status, "Command": str(job.wrapper)}
+            if one.state in TERMINAL:
+                status = str((one.exit_code or 0) << 8 | (one.signal or 0))
+            else:
+                status = "0"
+            cells = self._cells(job_id, job, one) | {
+                "JobArrayID": job_id,
+                "exit_code": status,
+                "Command": str(job.wrapper),
+            }
             lines.append("".join(cells[name] + separator for name, separator in fields))
         return Done(code=0, out="".join(f"{line}\n" for line in lines))
 
@@ -135,20 +180,38 @@ class FakeSlurm:
         if unknown := [field for field in fields if field not in offered]:
             return Done(code=1, err=f"sacct: error: Invalid field requested: '{unknown[0]}'\n")
         if self.fake.silent:
-            return Done(code=1, err=f"sacct: error: Problem talking to the database: {self.fake.silent}\n")
+            return Done(
+                code=1, err=f"sacct: error: Problem talking to the database: {self.fake.silent}\n"
+            )
         # Accounting answers also while the controller does not.
-        facts = self._shown("sacct", {key: job.facts for key, job in self.fake.jobs.items() if not job.forgotten})
-        wanted = given["jobs"].split(",") if "jobs" in given else list(facts)
+        facts = self._shown(
+            "sacct", {key: job.facts for key, job in self.fake.jobs.items() if not job.forgotten}
+        )
+        if "jobs" in given:
+            wanted = given["jobs"].split(",")
+        else:
+            wanted = list(facts)
         lines = [separator.join(fields)]
         for job_id in wanted:
             if job_id not in facts:
                 continue
             job, one = self.fake.jobs[job_id].job, facts[job_id]
             cells = self._cells(job_id, job, one)
-            state = f"{one.state} by 1000" if one.state == "CANCELLED" else one.state
+            if one.state == "CANCELLED":
+                state = f"{one.state} by 1000"
+            else:
+                state = one.state
             code = one.exit_code or 0
-            cells |= {"State": state, "ExitCode": f"{code - 128 if code > 128 else code}:{one.signal or 0}"}
-            cells |= {"JobIDRaw": job_id, "SubmitLine": f"sbatch --parsable {job.wrapper}", "Restarts": "0", "MaxRSS": ""}
+            cells |= {
+                "State": state,
+                "ExitCode": f"{code - 128 if code > 128 else code}:{one.signal or 0}",
+            }
+            cells |= {
+                "JobIDRaw": job_id,
+                "SubmitLine": f"sbatch --parsable {job.wrapper}",
+                "Restarts": "0",
+                "MaxRSS": "",
+            }
             lines.append(separator.join(cells[field] for field in fields))
         return Done(code=0, out="".join(f"{line}\n" for line in lines))
 
@@ -159,9 +222,12 @@ class FakeSlurm:
             return Done(code=1, err=f"scancel: error: {_CONTACT}\n")
         return Done(code=0)
 
-    # ── what the jobs are ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the jobs are
+    # ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _shown(self, command: str, facts: Mapping[str, SchedulerFacts]) -> dict[str, SchedulerFacts]:
+    def _shown(
+        self, command: str, facts: Mapping[str, SchedulerFacts]
+    ) -> dict[str, SchedulerFacts]:
         shown = {}
         for job_id, one in facts.items():
             left = self._hidden.get((command, job_id), 0)
@@ -186,4 +252,6 @@ class FakeSlurm:
 
 
 def _seconds(time: datetime | None) -> str:
-    return str(int(time.timestamp())) if time else "Unknown"
+    if time:
+        return str(int(time.timestamp()))
+    return "Unknown"

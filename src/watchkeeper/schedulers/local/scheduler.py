@@ -1,8 +1,9 @@
-"""The local scheduler: this machine's jobs, so many at a time, first come first served, per user and host.
+"""The local scheduler: this machine's jobs, so many at a time, first come first served, per user
+and host.
 
-It has no daemon. A submission writes the job down and starts a supervisor (supervisor.py) if a slot is free; so does a
-poll that finds jobs waiting or orphaned with nobody at work, after a kill or a reboot. Jobs outlive whoever submitted
-them. What a job left by `setsid` is not ended with it.
+It has no daemon. A submission writes the job down and starts a supervisor (supervisor.py) if a slot
+is free; so does a poll that finds jobs waiting or orphaned with nobody at work, after a kill or a
+reboot. Jobs outlive whoever submitted them. What a job left by `setsid` is not ended with it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ import msgspec
 
 from watchkeeper.core import processes
 from watchkeeper.core.disk import files
-from watchkeeper.core.errors import DoubtError, RefusedError, SchedulerError, StorageError, UnavailableError, UsageError
+from watchkeeper.core.errors import (
+    DoubtError,
+    RefusedError,
+    SchedulerError,
+    StorageError,
+    UnavailableError,
+    UsageError,
+)
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.processes import ProcessName
@@ -52,13 +60,19 @@ def default_spool(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def start_supervisor(spool: Path, slot_fd: int) -> None:
-    """Start a supervisor, detached, that holds the slot of `slot_fd`. Its parent goes at once, so that it is nobody's
-    zombie.
+    """Start a supervisor, detached, that holds the slot of `slot_fd`. Its parent goes at once, so
+    that it is nobody's zombie.
 
     Raises:
         OSError: it cannot be started.
     """
-    command = [sys.executable, "-m", "watchkeeper.schedulers.local.supervisor", str(spool), str(slot_fd)]
+    command = [
+        sys.executable,
+        "-m",
+        "watchkeeper.schedulers.local.supervisor",
+        str(spool),
+        str(slot_fd),
+    ]
     subprocess.run(
         ["/bin/sh", "-c", '"$@" &', "sh", *command],
         stdin=subprocess.DEVNULL,
@@ -74,10 +88,10 @@ def start_supervisor(spool: Path, slot_fd: int) -> None:
 class LocalScheduler:
     """Runs batch scripts on this host.
 
-    `slots` is how many jobs may run at once, None for one on each usable CPU: a host has one number for all of a user's
-    jobs, and the last submission's holds from the next start on. `gpus` are the devices that jobs may ask for, None for
-    those that this process may use; they are shared out likewise. `kill_wait_s` is how long a job has between SIGTERM and
-    SIGKILL.
+    `slots` is how many jobs may run at once, None for one on each usable CPU: a host has one number
+    for all of a user's jobs, and the last submission's holds from the next start on. `gpus` are the
+    devices that jobs may ask for, None for those that this process may use; they are shared out
+    likewise. `kill_wait_s` is how long a job has between SIGTERM and SIGKILL.
 
     Raises:
         UsageError: `slots` is less than 1.
@@ -126,10 +140,12 @@ class LocalScheduler:
         """This machine has no partitions, accounts or limits."""
         return Site()
 
-    # ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── submit
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> Receipt:
-        """Accept a job: when `spec.json` is there it is accepted, and nothing that happens here afterwards loses it.
+        """Accept a job: when `spec.json` is there it is accepted, and nothing that happens here
+        afterwards loses it.
 
         Raises:
             RefusedError: its script or folder is none; no job exists.
@@ -147,14 +163,21 @@ class LocalScheduler:
             files.replace(token / job_id, b"")
             files.replace(self.spool.pending / job_id, b"")
         except (StorageError, OSError) as error:
-            hint = getattr(error, "hint", "") or "set WATCHKEEPER_STATE_DIR to a folder that you can write in"
-            raise UnavailableError(f"the local scheduler cannot use {self.spool.folder}: {error}", hint=hint) from error
+            hint = (
+                getattr(error, "hint", "")
+                or "set WATCHKEEPER_STATE_DIR to a folder that you can write in"
+            )
+            raise UnavailableError(
+                f"the local scheduler cannot use {self.spool.folder}: {error}", hint=hint
+            ) from error
         accepted = self.spool.job(job_id) / "spec.json"
         try:
             files.replace(accepted, msgspec.json.encode(spec), mode=0o600)
         except StorageError as error:
             if accepted.exists():
-                raise DoubtError(f"job {job_id} was written down, but perhaps not to the disk: {error}") from error
+                raise DoubtError(
+                    f"job {job_id} was written down, but perhaps not to the disk: {error}"
+                ) from error
             raise UnavailableError(str(error), hint=error.hint) from error
         # A poll makes up for what fails here.
         with contextlib.suppress(SchedulerError, StorageError, OSError):
@@ -169,19 +192,27 @@ class LocalScheduler:
                 text.encode()
             head = read_head(job.wrapper.read_bytes(), name=job.name)
         except UnicodeEncodeError:
-            raise RefusedError(f"{str(job.folder)!r} or its job's name is not UTF-8", hint="rename it") from None
+            raise RefusedError(
+                f"{str(job.folder)!r} or its job's name is not UTF-8", hint="rename it"
+            ) from None
         except OSError as error:
-            raise RefusedError(f"cannot read the batch script {job.wrapper}: {error.strerror}") from error
+            raise RefusedError(
+                f"cannot read the batch script {job.wrapper}: {error.strerror}"
+            ) from error
         faults = [problem for problem in head.problems if problem.severity == "error"]
         if faults:
             raise RefusedError("; ".join(fault.message for fault in faults), hint=faults[0].hint)
         if head.array:
             hint = "name a cluster (--cluster NAME), or write one script for each task"
-            raise RefusedError(f"{job.name}: this machine runs no job arrays (--array={head.array})", hint=hint)
+            raise RefusedError(
+                f"{job.name}: this machine runs no job arrays (--array={head.array})", hint=hint
+            )
         if self.gpus and head.gpus > len(self.gpus):
             has = f"{len(self.gpus)} ({', '.join(self.gpus)})"
             hint = "name a cluster (--cluster NAME), or all devices: WATCHKEEPER_GPUS=0,1"
-            raise RefusedError(f"{job.name} asks for {head.gpus} GPUs, and this machine has {has}", hint=hint)
+            raise RefusedError(
+                f"{job.name} asks for {head.gpus} GPUs, and this machine has {has}", hint=hint
+            )
         if not job.folder.is_dir():
             raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
         return head
@@ -193,7 +224,9 @@ class LocalScheduler:
             if not pattern:
                 return ""
             user, node = _user(), processes.host()
-            return str(folder / expand(pattern, job_id=job_id, name=head.name, user=user, node=node))
+            return str(
+                folder / expand(pattern, job_id=job_id, name=head.name, user=user, node=node)
+            )
 
         environment = job_environment(os.environb, job_id=job_id, name=head.name, folder=job.folder)
         return Spec(
@@ -217,7 +250,9 @@ class LocalScheduler:
         )
 
     def _kick(self, count: int | None = None) -> None:
-        """Start the supervisors that there is work and room for; `count` sets how many jobs may run at once."""
+        """Start the supervisors that there is work and room for; `count` sets how many jobs may run
+        at once.
+        """
         if count is None and not _any(self.spool.pending) and not _any(self.spool.running):
             return
         with self.spool.lock(timeout_s=2.0):
@@ -236,7 +271,8 @@ class LocalScheduler:
                 finally:
                     os.close(slot_fd)
 
-    # ── look ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── look
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, token: str) -> Sequence[str]:
         """The ids of the accepted jobs with this token, oldest first.
@@ -253,7 +289,9 @@ class LocalScheduler:
         except OSError as error:
             raise UnavailableError(f"cannot read {self.spool.tokens}: {error.strerror}") from error
         numbers = sorted(int(name) for name in names if name.isdigit())
-        return [str(number) for number in numbers if (self.spool.job(number) / "spec.json").exists()]
+        return [
+            str(number) for number in numbers if (self.spool.job(number) / "spec.json").exists()
+        ]
 
     def poll(self, job_ids: Sequence[str]) -> Snapshot:
         """Look at these jobs, and see to it that somebody works on what waits.
@@ -272,7 +310,9 @@ class LocalScheduler:
             if found is not None:
                 facts[job_id] = found
         query = f"local jobs {_ranges(job_ids)} of {_user()} on {processes.host()}"
-        return Snapshot(query=query, facts=facts, tokens={job_id: self._token(job_id) for job_id in facts})
+        return Snapshot(
+            query=query, facts=facts, tokens={job_id: self._token(job_id) for job_id in facts}
+        )
 
     def _token(self, job_id: str) -> str:
         if job_id not in self._tokens:
@@ -304,16 +344,28 @@ class LocalScheduler:
         started = read(folder / "started.json", Started)
         if alive is None:
             reason = (
-                f"it was taken on by another boot of {supervisor.host}, or another host of that name: its end was not seen"
+                f"it was taken on by another boot of {supervisor.host}, or another host of "
+                "that name: its end was not seen"
             )
-            return msgspec.structs.replace(waits, state=UNKNOWN, reason=reason, started=started and started.time)
+            return msgspec.structs.replace(
+                waits, state=UNKNOWN, reason=reason, started=started and started.time
+            )
         if started is None:
             return waits
-        ends_by = started.time + timedelta(seconds=spec.time_limit_s) if spec.time_limit_s else None
+        if spec.time_limit_s:
+            ends_by = started.time + timedelta(seconds=spec.time_limit_s)
+        else:
+            ends_by = None
         runs = msgspec.structs.replace(
-            waits, state="RUNNING", reason="", started=started.time, node=started.leader.host, ends_by=ends_by
+            waits,
+            state="RUNNING",
+            reason="",
+            started=started.time,
+            node=started.leader.host,
+            ends_by=ends_by,
         )
-        # Once lost it is not said to run again, while another supervisor writes down what became of it.
+        # Once lost it is not said to run again, while another supervisor writes down what became of
+        # it.
         runs = self._lost.get(job_id, runs)
         if alive or processes.session_alive(started.leader):
             return self._ending(job_id) or runs
@@ -329,10 +381,12 @@ class LocalScheduler:
             self._ended[job_id] = ended
         return ended
 
-    # ── cancel ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── cancel
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cancel(self, job_id: str) -> None:
-        """End a job: one that has not begun never will, one that runs gets SIGTERM and, `kill_wait_s` later, SIGKILL.
+        """End a job: one that has not begun never will, one that runs gets SIGTERM and,
+        `kill_wait_s` later, SIGKILL.
 
         Raises:
             UnavailableError: the spool cannot be used, or the job belongs to another boot or host.
@@ -346,8 +400,14 @@ class LocalScheduler:
                 begun = (folder / "started.json").exists()
                 if standing == "pending" or (standing == "orphaned" and not begun):
                     spec = read(folder / "spec.json", Spec)
-                    submitted = spec.submitted if spec else None
-                    self.spool.end(job_id, SchedulerFacts(state="CANCELLED", submitted=submitted, ended=self._clock()))
+                    if spec:
+                        submitted = spec.submitted
+                    else:
+                        submitted = None
+                    self.spool.end(
+                        job_id,
+                        SchedulerFacts(state="CANCELLED", submitted=submitted, ended=self._clock()),
+                    )
                 elif standing in ("held", "orphaned"):
                     asked = CancelAsked(time=self._clock(), by=processes.this_process())
                     files.replace(folder / "cancel.json", msgspec.json.encode(asked))
@@ -358,7 +418,9 @@ class LocalScheduler:
         except (DamagedRecordError, StorageError, OSError) as error:
             raise UnavailableError(f"cannot cancel local job {job_id}: {error}") from error
         if standing == "elsewhere":
-            raise UnavailableError(f"local job {job_id} belongs to another boot or host", hint="end it there")
+            raise UnavailableError(
+                f"local job {job_id} belongs to another boot or host", hint="end it there"
+            )
         with contextlib.suppress(SchedulerError, StorageError, OSError):
             self._kick()
 
@@ -380,7 +442,10 @@ def _ranges(job_ids: Sequence[str]) -> str:
             ranges[-1] = (ranges[-1][0], number)
         else:
             ranges.append((number, number))
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges) or "none"
+    return (
+        ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+        or "none"
+    )
 
 
 def _user() -> str:

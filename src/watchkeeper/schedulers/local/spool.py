@@ -2,9 +2,11 @@
 
     SPOOL/                  …/local/<host>, owned by one user, mode 0700
       lock                  flock: whoever changes which job is pending, held or free
-      slots/<i>             flock: held by the supervisor that works in slot i; the kernel frees it when that dies
+      slots/<i>             flock: held by the supervisor that works in slot i; the kernel frees it
+      when that dies
       slot_count            how many jobs may run at once, if somebody said so
-      gpus                  the GPUs that jobs may ask for, as CUDA names them, with commas between them
+      gpus                  the GPUs that jobs may ask for, as CUDA names them, with commas between
+      them
       next                  no id below this one is free
       tokens/<token>/<id>   which jobs carry a token
       pending/<id>          an index: may wait for a slot
@@ -17,8 +19,8 @@
         cancel.json         its end was asked for
         exit.json           how it ended
 
-The indexes are written before what they point to, and removed after: they may name too much, never too little. What a
-job is follows from its own folder alone (`standing`).
+The indexes are written before what they point to, and removed after: they may name too much, never
+too little. What a job is follows from its own folder alone (`standing`).
 """
 
 from __future__ import annotations
@@ -42,14 +44,16 @@ from watchkeeper.core.processes import ProcessName
 
 _Record = TypeVar("_Record")
 
-# absent: not accepted; held: its supervisor lives; orphaned: that died; elsewhere: another host or boot has or had it.
+# absent: not accepted; held: its supervisor lives; orphaned: that died; elsewhere: another host or
+# boot has or had it.
 Standing = Literal["absent", "pending", "held", "orphaned", "elsewhere", "ended"]
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted job. `error` is "" where standard error goes where output goes; `time_limit_s` is None for no limit;
-    `kill_wait_s` is the time between SIGTERM and SIGKILL; `environment` is NUL-separated, as the kernel has it; `after`
-    names the jobs that must have ended first; `gpus` is how many GPUs it needs.
+    """An accepted job. `error` is "" where standard error goes where output goes; `time_limit_s` is
+    None for no limit; `kill_wait_s` is the time between SIGTERM and SIGKILL; `environment` is
+    NUL-separated, as the kernel has it; `after` names the jobs that must have ended first; `gpus`
+    is how many GPUs it needs.
     """
 
     job_id: str
@@ -150,13 +154,16 @@ class Spool:
             while not _try_lock(fd):
                 if time.monotonic() > deadline:
                     hint = f"see who holds it: fuser {self.folder}/lock"
-                    raise UnavailableError(f"the local queue was locked for {timeout_s:g} s", hint=hint)
+                    raise UnavailableError(
+                        f"the local queue was locked for {timeout_s:g} s", hint=hint
+                    )
                 time.sleep(0.005)
             yield
         finally:
             os.close(fd)
 
-    # ── slots (under lock) ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── slots (under lock)
+    # ─────────────────────────────────────────────────────────────────────────────────────────
 
     def slot_count(self) -> int:
         """How many jobs may run at once: what was set, else the CPUs that this process may use."""
@@ -203,7 +210,9 @@ class Spool:
         return held
 
     def take_slot(self, slot: int) -> int | None:
-        """A file descriptor that holds the slot as long as it, or a copy of it, is open; None if it is taken."""
+        """A file descriptor that holds the slot as long as it, or a copy of it, is open; None if it
+        is taken.
+        """
         fd = os.open(self.slots / str(slot), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if _try_lock(fd):
             return fd
@@ -217,7 +226,8 @@ class Spool:
             slot += 1
         return fd
 
-    # ── jobs ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── jobs
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def new_job(self) -> str:
         """Take an id that was never used, and make its folder. Under lock.
@@ -228,7 +238,9 @@ class Spool:
         try:
             number = int((self.folder / "next").read_text())
         except (OSError, ValueError):
-            number = max((int(name) for name in os.listdir(self.jobs) if name.isdigit()), default=0) + 1
+            number = (
+                max((int(name) for name in os.listdir(self.jobs) if name.isdigit()), default=0) + 1
+            )
         while self.job(number).exists():
             number += 1
         # The number is used up before it is used.
@@ -248,21 +260,30 @@ class Spool:
             return "ended"
         supervisor = read(folder / "supervisor.json", ProcessName)
         if supervisor is None:
-            return "pending" if (folder / "spec.json").exists() else "absent"
+            if (folder / "spec.json").exists():
+                return "pending"
+            return "absent"
         alive = processes.is_alive(supervisor)
         if alive is None:
             return "elsewhere"
         if alive:
             return "held"
-        return "ended" if (folder / "exit.json").exists() else "orphaned"
+        if (folder / "exit.json").exists():
+            return "ended"
+        return "orphaned"
 
     def orphans(self) -> list[str]:
         """The jobs whose supervisors died, lowest id first."""
-        return [job_id for job_id in _numbers(self.running) if self._stands(job_id, self.running) == "orphaned"]
+        return [
+            job_id
+            for job_id in _numbers(self.running)
+            if self._stands(job_id, self.running) == "orphaned"
+        ]
 
     def waiting(self) -> Iterator[str]:
-        """The jobs that wait for a slot and nothing else, lowest id first. A job that waits for GPUs is passed by jobs that
-        need none, and by no other. Under lock, since it clears the index of what no longer waits.
+        """The jobs that wait for a slot and nothing else, lowest id first. A job that waits for
+        GPUs is passed by jobs that need none, and by no other. Under lock, since it clears the
+        index of what no longer waits.
         """
         free: int | None = None
         for job_id in _numbers(self.pending):
@@ -270,7 +291,8 @@ class Spool:
                 continue
             needs = self._gpus_needed(job_id)
             if needs:
-                free = len(self.free_gpus()) if free is None else free
+                if free is None:
+                    free = len(self.free_gpus())
                 if needs > free:
                     free = 0
                     continue
@@ -284,14 +306,18 @@ class Spool:
             spec = read(self.job(job_id) / "spec.json", Spec)
         except DamagedRecordError:
             return 0  # whoever takes it says so
-        return spec.gpus if spec is not None else 0
+        if spec is not None:
+            return spec.gpus
+        return 0
 
     def _waits_for_others(self, job_id: str) -> bool:
         if (self.job(job_id) / "cancel.json").exists():
             return False
         try:
             spec = read(self.job(job_id) / "spec.json", Spec)
-            return spec is not None and any(self.standing(other) in ("pending", "held", "orphaned") for other in spec.after)
+            return spec is not None and any(
+                self.standing(other) in ("pending", "held", "orphaned") for other in spec.after
+            )
         except DamagedRecordError:
             return False  # whoever takes it says so
 
@@ -300,12 +326,15 @@ class Spool:
             standing = self.standing(job_id)
         except (DamagedRecordError, UnavailableError):
             return None
-        if standing == "ended" or (index == self.pending and standing in ("held", "orphaned", "elsewhere")):
+        if standing == "ended" or (
+            index == self.pending and standing in ("held", "orphaned", "elsewhere")
+        ):
             forget(index / job_id)
         return standing
 
     def take(self, job_id: str) -> bool:
-        """Make the calling process the supervisor of a pending or orphaned job. Under lock. False: it is neither.
+        """Make the calling process the supervisor of a pending or orphaned job. Under lock. False:
+        it is neither.
 
         Raises:
             StorageError: it cannot be written down.
@@ -344,8 +373,8 @@ def gpu_names(text: str) -> tuple[str, ...]:
 
 
 def usable_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The GPUs that this process may use: those of CUDA_VISIBLE_DEVICES where it is set, else each with a device file
-    (`/dev/nvidia0`, …).
+    """The GPUs that this process may use: those of CUDA_VISIBLE_DEVICES where it is set, else each
+    with a device file (`/dev/nvidia0`, …).
     """
     if "CUDA_VISIBLE_DEVICES" in environment:
         return gpu_names(environment["CUDA_VISIBLE_DEVICES"])
@@ -380,7 +409,9 @@ def forget(path: Path) -> None:
         path.unlink()
 
 
-def lost(spec: Spec, started: Started, cancelled: bool, ended: datetime | None = None) -> SchedulerFacts:
+def lost(
+    spec: Spec, started: Started, cancelled: bool, ended: datetime | None = None
+) -> SchedulerFacts:
     """The end of a job whose supervisor died and whose session is gone: nobody saw its exit code."""
     reason = "its supervisor was killed, and its exit code was not seen"
     return SchedulerFacts(

@@ -2,10 +2,10 @@
 
     python -m watchkeeper.schedulers.local.supervisor SPOOL SLOT_FD
 
-It holds one slot by an inherited file descriptor, works off jobs until none is pending, and goes. Under the queue's
-lock it takes a job whose supervisor died before any pending one, so that there are never more jobs than slots. It may be
-killed at any instruction: a job that never began is then begun by the next supervisor, one that runs is watched by it to
-its end, and nothing begins twice.
+It holds one slot by an inherited file descriptor, works off jobs until none is pending, and goes.
+Under the queue's lock it takes a job whose supervisor died before any pending one, so that there
+are never more jobs than slots. It may be killed at any instruction: a job that never began is then
+begun by the next supervisor, one that runs is watched by it to its end, and nothing begins twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from watchkeeper.schedulers.wrapper.render import token_of
 
 # A signal to look at the job again; blocked, and taken by sigtimedwait.
 POKE = signal.SIGUSR1
-# Between looks when nothing calls: at a request whose poke was lost; at a job that is not our child.
+# Between looks when nothing calls: at a request whose poke was lost; at a job that is not our
+# child.
 _LOOK_S = 5.0
 _ADOPTED_LOOK_S = 0.1
 # How Slurm reports output that cannot be opened: FAILED, JobLaunchFailure, 0:53.
@@ -51,7 +52,9 @@ class Supervisor:
         self.clock = clock
 
     def work(self) -> None:
-        """Work off jobs until none waits. Whether one does and the slot's release are one step for all others."""
+        """Work off jobs until none waits. Whether one does and the slot's release are one step for
+        all others.
+        """
         while True:
             with self.spool.lock(timeout_s=_LOCK_S):
                 job_id = self._next()
@@ -61,9 +64,12 @@ class Supervisor:
             try:
                 self._see_through(job_id)
             except Exception:
-                # The job is an orphan now, and goes to the next supervisor. Why is for a person to read.
+                # The job is an orphan now, and goes to the next supervisor. Why is for a person to
+                # read.
                 with contextlib.suppress(StorageError):
-                    files.replace(self.spool.job(job_id) / "trouble.txt", traceback.format_exc().encode())
+                    files.replace(
+                        self.spool.job(job_id) / "trouble.txt", traceback.format_exc().encode()
+                    )
                 raise
 
     def _next(self) -> str | None:
@@ -93,7 +99,8 @@ class Supervisor:
             ending = self._run(spec)
         self.spool.end(job_id, ending)
 
-    # ── a job of our own ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── a job of our own
+    # ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self, spec: Spec) -> SchedulerFacts:
         try:
@@ -113,7 +120,8 @@ class Supervisor:
             for fd in (gate, *opened):
                 os.close(fd)
         try:
-            # The child is no zombie before we wait for it, unless it was killed: then there is nothing to name.
+            # The child is no zombie before we wait for it, unless it was killed: then there is
+            # nothing to name.
             leader = processes.name_of(child)
             if leader is None:
                 os.wait4(child, 0)
@@ -138,7 +146,10 @@ class Supervisor:
         ended = self.clock()
         kill_session(child)
         killed = os.WIFSIGNALED(status)
-        code = 0 if killed else os.WEXITSTATUS(status)
+        if killed:
+            code = 0
+        else:
+            code = os.WEXITSTATUS(status)
         state = end.why or ("FAILED" if status else "COMPLETED")
         return SchedulerFacts(
             state=state,
@@ -167,7 +178,8 @@ class Supervisor:
             error_output=spec.error_output,
         )
 
-    # ── a job whose supervisor died ────────────────────────────────────────────────────────────────────────────────
+    # ── a job whose supervisor died
+    # ────────────────────────────────────────────────────────────────────────────────
 
     def _watch_adopted(self, spec: Spec, started: Started) -> SchedulerFacts:
         folder = self.spool.job(spec.job_id)
@@ -183,7 +195,9 @@ class Supervisor:
             _sleep(end.next_look_s(_ADOPTED_LOOK_S))
         kill_session(started.leader.pid)
         ending = lost(spec, started, end.why == "CANCELLED", self.clock())
-        return msgspec.structs.replace(ending, state="TIMEOUT", reason=end.reason) if end.why == "TIMEOUT" else ending
+        if end.why == "TIMEOUT":
+            return msgspec.structs.replace(ending, state="TIMEOUT", reason=end.reason)
+        return ending
 
 
 class _End:
@@ -215,19 +229,24 @@ class _End:
 
     def next_look_s(self, at_most: float) -> float:
         """How long nothing is to be done unless a signal comes, in seconds."""
-        return at_most if self._next is None else min(at_most, max(0.0, self._next - time.monotonic()))
+        if self._next is None:
+            return at_most
+        return min(at_most, max(0.0, self._next - time.monotonic()))
 
     def _begin(self, why: str, reason: str, now: float) -> None:
         self.why, self.reason = why, reason
-        signal_session(self._session, signal.SIGTERM, wrapped=token_of(self._spec.wrapper) is not None)
+        signal_session(
+            self._session, signal.SIGTERM, wrapped=token_of(self._spec.wrapper) is not None
+        )
         self._next = now + self._spec.kill_wait_s
 
 
 def signal_session(session: int, number: signal.Signals, *, wrapped: bool = False) -> int:
-    """Send a signal to every process of a session, and wake the stopped ones. Returns how many there were.
+    """Send a signal to every process of a session, and wake the stopped ones. Returns how many
+    there were.
 
-    A wrapper hands on what it gets; its script, signalled here, would get everything twice. So `wrapped` spares the
-    session's leader while it has a child.
+    A wrapper hands on what it gets; its script, signalled here, would get everything twice. So
+    `wrapped` spares the session's leader while it has a child.
     """
     members = processes.session_members(session)
     spare = wrapped and any(processes.parent_of(pid) == session for pid in members)
@@ -241,7 +260,9 @@ def signal_session(session: int, number: signal.Signals, *, wrapped: bool = Fals
 
 
 def kill_session(session: int, patience_s: float = 10.0) -> None:
-    """SIGKILL what is left of a session, until nothing is, or for `patience_s` where the kernel will not let it go."""
+    """SIGKILL what is left of a session, until nothing is, or for `patience_s` where the kernel
+    will not let it go.
+    """
     deadline = time.monotonic() + patience_s
     while signal_session(session, signal.SIGKILL) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -255,9 +276,17 @@ def _open_for(spec: Spec) -> tuple[int, int, int]:
     """The folder, standard output and standard error of a job, opened; output's parents are made.
 
     Raises:
-        OSError, StorageError: one cannot be opened, is a pipe that nobody reads, or lies behind another user's link.
+        OSError, StorageError: one cannot be opened, is a pipe that nobody reads, or lies behind
+        another user's link.
     """
-    how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | (0 if spec.append else os.O_TRUNC)
+    how = (
+        os.O_WRONLY
+        | os.O_CREAT
+        | os.O_APPEND
+        | os.O_CLOEXEC
+        | os.O_NONBLOCK
+        | (0 if spec.append else os.O_TRUNC)
+    )
     opened: list[int] = []
     try:
         opened.append(os.open(spec.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -289,7 +318,9 @@ def _open_output(path: Path, how: int, mode: int) -> int:
 
 
 def _become(spec: Spec, folder: Path, opened: tuple[int, int, int], gate: int, go: int) -> None:
-    """In the child: lead a new session, wait until that is written down, become the script. Never returns."""
+    """In the child: lead a new session, wait until that is written down, become the script. Never
+    returns.
+    """
     try:
         os.setsid()
         os.close(go)
@@ -305,11 +336,17 @@ def _become(spec: Spec, folder: Path, opened: tuple[int, int, int], gate: int, g
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
-        environment = dict(item.split(b"=", 1) for item in spec.environment.split(b"\0") if b"=" in item)
+        environment = dict(
+            item.split(b"=", 1) for item in spec.environment.split(b"\0") if b"=" in item
+        )
         if spec.gpus:
             devices = ",".join(read(folder / "gpus.json", tuple[str, ...]) or ()).encode()
             count = str(spec.gpus).encode()
-            environment |= {b"CUDA_VISIBLE_DEVICES": devices, b"SLURM_JOB_GPUS": devices, b"SLURM_GPUS_ON_NODE": count}
+            environment |= {
+                b"CUDA_VISIBLE_DEVICES": devices,
+                b"SLURM_JOB_GPUS": devices,
+                b"SLURM_GPUS_ON_NODE": count,
+            }
         os.execve(spec.command[0], spec.command, environment)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -319,13 +356,17 @@ def _become(spec: Spec, folder: Path, opened: tuple[int, int, int], gate: int, g
 
 
 def _is_named(folder: Path) -> bool:
-    """Whether the job's record names this process. Asked when the supervisor has died, so that it changes no more."""
+    """Whether the job's record names this process. Asked when the supervisor has died, so that it
+    changes no more.
+    """
     started = read(folder / "started.json", Started)
     return started is not None and started.leader == processes.this_process()
 
 
 def main(arguments: list[str]) -> None:
-    """Work in the slot that the second argument's file descriptor holds, for the spool in the first."""
+    """Work in the slot that the second argument's file descriptor holds, for the spool in the
+    first.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, POKE})
     slot_fd = int(arguments[1])
     os.set_inheritable(slot_fd, False)

@@ -1,10 +1,13 @@
-"""Slurm (20.11 and later), by its own commands: sbatch, one squeue and at most one sacct a poll, scancel.
+"""Slurm (20.11 and later), by its own commands: sbatch, one squeue and at most one sacct a poll,
+scancel.
 
-Silence proves nothing here: a daemon that is down makes a look fail (UnavailableError) or a job unknown, never ended. A
-job is recognised by the token in its wrapper's path, since Slurm gives ids again when a controller loses its state.
-Nobody's answer is taken for the end of a job before accounting has the whole of it: what squeue shows as ended is
-COMPLETING until then, for at most `settle_s`. Without accounting squeue's word stands: it knows the exit code too, while
-the controller remembers the job (MinJobAge, 300 s by default); after that, only the wrapper's exit record does.
+Silence proves nothing here: a daemon that is down makes a look fail (UnavailableError) or a job
+unknown, never ended. A job is recognised by the token in its wrapper's path, since Slurm gives ids
+again when a controller loses its state. Nobody's answer is taken for the end of a job before
+accounting has the whole of it: what squeue shows as ended is COMPLETING until then, for at most
+`settle_s`. Without accounting squeue's word stands: it knows the exit code too, while the
+controller remembers the job (MinJobAge, 300 s by default); after that, only the wrapper's exit
+record does.
 """
 
 from __future__ import annotations
@@ -36,13 +39,15 @@ from watchkeeper.schedulers.wrapper.render import name_beside
 
 # Times in seconds since 1970, whatever the cluster's zone; and arrays' pending tasks in full.
 _ENV = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
-# sbatch itself tries for up to 1 + 2 + … + 15 s when the controller is busy, and a minute when it finds no configuration.
+# sbatch itself tries for up to 1 + 2 + … + 15 s when the controller is busy, and a minute when it
+# finds no configuration.
 _SUBMIT_TIMEOUT_S = 240.0
 _QUERY_TIMEOUT_S = 90.0
 _MOST_SHOWN = 10  # ids in a query as people see it
 _NEVER_RETURNS = re.compile(rb"^#SBATCH(?:[^#\n]*\s)?(--wait|-W|--test-only)(?=\s|$)", re.MULTILINE)
 _NOT_LIVE = re.compile(r"Invalid job id|already completing or completed|Job/step already")
-# What a person says in the environment of how to submit; as options they mean the same, and are seen.
+# What a person says in the environment of how to submit; as options they mean the same, and are
+# seen.
 _AS_OPTIONS = {
     "SBATCH_ACCOUNT": "--account",
     "SBATCH_PARTITION": "--partition",
@@ -62,18 +67,30 @@ _NO_VARIABLES: Mapping[str, str] = {}
 
 
 def options_of(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The sbatch options that a person's SBATCH_ACCOUNT and the like stand for; both outweigh the script's lines."""
-    return tuple(f"{option}={environment[name]}" for name, option in _AS_OPTIONS.items() if environment.get(name))
+    """The sbatch options that a person's SBATCH_ACCOUNT and the like stand for; both outweigh the
+    script's lines.
+    """
+    return tuple(
+        f"{option}={environment[name]}"
+        for name, option in _AS_OPTIONS.items()
+        if environment.get(name)
+    )
 
 
-def cluster_of(profile: str, options: Sequence[str], environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """The cluster that jobs go to, "" for the commands' default, and what a person should know of that choice: the
-    `profile`'s, one that `options` for sbatch name, or one that was chosen in the environment, in this order.
+def cluster_of(
+    profile: str, options: Sequence[str], environment: Mapping[str, str]
+) -> tuple[str, tuple[str, ...]]:
+    """The cluster that jobs go to, "" for the commands' default, and what a person should know of
+    that choice: the `profile`'s, one that `options` for sbatch name, or one that was chosen in the
+    environment, in this order.
 
     Raises:
         UsageError: several are named; a job is followed at one.
     """
-    chosen = [(profile, "slurm_cluster")] if profile else []
+    if profile:
+        chosen = [(profile, "slurm_cluster")]
+    else:
+        chosen = []
     named = read_head(b"", beside=options).clusters
     chosen += [(named, "sbatch_options")] if named else []
     chosen += [(environment[name], name) for name in _CLUSTER_VARIABLES if environment.get(name)]
@@ -82,10 +99,17 @@ def cluster_of(profile: str, options: Sequence[str], environment: Mapping[str, s
     cluster, source = chosen[0]
     if "," in cluster or cluster == "all":
         hint = "name one of them: slurm_cluster in its profile, or SLURM_CLUSTERS"
-        raise UsageError(f"{source} names several clusters ({cluster}), and a job is followed at one", hint=hint)
-    remarks = [f"{source}={cluster}: jobs go to cluster {cluster}"] if source in _CLUSTER_VARIABLES else []
+        raise UsageError(
+            f"{source} names several clusters ({cluster}), and a job is followed at one", hint=hint
+        )
+    if source in _CLUSTER_VARIABLES:
+        remarks = [f"{source}={cluster}: jobs go to cluster {cluster}"]
+    else:
+        remarks = []
     remarks += [
-        f"{name}={other} does not count here: {source} says {cluster}" for other, name in chosen[1:] if other != cluster
+        f"{name}={other} does not count here: {source} says {cluster}"
+        for other, name in chosen[1:]
+        if other != cluster
     ]
     return cluster, tuple(remarks)
 
@@ -97,10 +121,11 @@ class _DeafError(Exception):
 class SlurmScheduler:
     """Submits to and asks one Slurm cluster as `user` ("": who the commands in `shell` run as).
 
-    `cluster` picks one of several that the commands know, "" for their default. `options` go before every script;
-    `environment` is the submitter's, of which sbatch reads its own variables; `remarks` are what a person should know.
-    `visibility_lag_s`: how long a job or a file may stay invisible. `window_days`: how far back accounting is asked; it
-    shrinks where a site forbids that much. `settle_s`: how long to wait for accounting after a job's end.
+    `cluster` picks one of several that the commands know, "" for their default. `options` go before
+    every script; `environment` is the submitter's, of which sbatch reads its own variables;
+    `remarks` are what a person should know. `visibility_lag_s`: how long a job or a file may stay
+    invisible. `window_days`: how far back accounting is asked; it shrinks where a site forbids that
+    much. `settle_s`: how long to wait for accounting after a job's end.
     """
 
     def __init__(
@@ -120,7 +145,8 @@ class SlurmScheduler:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = f"slurm@{cluster}" if cluster else "slurm"
-        # Never 0: a cluster starts jobs again, and the wrapper's heartbeat, which that needs, is only there with a lag.
+        # Never 0: a cluster starts jobs again, and the wrapper's heartbeat, which that needs, is
+        # only there with a lag.
         self.visibility_lag_s = max(visibility_lag_s, 1.0)
         self._shell = shell
         self.far = shell if isinstance(shell, Ssh) else None
@@ -129,7 +155,9 @@ class SlurmScheduler:
         self._default_cluster: str | None = None
         self._elsewhere: set[str] = set()  # clusters at which sbatch said that it has put a job
         self._remarks = tuple(remarks)
-        self._variables = {name: value for name, value in environment.items() if name.startswith("SBATCH_")}
+        self._variables = {
+            name: value for name, value in environment.items() if name.startswith("SBATCH_")
+        }
         self._options = list(options)
         self._window_days = window_days
         self._settle_s = settle_s
@@ -152,7 +180,9 @@ class SlurmScheduler:
                     self._known_user = done.out.strip()
                     break
             else:
-                raise UnavailableError(f"whose jobs are they? {text.first_error(done, 'id')}", hint="set `user`")
+                raise UnavailableError(
+                    f"whose jobs are they? {text.first_error(done, 'id')}", hint="set `user`"
+                )
         return self._known_user
 
     def submit_words(self, script: str) -> str:
@@ -171,33 +201,50 @@ class SlurmScheduler:
         return done.out.strip()
 
     def proves_claim(self, folder: Path) -> bool:
-        """Whether `watchkeeper doctor` has proved it on this filesystem, with a compute node of this cluster."""
+        """Whether `watchkeeper doctor` has proved it on this filesystem, with a compute node of
+        this cluster.
+        """
         return proof.find(self.name, folder) is not None
 
     def site(self) -> Site:
         """What this Slurm takes from the user, by five commands."""
-        found = slurm_site.survey(self._run, self._user, cluster=self._cluster, options=self._options)
-        waits = ("SBATCH_WAIT is not handed on: the waiting is done here",) if "SBATCH_WAIT" in self._variables else ()
+        found = slurm_site.survey(
+            self._run, self._user, cluster=self._cluster, options=self._options
+        )
+        waits = (
+            ("SBATCH_WAIT is not handed on: the waiting is done here",)
+            if "SBATCH_WAIT" in self._variables
+            else ()
+        )
         return msgspec.structs.replace(found, remarks=(*self._remarks, *waits))
 
-    # ── submit ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── submit
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> Receipt:
-        """Hand the job to sbatch, from the script's own folder; folders of its output are made first, else Slurm loses
-        it. Raises as the protocol says.
+        """Hand the job to sbatch, from the script's own folder; folders of its output are made
+        first, else Slurm loses it. Raises as the protocol says.
         """
         head = self._examine(job)
         beside = job.folder / name_beside(job.token)
-        argv = self._argv(job, head, beside if job.token and files.point_to(beside, job.wrapper) else job.wrapper)
-        variables = {name: value for name, value in self._variables.items() if name != "SBATCH_WAIT"}
-        done = self._shell.run(argv, timeout_s=self._submit_timeout_s, folder=str(job.folder), env=variables)
+        argv = self._argv(
+            job, head, beside if job.token and files.point_to(beside, job.wrapper) else job.wrapper
+        )
+        variables = {
+            name: value for name, value in self._variables.items() if name != "SBATCH_WAIT"
+        }
+        done = self._shell.run(
+            argv, timeout_s=self._submit_timeout_s, folder=str(job.folder), env=variables
+        )
         if (no := text.no_of(done)) is not None:
             raise no
         number, cluster = text.job_of(done.out) or ("", "")
         return Receipt(job_id=self._id_at(number, cluster), exact=as_text(shlex.join(argv)))
 
     def _id_at(self, number: str, cluster: str) -> str:
-        """A job's id as it is asked for later: `17`, or `17;two` at another cluster than this scheduler's own."""
+        """A job's id as it is asked for later: `17`, or `17;two` at another cluster than this
+        scheduler's own.
+        """
         if not cluster or cluster == self._cluster:
             return number
         if not self._cluster:
@@ -210,7 +257,9 @@ class SlurmScheduler:
         return f"{number};{cluster}"
 
     def exact_words(self, job: Job, head: Head) -> str:
-        """The sbatch command that `submit` would run in the job's folder. Raises as the protocol says."""
+        """The sbatch command that `submit` would run in the job's folder. Raises as the protocol
+        says.
+        """
         return as_text(shlex.join(self._argv(job, head, job.folder / name_beside(job.token))))
 
     def _argv(self, job: Job, head: Head, script: Path) -> list[str]:
@@ -219,17 +268,28 @@ class SlurmScheduler:
             hint = f"take {option} out of its #SBATCH lines"
             raise RefusedError(f"with {option}, sbatch does not submit and return", hint=hint)
         self._refuse_elsewhere(head)
-        argv = ["sbatch", "--parsable", *_named(self._cluster), *self._options, f"--job-name={head.name}"]
+        argv = [
+            "sbatch",
+            "--parsable",
+            *_named(self._cluster),
+            *self._options,
+            f"--job-name={head.name}",
+        ]
         if job.after:
             # A script's own dependency holds as well; the option alone would replace it.
             if "?" in head.dependency:
                 hint = "run without --queue-ahead, or take the script's own --dependency out"
                 raise RefusedError("a --dependency with ? cannot be joined with another", hint=hint)
-            own = f",{head.dependency}" if head.dependency else ""
+            if head.dependency:
+                own = f",{head.dependency}"
+            else:
+                own = ""
             argv.append(f"--dependency=afterany:{':'.join(job.after)}{own}")
         if job.array:
             argv.append(f"--array={job.array}")
-        if not head.open_mode and not any(option.startswith("--open-mode") for option in self._options):
+        if not head.open_mode and not any(
+            option.startswith("--open-mode") for option in self._options
+        ):
             # When Slurm starts it again, what its first execution said must stay.
             argv.append("--open-mode=append")
         return [*argv, str(script)]
@@ -237,9 +297,17 @@ class SlurmScheduler:
     def _refuse_elsewhere(self, head: Head) -> None:
         """A job is followed where this scheduler asks, and as the script describes it."""
         if head.clusters and head.clusters != self._cluster:
-            where = f"cluster {self._cluster}" if self._cluster else "the default cluster"
-            hint = f'write slurm_cluster = "{head.clusters}" into its profile, or set SLURM_CLUSTERS={head.clusters}'
-            raise RefusedError(f"its --clusters={head.clusters} is not {where}, which is asked for jobs", hint=hint)
+            if self._cluster:
+                where = f"cluster {self._cluster}"
+            else:
+                where = "the default cluster"
+            hint = (
+                f'write slurm_cluster = "{head.clusters}" into its profile, or set '
+                f"SLURM_CLUSTERS={head.clusters}"
+            )
+            raise RefusedError(
+                f"its --clusters={head.clusters} is not {where}, which is asked for jobs", hint=hint
+            )
         if self._variables.get("SBATCH_ARRAY_INX"):
             hint = "unset it, and write --array into the scripts that are arrays"
             raise RefusedError("SBATCH_ARRAY_INX would make an array of every script", hint=hint)
@@ -248,27 +316,35 @@ class SlurmScheduler:
         try:
             head = read_head(job.wrapper.read_bytes(), name=job.name, beside=self._options)
         except OSError as error:
-            raise RefusedError(f"cannot read the batch script {job.wrapper}: {error.strerror}") from error
+            raise RefusedError(
+                f"cannot read the batch script {job.wrapper}: {error.strerror}"
+            ) from error
         if not job.folder.is_dir():
             raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
         for pattern in filter(None, (head.output, head.error)):
-            parent = Path(expand(pattern, job_id="%j", name=head.name, user=self._user, node="%N")).parent
+            parent = Path(
+                expand(pattern, job_id="%j", name=head.name, user=self._user, node="%N")
+            ).parent
             # A folder named after the job's id or node cannot be made before there is one.
             if "%" in str(parent):
                 continue
             try:
                 files.make_folder(job.folder / head.folder / parent)
             except StorageError as error:
-                raise RefusedError(f"Slurm would lose the job's output: {error}", hint=error.hint) from error
+                raise RefusedError(
+                    f"Slurm would lose the job's output: {error}", hint=error.hint
+                ) from error
         return head
 
-    # ── look ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── look
+    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, token: str) -> Sequence[str]:
         """The ids of all jobs with the token, oldest first, from squeue and accounting.
 
         Raises:
-            UnavailableError: squeue does not answer; or it knows none, and accounting does not answer.
+            UnavailableError: squeue does not answer; or it knows none, and accounting does not
+            answer.
         """
         found: dict[str, Row] = {}
         for cluster in (self._cluster, *sorted(self._elsewhere)):
@@ -278,7 +354,9 @@ class SlurmScheduler:
                 rows += [row for row in self._sacct(which, cluster) if row.token == token]
             except _DeafError as error:
                 if not rows:
-                    raise UnavailableError(f"squeue shows no such job, and accounting does not answer: {error}") from error
+                    raise UnavailableError(
+                        f"squeue shows no such job, and accounting does not answer: {error}"
+                    ) from error
             for row in rows:
                 found.setdefault(self._id_at(text.base_of(row.job_id), cluster), row)
 
@@ -290,8 +368,8 @@ class SlurmScheduler:
     def poll(self, job_ids: Sequence[str]) -> Snapshot:
         """Look at these jobs: one squeue, and one sacct if some have ended.
 
-        A job that squeue does not show and accounting has no whole end of is UNKNOWN, with the reason; where neither has
-        a row of it, it is absent.
+        A job that squeue does not show and accounting has no whole end of is UNKNOWN, with the
+        reason; where neither has a row of it, it is absent.
 
         Raises:
             UnavailableError: squeue does not answer.
@@ -309,7 +387,9 @@ class SlurmScheduler:
                 known[job_id], tokens[job_id] = self._facts(row), row.token
                 self._ended.pop(job_id, None)
                 self._ended_since.pop(job_id, None)
-            elif (seen := self._ended.get(job_id)) is not None and (row is None or row.token == seen[1]):
+            elif (seen := self._ended.get(job_id)) is not None and (
+                row is None or row.token == seen[1]
+            ):
                 known[job_id], tokens[job_id] = seen
             else:
                 ended.append(job_id)
@@ -337,7 +417,8 @@ class SlurmScheduler:
         if done.code != 0 and not _NOT_LIVE.search(done.err):
             raise UnavailableError(text.first_error(done, "scancel"))
 
-    # ── what has ended ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what has ended
+    # ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look_at_ended(
         self,
@@ -346,8 +427,8 @@ class SlurmScheduler:
         known: dict[str, SchedulerFacts],
         tokens: dict[str, str | None],
     ) -> tuple[str, str]:
-        """Fill in what squeue shows as ended or not at all. Returns what was asked, in words, and why accounting did not
-        answer.
+        """Fill in what squeue shows as ended or not at all. Returns what was asked, in words, and
+        why accounting did not answer.
         """
         booked: dict[str, Row] = {}
         deaf, words = "", ""
@@ -360,7 +441,12 @@ class SlurmScheduler:
         for job_id in job_ids:
             shown, row = live.get(job_id), booked.get(job_id)
             waited = self._waited(job_id) >= self._settle_s
-            if shown is not None and row is not None and row.token is not None and row.token != shown.token:
+            if (
+                shown is not None
+                and row is not None
+                and row.token is not None
+                and row.token != shown.token
+            ):
                 row = None  # accounting still has the job that had this id before
             best = row or shown
             if best is None:
@@ -368,7 +454,9 @@ class SlurmScheduler:
                     reason = f"squeue shows it no more, and accounting does not answer: {deaf}"
                     known[job_id] = SchedulerFacts(state=UNKNOWN, reason=reason)
                 continue
-            tokens[job_id] = best.token if best.token is not None else shown.token if shown else None
+            tokens[job_id] = (
+                best.token if best.token is not None else shown.token if shown else None
+            )
             if (
                 row is not None
                 and shown is not None
@@ -381,20 +469,32 @@ class SlurmScheduler:
                 known[job_id] = self._end(job_id, shown, None)
             elif shown is not None or best.state in TERMINAL:
                 reason = "it has ended; accounting does not have the whole of it yet"
-                known[job_id] = msgspec.structs.replace(self._facts(best), state="COMPLETING", reason=reason, ended=None)
+                known[job_id] = msgspec.structs.replace(
+                    self._facts(best), state="COMPLETING", reason=reason, ended=None
+                )
             else:
                 reason = f"squeue shows it no more, and accounting says {best.told}"
-                known[job_id] = msgspec.structs.replace(self._facts(best), state=UNKNOWN, reason=reason)
+                known[job_id] = msgspec.structs.replace(
+                    self._facts(best), state=UNKNOWN, reason=reason
+                )
         return words, deaf
 
     def _end(self, job_id: str, row: Row, shown: Row | None) -> SchedulerFacts:
-        """The facts of a job whose end is known, which stay as they are. squeue's reason and exit code say more than
-        accounting's.
+        """The facts of a job whose end is known, which stay as they are. squeue's reason and exit
+        code say more than accounting's.
         """
         if shown is not None:
-            reason, code = shown.reason or row.reason, shown.exit_code if shown.exit_code is not None else row.exit_code
+            reason, code = (
+                shown.reason or row.reason,
+                shown.exit_code if shown.exit_code is not None else row.exit_code,
+            )
             row = msgspec.structs.replace(
-                row, reason=reason, exit_code=code, token=shown.token, name=shown.name, folder=shown.folder
+                row,
+                reason=reason,
+                exit_code=code,
+                token=shown.token,
+                name=shown.name,
+                folder=shown.folder,
             )
         facts = self._facts(row, command=shown.command if shown else "")
         self._ended[job_id] = (facts, row.token)
@@ -406,7 +506,8 @@ class SlurmScheduler:
         now = self._monotonic()
         return now - self._ended_since.setdefault(job_id, now)
 
-    # ── the commands ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the commands
+    # ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self, argv: Sequence[str]) -> Done:
         return self._shell.run(argv, timeout_s=self._query_timeout_s, env=_ENV)
@@ -431,7 +532,14 @@ class SlurmScheduler:
 
     def _squeue(self, cluster: str) -> list[Row]:
         # Jobs in hidden partitions too.
-        argv = ["squeue", *_named(cluster), "--all", "--noheader", f"--user={self._user}", "--states=all"]
+        argv = [
+            "squeue",
+            *_named(cluster),
+            "--all",
+            "--noheader",
+            f"--user={self._user}",
+            "--states=all",
+        ]
         done = self._run([*argv, f"--Format={text.SQUEUE_FORMAT}"])
         if done.code == NOT_THERE:
             raise UnavailableError("there is no squeue here", hint=text.NO_LOCAL)
@@ -446,26 +554,35 @@ class SlurmScheduler:
             for batch in text.batches(map(number_of, ids)):
                 rows += self._sacct([f"--jobs={batch}"], cluster)
             last = text.by_id(rows)
-            booked |= {job_id: last[number_of(job_id)] for job_id in ids if number_of(job_id) in last}
+            booked |= {
+                job_id: last[number_of(job_id)] for job_id in ids if number_of(job_id) in last
+            }
         return booked
 
     def _sacct(self, which: Sequence[str], cluster: str) -> list[Row]:
-        """Accounting's rows; none at a site without accounting, which is found out once. Raises _DeafError."""
+        """Accounting's rows; none at a site without accounting, which is found out once. Raises
+        _DeafError.
+        """
         # The fields that this Slurm offers are asked once: an unknown one would fail every command.
         if self._fields is None and (done := self._ask_sacct("--helpformat")) is not None:
             offered = set(done.out.split())
             self._fields = tuple(field for field in text.SACCT_FIELDS if field in offered)
         while not self._light and self._fields is not None:
             start = f"--starttime=now-{self._window_days}days"
-            layout = ["--parsable2", "--duplicates", f"--delimiter={text.SEPARATOR}", f"--format={','.join(self._fields)}"]
+            layout = [
+                "--parsable2",
+                "--duplicates",
+                f"--delimiter={text.SEPARATOR}",
+                f"--format={','.join(self._fields)}",
+            ]
             done = self._ask_sacct(*_named(cluster), *layout, start, *which)
             if done is not None and done.code == 0:
                 return text.read_sacct(done.out)
         return []
 
     def _ask_sacct(self, *options: str) -> Done | None:
-        """One sacct; None at a site without accounting. One that asked for too long a time, and has a code other than 0,
-        can be asked again: the window is shorter now.
+        """One sacct; None at a site without accounting. One that asked for too long a time, and has
+        a code other than 0, can be asked again: the window is shorter now.
         """
         if self._light:
             return None
@@ -479,15 +596,16 @@ class SlurmScheduler:
             raise _DeafError(text.first_error(done, "sacct"))
         return done
 
-    # ── where its output is ────────────────────────────────────────────────────────────────────────────────────────
+    # ── where its output is
+    # ────────────────────────────────────────────────────────────────────────────────────────
 
     def _facts(self, row: Row, command: str = "") -> SchedulerFacts:
         output, error = self._output(row, command or row.command)
         return msgspec.structs.replace(row.facts(), output=output, error_output=error)
 
     def _output(self, row: Row, command: str) -> tuple[str, str]:
-        """Where standard output and error of a job of ours go; "" where that cannot be told yet. The wrapper carries the
-        user's own head.
+        """Where standard output and error of a job of ours go; "" where that cannot be told yet.
+        The wrapper carries the user's own head.
         """
         name = (row.job_id, row.token or "")
         if name in self._outputs or not row.token or not row.folder:
@@ -500,8 +618,18 @@ class SlurmScheduler:
         def place(pattern: str) -> str:
             job_name = row.name or head.name
             array_id, _, number = row.job_id.partition("_")
-            task = (array_id, number) if number else ("", "")
-            expanded = expand(pattern, job_id=row.raw_id, name=job_name, user=self._user, node=row.node or "%N", task=task)
+            if number:
+                task = (array_id, number)
+            else:
+                task = ("", "")
+            expanded = expand(
+                pattern,
+                job_id=row.raw_id,
+                name=job_name,
+                user=self._user,
+                node=row.node or "%N",
+                task=task,
+            )
             return str(Path(row.folder) / expanded)
 
         found = place(head.output), place(head.error or head.output)
@@ -512,7 +640,9 @@ class SlurmScheduler:
 
 
 def _named(cluster: str) -> list[str]:
-    return [f"--clusters={cluster}"] if cluster else []
+    if cluster:
+        return [f"--clusters={cluster}"]
+    return []
 
 
 def _wrapper_in(command: str) -> Path:

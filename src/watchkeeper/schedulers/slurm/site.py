@@ -15,9 +15,18 @@ _ASSOCIATION = ("Account", "Partition", "MaxSubmitJobs", "DefaultQOS", "QOS")
 _QOS = ("Name", "MaxSubmitJobsPerUser")
 
 
-def survey(run: Callable[[Sequence[str]], Done], user: str, *, cluster: str = "", options: Sequence[str] = ()) -> Site:
+def survey(
+    run: Callable[[Sequence[str]], Done],
+    user: str,
+    *,
+    cluster: str = "",
+    options: Sequence[str] = (),
+) -> Site:
     """Ask a Slurm what it allows this user, by `run`; what does not answer is named in `unasked`."""
-    which = [f"--clusters={cluster}"] if cluster else []
+    if cluster:
+        which = [f"--clusters={cluster}"]
+    else:
+        which = []
     done = run(["scontrol", *which, "show", "config"])
     if done.code != 0:
         # The others would only wait for the same silent controller.
@@ -26,7 +35,10 @@ def survey(run: Callable[[Sequence[str]], Done], user: str, *, cluster: str = ""
     done = run(["sinfo", *which, "--all", "--noheader", f"--format={SINFO_FORMAT}"])
     if done.code != 0:
         unasked.append(first_error(done, "sinfo"))
-    partitions = read_partitions(done.out) if done.code == 0 else ()
+    if done.code == 0:
+        partitions = read_partitions(done.out)
+    else:
+        partitions = ()
     accounting = config.get("AccountingStorageType", "").endswith("slurmdbd")
     associations: list[dict[str, str]] = []
     limits: list[str] = []
@@ -34,12 +46,23 @@ def survey(run: Callable[[Sequence[str]], Done], user: str, *, cluster: str = ""
     if accounting:
         name = config.get("ClusterName", cluster)
         words = ["sacctmgr", "--noheader", "--parsable2", "show"]
-        done = run([*words, "associations", f"user={user}", f"cluster={name}", f"format={','.join(_ASSOCIATION)}"])
+        done = run(
+            [
+                *words,
+                "associations",
+                f"user={user}",
+                f"cluster={name}",
+                f"format={','.join(_ASSOCIATION)}",
+            ]
+        )
         if done.code == 0:
             associations = read_rows(done.out, _ASSOCIATION)
             limits = [one["MaxSubmitJobs"] for one in associations]
             done = run([*words, "user", user, "format=DefaultAccount"])
-            default = done.out.strip() if done.code == 0 else ""
+            if done.code == 0:
+                default = done.out.strip()
+            else:
+                default = ""
             done = run([*words, "qos", f"format={','.join(_QOS)}"])
             used = {one["DefaultQOS"] or one["QOS"] for one in associations}
             limits += [one[_QOS[1]] for one in read_rows(done.out, _QOS) if one["Name"] in used]
@@ -63,7 +86,9 @@ def survey(run: Callable[[Sequence[str]], Done], user: str, *, cluster: str = ""
 
 
 def read_partitions(text: str) -> tuple[Partition, ...]:
-    """The lines of `sinfo --all --noheader --format=SINFO_FORMAT`; `*` marks the default. Others are left out."""
+    """The lines of `sinfo --all --noheader --format=SINFO_FORMAT`; `*` marks the default. Others
+    are left out.
+    """
     found: dict[str, Partition] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(SEPARATOR)]

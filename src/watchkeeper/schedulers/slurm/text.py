@@ -1,7 +1,9 @@
-"""What Slurm's commands say, read: pure functions from their text to rows, and from sbatch's answer to a verdict.
+"""What Slurm's commands say, read: pure functions from their text to rows, and from sbatch's answer
+to a verdict.
 
-Sources: squeue(1), sacct(1), sbatch(1); slurm_errno.c for the messages; and the outputs of a real Slurm 22.05 in
-tests/schedulers/samples. Columns are parted by the unit separator, since names and folders may hold any other sign.
+Sources: squeue(1), sacct(1), sbatch(1); slurm_errno.c for the messages; and the outputs of a real
+Slurm 22.05 in tests/schedulers/samples. Columns are parted by the unit separator, since names and
+folders may hold any other sign.
 """
 
 from __future__ import annotations
@@ -59,10 +61,10 @@ _ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One job, or one task of an array, as one source tells it.
 
-    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the state. Times that are
-    only expected are None. `token` is None where the source names no command, "" where the command is no wrapper;
-    `command` is the wrapper's path, or from sacct the line that was typed; `tasks`, `ends_by` and `expected` as in
-    `SchedulerFacts`.
+    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the
+    state. Times that are only expected are None. `token` is None where the source names no command,
+    "" where the command is no wrapper; `command` is the wrapper's path, or from sacct the line that
+    was typed; `tasks`, `ends_by` and `expected` as in `SchedulerFacts`.
     """
 
     job_id: str
@@ -86,10 +88,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     expected: datetime | None = None
 
     def facts(self) -> SchedulerFacts:
-        """The row as facts, without the output's place. A state of no fixed meaning here is told in the reason."""
+        """The row as facts, without the output's place. A state of no fixed meaning here is told in
+        the reason.
+        """
         reason = self.reason
         if self.told.split() and self.state in (UNKNOWN, "PENDING") and self.told != self.state:
-            reason = f"{self.told}: {reason}" if reason else self.told
+            if reason:
+                reason = f"{self.told}: {reason}"
+            else:
+                reason = self.told
         return SchedulerFacts(
             state=self.state,
             reason=reason,
@@ -107,19 +114,25 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def state_of(told: str) -> str:
-    """Slurm's word → the state here: `CANCELLED by 0` and `CANCELLED+` are CANCELLED, REQUEUED is PENDING. What is not
-    known, and REVOKED (another cluster has the job), is UNKNOWN.
+    """Slurm's word → the state here: `CANCELLED by 0` and `CANCELLED+` are CANCELLED, REQUEUED is
+    PENDING. What is not known, and REVOKED (another cluster has the job), is UNKNOWN.
     """
     word = (told.split() or [""])[0].rstrip("+").upper()
-    return word if word in TERMINAL else _STATES.get(word, UNKNOWN)
+    if word in TERMINAL:
+        return word
+    return _STATES.get(word, UNKNOWN)
 
 
 def time_of(text: str) -> datetime | None:
-    """Seconds since 1970, as SLURM_TIME_FORMAT=%s gives them; or a time without a zone, read in this machine's."""
+    """Seconds since 1970, as SLURM_TIME_FORMAT=%s gives them; or a time without a zone, read in
+    this machine's.
+    """
     if text in _NOTHING:
         return None
     try:
-        return datetime.fromtimestamp(int(text), UTC) if text.isdigit() else datetime.fromisoformat(text).astimezone(UTC)
+        if text.isdigit():
+            return datetime.fromtimestamp(int(text), UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -127,13 +140,17 @@ def time_of(text: str) -> datetime | None:
 def bytes_of(text: str) -> int | None:
     """sacct's `3248K` or `1.5G` in bytes; None for nothing said."""
     found = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?)([KMGTP]?)", text)
-    return int(float(found.group(1)) * _UNITS[found.group(2)]) if found else None
+    if found:
+        return int(float(found.group(1)) * _UNITS[found.group(2)])
+    return None
 
 
 def exit_of(text: str) -> tuple[int | None, int | None]:
     """`3:0` → code 3, no signal; `0:11` → code 0, signal 11."""
     found = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", text)
-    return (int(found.group(1)), int(found.group(2)) or None) if found else (None, None)
+    if found:
+        return (int(found.group(1)), int(found.group(2)) or None)
+    return (None, None)
 
 
 def status_of(text: str) -> tuple[int | None, int | None]:
@@ -141,13 +158,17 @@ def status_of(text: str) -> tuple[int | None, int | None]:
     if not re.fullmatch(r"[0-9]{1,10}", text):
         return exit_of(text)
     status = int(text)
-    return (0, status & 0x7F) if status & 0x7F else (status >> 8, None)
+    if status & 0x7F:
+        return (0, status & 0x7F)
+    return (status >> 8, None)
 
 
 def base_of(job_id: str) -> str:
     """The id that sbatch gave: `27` of `27_3`."""
     found = _ID.fullmatch(job_id)
-    return found.group(1) if found else job_id
+    if found:
+        return found.group(1)
+    return job_id
 
 
 def task_ids(job_id: str) -> list[str]:
@@ -169,7 +190,20 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
         cells = line.removesuffix(separator).split(separator, 11)
         if len(cells) != 12 or not _ID.fullmatch(cells[0]):
             continue
-        job_id, raw_id, told, reason, submitted, started, ended, node, status, name, folder, command = cells
+        (
+            job_id,
+            raw_id,
+            told,
+            reason,
+            submitted,
+            started,
+            ended,
+            node,
+            status,
+            name,
+            folder,
+            command,
+        ) = cells
         state = state_of(told)
         exit_code, signal = status_of(status) if state in TERMINAL else (None, None)
         ran = state != "PENDING" and node not in _NOTHING
@@ -186,7 +220,9 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
                 started=time_of(started) if ran else None,
                 expected=time_of(started) if state == "PENDING" else None,
                 ended=time_of(ended) if state in TERMINAL else None,
-                ends_by=time_of(ended) if state == "RUNNING" else None,  # the start and the limit together
+                ends_by=time_of(ended)
+                if state == "RUNNING"
+                else None,  # the start and the limit together
                 node=node if ran else "",
                 name=name,
                 folder=folder,
@@ -199,10 +235,12 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
 
 
 def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
-    """The rows of `sacct --parsable2 --duplicates`, header included; the last column may hold the separator.
+    """The rows of `sacct --parsable2 --duplicates`, header included; the last column may hold the
+    separator.
 
-    One row for each execution, oldest first. Steps (`.batch`, `.extern`, `.0`) give the peak memory of the one before
-    them, and nothing else: their states are not the job's. sacct takes 128 off a code above 127.
+    One row for each execution, oldest first. Steps (`.batch`, `.extern`, `.0`) give the peak memory
+    of the one before them, and nothing else: their states are not the job's. sacct takes 128 off a
+    code above 127.
     """
     names: list[str] = []
     rows: list[Row] = []
@@ -210,7 +248,10 @@ def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
         if not names:
             # A site's own script may say something first.
             heads = line.split(separator)
-            names = heads if {"JobID", "JobIDRaw", "State"} <= set(heads) else []
+            if {"JobID", "JobIDRaw", "State"} <= set(heads):
+                names = heads
+            else:
+                names = []
             continue
         values = line.split(separator, len(names) - 1)
         if len(values) != len(names):
@@ -230,7 +271,10 @@ def _booked(cells: Mapping[str, str], job_id: str) -> Row:
     node = cells.get("NodeList", "")
     ran = node not in _NOTHING
     exit_code, signal = exit_of(cells.get("ExitCode", ""))
-    ended = time_of(cells.get("End", "")) if state in TERMINAL else None
+    if state in TERMINAL:
+        ended = time_of(cells.get("End", ""))
+    else:
+        ended = None
     line = cells.get("SubmitLine", "")
     return Row(
         job_id=job_id,
@@ -253,7 +297,9 @@ def _booked(cells: Mapping[str, str], job_id: str) -> Row:
 
 
 def by_id(rows: Iterable[Row]) -> dict[str, Row]:
-    """Job id → its last execution; the id of an array, or of a heterogeneous job → what says most about the whole."""
+    """Job id → its last execution; the id of an array, or of a heterogeneous job → what says most
+    about the whole.
+    """
     last: dict[str, Row] = {}
     for row in rows:
         before = last.get(row.job_id)
@@ -267,7 +313,9 @@ def by_id(rows: Iterable[Row]) -> dict[str, Row]:
 
 
 def is_settled(row: Row) -> bool:
-    """Whether accounting has the whole end of a job: its rows are partial at first, and a failure may show 0:0."""
+    """Whether accounting has the whole end of a job: its rows are partial at first, and a failure
+    may show 0:0.
+    """
     if row.state not in TERMINAL or row.ended is None:
         return False
     return row.state != "FAILED" or bool(row.exit_code or row.signal)
@@ -281,27 +329,38 @@ def first_error(done: Done, command: str) -> str:
     for line in reversed(lines):
         if "error" in line or "fatal" in line or "Unable" in line:
             return line[:400]
-    return f"{command}: {lines[-1][:400]}" if lines else f"{command} ended with code {done.code} and said nothing"
+    if lines:
+        return f"{command}: {lines[-1][:400]}"
+    return f"{command} ended with code {done.code} and said nothing"
 
 
-# ── sbatch's answer ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── sbatch's answer
+# ────────────────────────────────────────────────────────────────────────────────────────────────
 
 # In this order: what leaves doubt outweighs the rest. Messages as in slurm_errno.c.
 _DOUBT = re.compile(
     r"timed out|timeout|Zero Bytes|Unexpected message|Connection reset|Broken pipe"
-    r"|\((?:send|receive|shutdown) failure\)|Communication (?:connection|shutdown)|Insane message|Transport endpoint",
+    r"|\((?:send|receive|shutdown) failure\)|Communication (?:connection|shutdown)|Insane "
+    r"message|Transport endpoint",
     re.IGNORECASE,
 )
 _UNREACHED = re.compile(
-    r"connect failure|Connection refused|No route to host|Network is unreachable|Unable to (?:establish|open) .*connection",
+    (
+        r"connect failure|Connection refused|No route to host|Network is unreachable|Unable to "
+        r"(?:establish|open) .*connection"
+    ),
     re.IGNORECASE,
 )
 _UNASKED = re.compile(
-    r"Munge encode failed|authentication (?:error|credential)|configuration (?:file|source)|standby mode",
+    (
+        r"Munge encode failed|authentication (?:error|credential)|configuration "
+        r"(?:file|source)|standby mode"
+    ),
     re.IGNORECASE,
 )
 _BUSY = re.compile(
-    r"temporarily un(?:able|available)|I/O error writing script|No space left on device|Disk quota exceeded"
+    r"temporarily un(?:able|available)|I/O error writing script|No space left on device|Disk quota "
+    r"exceeded"
     r"|Required (?:partition|node) not available|[Dd]atabase is busy"
     r"|(?:QOS|Assoc)\w*Max\w*(?:Submit|Jobs)\w*|(?:QOS|Assoc)Grp(?:Submit)?Jobs\w*"
     r"|job queue full|Too many (?:jobs|requests)|Job creation delayed",
@@ -311,18 +370,24 @@ _A_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
 
 
 def job_of(out: str) -> tuple[str, str] | None:
-    """The id on the last line of `sbatch --parsable`'s output, which sites' own scripts may precede, and the cluster that
-    is named with it, "" for none; None if there is no id.
+    """The id on the last line of `sbatch --parsable`'s output, which sites' own scripts may
+    precede, and the cluster that is named with it, "" for none; None if there is no id.
     """
     lines = [line.strip() for line in out.splitlines() if line.strip()]
-    found = re.fullmatch(r"([0-9]{1,10})(?:;(\S+))?", lines[-1]) if lines else None
-    return (found.group(1), found.group(2) or "") if found else None
+    if lines:
+        found = re.fullmatch(r"([0-9]{1,10})(?:;(\S+))?", lines[-1])
+    else:
+        found = None
+    if found:
+        return (found.group(1), found.group(2) or "")
+    return None
 
 
 def no_of(done: Done) -> SchedulerError | None:
     """What an answer of sbatch means, other than yes (None).
 
-    Certain is only what the controller, or sbatch before it asked, said in words: everything else is doubt.
+    Certain is only what the controller, or sbatch before it asked, said in words: everything else
+    is doubt.
     """
     if done.code == 0 and job_of(done.out) is not None:
         return None
@@ -337,10 +402,15 @@ def no_of(done: Done) -> SchedulerError | None:
         return UnreachedError(said)
     if _UNASKED.search(done.err):
         return UnavailableError(said)
-    # A policy that names no limit, or one on the number of jobs, means later; one on the job's size means never.
+    # A policy that names no limit, or one on the number of jobs, means later; one on the job's size
+    # means never.
     if _BUSY.search(done.err) or (_LIMITS.search(done.err) and not _A_LIMIT.search(done.err)):
         return BusyError(said)
-    if re.search(r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )", done.err, re.MULTILINE):
+    if re.search(
+        r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )",
+        done.err,
+        re.MULTILINE,
+    ):
         return RefusedError(said)
     return DoubtError(f"sbatch ended with code {done.code} and did not say why: {said}")
 
@@ -350,12 +420,18 @@ def _words(done: Done) -> str:
     if done.timed_out:
         return first_error(done, "sbatch")
     said = as_text(done.err)
-    lines = [re.sub(r"^sbatch: (?:error|fatal): ", "", line.strip()) for line in said.splitlines() if line.strip()]
+    lines = [
+        re.sub(r"^sbatch: (?:error|fatal): ", "", line.strip())
+        for line in said.splitlines()
+        if line.strip()
+    ]
     return "; ".join(dict.fromkeys(lines))[:1000] or f"code {done.code}, no message"
 
 
 def _said(text: str) -> str:
-    return "" if text in _NOTHING else text
+    if text in _NOTHING:
+        return ""
+    return text
 
 
 def _token(command: str) -> str | None:
@@ -367,8 +443,8 @@ def _age(row: Row) -> datetime:
 
 
 def _whole(rows: Sequence[Row]) -> Row:
-    """An array, or a job of several components, as one: it is what says most about it, from its first start to its last
-    end.
+    """An array, or a job of several components, as one: it is what says most about it, from its
+    first start to its last end.
     """
 
     def weight(row: Row) -> int:
@@ -378,7 +454,9 @@ def _whole(rows: Sequence[Row]) -> Row:
 
     most = min(rows, key=weight)
     ended = [row.ended for row in rows if row.ended]
-    tasks = {int(number): row.state for row in rows if (number := row.job_id.partition("_")[2]).isdigit()}
+    tasks = {
+        int(number): row.state for row in rows if (number := row.job_id.partition("_")[2]).isdigit()
+    }
     return msgspec.structs.replace(
         most,
         submitted=min((row.submitted for row in rows if row.submitted), default=None),

@@ -1,8 +1,8 @@
 """Proving the claim (law 5) between this node and a compute node, by a tiny job.
 
-Both race for a number of hard links in one folder, each by the wrapper's own rule: link a complete file, and judge by
-reading back. It is proved when in every round both read the same winner. On the way, the folder's visibility both ways and
-the offset of the two clocks are measured.
+Both race for a number of hard links in one folder, each by the wrapper's own rule: link a complete
+file, and judge by reading back. It is proved when in every round both read the same winner. On the
+way, the folder's visibility both ways and the offset of the two clocks are measured.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ _ROUND_S = 120.0
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof found between `host` and `node`, on one filesystem. `won_here` of `rounds` were won by this node.
+    """What a proof found between `host` and `node`, on one filesystem. `won_here` of `rounds` were
+    won by this node.
 
-    `slowest_s`: the longest time from writing a file here to seeing the other node's answer. `clock_offset_s`: how far the
-    other node's clock is ahead of ours, give or take `clock_error_s`.
+    `slowest_s`: the longest time from writing a file here to seeing the other node's answer.
+    `clock_offset_s`: how far the other node's clock is ahead of ours, give or take `clock_error_s`.
     """
 
     scheduler: str
@@ -57,7 +58,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotProvedError(Exception):
-    """The claim was not proved; the message says why. `broken`: it was seen to fail, and is not merely unknown."""
+    """The claim was not proved; the message says why. `broken`: it was seen to fail, and is not
+    merely unknown.
+    """
 
     def __init__(self, why: str, *, broken: bool = False) -> None:
         super().__init__(why)
@@ -71,7 +74,9 @@ def find(scheduler: str, folder: Path) -> Proof | None:
         proof = msgspec.json.decode(_place(scheduler, filesystem).read_bytes(), type=Proof)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
-    return proof if (proof.scheduler, proof.filesystem) == (scheduler, filesystem) else None
+    if (proof.scheduler, proof.filesystem) == (scheduler, filesystem):
+        return proof
+    return None
 
 
 def prove(
@@ -83,7 +88,8 @@ def prove(
     clock: Clock = utc_now,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proof:
-    """Submit the job, wait at most `wait_s` for its start, race, and keep what was found for `find`.
+    """Submit the job, wait at most `wait_s` for its start, race, and keep what was found for
+    `find`.
 
     Raises:
         NotProvedError: it was not proved.
@@ -96,7 +102,9 @@ def prove(
     try:
         script = place / wrapper_name(token)
         files.replace(script, _script(place), mode=0o777)
-        job_id = scheduler.submit(Job(wrapper=script, folder=place, name="watchkeeper-doctor", token=token)).job_id
+        job_id = scheduler.submit(
+            Job(wrapper=script, folder=place, name="watchkeeper-doctor", token=token)
+        ).job_id
         tell(f"job {job_id} on {scheduler.name} races for {ROUNDS} claims with this node")
         race = _Race(scheduler, place, job_id, sleep)
         race.wait("ready.1", wait_s, f"job {job_id} has not started within {wait_s:g} s")
@@ -132,14 +140,18 @@ def prove(
 
 
 def _place(scheduler: str, filesystem: str) -> Path:
-    name = hashlib.sha256(f"{scheduler}\n{filesystem}".encode(errors="surrogateescape")).hexdigest()[:32]
+    name = hashlib.sha256(
+        f"{scheduler}\n{filesystem}".encode(errors="surrogateescape")
+    ).hexdigest()[:32]
     return state_folder() / "proofs" / f"{name}.json"
 
 
 class _Race:
     """This node's side."""
 
-    def __init__(self, scheduler: Scheduler, folder: Path, job_id: str, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self, scheduler: Scheduler, folder: Path, job_id: str, sleep: Callable[[float], None]
+    ) -> None:
         self._scheduler = scheduler
         self._folder = folder
         self._job_id = job_id
@@ -150,7 +162,9 @@ class _Race:
         self.error_s = float("inf")
 
     def wait(self, name: str, seconds: float, why: str) -> None:
-        """Wait for a file of the other side. Raises NotProvedError with `why` when it does not come, or the job ends."""
+        """Wait for a file of the other side. Raises NotProvedError with `why` when it does not
+        come, or the job ends.
+        """
         until, look = time.monotonic() + seconds, time.monotonic() + _POLL_S
         ended = ""
         while not self._seen(name):
@@ -168,8 +182,14 @@ class _Race:
         return (self._folder / name).read_text(errors="replace").strip()
 
     def round(self, number: int) -> bool:
-        """One race. Returns whether this node won it. Raises NotProvedError where the two sides saw different winners."""
-        self.wait(f"ready.{number}", _ROUND_S, f"round {number}: the other node is not ready after {_ROUND_S:g} s")
+        """One race. Returns whether this node won it. Raises NotProvedError where the two sides saw
+        different winners.
+        """
+        self.wait(
+            f"ready.{number}",
+            _ROUND_S,
+            f"round {number}: the other node is not ready after {_ROUND_S:g} s",
+        )
         mine, claim = self._folder / f"here.{number}", self._folder / f"claim.{number}"
         line = f"here {secrets.token_hex(16)}"
         files.replace(mine, f"{line}\n".encode())
@@ -183,7 +203,10 @@ class _Race:
         took = time.monotonic() - began
         at, _, there = answer.partition(" ")
         if here != there:
-            why = f"round {number}: this node read {here!r} and the other {there!r}: a claim could be held twice"
+            why = (
+                f"round {number}: this node read {here!r} and the other {there!r}: a claim "
+                "could be held twice"
+            )
             raise NotProvedError(why, broken=True)
         self.slowest_s = max(self.slowest_s, took)
         if took / 2 < self.error_s:
@@ -206,13 +229,23 @@ class _Race:
         if facts is None or facts.state not in TERMINAL:
             return ""
         said = self._folder / "job.out"
-        words = said.read_text(errors="replace").strip() if said.exists() else ""
-        seen = f"; it said: {words[-300:]}" if words else f": does the compute node see {self._folder.parent}?"
+        if said.exists():
+            words = said.read_text(errors="replace").strip()
+        else:
+            words = ""
+        if words:
+            seen = f"; it said: {words[-300:]}"
+        else:
+            seen = f": does the compute node see {self._folder.parent}?"
         return f"job {self._job_id} ended as {facts.state} {facts.reason}".rstrip() + seen
 
 
 def _script(folder: Path) -> bytes:
-    return _SCRIPT.replace("@FOLDER@", shlex.quote(str(folder))).replace("@ROUNDS@", str(ROUNDS)).encode()
+    return (
+        _SCRIPT.replace("@FOLDER@", shlex.quote(str(folder)))
+        .replace("@ROUNDS@", str(ROUNDS))
+        .encode()
+    )
 
 
 _SCRIPT = r"""#!/bin/bash -p

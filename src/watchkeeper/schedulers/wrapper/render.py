@@ -1,11 +1,13 @@
-"""The wrapper: a batch script around the user's, which runs an attempt at most once (law 5) and says how it ended.
+"""The wrapper: a batch script around the user's, which runs an attempt at most once (law 5) and
+says how it ended.
 
-It is the user's head, so that every directive means what it meant, and then bash and coreutils only: a compute node
-needs no Python for it. It claims the attempt by a hard link of a complete file, judged by reading it back; runs the
-frozen copy of the script as a child; hands on signals; writes the exit record; and ends with the child's code.
+It is the user's head, so that every directive means what it meant, and then bash and coreutils
+only: a compute node needs no Python for it. It claims the attempt by a hard link of a complete
+file, judged by reading it back; runs the frozen copy of the script as a child; hands on signals;
+writes the exit record; and ends with the child's code.
 
-What the claim is depends on: hard links within one folder that are atomic and seen alike by every node. Where that
-cannot be told, the wrapper runs nothing and ends with CANNOT_TELL.
+What the claim is depends on: hard links within one folder that are atomic and seen alike by every
+node. Where that cannot be told, the wrapper runs nothing and ends with CANNOT_TELL.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.text import redaction
 from watchkeeper.schedulers.sbatch_head import Head, read_head
 
-# How a wrapper ends that ran nothing. A script may use the same codes: what was run has an exit record.
+# How a wrapper ends that ran nothing. A script may use the same codes: what was run has an exit
+# record.
 TWIN = 211  # another job, or this one before, has the attempt
 FINISHED = 212  # the attempt has ended
 CANNOT_TELL = 213  # the claim could be neither made nor judged
@@ -39,8 +42,12 @@ NOT_READY = 214  # what it was queued behind has not ended well; its attempt is 
 
 # As many jobs as are queued at most by default, at the gap that clusters have by default.
 LONGEST_GAPS_S = 120
-# What a further attempt's script finds in its environment: a batch to use, and a checkpoint to go on from.
-BATCH_VARIABLE, ACCUMULATION_VARIABLE = "WATCHKEEPER_BATCH_SIZE", "WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS"
+# What a further attempt's script finds in its environment: a batch to use, and a checkpoint to go
+# on from.
+BATCH_VARIABLE, ACCUMULATION_VARIABLE = (
+    "WATCHKEEPER_BATCH_SIZE",
+    "WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS",
+)
 RESUME_VARIABLE = "WATCHKEEPER_RESUME_FROM"
 
 # Heartbeats are at most two a minute.
@@ -55,7 +62,9 @@ _NO_VARIABLES: Mapping[str, str] = {}
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who runs, or ran, an attempt. `job_id` is "" where a submitter closed it (`void_claim`); `pid` is the wrapper's."""
+    """Who runs, or ran, an attempt. `job_id` is "" where a submitter closed it (`void_claim`);
+    `pid` is the wrapper's.
+    """
 
     scheduler: str
     job_id: JobId
@@ -74,8 +83,8 @@ def wrapper_name(token: str) -> str:
 
 
 def name_beside(token: str) -> str:
-    """The name of a link to the wrapper in the script's own folder: where a script looks that asks Slurm for its `Command=`
-    to find what lies beside it.
+    """The name of a link to the wrapper in the script's own folder: where a script looks that asks
+    Slurm for its `Command=` to find what lies beside it.
     """
     return f".{wrapper_name(token)}"
 
@@ -83,7 +92,9 @@ def name_beside(token: str) -> str:
 def token_of(path: Path | str) -> str | None:
     """The token that a wrapper's path carries; None if it is no wrapper."""
     found = re.fullmatch(rf"\.?{_PREFIX}([A-Za-z0-9_-]+){re.escape(_SUFFIX)}", Path(path).name)
-    return found.group(1) if found else None
+    if found:
+        return found.group(1)
+    return None
 
 
 def render(
@@ -100,20 +111,23 @@ def render(
     gap_s: float = 0.0,
     variables: Mapping[str, str] = _NO_VARIABLES,
 ) -> bytes:
-    """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the user's first command.
-    Unless the attempts in `needs` (their folders) have ended with code 0 by then, it closes its own and ends.
+    """The wrapper's text for an attempt: `script` is the frozen copy, `head` what precedes the
+    user's first command. Unless the attempts in `needs` (their folders) have ended with code 0 by
+    then, it closes its own and ends.
 
-    `promises` are what the script must leave, each as the absolute patterns at one of which it may lie (`tools.base`): a
-    job that its scheduler starts again after an end with code 0 runs only where they are not kept yet. A script that
-    promises nothing runs again only where its scheduler had asked for that before it ended.
+    `promises` are what the script must leave, each as the absolute patterns at one of which it may
+    lie (`tools.base`): a job that its scheduler starts again after an end with code 0 runs only
+    where they are not kept yet. A script that promises nothing runs again only where its scheduler
+    had asked for that before it ended.
 
-    `lag_s`: how long a file written on a node may stay invisible on another, in seconds. With more than 0 (jobs may be
-    started again elsewhere) it leaves a heartbeat, and waits until that of an execution before it is stale. `variables` are
-    set for the script.
+    `lag_s`: how long a file written on a node may stay invisible on another, in seconds. With more
+    than 0 (jobs may be started again elsewhere) it leaves a heartbeat, and waits until that of an
+    execution before it is stale. `variables` are set for the script.
 
-    `gap_s`: jobs that share the folder `starts` (None: nobody does) begin so many seconds apart, however many the scheduler
-    starts together, so that they do not race to build one cache. A job waits `LONGEST_GAPS_S` at most, and only for time to
-    pass, never for another job's end. 0: none waits.
+    `gap_s`: jobs that share the folder `starts` (None: nobody does) begin so many seconds apart,
+    however many the scheduler starts together, so that they do not race to build one cache. A job
+    waits `LONGEST_GAPS_S` at most, and only for time to pass, never for another job's end. 0: none
+    waits.
 
     A head without an interpreter is run by /bin/sh, as a shell does.
     """
@@ -133,7 +147,9 @@ def render(
         "LOOK": f"{min(1.0, max(0.1, gap_s / 4)):.2f}",
         "LONGEST": str(LONGEST_GAPS_S),
         "UNSET": " ".join((BATCH_VARIABLE, ACCUMULATION_VARIABLE, RESUME_VARIABLE)),
-        "EXPORT": " ".join(["export", *(f"{name}={shlex.quote(value)}" for name, value in variables.items())])
+        "EXPORT": " ".join(
+            ["export", *(f"{name}={shlex.quote(value)}" for name, value in variables.items())]
+        )
         if variables
         else ":",
         "NEEDS": shlex.join(map(str, needs)),
@@ -160,12 +176,17 @@ def _beat_s(lag_s: float) -> int:
 
 
 def stale_s(lag_s: float) -> int:
-    """How old a heartbeat is, in seconds, when its execution counts as gone; 0 where there are none."""
-    return 2 * _beat_s(lag_s) + math.ceil(lag_s) if lag_s else 0
+    """How old a heartbeat is, in seconds, when its execution counts as gone; 0 where there are
+    none.
+    """
+    if lag_s:
+        return 2 * _beat_s(lag_s) + math.ceil(lag_s)
+    return 0
 
 
 def silent_s(attempt_folder: Path) -> float:
-    """How long ago, in seconds by the file server's clock, an attempt's last execution gave a sign of life.
+    """How long ago, in seconds by the file server's clock, an attempt's last execution gave a sign
+    of life.
 
     Raises:
         StorageError, OSError: it cannot be told.
@@ -182,8 +203,8 @@ def silent_s(attempt_folder: Path) -> float:
 
 
 def is_alive(attempt_folder: Path, lag_s: float) -> bool:
-    """Whether an execution of an attempt, or of a task of its array, has not ended by any record and gave a sign of life a
-    moment ago. False where there are no heartbeats, or it cannot be told.
+    """Whether an execution of an attempt, or of a task of its array, has not ended by any record
+    and gave a sign of life a moment ago. False where there are no heartbeats, or it cannot be told.
     """
     if not lag_s:
         return False
@@ -199,42 +220,57 @@ def is_alive(attempt_folder: Path, lag_s: float) -> bool:
 
 
 def _inert(data: bytes) -> bytes:
-    """The head without its `#!` line. Lines that are blank or a comment to sbatch but not to bash (they begin with a
-    form feed or the like) can hold no directive, and become comments.
+    """The head without its `#!` line. Lines that are blank or a comment to sbatch but not to bash
+    (they begin with a form feed or the like) can hold no directive, and become comments.
     """
     first, *lines = data.split(b"\n") if data else [b""]
-    kept = lines if first.startswith(b"#!") else [first, *lines]
+    if first.startswith(b"#!"):
+        kept = lines
+    else:
+        kept = [first, *lines]
     inert = [line if re.match(rb"[ \t]*(#|$)", line) else b"#" for line in kept]
     text = b"\n".join(inert)
-    return text if not text or text.endswith(b"\n") else text + b"\n"
+    if not text or text.endswith(b"\n"):
+        return text
+    return text + b"\n"
 
 
 def read_claims(attempt_folder: Path, problems: list[Problem] | None = None) -> list[Claim]:
-    """The claims of an attempt, first to last; what cannot be read is left out, and added to `problems`."""
+    """The claims of an attempt, first to last; what cannot be read is left out, and added to
+    `problems`.
+    """
     return _records(attempt_folder, "claim", Claim, problems)
 
 
 def executions(attempt_folder: Path) -> list[Claim]:
-    """The claims of an attempt that a job made: one for each execution, without that of whoever closed it."""
+    """The claims of an attempt that a job made: one for each execution, without that of whoever
+    closed it.
+    """
     return [claim for claim in read_claims(attempt_folder) if claim.job_id]
 
 
 def last_end(attempt_folder: Path) -> ExitRecord | None:
-    """How the last execution of an attempt ended; None while nobody wrote that down. What an earlier one left says nothing
-    of a job that was started again.
+    """How the last execution of an attempt ended; None while nobody wrote that down. What an
+    earlier one left says nothing of a job that was started again.
     """
     records = read_exit_records(attempt_folder)
-    return records[-1] if records and records[-1].execution == len(executions(attempt_folder)) else None
+    if records and records[-1].execution == len(executions(attempt_folder)):
+        return records[-1]
+    return None
 
 
-def read_exit_records(attempt_folder: Path, problems: list[Problem] | None = None) -> list[ExitRecord]:
-    """The exit records of an attempt, first to last; what cannot be read is left out, and added to `problems`."""
+def read_exit_records(
+    attempt_folder: Path, problems: list[Problem] | None = None
+) -> list[ExitRecord]:
+    """The exit records of an attempt, first to last; what cannot be read is left out, and added to
+    `problems`.
+    """
     return _records(attempt_folder, "exit", ExitRecord, problems)
 
 
 def read_task_ends(attempt_folder: Path) -> dict[int, ExitRecord | None]:
-    """The tasks of an array that were claimed: task → how its last execution ended, None if that has not ended; empty for
-    what is no array.
+    """The tasks of an array that were claimed: task → how its last execution ended, None if that
+    has not ended; empty for what is no array.
     """
     ends: dict[int, ExitRecord | None] = {}
     for folder in attempt_folder.glob("task-*"):
@@ -247,7 +283,8 @@ def read_task_ends(attempt_folder: Path) -> dict[int, ExitRecord | None]:
 def void_claim(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_now) -> bool:
     """Take the attempt's first claim, so that no job of it can ever run.
 
-    Returns True if no job ever can (also when it was closed so before), False if one has claimed it.
+    Returns True if no job ever can (also when it was closed so before), False if one has claimed
+    it.
 
     Raises:
         StorageError: neither could be established.
@@ -272,8 +309,8 @@ def _own_claim(scheduler: str, clock: Clock) -> bytes:
 
 
 def close(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_now) -> bool:
-    """Take an attempt's next claim, so that no further execution of it can begin, and one that is alive after all ends its
-    script. Returns False if another execution began meanwhile.
+    """Take an attempt's next claim, so that no further execution of it can begin, and one that is
+    alive after all ends its script. Returns False if another execution began meanwhile.
 
     Raises:
         StorageError: neither could be established.
@@ -289,12 +326,16 @@ def close(attempt_folder: Path, *, scheduler: str = "", clock: Clock = utc_now) 
 
 
 def is_closed(attempt_folder: Path) -> bool:
-    """Whether no job of the attempt can ever run: a submitter, or its own job, took the first claim."""
+    """Whether no job of the attempt can ever run: a submitter, or its own job, took the first
+    claim.
+    """
     claims = read_claims(attempt_folder)
     return bool(claims) and claims[0].job_id == ""
 
 
-def _records(folder: Path, name: str, kind: type[_Record], problems: list[Problem] | None) -> list[_Record]:
+def _records(
+    folder: Path, name: str, kind: type[_Record], problems: list[Problem] | None
+) -> list[_Record]:
     found: list[_Record] = []
     for number in range(1, _MAX_RECORDS):
         path = folder / f"{name}.{number}"
@@ -307,12 +348,19 @@ def _records(folder: Path, name: str, kind: type[_Record], problems: list[Proble
         except (OSError, UnreadableRecordError) as error:
             if problems is not None:
                 message = f"it is no {name} record: {error}"
-                problems.append(Problem(where=str(path), message=message, hint="look at it; nothing is concluded from it"))
+                problems.append(
+                    Problem(
+                        where=str(path),
+                        message=message,
+                        hint="look at it; nothing is concluded from it",
+                    )
+                )
     return found
 
 
-# Everything is in functions with local variables: the script's environment gets WATCHKEEPER_ATTEMPT and
-# WATCHKEEPER_JOB_ID, nothing else. Messages of bash itself ("Terminated") go nowhere, ours to the real standard error.
+# Everything is in functions with local variables: the script's environment gets WATCHKEEPER_ATTEMPT
+# and WATCHKEEPER_JOB_ID, nothing else. Messages of bash itself ("Terminated") go nowhere, ours to
+# the real standard error.
 _BODY = r"""
 # Watchkeeper's wrapper of attempt @TOKEN@: runs it at most once, and records its end.
 

@@ -60,16 +60,23 @@ class LazyGroup(click.Group):
         """Import one command; None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"watchkeeper.show.cli.{_FOLDERS[cmd_name]}.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"watchkeeper.show.cli.{_FOLDERS[cmd_name]}.{cmd_name}"
+        ).command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest command named when there is none."""
         if args and args[0] not in COMMANDS:
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            raise click.UsageError(f"no such command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx)
+            raise click.UsageError(
+                f"no such command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+                ctx,
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -89,4 +96,6 @@ def main() -> None:
 
     files.fill_stdio()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold bytes that no encoding has
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a name may hold bytes that no encoding has

@@ -17,19 +17,29 @@ from watchkeeper.show.text import harmless_json, printable
 
 experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
 cluster_option = click.option(
-    "--cluster", metavar="NAME", help="Jobs run on this cluster of watchkeeper.toml. Default: this machine."
+    "--cluster",
+    metavar="NAME",
+    help="Jobs run on this cluster of watchkeeper.toml. Default: this machine.",
 )
-dry_run_option = click.option("--dry-run", is_flag=True, help="Print the exact commands, and do nothing.")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print the exact commands, and do nothing."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on standard output."
+)
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose work: `--runs`, `--evals`, `--retry-failed`, `--queue-ahead`, `--gate`."""
+    """The options that choose work: `--runs`, `--evals`, `--retry-failed`, `--queue-ahead`,
+    `--gate`.
+    """
     for option in (
         click.option(
             "--gate",
             type=click.Choice(["all", "each"]),
-            help="Evaluations wait for all fine-tunes (the default), or each for its own checkpoint.",
+            help=(
+                "Evaluations wait for all fine-tunes (the default), or each for its own checkpoint."
+            ),
         ),
         click.option(
             "--queue-ahead",
@@ -38,15 +48,21 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Submit evaluations before their fine-tunes have ended; they wait in the queue.",
         ),
         click.option("--retry-failed", is_flag=True, help="Try again what had failed before."),
-        click.option("--evals", metavar="GLOB", help="Only evaluations whose key matches, e.g. '*/clean/*'."),
-        click.option("--runs", metavar="GLOB", help="Only runs whose name matches, and their evaluations."),
+        click.option(
+            "--evals", metavar="GLOB", help="Only evaluations whose key matches, e.g. '*/clean/*'."
+        ),
+        click.option(
+            "--runs", metavar="GLOB", help="Only runs whose name matches, and their evaluations."
+        ),
     ):
         command = option(command)
     return command
 
 
 def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What the run logs are to say: `--mode`, `--objective`, `--task`, `--group`, `--dataset`, `--set`, `--continue`."""
+    """What the run logs are to say: `--mode`, `--objective`, `--task`, `--group`, `--dataset`,
+    `--set`, `--continue`.
+    """
     for option in (
         click.option(
             "--continue",
@@ -55,18 +71,51 @@ def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="LOG",
             help="Run logs: continue this log of one run, whoever began it.",
         ),
-        click.option("--set", "settings", multiple=True, metavar="TEXT", help="Run logs: a key setting, e.g. 'lr 1e-3'."),
-        click.option("--dataset", default="", metavar="TEXT", help="Run logs: the dataset, where the summary names none."),
-        click.option("--group", default="", metavar="NAME", help="Run logs: their folder. Default: the experiment's name."),
-        click.option("--task", default="", metavar="NAME", help="Run logs: the task in the name of one run's log."),
-        click.option("--objective", default="", metavar="TEXT", help="Run logs: what the run is to verify or test."),
-        click.option("--mode", default="", metavar="TYPE", help="Run logs: replication, experiment or 'pipeline (kind)'."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="TEXT",
+            help="Run logs: a key setting, e.g. 'lr 1e-3'.",
+        ),
+        click.option(
+            "--dataset",
+            default="",
+            metavar="TEXT",
+            help="Run logs: the dataset, where the summary names none.",
+        ),
+        click.option(
+            "--group",
+            default="",
+            metavar="NAME",
+            help="Run logs: their folder. Default: the experiment's name.",
+        ),
+        click.option(
+            "--task",
+            default="",
+            metavar="NAME",
+            help="Run logs: the task in the name of one run's log.",
+        ),
+        click.option(
+            "--objective",
+            default="",
+            metavar="TEXT",
+            help="Run logs: what the run is to verify or test.",
+        ),
+        click.option(
+            "--mode",
+            default="",
+            metavar="TYPE",
+            help="Run logs: replication, experiment or 'pipeline (kind)'.",
+        ),
     ):
         command = option(command)
     return command
 
 
-def fail(message: str, hint: str = "", code: int = 1, problems: tuple[Problem, ...] = ()) -> NoReturn:
+def fail(
+    message: str, hint: str = "", code: int = 1, problems: tuple[Problem, ...] = ()
+) -> NoReturn:
     """Say what went wrong and what to do, and exit."""
     click.echo(f"watchkeeper: {printable(message)}", err=True)
     for problem in problems:
@@ -77,7 +126,9 @@ def fail(message: str, hint: str = "", code: int = 1, problems: tuple[Problem, .
 
 
 def command_errors(function: Callable[..., int]) -> Callable[..., None]:
-    """Run a command's function: its result is the exit code, and errors become a message, never a traceback."""
+    """Run a command's function: its result is the exit code, and errors become a message, never a
+    traceback.
+    """
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -92,7 +143,10 @@ def command_errors(function: Callable[..., int]) -> Callable[..., None]:
             sys.stderr.close()
             sys.exit(EXIT_OK)
         except OSError as error:
-            fail(f"{error.filename or 'the system'}: {error.strerror or error}", "check the path, its owner and its mode")
+            fail(
+                f"{error.filename or 'the system'}: {error.strerror or error}",
+                "check the path, its owner and its mode",
+            )
 
     return wrapped
 

@@ -1,7 +1,9 @@
-"""How a job is while it runs: from dated readings of what it leaves to one of six words, with why. Pure.
+"""How a job is while it runs: from dated readings of what it leaves to one of six words, with why.
+Pure.
 
-Only a training step, or bytes where no step is told, is progress: a busy GPU is not. What is usual is learned from the job
-itself, with a floor below which no pause is called a stall. Times in readings are seconds of the watcher's monotonic clock.
+Only a training step, or bytes where no step is told, is progress: a busy GPU is not. What is usual
+is learned from the job itself, with a floor below which no pause is called a stall. Times in
+readings are seconds of the watcher's monotonic clock.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from watchkeeper.runfolder.printed import Position
 
 STALL_FLOOR_S = 600.0  # no pause shorter than this is a stall, unless a limit was set
 PAUSES = 10  # times the usual pause between two advances
-START = 3  # times the limit, before the first step and between two loops: compiling, loading, saving
+START = (
+    3  # times the limit, before the first step and between two loops: compiling, loading, saving
+)
 SLOW_SHARE = 0.5  # of the job's own usual rate
 SAMPLE_S = 10.0  # one sample of the rate, at least
 RECENT = 3  # samples that all have to be slow
@@ -57,11 +61,11 @@ class Stall(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """One look at one job.
 
-    `ran_s`: since its start. `quiet_s`: since its files last grew, by their own times (None: there is none).
-    `size`: bytes of all it printed and recorded; `work`: bytes of tables, examples and events, of which each is an advance.
-    `advances`: how often the position changed in what is new. `rate`, `eta_s`: as the job itself tells. `checkpoints`: how
-    many new ones. `ends_in_s`: to its time limit, None where nobody said. `full`: its disk is full, in words; "" where
-    it is not.
+    `ran_s`: since its start. `quiet_s`: since its files last grew, by their own times (None: there
+    is none). `size`: bytes of all it printed and recorded; `work`: bytes of tables, examples and
+    events, of which each is an advance. `advances`: how often the position changed in what is new.
+    `rate`, `eta_s`: as the job itself tells. `checkpoints`: how many new ones. `ends_in_s`: to its
+    time limit, None where nobody said. `full`: its disk is full, in words; "" where it is not.
     """
 
     at: float
@@ -81,10 +85,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered of a job's readings. `since`: the last advance; `pauses`: between advances; `usual` and `recent`:
-    samples of its rate; `mark`: where the present sample began; `faults`: those not gone on from, `suspected`: others that
-    may be. `misfits`: samples in a row at which the time limit came first; `choked`: looks at which it stood still,
-    its disk being full.
+    """What is remembered of a job's readings. `since`: the last advance; `pauses`: between
+    advances; `usual` and `recent`: samples of its rate; `mark`: where the present sample began;
+    `faults`: those not gone on from, `suspected`: others that may be. `misfits`: samples in a row
+    at which the time limit came first; `choked`: looks at which it stood still, its disk being
+    full.
     """
 
     last: Reading | None = None
@@ -117,27 +122,43 @@ def after(course: Course, reading: Reading) -> Course:
     fresh = tuple(one for one in reading.faults if one.kind in FATAL and not one.overcome)
     before, advances = course.last, course.advances
     if before is None:
-        ago = reading.ran_s if reading.quiet_s is None or not reading.size else min(reading.quiet_s, reading.ran_s)
+        if reading.quiet_s is None or not reading.size:
+            ago = reading.ran_s
+        else:
+            ago = min(reading.quiet_s, reading.ran_s)
         course = msgspec.structs.replace(
-            course, since=reading.at - ago, mark=(reading.at, reading.position), faults=_unique(fresh)
+            course,
+            since=reading.at - ago,
+            mark=(reading.at, reading.position),
+            faults=_unique(fresh),
         )
     elif _is_beyond(reading, before):
         # An error and a step in one look: which came first, the next look tells.
-        course = msgspec.structs.replace(_advanced(course, reading, before), faults=(), suspected=fresh)
+        course = msgspec.structs.replace(
+            _advanced(course, reading, before), faults=(), suspected=fresh
+        )
     else:
-        course = msgspec.structs.replace(course, faults=_unique(course.faults + course.suspected + fresh), suspected=())
+        course = msgspec.structs.replace(
+            course, faults=_unique(course.faults + course.suspected + fresh), suspected=()
+        )
     if reading.checkpoints:
-        course = msgspec.structs.replace(course, checkpoints=(*course.checkpoints, reading.at)[-KEPT:])
+        course = msgspec.structs.replace(
+            course, checkpoints=(*course.checkpoints, reading.at)[-KEPT:]
+        )
     course = msgspec.structs.replace(course, last=reading)
     return msgspec.structs.replace(
         course,
         misfits=course.misfits + _is_sample(course, reading) if _fits(course) is False else 0,
-        choked=course.choked + 1 if reading.full and before is not None and course.advances == advances else 0,
+        choked=course.choked + 1
+        if reading.full and before is not None and course.advances == advances
+        else 0,
     )
 
 
 def _advanced(course: Course, reading: Reading, before: Reading) -> Course:
-    """The course with an advance. Where each look shows some, the pause between two is what fits as often between looks."""
+    """The course with an advance. Where each look shows some, the pause between two is what fits as
+    often between looks.
+    """
     pause = max((reading.at - before.at) / max(1, reading.advances), before.at - course.since)
     return _sampled(
         msgspec.structs.replace(
@@ -159,21 +180,35 @@ def judge(course: Course, limits: Limits) -> Verdict:
     fits = _fits(course)
     if fits is False and course.misfits < FITS_SAMPLES:
         fits = None
-    note = _misfit_words(course, course.last) if fits is False else ""
-    return Verdict(health=health, why=why, rate=rate_of(course), eta_s=eta_of(course), fits=fits, note=note)
+    if fits is False:
+        note = _misfit_words(course, course.last)
+    else:
+        note = ""
+    return Verdict(
+        health=health, why=why, rate=rate_of(course), eta_s=eta_of(course), fits=fits, note=note
+    )
 
 
 def rate_of(course: Course) -> float | None:
     """Steps a second: as measured lately, else as the job says; None where nobody can tell."""
     if course.recent:
         return sum(course.recent) / len(course.recent)
-    return course.last.rate if course.last is not None else None
+    if course.last is not None:
+        return course.last.rate
+    return None
 
 
 def eta_of(course: Course) -> float | None:
-    """Seconds to the last step; None where nobody can tell, as where only the epoch's last step is known."""
+    """Seconds to the last step; None where nobody can tell, as where only the epoch's last step is
+    known.
+    """
     last = course.last
-    if last is None or last.position.step is None or last.position.total is None or last.position.epoch is not None:
+    if (
+        last is None
+        or last.position.step is None
+        or last.position.total is None
+        or last.position.epoch is not None
+    ):
         return None
     rate = rate_of(course)
     left = last.position.total - last.position.step
@@ -184,11 +219,17 @@ def eta_of(course: Course) -> float | None:
 
 def stall_limit(course: Course, limits: Limits) -> tuple[float, str]:
     """A pause longer than this is a stall; and why, in words."""
-    usual = median(course.pauses) if course.pauses else 0.0
+    if course.pauses:
+        usual = median(course.pauses)
+    else:
+        usual = 0.0
     if limits.stall_s is not None:
         limit, words = limits.stall_s, f"{limits.stall_s:g} s, as set"
     elif PAUSES * usual > STALL_FLOOR_S:
-        limit, words = PAUSES * usual, f"{PAUSES} times the usual {clock(usual)} between two advances"
+        limit, words = (
+            PAUSES * usual,
+            f"{PAUSES} times the usual {clock(usual)} between two advances",
+        )
     else:
         limit, words = STALL_FLOOR_S, f"{STALL_FLOOR_S:g} s, the least"
     if not _is_under_way(course):
@@ -202,10 +243,14 @@ def _word(course: Course, last: Reading, limits: Limits) -> tuple[Health, str]:
     pause = max(0.0, last.at - course.since)
     where = _where(last.position)
     if last.stall is not None:
-        return "stalled", f"its sidecar says: {last.stall.words}" + (f"; last at {where}" if where else "")
+        return "stalled", f"its sidecar says: {last.stall.words}" + (
+            f"; last at {where}" if where else ""
+        )
     if course.faults:
         fault = course.faults[-1]
-        return "failing", f"{fault.kind}: {fault.line}; no step since" + (f" {where}" if where else "")
+        return "failing", f"{fault.kind}: {fault.line}; no step since" + (
+            f" {where}" if where else ""
+        )
     if _is_no_number(last.position.loss):
         return "failing", f"its loss is {last.position.loss}" + (f" at {where}" if where else "")
     if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * median(course.pauses or (0.0,)):
@@ -215,29 +260,55 @@ def _word(course: Course, last: Reading, limits: Limits) -> tuple[Health, str]:
         if last.ran_s >= limits.silent_s:
             return (
                 "silent",
-                f"it has run for {clock(last.ran_s)} and printed and recorded nothing (limit {limits.silent_s:g} s)",
+                (
+                    f"it has run for {clock(last.ran_s)} and printed and recorded nothing "
+                    f"(limit {limits.silent_s:g} s)"
+                ),
             )
-        return "unknown", f"nothing printed or recorded yet, after {clock(last.ran_s)} (limit {limits.silent_s:g} s)"
+        return (
+            "unknown",
+            (
+                f"nothing printed or recorded yet, after {clock(last.ran_s)} (limit "
+                f"{limits.silent_s:g} s)"
+            ),
+        )
     if pause >= limit:
-        what = f"no step since {where}" if where else "nothing printed or recorded"
+        if where:
+            what = f"no step since {where}"
+        else:
+            what = "nothing printed or recorded"
         return "stalled", f"{what} for {clock(pause)} (limit {words})"
     if _is_slow(course):
         now, usual = median(course.recent), median(course.usual)
-        return "slow", f"{now:.3g} steps/s, usually {usual:.3g} (limit {SLOW_SHARE:.0%} of its usual rate)" + _at(where)
-    last_grown = "" if not where else f"{where}, "
+        return (
+            "slow",
+            f"{now:.3g} steps/s, usually {usual:.3g} (limit {SLOW_SHARE:.0%} of its usual rate)"
+            + _at(where),
+        )
+    if not where:
+        last_grown = ""
+    else:
+        last_grown = f"{where}, "
     return "advancing", f"{last_grown}{clock(pause)} ago (a stall after {words})"
 
 
 def _at(where: str) -> str:
-    return f"; at {where}" if where else ""
+    if where:
+        return f"; at {where}"
+    return ""
 
 
 def _where(position: Position) -> str:
     """`epoch 2, step 30/40`; "" where no step is told."""
     if position.step is None:
         return ""
-    epoch = f"epoch {position.epoch}, " if position.epoch is not None else ""
-    return f"{epoch}step {position.step:,}" + (f"/{position.total:,}" if position.total is not None else "")
+    if position.epoch is not None:
+        epoch = f"epoch {position.epoch}, "
+    else:
+        epoch = ""
+    return f"{epoch}step {position.step:,}" + (
+        f"/{position.total:,}" if position.total is not None else ""
+    )
 
 
 def _is_beyond(now: Reading, before: Reading) -> bool:
@@ -246,7 +317,11 @@ def _is_beyond(now: Reading, before: Reading) -> bool:
         return True
     here, there = now.position, before.position
     if here.step is not None and there.step is not None:
-        return (here.step, here.epoch) != (there.step, there.epoch) or here.total != there.total or now.advances > 0
+        return (
+            (here.step, here.epoch) != (there.step, there.epoch)
+            or here.total != there.total
+            or now.advances > 0
+        )
     # An error's own words are none either.
     return here.step is not None or (now.size != before.size and not now.faults)
 
@@ -256,7 +331,9 @@ def _is_new(course: Course) -> bool:
 
 
 def _is_under_way(course: Course) -> bool:
-    """Whether it is in the middle of a loop whose pace has been seen: not before its first step, nor at a loop's end."""
+    """Whether it is in the middle of a loop whose pace has been seen: not before its first step,
+    nor at a loop's end.
+    """
     if _is_new(course):
         return False
     assert course.last is not None
@@ -268,7 +345,12 @@ def _sampled(course: Course, reading: Reading) -> Course:
     """The course with a sample of the rate, where one is whole."""
     began, mark = course.mark if course.mark is not None else (reading.at, reading.position)
     here = reading.position
-    same = here.step is not None and mark.step is not None and here.total == mark.total and here.epoch == mark.epoch
+    same = (
+        here.step is not None
+        and mark.step is not None
+        and here.total == mark.total
+        and here.epoch == mark.epoch
+    )
     if not same or (here.step or 0) < (mark.step or 0):
         return msgspec.structs.replace(course, mark=(reading.at, here))
     if reading.at - began < SAMPLE_S or here.step == mark.step:
@@ -307,7 +389,9 @@ def _unique(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
 
 
 def _fits(course: Course) -> bool | None:
-    """Whether its last step comes before its time limit, at its pace as measured; None where nobody can tell."""
+    """Whether its last step comes before its time limit, at its pace as measured; None where nobody
+    can tell.
+    """
     eta = eta_of(course)
     if eta is None or not course.recent or course.last is None or course.last.ends_in_s is None:
         return None
@@ -326,10 +410,14 @@ def next_checkpoint_s(course: Course) -> float | None:
 def _misfit_words(course: Course, last: Reading) -> str:
     assert last.ends_in_s is not None
     words = (
-        f"its last step is {clock(eta_of(course) or 0)} away, and its time limit {clock(max(0.0, last.ends_in_s))}: "
+        f"its last step is {clock(eta_of(course) or 0)} away, and its time limit "
+        f"{clock(max(0.0, last.ends_in_s))}: "
         "it will not fit"
     )
     after_s = next_checkpoint_s(course)
     if after_s is None:
         return f"{words}; when the next checkpoint comes is not known"
-    return f"{words}; the next checkpoint, in about {clock(after_s)}, {'does' if after_s <= last.ends_in_s else 'does not'}"
+    return (
+        f"{words}; the next checkpoint, in about {clock(after_s)}, "
+        f"{'does' if after_s <= last.ends_in_s else 'does not'}"
+    )

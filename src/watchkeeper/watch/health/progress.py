@@ -1,4 +1,6 @@
-"""How far a job is, by what its recorder wrote, else by what it prints: files, the same on whatever node it runs."""
+"""How far a job is, by what its recorder wrote, else by what it prints: files, the same on whatever
+node it runs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished,
 from watchkeeper.core.text.figures import clock
 from watchkeeper.runfolder.printed import Position, bar_rate, position
 
-TAIL_BYTES = 16_384  # of a job's output, in which its last step is looked for: files may be of any size
+TAIL_BYTES = (
+    16_384  # of a job's output, in which its last step is looked for: files may be of any size
+)
 
 
 SILENT_S = 300.0  # without output, before that is worth a word
@@ -37,21 +41,26 @@ def recorder_of(attempt_folder: Path) -> Path | None:
 
 
 def progress_of(attempt_folder: Path) -> str:
-    """The job's outermost loop and its step, as its recorder last said them, and whether its sidecar sees a stall; "" where
-    there is none, or nobody said anything.
+    """The job's outermost loop and its step, as its recorder last said them, and whether its
+    sidecar sees a stall; "" where there is none, or nobody said anything.
     """
     folder = recorder_of(attempt_folder)
     if folder is None:
         return ""
     step, loop, stall = "", "", ""
-    for events in journal.read(folder / ".watchkeeper" / "journal", is_evidence=True).events.values():
+    for events in journal.read(
+        folder / ".watchkeeper" / "journal", is_evidence=True
+    ).events.values():
         for event in events:
             if isinstance(event, StepStarted):
                 step = event.step
             elif isinstance(event, StepFinished):
                 step = ""
             elif isinstance(event, Progressed) and event.depth == 0:
-                loop = "" if event.ended else _words(event)
+                if event.ended:
+                    loop = ""
+                else:
+                    loop = _words(event)
             elif isinstance(event, Stalled):
                 stall = f"STALLED since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
             elif isinstance(event, Advanced):
@@ -60,9 +69,10 @@ def progress_of(attempt_folder: Path) -> str:
 
 
 def progress_in_output(paths: Iterable[str], now: float) -> str:
-    """How far the job's output says it is, `step 20/300, loss 5.66, 6.6/s, 0:42 left`, and since when it has printed
-    nothing, where that is long; "" where there is nothing to say. Bars go to standard error, losses may to the other: what
-    either says counts, the later file's step first. `now` is the time of the files' clock, in seconds.
+    """How far the job's output says it is, `step 20/300, loss 5.66, 6.6/s, 0:42 left`, and since
+    when it has printed nothing, where that is long; "" where there is nothing to say. Bars go to
+    standard error, losses may to the other: what either says counts, the later file's step first.
+    `now` is the time of the files' clock, in seconds.
     """
     named = [Path(path) for path in paths if path]
     ends = [end_as_text(path, TAIL_BYTES) for path in named]
@@ -76,13 +86,18 @@ def _pace(found: Sequence[Position], rate: float | None) -> str:
     last = next((one for one in reversed(found) if one.step is not None), None)
     if rate is None or last is None or last.step is None or last.total is None:
         return ""
-    end = "left" if last.epoch is None else "left of the epoch"
+    if last.epoch is None:
+        end = "left"
+    else:
+        end = "left of the epoch"
     return f"{rate:.3g}/s, {clock(max(0.0, (last.total - last.step) / rate))} {end}"
 
 
 def _silence(paths: Iterable[Path], now: float) -> str:
     ages = [now - status.st_mtime for path in paths if (status := _status(path)) is not None]
-    return f"nothing printed for {clock(min(ages))}" if ages and min(ages) >= SILENT_S else ""
+    if ages and min(ages) >= SILENT_S:
+        return f"nothing printed for {clock(min(ages))}"
+    return ""
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -99,13 +114,25 @@ def _where(found: Iterable[Position]) -> str:
         return ""
     last = steps[-1]
     loss = last.loss or next((one.loss for one in known if one.loss), None)
-    epoch = f"epoch {last.epoch}, " if last.epoch is not None else ""
-    total = f"/{last.total:,}" if last.total is not None else ""
+    if last.epoch is not None:
+        epoch = f"epoch {last.epoch}, "
+    else:
+        epoch = ""
+    if last.total is not None:
+        total = f"/{last.total:,}"
+    else:
+        total = ""
     return f"{epoch}step {last.step:,}{total}" + (f", loss {loss}" if loss else "")
 
 
 def _words(event: Progressed) -> str:
     done = f"{event.done:,}" + (f"/{event.total:,}" if event.total is not None else "")
-    rate = f", {event.rate_per_s:.3g} {event.unit}/s" if event.rate_per_s is not None else f" {event.unit}"
-    left = f", {clock(event.eta_s)} left" if event.eta_s is not None else ""
+    if event.rate_per_s is not None:
+        rate = f", {event.rate_per_s:.3g} {event.unit}/s"
+    else:
+        rate = f" {event.unit}"
+    if event.eta_s is not None:
+        left = f", {clock(event.eta_s)} left"
+    else:
+        left = ""
     return f"{event.what} {done}{rate}{left}"

@@ -1,7 +1,9 @@
-"""The rounds: after each look at the scheduler the leading watcher looks at every job that runs, and writes down how it is.
+"""The rounds: after each look at the scheduler the leading watcher looks at every job that runs,
+and writes down how it is.
 
-An `Assessed` is written when the verdict changes, with new errors, when the time limit will come first, and else only when
-there is much more to say: a tenth of the steps, or an hour. An alarm is raised once in an episode, whoever watches then.
+An `Assessed` is written when the verdict changes, with new errors, when the time limit will come
+first, and else only when there is much more to say: a tenth of the steps, or an hour. An alarm is
+raised once in an episode, whoever watches then.
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Watched(msgspec.Struct, kw_only=True):
-    """One job under way. `job`: its id and when it started, since one requeued begins anew; `began`: its start by the
-    watcher's monotonic clock. `taken_over`: what was last said is another watcher's, and no advance was seen since.
+    """One job under way. `job`: its id and when it started, since one requeued begins anew;
+    `began`: its start by the watcher's monotonic clock. `taken_over`: what was last said is another
+    watcher's, and no advance was seen since.
     """
 
     job: tuple[str, float | None]
@@ -55,8 +58,8 @@ class _Watched(msgspec.Struct, kw_only=True):
 
 
 class Rounds:
-    """Looks after the running jobs of one experiment. `write` appends an `Assessed` with these fields; what is not here is
-    read through `shell` (None: all files are here).
+    """Looks after the running jobs of one experiment. `write` appends an `Assessed` with these
+    fields; what is not here is read through `shell` (None: all files are here).
     """
 
     def __init__(
@@ -82,29 +85,50 @@ class Rounds:
         running = {(a.key, a.number): a for a in state.active if _is_followed(a)}
         for name in self._watched.keys() - running.keys():
             del self._watched[name]
-        streams = {name: _far_streams(attempt) for name, attempt in running.items()} if self._shell is not None else {}
-        offsets = {path: self._offset(name, path) for name, paths in streams.items() for path in paths}
-        seen = remote_files.look(self._shell, offsets) if self._shell is not None and offsets else {}
+        if self._shell is not None:
+            streams = {name: _far_streams(attempt) for name, attempt in running.items()}
+        else:
+            streams = {}
+        offsets = {
+            path: self._offset(name, path) for name, paths in streams.items() for path in paths
+        }
+        if self._shell is not None and offsets:
+            seen = remote_files.look(self._shell, offsets)
+        else:
+            seen = {}
         for name, attempt in running.items():
             if seen is None and streams[name]:
                 continue  # nobody could be asked: that says nothing of the job
             self._look(name, attempt, seen or {})
 
     def _offset(self, name: AttemptId, path: str) -> int:
-        return self._watched[name].vitals.offset(path) if name in self._watched else 0
+        if name in self._watched:
+            return self._watched[name].vitals.offset(path)
+        return 0
 
     def _look(self, name: AttemptId, attempt: Attempt, seen: Mapping[str, Seen | None]) -> None:
         assert attempt.seen is not None
         facts, at, now = attempt.seen.facts, self._monotonic(), self._wall()
-        started = facts.started.timestamp() if facts.started else None
+        if facts.started:
+            started = facts.started.timestamp()
+        else:
+            started = None
         job = (attempt.seen.job_id, started)
         one = self._watched.get(name)
         if one is None or one.job != job:
             folder = attempt_folder(self._folder, attempt.key, attempt.number)
             last = attempt.assessed
-            # Of an execution that began after the last word nothing was said yet: the job was requeued.
-            of_this = one is None and last is not None and (facts.started is None or last.time >= facts.started)
-            said = _said(last) if of_this and last is not None else None
+            # Of an execution that began after the last word nothing was said yet: the job was
+            # requeued.
+            of_this = (
+                one is None
+                and last is not None
+                and (facts.started is None or last.time >= facts.started)
+            )
+            if of_this and last is not None:
+                said = _said(last)
+            else:
+                said = None
             one = self._watched[name] = _Watched(
                 job=job,
                 began=at - max(0.0, now - started) if started else at,
@@ -129,21 +153,37 @@ class Rounds:
         self._tell(attempt, one, reading, judge(one.course, self._limits))
 
     def _tell(self, attempt: Attempt, one: _Watched, reading: Reading, verdict: Verdict) -> None:
-        before = one.said.health if one.said is not None else "unknown"
+        if one.said is not None:
+            before = one.said.health
+        else:
+            before = "unknown"
         if one.taken_over and before in ALARMS and verdict.health not in ALARMS:
             return  # that it goes on has yet to be seen
-        errors = tuple(words for fault in reading.faults if not _was_told(one, words := f"{fault.kind}: {fault.line}"))
+        errors = tuple(
+            words
+            for fault in reading.faults
+            if not _was_told(one, words := f"{fault.kind}: {fault.line}")
+        )
         misfit = verdict.fits is False and not (one.said is not None and one.said.fits is False)
         full, one.full = bool(reading.full) and not one.full, bool(reading.full)
-        if not (verdict.health != before or errors or misfit or full or self._is_much(one, reading)):
+        if not (
+            verdict.health != before or errors or misfit or full or self._is_much(one, reading)
+        ):
             return
         alarm: Literal["", "raised", "over"] = ""
         if verdict.health in ALARMS:
-            alarm = "raised" if verdict.health != before else ""
+            if verdict.health != before:
+                alarm = "raised"
+            else:
+                alarm = ""
         elif before in ALARMS:
             alarm = "over"
         position = reading.position
-        fits = False if one.said is not None and one.said.fits is False and verdict.fits is None else verdict.fits
+        fits = (
+            False
+            if one.said is not None and one.said.fits is False and verdict.fits is None
+            else verdict.fits
+        )
         fields: dict[str, Any] = {
             "health": verdict.health,
             "why": verdict.why,
@@ -151,12 +191,16 @@ class Rounds:
             "total": position.total,
             "loss": _figure(position.loss),
             "rate_per_s": None if verdict.rate is None else float(f"{verdict.rate:.4g}"),
-            "eta_s": None if verdict.eta_s is None or verdict.eta_s > _LOST else round(verdict.eta_s, 1),
+            "eta_s": None
+            if verdict.eta_s is None or verdict.eta_s > _LOST
+            else round(verdict.eta_s, 1),
             "evidence": self._evidence(one, reading),
             "errors": errors,
             "alarm": alarm,
             "fits": fits,
-            "note": "; ".join(filter(None, [verdict.note if misfit else "", reading.full if full else ""])),
+            "note": "; ".join(
+                filter(None, [verdict.note if misfit else "", reading.full if full else ""])
+            ),
             "report": reading.stall.report if reading.stall is not None else "",
             "used": one.vitals.used(),
         }
@@ -165,7 +209,9 @@ class Rounds:
         one.said_at, one.taken_over = reading.at, False
 
     def _evidence(self, one: _Watched, reading: Reading) -> tuple[Evidence, ...]:
-        found: tuple[Evidence, ...] = one.vitals.evidence(one.said.loss if one.said is not None else None)
+        found: tuple[Evidence, ...] = one.vitals.evidence(
+            one.said.loss if one.said is not None else None
+        )
         if reading.ends_in_s is not None:
             words = f"its time limit is over in {max(0.0, reading.ends_in_s):.0f} s"
             found += (Evidence(source="scheduler", what=words),)
@@ -183,13 +229,22 @@ class Rounds:
 
 
 def _far_streams(attempt: Attempt) -> list[str]:
-    facts = attempt.seen.facts if attempt.seen is not None else None
-    return [path for path in (facts.output, facts.error_output) if remote_files.is_far(path)] if facts is not None else []
+    if attempt.seen is not None:
+        facts = attempt.seen.facts
+    else:
+        facts = None
+    if facts is not None:
+        return [path for path in (facts.output, facts.error_output) if remote_files.is_far(path)]
+    return []
 
 
 def _is_followed(attempt: Attempt) -> bool:
     """One that runs, and has an output of its own: an array's tasks have one each."""
-    return attempt.state == "RUNNING" and attempt.seen is not None and not (attempt.intended and attempt.intended.array)
+    return (
+        attempt.state == "RUNNING"
+        and attempt.seen is not None
+        and not (attempt.intended and attempt.intended.array)
+    )
 
 
 def _said(event: Assessed) -> _Said:
@@ -202,9 +257,16 @@ def _was_told(one: _Watched, error: str) -> bool:
 
 def _figure(loss: str | None) -> Number | None:
     try:
-        value = float(loss) if loss is not None else None
+        if loss is not None:
+            value = float(loss)
+        else:
+            value = None
     except ValueError:
         return None
     if value is None or math.isfinite(value):
         return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if math.isnan(value):
+        return "NaN"
+    if value > 0:
+        return "Infinity"
+    return "-Infinity"

@@ -1,7 +1,9 @@
-"""What a running job leaves, looked at cheaply: one `stat` per file and look, and only what has grown is read.
+"""What a running job leaves, looked at cheaply: one `stat` per file and look, and only what has
+grown is read.
 
-A recorder's run folder tells more than output does, and goes first; the output tells errors all the same. The watch and the
-recorder meet in these files: nothing is asked of the job, and no GPU or process is looked at from here.
+A recorder's run folder tells more than output does, and goes first; the output tells errors all the
+same. The watch and the recorder meet in these files: nothing is asked of the job, and no GPU or
+process is looked at from here.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ TELEMETRY = Path(".watchkeeper/telemetry")
 FULL_BYTES = 100 * 2**20  # as the sidecar has it
 FULL_SHARE = 0.01
 _MOST_FAULTS = 100  # of one job, told once each
-_CHECKPOINT = re.compile(r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE)
+_CHECKPOINT = re.compile(
+    r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE
+)
 _OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Sealed)
 _NOTHING_FAR: Mapping[str, Seen | None] = {}
 
@@ -128,7 +132,10 @@ class Recorded:
             for event in events:
                 if isinstance(event, Stalled):
                     words = f"no advance since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
-                    report = str(self.folder / event.report) if event.report else ""
+                    if event.report:
+                        report = str(self.folder / event.report)
+                    else:
+                        report = ""
                     self.stall = Stall(words=words, report=report)
                 elif isinstance(event, Advanced):
                     self.stall = None
@@ -145,8 +152,8 @@ class Recorded:
                     self._is_newer(event.time.timestamp())
 
     def _leads(self, writer: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether these rows say where the run is: those of its newest execution that trains. An earlier execution's, an
-        evaluation's and a worker's rows do not, once there is such a one.
+        """Whether these rows say where the run is: those of its newest execution that trains. An
+        earlier execution's, an evaluation's and a worker's rows do not, once there is such a one.
         """
         if not self._leader or writer == self._leader:
             if not self._leader and _train(rows):
@@ -154,7 +161,12 @@ class Recorded:
             return True
         mine, leader = self._started.get(writer), self._started[self._leader]
         trains = _train(rows)
-        if mine is None or mine.pipeline != leader.pipeline or mine.time < leader.time or not trains:
+        if (
+            mine is None
+            or mine.pipeline != leader.pipeline
+            or mine.time < leader.time
+            or not trains
+        ):
             return False
         self._leader, self.position = writer, Position(total=self._total)
         return True
@@ -163,7 +175,11 @@ class Recorded:
         if not grown.added:
             return
         self._is_newer(grown.modified)
-        rows = [row for row in map(_row, grown.text.split("\n")) if isinstance(row.get("step"), int | float)]
+        rows = [
+            row
+            for row in map(_row, grown.text.split("\n"))
+            if isinstance(row.get("step"), int | float)
+        ]
         leads = self._leads(writer, rows)
         before = self.position.step
         for found in rows:
@@ -173,7 +189,10 @@ class Recorded:
             if not leads:
                 continue
             loss = next((found[name] for name in TRAIN_LOSS if name in found), None)
-            told = self.position.loss if loss is None else str(loss)
+            if loss is None:
+                told = self.position.loss
+            else:
+                told = str(loss)
             self.position = Position(step=step, total=self._total, loss=told)
 
     def _take_status(self) -> None:
@@ -193,7 +212,10 @@ class Recorded:
         here = self.position
         if step is not None and (here.step is None or step >= here.step):
             here = msgspec.structs.replace(here, step=int(step))
-        loss = here.loss if found.loss is None else str(found.loss)
+        if found.loss is None:
+            loss = here.loss
+        else:
+            loss = str(found.loss)
         self._total = int(total) if total is not None else self._total
         self.position = msgspec.structs.replace(here, total=self._total, loss=loss)
 
@@ -204,7 +226,9 @@ class Recorded:
     def support(self) -> list[Evidence]:
         """Memory and GPUs as its sidecar last saw them: support for a verdict, never its ground."""
         path, words = self._last_sample()
-        return [Evidence(source=path, what=", ".join(words))] if words else []
+        if words:
+            return [Evidence(source=path, what=", ".join(words))]
+        return []
 
     def used(self) -> list[str]:
         """The same in words, one piece each."""
@@ -217,9 +241,15 @@ class Recorded:
                 sample = msgspec.json.decode(line, type=_Sample)
             except (msgspec.DecodeError, RecursionError):
                 continue
-            words = [f"{_gib(sample.rss_bytes)} of memory"] if sample.rss_bytes is not None else []
+            if sample.rss_bytes is not None:
+                words = [f"{_gib(sample.rss_bytes)} of memory"]
+            else:
+                words = []
             words += [
-                f"GPU {gpu.index} {gpu.busy:.0%} busy, {_gib(gpu.used_bytes)} of {_gib(gpu.total_bytes)}"
+                (
+                    f"GPU {gpu.index} {gpu.busy:.0%} busy, {_gib(gpu.used_bytes)} of "
+                    f"{_gib(gpu.total_bytes)}"
+                )
                 for gpu in sample.gpus
             ]
             words += [f"{sample.oom_kills} processes killed for memory"] if sample.oom_kills else []
@@ -228,7 +258,9 @@ class Recorded:
 
 
 class Vitals:
-    """One job's files, followed. `attempt` is the attempt's folder, in which the recorder leaves its word."""
+    """One job's files, followed. `attempt` is the attempt's folder, in which the recorder leaves
+    its word.
+    """
 
     def __init__(self, attempt: Path) -> None:
         self._word = attempt / "recorder.json"
@@ -252,9 +284,9 @@ class Vitals:
         home: Path,
         far: Mapping[str, Seen | None] = _NOTHING_FAR,
     ) -> Reading:
-        """One look. `at` is by the watcher's monotonic clock, `now` by the files' (seconds since 1970). `output`, `error`:
-        the streams' files, "" where nobody said; `home`: a folder on the job's disk; `far`: what was seen of those that
-        are not here.
+        """One look. `at` is by the watcher's monotonic clock, `now` by the files' (seconds since
+        1970). `output`, `error`: the streams' files, "" where nobody said; `home`: a folder on the
+        job's disk; `far`: what was seen of those that are not here.
         """
         self._find_recorder()
         streams = [path for path in dict.fromkeys((output, error)) if path]
@@ -264,7 +296,10 @@ class Vitals:
             follower = self._followers.setdefault(path, Follower(path, OUTPUT_BYTES))
             if path in far:
                 seen = far[path]
-                grown = follower.take(seen.inode, seen.size, seen.modified, seen.read) if seen is not None else Grown()
+                if seen is not None:
+                    grown = follower.take(seen.inode, seen.size, seen.modified, seen.read)
+                else:
+                    grown = Grown()
             else:
                 grown = follower.look()
             self._grown[path] = grown
@@ -274,7 +309,11 @@ class Vitals:
             if (found := position(text)) is not None:
                 known = self._position_of(path)
                 changed += advances(text, known)
-                self._positions[path] = found if found.step is not None else msgspec.structs.replace(known, loss=found.loss)
+                self._positions[path] = (
+                    found
+                    if found.step is not None
+                    else msgspec.structs.replace(known, loss=found.loss)
+                )
             self._rate = bar_rate(text) or self._rate
             checkpoints += bool(_CHECKPOINT.search(grown.text))
             if path == (error or output):
@@ -283,7 +322,9 @@ class Vitals:
         if recorded is not None:
             recorded.look()
             changed, checkpoints = (
-                (recorded.advances, recorded.checkpoints) if recorded.position.step is not None else (changed, checkpoints)
+                (recorded.advances, recorded.checkpoints)
+                if recorded.position.step is not None
+                else (changed, checkpoints)
             )
         return Reading(
             at=at,
@@ -299,12 +340,16 @@ class Vitals:
             faults=tuple(faults),
             stall=recorded.stall if recorded else None,
             ends_in_s=ends_in_s,
-            full=self._full(recorded.folder if recorded else Path(streams[0]).parent if streams else home),
+            full=self._full(
+                recorded.folder if recorded else Path(streams[0]).parent if streams else home
+            ),
         )
 
     def offset(self, path: str) -> int:
         """How far a stream's file was read."""
-        return self._followers[path].offset if path in self._followers else 0
+        if path in self._followers:
+            return self._followers[path].offset
+        return 0
 
     def evidence(self, loss_before: object = None) -> tuple[Evidence, ...]:
         """What the last reading rests on, each with its source and the file's own time."""
@@ -312,14 +357,23 @@ class Vitals:
         if self._recorded is not None:
             words = _position_words(self._recorded.position, loss_before)
             if words or self._recorded.modified is not None:
-                found.append(Evidence(source=str(self._recorded.folder), what=words or "a recorded run, no step yet"))
+                found.append(
+                    Evidence(
+                        source=str(self._recorded.folder),
+                        what=words or "a recorded run, no step yet",
+                    )
+                )
             found += self._recorded.support()
         for path, grown in self._grown.items():
             if grown.modified is None:
                 continue
             words = _position_words(self._position_of(path), loss_before)
             what = words or ("printed" if grown.size else "empty")
-            found.append(Evidence(source=path, what=what, size_bytes=grown.size, modified=_time(grown.modified)))
+            found.append(
+                Evidence(
+                    source=path, what=what, size_bytes=grown.size, modified=_time(grown.modified)
+                )
+            )
         if self._free is not None:
             folder, free, total = self._free
             found.append(Evidence(source=folder, what=f"disk: {_gib(free)} free of {_gib(total)}"))
@@ -327,7 +381,10 @@ class Vitals:
 
     def used(self) -> tuple[str, ...]:
         """GPUs, memory and the disk as they were last seen, for people."""
-        found = self._recorded.used() if self._recorded is not None else []
+        if self._recorded is not None:
+            found = self._recorded.used()
+        else:
+            found = []
         if self._free is not None:
             found.append(f"disk {_gib(self._free[1])} free of {_gib(self._free[2])}")
         return tuple(found)
@@ -351,10 +408,14 @@ class Vitals:
         return msgspec.structs.replace(steps[-1] if steps else Position(), loss=loss)
 
     def _quiet_s(self, now: float) -> float | None:
-        times = [one.modified for one in self._grown.values() if one.modified is not None and one.size]
+        times = [
+            one.modified for one in self._grown.values() if one.modified is not None and one.size
+        ]
         if self._recorded is not None and self._recorded.modified is not None:
             times.append(self._recorded.modified)
-        return max(0.0, now - max(times)) if times else None
+        if times:
+            return max(0.0, now - max(times))
+        return None
 
     def _faults(self, text: str) -> list[Fault]:
         found = []
@@ -383,11 +444,25 @@ class Vitals:
 def _position_words(position: Position, loss_before: object) -> str:
     if position.step is None and position.loss is None:
         return ""
-    epoch = f"epoch {position.epoch}, " if position.epoch is not None else ""
-    total = f"/{position.total:,}" if position.total is not None else ""
-    step = f"{epoch}step {position.step:,}{total}" if position.step is not None else ""
-    moved = f" ({loss_before:g} before)" if isinstance(loss_before, int | float) else ""
-    return ", ".join(filter(None, [step, f"loss {position.loss}{moved}" if position.loss is not None else ""]))
+    if position.epoch is not None:
+        epoch = f"epoch {position.epoch}, "
+    else:
+        epoch = ""
+    if position.total is not None:
+        total = f"/{position.total:,}"
+    else:
+        total = ""
+    if position.step is not None:
+        step = f"{epoch}step {position.step:,}{total}"
+    else:
+        step = ""
+    if isinstance(loss_before, int | float):
+        moved = f" ({loss_before:g} before)"
+    else:
+        moved = ""
+    return ", ".join(
+        filter(None, [step, f"loss {position.loss}{moved}" if position.loss is not None else ""])
+    )
 
 
 def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -400,11 +475,15 @@ def _row(line: str) -> Mapping[str, Any]:
         found = msgspec.json.decode(line)
     except (msgspec.DecodeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return found
+    return {}
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return None
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -423,7 +502,9 @@ def _status(path: Path | str) -> os.stat_result | None:
 
 
 def _gib(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+    if size >= 2**30:
+        return f"{size / 2**30:.2f} GiB"
+    return f"{size / 2**20:.1f} MiB"
 
 
 def _time(seconds: float) -> datetime:

@@ -17,12 +17,15 @@ Events = Mapping[str, Iterable[AnyEvent | Unknown]]
 
 def expected(events: Events) -> dict[str, bytes]:
     """Every log's bytes, from the journal alone."""
-    return {name: render_all(blocks).encode() for name, blocks in render_logs(events, first_zone(events)).items()}
+    return {
+        name: render_all(blocks).encode()
+        for name, blocks in render_logs(events, first_zone(events)).items()
+    }
 
 
 def rebuild(folder: Path, events: Events) -> dict[str, int]:
-    """Delete the logs that Watchkeeper made and make them again; name → bytes. A log that the journal does not explain
-    is kept under another name.
+    """Delete the logs that Watchkeeper made and make them again; name → bytes. A log that the
+    journal does not explain is kept under another name.
     """
     made: dict[str, int] = {}
     texts = expected(events)
@@ -37,8 +40,9 @@ def rebuild(folder: Path, events: Events) -> dict[str, int]:
 
 
 def set_aside(path: Path, text: bytes) -> Path | None:
-    """Keep what is not ours, moved beside itself; its new path is returned. None if nothing is there, or a file that holds
-    only what the journal says, or a part of it. A link is moved itself, and what it leads to stays as it is.
+    """Keep what is not ours, moved beside itself; its new path is returned. None if nothing is
+    there, or a file that holds only what the journal says, or a part of it. A link is moved itself,
+    and what it leads to stays as it is.
     """
     if is_free(path) or (is_plain(path) and text.startswith(path.read_bytes())):
         return None
@@ -49,7 +53,9 @@ def _size(path: Path) -> int | None:
     """The size of a log, 0 where there is none; None where something else has its name."""
     if is_free(path):
         return 0
-    return path.stat().st_size if is_plain(path) else None
+    if is_plain(path):
+        return path.stat().st_size
+    return None
 
 
 class LiveLogs:
@@ -61,8 +67,8 @@ class LiveLogs:
         self._renderer = Renderer("UTC")
 
     def take_over(self, events: Events) -> list[Path]:
-        """Bring the files up to what the journal says so far, and go on from there. Returns the logs set aside because
-        somebody else had written into them.
+        """Bring the files up to what the journal says so far, and go on from there. Returns the
+        logs set aside because somebody else had written into them.
         """
         self._renderer = Renderer(first_zone(events))
         for event in holders(events):
@@ -85,8 +91,8 @@ class LiveLogs:
         return kept
 
     def extend(self, new: Iterable[AnyEvent | Unknown], events: Events) -> list[Path]:
-        """Show more events of ours. `events` is the whole journal, these included: what a file needs again if somebody
-        changed it meanwhile; returns the logs set aside then.
+        """Show more events of ours. `events` is the whole journal, these included: what a file
+        needs again if somebody changed it meanwhile; returns the logs set aside then.
         """
         for event in new:
             for name, block in self._renderer.feed(event):

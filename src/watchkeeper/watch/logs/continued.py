@@ -1,9 +1,9 @@
 """Whether a run log that somebody else began is of the very work that is about to be submitted.
 
-It is where its script's path and content, its configurations, its dataset and its key settings are the same; a name alone
-proves nothing. The content is known by the log's fingerprint, or by the commit that it names: the script and the
-configurations as they were then, but for what may differ between attempts (launch/same_work.py). A log in which no job has
-run yet waits for this one.
+It is where its script's path and content, its configurations, its dataset and its key settings are
+the same; a name alone proves nothing. The content is known by the log's fingerprint, or by the
+commit that it names: the script and the configurations as they were then, but for what may differ
+between attempts (launch/same_work.py). A log in which no job has run yet waits for this one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ from watchkeeper.report.runlog.read import Log, filled, is_none
 from watchkeeper.report.runlog.standing import standing
 from watchkeeper.report.runlog.states import ABANDONED
 
-_SAME = {"learning_rate": "lr", "bs": "batch_size", "batch": "batch_size", "epoch": "epochs", "steps": "max_steps"}
+_SAME = {
+    "learning_rate": "lr",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "epoch": "epochs",
+    "steps": "max_steps",
+}
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What is about to be submitted. `top` is where the paths of run logs begin; `folders` are others from which a log may
-    name a file. `fingerprint` is as in a log's Config.
+    """What is about to be submitted. `top` is where the paths of run logs begin; `folders` are
+    others from which a log may name a file. `fingerprint` is as in a log's Config.
     """
 
     top: Path
@@ -62,7 +68,9 @@ def refusal(log: Log, work: Work) -> str:
 def _script_differs(named: str, work: Work) -> str:
     if not named:
         return "it names no script"
-    return "" if work.script in _paths(named, (work.top,)) else f"its script is {named[:80]}"
+    if work.script in _paths(named, (work.top,)):
+        return ""
+    return f"its script is {named[:80]}"
 
 
 def _config_differs(named: str, work: Work) -> str:
@@ -76,7 +84,11 @@ def _config_differs(named: str, work: Work) -> str:
 
 
 def _dataset_differs(named: str, work: Work) -> str:
-    if named and work.dataset and sorted(_words(named.casefold())) != sorted(_words(work.dataset.casefold())):
+    if (
+        named
+        and work.dataset
+        and sorted(_words(named.casefold())) != sorted(_words(work.dataset.casefold()))
+    ):
         return f"its dataset is {named[:80]}"
     return ""
 
@@ -84,7 +96,9 @@ def _dataset_differs(named: str, work: Work) -> str:
 def _settings_differ(named: str, work: Work) -> str:
     theirs, ours = _settings(named), _settings(work.settings)
     other = [name for name in theirs if name in ours and not _equal(theirs[name], ours[name])]
-    return f"its {other[0]} is {theirs[other[0]][:40]}" if other else ""
+    if other:
+        return f"its {other[0]} is {theirs[other[0]][:40]}"
+    return ""
 
 
 def _content_differs(log: Log, fields: Mapping[str, str], work: Work) -> str:
@@ -116,7 +130,9 @@ def _has_run(log: Log) -> bool:
 
 def _one_of(word: str, work: Work) -> Path | None:
     """The configuration of the work that a word names."""
-    return next((path for path in _paths(word, (work.top, *work.folders)) if path in work.configs), None)
+    return next(
+        (path for path in _paths(word, (work.top, *work.folders)) if path in work.configs), None
+    )
 
 
 def _paths(text: str, folders: tuple[Path, ...]) -> Iterator[Path]:

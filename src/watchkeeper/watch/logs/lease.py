@@ -1,8 +1,9 @@
 """The lease on the live views: of all watchers of an experiment, one at a time renders.
 
-Lease number k is a file `lease/<k>.json`, created exclusively by hard link; the holder is whoever made the highest one,
-for as long as it is alive. On the same host and boot that is known from the process; elsewhere the holder's heartbeat
-(`<k>.beat`, a fixed-size overwrite) must have stood still for the visibility lag, on our own monotonic clock.
+Lease number k is a file `lease/<k>.json`, created exclusively by hard link; the holder is whoever
+made the highest one, for as long as it is alive. On the same host and boot that is known from the
+process; elsewhere the holder's heartbeat (`<k>.beat`, a fixed-size overwrite) must have stood still
+for the visibility lag, on our own monotonic clock.
 """
 
 from __future__ import annotations
@@ -46,14 +47,18 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this process holds the lease. It loses it for good when somebody else has taken the next one."""
+        """Whether this process holds the lease. It loses it for good when somebody else has taken
+        the next one.
+        """
         return self.number > 0 and self._last_number() == self.number
 
     def holder(self) -> Holder | None:
         """Who holds, or last held, the lease."""
         number = self._last_number()
         try:
-            return read_record(self._folder / f"{number}.json", Holder) if number else None
+            if number:
+                return read_record(self._folder / f"{number}.json", Holder)
+            return None
         except (OSError, UnreadableRecordError):
             return None
 

@@ -1,7 +1,8 @@
-"""The experiment's journal as one watcher holds it: read, written, folded, and shown in the live logs.
+"""The experiment's journal as one watcher holds it: read, written, folded, and shown in the live
+logs.
 
-Everything goes through the journal: what this process does is written first and read back, so that state, logs and
-terminal can never say more than what a crash would leave.
+Everything goes through the journal: what this process does is written first and read back, so that
+state, logs and terminal can never say more than what a crash would leave.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ Tell = Callable[[AnyEvent | Unknown], None]
 class Logbook:
     """`tell` is shown every event that anybody writes meanwhile."""
 
-    def __init__(self, folder: Path, purpose: str, tell: Tell, clock: Clock, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, folder: Path, purpose: str, tell: Tell, clock: Clock, monotonic: Callable[[], float]
+    ) -> None:
         self.folder = folder
         self.monotonic = monotonic
         self.journal = Journal(folder / FOLDER / "journal")
-        self.writer = Writer(self.journal.folder, purpose, clock=clock, saw=lambda: self.journal.saw)
+        self.writer = Writer(
+            self.journal.folder, purpose, clock=clock, saw=lambda: self.journal.saw
+        )
         self.fold = Fold()
         self._state: State | None = None
         self._lease = Lease(folder / FOLDER / "lease", self.writer.id, monotonic)
@@ -66,7 +71,9 @@ class Logbook:
             self._note_aside(self._logs.extend(new.get(self.writer.id, ()), self.journal.events))
 
     def take_lead(self) -> bool:
-        """Take the lease if it is free, and bring the logs up to the journal; True if it was taken now."""
+        """Take the lease if it is free, and bring the logs up to the journal; True if it was taken
+        now.
+        """
         if not self._lease.take():
             return False
         self.sync_quietly()
@@ -87,7 +94,9 @@ class Logbook:
         self.writer.sync()
 
     def close(self) -> None:
-        """Give the lease back and seal the journal. A seal that cannot be written is left out: it is nobody's fact."""
+        """Give the lease back and seal the journal. A seal that cannot be written is left out: it
+        is nobody's fact.
+        """
         self._lease.release()
         with contextlib.suppress(StorageError):
             self.writer.close()
@@ -101,4 +110,8 @@ class Logbook:
 
     def _note_aside(self, aside: Iterable[Path]) -> None:
         for path in aside:
-            self.write(Observed, what="view displaced", detail=f"a log held other bytes: they are kept as {path.name}")
+            self.write(
+                Observed,
+                what="view displaced",
+                detail=f"a log held other bytes: they are kept as {path.name}",
+            )

@@ -20,17 +20,22 @@ MOST_BYTES = 2 * 1024 * 1024
 """A longer file is not read: the longest run log known has 100 kB."""
 DEPTH = 4
 """How far below a folder `run_logs/` is looked for."""
-HINT = "run logs are run_logs/[group/]<date>_<task>.md; give the folder that holds run_logs/, or one log"
+HINT = (
+    "run logs are run_logs/[group/]<date>_<task>.md; give the folder that holds run_logs/, or "
+    "one log"
+)
 
-_LIKE_A_LOG = re.compile(r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL)
+_LIKE_A_LOG = re.compile(
+    r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL
+)
 
 
 def roots(path: Path) -> list[Path]:
     """The folders of run logs that `path` means, as shown to people.
 
-    A log or a folder in `run_logs/`: that `run_logs/`; a log or a folder of logs elsewhere: its folder. Any other folder:
-    the nearest `run_logs/` below it (all that are equally near, at most four folders down), else the nearest above,
-    no further up than the top of a Git repository.
+    A log or a folder in `run_logs/`: that `run_logs/`; a log or a folder of logs elsewhere: its
+    folder. Any other folder: the nearest `run_logs/` below it (all that are equally near, at most
+    four folders down), else the nearest above, no further up than the top of a Git repository.
 
     Raises:
         UsageError: there are none.
@@ -39,7 +44,10 @@ def roots(path: Path) -> list[Path]:
         mode = path.stat().st_mode
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", hint=HINT) from error
-    folder = path if stat.S_ISDIR(mode) else path.parent
+    if stat.S_ISDIR(mode):
+        folder = path
+    else:
+        folder = path.parent
     whole = _absolute(folder)
     within = next((part for part in (whole, *whole.parents) if part.name == FOLDER), None)
     if within is not None:
@@ -61,7 +69,9 @@ def roots(path: Path) -> list[Path]:
 
 
 def _shown(found: Path, given: Path) -> Path:
-    return found if given.is_absolute() else Path(os.path.relpath(found))
+    if given.is_absolute():
+        return found
+    return Path(os.path.relpath(found))
 
 
 def _absolute(path: Path) -> Path:
@@ -80,10 +90,16 @@ def _below(folder: Path) -> list[Path]:
 def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            inside = [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
+            inside = [
+                entry
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            ]
     except OSError:
         return []
-    return sorted(folder / entry.name for entry in inside if entry.name not in ("node_modules", "__pycache__"))
+    return sorted(
+        folder / entry.name for entry in inside if entry.name not in ("node_modules", "__pycache__")
+    )
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -128,13 +144,24 @@ def _markdown(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tupl
 
 
 def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
-    """The bytes of a log (None: they are none of a log, or cannot be read), and its faults: code, line, message."""
+    """The bytes of a log (None: they are none of a log, or cannot be read), and its faults: code,
+    line, message.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe with a log's name must not hold us
+        fd = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a pipe with a log's name must not hold us
         with open(fd, "rb", closefd=True, buffering=0) as file:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
-                return None, [("WK104", 1, "this is " + ("a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"))]
+                return None, [
+                    (
+                        "WK104",
+                        1,
+                        "this is "
+                        + ("a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"),
+                    )
+                ]
             parts, size = [], 0
             while size <= MOST_BYTES and (part := file.read(MOST_BYTES + 1 - size)):
                 parts.append(part)
@@ -147,7 +174,14 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
         return None, [("WK101", 1, f"it cannot be read: {error.strerror or error}")]
     if size > MOST_BYTES:
         return None, [
-            ("WK103", 1, f"it is larger than {MOST_BYTES // 1024**2} MiB ({found.st_size:,} bytes), and was not read")
+            (
+                "WK103",
+                1,
+                (
+                    f"it is larger than {MOST_BYTES // 1024**2} MiB ({found.st_size:,} bytes), "
+                    "and was not read"
+                ),
+            )
         ]
     data = b"".join(parts)
     if (at := data.find(b"\0")) >= 0:
@@ -155,7 +189,13 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        return data, [("WK102", data.count(b"\n", 0, error.start) + 1, f"byte 0x{data[error.start]:02x} is no UTF-8")]
+        return data, [
+            (
+                "WK102",
+                data.count(b"\n", 0, error.start) + 1,
+                f"byte 0x{data[error.start]:02x} is no UTF-8",
+            )
+        ]
     return data, []
 
 
@@ -176,7 +216,9 @@ class Fixed(msgspec.Struct, frozen=True):
 
 
 def fix(loaded: Loaded, found: list[Finding]) -> Fixed:
-    """Write what is safe to fix, file by file; a file that has changed since it was read is left as it is."""
+    """Write what is safe to fix, file by file; a file that has changed since it was read is left as
+    it is.
+    """
     done: list[Finding] = []
     left: dict[str, str] = {}
     fixable: dict[str, list[Finding]] = {}

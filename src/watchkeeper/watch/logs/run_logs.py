@@ -1,9 +1,10 @@
 """The Markdown run logs of an experiment, kept by whoever watches it.
 
-A log is made when its run is about to be submitted, never later; its path is journalled first, so that a death in between
-makes no second one. From then on the leading watcher brings it up whenever the journal says something new of its run. A
-file that changed while it was edited is read again at the next turn. A log that cannot be read or written never stops
-a watch: that is told once, and the journal keeps what the log lacks.
+A log is made when its run is about to be submitted, never later; its path is journalled first, so
+that a death in between makes no second one. From then on the leading watcher brings it up whenever
+the journal says something new of its run. A file that changed while it was edited is read again at
+the next turn. A log that cannot be read or written never stops a watch: that is told once, and the
+journal keeps what the log lacks.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,7 +26,15 @@ from watchkeeper.core.code import git
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.ownership import foreign_link
 from watchkeeper.core.errors import Problem, StorageError, UsageError
-from watchkeeper.core.events import Answered, AnyEvent, Documented, Intended, Observed, RunItem, Unknown
+from watchkeeper.core.events import (
+    Answered,
+    AnyEvent,
+    Documented,
+    Intended,
+    Observed,
+    RunItem,
+    Unknown,
+)
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.text.figures import size
 from watchkeeper.core.text.zones import zone_of
@@ -72,7 +82,8 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rebuild(experiment: Experiment, setting: str | None, clock: Clock = utc_now) -> int:
-    """Splice the machine's fields into every run log of an experiment again. Returns how many logs there are.
+    """Splice the machine's fields into every run log of an experiment again. Returns how many logs
+    there are.
 
     Raises:
         StorageError: the journal cannot be written.
@@ -89,13 +100,17 @@ def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
     """What was said must be sayable.
 
     Raises:
-        UsageError: a mode that is none of the three, one task's name or one log for several runs, or a log that is none.
+        UsageError: a mode that is none of the three, one task's name or one log for several runs,
+        or a log that is none.
     """
     if said.mode and not MODE.fullmatch(said.mode):
         raise UsageError(f"--mode {said.mode!r} is none of: {MODES}")
     chosen = {item.run for item in experiment.items if runs is None or fnmatchcase(item.run, runs)}
     if said.task and len(chosen) > 1:
-        raise UsageError(f"--task names the log of one run, and {len(chosen)} are selected", hint="choose one with --runs")
+        raise UsageError(
+            f"--task names the log of one run, and {len(chosen)} are selected",
+            hint="choose one with --runs",
+        )
     if said.log is not None:
         _check_log(said, len(chosen))
     for name, words in (
@@ -111,22 +126,41 @@ def _check_log(said: Said, chosen: int) -> None:
     """A log that is to be continued must be one, and of one run."""
     assert said.log is not None
     if chosen > 1:
-        raise UsageError(f"--continue names the log of one run, and {chosen} are selected", hint="choose one with --runs")
+        raise UsageError(
+            f"--continue names the log of one run, and {chosen} are selected",
+            hint="choose one with --runs",
+        )
     if said.group or said.task:
-        option = "--group" if said.group else "--task"
-        raise UsageError(f"{option} is for a log that is begun, and --continue for one that is there", hint="leave one out")
+        if said.group:
+            option = "--group"
+        else:
+            option = "--task"
+        raise UsageError(
+            f"{option} is for a log that is begun, and --continue for one that is there",
+            hint="leave one out",
+        )
     data, fault = read_log(said.log)
     if data is None or fault:
-        why = fault[0][2] if fault else "it cannot be read"
-        raise UsageError(f"--continue {said.log}: {why}", hint="name a run log: run_logs/[group/]<date>_<task>.md")
+        if fault:
+            why = fault[0][2]
+        else:
+            why = "it cannot be read"
+        raise UsageError(
+            f"--continue {said.log}: {why}",
+            hint="name a run log: run_logs/[group/]<date>_<task>.md",
+        )
     log = read.read(File(str(said.log), (said.log.name,), decode(data)))
     if log is None or not (log.document.of("job") or log.document.of("config")):
-        raise UsageError(f"--continue {said.log}: it is no run log: it has neither a Job nor a Config section", hint=HINT)
+        raise UsageError(
+            f"--continue {said.log}: it is no run log: it has neither a Job nor a Config section",
+            hint=HINT,
+        )
 
 
 def root_of(experiment: Path, setting: str | None) -> Path | None:
-    """Where the run logs of an experiment lie: `run_logs/` at the top of its Git repository, else in its own folder; the
-    setting's folder, taken from there, where there is one. None: none are kept.
+    """Where the run logs of an experiment lie: `run_logs/` at the top of its Git repository, else
+    in its own folder; the setting's folder, taken from there, where there is one. None: none are
+    kept.
     """
     if setting == OFF:
         return None
@@ -135,9 +169,17 @@ def root_of(experiment: Path, setting: str | None) -> Path | None:
 
 
 class RunBook:
-    """The run logs of one experiment. Feed it every event of the journal; `open` and `bring_up` write."""
+    """The run logs of one experiment. Feed it every event of the journal; `open` and `bring_up`
+    write.
+    """
 
-    def __init__(self, experiment: Experiment, logbook: Logbook, setting: str | None, said: Said | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        logbook: Logbook,
+        setting: str | None,
+        said: Said | None = None,
+    ) -> None:
         self._experiment = experiment
         self._logbook = logbook
         self._said = said or Said()
@@ -160,14 +202,17 @@ class RunBook:
             misplaced = self._misplaced(Path(os.path.abspath(self._said.log)))  # noqa: PTH100 - links stay
             if misplaced:
                 raise UsageError(
-                    f"--continue {self._said.log}: {misplaced}", hint="move it into the folder of the run logs"
+                    f"--continue {self._said.log}: {misplaced}",
+                    hint="move it into the folder of the run logs",
                 )
             self._refuse_log_of_another(self._said.log)
 
     def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Take events of the journal, each of them once."""
         for event in events:
-            if isinstance(event, Answered) and (self._answered is None or event.time >= self._answered.time):
+            if isinstance(event, Answered) and (
+                self._answered is None or event.time >= self._answered.time
+            ):
                 self._answered = event
             for key, part in compose.keyed(event):
                 self._told.setdefault(key, Told()).feed(part)
@@ -181,13 +226,23 @@ class RunBook:
         for key, told in self._told.items():
             if any(_same_file(self._path(file.path), log) for file in told.files()):
                 item = self._items.get(key)
-                chosen = self._said.runs is None or (item is not None and fnmatchcase(item.run, self._said.runs))
+                chosen = self._said.runs is None or (
+                    item is not None and fnmatchcase(item.run, self._said.runs)
+                )
                 if not chosen:
-                    raise UsageError(f"--continue {log}: it is the log of {key}", hint=f"choose that run: --runs {key}")
+                    raise UsageError(
+                        f"--continue {log}: it is the log of {key}",
+                        hint=f"choose that run: --runs {key}",
+                    )
 
     def remember(self, answers: Said) -> None:
         """Keep what a person answered: it holds for logs that are made later too."""
-        told = {"mode": answers.mode, "objective": answers.objective, "dataset": answers.dataset, "group": answers.group}
+        told = {
+            "mode": answers.mode,
+            "objective": answers.objective,
+            "dataset": answers.dataset,
+            "group": answers.group,
+        }
         self._logbook.write(Answered, **told)
 
     @property
@@ -196,7 +251,9 @@ class RunBook:
         return sorted({path.parent for path in self._ours})
 
     def unheeded(self) -> list[Problem]:
-        """What the command line says of runs whose log is there already, and which that log will not show."""
+        """What the command line says of runs whose log is there already, and which that log will
+        not show.
+        """
         said = self._said
         options = {
             "--objective": said.objective,
@@ -217,26 +274,36 @@ class RunBook:
             data, fault = read_log(path)
             if data is not None and not fault:
                 shown = os.path.relpath(path, self._folder().parent)
-                found += unheeded.of_log(path, shown, parse(decode(data)), told.written(file.path), options)
+                found += unheeded.of_log(
+                    path, shown, parse(decode(data)), told.written(file.path), options
+                )
         return found
 
     def _begins_another(self, item: RunItem, told: Told) -> bool:
-        """Whether a further attempt would begin a log of its own, since its script or configuration was changed."""
+        """Whether a further attempt would begin a log of its own, since its script or configuration
+        was changed.
+        """
         last = told.intended.get(max(told.intended, default=0))
         if last is None or not last.work_sha256 or not item.script:
             return False
         script = self._experiment.folder / item.script
         try:
             files_of = configs.files_of(script)
-            kept = {configs.name_of(path, self._experiment.folder): path.read_bytes() for path in files_of}
+            kept = {
+                configs.name_of(path, self._experiment.folder): path.read_bytes()
+                for path in files_of
+            }
             return same_work.fingerprint(script.read_bytes(), kept) != last.work_sha256
         except OSError:
             return False
 
-    # ── making one ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── making one
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, intended: Intended) -> None:
-        """Make the log of an attempt that is about to be submitted, unless it goes into one that is there."""
+        """Make the log of an attempt that is about to be submitted, unless it goes into one that is
+        there.
+        """
         item = self._items.get(intended.key)
         if item is None or self._setting == OFF:
             return
@@ -249,7 +316,11 @@ class RunBook:
         named = self._said.log
         if known and named is not None and _same_file(self._path(known[-1].path), named):
             return
-        if known and named is None and not (before is not None and compose.differs(before, intended)):
+        if (
+            known
+            and named is None
+            and not (before is not None and compose.differs(before, intended))
+        ):
             return
         self._keep("run logs", lambda: self._make(item, intended, told))
 
@@ -271,15 +342,23 @@ class RunBook:
         for path in self._names(root, day, about.task):
             if os.path.lexists(path) and not _holds(path, change.text):
                 continue
-            # The name is journalled first: after a death here the file is made, or found to be this one.
+            # The name is journalled first: after a death here the file is made, or found to be this
+            # one.
             self._document(intended, path, change)
             files.make_folder(path.parent)
             if files.create(path, encode(change.text)):
                 return
 
     def _names(self, root: Path, day: date, task: str) -> Iterable[Path]:
-        group = self._said.group or self._answers.group or (self._experiment.name if self._is_group() else "")
-        folder = root / _safe(group) if group else root
+        group = (
+            self._said.group
+            or self._answers.group
+            or (self._experiment.name if self._is_group() else "")
+        )
+        if group:
+            folder = root / _safe(group)
+        else:
+            folder = root
         stem = f"{day.isoformat()}_{_safe(task)}"
         yield folder / f"{stem}.md"
         yield from (folder / f"{stem}-{number}.md" for number in range(2, _MOST_OF_ONE_NAME))
@@ -289,8 +368,8 @@ class RunBook:
         return len({item.run for item in self._experiment.items}) > 1
 
     def _continued(self, root: Path, about: About, intended: Intended) -> Path | None:
-        """A log that somebody else began for this very work, to be continued. Of others of the same task the newest
-        is named, with the reason why it is not.
+        """A log that somebody else began for this very work, to be continued. Of others of the same
+        task the newest is named, with the reason why it is not.
         """
         work = self._work(root, about, intended)
         refused: list[tuple[Path, str]] = []
@@ -299,15 +378,23 @@ class RunBook:
             if path in self._ours or data is None or fault:
                 continue
             log = read.read(File(str(path), path.relative_to(root).parts, decode(data)))
-            why = continued.refusal(log, work) if log is not None else "it is no run log"
+            if log is not None:
+                why = continued.refusal(log, work)
+            else:
+                why = "it is no run log"
             if not why:
                 return path
             refused.append((path, why))
         if refused:
             path, why = refused[0]
             shown = os.path.relpath(path, root.parent)
-            words = f"{shown} is of the same task, and not continued: {why}; where it is this run's: --continue {shown}"
-            self._logbook.write(Observed, what="run log not continued", detail=f"{intended.key}: {words}")
+            words = (
+                f"{shown} is of the same task, and not continued: {why}; where it is this "
+                f"run's: --continue {shown}"
+            )
+            self._logbook.write(
+                Observed, what="run log not continued", detail=f"{intended.key}: {words}"
+            )
         return None
 
     def _work(self, root: Path, about: About, intended: Intended) -> Work:
@@ -346,19 +433,25 @@ class RunBook:
             lines=tuple(change.lines) if change else (),
         )
 
-    # ── keeping it ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── keeping it
+    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def bring_up(self) -> None:
-        """Bring every log up to what the journal says of its run, and name it in its timeline and in `experiments.md`. Only
-        the leading watcher does.
+        """Bring every log up to what the journal says of its run, and name it in its timeline and
+        in `experiments.md`. Only the leading watcher does.
         """
         news, self._news = self._news, set()
         if self._setting == OFF:
             return
         told_of = [item for key in news if (item := self._items.get(key)) is not None]
-        keys = {item.run if item.phase == "evaluation" and self._has_log(item.run) else item.key for item in told_of}
+        keys = {
+            item.run if item.phase == "evaluation" and self._has_log(item.run) else item.key
+            for item in told_of
+        }
         logs = [_Log(self._items[key], self._told[key]) for key in keys if self._has_log(key)]
-        logs.sort(key=lambda log: min((one.time for one in log.told.intended.values()), default=_NEVER))
+        logs.sort(
+            key=lambda log: min((one.time for one in log.told.intended.values()), default=_NEVER)
+        )
         if not logs:
             return
         for log in logs:
@@ -367,12 +460,15 @@ class RunBook:
         self._keep("experiments.md", lambda: self._enter_table(logs))
         for log in logs:
             for file in log.told.files()[-2:]:
-                extra = log.extra if file == log.file else {}
-                self._keep(file.path, lambda log=log, file=file, extra=extra: self._splice(log, file, extra))  # type: ignore[misc]
+                if file == log.file:
+                    extra = log.extra
+                else:
+                    extra = {}
+                self._keep(file.path, partial(self._splice, log, file, extra))
 
     def _keep(self, what: str, work: Callable[[], None]) -> None:
-        """Do it, whatever people wrote into their pages: nothing in them may stop a watch. That the journal cannot be
-        written is raised all the same, by what tells of it.
+        """Do it, whatever people wrote into their pages: nothing in them may stop a watch. That the
+        journal cannot be written is raised all the same, by what tells of it.
         """
         try:
             work()
@@ -394,8 +490,12 @@ class RunBook:
             self._leave(str(path), fault)
             return
         fresh = self._page(log.item, told, file)
-        if not os.path.lexists(path) and sum(event.path == file.path for event in told.documented) == 1:
-            # It was about to be made when its maker died; one that was there before, and is gone, was taken away.
+        if (
+            not os.path.lexists(path)
+            and sum(event.path == file.path for event in told.documented) == 1
+        ):
+            # It was about to be made when its maker died; one that was there before, and is gone,
+            # was taken away.
             files.make_folder(path.parent)
             files.create(path, encode(pages.new(fresh).text))
         data, faults = read_log(path)
@@ -404,14 +504,18 @@ class RunBook:
             return
         text = decode(data)
         change = pages.bring_up(text, fresh, told.written(file.path))
-        if change.text is not text and not files.replace_unchanged(path.resolve(), data, encode(change.text)):
+        if change.text is not text and not files.replace_unchanged(
+            path.resolve(), data, encode(change.text)
+        ):
             self._news.add(log.item.key)  # somebody edits it: read it again at the next turn
             return
         if change.fields or change.lines or change.kept or extra:
             self._logbook.write(
                 Documented,
                 key=log.item.key,
-                attempt=max(file.first, *told.intended) if file == told.files()[-1] and told.intended else file.first,
+                attempt=max(file.first, *told.intended)
+                if file == told.files()[-1] and told.intended
+                else file.first,
                 path=file.path,
                 fields=change.fields | extra,
                 lines=tuple(change.lines),
@@ -422,19 +526,29 @@ class RunBook:
         zone, evaluations = self._logbook.state.zone, self._evaluations(item, file)
         return compose.page(told, self._about(item, file), zone, file=file, evaluations=evaluations)
 
-    # ── the pages beside them ──────────────────────────────────────────────────────────────────────────────────────
+    # ── the pages beside them
+    # ──────────────────────────────────────────────────────────────────────────────────────
 
     def _enter_timelines(self, logs: list[_Log]) -> None:
         """Name each log in the timeline of its folder, once; a folder without one gets one."""
         folders: dict[Path, list[_Log]] = {}
         for log in logs:
-            if _ENTERED not in log.written.fields and DATED.fullmatch(self._path(log.file.path).name):
+            if _ENTERED not in log.written.fields and DATED.fullmatch(
+                self._path(log.file.path).name
+            ):
                 folders.setdefault(self._path(log.file.path).parent, []).append(log)
         for folder, new in folders.items():
-            group = "" if folder == self._folder() else folder.name
+            if folder == self._folder():
+                group = ""
+            else:
+                group = folder.name
             names = [self._path(log.file.path).name for log in new]
-            if not (folder / "timeline.md").exists():  # it is begun: with the logs that people wrote before
-                others = {path.name for path in folder.glob("*.md") if DATED.fullmatch(path.name)} - set(names)
+            if not (
+                folder / "timeline.md"
+            ).exists():  # it is begun: with the logs that people wrote before
+                others = {
+                    path.name for path in folder.glob("*.md") if DATED.fullmatch(path.name)
+                } - set(names)
                 names = [*sorted(others), *names]
 
             def with_all(text: str, names: list[str] = names, group: str = group) -> str:
@@ -454,14 +568,20 @@ class RunBook:
         entries, written, made = [], {}, {}
         for log in logs:
             name = DATED.fullmatch(self._path(log.file.path).name)
-            if name is None or not (self._said.mode or self._answers.mode or self._experiment.summary):
+            if name is None or not (
+                self._said.mode or self._answers.mode or self._experiment.summary
+            ):
                 continue
             row = f"{name[2]}_{name[1]}"
             cells = self._cells_of(log) | self._metrics_of(log)
             link = os.path.relpath(self._path(log.file.path), path.parent).replace(" ", "%20")
             entries.append(Entry(row, link, cells))
             fields = log.written.fields
-            written[row] = {name.removeprefix("table."): fields[name] for name in fields if name.startswith("table.")}
+            written[row] = {
+                name.removeprefix("table."): fields[name]
+                for name in fields
+                if name.startswith("table.")
+            }
             made[row] = log
 
         news: dict[str, dict[str, str]] = {}
@@ -469,7 +589,10 @@ class RunBook:
         documented = (one for told in self._told.values() for one in told.documented)
         columns_before = {column for one in documented for column in columns.given(one.fields)}
         put_in: list[str] = []
-        before = [] if path.exists() else [entry for entry in self._rows_of_people() if entry.run not in made]
+        if path.exists():
+            before = []
+        else:
+            before = [entry for entry in self._rows_of_people() if entry.run not in made]
 
         def with_all(text: str) -> str:
             text, put_in[:] = columns.with_columns(text, wanted, columns_before)
@@ -477,7 +600,10 @@ class RunBook:
             if wanted and not put_in:  # the table was begun just now
                 text, put_in[:] = columns.with_columns(text, wanted, columns_before)
                 text, more = with_rows(text, entries, _joined(written, found))
-                found = {row: found.get(row, {}) | more.get(row, {}) for row in found.keys() | more.keys()}
+                found = {
+                    row: found.get(row, {}) | more.get(row, {})
+                    for row in found.keys() | more.keys()
+                }
             news.clear()
             news.update(found)
             return text
@@ -495,41 +621,80 @@ class RunBook:
             log = read.read(file)
             if log is None or log.kind != "experiment" or not log.day:
                 continue
-            results = [field for section in log.document.of("results") for field in section.fields()]
-            loss = next((one.value for one in results if one.name in ("end_val_loss", "val_loss")), "")
-            title = log.document.title.text if log.document.title else ""
+            results = [
+                field for section in log.document.of("results") for field in section.fields()
+            ]
+            loss = next(
+                (one.value for one in results if one.name in ("end_val_loss", "val_loss")), ""
+            )
+            if log.document.title:
+                title = log.document.title.text
+            else:
+                title = ""
             described = re.split(r" [—–-] ", title, maxsplit=1)
             cells = {"description": described[1] if len(described) > 1 else "", "val_loss": loss}
-            found.append(Entry(f"{log.task}_{log.day}", "/".join(file.parts).replace(" ", "%20"), cells))
+            found.append(
+                Entry(f"{log.task}_{log.day}", "/".join(file.parts).replace(" ", "%20"), cells)
+            )
         return sorted(found, key=lambda entry: entry.run.rpartition("_")[2])
 
     def _cells_of(self, log: _Log) -> dict[str, str]:
         judged = log.told.judged.get(max(log.told.intended, default=0))
-        learned = judged.learned if judged is not None else None
-        loss = learned.last_val_loss if learned is not None else None
-        shown = compose.number_words(loss) if loss is not None else "n/a" if judged is not None else ""
-        status = "running" if judged is None else "completed" if judged.outcome in compose.WELL else judged.outcome
+        if judged is not None:
+            learned = judged.learned
+        else:
+            learned = None
+        if learned is not None:
+            loss = learned.last_val_loss
+        else:
+            loss = None
+        if loss is not None:
+            shown = compose.number_words(loss)
+        elif judged is not None:
+            shown = "n/a"
+        else:
+            shown = ""
+        if judged is None:
+            status = "running"
+        elif judged.outcome in compose.WELL:
+            status = "completed"
+        else:
+            status = judged.outcome
         about = self._about(log.item, log.file)
-        return {"description": about.settings or about.description, "val_loss": shown, "status": status}
+        return {
+            "description": about.settings or about.description,
+            "val_loss": shown,
+            "status": status,
+        }
 
     def _metrics_of(self, log: _Log) -> dict[str, str]:
-        """The main metrics of its evaluations, or its own where it is one; each of one attempt's checkpoint."""
+        """The main metrics of its evaluations, or its own where it is one; each of one attempt's
+        checkpoint.
+        """
         item, told = log.item, log.told
         if item.phase == "evaluation":
             judged = told.judged.get(max(told.intended, default=0))
-            return columns.main_metrics([(item.task, item.epoch, judged)] if judged is not None else [])
+            return columns.main_metrics(
+                [(item.task, item.epoch, judged)] if judged is not None else []
+            )
         found = self._evaluations(item, log.file)
         return columns.main_metrics([(one.task, one.epoch, one.judged) for one in found])
 
     def _misplaced(self, path: Path) -> str:
-        """Why a page must not be written: the journal, or a link that another user made, leads elsewhere; "" if it may."""
+        """Why a page must not be written: the journal, or a link that another user made, leads
+        elsewhere; "" if it may.
+        """
         if not path.is_relative_to(self._folder()):
             return f"it is not in {self._folder()}, and is left alone"
         link = foreign_link(path)
-        return f"it lies behind {link}, a link that another user made" if link is not None else ""
+        if link is not None:
+            return f"it lies behind {link}, a link that another user made"
+        return ""
 
     def _edit(self, path: Path, change: Callable[[str], str]) -> bool:
-        """Change a page that people edit too; False, and told, where it cannot be read or changes all the time."""
+        """Change a page that people edit too; False, and told, where it cannot be read or changes
+        all the time.
+        """
         misplaced = self._misplaced(path)
         if misplaced:
             self._leave(str(path), misplaced)
@@ -541,20 +706,31 @@ class RunBook:
                 self._leave(str(path), fault[0][2] if fault else "it cannot be read")
                 return False
             new = encode(change(decode(data)))
-            if new == data or (files.replace_unchanged(path.resolve(), data, new) if there else files.create(path, new)):
+            if new == data or (
+                files.replace_unchanged(path.resolve(), data, new)
+                if there
+                else files.create(path, new)
+            ):
                 return True
         return False
 
-    # ── what the pages are made of ─────────────────────────────────────────────────────────────────────────────────
+    # ── what the pages are made of
+    # ─────────────────────────────────────────────────────────────────────────────────
 
     def _evaluations(self, item: RunItem, file: LogFile) -> list[Evaluation]:
-        """The evaluations of the checkpoints that the attempts of this log made, the last verdict on each."""
+        """The evaluations of the checkpoints that the attempts of this log made, the last verdict
+        on each.
+        """
         found = []
         trained = self._told[item.key]
         numbers = trained.attempts_of(file)
         for other in self._cells.get(item.run, ()) if item.phase == "preparation" else ():
             told = self._told.get(other.key, Told())
-            judged = [told.judged[number] for number in sorted(told.judged) if _read_from(trained, told, number) in numbers]
+            judged = [
+                told.judged[number]
+                for number in sorted(told.judged)
+                if _read_from(trained, told, number) in numbers
+            ]
             if judged:
                 name = other.task + ("" if other.epoch is None else f" epoch {other.epoch}")
                 found.append(Evaluation(name, judged[-1], other.task, other.epoch))
@@ -563,20 +739,40 @@ class RunBook:
     def _about(self, item: RunItem, file: LogFile | None = None) -> About:
         """What was said of a piece of work: now, else when its log was made, else in the summary."""
         said, answers, experiment = self._said, self._answers, self._experiment
-        task = item.run if item.phase == "preparation" else f"{item.run}_{item.task}"
+        if item.phase == "preparation":
+            task = item.run
+        else:
+            task = f"{item.run}_{item.task}"
         task += f"_epoch{item.epoch}" if item.epoch is not None else ""
         before = self._said_before(item.key, file)
         settings = (
-            before.get("config.key_settings", "") or ", ".join(said.settings) or experiment.settings.get(item.run, "")
+            before.get("config.key_settings", "")
+            or ", ".join(said.settings)
+            or experiment.settings.get(item.run, "")
         )
-        dataset = before.get("config.dataset", "") or said.dataset or answers.dataset or experiment.dataset
+        dataset = (
+            before.get("config.dataset", "")
+            or said.dataset
+            or answers.dataset
+            or experiment.dataset
+        )
         below = os.path.relpath(experiment.folder, self._folder().parent)
-        mode = said.mode or before.get("mode.run_type", "") or answers.mode or ("experiment" if experiment.summary else "")
+        mode = (
+            said.mode
+            or before.get("mode.run_type", "")
+            or answers.mode
+            or ("experiment" if experiment.summary else "")
+        )
         return About(
             task=said.task or task,
-            description="; ".join(filter(None, [experiment.name, settings])) if experiment.name != task else settings,
+            description="; ".join(filter(None, [experiment.name, settings]))
+            if experiment.name != task
+            else settings,
             run_type=mode,
-            objective=said.objective or before.get("mode.objective", "") or answers.objective or experiment.question,
+            objective=said.objective
+            or before.get("mode.objective", "")
+            or answers.objective
+            or experiment.question,
             dataset=dataset,
             dataset_facts=self._dataset_facts(dataset),
             settings=settings,
@@ -584,7 +780,9 @@ class RunBook:
             root=str(self._folder().parent),
             host=processes.host(),
             below="" if below == "." else below,
-            script=os.path.relpath(experiment.folder / item.script, self._folder().parent) if item.script else "",
+            script=os.path.relpath(experiment.folder / item.script, self._folder().parent)
+            if item.script
+            else "",
             command=f"watchkeeper run {os.path.relpath(experiment.folder, self._folder().parent)}",
         )
 
@@ -594,12 +792,19 @@ class RunBook:
         event = self._answered
         if event is None:
             return Said()
-        return Said(mode=event.mode, objective=event.objective, dataset=event.dataset, group=event.group)
+        return Said(
+            mode=event.mode, objective=event.objective, dataset=event.dataset, group=event.group
+        )
 
     def _dataset_facts(self, dataset: str) -> str:
-        """What the summary says of its dataset beside the path, and the size of a file that lies here."""
+        """What the summary says of its dataset beside the path, and the size of a file that lies
+        here.
+        """
         experiment = self._experiment
-        facts = [experiment.dataset_facts] if dataset == experiment.dataset else []
+        if dataset == experiment.dataset:
+            facts = [experiment.dataset_facts]
+        else:
+            facts = []
         for folder in (experiment.folder, self._folder().parent) if dataset else ():
             with contextlib.suppress(OSError):
                 if (found := folder / dataset).is_file():
@@ -608,14 +813,26 @@ class RunBook:
         return ", ".join(filter(None, facts))
 
     def _said_before(self, key: str, file: LogFile | None) -> dict[str, str]:
-        """The fields as they were written into the log last, without those that nobody had answered."""
-        documented = self._told[key].documented if file is not None and key in self._told else []
+        """The fields as they were written into the log last, without those that nobody had
+        answered.
+        """
+        if file is not None and key in self._told:
+            documented = self._told[key].documented
+        else:
+            documented = []
         made = [event.fields for event in documented if file and event.path == file.path]
-        return {field: value for fields in made for field, value in fields.items() if value not in (PENDING, "n/a")}
+        return {
+            field: value
+            for fields in made
+            for field, value in fields.items()
+            if value not in (PENDING, "n/a")
+        }
 
     def _folder(self) -> Path:
         if self._root is None:
-            self._root = root_of(self._experiment.folder, self._setting) or self._experiment.folder / FOLDER
+            self._root = (
+                root_of(self._experiment.folder, self._setting) or self._experiment.folder / FOLDER
+            )
         return self._root
 
     def _leave(self, path: str, why: str) -> None:
@@ -641,7 +858,10 @@ def _joined(
     written: Mapping[str, Mapping[str, set[str]]], found: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, set[str]]]:
     """What the machine had written before, and has just written, by row and column."""
-    joined = {row: {column: set(values) for column, values in cells.items()} for row, cells in written.items()}
+    joined = {
+        row: {column: set(values) for column, values in cells.items()}
+        for row, cells in written.items()
+    }
     for row, cells in found.items():
         for column, value in cells.items():
             joined.setdefault(row, {}).setdefault(column, set()).add(value)
@@ -669,5 +889,8 @@ def _read_from(trained: Told, told: Told, number: int) -> int | None:
     """The attempt of a training whose checkpoint an attempt at an evaluation read."""
     judged, intended = told.judged[number], told.intended.get(number)
     inputs = {**(intended.inputs if intended is not None else {}), **judged.inputs}
-    began = intended.time if intended is not None else judged.time
+    if intended is not None:
+        began = intended.time
+    else:
+        began = judged.time
     return lineage.read_from(trained.intended, trained.judged, inputs, began)

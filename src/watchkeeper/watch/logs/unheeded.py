@@ -1,4 +1,6 @@
-"""What a person says of a run whose log is there already, and which that log will not show: never ignored in silence."""
+"""What a person says of a run whose log is there already, and which that log will not show: never
+ignored in silence.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from watchkeeper.report.compose.page import PENDING, Written
 from watchkeeper.report.runlog.document import Document
 
 _OPEN = ("", PENDING, "n/a")
-# An option → the field that it fills, by kind and names, and whether it belongs to the whole log whatever was run.
+# An option → the field that it fills, by kind and names, and whether it belongs to the whole log
+# whatever was run.
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "--objective": ("mode", ("objective",)),
     "--mode": ("mode", ("run_type", "mode", "type")),
@@ -21,30 +24,49 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 _OF_WHAT_RAN = ("--dataset", "--set")
 
 
-def of_log(path: Path, shown: str, document: Document, written: Written, options: Mapping[str, str]) -> Iterator[Problem]:
-    """What of these options (name → text, "" where it was not given) the log at `path` will not show, and why."""
+def of_log(
+    path: Path, shown: str, document: Document, written: Written, options: Mapping[str, str]
+) -> Iterator[Problem]:
+    """What of these options (name → text, "" where it was not given) the log at `path` will not
+    show, and why.
+    """
     for option, text in options.items():
         if not text:
             continue
         if option == "--group":
             if path.parent.name != text:
-                yield _problem(shown, f"--group {text}", "the log is there already, and stays where it is")
+                yield _problem(
+                    shown, f"--group {text}", "the log is there already, and stays where it is"
+                )
         elif option == "--task":
-            if not re.fullmatch(rf"\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(text)}(?:-\d+)?\.md", path.name):
-                yield _problem(shown, f"--task {text}", "the log is there already, and keeps its name")
+            if not re.fullmatch(
+                rf"\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(text)}(?:-\d+)?\.md", path.name
+            ):
+                yield _problem(
+                    shown, f"--task {text}", "the log is there already, and keeps its name"
+                )
         else:
             yield from _of_field(option, text, shown, document, written)
 
 
-def _of_field(option: str, text: str, shown: str, document: Document, written: Written) -> Iterator[Problem]:
+def _of_field(
+    option: str, text: str, shown: str, document: Document, written: Written
+) -> Iterator[Problem]:
     kind, names = FIELDS[option]
-    field = next((found for section in document.of(kind) if (found := section.field(*names)) is not None), None)
-    there = field.value if field is not None else ""
+    field = next(
+        (found for section in document.of(kind) if (found := section.field(*names)) is not None),
+        None,
+    )
+    if field is not None:
+        there = field.value
+    else:
+        there = ""
     if there in _OPEN or there == text:
         return
     if option in _OF_WHAT_RAN:
         why = (
-            f"the log says {there!r} of what ran already; what runs otherwise is another experiment, with a log of its own"
+            f"the log says {there!r} of what ran already; what runs otherwise is another "
+            "experiment, with a log of its own"
         )
     elif there in written.fields.get(f"{kind}.{names[0]}", set()):
         return

@@ -1,7 +1,8 @@
 """Which checkpoints a training left, which of them it holds for its best, and what else it made.
 
-Kept are the promised checkpoints that are whole, else those that its recorder told of and that are still there. Which is
-the best is never judged here: transformers' Trainer says so in its `trainer_state.json`.
+Kept are the promised checkpoints that are whole, else those that its recorder told of and that are
+still there. Which is the best is never judged here: transformers' Trainer says so in its
+`trainer_state.json`.
 """
 
 from __future__ import annotations
@@ -23,18 +24,29 @@ _HASHED_BYTES = 256 * 2**20  # a larger file's hash would hold up the watch
 _MOST = 20
 
 
-def kept(folder: Path, run: Path | None, findings: Sequence[Finding], events: Sequence[AnyEvent | Unknown]) -> list[Path]:
+def kept(
+    folder: Path,
+    run: Path | None,
+    findings: Sequence[Finding],
+    events: Sequence[AnyEvent | Unknown],
+) -> list[Path]:
     """The checkpoints that are whole, the oldest first. `events` are the recorder's."""
-    promised = [folder / finding.path for finding in findings if finding.state == "good" and finding.path]
+    promised = [
+        folder / finding.path for finding in findings if finding.state == "good" and finding.path
+    ]
     if promised:
         return promised
-    told = sorted((event for event in events if isinstance(event, Checkpoint)), key=lambda event: event.time)
+    told = sorted(
+        (event for event in events if isinstance(event, Checkpoint)), key=lambda event: event.time
+    )
     paths = dict.fromkeys((run or folder) / event.path for event in told)
     return [path for path in paths if path.exists()]
 
 
 def best(places: Sequence[Path]) -> tuple[Path, str] | None:
-    """The checkpoint that the Trainer chose as its best, where it is one of these, and by what figure; None: none is."""
+    """The checkpoint that the Trainer chose as its best, where it is one of these, and by what
+    figure; None: none is.
+    """
     for place in reversed(places):
         state = _state(place / _STATE)
         named, metric = state.get("best_model_checkpoint"), state.get("best_metric")
@@ -43,16 +55,25 @@ def best(places: Sequence[Path]) -> tuple[Path, str] | None:
         found = next((one for one in places if one.name == Path(named).name), None)
         if found is None:
             return None
-        figure = f"{metric:.6g}" if isinstance(metric, int | float) and not isinstance(metric, bool) else ""
-        return found, f"the Trainer's best metric, {figure}" if figure else "by the Trainer's own choice"
+        if isinstance(metric, int | float) and not isinstance(metric, bool):
+            figure = f"{metric:.6g}"
+        else:
+            figure = ""
+        return (
+            found,
+            f"the Trainer's best metric, {figure}" if figure else "by the Trainer's own choice",
+        )
     return None
 
 
 def artifacts(
-    folder: Path, run: Path | None, findings: Sequence[Finding], events: Sequence[AnyEvent | Unknown]
+    folder: Path,
+    run: Path | None,
+    findings: Sequence[Finding],
+    events: Sequence[AnyEvent | Unknown],
 ) -> list[Artifact]:
-    """The files that a job made: its recorder's outputs, each with the hash that it wrote down; else single files that it
-    promised, hashed here.
+    """The files that a job made: its recorder's outputs, each with the hash that it wrote down;
+    else single files that it promised, hashed here.
     """
     ends = [event for event in events if isinstance(event, RunEnded)]
     outputs = max(ends, key=lambda event: event.time).outputs if ends else ()

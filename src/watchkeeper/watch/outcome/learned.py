@@ -1,4 +1,5 @@
-"""What a training left to say of itself: its losses, its last step, its checkpoints, its own configuration, its W&B run.
+"""What a training left to say of itself: its losses, its last step, its checkpoints, its own
+configuration, its W&B run.
 
 Its losses are those of all its attempts at the same work (watch/outcome/losses.py).
 """
@@ -11,7 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.events import AnyEvent, CadenceSet, Learned, Milestone, Number, Repeated, Unknown
+from watchkeeper.core.events import (
+    AnyEvent,
+    CadenceSet,
+    Learned,
+    Milestone,
+    Number,
+    Repeated,
+    Unknown,
+)
 from watchkeeper.core.journal import read as read_journal
 from watchkeeper.report.compose.loss_sentence import milestones, reading
 from watchkeeper.runfolder.executions import Repeat
@@ -23,19 +32,29 @@ from watchkeeper.watch.outcome.losses import read as read_losses
 from watchkeeper.watch.outcome.wandb_folders import Job
 
 
-def of(folder: Path, attempts: Sequence[Tried], findings: Sequence[Finding], job: Job | None = None) -> Learned:
-    """What a training of the experiment in `folder` left, of which the last of these attempts at the same work has ended.
-    `findings` are its checkpoints by epoch. `job` is what is known of its job where its W&B run is looked for.
+def of(
+    folder: Path, attempts: Sequence[Tried], findings: Sequence[Finding], job: Job | None = None
+) -> Learned:
+    """What a training of the experiment in `folder` left, of which the last of these attempts at
+    the same work has ended. `findings` are its checkpoints by epoch. `job` is what is known of its
+    job where its W&B run is looked for.
     """
-    places = [folder / finding.path for finding in findings if finding.state == "good" and finding.path]
-    recorder = attempts[-1].recorder if attempts else None
+    places = [
+        folder / finding.path for finding in findings if finding.state == "good" and finding.path
+    ]
+    if attempts:
+        recorder = attempts[-1].recorder
+    else:
+        recorder = None
     losses = read_losses(attempts, places)
     train, val = sorted(losses.train), sorted(losses.val)
     events = _events(recorder)
     kept = checkpoints.kept(folder, recorder, findings, events)
     best = checkpoints.best(kept)
     run = _wandb(recorder, places, job)
-    planned = next((event.total for event in reversed(events) if isinstance(event, CadenceSet)), None)
+    planned = next(
+        (event.total for event in reversed(events) if isinstance(event, CadenceSet)), None
+    )
     made = checkpoints.artifacts(folder, recorder, findings, events)
     return Learned(
         first_step=_whole(train[0][0]) if train else None,
@@ -50,11 +69,15 @@ def of(folder: Path, attempts: Sequence[Tried], findings: Sequence[Finding], job
         wandb=_shown(folder, run.run) if run.run else "",
         wandb_among=_shown(folder, run.among) if run.among else "",
         total_steps=planned if planned is not None else losses.total_steps,
-        milestones=tuple(Milestone(step=int(step), loss=_number(loss)) for step, loss in milestones(train)),
+        milestones=tuple(
+            Milestone(step=int(step), loss=_number(loss)) for step, loss in milestones(train)
+        ),
         kept=tuple(_shown(folder, path) for path in kept),
         best=_shown(folder, best[0]) if best else "",
         best_why=best[1] if best else "",
-        artifacts=tuple(msgspec.structs.replace(one, path=_shown(folder, Path(one.path))) for one in made),
+        artifacts=tuple(
+            msgspec.structs.replace(one, path=_shown(folder, Path(one.path))) for one in made
+        ),
         repeated=tuple(map(_repeated, losses.repeats)),
     )
 
@@ -73,16 +96,23 @@ def _repeated(repeat: Repeat) -> Repeated:
 
 
 def _whole(step: float | None) -> int | None:
-    return int(step) if step is not None and math.isfinite(step) else None
+    if step is not None and math.isfinite(step):
+        return int(step)
+    return None
 
 
 def _number(loss: float) -> Number:
     if math.isfinite(loss):
         return loss
-    return "NaN" if math.isnan(loss) else "Infinity" if loss > 0 else "-Infinity"
+    if math.isnan(loss):
+        return "NaN"
+    if loss > 0:
+        return "Infinity"
+    return "-Infinity"
 
 
-# ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── files
+# ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _events(run: Path | None) -> list[AnyEvent | Unknown]:
@@ -90,12 +120,17 @@ def _events(run: Path | None) -> list[AnyEvent | Unknown]:
     if run is None:
         return []
     journal = read_journal(run / ".watchkeeper" / "journal", is_evidence=True)
-    return sorted((event for own in journal.events.values() for event in own), key=lambda event: event.time)
+    return sorted(
+        (event for own in journal.events.values() for event in own), key=lambda event: event.time
+    )
 
 
 def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
     kept = [place.parent / "torchtune_config.yaml" for place in reversed(places)]
-    recorded = run_manifest_of(run) if run else None
+    if run:
+        recorded = run_manifest_of(run)
+    else:
+        recorded = None
     kept += [recorded] if recorded else []
     return next((_shown(folder, path) for path in kept if path.is_file()), "")
 
@@ -108,4 +143,6 @@ def _wandb(run: Path | None, places: Sequence[Path], job: Job | None) -> wandb_f
 
 
 def _shown(folder: Path, path: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    if path.is_relative_to(folder):
+        return str(path.relative_to(folder))
+    return str(path)

@@ -1,8 +1,9 @@
-"""The losses of a run, over all its attempts at one piece of work: what no later execution superseded
-(runfolder/executions.py).
+"""The losses of a run, over all its attempts at one piece of work: what no later execution
+superseded (runfolder/executions.py).
 
-Looked for where each library leaves them, the surest first: the recorder's metric rows; torchtune's `logs/log_*.txt`; the
-Trainer's `trainer_state.json`, whose newest one holds the whole history; what the jobs printed.
+Looked for where each library leaves them, the surest first: the recorder's metric rows; torchtune's
+`logs/log_*.txt`; the Trainer's `trainer_state.json`, whose newest one holds the whole history; what
+the jobs printed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ END_BYTES = 262_144  # of an output, in which its last position is looked for
 
 
 class Losses(msgspec.Struct):
-    """What was read: both curves, the last step that was trained, how many were planned, and the steps done again."""
+    """What was read: both curves, the last step that was trained, how many were planned, and the
+    steps done again.
+    """
 
     train: list[Point] = []
     val: list[Point] = []
@@ -35,8 +38,9 @@ class Losses(msgspec.Struct):
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt: its recorder's run folder (None: there is none), the files that it printed into, when it was about to be
-    submitted (seconds since 1970), and what was learned of it when it had ended.
+    """One attempt: its recorder's run folder (None: there is none), the files that it printed into,
+    when it was about to be submitted (seconds since 1970), and what was learned of it when it had
+    ended.
     """
 
     recorder: Path | None = None
@@ -47,7 +51,10 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
     """The losses of these attempts, the oldest first; `places` are the run's whole checkpoints."""
-    since = attempts[0].began if attempts else 0.0
+    if attempts:
+        since = attempts[0].began
+    else:
+        since = 0.0
     sources: tuple[Callable[[], list[Execution]], ...] = (
         lambda: _recorded(attempts),
         lambda: _torchtune(places, since),
@@ -78,7 +85,9 @@ def of(executions: Sequence[Execution]) -> Losses:
 
 
 def _recorded(attempts: Sequence[Tried]) -> list[Execution]:
-    folders = dict.fromkeys(attempt.recorder for attempt in attempts if attempt.recorder is not None)
+    folders = dict.fromkeys(
+        attempt.recorder for attempt in attempts if attempt.recorder is not None
+    )
     return [execution for folder in folders for execution in executions_of(folder)]
 
 
@@ -94,14 +103,17 @@ def _trainer(places: Sequence[Path]) -> list[Execution]:
             history = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("log_history")
         except (OSError, msgspec.DecodeError, RecursionError):
             continue
-        rows = [row_of(row) for row in history if isinstance(row, dict)] if isinstance(history, list) else []
+        if isinstance(history, list):
+            rows = [row_of(row) for row in history if isinstance(row, dict)]
+        else:
+            rows = []
         return [Execution(rows=[row for row in rows if row.step is not None])]
     return []
 
 
 def _printed(attempts: Sequence[Tried]) -> list[Execution]:
-    """What each attempt printed. A file that a later attempt printed into as well is read as that one's; what was learned
-    of the attempt before stands for its own.
+    """What each attempt printed. A file that a later attempt printed into as well is read as that
+    one's; what was learned of the attempt before stands for its own.
     """
     found = []
     for number, attempt in enumerate(attempts):
@@ -116,9 +128,18 @@ def _remembered(learned: Learned | None) -> Execution:
     """The first and the last training loss as they were learned when an attempt had ended."""
     if learned is None:
         return Execution(rows=[])
-    ends = ((learned.first_step, learned.first_train_loss), (learned.final_step, learned.last_train_loss))
+    ends = (
+        (learned.first_step, learned.first_train_loss),
+        (learned.final_step, learned.last_train_loss),
+    )
     losses = [(step, value_of(loss)) for step, loss in ends]
-    return Execution(rows=[Row(step, {"loss": loss}) for step, loss in losses if step is not None and loss is not None])
+    return Execution(
+        rows=[
+            Row(step, {"loss": loss})
+            for step, loss in losses
+            if step is not None and loss is not None
+        ]
+    )
 
 
 def _of_text(paths: Iterable[Path]) -> Execution:

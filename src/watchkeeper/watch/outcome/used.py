@@ -14,8 +14,14 @@ def words(used: Used, facts: SchedulerFacts | None) -> tuple[str, ...]:
         found.append(f"memory {size(facts.max_rss_bytes)} at most (scheduler)")
     elif used.rss_peak_bytes is not None:
         found.append(f"memory {size(used.rss_peak_bytes)} at most (telemetry)")
-    busy = f"{used.gpu_busy:.0%} busy on average" if used.gpu_busy is not None else ""
-    peak = f"{size(used.gpu_peak_bytes)} of its memory at most" if used.gpu_peak_bytes is not None else ""
+    if used.gpu_busy is not None:
+        busy = f"{used.gpu_busy:.0%} busy on average"
+    else:
+        busy = ""
+    if used.gpu_peak_bytes is not None:
+        peak = f"{size(used.gpu_peak_bytes)} of its memory at most"
+    else:
+        peak = ""
     if busy or peak:
         found.append(f"GPU {', '.join(filter(None, [busy, peak]))} ({used.gpu_source})")
     if used.rate_per_s is not None:

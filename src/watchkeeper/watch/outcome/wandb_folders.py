@@ -1,8 +1,9 @@
-"""The folder of a training's W&B run, found where W&B puts it: `wandb/run-…` or `wandb/offline-run-…` below the folder that
-the job works in, below `WANDB_DIR`, or beside what the job wrote.
+"""The folder of a training's W&B run, found where W&B puts it: `wandb/run-…` or
+`wandb/offline-run-…` below the folder that the job works in, below `WANDB_DIR`, or beside what the
+job wrote.
 
-A folder that was last written before the attempt began is another run's. In a folder that several jobs work in, a run is
-this job's only where W&B's own metadata names the job.
+A folder that was last written before the attempt began is another run's. In a folder that several
+jobs work in, a run is this job's only where W&B's own metadata names the job.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ _PLACE = "wandb"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the job whose run is looked for: the folder that it works in, the script that it ran, its
-    scheduler's id, when it was about to be submitted (None: not known), and whether other jobs work in that folder too.
+    """What is known of the job whose run is looked for: the folder that it works in, the script
+    that it ran, its scheduler's id, when it was about to be submitted (None: not known), and
+    whether other jobs work in that folder too.
     """
 
     folder: Path
@@ -47,18 +49,34 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     among: Path | None = None
 
 
-def job_of(experiment: Experiment, item: RunItem, frozen: Path, job_id: str, began: datetime | None) -> Job:
-    """The job of one piece of work. `frozen` is the script as it ran; where it is gone, the one that lies there now."""
+def job_of(
+    experiment: Experiment, item: RunItem, frozen: Path, job_id: str, began: datetime | None
+) -> Job:
+    """The job of one piece of work. `frozen` is the script as it ran; where it is gone, the one
+    that lies there now.
+    """
     script = experiment.folder / item.script
-    ran = frozen if frozen.is_file() else script
+    if frozen.is_file():
+        ran = frozen
+    else:
+        ran = script
     chosen = read_head(_read(ran), name=script.name).folder
-    folder = script.parent / chosen if chosen and "%" not in chosen else script.parent
-    beside = [one for one in experiment.items if one.script and (experiment.folder / one.script).parent == script.parent]
+    if chosen and "%" not in chosen:
+        folder = script.parent / chosen
+    else:
+        folder = script.parent
+    beside = [
+        one
+        for one in experiment.items
+        if one.script and (experiment.folder / one.script).parent == script.parent
+    ]
     return Job(folder=folder, script=ran, job_id=job_id, began=began, shared=len(beside) > 1)
 
 
 def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found:
-    """The newest run of this job's; `written` are folders that only this job wrote into, `above` others worth a look."""
+    """The newest run of this job's; `written` are folders that only this job wrote into, `above`
+    others worth a look.
+    """
     own = _runs(written, job)
     named = variables(_read(job.script).decode("utf-8", "replace")).get("WANDB_DIR", "")
     near = _runs([job.folder, *([job.folder / named] if named else []), *above], job)
@@ -79,7 +97,11 @@ def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
         for path in _listed(place)
         if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     ]
-    return [path for path in dict.fromkeys(found) if job.began is None or _written(path) >= job.began.timestamp() - 1]
+    return [
+        path
+        for path in dict.fromkeys(found)
+        if job.began is None or _written(path) >= job.began.timestamp() - 1
+    ]
 
 
 def _listed(place: Path) -> list[Path]:
@@ -90,7 +112,9 @@ def _listed(place: Path) -> list[Path]:
 
 
 def _written(path: Path) -> float:
-    """When the newest of the folder's own entries was written, in seconds since 1970; 0 where that cannot be told."""
+    """When the newest of the folder's own entries was written, in seconds since 1970; 0 where that
+    cannot be told.
+    """
     try:
         return max([path.stat().st_mtime, *(one.stat().st_mtime for one in path.iterdir())])
     except OSError:
@@ -109,7 +133,9 @@ def _names_job(path: Path, job_id: str) -> bool:
 
 def _order(path: Path) -> str:
     match = _NAME.fullmatch(path.name)
-    return match[1] if match else ""
+    if match:
+        return match[1]
+    return ""
 
 
 def _read(path: Path, most: int = _SCRIPT_BYTES) -> bytes:

@@ -13,7 +13,14 @@ from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, remote_files, waiting
-from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, Snapshot, number_of
+from watchkeeper.schedulers.base import (
+    COMPLETING,
+    TERMINAL,
+    UNKNOWN,
+    Scheduler,
+    Snapshot,
+    number_of,
+)
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.watch.verdict.causes import cause_of
@@ -25,8 +32,9 @@ _TAIL_BYTES = 16_384  # of a failed job's output
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What one poll found. `states`: attempt → what its sources say together; `moved`: attempts whose job was another's
-    twin, with the id of the job that really runs them; `silent`: as in `Snapshot`.
+    """What one poll found. `states`: attempt → what its sources say together; `moved`: attempts
+    whose job was another's twin, with the id of the job that really runs them; `silent`: as in
+    `Snapshot`.
     """
 
     query: str
@@ -36,15 +44,22 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     silent: str
 
 
-def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], overdue: Callable[[AttemptId], bool]) -> Look:
-    """Ask the scheduler about these attempts, once. A job that it does not know is what it was before, until `overdue` says
-    that its absence counts.
+def look(
+    experiment: Path,
+    scheduler: Scheduler,
+    attempts: Sequence[Attempt],
+    overdue: Callable[[AttemptId], bool],
+) -> Look:
+    """Ask the scheduler about these attempts, once. A job that it does not know is what it was
+    before, until `overdue` says that its absence counts.
 
     Raises:
         UnavailableError: it could not be asked.
     """
     followed = {(a.key, a.number): _job_to_follow(experiment, a) for a in attempts}
-    mine = [a for a in attempts if a.submissions[followed[a.key, a.number]].scheduler == scheduler.name]
+    mine = [
+        a for a in attempts if a.submissions[followed[a.key, a.number]].scheduler == scheduler.name
+    ]
     snapshot = scheduler.poll([followed[a.key, a.number] for a in mine])
     states: dict[AttemptId, str] = {}
     changes: list[Change] = []
@@ -56,13 +71,24 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         folder = attempt_folder(experiment, *name)
         found = _whole_array(found, attempt, folder)
         ended = found.state in TERMINAL or found.state == UNKNOWN
-        # A twin ends at once with a code of its own, which not every site's accounting keeps: the claim tells.
-        owner = _owner(folder) if ended and found.state != "COMPLETED" else ""
+        # A twin ends at once with a code of its own, which not every site's accounting keeps: the
+        # claim tells.
+        if ended and found.state != "COMPLETED":
+            owner = _owner(folder)
+        else:
+            owner = ""
         if owner and owner != number_of(job_id):
             moved[name] = owner
             continue
-        record = _exit_record(folder, attempt) if ended else None
-        if record is None and found.state in BLIND and render.is_alive(folder, scheduler.visibility_lag_s):
+        if ended:
+            record = _exit_record(folder, attempt)
+        else:
+            record = None
+        if (
+            record is None
+            and found.state in BLIND
+            and render.is_alive(folder, scheduler.visibility_lag_s)
+        ):
             found = _lives(attempt, folder, found)
         if found.state == UNKNOWN and record is None and not overdue(name):
             states[name] = attempt.state
@@ -81,18 +107,44 @@ def look(experiment: Path, scheduler: Scheduler, attempts: Sequence[Attempt], ov
         ):
             before = attempt.state
             for facts in unseen:
-                changes.append(_change(attempt, job_id, before=before, after=facts.state, facts=facts, inferred=True))
+                changes.append(
+                    _change(
+                        attempt,
+                        job_id,
+                        before=before,
+                        after=facts.state,
+                        facts=facts,
+                        inferred=True,
+                    )
+                )
                 before = facts.state
             change = _change(
-                attempt, job_id, before=before, after=states[name], facts=found, record=record, shell=scheduler.far
+                attempt,
+                job_id,
+                before=before,
+                after=states[name],
+                facts=found,
+                record=record,
+                shell=scheduler.far,
             )
             changes.append(change)
-    return Look(query=snapshot.query, states=states, changes=tuple(changes), moved=moved, silent=snapshot.silent)
+    return Look(
+        query=snapshot.query,
+        states=states,
+        changes=tuple(changes),
+        moved=moved,
+        silent=snapshot.silent,
+    )
 
 
-def _facts(attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapshot) -> SchedulerFacts:
+def _facts(
+    attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapshot
+) -> SchedulerFacts:
     where = attempt.submissions[job_id].scheduler
-    token = attempt.intended.token if attempt.intended else ""
+    if attempt.intended:
+        token = attempt.intended.token
+    else:
+        token = ""
     if where != scheduler.name:
         reason = f"it was submitted to {where}, and this is {scheduler.name}: look from there"
     elif job_id not in snapshot.facts:
@@ -105,30 +157,52 @@ def _facts(attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapsh
 
 
 def _lives(attempt: Attempt, folder: Path, found: SchedulerFacts) -> SchedulerFacts:
-    """The facts of a job that the scheduler has lost, and whose heartbeat is fresh: what was known of it stands."""
-    seen = attempt.seen.facts if attempt.seen is not None and attempt.seen.state == "RUNNING" else None
+    """The facts of a job that the scheduler has lost, and whose heartbeat is fresh: what was known
+    of it stands.
+    """
+    if attempt.seen is not None and attempt.seen.state == "RUNNING":
+        seen = attempt.seen.facts
+    else:
+        seen = None
     claim = render.executions(folder)[-1]
     known = seen or SchedulerFacts(state="RUNNING", started=claim.time, node=claim.host)
-    said = f"{found.state} ({found.reason})" if found.reason else found.state
-    return msgspec.structs.replace(known, state="RUNNING", reason=f"its heartbeat is fresh; the scheduler says {said}")
+    if found.reason:
+        said = f"{found.state} ({found.reason})"
+    else:
+        said = found.state
+    return msgspec.structs.replace(
+        known, state="RUNNING", reason=f"its heartbeat is fresh; the scheduler says {said}"
+    )
 
 
 def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
     """squeue forgets a task that has ended, while others go on: what was seen of it stands."""
     if not facts.tasks:
         return facts
-    seen = arrays.by_task(attempt.seen.facts.tasks) if attempt.seen else {}
+    if attempt.seen:
+        seen = arrays.by_task(attempt.seen.facts.tasks)
+    else:
+        seen = {}
     tasks = arrays.by_state(
-        {number: state for number, state in seen.items() if state in TERMINAL} | arrays.by_task(facts.tasks)
+        {number: state for number, state in seen.items() if state in TERMINAL}
+        | arrays.by_task(facts.tasks)
     )
     well = set(tasks) <= {"COMPLETED", "RUNNING", "PENDING", "COMPLETING"}
-    reason = facts.reason if well else "; ".join(filter(None, [facts.reason, arrays.words(tasks)]))
+    if well:
+        reason = facts.reason
+    else:
+        reason = "; ".join(filter(None, [facts.reason, arrays.words(tasks)]))
     return msgspec.structs.replace(facts, tasks=tasks, reason=reason)
 
 
 def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> SchedulerFacts:
-    """An array has ended when each of its tasks has: what the scheduler does not tell of one, its exit record may."""
-    spec = attempt.intended.array if attempt.intended else ""
+    """An array has ended when each of its tasks has: what the scheduler does not tell of one, its
+    exit record may.
+    """
+    if attempt.intended:
+        spec = attempt.intended.array
+    else:
+        spec = ""
     if not spec or facts.state not in TERMINAL:
         return facts
     told, ends = arrays.by_task(facts.tasks), render.read_task_ends(folder)
@@ -136,27 +210,44 @@ def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> Sched
         if number not in told and (end := ends.get(number)) is not None:
             told[number] = "FAILED" if end.exit_code else "COMPLETED"
     missing = [number for number in arrays.numbers_of(spec) if number not in told]
-    state = "FAILED" if facts.state == "COMPLETED" and "FAILED" in told.values() else facts.state
+    if facts.state == "COMPLETED" and "FAILED" in told.values():
+        state = "FAILED"
+    else:
+        state = facts.state
     facts = msgspec.structs.replace(facts, state=state, tasks=arrays.by_state(told))
     if not missing:
         return facts
-    return msgspec.structs.replace(facts, state=UNKNOWN, reason=f"nothing is known of tasks {arrays.spec_of(missing)}")
+    return msgspec.structs.replace(
+        facts, state=UNKNOWN, reason=f"nothing is known of tasks {arrays.spec_of(missing)}"
+    )
 
 
 def _unseen(
     attempt: Attempt, folder: Path, after: str, facts: SchedulerFacts, record: ExitRecord | None
 ) -> list[SchedulerFacts]:
-    """What would have been seen of a job between two polls, as what is known now shows: that it ran, or that it waited for
-    another execution since it was seen to run.
+    """What would have been seen of a job between two polls, as what is known now shows: that it
+    ran, or that it waited for another execution since it was seen to run.
     """
-    seen = attempt.seen.facts.started if attempt.seen else None
+    if attempt.seen:
+        seen = attempt.seen.facts.started
+    else:
+        seen = None
     waits = SchedulerFacts(state="PENDING", submitted=facts.submitted)
-    runs = SchedulerFacts(state="RUNNING", submitted=facts.submitted, started=facts.started, node=facts.node)
+    runs = SchedulerFacts(
+        state="RUNNING", submitted=facts.submitted, started=facts.started, node=facts.node
+    )
     if attempt.state in ("RUNNING", COMPLETING):
-        # A job that waits for its nodes' boot is given a later start too: only a second claim tells of a second execution.
+        # A job that waits for its nodes' boot is given a later start too: only a second claim tells
+        # of a second execution.
         if seen and facts.started and facts.started > seen and len(render.executions(folder)) > 1:
-            return [waits] if after == "RUNNING" else [waits, runs]
-    elif attempt.state == "PENDING" and (after in TERMINAL or after == COMPLETING) and (facts.started or record):
+            if after == "RUNNING":
+                return [waits]
+            return [waits, runs]
+    elif (
+        attempt.state == "PENDING"
+        and (after in TERMINAL or after == COMPLETING)
+        and (facts.started or record)
+    ):
         if facts.started is None and (claims := render.executions(folder)):
             runs = msgspec.structs.replace(runs, started=claims[-1].time)
         return [runs]
@@ -175,7 +266,10 @@ def _change(
     shell: Shell | None = None,
 ) -> Change:
     failed = after in TERMINAL and after != "COMPLETED"
-    output = last_output(facts.error_output or facts.output, shell) if failed else ""
+    if failed:
+        output = last_output(facts.error_output or facts.output, shell)
+    else:
+        output = ""
     end = End(state=after, exit_code=record.exit_code if record is not None else facts.exit_code)
     return Change(
         key=attempt.key,
@@ -194,12 +288,16 @@ def _change(
 
 
 def _waits_otherwise(attempt: Attempt, found: SchedulerFacts, job_id: str) -> bool:
-    """Whether there is news of a job that waits: that it does not start by itself, or may again; after a minute why it
-    waits; then another reason, or a guess of its start that has moved by much.
+    """Whether there is news of a job that waits: that it does not start by itself, or may again;
+    after a minute why it waits; then another reason, or a guess of its start that has moved by
+    much.
     """
     if found.state != "PENDING" or attempt.state != "PENDING":
         return False
-    seen = attempt.seen.facts if attempt.seen is not None else None
+    if attempt.seen is not None:
+        seen = attempt.seen.facts
+    else:
+        seen = None
     stuck = waiting.stuck(found, job_id)
     if stuck or (seen is not None and waiting.stuck(seen, job_id)):
         return seen is None or stuck != waiting.stuck(seen, job_id)
@@ -214,7 +312,9 @@ def _waits_otherwise(attempt: Attempt, found: SchedulerFacts, job_id: str) -> bo
 
 
 def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
-    """Of several jobs of one attempt, the one that holds the claim; before there is a claim, the newest."""
+    """Of several jobs of one attempt, the one that holds the claim; before there is a claim, the
+    newest.
+    """
     if len(attempt.submissions) == 1:
         return next(iter(attempt.submissions))
     owner = _owner(attempt_folder(experiment, attempt.key, attempt.number))
@@ -224,14 +324,20 @@ def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
 
 def _owner(folder: Path) -> str:
     claims = render.executions(folder)
-    return claims[-1].job_id if claims else ""
+    if claims:
+        return claims[-1].job_id
+    return ""
 
 
 def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
-    """How the last execution ended; an earlier one's record says nothing of a job that was started again. Of an array, when
-    each of its tasks has ended: with the code of the first that was not 0.
+    """How the last execution ended; an earlier one's record says nothing of a job that was started
+    again. Of an array, when each of its tasks has ended: with the code of the first that was not 0.
     """
-    if attempt.intended is not None and attempt.intended.array and (ends := render.read_task_ends(folder)):
+    if (
+        attempt.intended is not None
+        and attempt.intended.array
+        and (ends := render.read_task_ends(folder))
+    ):
         numbers = arrays.numbers_of(attempt.intended.array)
         ended = [record for number in numbers if (record := ends.get(number)) is not None]
         if len(ended) < len(numbers):
@@ -242,8 +348,8 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
 
 
 def last_output(path: str, shell: Shell | None = None) -> str:
-    """The end of a file, a carriage return taken for a newline; "" if there is none to read. One that is not here is read
-    through `shell`.
+    """The end of a file, a carriage return taken for a newline; "" if there is none to read. One
+    that is not here is read through `shell`.
     """
     if shell is not None and remote_files.is_far(path):
         return remote_files.end_of_file(shell, path)[-_TAIL_BYTES:].replace("\r", "\n")

@@ -1,4 +1,6 @@
-"""When to look at the scheduler again: soon where something moves, seldom where nothing does, never under the floor."""
+"""When to look at the scheduler again: soon where something moves, seldom where nothing does, never
+under the floor.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ _SLOWER = 1.5
 
 
 class Pace:
-    """The time between two looks, in seconds: `usual_s` after a change, `soonest_s` while one is under way, and longer
-    after each look that showed nothing new, up to `longest_s`.
+    """The time between two looks, in seconds: `usual_s` after a change, `soonest_s` while one is
+    under way, and longer after each look that showed nothing new, up to `longest_s`.
     """
 
     def __init__(self, *, soonest_s: float, usual_s: float, longest_s: float) -> None:
@@ -22,8 +24,8 @@ class Pace:
         self.seconds = usual_s
 
     def looked(self, *, changed: bool, changing: bool) -> None:
-        """A look is over: whether it showed a change, and whether a job is on its way out, or has just left a trace that
-        the scheduler may tell of a little later.
+        """A look is over: whether it showed a change, and whether a job is on its way out, or has
+        just left a trace that the scheduler may tell of a little later.
         """
         if changing:
             self.seconds = self.soonest_s
@@ -42,5 +44,7 @@ def traces(experiment: Path, attempts: list[Attempt]) -> frozenset[str]:
     found: set[str] = set()
     for attempt in attempts:
         folder = attempt_folder(experiment, attempt.key, attempt.number)
-        found.update(str(path) for name in ("claim", "exit") for path in folder.glob(f"**/{name}.*"))
+        found.update(
+            str(path) for name in ("claim", "exit") for path in folder.glob(f"**/{name}.*")
+        )
     return frozenset(found)

@@ -1,4 +1,6 @@
-"""Polling: what the scheduler says goes into the journal when it changes, and an ended job is judged by its evidence."""
+"""Polling: what the scheduler says goes into the journal when it changes, and an ended job is
+judged by its evidence.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ _HOUR_S = 3600.0
 
 
 class Poller:
-    """The looking part of a watch; only the leading watcher uses it. `watched`: phase → attempt → state, of every job
-    that was under way at any time in this execution.
+    """The looking part of a watch; only the leading watcher uses it. `watched`: phase → attempt →
+    state, of every job that was under way at any time in this execution.
     """
 
     def __init__(
@@ -80,15 +82,23 @@ class Poller:
         """Look once, write down what changed, and judge what has ended."""
         active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
-        going = [attempt for attempt in active if attempt.seen is None or attempt.seen.state not in TERMINAL]
+        going = [
+            attempt
+            for attempt in active
+            if attempt.seen is None or attempt.seen.state not in TERMINAL
+        ]
         # Evidence of an end that nobody saw may come after its verdict.
         lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
         before, self._traces = self._traces, traces(self._experiment.folder, going)
         if going or lost:
             try:
                 self._absent_now = set()
-                look = monitor.look(self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts)
-                self._absent_since = {name: at for name, at in self._absent_since.items() if name in self._absent_now}
+                look = monitor.look(
+                    self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts
+                )
+                self._absent_since = {
+                    name: at for name, at in self._absent_since.items() if name in self._absent_now
+                }
             except UnavailableError as error:
                 if going:
                     self._silence(str(error), going)
@@ -96,11 +106,15 @@ class Poller:
             self._answer()
             self._part_is_silent(look.silent)
             for (key, number), job_id in look.moved.items():
-                known = next(iter(self._logbook.state.run(key).attempts[number].submissions.values()))
+                known = next(
+                    iter(self._logbook.state.run(key).attempts[number].submissions.values())
+                )
                 self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
             told = {(change.key, change.attempt) for change in look.changes}
             for phase in PHASES:
-                self._record(phase, look, [*going, *(one for one in lost if (one.key, one.number) in told)])
+                self._record(
+                    phase, look, [*going, *(one for one in lost if (one.key, one.number) in told)]
+                )
             changing = COMPLETING in look.states.values() or not self._traces <= before
             self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
         for attempt in sorted(self._logbook.state.active, key=_handed_over):
@@ -109,7 +123,9 @@ class Poller:
     def stirs(self) -> bool:
         """Whether a job has started or ended since the last look, by the files that it left."""
         going = [
-            attempt for attempt in self._logbook.state.active if attempt.seen is None or attempt.seen.state not in TERMINAL
+            attempt
+            for attempt in self._logbook.state.active
+            if attempt.seen is None or attempt.seen.state not in TERMINAL
         ]
         return not traces(self._experiment.folder, going) <= self._traces
 
@@ -121,7 +137,9 @@ class Poller:
         return counts
 
     def _absence_counts(self, name: AttemptId) -> bool:
-        """Whether the scheduler has not known a job for longer than anything may stay invisible there."""
+        """Whether the scheduler has not known a job for longer than anything may stay invisible
+        there.
+        """
         self._absent_now.add(name)
         now = self._logbook.monotonic()
         return now - self._absent_since.setdefault(name, now) >= self._scheduler.visibility_lag_s
@@ -141,7 +159,11 @@ class Poller:
 
     def _record(self, phase: Phase, look: monitor.Look, going: Iterable[Attempt]) -> None:
         """Write down what changed, or that nothing did for an hour."""
-        mine = {name: look.states[name] for a in going if (name := (a.key, a.number)) in look.states and a.phase == phase}
+        mine = {
+            name: look.states[name]
+            for a in going
+            if (name := (a.key, a.number)) in look.states and a.phase == phase
+        }
         if not mine:
             return
         self.watched[phase] |= mine
@@ -168,7 +190,10 @@ class Poller:
 
     def _judge(self, attempt: Attempt) -> None:
         name = (attempt.key, attempt.number)
-        facts = attempt.seen.facts if attempt.seen else None
+        if attempt.seen:
+            facts = attempt.seen.facts
+        else:
+            facts = None
         end = end_of(facts, attempt.exit_record)
         if end is None:
             end = self._overdue(name, facts.state if facts else "", facts.reason if facts else "")
@@ -182,18 +207,39 @@ class Poller:
             why = "what it was queued behind has not ended well"
             fields = {"outcome": "not run", "state": "NOT_RUN", "why": why}
             self.watched[phase][name] = "NOT_RUN"
-            self._logbook.write(Judged, key=attempt.key, phase=phase, attempt=attempt.number, **fields)
+            self._logbook.write(
+                Judged, key=attempt.key, phase=phase, attempt=attempt.number, **fields
+            )
             return
         item = self._items.get(attempt.key)
-        findings = self._book.look_at(item, self._logbook.state) if item else []
-        before = attempt.intended.inputs if attempt.intended else {}
-        unchanged = [f.subject for f in findings if f.subject in before and before[f.subject] == written(f)]
-        bad = facts if end.state != "COMPLETED" else None
-        output = monitor.last_output(bad.error_output or bad.output, self._scheduler.far) if bad else ""
+        if item:
+            findings = self._book.look_at(item, self._logbook.state)
+        else:
+            findings = []
+        if attempt.intended:
+            before = attempt.intended.inputs
+        else:
+            before = {}
+        unchanged = [
+            f.subject for f in findings if f.subject in before and before[f.subject] == written(f)
+        ]
+        if end.state != "COMPLETED":
+            bad = facts
+        else:
+            bad = None
+        if bad:
+            output = monitor.last_output(bad.error_output or bad.output, self._scheduler.far)
+        else:
+            output = ""
         cause = named(end, output, reason=facts.reason if facts else "")
         array = bool(attempt.intended and attempt.intended.array)
-        verdict = judge(end, findings, monitor.last_line(output), unchanged, array=array, cause=cause)
-        elapsed = (facts.ended - facts.started).total_seconds() if facts and facts.ended and facts.started else None
+        verdict = judge(
+            end, findings, monitor.last_line(output), unchanged, array=array, cause=cause
+        )
+        if facts and facts.ended and facts.started:
+            elapsed = (facts.ended - facts.started).total_seconds()
+        else:
+            elapsed = None
         self.watched[phase][name] = "INVALID" if verdict.outcome == "invalid" else end.state
         self._logbook.write(
             Judged,
@@ -204,28 +250,46 @@ class Poller:
             elapsed_s=elapsed,
             learned=self._learned(attempt, item, findings, facts),
             used=self._used(attempt, item, facts),
-            inputs=self._book.checkpoint(item) if item and attempt.intended and attempt.intended.after else {},
+            inputs=self._book.checkpoint(item)
+            if item and attempt.intended and attempt.intended.after
+            else {},
             **msgspec.structs.asdict(verdict),
         )
 
     def _learned(
-        self, attempt: Attempt, item: RunItem | None, findings: list[Finding], facts: SchedulerFacts | None
+        self,
+        attempt: Attempt,
+        item: RunItem | None,
+        findings: list[Finding],
+        facts: SchedulerFacts | None,
     ) -> Learned | None:
         """What a training left to say of itself; None of an evaluation."""
         if attempt.phase != "preparation":
             return None
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
-        began = attempt.intended.time if attempt.intended is not None else None
-        job = job_of(self._experiment, item, folder / "script", attempt.job_id, began) if item is not None else None
+        if attempt.intended is not None:
+            began = attempt.intended.time
+        else:
+            began = None
+        if item is not None:
+            job = job_of(self._experiment, item, folder / "script", attempt.job_id, began)
+        else:
+            job = None
         return learned.of(self._experiment.folder, self._same_work(attempt, facts), findings, job)
 
     def _same_work(self, attempt: Attempt, facts: SchedulerFacts | None) -> list[Tried]:
-        """The attempts at the work of this one, itself the last: those before it, as far as nothing of the work changed."""
+        """The attempts at the work of this one, itself the last: those before it, as far as nothing
+        of the work changed.
+        """
         found = [self._tried(attempt, facts)]
         attempts = self._logbook.state.run(attempt.key).attempts
         later = attempt
         while (before := attempts.get(later.number - 1)) is not None:
-            if before.intended is None or later.intended is None or compose.differs(before.intended, later.intended):
+            if (
+                before.intended is None
+                or later.intended is None
+                or compose.differs(before.intended, later.intended)
+            ):
                 break
             found.insert(0, self._tried(before, before.seen.facts if before.seen else None))
             later = before
@@ -233,7 +297,10 @@ class Poller:
 
     def _tried(self, attempt: Attempt, facts: SchedulerFacts | None) -> Tried:
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
-        outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output))) if facts else {}
+        if facts:
+            outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output)))
+        else:
+            outputs = {}
         return Tried(
             recorder=recorder_of(folder),
             outputs=tuple(map(Path, map(as_path, outputs))),
@@ -241,15 +308,20 @@ class Poller:
             learned=attempt.judged.learned if attempt.judged is not None else None,
         )
 
-    def _used(self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None) -> tuple[str, ...]:
+    def _used(
+        self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None
+    ) -> tuple[str, ...]:
         """What it used of the machine, in words."""
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
-        beside = (self._experiment.folder / item.script).parent if item is not None and item.script else None
+        if item is not None and item.script:
+            beside = (self._experiment.folder / item.script).parent
+        else:
+            beside = None
         return used.words(compute.used_by(attempt, folder, beside), facts)
 
     def _overdue(self, name: AttemptId, state: str, reason: str) -> End | None:
-        """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is silent may know it:
-        the deadline begins when all answer.
+        """The end of a job that stayed UNKNOWN beyond the deadline; None while it has time. Who is
+        silent may know it: the deadline begins when all answer.
         """
         if state != UNKNOWN or self._part_silent_since is not None:
             self._unknown_since.pop(name, None)
@@ -258,7 +330,9 @@ class Poller:
         if now - self._unknown_since.setdefault(name, now) < self._unknown_deadline_s:
             return None
         waited = duration_words(self._unknown_deadline_s)
-        return End(state=UNKNOWN, exit_code=None, why=f"{reason}; nothing more was heard in {waited}")
+        return End(
+            state=UNKNOWN, exit_code=None, why=f"{reason}; nothing more was heard in {waited}"
+        )
 
     def _silence(self, message: str, going: Iterable[Attempt]) -> None:
         """The scheduler cannot be asked: say so once, ask less often, and conclude nothing."""
@@ -268,7 +342,9 @@ class Poller:
             self._silent_since = self._logbook.monotonic()
             phase = next(attempt.phase for attempt in going)
             query = f"asking {self._scheduler.name}"
-            self._logbook.write(Polled, phase=phase, query=query, interval_s=self.pace.seconds, error=message)
+            self._logbook.write(
+                Polled, phase=phase, query=query, interval_s=self.pace.seconds, error=message
+            )
 
     def _part_is_silent(self, why: str) -> None:
         """Part of the scheduler does not answer, or does again: said once each."""
@@ -279,13 +355,17 @@ class Poller:
         elif not why and self._part_silent_since is not None:
             length = duration_words(now - self._part_silent_since)
             self._part_silent_since = None
-            self._logbook.write(Observed, what="scheduler answers", detail=f"all of it, after {length} in part")
+            self._logbook.write(
+                Observed, what="scheduler answers", detail=f"all of it, after {length} in part"
+            )
 
     def _answer(self) -> None:
         if self._silent_since is not None:
             length = duration_words(self._logbook.monotonic() - self._silent_since)
             self._silent_since = None
-            self._logbook.write(Observed, what="scheduler answers", detail=f"after {length} without an answer")
+            self._logbook.write(
+                Observed, what="scheduler answers", detail=f"after {length} without an answer"
+            )
 
 
 def _handed_over(attempt: Attempt) -> tuple[datetime, int]:
@@ -297,6 +377,8 @@ def _handed_over(attempt: Attempt) -> tuple[datetime, int]:
 def _fields(submitted: Submitted, **changed: object) -> dict[str, object]:
     """A submission's own fields, for saying it again."""
     fields = {
-        name: getattr(submitted, name) for name in submitted.__struct_fields__ if name not in ("time", "writer", "seq")
+        name: getattr(submitted, name)
+        for name in submitted.__struct_fields__
+        if name not in ("time", "writer", "seq")
     }
     return fields | changed

@@ -1,6 +1,8 @@
-"""Why a job ended badly, named from evidence: what the scheduler says, and what the job's output says at its end. Pure.
+"""Why a job ended badly, named from evidence: what the scheduler says, and what the job's output
+says at its end. Pure.
 
-Sources of the words: PyTorch's and CUDA's error strings, NCCL's, slurmstepd's messages, Python's exceptions, errno's texts.
+Sources of the words: PyTorch's and CUDA's error strings, NCCL's, slurmstepd's messages, Python's
+exceptions, errno's texts.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from watchkeeper.watch.verdict.endings import End
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A cause, and the evidence in words ("" where nothing names one: `unknown`, or "" of a job that ended well)."""
+    """A cause, and the evidence in words ("" where nothing names one: `unknown`, or "" of a job
+    that ended well).
+    """
 
     cause: Cause = ""
     words: str = ""
@@ -29,15 +33,22 @@ _STATES: dict[str, Named] = {
     "PREEMPTED": Named("preempted", "preempted by another job"),
 }
 # Every repetition is bounded, so that a line of any length takes linear time.
-# What a line of output says → the cause, the more telling first: a full disk may raise in the middle of a checkpoint.
+# What a line of output says → the cause, the more telling first: a full disk may raise in the
+# middle of a checkpoint.
 _LINES: tuple[tuple[str, Cause, str], ...] = (
     (
-        r"CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|HIP out of memory|CUBLAS_STATUS_ALLOC_FAILED",
+        (
+            r"CUDA out of memory|CUDA error: out of memory|OutOfMemoryError|HIP out of "
+            r"memory|CUBLAS_STATUS_ALLOC_FAILED"
+        ),
         "memory gpu",
         "out of memory on the GPU",
     ),
     (
-        r"oom[-_ ]kill|Killed process \d{1,20}|MemoryError|[Cc]annot allocate memory|DefaultCPUAllocator: can't allocate",
+        (
+            r"oom[-_ ]kill|Killed process \d{1,20}|MemoryError|[Cc]annot allocate "
+            r"memory|DefaultCPUAllocator: can't allocate"
+        ),
         "memory host",
         "out of memory on the host",
     ),
@@ -67,12 +78,18 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
         "its node failed",
     ),
     (
-        r"NCCL error|ncclSystemError|ncclUnhandledCudaError|Watchdog caught collective operation timeout",
+        (
+            r"NCCL error|ncclSystemError|ncclUnhandledCudaError|Watchdog caught collective "
+            r"operation timeout"
+        ),
         "nccl",
         "the processes lost each other",
     ),
     (
-        r"CUDA driver version is insufficient|no CUDA-capable device|No CUDA GPUs are available|NVIDIA-SMI has failed",
+        (
+            r"CUDA driver version is insufficient|no CUDA-capable device|No CUDA GPUs are "
+            r"available|NVIDIA-SMI has failed"
+        ),
         "driver",
         "no usable GPU",
     ),
@@ -106,7 +123,8 @@ def cause_of(end: End, output: str, *, reason: str = "") -> str:
 def named(end: End, output: str, *, reason: str = "") -> Named:
     """The cause. `output` is the end of what the job printed, `reason` what the scheduler says.
 
-    A traceback names the exception that ended the program, as the user's own error, where nothing more telling is found.
+    A traceback names the exception that ended the program, as the user's own error, where nothing
+    more telling is found.
     """
     if end.state == "COMPLETED":
         return Named()
@@ -139,7 +157,8 @@ def _last_exception(output: str) -> str:
     return ""
 
 
-# The cause → its class, for errors of a job that still runs. What is missing here says nothing of those.
+# The cause → its class, for errors of a job that still runs. What is missing here says nothing of
+# those.
 _CLASSES: dict[Cause, str] = {
     "memory gpu": "out of memory",
     "memory host": "out of memory",
@@ -156,7 +175,9 @@ _ANY = re.compile("|".join(f"(?:{pattern})" for pattern, cause, _ in _LINES if c
 
 
 def classify(line: str) -> tuple[str, str] | None:
-    """The class of the error that a line of output tells, and the cause in words; None where it tells none."""
+    """The class of the error that a line of output tells, and the cause in words; None where it
+    tells none.
+    """
     for pattern, cause, words in _LINES:
         if cause in _CLASSES and re.search(pattern, line):
             return _CLASSES[cause], words

@@ -24,7 +24,11 @@ class EvidenceBook:
         self._experiment = experiment
         self._findings: dict[str, Finding] = {}
         self._means: dict[tuple[str, int], Means] = {}
-        self._trainings = {promise.subject: run for run in _runs(experiment) for promise in experiment.checkpoints_of(run)}
+        self._trainings = {
+            promise.subject: run
+            for run in _runs(experiment)
+            for promise in experiment.checkpoints_of(run)
+        }
 
     @property
     def findings(self) -> Mapping[str, Finding]:
@@ -33,7 +37,9 @@ class EvidenceBook:
 
     def look_at_all(self, state: State) -> None:
         """Look at everything. `state` knows where its jobs printed."""
-        self._look([*self._experiment.checkpoints.values(), *self._experiment.results.values()], state)
+        self._look(
+            [*self._experiment.checkpoints.values(), *self._experiment.results.values()], state
+        )
 
     def look_at(self, item: RunItem, state: State) -> list[Finding]:
         """Look again at what one piece of work promises, and return what was found."""
@@ -46,19 +52,29 @@ class EvidenceBook:
         if item.phase == "preparation":
             return list(self._experiment.checkpoints_of(item.run))
         result = self._experiment.results.get(item.key)
-        return [result] if result else []
+        if result:
+            return [result]
+        return []
 
     def checkpoint(self, item: RunItem) -> dict[str, str]:
         """The fingerprint of the checkpoint that an evaluation is given; empty for none."""
-        needs = self._experiment.checkpoint_for(item) if item.phase == "evaluation" else None
-        return {needs: self._findings[needs].fingerprint} if needs and needs in self._findings else {}
+        if item.phase == "evaluation":
+            needs = self._experiment.checkpoint_for(item)
+        else:
+            needs = None
+        if needs and needs in self._findings:
+            return {needs: self._findings[needs].fingerprint}
+        return {}
 
     def inputs(self, item: RunItem, *, made_later: bool = False) -> dict[str, str]:
-        """What a submission should remember: the fingerprint of the checkpoint it is given (unless that is still to be
-        made), and the time of a result that already lies where its own will be, so that an old file is not taken for a
-        new one.
+        """What a submission should remember: the fingerprint of the checkpoint it is given (unless
+        that is still to be made), and the time of a result that already lies where its own will be,
+        so that an old file is not taken for a new one.
         """
-        found = {} if made_later else self.checkpoint(item)
+        if made_later:
+            found = {}
+        else:
+            found = self.checkpoint(item)
         for promise in self.promises(item) if item.phase == "evaluation" else ():
             stamp = written(self._findings[promise.subject])
             if stamp:
@@ -66,22 +82,41 @@ class EvidenceBook:
         return found
 
     def complete(self, item: RunItem) -> dict[str, str]:
-        """Subject → fingerprint of the complete checkpoints of a fine-tune that are there now; empty for an evaluation."""
+        """Subject → fingerprint of the complete checkpoints of a fine-tune that are there now;
+        empty for an evaluation.
+        """
         if item.phase == "evaluation":
             return {}
-        found = [self._findings[promise.subject] for promise in self.promises(item) if promise.subject in self._findings]
-        return {finding.subject: finding.fingerprint for finding in found if finding.state == "good"}
+        found = [
+            self._findings[promise.subject]
+            for promise in self.promises(item)
+            if promise.subject in self._findings
+        ]
+        return {
+            finding.subject: finding.fingerprint for finding in found if finding.state == "good"
+        }
 
     def means(self, state: State, rules: Rules) -> dict[str, Means]:
-        """Key → what a job that ended badly allows, of all that may be tried again; looked at anew for each attempt."""
+        """Key → what a job that ended badly allows, of all that may be tried again; looked at anew
+        for each attempt.
+        """
         found: dict[str, Means] = {}
         for item in to_try(self._experiment, state):
             attempts = sorted(state.run(item.key).attempts.items())
             name = (item.key, attempts[-1][0])
             if name not in self._means:
-                folders = [(one, attempt_folder(self._experiment.folder, item.key, number)) for number, one in attempts]
-                findings = [self._findings[one.subject] for one in self.promises(item) if one.subject in self._findings]
-                self._means[name] = means.of(self._experiment.folder, item, folders, findings, rules)
+                folders = [
+                    (one, attempt_folder(self._experiment.folder, item.key, number))
+                    for number, one in attempts
+                ]
+                findings = [
+                    self._findings[one.subject]
+                    for one in self.promises(item)
+                    if one.subject in self._findings
+                ]
+                self._means[name] = means.of(
+                    self._experiment.folder, item, folders, findings, rules
+                )
             found[item.key] = self._means[name]
         return found
 
@@ -96,15 +131,24 @@ def _runs(experiment: Experiment) -> list[str]:
 
 
 def printed(state: State, key: str) -> list[Path]:
-    """The files into which a run's jobs printed, as the scheduler named them: the newest attempt's first."""
+    """The files into which a run's jobs printed, as the scheduler named them: the newest attempt's
+    first.
+    """
     run = state.runs.get(key)
-    attempts = sorted(run.attempts.items(), reverse=True) if run else []
+    if run:
+        attempts = sorted(run.attempts.items(), reverse=True)
+    else:
+        attempts = []
     facts = [attempt.seen.facts for _, attempt in attempts if attempt.seen is not None]
     names = dict.fromkeys(name for one in facts for name in (one.error_output, one.output) if name)
     return [Path(as_path(name)) for name in names]
 
 
 def written(finding: Finding) -> str:
-    """When the newest of a finding's files was written, by the file server's clock; "" where there is none."""
+    """When the newest of a finding's files was written, by the file server's clock; "" where there
+    is none.
+    """
     times = [evidence.modified for evidence in finding.evidence if evidence.modified is not None]
-    return max(times).isoformat() if times else ""
+    if times:
+        return max(times).isoformat()
+    return ""

@@ -42,19 +42,24 @@ def judge(
     array: bool = False,
     cause: Named = _UNNAMED,
 ) -> Verdict:
-    """The verdict. `findings` are of everything the run promised (none: it promised nothing, and its exit code is all
-    there is); `unchanged` names subjects whose files are the same as before the attempt began: not this attempt's work.
-    `cause` is why it ended badly. Of an `array`, what the other tasks left says nothing for one that
-    failed.
+    """The verdict. `findings` are of everything the run promised (none: it promised nothing, and
+    its exit code is all there is); `unchanged` names subjects whose files are the same as before
+    the attempt began: not this attempt's work. `cause` is why it ended badly. Of an `array`, what
+    the other tasks left says nothing for one that failed.
     """
-    bad = [finding for finding in findings if finding.state != "good" or finding.subject in unchanged]
+    bad = [
+        finding for finding in findings if finding.state != "good" or finding.subject in unchanged
+    ]
     good = [finding for finding in findings if finding not in bad]
     ended_well = end.state == "COMPLETED" and not end.exit_code
     why = "; ".join(_fault(finding, unchanged) for finding in bad)
     cautions = "; ".join(finding.caution for finding in good if finding.caution)
     outcome: Outcome
     if ended_well:
-        outcome = "invalid" if bad else "done"
+        if bad:
+            outcome = "invalid"
+        else:
+            outcome = "done"
         why = why or cautions
     elif findings and not bad and not array:
         outcome = "failed but good"
@@ -80,5 +85,8 @@ def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
 
 
 def _end_words(end: End, cause: str, last_line: str) -> str:
-    code = f"exit code {end.exit_code}" if end.exit_code is not None else ""
+    if end.exit_code is not None:
+        code = f"exit code {end.exit_code}"
+    else:
+        code = ""
     return "; ".join(filter(None, [code, cause, end.why, last_line and f"last line: {last_line}"]))

@@ -1,4 +1,5 @@
-"""What is looked at before evaluations may start, and at the end: fields of `verified` events. Pure.
+"""What is looked at before evaluations may start, and at the end: fields of `verified` events.
+Pure.
 
 Only what was selected is looked at; the rest is counted as `unselected`.
 """
@@ -31,7 +32,9 @@ class _Asked:
         self.labels = {item.key: label(item, decisions.get(item.key), state) for item in self.items}
 
     def why(self, key: str, otherwise: str) -> str:
-        """Why what this piece of work promises is not there, where it never had a job; else `otherwise`."""
+        """Why what this piece of work promises is not there, where it never had a job; else
+        `otherwise`.
+        """
         state, reason = self.labels.get(key, ("", ""))
         if state in (NOT_SUBMITTED, BLOCKED):
             return f"{state}: {reason}"
@@ -49,19 +52,28 @@ def verification(
     labels = {item.key: (asked.labels[item.key][0] or _WAITS) for item in trained}
     if any(state.run(key).latest is not None for key in labels):
         ran = list(labels.values())
-        missing = {key: words for key, words in labels.items() if words not in ("COMPLETED", DONE_BEFORE)}
+        missing = {
+            key: words for key, words in labels.items() if words not in ("COMPLETED", DONE_BEFORE)
+        }
         verified.append(
             {
                 "what": "finetuning",
-                "looked_at": f"Checking fine-tuning jobs via the {scheduler} scheduler and their exit records",
+                "looked_at": (
+                    f"Checking fine-tuning jobs via the {scheduler} scheduler and their exit "
+                    "records"
+                ),
                 "expected": len(ran),
                 "found": ran.count("COMPLETED"),
                 "counts": {words: ran.count(words) for words in dict.fromkeys(ran)},
-                "missing": tuple(f"{key} {asked.why(key, words)}" for key, words in missing.items()),
+                "missing": tuple(
+                    f"{key} {asked.why(key, words)}" for key, words in missing.items()
+                ),
                 "unselected": left_out,
             }
         )
-    findings = [(item.key, book.findings[one.subject]) for item in trained for one in book.promises(item)]
+    findings = [
+        (item.key, book.findings[one.subject]) for item in trained for one in book.promises(item)
+    ]
     if findings:
         epochs = sorted({int(finding.subject.rpartition("epoch_")[2]) for _, finding in findings})
         named = ", ".join(f"epoch_{epoch}" for epoch in epochs)
@@ -69,11 +81,17 @@ def verification(
         verified.append(
             {
                 "what": "checkpoints",
-                "looked_at": f"Checking {named} for {len(trained)} run" + ("" if len(trained) == 1 else "s") + f" ({how})",
+                "looked_at": f"Checking {named} for {len(trained)} run"
+                + ("" if len(trained) == 1 else "s")
+                + f" ({how})",
                 "expected": len(findings),
                 "found": sum(finding.state == "good" for _, finding in findings),
-                "missing": tuple(_lacking(asked, key, one) for key, one in findings if one.state != "good"),
-                "evidence": tuple(evidence for _, finding in findings for evidence in finding.evidence[:1]),
+                "missing": tuple(
+                    _lacking(asked, key, one) for key, one in findings if one.state != "good"
+                ),
+                "evidence": tuple(
+                    evidence for _, finding in findings for evidence in finding.evidence[:1]
+                ),
                 "cautions": tuple(one.caution for _, one in findings if one.caution),
                 "unselected": left_out,
             }
@@ -81,7 +99,9 @@ def verification(
     return verified
 
 
-def validation(experiment: Experiment, book: EvidenceBook, state: State, plan: Plan) -> dict[str, Any]:
+def validation(
+    experiment: Experiment, book: EvidenceBook, state: State, plan: Plan
+) -> dict[str, Any]:
     """Of everything that the selected work promises, at the end."""
     asked = _Asked(experiment, state, plan)
     findings: dict[str, tuple[str, Finding]] = {}
@@ -94,12 +114,21 @@ def validation(experiment: Experiment, book: EvidenceBook, state: State, plan: P
             findings.setdefault(needs, (item.run, book.findings[needs]))
     unpromised = [item for item in asked.items if not book.promises(item)]
     how = looked_at(experiment.tools.evaluation)
-    finished = [item for item in unpromised if asked.labels[item.key][0] in ("COMPLETED", DONE_BEFORE)]
+    finished = [
+        item for item in unpromised if asked.labels[item.key][0] in ("COMPLETED", DONE_BEFORE)
+    ]
     results = sum(subject in experiment.results for subject in findings)
-    kinds = [f"{len(findings) - results} checkpoints", f"{results} results" + (f" ({how})" if results else "")]
+    kinds = [
+        f"{len(findings) - results} checkpoints",
+        f"{results} results" + (f" ({how})" if results else ""),
+    ]
     if unpromised:
         kinds.append(f"the exit codes of {len(unpromised)} jobs that promise no file")
-    bad = [_lacking(asked, key, finding) for key, finding in findings.values() if finding.state != "good"]
+    bad = [
+        _lacking(asked, key, finding)
+        for key, finding in findings.values()
+        if finding.state != "good"
+    ]
     bad += [
         f"{item.key} ({asked.why(item.key, asked.labels[item.key][0] or 'not run')})"
         for item in unpromised
@@ -112,7 +141,9 @@ def validation(experiment: Experiment, book: EvidenceBook, state: State, plan: P
         "found": sum(finding.state == "good" for _, finding in findings.values()) + len(finished),
         "missing": tuple(bad),
         "cautions": tuple(
-            one.caution for subject, (_, one) in findings.items() if one.caution and subject in experiment.results
+            one.caution
+            for subject, (_, one) in findings.items()
+            if one.caution and subject in experiment.results
         ),
         "unselected": len(asked.left_out),
     }

@@ -22,33 +22,50 @@ _COMMON = ("time", "writer", "seq")
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Print every event of a journal, in the order of their times: of an experiment's folder, or of a run's.
+    """Print every event of a journal, in the order of their times: of an experiment's folder, or of
+    a run's.
 
     Example: watchkeeper log examples/digits
     """
     read = journal.read(journal_folder(path))
-    events = sorted((event for found in read.events.values() for event in found), key=lambda event: (event.time, event.seq))
+    events = sorted(
+        (event for found in read.events.values() for event in found),
+        key=lambda event: (event.time, event.seq),
+    )
     for event in events:
         if as_json:
-            line = event.line if isinstance(event, Unknown) else encode(event)
+            if isinstance(event, Unknown):
+                line = event.line
+            else:
+                line = encode(event)
             click.echo(line.decode(errors="replace").rstrip("\n"))
         else:
             click.echo(_line(event))
     echo_problems(tuple(read.problems))
-    return EXIT_FAILED if read.problems else EXIT_OK
+    if read.problems:
+        return EXIT_FAILED
+    return EXIT_OK
 
 
 def _line(event: AnyEvent | Unknown) -> str:
     if isinstance(event, Unknown):
         return printable(
-            f"{event.time.isoformat()}  unknown kind {event.kind}  {event.line.decode(errors='replace').rstrip()}"
+            f"{event.time.isoformat()}  unknown kind {event.kind}  "
+            f"{event.line.decode(errors='replace').rstrip()}"
         )
     fields = msgspec.to_builtins(event)
     kind = fields.pop("kind")
-    words = "  ".join(f"{name}={_short(value)}" for name, value in fields.items() if name not in _COMMON)
+    words = "  ".join(
+        f"{name}={_short(value)}" for name, value in fields.items() if name not in _COMMON
+    )
     return printable(f"{event.time.isoformat()}  {kind:<13} {words}")
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= 120 else f"{text[:117]}…"
+    if isinstance(value, str):
+        text = value
+    else:
+        text = msgspec.json.encode(value).decode()
+    if len(text) <= 120:
+        return text
+    return f"{text[:117]}…"

@@ -25,14 +25,19 @@ from watchkeeper.show.tables import experiment_table
 def command(experiment: Path, as_json: bool) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
 
-    Exits with 3 while jobs are under way, 1 when something failed, 4 when of something nobody can tell.
+    Exits with 3 while jobs are under way, 1 when something failed, 4 when of something nobody can
+    tell.
 
     Example: watchkeeper status examples/digits
     """
     found = experiments.read(experiment)
     settings = load(found.folder, acts=False)
     standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
-    notes = (*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder), *standing.notes)
+    notes = (
+        *filter(None, [distrusted(found.folder)]),
+        *copies.notes(found.folder),
+        *standing.notes,
+    )
     if as_json:
         echo_json(
             {

@@ -19,8 +19,9 @@ from watchkeeper.show.text import number, printable, table
 @json_option
 @command_errors
 def command(experiment: Path, key: str, as_json: bool) -> int:
-    """Follow a figure back: result, evaluation, checkpoint, training, scripts, configurations, commit, data; and say of
-    each whether it is today what it was. The exit code is 1 when something has changed or is missing.
+    """Follow a figure back: result, evaluation, checkpoint, training, scripts, configurations,
+    commit, data; and say of each whether it is today what it was. The exit code is 1 when something
+    has changed or is missing.
 
     KEY is an evaluation's key, or a run's name, as `status` and the logs have it.
 
@@ -28,14 +29,26 @@ def command(experiment: Path, key: str, as_json: bool) -> int:
     """
     found = trace(experiment, key)
     if as_json:
-        echo_json({"experiment": found.experiment, "key": found.key, "sound": found.sound, "links": found.links})
+        echo_json(
+            {
+                "experiment": found.experiment,
+                "key": found.key,
+                "sound": found.sound,
+                "links": found.links,
+            }
+        )
     else:
         lines = [
-            ["← " if at else "  ", link.what, link.name, link.holds, _words(link)] for at, link in enumerate(found.links)
+            ["← " if at else "  ", link.what, link.name, link.holds, _words(link)]
+            for at, link in enumerate(found.links)
         ]
-        click.echo(table(["what", "which", "today", "evidence"], [[a + b, *rest] for a, b, *rest in lines]))
+        click.echo(
+            table(["what", "which", "today", "evidence"], [[a + b, *rest] for a, b, *rest in lines])
+        )
         click.echo(f"\n{_summary(found)}")
-    return EXIT_OK if found.sound else EXIT_FAILED
+    if found.sound:
+        return EXIT_OK
+    return EXIT_FAILED
 
 
 def _words(link: Link) -> str:
@@ -55,5 +68,7 @@ def _summary(found: Trace) -> str:
     broken = [link for link in found.links if link.holds in ("changed", "missing")]
     open_ = sum(link.holds == "unknown" for link in found.links)
     if broken:
-        return printable("Broken: " + "; ".join(f"{link.what} {link.name} ({link.holds})" for link in broken))
+        return printable(
+            "Broken: " + "; ".join(f"{link.what} {link.name} ({link.holds})" for link in broken)
+        )
     return "Every link holds" + (f", but for {open_} of which nothing can tell." if open_ else ".")

@@ -23,11 +23,12 @@ from watchkeeper.show.text import printable
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Verify the journal of an experiment or of a recorded run: its lines, its seals, the logs and manifests made of it,
-    the files that verdicts rest on, and the rows of metrics and tables by their count and hash. Nothing is changed.
+    """Verify the journal of an experiment or of a recorded run: its lines, its seals, the logs and
+    manifests made of it, the files that verdicts rest on, and the rows of metrics and tables by
+    their count and hash. Nothing is changed.
 
-    Ends with 0 where all is sound, with 1 where something is missing or was changed, and with 4 where that cannot be told:
-    a run that died wrote no counts and no hashes.
+    Ends with 0 where all is sound, with 1 where something is missing or was changed, and with 4
+    where that cannot be told: a run that died wrote no counts and no hashes.
 
     Example: watchkeeper check examples/digits
     """
@@ -51,7 +52,9 @@ def command(path: Path, as_json: bool) -> int:
         click.echo(_last_line(report))
     if report.errors:
         return EXIT_FAILED
-    return EXIT_UNKNOWN if report.unverified else EXIT_OK
+    if report.unverified:
+        return EXIT_UNKNOWN
+    return EXIT_OK
 
 
 def verify(path: Path) -> Report:
@@ -67,11 +70,16 @@ def verify(path: Path) -> Report:
         if not left and not read.folder.is_dir():
             raise check.no_journal(path)
         lacks = (check.gone(root, left),) if left else ()
-        return Report(verified=("0 events of 0 writers",), problems=tuple(read.problems), incomplete=lacks)
+        return Report(
+            verified=("0 events of 0 writers",), problems=tuple(read.problems), incomplete=lacks
+        )
     report = check.check(path, read)
     found = audit(root, read)
     rows, damaged = read_rows(root)
-    counted = [f"{len(rows)} metric rows"] if (root / FOLDER).is_dir() else []
+    if (root / FOLDER).is_dir():
+        counted = [f"{len(rows)} metric rows"]
+    else:
+        counted = []
     return Report(
         verified=(*report.verified, *counted, *found.verified),
         problems=(*report.problems, *damaged, *found.problems),
@@ -85,14 +93,18 @@ def incomplete(path: Path, read: Journal) -> list[Problem]:
     root = path.resolve()
     if not any(read.saw.values()):
         left = [*traces(root), *check.traces(root)]
-        return [check.gone(root, left)] if left else []
+        if left:
+            return [check.gone(root, left)]
+        return []
     return [*check.incomplete(root, read), *audit(root, read).incomplete]
 
 
 def _verdict(report: Report) -> str:
     if report.errors:
         return "unsound"
-    return "unverified" if report.unverified else "sound"
+    if report.unverified:
+        return "unverified"
+    return "sound"
 
 
 def _last_line(report: Report) -> str:

@@ -23,21 +23,30 @@ from watchkeeper.show.text import printable
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @cluster_option
 @click.option(
-    "--wait", "wait_s", type=float, metavar="SECONDS", default=300.0, show_default=True, help="How long its job may queue."
+    "--wait",
+    "wait_s",
+    type=float,
+    metavar="SECONDS",
+    default=300.0,
+    show_default=True,
+    help="How long its job may queue.",
 )
 @json_option
 @command_errors
 def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> int:
-    """Look whether this machine, or a cluster, is fit for the experiments in FOLDER (default: here).
+    """Look whether this machine, or a cluster, is fit for the experiments in FOLDER (default:
+    here).
 
-    On a cluster a job of a few seconds proves that an attempt can be claimed once only, also between nodes. Only then is
-    a submission that sbatch did not answer ever repeated. Exits with 1 when something is bad, with 4 when of something
-    nobody can tell.
+    On a cluster a job of a few seconds proves that an attempt can be claimed once only, also
+    between nodes. Only then is a submission that sbatch did not answer ever repeated. Exits with 1
+    when something is bad, with 4 when of something nobody can tell.
 
     Example: watchkeeper doctor examples/digits
     """
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}", hint="name the folder that your experiments lie in")
+        raise UsageError(
+            f"there is no folder {folder}", hint="name the folder that your experiments lie in"
+        )
     folder = folder.resolve()
     settings = load(folder, cluster=cluster)
     scheduler = scheduler_of(settings)
@@ -45,12 +54,19 @@ def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> 
     for check in _checks(folder, scheduler, wait_s, remote=settings.cluster is not None):
         found.append(check)
         if not as_json:
-            hint = f"\n           {check.hint}" if check.hint else ""
+            if check.hint:
+                hint = f"\n           {check.hint}"
+            else:
+                hint = ""
             click.echo(printable(f"{check.verdict:8} {check.what:11} {check.found}{hint}"))
     if as_json:
         echo_json({"folder": str(folder), "scheduler": scheduler.name, "checks": found})
     verdicts = {check.verdict for check in found}
-    return EXIT_FAILED if "bad" in verdicts else EXIT_UNKNOWN if "unknown" in verdicts else EXIT_OK
+    if "bad" in verdicts:
+        return EXIT_FAILED
+    if "unknown" in verdicts:
+        return EXIT_UNKNOWN
+    return EXIT_OK
 
 
 def _checks(folder: Path, scheduler: Scheduler, wait_s: float, *, remote: bool) -> Iterator[Check]:
@@ -59,7 +75,9 @@ def _checks(folder: Path, scheduler: Scheduler, wait_s: float, *, remote: bool) 
     if remote:
         allowed = scheduler.site()
         yield from doctor.site(allowed)
-        yield from doctor.claim(scheduler, folder, wait_s=wait_s, tell=lambda words: click.echo(f"{words} …", err=True))
+        yield from doctor.claim(
+            scheduler, folder, wait_s=wait_s, tell=lambda words: click.echo(f"{words} …", err=True)
+        )
     try:
         yield from doctor.scripts(preflight.checked(experiments.read(folder), allowed).problems)
     except ExperimentError as error:

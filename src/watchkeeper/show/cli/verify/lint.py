@@ -16,15 +16,20 @@ from watchkeeper.watch.logs import run_log_folder
 @click.command("lint")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
-    "--fix", "fixing", is_flag=True, help="Write what is safe to put right: weekdays, ordinals, numbers, dates for people."
+    "--fix",
+    "fixing",
+    is_flag=True,
+    help="Write what is safe to put right: weekdays, ordinals, numbers, dates for people.",
 )
 @json_option
 @command_errors
 def command(path: Path, fixing: bool, as_json: bool) -> int:
-    """Read run logs (run_logs/[group/]DATE_TASK.md), timelines and the summary of experiments, and name each thing that
-    they lack or say wrongly, by line and code. docs/run-records.md explains the codes.
+    """Read run logs (run_logs/[group/]DATE_TASK.md), timelines and the summary of experiments, and
+    name each thing that they lack or say wrongly, by line and code. docs/run-records.md explains
+    the codes.
 
-    PATH is a log, run_logs/, or a folder above or below it. Default: here. The exit code is 1 while a finding is open.
+    PATH is a log, run_logs/, or a folder above or below it. Default: here. The exit code is 1 while
+    a finding is open.
 
     Example: watchkeeper lint run_logs --fix
     """
@@ -55,7 +60,9 @@ def command(path: Path, fixing: bool, as_json: bool) -> int:
                 "left": {printable(name): printable(reason) for name, reason in left.items()},
             }
         )
-        return EXIT_FAILED if still else EXIT_OK
+        if still:
+            return EXIT_FAILED
+        return EXIT_OK
     for one in fixed:
         click.echo(_line(f"fixed: {one.path}:{one.line}: {one.code} {one.message}"))
     for name, reason in left.items():
@@ -63,7 +70,9 @@ def command(path: Path, fixing: bool, as_json: bool) -> int:
     for one in found:
         click.echo(_line(str(one)))
     click.echo(_summary(found, read, fixing))
-    return EXIT_FAILED if still else EXIT_OK
+    if still:
+        return EXIT_FAILED
+    return EXIT_OK
 
 
 def _line(text: str) -> str:
@@ -84,9 +93,14 @@ def _plain(one: Finding) -> dict[str, object]:
 
 def _summary(found: list[Finding], read: int, fixing: bool) -> str:
     still = sum(one.open for one in found)
-    files = "1 file" if read == 1 else f"{read} files"
+    if read == 1:
+        files = "1 file"
+    else:
+        files = f"{read} files"
     if not still:
         return f"Nothing open in {files}."
     text = f"{still} {'finding' if still == 1 else 'findings'} open in {files}."
     fixable = sum(bool(one.edits) for one in found)
-    return text if fixing or not fixable else f"{text} `--fix` puts {fixable} right."
+    if fixing or not fixable:
+        return text
+    return f"{text} `--fix` puts {fixable} right."

@@ -25,9 +25,10 @@ from watchkeeper.watch.logs import run_logs as runbook
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Make an experiment's logs again from its journal, or a recorded run's manifests, to the same bytes. A log that
-    somebody wrote into is kept beside the new one. Of a Markdown run log only the machine's own fields are put in again.
-    From a journal that is missing, shortened or changed nothing is made: what lies there then holds more than it does.
+    """Make an experiment's logs again from its journal, or a recorded run's manifests, to the same
+    bytes. A log that somebody wrote into is kept beside the new one. Of a Markdown run log only the
+    machine's own fields are put in again. From a journal that is missing, shortened or changed
+    nothing is made: what lies there then holds more than it does.
 
     Example: watchkeeper rebuild examples/digits
     """
@@ -36,8 +37,14 @@ def command(path: Path, as_json: bool) -> int:
     lacks = incomplete(path, read)
     if lacks:
         raise WatchkeeperError(
-            f"the journal of {path} is not whole, and nothing was made again from it: {lacks[0].where}: {lacks[0].message}",
-            hint=f"restore .watchkeeper/journal from a backup; `watchkeeper check {path}` lists all that it lacks",
+            (
+                f"the journal of {path} is not whole, and nothing was made again from it: "
+                f"{lacks[0].where}: {lacks[0].message}"
+            ),
+            hint=(
+                f"restore .watchkeeper/journal from a backup; `watchkeeper check {path}` lists "
+                "all that it lacks"
+            ),
         )
     if not read.folder.is_dir():
         raise no_journal(path)
@@ -46,7 +53,8 @@ def command(path: Path, as_json: bool) -> int:
     if holder is not None:
         pid = holder.process.pid
         raise UsageError(
-            f"process {pid} is watching {path} and keeps its logs", hint=f"detach it first: touch {path}/.detach"
+            f"process {pid} is watching {path} and keeps its logs",
+            hint=f"detach it first: touch {path}/.detach",
         )
     made = action_logs.rebuild(root, read.events)
     made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}
@@ -57,14 +65,19 @@ def command(path: Path, as_json: bool) -> int:
         for name, size in made.items():
             click.echo(f"{name}: {size} bytes")
         if run_logs:
-            click.echo(f"{run_logs} run log{'s' if run_logs > 1 else ''}: the machine's fields are up to date")
+            click.echo(
+                f"{run_logs} run log{'s' if run_logs > 1 else ''}: the machine's fields "
+                "are up to date"
+            )
         if not made and not run_logs:
             click.echo("Nothing to rebuild: the journal has no views.")
     return EXIT_OK
 
 
 def _run_logs(folder: Path) -> int:
-    """Bring the experiment's Markdown run logs up; how many there are. 0 where the folder is no experiment any more."""
+    """Bring the experiment's Markdown run logs up; how many there are. 0 where the folder is no
+    experiment any more.
+    """
     try:
         experiment = experiments.read(folder)
     except ExperimentError:

@@ -1,4 +1,6 @@
-"""On a terminal, what run logs want and nobody has said is asked at an experiment's first start, and never again there."""
+"""On a terminal, what run logs want and nobody has said is asked at an experiment's first start,
+and never again there.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def answers(experiment: Experiment, said: Said) -> Said | None:
     several = len({item.run for item in experiment.items}) > 1
     found = Said(
         mode="" if said.mode else _mode("experiment" if experiment.summary else ""),
-        objective="" if said.objective or experiment.question else _line("What are these runs to verify or test?"),
+        objective=""
+        if said.objective or experiment.question
+        else _line("What are these runs to verify or test?"),
         dataset="" if said.dataset or experiment.dataset else _line("Which dataset do they use?"),
         group="" if said.group else _group(experiment.name if several else ""),
     )
@@ -34,10 +38,19 @@ def _mode(default: str) -> str:
 
 
 def _group(default: str) -> str:
-    where = f"run_logs/{default}" if default else "run_logs/ itself"
+    if default:
+        where = f"run_logs/{default}"
+    else:
+        where = "run_logs/ itself"
     return _line("In which folder of run_logs/ do their logs go?", where)
 
 
 def _line(question: str, default: str = "pending") -> str:
-    words = click.prompt(f"{question} (Enter: {default})", default="", show_default=False, prompt_suffix=" ", err=True)
+    words = click.prompt(
+        f"{question} (Enter: {default})",
+        default="",
+        show_default=False,
+        prompt_suffix=" ",
+        err=True,
+    )
     return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())

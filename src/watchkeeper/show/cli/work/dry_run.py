@@ -35,7 +35,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     refused: str = ""
 
 
-def show_commands(experiment: Experiment, scheduler: Scheduler, selection: Selection, *, as_json: bool) -> int:
+def show_commands(
+    experiment: Experiment, scheduler: Scheduler, selection: Selection, *, as_json: bool
+) -> int:
     """Print what a submission now would run. Returns the exit code."""
     state, plan, _ = decide(experiment, selection)
     items = {item.key: item for item in experiment.items}
@@ -49,26 +51,45 @@ def show_commands(experiment: Experiment, scheduler: Scheduler, selection: Selec
     else:
         for one in commands:
             line = (
-                f"# {one.key}: refused: {one.refused}" if one.refused else f"cd {shlex.quote(one.folder)} && {one.command}"
+                f"# {one.key}: refused: {one.refused}"
+                if one.refused
+                else f"cd {shlex.quote(one.folder)} && {one.command}"
             )
             click.echo(printable(line))
-        words = f"{len(commands)} to submit now" + (f", {len(waiting)} after these" if waiting else "")
-        click.echo(
-            f"\n{words}. Nothing was submitted, and nothing written." if commands or waiting else "Nothing to submit."
+        words = f"{len(commands)} to submit now" + (
+            f", {len(waiting)} after these" if waiting else ""
         )
-    return EXIT_FAILED if any(one.refused for one in commands) else EXIT_OK
+        click.echo(
+            f"\n{words}. Nothing was submitted, and nothing written."
+            if commands or waiting
+            else "Nothing to submit."
+        )
+    if any(one.refused for one in commands):
+        return EXIT_FAILED
+    return EXIT_OK
 
 
-def _command(experiment: Experiment, scheduler: Scheduler, item: RunItem, decision: Decision, array: str) -> Command:
+def _command(
+    experiment: Experiment, scheduler: Scheduler, item: RunItem, decision: Decision, array: str
+) -> Command:
     script = experiment.folder / item.script
     found = Command(key=item.key, attempt=decision.attempt, folder=str(script.parent))
     try:
         head = read_head(script.read_bytes(), name=script.name)
         if faults := [problem for problem in head.problems if problem.severity == "error"]:
             raise RefusedError("; ".join(fault.message for fault in faults))
-        wrapper = attempt_folder(experiment.folder, item.key, decision.attempt) / wrapper_name(TOKEN)
+        wrapper = attempt_folder(experiment.folder, item.key, decision.attempt) / wrapper_name(
+            TOKEN
+        )
         after = tuple(JOB_ID for _ in decision.after)
-        job = Job(wrapper=wrapper, folder=script.parent, name=head.name, token=TOKEN, after=after, array=array)
+        job = Job(
+            wrapper=wrapper,
+            folder=script.parent,
+            name=head.name,
+            token=TOKEN,
+            after=after,
+            array=array,
+        )
         return msgspec.structs.replace(found, command=scheduler.exact_words(job, head))
     except RefusedError as error:
         return msgspec.structs.replace(found, refused=str(error))

@@ -17,16 +17,38 @@ if TYPE_CHECKING:
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.argument("command_line", metavar="-- CMD [ARG]…", nargs=-1, type=click.UNPROCESSED)
-@click.option("--name", default="", help="What its runs are called. Default: the script's or the program's name.")
-@click.option("--folder", type=click.Path(path_type=Path), help="Exactly this folder. Default: artifacts/NAME/<run id>.")
+@click.option(
+    "--name",
+    default="",
+    help="What its runs are called. Default: the script's or the program's name.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    help="Exactly this folder. Default: artifacts/NAME/<run id>.",
+)
 @click.option(
     "--stall-s",
     type=float,
     metavar="SECONDS",
-    help="Raise the alarm when nothing advances for so long. Default: 5 times the longest pause, at least 10 minutes.",
+    help=(
+        "Raise the alarm when nothing advances for so long. Default: 5 times the longest "
+        "pause, at least 10 minutes."
+    ),
 )
-@click.option("--end-stalled", is_flag=True, default=None, help="End the command when it is stalled; needs --stall-s.")
-@click.option("--files", "watched", multiple=True, metavar="GLOB", help="Files whose change is an advance too; repeatable.")
+@click.option(
+    "--end-stalled",
+    is_flag=True,
+    default=None,
+    help="End the command when it is stalled; needs --stall-s.",
+)
+@click.option(
+    "--files",
+    "watched",
+    multiple=True,
+    metavar="GLOB",
+    help="Files whose change is an advance too; repeatable.",
+)
 @json_option
 @command_errors
 def command(
@@ -41,8 +63,9 @@ def command(
 ) -> int:
     """Run any command as a recorded run, and end with its exit code (128 + n on signal n).
 
-    Its output is shown, and kept in logs/stdout.log and logs/stderr.log; signals are handed on to its process group; steps
-    and metrics that it prints become metric rows; a stall is reported, with its cause. With --json the output is kept only.
+    Its output is shown, and kept in logs/stdout.log and logs/stderr.log; signals are handed on to
+    its process group; steps and metrics that it prints become metric rows; a stall is reported,
+    with its cause. With --json the output is kept only.
 
     Example: watchkeeper exec -- python train.py --lr 1e-4
     """
@@ -50,7 +73,8 @@ def command(
 
     if not command_line:
         raise UsageError(
-            "there is no command to run", hint="write it after two dashes: watchkeeper exec -- python train.py"
+            "there is no command to run",
+            hint="write it after two dashes: watchkeeper exec -- python train.py",
         )
     name = name or commands.name_of(command_line)
     runs: list[Run] = []
@@ -73,7 +97,14 @@ def command(
     )
     (run,) = runs
     if as_json:
-        echo_json({"run_id": run.run_id, "folder": str(run.folder), "exit_code": ended.code, "ended": ended.words})
+        echo_json(
+            {
+                "run_id": run.run_id,
+                "folder": str(run.folder),
+                "exit_code": ended.code,
+                "ended": ended.words,
+            }
+        )
     elif ended.code:
         _say(f"{ended.words}; its output and log are in {run.folder}/logs")
     return ended.code

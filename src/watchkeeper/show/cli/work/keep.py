@@ -1,4 +1,6 @@
-"""What `run`, `submit` and `watch` share: a keeper, its signals, its progress, and the table at the end."""
+"""What `run`, `submit` and `watch` share: a keeper, its signals, its progress, and the table at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ def keep(
     log: Path | None = None,
     **flags: Any,
 ) -> int:
-    """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns the exit code."""
+    """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns
+    the exit code.
+    """
     experiment = experiments.read(folder)
     copies.refuse(experiment.folder)
     chosen = load(experiment.folder, **flags)
@@ -105,22 +109,32 @@ def keep(
     if submits:
         check_said(experiment, said, runs)
     scheduler = scheduler_of(chosen)
-    site = scheduler.site() if submits else Site()
+    if submits:
+        site = scheduler.site()
+    else:
+        site = Site()
     if submits:
         experiment = preflight.checked(experiment, site)
-        experiment = msgspec.structs.replace(experiment, problems=(*experiment.problems, *_others(experiment)))
+        experiment = msgspec.structs.replace(
+            experiment, problems=(*experiment.problems, *_others(experiment))
+        )
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
     if submits:
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
-    answered = answers(experiment, said) if submits and not as_json and chosen.run_logs != OFF else None
+    if submits and not as_json and chosen.run_logs != OFF:
+        answered = answers(experiment, said)
+    else:
+        answered = None
     progress = Progress()
     notifier = notifier_of(chosen, experiment.name)
 
     def tell(event: AnyEvent | Unknown) -> None:
         progress.tell(event)
-        if event.writer == keeper.logbook.writer.id:  # of several watchers, the one that wrote it sends it
+        if (
+            event.writer == keeper.logbook.writer.id
+        ):  # of several watchers, the one that wrote it sends it
             notifier.tell(event)
 
     def turned(one: Keeper) -> None:
@@ -150,7 +164,10 @@ def keep(
     found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
     _show(keeper, experiment, found, ended=ended, as_json=as_json)
     if stays and not ended and not as_json:
-        click.echo(f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` goes on from here.")
+        click.echo(
+            f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` "
+            "goes on from here."
+        )
     return _exit_code(keeper, experiment, found, ended=ended, stays=stays)
 
 
@@ -167,11 +184,23 @@ def _watch(keeper: Keeper, progress: Progress, notifier: Notifier) -> bool:
     return ended
 
 
-def _show(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], *, ended: bool, as_json: bool) -> None:
+def _show(
+    keeper: Keeper,
+    experiment: experiments.Experiment,
+    found: list[Row],
+    *,
+    ended: bool,
+    as_json: bool,
+) -> None:
     """Where everything stands now, and which logs tell of it."""
     used = compute.read(experiment, keeper.logbook.state)
     if as_json:
-        document = {"experiment": experiment.name, "folder": str(experiment.folder), "ended": ended, "rows": found}
+        document = {
+            "experiment": experiment.name,
+            "folder": str(experiment.folder),
+            "ended": ended,
+            "rows": found,
+        }
         echo_json(document | {"compute": used})
         return
     click.echo(experiment_table(found))
@@ -182,12 +211,23 @@ def _show(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], 
     click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
 
 
-def _exit_code(keeper: Keeper, experiment: experiments.Experiment, found: list[Row], *, ended: bool, stays: bool) -> int:
-    """3 while jobs are under way; of a submission alone 1 where something was refused; else as everything stands."""
+def _exit_code(
+    keeper: Keeper,
+    experiment: experiments.Experiment,
+    found: list[Row],
+    *,
+    ended: bool,
+    stays: bool,
+) -> int:
+    """3 while jobs are under way; of a submission alone 1 where something was refused; else as
+    everything stands.
+    """
     if not ended and stays:
         return EXIT_DETACHED
     if not ended:
-        return EXIT_FAILED if keeper.refused else EXIT_OK
+        if keeper.refused:
+            return EXIT_FAILED
+        return EXIT_OK
     errors = any(problem.severity == "error" for problem in experiment.problems)
     asked = [d.key for d in keeper.plan.decisions if d.reason != UNSELECTED]
     return exit_code(found, selected=asked, problems=errors)

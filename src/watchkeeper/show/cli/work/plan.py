@@ -34,17 +34,23 @@ from watchkeeper.show.text import table
 @selection_options
 @json_option
 @command_errors
-def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool | None, **options: Any) -> int:
+def command(
+    experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool | None, **options: Any
+) -> int:
     """Show what would be submitted, and why each other thing is not. Nothing is written.
 
     Example: watchkeeper plan examples/digits --json
     """
     found = preflight.checked(experiments.read(experiment), Site())
     settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead)
-    selection = Selection(gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options)
+    selection = Selection(
+        gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options
+    )
     check_selection(found, selection)
     state, plan, _ = decide(found, selection)
-    found = msgspec.structs.replace(found, problems=(*found.problems, *foreign_jobs.notes(found.folder, state)))
+    found = msgspec.structs.replace(
+        found, problems=(*found.problems, *foreign_jobs.notes(found.folder, state))
+    )
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
     strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder)]
     notes = [*strange, *prior.notes(found, selection, settings.run_logs, state=state, keys=coming)]
@@ -53,13 +59,20 @@ def command(experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool
     else:
         echo_problems((*found.problems, *notes))
         lines = [
-            [d.action, d.key, d.reason, d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence)]
+            [
+                d.action,
+                d.key,
+                d.reason,
+                d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence),
+            ]
             for d in plan.decisions
         ]
         click.echo(table(["action", "what", "reason", "evidence"], lines))
         new = sum(d.action in ("submit", "retry", "wait") for d in plan.decisions)
         click.echo(f"\n{new} to submit" if new else "\nNothing to submit.")
-    return EXIT_FAILED if any(problem.severity == "error" for problem in found.problems) else EXIT_OK
+    if any(problem.severity == "error" for problem in found.problems):
+        return EXIT_FAILED
+    return EXIT_OK
 
 
 def _document(found: experiments.Experiment, plan: planning.Plan) -> dict[str, Any]:

@@ -20,24 +20,39 @@ from watchkeeper.show.text import printable
 @click.command("reproduce")
 @experiment_argument
 @click.argument("run")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="This attempt. Default: the last one submitted.")
 @click.option(
-    "--worktree", "target", type=click.Path(path_type=Path), metavar="DIR", help="Make it there; DIR may not exist yet."
+    "--attempt",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="This attempt. Default: the last one submitted.",
+)
+@click.option(
+    "--worktree",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Make it there; DIR may not exist yet.",
 )
 @json_option
 @command_errors
-def command(experiment: Path, run: str, attempt: int | None, target: Path | None, as_json: bool) -> int:
-    """Show what a run was submitted with: commit, uncommitted changes, script, configurations, environment, command; or
-    make it again in a worktree of its own. The working tree that you have is never written to.
+def command(
+    experiment: Path, run: str, attempt: int | None, target: Path | None, as_json: bool
+) -> int:
+    """Show what a run was submitted with: commit, uncommitted changes, script, configurations,
+    environment, command; or make it again in a worktree of its own. The working tree that you have
+    is never written to.
 
-    RUN is a run's name, or an evaluation's key as `status` and the logs have it. The exit code is 1 where a part
-    is missing.
+    RUN is a run's name, or an evaluation's key as `status` and the logs have it. The exit code is 1
+    where a part is missing.
 
     Example: watchkeeper reproduce examples/digits h64_lr1e-1 --worktree ../again
     """
     folder, found = attempt_of(experiment, run, attempt)
     recipe = reproduce.recipe(folder, found)
-    restored = reproduce.restore(recipe, target) if target is not None else None
+    if target is not None:
+        restored = reproduce.restore(recipe, target)
+    else:
+        restored = None
     if as_json:
         echo_json({"recipe": recipe, "restored": restored})
     else:
@@ -51,11 +66,15 @@ def command(experiment: Path, run: str, attempt: int | None, target: Path | None
             ):
                 click.echo(printable(f"  {line}"))
             click.echo(printable(f"Run it: {restored.run}"))
-    return EXIT_FAILED if recipe.faults else EXIT_OK
+    if recipe.faults:
+        return EXIT_FAILED
+    return EXIT_OK
 
 
 def _lines(recipe: Recipe) -> Iterator[str]:
-    yield f"{recipe.key}, attempt {recipe.attempt}" + (f", job {recipe.job_id}" if recipe.job_id else "")
+    yield f"{recipe.key}, attempt {recipe.attempt}" + (
+        f", job {recipe.job_id}" if recipe.job_id else ""
+    )
     yield from _code(recipe)
     yield f"script       {_part(recipe.script)}"
     for part in recipe.configs:
@@ -69,7 +88,9 @@ def _lines(recipe: Recipe) -> Iterator[str]:
     yield from (f"note: {note}" for note in recipe.notes)
     yield from (f"MISSING: {fault}" for fault in recipe.faults)
     if not recipe.faults:
-        words = f"{shlex.quote(recipe.experiment)} {shlex.quote(recipe.key)} --attempt {recipe.attempt}"
+        words = (
+            f"{shlex.quote(recipe.experiment)} {shlex.quote(recipe.key)} --attempt {recipe.attempt}"
+        )
         yield f"\nTo make it: watchkeeper reproduce {words} --worktree DIR"
 
 
@@ -77,23 +98,48 @@ def _code(recipe: Recipe) -> Iterator[str]:
     if not recipe.commit:
         yield "commit       none"
         return
-    branch = "HEAD was detached" if recipe.branch == git.DETACHED else f"branch {recipe.branch}" if recipe.branch else ""
+    if recipe.branch == git.DETACHED:
+        branch = "HEAD was detached"
+    elif recipe.branch:
+        branch = f"branch {recipe.branch}"
+    else:
+        branch = ""
     yield f"commit       {recipe.commit}" + (f" ({branch})" if branch else "")
     if recipe.diff is not None:
-        yield f"uncommitted  {recipe.diff.kept}" + (f": {recipe.diff.fault}" if recipe.diff.fault else "")
+        yield f"uncommitted  {recipe.diff.kept}" + (
+            f": {recipe.diff.fault}" if recipe.diff.fault else ""
+        )
     else:
-        yield "uncommitted  " + {False: "nothing", True: "changes that were not kept", None: "not known"}[recipe.dirty]
+        yield (
+            "uncommitted  "
+            + {False: "nothing", True: "changes that were not kept", None: "not known"}[
+                recipe.dirty
+            ]
+        )
     for one in recipe.submodules:
-        at = "at which commit cannot be told" if not one.used else f"at {one.used[:12]}"
-        other = f", not the recorded {one.recorded[:12]}" if one.used and one.used != one.recorded else ""
+        if not one.used:
+            at = "at which commit cannot be told"
+        else:
+            at = f"at {one.used[:12]}"
+        if one.used and one.used != one.recorded:
+            other = f", not the recorded {one.recorded[:12]}"
+        else:
+            other = ""
         yield f"submodule    {one.path} {at}{other}" + (
             ", with changes of its own that were not kept" if one.changed else ""
         )
 
 
 def _part(part: Part) -> str:
-    words = {"as kept": "the same today", "changed": "another today", "gone": "gone today", "unknown": "today unknown"}
-    return f"{part.name} ({words[part.today]}): {part.kept}" + (f": {part.fault}" if part.fault else "")
+    words = {
+        "as kept": "the same today",
+        "changed": "another today",
+        "gone": "gone today",
+        "unknown": "today unknown",
+    }
+    return f"{part.name} ({words[part.today]}): {part.kept}" + (
+        f": {part.fault}" if part.fault else ""
+    )
 
 
 def _environment(recipe: Recipe) -> Iterator[str]:
@@ -105,7 +151,9 @@ def _environment(recipe: Recipe) -> Iterator[str]:
     yield f"environment  {recipe.environment_sha256[:12]}: {where}"
     for name, python in (("submitter", found.submitter), ("on its PATH", found.on_path)):
         if python is not None:
-            known = f"Python {python.version or '(version unknown)'}, {len(python.packages)} packages"
+            known = (
+                f"Python {python.version or '(version unknown)'}, {len(python.packages)} packages"
+            )
             yield f"             {name}: {known}, {python.executable}"
     for name, value in found.variables.items():
         yield f"             {name}={value}"

@@ -38,16 +38,36 @@ _OF_THE_WATCH = (
 @click.command("run")
 @experiment_argument
 @selection_options
-@click.option("--poll", "poll_s", type=float, metavar="SECONDS", help="Time between two looks at the scheduler.")
-@click.option("--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions.")
-@click.option("--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap.")
+@click.option(
+    "--poll",
+    "poll_s",
+    type=float,
+    metavar="SECONDS",
+    help="Time between two looks at the scheduler.",
+)
+@click.option(
+    "--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions."
+)
+@click.option(
+    "--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap."
+)
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
 @click.option(
-    "--retries", type=int, metavar="N", help="The most times in a row that a run is tried again by itself; 0: never."
+    "--retries",
+    type=int,
+    metavar="N",
+    help="The most times in a row that a run is tried again by itself; 0: never.",
 )
-@click.option("--as-job", is_flag=True, help="Submit the watch itself as a job of the cluster, and leave.")
 @click.option(
-    "--time", "time_limit", metavar="LIMIT", default=TIME, show_default=True, help="That job's limit; it then starts again."
+    "--as-job", is_flag=True, help="Submit the watch itself as a job of the cluster, and leave."
+)
+@click.option(
+    "--time",
+    "time_limit",
+    metavar="LIMIT",
+    default=TIME,
+    show_default=True,
+    help="That job's limit; it then starts again.",
 )
 @run_log_options
 @dry_run_option
@@ -55,16 +75,26 @@ _OF_THE_WATCH = (
 @json_option
 @click.pass_context
 @command_errors
-def command(context: click.Context, experiment: Path, as_json: bool, as_job: bool, time_limit: str, **options: Any) -> int:
+def command(
+    context: click.Context,
+    experiment: Path,
+    as_json: bool,
+    as_job: bool,
+    time_limit: str,
+    **options: Any,
+) -> int:
     """Fine-tune, verify, evaluate and validate an experiment.
 
-    EXPERIMENT is a folder with experiment_summary.yaml or .md, or with RUN/finetune.slurm and RUN/eval/TASK_epochN.slurm.
-    Ctrl-C detaches: the jobs go on, and the same command goes on from there. It submits only what is not done yet.
+    EXPERIMENT is a folder with experiment_summary.yaml or .md, or with RUN/finetune.slurm and
+    RUN/eval/TASK_epochN.slurm. Ctrl-C detaches: the jobs go on, and the same command goes on from
+    there. It submits only what is not done yet.
 
     Example: watchkeeper run examples/digits
     """
     if as_job and options["dry_run"]:
-        raise UsageError("--dry-run shows what the experiment's own jobs are", hint="leave out --as-job")
+        raise UsageError(
+            "--dry-run shows what the experiment's own jobs are", hint="leave out --as-job"
+        )
     if as_job:
         return _submit_watch(context, experiment, time_limit, as_json)
     return keep(experiment, purpose="run", as_json=as_json, **options)
@@ -75,12 +105,24 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
     experiment = experiments.read(folder)
     settings = load(experiment.folder, cluster=context.params["cluster"])
     if settings.cluster is None:
-        raise UsageError("--as-job needs a cluster", hint="name it: --cluster NAME; on this machine, use nohup or tmux")
+        raise UsageError(
+            "--as-job needs a cluster",
+            hint="name it: --cluster NAME; on this machine, use nohup or tmux",
+        )
     try:
         time_limit_s(time_limit)
     except ValueError as error:
-        raise UsageError(f"--time: {error}", hint="write --time=HH:MM:SS or --time=D-HH:MM:SS") from error
-    words = [sys.executable, "-m", "watchkeeper", "run", str(experiment.folder), f"--cluster={settings.cluster}"]
+        raise UsageError(
+            f"--time: {error}", hint="write --time=HH:MM:SS or --time=D-HH:MM:SS"
+        ) from error
+    words = [
+        sys.executable,
+        "-m",
+        "watchkeeper",
+        "run",
+        str(experiment.folder),
+        f"--cluster={settings.cluster}",
+    ]
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         if parameter.name == "queue_ahead" and value:
@@ -97,7 +139,11 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
         words,
         first_words=["--retry-failed"] if context.params["retry_failed"] else [],
         # The job's script is a file that others may read: where notifications go is kept out of it.
-        settings={n: os.environ[n] for n, of in VARIABLES.items() if os.environ.get(n) and not of.startswith("notify")},
+        settings={
+            n: os.environ[n]
+            for n, of in VARIABLES.items()
+            if os.environ.get(n) and not of.startswith("notify")
+        },
         time_limit=time_limit,
     )
     if as_json:

@@ -22,8 +22,12 @@ from watchkeeper.show.cli.work.keep import keep
 @click.command("submit")
 @experiment_argument
 @selection_options
-@click.option("--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions.")
-@click.option("--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap.")
+@click.option(
+    "--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions."
+)
+@click.option(
+    "--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap."
+)
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
 @run_log_options
 @dry_run_option
@@ -31,7 +35,8 @@ from watchkeeper.show.cli.work.keep import keep
 @json_option
 @command_errors
 def command(experiment: Path, as_json: bool, **options: Any) -> int:
-    """Submit what is ready now, and leave; evaluations that wait for a fine-tune are left for `run` or a second `submit`.
+    """Submit what is ready now, and leave; evaluations that wait for a fine-tune are left for `run`
+    or a second `submit`.
 
     Example: watchkeeper submit examples/digits --runs 'h16*'
     """

@@ -7,13 +7,24 @@ from typing import Any
 
 import click
 
-from watchkeeper.show.cli.common import cluster_option, command_errors, experiment_argument, json_option
+from watchkeeper.show.cli.common import (
+    cluster_option,
+    command_errors,
+    experiment_argument,
+    json_option,
+)
 from watchkeeper.show.cli.work.keep import keep
 
 
 @click.command("watch")
 @experiment_argument
-@click.option("--poll", "poll_s", type=float, metavar="SECONDS", help="Time between two looks at the scheduler.")
+@click.option(
+    "--poll",
+    "poll_s",
+    type=float,
+    metavar="SECONDS",
+    help="Time between two looks at the scheduler.",
+)
 @cluster_option
 @json_option
 @command_errors
