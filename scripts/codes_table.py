@@ -1,6 +1,6 @@
 """Print the table of lint's codes for docs/run-records.md: `python scripts/codes_table.py`."""
 
-from watchkeeper.report.lint.lint import RULES
+from watchkeeper.report.lint.rules import RULES
 
 if __name__ == "__main__":
     for code, rule in RULES.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from watchkeeper.report.lint.lint import File
+from watchkeeper.report.runlog.file import File
 
 CORPUS = Path(__file__).parent / "report" / "runlogs"
 

@@ -29,9 +29,9 @@ from watchkeeper.record.writing import row_file, tables
 from watchkeeper.report.actionlog import block_format, foreign
 from watchkeeper.report.actionlog import render as blocks
 from watchkeeper.report.lint import lint
-from watchkeeper.report.lint.lint import File
 from watchkeeper.report.runlog import dates, experiments_table, timeline
 from watchkeeper.report.runlog import document as runlog
+from watchkeeper.report.runlog.file import File
 from watchkeeper.runfolder import printed as trainlog
 from watchkeeper.runfolder import printed_metrics
 from watchkeeper.schedulers import arrays, sbatch_head

@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.events import Cause, Intended, Judged, Opened, Submitted
 from watchkeeper.core.state import Attempt, fold
-from watchkeeper.launch.retries import (
-    WORDS,
-    Batch,
-    Means,
-    Refusal,
-    Retry,
-    Rules,
-    asked_for,
-    chain,
-    decide,
-)
+from watchkeeper.launch.retries import WORDS, Means, Refusal, Retry, Rules, asked_for, chain, decide
+from watchkeeper.reading.tool_calls import Batch
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 RULES = Rules(limit=2)

@@ -10,9 +10,10 @@ import pytest
 
 from watchkeeper.core.events import RunItem
 from watchkeeper.launch import retry_means
-from watchkeeper.launch.retries import Batch, Rules
+from watchkeeper.launch.retries import Rules
 from watchkeeper.reading import tool_calls
 from watchkeeper.reading.shell import with_overrides
+from watchkeeper.reading.tool_calls import Batch
 
 ITEM = RunItem(key="one", phase="preparation", run="one", script="one/finetune.slurm")
 RULES = Rules(limit=2, resume_variable="LOAD_CKPT_PATH")

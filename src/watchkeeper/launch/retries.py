@@ -16,9 +16,9 @@ import msgspec
 from watchkeeper.core.events import Cause
 from watchkeeper.core.settings import Settings
 from watchkeeper.core.state import Attempt
+from watchkeeper.reading.tool_calls import ACCUMULATION, BATCH, Batch
 from watchkeeper.schedulers.wrapper.render import RESUME_VARIABLE
 
-BATCH, ACCUMULATION = "batch_size", "gradient_accumulation_steps"
 MEMORY: tuple[Cause, ...] = ("memory gpu", "memory host")
 # What may be tried again, in words.
 WORDS: Mapping[Cause, str] = {
@@ -51,39 +51,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     def resume_variables(self) -> tuple[str, ...]:
         """Every variable that holds the checkpoint's path."""
         return tuple(dict.fromkeys(filter(None, (RESUME_VARIABLE, self.resume_variable))))
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows in one step of a device, and how many such steps make one of the optimizer's."""
-
-    size: int
-    accumulation: int = 1
-
-    @property
-    def effective(self) -> int:
-        """Rows of one optimizer's step, on one device."""
-        return self.size * self.accumulation
-
-    def halved(self) -> Batch | None:
-        """The largest batch of at most half the rows that keeps the effective batch; None where one
-        row is left.
-        """
-        whole = self.effective
-        size = next((size for size in range(self.size // 2, 0, -1) if whole % size == 0), None)
-        if size:
-            return Batch(size=size, accumulation=whole // size)
-        return None
-
-    def change(self) -> dict[str, str]:
-        """As `intended` keeps it."""
-        return {BATCH: str(self.size), ACCUMULATION: str(self.accumulation)}
-
-    @classmethod
-    def of(cls, change: Mapping[str, str]) -> Batch | None:
-        """The batch that a change holds; None where it holds none."""
-        if BATCH not in change:
-            return None
-        return cls(size=int(change[BATCH]), accumulation=int(change.get(ACCUMULATION, "1")))
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,8 +21,9 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
 from watchkeeper.core.state import Attempt
-from watchkeeper.launch.retries import Batch, Means, Rules, chain
+from watchkeeper.launch.retries import Means, Rules, chain
 from watchkeeper.reading import shell, tool_calls
+from watchkeeper.reading.tool_calls import Batch
 from watchkeeper.schedulers.wrapper.render import (
     ACCUMULATION_VARIABLE,
     BATCH_VARIABLE,

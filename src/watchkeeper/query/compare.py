@@ -36,6 +36,7 @@ from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
 from watchkeeper.report.compose.compose import WELL
+from watchkeeper.report.lint.rules import RULES
 from watchkeeper.report.runlog.figures import split_settings
 from watchkeeper.report.runlog.read import read as read_log
 from watchkeeper.runfolder import places
@@ -145,10 +146,11 @@ def _of_logs(path: Path, found: _Found) -> list[Side]:
         for file in loaded.files:
             if not Path(file.path).absolute().is_relative_to(inside):
                 continue
-            found.problems += [
-                Problem(where=file.path, message=one.message, hint=one.hint, severity="warning")
-                for one in file.faults
-            ]
+            for fault in file.faults:
+                hint = RULES[fault.code].hint
+                found.problems.append(
+                    Problem(where=file.path, message=fault.message, hint=hint, severity="warning")
+                )
             log = read_log(file)
             if log is not None:
                 sides.append(compare.of_log(log))

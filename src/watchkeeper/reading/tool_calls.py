@@ -7,7 +7,7 @@ says nothing here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,6 @@ import msgspec
 from watchkeeper.core.code.shell_text import commands, words_of
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import ExperimentError, Problem
-from watchkeeper.launch.retries import ACCUMULATION, BATCH, Batch
 from watchkeeper.reading.yaml import Item, load
 from watchkeeper.tools.promise import Training
 
@@ -31,6 +30,42 @@ _EPOCHS, _STEPS, _LOG_EVERY = "epochs", "max_steps_per_epoch", "log_every_n_step
 _FLAGS = frozenset(
     {"--no-log-samples", "--no-sandbox-cleanup", "--trace", "--no-fail-on-error", "--no-score"}
 )
+
+
+BATCH, ACCUMULATION = "batch_size", "gradient_accumulation_steps"
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows in one step of a device, and how many such steps make one of the optimizer's."""
+
+    size: int
+    accumulation: int = 1
+
+    @property
+    def effective(self) -> int:
+        """Rows of one optimizer's step, on one device."""
+        return self.size * self.accumulation
+
+    def halved(self) -> Batch | None:
+        """The largest batch of at most half the rows that keeps the effective batch; None where one
+        row is left.
+        """
+        whole = self.effective
+        size = next((size for size in range(self.size // 2, 0, -1) if whole % size == 0), None)
+        if size:
+            return Batch(size=size, accumulation=whole // size)
+        return None
+
+    def change(self) -> dict[str, str]:
+        """As `intended` keeps it."""
+        return {BATCH: str(self.size), ACCUMULATION: str(self.accumulation)}
+
+    @classmethod
+    def of(cls, change: Mapping[str, str]) -> Batch | None:
+        """The batch that a change holds; None where it holds none."""
+        if BATCH not in change:
+            return None
+        return cls(size=int(change[BATCH]), accumulation=int(change.get(ACCUMULATION, "1")))
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):

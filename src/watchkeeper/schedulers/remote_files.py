@@ -16,10 +16,12 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.disk.tails import end_as_text
 from watchkeeper.schedulers.shell import Shell
 
 MOST_BYTES = 65_536
 TIMEOUT_S = 30.0
+OUTPUT_BYTES = 16_384  # the end of a job's output that is searched for errors
 _SCRIPT = """LC_ALL=C; export LC_ALL
 look() { # file, offset
     found=$(stat -Lc '%i %s %Y' -- "$1" 2>/dev/null) || { echo -; return; }
@@ -86,3 +88,14 @@ def _seen(line: str) -> Seen | None:
     except (ValueError, IndexError, binascii.Error):
         return None
     return Seen(inode=inode, size=size, modified=float(modified), start=start, data=data)
+
+
+def last_output(path: str, shell: Shell | None = None) -> str:
+    """Return the end of a job's output, with each carriage return as a newline; "" if there is
+    nothing to read. A file that is not on this machine is read through `shell`.
+    """
+    if shell is not None and is_far(path):
+        return end_of_file(shell, path)[-OUTPUT_BYTES:].replace("\r", "\n")
+    if not path:
+        return ""
+    return end_as_text(path, OUTPUT_BYTES).replace("\r", "\n")

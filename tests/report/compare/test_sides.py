@@ -12,8 +12,8 @@ from tests.runlogs import GENERATED, files_of, tree
 from watchkeeper.query.compare import Compared
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Side, against, best, of_log, varying
-from watchkeeper.report.lint.lint import File
 from watchkeeper.report.runlog.figures import number_of, split_settings
+from watchkeeper.report.runlog.file import File
 from watchkeeper.report.runlog.read import read
 from watchkeeper.show.comparison_table import comparison
 

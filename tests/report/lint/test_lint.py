@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.runlogs import CORPUS, GENERATED, files_of, tree
-from watchkeeper.report.lint.lint import FIXABLE, RULES, Finding, lint
+from watchkeeper.report.lint.lint import lint
+from watchkeeper.report.lint.rules import FIXABLE, RULES, Finding
 from watchkeeper.report.runlog.document import apply
 from watchkeeper.watch.logs import run_log_folder
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.report.compare.test_sides import log_of
-from watchkeeper.report.lint.lint import SECRET
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.code_state import commit_of, names_code
 from watchkeeper.report.runlog.document import parse
+from watchkeeper.report.runlog.file import SECRET
 
 TABLE = """## Job
 - slurm:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.report.compare.test_sides import log_of
 from tests.runlogs import GENERATED
-from watchkeeper.report.lint.lint import File
+from watchkeeper.report.runlog.file import File
 from watchkeeper.report.runlog.read import Log, read
 from watchkeeper.report.runlog.standing import Standing, standing
 

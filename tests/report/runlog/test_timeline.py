@@ -117,12 +117,13 @@ def test_a_log_is_named_in_any_form(text: str, named: bool) -> None:
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(GENERATED, st.sampled_from(["", "arm"]))
 def test_any_page_can_be_continued(text: str, group: str) -> None:
-    """Whatever the page holds, every line of it stays, one is added, and a second look changes
-    nothing.
+    """Whatever the page holds, every line of it that is not blank stays, one is added, and a second
+    look changes nothing.
     """
     after = with_entry(text, NEW, DAY, group)
     assert after is not None
     left = after.splitlines()
     for line in text.splitlines():
-        left.remove(line)
+        if line.strip():
+            left.remove(line)
     assert with_entry(after, NEW, DAY, group) is None or "```" in text or "~~~" in text

@@ -10,10 +10,11 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from watchkeeper.report.lint.job_rules import human_findings
-from watchkeeper.report.lint.lint import File, Finding, finding, quoted
+from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog.dates import human, human_date, moment, stamp
 from watchkeeper.report.runlog.document import Edit, Field, Item, deep
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
+from watchkeeper.report.runlog.file import File
 from watchkeeper.report.runlog.read import Log, filled, is_row_of
 from watchkeeper.report.runlog.timeline import Entry, Timeline, names, parse_timeline
 

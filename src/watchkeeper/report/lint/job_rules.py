@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 
-from watchkeeper.report.lint.lint import Finding, finding, quoted
+from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import (
     Stamp,
@@ -42,7 +42,13 @@ from watchkeeper.report.runlog.read import (
     place,
     says_none,
 )
-from watchkeeper.report.runlog.standing import Standing, by_submission, last_job, submitted
+from watchkeeper.report.runlog.standing import (
+    Standing,
+    by_submission,
+    entries_of,
+    last_job,
+    submitted,
+)
 from watchkeeper.report.runlog.states import state_of
 
 _REQUEUED = re.compile(
@@ -139,7 +145,7 @@ def _is_planned(log: Log, job: Section) -> bool:
     return (
         bool(waits)
         and submitted(log, job) is None
-        and not any(entry.claim for entry in log.entries)
+        and not any(entry.claim for entry in entries_of(log))
     )
 
 
@@ -236,7 +242,7 @@ def _says_when(log: Log, job: Section, stands: Standing) -> bool:
         word = id_.value.split()[0].strip("`,;")
     else:
         word = ""
-    for entry in log.entries:
+    for entry in entries_of(log):
         if entry.at is None or not re.match(
             r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", entry.text, re.IGNORECASE
         ):
@@ -250,7 +256,7 @@ def _unrecorded(log: Log) -> Iterator[Finding]:
     """Submissions that Status tells of and no block records."""
     known = " ".join(log.document.slice(job) for job in log.jobs)
     missing: dict[str, int] = {}
-    for entry in log.entries if log.jobs else ():
+    for entry in entries_of(log) if log.jobs else ():
         for match in _SUBMISSION.finditer(entry.text):
             number = match["id"] or match["bare"] or match["again"]
             if not _OTHER_JOB.search(match[0]) and not re.search(rf"(?<!\d){number}(?!\d)", known):
@@ -373,7 +379,7 @@ def _runs_elsewhere(log: Log, job: Section) -> bool:
         return True
     return any(
         re.search(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d", entry.text)
-        for entry in log.entries
+        for entry in entries_of(log)
     )
 
 

@@ -7,10 +7,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from watchkeeper.report.lint import job_rules, outcome_rules, publish_rules, status_rules
-from watchkeeper.report.lint.lint import SECRET, Finding, finding, quoted
+from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.code_state import names_code
 from watchkeeper.report.runlog.document import Document, Verbatim
+from watchkeeper.report.runlog.file import SECRET
 from watchkeeper.report.runlog.read import (
     DATED,
     JOB_ID,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from watchkeeper.report.lint.lint import Finding, finding, quoted
+from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.document import Bullet, Field, Item, Section
 from watchkeeper.report.runlog.read import (

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from watchkeeper.report.lint.lint import Finding, finding, quoted
+from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog.document import Field, Item, StatusLine
 from watchkeeper.report.runlog.read import Log, filled, is_none, place
-from watchkeeper.report.runlog.standing import Entry, Standing
+from watchkeeper.report.runlog.standing import Entry, Standing, entries_of
 from watchkeeper.report.runlog.states import ENDED, RUNNING
 
 _EVIDENCE = re.compile(
@@ -41,7 +41,7 @@ _FIELDS = re.compile(
 
 def status(log: Log, stands: Standing) -> Iterator[Finding]:
     """What is wrong with the entries of Status."""
-    path, sections, found = log.file.path, log.sections("status"), log.entries
+    path, sections, found = log.file.path, log.sections("status"), entries_of(log)
     yield from _untimed(log)
     for entry in found:
         if (
@@ -81,7 +81,7 @@ def _with_below(entry: Entry, found: list[Entry]) -> str:
 
 def _untimed(log: Log) -> Iterator[Finding]:
     """The entries without a time that stand below none with a time: one finding for all."""
-    timed = {entry.line for entry in log.entries if entry.own}
+    timed = {entry.line for entry in entries_of(log) if entry.own}
     lines = []
     for section in log.sections("status"):
         for bullet in section.bullets():

@@ -12,10 +12,10 @@ import msgspec
 
 from watchkeeper.core.events import Number
 from watchkeeper.core.text.figures import canonical
-from watchkeeper.report.lint.lint import SECRET
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import moment, runtime
 from watchkeeper.report.runlog.document import Field, Item, Section, deep
+from watchkeeper.report.runlog.file import SECRET
 from watchkeeper.report.runlog.read import CONFIG, END, RUNTIME, WALLTIME, Log, filled, is_none
 from watchkeeper.report.runlog.standing import Entry, Standing, in_order, submitted
 from watchkeeper.report.runlog.states import MOST_LETTERS

@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from watchkeeper.report.lint.lint import File
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import stamp
 from watchkeeper.report.runlog.document import Document, Field, Section, Span, Verbatim, parse
 from watchkeeper.report.runlog.experiments_table import Row, names_of, same_log
-
-if TYPE_CHECKING:
-    from watchkeeper.report.runlog.standing import Entry
+from watchkeeper.report.runlog.file import File
 
 ID = (
     "execution_id", "job_id", "slurm_job_id", "jobid", "slurm_jobid", "slurm_job", "slurm_id", "job_ids",
@@ -207,13 +203,6 @@ class Log(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _facts(self) -> dict[int, list[Field]]:
         return {}
-
-    @cached_property
-    def entries(self) -> list[Entry]:
-        """The lines of Status as they stand."""
-        from watchkeeper.report.runlog import standing  # it stands on this module
-
-        return list(standing.read_entries(self))
 
     def config(self, what: str) -> Field | None:
         """The script, config or dataset: from Config, else from the job blocks, Mode, or the head

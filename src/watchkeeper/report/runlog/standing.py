@@ -125,7 +125,7 @@ def in_order(log: Log) -> list[Entry]:
     """The lines of Status in the order of their times; those of one time in the order of the page,
     from its older end.
     """
-    found = log.entries
+    found = entries_of(log)
     dated = [
         _key(entry.at, late=False)
         for entry in found
@@ -145,6 +145,15 @@ def in_order(log: Log) -> list[Entry]:
         return when, -number if backwards and entry.own else number
 
     return [entry for _, entry in sorted(enumerate(found), key=key)]
+
+
+def entries_of(log: Log) -> list[Entry]:
+    """Return the lines of Status as they stand; they are read once for each log."""
+    cache = log.__dict__
+    if "status_entries" not in cache:
+        cache["status_entries"] = list(read_entries(log))
+    entries: list[Entry] = cache["status_entries"]
+    return entries
 
 
 def read_entries(log: Log) -> Iterator[Entry]:
@@ -341,7 +350,7 @@ def _outdated(log: Log, job: Section | None, block: Standing, written: Standing)
         return _key(written.when, late=False) > _key(block.when, late=True)
     return any(
         entry.claim is not None and entry.claim.again
-        for entry in log.entries
+        for entry in entries_of(log)
         if entry.line == written.line
     )
 

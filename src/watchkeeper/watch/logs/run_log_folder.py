@@ -12,8 +12,10 @@ import msgspec
 
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import StorageError, UsageError
-from watchkeeper.report.lint.lint import File, Finding, finding, lint
+from watchkeeper.report.lint.lint import lint
+from watchkeeper.report.lint.rules import Finding
 from watchkeeper.report.runlog.document import apply, decode, encode
+from watchkeeper.report.runlog.file import Fault, File
 
 FOLDER = "run_logs"
 MOST_BYTES = 2 * 1024 * 1024
@@ -118,7 +120,7 @@ def load(root: Path) -> Loaded:
     for path, parts in _markdown(root, ()):
         shown = str(_shown(path, root))
         text, fault = read_log(path)
-        faults = tuple(finding(code, shown, line, message) for code, line, message in fault)
+        faults = tuple(Fault(code, line, message) for code, line, message in fault)
         if text is not None:
             data[shown] = text
         found.append(File(shown, parts, None if text is None else decode(text), faults))

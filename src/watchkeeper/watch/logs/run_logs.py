@@ -46,11 +46,11 @@ from watchkeeper.report.compose import columns, compose, lineage
 from watchkeeper.report.compose import page as pages
 from watchkeeper.report.compose.compose import About, Evaluation, LogFile, Told
 from watchkeeper.report.compose.page import PENDING, Page, Written
-from watchkeeper.report.lint.lint import File
 from watchkeeper.report.runlog import read
 from watchkeeper.report.runlog.dates import stamp
 from watchkeeper.report.runlog.document import decode, encode, parse
 from watchkeeper.report.runlog.experiments_table import Entry, with_rows
+from watchkeeper.report.runlog.file import File
 from watchkeeper.report.runlog.read import DATED
 from watchkeeper.report.runlog.timeline import with_entry
 from watchkeeper.watch.logs import continued, unheeded

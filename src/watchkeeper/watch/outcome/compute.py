@@ -24,7 +24,7 @@ from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.runfolder.printed import position
-from watchkeeper.watch.poll import look
+from watchkeeper.schedulers import remote_files
 
 _MOST_BYTES = 64 * 2**20  # of a file of samples
 # nvidia-smi's units; with `nounits` it means MiB.
@@ -292,7 +292,7 @@ def _printed_rate(attempt: Attempt) -> float | None:
         return None
     for path in dict.fromkeys((facts.error_output, facts.output)):
         if path:
-            told = position(look.last_output(path))
+            told = position(remote_files.last_output(path))
         else:
             told = None
         if told is not None and told.epoch is not None and told.step is not None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core.disk.tails import end_as_text
 from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.submit import attempt_folder
@@ -28,7 +27,6 @@ from watchkeeper.watch.verdict.endings import BLIND, End, end_of
 
 _SOON = timedelta(minutes=1)  # a job that starts by then needs no word on why it waited
 _MUCH = timedelta(minutes=10)
-_TAIL_BYTES = 16_384  # of a failed job's output
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +265,7 @@ def _change(
 ) -> Change:
     failed = after in TERMINAL and after != "COMPLETED"
     if failed:
-        output = last_output(facts.error_output or facts.output, shell)
+        output = remote_files.last_output(facts.error_output or facts.output, shell)
     else:
         output = ""
     end = End(state=after, exit_code=record.exit_code if record is not None else facts.exit_code)
@@ -345,17 +343,6 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
         worst = next((record for record in ended if record.exit_code), ended[0])
         return msgspec.structs.replace(worst, job_id=worst.job_id.partition("_")[0], execution=1)
     return render.last_end(folder)
-
-
-def last_output(path: str, shell: Shell | None = None) -> str:
-    """The end of a file, a carriage return taken for a newline; "" if there is none to read. One
-    that is not here is read through `shell`.
-    """
-    if shell is not None and remote_files.is_far(path):
-        return remote_files.end_of_file(shell, path)[-_TAIL_BYTES:].replace("\r", "\n")
-    if not path:
-        return ""
-    return end_as_text(path, _TAIL_BYTES).replace("\r", "\n")
 
 
 def last_line(output: str) -> str:

@@ -29,6 +29,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.submit import attempt_folder, tidy
 from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.report.compose import compose
+from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.tools.promise import Finding
@@ -228,7 +229,7 @@ class Poller:
         else:
             bad = None
         if bad:
-            output = monitor.last_output(bad.error_output or bad.output, self._scheduler.far)
+            output = remote_files.last_output(bad.error_output or bad.output, self._scheduler.far)
         else:
             output = ""
         cause = named(end, output, reason=facts.reason if facts else "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
-from watchkeeper.report.lint.lint import Finding
+from watchkeeper.report.lint.rules import Finding
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.show.text import printable
 from watchkeeper.watch.logs import run_log_folder
