@@ -16,10 +16,10 @@ from tests.experiments import blocks_of, claims, state_of, times_run, write_expe
 from watchkeeper.core import journal
 from watchkeeper.core.events import Change, Intended, Leased, Polled, SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, Seen
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
-from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.query import status
 from watchkeeper.report.actionlog.block_format import render_all
 from watchkeeper.report.actionlog.render import first_zone, render_logs

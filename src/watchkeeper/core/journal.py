@@ -27,7 +27,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
-from watchkeeper.core import processes
+from watchkeeper.core import layout, processes
 from watchkeeper.core.disk.files import TEMPORARY_PREFIX, AppendFile, keep_out_of_git, open_regular
 from watchkeeper.core.errors import NewerJournalError, NotAWriterError, Problem
 from watchkeeper.core.events import (
@@ -55,7 +55,7 @@ E = TypeVar("E", bound=Event)
 SUFFIX = ".jsonl"
 MOST_LINE_BYTES = 64 * 2**20  # of an event; a longer line is damaged
 MOST_OPENING_BYTES = 2**20  # of the first line, which names every writer that was read before
-OURS = ".watchkeeper"  # the folder in an experiment or a run that holds its journal
+
 RESTORE = "restore it from a backup"
 _RELEASE = re.compile(r"watchkeeper ([0-9][0-9A-Za-z.+!-]{0,40})")
 
@@ -157,7 +157,7 @@ class Writer:
             user=_user(),
             saw=dict(self._saw()),
         )
-        if self._folder.parent.name == OURS:
+        if self._folder.parent.name == layout.OURS:
             keep_out_of_git(self._folder.parent)
 
     def seal(self) -> None:

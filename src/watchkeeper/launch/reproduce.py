@@ -20,13 +20,13 @@ from typing import Literal
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.code import git
 from watchkeeper.core.code.environment import Environment
 from watchkeeper.core.disk import files, objects
 from watchkeeper.core.errors import StorageError, UsageError, WatchkeeperError
 from watchkeeper.core.events import Intended
 from watchkeeper.core.state import Attempt
-from watchkeeper.launch.submit import FOLDER
 
 LIMIT_S = 600.0
 """Of one of git's commands that write: a large tree takes its time."""
@@ -113,7 +113,7 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
             f"{attempt.key}: nothing was kept with attempt {attempt.number}: its journal "
             "does not say what it was"
         )
-    kept = experiment / FOLDER / "objects"
+    kept = experiment / layout.OBJECTS
     script = _part(experiment, kept, intended.script, intended.script_sha256)
     configs = tuple(
         _part(experiment, kept, name, sha256) for name, sha256 in intended.configs.items()
@@ -160,7 +160,7 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
 
 def environment_of(experiment: Path, intended: Intended) -> Environment | None:
     """The environment that was kept with an attempt; None where none was, or it is not whole."""
-    path = experiment / FOLDER / "objects" / intended.environment_sha256
+    path = experiment / layout.OBJECTS / intended.environment_sha256
     try:
         if intended.environment_sha256 and objects.is_whole(path):
             return msgspec.json.decode(path.read_bytes(), type=Environment)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.code.shell_text import commands
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
@@ -294,7 +294,7 @@ def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete
     except (OSError, UnreadableRecordError):
         return []
     found: list[_Complete] = []
-    recorded = journal.read(Path(word.folder) / ".watchkeeper" / "journal", is_evidence=True)
+    recorded = journal.read(Path(word.folder) / layout.JOURNAL, is_evidence=True)
     for events in recorded.events.values():
         # A run folder may hold the runs of several attempts: each writer's file says whose it is.
         mine = any(

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from watchkeeper.core import ids, processes
+from watchkeeper.core import ids, layout, processes
 from watchkeeper.core.code import code_files, environment, git
 from watchkeeper.core.disk import files, objects
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
@@ -45,6 +45,7 @@ from watchkeeper.core.events import (
     Submitted,
 )
 from watchkeeper.core.journal import Clock, Writer, encode_json
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
 from watchkeeper.launch import retry_means, same_work
@@ -57,7 +58,6 @@ from watchkeeper.schedulers.wrapper import render
 from watchkeeper.schedulers.wrapper.render import Claim
 from watchkeeper.tools.promise import Promise
 
-FOLDER = ".watchkeeper"
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a
 # thousand times.
 _CODE_STANDS_S = 10.0
@@ -101,11 +101,6 @@ def note_of(again: Decision | Intended | None) -> str:
     return " ".join(
         words + ([f"{render.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else [])
     )
-
-
-def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
-    """`EXP/.watchkeeper/runs/<key>/<n>`."""
-    return experiment / FOLDER / "runs" / ids.key_folder(key) / str(attempt)
 
 
 def tidy(experiment: Path, intended: Intended) -> None:
@@ -495,7 +490,7 @@ class Submitter:
                 [self._place(pattern) for pattern in promise.patterns] for promise in promises
             ],
             lag_s=self.scheduler.visibility_lag_s,
-            starts=self.experiment / FOLDER / "starts",
+            starts=self.experiment / layout.STARTS,
             gap_s=self._gap_s,
             variables=variables,
         )
@@ -517,7 +512,7 @@ class Submitter:
 
     @property
     def _objects(self) -> Path:
-        return self.experiment / FOLDER / "objects"
+        return self.experiment / layout.OBJECTS
 
     def _files_of(self, script: Path, source: bytes) -> dict[str, Any]:
         """The configurations and the code that the script names, each kept, and which of them no

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from watchkeeper.core import ids
+from watchkeeper.core import ids, layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import EXIT_DETACHED
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.schedulers.base import Job, Receipt, Scheduler
 
 TIME = "1-00:00:00"
@@ -38,7 +37,7 @@ def submit(
         SchedulerError: as `Scheduler.submit`.
         StorageError: the job's script could not be written.
     """
-    folder = files.make_folder(experiment / FOLDER / "watch")
+    folder = files.make_folder(experiment / layout.WATCH)
     name = "watchkeeper-" + re.sub(r"[^A-Za-z0-9._-]", "_", experiment.name)
     output = folder / "job-%j.out"
     text = _SCRIPT.format(

@@ -12,16 +12,14 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from watchkeeper.core import ids, journal, processes
+from watchkeeper.core import ids, journal, layout, processes
 from watchkeeper.core.disk import files, objects
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Judged, RunStarted
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import State, fold
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.actionlog.render import LOGS
-from watchkeeper.runfolder.places import JOURNAL
 from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
 from watchkeeper.watch.verdict.evidence import EvidenceBook
@@ -62,7 +60,7 @@ def journal_folder(path: Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    folder = path.resolve() / FOLDER / "journal"
+    folder = path.resolve() / layout.JOURNAL
     if not folder.is_dir():
         raise no_journal(path)
     return folder
@@ -82,7 +80,7 @@ def gone(root: Path, left: Sequence[str]) -> Problem:
         f" and {len(left) - MOST_TRACES} more" if len(left) > MOST_TRACES else ""
     )
     return Problem(
-        where=str(root / JOURNAL),
+        where=str(root / layout.JOURNAL),
         message=f"the journal is gone, and {shown} lie here",
         hint=RESTORE_WHOLE,
     )
@@ -90,11 +88,11 @@ def gone(root: Path, left: Sequence[str]) -> Problem:
 
 def traces(root: Path) -> list[str]:
     """What lies in a folder that only an experiment's journal explains, in words."""
-    state = root / FOLDER
+    state = root / layout.OURS
     if not state.is_dir():
         return []
     folders = [
-        f"{FOLDER}/{name}"
+        f"{layout.OURS}/{name}"
         for name in ("runs", "lease", "starts", "objects")
         if _holds_something(state / name)
     ]
@@ -137,7 +135,7 @@ def incomplete(root: Path, read: Journal) -> list[Problem]:
 
 def _claimed(root: Path) -> list[tuple[str, int]]:
     """The attempts that a job has claimed."""
-    runs = root / FOLDER / "runs"
+    runs = root / layout.RUNS
     if runs.is_dir():
         found = {path.parent for path in runs.rglob("claim.1")}
     else:
@@ -152,7 +150,7 @@ def _claimed(root: Path) -> list[tuple[str, int]]:
 def _released(root: Path) -> list[str]:
     """The writers that held the lease and gave it back."""
     found = []
-    for path in sorted((root / FOLDER / "lease").glob("*.json")):
+    for path in sorted((root / layout.LEASE).glob("*.json")):
         if files.read_fixed(path.with_suffix(".beat")) == RELEASED:
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 found.append(msgspec.json.decode(path.read_bytes(), type=Holder).writer)
@@ -242,7 +240,7 @@ def _open_ends(read: Journal) -> list[Problem]:
 
 def _check_objects(root: Path) -> tuple[int, list[Problem]]:
     """Whether the scripts as submitted, and uncommitted changes, are what their names say."""
-    folder = root / FOLDER / "objects"
+    folder = root / layout.OBJECTS
     if folder.is_dir():
         paths = sorted(folder.glob("[0-9a-f]*"))
     else:
@@ -271,7 +269,7 @@ def watched_by(root: Path) -> Holder | None:
     """The living process on this host that keeps the logs of an experiment; None if there is none
     that is known to live.
     """
-    holder = Lease(root / FOLDER / "lease", "", time.monotonic).holder()
+    holder = Lease(root / layout.LEASE, "", time.monotonic).holder()
     if holder is not None and processes.is_alive(holder.process):
         return holder
     return None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import (
@@ -31,7 +31,6 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import SUMMARY_YAML
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
@@ -116,16 +115,14 @@ def compared(
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
     if _is_experiment(path):
         return of_experiment(path, reader, found.problems)
-    events = [
-        event for own in journal.read(path / FOLDER / "journal").events.values() for event in own
-    ]
+    events = [event for own in journal.read(path / layout.JOURNAL).events.values() for event in own]
     if (recorded := _recorded(path, events)) is not None:
         return [recorded]
     return _of_logs(path, found)
 
 
 def _is_experiment(path: Path) -> bool:
-    return (path / SUMMARY_YAML).exists() or (path / FOLDER / "runs").is_dir()
+    return (path / SUMMARY_YAML).exists() or (path / layout.RUNS).is_dir()
 
 
 def _of_logs(path: Path, found: _Found) -> list[Side]:
@@ -165,7 +162,7 @@ def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem])
         ExperimentError: its folder cannot be read as one.
     """
     experiment = experiments.read(folder)
-    read = journal.read(experiment.folder / FOLDER / "journal")
+    read = journal.read(experiment.folder / layout.JOURNAL)
     problems += read.problems
     state = fold(read.events)
     work: dict[str, list[RunItem]] = {}
@@ -332,7 +329,7 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
 def kept(experiment: Path, sha256: str) -> bytes | None:
     """A kept object's bytes; None where they are not those it was named after, or cannot be read."""
     try:
-        data = (experiment / FOLDER / "objects" / sha256).read_bytes()
+        data = (experiment / layout.OBJECTS / sha256).read_bytes()
     except (OSError, ValueError):
         return None
     if hashlib.sha256(data).hexdigest() == sha256:

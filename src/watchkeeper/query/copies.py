@@ -10,25 +10,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Planned
 from watchkeeper.core.journal import SUFFIX
-from watchkeeper.launch.submit import FOLDER
 
-JOURNAL = Path(FOLDER) / "journal"
 _HEAD_BYTES = 4_096
 """Of a writer's file, its beginning, which is compared: it holds the writer's first event."""
 
 
 def original_of(folder: Path) -> Path | None:
     """The experiment of which `folder` is a copy; None where it is none."""
-    if not (folder / JOURNAL).is_dir():
+    if not (folder / layout.JOURNAL).is_dir():
         return None
     events = [
         event
-        for own in journal.read(folder / JOURNAL).events.values()
+        for own in journal.read(folder / layout.JOURNAL).events.values()
         for event in own
         if isinstance(event, Planned)
     ]
@@ -38,7 +36,7 @@ def original_of(folder: Path) -> Path | None:
     other = Path(last.folder)
     if not other.is_absolute() or _is_same_folder(folder, other):
         return None
-    if _have_the_same_journal(folder / JOURNAL, other / JOURNAL):
+    if _have_the_same_journal(folder / layout.JOURNAL, other / layout.JOURNAL):
         return other
     return None
 
@@ -80,14 +78,14 @@ def _hint(folder: Path, other: Path) -> str:
     return (
         f"to continue that experiment: watchkeeper run {other}; to make this one an experiment of "
         "its own, remove what was "
-        f"copied of its state and results: rm -r {folder / FOLDER}, and the checkpoints and "
+        f"copied of its state and results: rm -r {folder / layout.OURS}, and the checkpoints and "
         "results beside its scripts"
     )
 
 
 def _is_same_folder(one: Path, other: Path) -> bool:
     try:
-        pairs = [((one / part).stat(), (other / part).stat()) for part in (".", JOURNAL)]
+        pairs = [((one / part).stat(), (other / part).stat()) for part in (".", layout.JOURNAL)]
     except OSError:
         return False
     return all(mine.st_ino == theirs.st_ino for mine, theirs in pairs)

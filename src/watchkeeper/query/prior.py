@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.code import code_files, git
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import RunItem
@@ -18,7 +18,6 @@ from watchkeeper.core.state import State, fold
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import Selection
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.reading import configs
 from watchkeeper.report.compare import prior
 from watchkeeper.report.compare.prior import Match, Work
@@ -50,7 +49,7 @@ def notes(
     """
     said = said or Said()
     if state is None:
-        folder = experiment.folder / FOLDER / "journal"
+        folder = experiment.folder / layout.JOURNAL
         if folder.is_dir():
             state = fold(journal.read(folder).events)
         else:

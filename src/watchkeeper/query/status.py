@@ -7,17 +7,16 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from watchkeeper.core import journal, processes
+from watchkeeper.core import journal, layout, processes
 from watchkeeper.core.errors import NewerJournalError, Problem
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
-from watchkeeper.launch.submit import FOLDER, attempt_folder
 from watchkeeper.query import foreign_jobs
 from watchkeeper.query.rows import Row, rows
 from watchkeeper.report.compose import repeated
-from watchkeeper.runfolder.places import JOURNAL
 from watchkeeper.schedulers import remote_files
 from watchkeeper.watch.health.progress import progress_in_output, progress_of, recorder_of
 from watchkeeper.watch.logs.lease import Lease
@@ -42,7 +41,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
     """What a command started now would find and decide."""
-    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     return state, *_decided(experiment, state, selection)
 
 
@@ -60,7 +59,7 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
     """One look. What waits while jobs are under way is explained by the gate that their watch runs
     with.
     """
-    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     going = state.active
     if going:
         watch = state.planned
@@ -107,7 +106,7 @@ def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Itera
         if recorder is None:
             continue
         try:
-            journal.refuse_newer(recorder / JOURNAL)
+            journal.refuse_newer(recorder / layout.JOURNAL)
         except NewerJournalError as error:
             yield Problem(
                 where=attempt.key, message=str(error), hint=error.hint, severity="warning"
@@ -145,7 +144,7 @@ def _last_seen(attempt: Attempt) -> str:
 
 
 def _watcher_words(experiment: Experiment, active: int) -> str:
-    holder = Lease(experiment.folder / FOLDER / "lease", "", time.monotonic).holder()
+    holder = Lease(experiment.folder / layout.LEASE, "", time.monotonic).holder()
     if holder is not None and processes.is_alive(holder.process):
         return f"Watched by process {holder.process.pid} on {holder.process.host}."
     if holder is not None and processes.is_alive(holder.process) is None:

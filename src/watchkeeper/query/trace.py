@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import Number, RunItem
@@ -18,7 +18,6 @@ from watchkeeper.core.state import Attempt, RunState, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.reproduce import part_fault, today
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.report.compose import lineage
 from watchkeeper.tools.look import look
 from watchkeeper.tools.promise import Finding, Promise
@@ -106,12 +105,12 @@ def trace(folder: Path, key: str) -> Trace:
 
 
 def _state(folder: Path) -> State:
-    if not (folder / FOLDER / "journal").is_dir():
+    if not (folder / layout.JOURNAL).is_dir():
         raise UsageError(
             f"{folder} has no journal",
             hint="give an experiment's folder in which something was submitted",
         )
-    return fold(journal.read(folder / FOLDER / "journal").events)
+    return fold(journal.read(folder / layout.JOURNAL).events)
 
 
 def _known(state: State) -> str:
@@ -343,7 +342,7 @@ class _Tracer:
         """A kept object: it holds while its bytes are those it was named after, whatever became of
         the file itself.
         """
-        fault = part_fault(self.experiment.folder / FOLDER / "objects" / sha256)
+        fault = part_fault(self.experiment.folder / layout.OBJECTS / sha256)
         holds: Holds
         if not fault:
             holds = "holds"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import Problem, StorageError
 from watchkeeper.core.events import (
@@ -31,7 +32,6 @@ from watchkeeper.core.events import (
 from watchkeeper.core.journal import RESTORE, Journal, unsealed
 from watchkeeper.record.writing import text_log
 from watchkeeper.record.writing.manifest import explained, is_explained
-from watchkeeper.record.writing.row_file import FOLDER as ROWS
 from watchkeeper.record.writing.row_file import SUFFIX
 from watchkeeper.record.writing.tables import read_table
 from watchkeeper.runfolder import places
@@ -39,10 +39,10 @@ from watchkeeper.runfolder import places
 CHUNK = 2**20
 TAIL_BYTES = 262_144  # of a log, in which a run's last line is looked for
 LEFT = (
-    ROWS,
-    Path(".watchkeeper/tables"),
-    Path(".watchkeeper/examples"),
-    Path(".watchkeeper/telemetry"),
+    layout.METRICS,
+    layout.TABLES,
+    layout.EXAMPLES,
+    layout.TELEMETRY,
 )
 
 _ENDED = re.compile(r"\] (?:Run finished|Run interrupted|Run ended: failed)")
@@ -261,7 +261,7 @@ def _check_rows(path: Path, sealed: SealedRows, *, own: bool) -> Iterator[Proble
 
 def _check_count(folder: Path, files: list[Path], ended: RunEnded) -> Iterator[Problem]:
     """The rows of a run whose version kept no hashes."""
-    where = str(folder / ROWS / f"{ended.writer}{SUFFIX}")
+    where = str(folder / layout.METRICS / f"{ended.writer}{SUFFIX}")
     count = sum(_rows_in(path) for path in files)
     if count != ended.metric_rows:
         yield _lost(
@@ -279,7 +279,7 @@ def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Aud
     ended = {event.writer for event in _of(journal.events, RunEnded)}
     some_open = any(event.writer not in ended for event in _of(journal.events, RunStarted))
     some_old = any(event.metric_rows and not event.files for event in _of(journal.events, RunEnded))
-    for path in sorted((folder / ROWS).glob(f"*{SUFFIX}")):
+    for path in sorted((folder / layout.METRICS).glob(f"*{SUFFIX}")):
         writer = path.name.partition(".")[0]
         if path in told or writer in journal.events:
             continue
@@ -299,7 +299,7 @@ def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Aud
 
 
 def _own_files(folder: Path, writer: str) -> list[Path]:
-    return sorted((folder / ROWS).glob(f"{writer}*{SUFFIX}"))
+    return sorted((folder / layout.METRICS).glob(f"{writer}*{SUFFIX}"))
 
 
 def _rows_in(path: Path) -> int:

@@ -17,13 +17,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from watchkeeper.core import processes
+from watchkeeper.core import layout, processes
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
 from watchkeeper.record.stopping.stacks import DUMP_SIGNAL
 from watchkeeper.record.writing.manifest import earlier_runs
 from watchkeeper.record.writing.text_log import level_of
-from watchkeeper.runfolder.places import JOURNAL
 from watchkeeper.runfolder.values import text
 
 GRACE_S = 30.0  # between SIGTERM and SIGKILL, for a run that is ended because it is stalled
@@ -114,7 +113,7 @@ def _unended(folder: Path) -> Iterator[tuple[Path, processes.ProcessName]]:
     """The journal's files of other processes that have not written their end, each with its
     process.
     """
-    for path in (folder / JOURNAL).glob("*.jsonl"):
+    for path in (folder / layout.JOURNAL).glob("*.jsonl"):
         try:
             with path.open("rb") as file:
                 opened = decode(file.readline())
@@ -219,7 +218,7 @@ def earlier_from(
             return tuple(earlier_runs(root, pipeline))
         return (folder,)
     named = Path(reuse).absolute()
-    if not (named / JOURNAL).is_dir():
+    if not (named / layout.JOURNAL).is_dir():
         raise UsageError(
             f"reuse: there is no recorded run in {named}",
             hint="name a run's folder, or reuse=True for all",

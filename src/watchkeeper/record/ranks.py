@@ -20,11 +20,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from watchkeeper.core import processes
+from watchkeeper.core import layout, processes
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 
-FOLDER = Path(".watchkeeper/groups")
 MARK = "WATCHKEEPER_RANK_OF"  # in the environment that a rank's children inherit: they are none
 
 _asked: Counter[str] = Counter()  # how often this process asked its group about something
@@ -135,7 +134,7 @@ def agreed(top: Path, group: str, what: str, proposal: str) -> str:
     count = _asked[asked]
     _asked[asked] += 1
     name = hashlib.sha256(f"{asked}#{count}".encode()).hexdigest()[:20]
-    path = files.make_folder(top / FOLDER) / f"{name}.json"
+    path = files.make_folder(top / layout.GROUPS) / f"{name}.json"
     words = {"what": what, "said": proposal, "nonce": secrets.token_hex(8)}
     if files.create(path, msgspec.json.encode(words) + b"\n"):
         return proposal

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Self, TypeVar
 
 from msgspec import UNSET
 
-from watchkeeper.core import processes
+from watchkeeper.core import layout, processes
 from watchkeeper.core.disk import files, spill
 from watchkeeper.core.errors import StorageError, WatchkeeperError
 from watchkeeper.core.events import (
@@ -73,7 +73,6 @@ from watchkeeper.record.writing.manifest import (
     step_manifest,
 )
 from watchkeeper.record.writing.pen import Hands, OtherHands
-from watchkeeper.record.writing.row_file import FOLDER as ROWS
 from watchkeeper.record.writing.text_log import RunLog
 from watchkeeper.runfolder.values import number, text, whole_step
 
@@ -162,7 +161,7 @@ class Run(Watching):
         self._over = False  # the end is written: nothing more is
         self._homes = Homes(folder, self._on_renamed)
         self._rows_before = (
-            seals.row_files(folder / ROWS) if self._records else set()
+            seals.row_files(folder / layout.METRICS) if self._records else set()
         )  # of earlier runs
         self._watch_begins()
         self._labels = Labels()
@@ -779,7 +778,7 @@ class Run(Watching):
             others = set()
             if self._hands.pid == self._starter:
                 others = (
-                    seals.row_files(self.folder / ROWS)
+                    seals.row_files(self.folder / layout.METRICS)
                     - self._rows_before
                     - {path for path, _, _ in own}
                 )
@@ -808,7 +807,9 @@ class Run(Watching):
         """After a stop: how many rows lie where."""
         rows = self._hands.rows.kept
         if rows:
-            self._log.say(logging.INFO, "Saved %d metric rows in %s", rows, self.folder / ROWS)
+            self._log.say(
+                logging.INFO, "Saved %d metric rows in %s", rows, self.folder / layout.METRICS
+            )
         for table in self._tables:
             if table.path.exists():
                 place = table.path

@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.ids import run_id as new_run_id
@@ -28,7 +29,6 @@ from watchkeeper.record.run import Run, goes_on, take_place
 from watchkeeper.record.start_place import is_nested, place_of
 from watchkeeper.record.stopping import isolation
 from watchkeeper.record.writing.text_log import FILE, FORMAT
-from watchkeeper.runfolder.places import JOURNAL
 from watchkeeper.runfolder.values import text
 
 
@@ -158,7 +158,7 @@ def start_run(
         code_folder=None if code_folder is None else Path(code_folder),
     )
     files.make_folder(place)
-    refuse_newer(place / JOURNAL)
+    refuse_newer(place / layout.JOURNAL)
     caller = sys._getframe(1)
     if is_nested(caller):
         spot = None

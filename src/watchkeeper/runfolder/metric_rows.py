@@ -15,13 +15,11 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.tails import end_of_file
 from watchkeeper.core.events import AnyEvent, Opened, RunStarted, Unknown
 from watchkeeper.runfolder.executions import Execution, Row
 
-ROWS = Path(".watchkeeper/metrics")
-JOURNAL = Path(".watchkeeper/journal")
 MOST_BYTES = 64 * 1024 * 1024
 """Of a file of rows, its end: a longer one's beginning is not read."""
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -47,7 +45,7 @@ def executions_of(
     if events is not None:
         known = events
     else:
-        known = journal.read(run / JOURNAL, is_evidence=True).events
+        known = journal.read(run / layout.JOURNAL, is_evidence=True).events
     writers: dict[str, _Writer] = {}
     for name, own in known.items():
         opened = next((event for event in own if isinstance(event, Opened)), None)
@@ -55,7 +53,7 @@ def executions_of(
         writers[name] = _Writer(
             id=name, started=started, boot=f"{opened.host} {opened.boot_id}" if opened else ""
         )
-    for path in sorted((run / ROWS).glob("*.jsonl")):
+    for path in sorted((run / layout.METRICS).glob("*.jsonl")):
         name = path.name.partition(".")[0]
         _read(path, writers.setdefault(name, _Writer(id=name)))
     return [

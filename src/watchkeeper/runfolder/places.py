@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.events import AnyEvent, Renamed, RunEnded, RunStarted, Unknown
 from watchkeeper.core.journal import read
 
-JOURNAL = Path(".watchkeeper/journal")
 RUN_MANIFEST = "run_manifest.json"
 MARK = ".watchkeeper"
 MOST = 100  # names that are tried for one file
@@ -84,7 +84,7 @@ def run_manifest_of(folder: Path) -> Path | None:
     """The manifest that a version of ours left of a run in this folder; None where there is none,
     or only the program's.
     """
-    events = read(folder / JOURNAL, is_evidence=True).events
+    events = read(folder / layout.JOURNAL, is_evidence=True).events
     ended = {
         event.writer for own in events.values() for event in own if isinstance(event, RunEnded)
     }

@@ -12,7 +12,7 @@ import pytest
 
 from tests.experiments import times_run, write_experiment
 from tests.watch.test_keeper import Hook, Time, changes, keeper, outcomes, run_pending
-from watchkeeper.launch.submit import attempt_folder
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.watch.keeper import Keeper, _hint_for

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.spill import SpillingFile
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import CadenceSet, Number, Progressed, TableOpened, TableSealed
 from watchkeeper.core.ids import writer_id
 from watchkeeper.core.journal import Clock
-from watchkeeper.record.display import examples
 from watchkeeper.record.display.cadence import MAX_SHARE, Cadence, fingerprint
 from watchkeeper.record.display.examples import Example, block, example_of, is_utf8
 from watchkeeper.record.display.progress import Book, Progress
@@ -368,7 +368,7 @@ class Watching:
         try:
             if self._examples is None:
                 self._examples = SpillingFile(
-                    self.folder / examples.FOLDER / f"{writer_id(self._clock())}.jsonl"
+                    self.folder / layout.EXAMPLES / f"{writer_id(self._clock())}.jsonl"
                 )
             self._examples.append(_encoder.encode(example) + b"\n")
         except StorageError as error:

@@ -12,7 +12,6 @@ import math
 import re
 import unicodedata
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -20,7 +19,6 @@ from msgspec import UNSET, UnsetType
 
 from watchkeeper.runfolder.values import metric, number, text, training_step, unspell
 
-FOLDER = Path(".watchkeeper/examples")
 KEPT_LIMIT = 100_000  # characters of one text in the file
 SHOWN_LIMIT = 4_000  # characters of one text in a block
 RULE = "=" * 80

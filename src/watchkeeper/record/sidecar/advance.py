@@ -12,18 +12,18 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.tails import end_of_file
-from watchkeeper.record.writing.row_file import FOLDER as METRICS
 from watchkeeper.runfolder.printed import Position, position
 
 FLOOR_S = 600.0  # no pause shorter than this is a stall, unless a limit was set
 PAUSES = 5  # times the longest pause so far
 TAIL_BYTES = 8_192  # of a file, in which the last step is looked for
 GROWING = (
-    METRICS,
-    Path(".watchkeeper/tables"),
-    Path(".watchkeeper/examples"),
-    Path(".watchkeeper/journal"),
+    layout.METRICS,
+    layout.TABLES,
+    layout.EXAMPLES,
+    layout.JOURNAL,
 )
 
 
@@ -72,7 +72,9 @@ class Eye:
 
     def look(self) -> Seen:
         """What is there now. A folder that is gone holds nothing."""
-        rows = sum(self._size(path, self._last_row) for path in _files_in(self._folder / METRICS))
+        rows = sum(
+            self._size(path, self._last_row) for path in _files_in(self._folder / layout.METRICS)
+        )
         rows += sum(self._size(path, self._last_line) for path in self._output)
         grown = 0
         for place in GROWING[1:]:

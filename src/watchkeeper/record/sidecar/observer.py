@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import processes
+from watchkeeper.core import layout, processes
 from watchkeeper.core.disk import files, node, spill
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Advanced, RunEnded, Stalled, Vanished
@@ -27,11 +27,9 @@ from watchkeeper.record.sidecar.report import Section
 from watchkeeper.record.sidecar.spec import Spec
 from watchkeeper.record.sidecar.telemetry import Sample, Telemetry
 from watchkeeper.record.stopping import stacks
-from watchkeeper.record.writing.pen import BEAT_BYTES, BEAT_S, BEATS
-from watchkeeper.record.writing.row_file import FOLDER as ROWS
-from watchkeeper.runfolder.places import JOURNAL, names
+from watchkeeper.record.writing.pen import BEAT_BYTES, BEAT_S
+from watchkeeper.runfolder.places import names
 
-FOLDER = Path(".watchkeeper/telemetry")
 TICK_S = 5.0  # between two looks; less under a short limit
 LEAST_TICK_S = 0.1
 ANSWER_S = 30.0  # within which a filesystem has to answer
@@ -49,7 +47,7 @@ class Lookout:
         self._spec = spec
         self._end = end
         self._folder = Path(spec.folder)
-        self._writer = Writer(self._folder / JOURNAL, SIDECAR)
+        self._writer = Writer(self._folder / layout.JOURNAL, SIDECAR)
         self._eye = Eye(self._folder, spec.output, spec.files, own=f"{self._writer.id}.jsonl")
         self._pace = Pace(time.monotonic(), spec.stall_s)
         self._telemetry = Telemetry(spec.work.pid, self._folder)
@@ -59,7 +57,7 @@ class Lookout:
         self._stalled_at: float | None = None
         self._ended_work = False
         self._fault = ""
-        self._rows = files.AppendFile(self._folder / FOLDER / f"{self._writer.id}.jsonl")
+        self._rows = files.AppendFile(self._folder / layout.TELEMETRY / f"{self._writer.id}.jsonl")
         self._looks: queue.SimpleQueue[tuple[Seen, Sample | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore(0)
         self._beat_due = 0.0
@@ -132,8 +130,10 @@ class Lookout:
             at = ""
         words = f"{utc_now():%Y-%m-%dT%H:%M:%SZ} sidecar of pid {self._spec.work.pid}, {state}{at}"
         with contextlib.suppress(StorageError, OSError):
-            files.make_folder(self._folder / BEATS)
-            beat = files.FixedFile(self._folder / BEATS / self._spec.run_id, size_bytes=BEAT_BYTES)
+            files.make_folder(self._folder / layout.HEARTBEATS)
+            beat = files.FixedFile(
+                self._folder / layout.HEARTBEATS / self._spec.run_id, size_bytes=BEAT_BYTES
+            )
             beat.write(words[: BEAT_BYTES - 1])
             beat.close()
 
@@ -259,8 +259,12 @@ class Lookout:
         samples = "\n".join(sample.words() for sample in self._samples)
         sections = [Section("Telemetry", samples)]
         if answers:  # else reading would wait too
-            sections.append(Section("Last metric rows", report.last_rows(self._folder / ROWS)))
-            sections.append(Section("Last events", report.last_events(self._folder / JOURNAL)))
+            sections.append(
+                Section("Last metric rows", report.last_rows(self._folder / layout.METRICS))
+            )
+            sections.append(
+                Section("Last events", report.last_events(self._folder / layout.JOURNAL))
+            )
             sections += report.last_lines(self._folder)
         return sections
 
@@ -323,7 +327,7 @@ class Lookout:
 
     def _has_ended(self) -> bool:
         """Whether the journal holds the run's end after all."""
-        journal = read(self._folder / JOURNAL, is_evidence=True)
+        journal = read(self._folder / layout.JOURNAL, is_evidence=True)
         return any(
             isinstance(event, RunEnded) for own in journal.events.values() for event in own[-3:]
         )

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import RunStarted
@@ -33,7 +34,7 @@ class Homes:
     def __init__(self, folder: Path, told: Told = lambda name, path, reason: None) -> None:
         self.folder = folder
         self._told = told
-        self._journal = Journal(folder / places.JOURNAL, is_evidence=True)
+        self._journal = Journal(folder / layout.JOURNAL, is_evidence=True)
         self._paths: dict[str, str] = {}  # by this process, since it began
 
     def events(self) -> places.Events:
@@ -134,7 +135,7 @@ class Homes:
         """Whether the journal holds another writer's file than the one that this process has begun."""
         try:
             return (
-                sum(name.endswith(SUFFIX) for name in os.listdir(self.folder / places.JOURNAL)) > 1
+                sum(name.endswith(SUFFIX) for name in os.listdir(self.folder / layout.JOURNAL)) > 1
             )
         except OSError:
             return False

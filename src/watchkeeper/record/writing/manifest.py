@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.code import code_files
 from watchkeeper.core.code.code_files import Code
 from watchkeeper.core.events import (
@@ -34,7 +35,7 @@ from watchkeeper.core.journal import SUFFIX, encode_json, read
 from watchkeeper.record.writing.homes import Homes
 from watchkeeper.record.writing.leftout import words_of
 from watchkeeper.runfolder import places
-from watchkeeper.runfolder.places import JOURNAL, RUN_MANIFEST
+from watchkeeper.runfolder.places import RUN_MANIFEST
 from watchkeeper.runfolder.values import text, tree
 
 T = TypeVar("T")
@@ -147,7 +148,8 @@ def _last_writer(folder: Path) -> str:
     """The writer that began last in a run's folder; "" where there is no journal."""
     try:
         return max(
-            (name for name in os.listdir(folder / JOURNAL) if name.endswith(SUFFIX)), default=""
+            (name for name in os.listdir(folder / layout.JOURNAL) if name.endswith(SUFFIX)),
+            default="",
         )
     except OSError:
         return ""
@@ -179,7 +181,7 @@ def _is_there(path: Path, output: OutputFile) -> bool:
 
 
 def _of(folder: Path, kind: type[T]) -> list[T]:
-    journal = read(folder / JOURNAL)
+    journal = read(folder / layout.JOURNAL)
     return [event for own in journal.events.values() for event in own if isinstance(event, kind)]
 
 

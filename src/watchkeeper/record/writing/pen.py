@@ -12,17 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Event
 from watchkeeper.core.journal import Clock, Writer
 from watchkeeper.record.ranks import Rank
 from watchkeeper.record.writing.row_file import RowFile
-from watchkeeper.runfolder.places import JOURNAL
 
 E = TypeVar("E", bound=Event)
 
-BEATS = Path(".watchkeeper/heartbeats")
 BEAT_S = 30.0  # between two heartbeats of one node
 BEAT_BYTES = 120
 
@@ -42,7 +41,7 @@ class Hands:
     ) -> None:
         """`revived` is told the path of a file of rows that was deleted under us, and made again."""
         self.pid = os.getpid()
-        self.writer = Writer(folder / JOURNAL, pipeline, clock=clock)
+        self.writer = Writer(folder / layout.JOURNAL, pipeline, clock=clock)
         self.rows = RowFile(folder, self.writer.id, clock, revived=revived)
         self.said: set[str] = set()
         self.ended = False
@@ -128,7 +127,7 @@ class _Beats(RowFile):
     ) -> None:
         super().__init__(folder, writer, clock)
         self._now, self._rank, self._refuse, self._left_out = clock, rank, refuse, left_out
-        self._path = folder / BEATS / f"rank-{rank.number}" if rank else None
+        self._path = folder / layout.HEARTBEATS / f"rank-{rank.number}" if rank else None
         self._due = 0.0
 
     def append(self, step: object, metrics: object) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.disk.spill import SLOW_S, SpillingFile
 from watchkeeper.core.errors import Problem
@@ -32,7 +33,6 @@ from watchkeeper.runfolder.values import (
     unspell,
 )
 
-FOLDER = Path(".watchkeeper/metrics")
 SUFFIX = ".jsonl"
 LOOK_S = 1.0  # between two looks whether the file is still there
 OURS = frozenset({"time", "step"})
@@ -138,7 +138,7 @@ class RowFile:
             partial(datetime.now, UTC) if clock is utc_now else clock
         )  # the same, a call cheaper
         self._file = SpillingFile(
-            folder / FOLDER / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}"
+            folder / layout.METRICS / f"{writer}{f'.{depth}' if depth else ''}{SUFFIX}"
         )
         self._lock = self._file.lock
         self._writing = False
@@ -277,7 +277,7 @@ def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
     """
     rows: list[Row] = []
     problems: list[Problem] = []
-    for path in sorted((run_folder / FOLDER).glob(f"*{SUFFIX}")):
+    for path in sorted((run_folder / layout.METRICS).glob(f"*{SUFFIX}")):
         try:
             _read_file(path, rows, problems)
         except OSError as error:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.files import AppendFile
 from watchkeeper.core.errors import Problem, StorageError
@@ -31,7 +32,6 @@ from watchkeeper.record.writing.homes import Homes
 from watchkeeper.runfolder import places
 from watchkeeper.runfolder.values import fields_of, text
 
-FOLDER = Path(".watchkeeper/tables")
 PARTIAL = "_partial"
 WAITING_LIMIT = 10_000  # rows kept in memory while the disk takes none
 SYNC_S = 30.0  # between two fsyncs
@@ -83,7 +83,7 @@ class Table:
         self.lost_rows = 0
         self.complete: bool | None = None
         """None while it is open; then whether the work was done."""
-        self._own = folder / FOLDER / f"{stem}.{writer_id(clock())}"
+        self._own = folder / layout.TABLES / f"{stem}.{writer_id(clock())}"
         self._format = form
         self._ordered = bool(form.header(["x"]))  # a record's cells are told by their order
         self._key = (key,) if isinstance(key, str) else tuple(key or ())

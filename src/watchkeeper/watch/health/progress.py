@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.disk.tails import end_as_text
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
@@ -48,9 +48,7 @@ def progress_of(attempt_folder: Path) -> str:
     if folder is None:
         return ""
     step, loop, stall = "", "", ""
-    for events in journal.read(
-        folder / ".watchkeeper" / "journal", is_evidence=True
-    ).events.values():
+    for events in journal.read(folder / layout.JOURNAL, is_evidence=True).events.values():
         for event in events:
             if isinstance(event, StepStarted):
                 step = event.step

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import msgspec
 
 from watchkeeper.core.events import Assessed, Evidence, Health, Number
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
-from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.remote_files import Seen
 from watchkeeper.schedulers.shell import Shell

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.tails import Follower, Grown, end_of_file
 from watchkeeper.core.events import (
     Advanced,
@@ -41,9 +42,7 @@ OUTPUT_BYTES = 262_144  # of what one stream has grown by, the end that is read 
 ROWS_BYTES = 16_384
 STATUS_BYTES = 1_048_576
 STATUS = Path("status/training_status.json")
-ROWS = Path(".watchkeeper/metrics")
-WORK = (Path(".watchkeeper/tables"), Path(".watchkeeper/examples"))
-TELEMETRY = Path(".watchkeeper/telemetry")
+WORK = (layout.TABLES, layout.EXAMPLES)
 FULL_BYTES = 100 * 2**20  # as the sidecar has it
 FULL_SHARE = 0.01
 _MOST_FAULTS = 100  # of one job, told once each
@@ -99,7 +98,7 @@ class Recorded:
         self.work = 0
         self.advances = 0
         self.checkpoints = 0
-        self._journal = Journal(folder / ".watchkeeper/journal", is_evidence=True)
+        self._journal = Journal(folder / layout.JOURNAL, is_evidence=True)
         self._events = 0
         self._total: int | None = None
         self._rows: dict[str, Follower] = {}
@@ -113,7 +112,7 @@ class Recorded:
         self.advances = self.checkpoints = 0
         self._take_events()
         rows, self.size = 0, self._events
-        for entry in _entries(self.folder / ROWS):
+        for entry in _entries(self.folder / layout.METRICS):
             grown = self._rows.setdefault(entry.name, Follower(entry.path, ROWS_BYTES)).look()
             self._take_rows(grown, entry.name.partition(".")[0])
             rows += grown.size
@@ -235,7 +234,7 @@ class Recorded:
         return self._last_sample()[1]
 
     def _last_sample(self) -> tuple[str, list[str]]:
-        rows = sorted(_entries(self.folder / TELEMETRY), key=lambda entry: entry.name)
+        rows = sorted(_entries(self.folder / layout.TELEMETRY), key=lambda entry: entry.name)
         for line in reversed(end_of_file(rows[-1].path, ROWS_BYTES).split(b"\n") if rows else []):
             try:
                 sample = msgspec.json.decode(line, type=_Sample)

@@ -11,11 +11,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from watchkeeper.core import layout
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import AnyEvent, Leased, Observed, Unknown
 from watchkeeper.core.journal import Clock, Journal, Writer
 from watchkeeper.core.state import Fold, State
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.watch.logs.action_logs import LiveLogs
 from watchkeeper.watch.logs.lease import Lease
 
@@ -30,13 +30,13 @@ class Logbook:
     ) -> None:
         self.folder = folder
         self.monotonic = monotonic
-        self.journal = Journal(folder / FOLDER / "journal")
+        self.journal = Journal(folder / layout.JOURNAL)
         self.writer = Writer(
             self.journal.folder, purpose, clock=clock, saw=lambda: self.journal.saw
         )
         self.fold = Fold()
         self._state: State | None = None
-        self._lease = Lease(folder / FOLDER / "lease", self.writer.id, monotonic)
+        self._lease = Lease(folder / layout.LEASE, self.writer.id, monotonic)
         self._logs = LiveLogs(folder)
         self._tell = tell
         self._read()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.disk.records import UnreadableRecordError, decode_record, read_record
 from watchkeeper.core.events import Progressed
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.runfolder.printed import position
 from watchkeeper.schedulers import remote_files
 
@@ -167,7 +167,7 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
     if recorder is not None:
         lines = [
             line
-            for path in sorted((recorder / ".watchkeeper/telemetry").glob("*.jsonl"))
+            for path in sorted((recorder / layout.TELEMETRY).glob("*.jsonl"))
             for line in _lines(path)
         ]
         found = of_telemetry(lines)
@@ -268,7 +268,7 @@ def _lines(path: Path) -> list[bytes]:
 
 def _last_loop(recorder: Path) -> Progressed | None:
     """The outermost loop that the recorder counted last."""
-    told = journal.read(recorder / ".watchkeeper" / "journal", is_evidence=True).events.values()
+    told = journal.read(recorder / layout.JOURNAL, is_evidence=True).events.values()
     loops = [
         event
         for events in told

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.events import (
     AnyEvent,
     CadenceSet,
@@ -119,7 +120,7 @@ def _events(run: Path | None) -> list[AnyEvent | Unknown]:
     """What the recorder wrote down, by time."""
     if run is None:
         return []
-    journal = read_journal(run / ".watchkeeper" / "journal", is_evidence=True)
+    journal = read_journal(run / layout.JOURNAL, is_evidence=True)
     return sorted(
         (event for own in journal.events.values() for event in own), key=lambda event: event.time
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.events import Change, ExitRecord, SchedulerFacts
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId
-from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.schedulers import arrays, remote_files, waiting
 from watchkeeper.schedulers.base import (
     COMPLETING,

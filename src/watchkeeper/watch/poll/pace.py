@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt
-from watchkeeper.launch.submit import attempt_folder
 
 _SLOWER = 1.5
 

@@ -23,10 +23,11 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
 )
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch.submit import attempt_folder, tidy
+from watchkeeper.launch.submit import tidy
 from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.report.compose import compose
 from watchkeeper.schedulers import remote_files

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from watchkeeper.core.events import RunItem
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import State
 from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retry_means as means
 from watchkeeper.launch.plan import to_try
 from watchkeeper.launch.retries import Means, Rules
-from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.tools.look import look
 from watchkeeper.tools.promise import Finding, Promise
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem
 from watchkeeper.core.journal import Journal
 from watchkeeper.query import check
 from watchkeeper.query.check import Report
 from watchkeeper.record.audit import audit, traces
-from watchkeeper.record.writing.row_file import FOLDER, read_rows
-from watchkeeper.runfolder.places import JOURNAL
+from watchkeeper.record.writing.row_file import read_rows
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.show.text import printable
 
@@ -64,7 +63,7 @@ def verify(path: Path) -> Report:
         UsageError: there is no journal, and nothing that speaks of one.
     """
     root = path.resolve()
-    read = journal.read(root / JOURNAL)
+    read = journal.read(root / layout.JOURNAL)
     if not any(read.saw.values()):
         left = [*traces(root), *check.traces(root)]
         if not left and not read.folder.is_dir():
@@ -76,7 +75,7 @@ def verify(path: Path) -> Report:
     report = check.check(path, read)
     found = audit(root, read)
     rows, damaged = read_rows(root)
-    if (root / FOLDER).is_dir():
+    if (root / layout.METRICS).is_dir():
         counted = [f"{len(rows)} metric rows"]
     else:
         counted = []

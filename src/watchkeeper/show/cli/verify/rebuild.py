@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, UsageError, WatchkeeperError
 from watchkeeper.core.settings import load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.query.check import no_journal, watched_by
 from watchkeeper.record.writing import manifest
-from watchkeeper.runfolder.places import JOURNAL
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.show.cli.verify.check import incomplete
 from watchkeeper.watch.logs import action_logs
@@ -33,7 +32,7 @@ def command(path: Path, as_json: bool) -> int:
     Example: watchkeeper rebuild examples/digits
     """
     root = path.resolve()
-    read = journal.read(root / JOURNAL)
+    read = journal.read(root / layout.JOURNAL)
     lacks = incomplete(path, read)
     if lacks:
         raise WatchkeeperError(

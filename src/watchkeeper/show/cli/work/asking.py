@@ -8,14 +8,17 @@ import sys
 
 import click
 
+from watchkeeper.core import layout
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.watch.logs.run_logs import MODE, MODES, Said
 
 
 def answers(experiment: Experiment, said: Said) -> Said | None:
     """The answers to what is open, "" where Enter left it so; None where nothing was asked."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()) or (experiment.folder / FOLDER).exists():
+    if (
+        not (sys.stdin.isatty() and sys.stderr.isatty())
+        or (experiment.folder / layout.OURS).exists()
+    ):
         return None
     several = len({item.run for item in experiment.items}) > 1
     found = Said(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from watchkeeper.core import layout
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import CancelAsked
 from watchkeeper.core.journal import Journal, Writer
 from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.query import copies
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.show.cli.common import (
@@ -44,7 +44,7 @@ def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bo
     found = experiments.read(experiment)
     copies.refuse(found.folder)
     scheduler = scheduler_of(load(found.folder, cluster=cluster))
-    journal = Journal(found.folder / FOLDER / "journal")
+    journal = Journal(found.folder / layout.JOURNAL)
     journal.refresh()
     active = [a for a in fold(journal.events).active if jobs is None or fnmatchcase(a.key, jobs)]
     if not active and jobs is not None:

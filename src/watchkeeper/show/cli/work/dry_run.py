@@ -9,10 +9,10 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, RefusedError
 from watchkeeper.core.events import Decision, RunItem
+from watchkeeper.core.layout import attempt_folder
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Selection
-from watchkeeper.launch.submit import attempt_folder
 from watchkeeper.query.status import decide
 from watchkeeper.schedulers.base import Job, Scheduler
 from watchkeeper.schedulers.sbatch_head import read_head

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import msgspec
 
-from watchkeeper.core import journal
+from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_DETACHED, EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
 from watchkeeper.core.settings import load
@@ -23,7 +23,6 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.launch.submit import FOLDER
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.report.actionlog.render import LOGS
@@ -235,7 +234,7 @@ def _exit_code(
 
 def _others(experiment: experiments.Experiment) -> list[Problem]:
     """What other tools say to have submitted; said before their logs are set aside."""
-    state = fold(journal.read(experiment.folder / FOLDER / "journal").events)
+    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
     return foreign_jobs.notes(experiment.folder, state)
 
 

@@ -1,0 +1,51 @@
+"""Where things lie below `.watchkeeper/`: the one home of these paths.
+
+In an experiment's folder (`EXP`):
+
+    EXP/.watchkeeper/
+        journal/<writer>.jsonl      events, one append-only file per writer
+        objects/<sha256>            scripts, diffs, package lists; stored once
+        runs/<key>/<n>/             attempt n of a run, created exclusively
+        starts/start.<n>            which job started when, for staggered starts
+        lease/<n>.json              who writes the logs
+        watch/                      scripts and output of watch jobs
+
+In a recorded run's folder (`RUN`):
+
+    RUN/.watchkeeper/
+        journal/<writer>.jsonl
+        metrics/<writer>.jsonl      metric rows
+        tables/<name>.<writer>…     rows of result tables, before they are sealed
+        examples/<writer>.jsonl     samples that the run showed
+        telemetry/<writer>.jsonl    what the sidecar measured
+        heartbeats/<process>        signs of life: a run id, or rank-<n>
+        groups/<name>.json          the ranks of one start
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from watchkeeper.core.ids import key_folder
+
+OURS = ".watchkeeper"
+
+JOURNAL = Path(OURS, "journal")
+
+OBJECTS = Path(OURS, "objects")
+RUNS = Path(OURS, "runs")
+STARTS = Path(OURS, "starts")
+LEASE = Path(OURS, "lease")
+WATCH = Path(OURS, "watch")
+
+METRICS = Path(OURS, "metrics")
+TABLES = Path(OURS, "tables")
+EXAMPLES = Path(OURS, "examples")
+TELEMETRY = Path(OURS, "telemetry")
+HEARTBEATS = Path(OURS, "heartbeats")
+GROUPS = Path(OURS, "groups")
+
+
+def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
+    """The folder of attempt `attempt` (counted from 1): `EXP/.watchkeeper/runs/<key>/<n>`."""
+    return experiment / RUNS / key_folder(key) / str(attempt)
