@@ -15,7 +15,7 @@ import contextlib
 import glob
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,10 +24,10 @@ import msgspec
 from watchkeeper.core import ids, layout, processes
 from watchkeeper.core.code import code_files, environment, git
 from watchkeeper.core.disk import files, objects
-from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.errors import (
     BusyError,
     DoubtError,
+    Problem,
     RefusedError,
     SchedulerError,
     StorageError,
@@ -46,16 +46,15 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.layout import attempt_folder
-from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
-from watchkeeper.launch import retry_means, same_work
+from watchkeeper.launch import predecessor, retry_means, same_work
+from watchkeeper.launch.hold import Hold, hold_attempt
 from watchkeeper.launch.retries import Rules
 from watchkeeper.reading import configs
 from watchkeeper.schedulers import arrays, sbatch_head
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Scheduler, number_of
+from watchkeeper.schedulers.base import UNKNOWN, Job, Scheduler
 from watchkeeper.schedulers.sbatch_head import Head
 from watchkeeper.schedulers.wrapper import render
-from watchkeeper.schedulers.wrapper.render import Claim
 from watchkeeper.tools.promise import Promise
 
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a
@@ -63,8 +62,6 @@ from watchkeeper.tools.promise import Promise
 _CODE_STANDS_S = 10.0
 # How long a scheduler that says "later", or is not reached, is asked again.
 _PUT_OFF_FOR = timedelta(days=1)
-# What these say does not mean that a job's processes are gone: its node may only be cut off.
-_NODE_LOST = ("NODE_FAIL", "BOOT_FAIL")
 _NOTHING: Mapping[str, str] = {}
 _NO_RULES = Rules()
 
@@ -72,41 +69,57 @@ _NO_RULES = Rules()
 E = TypeVar("E", Submitted, Rejected, Doubted, Postponed, Intended, Judged)
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """Who may submit an attempt: the content of `intent.json` and of each `takeover.K`. The token
-    stays the same.
-    """
-
-    key: str
-    attempt: int
-    token: str
-    writer: str
-    process: ProcessName
-    time: datetime
-
-
-class HeldByAnotherError(Exception):
-    """Another process holds the attempt, and lives or may live."""
-
-    def __init__(self, hold: Hold | None) -> None:
-        super().__init__()
-        self.hold = hold
-
-
 def note_of(again: Decision | Intended | None) -> str:
-    """What a further attempt is given otherwise than the script says, in words; "" for nothing."""
+    """What a further attempt changes of the script, `batch_size=8`; "": nothing."""
     if again is None:
         return ""
-    words = [f"{name}={value}" for name, value in again.change.items()]
-    return " ".join(
-        words + ([f"{render.RESUME_VARIABLE}={again.resume_from}"] if again.resume_from else [])
-    )
+    changes = [f"{name}={value}" for name, value in again.change.items()]
+    if again.resume_from:
+        changes.append(f"{render.RESUME_VARIABLE}={again.resume_from}")
+    return " ".join(changes)
 
 
 def tidy(experiment: Path, intended: Intended) -> None:
-    """Remove what a submission left beside the script: its job has ended, or never was."""
+    """Remove the file that a submission left beside the script, once no job needs it."""
     with contextlib.suppress(StorageError):
         files.remove((experiment / intended.script).parent / render.name_beside(intended.token))
+
+
+class _RefusalError(Exception):
+    """The attempt is refused; the message says why."""
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What is submitted: the script's bytes, the variables that go with them, and its head."""
+
+    text: bytes
+    variables: Mapping[str, str]
+    head: Head
+
+
+def _read_script(script: Path) -> bytes:
+    try:
+        return script.read_bytes()
+    except OSError as error:
+        raise _RefusalError(f"cannot read {script}: {error.strerror}") from error
+
+
+def _sentence(problem: Problem) -> str:
+    if problem.hint:
+        return f"{problem.message} ({problem.hint})"
+    return problem.message
+
+
+def _reasons_of(again: Decision | None) -> dict[str, Any]:
+    """Why there is a further attempt, and what it changes: fields of `intended`."""
+    if again is None:
+        return {"reason": "", "automatic": False, "change": {}, "resume_from": ""}
+    return {
+        "reason": again.reason,
+        "automatic": again.automatic,
+        "change": dict(again.change),
+        "resume_from": again.resume_from,
+    }
 
 
 class Submitter:
@@ -162,38 +175,78 @@ class Submitter:
         says what came of it.
 
         Its job starts when those of `after` have ended, and does its work if they ended well. Of an
-        array it has the tasks in `array`, "" for all. `again` decided on a further attempt,
-        `before` is the attempt that it follows, and `found` is as in `intended`. `promises` are
-        what it must leave: while that is not there, its scheduler may start it again. `refusals`
-        are the first and the last time that it was put off, None where it was not: after a day it
-        is refused.
+        array it has the tasks in `array`, "": all. `again` decided on a further attempt, `before`
+        is the attempt that it follows, and `found` is as in `intended`. `promises` are what it must
+        leave: until that is there, its scheduler may start it again. `refusals` are the first and
+        the last time that it was postponed, None: never; after a day of them it is refused.
 
         Raises:
-            HeldByAnotherError: somebody else is about to submit it, or the attempt before may still
-            be alive.
+            HeldByAnotherError: another process is about to submit it, or the attempt before may
+            still be alive.
             BusyError: the scheduler takes no more jobs at present; the attempt stays ours.
             UnavailableError: it could not be asked; the attempt stays ours.
             StorageError: the attempt's files could not be written.
         """
-        folder = attempt_folder(self.experiment, item.key, attempt)
         script = self.experiment / item.script
+        note = note_of(again)
         try:
-            source = script.read_bytes()
-        except OSError as error:
-            message = f"cannot read {script}: {error.strerror}"
+            source = _read_script(script)
+            folder = attempt_folder(self.experiment, item.key, attempt)
+            token, is_first = self._hold(folder, item.key, attempt)
+            if not is_first:
+                adopted = self._adopt(item, attempt, token, script, note)
+                if adopted is not None:
+                    return adopted
+            self._end_predecessor(item.key, attempt - 1, before)
+            content = self._content_of(script, source, again)
+        except _RefusalError as refusal:
             return self._write(
-                Rejected, item, attempt, command=self._words(script), message=message
+                Rejected, item, attempt, command=self._words(script), message=str(refusal)
             )
-        token, first = self._hold(folder, item.key, attempt)
-        if not first:
-            adopted = self._adopt(item, attempt, token, script, note_of(again))
-            if adopted is not None:
-                return adopted
-        alive = self._may_run(item.key, attempt - 1, before)
-        if alive:
-            return self._write(Rejected, item, attempt, command=self._words(script), message=alive)
-        variables: dict[str, str] = {}
-        written = source
+        script_sha256 = objects.keep(self._objects, content.text)
+        is_array = bool(array or content.head.array)
+        job = self._prepare(
+            folder,
+            script,
+            content,
+            token=token,
+            after=after,
+            promises=() if is_array else promises,
+        )
+        job = msgspec.structs.replace(job, array=array)
+        intended = self._write(
+            Intended,
+            item,
+            attempt,
+            token=token,
+            script=item.script,
+            script_sha256=script_sha256,
+            source_sha256=self._changed_from(source, content),
+            inputs=dict(inputs),
+            array=array or content.head.array,
+            after=tuple(needed.key for needed in after),
+            found=dict(found),
+            environment_sha256=self._environment(),
+            **_reasons_of(again),
+            **self._files_of(script, source),
+            **self._code_of(script.parent),
+        )
+        self._intended(intended)
+        event = self._hand_over(
+            item, attempt, job, script, stagger_s=stagger_s, note=note, refusals=refusals
+        )
+        if isinstance(event, Rejected):
+            tidy(self.experiment, intended)
+        return event
+
+    def _content_of(self, script: Path, source: bytes, again: Decision | None) -> _Content:
+        """What is submitted of a script: the script itself, or its changed copy for a further
+        attempt.
+
+        Raises:
+            _RefusalError: the change cannot be made, or the head of the script has errors.
+        """
+        text, variables = source, _NOTHING
         if again is not None:
             try:
                 prepared = retry_means.prepare(
@@ -205,60 +258,21 @@ class Submitter:
                     rules=self.rules,
                 )
             except retry_means.CannotChangeError as error:
-                return self._write(
-                    Rejected, item, attempt, command=self._words(script), message=str(error)
-                )
-            source, variables = prepared.source, prepared.variables
-        head = sbatch_head.read_head(source, name=script.name)
-        problems = [problem for problem in head.problems if problem.severity == "error"]
-        if problems:
-            message = "; ".join(
-                f"{problem.message} ({problem.hint})" if problem.hint else problem.message
-                for problem in problems
-            )
-            return self._write(
-                Rejected, item, attempt, command=self._words(script), message=message
-            )
-        kept = objects.keep(self._objects, source)
-        kept_by_one = () if array or head.array else promises
-        job = self._prepare(
-            folder,
-            script,
-            source,
-            head,
-            token=token,
-            after=after,
-            promises=kept_by_one,
-            variables=variables,
-        )
-        job = msgspec.structs.replace(job, array=array)
-        intended = self._write(
-            Intended,
-            item,
-            attempt,
-            token=token,
-            script=item.script,
-            script_sha256=kept,
-            source_sha256=objects.keep(self._objects, written) if written != source else "",
-            inputs=dict(inputs),
-            array=array or head.array,
-            after=tuple(one.key for one in after),
-            reason=again.reason if again else "",
-            automatic=again.automatic if again else False,
-            change=dict(again.change) if again else {},
-            resume_from=again.resume_from if again else "",
-            found=dict(found),
-            environment_sha256=self._environment(),
-            **self._files_of(script, written),
-            **self._code_of(script.parent),
-        )
-        self._intended(intended)
-        event = self._hand_over(
-            item, attempt, job, script, stagger_s=stagger_s, note=note_of(again), refusals=refusals
-        )
-        if isinstance(event, Rejected):
-            tidy(self.experiment, intended)
-        return event
+                raise _RefusalError(str(error)) from error
+            text, variables = prepared.source, prepared.variables
+        head = sbatch_head.read_head(text, name=script.name)
+        errors = [_sentence(problem) for problem in head.problems if problem.severity == "error"]
+        if errors:
+            raise _RefusalError("; ".join(errors))
+        return _Content(text=text, variables=variables, head=head)
+
+    def _changed_from(self, source: bytes, content: _Content) -> str:
+        """Keep the script as its owner wrote it where a changed copy is submitted; "": it is not
+        changed.
+        """
+        if content.text == source:
+            return ""
+        return objects.keep(self._objects, source)
 
     def tasks_of(self, item: RunItem, array: str = "") -> int:
         """How many jobs a submission counts as: the tasks in `array`, or "": in its script; 1 where
@@ -337,8 +351,7 @@ class Submitter:
         )
 
     def _hold(self, folder: Path, key: str, attempt: int) -> tuple[str, bool]:
-        """Hold the attempt. Returns its token, and whether nobody held it before."""
-        files.make_folder(folder)
+        """Hold the attempt. Returns its token, and whether it was free until now."""
         hold = Hold(
             key=key,
             attempt=attempt,
@@ -347,94 +360,26 @@ class Submitter:
             process=processes.this_process(),
             time=self.clock(),
         )
-        if files.create(folder / "intent.json", encode_json(hold)):
-            return hold.token, True
-        last = read_hold(folder)
-        if last is None:
-            raise StorageError(
-                f"{folder}/intent.json cannot be read",
-                hint="move that attempt's folder away if no job of it runs",
-            )
-        if last.writer == self.writer.id:
-            return last.token, False
-        if not self._is_gone(last):
-            raise HeldByAnotherError(last)
-        taken = msgspec.structs.replace(hold, token=last.token)
-        if not files.create(folder / f"takeover.{len(_holds(folder))}", encode_json(taken)):
-            raise HeldByAnotherError(read_hold(folder))
-        return taken.token, False
+        return hold_attempt(folder, hold, lag_s=self.scheduler.visibility_lag_s)
 
-    def _may_run(self, key: str, attempt: int, before: Attempt | None) -> str:
-        """Why a job of the attempt before may still run; "" when none does or can. Only then may
-        the next one begin.
-
-        Its next claim is taken first: what is started again after all, or lives on beyond a node's
-        failure, ends at once.
+    def _end_predecessor(self, key: str, attempt: int, before: Attempt | None) -> None:
+        """Make sure that no job of the attempt before runs or can start: only then may the next
+        one begin.
 
         Raises:
-            HeldByAnotherError: its node was lost a moment ago; this will be told when its heartbeat
-            is stale.
+            _RefusalError: it may still run.
+            HeldByAnotherError: its node was lost a moment ago, and its heartbeat is fresh.
         """
-        folder = attempt_folder(self.experiment, key, attempt)
-        if not folder.is_dir() or render.void_claim(
-            folder, scheduler=self.scheduler.name, clock=self.clock
-        ):
-            return ""
-        claims, ends = render.read_claims(folder), render.read_task_ends(folder)
-        if not claims:
-            return f"attempt {attempt} may still run: {folder}/claim.1 cannot be read"
-        if not claims[-1].job_id:
-            return ""
-        if ends and all(ends.values()):
-            parts = [folder / f"task-{number}" for number in ends]
-        elif not ends and self._is_over(folder, before):
-            parts = [folder]
-        else:
-            return (
-                f"attempt {attempt} may still run: job {claims[-1].job_id} claimed it on "
-                f"{claims[-1].host}, and its end "
-                f"was not seen; when you have made sure that it does not, delete {folder}/claim.*"
-            )
-        for part in parts:
-            if not render.close(part, scheduler=self.scheduler.name, clock=self.clock):
-                return (
-                    f"attempt {attempt} was started again meanwhile: job "
-                    f"{render.read_claims(part)[-1].job_id}"
-                )
-        return ""
-
-    def _is_over(self, folder: Path, before: Attempt | None) -> bool:
-        """Whether the last execution of the attempt before has ended: by its exit record, its
-        process, or its scheduler.
-
-        Raises:
-            HeldByAnotherError: its node was lost, and its heartbeat is fresh.
-        """
-        claims = render.executions(folder)
-        if render.last_end(folder) is not None or _is_dead(claims[-1]):
-            return True
-        said = _told_of(claims, before)
-        stale_s = render.stale_s(self.scheduler.visibility_lag_s)
-        if said not in _NODE_LOST or not stale_s:
-            return said in TERMINAL and said not in _NODE_LOST
-        try:
-            silent_s = render.silent_s(folder)
-        except OSError:
-            silent_s = 0.0  # it cannot be told now: look again
-        if silent_s <= stale_s:
-            raise HeldByAnotherError(None)
-        return True
-
-    def _is_gone(self, hold: Hold) -> bool:
-        """Whether the holder can no longer submit: dead on this boot, or silent on another host for
-        the visibility lag.
-        """
-        alive = processes.is_alive(hold.process)
-        if alive is None:
-            return self.clock() - hold.time > timedelta(
-                seconds=max(self.scheduler.visibility_lag_s, 120.0)
-            )
-        return not alive
+        reason = predecessor.end(
+            attempt_folder(self.experiment, key, attempt),
+            attempt,
+            before,
+            scheduler=self.scheduler.name,
+            lag_s=self.scheduler.visibility_lag_s,
+            clock=self.clock,
+        )
+        if reason:
+            raise _RefusalError(reason)
 
     def _adopt(
         self, item: RunItem | Intended, attempt: int, token: str, script: Path, note: str
@@ -467,78 +412,76 @@ class Submitter:
         self,
         folder: Path,
         script: Path,
-        source: bytes,
-        head: Head,
+        content: _Content,
         *,
         token: str,
         after: Sequence[Attempt],
         promises: Sequence[Promise],
-        variables: Mapping[str, str],
     ) -> Job:
+        """Write the frozen script and the wrapper, and describe the job that runs them."""
         frozen = folder / "script"
-        files.replace(frozen, source, mode=0o777)
-        name = self.scheduler.name
-        needs = [attempt_folder(self.experiment, one.key, one.number) for one in after]
+        files.replace(frozen, content.text, mode=0o777)
+        needs = [attempt_folder(self.experiment, needed.key, needed.number) for needed in after]
         text = render.render(
-            head,
+            content.head,
             attempt_folder=folder,
             script=frozen,
             token=token,
-            scheduler=name,
+            scheduler=self.scheduler.name,
             needs=needs,
-            promises=[
-                [self._place(pattern) for pattern in promise.patterns] for promise in promises
-            ],
+            promises=[self._places_of(promise) for promise in promises],
             lag_s=self.scheduler.visibility_lag_s,
             starts=self.experiment / layout.STARTS,
             gap_s=self._gap_s,
-            variables=variables,
+            variables=content.variables,
         )
         path = folder / render.wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(
             wrapper=path,
             folder=script.parent,
-            name=head.name,
+            name=content.head.name,
             token=token,
-            after=tuple(one.job_id for one in after),
+            after=tuple(needed.job_id for needed in after),
         )
 
-    def _place(self, pattern: str) -> str:
-        """A promise's pattern, absolute."""
-        if pattern.startswith("/"):
-            return pattern
-        return f"{glob.escape(str(self.experiment))}/{pattern}"
+    def _places_of(self, promise: Promise) -> list[str]:
+        """A promise's patterns, absolute."""
+        folder = glob.escape(str(self.experiment))
+        return [
+            pattern if pattern.startswith("/") else f"{folder}/{pattern}"
+            for pattern in promise.patterns
+        ]
 
     @property
     def _objects(self) -> Path:
         return self.experiment / layout.OBJECTS
 
     def _files_of(self, script: Path, source: bytes) -> dict[str, Any]:
-        """The configurations and the code that the script names, each kept, and which of them no
-        commit holds: fields of `intended`.
+        """Keep the configurations and the code that the script names. Returns fields of `intended`:
+        them, and what no commit holds of them.
         """
-        read: dict[Path, bytes] = {}
+        config: dict[Path, bytes] = {}
         for path in configs.files_of(script):
             with contextlib.suppress(OSError):
-                read[path] = path.read_bytes()
-        code = {
-            path: data
-            for path, data in code_files.contents(script)
-            if path != script and path not in read
-        }
-        uncommitted = code_files.uncommitted(script.parent, [script, *read, *code])
+                config[path] = path.read_bytes()
+        code: dict[Path, bytes] = {}
+        for path, data in code_files.contents(script):
+            if path != script and path not in config:
+                code[path] = data
+        uncommitted = code_files.uncommitted(script.parent, [script, *config, *code])
+        config_data = {self._name(path): data for path, data in config.items()}
         return {
-            "configs": {
-                self._name(path): objects.keep(self._objects, data) for path, data in read.items()
-            },
-            "code": {
-                self._name(path): objects.keep(self._objects, data) for path, data in code.items()
-            },
+            "configs": self._keep_all(config),
+            "code": self._keep_all(code),
             "uncommitted": tuple(map(self._name, uncommitted)),
-            "work_sha256": same_work.fingerprint(
-                source, {self._name(path): data for path, data in read.items()}
-            ),
+            "work_sha256": same_work.fingerprint(source, config_data),
+        }
+
+    def _keep_all(self, contents: Mapping[Path, bytes]) -> dict[str, str]:
+        """Keep the files' contents: name → sha256."""
+        return {
+            self._name(path): objects.keep(self._objects, data) for path, data in contents.items()
         }
 
     def _name(self, path: Path) -> str:
@@ -553,27 +496,28 @@ class Submitter:
         return self._environment_sha256
 
     def _code_of(self, folder: Path) -> dict[str, Any]:
-        """The commit that the script comes with, and what was changed since: the fields of
-        `intended`.
+        """The commit that the script comes with, and what was changed since: fields of `intended`,
+        read again every `_CODE_STANDS_S` seconds.
         """
-        asked, fields = self._code.get(folder, (0.0, {}))
-        if not fields or self._monotonic() - asked >= _CODE_STANDS_S:
-            state = git.state(folder)
-            if state.dirty:
-                changes = git.diff(folder)
-            else:
-                changes = None
-            fields = {
-                "git_sha": state.sha,
-                "git_branch": state.branch,
-                "git_fault": "" if state.sha else git.refusal(folder),
-                "git_dirty": False
-                if changes == b""
-                else state.dirty,  # a file may have been touched, and be the same
-                "diff_sha256": objects.keep(self._objects, changes) if changes else "",
-            }
+        read_at, fields = self._code.get(folder, (0.0, {}))
+        if not fields or self._monotonic() - read_at >= _CODE_STANDS_S:
+            fields = self._read_code(folder)
             self._code[folder] = self._monotonic(), fields
         return fields
+
+    def _read_code(self, folder: Path) -> dict[str, Any]:
+        state = git.state(folder)
+        changes = git.diff(folder) if state.dirty else None
+        is_dirty = state.dirty
+        if changes == b"":
+            is_dirty = False  # a file may have been touched, and be the same
+        return {
+            "git_sha": state.sha,
+            "git_branch": state.branch,
+            "git_fault": "" if state.sha else git.refusal(folder),
+            "git_dirty": is_dirty,
+            "diff_sha256": objects.keep(self._objects, changes) if changes else "",
+        }
 
     def _hand_over(
         self,
@@ -641,37 +585,3 @@ class Submitter:
 
     def _write(self, kind: type[E], item: RunItem | Intended, attempt: int, **fields: Any) -> E:
         return self.writer.write(kind, key=item.key, phase=item.phase, attempt=attempt, **fields)
-
-
-def _is_dead(claim: Claim) -> bool:
-    """Whether a claim's wrapper ran on this host, and does no more."""
-    if claim.host != processes.host():
-        return False
-    return claim.boot_id != processes.boot_id() or processes.start_ticks(claim.pid) is None
-
-
-def _told_of(claims: Sequence[Claim], before: Attempt | None) -> str:
-    """What the scheduler last said of the execution with the last of these claims; "" for nothing:
-    its word on an earlier one, or on another job, does not count.
-    """
-    if before is None or before.seen is None or number_of(before.seen.job_id) != claims[-1].job_id:
-        return ""
-    record = before.exit_record
-    if record is not None and record.execution < len(claims):
-        return ""
-    return before.seen.facts.state
-
-
-def _holds(folder: Path) -> list[Path]:
-    takeovers = sorted(folder.glob("takeover.*"), key=lambda path: int(path.suffix[1:]))
-    return [folder / "intent.json", *takeovers]
-
-
-def read_hold(folder: Path) -> Hold | None:
-    """Who holds the attempt now; None if nobody does, or the file cannot be read."""
-    for path in reversed(_holds(folder)):
-        try:
-            return read_record(path, Hold)
-        except (OSError, UnreadableRecordError):
-            continue
-    return None

@@ -36,8 +36,9 @@ from watchkeeper.core.settings import Settings
 from watchkeeper.core.state import Attempt
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
+from watchkeeper.launch.hold import HeldByAnotherError
 from watchkeeper.launch.plan import Facts, Plan, Selection
-from watchkeeper.launch.submit import HeldByAnotherError, Submitter
+from watchkeeper.launch.submit import Submitter
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.site import Site
 from watchkeeper.watch import tally
