@@ -11,6 +11,7 @@ from tests.slurm.lab import CannotError, Lab
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fast", settings.get_profile("any machine"), max_examples=20)
 settings.load_profile("any machine")
 os.environ.setdefault(
     "WATCHKEEPER_SIDECAR", "0"
