@@ -11,10 +11,11 @@ FINETUNE := examples/finetune
 CAPITALIZATION := examples/capitalization
 SIZE := full
 SECONDS := 60
+PYTHONS := 3.11 3.12 3.13
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-all faults hangs health fuzz check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons test-all faults hangs health fuzz check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -55,6 +56,12 @@ demo-capitalization: $(VENV)/.stamp-ml ## torchtune and inspect-ai for real: 4 L
 
 test: check ## all of `check`, then the tests
 	@scripts/test.sh $(abspath $(BIN))/python
+
+test-fast: $(VENV)/.stamp-dev ## what one runs before each commit: the tests of everything that decides and reads; under a minute
+	@scripts/test-fast.sh $(abspath $(BIN))/python
+
+test-pythons: ## the same under each of Python 3.11, 3.12 and 3.13 that is installed (PYTHONS='3.12' is one of them)
+	@scripts/test-pythons.sh $(PYTHONS)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; an hour)
 	@$(MAKE) --no-print-directory faults hangs health
