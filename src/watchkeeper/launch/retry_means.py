@@ -18,12 +18,12 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code.shell_text import commands
 from watchkeeper.core.disk.files import open_regular
-from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.retries import Means, Rules, chain
 from watchkeeper.reading import shell, tool_calls
 from watchkeeper.reading.tool_calls import Batch
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers.wrapper.render import (
     ACCUMULATION_VARIABLE,
     BATCH_VARIABLE,
@@ -34,12 +34,6 @@ from watchkeeper.tools.promise import Finding
 _CALLED = re.compile(r"[\w./-]+\.(?:py|sh)\b")
 _CALLED_BYTES = 2**20
 _DEFAULT = r"\$\{%s:?-([0-9]{1,9})\}"
-
-
-class _Word(msgspec.Struct, frozen=True):
-    """What is read here of `recorder.json`: where the recorder keeps its run folder."""
-
-    folder: str
 
 
 class _Complete(msgspec.Struct, frozen=True):
@@ -289,12 +283,11 @@ def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete
     """The checkpoints that the attempt's recorder said to be complete, and that still are what it
     said.
     """
-    try:
-        word = read_record(folder / "recorder.json", _Word)
-    except (OSError, UnreadableRecordError):
+    run_folder = read_link(folder)
+    if run_folder is None:
         return []
     found: list[_Complete] = []
-    recorded = journal.read(Path(word.folder) / layout.JOURNAL, is_evidence=True)
+    recorded = journal.read(run_folder / layout.JOURNAL, is_evidence=True)
     for events in recorded.events.values():
         # A run folder may hold the runs of several attempts: each writer's file says whose it is.
         mine = any(

@@ -17,8 +17,9 @@ from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.query import foreign_jobs
 from watchkeeper.query.rows import Row, rows
 from watchkeeper.report.compose import repeated
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
-from watchkeeper.watch.health.progress import progress_in_output, progress_of, recorder_of
+from watchkeeper.watch.health.progress import progress_in_output, progress_of
 from watchkeeper.watch.logs.lease import Lease
 from watchkeeper.watch.outcome import compute
 from watchkeeper.watch.outcome.compute import ComputeRow
@@ -102,7 +103,7 @@ def _not_faithful(state: State) -> Iterator[Problem]:
 def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Iterator[Problem]:
     """The jobs whose recorder is of a later version, which writes a journal that is not read here."""
     for attempt in active:
-        recorder = recorder_of(attempt_folder(experiment.folder, attempt.key, attempt.number))
+        recorder = read_link(attempt_folder(experiment.folder, attempt.key, attempt.number))
         if recorder is None:
             continue
         try:

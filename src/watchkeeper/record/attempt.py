@@ -15,8 +15,7 @@ import msgspec
 
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.records import UnreadableRecordError, read_record
-
-RECORDER = "recorder.json"
+from watchkeeper.runfolder.link import RECORDER
 
 
 class _Claim(msgspec.Struct, frozen=True):

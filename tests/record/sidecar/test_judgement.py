@@ -17,9 +17,10 @@ from watchkeeper.record.options import dump_signal_from, grace_from, sidecar_fro
 from watchkeeper.record.sidecar import cause
 from watchkeeper.record.sidecar.advance import FLOOR_S, PAUSES, Eye, Pace, Seen
 from watchkeeper.record.sidecar.cause import Facts
-from watchkeeper.record.sidecar.telemetry import Sample, Telemetry
+from watchkeeper.record.sidecar.telemetry import Telemetry, describe
 from watchkeeper.record.stopping import stacks
 from watchkeeper.runfolder.printed import Position
+from watchkeeper.runfolder.telemetry import Sample
 
 NOW = datetime(2026, 3, 11, 15, tzinfo=UTC)
 
@@ -186,7 +187,7 @@ def test_telemetry_takes_in_the_children(tmp_path):
         sample = Telemetry(work.pid, tmp_path).sample(NOW)
         work.stdin.write(b"\n")
     assert sample.processes == 2 and sample.threads >= 2 and sample.rss_bytes > 10**6
-    assert sample.free_bytes > 0 and "2 processes" in sample.words()
+    assert sample.free_bytes > 0 and "2 processes" in describe(sample)
 
 
 def test_a_gpu_is_told_as_nvml_tells_it(tmp_path, monkeypatch):
@@ -215,7 +216,7 @@ def test_a_gpu_is_told_as_nvml_tells_it(tmp_path, monkeypatch):
     sample = Telemetry(os.getpid(), tmp_path).sample(NOW)
     (gpu,) = sample.gpus
     assert (gpu.busy, gpu.ours_bytes, gpu.total_bytes) == (0.07, 2**30, 80 * 2**30)
-    assert "GPU 0 7% busy, 1.00 GiB ours of 80.00 GiB" in sample.words()
+    assert "GPU 0 7% busy, 1.00 GiB ours of 80.00 GiB" in describe(sample)
 
 
 def test_without_the_extras_the_disk_is_told_all_the_same(tmp_path, monkeypatch):

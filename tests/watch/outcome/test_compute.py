@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.experiments import state_of, wk, write_experiment
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.draft import estimate_s
+from watchkeeper.runfolder.telemetry import Gpu, Sample
 from watchkeeper.watch.outcome.compute import Used, of_gpu_metrics, of_telemetry, rows
 
 SMI = """timestamp, index, utilization.gpu [%], utilization.memory [%], memory.used [MiB], memory.total [MiB]
@@ -29,15 +31,20 @@ def test_the_tables_of_nvidia_smi_are_read_with_and_without_units() -> None:
     assert of_gpu_metrics("") == of_gpu_metrics("loss, step\n1, 2\n") == Used()
 
 
-def test_telemetry_gives_peaks_and_means_and_a_torn_row_nothing() -> None:
-    """Over all samples and devices; rows without GPUs or memory say nothing of them."""
+def gpu(busy: float, used_bytes: int) -> Gpu:
+    """One device's figures."""
+    return Gpu(index=0, name="H100", busy=busy, used_bytes=used_bytes, total_bytes=80, ours_bytes=0)
+
+
+def test_telemetry_gives_peaks_and_means() -> None:
+    """Over all samples and devices; samples without GPUs or memory say nothing of them."""
+    now = datetime(2026, 3, 11, 15, 1, tzinfo=UTC)
     samples = [
-        {"rss_bytes": 10, "gpus": [{"busy": 0.5, "used_bytes": 7}, {"busy": 1.0, "used_bytes": 3}]},
-        {"rss_bytes": 30, "gpus": [{"busy": 0.0, "used_bytes": 9}]},
-        {"time": "2026-03-11T15:01:00Z"},
+        Sample(time=now, rss_bytes=10, gpus=(gpu(0.5, 7), gpu(1.0, 3))),
+        Sample(time=now, rss_bytes=30, gpus=(gpu(0.0, 9),)),
+        Sample(time=now),
     ]
-    lines = [json.dumps(sample).encode() for sample in samples] + [b'{"rss_by']
-    assert of_telemetry(lines) == Used(
+    assert of_telemetry(samples) == Used(
         rss_peak_bytes=30, gpu_busy=0.5, gpu_peak_bytes=9, gpu_source="telemetry"
     )
     assert of_telemetry([]) == Used()

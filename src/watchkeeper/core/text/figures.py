@@ -36,6 +36,13 @@ def size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB"
 
 
+def gib(count: int) -> str:
+    """`1.50 GiB`, `12.0 MiB`, `0.0 MiB`: for figures that stand beside one another."""
+    if count >= 2**30:
+        return f"{count / 2**30:.2f} GiB"
+    return f"{count / 2**20:.1f} MiB"
+
+
 def canonical(text: str) -> str:
     """A value in one spelling: `1.0e-2` and `0.010` are `0.01`, `True` is `true`, `~` is `null`;
     other text is itself.

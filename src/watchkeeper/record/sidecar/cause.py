@@ -6,7 +6,8 @@ import re
 
 import msgspec
 
-from watchkeeper.record.sidecar.telemetry import Sample, gib
+from watchkeeper.core.text.figures import gib
+from watchkeeper.runfolder.telemetry import Sample
 
 BUSY = 0.1  # CPUs; less than that is no work. The machine may be shared
 SCARCE_BYTES = 200 * 2**20  # of host memory left, below which the kernel may have killed

@@ -13,8 +13,6 @@ from collections import deque
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
 from watchkeeper.core import layout, processes
 from watchkeeper.core.disk import files, node, spill
 from watchkeeper.core.errors import StorageError
@@ -25,10 +23,11 @@ from watchkeeper.record.sidecar import cause, ending, report
 from watchkeeper.record.sidecar.advance import Eye, Pace, Seen
 from watchkeeper.record.sidecar.report import Section
 from watchkeeper.record.sidecar.spec import Spec
-from watchkeeper.record.sidecar.telemetry import Sample, Telemetry
+from watchkeeper.record.sidecar.telemetry import Telemetry, describe
 from watchkeeper.record.stopping import stacks
 from watchkeeper.record.writing.pen import BEAT_BYTES, BEAT_S
 from watchkeeper.runfolder.places import names
+from watchkeeper.runfolder.telemetry import Sample, encode_row
 
 TICK_S = 5.0  # between two looks; less under a short limit
 LEAST_TICK_S = 0.1
@@ -117,7 +116,7 @@ class Lookout:
         disk does.
         """
         try:
-            self._rows.append(msgspec.json.encode(sample) + b"\n")
+            self._rows.append(encode_row(sample))
             self._fault = ""
         except StorageError as error:
             self._fault = str(error)
@@ -256,7 +255,7 @@ class Lookout:
         return []
 
     def _from_files(self, *, answers: bool) -> list[Section]:
-        samples = "\n".join(sample.words() for sample in self._samples)
+        samples = "\n".join(map(describe, self._samples))
         sections = [Section("Telemetry", samples)]
         if answers:  # else reading would wait too
             sections.append(

@@ -15,84 +15,29 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from watchkeeper.core.text.figures import gib
 from watchkeeper.core.text.redaction import redact_words
-
-FULL_BYTES = 100 * 2**20  # a disk with less room is called full,
-FULL_SHARE = 0.01  # and with a smaller part of it free
+from watchkeeper.runfolder.telemetry import Gpu, Sample
 
 
-class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One device. `busy` is from 0 to 1, over the last sample of the driver's; `ours_bytes` is what
-    the work holds.
-    """
-
-    index: int
-    name: str
-    busy: float
-    used_bytes: int
-    total_bytes: int
-    ours_bytes: int
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One look; what cannot be had is None. `cpus` is how many CPUs the work kept busy since the
-    look before; `free_bytes` and `free_files` are what this user may still write where the run's
-    folder lies, as the filesystem tells it (a quota of the folder shows there on most, a user's
-    quota does not).
-    """
-
-    time: datetime
-    processes: int | None = None
-    threads: int | None = None
-    cpus: float | None = None
-    rss_bytes: int | None = None
-    read_bytes: int | None = None
-    written_bytes: int | None = None
-    host_available_bytes: int | None = None
-    oom_kills: int | None = None
-    disk_bytes: int | None = None
-    free_bytes: int | None = None
-    free_files: int | None = None
-    gpus: tuple[Gpu, ...] = ()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the disk is full, or has no room for another file."""
-        if self.free_bytes is None or self.disk_bytes is None:
-            return False
-        return (
-            self.free_bytes < min(FULL_BYTES, FULL_SHARE * self.disk_bytes) or self.free_files == 0
-        )
-
-    def words(self) -> str:
-        """The sample as a line."""
-        parts = [f"{self.time:%Y-%m-%d %H:%M:%S} UTC"]
-        if self.processes is not None:
-            parts.append(f"{self.processes} processes, {self.threads} threads")
-        if self.cpus is not None:
-            parts.append(f"{self.cpus:.2f} CPUs busy")
-        for value, name in ((self.rss_bytes, "resident"), (self.host_available_bytes, ("available on the "
-            "host")),
-                            (self.free_bytes, "free on the disk")):  # fmt: skip
-            if value is not None:
-                parts.append(f"{gib(value)} {name}")
-        parts += [
-            (
-                f"GPU {gpu.index} {gpu.busy:.0%} busy, {gib(gpu.ours_bytes)} ours of "
-                f"{gib(gpu.total_bytes)}"
-            )
-            for gpu in self.gpus
-        ]
-        return "; ".join(parts)
-
-
-def gib(size: int) -> str:
-    """`1.50 GiB`, `12.0 MiB`."""
-    if size >= 2**30:
-        return f"{size / 2**30:.2f} GiB"
-    return f"{size / 2**20:.1f} MiB"
+def describe(sample: Sample) -> str:
+    """Describe a sample in one line."""
+    parts = [f"{sample.time:%Y-%m-%d %H:%M:%S} UTC"]
+    if sample.processes is not None:
+        parts.append(f"{sample.processes} processes, {sample.threads} threads")
+    if sample.cpus is not None:
+        parts.append(f"{sample.cpus:.2f} CPUs busy")
+    for size, what in (
+        (sample.rss_bytes, "resident"),
+        (sample.host_available_bytes, "available on the host"),
+        (sample.free_bytes, "free on the disk"),
+    ):
+        if size is not None:
+            parts.append(f"{gib(size)} {what}")
+    for gpu in sample.gpus:
+        held = f"{gib(gpu.ours_bytes)} ours of {gib(gpu.total_bytes)}"
+        parts.append(f"GPU {gpu.index} {gpu.busy:.0%} busy, {held}")
+    return "; ".join(parts)
 
 
 class Telemetry:

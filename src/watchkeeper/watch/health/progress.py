@@ -8,13 +8,11 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from watchkeeper.core import journal, layout
-from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.disk.tails import end_as_text
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
 from watchkeeper.core.text.figures import clock
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import Position, bar_rate, position
 
 TAIL_BYTES = (
@@ -25,26 +23,11 @@ TAIL_BYTES = (
 SILENT_S = 300.0  # without output, before that is worth a word
 
 
-class _Word(msgspec.Struct, frozen=True):
-    """What is read here of `recorder.json`: where the recorder keeps its run folder."""
-
-    folder: str
-
-
-def recorder_of(attempt_folder: Path) -> Path | None:
-    """The run folder of the job's recorder; None where there is none, or its word cannot be read."""
-    try:
-        word = read_record(attempt_folder / "recorder.json", _Word)
-    except (OSError, UnreadableRecordError):
-        return None
-    return Path(word.folder)
-
-
 def progress_of(attempt_folder: Path) -> str:
     """The job's outermost loop and its step, as its recorder last said them, and whether its
     sidecar sees a stall; "" where there is none, or nobody said anything.
     """
-    folder = recorder_of(attempt_folder)
+    folder = read_link(attempt_folder)
     if folder is None:
         return ""
     step, loop, stall = "", "", ""

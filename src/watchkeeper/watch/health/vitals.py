@@ -32,8 +32,11 @@ from watchkeeper.core.events import (
     Vanished,
 )
 from watchkeeper.core.journal import Journal
+from watchkeeper.core.text.figures import gib
 from watchkeeper.runfolder.executions import TRAIN_LOSS, is_of_training
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import Position, advances, bar_rate, position
+from watchkeeper.runfolder.telemetry import Sample, is_disk_full, read_last_sample
 from watchkeeper.schedulers.remote_files import Seen
 from watchkeeper.watch.health.judge import Fault, Reading, Stall
 from watchkeeper.watch.verdict.causes import classify, error_lines
@@ -43,20 +46,12 @@ ROWS_BYTES = 16_384
 STATUS_BYTES = 1_048_576
 STATUS = Path("status/training_status.json")
 WORK = (layout.TABLES, layout.EXAMPLES)
-FULL_BYTES = 100 * 2**20  # as the sidecar has it
-FULL_SHARE = 0.01
 _MOST_FAULTS = 100  # of one job, told once each
 _CHECKPOINT = re.compile(
     r"checkpoint[^\n\r]*\bsaved\b|\bsav(?:ed|ing)\b[^\n\r]*checkpoint", re.IGNORECASE
 )
 _OF_THE_SIDECAR = (Stalled, Advanced, Vanished, Opened, Sealed)
 _NOTHING_FAR: Mapping[str, Seen | None] = {}
-
-
-class _Word(msgspec.Struct, frozen=True):
-    """What is read here of `recorder.json`."""
-
-    folder: str
 
 
 class _Status(msgspec.Struct, frozen=True):
@@ -67,21 +62,6 @@ class _Status(msgspec.Struct, frozen=True):
     loss: Any = None
     steps_per_s: Any = None
     eta_s: Any = None
-
-
-class _Gpu(msgspec.Struct, frozen=True):
-    index: int
-    busy: float
-    used_bytes: int
-    total_bytes: int
-
-
-class _Sample(msgspec.Struct, frozen=True):
-    """What is read here of a telemetry row."""
-
-    rss_bytes: int | None = None
-    oom_kills: int | None = None
-    gpus: tuple[_Gpu, ...] = ()
 
 
 class Recorded:
@@ -224,36 +204,21 @@ class Recorded:
 
     def support(self) -> list[Evidence]:
         """Memory and GPUs as its sidecar last saw them: support for a verdict, never its ground."""
-        path, words = self._last_sample()
-        if words:
-            return [Evidence(source=path, what=", ".join(words))]
-        return []
+        last = read_last_sample(self.folder)
+        if last is None:
+            return []
+        path, sample = last
+        used = _used_words(sample)
+        if not used:
+            return []
+        return [Evidence(source=str(path), what=", ".join(used))]
 
     def used(self) -> list[str]:
-        """The same in words, one piece each."""
-        return self._last_sample()[1]
-
-    def _last_sample(self) -> tuple[str, list[str]]:
-        rows = sorted(_entries(self.folder / layout.TELEMETRY), key=lambda entry: entry.name)
-        for line in reversed(end_of_file(rows[-1].path, ROWS_BYTES).split(b"\n") if rows else []):
-            try:
-                sample = msgspec.json.decode(line, type=_Sample)
-            except (msgspec.DecodeError, RecursionError):
-                continue
-            if sample.rss_bytes is not None:
-                words = [f"{_gib(sample.rss_bytes)} of memory"]
-            else:
-                words = []
-            words += [
-                (
-                    f"GPU {gpu.index} {gpu.busy:.0%} busy, {_gib(gpu.used_bytes)} of "
-                    f"{_gib(gpu.total_bytes)}"
-                )
-                for gpu in sample.gpus
-            ]
-            words += [f"{sample.oom_kills} processes killed for memory"] if sample.oom_kills else []
-            return rows[-1].path, words
-        return "", []
+        """The same figures, one text each."""
+        last = read_last_sample(self.folder)
+        if last is None:
+            return []
+        return _used_words(last[1])
 
 
 class Vitals:
@@ -262,7 +227,7 @@ class Vitals:
     """
 
     def __init__(self, attempt: Path) -> None:
-        self._word = attempt / "recorder.json"
+        self._attempt = attempt
         self._recorded: Recorded | None = None
         self._followers: dict[str, Follower] = {}
         self._grown: dict[str, Grown] = {}
@@ -375,7 +340,7 @@ class Vitals:
             )
         if self._free is not None:
             folder, free, total = self._free
-            found.append(Evidence(source=folder, what=f"disk: {_gib(free)} free of {_gib(total)}"))
+            found.append(Evidence(source=folder, what=f"disk: {gib(free)} free of {gib(total)}"))
         return tuple(found)
 
     def used(self) -> tuple[str, ...]:
@@ -385,15 +350,14 @@ class Vitals:
         else:
             found = []
         if self._free is not None:
-            found.append(f"disk {_gib(self._free[1])} free of {_gib(self._free[2])}")
+            found.append(f"disk {gib(self._free[1])} free of {gib(self._free[2])}")
         return tuple(found)
 
     def _find_recorder(self) -> None:
-        if self._recorded is None and (data := end_of_file(self._word, ROWS_BYTES)):
-            try:
-                self._recorded = Recorded(Path(msgspec.json.decode(data, type=_Word).folder))
-            except (msgspec.DecodeError, RecursionError):
-                return
+        if self._recorded is None:
+            run_folder = read_link(self._attempt)
+            if run_folder is not None:
+                self._recorded = Recorded(run_folder)
 
     def _position_of(self, path: str) -> Position:
         return self._positions.get(path, Position())
@@ -435,9 +399,24 @@ class Vitals:
             return ""
         free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         self._free = (str(folder), free, total)
-        if free < min(FULL_BYTES, FULL_SHARE * total) or (disk.f_files and disk.f_favail == 0):
-            return f"the disk of {folder} is full: {_gib(free)} free of {_gib(total)}"
+        # A filesystem with f_files = 0 does not count files.
+        free_files = disk.f_favail if disk.f_files else None
+        if is_disk_full(free, total, free_files):
+            return f"the disk of {folder} is full: {gib(free)} free of {gib(total)}"
         return ""
+
+
+def _used_words(sample: Sample) -> list[str]:
+    """Memory, GPUs and kills for memory, one text each."""
+    texts: list[str] = []
+    if sample.rss_bytes is not None:
+        texts.append(f"{gib(sample.rss_bytes)} of memory")
+    for gpu in sample.gpus:
+        memory = f"{gib(gpu.used_bytes)} of {gib(gpu.total_bytes)}"
+        texts.append(f"GPU {gpu.index} {gpu.busy:.0%} busy, {memory}")
+    if sample.oom_kills:
+        texts.append(f"{sample.oom_kills} processes killed for memory")
+    return texts
 
 
 def _position_words(position: Position, loss_before: object) -> str:
@@ -498,12 +477,6 @@ def _status(path: Path | str) -> os.stat_result | None:
         return os.stat(path)  # noqa: PTH116 - many of them
     except OSError:
         return None
-
-
-def _gib(size: int) -> str:
-    if size >= 2**30:
-        return f"{size / 2**30:.2f} GiB"
-    return f"{size / 2**20:.1f} MiB"
 
 
 def _time(seconds: float) -> datetime:

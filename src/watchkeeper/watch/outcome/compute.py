@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.files import open_regular
-from watchkeeper.core.disk.records import UnreadableRecordError, decode_record, read_record
 from watchkeeper.core.events import Progressed
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import position
+from watchkeeper.runfolder.telemetry import Sample, read_samples
 from watchkeeper.schedulers import remote_files
 
 _MOST_BYTES = 64 * 2**20  # of a file of samples
@@ -75,22 +76,6 @@ class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
             self.rate_per_s,
         )
         return any(figure is not None for figure in figures)
-
-
-class _Word(msgspec.Struct, frozen=True):
-    folder: str
-
-
-class _Gpu(msgspec.Struct, frozen=True):
-    busy: float
-    used_bytes: int
-
-
-class _Sample(msgspec.Struct, frozen=True):
-    """What is read here of a row of the sidecar's telemetry."""
-
-    rss_bytes: int | None = None
-    gpus: tuple[_Gpu, ...] = ()
 
 
 def rows(experiment: Experiment, state: State, used: Mapping[AttemptId, Used]) -> list[ComputeRow]:
@@ -160,17 +145,9 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
     `gpu_metrics.csv` is the newest attempt's (None: another's).
     """
     found = Used()
-    try:
-        recorder = Path(read_record(folder / "recorder.json", _Word).folder)
-    except (OSError, UnreadableRecordError):
-        recorder = None
+    recorder = read_link(folder)
     if recorder is not None:
-        lines = [
-            line
-            for path in sorted((recorder / layout.TELEMETRY).glob("*.jsonl"))
-            for line in _lines(path)
-        ]
-        found = of_telemetry(lines)
+        found = of_telemetry(read_samples(recorder))
         loop = _last_loop(recorder)
         if loop is not None and loop.elapsed_s > 0:
             found = msgspec.structs.replace(
@@ -193,25 +170,22 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
     return found
 
 
-def of_telemetry(lines: Iterable[bytes]) -> Used:
-    """What the sidecar's rows say together. Pure."""
-    samples = []
-    for line in lines:
-        try:
-            samples.append(decode_record(line, _Sample))
-        except UnreadableRecordError:
-            continue  # a torn tail
-    busy = [gpu.busy for sample in samples for gpu in sample.gpus]
+def of_telemetry(samples: Sequence[Sample]) -> Used:
+    """Summarize the sidecar's samples: peaks and means. Pure."""
+    gpus = [gpu for sample in samples for gpu in sample.gpus]
+    if not gpus:
+        return Used(rss_peak_bytes=_rss_peak_bytes(samples))
     return Used(
-        rss_peak_bytes=max(
-            (one.rss_bytes for one in samples if one.rss_bytes is not None), default=None
-        ),
-        gpu_busy=sum(busy) / len(busy) if busy else None,
-        gpu_peak_bytes=max(
-            (gpu.used_bytes for sample in samples for gpu in sample.gpus), default=None
-        ),
-        gpu_source="telemetry" if busy else "",
+        rss_peak_bytes=_rss_peak_bytes(samples),
+        gpu_busy=sum(gpu.busy for gpu in gpus) / len(gpus),
+        gpu_peak_bytes=max(gpu.used_bytes for gpu in gpus),
+        gpu_source="telemetry",
     )
+
+
+def _rss_peak_bytes(samples: Sequence[Sample]) -> int | None:
+    sizes = [sample.rss_bytes for sample in samples if sample.rss_bytes is not None]
+    return max(sizes, default=None)
 
 
 def of_gpu_metrics(text: str) -> Used:

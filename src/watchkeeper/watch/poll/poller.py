@@ -30,11 +30,11 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.submit import tidy
 from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.report.compose import compose
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.tools.promise import Finding
-from watchkeeper.watch.health.progress import recorder_of
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.outcome import compute, learned, used
 from watchkeeper.watch.outcome.losses import Tried
@@ -304,7 +304,7 @@ class Poller:
         else:
             outputs = {}
         return Tried(
-            recorder=recorder_of(folder),
+            recorder=read_link(folder),
             outputs=tuple(map(Path, map(as_path, outputs))),
             began=attempt.intended.time.timestamp() if attempt.intended is not None else 0.0,
             learned=attempt.judged.learned if attempt.judged is not None else None,
