@@ -25,7 +25,7 @@ from watchkeeper.core.events import DamagedLineError, decode
 from watchkeeper.experiment import experiment
 from watchkeeper.launch import hazards
 from watchkeeper.reading import configs, settings, tool_calls
-from watchkeeper.record.writing import row_file, tables
+from watchkeeper.record.writing import tables
 from watchkeeper.report.actionlog import block_format, foreign
 from watchkeeper.report.actionlog import render as blocks
 from watchkeeper.report.lint import lint
@@ -33,7 +33,7 @@ from watchkeeper.report.runlog import dates, experiments_table, timeline
 from watchkeeper.report.runlog import document as runlog
 from watchkeeper.report.runlog.file import File
 from watchkeeper.runfolder import printed as trainlog
-from watchkeeper.runfolder import printed_metrics
+from watchkeeper.runfolder import printed_metrics, rows
 from watchkeeper.schedulers import arrays, sbatch_head
 from watchkeeper.schedulers.slurm import site
 from watchkeeper.schedulers.slurm import text as slurm_text
@@ -113,7 +113,7 @@ def _claims(path: Path) -> object:
 
 
 def _rows(path: Path) -> object:
-    return row_file.read_rows(path.parents[2])
+    return rows.read_rows(path.parents[2])
 
 
 JOURNAL = _samples("core/golden/v1/**/*.jsonl")

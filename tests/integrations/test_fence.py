@@ -8,8 +8,8 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.integrations.fence import fenced
-from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
+from watchkeeper.runfolder.losses import rename_losses
 
 
 @fenced
@@ -38,8 +38,12 @@ def test_the_fence_holds_where_warnings_are_errors():
 
 def test_losses_get_their_common_names():
     """The first usual name is renamed; a metric that has the common name already stays as it is."""
-    assert named({"train_loss": 1, "eval_loss": 2, "lr": 3}) == {"loss": 1, "val_loss": 2, "lr": 3}
-    assert named({"train_loss": 1, "loss": 2}) == {"train_loss": 1, "loss": 2}
+    assert rename_losses({"train_loss": 1, "eval_loss": 2, "lr": 3}) == {
+        "loss": 1,
+        "val_loss": 2,
+        "lr": 3,
+    }
+    assert rename_losses({"train_loss": 1, "loss": 2}) == {"train_loss": 1, "loss": 2}
 
 
 def test_a_recording_in_another_process_has_not_begun(tmp_path):

@@ -71,9 +71,13 @@ def test_rows_without_a_journal_and_damaged_lines_are_read(tmp_path):
     rows = tmp_path / ".watchkeeper/metrics"
     rows.mkdir(parents=True)
     (rows / "a.jsonl").write_bytes(
-        b'{"time":"2026-01-01T00:00:00Z","step":1,"loss":"NaN","note":"x"}\n\0\0{"step":2,"loss":1}\n{"step":3,"lo\n[1]\n\xff\n'
+        b'{"time":"2026-01-01T00:00:00Z","step":1,"loss":"NaN","note":"x"}\n'
+        b'\0\0{"time":"2026-01-01T00:00:01Z","step":2,"loss":1}\n{"step":3,"lo\n[1]\n\xff\n'
     )
-    (rows / "b.jsonl").write_text('{"step":2,"loss":1e400}\n{"step":' + "9" * 400 + ',"loss":2}\n')
+    time = '{"time":"2026-01-01T00:00:00Z"'
+    (rows / "b.jsonl").write_text(
+        f'{time},"step":2,"loss":1e400}}\n{time},"step":{"9" * 400},"loss":2}}\n'
+    )
     (execution,) = executions_of(tmp_path)
     assert [row.step for row in execution.rows] == [1, 2, None]
     assert executions_of(tmp_path / "none") == []

@@ -13,9 +13,9 @@ from typing import Any
 from accelerate.tracking import GeneralTracker, on_main_process
 
 from watchkeeper.integrations.fence import fenced
-from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
 from watchkeeper.record.run import Run
+from watchkeeper.runfolder.losses import rename_losses
 
 
 class WatchkeeperTracker(GeneralTracker):
@@ -57,13 +57,13 @@ class WatchkeeperTracker(GeneralTracker):
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Keep a row."""
         if self._ended:
-            self._recording.follow(self._folder, step, named(values))
+            self._recording.follow(self._folder, step, rename_losses(values))
             return
         if self._recording.run is None:
             self._begin({})
         run = self._recording.run
         if run is not None:
-            run.log(step, **named(values))
+            run.log(step, **rename_losses(values))
 
     @on_main_process
     @fenced

@@ -22,9 +22,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from watchkeeper.integrations.fence import fenced
-from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording, users_run
 from watchkeeper.record.stopping.interrupts import Interrupted
+from watchkeeper.runfolder.losses import rename_losses
 
 NAME = "lightning_logs"
 _version = re.compile(r"version_(\d+)")
@@ -53,7 +53,9 @@ class _Watch:
         was trained to.
         """
         if metrics and self.recording.is_wanted and not trainer.fast_dev_run:
-            self.recording.follow(folder, trainer.global_step, named(metrics), config=config)
+            self.recording.follow(
+                folder, trainer.global_step, rename_losses(metrics), config=config
+            )
 
     def row(self, trainer: Trainer | None, step: int | None, metrics: Mapping[str, Any]) -> None:
         """Keep a row; `step` as Lightning counts. Rows of single validation batches belong to no
@@ -76,7 +78,7 @@ class _Watch:
                 step = None
             else:
                 step = step + 1
-        run.log(step, **named(metrics))
+        run.log(step, **rename_losses(metrics))
 
     def checkpoints(self, trainer: Trainer | None, *callbacks: Any) -> None:
         """Record what the checkpoint callbacks saved since the last look."""

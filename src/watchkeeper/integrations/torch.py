@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from watchkeeper.integrations.fence import fenced, say
-from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import users_run
 from watchkeeper.record.run import Run, current_run
+from watchkeeper.runfolder.losses import rename_losses
 
 
 class Watched:
@@ -67,7 +67,10 @@ class Watched:
         self._since = (self.step, now)
         row = {
             name: _read(value)
-            for name, value in {**named(given), "lr": optimizer.param_groups[0]["lr"]}.items()
+            for name, value in {
+                **rename_losses(given),
+                "lr": optimizer.param_groups[0]["lr"],
+            }.items()
         }
         if now > then:
             row["steps_per_s"] = (self.step - before) / (now - then)

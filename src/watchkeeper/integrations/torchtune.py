@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from torchtune.training.metric_logging import MetricLoggerInterface, save_config
 
 from watchkeeper.integrations.fence import fenced
-from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
+from watchkeeper.runfolder.losses import rename_losses
 
 
 class WatchkeeperLogger(MetricLoggerInterface):
@@ -92,7 +92,7 @@ class WatchkeeperLogger(MetricLoggerInterface):
                     self._looked = changed
                     self._look()
         self._step = step
-        run.log(step, **named(metrics))
+        run.log(step, **rename_losses(metrics))
 
     def _look(self) -> None:
         """Record the checkpoints that are new. They were saved after the last row, which is of

@@ -27,10 +27,10 @@ from transformers.integrations import integration_utils
 from transformers.trainer_utils import IntervalStrategy
 
 from watchkeeper.integrations.fence import fenced, say
-from watchkeeper.integrations.plain import named
 from watchkeeper.integrations.recording import Recording
 from watchkeeper.record.run import current_run
 from watchkeeper.record.stopping.limits import Overrun
+from watchkeeper.runfolder.losses import rename_losses
 
 LOOPS = (
     "train",
@@ -103,7 +103,7 @@ class WatchkeeperCallback(TrainerCallback):
         if not logs:
             return
         recording = self._of(state)
-        self._keep(args, state, named(logs, loss=(), val_loss=("eval_loss",)))
+        self._keep(args, state, rename_losses(logs, train=(), val=("eval_loss",)))
         if recording is not None and recording.run is not None and "train_runtime" in logs:
             recording.run.totals(**logs)
 

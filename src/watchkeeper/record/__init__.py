@@ -5,8 +5,8 @@ from watchkeeper.record.start import start_run
 from watchkeeper.record.step import Step
 from watchkeeper.record.stopping.interrupts import Interrupted
 from watchkeeper.record.stopping.limits import Limit
-from watchkeeper.record.writing.row_file import Row, read_rows
 from watchkeeper.record.writing.tables import Table, read_table
+from watchkeeper.runfolder.rows import Row, read_rows
 
 __all__ = [
     "Interrupted",

@@ -32,9 +32,9 @@ from watchkeeper.core.events import (
 from watchkeeper.core.journal import RESTORE, Journal, unsealed
 from watchkeeper.record.writing import text_log
 from watchkeeper.record.writing.manifest import explained, is_explained
-from watchkeeper.record.writing.row_file import SUFFIX
 from watchkeeper.record.writing.tables import read_table
 from watchkeeper.runfolder import places
+from watchkeeper.runfolder.rows import SUFFIX
 
 CHUNK = 2**20
 TAIL_BYTES = 262_144  # of a log, in which a run's last line is looked for

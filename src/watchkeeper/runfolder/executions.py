@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-TRAIN_LOSS = ("train_loss", "loss", "train/loss")
-VAL_LOSS = ("val_loss", "eval_loss", "validation_loss", "val/loss", "eval/loss")
+from watchkeeper.runfolder.losses import TRAIN_LOSS, loss_of
+
 TOLERANCE = 0.02
 """Of the larger of two losses of one step: by more a resumed training that repeats its steps may
 not differ. Kernels that add in another order differ by less than a thousandth, other data by ten
@@ -93,11 +93,6 @@ def standing(executions: Sequence[Execution]) -> list[list[Row]]:
     """
     marks = list(map(_Marks, executions))
     return [list(_left(mark, marks[number + 1 :])) for number, mark in enumerate(marks)]
-
-
-def loss_of(row: Row, names: Sequence[str]) -> float | None:
-    """The first of these losses that a row has."""
-    return next((row.metrics[name] for name in names if name in row.metrics), None)
 
 
 def final_step(rows: Sequence[Row]) -> float | None:
@@ -199,7 +194,7 @@ def _follows(earlier: Execution, later: Execution) -> bool:
 def _losses(rows: Sequence[Row]) -> dict[float, float]:
     found = {}
     for row in rows:
-        loss = loss_of(row, TRAIN_LOSS)
+        loss = loss_of(row.metrics, TRAIN_LOSS)
         if row.step is not None and loss is not None:
             found[row.step] = loss
     return found

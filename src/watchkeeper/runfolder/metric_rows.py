@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from watchkeeper.core import journal, layout
-from watchkeeper.core.disk.tails import end_of_file
 from watchkeeper.core.events import AnyEvent, Opened, RunStarted, Unknown
+from watchkeeper.runfolder import rows
 from watchkeeper.runfolder.executions import Execution, Row
+from watchkeeper.runfolder.values import unspell
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of a file of rows, its end: a longer one's beginning is not read."""
-_SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_OURS = frozenset({"time", "step"})
 
 
 class _Writer(msgspec.Struct):
@@ -53,7 +50,7 @@ def executions_of(
         writers[name] = _Writer(
             id=name, started=started, boot=f"{opened.host} {opened.boot_id}" if opened else ""
         )
-    for path in sorted((run / layout.METRICS).glob("*.jsonl")):
+    for path in rows.files_of(run):
         name = path.name.partition(".")[0]
         _read(path, writers.setdefault(name, _Writer(id=name)))
     return [
@@ -66,7 +63,7 @@ def executions_of(
 def value_of(figure: object) -> float | None:
     """A figure of a row as a number; None for what is none."""
     if isinstance(figure, str):
-        return _SPELLED.get(figure)
+        figure = unspell(figure)
     if isinstance(figure, bool) or not isinstance(figure, int | float):
         return None
     try:
@@ -77,31 +74,24 @@ def value_of(figure: object) -> float | None:
         return -math.inf
 
 
-def row_of(fields: Mapping[str, Any]) -> Row:
-    """A row with its figures alone; a step that is no number, or has no end, is none."""
-    figures = ((name, value_of(value)) for name, value in fields.items() if name not in _OURS)
-    step = value_of(fields.get("step"))
-    return Row(
-        step if step is not None and math.isfinite(step) else None,
-        {name: value for name, value in figures if value is not None},
-    )
+def row_of(step: object, metrics: Mapping[str, object]) -> Row:
+    """A row with its figures alone. A step that is not a finite number becomes None."""
+    at = value_of(step)
+    if at is not None and not math.isfinite(at):
+        at = None
+    figures = ((name, value_of(value)) for name, value in metrics.items())
+    return Row(at, {name: value for name, value in figures if value is not None})
 
 
 def _read(path: Path, writer: _Writer) -> None:
-    for line in end_of_file(path, MOST_BYTES).split(b"\n"):
-        try:
-            fields = msgspec.json.decode(line.rpartition(b"\0")[2], type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # empty, or torn by a death
-        writer.rows.append(row_of(fields))
-        writer.last = _seconds(fields.get("time"), writer.last)
-
-
-def _seconds(time: object, before: float | None) -> float | None:
+    """Add the rows of a file to its writer. Damaged lines are for `watchkeeper check` to report."""
     try:
-        return datetime.fromisoformat(str(time)).timestamp()
-    except (ValueError, OverflowError):
-        return before
+        found, _ = rows.read_file(path, MOST_BYTES)
+    except OSError:
+        return
+    writer.rows += [row_of(row.step, row.metrics) for row in found]
+    if found:
+        writer.last = found[-1].time.timestamp()
 
 
 def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer]]]:

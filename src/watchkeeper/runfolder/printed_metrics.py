@@ -13,6 +13,7 @@ import re
 
 import msgspec
 
+from watchkeeper.runfolder.losses import rename_losses
 from watchkeeper.runfolder.printed import is_bar, position_of
 
 LINE_LIMIT = 4_096  # characters of a line that are read
@@ -30,16 +31,6 @@ _PAIR = re.compile(
     re.IGNORECASE,
 )
 _NO_METRICS = frozenset({"step", "steps", "global_step", "iter", "iteration", "v_num"})
-_LOSS = ("train_loss", "train/loss", "training_loss")
-_VAL_LOSS = (
-    "eval_loss",
-    "eval/loss",
-    "val/loss",
-    "valid_loss",
-    "valid/loss",
-    "validation_loss",
-    "dev_loss",
-)
 
 
 class Printed(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,11 +95,6 @@ def _named(metrics: dict[str, int | float]) -> dict[str, int | float]:
     """The training loss as `loss`, the validation loss as `val_loss`, unless a line tells both
     names. The Trainer's last line has the mean of all training losses, which keeps its name.
     """
-    for ours, usual in (
-        ("loss", _LOSS if "train_runtime" not in metrics else ()),
-        ("val_loss", _VAL_LOSS),
-    ):
-        theirs = next((name for name in usual if name in metrics), None)
-        if theirs is not None and ours not in metrics:
-            metrics = {ours if name == theirs else name: value for name, value in metrics.items()}
-    return metrics
+    if "train_runtime" in metrics:
+        return rename_losses(metrics, train=())
+    return rename_losses(metrics)

@@ -35,21 +35,22 @@ _ENDS: dict[type, tuple[str, str]] = {
     set: ("{", "}"),
     frozenset: ("frozenset({", "})"),
 }
-_NON_FINITE: dict[str, Number] = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_NAMED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_SPELLING: dict[str, Number] = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""The names of the numbers that JSON cannot hold, as rows, tables and events spell them."""
 
 
 def spell(value: float) -> Number:
     """The number, or the name of a non-finite one, since JSON has none: NaN, Infinity, -Infinity."""
     if math.isfinite(value):
         return value
-    return _NON_FINITE[repr(value)]
+    return _SPELLING[repr(value)]
 
 
 def unspell(value: Metric) -> Metric:
     """The reverse of `spell`; anything else is left as it is."""
     if isinstance(value, str):
-        return _NAMED.get(value, value)
+        return NON_FINITE.get(value, value)
     return value
 
 

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from watchkeeper.core.events import Number
+from watchkeeper.runfolder.values import NON_FINITE, spell
 
 WEIGHTS = frozenset(
     {".safetensors", ".pt", ".pth", ".bin", ".npz", ".ckpt", ".gguf", ".joblib", ".pkl", ".distcp", ".h5"}
@@ -124,8 +125,9 @@ def as_number(value: object) -> Number | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, str):
-        names: dict[str, Number] = {"NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity"}
-        return names.get(value)
+        if value in NON_FINITE:
+            return spell(NON_FINITE[value])
+        return None
     if (
         isinstance(value, int) and -(2**63) <= value < 2**64
     ):  # what a journal's line can hold exactly
@@ -137,13 +139,7 @@ def as_number(value: object) -> Number | None:
             number = math.inf
         else:
             number = -math.inf
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        if number > 0:
-            return "Infinity"
-        return "-Infinity"
-    return number
+    return spell(number)
 
 
 def numbers(value: object) -> dict[str, Number]:

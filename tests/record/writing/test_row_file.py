@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 import watchkeeper as wk
 from watchkeeper.core.events import Checkpoint, RunEnded
-from watchkeeper.record.writing.row_file import encode_row
+from watchkeeper.runfolder.rows import encode_row
 from watchkeeper.runfolder.values import metric, number, training_step, whole_step
 
 

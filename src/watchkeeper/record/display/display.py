@@ -35,6 +35,7 @@ from watchkeeper.record.writing.homes import Homes
 from watchkeeper.record.writing.leftout import LeftOut
 from watchkeeper.record.writing.logged import no_step
 from watchkeeper.record.writing.tables import Table
+from watchkeeper.runfolder.losses import VAL_LOSS, loss_of
 from watchkeeper.runfolder.values import number, training_step
 
 T = TypeVar("T")
@@ -261,7 +262,7 @@ class Watching:
             self._status.saw(step, metrics)
         if self._held is not None:
             with self._harmless("an example could not be shown"), self._showing:
-                held, val_loss = self._held, metrics.get("val_loss")
+                held, val_loss = self._held, loss_of(metrics, VAL_LOSS)
                 if held is not None and val_loss is not None and training_step(step) == held.step:
                     self._held = self._compared(
                         msgspec.structs.replace(held, val_loss=number(val_loss))

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from watchkeeper.runfolder.values import spell, text, tree, unspell
+from watchkeeper.runfolder.values import NON_FINITE, spell, text, tree, unspell
 
 Cell = None | bool | int | float | str | list[Any] | dict[str, Any]
 Records = tuple[
@@ -28,9 +28,7 @@ BOM = b"\xef\xbb\xbf"
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, Any])
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_WORDS: dict[str, Cell] = {
-    "": None, "True": True, "False": False, "NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf"),
-}  # fmt: skip
+_WORDS: dict[str, Cell] = {"": None, "True": True, "False": False, **NON_FINITE}
 _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|\Z)', re.DOTALL)
 
 

@@ -1,113 +1,20 @@
-"""Metric rows: one JSON line each, flat, in an append-only file per writer: {"time", "step", and
-the metrics}.
-
-They are bulk and source data, kept apart from the journal's events and never rewritten.
-`pandas.read_json(path, lines=True)` reads a file as it is.
-"""
+"""The file of metric rows that one process writes. Its format is `runfolder/rows.py`."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import msgspec
-
 from watchkeeper.core import layout
-from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.disk.spill import SLOW_S, SpillingFile
-from watchkeeper.core.errors import Problem
 from watchkeeper.core.journal import Clock, utc_now
-from watchkeeper.runfolder.values import (
-    INT_BITS,
-    Metric,
-    flat,
-    metric,
-    spell,
-    text,
-    training_step,
-    unspell,
-)
+from watchkeeper.runfolder.rows import SUFFIX, encode_row
 
-SUFFIX = ".jsonl"
 LOOK_S = 1.0  # between two looks whether the file is still there
-OURS = frozenset({"time", "step"})
-
-_encode = msgspec.json.Encoder().encode
-_PLAIN = frozenset({int, float})
-_MOST = sys.float_info.max
-_decoder = msgspec.json.Decoder(dict[str, Any])
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One acknowledged row. `step` is None where the caller gave None; non-finite numbers are
-    floats again.
-    """
-
-    time: datetime
-    step: Metric
-    metrics: dict[str, Metric]
-    writer: str
-
-
-def _free_name(name: str, *taken: Container[str]) -> str:
-    """The name, with underscores behind it until it is in none of these."""
-    while any(name in names for names in taken):
-        name += "_"
-    return name
-
-
-def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
-    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore
-    behind its name. A step that is no number is kept as `step_`, and the row has none.
-    """
-    # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain
-    # number, and only finite ones to a finite one; the parts put together were measured faster than
-    # one merged dict.
-    if metrics and step.__class__ is int and "time" not in metrics and "step" not in metrics:
-        try:
-            total = sum(metrics.values())
-            if total.__class__ in _PLAIN and -_MOST <= total <= _MOST:  # type: ignore[operator]
-                return b'{"time":%b,"step":%d,%b\n' % (_encode(time), step, _encode(metrics)[1:])
-        except Exception:  # whatever a user's value may raise: _encode_any has an answer to each
-            pass
-    return _encode_any(time, step, metrics)
-
-
-def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
-    at = training_step(step)
-    row: dict[str, Any] = {"time": time, "step": at}
-    if at is None and step is not None:
-        row[_free_name("step_", metrics)] = metric(step)
-    for given, value in flat(metrics):
-        row[_name(given, row, metrics)] = _value(value)
-    return _encode(row) + b"\n"
-
-
-def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
-    """A name that the row does not have yet, as UTF-8 can hold it."""
-    if given not in row and given.__class__ is str and given.isascii():
-        return given
-    name = str(given).encode("utf-8", "replace").decode()
-    if name not in row:
-        return name
-    return _free_name(name, row, metrics)
-
-
-def _value(value: object) -> Metric:
-    if type(value) is float:
-        if value - value == 0.0:
-            return value
-        return spell(value)
-    if type(value) is int and value.bit_length() <= INT_BITS:
-        return value
-    if type(value) is str:
-        return text(value)
-    return metric(value)
 
 
 class RowFile:
@@ -220,66 +127,3 @@ class RowFile:
             self._file.sync()
         finally:
             self._file.close()
-
-
-def _read_line(line: bytes, writer: str) -> Row:
-    fields = _decoder.decode(line)
-    time = msgspec.convert(fields.pop("time"), datetime)
-    step = unspell(fields.pop("step"))
-    return Row(
-        time=time,
-        step=step,
-        metrics={name: unspell(value) for name, value in fields.items()},
-        writer=writer,
-    )
-
-
-def _read_file(path: Path, rows: list[Row], problems: list[Problem]) -> None:
-    writer = path.name.partition(".")[0]
-    with open_regular(path) as file:
-        for count, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return  # a torn tail: the row was never acknowledged
-            try:
-                rows.append(_read_line(line, writer))
-            except (
-                msgspec.DecodeError,
-                msgspec.ValidationError,
-                KeyError,
-                UnicodeDecodeError,
-                RecursionError,
-            ) as error:
-                problems.append(
-                    Problem(
-                        where=f"{path}:{count}",
-                        message=f"damaged row: {error}",
-                        hint="the other rows are read",
-                    )
-                )
-                if b"\0" in line:  # a node's death can leave a hole of NULs in front of a good row
-                    try:
-                        rows.append(_read_line(line.rpartition(b"\0")[2], writer))
-                    except (
-                        msgspec.DecodeError,
-                        msgspec.ValidationError,
-                        KeyError,
-                        UnicodeDecodeError,
-                        RecursionError,
-                    ):
-                        continue
-
-
-def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
-    """The rows of a run, writers in the order of their start, each one's in the order written; and
-    what is damaged.
-
-    A torn tail is no problem. A folder without rows has none.
-    """
-    rows: list[Row] = []
-    problems: list[Problem] = []
-    for path in sorted((run_folder / layout.METRICS).glob(f"*{SUFFIX}")):
-        try:
-            _read_file(path, rows, problems)
-        except OSError as error:
-            problems.append(Problem(where=str(path), message=f"cannot be read: {error.strerror}"))
-    return rows, problems

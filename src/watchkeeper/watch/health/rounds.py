@@ -8,7 +8,6 @@ raised once in an episode, whoever watches then.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import msgspec
 from watchkeeper.core.events import Assessed, Evidence, Health, Number
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
+from watchkeeper.runfolder.values import spell
 from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.remote_files import Seen
 from watchkeeper.schedulers.shell import Shell
@@ -263,10 +263,6 @@ def _figure(loss: str | None) -> Number | None:
             value = None
     except ValueError:
         return None
-    if value is None or math.isfinite(value):
-        return value
-    if math.isnan(value):
-        return "NaN"
-    if value > 0:
-        return "Infinity"
-    return "-Infinity"
+    if value is None:
+        return None
+    return spell(value)

@@ -33,9 +33,11 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.text.figures import gib
-from watchkeeper.runfolder.executions import TRAIN_LOSS, is_of_training
+from watchkeeper.runfolder.executions import is_of_training
 from watchkeeper.runfolder.link import read_link
+from watchkeeper.runfolder.losses import TRAIN_LOSS, loss_of
 from watchkeeper.runfolder.printed import Position, advances, bar_rate, position
+from watchkeeper.runfolder.rows import OUR_FIELDS, decode_fields
 from watchkeeper.runfolder.telemetry import Sample, is_disk_full, read_last_sample
 from watchkeeper.schedulers.remote_files import Seen
 from watchkeeper.watch.health.judge import Fault, Reading, Stall
@@ -167,7 +169,7 @@ class Recorded:
             before = step
             if not leads:
                 continue
-            loss = next((found[name] for name in TRAIN_LOSS if name in found), None)
+            loss = loss_of(found, TRAIN_LOSS)
             if loss is None:
                 told = self.position.loss
             else:
@@ -445,17 +447,11 @@ def _position_words(position: Position, loss_before: object) -> str:
 
 def _train(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a row among them is a training's."""
-    return any(is_of_training(name) for row in rows for name in row if name not in ("time", "step"))
+    return any(is_of_training(name) for row in rows for name in row if name not in OUR_FIELDS)
 
 
 def _row(line: str) -> Mapping[str, Any]:
-    try:
-        found = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-    if isinstance(found, dict):
-        return found
-    return {}
+    return decode_fields(line.encode()) or {}
 
 
 def _number(value: object) -> float | None:

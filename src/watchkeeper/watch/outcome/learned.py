@@ -18,7 +18,6 @@ from watchkeeper.core.events import (
     CadenceSet,
     Learned,
     Milestone,
-    Number,
     Repeated,
     Unknown,
 )
@@ -26,6 +25,7 @@ from watchkeeper.core.journal import read as read_journal
 from watchkeeper.report.compose.loss_sentence import milestones, reading
 from watchkeeper.runfolder.executions import Repeat
 from watchkeeper.runfolder.places import run_manifest_of
+from watchkeeper.runfolder.values import spell
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.outcome import checkpoints, wandb_folders
 from watchkeeper.watch.outcome.losses import Tried
@@ -60,10 +60,10 @@ def of(
     return Learned(
         first_step=_whole(train[0][0]) if train else None,
         final_step=_whole(losses.final_step),
-        first_train_loss=_number(train[0][1]) if train else None,
-        last_train_loss=_number(train[-1][1]) if train else None,
-        first_val_loss=_number(val[0][1]) if val else None,
-        last_val_loss=_number(val[-1][1]) if val else None,
+        first_train_loss=spell(train[0][1]) if train else None,
+        last_train_loss=spell(train[-1][1]) if train else None,
+        first_val_loss=spell(val[0][1]) if val else None,
+        last_val_loss=spell(val[-1][1]) if val else None,
         reading=reading(train, val),
         checkpoint=_shown(folder, kept[-1]) if kept else "",
         config=_config(folder, recorder, places),
@@ -71,7 +71,7 @@ def of(
         wandb_among=_shown(folder, run.among) if run.among else "",
         total_steps=planned if planned is not None else losses.total_steps,
         milestones=tuple(
-            Milestone(step=int(step), loss=_number(loss)) for step, loss in milestones(train)
+            Milestone(step=int(step), loss=spell(loss)) for step, loss in milestones(train)
         ),
         kept=tuple(_shown(folder, path) for path in kept),
         best=_shown(folder, best[0]) if best else "",
@@ -87,10 +87,10 @@ def _repeated(repeat: Repeat) -> Repeated:
     return Repeated(
         first=int(repeat.first),
         last=int(repeat.last),
-        difference=_number(repeat.difference) if repeat.difference is not None else None,
+        difference=spell(repeat.difference) if repeat.difference is not None else None,
         at=_whole(repeat.at),
-        before=_number(repeat.before) if repeat.before is not None else None,
-        after=_number(repeat.after) if repeat.after is not None else None,
+        before=spell(repeat.before) if repeat.before is not None else None,
+        after=spell(repeat.after) if repeat.after is not None else None,
         anew=repeat.anew,
         faithful=repeat.is_faithful,
     )
@@ -100,16 +100,6 @@ def _whole(step: float | None) -> int | None:
     if step is not None and math.isfinite(step):
         return int(step)
     return None
-
-
-def _number(loss: float) -> Number:
-    if math.isfinite(loss):
-        return loss
-    if math.isnan(loss):
-        return "NaN"
-    if loss > 0:
-        return "Infinity"
-    return "-Infinity"
 
 
 # ── files

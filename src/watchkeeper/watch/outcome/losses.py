@@ -19,7 +19,8 @@ from watchkeeper.core.events import Learned
 from watchkeeper.report.compose.loss_sentence import Point
 from watchkeeper.runfolder import executions as executed
 from watchkeeper.runfolder import printed
-from watchkeeper.runfolder.executions import TRAIN_LOSS, VAL_LOSS, Execution, Repeat, Row
+from watchkeeper.runfolder.executions import Execution, Repeat, Row
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS, loss_of
 from watchkeeper.runfolder.metric_rows import MOST_BYTES, executions_of, row_of, value_of
 
 END_BYTES = 262_144  # of an output, in which its last position is looked for
@@ -78,7 +79,7 @@ def of(executions: Sequence[Execution]) -> Losses:
     found = Losses(final_step=executed.final_step(rows), repeats=executed.repeats(executions))
     for row in rows:
         for names, points in ((TRAIN_LOSS, found.train), (VAL_LOSS, found.val)):
-            loss = executed.loss_of(row, names)
+            loss = loss_of(row.metrics, names)
             if row.step is not None and loss is not None:
                 points.append((row.step, loss))
     return found
@@ -104,7 +105,7 @@ def _trainer(places: Sequence[Path]) -> list[Execution]:
         except (OSError, msgspec.DecodeError, RecursionError):
             continue
         if isinstance(history, list):
-            rows = [row_of(row) for row in history if isinstance(row, dict)]
+            rows = [row_of(row.get("step"), row) for row in history if isinstance(row, dict)]
         else:
             rows = []
         return [Execution(rows=[row for row in rows if row.step is not None])]

@@ -12,7 +12,7 @@ from watchkeeper.core.journal import Journal
 from watchkeeper.query import check
 from watchkeeper.query.check import Report
 from watchkeeper.record.audit import audit, traces
-from watchkeeper.record.writing.row_file import read_rows
+from watchkeeper.runfolder.rows import read_rows
 from watchkeeper.show.cli.common import command_errors, echo_json, json_option
 from watchkeeper.show.text import printable
 

@@ -1,0 +1,213 @@
+"""The format of metric rows, and their one reader.
+
+One JSON line each, flat, in an append-only file per writer: `.watchkeeper/metrics/WRITER.jsonl`,
+{"time", "step", and the metrics}. They are bulk and source data, kept apart from the journal's
+events and never rewritten. `pandas.read_json(path, lines=True)` reads a file as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Container, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from watchkeeper.core import layout
+from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.errors import Problem
+from watchkeeper.runfolder.values import (
+    INT_BITS,
+    Metric,
+    flat,
+    metric,
+    spell,
+    text,
+    training_step,
+    unspell,
+)
+
+SUFFIX = ".jsonl"
+OUR_FIELDS = frozenset({"time", "step"})
+
+_encode = msgspec.json.Encoder().encode
+_PLAIN = frozenset({int, float})
+_MOST = sys.float_info.max
+_decoder = msgspec.json.Decoder(dict[str, Any])
+_DAMAGE = (
+    msgspec.DecodeError,
+    msgspec.ValidationError,
+    KeyError,
+    UnicodeDecodeError,
+    RecursionError,
+)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One acknowledged row. `step` is None where the caller gave None; non-finite numbers are
+    floats again.
+    """
+
+    time: datetime
+    step: Metric
+    metrics: dict[str, Metric]
+    writer: str
+
+
+def _free_name(name: str, *taken: Container[str]) -> str:
+    """The name, with underscores behind it until it is in none of these."""
+    while any(name in names for names in taken):
+        name += "_"
+    return name
+
+
+def encode_row(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
+    """The row's line. A metric named like a field of ours, `time` or `step`, gets an underscore
+    behind its name. A step that is no number is kept as `step_`, and the row has none.
+    """
+    # Nearly every row: finite numbers under names of their own. Only numbers add up to a plain
+    # number, and only finite ones to a finite one; the parts put together were measured faster than
+    # one merged dict.
+    if metrics and step.__class__ is int and "time" not in metrics and "step" not in metrics:
+        try:
+            total = sum(metrics.values())
+            if total.__class__ in _PLAIN and -_MOST <= total <= _MOST:  # type: ignore[operator]
+                return b'{"time":%b,"step":%d,%b\n' % (_encode(time), step, _encode(metrics)[1:])
+        except Exception:  # whatever a user's value may raise: _encode_any has an answer to each
+            pass
+    return _encode_any(time, step, metrics)
+
+
+def _encode_any(time: datetime, step: object, metrics: dict[str, Any]) -> bytes:
+    at = training_step(step)
+    row: dict[str, Any] = {"time": time, "step": at}
+    if at is None and step is not None:
+        row[_free_name("step_", metrics)] = metric(step)
+    for given, value in flat(metrics):
+        row[_name(given, row, metrics)] = _value(value)
+    return _encode(row) + b"\n"
+
+
+def _name(given: str, row: Container[str], metrics: Container[str]) -> str:
+    """A name that the row does not have yet, as UTF-8 can hold it."""
+    if given not in row and given.__class__ is str and given.isascii():
+        return given
+    name = str(given).encode("utf-8", "replace").decode()
+    if name not in row:
+        return name
+    return _free_name(name, row, metrics)
+
+
+def _value(value: object) -> Metric:
+    if type(value) is float:
+        if value - value == 0.0:
+            return value
+        return spell(value)
+    if type(value) is int and value.bit_length() <= INT_BITS:
+        return value
+    if type(value) is str:
+        return text(value)
+    return metric(value)
+
+
+def decode_fields(line: bytes) -> dict[str, Any] | None:
+    """The fields of a line as they are spelled in the file; None if no row is on it.
+
+    The death of a node can leave a hole of NULs in front of a good row: the row behind it is read.
+    """
+    try:
+        return _decoder.decode(_behind_hole(line))
+    except _DAMAGE:
+        return None
+
+
+def read_file(path: Path, most_bytes: int | None = None) -> tuple[list[Row], list[Problem]]:
+    """The rows of one writer's file, in the order written, and the damaged lines.
+
+    `most_bytes` bounds how much of the file's end is read; None: all of it. A line without an end
+    was never acknowledged and is no problem.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    writer = path.name.partition(".")[0]
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    for where, line in _lines(path, most_bytes):
+        row, damage = _decode_row(line, writer)
+        if row is not None:
+            rows.append(row)
+        if damage:
+            problem = Problem(
+                where=where, message=f"damaged row: {damage}", hint="the other rows are read"
+            )
+            problems.append(problem)
+    return rows, problems
+
+
+def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
+    """Read the metric rows of a run: the writers in the order of their start, each writer's rows
+    in the order written; and a problem for each damaged line.
+
+    A torn last line is no problem. A folder without rows has none.
+    """
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    for path in files_of(run_folder):
+        try:
+            found, damaged = read_file(path)
+        except OSError as error:
+            problems.append(Problem(where=str(path), message=f"cannot be read: {error.strerror}"))
+            continue
+        rows += found
+        problems += damaged
+    return rows, problems
+
+
+def files_of(run_folder: Path) -> list[Path]:
+    """The files of rows of a run, in the order in which their writers started."""
+    return sorted((run_folder / layout.METRICS).glob(f"*{SUFFIX}"))
+
+
+def _lines(path: Path, most_bytes: int | None) -> Iterator[tuple[str, bytes]]:
+    """The whole lines of a file, each with its place, PATH:NUMBER. The number is left out where the
+    beginning of the file is not read.
+    """
+    with open_regular(path) as file:
+        is_whole = most_bytes is None or file.seek(0, os.SEEK_END) <= most_bytes
+        if most_bytes is None or is_whole:
+            file.seek(0)
+        else:
+            file.seek(-most_bytes, os.SEEK_END)
+            file.readline()  # most likely the second half of a line
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            yield (f"{path}:{number}" if is_whole else str(path)), line
+
+
+def _decode_row(line: bytes, writer: str) -> tuple[Row | None, str]:
+    """The row on a line, None if there is none; and what is damaged on the line, "" for nothing."""
+    try:
+        return _row(_decoder.decode(line), writer), ""
+    except _DAMAGE as error:
+        damage = str(error)
+    try:
+        return _row(_decoder.decode(_behind_hole(line)), writer), damage
+    except _DAMAGE:
+        return None, damage
+
+
+def _behind_hole(line: bytes) -> bytes:
+    """The line without a hole of NULs in front of it. A sound line holds no NUL: JSON escapes it."""
+    return line.rpartition(b"\0")[2]
+
+
+def _row(fields: dict[str, Any], writer: str) -> Row:
+    time = msgspec.convert(fields.pop("time"), datetime)
+    step = unspell(fields.pop("step"))
+    metrics = {name: unspell(value) for name, value in fields.items()}
+    return Row(time=time, step=step, metrics=metrics, writer=writer)
