@@ -130,16 +130,16 @@ FATAL = [
     (change("  epochs: 2", "  epochs: ‸true"), "not a boolean 'true'", "2"),
     (change("  epochs: 2", "  epochs: ‸2.5"), "not a number '2.5'", "2"),
     (change("  epochs: 2", "  epochs: ‸99999999999999999999"), "controls.epochs must be", "2"),
-    (change('"{folder}/eval', '‸"{fodler}/eval'), "no value for {fodler}", "mend the pattern"),
+    (change('"{folder}/eval', '‸"{fodler}/eval'), "no value for {fodler}", "correct the pattern"),
     (
         change('"{folder}/eval', '‸"../{folder}'),
         "leaves the experiment's folder",
-        "mend the pattern",
+        "correct the pattern",
     ),
     (
         change('"{folder}/eval', '‸"/tmp/{folder}'),
         "leaves the experiment's folder",
-        "mend the pattern",
+        "correct the pattern",
     ),
     (HEAD + "runs: ‸[]\n", "runs is empty", "name at least one run"),
     (HEAD + "runs: ‸r8\n", "runs must be a list, but YAML reads text 'r8' here", "write [r8]"),
@@ -407,11 +407,11 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_a_row_of_a_run_that_was_left_out_points_at_it() -> None:
-    """An evaluation lost with its run names the place to mend."""
+    """An evaluation lost with its run names the place to fix."""
     draft = read(PATH, change("type: control", "type: contrl").encode())
     lost = [problem for problem in draft.problems if problem.where == f"{PATH}:26:13"]
     assert [(one.message, one.hint) for one in lost] == [
-        ("run 'base' was left out, and so is its evaluation", f"mend {PATH}:17:11")
+        ("run 'base' was left out, and so is its evaluation", f"fix {PATH}:17:11")
     ]
 
 

@@ -473,7 +473,7 @@ def test_columns_stand_in_any_order() -> None:
         ("nothing here", "section All Runs holds no table of runs", "## All Runs"),
         (
             "| Run Name | Type |\n| r8 | Control |\n",
-            "these lines with | are no table",
+            "these lines with | are not a table",
             "| Run Name | Type",
         ),
         ("| Run Name | Model |\n|-|-|\n| r8 | x |\n", "has no column 'Type'", "| Run Name"),

@@ -6,19 +6,19 @@ evaluation{tasks[], matrix[]}. Ours, all optional: `output.checkpoint` and `outp
 of where a job leaves what it promises, and `output.dir`, the folder below which older experiments
 keep `ck-out-<run>/epoch_<N>`.
 
-A fault in one run, task or row costs that run, task or row. A fault in what the whole plan hangs on
-stops the reading, and then every fault is told, not only the first.
+A run, task or row with a fault is left out. A fault that leaves nothing to plan stops the reading,
+and then every fault is reported, not only the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from glob import escape
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.errors import Problem
 from watchkeeper.core.ids import name_fault
 from watchkeeper.experiment.draft import (
     RUN_TYPES,
@@ -30,14 +30,13 @@ from watchkeeper.experiment.draft import (
     RunType,
     estimate_s,
 )
+from watchkeeper.experiment.faults import NO_RUN, Faults, repeated, untrained_epoch
 from watchkeeper.reading.yaml import (
     Item,
     Schema,
     duplicates,
     fields,
-    listed,
     load,
-    nearest,
     not_one_of,
     shown,
     wrong_kind,
@@ -70,10 +69,13 @@ _TASK: Schema = {"name": "text!"} | dict.fromkeys(
 _ROW: Schema = {"run": "text!", "tasks": "list!", "epochs": "value", "vis_label": "any"}
 
 _MOST_EPOCHS = 10_000
+# The placeholders of a pattern, and whether it may be absolute.
+_CHECKPOINT = (promise.CHECKPOINT_PLACEHOLDERS, True)
+_RESULT = (promise.RESULT_PLACEHOLDERS, False)
 
 
 def read(path: Path, data: bytes) -> Draft:
-    """What the summary at `path`, holding `data`, asks for.
+    """What the summary at `path`, whose content is `data`, asks for.
 
     Raises:
         ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong
@@ -83,15 +85,11 @@ def read(path: Path, data: bytes) -> Draft:
 
 
 class _Reader:
-    """One reading. `fatal` are the faults that the whole plan hangs on, `problems` all of them, in
-    order found.
-    """
+    """One reading, and the faults met in it."""
 
     def __init__(self, top: Item) -> None:
         self.top = top
-        self.problems: list[Problem] = []
-        self.fatal: list[Problem] = []
-        self.left_out: dict[tuple[str, str], str] = {}  # ("run" or "task", name) → where it stands
+        self.faults = Faults()
 
     def draft(self) -> Draft:
         top = self.fields(self.top, "the summary", _SUMMARY)
@@ -101,27 +99,18 @@ class _Reader:
         evaluation = self.choice(tools.get("evaluation"), promise.EVALUATION_TOOLS)
         runs = self.runs(top.get("runs"), self.epochs_of(top.get("controls"), "controls"))
         cells = self.cells(top.get("evaluation"), runs, evaluation)
-        if "name" in experiment:
-            name = self.name(experiment["name"], "experiment")
-        else:
-            name = ""
-        output = self.output(top.get("output"), evaluation, bool(cells))
-        single = self.singles(top)
-        self.blame(duplicates(self.top, without=single))
-        if not self.fatal and not runs:
-            self.fatal.append(self.top.problem("no run is left that could be planned"))
-        if self.fatal:
-            first = self.fatal[0]
-            if first in self.problems:
-                problems = tuple(self.problems)
-            else:
-                problems = (*self.problems, first)
-            rest = sum(one.severity == "error" for one in problems) - 1
-            if rest:
-                more = f" (and {rest} more)"
-            else:
-                more = ""
-            raise ExperimentError(f"{first.where}: {first.message}{more}", problems=problems)
+        name = self.name(experiment.get("name"), "experiment")
+        output = self.output(top.get("output"))
+        if evaluation == "script" and cells and not output.result:
+            message = "evaluations promise no result: they are judged by their exit code alone"
+            hint = 'say where results lie: output.result: "{folder}/eval/{cell}/result.json"'
+            place = top.get("output") or self.top
+            self.blame(place.problem(message, hint, severity="note"))
+        self.blame(*duplicates(self.top, without=_judged_alone(top)))
+        if not self.faults.fatal and not runs:
+            self.blame(self.top.problem(NO_RUN))
+        self.faults.raise_fatal()
+        data = top.get("data")
         return Draft(
             name=name,
             preparation=preparation,
@@ -129,285 +118,238 @@ class _Reader:
             runs=tuple(runs.values()),
             cells=tuple(cells),
             output=output,
-            question=_words(experiment.get("question")),
-            dataset=_dataset(top.get("data")),
-            dataset_facts=_dataset_facts(top.get("data")),
+            question=_text_of(experiment.get("question")),
+            dataset=_text_of(_training_data(data).get("path")),
+            dataset_facts=_dataset_facts(data),
             controls=_settings(top.get("controls")),
-            problems=tuple(self.problems),
+            problems=tuple(self.faults.problems),
         )
 
     # ── faults
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def blame(self, problems: list[Problem], *, local: bool = False) -> bool:
-        """Keep the findings; `local`: they cost only what they stand in. Whether an error is among
-        them.
+    def blame(self, *problems: Problem, is_local: bool = False) -> bool:
+        """Keep problems. Errors among them leave nothing to plan, unless `is_local`: then only what
+        they stand in is left out. Returns whether there are errors.
         """
-        self.problems += problems
-        errors = [one for one in problems if one.severity == "error"]
-        if not local:
-            self.fatal += errors
-        return bool(errors)
+        has_errors = False
+        for problem in problems:
+            is_error = problem.severity == "error"
+            has_errors = has_errors or is_error
+            self.faults.keep(problem, is_fatal=is_error and not is_local)
+        return has_errors
 
     def fields(self, item: Item | None, what: str, schema: Schema) -> dict[str, Item]:
-        """The mapping's values that are of the kind they should be; faults are blamed on the whole
-        file.
-        """
+        """The mapping's values that are of the kind they should be; other ones are fatal faults."""
         if item is None:
             return {}
         values, problems = fields(item, what, schema)
-        self.blame(problems)
+        self.blame(*problems)
         return values
 
     def choice(self, item: Item | None, known: tuple[str, ...]) -> str:
-        """One of the known words."""
-        if item is not None:
-            word = item.text()
-        else:
-            word = None
-        if item is not None and word not in known:
-            self.blame([not_one_of(item, known)])
+        """One of the known words, "": there is none."""
+        if item is None:
+            return ""
+        word = item.text()
+        if word not in known:
+            self.blame(not_one_of(item, known))
         return word or ""
 
-    def name(self, item: Item, what: str, *, local: bool = False) -> str:
-        """A name that can name a folder, "" with a fault blamed where it cannot."""
+    def name(self, item: Item | None, what: str, *, is_local: bool = False) -> str:
+        """A name that can name a folder; "" where it cannot, or there is none."""
+        if item is None:
+            return ""
         name = item.text() or ""
         if fault := name_fault(name):
-            problem = item.problem(
-                f"the {what} cannot be named {item.words}: {fault}", "give it another name"
-            )
-            self.blame([problem], local=local)
+            message = f"the {what} cannot be named {item.words}: {fault}"
+            self.blame(item.problem(message, "give it another name"), is_local=is_local)
             return ""
         if item.reads_otherwise_elsewhere():
             message = f"the name {name} is true or false to older readers of YAML"
-            self.blame([item.problem(message, f'quote it: "{name}"', severity="warning")])
+            self.blame(item.problem(message, f'quote it: "{name}"', severity="warning"))
         return name
 
-    def singles(self, top: Mapping[str, Item]) -> list[Item]:
-        """The runs, tasks and rows: each answers for itself."""
-        if "evaluation" in top:
-            evaluation = top["evaluation"].mapping() or {}
-        else:
-            evaluation = {}
-        lists = [top.get("runs")] + [
-            evaluation[key][1] for key in ("tasks", "matrix") if key in evaluation
-        ]
-        return [one for each in lists if each is not None for one in each.list() or []]
-
-    def epochs_of(self, owner: Item | None, what: str, *, local: bool = False) -> int | None:
-        """How many epochs are trained, None where nobody says, 0 where it is wrong (and blamed)."""
-        if owner is not None:
-            pair = (owner.mapping() or {}).get("epochs")
-        else:
-            pair = None
-        if pair is None or pair[1].is_null:
+    def epochs_of(self, owner: Item | None, what: str, *, is_local: bool = False) -> int | None:
+        """How many epochs are trained by the mapping `owner`; None: it does not say, 0: its number
+        is wrong.
+        """
+        _, item = _mapping_of(owner).get("epochs", (None, None))
+        if item is None or item.is_null:
             return None
-        count = pair[1].integer()
+        count = item.integer()
         if count is not None and 1 <= count <= _MOST_EPOCHS:
             return count
         message = (
-            f"{what}.epochs must be a whole number from 1 to {_MOST_EPOCHS}, not {shown(pair[1])}"
+            f"{what}.epochs must be a whole number from 1 to {_MOST_EPOCHS}, not {shown(item)}"
         )
-        self.blame([pair[1].problem(message, "say how many epochs are trained: 2")], local=local)
+        problem = item.problem(message, "say how many epochs are trained: 2")
+        self.blame(problem, is_local=is_local)
         return 0
 
     # ── runs
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def runs(self, item: Item | None, epochs: int | None) -> dict[str, DraftRun]:
-        """Name → run, in the summary's order. A run with a fault is left out, and so are two with
-        one name.
+        """Name → run, in the summary's order. A run with a fault is left out, and so are two of one
+        name.
         """
-        if item is not None:
-            items = item.list() or []
-        else:
-            items = []
+        items = _list_of(item)
         if item is not None and not items:
-            self.blame([item.problem("runs is empty", "name at least one run")])
-        found: dict[str, DraftRun] = {}
-        first: dict[str, Item] = {}
-        for index, one in enumerate(items):
-            name, place, run = self.run(one, f"runs[{index}]", epochs)
-            if name in first:
-                message = (
-                    f"two runs are named {name!r}: the first stands on line "
-                    f"{first[name].line}; both are left out"
-                )
-                self.blame([place.problem(message, "give one of them another name")], local=True)
-                found.pop(name, None)
+            self.blame(item.problem("runs is empty", "name at least one run"))
+        runs: dict[str, DraftRun] = {}
+        first_places: dict[str, Item] = {}
+        for index, run_item in enumerate(items):
+            name, place, run = self.run(run_item, f"runs[{index}]", epochs)
+            if name in first_places:
+                message = repeated("run", name, first_places[name].line)
+                problem = place.problem(message, "give one of them another name")
+                self.blame(problem, is_local=True)
+                runs.pop(name, None)
             elif run is not None:
-                found[name] = run
+                runs[name] = run
             if name:
-                first.setdefault(name, place)
-            if name and name not in found:
-                self.left_out.setdefault(("run", name), first[name].where)
-        return found
+                first_places.setdefault(name, place)
+            if name and name not in runs:
+                self.faults.leave_out("run", name, first_places[name].where)
+        return runs
 
     def run(self, item: Item, what: str, epochs: int | None) -> tuple[str, Item, DraftRun | None]:
-        """Its name ("" if it has none) and where that stands, and the run: None where it is left
+        """A run's name ("": it has none), where that stands, and the run: None where it is left
         out.
         """
         values, problems = fields(item, what, _RUN)
-        wrong = self.blame(problems + duplicates(item), local=True)
-        if "name" in values:
-            name = self.name(values["name"], "run", local=True)
-        else:
-            name = ""
+        is_wrong = self.blame(*problems, *duplicates(item), is_local=True)
+        name = self.name(values.get("name"), "run", is_local=True)
         place = values.get("name", item)
-        if "type" in values:
-            kind = values["type"].text()
-        else:
-            kind = None
-        if "type" in values and kind not in RUN_TYPES:
-            wrong = self.blame([not_one_of(values["type"], RUN_TYPES)], local=True)
-        own = self.epochs_of(values.get("parameters"), f"{what}.parameters", local=True)
-        if wrong or not name or own == 0:
+        run_type = self.run_type(values.get("type"))
+        own = self.epochs_of(values.get("parameters"), f"{what}.parameters", is_local=True)
+        if is_wrong or run_type is None or not name or own == 0:
             return name, place, None
-        run_type: RunType = next(one for one in RUN_TYPES if one == kind)
-        if run_type == "fine-tuned":
-            if own is None:
-                trained = epochs
-            else:
-                trained = own
-        else:
+        trained = epochs if own is None else own
+        if run_type != "fine-tuned":
             trained = None
-        if "compute" in values:
-            compute = values["compute"].mapping() or {}
-        else:
-            compute = {}
+        _, time = _mapping_of(values.get("compute")).get("time", (None, None))
         run = DraftRun(
             name=name,
             type=run_type,
             where=place.where,
             epochs=tuple(range(trained or 0)),
             settings=_settings(values.get("parameters")),
-            estimate_s=estimate_s(compute["time"][1].scalar() or "") if "time" in compute else None,
+            estimate_s=estimate_s(time.scalar() or "") if time is not None else None,
         )
         return name, place, run
 
+    def run_type(self, item: Item | None) -> RunType | None:
+        """The type of a run; None: it has none, or an unknown one."""
+        if item is None:
+            return None
+        word = item.text()
+        for run_type in RUN_TYPES:
+            if run_type == word:
+                return run_type
+        self.blame(not_one_of(item, RUN_TYPES), is_local=True)
+        return None
+
     # ── evaluations
-    # ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cells(self, item: Item | None, runs: Mapping[str, DraftRun], tool: str) -> list[DraftCell]:
         """The matrix's cells in its order: rows, then tasks, then epochs."""
         values = self.fields(item, "evaluation", _EVALUATION)
         tasks = self.tasks(values.get("tasks"))
-        if "matrix" in values:
-            rows = values["matrix"].list() or []
-        else:
-            rows = []
+        rows = _list_of(values.get("matrix"))
         if item is not None and not rows:
             message = "evaluation has no matrix: no evaluation is planned"
-            self.blame([item.problem(message, "add evaluation.matrix", severity="warning")])
-        elif "tasks" not in values and "matrix" in values:
+            self.blame(item.problem(message, "add evaluation.matrix", severity="warning"))
+        elif rows and "tasks" not in values:
             message = (
                 "the matrix names tasks, but there is no evaluation.tasks: no evaluation is planned"
             )
-            self.blame([values["matrix"].problem(message, "add evaluation.tasks")], local=True)
+            problem = values["matrix"].problem(message, "add evaluation.tasks")
+            self.blame(problem, is_local=True)
             rows = []
-        found: dict[EvalKey, DraftCell] = {}
+        cells: dict[EvalKey, DraftCell] = {}
         lines: dict[EvalKey, int] = {}
         for index, row in enumerate(rows):
             for key, place in self.row(row, f"matrix[{index}]", runs, tasks):
-                if key in found:
+                if key in cells:
                     message = (
                         f"{key.key} stands in the matrix again, first on line {lines[key]}; it "
                         "is planned once"
                     )
-                    self.blame([place.problem(message, "keep one of them", severity="warning")])
+                    self.blame(place.problem(message, "keep one of them", severity="warning"))
                     continue
-                found[key] = DraftCell(
+                cells[key] = DraftCell(
                     key=key, where=place.where, tool=tool, script=tasks[key.task]
                 )
                 lines[key] = place.line
-        return list(found.values())
+        return list(cells.values())
 
     def tasks(self, item: Item | None) -> dict[str, str]:
-        """The tasks' names, each with its script. One with a fault is left out, and so are two with
+        """Task → its script, "": none is named. A task with a fault is left out, and so are two of
         one name.
         """
-        found: dict[str, str] = {}
-        first: dict[str, Item] = {}
-        for index, one in enumerate((item.list() or []) if item is not None else []):
-            values, problems = fields(one, f"tasks[{index}]", _TASK)
-            wrong = self.blame(problems + duplicates(one), local=True)
-            if "name" in values:
-                name = self.name(values["name"], "task", local=True)
-            else:
-                name = ""
+        tasks: dict[str, str] = {}
+        first_places: dict[str, Item] = {}
+        for index, task_item in enumerate(_list_of(item)):
+            values, problems = fields(task_item, f"tasks[{index}]", _TASK)
+            is_wrong = self.blame(*problems, *duplicates(task_item), is_local=True)
+            name = self.name(values.get("name"), "task", is_local=True)
             if not name:
                 continue
             place = values["name"]
-            if name in first:
-                message = (
-                    f"two tasks are named {name!r}: the first stands on line "
-                    f"{first[name].line}; both are left out"
-                )
-                self.blame([place.problem(message, "give one of them another name")], local=True)
-            first.setdefault(name, place)
-            if wrong or first[name] is not place:
-                found.pop(name, None)
-                self.left_out.setdefault(("task", name), first[name].where)
+            if name in first_places:
+                message = repeated("task", name, first_places[name].line)
+                problem = place.problem(message, "give one of them another name")
+                is_wrong = self.blame(problem, is_local=True)
+            first_places.setdefault(name, place)
+            if is_wrong:
+                tasks.pop(name, None)
+                self.faults.leave_out("task", name, first_places[name].where)
             else:
-                found[name] = (values["script"].text() or "") if "script" in values else ""
-        return found
+                script = values.get("script")
+                tasks[name] = "" if script is None else script.text() or ""
+        return tasks
 
     def row(
         self, item: Item, what: str, runs: Mapping[str, DraftRun], tasks: Mapping[str, str]
     ) -> list[tuple[EvalKey, Item]]:
-        """A row's cells, each with its place. What is wrong in it costs that task or epoch, or the
-        whole row.
+        """A row's cells, each with its place. A fault leaves out the task or epoch that it is in, or
+        the whole row.
         """
         values, problems = fields(item, what, _ROW)
-        if self.blame(problems + duplicates(item), local=True):
+        if self.blame(*problems, *duplicates(item), is_local=True):
             return []
-        name = values["run"].text() or ""
-        run = runs.get(name)
+        run = runs.get(values["run"].text() or "")
         if run is None:
-            self.blame([self.unknown(values["run"], "run", runs)], local=True)
+            self.blame(self.unknown(values["run"], "run", runs), is_local=True)
             return []
         epochs = self.row_epochs(item, values.get("epochs"), run, what)
-        cells = []
-        for place in values["tasks"].list() or []:
+        cells: list[tuple[EvalKey, Item]] = []
+        for place in _list_of(values["tasks"]):
             task = place.text()
             if task is None:
-                self.blame([wrong_kind(place, f"{what}.tasks", "text", "error")], local=True)
+                self.blame(wrong_kind(place, f"{what}.tasks", "text", "error"), is_local=True)
             elif task not in tasks:
-                self.blame([self.unknown(place, "task", tasks)], local=True)
+                self.blame(self.unknown(place, "task", tasks), is_local=True)
             else:
-                cells += [(EvalKey(run=name, task=task, epoch=epoch), place) for epoch in epochs]
+                keys = [EvalKey(run=run.name, task=task, epoch=epoch) for epoch in epochs]
+                cells += [(key, place) for key in keys]
         return cells
 
     def row_epochs(
         self, row: Item, item: Item | None, run: DraftRun, what: str
     ) -> list[int | None]:
         """The epochs of a row: [None] for a run that trains none."""
-        if item is not None:
-            places = item.list()
-        else:
-            places = None
         if run.type != "fine-tuned":
-            if item is None or item.is_null:
-                return [None]
-            message = (
-                f"run {run.name!r} is of type {run.type}: it trains no epochs, and {what} "
-                "names some"
-            )
-            self.blame([item.problem(message, "write epochs: null")], local=True)
-            return []
+            return self.no_epochs(item, run, what)
+        places = _list_of(item)
         if not places:
-            if item is not None:
-                named = f"not {shown(item)}"
-            else:
-                named = "and there is none"
+            value = "and there is none" if item is None else f"not {shown(item)}"
             message = (
                 f"{what}.epochs must be a list of epochs of the fine-tuned run {run.name!r}, "
-                f"{named}"
+                f"{value}"
             )
-            self.blame(
-                [(item or row).problem(message, "write epochs: [0, 1]; they count from 0")],
-                local=True,
-            )
+            problem = (item or row).problem(message, "write epochs: [0, 1]; they count from 0")
+            self.blame(problem, is_local=True)
             return []
         epochs: list[int | None] = []
         for place in places:
@@ -416,121 +358,118 @@ class _Reader:
                 message = (
                     f"an epoch of {what} must be a whole number, 0 or more, not {shown(place)}"
                 )
-                self.blame([place.problem(message, "epochs count from 0: [0, 1]")], local=True)
+                problem = place.problem(message, "epochs count from 0: [0, 1]")
+                self.blame(problem, is_local=True)
                 continue
             if run.epochs and epoch not in run.epochs:
-                message = (
-                    f"epoch {epoch} of run {run.name!r} is evaluated, but it trains "
-                    f"{len(run.epochs)}: "
-                )
-                message += f"the last is epoch {run.epochs[-1]}"
-                self.blame([place.problem(message, "epochs count from 0", severity="warning")])
+                message = untrained_epoch(run.name, epoch, run.epochs)
+                self.blame(place.problem(message, "epochs count from 0", severity="warning"))
             epochs.append(epoch)
         return epochs
 
-    def unknown(self, item: Item, what: str, known: Mapping[str, object]) -> Problem:
-        """The fault of a row that names a run or task which is not there."""
+    def no_epochs(self, item: Item | None, run: DraftRun, what: str) -> list[int | None]:
+        """[None], what is evaluated of a run that trains no epochs; [] where its row names some."""
+        if item is None or item.is_null:
+            return [None]
+        message = (
+            f"run {run.name!r} is of type {run.type}: it trains no epochs, and {what} names some"
+        )
+        self.blame(item.problem(message, "write epochs: null"), is_local=True)
+        return []
+
+    def unknown(self, item: Item, kind: str, known: Mapping[str, object]) -> Problem:
+        """The fault of a row that names a "run" or "task" which is not there."""
         name = item.text() or ""
-        if place := self.left_out.get((what, name)):
-            return item.problem(
-                f"{what} {name!r} was left out, and so is its evaluation", f"mend {place}"
-            )
-        near = nearest(name, sorted(known))
-        if near:
-            hint = f"did you mean {near!r}?"
-        else:
-            hint = f"known: {listed(sorted(known)) or 'none'}"
-        return item.problem(f"the matrix names an unknown {what} {name!r}", hint)
+        return item.problem(*self.faults.describe_unknown(kind, name, known, "the matrix"))
 
     # ── output
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def output(self, item: Item | None, tool: str, evaluates: bool) -> Output:
+    def output(self, item: Item | None) -> Output:
         """The patterns of what jobs leave."""
         values = self.fields(item, "output", _OUTPUT)
         output = Output()
         if "dir" in values:
             folder = escape((values["dir"].text() or "").rstrip("/"))
             older = f"{folder}/{promise.OLDER_CHECKPOINT_PATTERN}"
-            self.pattern(
-                values["dir"], "output.dir", older, promise.CHECKPOINT_PLACEHOLDERS, absolute=True
-            )
+            self.check_pattern(values["dir"], "output.dir", older, *_CHECKPOINT)
             output = replace(output, checkpoint=(*output.checkpoint, older))
         if "checkpoint" in values:
-            given = values["checkpoint"]
-            pattern = given.text() or ""
-            self.pattern(
-                given, "output.checkpoint", pattern, promise.CHECKPOINT_PLACEHOLDERS, absolute=True
-            )
-            output = replace(output, checkpoint=(pattern,), checkpoint_where=given.where)
+            item = values["checkpoint"]
+            pattern = item.text() or ""
+            self.check_pattern(item, "output.checkpoint", pattern, *_CHECKPOINT)
+            output = replace(output, checkpoint=(pattern,), checkpoint_where=item.where)
         if "result" in values:
-            given = values["result"]
-            pattern = given.text() or ""
-            self.pattern(
-                given, "output.result", pattern, promise.RESULT_PLACEHOLDERS, absolute=False
-            )
-            output = replace(output, result=(pattern,), result_where=given.where)
-        elif tool == "script" and evaluates:
-            message = "evaluations promise no result: they are judged by their exit code alone"
-            hint = 'say where results lie: output.result: "{folder}/eval/{cell}/result.json"'
-            self.blame([(item or self.top).problem(message, hint, severity="note")])
+            item = values["result"]
+            pattern = item.text() or ""
+            self.check_pattern(item, "output.result", pattern, *_RESULT)
+            output = replace(output, result=(pattern,), result_where=item.where)
         return output
 
-    def pattern(
-        self, item: Item, what: str, pattern: str, known: tuple[str, ...], *, absolute: bool
+    def check_pattern(
+        self, item: Item, what: str, pattern: str, placeholders: tuple[str, ...], absolute: bool
     ) -> None:
-        """Blame a pattern that cannot be one."""
-        if fault := promise.pattern_fault(pattern, known, absolute=absolute):
-            self.blame(
-                [item.problem(f"{what} cannot be {item.words}: {fault}", "mend the pattern")]
-            )
+        """Keep the fault of a pattern that cannot be used."""
+        if fault := promise.pattern_fault(pattern, placeholders, absolute=absolute):
+            message = f"{what} cannot be {item.words}: {fault}"
+            self.blame(item.problem(message, "correct the pattern"))
 
 
-# ── a person's words
-# ───────────────────────────────────────────────────────────────────────────────────────────────
+def _judged_alone(top: Mapping[str, Item]) -> list[Item]:
+    """The runs, tasks and rows, whose duplicate keys are faults of theirs alone."""
+    items = list(_list_of(top.get("runs")))
+    evaluation = _mapping_of(top.get("evaluation"))
+    for key in ("tasks", "matrix"):
+        if key in evaluation:
+            items += _list_of(evaluation[key][1])
+    return items
 
 
-def _words(item: Item | None) -> str:
-    """A value's words on one line, "" for none, null, a list or a mapping."""
-    if item is not None:
-        return " ".join((item.scalar() or "").split())
-    return ""
+def _list_of(item: Item | None) -> Sequence[Item]:
+    """The members of a list; () for anything else."""
+    if item is None:
+        return ()
+    return item.list() or ()
+
+
+def _mapping_of(item: Item | None) -> Mapping[str, tuple[Item, Item]]:
+    """Key → (key, value) of a mapping; {} for anything else."""
+    if item is None:
+        return {}
+    return item.mapping() or {}
+
+
+# ── texts for people
+
+
+def _text_of(item: Item | None) -> str:
+    """A value on one line; "" for none, null, a list or a mapping."""
+    if item is None:
+        return ""
+    return " ".join((item.scalar() or "").split())
 
 
 def _training_data(data: Item | None) -> Mapping[str, Item]:
-    if data is not None:
-        training = (data.mapping() or {}).get("training")
-    else:
-        training = None
-    if training is not None:
-        fields = training[1].mapping() or {}
-    else:
-        fields = {}
-    return {key: value for key, (_, value) in fields.items()}
-
-
-def _dataset(data: Item | None) -> str:
-    """`data.training.path`, the training data as the person named it."""
-    return _words(_training_data(data).get("path"))
+    """`data.training`, which names the training data."""
+    _, training = _mapping_of(data).get("training", (None, None))
+    return {key: value for key, (_, value) in _mapping_of(training).items()}
 
 
 def _dataset_facts(data: Item | None) -> str:
     """What else `data.training` says, as it is written: `format numpy, train 1347, test 450`."""
-    found = []
+    facts: list[str] = []
     for key, value in _training_data(data).items():
+        text = _text_of(value)
         if key == "splits":
-            found.append(_settings(value))
-        elif key not in ("path", "dataset_label"):
-            found.append(f"{key} {words}" if (words := _words(value)) else "")
-    return ", ".join(filter(None, found))
+            facts.append(_settings(value))
+        elif key not in ("path", "dataset_label") and text:
+            facts.append(f"{key} {text}")
+    return ", ".join(filter(None, facts))
 
 
 def _settings(item: Item | None) -> str:
     """`lora_rank 8, learning_rate 1.0e-05`: a run's parameters as they are written."""
-    if item is not None:
-        pairs = item.mapping() or {}
-    else:
-        pairs = {}
-    return ", ".join(
-        f"{key} {words}" for key, (_, value) in pairs.items() if (words := _words(value))
-    )
+    settings: list[str] = []
+    for key, (_, value) in _mapping_of(item).items():
+        if text := _text_of(value):
+            settings.append(f"{key} {text}")
+    return ", ".join(settings)
