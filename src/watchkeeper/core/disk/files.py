@@ -10,6 +10,8 @@ Four ways, and no other (`spill` is the third on a filesystem that hangs):
 - `AppendFile`: a file that one process owns and appends to at its own offset;
 - `FixedFile`: a heartbeat, overwritten in place.
 
+What a disk refuses once is tried a second time (`core.second_try`).
+
 Accepted trade-offs: a crash can leave a temporary (`.tmp-…`), which readers ignore and the next
 `replace` of that file does not need; a short append leaves a tail without a newline, which the next
 append overwrites.
@@ -30,6 +32,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from watchkeeper.core.errors import NotAWriterError, StorageError
+from watchkeeper.core.second_try import is_passing, say, twice
 
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
@@ -90,7 +93,8 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
-    fd = above_stdio(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+    how = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    fd = above_stdio(twice("read", path, lambda: os.open(path, how)))
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISDIR(mode):
@@ -129,6 +133,10 @@ def fill_stdio() -> None:
 
 def fsync_folder(folder: Path) -> None:
     """Make the folder's entries durable. Filesystems that cannot sync a folder are ignored."""
+    twice("sync", folder, lambda: _fsync_folder(folder))
+
+
+def _fsync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -146,28 +154,31 @@ def make_folder(folder: Path) -> Path:
         StorageError: it cannot be created.
     """
     try:
-        _sync_folders(_make_folders(folder))
+        changed: list[Path] = []
+        _make_folders(folder, changed)
+        _sync_folders(changed)
     except OSError as error:
         raise _failed("create the folder", folder, error) from error
     return folder
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Create the folder and its parents where missing. Returns the folders that got a new entry by
-    it: until they are synced the new ones may be gone after the death of the node, with all synced
-    files in them. Raises OSError.
+def _make_folders(folder: Path, changed: list[Path]) -> None:
+    """Create the folder and its parents where missing. Adds to `changed` the folders that got a new
+    entry by it: until they are synced the new ones may be gone after the death of the node, with
+    all synced files in them. Raises OSError.
     """
     try:
-        folder.mkdir()
+        twice("create the folder", folder, folder.mkdir)
     except FileNotFoundError:
         if folder.parent == folder:
             raise
-        return [*_make_folders(folder.parent), *_make_folders(folder)]
+        _make_folders(folder.parent, changed)
+        _make_folders(folder, changed)
     except OSError:
         if not folder.is_dir():
             raise
-        return []
-    return [folder.parent]
+    else:
+        changed.append(folder.parent)
 
 
 def _sync_folders(folders: list[Path]) -> None:
@@ -180,14 +191,28 @@ def keep_out_of_git(folder: Path) -> None:
     """Tell Git to take nothing of this folder, unless it has a `.gitignore` already. Where it
     cannot be written nothing happens.
     """
+    path = folder / ".gitignore"
+    with contextlib.suppress(StorageError):
+        if not os.path.lexists(path):
+            put_new(path, b"*\n")
+
+
+def _temporary_of(path: Path) -> Path:
+    """A new name in the same folder, which readers ignore."""
+    return path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+
+
+def _drop(temporary: Path) -> None:
+    """Remove a temporary, if it is there; one that stays is ignored by readers."""
     with contextlib.suppress(OSError):
-        fd = os.open(
-            folder / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
-        )
-        try:
-            os.write(fd, b"*\n")
-        finally:
-            os.close(fd)
+        twice("remove", temporary, lambda: temporary.unlink(missing_ok=True))
+
+
+def _write_at(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
 
 
 def _write_whole(path: Path, data: bytes, mode: int, durable: bool) -> None:
@@ -211,16 +236,22 @@ def replace(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666)
     Raises:
         StorageError: it could not be written; the old file is untouched.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        twice("write", path, lambda: _replace(path, data, mode, durable))
+    except OSError as error:
+        raise _failed("write", path, error) from error
+
+
+def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
+    temporary = _temporary_of(path)
     try:
         _write_whole(temporary, data, mode, durable)
         os.replace(temporary, path)
-        if durable:
-            fsync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise _failed("write", path, error) from error
+    except OSError:
+        _drop(temporary)
+        raise
+    if durable:
+        fsync_folder(path.parent)
 
 
 def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
@@ -233,7 +264,17 @@ def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
     Raises:
         StorageError: it could not be written, or is read-only; the old file is untouched.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        replaced = twice("write", path, lambda: _replace_unchanged(path, old, new))
+        if replaced:
+            fsync_folder(path.parent)
+    except OSError as error:
+        raise _failed("write", path, error) from error
+    return replaced
+
+
+def _replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
+    temporary = _temporary_of(path)
     try:
         kept = path.stat()
         if not kept.st_mode & 0o222:
@@ -243,14 +284,12 @@ def replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
             os.chown(temporary, kept.st_uid, kept.st_gid)
         temporary.chmod(stat.S_IMODE(kept.st_mode))
         if path.read_bytes() != old:
-            temporary.unlink()
+            _drop(temporary)
             return False
         os.replace(temporary, path)
-        fsync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise _failed("write", path, error) from error
+    except OSError:
+        _drop(temporary)
+        raise
     return True
 
 
@@ -264,18 +303,22 @@ def create(path: Path, data: bytes, *, mode: int = 0o666) -> bool:
     Raises:
         StorageError: neither could be established (no hard links here, no space, no permission).
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        return twice("create", path, lambda: _create(path, data, mode))
+    except OSError as error:
+        raise _failed("create", path, error) from error
+
+
+def _create(path: Path, data: bytes, mode: int) -> bool:
+    temporary = _temporary_of(path)
     try:
         _write_whole(temporary, data, mode, durable=True)
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
         ours = path.read_bytes() == data
         fsync_folder(path.parent)
-    except OSError as error:
-        raise _failed("create", path, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        _drop(temporary)
     return ours
 
 
@@ -286,15 +329,19 @@ def put_new(path: Path, data: bytes) -> bool:
     Raises:
         StorageError: it could not be written.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
+    try:
+        return twice("create", path, lambda: _put_new(path, data))
+    except OSError as error:
+        raise _failed("create", path, error) from error
+
+
+def _put_new(path: Path, data: bytes) -> bool:
+    temporary = _temporary_of(path)
     try:
         _write_whole(temporary, data, 0o666, durable=False)
         return _take_free_name(temporary, path)
-    except OSError as error:
-        raise _failed("create", path, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        _drop(temporary)
 
 
 def _take_free_name(file: Path, path: Path) -> bool:
@@ -304,7 +351,8 @@ def _take_free_name(file: Path, path: Path) -> bool:
     try:
         os.link(file, path)
     except FileExistsError:
-        return False
+        # Where a link failed and was tried again, the first one may have been made.
+        return path.exists() and path.samefile(file)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -325,7 +373,7 @@ def keep_aside(path: Path) -> Path:
     while os.path.lexists(kept := path.with_name(f"{path.name}.kept-{number}")):
         number += 1
     try:
-        path.rename(kept)
+        twice("set aside", path, lambda: path.rename(kept))
     except OSError as error:
         raise _failed("set aside", path, error) from error
     return kept
@@ -338,25 +386,29 @@ def name_also(path: Path, file: Path, *, durable: bool = True) -> None:
     Raises:
         StorageError: it could not be done; both names are as before.
     """
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(6)}"
     try:
-        try:
-            os.link(file, temporary)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            os.replace(file, path)
-        else:
-            os.replace(temporary, path)
-            with contextlib.suppress(FileNotFoundError):
-                # renaming one name of a file to another of its names does nothing, says POSIX
-                temporary.unlink()
+        twice("name", path, lambda: _name_also(path, file))
         if durable:
             fsync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise _failed("name", path, error) from error
+
+
+def _name_also(path: Path, file: Path) -> None:
+    temporary = _temporary_of(path)
+    try:
+        os.link(file, temporary)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.replace(file, path)
+        return
+    try:
+        os.replace(temporary, path)
+    finally:
+        _drop(
+            temporary
+        )  # renaming one name of a file to another of its names does nothing, says POSIX
 
 
 def name_free(path: Path, file: Path, *, durable: bool = True) -> bool:
@@ -367,7 +419,7 @@ def name_free(path: Path, file: Path, *, durable: bool = True) -> bool:
         StorageError: it could not be done; both names are as before.
     """
     try:
-        if not _take_free_name(file, path):
+        if not twice("name", path, lambda: _take_free_name(file, path)):
             return False
         if durable:
             fsync_folder(path.parent)
@@ -382,7 +434,7 @@ def point_to(path: Path, target: Path) -> bool:
     """
     try:
         with contextlib.suppress(FileExistsError):
-            path.symlink_to(target)
+            twice("link", path, lambda: path.symlink_to(target))
         return path.readlink() == target
     except OSError:
         return False
@@ -395,7 +447,7 @@ def give_name(temporary: Path, path: Path) -> None:
         StorageError: it could not; the temporary is still there.
     """
     try:
-        os.replace(temporary, path)
+        twice("name", path, lambda: os.replace(temporary, path))
     except OSError as error:
         raise _failed("name", path, error) from error
 
@@ -407,7 +459,7 @@ def remove(path: Path) -> None:
         StorageError: it could not be done.
     """
     try:
-        path.unlink(missing_ok=True)
+        twice("remove", path, lambda: path.unlink(missing_ok=True))
     except OSError as error:
         raise _failed("remove", path, error) from error
 
@@ -427,6 +479,7 @@ class AppendFile:
         self.size_bytes = resume_at or 0
         self._exclusive = os.O_EXCL if resume_at is None else 0
         self._fd = -1
+        self._synced_bytes = self.size_bytes
         self._unsynced: list[Path] = []  # folders with new entries
         self._owner = _pid
         self.lock = threading.RLock()
@@ -464,30 +517,79 @@ class AppendFile:
     def _put(self, data: bytes) -> None:
         if self._owner != _pid:
             self._check_owner()
+        at = self.size_bytes
+        length = len(data)
         try:
             if self._fd < 0:
                 self._open()
-            at = self.size_bytes
             written = os.pwrite(self._fd, data, at)
-            length = len(data)
             while written < length:
                 written += os.pwrite(self._fd, data[written:], at + written)
         except OSError as error:
-            raise _failed("append to", self.path, error) from error
+            self._put_again(data, error)
         self.size_bytes = at + length
+
+    def _put_again(self, data: bytes, first: OSError) -> None:
+        """The second try of an append, at the same offset; raises as `append`."""
+        try:
+            if not is_passing(first):
+                raise first
+            if self._fd < 0:
+                self._open()
+            elif first.errno == errno.ESTALE:
+                self._reopen()
+            _write_at(self._fd, data, self.size_bytes)
+        except OSError as error:
+            raise _failed("append to", self.path, error) from error
+        say("append to", self.path, first)
 
     def _open(self) -> None:
         if self._exclusive:
-            self._unsynced += _make_folders(self.path.parent)
+            _make_folders(self.path.parent, self._unsynced)
         self._fd = open_to_write(self.path, os.O_WRONLY | os.O_CREAT | self._exclusive)
         self._unsynced.append(self.path.parent)
 
+    def _reopen(self) -> None:
+        """Have the file anew where a file server no longer knows its handle, if all that it held is
+        there. What fails is for the write to meet.
+        """
+        with contextlib.suppress(OSError):
+            fd = open_to_write(self.path, os.O_WRONLY)
+            if os.fstat(fd).st_size < self.size_bytes:
+                os.close(fd)
+            else:
+                os.close(self._fd)
+                self._fd = fd
+
     def _sync(self) -> None:
-        os.fsync(self._fd)
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            self._sync_again(error)
+        self._synced_bytes = self.size_bytes
         # After the file: filesystems with a journal have committed the names with it, and have
         # nothing left to do.
         _sync_folders(self._unsynced)
         self._unsynced.clear()
+
+    def _sync_again(self, first: OSError) -> None:
+        """The second try of an fsync. After a failure Linux takes the pages for clean, and the next
+        fsync alone would succeed without a byte being written (LWN 752063): so the bytes are
+        written again before it. Raises OSError.
+        """
+        if not is_passing(first):
+            raise first
+        if first.errno == errno.ESTALE:
+            self._reopen()
+        size = self.size_bytes - self._synced_bytes
+        with open_regular(self.path) as file:
+            file.seek(self._synced_bytes)
+            held = file.read(size)
+        if len(held) < size:
+            raise first
+        _write_at(self._fd, held, self._synced_bytes)
+        os.fsync(self._fd)
+        say("sync", self.path, first)
 
     def revive(self) -> bool:
         """Where the file was deleted while it was open, make it again with all that it held; True
@@ -496,7 +598,8 @@ class AppendFile:
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine() and not os.fstat(self._fd).st_nlink:
                 held = Path(f"/proc/self/fd/{self._fd}").read_bytes()
-                self._unsynced += [*_make_folders(self.path.parent), self.path.parent]
+                _make_folders(self.path.parent, self._unsynced)
+                self._unsynced.append(self.path.parent)
                 with contextlib.suppress(StorageError):
                     replace(self.path, held, durable=False)
                     fd = open_to_write(self.path, os.O_WRONLY)
@@ -523,7 +626,7 @@ class AppendFile:
         """
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine():
-                os.ftruncate(self._fd, self.size_bytes)
+                twice("cut", self.path, lambda: os.ftruncate(self._fd, self.size_bytes))
 
     def sync(self) -> None:
         """Make what was appended survive the death of the node, if anything was, and the file's own
@@ -555,7 +658,8 @@ class FixedFile:
         self.path = path
         self._size_bytes = size_bytes
         try:
-            self._fd = open_to_write(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
+            how = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._fd = twice("create", path, lambda: open_to_write(path, how))
         except OSError as error:
             raise _failed("create", path, error) from error
 
@@ -567,7 +671,7 @@ class FixedFile:
         if len(data) != self._size_bytes:
             raise ValueError(f"{text!r} is longer than {self._size_bytes - 1} bytes")
         with contextlib.suppress(OSError):
-            os.pwrite(self._fd, data, 0)
+            twice("write", self.path, lambda: os.pwrite(self._fd, data, 0))
 
     def close(self) -> None:
         """Close the file; its text stays."""

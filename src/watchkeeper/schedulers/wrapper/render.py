@@ -365,7 +365,7 @@ _BODY = r"""
 # Watchkeeper's wrapper of attempt @TOKEN@: runs it at most once, and records its end.
 
 wk_refuse() { # code, why
-    rm -f "$wk_temporary"
+    wk_twice rm -f "$wk_temporary"
     printf 'watchkeeper: not run: %s\n' "$2" >&"$wk_err"
     exit "$1"
 }
@@ -378,19 +378,37 @@ wk_now() {
     TZ=UTC0 printf '%(%Y-%m-%dT%H:%M:%SZ)T' -1
 }
 
+# Do something that may be done twice, and do it again where the disk refused it: a file server may fail over just now.
+wk_twice() { # command, arguments
+    local why=
+    why=$("$@" 2>&1 >/dev/null) && return
+    "$@" || return
+    printf 'watchkeeper: at the first try: %s; the second try worked: check that disk\n' "$why" >&"$wk_err"
+}
+
+# The first line of a file, into wk_line; "" where it cannot be read at a second try either.
+wk_read() { # file
+    wk_line=
+    IFS= read -r wk_line <"$1" && return
+    [[ -s $1 ]] && IFS= read -r wk_line <"$1" || return
+    printf 'watchkeeper: could not read %s at the first try; the second try worked: check that disk\n' "$1" >&"$wk_err"
+}
+
+wk_put() { # line
+    printf '%s\n' "$1" >"$wk_temporary" && sync "$wk_temporary"
+}
+
 # Make the file hold the line, whole or not at all. The exit status of ln can lie both ways over NFS: only reading the
 # file back tells. Writing first also makes this node look at the folder afresh.
 wk_prepare() { # line
-    local back=
-    printf '%s\n' "$1" >"$wk_temporary" && sync "$wk_temporary"
-    IFS= read -r back <"$wk_temporary" && [[ $back == "$1" ]]
+    wk_twice wk_put "$1"
+    wk_read "$wk_temporary" && [[ $wk_line == "$1" ]]
 }
 
 wk_publish() { # name, line
-    local back=
-    ln "$wk_temporary" "$wk_attempt/$1"
-    sync "$wk_attempt"
-    IFS= read -r back <"$wk_attempt/$1" && [[ $back == "$2" ]]
+    wk_twice ln "$wk_temporary" "$wk_attempt/$1"
+    wk_twice sync "$wk_attempt"
+    wk_read "$wk_attempt/$1" && [[ $wk_line == "$2" ]]
 }
 
 # Whether an execution was the last one that is needed. To another job, and to the same one not started again, any end is
@@ -399,7 +417,8 @@ wk_publish() { # name, line
 wk_finished() { # execution
     local record=
     [[ -e $wk_attempt/exit.$1 ]] || return 1
-    IFS= read -r record <"$wk_attempt/exit.$1"
+    wk_read "$wk_attempt/exit.$1"
+    record=$wk_line
     ((wk_restart > 0)) && [[ $record == *"\"job_id\":\"$wk_job\""* ]] || return 0
     [[ $record == *'"exit_code":0,'* ]] || return 1
     if wk_promises; then
@@ -465,7 +484,7 @@ wk_await() { # execution, its claim
         [[ -e $beat ]] && sign=$beat
         # Opening a file makes NFS look at it afresh.
         IFS= read -r _ <"$sign"
-        printf . >"$own"
+        wk_twice wk_touch "$own"
         now=$(stat -c %Y "$own") && last=$(stat -c %Y "$sign") && rm -f "$own" || wk_refuse @CANNOT_TELL@ "cannot see $sign"
         ((now - last > @STALE@)) && stale=1 && break
         [[ $said ]] || printf 'watchkeeper: waiting: execution %s may still be alive: %s\n' "$1" "$2" >&"$wk_err"
@@ -493,7 +512,8 @@ wk_watch() { # the script's process, its start time
     exec {wk_never}<> <(:)
     while wk_start_of "$1" && [[ $wk_start == "$2" ]]; do
         if ((@STALE@ && SECONDS >= next)); then
-            printf . >"$wk_attempt/heartbeat.$wk_execution"
+            # Standard error is closed here: what fails twice is written again at the next beat.
+            wk_touch "$wk_attempt/heartbeat.$wk_execution" || wk_touch "$wk_attempt/heartbeat.$wk_execution"
             [[ -e $wk_attempt/claim.$((wk_execution + 1)) ]] && kill -s TERM "$1"
             next=$((SECONDS + @BEAT@))
         fi
@@ -518,8 +538,8 @@ wk_claim() {
             wk_finished "$i" && wk_refuse @FINISHED@ "this attempt has ended; job $wk_job is not needed$wk_again"
         done
         if ((wk_execution > 1)); then
-            last=
-            IFS= read -r last <"$wk_attempt/claim.$((wk_execution - 1))"
+            wk_read "$wk_attempt/claim.$((wk_execution - 1))"
+            last=$wk_line
             if [[ $last == "$mine" ]]; then ((wk_execution--)) && break; fi
             [[ $last =~ \"job_id\":\"([^\"]*)\".*\"restart\":([0-9]+) ]] ||
                 wk_refuse @CANNOT_TELL@ "claim.$((wk_execution - 1)) is unreadable in $wk_attempt"
@@ -535,7 +555,7 @@ wk_claim() {
     for ((i = 1; i < wk_execution; i++)); do
         wk_finished "$i" && wk_refuse @FINISHED@ "this attempt ended just now; job $wk_job is not needed$wk_again"
     done
-    rm -f "$wk_temporary"
+    wk_twice rm -f "$wk_temporary"
 }
 
 # The tasks of an array have one attempt together, which the array claims by whichever task comes first, and a folder each.
@@ -548,10 +568,11 @@ wk_claim_array() { # the array's id
     mine+=",\"nonce\":\"$wk_nonce\",\"pid\":$$,\"time\":\"$(wk_now)\"}"
     wk_prepare "$mine" || wk_refuse @CANNOT_TELL@ "cannot write in $wk_attempt"
     [[ -e $wk_attempt/claim.1 ]] || wk_publish claim.1 "$mine"
-    IFS= read -r last <"$wk_attempt/claim.1" || wk_refuse @CANNOT_TELL@ "claim.1 is unreadable in $wk_attempt"
+    wk_read "$wk_attempt/claim.1" || wk_refuse @CANNOT_TELL@ "claim.1 is unreadable in $wk_attempt"
+    last=$wk_line
     [[ $last == *'"job_id":"",'* ]] && wk_refuse @TWIN@ "this attempt was closed by its submitter"
     [[ $last == "$owner"* ]] || wk_refuse @TWIN@ "another job has this attempt; job $1 is its twin"
-    rm -f "$wk_temporary"
+    wk_twice rm -f "$wk_temporary"
 }
 
 # Whether a variable holds a secret, by its name or its value's form.
@@ -567,12 +588,17 @@ wk_keep_environment() {
     local wk_name
     while IFS= read -r wk_name; do
         if wk_is_secret "$wk_name" "${!wk_name}"; then
-            printf '%s=<redacted>\n' "$wk_name"
+            printf '%s=<redacted>\n' "$wk_name" || return
         else
-            printf '%s=%q\n' "$wk_name" "${!wk_name}"
+            printf '%s=%q\n' "$wk_name" "${!wk_name}" || return
         fi
     done < <(compgen -e)
 }
+
+wk_save_environment() (
+    umask 077
+    wk_keep_environment >"$wk_attempt/environment.$wk_execution"
+)
 
 # What this job was queued behind may have failed: then nobody is to run this attempt.
 wk_check_needs() {
@@ -581,7 +607,7 @@ wk_check_needs() {
         local last=1
         while [[ -e $need/claim.$((last + 1)) ]]; do ((last++)); done
         record=
-        [[ -e $need/exit.$last ]] && IFS= read -r record <"$need/exit.$last"
+        [[ -e $need/exit.$last ]] && wk_read "$need/exit.$last" && record=$wk_line
         [[ $record == *'"exit_code":0,'* ]] && continue
         [[ -e $wk_attempt/claim.1 ]] && return
         record="{\"scheduler\":\"$(wk_plain "$wk_scheduler")\",\"job_id\":\"\",\"nonce\":\"$wk_nonce\""
@@ -590,6 +616,10 @@ wk_check_needs() {
             wk_refuse @NOT_READY@ "what it was queued behind has not ended well: $need"
         return
     done
+}
+
+wk_touch() { # file
+    printf . >"$1"
 }
 
 wk_modified_ms() { # file: when it was written, by the file server's clock
@@ -602,7 +632,7 @@ wk_modified_ms() { # file: when it was written, by the file server's clock
 wk_await_gap() {
     local folder=@STARTS@ own="$wk_temporary-now" began=$SECONDS slot last now wk_ms= said=
     ((@GAP_MS@ == 0)) && return
-    mkdir -p "$folder" || return
+    wk_twice mkdir -p "$folder" || return
     exec {wk_never}<> <(:)
     while ((SECONDS - began < @LONGEST@)); do
         last=0
@@ -611,17 +641,16 @@ wk_await_gap() {
             [[ $slot =~ ^[1-9][0-9]{0,9}$ ]] && ((slot > last)) && last=$slot
         done
         while [[ -e $folder/start.$((last + 1)) ]]; do ((last++)); done
-        printf . >"$own" && wk_modified_ms "$own" && now=$wk_ms || break
+        wk_twice wk_touch "$own" && wk_modified_ms "$own" && now=$wk_ms || break
         # A time that lies further ahead than one gap is no time.
         if ((last == 0)) || ! wk_modified_ms "$folder/start.$last" ||
             ((now - wk_ms >= @GAP_MS@ || wk_ms - now > @GAP_MS@)); then
             wk_prepare "$wk_nonce" || break
-            ln "$wk_temporary" "$folder/start.$((last + 1))"
-            slot=
-            IFS= read -r slot <"$folder/start.$((last + 1))" || break
-            rm -f "$wk_temporary"
-            if [[ $slot == "$wk_nonce" ]]; then
-                rm -f "$folder/start.$((last - 8))"
+            wk_twice ln "$wk_temporary" "$folder/start.$((last + 1))"
+            wk_read "$folder/start.$((last + 1))" || break
+            wk_twice rm -f "$wk_temporary"
+            if [[ $wk_line == "$wk_nonce" ]]; then
+                wk_twice rm -f "$folder/start.$((last - 8))"
                 break
             fi
         fi
@@ -630,7 +659,7 @@ wk_await_gap() {
         said=1
         read -rt @LOOK@ -u "$wk_never"
     done
-    rm -f "$own" "$wk_temporary"
+    wk_twice rm -f "$own" "$wk_temporary"
     exec {wk_never}>&-
 }
 
@@ -727,7 +756,7 @@ wk_run() { # arguments of the script
 
 wk_main() {
     local wk_attempt=@ATTEMPT@ wk_scheduler=@SCHEDULER@ wk_job= wk_restart=${SLURM_RESTART_COUNT:-0}
-    local wk_own_id= wk_never=
+    local wk_own_id= wk_never= wk_line=
     local wk_host= wk_boot= wk_nonce= wk_temporary= wk_execution=0 wk_code=0 wk_err record wk_interrupted=false
     exec {wk_err}>&2 2>/dev/null
     set +o posix
@@ -751,14 +780,14 @@ wk_main() {
         wk_claim_array "$wk_job"
         wk_job+=_$(wk_plain "$SLURM_ARRAY_TASK_ID")
         wk_attempt+=/task-$(wk_plain "$SLURM_ARRAY_TASK_ID")
-        mkdir -p "$wk_attempt" || wk_refuse @CANNOT_TELL@ "cannot make $wk_attempt"
+        wk_twice mkdir -p "$wk_attempt" || wk_refuse @CANNOT_TELL@ "cannot make $wk_attempt"
         wk_temporary=$wk_attempt/.tmp-wrapper-$wk_nonce
     fi
     wk_claim
 
     unset @UNSET@
     @EXPORT@
-    (umask 077 && wk_keep_environment >"$wk_attempt/environment.$wk_execution")
+    wk_twice wk_save_environment
     export WATCHKEEPER_ATTEMPT=$wk_attempt WATCHKEEPER_JOB_ID=$wk_own_id
     wk_run "$@"
     wk_was_requeued
@@ -768,7 +797,7 @@ wk_main() {
     record+=",\"ended\":\"$(wk_now)\",\"nonce\":\"$wk_nonce\",\"interrupted\":$wk_interrupted}"
     wk_prepare "$record" && wk_publish "exit.$wk_execution" "$record" ||
         printf 'watchkeeper: the exit record (code %s) cannot be written in %s\n' "$wk_code" "$wk_attempt" >&"$wk_err"
-    rm -f "$wk_temporary"
+    wk_twice rm -f "$wk_temporary"
     exit "$wk_code"
 }
 
