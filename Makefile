@@ -15,7 +15,7 @@ PYTHONS := 3.11 3.12 3.13
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons test-all faults hangs health fuzz check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons test-all faults hangs health fuzz io-faults check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -64,7 +64,7 @@ test-pythons: ## the same under each of Python 3.11, 3.12 and 3.13 that is insta
 	@scripts/test-pythons.sh $(PYTHONS)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; an hour)
-	@$(MAKE) --no-print-directory faults hangs health
+	@$(MAKE) --no-print-directory faults hangs health io-faults
 	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/slurm/test_capitalization.py --timeout 2400
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)
@@ -78,6 +78,9 @@ health: $(VENV)/.stamp-dev ## five jobs on a real Slurm that are not well, and w
 
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; fifteen minutes)
+	@$(BIN)/python -m tests.iofaults
 
 check: $(VENV)/.stamp-dev ## style, types, and which way imports point
 	@$(BIN)/ruff check .

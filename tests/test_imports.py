@@ -15,7 +15,7 @@ import watchkeeper
 
 ALLOWED = {
     "show": {"msgspec", "click"},
-    "launch": {"msgspec", "ruamel", "markdown_it"},
+    "reading": {"msgspec", "ruamel", "markdown_it"},
     "tools": {"msgspec", "zstandard"},
 }
 BESIDES = {
@@ -39,7 +39,7 @@ def third_parties(path: Path) -> set[str]:
     "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
 )
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `launch` YAML and Markdown, only `tools` Zstandard, an
+    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, an
     integration its library.
     """
     package = path.relative_to(SOURCE).parts[0]

@@ -29,10 +29,7 @@ WRAPPER = (
     ("ln", "link", "/attempt/exit.1", 1, "EDQUOT"),
     ("rm", "unlink", "/attempt/.tmp-wrapper-*", 1, "EINTR"),
 )
-WATCHER = (
-    ("link", "/.watchkeeper/runs/one/1/intent.json", "EIO"),
-    ("rename", "/.watchkeeper/runs/one/1/script", "ENOSPC"),
-)
+WATCHER = (("link", "/.watchkeeper/runs/one/1/intent.json", "EIO"),)
 
 
 def hold(subject: Subject, folder: Path, fault: Fault) -> Outcome:

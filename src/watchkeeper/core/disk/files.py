@@ -10,7 +10,7 @@ Four ways, and no other (`spill` is the third on a filesystem that hangs):
 - `AppendFile`: a file that one process owns and appends to at its own offset;
 - `FixedFile`: a heartbeat, overwritten in place.
 
-What a disk refuses once is tried a second time (`core.second_try`).
+What a disk refuses once is tried a second time (`core.disk.second_try`).
 
 Accepted trade-offs: a crash can leave a temporary (`.tmp-…`), which readers ignore and the next
 `replace` of that file does not need; a short append leaves a tail without a newline, which the next
@@ -31,8 +31,8 @@ from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 
+from watchkeeper.core.disk.second_try import is_passing, say, twice
 from watchkeeper.core.errors import NotAWriterError, StorageError
-from watchkeeper.core.second_try import is_passing, say, twice
 
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
