@@ -286,6 +286,7 @@ def test_cancel_a_running_job_without_supervisor(harness):
     harness.kill_supervisor(job_id)
     harness.local.cancel(job_id)
     assert harness.end(job_id).state == "CANCELLED"
+    harness.until(lambda: render.read_exit_records(job.wrapper.parent))
     assert render.read_exit_records(job.wrapper.parent)[0].exit_code == 143
 
 
