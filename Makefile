@@ -12,10 +12,13 @@ CAPITALIZATION := examples/capitalization
 SIZE := full
 SECONDS := 60
 PYTHONS := 3.11 3.12 3.13
+TWINS := .venv-twins
+# What ordinary users can run: their jobs are tried.
+TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons test-all faults hangs health fuzz io-faults check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons test-all faults hangs health twins fuzz io-faults check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -64,7 +67,7 @@ test-pythons: ## the same under each of Python 3.11, 3.12 and 3.13 that is insta
 	@scripts/test-pythons.sh $(PYTHONS)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; an hour)
-	@$(MAKE) --no-print-directory faults hangs health io-faults
+	@$(MAKE) --no-print-directory faults hangs health io-faults twins
 	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/slurm/test_capitalization.py --timeout 2400
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)
@@ -75,6 +78,9 @@ hangs: $(VENV)/.stamp-dev ## hang a training in twenty-three ways, and print wha
 
 health: $(VENV)/.stamp-dev ## five jobs on a real Slurm that are not well, and what was said of each (root; three minutes)
 	@$(BIN)/python -m tests.slurm.health
+
+twins: $(VENV)/.stamp-dev $(TWINS)/.stamp-watchkeeper $(TWINS)/.stamp-servatus $(TWINS)/.stamp-submitit ## servatus, submitit and Watchkeeper under twelve faults on a real Slurm: how often each ran a job twice, or lost it (root; half an hour)
+	@$(BIN)/python -m tests.twins
 
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
@@ -135,3 +141,14 @@ $(VENV)/.stamp-dev: $(VENV)/.stamp-venv pyproject.toml constraints.txt
 	@echo 'Installing Watchkeeper and what its tests need into $(VENV) …'
 	@$(INSTALL) --editable '.[demo,dev,benchmark,ml]'
 	@touch $@ $(VENV)/.stamp-demo $(VENV)/.stamp-benchmark $(VENV)/.stamp-ml
+
+# Of the twin table, each tool has an environment that holds nothing else.
+$(TWINS)/.stamp-watchkeeper: pyproject.toml constraints.txt
+	@$(TWINS_PYTHON) -m venv $(TWINS)/watchkeeper
+	@$(TWINS)/watchkeeper/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(TWINS)/.stamp-%: tests/twins/pins/%.txt
+	@$(TWINS_PYTHON) -m venv $(TWINS)/$*
+	@$(TWINS)/$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
