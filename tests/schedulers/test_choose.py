@@ -13,7 +13,8 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.policy import WatchPolicy
 
 
 def test_without_a_cluster_jobs_run_here() -> None:
@@ -48,13 +49,13 @@ def test_jobs_under_way_elsewhere_are_not_taken_for_lost(tmp_path: Path) -> None
     UNKNOWN.
     """
     folder = write_experiment(tmp_path / "exp")
-    manners = Manners(
+    policy = WatchPolicy(
         soonest_s=0.01, poll_s=0.01, longest_s=0.01, stagger_s=0, cap=0, unknown_deadline_s=0
     )
 
     def keeper(name: str) -> Keeper:
         fake = FakeScheduler(name=name)
-        return Keeper(experiments.read(folder), fake, manners, Selection(), stays=False)
+        return Keeper(experiments.read(folder), fake, policy, Selection(), stays=False)
 
     assert not keeper("slurm").keep()
     with pytest.raises(UsageError, match=r"one is under way on slurm \(job 1\)"):

@@ -26,7 +26,8 @@ from watchkeeper.report.actionlog.render import first_zone, render_logs
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.watch import tally
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.policy import WatchPolicy
 
 Hook = Callable[[Keeper], None]
 
@@ -55,7 +56,7 @@ def keeper(
     **selection: object,
 ) -> Keeper:
     """A keeper over the experiment in `folder` that looks every 5 ms."""
-    manners = Manners(
+    policy = WatchPolicy(
         soonest_s=0.005,
         poll_s=0.005,
         longest_s=0.005,
@@ -67,7 +68,7 @@ def keeper(
     return Keeper(
         experiments.read(folder),
         fake,
-        manners,
+        policy,
         Selection(**selection),
         turned=turned,
         clock=clock,

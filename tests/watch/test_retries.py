@@ -17,7 +17,8 @@ from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.wrapper import render
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.policy import WatchPolicy
 
 READS = (
     'echo "${WATCHKEEPER_BATCH_SIZE:-16} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-2}" >> batches.txt\n'
@@ -34,11 +35,11 @@ def keeper(
     **selection: object,
 ) -> Keeper:
     """A keeper that tries again by itself, and looks every 5 ms."""
-    manners = Manners(
+    policy = WatchPolicy(
         soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0.0, cap=0, unknown_deadline_s=600
     )
     chosen = Selection(rules=Rules(limit=limit, resume_variable=variable), **selection)
-    return Keeper(experiments.read(folder), fake, manners, chosen, turned=turned, monotonic=Time())
+    return Keeper(experiments.read(folder), fake, policy, chosen, turned=turned, monotonic=Time())
 
 
 def ending(fake: FakeScheduler, *states: str) -> Hook:

@@ -17,7 +17,8 @@ from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
 from watchkeeper.schedulers.fake.slurm import FakeSlurm
 from watchkeeper.schedulers.shell import Done
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.policy import WatchPolicy
 
 VERSIONS = [(20, 11), (22, 5), (24, 5)]
 
@@ -51,7 +52,7 @@ class Watched:
 
     def keep(self, proved: bool = True, deadline_s: float = 600, **selection: bool) -> bool:
         """Keep the watch to its end."""
-        manners = Manners(
+        policy = WatchPolicy(
             soonest_s=0.005,
             poll_s=0.005,
             longest_s=0.005,
@@ -64,7 +65,7 @@ class Watched:
         return Keeper(
             experiment,
             self.slurm,
-            manners,
+            policy,
             Selection(**selection),
             turned=self._turned,
             monotonic=self.time,

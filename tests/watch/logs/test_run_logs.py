@@ -22,11 +22,12 @@ from watchkeeper.launch.plan import Selection
 from watchkeeper.report.lint.lint import lint
 from watchkeeper.report.runlog.document import Document, parse
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs import run_logs
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.logs.run_log_folder import load
 from watchkeeper.watch.logs.run_logs import RunBook, Said, check_said
+from watchkeeper.watch.policy import WatchPolicy
 
 
 def keep(
@@ -38,13 +39,13 @@ def keep(
 ) -> bool:
     """Watch the experiment in `folder` to its end."""
     retry = bool(said.pop("retry_failed", False))
-    manners = Manners(
+    policy = WatchPolicy(
         soonest_s=0.005, poll_s=0.005, longest_s=0.005, stagger_s=0.0, cap=0, unknown_deadline_s=600
     )
     return Keeper(
         experiments.read(folder),
         fake,
-        manners,
+        policy,
         Selection(retry_failed=retry),
         turned=turned or run_pending(fake),
         monotonic=Time(),

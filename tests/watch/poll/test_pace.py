@@ -15,7 +15,8 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.site import Site
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.policy import WatchPolicy
 from watchkeeper.watch.poll.pace import Pace
 
 
@@ -50,20 +51,20 @@ def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: f
     time; and the site's limit on jobs is kept.
     """
     site = Site(accounting=accounting, forgets_s=60, max_submit=7)
-    manners = Manners.of(Settings(), FakeScheduler(visibility_lag_s=120), site)
-    assert (manners.longest_s, manners.poll_s, manners.most_tasks) == (
+    policy = WatchPolicy.of(Settings(), FakeScheduler(visibility_lag_s=120), site)
+    assert (policy.longest_s, policy.poll_s, policy.most_tasks) == (
         longest,
         min(60.0, longest),
         7,
     )
-    assert Manners.of(Settings(cap=0), FakeScheduler(), Site()).most_tasks == 0
-    assert Manners.of(Settings(cap=3), FakeScheduler(), site).cap == 3
+    assert WatchPolicy.of(Settings(cap=0), FakeScheduler(), Site()).most_tasks == 0
+    assert WatchPolicy.of(Settings(cap=3), FakeScheduler(), site).cap == 3
 
 
 def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_path: Path) -> None:
     """A job's own exit record brings the next look at once, however long the interval has become."""
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
-    manners = Manners(
+    policy = WatchPolicy(
         soonest_s=0.01, poll_s=3600, longest_s=18000, stagger_s=0, cap=0, unknown_deadline_s=600
     )
 
@@ -72,6 +73,6 @@ def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_p
             if job.facts.state == "PENDING" and job.process is None:
                 fake.run(job_id)
 
-    one = Keeper(experiments.read(folder), fake, manners, Selection(), turned=run, monotonic=time)
+    one = Keeper(experiments.read(folder), fake, policy, Selection(), turned=run, monotonic=time)
     assert one.keep()
     assert time.now < 3600

@@ -34,10 +34,11 @@ from watchkeeper.show.cli.work.dry_run import show_commands
 from watchkeeper.show.tables import compute_table, experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
 from watchkeeper.show.text import printable
-from watchkeeper.watch.keeper import Keeper, Manners
+from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs.run_logs import OFF, Said, check_said
 from watchkeeper.watch.notify import Notifier, notifier_of
 from watchkeeper.watch.outcome import compute
+from watchkeeper.watch.policy import WatchPolicy
 
 
 @contextmanager
@@ -144,7 +145,7 @@ def keep(
     keeper = Keeper(
         experiment,
         scheduler,
-        Manners.of(chosen, scheduler, site),
+        WatchPolicy.of(chosen, scheduler, site),
         selection,
         purpose=purpose,
         submits=submits,

@@ -27,7 +27,7 @@ from watchkeeper.show.cli.common import (
     selection_options,
 )
 from watchkeeper.show.cli.work.keep import keep
-from watchkeeper.watch.keeper import SENTINEL
+from watchkeeper.watch.leaving import SENTINEL
 
 _OF_THE_WATCH = (
     *("runs", "evals", "gate", "poll_s", "stagger_s", "cap", "retries"),

@@ -1,0 +1,212 @@
+"""Submitting what is ready, and settling what became of submissions that were interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.core.events import AnyEvent, Decision, Intended, Observed, Rejected
+from watchkeeper.core.state import Attempt, AttemptId
+from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.launch import plan as planning
+from watchkeeper.launch.hold import HeldByAnotherError
+from watchkeeper.launch.plan import Plan
+from watchkeeper.launch.submit import Submitter
+from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.watch import tally
+from watchkeeper.watch.leaving import Leaving
+from watchkeeper.watch.logs.logbook import Logbook
+from watchkeeper.watch.policy import WatchPolicy
+from watchkeeper.watch.verdict.evidence import EvidenceBook
+
+
+class Submissions:
+    """The submissions of one watch.
+
+    `held` are attempts that cannot be submitted at this turn: another process holds them, or it is
+    not known yet whether the scheduler has their job. `refused` are the keys of what the scheduler,
+    or a check before it, refused in this execution. `submitted` is called after each submission.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        scheduler: Scheduler,
+        logbook: Logbook,
+        book: EvidenceBook,
+        submitter: Submitter,
+        *,
+        policy: WatchPolicy,
+        leaving: Leaving,
+        submitted: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.held: set[AttemptId] = set()
+        self.refused: set[str] = set()
+        self._experiment = experiment
+        self._scheduler = scheduler
+        self._logbook = logbook
+        self._book = book
+        self._submitter = submitter
+        self._policy = policy
+        self._leaving = leaving
+        self._submitted = submitted
+        self._monotonic = monotonic
+        self._items = {item.key: item for item in experiment.items}
+        self._busy = ""
+        self._unresolved_since: dict[tuple[str, int, int], float] = {}
+        self._submitted_at: float | None = None
+
+    # ── what was interrupted
+    # ──────────────────────────────────────────────────────────────────────────────────────
+
+    def resolve(self) -> None:
+        """Settle attempts whose submitter died between its intent and the scheduler's answer."""
+        self.held.clear()
+        for attempt in self._logbook.state.unresolved:
+            if attempt.may_have_job:
+                self._resolve_attempt(attempt)
+        if self._logbook.leads:
+            self._adopt_late_jobs()
+        self._logbook.sync()
+
+    def _resolve_attempt(self, attempt: Attempt) -> None:
+        intended = attempt.intended
+        if intended is None:
+            return
+        try:
+            job = self._submitter.resolve(intended)
+        except HeldByAnotherError:
+            self.held.add((attempt.key, attempt.number))
+        except UnavailableError as error:
+            self._note_busy(str(error))
+            self.held.add((attempt.key, attempt.number))
+        else:
+            if job is None:
+                self._doubt(attempt, intended)
+
+    def _doubt(self, attempt: Attempt, intended: Intended) -> None:
+        """Decide on an attempt for which the scheduler shows no job: it may have taken one that it
+        does not show yet.
+
+        Only a lasting absence lets the attempt be submitted again, and only where the scheduler was
+        not reached, or a second job is known to end at once. Elsewhere the attempt ends as unknown
+        at the deadline.
+        """
+        submission = (attempt.key, attempt.number, attempt.asked)
+        now = self._monotonic()
+        waited = now - self._unresolved_since.setdefault(submission, now)
+        lag = self._scheduler.visibility_lag_s
+        unreached = attempt.doubted is not None and attempt.doubted.unreached
+        if waited >= lag and (unreached or self._scheduler.proves_claim(self._experiment.folder)):
+            return
+        self.held.add((attempt.key, attempt.number))
+        if waited >= max(lag, self._policy.unknown_deadline_s):
+            self._submitter.leave_unknown(intended, waited)
+
+    def _adopt_late_jobs(self) -> None:
+        """Adopt jobs that appeared after their attempt had been given up."""
+        for attempt in self._logbook.state.yielding:
+            if attempt.intended is not None and not attempt.submissions:
+                self._submitter.adopt_late(attempt.intended)
+
+    def close_unneeded(self, plan: Plan) -> None:
+        """Close attempts that never reached the scheduler and are no longer to be submitted: they
+        end as not run.
+        """
+        coming = {
+            decision.key for decision in plan.decisions if decision.action in planning.UNDER_WAY
+        }
+        for attempt in self._logbook.state.unresolved:
+            is_held = (attempt.key, attempt.number) in self.held
+            if attempt.intended is not None and attempt.key not in coming and not is_held:
+                self._submitter.close(attempt.intended, attempt.rejected)
+        self._logbook.sync()
+
+    # ── what is ready
+    # ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit_ready(self, plan: Plan) -> None:
+        """Submit what the plan says is ready, as far as the limits on jobs under way allow."""
+        for decision in plan.ready:
+            if self._leaving.is_requested() or not self._has_room(decision):
+                return
+            stagger = self._wait_for_turn()
+            if self._leaving.is_requested():
+                return
+            self._submit(decision, stagger)
+
+    def _has_room(self, decision: Decision) -> bool:
+        cap = self._policy.cap
+        if cap and len(self._logbook.state.active) >= cap:
+            return False
+        return self._site_has_room(decision)
+
+    def _site_has_room(self, decision: Decision) -> bool:
+        """Whether the site lets this user have the job's tasks besides those that wait or run. A
+        job that is too large alone is submitted all the same: the scheduler decides.
+        """
+        most = self._policy.most_tasks
+        if not most:
+            return True
+        tasks = sum(map(tally.tasks_left, self._logbook.state.active))
+        if not tasks:
+            return True
+        array = planning.tasks_to_retry(self._logbook.state, decision)
+        return tasks + self._submitter.tasks_of(self._items[decision.key], array) <= most
+
+    def _wait_for_turn(self) -> float:
+        """Wait until the last submission is `stagger_s` old; returns the seconds by which the job
+        is to keep its distance too, 0 where none was needed.
+        """
+        if self._submitted_at is None:
+            return 0.0
+        left = self._policy.stagger_s - (self._monotonic() - self._submitted_at)
+        if left <= 0:
+            return 0.0
+        self._leaving.wait(left)
+        return self._policy.stagger_s
+
+    def _submit(self, decision: Decision, stagger_s: float) -> None:
+        try:
+            event = self._hand_over(decision, stagger_s)
+        except HeldByAnotherError:
+            self.held.add((decision.key, decision.attempt))
+            return
+        except (BusyError, UnavailableError) as error:
+            self._note_busy(str(error))
+            return
+        self._note_busy("")
+        self._submitted_at = self._monotonic()
+        if isinstance(event, Rejected):
+            self.refused.add(decision.key)
+        self._logbook.sync()
+        self._submitted()
+
+    def _hand_over(self, decision: Decision, stagger_s: float) -> AnyEvent:
+        item = self._items[decision.key]
+        state = self._logbook.state
+        inputs = self._book.inputs(item, made_later=bool(decision.after))
+        attempts = state.run(item.key).attempts
+        earlier_try = attempts.get(decision.attempt)
+        return self._submitter.submit(
+            item,
+            decision.attempt,
+            inputs,
+            stagger_s,
+            after=[attempt for attempt in state.active if attempt.key in decision.after],
+            array=planning.tasks_to_retry(state, decision),
+            again=decision if decision.action == "retry" else None,
+            before=attempts.get(decision.attempt - 1),
+            found=self._book.complete(item),
+            promises=self._book.promises(item),
+            refusals=earlier_try.refusals if earlier_try is not None else None,
+        )
+
+    def _note_busy(self, why: str) -> None:
+        """Log that the scheduler takes nothing more at present, once until the reason changes. ""
+        means that it takes jobs again.
+        """
+        if why and why != self._busy and self._logbook.leads:
+            self._logbook.write(Observed, what="scheduler busy", detail=why)
+        self._busy = why
