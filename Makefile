@@ -68,7 +68,7 @@ test-pythons: ## the same under each of Python 3.11, 3.12 and 3.13 that is insta
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; an hour)
 	@$(MAKE) --no-print-directory faults hangs health io-faults twins
-	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/slurm/test_capitalization.py --timeout 2400
+	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/crash/test_submitter.py tests/slurm/test_capitalization.py --timeout 2400
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)
 	@$(BIN)/python -m tests.slurm.faults
