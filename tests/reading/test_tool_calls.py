@@ -131,7 +131,7 @@ def test_an_epoch_that_the_configuration_never_reaches_is_no_fault_of_the_traini
     ]
     assert "r8/epoch_2" in found.checkpoints
     said = [problem.message for problem in found.problems]
-    assert said[0] == "run 'r8' is said to train 3 epochs, and its configuration 2"
+    assert said[0] == "run 'r8' trains 3 epochs by the summary, and 2 by its configuration"
     assert said[1].startswith("r8/clean/epoch2 can never run: the training ends with epoch 1 (")
     assert said[1].endswith("r8/finetune.yaml:1:9)") and all(
         one.severity == "warning" for one in found.problems

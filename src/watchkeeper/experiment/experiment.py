@@ -10,7 +10,7 @@ promises are drawn up. Nothing is written.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -18,12 +18,11 @@ import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
-from watchkeeper.experiment import summary_yaml, tree
+from watchkeeper.experiment import promises, summary_yaml, tree
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
-from watchkeeper.reading import tool_calls
+from watchkeeper.experiment.promises import checkpoint_subject
 from watchkeeper.reading.yaml import listed
-from watchkeeper.tools import promise as base
-from watchkeeper.tools.promise import Asked, Promise, Training
+from watchkeeper.tools.promise import Promise
 
 __all__ = ["EvalKey", "Experiment", "Tools", "checkpoint_subject", "read"]
 
@@ -40,9 +39,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     both "" for a folder read by its tree. `items`: the runs in the summary's order, then the
     evaluations (rows of the matrix, tasks, epochs). `question`, `dataset` (and what else is said of
     it, in `dataset_facts`), `controls` and `settings` (run → its parameters) are a person's words,
-    "" and absent where nobody said. `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave.
-    `results`: an evaluation's key → what it must leave; one that is not there promises nothing and
-    is judged by its exit code. `estimates`: a fine-tune's key → the seconds that its summary
+    "" and absent: not written. `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave.
+    `results`: an evaluation's key → what it must leave; an absent one promises nothing and is judged
+    by its exit code. `estimates`: a fine-tune's key → the seconds that its summary
     expects it to take.
     """
 
@@ -68,27 +67,21 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _by_run(self) -> Mapping[str, tuple[Promise, ...]]:
-        found: dict[str, tuple[Promise, ...]] = {}
+        promises: dict[str, tuple[Promise, ...]] = {}
         for subject, promise in self.checkpoints.items():
             run = subject.rpartition("/")[0]
             if promise.reached:
-                found[run] = (*found.get(run, ()), promise)
-        return found
+                promises[run] = (*promises.get(run, ()), promise)
+        return promises
 
     def checkpoint_for(self, item: RunItem) -> str | None:
         """The checkpoint that an evaluation needs; None for one of an untrained or eval-only run."""
-        if item.epoch is not None:
-            subject = checkpoint_subject(item.run, item.epoch)
-        else:
-            subject = ""
-        if item.phase == "evaluation" and subject in self.checkpoints:
+        if item.phase != "evaluation" or item.epoch is None:
+            return None
+        subject = checkpoint_subject(item.run, item.epoch)
+        if subject in self.checkpoints:
             return subject
         return None
-
-
-def checkpoint_subject(run: str, epoch: int) -> str:
-    """`<run>/epoch_<N>`."""
-    return f"{run}/epoch_{epoch}"
 
 
 def read(folder: Path) -> Experiment:
@@ -101,10 +94,7 @@ def read(folder: Path) -> Experiment:
         ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in
         `problems` instead.
     """
-    if ".." in folder.parts:
-        folder = folder.resolve()
-    else:
-        folder = folder.absolute()
+    folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     names = tree.run_folders(folder)
     markdown = _bytes(folder / tree.SUMMARY_MD)
     data = _bytes(folder / tree.SUMMARY_YAML)
@@ -141,31 +131,46 @@ def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
     """Where the Markdown summary at `path` differs from the draft that is planned."""
     from watchkeeper.experiment import summary_md
 
-    decides = f"{tree.SUMMARY_YAML} decides"
     try:
         other = summary_md.read(path, data)
     except ExperimentError as error:
-        if error.problems:
-            where = error.problems[0].where
-        else:
-            where = str(path)
-        message = f"{path.name} is there too, and cannot be read whole: {error}; {decides}"
+        where = error.problems[0].where if error.problems else str(path)
+        message = (
+            f"{path.name} is there too, and cannot be read whole: {error}; {tree.SUMMARY_YAML} "
+            "decides"
+        )
         return (Problem(where=where, message=message, severity="note"),)
-    types = [{run.name: run.type for run in one.runs} for one in (draft, other)]
-    keys = [{cell.key.key: "" for cell in one.cells} for one in (draft, other)]
-    found: list[str] = []
-    for what, (ours, theirs) in (("runs", types), ("evaluations", keys)):
-        if only := [name for name in theirs if name not in ours]:
-            found.append(f"only {path.name} has the {what} {listed(only)}")
-        if only := [name for name in ours if name not in theirs]:
-            found.append(f"only {tree.SUMMARY_YAML} has the {what} {listed(only)}")
-    if other_type := [name for name, kind in types[1].items() if types[0].get(name, kind) != kind]:
-        found.append(f"the types of {listed(other_type)} differ")
-    hint = "make them say the same, or remove one"
+    types = {run.name: run.type for run in draft.runs}
+    other_types = {run.name: run.type for run in other.runs}
+    differences = [
+        *_name_differences(path, "runs", list(types), list(other_types)),
+        *_name_differences(path, "evaluations", _keys_of(draft), _keys_of(other)),
+    ]
+    retyped = [name for name, kind in other_types.items() if types.get(name, kind) != kind]
+    if retyped:
+        differences.append(f"the types of {listed(retyped)} differ")
+    hint = "make them agree, or remove one"
     return tuple(
-        Problem(where=str(path), message=f"{message}; {decides}", hint=hint, severity="note")
-        for message in found
+        Problem(
+            where=str(path),
+            message=f"{difference}; {tree.SUMMARY_YAML} decides",
+            hint=hint,
+            severity="note",
+        )
+        for difference in differences
     )
+
+
+def _keys_of(draft: Draft) -> list[str]:
+    return [cell.key.key for cell in draft.cells]
+
+
+def _name_differences(path: Path, what: str, ours: list[str], others: list[str]) -> Iterator[str]:
+    """Which runs or evaluations only one of the summaries names."""
+    if only_theirs := [name for name in dict.fromkeys(others) if name not in ours]:
+        yield f"only {path.name} has the {what} {listed(only_theirs)}"
+    if only_ours := [name for name in dict.fromkeys(ours) if name not in others]:
+        yield f"only {tree.SUMMARY_YAML} has the {what} {listed(only_ours)}"
 
 
 def _assemble(
@@ -177,29 +182,23 @@ def _assemble(
     data: bytes = b"",
     notes: tuple[Problem, ...] = (),
 ) -> Experiment:
-    """The draft with its scripts and promises; `summary` is the file that it was read from, "" for
-    the tree.
+    """The draft with its scripts and promises; `summary` is the file that it was read from, "": it
+    was read from the tree.
     """
     problems = [*notes, *draft.problems]
     folders = _folders(draft, names, problems)
-    scripts = _Scripts(folder, folders, problems)
-    trains = {run.name for run in draft.runs if run.type == "fine-tuned"}
-    items = [scripts.fine_tune(run) for run in draft.runs]
-    items += [scripts.evaluation(cell, cell.key.run not in trains) for cell in draft.cells]
+    items = _items(folder, draft, folders, problems)
     places = {run.name: folders.get(run.name) or run.name for run in draft.runs}
     jobs = {item.key: item.script for item in items}
-    trainings = _trainings(folder, draft, jobs, problems)
-    checkpoints = _checkpoints(draft, places, trainings)
-    shared = {item.key for item in items if tree.is_flat(item.script)}
-    asks = _asks(folder, draft, places, jobs)
-    named = {
-        key
-        for key in shared & asks.keys()
-        if tool_calls.names_epoch(folder / jobs[key], asks[key].epoch)
-    }
-    results = _results(
-        draft, places, shared, named, asks, sure=summary == tree.SUMMARY_YAML, problems=problems
+    checkpoints, results = promises.draw_up(
+        promises.Plan(folder=folder, draft=draft, places=places, jobs=jobs),
+        keeps_logs_apart=summary == tree.SUMMARY_YAML,
+        problems=problems,
     )
+    estimates: dict[str, float] = {}
+    for run in draft.runs:
+        if run.type == "fine-tuned" and run.estimate_s is not None:
+            estimates[run.name] = run.estimate_s
     return Experiment(
         name=draft.name,
         folder=folder,
@@ -215,52 +214,62 @@ def _assemble(
         dataset_facts=draft.dataset_facts,
         controls=draft.controls,
         settings={run.name: run.settings for run in draft.runs if run.settings},
-        estimates={
-            run.name: run.estimate_s
-            for run in draft.runs
-            if run.type == "fine-tuned" and run.estimate_s is not None
-        },
+        estimates=estimates,
     )
 
 
 # ── scripts
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _items(
+    folder: Path, draft: Draft, folders: Mapping[str, str], problems: list[Problem]
+) -> list[RunItem]:
+    """The draft's runs and evaluations with their scripts."""
+    scripts = _Scripts(folder, folders, problems)
+    trained = {run.name for run in draft.runs if run.type == "fine-tuned"}
+    items = [scripts.fine_tune(run) for run in draft.runs]
+    for cell in draft.cells:
+        items.append(scripts.evaluation(cell, cell.key.run not in trained))
+    return items
 
 
 def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[str, str]:
-    """Run → its folder, for every run that has one of its own."""
-    folders = frozenset(names)
-    found: dict[str, str] = {}
-    owner: dict[str, DraftRun] = {}
-    runs = {run.name for run in draft.runs}
+    """Run → its folder, for every run that has a folder no other run has."""
+    run_names = {run.name for run in draft.runs}
     evaluated = {cell.key.run for cell in draft.cells}
+    folders: dict[str, str] = {}
+    owners: dict[str, DraftRun] = {}
     shared: set[str] = set()
     for run in draft.runs:
-        place, why = tree.run_folder(run.name, folders, runs)
+        place, why = tree.run_folder(run.name, frozenset(names), run_names)
         if why:
-            message = f"run {run.name!r} cannot start: {why} (expected {run.name}/{tree.FINETUNE})"
-            if run.type != "fine-tuned":
-                message = f"the evaluations of run {run.name!r} cannot start: {why}"
             if run.type == "fine-tuned" or run.name in evaluated:
-                hint = "make the folder with its scripts, or name the run by its folder"
-                problems.append(Problem(where=run.where, message=message, hint=hint))
-        elif place in owner:
+                problems.append(_no_folder(run, why))
+        elif place in owners:
             message = (
-                f"runs {owner[place].name!r} and {run.name!r} would share the folder {place}/: "
+                f"runs {owners[place].name!r} and {run.name!r} would share the folder {place}/: "
                 "neither is submitted"
             )
-            problems.append(
-                Problem(where=run.where, message=message, hint="give each its own folder")
-            )
+            hint = "give each a folder"
+            problems.append(Problem(where=run.where, message=message, hint=hint))
             shared.add(place)
         else:
-            found[run.name] = place
-            owner[place] = run
-    return {run: place for run, place in found.items() if place not in shared}
+            folders[run.name] = place
+            owners[place] = run
+    return {run: place for run, place in folders.items() if place not in shared}
+
+
+def _no_folder(run: DraftRun, why: str) -> Problem:
+    """The fault of a run whose folder is not there, or not clear."""
+    message = f"the evaluations of run {run.name!r} cannot start: {why}"
+    if run.type == "fine-tuned":
+        message = f"run {run.name!r} cannot start: {why} (expected {run.name}/{tree.FINETUNE})"
+    hint = "make the folder with its scripts, or name the run by its folder"
+    return Problem(where=run.where, message=message, hint=hint)
 
 
 class _Scripts:
-    """Finds the scripts, and says of each that is missing where it was expected."""
+    """Finds the scripts, and reports where a missing one was expected."""
 
     def __init__(self, folder: Path, folders: Mapping[str, str], problems: list[Problem]) -> None:
         self._folder = folder
@@ -304,210 +313,9 @@ class _Scripts:
     ) -> str:
         place = self._folders.get(run)
         if place is None:
-            return ""  # said once, for the run
+            return ""  # reported once, for the run
         script, expected = script_of(self._folder, place)
         if not script:
-            self._problems.append(
-                Problem(
-                    where=where, message=f"{what} has no script: {expected} is not there", hint=hint
-                )
-            )
+            message = f"{what} has no script: {expected} is not there"
+            self._problems.append(Problem(where=where, message=message, hint=hint))
         return script
-
-
-# ── promises
-# ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _trainings(
-    folder: Path, draft: Draft, jobs: Mapping[str, str], problems: list[Problem]
-) -> dict[str, Training]:
-    """What torchtune's configurations say of each fine-tune, and where the summary says otherwise."""
-    if draft.preparation != "torchtune":
-        return {}
-    found: dict[str, Training] = {}
-    cells: dict[str, list[DraftCell]] = {}
-    for cell in draft.cells:
-        cells.setdefault(cell.key.run, []).append(cell)
-    for run in draft.runs:
-        if run.type != "fine-tuned":
-            continue
-        if jobs[run.name]:
-            told = tool_calls.trained(folder, jobs[run.name])
-        else:
-            told = tool_calls.Trained()
-        found[run.name] = told.training
-        problems += told.problems
-        epochs = told.training.epochs
-        if epochs is None:
-            continue
-        if run.epochs and len(run.epochs) != epochs:
-            message = (
-                f"run {run.name!r} is said to train {len(run.epochs)} epochs, and its "
-                f"configuration {epochs}"
-            )
-            hint = f"the configuration decides: {told.where}"
-            problems.append(
-                Problem(where=run.where, message=message, hint=hint, severity="warning")
-            )
-        for cell in cells.get(run.name, ()):
-            epoch = cell.key.epoch or 0
-            if epoch >= epochs and (
-                not run.epochs or epoch in run.epochs
-            ):  # else the summary's own fault is told already
-                message = (
-                    f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} "
-                    f"({told.where})"
-                )
-                hint = "epochs count from 0: train more, or take it out of the matrix"
-                problems.append(
-                    Problem(where=cell.where, message=message, hint=hint, severity="warning")
-                )
-    return found
-
-
-def _checkpoints(
-    draft: Draft, places: Mapping[str, str], trainings: Mapping[str, Training]
-) -> dict[str, Promise]:
-    """What fine-tuning must leave: a checkpoint of each epoch that is trained or evaluated.
-
-    Raises:
-        ExperimentError: the user's pattern leads two of them to one place.
-    """
-    found: dict[str, Promise] = {}
-    epochs: dict[str, set[int]] = {}
-    for run in (run for run in draft.runs if run.type == "fine-tuned"):
-        if run.name in trainings:
-            known = trainings[run.name].epochs
-        else:
-            known = None
-        epochs[run.name] = set(run.epochs) if known is None else set(range(known))
-    for cell in draft.cells:
-        if cell.key.epoch is not None and cell.key.run in epochs:
-            epochs[cell.key.run].add(cell.key.epoch)
-    for run in draft.runs:
-        for epoch in sorted(epochs.get(run.name, ())):
-            values = base.checkpoint_values(places[run.name], run.name, epoch)
-            patterns = tuple(base.fill(pattern, values) for pattern in draft.output.checkpoint)
-            subject = checkpoint_subject(run.name, epoch)
-            training = trainings.get(run.name)
-            found[subject] = Promise(
-                subject=subject,
-                kind="checkpoint",
-                patterns=patterns,
-                epoch=epoch,
-                training=training,
-            )
-    if draft.output.checkpoint_where:
-        _distinct(found, draft.output.checkpoint_where, "output.checkpoint", "{folder} and {epoch}")
-    return found
-
-
-def _asks(
-    folder: Path, draft: Draft, places: Mapping[str, str], jobs: Mapping[str, str]
-) -> dict[str, Asked]:
-    """What each log of inspect-ai must say of itself: by the summary, and by the job's script where
-    that is plainer.
-    """
-    trained = {run.name for run in draft.runs if run.type == "fine-tuned"}
-    names = {run: frozenset({run, places[run], f"ck-out-{run}"}) for run in trained}
-    others = frozenset(cell.key.task for cell in draft.cells)
-    runs = frozenset().union(*names.values())
-    found: dict[str, Asked] = {}
-    for cell in draft.cells:
-        key = cell.key
-        if cell.tool != "inspect-ai":
-            continue
-        if jobs.get(key.key):
-            called = tool_calls.evaluated(folder / jobs[key.key])
-        else:
-            called = tool_calls.Evaluated()
-        file, _, task = cell.script.partition("@")
-        named = called.task or task
-        found[key.key] = Asked(
-            tasks=tuple(dict.fromkeys(filter(None, (key.task, called.task, task)))),
-            files=() if named else tuple(filter(None, (called.file, Path(file).name))),
-            others=others,
-            model=called.model,
-            epoch=key.epoch,
-            own=names.get(key.run, frozenset()),
-            runs=runs if key.epoch is not None and key.run in trained else frozenset(),
-        )
-    return found
-
-
-def _results(
-    draft: Draft,
-    places: Mapping[str, str],
-    shared: set[str],
-    named: set[str],
-    asks: Mapping[str, Asked],
-    *,
-    sure: bool,
-    problems: list[Problem],
-) -> dict[str, Promise]:
-    """What evaluations must leave: where the user says, else where their tool leaves it. `shared`:
-    the keys of those whose scripts share a folder; older logs of inspect-ai then do too: one counts
-    where no other evaluation of the run could own it, or where its script names its checkpoint's
-    epoch (`named`), and so does the log. `sure`: the summary is the newer one, whose folders keep
-    logs apart.
-
-    Raises:
-        ExperimentError: the user's pattern leads two of them to one place.
-    """
-    found: dict[str, Promise] = {}
-    unowned: list[str] = []
-    tasks: dict[str, list[str]] = {}
-    for cell in draft.cells:
-        tasks.setdefault(cell.key.run, []).append(cell.key.task)
-    for cell in draft.cells:
-        key = cell.key
-        values = base.result_values(places[key.run], key.run, key.task, key.epoch)
-        patterns, ask = draft.output.result, asks.get(key.key)
-        if not patterns and cell.tool == "inspect-ai":
-            alone = _alone(key.task, tasks[key.run])
-            patterns = base.inspect_ai_patterns(key.epoch, shared=alone or key.key in named)
-            if key.key in named and not alone:
-                ask = msgspec.structs.replace(asks[key.key], named=True)
-            elif key.key in shared and not alone:
-                unowned.append(key.key)
-                if not (sure):
-                    patterns = ()
-        if patterns:
-            filled = tuple(dict.fromkeys(base.fill(pattern, values) for pattern in patterns))
-            found[key.key] = Promise(subject=key.key, kind="result", patterns=filled, asked=ask)
-    if draft.output.result_where:
-        _distinct(found, draft.output.result_where, "output.result", "{folder} and {cell}")
-    if unowned:
-        message = (
-            f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, and their scripts "
-            "do not name an epoch: "
-        )
-        message += (
-            "only logs in eval/<task>_epoch<N>/logs/ count"
-            if sure
-            else "they are judged by their exit code"
-        )
-        hint = f"say where each leaves its log in {tree.SUMMARY_YAML}: output.result"
-        where = draft.cells[0].where
-        problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
-    return found
-
-
-def _alone(task: str, tasks: list[str]) -> bool:
-    """Whether only one of a run's evaluations (of these `tasks`) could own a log whose file name
-    holds the task's name.
-    """
-    name = task.replace("_", "-")
-    return sum(name in other.replace("_", "-") for other in tasks) == 1
-
-
-def _distinct(promises: Mapping[str, Promise], where: str, what: str, missing: str) -> None:
-    seen: dict[str, str] = {}
-    for subject, promise in promises.items():
-        for pattern in promise.patterns:
-            if pattern in seen:
-                message = f"{what} leads {seen[pattern]} and {subject} to the same place, {pattern}"
-                problem = Problem(where=where, message=message, hint=f"put {missing} into it")
-                raise ExperimentError(f"{where}: {message}", problems=(problem,))
-            seen[pattern] = subject

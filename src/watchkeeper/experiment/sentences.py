@@ -1,7 +1,7 @@
 """What the cells and sentences of an evaluation plan say: pure, and without a guess.
 
-What has one reading is read. Anything else is an `UnreadableError` whose words say what is unclear,
-and how to write it.
+What has one reading is read. Anything else is an `UnreadableError`, whose message says what is
+unclear, and whose hint how to write it.
 
     `✓ epoch 0,1`   `✓`   `-`   `epochs 0-1`   `all epochs`   `✓ last epoch`
     a cell
@@ -18,30 +18,7 @@ from watchkeeper.experiment.draft import DraftRun, EvalKey, RunType
 from watchkeeper.reading.yaml import listed, nearest
 
 TICKS = "✓✔✅☑🗸🗹√"
-_NOT = frozenset(
-    {
-        "",
-        "-",
-        "--",
-        "---",
-        "–",
-        "—",
-        "−",
-        "✗",
-        "✘",
-        "❌",
-        "✖",
-        "✕",
-        "×",
-        "❎",
-        "no",
-        "none",
-        "n/a",
-        "na",
-        "n.a.",
-        "skip",
-    }
-)
+_NOT = frozenset(("", *"-–—−✗✘❌✖✕×❎", "--", "---", "no", "none", "n/a", "na", "n.a.", "skip"))
 _YES = frozenset({"yes", "y", "true"})
 _DASH = r"(?:-|–|—|−|\.\.\.?|…|to|through)"
 _RANGE = re.compile(rf"(\d{{1,6}})\s*{_DASH}\s*(?:epoch[_ ]?)?(\d{{1,6}})")
@@ -51,6 +28,7 @@ _EACH = re.compile(
 )
 _LAST = re.compile(r"(?:only )?(?:the )?(?:last|final)(?: epoch| checkpoint)?(?: only)?")
 _MOST_EPOCHS = 10_000
+_LIST_HINT = "write them as 0,1 or 0-1; they count from 0"
 
 _WHO = re.compile(
     r"(?:we |i )?(?:will )?(?:evaluate |test )?(?P<who>.+?)"
@@ -65,8 +43,14 @@ _WHEN = re.compile(
     r"|,\s*(?=(?:each|every|all|both) epochs?\b)",
     re.IGNORECASE,
 )
+_ABOUT_EVALUATION = re.compile(
+    r"\bevaluat|\bepoch|\bruns?\b|\bmodels?\b|\bcontrols?\b|\bbase", re.IGNORECASE
+)
 _FILLER = re.compile(r"\b(?:the|following|evaluation)\b\s*", re.IGNORECASE)
 _ALL = re.compile(r"(?:all|each|every|both|everything)\b(?: of)?\s*(?P<count>\d+)?\s*")
+_ALL_TASKS = re.compile(
+    r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?(?: evaluation)? tasks?|all|everything"
+)
 _KINDS: tuple[tuple[re.Pattern[str], tuple[RunType, ...]], ...] = (
     (re.compile(r"(?:fine-?\s?tuned|trained)(?: runs?| models?)?"), ("fine-tuned",)),
     (
@@ -87,46 +71,39 @@ class UnreadableError(ValueError):
 
 
 def is_ticked(cell: str) -> bool:
-    """Whether a cell says that something is to be done."""
+    """Whether a cell asks for something."""
     text = _bare(cell)
     return text[:1] in tuple(TICKS) or "epoch" in text or text in _YES
 
 
 def cell(text: str, run: DraftRun) -> list[int | None]:
-    """The epochs that a cell of the matrix asks of a run: [] for none, [None] for one that trains
+    """The epochs that a cell of the matrix asks of a run: [] for none, [None] for a run that trains
     none.
 
     Raises:
-        UnreadableError: it cannot be told.
+        UnreadableError: it is ambiguous.
     """
     words = _bare(text)
     if words in _NOT:
         return []
-    ticked = words[:1] in tuple(TICKS) or words in _YES
     if words in _YES:
-        rest = ""
-    else:
-        rest = words.lstrip(TICKS).strip()
-    if (
-        not ticked
-        and "epoch" not in rest
-        and rest not in ("base", "once")
-        and not _LAST.fullmatch(rest)
-    ):
-        bare = re.fullmatch(r"[\d\s,.-]+", rest)
-        if bare:
-            why = "numbers alone may be epochs or results"
-        else:
-            why = f"it is unclear whether {text.strip()!r} means yes or no"
-        raise UnreadableError(why, "write `✓ epoch 0,1`, `✓` or `-`")
-    return of_run(rest, run)
+        return of_run("", run)
+    rest = words.lstrip(TICKS).strip()
+    is_ticked = words[:1] in tuple(TICKS)
+    names_epochs = "epoch" in rest or rest in ("base", "once") or _LAST.fullmatch(rest)
+    if is_ticked or names_epochs:
+        return of_run(rest, run)
+    why = f"it is unclear whether {text.strip()!r} means yes or no"
+    if re.fullmatch(r"[\d\s,.-]+", rest):
+        why = "numbers alone may be epochs or results"
+    raise UnreadableError(why, "write `✓ epoch 0,1`, `✓` or `-`")
 
 
 def of_run(words: str, run: DraftRun) -> list[int | None]:
-    """The epochs of a run that the words behind a tick ask for; "" says nothing of them.
+    """The epochs of a run that the words behind a tick ask for; "": they name none.
 
     Raises:
-        UnreadableError: they cannot be told.
+        UnreadableError: they are ambiguous.
     """
     words = _unwrapped(words)
     if run.type != "fine-tuned":
@@ -136,217 +113,245 @@ def of_run(words: str, run: DraftRun) -> list[int | None]:
             f"run {run.name!r} is of type {run.type}: it trains no epochs, and {words!r} names some"
         )
         raise UnreadableError(why, "write `✓` alone, or `-`")
-    if words in ("", "once"):
-        if len(run.epochs) == 1:
-            return [*run.epochs]
-        raise UnreadableError(
-            f"which epochs of run {run.name!r} are meant is not said", "write `✓ epoch 0,1`"
-        )
-    return [*epochs(words, run)]
+    if words not in ("", "once"):
+        return [*epochs(words, run)]
+    if len(run.epochs) == 1:
+        return [*run.epochs]
+    raise UnreadableError(
+        f"it does not say which epochs of run {run.name!r} are meant", "write `✓ epoch 0,1`"
+    )
 
 
 def epochs(words: str, run: DraftRun) -> tuple[int, ...]:
     """The epochs that words name: a list with ranges, each, or the last.
 
     Raises:
-        UnreadableError: they cannot be told.
+        UnreadableError: they are ambiguous.
     """
     words = _unwrapped(words.lower().strip().rstrip(".").strip())
     outer, opened, inner = words.partition("(")
     if opened and outer.strip():
-        said = epochs(outer, run)
-        if epochs(inner.rstrip(") "), run) != said:
-            raise UnreadableError(
-                f"{words!r} names two different lists of epochs", "name them once"
-            )
-        return said
-    both = words.startswith(("both", "the both"))
+        named = epochs(outer, run)
+        if epochs(inner.rstrip(") "), run) != named:
+            message = f"{words!r} names two different lists of epochs"
+            raise UnreadableError(message, "name them once")
+        return named
     if _EACH.fullmatch(words) or _LAST.fullmatch(words):
-        if not run.epochs:
-            why = f"how many epochs run {run.name!r} trains is said nowhere"
-            raise UnreadableError(
-                why, "name the epochs, or say `Epochs: 2` under Configuration, Training"
-            )
-        if both and len(run.epochs) != 2:
-            raise UnreadableError(
-                f"run {run.name!r} trains {len(run.epochs)} epochs, and {words!r} means two",
-                "name the epochs",
-            )
-        if _LAST.fullmatch(words):
-            return run.epochs[-1:]
-        return run.epochs
-    rest = re.sub(r"^epochs?\b[\s:=]*", "", words)
-    found: list[int] = []
-    for item in _items(rest):
-        span, one = _RANGE.fullmatch(item), _ONE.fullmatch(item)
-        if span:
-            first, last = int(span[1]), int(span[2])
-            if first > last or last - first >= _MOST_EPOCHS:
-                raise UnreadableError(
-                    f"{item!r} is no range of epochs", "write the smaller first: 0-1"
-                )
-            found += range(first, last + 1)
-        elif one:
-            found.append(int(one[1]))
-        else:
-            raise UnreadableError(
-                f"{words!r} cannot be read as epochs", "write them as 0,1 or 0-1; they count from 0"
-            )
-    if not found:
+        return _trained_epochs(words, run)
+    numbers: list[int] = []
+    for item in _items(re.sub(r"^epochs?\b[\s:=]*", "", words)):
+        numbers += _span(item, words)
+    if not numbers:
+        raise UnreadableError(f"{words!r} names no epoch", _LIST_HINT)
+    return tuple(dict.fromkeys(numbers))
+
+
+def _trained_epochs(words: str, run: DraftRun) -> tuple[int, ...]:
+    """The epochs of "each epoch" or "the last epoch", by what the run trains.
+
+    Raises:
+        UnreadableError: it is not known how many it trains, or not as many as the words name.
+    """
+    if not run.epochs:
+        why = f"how many epochs run {run.name!r} trains is written nowhere"
         raise UnreadableError(
-            f"{words!r} names no epoch", "write them as 0,1 or 0-1; they count from 0"
+            why, "name the epochs, or say `Epochs: 2` under Configuration, Training"
         )
-    return tuple(dict.fromkeys(found))
+    count = len(run.epochs)
+    if words.startswith(("both", "the both")) and count != 2:
+        why = f"run {run.name!r} trains {count} epochs, and {words!r} means two"
+        raise UnreadableError(why, "name the epochs")
+    if _LAST.fullmatch(words):
+        return run.epochs[-1:]
+    return run.epochs
+
+
+def _span(item: str, words: str) -> Sequence[int]:
+    """The epochs of one member of a list: a number, or a range.
+
+    Raises:
+        UnreadableError: it is neither; the message quotes `words`, the whole list.
+    """
+    if number := _ONE.fullmatch(item):
+        return [int(number[1])]
+    span = _RANGE.fullmatch(item)
+    if span is None:
+        raise UnreadableError(f"{words!r} cannot be read as epochs", _LIST_HINT)
+    first, last = int(span[1]), int(span[2])
+    if first > last or last - first >= _MOST_EPOCHS:
+        why = f"{item!r} is not a range of epochs"
+        raise UnreadableError(why, "write the smaller first: 0-1")
+    return range(first, last + 1)
 
 
 def clauses(text: str) -> list[tuple[int, str]]:
     """The sentences of a paragraph, with the number of lines before each; parts between semicolons
     are sentences.
     """
-    found: list[tuple[int, str]] = []
+    sentences: list[tuple[int, str]] = []
     start = 0
     for end in [*(match.end() for match in re.finditer(r"(?:[.!?](?=\s|$)|;)", text)), len(text)]:
         piece = text[start:end]
         words = " ".join(piece.split()).rstrip(".;!?").strip()
         if words:
             lines = text.count("\n", 0, start + len(piece) - len(piece.lstrip()))
-            found.append((lines, words))
+            sentences.append((lines, words))
         start = end
-    return found
+    return sentences
 
 
 def speaks_of_plan(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> bool:
     """Whether a sentence seems to say what is evaluated on what."""
     if re.search(r"\b(?:all|each|every|both|the) tasks?\b", words, re.IGNORECASE):
         return True
-    named = any(_names(task, words) for task in tasks)
-    about = re.search(
-        r"\bevaluat|\bepoch|\bruns?\b|\bmodels?\b|\bcontrols?\b|\bbase", words, re.IGNORECASE
-    )
-    return bool(named and (about or any(_names(run, words) for run in runs)))
+    if not any(_names(task, words) for task in tasks):
+        return False
+    if _ABOUT_EVALUATION.search(words):
+        return True
+    return any(_names(run, words) for run in runs)
 
 
 def sentence(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> list[EvalKey]:
     """The evaluations that a sentence asks for: `<runs> [are evaluated] on <tasks> [at <epochs>]`.
 
     Raises:
-        UnreadableError: it cannot be told.
+        UnreadableError: it is ambiguous.
     """
     match = _WHO.fullmatch(words)
-    shape = "write `<runs> on <tasks> at <epochs>`, a sentence for each, or the plan as a table"
-    if (
-        not match
-        or len(re.findall(r"\bon\b", _without(words, [*runs, *tasks]), re.IGNORECASE)) != 1
-    ):
+    divisions = re.findall(r"\bon\b", _without(words, [*runs, *tasks]), re.IGNORECASE)
+    if match is None or len(divisions) != 1:
+        shape = "write `<runs> on <tasks> at <epochs>`, a sentence for each, or the plan as a table"
         raise UnreadableError(f"{_short(words)!r} cannot be read as a plan", shape)
     what, *when = _WHEN.split(match["what"], maxsplit=1)
     chosen = _tasks(re.sub(r"\s+(?:only|once)$", "", what), tasks)
-    if when:
-        moment = when[0].strip()
-    else:
-        moment = ""
+    moment = when[0].strip() if when else ""
     if moment.count(")") > moment.count("("):
         moment = moment.removesuffix(")")
-    found: list[EvalKey] = []
-    for run, by_kind in _runs(match["who"], runs):
-        # what is said of a whole kind's epochs is said of those that train any
-        if by_kind and run.type != "fine-tuned":
-            said = ""
-        else:
-            said = moment
+    keys: list[EvalKey] = []
+    for run, is_by_kind in _runs(match["who"], runs):
+        named_epochs = moment
+        if is_by_kind and run.type != "fine-tuned":
+            named_epochs = ""  # epochs of a whole kind of runs are those of runs that train any
         for task in chosen:
-            found += [EvalKey(run=run.name, task=task, epoch=epoch) for epoch in of_run(said, run)]
-    return found
+            for epoch in of_run(named_epochs, run):
+                keys.append(EvalKey(run=run.name, task=task, epoch=epoch))
+    return keys
 
 
 def _runs(words: str, runs: Mapping[str, DraftRun]) -> list[tuple[DraftRun, bool]]:
     """The runs that words name, and of each whether a whole kind was named."""
-    found: dict[str, tuple[DraftRun, bool]] = {}
-    for item in [words] if words in runs else _items(words, runs):
-        plain = _FILLER.sub("", item.lower()).strip()
+    chosen: dict[str, tuple[DraftRun, bool]] = {}
+    items = [words] if words in runs else _items(words, runs)
+    for item in items:
         own = runs.get(item) or runs.get(re.sub(r"^(?:the )?(?:run )?", "", item))
         if own:
-            found.setdefault(own.name, (own, False))
+            chosen.setdefault(own.name, (own, False))
             continue
-        every = _ALL.match(plain)
-        if every:
-            kind = plain[every.end() :]
-        else:
-            kind = plain
-        kinds = next((kinds for pattern, kinds in _KINDS if pattern.fullmatch(kind)), None)
-        if kinds is None or (len(kinds) > 1 and not every):
-            near = nearest(item, sorted(runs))
-            if near:
-                hint = f"did you mean {near!r}?"
-            else:
-                hint = "name runs as they are named there"
-            raise UnreadableError(f"{item!r} is no run of the table", hint)
-        chosen = [run for run in runs.values() if run.type in kinds]
-        names = listed([run.name for run in chosen]) or "none"
-        if plain.startswith("both"):
-            count = "2"
-        elif every:
-            count = every["count"]
-        else:
-            count = None
-        if not chosen or (count is not None and int(count) != len(chosen)):
-            raise UnreadableError(
-                f"{item!r} does not fit the table, where it means: {names}", "name the runs"
-            )
-        if not every and not kind.endswith("s") and len(chosen) > 1:
-            raise UnreadableError(f"{item!r} may mean any of {names}", "name the run, or say `all`")
-        for run in chosen:
-            found.setdefault(run.name, (run, len(kinds) > 1))
-    return list(found.values())
+        members, is_by_kind = _runs_of_kind(item, runs)
+        for run in members:
+            chosen.setdefault(run.name, (run, is_by_kind))
+    return list(chosen.values())
+
+
+def _runs_of_kind(item: str, runs: Mapping[str, DraftRun]) -> tuple[list[DraftRun], bool]:
+    """The runs of a kind, `all fine-tuned runs`; and whether it is of every type.
+
+    Raises:
+        UnreadableError: it is not a kind, or does not fit the table.
+    """
+    plain = _FILLER.sub("", item.lower()).strip()
+    every = _ALL.match(plain)
+    kind = plain.removeprefix(every[0]) if every else plain
+    types = _types_of(kind)
+    is_by_kind = len(types) > 1
+    if not types or (is_by_kind and not every):
+        raise UnreadableError(f"{item!r} is not a run of the table", _run_hint(item, runs))
+    members = [run for run in runs.values() if run.type in types]
+    names = listed([run.name for run in members]) or "none"
+    count = _count_of(plain, every)
+    if not members or count not in (None, len(members)):
+        why = f"{item!r} does not fit the table, where it means: {names}"
+        raise UnreadableError(why, "name the runs")
+    is_plural = every or kind.endswith("s")
+    if len(members) > 1 and not is_plural:
+        raise UnreadableError(f"{item!r} may mean any of {names}", "name the run, or say `all`")
+    return members, is_by_kind
+
+
+def _run_hint(item: str, runs: Mapping[str, DraftRun]) -> str:
+    if near := nearest(item, sorted(runs)):
+        return f"did you mean {near!r}?"
+    return "name runs as they are named there"
+
+
+def _count_of(plain: str, every: re.Match[str] | None) -> int | None:
+    """How many runs `all 3 runs` or `both runs` counts; None: it does not say."""
+    if plain.startswith("both"):
+        return 2
+    if every and every["count"]:
+        return int(every["count"])
+    return None
+
+
+def _types_of(kind: str) -> tuple[RunType, ...]:
+    """The types that a kind of runs stands for, (): none."""
+    for pattern, types in _KINDS:
+        if pattern.fullmatch(kind):
+            return types
+    return ()
 
 
 def _tasks(words: str, tasks: Sequence[str]) -> list[str]:
     """The tasks that words name."""
     plain = words.lower().strip()
-    if re.fullmatch(
-        r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?(?: evaluation)? tasks?|all|everything",
-        plain,
-    ):
-        counted = re.search(r"\d+", plain)
-        if (plain.startswith("both") and len(tasks) != 2) or (
-            counted and int(counted[0]) != len(tasks)
-        ):
-            raise UnreadableError(
-                f"{words!r} means {len(tasks)} tasks here: {listed(list(tasks))}", "name them"
-            )
+    known = listed(list(tasks))
+    if _ALL_TASKS.fullmatch(plain):
+        if _task_count(plain) not in (None, len(tasks)):
+            raise UnreadableError(f"{words!r} means {len(tasks)} tasks here: {known}", "name them")
         return [*tasks]
-    found: list[str] = []
-    for item in [words] if words in tasks else _items(words, tasks):
-        names = (
-            item,
-            re.sub(r"\s+tasks?$", "", item),
-            re.sub(r"^(?:the )?(?:tasks? )?", "", re.sub(r"\s+tasks?$", "", item)),
-        )
-        name = next((name for name in names if name in tasks), None)
-        if name is None:
-            near = nearest(item, tasks)
-            if near:
+    items = [words] if words in tasks else _items(words, tasks)
+    if not items:
+        raise UnreadableError("it names no task", f"tasks: {known or 'none'}")
+    chosen: list[str] = []
+    for item in items:
+        name = _task_named(item, tasks)
+        if not name:
+            hint = f"tasks: {known or 'none'}"
+            if near := nearest(item, tasks):
                 hint = f"did you mean {near!r}?"
-            else:
-                hint = f"tasks: {listed(list(tasks)) or 'none'}"
-            raise UnreadableError(f"{item!r} is no task of the table", hint)
-        found.append(name)
-    if not found:
-        raise UnreadableError("it names no task", f"tasks: {listed(list(tasks)) or 'none'}")
-    return list(dict.fromkeys(found))
+            raise UnreadableError(f"{item!r} is not a task of the table", hint)
+        chosen.append(name)
+    return list(dict.fromkeys(chosen))
+
+
+def _task_count(plain: str) -> int | None:
+    """How many tasks `all 3 tasks` or `both tasks` counts; None: it does not say."""
+    if plain.startswith("both"):
+        return 2
+    count = re.search(r"\d+", plain)
+    return int(count[0]) if count else None
+
+
+def _task_named(item: str, tasks: Sequence[str]) -> str:
+    """The task that `the task NAME` or `NAME task` names, "": none."""
+    without_end = re.sub(r"\s+tasks?$", "", item)
+    without_start = re.sub(r"^(?:the )?(?:tasks? )?", "", without_end)
+    for name in (item, without_end, without_start):
+        if name in tasks:
+            return name
+    return ""
 
 
 def _items(words: str, names: Mapping[str, object] | Sequence[str] = ()) -> list[str]:
     """The members of a list in words, `a, b and c`; a name that holds such a word is one member."""
-    kept = {
-        f"\x00{index}\x00": name
-        for index, name in enumerate(sorted(names, key=len, reverse=True))
-        if " " in name or "," in name
-    }
-    for mark, name in kept.items():
-        words = words.replace(name, mark)
+    marks: dict[str, str] = {}
+    for index, name in enumerate(sorted(names, key=len, reverse=True)):
+        if " " in name or "," in name:
+            mark = f"\x00{index}\x00"
+            marks[mark] = name
+            words = words.replace(name, mark)
     parts = re.split(r"\s*(?:,|&|\+|;|/|\band\b)\s*", words)
-    return [" ".join(kept.get(part, part).split()) for part in parts if part.strip()]
+    return [" ".join(marks.get(part, part).split()) for part in parts if part.strip()]
 
 
 def _bare(text: str) -> str:

@@ -4,7 +4,7 @@ Both of the layouts in use are known. A run's folder holds `finetune.slurm`; its
 `eval/<task>_epoch<N>.slurm` and `eval/<task>_base.slurm`, or, newer,
 `eval/<task>_epoch<N>/cell.slurm` and `eval/<task>/cell.slurm`; in such a folder the script may have
 another name if it is the only one. A folder with evaluations only is an eval-only run. Hidden
-folders are nobody's.
+folders are ignored.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _looks_like_run(path: Path) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether it is one; what may not be looked into is none, and no reason to lose the others."""
+    """Whether it is a file; False, rather than an error, where that may not be looked up."""
     try:
         return path.is_file()
     except OSError:
@@ -90,20 +90,25 @@ def run_folder(name: str, folders: Collection[str], runs: Collection[str]) -> tu
     """
     if name in folders:
         return name, ""
-    ends = [name[index:] for index in range(1, len(name))]
-    free = [end for end in ends if end in folders and end not in runs]
-    fits = [end for end in free if name.endswith(f"_{end}")] or free
-    if len(fits) == 1:
-        return fits[0], ""
-    if fits:
-        return "", f"its folder is ambiguous: {listed(fits)}"
+    candidates: list[str] = []
+    for index in range(1, len(name)):
+        end = name[index:]
+        if end in folders and end not in runs:
+            candidates.append(end)
+    whole_words = [end for end in candidates if name.endswith(f"_{end}")]
+    candidates = whole_words or candidates
+    if len(candidates) == 1:
+        return candidates[0], ""
+    if candidates:
+        return "", f"its folder is ambiguous: {listed(candidates)}"
     return "", f"it has no folder: neither {name}/ nor one that is the end of its name"
 
 
 def fine_tune_script(folder: Path, run_folder: str) -> tuple[str, str]:
     """The script, relative to the experiment ("" if there is none), and where it is expected."""
     expected = f"{run_folder}/{FINETUNE}"
-    return (expected if _is_file(folder / expected) else ""), expected
+    script = expected if _is_file(folder / expected) else ""
+    return script, expected
 
 
 def eval_script(folder: Path, run_folder: str, key: EvalKey) -> tuple[str, str]:
@@ -113,7 +118,10 @@ def eval_script(folder: Path, run_folder: str, key: EvalKey) -> tuple[str, str]:
     flat = f"{run_folder}/eval/{key.cell}{_SUFFIX}"
     if _is_file(folder / flat):
         return flat, flat
-    for name in (key.cell, *([key.task] if key.epoch is None else [])):
+    names = [key.cell]
+    if key.epoch is None:
+        names.append(key.task)
+    for name in names:
         if script := _cell_script(folder / run_folder / "eval" / name):
             return f"{run_folder}/eval/{name}/{script}", flat
     return "", flat
@@ -153,17 +161,18 @@ def read(folder: Path) -> Draft:
     runs: list[DraftRun] = []
     cells: list[DraftCell] = []
     for name in run_folders(folder):
-        where = str(folder / name)
+        path = folder / name
         if fault := name_fault(name):
-            shown = where.encode(errors="backslashreplace").decode()
             message = f"the folder {name!r} cannot name a run: {fault}"
-            problems.append(Problem(where=shown, message=message, hint="rename the folder"))
+            problems.append(Problem(where=_shown(path), message=message, hint="rename the folder"))
             continue
-        trained = _is_file(folder / name / FINETUNE)
-        runs.append(DraftRun(name=name, type="fine-tuned" if trained else "eval-only", where=where))
-        if _is_folder(folder / name / "eval"):
-            cells += _cells(folder, name, problems)
-    if not any(run.type == "fine-tuned" for run in runs) and not cells:
+        own = _cells(folder, name, problems) if _is_folder(path / "eval") else []
+        cells += own
+        if _is_file(path / FINETUNE):
+            runs.append(DraftRun(name=name, type="fine-tuned", where=str(path)))
+        elif own:  # an `eval` folder without a single script in it is not a run
+            runs.append(DraftRun(name=name, type="eval-only", where=str(path)))
+    if not runs:
         message = (
             f"no experiment there: {folder} has no {SUMMARY_YAML}, no {SUMMARY_MD} and no "
             f"<run>/{FINETUNE}"
@@ -171,21 +180,20 @@ def read(folder: Path) -> Draft:
         raise ExperimentError(
             message, problems=tuple(problems), hint="name the folder that holds one of them"
         )
-    # an `eval` folder without a single script in it is no run
-    named = {cell.key.run for cell in cells}
-    runs = [run for run in runs if run.type == "fine-tuned" or run.name in named]
+    trained = [run.name for run in runs if run.type == "fine-tuned"]
     return Draft(
         name=folder.name,
-        preparation=_common(
-            _tool(folder / run.name / FINETUNE, "torchtune")
-            for run in runs
-            if run.type == "fine-tuned"
-        ),
+        preparation=_common(_tool(folder / name / FINETUNE, "torchtune") for name in trained),
         evaluation=_common(cell.tool for cell in cells),
         runs=tuple(runs),
         cells=tuple(cells),
         problems=tuple(problems),
     )
+
+
+def _shown(path: Path) -> str:
+    """A path as text; bytes that are not UTF-8 as escapes."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def _cells(folder: Path, run: str, problems: list[Problem]) -> list[DraftCell]:
@@ -195,58 +203,52 @@ def _cells(folder: Path, run: str, problems: list[Problem]) -> list[DraftCell]:
         names = sorted(name for name in os.listdir(place) if not name.startswith("."))
     except OSError as error:
         message = f"run {run!r}: its evaluations cannot be read: {error.strerror or error}"
-        problems.append(
-            Problem(where=str(place), message=message, hint="check the folder's owner and mode")
-        )
+        hint = "check the folder's owner and mode"
+        problems.append(Problem(where=str(place), message=message, hint=hint))
         return []
-    found: dict[EvalKey, DraftCell] = {}
+    cells: dict[EvalKey, DraftCell] = {}
     for name in names:
-        if name.endswith(_SUFFIX):
-            script = place / name
-        else:
-            script = place / name / (_cell_script(place / name) or _CELL)
+        script = place / name
+        if not name.endswith(_SUFFIX):
+            script = script / (_cell_script(script) or _CELL)
         if not _is_file(script):
             continue
-        shown = str(script).encode(errors="backslashreplace").decode()
+        where = _shown(script)
         key, fault = _key(run, name)
         if key is None:
+            message = f"not an evaluation of run {run!r}: {fault}"
             hint = f"name it <task>_epoch<N>{_SUFFIX} or <task>_base{_SUFFIX}"
-            problems.append(
-                Problem(where=shown, message=f"no evaluation of run {run!r}: {fault}", hint=hint)
-            )
-        elif key in found:
-            used = eval_script(folder, run, key)[0]
+            problems.append(Problem(where=where, message=message, hint=hint))
+        elif key in cells:
+            used, _ = eval_script(folder, run, key)
             message = f"a second script of {key.key}; {used} is used"
-            problems.append(
-                Problem(where=shown, message=message, hint="keep one of them", severity="warning")
-            )
+            hint = "keep one of them"
+            problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
         else:
-            found[key] = DraftCell(key=key, where=shown, tool=_tool(script, "inspect-ai"))
-    return [
-        found[key]
-        for key in sorted(
-            found, key=lambda key: (natural(key.task), -1 if key.epoch is None else key.epoch)
-        )
-    ]
+            cells[key] = DraftCell(key=key, where=where, tool=_tool(script, "inspect-ai"))
+    return [cells[key] for key in sorted(cells, key=_order)]
+
+
+def _order(key: EvalKey) -> tuple[object, int]:
+    epoch = -1 if key.epoch is None else key.epoch
+    return natural(key.task), epoch
 
 
 def _key(run: str, name: str) -> tuple[EvalKey | None, str]:
     """The evaluation that a script (`<task>_epoch0.slurm`) or its folder is named for; None and
-    why, if for none.
+    why: its name is not that of an evaluation.
     """
-    flat = name.endswith(_SUFFIX)
     stem = name.removesuffix(_SUFFIX)
-    epoch = _EPOCH.fullmatch(stem)
-    task = epoch or _BASE.fullmatch(stem)
-    if task is None and flat:
-        return None, f"{name!r} says neither epoch nor base"
-    if task:
-        found = task["task"]
-    else:
-        found = stem
-    if fault := name_fault(found):
-        return None, f"the task cannot be named {found!r}: {fault}"
-    return EvalKey(run=run, task=found, epoch=int(epoch["epoch"]) if epoch else None), ""
+    task, epoch = stem, None
+    if match := _EPOCH.fullmatch(stem):
+        task, epoch = match["task"], int(match["epoch"])
+    elif match := _BASE.fullmatch(stem):
+        task = match["task"]
+    elif name.endswith(_SUFFIX):
+        return None, f"{name!r} names neither an epoch nor base"
+    if fault := name_fault(task):
+        return None, f"the task cannot be named {task!r}: {fault}"
+    return EvalKey(run=run, task=task, epoch=epoch), ""
 
 
 def _tool(script: Path, tool: str) -> str:

@@ -35,28 +35,34 @@ def _read_checkpoint_patterns(page: Page, experiment: str) -> list[str]:
     """The patterns of the summary's checkpoints; []: it names none that can be used."""
     folder = _value(page, _FOLDER)
     naming = _value(page, _PATTERN)
-    is_named = naming is not None and naming[1].startswith("/")
-    if folder is None and not is_named:
-        return []
     line, place = folder or (0, "")
     place = place.rstrip("/")
+    tails = _tails(place)
     if naming is not None:
         line = naming[0]
+        tails = [naming[1].strip("/") if place else naming[1]]
+    if folder is None and not tails[0].startswith("/"):
+        return []
     values = {"experiment_name": experiment, "output_dir_base": place}
     patterns: list[str] = []
-    for tail in _tails(place, naming[1] if naming else None):
-        whole = tail
-        if place and not tail.startswith("/"):
-            whole = f"{place}/{tail}" if tail else place
+    for tail in tails:
+        whole = _joined(place, tail)
         pattern, fault = _our_pattern(whole, values)
         fault = fault or _checkpoint_fault(pattern)
-        if fault:
-            hint = "write `Naming pattern: ck-out-{run_name}/epoch_{N}`"
-            message = f"checkpoints cannot lie at {whole!r}: {fault}"
-            page.blame(line, message, hint, is_fatal=True)
-        else:
+        if not fault:
             patterns.append(pattern)
+            continue
+        message = f"checkpoints cannot lie at {whole!r}: {fault}"
+        hint = "write `Naming pattern: ck-out-{run_name}/epoch_{N}`"
+        page.blame(line, message, hint, is_fatal=True)
     return patterns
+
+
+def _joined(place: str, tail: str) -> str:
+    """The pattern `tail`, below the folder `place` unless it is absolute; either may be ""."""
+    if tail.startswith("/"):
+        return tail
+    return "/".join(filter(None, [place, tail]))
 
 
 def _value(page: Page, keys: tuple[str, ...]) -> tuple[int, str] | None:
@@ -68,10 +74,8 @@ def _value(page: Page, keys: tuple[str, ...]) -> tuple[int, str] | None:
     return None
 
 
-def _tails(place: str, naming: str | None) -> list[str]:
-    """What follows the checkpoints' folder, by the naming pattern (None: there is none)."""
-    if naming is not None:
-        return [naming.strip("/") if place else naming]
+def _tails(place: str) -> list[str]:
+    """What follows the checkpoints' folder where there is no naming pattern."""
     if not re.search(r"\{(?:run|run_name|name|folder)\}", place.lower()):
         return ["ck-out-{run}/epoch_{N}", "{experiment_name}/ck-out-{run}/epoch_{N}"]
     if re.search(r"\{(?:n|epoch|x)\}", place.lower()):

@@ -114,10 +114,9 @@ def _check_epoch(page: Page, key: EvalKey, run: DraftRun, line: int) -> None:
 def _read_table(page: Page, table: Table, known: _Known) -> Iterator[tuple[EvalKey, int]]:
     """A table's evaluations, each with its line."""
     run_column = page.column(table, RUN, _PLAN) or 0
-    header = keys_of(table)
-    listings = [header.index(name) for name in _TASKS if name in header and name not in known.tasks]
-    if listings:
-        yield from _read_list(page, table, run_column, listings[0], known)
+    task_column = _task_list_column(table, known.tasks)
+    if task_column is not None:
+        yield from _read_list(page, table, run_column, task_column, known)
         return
     tasks = _task_columns(page, table, run_column, known.tasks)
     if not tasks and table.rows:
@@ -176,6 +175,15 @@ def _task_columns(
 
 
 # ── tables that list tasks
+
+
+def _task_list_column(table: Table, tasks: Mapping[str, str]) -> int | None:
+    """The column in which each row lists its tasks; None: there is none."""
+    header = keys_of(table)
+    for name in _TASKS:
+        if name in header and name not in tasks:
+            return header.index(name)
+    return None
 
 
 def _read_list(
