@@ -12,13 +12,14 @@ CAPITALIZATION := examples/capitalization
 SIZE := full
 SECONDS := 60
 PYTHONS := 3.11 3.12 3.13
+SEED := 1
 TWINS := .venv-twins
 # What ordinary users can run: their jobs are tried.
 TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons test-all faults hangs health twins fuzz io-faults check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults check docs slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -65,6 +66,9 @@ test-fast: $(VENV)/.stamp-dev ## what one runs before each commit: the tests of 
 
 test-pythons: ## the same under each of Python 3.11, 3.12 and 3.13 that is installed (PYTHONS='3.12' is one of them)
 	@scripts/test-pythons.sh $(PYTHONS)
+
+mutants: $(VENV)/.stamp-dev ## change the pure parts in small ways, and name each change that no test notices (half an hour; SEED=2 is another sample)
+	@nice $(BIN)/python -m tests.mutants --seed $(SEED)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; an hour)
 	@$(MAKE) --no-print-directory faults hangs health io-faults twins

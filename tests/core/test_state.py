@@ -22,6 +22,7 @@ from watchkeeper.core.events import (
     Judged,
     Opened,
     Polled,
+    Postponed,
     Rejected,
     SchedulerFacts,
     Submitted,
@@ -219,3 +220,24 @@ def test_a_verdict_stands_against_what_was_seen_before_it() -> None:
         }
         verdict = fold(both).run("r8").attempts[1].judged
         assert verdict is not None and verdict.outcome == "done"
+
+
+def test_what_several_writers_asked_of_one_attempt_adds_up() -> None:
+    """An attempt that two processes were about to hand over was asked for twice: one certain no
+    leaves the other in doubt.
+    """
+    intended = {**KEY, "token": "t", "script": "x", "script_sha256": ""}
+    refused = {**KEY, "message": "busy"}
+    events = {
+        "a": [
+            opened("a"),
+            event(Intended, "a", 1, **intended),
+            event(Postponed, "a", 2, **refused),
+        ],
+        "b": [opened("b", saw={"a": 3}), event(Intended, "b", 1, **intended)],
+    }
+    attempt = fold(events).runs["r8"].attempts[1]
+    assert (attempt.asked, attempt.postponed) == (2, 1)
+    events["b"].append(event(Postponed, "b", 2, **refused))
+    attempt = fold(events).runs["r8"].attempts[1]
+    assert (attempt.asked, attempt.postponed) == (2, 2)

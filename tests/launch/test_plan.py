@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -318,3 +319,63 @@ def test_every_piece_of_work_gets_one_decision_that_harms_nothing(
             assert needs is None or needs in good
         if decision.action == "wait":
             assert coming
+
+
+TWO_EPOCHS = msgspec.structs.replace(
+    EXPERIMENT,
+    items=(_item(A),),
+    checkpoints={
+        subject: _promise(subject, "checkpoint") for subject in ("a/epoch_0", "a/epoch_1")
+    },
+    results={},
+)
+
+
+@pytest.mark.parametrize(
+    ("good", "action"),
+    [((), "submit"), (("epoch_0",), "submit"), (("epoch_0", "epoch_1"), "skip")],
+)
+def test_a_fine_tune_is_done_when_each_of_its_checkpoints_is_good(
+    good: tuple[str, ...], action: str
+) -> None:
+    """One good checkpoint of two is no finished fine-tune; what it lacks is named."""
+    findings = {}
+    for name in ("epoch_0", "epoch_1"):
+        state: Any = "good" if name in good else "missing"
+        subject = f"a/{name}"
+        findings[subject] = Finding(subject=subject, state=state, path=subject, why="")
+    (decision,) = make(TWO_EPOCHS, State(), Facts(findings=findings), Selection()).decisions
+    assert decision.action == action
+    lacking = [name for name in ("epoch_0", "epoch_1") if name not in good]
+    assert all(f"{name}: missing" in decision.detail for name in lacking)
+
+
+@pytest.mark.parametrize("key", [A, E0])
+@pytest.mark.parametrize(
+    ("array", "outcome", "action"),
+    [
+        ("0-3", "failed", "blocked"),
+        ("0-3", "done", "skip"),
+        ("0-3", "failed but good", "skip"),
+        ("", "failed", "skip"),
+    ],
+)
+def test_the_files_of_some_tasks_do_not_finish_an_array(
+    key: str, array: str, outcome: Any, action: str
+) -> None:
+    """While a task of the last array ended badly, good files do not make the work done; without
+    an array they do.
+    """
+    phase: Any = "evaluation" if "/" in key else "preparation"
+    common: dict[str, Any] = {"key": key, "phase": phase, "attempt": 1, "time": NOW, "writer": "w"}
+    state = fold(
+        {
+            "w": [
+                Opened(time=NOW, writer="w", seq=0, schema=1, software="", purpose="", zone="UTC"),
+                Intended(**common, seq=1, token="t", script="x", script_sha256="", array=array),
+                Submitted(**common, seq=2, job_id="7", scheduler="slurm", command="c"),
+                Judged(**common, seq=3, outcome=outcome, state="FAILED"),
+            ]
+        }
+    )
+    assert decided(state, facts(ALL_DONE))[key].action == action

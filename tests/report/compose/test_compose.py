@@ -4,8 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from watchkeeper.core.events import Artifact, Assessed, Judged, Learned, Milestone, Submitted
-from watchkeeper.report.compose.compose import About, Told, page
+from watchkeeper.core.events import (
+    Artifact,
+    Assessed,
+    Change,
+    Judged,
+    Learned,
+    Milestone,
+    SchedulerFacts,
+    Submitted,
+)
+from watchkeeper.report.compose.compose import About, Sight, Told, page
 
 COMMON = {"writer": "w", "key": "one", "phase": "preparation", "attempt": 1}
 
@@ -174,3 +183,50 @@ def test_a_look_shows_gpus_memory_and_disk():
     )
     (line,) = status(health="advancing", step=3, used=used)
     assert line.endswith("running, step 3; " + ", ".join(used))
+
+
+def with_sights(*sights):
+    """The job blocks of a run that was submitted at 15:00 and seen so: (minute, after, facts)."""
+    history = Told()
+    at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
+    job = {"job_id": "7", "scheduler": "slurm", "command": "sbatch"}
+    history.feed(Submitted(time=at, seq=0, **job, **COMMON))
+    before = ""
+    for minute, after, facts in sights:
+        change = Change(
+            key="one",
+            phase="preparation",
+            attempt=1,
+            job_id="7",
+            before=before,
+            after=after,
+            facts=SchedulerFacts(state=after, **facts),
+        )
+        history.feed(Sight(time=at.replace(minute=minute), change=change))
+        before = after
+    history.feed(
+        Judged(time=at.replace(minute=59), seq=1, outcome="done", state="COMPLETED", **COMMON)
+    )
+    return page(history, About(task="one"), "UTC").jobs
+
+
+def test_only_a_job_that_had_started_is_started_again():
+    """A job that waits once more before it ever ran is the same execution; after it ran, it is the
+    next one.
+    """
+    started = {"started": datetime(2026, 3, 11, 15, 5, tzinfo=UTC)}
+    held = [(1, "PENDING", {}), (2, "UNKNOWN", {}), (3, "PENDING", {}), (5, "RUNNING", started)]
+    assert [block.name for block in with_sights(*held)] == ["1"]
+    requeued = [(5, "RUNNING", started), (6, "PENDING", {})]
+    assert [block.name for block in with_sights(*requeued)] == ["1", "1.2"]
+
+
+@pytest.mark.parametrize(("ended", "runtime"), [(4, None), (5, "00:00:00"), (6, "00:01:00")])
+def test_no_runtime_is_negative(ended, runtime):
+    """A job that ended before it started, by clocks that differ, has both times and no runtime."""
+    at = datetime(2026, 3, 11, 15, 5, tzinfo=UTC)
+    facts = {"started": at, "ended": at.replace(minute=ended)}
+    (block,) = with_sights((6, "COMPLETED", facts))
+    fields = shown(block.fields)
+    assert fields["end"] == f"2026-03-11T15:0{ended}:00Z"
+    assert fields.get("runtime") == runtime

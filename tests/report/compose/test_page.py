@@ -258,3 +258,15 @@ def test_a_persons_note_behind_a_value_stays():
     text = made.text.replace("(start `10:00`)", "(start `10:00`, I think)")
     later = page(sections={"results": [Value("runtime", "2", quoted=True, note="start `11:00`")]})
     assert "- runtime: `2` (start `10:00`, I think)\n" in bring_up(text, later, written(made)).text
+
+
+def test_a_pending_of_the_machines_never_takes_the_place_of_an_answer():
+    """A field that was answered, by the machine or a person, stays when the machine knows nothing
+    of it any more.
+    """
+    answered = page(sections={"results": [Value("runtime", "01:00:00", quoted=True)]})
+    made = new(answered)
+    unknown = page(sections={"results": [Value("runtime", "pending")]})
+    change = bring_up(made.text, unknown, written(made))
+    assert change.text == made.text
+    assert not change.fields and not change.kept

@@ -206,6 +206,8 @@ SPELLINGS: dict[str, tuple[Changes, list[str]]] = {
         [(SENTENCE, "train loss decreased from 1.4 to 0.21, val loss 1.4 to 0.35 at step 12000")],
         ["WK603"],
     ),
+    "sentence no word": ([(SENTENCE, "1.4 → 0.21")], ["WK603"]),
+    "sentence one word": ([(SENTENCE, "1.4 → 0.21, converged")], []),
     "sentence ok2": ([(SENTENCE, "converged smoothly to 0.19")], []),
     "sentence ok3": ([(SENTENCE, "no overfitting")], []),
     "table status": (

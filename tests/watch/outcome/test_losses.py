@@ -131,3 +131,22 @@ def test_a_resumed_run_tells_its_own_first_loss_and_what_it_did_again(tmp_path, 
     assert learned is not None and bool(learned.repeated) is same
     notes = look(experiments.read(tmp_path / "exp"), Selection()).notes
     assert any("a resume that is not faithful" in note.message for note in notes) is same
+
+
+def test_the_newest_state_of_the_trainer_has_the_history(tmp_path):
+    """Of several checkpoints the `trainer_state.json` written last counts, whatever their names;
+    one that cannot be read is passed over.
+    """
+    places = []
+    for at, (name, loss) in enumerate((("checkpoint-20", 0.5), ("checkpoint-100", 2.0))):
+        place = tmp_path / name
+        place.mkdir()
+        history = [{"step": 1, "loss": 4.0}, {"step": 10, "loss": loss}]
+        path = place / "trainer_state.json"
+        path.write_text(json.dumps({"log_history": history}))
+        os.utime(path, (1000.0 - at, 1000.0 - at))
+        places.append(place)
+    for order in (places, places[::-1]):
+        assert read([], order).train[-1][1] == 0.5
+    (places[0] / "trainer_state.json").write_text("{torn")
+    assert read([], places).train[-1][1] == 2.0

@@ -97,3 +97,10 @@ def test_the_deeper_cause_wins_over_the_exception_that_carries_it():
         cause_of(End(state="FAILED", exit_code=1), twice)
         == "an error of the program: ValueError: bad"
     )
+
+
+def test_the_last_line_that_names_the_cause_is_quoted():
+    """Of several lines that name one cause, the one nearest to the end is shown."""
+    output = "CUDA out of memory. Tried 1 GiB\nretrying\nCUDA out of memory. Tried 2 GiB\nbye\n"
+    words = cause_of(End(state="FAILED", exit_code=1), output)
+    assert "Tried 2 GiB" in words and "Tried 1 GiB" not in words
