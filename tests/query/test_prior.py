@@ -13,7 +13,8 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.query import prior
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.watch.logs.run_logs import OFF, Said
+from watchkeeper.watch.logs.log_files import OFF
+from watchkeeper.watch.logs.said import Said
 
 HAND = """# one — by hand
 ## Config

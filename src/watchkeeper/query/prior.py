@@ -25,7 +25,8 @@ from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
 from watchkeeper.report.runlog.read import Log
 from watchkeeper.report.runlog.read import read as read_log
 from watchkeeper.watch.logs import run_log_folder
-from watchkeeper.watch.logs.run_logs import Said, root_of
+from watchkeeper.watch.logs.log_files import root_of
+from watchkeeper.watch.logs.said import Said
 
 MOST_SHOWN = 10
 MOST_SEARCHED = 50

@@ -26,7 +26,8 @@ from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.watch.health.rounds import Rounds
 from watchkeeper.watch.leaving import SENTINEL, Leaving
 from watchkeeper.watch.logs.logbook import Logbook, Tell
-from watchkeeper.watch.logs.run_logs import RunBook, Said
+from watchkeeper.watch.logs.run_logs import RunBook
+from watchkeeper.watch.logs.said import Said
 from watchkeeper.watch.phases import Phases
 from watchkeeper.watch.policy import WatchPolicy
 from watchkeeper.watch.poll.pace import Pace

@@ -16,7 +16,7 @@ from watchkeeper.core.events import Documented, Observed
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.report.runlog.document import parse
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.watch.logs.run_logs import Said, check_said
+from watchkeeper.watch.logs.said import Said, check_said
 
 SCRIPT = """#!/bin/bash
 #SBATCH --time=01:00:00

@@ -26,7 +26,8 @@ from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs import run_logs
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.logs.run_log_folder import load
-from watchkeeper.watch.logs.run_logs import RunBook, Said, check_said
+from watchkeeper.watch.logs.run_logs import RunBook
+from watchkeeper.watch.logs.said import Said, check_said
 from watchkeeper.watch.policy import WatchPolicy
 
 

@@ -10,7 +10,7 @@ import click
 
 from watchkeeper.core import layout
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.watch.logs.run_logs import MODE, MODES, Said
+from watchkeeper.watch.logs.said import MODE, MODES, Said
 
 
 def answers(experiment: Experiment, said: Said) -> Said | None:

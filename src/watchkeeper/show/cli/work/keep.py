@@ -35,7 +35,8 @@ from watchkeeper.show.tables import compute_table, experiment_table, standings_w
 from watchkeeper.show.terminal import Progress
 from watchkeeper.show.text import printable
 from watchkeeper.watch.keeper import Keeper
-from watchkeeper.watch.logs.run_logs import OFF, Said, check_said
+from watchkeeper.watch.logs.log_files import OFF
+from watchkeeper.watch.logs.said import Said, check_said
 from watchkeeper.watch.notify import Notifier, notifier_of
 from watchkeeper.watch.outcome import compute
 from watchkeeper.watch.policy import WatchPolicy

@@ -1,0 +1,103 @@
+"""The journal's events by key, as the run logs of an experiment need them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from watchkeeper.core.events import Answered, AnyEvent, Documented, RunItem, Unknown
+from watchkeeper.report.compose import compose, lineage
+from watchkeeper.report.compose.compose import Evaluation, LogFile, Told
+from watchkeeper.report.compose.page import PENDING
+
+_UNANSWERED = (PENDING, "n/a")
+
+
+class Histories:
+    """What the journal says of each key. Feed it every event, once.
+
+    `news` are the keys with events since they were last taken out; `logs` the run logs' paths;
+    `answered` what a person answered on a terminal, None: was not asked. `path_of` turns a path in
+    an event into a file.
+    """
+
+    def __init__(self, items: Sequence[RunItem], path_of: Callable[[str], Path]) -> None:
+        self.by_key: dict[str, Told] = {}
+        self.news: set[str] = set()
+        self.logs: set[Path] = set()
+        self.answered: Answered | None = None
+        self._path_of = path_of
+        self._evaluations: dict[str, list[RunItem]] = {}
+        for item in items:
+            if item.phase == "evaluation":
+                self._evaluations.setdefault(item.run, []).append(item)
+
+    def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
+        """Take events of the journal, each of them once."""
+        for event in events:
+            if isinstance(event, Answered):
+                self._answer(event)
+            for key, part in compose.keyed(event):
+                self.of(key).feed(part)
+                if isinstance(part, Documented):
+                    self.logs.add(self._path_of(part.path))
+                else:
+                    self.news.add(key)
+
+    def _answer(self, event: Answered) -> None:
+        if self.answered is None or event.time >= self.answered.time:
+            self.answered = event
+
+    def of(self, key: str) -> Told:
+        """The history of a key, empty at first."""
+        return self.by_key.setdefault(key, Told())
+
+    def has_log(self, key: str) -> bool:
+        """Whether a run log of the key was made, or is about to be."""
+        return key in self.by_key and bool(self.by_key[key].documented)
+
+    def fields_before(self, key: str, file: LogFile | None) -> dict[str, str]:
+        """The fields last written into a log, without those that were open; file None: no log."""
+        fields: dict[str, str] = {}
+        if file is None or key not in self.by_key:
+            return fields
+        for event in self.by_key[key].documented:
+            if event.path == file.path:
+                fields |= {
+                    name: value for name, value in event.fields.items() if value not in _UNANSWERED
+                }
+        return fields
+
+    def evaluations_of(self, item: RunItem, file: LogFile) -> list[Evaluation]:
+        """The evaluations of the checkpoints that the attempts in this log made, with the last
+        verdict on each.
+        """
+        evaluations: list[Evaluation] = []
+        if item.phase != "preparation":
+            return evaluations
+        trained = self.by_key[item.key]
+        attempts = trained.attempts_of(file)
+        for other in self._evaluations.get(item.run, ()):
+            history = self.by_key.get(other.key, Told())
+            judged = [
+                history.judged[number]
+                for number in sorted(history.judged)
+                if _attempt_read(trained, history, number) in attempts
+            ]
+            if judged:
+                name = other.task
+                if other.epoch is not None:
+                    name += f" epoch {other.epoch}"
+                evaluations.append(Evaluation(name, judged[-1], other.task, other.epoch))
+        return evaluations
+
+
+def _attempt_read(trained: Told, evaluated: Told, number: int) -> int | None:
+    """The attempt at a training whose checkpoint an attempt at an evaluation read."""
+    judged = evaluated.judged[number]
+    intended = evaluated.intended.get(number)
+    if intended is None:
+        inputs, began = judged.inputs, judged.time
+    else:
+        inputs, began = {**intended.inputs, **judged.inputs}, intended.time
+    return lineage.read_from(trained.intended, trained.judged, inputs, began)
