@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.iofaults.injection import ERRORS, NoCompilerError, library
-from tests.iofaults.outcome import Outcome
+from tests.iofaults.outcome import Outcome, hung
 from tests.iofaults.plans import SUBJECTS, Plan
 
 COLUMNS = ("lost", "changed", "twice", "silent", "repeated", "unsound")
@@ -35,6 +36,8 @@ def try_all(plan: Plan, workers: int) -> tuple[dict[str, Counter[str]], list[str
             folder = Path(base) / str(number)
             try:
                 return plan.subject(folder, plan.faults[number]).outcome
+            except subprocess.TimeoutExpired as error:
+                return hung(str(error))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -16,7 +16,7 @@ from watchkeeper.schedulers.wrapper import render
 CODE = 7
 LAG_S = 4.0  # with it the wrapper leaves a heartbeat, each second
 GAP_S = 0.001
-DEADLINE_S = 120
+DEADLINE_S = 600
 # It has run when it has said so outside the failing folder; and it lives until the first heartbeat
 # is tried.
 SCRIPT = """#!/bin/bash

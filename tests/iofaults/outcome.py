@@ -39,6 +39,13 @@ class Outcome(NamedTuple):
         }
 
 
+def hung(words: str) -> Outcome:
+    """The outcome of a trial that did not end in time."""
+    return Outcome(
+        failed=True, lost=0, changed=0, twice=0, said=1, unsound="it did not end", output=words
+    )
+
+
 class Trial(NamedTuple):
     """A run of a program, and the operations that it made; with a fault, the one that failed."""
 

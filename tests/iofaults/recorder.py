@@ -16,7 +16,7 @@ from watchkeeper.core.events import RunEnded
 from watchkeeper.record.writing.tables import read_table
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 120
+DEADLINE_S = 600
 
 
 def run(folder: Path, fault: Fault | None = None) -> Trial:

@@ -12,6 +12,7 @@ from tests.iofaults.injection import Fault, Injection
 from tests.iofaults.outcome import Outcome, Trial, sayings
 
 FAST = ("--poll", "0.05")
+DEADLINE_S = 600
 JOBS = {
     "one/ran.txt": 1,
     "one/eval/clean_epoch0.ran.txt": 1,
@@ -27,9 +28,17 @@ def run(folder: Path, fault: Fault | None = None) -> Trial:
     experiment = write_experiment(folder / "experiment", runs=("one", "two"))
     state = folder / "state"
     injection = Injection(folder / "notes", experiment, fault)
-    first = wk("run", experiment, *FAST, state=state, LC_ALL="C", **injection.environment)
-    again = wk("run", experiment, *FAST, state=state)
-    check = wk("check", experiment, state=state)
+    first = wk(
+        "run",
+        experiment,
+        *FAST,
+        state=state,
+        timeout_s=DEADLINE_S,
+        LC_ALL="C",
+        **injection.environment,
+    )
+    again = wk("run", experiment, *FAST, state=state, timeout_s=DEADLINE_S)
+    check = wk("check", experiment, state=state, timeout_s=DEADLINE_S)
     ran = times_run(experiment)
     printed = [path.read_text() for path in sorted(experiment.rglob("slurm-*.out"))]
     outcome = Outcome(
