@@ -639,7 +639,7 @@ def test_a_title_that_names_nothing_is_told() -> None:
 
 def test_what_is_no_text_is_said_so() -> None:
     """A file that is not UTF-8 is an error with the line of its first bad byte."""
-    with pytest.raises(ExperimentError, match=r"experiment_summary\.md:2: this is no text"):
+    with pytest.raises(ExperimentError, match=r"experiment_summary\.md:2: this is not text"):
         read(PATH, b"# a\n\xff\n")
 
 

@@ -74,7 +74,7 @@ def test_nan_in_nobody_knows_which_epoch_is_a_caution():
     logs, training = [log("2", NAN, NAN)], Training(epochs=3)
     assert of_epoch(logs, 2, training).fault
     first = of_epoch(logs, 0, training)
-    assert first.fault == "" and "whether in this epoch, nobody says" in first.cautions[0]
+    assert first.fault == "" and "perhaps of another epoch" in first.cautions[0]
 
 
 def test_only_the_end_of_a_long_log_is_read(tmp_path: Path):

@@ -8,7 +8,7 @@ warning: the scheduler has the last word on what it takes, and evidence on what 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -144,45 +144,61 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
 
 
 def _is_lenient_shell(interpreter: Iterable[str]) -> bool:
-    """Whether it is a shell that goes on after a command failed."""
+    """Whether it is a shell that continues after a failed command."""
     words = " ".join(interpreter).split()
     if words and Path(words[0]).name == "env":
         words = [word for word in words[1:] if word != "-S"]
-    return (
-        bool(words)
-        and Path(words[0]).name in _SHELLS
-        and not any(re.match(r"-\w*e", word) for word in words[1:])
-    )
+    if not words or Path(words[0]).name not in _SHELLS:
+        return False
+    return not any(re.match(r"-\w*e", word) for word in words[1:])
 
 
 def hidden_failure(source: bytes) -> str | None:
-    """How a shell script ends well whatever its commands did, in words; None if it does not, or
-    nobody can tell.
+    """How a shell script ends with 0 whatever its commands did, in words; None: it does not, or it
+    is not certain.
 
-    Only what is certain is told: the last line of the script itself, and a code that was saved and
-    never used.
+    Only what is certain is reported: the last line of the script itself, and a code that was saved
+    and never used.
     """
     lines = list(commands(source.decode("utf-8", "replace")))
-    if not lines or any(_STOPS_AT_FAILURE.search(line) for _, line in lines):
+    if not lines or _matches_any(_STOPS_AT_FAILURE, lines):
         return None
+    _, last = lines[-1]
+    is_test = _TESTS.match(last) and not re.match(r"exit\s+0\b", last)
+    if _EXITS_BADLY.search(last) or is_test:
+        return None
+    return _unused_code(lines) or _hiding_end(lines)
+
+
+def _matches_any(pattern: re.Pattern[str], lines: Sequence[tuple[int, str]]) -> bool:
+    return any(pattern.search(line) for _, line in lines)
+
+
+def _unused_code(lines: Sequence[tuple[int, str]]) -> str | None:
+    """How the script saves an exit code and never exits with it; None: it saves none, or uses it."""
+    for index in reversed(range(len(lines))):
+        number, line = lines[index]
+        match = _SAVES_CODE.search(line)
+        if match is None:
+            continue
+        if _matches_any(_EXITS_BADLY, _from_line(lines, number)):
+            return None
+        return (
+            f"it keeps an exit code in ${match.group(1)} (line {number}) and never exits with it: a "
+            "failure looks like COMPLETED"
+        )
+    return None
+
+
+def _from_line(lines: Sequence[tuple[int, str]], first: int) -> list[tuple[int, str]]:
+    return [(number, line) for number, line in lines if number >= first]
+
+
+def _hiding_end(lines: Sequence[tuple[int, str]]) -> str | None:
+    """How the last command hides a failure; None: it does not."""
     number, last = lines[-1]
-    works = [line for _, line in lines[:-1] if not _PREPARES.match(line)]
-    if _EXITS_BADLY.search(last) or (_TESTS.match(last) and not re.match(r"exit\s+0\b", last)):
-        return None
-    saved = [(at, found.group(1)) for at, line in lines if (found := _SAVES_CODE.search(line))]
-    if saved:
-        at, name = saved[-1]
-        after = [line for other, line in lines if other >= at]
-        if not any(_EXITS_BADLY.search(line) for line in after):
-            return (
-                f"it keeps an exit code in ${name} (line {at}) and never exits with it: a "
-                "failure looks like COMPLETED"
-            )
-    if (
-        _ALWAYS_WELL.match(last)
-        and works
-        and not any(_EXITS_BADLY.search(line) for _, line in lines)
-    ):
+    does_work = any(not _PREPARES.match(line) for _, line in lines[:-1])
+    if _ALWAYS_WELL.match(last) and does_work and not _matches_any(_EXITS_BADLY, lines):
         return (
             f"its last command is `{_short(last)}` (line {number}): a failure before it looks "
             "like COMPLETED"
@@ -191,11 +207,11 @@ def hidden_failure(source: bytes) -> str | None:
         return (
             f"its last command ends in `|| true` (line {number}): its failure looks like COMPLETED"
         )
-    piped = re.search(r"(?<!\|)\|\s*(tee|ts|cat|grep|tail|sed)\b[^|]*$", last)
-    if piped and not any(_PIPEFAIL.search(line) for _, line in lines):
+    pipe = re.search(r"(?<!\|)\|\s*(tee|ts|cat|grep|tail|sed)\b[^|]*$", last)
+    if pipe and not _matches_any(_PIPEFAIL, lines):
         return (
-            f"its last command ends in `| {piped.group(1)}` (line {number}), whose code hides "
-            "that of what came before"
+            f"its last command ends in `| {pipe.group(1)}` (line {number}), whose code hides "
+            "that of the commands before it"
         )
     return None
 

@@ -8,14 +8,19 @@ left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from watchkeeper.core.errors import ExperimentError, Problem
 
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
 _PIPE = re.compile(r"(?<!\\)\|")
+_SHOWN = ("text", "code_inline", "html_inline", "text_special", "image")
 _NUMBER = re.compile(r"^\d+(?:\.\d+)*[.)]?\s+")
 
 
@@ -67,85 +72,104 @@ def read(path: Path, data: bytes) -> list[Section]:
     Raises:
         ExperimentError: it is not UTF-8; the message has the line.
     """
-    from markdown_it import MarkdownIt  # 70 ms, which only those who keep a Markdown summary pay
-    from markdown_it.token import Token
-
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         newlines = data.count(b"\n", 0, error.start)
         where = f"{path}:{newlines + 1}"
         problem = Problem(
-            where=where, message="this is no text: it is not UTF-8", hint="save the file as UTF-8"
+            where=where, message="this is not text: it is not UTF-8", hint="save the file as UTF-8"
         )
         raise ExperimentError(f"{where}: {problem.message}", problems=(problem,)) from error
-    parser = MarkdownIt("commonmark").enable("table")
-    lines = re.sub(r"\r\n?", "\n", text).split("\n")
+    return _Reader(text).sections()
 
-    def plain(words: str) -> str:
-        """One line without its marks of emphasis, code and links."""
-        children = [child for token in parser.parseInline(words) for child in token.children or ()]
-        shown = ("text", "code_inline", "html_inline", "text_special", "image")
-        return " ".join("".join(child.content for child in children if child.type in shown).split())
 
-    tokens = iter(parser.parse(text))
+class _Reader:
+    """Reads the tokens of one text."""
 
-    def row(opened: Token) -> Row:
-        cells: list[str] = []
-        for token in tokens:
-            if token.type == "tr_close":
-                break
-            if token.type == "inline":
-                cells.append(plain(token.content))
-        line = (opened.map or [0])[0]
-        if line < len(lines):
-            source = lines[line].strip()
-        else:
-            source = ""
-        written = len(_PIPE.findall(source.removeprefix("|").removesuffix("|"))) + 1
-        return Row(line=line + 1, cells=tuple(cells), beyond=max(0, written - len(cells)))
+    def __init__(self, text: str) -> None:
+        from markdown_it import MarkdownIt  # 70 ms, only for those who keep a Markdown summary
 
-    def table() -> Table:
+        self._parser = MarkdownIt("commonmark").enable("table")
+        self._lines = re.sub(r"\r\n?", "\n", text).split("\n")
+        self._tokens = iter(self._parser.parse(text))
+
+    def sections(self) -> list[Section]:
+        """The text's sections, the first without a heading."""
+        sections = [Section(line=1, level=0, title="", titles=(), blocks=())]
+        blocks: list[Table | Text] = []
+        level = 0  # of the heading that is open, 0: none is
+        for token in self._tokens:
+            if token.type == "table_open":
+                blocks.append(self._table())
+            elif token.type == "heading_open":
+                level = int(token.tag[1:])
+            elif token.type == "inline" and not level:
+                text = self._plain_lines(token)
+                blocks.append(Text(line=_line_of(token), text=text))
+            elif token.type == "inline":
+                sections[-1] = msgspec.structs.replace(sections[-1], blocks=tuple(blocks))
+                blocks = []
+                title = " ".join(self._plain_lines(token).split())
+                sections.append(_section(sections, level, title, _line_of(token)))
+                level = 0
+        sections[-1] = msgspec.structs.replace(sections[-1], blocks=tuple(blocks))
+        return sections
+
+    def _table(self) -> Table:
+        """The table that has just been opened."""
         rows: list[Row] = []
-        for token in tokens:
+        for token in self._tokens:
             if token.type == "table_close":
                 break
             if token.type == "tr_open":
-                rows.append(row(token))
-        header = rows[0]
-        return Table(
-            line=header.line,
-            header=header.cells,
-            rows=tuple(one for one in rows[1:] if _is_row(one, header)),
-        )
+                rows.append(self._row(token))
+        header, *others = rows
+        body = tuple(row for row in others if _is_row(row, header))
+        return Table(line=header.line, header=header.cells, rows=body)
 
-    sections = [Section(line=1, level=0, title="", titles=(), blocks=())]
-    blocks: list[Table | Text] = []
-    above: list[tuple[int, str]] = []
-    heading = 0
-    for token in tokens:
-        if token.type == "table_open":
-            blocks.append(table())
-        elif token.type == "heading_open":
-            heading = int(token.tag[1:])
-        elif token.type == "inline":
-            words = "\n".join(map(plain, token.content.split("\n")))
-            line = (token.map or [0])[0] + 1
-            if not heading:
-                blocks.append(Text(line=line, text=words))
-                continue
-            sections[-1] = msgspec.structs.replace(sections[-1], blocks=tuple(blocks))
-            blocks = []
-            title = " ".join(words.split())
-            above = [
-                *((level, name) for level, name in above if level < heading),
-                (heading, _title(title)),
-            ]
-            names = tuple(name for _, name in above)
-            sections.append(Section(line=line, level=heading, title=title, titles=names, blocks=()))
-            heading = 0
-    sections[-1] = msgspec.structs.replace(sections[-1], blocks=tuple(blocks))
-    return sections
+    def _row(self, opened: Token) -> Row:
+        """The row that has just been opened."""
+        cells: list[str] = []
+        for token in self._tokens:
+            if token.type == "tr_close":
+                break
+            if token.type == "inline":
+                cells.append(self._plain(token.content))
+        line = _line_of(opened)
+        source = ""
+        if line <= len(self._lines):
+            source = self._lines[line - 1].strip()
+        written = len(_PIPE.findall(source.removeprefix("|").removesuffix("|"))) + 1
+        return Row(line=line, cells=tuple(cells), beyond=max(0, written - len(cells)))
+
+    def _plain_lines(self, token: Token) -> str:
+        return "\n".join(map(self._plain, token.content.split("\n")))
+
+    def _plain(self, text: str) -> str:
+        """One line without its marks of emphasis, code and links."""
+        pieces: list[str] = []
+        for token in self._parser.parseInline(text):
+            for child in token.children or ():
+                if child.type in _SHOWN:
+                    pieces.append(child.content)
+        return " ".join("".join(pieces).split())
+
+
+def _line_of(token: Token) -> int:
+    """The line that a token begins on, counted from 1."""
+    return (token.map or [0])[0] + 1
+
+
+def _section(sections: Sequence[Section], level: int, title: str, line: int) -> Section:
+    """The section of a heading, below those of the `sections` before it that are still open."""
+    titles = [_title(title)]
+    lowest = level
+    for above in reversed(sections):
+        if 0 < above.level < lowest:
+            titles.insert(0, _title(above.title))
+            lowest = above.level
+    return Section(line=line, level=level, title=title, titles=tuple(titles), blocks=())
 
 
 def _is_row(row: Row, header: Row) -> bool:
@@ -160,4 +184,6 @@ def _title(words: str) -> str:
 
 def below(sections: list[Section], *titles: str) -> Iterator[Section]:
     """The sections with one of these titles, and those below them."""
-    return (section for section in sections if any(title in titles for title in section.titles))
+    for section in sections:
+        if not set(titles).isdisjoint(section.titles):
+            yield section

@@ -54,9 +54,9 @@ class Reader:
         self._slow_bytes = 0
 
     def settings(self, name: str, sha256: str, data: bytes) -> dict[str, str] | None:
-        """The settings of a file of this name that holds `data`, of this hash; None where it can
-        only be compared whole. What is a secret is `<redacted>`: it makes no difference between two
-        runs, and is shown nowhere.
+        """The settings of a file of this name that holds `data`, of this hash; None: it can only be
+        compared as a whole. A secret is `<redacted>`: it makes no difference between two runs, and
+        is never shown.
         """
         suffix = name.rpartition(".")[2].casefold()
         if (suffix, sha256) not in self._known:
@@ -92,102 +92,117 @@ def _without_secrets(settings: dict[str, str]) -> dict[str, str]:
 
 
 def merged(files: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
-    """The settings of several files together: a key that an earlier one has too gets its file's
-    name: `eval.yaml:seed`.
+    """The settings of several files together; a key that an earlier file has too is prefixed with
+    its file's name: `eval.yaml:seed`.
     """
-    found: dict[str, str] = {}
+    together: dict[str, str] = {}
     for name, settings in files:
         for key, value in settings.items():
-            found[f"{name}:{key}" if key in found else key] = value
-    return found
+            unique = f"{name}:{key}" if key in together else key
+            together[unique] = value
+    return together
 
 
 # ── plain block mappings, line by line
-# ─────────────────────────────────────────────────────────────────────────────
 
 
 def plain_yaml(text: str) -> dict[str, str] | None:
-    """The settings of YAML that is block mappings of plain values and lists of them; None for any
-    other.
+    """The settings of YAML that consists of block mappings of plain values and lists of them; None:
+    it is something else, or holds nothing.
     """
     if "\t" in text or "\r" in text:
         return None
-    found: dict[str, str] = {}
-    open_: list[
-        tuple[int, str]
-    ] = []  # the mappings that are open: their keys' indent, their prefix
-    waiting: tuple[int, str] | None = None  # a key without a value: a mapping may follow below it
-    lists: dict[str, list[str]] = {}
-    for line in text.split("\n"):
+    reader = _PlainReader()
+    try:
+        for line in text.split("\n"):
+            reader.read_line(line)
+        reader.close_key()
+    except _NotPlainError:
+        return None
+    return reader.settings or None
+
+
+class _NotPlainError(Exception):
+    """The document is more than plain block mappings."""
+
+
+class _PlainReader:
+    """Reads plain block mappings line by line."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, str] = {}
+        # The mappings that are open: the indent of their keys, and the key that holds them.
+        self._open: list[tuple[int, str]] = []
+        # The last key and its indent, while it has no value: a mapping or a list may follow.
+        self._key: tuple[int, str] | None = None
+        self._list: list[str] = []
+        self._list_indent = 0
+
+    def read_line(self, line: str) -> None:
         content = re.sub(r"(?:^| )#.*$", "", line).rstrip()
-        if not content.strip():
-            continue
+        stripped = content.lstrip(" ")
+        if not stripped:
+            return
         if "#" in line and ('"' in line or "'" in line):
-            return None
-        indent = len(content) - len(content.lstrip(" "))
-        if content.lstrip(" ").startswith("- "):
-            value = _plain(content.lstrip(" ")[2:].strip())
-            if (
-                waiting is None
-                or indent < waiting[0]
-                or value is None
-                or _inner_indent(lists, waiting[1], indent) is None
-            ):
-                return None
-            lists.setdefault(waiting[1], [str(indent)]).append(value)
-            continue
+            raise _NotPlainError  # the # may stand inside quotes
+        indent = len(content) - len(stripped)
+        if stripped.startswith("- "):
+            self._read_item(indent, stripped[2:].strip())
+            return
         match = _PLAIN_KEY.fullmatch(content)
         if match is None or canonical(match[2]) != match[2]:
-            return None
-        if waiting is not None:
-            if waiting[1] in lists:
-                found[waiting[1]] = "[" + ", ".join(lists[waiting[1]][1:]) + "]"
-            elif indent > waiting[0]:
-                open_.append((indent, waiting[1]))
-            else:
-                found[waiting[1]] = "null"
-            if waiting[1] in lists and indent > waiting[0]:
-                return None
-        while open_ and open_[-1][0] > indent:
-            open_.pop()
-        if indent != (open_[-1][0] if open_ else 0):
-            return None
-        if open_:
-            prefix = open_[-1][1] + "."
-        else:
-            prefix = ""
-        key = prefix + match[2]
-        if (
-            key in found
-            or key in lists
-            or (waiting is not None and waiting[1] == key)
-            or len(open_) >= MOST_DEPTH
-        ):
-            return None
-        if any(prefix_key == key for _, prefix_key in open_):
-            return None
-        if match[3]:
-            value = _plain(match[3])
-            if value is None:
-                return None
-            found[key] = value
-            waiting = None
-        else:
-            waiting = (indent, key)
-        if len(found) > MOST_SETTINGS:
-            return None
-    if waiting is not None:
-        found[waiting[1]] = (
-            "[" + ", ".join(lists[waiting[1]][1:]) + "]" if waiting[1] in lists else "null"
-        )
-    return found or None
+            raise _NotPlainError
+        self._begin_key(indent)
+        self._read_pair(indent, match[2], match[3])
+        if len(self.settings) > MOST_SETTINGS:
+            raise _NotPlainError
 
+    def close_key(self) -> None:
+        """The key without a value is over: its value is its list, or null."""
+        if self._key is not None:
+            value = "null"
+            if self._list:
+                value = "[" + ", ".join(self._list) + "]"
+            self.settings[self._key[1]] = value
+        self._key = None
+        self._list = []
 
-def _inner_indent(lists: Mapping[str, list[str]], key: str, indent: int) -> int | None:
-    """The indent of a list's items; None where this one's is another."""
-    if key not in lists or lists[key][0] == str(indent):
-        return indent
-    return None
+    def _read_item(self, indent: int, text: str) -> None:
+        """`- text`, an item of the list of the key before it."""
+        value = _plain(text)
+        if self._key is None or indent < self._key[0] or value is None:
+            raise _NotPlainError
+        if self._list and indent != self._list_indent:
+            raise _NotPlainError
+        self._list_indent = indent
+        self._list.append(value)
+
+    def _begin_key(self, indent: int) -> None:
+        """A key follows at this indent: it begins the mapping of the key before it, or ends that."""
+        if self._key is not None and indent > self._key[0]:
+            if self._list:
+                raise _NotPlainError
+            self._open.append((indent, self._key[1]))
+            self._key = None
+        self.close_key()
+        while self._open and self._open[-1][0] > indent:
+            self._open.pop()
+        if indent != (self._open[-1][0] if self._open else 0):
+            raise _NotPlainError
+
+    def _read_pair(self, indent: int, name: str, text: str | None) -> None:
+        """`name: text`, in the mapping that is open; without a text, its value follows below."""
+        key = f"{self._open[-1][1]}.{name}" if self._open else name
+        is_repeated = key in self.settings or any(owner == key for _, owner in self._open)
+        if is_repeated or len(self._open) >= MOST_DEPTH:
+            raise _NotPlainError
+        if not text:
+            self._key = indent, key
+            return
+        value = _plain(text)
+        if value is None:
+            raise _NotPlainError
+        self.settings[key] = value
 
 
 def _plain(text: str) -> str | None:
@@ -195,11 +210,8 @@ def _plain(text: str) -> str | None:
     if _QUOTED.fullmatch(text):
         return text[1:-1]
     if match := _FLOW.fullmatch(text):
-        return (
-            "["
-            + ", ".join(canonical(part) for part in (match[1] or "").split(",") if part.strip())
-            + "]"
-        )
+        parts = [part for part in (match[1] or "").split(",") if part.strip()]
+        return "[" + ", ".join(map(canonical, parts)) + "]"
     if text.startswith(("- ", "? ", "---", "...")) or text in ("-", "?"):
         return None
     if _PLAIN_VALUE.fullmatch(text) or _URL_OR_PATH.fullmatch(text):
@@ -208,14 +220,13 @@ def _plain(text: str) -> str | None:
 
 
 # ── anything else
-# ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def yaml_settings(text: str) -> dict[str, str]:
     """The settings of any YAML document.
 
     Raises:
-        UnreadableError: it is none, or has more than MOST_SETTINGS.
+        UnreadableError: it is not YAML, or has more than MOST_SETTINGS.
     """
     try:
         with warnings.catch_warnings():
@@ -250,15 +261,20 @@ def of_value(value: Any) -> dict[str, str]:
 
 
 def _collected(pairs: Iterator[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for key, value in pairs:
-        found[key] = value
-        if len(found) > MOST_SETTINGS:
+        settings[key] = value
+        if len(settings) > MOST_SETTINGS:
             raise UnreadableError
-    return found
+    return settings
 
 
 def _walk(top: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    """The settings of a value, in its order.
+
+    Raises:
+        UnreadableError: it is too deep, or has too many parts.
+    """
     visits = 0
     waiting: list[tuple[str, Any, int]] = [(prefix, top, 0)]
     while waiting:
@@ -267,28 +283,26 @@ def _walk(top: Any, prefix: str) -> Iterator[tuple[str, str]]:
         if depth > MOST_DEPTH or visits > _MOST_VISITS:
             raise UnreadableError
         items = _items(value)
-        if items is None:
-            if key:
-                yield key, _scalar(value)
-            continue
-        keyed, parts = items
-        if not keyed and all(_items(part) is None for _, part in parts):
-            yield key, "[" + ", ".join(_scalar(part) for _, part in parts) + "]"
-            continue
-        waiting += reversed(
-            [(f"{key}.{name}" if key else name, part, depth + 1) for name, part in parts]
-        )
+        if items is not None and (items[0] or not _is_flat(items[1])):
+            for name, part in reversed(items[1]):
+                waiting.append((f"{key}.{name}" if key else name, part, depth + 1))
+        elif items is not None:
+            yield key, "[" + ", ".join(_scalar(part) for _, part in items[1]) + "]"
+        elif key:
+            yield key, _scalar(value)
+
+
+def _is_flat(parts: list[tuple[str, Any]]) -> bool:
+    """Whether no part has parts."""
+    return all(_items(part) is None for _, part in parts)
 
 
 def _items(value: Any) -> tuple[bool, list[tuple[str, Any]]] | None:
-    """The parts of a mapping (True) or a list (False), by name; None for a single value."""
+    """The parts of a mapping (True) or a list (False), by name; None: it is a single value."""
     if isinstance(value, MappingNode):
-        return True, [
-            (str(name.value) if isinstance(name, ScalarNode) else "?", part)
-            for name, part in value.value
-        ]
+        return True, [(_name_of(name), part) for name, part in value.value]
     if isinstance(value, SequenceNode):
-        return False, [(str(number), part) for number, part in enumerate(value.value)]
+        value = value.value
     if isinstance(value, Mapping):
         return True, [(str(name), part) for name, part in value.items()]
     if isinstance(value, list | tuple):
@@ -296,17 +310,18 @@ def _items(value: Any) -> tuple[bool, list[tuple[str, Any]]] | None:
     return None
 
 
+def _name_of(node: Node) -> str:
+    """The text of a key, "?" where it is not a scalar."""
+    return str(node.value) if isinstance(node, ScalarNode) else "?"
+
+
 def _scalar(value: Any) -> str:
     if isinstance(value, Node):
         text = str(value.value)
-        plain = getattr(value, "style", None) in (None, "")
-        if plain:
-            return canonical(text)
-        return text
+        is_quoted = getattr(value, "style", None) not in (None, "")
+        return text if is_quoted else canonical(text)
     if isinstance(value, bool):
-        if value:
-            return "true"
-        return "false"
+        return "true" if value else "false"
     if value is None:
         return "null"
     if isinstance(value, float | int):

@@ -87,47 +87,58 @@ def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
 
 
 def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
-    """A folder that holds weights, or a file that is some: all of them whole, and no shard of an
-    index missing.
+    """A folder that holds weights, or a file of weights: all of them whole, and no shard of an index
+    missing.
     """
     checked = [file for file in files if Path(file.name).suffix in file_formats.WEIGHTS]
     weights = [file for file in checked if file_formats.is_weights(file.name)]
-    weights.sort(
-        key=lambda file: Path(file.name).name.startswith("adapter")
-    )  # what is evaluated is told first
+    weights.sort(key=_is_adapter)  # what is evaluated comes first
     indices = [file for file in files if file.name.endswith(_INDEX)]
-    evidence = [file.evidence("weights") for file in weights] + [
-        file.evidence("index") for file in indices
-    ]
     if not weights and not indices:
-        why = f"{shown} holds no weights" + (
-            f" among {_counted(files, 'file')}" if files else ": it holds no file"
-        )
+        among = f" among {_counted(files, 'file')}" if files else ": it holds no file"
+        why = f"{shown} holds no weights{among}"
         return Finding(subject=subject, state="empty", path=shown, why=why)
-    faults = [
-        fault for file in (*checked, *indices) if (fault := _fault(file, _check_part)) is not None
-    ]
-    if faults:
-        hollow = weights and all(
-            any(one is file and state == "empty" for one, state, _ in faults) for file in weights
+    evidence = [file.evidence("weights") for file in weights]
+    evidence += [file.evidence("index") for file in indices]
+    faults = [_fault(file, _check_part) for file in (*checked, *indices)]
+    faults_met = [fault for fault in faults if fault is not None]
+    if faults_met:
+        return Finding(
+            subject=subject,
+            state=_verdict(weights, faults_met),
+            path=shown,
+            why=_why(faults_met),
+            evidence=tuple(evidence),
         )
-        why = faults[0][2] + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
-        state: Verdict
-        if hollow:
-            state = "empty"
-        else:
-            state = "damaged"
-        return Finding(subject=subject, state=state, path=shown, why=why, evidence=tuple(evidence))
-    why = f"{_counted(weights, 'weights file')}, {sum(file.size_bytes for file in weights):,} bytes"
-    print_ = fingerprint([(file.name, file.path) for file in files])
+    size_bytes = sum(file.size_bytes for file in weights)
     return Finding(
         subject=subject,
         state="good",
         path=shown,
-        why=why,
+        why=f"{_counted(weights, 'weights file')}, {size_bytes:,} bytes",
         evidence=tuple(evidence),
-        fingerprint=print_,
+        fingerprint=fingerprint([(file.name, file.path) for file in files]),
     )
+
+
+def _is_adapter(file: File) -> bool:
+    return Path(file.name).name.startswith("adapter")
+
+
+def _verdict(weights: Sequence[File], faults: Sequence[tuple[File, Verdict, str]]) -> Verdict:
+    """The verdict on faulty files: "empty" where each file of weights is, else "damaged"."""
+    empty = [file for file, state, _ in faults if state == "empty"]
+    if weights and all(file in empty for file in weights):
+        return "empty"
+    return "damaged"
+
+
+def _why(faults: Sequence[tuple[File, Verdict, str]]) -> str:
+    """The first fault, and how many more there are."""
+    why = faults[0][2]
+    if len(faults) > 1:
+        why += f" (and {len(faults) - 1} more)"
+    return why
 
 
 def _check_part(file: File) -> None:
@@ -142,11 +153,7 @@ def _fault(file: File, check: Callable[[File], None]) -> tuple[File, Verdict, st
     try:
         check(file)
     except file_formats.FaultError as fault:
-        state: Verdict
-        if isinstance(fault, file_formats.EmptyError):
-            state = "empty"
-        else:
-            state = "damaged"
+        state: Verdict = "empty" if isinstance(fault, file_formats.EmptyError) else "damaged"
         return file, state, file_formats.printable(f"{file.shown} {fault}")
     return None
 

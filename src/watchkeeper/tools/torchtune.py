@@ -106,8 +106,8 @@ def complete(
     names = [evidence.source.rpartition("/")[2] for evidence in finding.evidence]
     if fault := _lacking(names):
         return _damaged(finding, f"{finding.path} {fault}")
-    told = _read([*_logs(path, finding.path)[:_MOST_LOGS], *outputs[:_MOST_LOGS]])
-    judged = of_epoch(told, epoch, training)
+    logs = _read([*_logs(path, finding.path)[:_MOST_LOGS], *outputs[:_MOST_LOGS]])
+    judged = of_epoch(logs, epoch, training)
     evidence = (*finding.evidence, *judged.evidence)
     if judged.fault:
         return _damaged(
@@ -129,76 +129,94 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
-def of_epoch(told: Sequence[Told], epoch: int, training: Training) -> Judged:
-    """Judge one epoch by the newest log that tells of its end. Pure.
+def of_epoch(logs: Sequence[Told], epoch: int, training: Training) -> Judged:
+    """Judge one epoch by the newest log that shows its end. Pure.
 
-    The weights are as good as the last loss before they were saved. What nobody says (no log,
-    another logger, a log whose end was overwritten) is held against nobody: the files are there,
-    and whole.
+    The weights are as good as the last loss before they were saved. Missing evidence (no log,
+    another logger, a log whose end was overwritten) does not count against them: the files are
+    there, and whole.
     """
-    last = training.epochs is not None and epoch + 1 >= training.epochs
-    steps = _steps(told, training)
-    if steps:
-        end = steps * (epoch + 1)
-    else:
-        end = None
-    words: list[str] = []
-    cautions: list[str] = []
-    evidence: list[Evidence] = []
-    trained = [log for log in told if log.losses]
-    for log in trained:
-        reaches = end is None or log.losses[-1][0] > end - max(1, training.log_every)
-        before = [row for row in log.losses if end is None or row[0] <= end]
-        if not reaches or not before:
-            continue
-        step, loss = before[-1]
-        if _is_finite(loss) or last or end is not None:
-            evidence.append(_evidence(log, f"loss {loss} at step {step}"))
-        if _is_finite(loss):
-            words.append(f"loss {loss[:8]} at step {step}")
-        elif last or end is not None:
-            since = next(one for one, own in before if not _is_finite(own))
-            fault = (
-                f"comes of a training whose loss is {loss} at step {step}, since step {since} "
-                f"or before ({log.source})"
-            )
-            return Judged(fault=fault, evidence=tuple(evidence))
-        else:
-            cautions.append(
-                f"{log.source} says loss {loss} at step {step}; whether in this epoch, nobody says"
-            )
-        break
-    else:
-        if trained:
-            newest = f"{trained[0].source}, ends at step {trained[0].losses[-1][0]}"
-            cautions.append(f"no log tells of its end, step {end}: the newest, {newest}")
-    saved = next((log for log in told if epoch in log.saved), None)
-    if saved is not None:
-        evidence.append(_evidence(saved, "Checkpoint saved"))
-    elif (
-        silent := next((log for log in told if log.steps and (log.whole or last)), None)
-    ) is not None:
-        evidence.append(_evidence(silent, "no 'Checkpoint saved' of this epoch"))
-        cautions.append(
-            f"{silent.source} never says 'Checkpoint saved' of it: its training may have "
-            "been ended meanwhile"
-        )
-    return Judged(words=tuple(words), cautions=tuple(cautions), evidence=tuple(evidence))
+    is_last = training.epochs is not None and epoch + 1 >= training.epochs
+    steps = _steps(logs, training)
+    end = steps * (epoch + 1) if steps else None
+    by_loss = _judge_loss(logs, end, is_last=is_last, log_every=training.log_every)
+    if by_loss.fault:
+        return by_loss
+    by_saving = _judge_saving(logs, epoch, is_last=is_last)
+    return Judged(
+        words=by_loss.words,
+        cautions=by_loss.cautions + by_saving.cautions,
+        evidence=by_loss.evidence + by_saving.evidence,
+    )
 
 
-def _steps(told: Sequence[Told], training: Training) -> int | None:
-    """The steps of one epoch: as its bars say, or the most that are allowed where a log shows that
-    they were made.
+def _judge_loss(logs: Sequence[Told], end: int | None, *, is_last: bool, log_every: int) -> Judged:
+    """Judge an epoch by its last loss; `end` is its last step, None: unknown."""
+    with_losses = [log for log in logs if log.losses]
+    for log in with_losses:
+        losses = _losses_until(log, end, log_every)
+        if losses:
+            return _judge_losses(log, losses, is_of_epoch=is_last or end is not None)
+    if not with_losses:
+        return Judged()
+    newest = f"{with_losses[0].source}, ends at step {with_losses[0].losses[-1][0]}"
+    return Judged(cautions=(f"no log shows its end, step {end}: the newest, {newest}",))
+
+
+def _losses_until(log: Told, end: int | None, log_every: int) -> Sequence[tuple[int, str]]:
+    """The log's losses up to step `end` (None: all); (): it does not reach that far."""
+    if end is None:
+        return log.losses
+    if log.losses[-1][0] <= end - max(1, log_every):
+        return ()
+    return [(step, loss) for step, loss in log.losses if step <= end]
+
+
+def _judge_losses(log: Told, losses: Sequence[tuple[int, str]], *, is_of_epoch: bool) -> Judged:
+    """Judge by the last of these losses; `is_of_epoch`: it certainly belongs to the epoch."""
+    step, loss = losses[-1]
+    evidence = (_evidence(log, f"loss {loss} at step {step}"),)
+    if _is_finite(loss):
+        return Judged(words=(f"loss {loss[:8]} at step {step}",), evidence=evidence)
+    if not is_of_epoch:
+        caution = f"{log.source} shows loss {loss} at step {step}, perhaps of another epoch"
+        return Judged(cautions=(caution,))
+    since = next(step for step, loss in losses if not _is_finite(loss))
+    fault = (
+        f"comes of a training whose loss is {loss} at step {step}, since step {since} or before "
+        f"({log.source})"
+    )
+    return Judged(fault=fault, evidence=evidence)
+
+
+def _judge_saving(logs: Sequence[Told], epoch: int, *, is_last: bool) -> Judged:
+    """Judge an epoch by whether a log saw the end of its saving."""
+    for log in logs:
+        if epoch in log.saved:
+            return Judged(evidence=(_evidence(log, "Checkpoint saved"),))
+    for log in logs:
+        if log.steps and (log.whole or is_last):
+            caution = (
+                f"{log.source} never says 'Checkpoint saved' of it: its training may have been "
+                "ended meanwhile"
+            )
+            evidence = _evidence(log, "no 'Checkpoint saved' of this epoch")
+            return Judged(cautions=(caution,), evidence=(evidence,))
+    return Judged()
+
+
+def _steps(logs: Sequence[Told], training: Training) -> int | None:
+    """The steps of one epoch: by its progress bars, or as many as are allowed where a log shows that
+    all were made; None: unknown.
     """
-    for log in told:
+    for log in logs:
         if log.steps:
             return log.steps
-    if training.steps and training.epochs:
-        most = training.steps * training.epochs
-        if any(
-            log.losses and most - max(1, training.log_every) < log.losses[-1][0] <= most
-            for log in told
-        ):
+    if not training.steps or not training.epochs:
+        return None
+    most = training.steps * training.epochs
+    for log in logs:
+        if log.losses and most - max(1, training.log_every) < log.losses[-1][0] <= most:
             return training.steps
     return None
 
@@ -207,7 +225,7 @@ def _is_finite(loss: str) -> bool:
     try:
         return math.isfinite(float(loss))
     except ValueError:
-        return True  # cut off, or no number: it says nothing
+        return True  # cut off, or not a number: no evidence
 
 
 def _evidence(log: Told, what: str) -> Evidence:
@@ -237,17 +255,20 @@ def _logs(path: Path, shown: str) -> list[tuple[Path, str]]:
 
 
 def _lacking(names: Sequence[str]) -> str:
-    """What of a sharded checkpoint is not there, in words that follow its name."""
-    shards = [(name, found) for name in names if (found := _SHARD.fullmatch(name))]
-    if not shards:
+    """What a sharded checkpoint lacks, in words that follow its name; "": nothing."""
+    numbers: set[int] = set()
+    count = 0
+    for name in names:
+        if match := _SHARD.fullmatch(name):
+            numbers.add(int(match[1]))
+            count = max(count, int(match[2]))
+    if not numbers:
         return ""
     if not any(name.endswith(".index.json") for name in names):
         return "holds shards and no index: its saving was ended before its end"
-    numbers = {int(found[1]) for _, found in shards}
-    count = max(int(found[2]) for _, found in shards)
-    missing = next((number for number in range(1, count + 1) if number not in numbers), None)
-    if missing is not None:
-        return f"lacks shard {missing} of {count}"
+    for number in range(1, count + 1):
+        if number not in numbers:
+            return f"lacks shard {number} of {count}"
     return ""
 
 
