@@ -495,7 +495,8 @@ def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
         seals = [event for event in events if isinstance(event, Sealed)]
         try:
             if seals:
-                data = path.read_bytes()
+                with open_regular(path) as file:
+                    data = file.read()
             else:
                 data = b""
         except OSError:

@@ -15,11 +15,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.disk.ownership import distrust
 from watchkeeper.core.errors import Problem, UsageError
 
 FILE_NAME = "watchkeeper.toml"
 PREFIX = "WATCHKEEPER_"
+MOST_BYTES = 2**20
+"""Of a file of settings."""
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,7 +131,7 @@ def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, MOST_BYTES).decode()
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment import promises, summary_yaml, tree
@@ -117,7 +118,7 @@ def _bytes(path: Path) -> bytes | None:
         ExperimentError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.code.shell_text import commands, variables, words_of
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment.experiment import Experiment
@@ -277,7 +277,7 @@ class _Look:
         if path is None or not named.endswith(_CONFIG_SUFFIXES):
             return  # one of torchtune's own, or nobody knows
         try:
-            top = load(path, path.read_bytes())
+            top = load(path, read_whole(path))
         except FileNotFoundError:
             yield _warning(
                 where,
@@ -359,7 +359,7 @@ class _Look:
         ):
             return
         try:
-            values = load(path, path.read_bytes()).mapping() or {}
+            values = load(path, read_whole(path)).mapping() or {}
         except (OSError, ExperimentError):
             return
         call = Call(line=1, words=(), folder=path.parent)
@@ -409,7 +409,7 @@ class _Look:
         for path in self.promised:
             config = path / "adapter_config.json"
             try:
-                base = json.loads(config.read_bytes()).get("base_model_name_or_path")
+                base = json.loads(read_whole(config)).get("base_model_name_or_path")
             except (OSError, ValueError, AttributeError, RecursionError):
                 continue
             if (

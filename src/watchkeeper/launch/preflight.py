@@ -16,6 +16,7 @@ import msgspec
 from watchkeeper.core.code import git
 from watchkeeper.core.code.git import DETACHED, Git
 from watchkeeper.core.code.shell_text import commands
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import hazards
@@ -51,7 +52,7 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
             continue
         script = experiment.folder / item.script
         try:
-            source = script.read_bytes()
+            source = read_whole(script)
         except OSError:
             continue
         for problem in examine(source, item.script, site):

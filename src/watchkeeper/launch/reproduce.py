@@ -163,7 +163,7 @@ def environment_of(experiment: Path, intended: Intended) -> Environment | None:
     path = experiment / layout.OBJECTS / intended.environment_sha256
     try:
         if intended.environment_sha256 and objects.is_whole(path):
-            return msgspec.json.decode(path.read_bytes(), type=Environment)
+            return msgspec.json.decode(files.read_whole(path), type=Environment)
     except (OSError, ValueError, msgspec.DecodeError, RecursionError):
         return None
     return None
@@ -247,7 +247,7 @@ def _part(experiment: Path, kept: Path, name: str, sha256: str) -> Part:
 def today(path: Path, sha256: str) -> Today:
     """What lies at a kept file's own place now."""
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
                 return "as kept"
             return "changed"
@@ -368,7 +368,11 @@ def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str
                 f"{part.name} would be written outside {target}: a link in the tree leads there"
             )
         data = Path(part.kept).read_bytes()
-        if not (place.is_file() and not place.is_symlink() and place.read_bytes() == data):
+        if not (
+            place.is_file()
+            and not place.is_symlink()
+            and files.read_regular(place, len(data) + 1) == data
+        ):
             files.make_folder(place.parent)
             files.replace(
                 place, data, mode=0o755 if part is found.script or place.suffix == ".sh" else 0o644

@@ -17,7 +17,7 @@ import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code.shell_text import commands
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.retries import Means, Rules, chain
@@ -69,7 +69,7 @@ def of(
     """
     script = experiment / item.script
     try:
-        text = script.read_text(encoding="utf-8", errors="replace")
+        text = read_whole(script).decode("utf-8", "replace")
     except OSError as error:
         return Means(no_batch=f"{item.script} cannot be read: {error.strerror}")
     names = _named(text, script.parent)

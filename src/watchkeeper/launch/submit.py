@@ -99,7 +99,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
 
 def _read_script(script: Path) -> bytes:
     try:
-        return script.read_bytes()
+        return files.read_whole(script)
     except OSError as error:
         raise _RefusalError(f"cannot read {script}: {error.strerror}") from error
 
@@ -279,7 +279,7 @@ class Submitter:
         that cannot be told.
         """
         try:
-            source = (self.experiment / item.script).read_bytes()
+            source = files.read_whole(self.experiment / item.script)
             return arrays.count_of(array or sbatch_head.read_head(source, name=item.script).array)
         except (OSError, ValueError):
             return 1
@@ -464,7 +464,7 @@ class Submitter:
         config: dict[Path, bytes] = {}
         for path in configs.files_of(script):
             with contextlib.suppress(OSError):
-                config[path] = path.read_bytes()
+                config[path] = files.read_whole(path)
         code: dict[Path, bytes] = {}
         for path, data in code_files.contents(script):
             if path != script and path not in config:

@@ -14,6 +14,7 @@ import msgspec
 
 from watchkeeper.core import ids, journal, layout, processes
 from watchkeeper.core.disk import files, objects
+from watchkeeper.core.disk.records import UnreadableRecordError, read_record
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Judged, RunStarted
 from watchkeeper.core.journal import Journal
@@ -152,14 +153,14 @@ def _released(root: Path) -> list[str]:
     found = []
     for path in sorted((root / layout.LEASE).glob("*.json")):
         if files.read_fixed(path.with_suffix(".beat")) == RELEASED:
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                found.append(msgspec.json.decode(path.read_bytes(), type=Holder).writer)
+            with contextlib.suppress(OSError, UnreadableRecordError):
+                found.append(read_record(path, Holder).writer)
     return found
 
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.read_whole(path)
     except OSError:
         return b""
 

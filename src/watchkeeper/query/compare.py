@@ -17,6 +17,7 @@ import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code import git
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import (
     AnyEvent,
@@ -329,7 +330,7 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
 def kept(experiment: Path, sha256: str) -> bytes | None:
     """A kept object's bytes; None where they are not those it was named after, or cannot be read."""
     try:
-        data = (experiment / layout.OBJECTS / sha256).read_bytes()
+        data = read_whole(experiment / layout.OBJECTS / sha256)
     except (OSError, ValueError):
         return None
     if hashlib.sha256(data).hexdigest() == sha256:
@@ -339,9 +340,7 @@ def kept(experiment: Path, sha256: str) -> bytes | None:
 
 def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
     try:
-        if path.stat().st_size > _MOST_SNAPSHOT_BYTES:
-            return {}
-        data = path.read_bytes()
+        data = read_whole(path, _MOST_SNAPSHOT_BYTES)
         if path in set(places.names(path.with_name(places.RUN_MANIFEST))):
             found = msgspec.json.decode(data)
             if isinstance(found, dict):

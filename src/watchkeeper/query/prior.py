@@ -12,6 +12,7 @@ from pathlib import Path
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code import code_files, git
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.state import State, fold
@@ -150,9 +151,9 @@ def _work(experiment: Experiment, item: RunItem, said: Said, code: git.Git) -> W
     script = experiment.folder / item.script
     try:
         kept = {
-            path: hashlib.sha256(path.read_bytes()).hexdigest() for path in configs.files_of(script)
+            path: hashlib.sha256(read_whole(path)).hexdigest() for path in configs.files_of(script)
         }
-        print_ = prior.fingerprint(hashlib.sha256(script.read_bytes()).hexdigest(), kept.values())
+        print_ = prior.fingerprint(hashlib.sha256(read_whole(script)).hexdigest(), kept.values())
     except OSError:
         kept, print_ = {}, ""  # its submission will say so
     return Work(

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from watchkeeper.core.text import redaction
 from watchkeeper.core.text.figures import canonical
+from watchkeeper.reading.yaml import compose
 
 MOST_BYTES = 256 * 1024
 """Of a file that is read key by key: a larger one is compared by its hash."""
@@ -231,7 +231,7 @@ def yaml_settings(text: str) -> dict[str, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            node = YAML(typ="rt").compose(text)
+            node = compose(text)
     except (YAMLError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise UnreadableError from error
     return _collected(_walk(node, ""))

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.code.shell_text import commands, words_of
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.reading.yaml import Item, load
 from watchkeeper.tools.promise import Training
@@ -166,8 +166,7 @@ def _configured(
     values: dict[str, Item] = {}
     try:
         values = {
-            key: value
-            for key, (_, value) in (load(path, path.read_bytes()).mapping() or {}).items()
+            key: value for key, (_, value) in (load(path, read_whole(path)).mapping() or {}).items()
         }
     except OSError:
         # a configuration of torchtune's own, or one that the script writes: nothing is known of it
@@ -211,7 +210,7 @@ def _beside(path: Path) -> Evaluated:
     if path.parent.parent.name != "eval":
         return Evaluated()
     try:
-        values = load(path, path.read_bytes()).mapping() or {}
+        values = load(path, read_whole(path)).mapping() or {}
     except (OSError, ExperimentError):
         return Evaluated()
     said = {

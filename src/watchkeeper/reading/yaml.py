@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.scanner import RoundTripScanner, ScannerError
 
 from watchkeeper.core.errors import ExperimentError, Problem, Severity
 
@@ -25,6 +27,9 @@ from watchkeeper.core.errors import ExperimentError, Problem, Severity
 # is a warning.
 Schema = Mapping[str, str]
 _KINDS = {"mapping": "a mapping", "list": "a list", "text": "text", "number": "a number"}
+MOST_LEVELS = 100
+"""Of lists and mappings within each other; what people write has ten."""
+_TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels"
 _TYPO = 0.85  # difflib's ratio from which an unknown key counts as a known one misspelt
 
 _TAG = "tag:yaml.org,2002:"
@@ -148,6 +153,47 @@ class Item:
         )
 
 
+class _BoundedScanner(RoundTripScanner):
+    """Reads brackets to a bounded depth: it reads up to a thousand ahead of the composer."""
+
+    def fetch_flow_collection_start(self, *token: Any, **options: Any) -> None:
+        """Read `[` or `{`."""
+        if len(self.flow_context) >= MOST_LEVELS:
+            raise ScannerError(None, None, _TOO_DEEP, self.reader.get_mark())
+        super().fetch_flow_collection_start(*token, **options)
+
+
+class _BoundedComposer(Composer):
+    """Composes nodes of a bounded depth: what holds brackets within brackets takes ruamel.yaml a time that grows with
+    the square of their number, and Python's stack besides.
+    """
+
+    _levels = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node, with all below it."""
+        self._levels += 1
+        if self._levels > MOST_LEVELS:
+            mark = self.parser.peek_event().start_mark
+            raise ComposerError(None, None, _TOO_DEEP, mark)
+        node = super().compose_node(parent, index)
+        self._levels -= 1
+        return node
+
+
+def compose(text: str) -> Node | None:
+    """The text's one document, which may be nested MOST_LEVELS deep; None for an empty text.
+
+    Raises:
+        YAMLError, ValueError, TypeError, AttributeError, NotImplementedError: ruamel.yaml cannot read it.
+    """
+    reader = YAML(typ="rt")
+    reader.Scanner = _BoundedScanner
+    reader.Composer = _BoundedComposer
+    node: Node | None = reader.compose(text)
+    return node
+
+
 def load(path: Path, data: bytes) -> Item:
     """The file's one document.
 
@@ -163,7 +209,7 @@ def load(path: Path, data: bytes) -> Item:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a re-used anchor
-            node = YAML(typ="rt").compose(text)
+            node = compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

@@ -129,7 +129,7 @@ def _output(run: Run, name: str) -> Path:
 
 
 def _begins_with(path: Path, size: int, sha256: str) -> bool:
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         return hashlib.sha256(file.read(size)).hexdigest() == sha256
 
 

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from watchkeeper.core import layout, processes
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
+from watchkeeper.core.journal import MOST_OPENING_BYTES
 from watchkeeper.record.stopping.stacks import DUMP_SIGNAL
 from watchkeeper.record.writing.manifest import earlier_runs
 from watchkeeper.record.writing.text_log import level_of
@@ -115,8 +117,8 @@ def _unended(folder: Path) -> Iterator[tuple[Path, processes.ProcessName]]:
     """
     for path in (folder / layout.JOURNAL).glob("*.jsonl"):
         try:
-            with path.open("rb") as file:
-                opened = decode(file.readline())
+            with open_regular(path) as file:
+                opened = decode(file.readline(MOST_OPENING_BYTES))
                 file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
                 ended = b'{"kind":"sealed",' in file.read()
         except (OSError, DamagedLineError):

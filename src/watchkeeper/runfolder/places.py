@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import layout
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.events import AnyEvent, Renamed, RunEnded, RunStarted, Unknown
 from watchkeeper.core.journal import read
 
@@ -124,7 +125,7 @@ def manifest_run(path: Path) -> str | None:
     if not is_plain(path):
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        found = msgspec.json.decode(read_whole(path))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     form = {"run_id", "pipeline", "status", "config", "steps", "metric_rows", "recorder_s"}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.text.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
@@ -111,7 +112,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
     if isinstance(script, Path):
         name = name or script.name
     if isinstance(script, Path):
-        source = script.read_bytes()
+        source = read_whole(script)
     else:
         source = script
     data = b"".join(_head_lines(source))

@@ -16,9 +16,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Number
 from watchkeeper.runfolder.values import NON_FINITE, spell
 
@@ -93,7 +95,7 @@ def read_json(path: Path) -> Any:
         FaultError: it is larger, or not JSON.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(MOST_JSON_BYTES + 1)
     if len(data) > MOST_JSON_BYTES:
         raise FaultError(
@@ -191,7 +193,7 @@ def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
 
 def _safetensors(path: Path, size: int) -> dict[str, Any]:
     """The header's tensors, of a file that holds all of them and nothing else."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_SAFETENSORS_HEADER_BYTES):
             raise FaultError(
@@ -242,7 +244,7 @@ def _check_zip(path: Path) -> None:
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(len(magic)) == magic
 
 
@@ -263,7 +265,7 @@ def _check_gguf(path: Path, size: int) -> None:
 
 
 def _check_pickle(path: Path, size: int) -> None:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if file.read(1) != b"\x80":
             return  # compressed, or another format under this name
         file.seek(-1, 2)
@@ -362,7 +364,8 @@ def _read_json(path: Path) -> dict[str, Number]:
 
 def _read_csv(path: Path) -> dict[str, Number]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        raw = open_regular(path)
+        with TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="") as file:
             lines = itertools.islice(
                 iter(lambda: file.readline(_MOST_LINE_CHARACTERS), ""), _MOST_CSV_LINES
             )

@@ -17,6 +17,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Number
 from watchkeeper.tools.file_formats import (
     ZIP_ERRORS,
@@ -109,7 +110,7 @@ def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
     if member.compress_type != _ZSTD:
         with zipfile.ZipFile(path) as archive:
             return archive.read(member)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(member.header_offset)
         local = file.read(_LOCAL_HEADER_BYTES)
         file.seek(sum(int.from_bytes(local[at : at + 2], "little") for at in (26, 28)), 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Evidence, Number
 from watchkeeper.tools import file_formats, globs
 from watchkeeper.tools.promise import Finding, Verdict
@@ -235,7 +236,7 @@ def fingerprint(files: list[tuple[str, Path]]) -> str:
     total = hashlib.sha256()
     for name, path in sorted(files):
         encoded = os.fsencode(name)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             total.update(b"%d %d %s\n" % (len(encoded), size, encoded))
             if size <= _WHOLE_BYTES:

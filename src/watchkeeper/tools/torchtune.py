@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Evidence
 from watchkeeper.tools import globs
 from watchkeeper.tools.file_formats import printable
@@ -63,7 +64,7 @@ def told_by(path: Path, source: str) -> Told:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _TAIL_BYTES))
         text = file.read(_TAIL_BYTES).decode(errors="replace")

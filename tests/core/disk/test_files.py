@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -98,3 +99,62 @@ def test_a_file_of_two_owners_is_replaced_only_while_it_is_what_was_read(tmp_pat
     with pytest.raises(StorageError, match=r"read-only|Permission"):
         files.replace_unchanged(path, b"new", b"newer")
     assert [p.name for p in tmp_path.iterdir()] == ["log.md"] and path.read_bytes() == b"new"
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(100 * 2**30)
+
+
+ODD_FILES = {
+    "pipe": os.mkfifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "folder": Path.mkdir,
+    "sparse file of 100 GB": _sparse,
+    "loop of links": lambda path: path.symlink_to(path),
+    "nothing": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("odd", ODD_FILES)
+def test_what_is_no_file_of_a_fair_size_is_an_error_and_no_wait(tmp_path: Path, odd: str) -> None:
+    """A pipe is not waited for, a device or a huge file not read to its end: each is an OSError
+    that says why.
+    """
+    path = tmp_path / "x"
+    ODD_FILES[odd](path)
+    with pytest.raises(OSError, match=r".") as raised:
+        files.read_whole(path)
+    assert raised.value.strerror
+
+
+def test_a_whole_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+    """A file of exactly the bound is read whole, one byte more is an error that names the bound."""
+    path = tmp_path / "x"
+    path.write_bytes(b"x" * 10)
+    assert files.read_whole(path, 10) == b"x" * 10
+    with pytest.raises(OSError, match="longer than 9 bytes"):
+        files.read_whole(path, 9)
+
+
+SOURCE = Path(files.__file__).parents[2]
+# What reads only the kernel's own files, what this process keeps open, or tables, whose rows are
+# the user's own data and are read whole.
+READS_AS_IT_IS = {
+    "core/disk/files.py", "core/disk/mounts.py", "core/processes.py", "integrations/recording.py",
+    "launch/reproduce.py", "record/exec.py", "record/ranks.py", "record/stopping/handlers.py",
+    "record/sidecar/observer.py", "record/sidecar/telemetry.py", "record/writing/tables.py",
+}  # fmt: skip
+
+
+def test_no_module_reads_a_file_that_it_has_not_looked_at() -> None:
+    """What other people may have put in a file's place is opened by `open_regular`, `read_regular`
+    or `read_whole`, in every module.
+    """
+    reads = re.compile(r'\.read_bytes\(|\.read_text\(|\.open\((?:"rb?"|encoding)')
+    found = {
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if any(reads.search(line) and "/proc/" not in line for line in path.open())
+    }
+    assert found <= READS_AS_IT_IS

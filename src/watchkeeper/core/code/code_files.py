@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from watchkeeper.core.code import git, named_files
 from watchkeeper.core.code.git_index import Index
+from watchkeeper.core.disk.files import read_whole
 
 MOST_FILES = 50
 MOST_BYTES = 2**20
@@ -167,9 +168,7 @@ class _RealPlaces:
 
 def _bytes_of(path: Path, most: int) -> bytes | None:
     try:
-        if not path.is_file() or path.stat().st_size > most:
-            return None
-        return path.read_bytes()
+        return read_whole(path, most)
     except OSError:
         return None
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from watchkeeper.core.disk.files import read_whole
+
 MOST_BYTES = 64 * 2**20
 # times, device, inode, mode, owner, size, object and flags of an entry stand before its name
 _BEFORE_NAME = 62
@@ -50,11 +52,15 @@ def _read(top: Path) -> bytes:
     try:
         folder = top / ".git"
         if folder.is_file():  # a worktree or a submodule: `gitdir: PATH`
-            folder = top / folder.read_text().removeprefix("gitdir:").strip()
+            folder = (
+                top
+                / read_whole(folder)
+                .decode("utf-8", "surrogateescape")
+                .removeprefix("gitdir:")
+                .strip()
+            )
         path = folder / "index"
-        if path.stat().st_size > MOST_BYTES:
-            return b""
-        data = path.read_bytes()
+        data = read_whole(path, MOST_BYTES)
     except (OSError, ValueError):
         return b""
     if data[:8] == b"DIRC\0\0\0\2":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from watchkeeper.core.code.git import holder_of
 from watchkeeper.core.code.shell_text import commands, variables
+from watchkeeper.core.disk.files import open_regular
 
 SCRIPT_BYTES = 2**20
 _UNKNOWN = re.compile(r"[$`*?\[]")
@@ -81,7 +82,7 @@ def modules_of(script: Path) -> list[Path]:
 def text_of(path: Path) -> str:
     """The first MiB of a file as text; "" where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(SCRIPT_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

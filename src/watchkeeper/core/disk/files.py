@@ -37,6 +37,8 @@ from watchkeeper.core.errors import NotAWriterError, StorageError
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
 MOST_FIXED_BYTES = 4096
+MOST_TEXT_BYTES = 16 * 2**20
+"""Of a script, a summary, a configuration, or another text that a person wrote: more is data."""
 _NO_LINKS = (
     errno.EPERM,
     errno.ENOTSUP,
@@ -115,6 +117,18 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     """
     with open_regular(path) as file:
         return file.read(most)
+
+
+def read_whole(path: str | os.PathLike[str], most: int = MOST_TEXT_BYTES) -> bytes:
+    """All of a regular file of at most `most` bytes.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is longer.
+    """
+    data = read_regular(path, most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", os.fspath(path))
+    return data
 
 
 def fill_stdio() -> None:
@@ -283,7 +297,7 @@ def _replace_unchanged(path: Path, old: bytes, new: bytes) -> bool:
         with contextlib.suppress(PermissionError):
             os.chown(temporary, kept.st_uid, kept.st_gid)
         temporary.chmod(stat.S_IMODE(kept.st_mode))
-        if path.read_bytes() != old:
+        if read_regular(path, len(old) + 1) != old:
             _drop(temporary)
             return False
         os.replace(temporary, path)
@@ -315,7 +329,7 @@ def _create(path: Path, data: bytes, mode: int) -> bool:
         _write_whole(temporary, data, mode, durable=True)
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)
-        ours = path.read_bytes() == data
+        ours = read_regular(path, len(data) + 1) == data
         fsync_folder(path.parent)
     finally:
         _drop(temporary)

@@ -30,7 +30,7 @@ import msgspec
 
 from watchkeeper.core import processes
 from watchkeeper.core.disk import node
-from watchkeeper.core.disk.files import AppendFile, open_to_write
+from watchkeeper.core.disk.files import AppendFile, open_regular, open_to_write, read_whole
 from watchkeeper.core.disk.records import decode_record
 from watchkeeper.core.errors import StorageError
 
@@ -342,7 +342,9 @@ def read_word(path: Path) -> Word:
     Raises:
         OSError, ValueError: it is none.
     """
-    form, target, base, attempt, owner, _ = path.read_text("utf-8", "surrogateescape").split("\n")
+    form, target, base, attempt, owner, _ = (
+        read_whole(path).decode("utf-8", "surrogateescape").split("\n")
+    )
     if form != FORMAT:
         raise ValueError(form)
     return Word(
@@ -356,7 +358,7 @@ def _recover(path: Path) -> Path | None:
     if word.owner.host != processes.host() or processes.is_alive(word.owner):
         return None
     kept = path.with_suffix(BYTES)
-    with kept.open("rb") as file:
+    with open_regular(kept) as file:
         file.seek(word.base)
         data = file.read()
     data = data[: data.rfind(b"\n") + 1]  # a torn line was never acknowledged

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.version import PACKAGE
 
 FILES_LIMIT = 1_000
@@ -77,6 +78,6 @@ def _stamp(path: Path) -> Stamp | None:
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_whole(path)).hexdigest()
     except OSError:
         return ""

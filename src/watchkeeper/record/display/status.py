@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.events import Number
 from watchkeeper.core.journal import Clock, encode_json
 from watchkeeper.record.display.code import Code
@@ -154,7 +155,7 @@ class Status:
         place one after the other.
         """
         try:
-            data = path.read_bytes()
+            data = read_whole(path)
             if data == self._written:
                 held = None
             else:

@@ -203,7 +203,7 @@ class Worker:
                 if size and size == before:
                     break
                 time.sleep(0.02)
-            return place.read_text(errors="replace")
+            return files.read_whole(place).decode(errors="replace")
         return ""
 
     def _kill(self) -> int | None:
@@ -240,7 +240,7 @@ def main_for(request: bytes) -> Main:
         raise NotThereError("it is part of a program that is in no file")
     name = getattr(getattr(main, "__spec__", None), "name", "")
     try:
-        source = Path(path).read_bytes()
+        source = files.read_whole(path)
     except OSError as error:
         raise NotThereError(f"{path} cannot be read: {error.strerror}") from None
     if name == "__main__" or name.endswith(".__main__"):

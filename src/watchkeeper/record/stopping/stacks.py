@@ -117,7 +117,7 @@ def ask(pid: int, number: int, wait_s: float = WAIT_S) -> str:
             if size > begin and size == before:
                 break
         with contextlib.suppress(OSError):
-            return path.read_bytes()[begin:].decode("utf-8", "replace")
+            return files.read_whole(path)[begin:].decode("utf-8", "replace")
     return ""
 
 

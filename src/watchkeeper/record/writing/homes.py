@@ -144,7 +144,7 @@ class Homes:
 def _is_log(path: Path, runs: Collection[str]) -> bool:
     """Whether this is the log of one of these runs, by its first line."""
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             line = file.readline(HEAD_BYTES).decode("utf-8", "replace")
     except OSError:
         return False

@@ -19,6 +19,7 @@ import msgspec
 from watchkeeper.core import layout
 from watchkeeper.core.code import code_files
 from watchkeeper.core.code.code_files import Code
+from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
@@ -68,7 +69,7 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -324,7 +325,7 @@ def is_explained(path: Path, contents: Iterable[bytes]) -> bool:
     fields.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
         held = msgspec.json.decode(data)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False

@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from watchkeeper.core.disk.files import STDERR
+from watchkeeper.core.disk.files import STDERR, open_regular
 from watchkeeper.core.disk.spill import SpillingFile
 from watchkeeper.core.errors import StorageError, UsageError
 from watchkeeper.record.writing.consoles import prints
@@ -180,7 +180,7 @@ class _ToFile(logging.Handler):
                 raise
         if not self._may_go_on():
             return SpillingFile(self._instead)
-        with path.open("rb") as old:
+        with open_regular(path) as old:
             size = old.seek(0, os.SEEK_END)
             old.seek(max(0, size - 1))
             torn = old.read(1) not in (b"", b"\n")

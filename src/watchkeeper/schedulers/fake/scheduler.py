@@ -133,7 +133,7 @@ class FakeScheduler:
         for other in job.job.after:
             if other in self.jobs and self.state_of(other) not in TERMINAL:
                 raise ValueError(f"job {job_id} waits for job {other}")
-        head = read_head(job.job.wrapper.read_bytes(), name=job.job.name)
+        head = read_head(files.read_whole(job.job.wrapper), name=job.job.name)
         environment = job_environment(
             os.environb, job_id=job_id, name=head.name, folder=job.job.folder, restart=restart
         )
@@ -241,7 +241,7 @@ class FakeScheduler:
                 raise DoubtError("fake: no answer")
         self._last_id += 1
         job_id = str(self._last_id)
-        head = read_head(job.wrapper.read_bytes(), name=job.name)
+        head = read_head(files.read_whole(job.wrapper), name=job.name)
 
         def place(pattern: str) -> str:
             return str(

@@ -190,7 +190,7 @@ class LocalScheduler:
         try:
             for text in (str(job.wrapper), str(job.folder), job.name):
                 text.encode()
-            head = read_head(job.wrapper.read_bytes(), name=job.name)
+            head = read_head(files.read_whole(job.wrapper), name=job.name)
         except UnicodeEncodeError:
             raise RefusedError(
                 f"{str(job.folder)!r} or its job's name is not UTF-8", hint="rename it"

@@ -106,7 +106,7 @@ def read(path: Path, kind: type[_Record]) -> _Record | None:
         UnavailableError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(files.read_whole(path), type=kind)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -168,7 +168,7 @@ class Spool:
     def slot_count(self) -> int:
         """How many jobs may run at once: what was set, else the CPUs that this process may use."""
         try:
-            return max(1, int((self.folder / "slot_count").read_text()))
+            return max(1, int(files.read_whole(self.folder / "slot_count")))
         except (OSError, ValueError):
             return usable_cpus()
 
@@ -180,7 +180,7 @@ class Spool:
     def gpus(self) -> tuple[str, ...]:
         """The GPUs of this host that jobs may ask for."""
         try:
-            return gpu_names((self.folder / "gpus").read_text())
+            return gpu_names(files.read_whole(self.folder / "gpus").decode(errors="replace"))
         except OSError:
             return ()
 
@@ -236,7 +236,7 @@ class Spool:
             StorageError: it cannot be made.
         """
         try:
-            number = int((self.folder / "next").read_text())
+            number = int(files.read_whole(self.folder / "next"))
         except (OSError, ValueError):
             number = (
                 max((int(name) for name in os.listdir(self.jobs) if name.isdigit()), default=0) + 1

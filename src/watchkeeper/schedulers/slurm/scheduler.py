@@ -314,7 +314,7 @@ class SlurmScheduler:
 
     def _examine(self, job: Job) -> Head:
         try:
-            head = read_head(job.wrapper.read_bytes(), name=job.name, beside=self._options)
+            head = read_head(files.read_whole(job.wrapper), name=job.name, beside=self._options)
         except OSError as error:
             raise RefusedError(
                 f"cannot read the batch script {job.wrapper}: {error.strerror}"
@@ -611,7 +611,9 @@ class SlurmScheduler:
         if name in self._outputs or not row.token or not row.folder:
             return self._outputs.get(name, ("", ""))
         try:
-            head = read_head(_wrapper_in(command).read_bytes(), name=row.name, beside=self._options)
+            head = read_head(
+                files.read_whole(_wrapper_in(command)), name=row.name, beside=self._options
+            )
         except OSError:
             return "", ""
 

@@ -71,7 +71,7 @@ def find(scheduler: str, folder: Path) -> Proof | None:
     """The proof that holds for this folder on this scheduler; None if there is none."""
     filesystem = str(mounts.filesystem_of(folder))
     try:
-        proof = msgspec.json.decode(_place(scheduler, filesystem).read_bytes(), type=Proof)
+        proof = msgspec.json.decode(files.read_whole(_place(scheduler, filesystem)), type=Proof)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
     if (proof.scheduler, proof.filesystem) == (scheduler, filesystem):
@@ -179,7 +179,7 @@ class _Race:
     def wait_for_line(self, name: str, seconds: float) -> str:
         """The line in a file of the other side."""
         self.wait(name, seconds, f"the other node wrote no {name} within {seconds:g} s")
-        return (self._folder / name).read_text(errors="replace").strip()
+        return files.read_whole(self._folder / name).decode(errors="replace").strip()
 
     def round(self, number: int) -> bool:
         """One race. Returns whether this node won it. Raises NotProvedError where the two sides saw
@@ -198,7 +198,7 @@ class _Race:
         self._sleep(self._start_late_s)
         with contextlib.suppress(OSError):
             os.link(mine, claim)
-        here = claim.read_text(errors="replace").strip()
+        here = files.read_whole(claim).decode(errors="replace").strip()
         answer = self.wait_for_line(f"said.{number}", _ROUND_S)
         took = time.monotonic() - began
         at, _, there = answer.partition(" ")
@@ -230,7 +230,7 @@ class _Race:
             return ""
         said = self._folder / "job.out"
         if said.exists():
-            words = said.read_text(errors="replace").strip()
+            words = files.read_regular(said, files.MOST_TEXT_BYTES).decode(errors="replace").strip()
         else:
             words = ""
         if words:

@@ -44,7 +44,9 @@ def set_aside(path: Path, text: bytes) -> Path | None:
     there, or a file that holds only what the journal says, or a part of it. A link is moved itself,
     and what it leads to stays as it is.
     """
-    if is_free(path) or (is_plain(path) and text.startswith(path.read_bytes())):
+    if is_free(path) or (
+        is_plain(path) and text.startswith(files.read_regular(path, len(text) + 1))
+    ):
         return None
     return files.keep_aside(path)
 

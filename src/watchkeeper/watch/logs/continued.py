@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.code import git
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.launch.same_work import essence
 from watchkeeper.report.compare import prior
 from watchkeeper.report.compare.sides import value_of
@@ -114,7 +115,7 @@ def _content_differs(log: Log, fields: Mapping[str, str], work: Work) -> str:
         if then is None:
             return f"commit {sha[:12]} has no {os.path.relpath(path, work.top)}"
         try:
-            now = path.read_bytes()
+            now = read_whole(path)
         except OSError:
             return f"{path} cannot be read"
         if essence(then) != essence(now):

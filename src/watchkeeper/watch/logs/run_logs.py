@@ -195,10 +195,10 @@ class RunBook:
         try:
             files_of = configs.files_of(script)
             kept = {
-                configs.name_of(path, self._experiment.folder): path.read_bytes()
+                configs.name_of(path, self._experiment.folder): files.read_whole(path)
                 for path in files_of
             }
-            return same_work.fingerprint(script.read_bytes(), kept) != last.work_sha256
+            return same_work.fingerprint(files.read_whole(script), kept) != last.work_sha256
         except OSError:
             return False
 

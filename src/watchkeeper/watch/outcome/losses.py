@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.disk.tails import end_of_file
 from watchkeeper.core.events import Learned
 from watchkeeper.report.compose.loss_sentence import Point
@@ -22,6 +23,9 @@ from watchkeeper.runfolder import printed
 from watchkeeper.runfolder.executions import Execution, Repeat, Row
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS, loss_of
 from watchkeeper.runfolder.metric_rows import MOST_BYTES, executions_of, row_of, value_of
+
+# Of a `trainer_state.json`, which holds a row for each logged step.
+_MOST_STATE_BYTES = 256 * 2**20
 
 END_BYTES = 262_144  # of an output, in which its last position is looked for
 
@@ -101,7 +105,9 @@ def _trainer(places: Sequence[Path]) -> list[Execution]:
     states = [path for place in places if (path := place / "trainer_state.json").is_file()]
     for path in sorted(states, key=_modified, reverse=True):
         try:
-            history = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]).get("log_history")
+            history = msgspec.json.decode(
+                read_whole(path, _MOST_STATE_BYTES), type=dict[str, Any]
+            ).get("log_history")
         except (OSError, msgspec.DecodeError, RecursionError):
             continue
         if isinstance(history, list):

@@ -7,6 +7,7 @@ import shlex
 import click
 import msgspec
 
+from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, RefusedError
 from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.layout import attempt_folder
@@ -75,7 +76,7 @@ def _command(
     script = experiment.folder / item.script
     found = Command(key=item.key, attempt=decision.attempt, folder=str(script.parent))
     try:
-        head = read_head(script.read_bytes(), name=script.name)
+        head = read_head(read_whole(script), name=script.name)
         if faults := [problem for problem in head.problems if problem.severity == "error"]:
             raise RefusedError("; ".join(fault.message for fault in faults))
         wrapper = attempt_folder(experiment.folder, item.key, decision.attempt) / wrapper_name(
