@@ -27,6 +27,7 @@ from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.watch import tally
 from watchkeeper.watch.keeper import Keeper
+from watchkeeper.watch.logs.logbook import Tell
 from watchkeeper.watch.policy import WatchPolicy
 
 Hook = Callable[[Keeper], None]
@@ -53,6 +54,7 @@ def keeper(
     stagger_s: float = 0.0,
     most_tasks: int = 0,
     clock: Clock = utc_now,
+    tell: Tell = lambda event: None,
     **selection: object,
 ) -> Keeper:
     """A keeper over the experiment in `folder` that looks every 5 ms."""
@@ -71,6 +73,7 @@ def keeper(
         policy,
         Selection(**selection),
         turned=turned,
+        tell=tell,
         clock=clock,
         monotonic=time or Time(),
     )

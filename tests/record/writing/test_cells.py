@@ -223,3 +223,18 @@ def test_damage_is_told_and_the_other_rows_are_read(data, rows, fault):
     columns, records, faults = CSV.split(data)
     assert [CSV.row(columns, record) for record in records] == rows
     assert faults == [fault]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+1 (555)", "-x", "@SUM(A1)", '=HYPERLINK("x","y")', "\t=1"]
+)
+def test_a_spreadsheets_formula_is_written_as_it_is(form: str, cell: str) -> None:
+    """A text that a spreadsheet takes for a formula stands in the file as it was given, with no
+    mark before it, and comes back.
+    """
+    table = FORMATS[form]
+    record = table.record(["a", "b"], {"a": cell, "b": 1})
+    assert table.row(["a", "b"], record) == {"a": cell, "b": 1}
+    if form == "csv":
+        assert next(csv.reader(io.StringIO(record.decode(), newline="")))[0] == cell

@@ -25,6 +25,7 @@ from typing import Any
 from watchkeeper.core.disk.files import STDERR, open_regular
 from watchkeeper.core.disk.spill import SpillingFile
 from watchkeeper.core.errors import StorageError, UsageError
+from watchkeeper.core.text.inert import inert_lines
 from watchkeeper.record.writing.consoles import prints
 
 FILE = "logs/run.log"
@@ -130,9 +131,8 @@ class _ToFile(logging.Handler):
             setattr(record, _KEPT, True)
             began = time.perf_counter()
             try:
-                self._waiting.append(
-                    self._log.render(record, trace=True).encode("utf-8", "backslashreplace") + b"\n"
-                )
+                lines = inert_lines(self._log.render(record, trace=True))
+                self._waiting.append(lines.encode("utf-8", "backslashreplace") + b"\n")
             except Exception:
                 self.lost += 1
             self._drain()
