@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from watchkeeper.core import layout
 from watchkeeper.core.disk import files
-from watchkeeper.core.disk.files import AppendFile
+from watchkeeper.core.disk.files import AppendFile, open_regular
 from watchkeeper.core.errors import Problem, StorageError
 from watchkeeper.core.events import TableOpened, TableSealed
 from watchkeeper.core.ids import name_fault, writer_id
@@ -522,7 +522,8 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], lis
     place = Path(path)
     form = FORMATS.get(place.suffix.removeprefix("."), FORMATS["csv"])
     try:
-        data = place.read_bytes()
+        with open_regular(place) as file:
+            data = file.read()
     except OSError as error:
         raise StorageError(
             f"could not read {place}: {error.strerror}", hint="is it the right path?"
