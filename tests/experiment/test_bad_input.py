@@ -419,7 +419,7 @@ def test_a_row_of_a_run_that_was_left_out_points_at_it() -> None:
     ("data", "place", "message"),
     [
         (b"experiment:\n  name: caf\xe9\n", "2:12", "it is not UTF-8"),
-        (b"[" * 5000, "1:1", "nested too deeply"),
+        (b"[" * 5000, "1:101", "nested deeper than 100 levels"),
         (b"\xff\xfe", "1:1", "it is not UTF-8"),
     ],
 )
