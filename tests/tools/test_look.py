@@ -463,7 +463,7 @@ def test_what_cannot_be_read_is_damaged_and_never_raises(
         assert finding.state == "damaged"
         assert "cannot be read: Permission denied" in finding.why
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(os, "open", refuse)
         assert "run/epoch_0/m.pt cannot be read" in look(tmp_path, checkpoint()).why
 
 

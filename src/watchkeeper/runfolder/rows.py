@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core import layout
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import lines_of, open_regular
 from watchkeeper.core.errors import Problem
 from watchkeeper.runfolder.values import (
     INT_BITS,
@@ -182,8 +182,8 @@ def _lines(path: Path, most_bytes: int | None) -> Iterator[tuple[str, bytes]]:
             file.seek(0)
         else:
             file.seek(-most_bytes, os.SEEK_END)
-            file.readline()  # most likely the second half of a line
-        for number, line in enumerate(file, 1):
+            next(lines_of(file), b"")  # most likely the second half of a line
+        for number, line in enumerate(lines_of(file), 1):
             if not line.endswith(b"\n"):
                 return
             yield (f"{path}:{number}" if is_whole else str(path)), line

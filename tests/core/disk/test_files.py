@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import resource
@@ -135,6 +136,22 @@ def test_a_whole_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     assert files.read_whole(path, 10) == b"x" * 10
     with pytest.raises(OSError, match="longer than 9 bytes"):
         files.read_whole(path, 9)
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"ab\ncd\n", [b"ab\n", b"cd\n"]),
+        (b"abc\nab", [b"abc\n", b"ab"]),
+        (b"abcd\nab\n", [b"abcd\n", b"ab\n"]),
+        (b"abcdefghij\nab\n", [b"abcd\n", b"ab\n"]),
+        (b"abcdefghij", [b"abcd"]),
+    ],
+)
+def test_a_line_that_is_too_long_costs_itself(data: bytes, lines: list[bytes]) -> None:
+    """Of a line beyond the bound the beginning is kept, and the lines behind it are read."""
+    assert list(files.lines_of(io.BytesIO(data), 4)) == lines
 
 
 SOURCE = Path(files.__file__).parents[2]

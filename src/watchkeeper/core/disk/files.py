@@ -27,9 +27,10 @@ import secrets
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from watchkeeper.core.disk.second_try import is_passing, say, twice
 from watchkeeper.core.errors import NotAWriterError, StorageError
@@ -37,6 +38,8 @@ from watchkeeper.core.errors import NotAWriterError, StorageError
 TEMPORARY_PREFIX = ".tmp-"
 STDERR = 2
 MOST_FIXED_BYTES = 4096
+MOST_LINE_BYTES = 64 * 2**20
+"""Of a line that a program wrote: of a longer one the rest is not kept."""
 MOST_TEXT_BYTES = 16 * 2**20
 """Of a script, a summary, a configuration, or another text that a person wrote: more is data."""
 _NO_LINKS = (
@@ -129,6 +132,24 @@ def read_whole(path: str | os.PathLike[str], most: int = MOST_TEXT_BYTES) -> byt
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", os.fspath(path))
     return data
+
+
+def lines_of(file: BinaryIO, most: int = MOST_LINE_BYTES) -> Iterator[bytes]:
+    """The lines of a file, each with its end. Of a line longer than `most` bytes only the first are
+    kept, and its end where it has one.
+    """
+    while line := file.readline(most):
+        if len(line) == most and not line.endswith(b"\n"):
+            line += _skip_to_end(file, most)
+        yield line
+
+
+def _skip_to_end(file: BinaryIO, most: int) -> bytes:
+    """The end of a line, read and not kept before it; b"" where the file has none."""
+    while piece := file.readline(most):
+        if piece.endswith(b"\n"):
+            return b"\n"
+    return b""
 
 
 def fill_stdio() -> None:
