@@ -8,6 +8,7 @@ and which of these it is: ids, times and random names differ from run to run.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import fnmatch
 import functools
@@ -103,7 +104,9 @@ def library() -> Path:
             "failing disks need a C compiler (cc): on Debian and Ubuntu, apt-get install "
             "gcc libc6-dev"
         )
-    built = Path(tempfile.mkdtemp(prefix="watchkeeper-iofaults-")) / "fault.so"
+    folder = tempfile.mkdtemp(prefix="watchkeeper-iofaults-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    built = Path(folder) / "fault.so"
     words = [compiler, "-shared", "-fPIC", "-O1", "-o", str(built), str(SOURCE), "-ldl"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
