@@ -324,7 +324,7 @@ def test_what_was_not_said_is_a_caution_where_the_files_are_whole(copy):
     (log,) = (copy / "good/artifacts/logs").iterdir()
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:4]))
     finding = found(copy, "good/epoch_1")
-    assert finding.state == "good" and "no log tells of its end, step 6" in finding.caution
+    assert finding.state == "good" and "no log shows its end, step 6" in finding.caution
     assert "ends at step 4" in finding.caution
     assert "no log tells" not in found(copy, "good/epoch_0").caution
 

@@ -1,5 +1,5 @@
-"""What would be submitted, and why each other thing is not: a pure function of the experiment, its
-journal's state and what was found on disk.
+"""What would be submitted, and why the rest would not: a pure function of the experiment, its
+journal's state and what is on disk.
 
 The watcher asks it again at every turn, so a first start, a rerun after a crash and a re-attachment
 take the same way.
@@ -52,8 +52,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known beside the journal. `findings`: checkpoint's or evaluation's subject → what is
     on disk. `failed`: attempts that had ended badly before this execution began, which
     `--retry-failed` means. `given_up`: keys whose submission failed in this execution. `held`:
-    attempts of which somebody else is about to tell what becomes of them: another living process
-    submits them, or the scheduler may yet show their job.
+    attempts that are not settled: another living process submits them, or the scheduler may yet
+    show their job.
     """
 
     findings: Mapping[str, Finding]
@@ -96,50 +96,45 @@ def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
 
 
 def to_try(experiment: Experiment, state: State) -> list[RunItem]:
-    """The work whose last attempt ended so that it may be tried again by itself: the plan asks for
+    """The work whose last attempt ended so that it may be tried again automatically: the plan needs
     its means.
     """
-    found = []
+    items: list[RunItem] = []
     for item in experiment.items:
-        own = retries.chain(
-            [attempt for _, attempt in sorted(state.run(item.key).attempts.items())]
-        )
-        if item.script and own and retries.may_be_tried(own[-1]):
-            found.append(item)
-    return found
+        chain = retries.chain(_in_order(state.run(item.key)))
+        if item.script and chain and retries.may_be_tried(chain[-1]):
+            items.append(item)
+    return items
+
+
+def _in_order(run: RunState) -> list[Attempt]:
+    """A run's attempts, the first one first."""
+    return [attempt for _, attempt in sorted(run.attempts.items())]
 
 
 def tasks_to_retry(state: State, decision: Decision) -> str:
-    """Of an array that is tried again, the tasks that did not end well; "" for anything else, or
-    for all.
+    """The tasks of an array that did not end well, where it is tried again; "": all, or it is not an
+    array.
     """
     latest = state.run(decision.key).latest
-    if (
-        decision.action != "retry"
-        or latest is None
-        or latest.seen is None
-        or latest.intended is None
-    ):
+    if decision.action != "retry" or latest is None:
         return ""
-    if not latest.intended.array:
+    if latest.seen is None or latest.intended is None or not latest.intended.array:
         return ""
+    array = latest.intended.array
     states = arrays.by_task(latest.seen.facts.tasks)
-    left = [
-        number
-        for number in arrays.numbers_of(latest.intended.array)
-        if states.get(number) != "COMPLETED"
-    ]
-    limit = latest.intended.array.partition("%")[1:]
-    if left:
-        return arrays.spec_of(left) + "".join(limit)
-    return ""
+    left = [number for number in arrays.numbers_of(array) if states.get(number) != "COMPLETED"]
+    if not left:
+        return ""
+    _, percent, limit = array.partition("%")
+    return arrays.spec_of(left) + percent + limit
 
 
 def check_selection(experiment: Experiment, selection: Selection) -> None:
-    """A glob that selects nothing is a mistake worth a word.
+    """Refuse a glob that selects nothing: it is a mistake.
 
     Raises:
-        UsageError: it matches no run, or no evaluation; the names that there are follow.
+        UsageError: it matches no run, or no evaluation; the message lists the names.
     """
     runs = sorted({item.run for item in experiment.items})
     keys = [item.key for item in experiment.items if item.phase == "evaluation"]
@@ -147,12 +142,15 @@ def check_selection(experiment: Experiment, selection: Selection) -> None:
         ("--runs", selection.runs, runs),
         ("--evals", selection.evals, keys),
     ):
-        if glob is not None and not any(fnmatchcase(name, glob) for name in names):
-            shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
-            raise UsageError(
-                f"{option} {glob!r} matches none of: {shown}",
-                hint="quote the glob, so that no shell expands it",
-            )
+        if glob is None or any(fnmatchcase(name, glob) for name in names):
+            continue
+        shown = ", ".join(names[:8])
+        if len(names) > 8:
+            shown += f", … ({len(names)} in all)"
+        raise UsageError(
+            f"{option} {glob!r} matches none of: {shown}",
+            hint="quote the glob, so that no shell expands it",
+        )
 
 
 def make(experiment: Experiment, state: State, facts: Facts, selection: Selection) -> Plan:
@@ -189,128 +187,114 @@ class _Chooser:
         self.selection = selection
 
     def fine_tune(self) -> Decision:
+        """The decision on a training."""
         if self.item.control:
             return self._decide("skip", CONTROL, "it is not trained")
         early = self._before_evidence()
         if early is not None:
             return early
-        promises = self.experiment.checkpoints_of(self.item.run)
-        findings = [
-            self.facts.findings[promise.subject]
-            for promise in promises
-            if promise.subject in self.facts.findings
-        ]
-        if (
-            findings
-            and all(finding.state == "good" for finding in findings)
-            and not self._lacks_tasks()
-        ):
+        findings: list[Finding] = []
+        for promise in self.experiment.checkpoints_of(self.item.run):
+            if promise.subject in self.facts.findings:
+                findings.append(self.facts.findings[promise.subject])
+        lacking = [finding for finding in findings if finding.state != "good"]
+        if findings and not lacking and not self._lacks_tasks():
             return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
-        lacking = [
+        details = [
             f"{finding.subject.rpartition('/')[2]}: {finding.why or finding.state}"
-            for finding in findings
-            if finding.state != "good"
+            for finding in lacking
         ]
         return self._from_attempts(
-            "checkpoint missing", ", ".join(lacking), promised=bool(findings)
+            "checkpoint missing", ", ".join(details), promised=bool(findings)
         )
 
     def evaluation(self, training: Decision | None, under_way: Sequence[str]) -> Decision:
+        """The decision on an evaluation. `training` decided on its run (None: there is none),
+        `under_way` are the trainings that will still change their checkpoints.
+        """
         early = self._before_evidence()
         if early is not None:
             return early
-        needs = self.experiment.checkpoint_for(self.item)
-        if needs:
-            checkpoint = self.facts.findings.get(needs)
-        else:
-            checkpoint = None
-        good = needs is None or (checkpoint is not None and checkpoint.state == "good")
-        comes = training is not None and training.action in UNDER_WAY
+        needed = self.experiment.checkpoint_for(self.item)
+        checkpoint = self.facts.findings.get(needed) if needed else None
+        is_good = needed is None or (checkpoint is not None and checkpoint.state == "good")
+        is_coming = training is not None and training.action in UNDER_WAY
         result = self.facts.findings.get(self.item.key)
         redo = self.run.stale
-        if result is not None and result.state == "good" and not redo and not self._lacks_tasks():
-            why = self._outdated(checkpoint, comes=comes, good=good)
-            if not why:
+        has_result = result is not None and result.state == "good"
+        if result is not None and has_result and not redo and not self._lacks_tasks():
+            if not self._outdated(checkpoint, is_coming=is_coming, is_good=is_good):
                 return self._decide("skip", "result exists", evidence=_evidence([result]))
             redo = True
-        if not good and not comes:
-            if checkpoint:
-                detail = f"{needs} {checkpoint.why or checkpoint.state}"
-            else:
-                detail = f"{needs} is not promised by any run"
+        if not is_good and not is_coming:
+            detail = f"{needed} is not promised by any run"
+            if checkpoint is not None:
+                detail = f"{needed} {checkpoint.why or checkpoint.state}"
             return self._decide("blocked", "checkpoint missing", detail)
-        if checkpoint is not None and good:
-            caution = checkpoint.caution
-        else:
-            caution = ""
-        chosen = self._from_attempts(
+        caution = checkpoint.caution if checkpoint is not None and is_good else ""
+        decision = self._from_attempts(
             "result missing", caution, promised=result is not None, redo=redo
         )
-        if chosen.action not in ("submit", "retry"):
-            return chosen
-        if self.selection.gate == "all":
+        if decision.action not in ("submit", "retry"):
+            return decision
+        return self._behind_trainings(decision, under_way, is_coming=is_coming, redo=redo)
+
+    def _behind_trainings(
+        self, decision: Decision, under_way: Sequence[str], *, is_coming: bool, redo: bool
+    ) -> Decision:
+        """The decision to submit an evaluation, or to wait for the trainings that the gate names."""
+        waits_for_all = self.selection.gate == "all"
+        before: list[str] = []
+        if waits_for_all:
             before = list(under_way)
-        elif comes:
+        elif is_coming:
             before = [self.item.run]
-        else:
-            before = []
         if not before:
-            return chosen
+            return decision
         if self.selection.queue_ahead and all(self._has_job(key) for key in before):
-            return replace(chosen, detail=f"queued behind {_named(before)}", after=tuple(before))
-        if self.selection.gate == "all":
-            return self._wait(
-                chosen, f"gate all: {len(under_way)} fine-tuning jobs have not ended", redo
-            )
-        return self._wait(chosen, f"waits for {self.item.run}", redo)
+            return replace(decision, detail=f"queued behind {_named(before)}", after=tuple(before))
+        why = f"waits for {self.item.run}"
+        if waits_for_all:
+            why = f"gate all: {len(under_way)} fine-tuning jobs have not ended"
+        return self._wait(decision, why, redo)
 
     def _has_job(self, key: str) -> bool:
         latest = self.state.run(key).latest
         return latest is not None and latest.active
 
     def _lacks_tasks(self) -> bool:
-        """Whether its last attempt is an array of which not every task ended well: files of other
-        tasks do not stand for that one's.
+        """Whether its last attempt is an array of which not every task ended well: the files of
+        other tasks prove nothing for that one.
         """
         latest = self.latest
-        if (
-            latest is None
-            or latest.intended is None
-            or not latest.intended.array
-            or latest.judged is None
-        ):
+        if latest is None or latest.intended is None or latest.judged is None:
             return False
-        return latest.judged.outcome not in WELL
+        return bool(latest.intended.array) and latest.judged.outcome not in WELL
 
-    def _outdated(self, checkpoint: Finding | None, *, comes: bool, good: bool) -> str:
-        """Why a result that is there must be made again; "" if it stands."""
+    def _outdated(self, checkpoint: Finding | None, *, is_coming: bool, is_good: bool) -> str:
+        """Why a result that is there must be made again; "": it stands."""
         if checkpoint is None:
             return ""
-        if not good:
-            if comes:
-                return "its checkpoint is being made again"
-            return ""
-        made_by = next(
-            (
-                a
-                for _, a in sorted(self.run.attempts.items(), reverse=True)
-                if a.submissions and a.intended
-            ),
-            None,
-        )
-        if made_by and made_by.intended:
-            inputs = dict(made_by.intended.inputs)
-        else:
-            inputs = {}
-        if made_by and isinstance(made_by.judged, Judged):
-            inputs |= made_by.judged.inputs
-        used = inputs.get(checkpoint.subject)
+        if not is_good:
+            return "its checkpoint is being made again" if is_coming else ""
+        used = self._inputs().get(checkpoint.subject)
         if used and used != checkpoint.fingerprint:
             return "its checkpoint has changed since"
         return ""
 
+    def _inputs(self) -> Mapping[str, str]:
+        """Checkpoint → its fingerprint, as the last submitted attempt used it."""
+        for attempt in reversed(_in_order(self.run)):
+            if not attempt.submissions or not attempt.intended:
+                continue
+            inputs = dict(attempt.intended.inputs)
+            if isinstance(attempt.judged, Judged):
+                inputs |= attempt.judged.inputs
+            return inputs
+        return {}
+
     def _before_evidence(self) -> Decision | None:
-        """What holds whatever is on disk: under way, not asked for, given up."""
+        """What is decided whatever is on disk: under way, not selected, given up."""
         if self.latest is not None and self.latest.active:
             job = f"job {self.latest.job_id}, {self.latest.state}"
             return self._decide("active", "already running", job, attempt=self.latest.number)
@@ -321,15 +305,11 @@ class _Chooser:
             )
         if not self._selected():
             return self._decide("skip", UNSELECTED)
-        if self.item.key in self.facts.given_up:
-            if self.latest is not None:
-                refused = self.latest.rejected
-            else:
-                refused = None
-            return self._decide(
-                "blocked", REFUSED, f"{refused.message if refused else ''}; {AGAIN}".lstrip("; ")
-            )
-        return None
+        if self.item.key not in self.facts.given_up:
+            return None
+        refused = self.latest.rejected if self.latest is not None else None
+        detail = f"{refused.message}; {AGAIN}" if refused and refused.message else AGAIN
+        return self._decide("blocked", REFUSED, detail)
 
     def _selected(self) -> bool:
         runs, evals = self.selection.runs, self.selection.evals
@@ -337,9 +317,9 @@ class _Chooser:
             return False
         if runs is not None and not fnmatchcase(self.item.run, runs):
             return False
-        return (
-            self.item.phase == "preparation" or evals is None or fnmatchcase(self.item.key, evals)
-        )
+        if self.item.phase == "preparation" or evals is None:
+            return True
+        return fnmatchcase(self.item.key, evals)
 
     def _next_number(self) -> int:
         if self.latest is None:
@@ -357,64 +337,58 @@ class _Chooser:
         number = self._next_number()
         if not self.item.script:
             return self._decide("blocked", "no script", detail)
+        begun = None
         if self.latest is not None and not self.latest.closed:
             begun = self.latest.intended
-        else:
-            begun = None
         if begun is not None and begun.reason:
-            again = Retry(
+            retry = Retry(
                 reason=begun.reason,
                 detail=detail,
                 change=begun.change,
                 resume_from=begun.resume_from,
             )
-            return self._again(again, number, redo, automatic=begun.automatic)
+            return self._again(retry, number, redo, automatic=begun.automatic)
+        submit = self._decide("submit", reason, detail, attempt=number, stale=redo)
+        last = None
         if self.latest is not None and self.latest.closed:
-            told = self._last_told()
-        else:
-            told = None
-        if told is not None:
-            judged = told.judged
-        else:
-            judged = None
-        if told is None or judged is None:
-            return self._decide("submit", reason, detail, attempt=number, stale=redo)
-        if judged.outcome in WELL:
-            if not promised and not redo:
-                return self._decide(
-                    "skip", "finished before", f"attempt {judged.attempt}, {judged.state}"
-                )
-            return self._decide("submit", reason, detail, attempt=number, stale=redo)
-        end = f"attempt {judged.attempt} {judged.state}" + (f": {judged.why}" if judged.why else "")
-        attempts = [attempt for _, attempt in sorted(self.run.attempts.items())]
-        means = self.facts.means.get(self.item.key, Means())
-        if self.selection.retry_failed and (self.item.key, told.number) in self.facts.failed:
-            asked = retries.asked_for(attempts, means)
-            asked = replace(
-                asked, reason="failed before", detail="; ".join(filter(None, [end, asked.detail]))
-            )
-            return self._again(asked, number, redo, automatic=False)
-        found = retries.decide(attempts, means, self.selection.rules)
-        if isinstance(found, Retry):
-            return self._again(
-                replace(found, detail=f"{end}; {found.detail}"), number, redo, automatic=True
-            )
-        if found.why:
-            advice = f"not tried again by itself: {found.why}"
-        else:
-            advice = ""
-        words = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
-        return replace(self._decide("blocked", "failed before", words), advice=advice)
+            last = self._last_judged()
+        if last is None or last.judged is None:
+            return submit
+        if last.judged.outcome not in WELL:
+            return self._after_failure(last, last.judged, number, redo)
+        if promised or redo:
+            return submit
+        end = f"attempt {last.judged.attempt}, {last.judged.state}"
+        return self._decide("skip", "finished before", end)
 
-    def _last_told(self) -> Attempt | None:
-        """The last attempt that ran and has a verdict: one that was refused, or not needed, says
-        nothing of the work.
+    def _after_failure(self, last: Attempt, judged: Judged, number: int, redo: bool) -> Decision:
+        """Try again, where a person asked for it or the rules allow it; else leave it failed."""
+        end = f"attempt {judged.attempt} {judged.state}"
+        if judged.why:
+            end += f": {judged.why}"
+        attempts = _in_order(self.run)
+        means = self.facts.means.get(self.item.key, Means())
+        if self.selection.retry_failed and (self.item.key, last.number) in self.facts.failed:
+            retry = retries.asked_for(attempts, means)
+            detail = "; ".join(filter(None, [end, retry.detail]))
+            retry = replace(retry, reason="failed before", detail=detail)
+            return self._again(retry, number, redo, automatic=False)
+        automatic = retries.decide(attempts, means, self.selection.rules)
+        if isinstance(automatic, Retry):
+            automatic = replace(automatic, detail=f"{end}; {automatic.detail}")
+            return self._again(automatic, number, redo, automatic=True)
+        advice = f"not tried again by itself: {automatic.why}" if automatic.why else ""
+        detail = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
+        return replace(self._decide("blocked", "failed before", detail), advice=advice)
+
+    def _last_judged(self) -> Attempt | None:
+        """The last attempt that ran and has a verdict; None: there is none. An attempt that was
+        refused, or not needed, says nothing of the work.
         """
-        attempts = [attempt for _, attempt in sorted(self.run.attempts.items(), reverse=True)]
-        return next(
-            (one for one in attempts if one.judged is not None and one.judged.outcome != "not run"),
-            None,
-        )
+        for attempt in reversed(_in_order(self.run)):
+            if attempt.judged is not None and attempt.judged.outcome != "not run":
+                return attempt
+        return None
 
     def _again(self, retry: Retry, number: int, redo: bool, *, automatic: bool) -> Decision:
         decision = self._decide("retry", retry.reason, retry.detail, attempt=number, stale=redo)

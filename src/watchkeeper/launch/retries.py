@@ -1,9 +1,9 @@
-"""What is tried again by itself, and how: a pure function of the attempts so far and of what their
-job allows.
+"""What is tried again automatically, and how: a pure function of the attempts so far and of what
+their job allows.
 
 Out of memory halves the batch and keeps the effective batch; a lost node and a preemption begin
-again from the last complete checkpoint; a time limit only where there is a newer one to go on from.
-What a person did, or must mend, is never tried again. There are never more than `limit` of these
+again from the last complete checkpoint; a time limit only where there is a newer one to continue
+from. What a person did, or must fix, is never tried again. There are never more than `limit` of these
 attempts in a row, and none for a cause that came back with nothing gained.
 """
 
@@ -80,20 +80,20 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing is tried again. `why` is for a person; "" where nobody would expect it to be."""
+    """Nothing is tried again. `why` is for a person; "": no retry is to be expected."""
 
     why: str = ""
 
 
 def chain(attempts: Sequence[Attempt]) -> Sequence[Attempt]:
-    """Of a run's attempts in their order, those that had a job, from the last that a person asked
-    for: later ones were made by themselves.
+    """Of a run's attempts in their order, those that had a job, from the last one that a person
+    asked for: later ones were automatic.
     """
-    ran = [
-        one
-        for one in attempts
-        if one.submissions and (one.judged is None or one.judged.outcome != "not run")
-    ]
+    ran: list[Attempt] = []
+    for attempt in attempts:
+        was_run = attempt.judged is None or attempt.judged.outcome != "not run"
+        if attempt.submissions and was_run:
+            ran.append(attempt)
     first = 0
     for index, attempt in enumerate(ran):
         if attempt.intended is None or not attempt.intended.automatic:
@@ -102,7 +102,7 @@ def chain(attempts: Sequence[Attempt]) -> Sequence[Attempt]:
 
 
 def may_be_tried(attempt: Attempt) -> bool:
-    """Whether the attempt's end is of a kind that may be tried again by itself."""
+    """Whether the attempt's end is of a kind that may be tried again automatically."""
     judged = attempt.judged
     if judged is None or judged.outcome not in ("failed", "lost") or attempt.cancel_asked:
         return False
@@ -110,66 +110,74 @@ def may_be_tried(attempt: Attempt) -> bool:
 
 
 def decide(attempts: Sequence[Attempt], means: Means, rules: Rules) -> Retry | Refusal:
-    """Whether the last of a run's attempts, all in their order, is followed by another by itself,
-    and with what.
+    """Whether another attempt follows the last of a run's attempts (all, in their order)
+    automatically, and with what.
     """
     own = chain(attempts)
     if not own or not may_be_tried(own[-1]) or rules.limit <= 0:
         return Refusal()
     last = own[-1]
-    assert last.judged is not None
-    cause, made = last.judged.cause, len(own) - 1
+    made = len(own) - 1
+    cause = _cause_of(last)
+    assert cause is not None
     if last.intended is not None and last.intended.array:
         return Refusal(why="an array is not tried again by itself")
     if made >= rules.limit:
         return Refusal(why=f"it was tried again {_times(made)} (retries = {rules.limit})")
-    if last.intended:
-        change = dict(last.intended.change)
-    else:
-        change = {}
-    words: list[str] = []
+    change = dict(last.intended.change) if last.intended else {}
+    details = [means.how, f"retry {made + 1} of at most {rules.limit}"]
     if cause in MEMORY:
-        batch = Batch.of(change) or means.batch
-        if batch:
-            smaller = batch.halved()
-        else:
-            smaller = None
-        if batch is None or means.no_batch:
-            return Refusal(why=means.no_batch or "nothing says its batch")
-        if smaller is None:
-            return Refusal(
-                why=(
-                    f"its batch is one row already (effective batch {batch.effective}): it "
-                    "cannot be halved"
-                )
-            )
-        change |= smaller.change()
-        words.append(_smaller_words(batch, smaller))
+        smaller = _smaller_batch(Batch.of(change) or means.batch, means)
+        if isinstance(smaller, Refusal):
+            return smaller
+        change |= smaller.change
+        details.insert(0, smaller.detail)
     elif cause == "walltime":
         if refusal := _beyond_time(means):
             return Refusal(why=refusal)
-    elif made and own[-2].judged is not None and own[-2].judged.cause == cause and not means.gained:
+    elif made and _cause_of(own[-2]) == cause and not means.gained:
         return Refusal(why=f"{WORDS[cause]} again, and no newer checkpoint was made in between")
-    words += [means.how, f"retry {made + 1} of at most {rules.limit}"]
     return Retry(
         reason=WORDS[cause],
-        detail="; ".join(filter(None, words)),
+        detail="; ".join(filter(None, details)),
         change=change,
         resume_from=means.checkpoint,
     )
 
 
+def _cause_of(attempt: Attempt) -> Cause | None:
+    """Why the attempt ended; None: it has no verdict."""
+    return attempt.judged.cause if attempt.judged is not None else None
+
+
+class _SmallerBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Half the batch: what it changes, and that in words."""
+
+    change: dict[str, str]
+    detail: str
+
+
+def _smaller_batch(batch: Batch | None, means: Means) -> _SmallerBatch | Refusal:
+    """Half the batch at the same effective batch, where the job allows it."""
+    if batch is None or means.no_batch:
+        return Refusal(why=means.no_batch or "nothing says its batch")
+    smaller = batch.halved()
+    if smaller is None:
+        why = (
+            f"its batch is one row already (effective batch {batch.effective}): it cannot be halved"
+        )
+        return Refusal(why=why)
+    return _SmallerBatch(change=smaller.change(), detail=_smaller_words(batch, smaller))
+
+
 def asked_for(attempts: Sequence[Attempt], means: Means) -> Retry:
-    """What a person's own retry is given: the script as it stands now, and the last complete
-    checkpoint where the end was none that must be mended and the job goes on from it.
+    """What a person's own retry is given: the script as it is now, and the last complete checkpoint
+    where the job continues from it, and the cause is not one that a person must fix.
     """
     own = chain(attempts)
-    goes_on = bool(own) and may_be_tried(own[-1]) and means.resumes
-    return Retry(
-        reason="asked for",
-        detail=means.how if goes_on else "",
-        resume_from=means.checkpoint if goes_on else "",
-    )
+    if not own or not may_be_tried(own[-1]) or not means.resumes:
+        return Retry(reason="asked for", detail="")
+    return Retry(reason="asked for", detail=means.how, resume_from=means.checkpoint)
 
 
 def _smaller_words(before: Batch, after: Batch) -> str:
@@ -181,7 +189,7 @@ def _smaller_words(before: Batch, after: Batch) -> str:
 
 
 def _beyond_time(means: Means) -> str:
-    """Why a job at its time limit is not begun again; "" if it is."""
+    """Why a job at its time limit is not started again; "": it is."""
     if not means.checkpoint:
         return "there is no complete checkpoint to go on from: give it more time (#SBATCH --time)"
     if not means.resumes:
