@@ -64,7 +64,12 @@ def try_fault(
     try:
         fault.before(lab)
         side_by_side(fault.begin, trials, broken)
-        fault.strike(lab, [trial for trial in trials if trial not in broken])
+        try:
+            fault.strike(lab, [trial for trial in trials if trial not in broken])
+        except Exception as error:
+            # The rows of the other faults are worth printing all the same.
+            broken = dict.fromkeys(trials, f"{type(error).__name__}: {error}")
+            lab.up()
         side_by_side(fault.finish, trials, broken)
         side_by_side(Trial.quiet, trials, broken)
         counts = {tool.name: Counts() for tool in numbers}

@@ -224,7 +224,7 @@ class NodeLost(Fault):
             if trial.number % 2:
                 kill_tree(lab, trial.taken())
         for job, node in where.items():
-            until(lambda job=job, node=node: node_of(lab, job) not in ("", node), 180.0, 0.5)
+            until(lambda job=job, node=node: has_left(lab, job, node), 180.0, 0.5)
         time.sleep(_WHILE_DOWN_S)
         lab.up()
         for trial in trials:
@@ -272,6 +272,11 @@ class ClockSetBack(Fault):
     def finish(self, trial: Trial) -> None:
         """Do what a person does, by the other clock."""
         trial.settle(self.first[trial], clock_s=BACK_S if trial.number % 2 else 0)
+
+
+def has_left(lab: Lab, job: str, node: str) -> bool:
+    """Whether Slurm gave the job to another node; it may have ended there already."""
+    return queue(lab).get(job) in TERMINAL or node_of(lab, job) not in ("", node)
 
 
 def kill_tree(lab: Lab, job: str) -> None:
