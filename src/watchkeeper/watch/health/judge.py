@@ -119,39 +119,40 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def after(course: Course, reading: Reading) -> Course:
     """The course with one more reading."""
-    fresh = tuple(one for one in reading.faults if one.kind in FATAL and not one.overcome)
-    before, advances = course.last, course.advances
+    before = course.last
+    advances = course.advances
+    fresh = tuple(fault for fault in reading.faults if fault.kind in FATAL and not fault.overcome)
     if before is None:
-        if reading.quiet_s is None or not reading.size:
-            ago = reading.ran_s
-        else:
-            ago = min(reading.quiet_s, reading.ran_s)
-        course = msgspec.structs.replace(
-            course,
-            since=reading.at - ago,
-            mark=(reading.at, reading.position),
-            faults=_unique(fresh),
-        )
+        course = _begun(course, reading, fresh)
     elif _is_beyond(reading, before):
         # An error and a step in one look: which came first, the next look tells.
-        course = msgspec.structs.replace(
-            _advanced(course, reading, before), faults=(), suspected=fresh
-        )
+        course = _advanced(course, reading, before)
+        course = msgspec.structs.replace(course, faults=(), suspected=fresh)
     else:
-        course = msgspec.structs.replace(
-            course, faults=_unique(course.faults + course.suspected + fresh), suspected=()
-        )
+        faults = _unique(course.faults + course.suspected + fresh)
+        course = msgspec.structs.replace(course, faults=faults, suspected=())
     if reading.checkpoints:
-        course = msgspec.structs.replace(
-            course, checkpoints=(*course.checkpoints, reading.at)[-KEPT:]
-        )
+        checkpoints = (*course.checkpoints, reading.at)[-KEPT:]
+        course = msgspec.structs.replace(course, checkpoints=checkpoints)
     course = msgspec.structs.replace(course, last=reading)
+    misfits = choked = 0
+    if _fits(course) is False:
+        misfits = course.misfits + _is_sample(course, reading)
+    if reading.full and before is not None and course.advances == advances:
+        choked = course.choked + 1
+    return msgspec.structs.replace(course, misfits=misfits, choked=choked)
+
+
+def _begun(course: Course, reading: Reading, faults: tuple[Fault, ...]) -> Course:
+    """The course with its first reading."""
+    ago = reading.ran_s
+    if reading.quiet_s is not None and reading.size:
+        ago = min(reading.quiet_s, reading.ran_s)
     return msgspec.structs.replace(
         course,
-        misfits=course.misfits + _is_sample(course, reading) if _fits(course) is False else 0,
-        choked=course.choked + 1
-        if reading.full and before is not None and course.advances == advances
-        else 0,
+        since=reading.at - ago,
+        mark=(reading.at, reading.position),
+        faults=_unique(faults),
     )
 
 
@@ -180,10 +181,9 @@ def judge(course: Course, limits: Limits) -> Verdict:
     fits = _fits(course)
     if fits is False and course.misfits < FITS_SAMPLES:
         fits = None
+    note = ""
     if fits is False:
         note = _misfit_words(course, course.last)
-    else:
-        note = ""
     return Verdict(
         health=health, why=why, rate=rate_of(course), eta_s=eta_of(course), fits=fits, note=note
     )
@@ -199,7 +199,7 @@ def rate_of(course: Course) -> float | None:
 
 
 def eta_of(course: Course) -> float | None:
-    """Seconds to the last step; None where nobody can tell, as where only the epoch's last step is
+    """Seconds to the last step; None: unknown, for example where only the epoch's last step is
     known.
     """
     last = course.last
@@ -219,77 +219,67 @@ def eta_of(course: Course) -> float | None:
 
 def stall_limit(course: Course, limits: Limits) -> tuple[float, str]:
     """A pause longer than this is a stall; and why, in words."""
-    if course.pauses:
-        usual = median(course.pauses)
-    else:
-        usual = 0.0
+    usual = median(course.pauses or (0.0,))
     if limits.stall_s is not None:
         limit, words = limits.stall_s, f"{limits.stall_s:g} s, as set"
     elif PAUSES * usual > STALL_FLOOR_S:
-        limit, words = (
-            PAUSES * usual,
-            f"{PAUSES} times the usual {clock(usual)} between two advances",
-        )
+        limit = PAUSES * usual
+        words = f"{PAUSES} times the usual {clock(usual)} between two advances"
     else:
         limit, words = STALL_FLOOR_S, f"{STALL_FLOOR_S:g} s, the least"
-    if not _is_under_way(course):
-        return START * limit, f"{START} times {words}, before its first step" if _is_new(
-            course
-        ) else f"{START} times {words}"
-    return limit, words
+    if _is_under_way(course):
+        return limit, words
+    words = f"{START} times {words}"
+    if _is_new(course):
+        words += ", before its first step"
+    return START * limit, words
 
 
 def _word(course: Course, last: Reading, limits: Limits) -> tuple[Health, str]:
+    """The word and why: what is wrong first, then whether it advances."""
     pause = max(0.0, last.at - course.since)
-    where = _where(last.position)
-    if last.stall is not None:
-        return "stalled", f"its sidecar says: {last.stall.words}" + (
-            f"; last at {where}" if where else ""
-        )
-    if course.faults:
-        fault = course.faults[-1]
-        return "failing", f"{fault.kind}: {fault.line}; no step since" + (
-            f" {where}" if where else ""
-        )
-    if _is_no_number(last.position.loss):
-        return "failing", f"its loss is {last.position.loss}" + (f" at {where}" if where else "")
-    if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * median(course.pauses or (0.0,)):
-        return "failing", f"disk full: {last.full}; nothing new for {clock(pause)}" + _at(where)
-    limit, words = stall_limit(course, limits)
+    wrong = _wrong(course, last, pause)
+    if wrong is not None:
+        return wrong
     if not last.size:
-        if last.ran_s >= limits.silent_s:
-            return (
-                "silent",
-                (
-                    f"it has run for {clock(last.ran_s)} and printed and recorded nothing "
-                    f"(limit {limits.silent_s:g} s)"
-                ),
-            )
-        return (
-            "unknown",
-            (
-                f"nothing printed or recorded yet, after {clock(last.ran_s)} (limit "
-                f"{limits.silent_s:g} s)"
-            ),
-        )
+        return _of_nothing(last, limits)
+    where = _where(last.position)
+    limit, words = stall_limit(course, limits)
     if pause >= limit:
-        if where:
-            what = f"no step since {where}"
-        else:
-            what = "nothing printed or recorded"
+        what = f"no step since {where}" if where else "nothing printed or recorded"
         return "stalled", f"{what} for {clock(pause)} (limit {words})"
     if _is_slow(course):
         now, usual = median(course.recent), median(course.usual)
-        return (
-            "slow",
-            f"{now:.3g} steps/s, usually {usual:.3g} (limit {SLOW_SHARE:.0%} of its usual rate)"
-            + _at(where),
-        )
-    if not where:
-        last_grown = ""
-    else:
-        last_grown = f"{where}, "
-    return "advancing", f"{last_grown}{clock(pause)} ago (a stall after {words})"
+        bound = f"limit {SLOW_SHARE:.0%} of its usual rate"
+        return "slow", f"{now:.3g} steps/s, usually {usual:.3g} ({bound}){_at(where)}"
+    last_step = f"{where}, " if where else ""
+    return "advancing", f"{last_step}{clock(pause)} ago (a stall after {words})"
+
+
+def _wrong(course: Course, last: Reading, pause: float) -> tuple[Health, str] | None:
+    """What is known to be wrong, the surest first; None: nothing."""
+    where = _where(last.position)
+    if last.stall is not None:
+        at = f"; last at {where}" if where else ""
+        return "stalled", f"its sidecar says: {last.stall.words}{at}"
+    if course.faults:
+        fault = course.faults[-1]
+        since = f" {where}" if where else ""
+        return "failing", f"{fault.kind}: {fault.line}; no step since{since}"
+    if _is_no_number(last.position.loss):
+        at = f" at {where}" if where else ""
+        return "failing", f"its loss is {last.position.loss}{at}"
+    if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * median(course.pauses or (0.0,)):
+        return "failing", f"disk full: {last.full}; nothing new for {clock(pause)}{_at(where)}"
+    return None
+
+
+def _of_nothing(last: Reading, limits: Limits) -> tuple[Health, str]:
+    """The word on a job that has left nothing yet."""
+    ran, limit = clock(last.ran_s), f"limit {limits.silent_s:g} s"
+    if last.ran_s >= limits.silent_s:
+        return "silent", f"it has run for {ran} and printed and recorded nothing ({limit})"
+    return "unknown", f"nothing printed or recorded yet, after {ran} ({limit})"
 
 
 def _at(where: str) -> str:
@@ -299,16 +289,15 @@ def _at(where: str) -> str:
 
 
 def _where(position: Position) -> str:
-    """`epoch 2, step 30/40`; "" where no step is told."""
+    """`epoch 2, step 30/40`; "" where no step is known."""
     if position.step is None:
         return ""
+    where = f"step {position.step:,}"
     if position.epoch is not None:
-        epoch = f"epoch {position.epoch}, "
-    else:
-        epoch = ""
-    return f"{epoch}step {position.step:,}" + (
-        f"/{position.total:,}" if position.total is not None else ""
-    )
+        where = f"epoch {position.epoch}, {where}"
+    if position.total is not None:
+        where += f"/{position.total:,}"
+    return where
 
 
 def _is_beyond(now: Reading, before: Reading) -> bool:
@@ -343,19 +332,13 @@ def _is_under_way(course: Course) -> bool:
 
 def _sampled(course: Course, reading: Reading) -> Course:
     """The course with a sample of the rate, where one is whole."""
-    began, mark = course.mark if course.mark is not None else (reading.at, reading.position)
     here = reading.position
-    same = (
-        here.step is not None
-        and mark.step is not None
-        and here.total == mark.total
-        and here.epoch == mark.epoch
-    )
-    if not same or (here.step or 0) < (mark.step or 0):
+    if course.mark is None or not _is_same_loop(course.mark[1], here):
         return msgspec.structs.replace(course, mark=(reading.at, here))
+    began, mark = course.mark
+    assert here.step is not None and mark.step is not None
     if reading.at - began < SAMPLE_S or here.step == mark.step:
         return course
-    assert here.step is not None and mark.step is not None
     recent = (*course.recent, (here.step - mark.step) / (reading.at - began))
     usual = course.usual
     while len(recent) > RECENT:
@@ -364,6 +347,13 @@ def _sampled(course: Course, reading: Reading) -> Course:
         if len(usual) < USUAL or oldest >= SLOW_SHARE * median(usual):
             usual = (*usual, oldest)[-KEPT:]
     return msgspec.structs.replace(course, recent=recent, usual=usual, mark=(reading.at, here))
+
+
+def _is_same_loop(mark: Position, here: Position) -> bool:
+    """Whether the steps from one position to the other can be counted."""
+    if here.step is None or mark.step is None or here.step < mark.step:
+        return False
+    return here.total == mark.total and here.epoch == mark.epoch
 
 
 def _is_sample(course: Course, reading: Reading) -> bool:
@@ -409,15 +399,10 @@ def next_checkpoint_s(course: Course) -> float | None:
 
 def _misfit_words(course: Course, last: Reading) -> str:
     assert last.ends_in_s is not None
-    words = (
-        f"its last step is {clock(eta_of(course) or 0)} away, and its time limit "
-        f"{clock(max(0.0, last.ends_in_s))}: "
-        "it will not fit"
-    )
+    left, limit = clock(eta_of(course) or 0), clock(max(0.0, last.ends_in_s))
+    words = f"its last step is {left} away, and its time limit {limit}: it will not fit"
     after_s = next_checkpoint_s(course)
     if after_s is None:
         return f"{words}; when the next checkpoint comes is not known"
-    return (
-        f"{words}; the next checkpoint, in about {clock(after_s)}, "
-        f"{'does' if after_s <= last.ends_in_s else 'does not'}"
-    )
+    fits = "does" if after_s <= last.ends_in_s else "does not"
+    return f"{words}; the next checkpoint, in about {clock(after_s)}, {fits}"

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from watchkeeper.core.events import Assessed, Evidence, Health, Number
+from watchkeeper.core.events import Evidence, Health, Number
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.runfolder.values import spell
@@ -57,6 +58,20 @@ class _Watched(msgspec.Struct, kw_only=True):
     full: bool = False
 
 
+class _News(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reading has that was not written down: `misfit`: the time limit comes first; `full`:
+    the disk is full.
+    """
+
+    errors: tuple[str, ...]
+    misfit: bool
+    full: bool
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self.errors) or self.misfit or self.full
+
+
 class Rounds:
     """Looks after the running jobs of one experiment. `write` appends an `Assessed` with these
     fields; what is not here is read through `shell` (None: all files are here).
@@ -81,25 +96,30 @@ class Rounds:
         self._shell = shell
 
     def make(self, state: State) -> None:
-        """Look at each job that runs, and write down what is news."""
+        """Look at each running job, and write an event where there is news."""
         running = {(a.key, a.number): a for a in state.active if _is_followed(a)}
         for name in self._watched.keys() - running.keys():
             del self._watched[name]
+        far: dict[AttemptId, list[str]] = {}
         if self._shell is not None:
-            streams = {name: _far_streams(attempt) for name, attempt in running.items()}
-        else:
-            streams = {}
-        offsets = {
-            path: self._offset(name, path) for name, paths in streams.items() for path in paths
-        }
-        if self._shell is not None and offsets:
-            seen = remote_files.look(self._shell, offsets)
-        else:
-            seen = {}
+            far = {name: _far_streams(attempt) for name, attempt in running.items()}
+        seen = self._look_far(far)
         for name, attempt in running.items():
-            if seen is None and streams[name]:
-                continue  # nobody could be asked: that says nothing of the job
-            self._look(name, attempt, seen or {})
+            if seen is not None:
+                self._look(name, attempt, seen)
+            elif not far[name]:
+                self._look(name, attempt, {})
+            # Else its host did not answer, which says nothing about the job.
+
+    def _look_far(self, streams: Mapping[AttemptId, list[str]]) -> Mapping[str, Seen | None] | None:
+        """Look at all files that are not here by one command; None: there was no answer."""
+        offsets: dict[str, int] = {}
+        for name, paths in streams.items():
+            for path in paths:
+                offsets[path] = self._offset(name, path)
+        if self._shell is None or not offsets:
+            return {}
+        return remote_files.look(self._shell, offsets)
 
     def _offset(self, name: AttemptId, path: str) -> int:
         if name in self._watched:
@@ -109,133 +129,130 @@ class Rounds:
     def _look(self, name: AttemptId, attempt: Attempt, seen: Mapping[str, Seen | None]) -> None:
         assert attempt.seen is not None
         facts, at, now = attempt.seen.facts, self._monotonic(), self._wall()
-        if facts.started:
-            started = facts.started.timestamp()
-        else:
-            started = None
-        job = (attempt.seen.job_id, started)
-        one = self._watched.get(name)
-        if one is None or one.job != job:
-            folder = attempt_folder(self._folder, attempt.key, attempt.number)
-            last = attempt.assessed
-            # Of an execution that began after the last word nothing was said yet: the job was
-            # requeued.
-            of_this = (
-                one is None
-                and last is not None
-                and (facts.started is None or last.time >= facts.started)
-            )
-            if of_this and last is not None:
-                said = _said(last)
-            else:
-                said = None
-            one = self._watched[name] = _Watched(
-                job=job,
+        started = facts.started.timestamp() if facts.started else None
+        execution = (attempt.seen.job_id, started)
+        job = self._watched.get(name)
+        if job is None or job.job != execution:
+            said = _said_of(attempt, facts.started) if job is None else None
+            job = self._watched[name] = _Watched(
+                job=execution,
                 began=at - max(0.0, now - started) if started else at,
-                vitals=Vitals(folder),
+                vitals=Vitals(attempt_folder(self._folder, attempt.key, attempt.number)),
                 course=Course(),
                 said=said,
                 said_at=at,
                 taken_over=said is not None,
             )
-        reading = one.vitals.read(
+        reading = job.vitals.read(
             at,
             now,
             output=facts.output,
             error=facts.error_output,
-            ran_s=at - one.began,
+            ran_s=at - job.began,
             ends_in_s=facts.ends_by.timestamp() - now if facts.ends_by else None,
             home=self._folder,
             far=seen,
         )
-        one.course = after(one.course, reading)
-        one.taken_over = one.taken_over and not one.course.advances
-        self._tell(attempt, one, reading, judge(one.course, self._limits))
+        job.course = after(job.course, reading)
+        job.taken_over = job.taken_over and not job.course.advances
+        self._report(attempt, job, reading, judge(job.course, self._limits))
 
-    def _tell(self, attempt: Attempt, one: _Watched, reading: Reading, verdict: Verdict) -> None:
-        if one.said is not None:
-            before = one.said.health
-        else:
-            before = "unknown"
-        if one.taken_over and before in ALARMS and verdict.health not in ALARMS:
-            return  # that it goes on has yet to be seen
-        errors = tuple(
-            words
-            for fault in reading.faults
-            if not _was_told(one, words := f"{fault.kind}: {fault.line}")
-        )
-        misfit = verdict.fits is False and not (one.said is not None and one.said.fits is False)
-        full, one.full = bool(reading.full) and not one.full, bool(reading.full)
-        if not (
-            verdict.health != before or errors or misfit or full or self._is_much(one, reading)
-        ):
+    def _report(self, attempt: Attempt, job: _Watched, reading: Reading, verdict: Verdict) -> None:
+        """Write an event, if the verdict or the reading is news."""
+        before: Health = job.said.health if job.said is not None else "unknown"
+        if job.taken_over and before in ALARMS and verdict.health not in ALARMS:
+            return  # another watcher raised the alarm: only an advance ends it
+        news = _news_of(job, reading, verdict)
+        job.full = bool(reading.full)
+        is_changed = verdict.health != before or news.is_any
+        if not is_changed and not self._is_much(job, reading):
             return
-        alarm: Literal["", "raised", "over"] = ""
-        if verdict.health in ALARMS:
-            if verdict.health != before:
-                alarm = "raised"
-            else:
-                alarm = ""
-        elif before in ALARMS:
-            alarm = "over"
-        position = reading.position
-        fits = (
-            False
-            if one.said is not None and one.said.fits is False and verdict.fits is None
-            else verdict.fits
-        )
+        rate, eta = verdict.rate, verdict.eta_s
+        step = reading.position.step
+        notes = [verdict.note if news.misfit else "", reading.full if news.full else ""]
         fields: dict[str, Any] = {
             "health": verdict.health,
             "why": verdict.why,
-            "step": None if position.step is None else int(position.step),
-            "total": position.total,
-            "loss": _figure(position.loss),
-            "rate_per_s": None if verdict.rate is None else float(f"{verdict.rate:.4g}"),
-            "eta_s": None
-            if verdict.eta_s is None or verdict.eta_s > _LOST
-            else round(verdict.eta_s, 1),
-            "evidence": self._evidence(one, reading),
-            "errors": errors,
-            "alarm": alarm,
-            "fits": fits,
-            "note": "; ".join(
-                filter(None, [verdict.note if misfit else "", reading.full if full else ""])
-            ),
+            "step": None if step is None else int(step),
+            "total": reading.position.total,
+            "loss": _figure(reading.position.loss),
+            "rate_per_s": None if rate is None else float(f"{rate:.4g}"),
+            "eta_s": None if eta is None or eta > _LOST else round(eta, 1),
+            "evidence": self._evidence(job, reading),
+            "errors": news.errors,
+            "alarm": _alarm(before, verdict.health),
+            "fits": _fits(job, verdict),
+            "note": "; ".join(filter(None, notes)),
             "report": reading.stall.report if reading.stall is not None else "",
-            "used": one.vitals.used(),
+            "used": job.vitals.used(),
         }
         self._write(key=attempt.key, phase=attempt.phase, attempt=attempt.number, **fields)
-        one.said = _Said(**{name: fields[name] for name in _Said.__struct_fields__})
-        one.said_at, one.taken_over = reading.at, False
+        job.said = _Said(**{name: fields[name] for name in _Said.__struct_fields__})
+        job.said_at, job.taken_over = reading.at, False
 
-    def _evidence(self, one: _Watched, reading: Reading) -> tuple[Evidence, ...]:
-        found: tuple[Evidence, ...] = one.vitals.evidence(
-            one.said.loss if one.said is not None else None
-        )
-        if reading.ends_in_s is not None:
-            words = f"its time limit is over in {max(0.0, reading.ends_in_s):.0f} s"
-            found += (Evidence(source="scheduler", what=words),)
-        return found
+    def _evidence(self, job: _Watched, reading: Reading) -> tuple[Evidence, ...]:
+        loss_before = job.said.loss if job.said is not None else None
+        evidence: tuple[Evidence, ...] = job.vitals.evidence(loss_before)
+        if reading.ends_in_s is None:
+            return evidence
+        words = f"its time limit is over in {max(0.0, reading.ends_in_s):.0f} s"
+        return (*evidence, Evidence(source="scheduler", what=words))
 
-    def _is_much(self, one: _Watched, reading: Reading) -> bool:
-        if one.said is None:
+    def _is_much(self, job: _Watched, reading: Reading) -> bool:
+        """Whether much has happened since the last event, though the verdict is the same."""
+        if job.said is None:
             return False
-        if reading.at - one.said_at >= EVERY_S:
+        if reading.at - job.said_at >= EVERY_S:
             return True
         step, total = reading.position.step, reading.position.total
-        if step is None or not total or one.said.step is None:
+        if step is None or not total or job.said.step is None:
             return False
-        return total == one.said.total and step - one.said.step >= SHARE * total
+        return total == job.said.total and step - job.said.step >= SHARE * total
 
 
 def _far_streams(attempt: Attempt) -> list[str]:
-    if attempt.seen is not None:
-        facts = attempt.seen.facts
-    else:
-        facts = None
-    if facts is not None:
-        return [path for path in (facts.output, facts.error_output) if remote_files.is_far(path)]
-    return []
+    """The files of its output that are not here."""
+    if attempt.seen is None:
+        return []
+    facts = attempt.seen.facts
+    return [path for path in (facts.output, facts.error_output) if remote_files.is_far(path)]
+
+
+def _said_of(attempt: Attempt, started: datetime | None) -> _Said | None:
+    """What was last written down of this execution; None: nothing. What was said before it started
+    is of an earlier execution: the job was requeued.
+    """
+    last = attempt.assessed
+    if last is None or (started is not None and last.time < started):
+        return None
+    return _Said(**{name: getattr(last, name) for name in _Said.__struct_fields__})
+
+
+def _news_of(job: _Watched, reading: Reading, verdict: Verdict) -> _News:
+    errors: list[str] = []
+    for fault in reading.faults:
+        error = f"{fault.kind}: {fault.line}"
+        if not _was_said(job, error):
+            errors.append(error)
+    misfit_was_said = job.said is not None and job.said.fits is False
+    return _News(
+        errors=tuple(errors),
+        misfit=verdict.fits is False and not misfit_was_said,
+        full=bool(reading.full) and not job.full,
+    )
+
+
+def _alarm(before: Health, now: Health) -> Literal["", "raised", "over"]:
+    if now in ALARMS:
+        return "raised" if now != before else ""
+    return "over" if before in ALARMS else ""
+
+
+def _fits(job: _Watched, verdict: Verdict) -> bool | None:
+    """Whether the job fits into its time limit: a "no" stands until a "yes" is measured."""
+    if verdict.fits is None and job.said is not None and job.said.fits is False:
+        return False
+    return verdict.fits
 
 
 def _is_followed(attempt: Attempt) -> bool:
@@ -247,12 +264,9 @@ def _is_followed(attempt: Attempt) -> bool:
     )
 
 
-def _said(event: Assessed) -> _Said:
-    return _Said(**{name: getattr(event, name) for name in _Said.__struct_fields__})
-
-
-def _was_told(one: _Watched, error: str) -> bool:
-    return one.taken_over and one.said is not None and error in one.said.errors
+def _was_said(job: _Watched, error: str) -> bool:
+    """Whether the watcher before wrote down this error, which is read here again."""
+    return job.taken_over and job.said is not None and error in job.said.errors
 
 
 def _figure(loss: str | None) -> Number | None:

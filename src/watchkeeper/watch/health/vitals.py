@@ -21,6 +21,7 @@ from watchkeeper.core import layout
 from watchkeeper.core.disk.tails import Follower, Grown, end_of_file
 from watchkeeper.core.events import (
     Advanced,
+    AnyEvent,
     CadenceSet,
     Checkpoint,
     Evidence,
@@ -29,6 +30,7 @@ from watchkeeper.core.events import (
     RunStarted,
     Sealed,
     Stalled,
+    Unknown,
     Vanished,
 )
 from watchkeeper.core.journal import Journal
@@ -111,26 +113,28 @@ class Recorded:
     def _take_events(self) -> None:
         for events in self._journal.refresh().values():
             for event in events:
-                if isinstance(event, Stalled):
-                    words = f"no advance since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
-                    if event.report:
-                        report = str(self.folder / event.report)
-                    else:
-                        report = ""
-                    self.stall = Stall(words=words, report=report)
-                elif isinstance(event, Advanced):
-                    self.stall = None
-                elif isinstance(event, Checkpoint):
-                    self.checkpoints += 1
-                elif isinstance(event, RunStarted):
-                    self._started[event.writer] = event
-                elif isinstance(event, CadenceSet):
-                    self._total = event.total
-                elif isinstance(event, Renamed) and event.name == str(STATUS):
-                    self._status_path = self.folder / event.path
+                self._take_event(event)
                 if not isinstance(event, _OF_THE_SIDECAR):
                     self._events += 1
                     self._is_newer(event.time.timestamp())
+
+    def _take_event(self, event: AnyEvent | Unknown) -> None:
+        if isinstance(event, Stalled):
+            words = f"no advance since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
+            report = ""
+            if event.report:
+                report = str(self.folder / event.report)
+            self.stall = Stall(words=words, report=report)
+        elif isinstance(event, Advanced):
+            self.stall = None
+        elif isinstance(event, Checkpoint):
+            self.checkpoints += 1
+        elif isinstance(event, RunStarted):
+            self._started[event.writer] = event
+        elif isinstance(event, CadenceSet):
+            self._total = event.total
+        elif isinstance(event, Renamed) and event.name == str(STATUS):
+            self._status_path = self.folder / event.path
 
     def _leads(self, writer: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether these rows say where the run is: those of its newest execution that trains. An
@@ -197,7 +201,8 @@ class Recorded:
             loss = here.loss
         else:
             loss = str(found.loss)
-        self._total = int(total) if total is not None else self._total
+        if total is not None:
+            self._total = int(total)
         self.position = msgspec.structs.replace(here, total=self._total, loss=loss)
 
     def _is_newer(self, modified: float | None) -> None:
@@ -221,6 +226,14 @@ class Recorded:
         if last is None:
             return []
         return _used_words(last[1])
+
+
+class _Printed(msgspec.Struct):
+    """What the streams had that is new at one look."""
+
+    advances: int = 0
+    checkpoints: int = 0
+    faults: list[Fault] = []
 
 
 class Vitals:
@@ -256,60 +269,70 @@ class Vitals:
         """
         self._find_recorder()
         streams = [path for path in dict.fromkeys((output, error)) if path]
-        changed = checkpoints = 0
-        faults: list[Fault] = []
+        printed = _Printed()
         for path in streams:
-            follower = self._followers.setdefault(path, Follower(path, OUTPUT_BYTES))
-            if path in far:
-                seen = far[path]
-                if seen is not None:
-                    grown = follower.take(seen.inode, seen.size, seen.modified, seen.read)
-                else:
-                    grown = Grown()
-            else:
-                grown = follower.look()
-            self._grown[path] = grown
-            if not grown.added:
-                continue
-            text = grown.text + follower.unfinished()
-            if (found := position(text)) is not None:
-                known = self._position_of(path)
-                changed += advances(text, known)
-                self._positions[path] = (
-                    found
-                    if found.step is not None
-                    else msgspec.structs.replace(known, loss=found.loss)
-                )
-            self._rate = bar_rate(text) or self._rate
-            checkpoints += bool(_CHECKPOINT.search(grown.text))
-            if path == (error or output):
-                faults += self._faults(grown.text)
+            self._read_stream(path, far, printed, has_faults=path == (error or output))
         recorded = self._recorded
-        if recorded is not None:
-            recorded.look()
-            changed, checkpoints = (
-                (recorded.advances, recorded.checkpoints)
-                if recorded.position.step is not None
-                else (changed, checkpoints)
+        if recorded is None:
+            return Reading(
+                at=at,
+                ran_s=ran_s,
+                quiet_s=self._quiet_s(now),
+                size=self._printed_bytes(),
+                position=self._position(streams),
+                advances=printed.advances,
+                rate=self._rate,
+                checkpoints=printed.checkpoints,
+                faults=tuple(printed.faults),
+                ends_in_s=ends_in_s,
+                full=self._full(Path(streams[0]).parent if streams else home),
             )
+        recorded.look()
+        advanced, checkpoints = printed.advances, printed.checkpoints
+        if recorded.position.step is not None:
+            advanced, checkpoints = recorded.advances, recorded.checkpoints
         return Reading(
             at=at,
             ran_s=ran_s,
             quiet_s=self._quiet_s(now),
-            size=sum(one.size for one in self._grown.values()) + (recorded.size if recorded else 0),
-            work=recorded.work if recorded else 0,
+            size=self._printed_bytes() + recorded.size,
+            work=recorded.work,
             position=self._position(streams),
-            advances=changed,
-            rate=recorded.rate if recorded and recorded.rate else self._rate,
-            eta_s=recorded.eta_s if recorded else None,
+            advances=advanced,
+            rate=recorded.rate or self._rate,
+            eta_s=recorded.eta_s,
             checkpoints=checkpoints,
-            faults=tuple(faults),
-            stall=recorded.stall if recorded else None,
+            faults=tuple(printed.faults),
+            stall=recorded.stall,
             ends_in_s=ends_in_s,
-            full=self._full(
-                recorded.folder if recorded else Path(streams[0]).parent if streams else home
-            ),
+            full=self._full(recorded.folder),
         )
+
+    def _read_stream(
+        self, path: str, far: Mapping[str, Seen | None], printed: _Printed, *, has_faults: bool
+    ) -> None:
+        """Read what one stream has grown by into `printed`; `has_faults`: errors are looked for in
+        it.
+        """
+        follower = self._followers.setdefault(path, Follower(path, OUTPUT_BYTES))
+        grown = self._grown[path] = _grown(follower, path, far)
+        if not grown.added:
+            return
+        text = grown.text + follower.unfinished()
+        here = position(text)
+        if here is not None:
+            known = self._position_of(path)
+            printed.advances += advances(text, known)
+            if here.step is None:
+                here = msgspec.structs.replace(known, loss=here.loss)
+            self._positions[path] = here
+        self._rate = bar_rate(text) or self._rate
+        printed.checkpoints += bool(_CHECKPOINT.search(grown.text))
+        if has_faults:
+            printed.faults += self._faults(grown.text)
+
+    def _printed_bytes(self) -> int:
+        return sum(grown.size for grown in self._grown.values())
 
     def offset(self, path: str) -> int:
         """How far a stream's file was read."""
@@ -368,9 +391,11 @@ class Vitals:
         if self._recorded is not None and self._recorded.position.step is not None:
             return self._recorded.position
         known = [self._position_of(path) for path in streams]
-        steps = [one for one in known if one.step is not None]
-        loss = next((one.loss for one in [*reversed(steps), *known] if one.loss is not None), None)
-        return msgspec.structs.replace(steps[-1] if steps else Position(), loss=loss)
+        steps = [place for place in known if place.step is not None]
+        newest = steps[-1] if steps else Position()
+        # The loss of the newest position with a step goes first.
+        losses = [place.loss for place in (*reversed(steps), *known) if place.loss is not None]
+        return msgspec.structs.replace(newest, loss=losses[0] if losses else None)
 
     def _quiet_s(self, now: float) -> float | None:
         times = [
@@ -408,6 +433,16 @@ class Vitals:
         return ""
 
 
+def _grown(follower: Follower, path: str, far: Mapping[str, Seen | None]) -> Grown:
+    """What a file has grown by; of one that is not here, what was seen of it there."""
+    if path not in far:
+        return follower.look()
+    seen = far[path]
+    if seen is None:
+        return Grown()
+    return follower.take(seen.inode, seen.size, seen.modified, seen.read)
+
+
 def _used_words(sample: Sample) -> list[str]:
     """Memory, GPUs and kills for memory, one text each."""
     texts: list[str] = []
@@ -422,27 +457,19 @@ def _used_words(sample: Sample) -> list[str]:
 
 
 def _position_words(position: Position, loss_before: object) -> str:
-    if position.step is None and position.loss is None:
-        return ""
-    if position.epoch is not None:
-        epoch = f"epoch {position.epoch}, "
-    else:
-        epoch = ""
-    if position.total is not None:
-        total = f"/{position.total:,}"
-    else:
-        total = ""
+    """`epoch 2, step 30/40, loss 1.5 (1.7 before)`; "" where nothing is known."""
+    parts: list[str] = []
     if position.step is not None:
-        step = f"{epoch}step {position.step:,}{total}"
-    else:
-        step = ""
-    if isinstance(loss_before, int | float):
-        moved = f" ({loss_before:g} before)"
-    else:
-        moved = ""
-    return ", ".join(
-        filter(None, [step, f"loss {position.loss}{moved}" if position.loss is not None else ""])
-    )
+        if position.epoch is not None:
+            parts.append(f"epoch {position.epoch}")
+        total = f"/{position.total:,}" if position.total is not None else ""
+        parts.append(f"step {position.step:,}{total}")
+    if position.loss is not None:
+        before = ""
+        if isinstance(loss_before, int | float):
+            before = f" ({loss_before:g} before)"
+        parts.append(f"loss {position.loss}{before}")
+    return ", ".join(parts)
 
 
 def _train(rows: Sequence[Mapping[str, Any]]) -> bool:

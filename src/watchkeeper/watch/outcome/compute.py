@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,11 +29,12 @@ from watchkeeper.schedulers import remote_files
 
 _MOST_BYTES = 64 * 2**20  # of a file of samples
 # nvidia-smi's units; with `nounits` it means MiB.
+_GPU_TABLES = ("artifacts/gpu_metrics.csv", "gpu_metrics.csv")
 _BYTES = {"": 2**20, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job itself left on what it used; None is nothing. `gpu_busy` is the mean over samples
+    """What a job itself left on what it used; None: nothing. `gpu_busy` is the mean over samples
     and devices, from 0 to 1; `gpu_peak_bytes` the most on one device, both as `gpu_source` says
     (`telemetry`, or a file's name); `rate_per_s` counts `unit`s.
     """
@@ -47,8 +48,8 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt that has ended. Times are in seconds, sizes in bytes, shares from 0 to 1; None:
-    nobody says, node and unit "" likewise. `of_estimate` is elapsed over expected. `peak_bytes` is
+    """One attempt that has ended. Times are in seconds, sizes in bytes, shares from 0 to 1. None,
+    and "" for node and unit: unknown. `of_estimate` is elapsed over expected. `peak_bytes` is
     the scheduler's figure of the host's memory, else the recorder's highest sample.
     """
 
@@ -80,41 +81,36 @@ class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows(experiment: Experiment, state: State, used: Mapping[AttemptId, Used]) -> list[ComputeRow]:
     """A row for each attempt that had a job and has ended, in the experiment's order. Pure."""
-    found: list[ComputeRow] = []
+    table: list[ComputeRow] = []
     for item in experiment.items:
+        estimate = experiment.estimates.get(item.key)
         for number, attempt in sorted(state.run(item.key).attempts.items()):
-            if (
-                attempt.submissions
-                and attempt.judged is not None
-                and attempt.judged.outcome != "not run"
-            ):
-                found.append(
-                    _row(
-                        attempt,
-                        experiment.estimates.get(item.key),
-                        used.get((item.key, number), Used()),
-                    )
-                )
-    return found
+            if not attempt.submissions or attempt.judged is None:
+                continue
+            if attempt.judged.outcome != "not run":
+                left = used.get((item.key, number), Used())
+                table.append(_row(attempt, estimate, left))
+    return table
 
 
 def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
-    judged, facts = attempt.judged, attempt.seen.facts if attempt.seen else None
+    judged = attempt.judged
     assert judged is not None
     elapsed = judged.elapsed_s
-    if facts:
-        of_scheduler = facts.max_rss_bytes
-    else:
-        of_scheduler = None
+    node, peak_bytes = "", used.rss_peak_bytes
+    if attempt.seen is not None:
+        node = attempt.seen.facts.node
+        if attempt.seen.facts.max_rss_bytes is not None:
+            peak_bytes = attempt.seen.facts.max_rss_bytes
     return ComputeRow(
         key=attempt.key,
         attempt=attempt.number,
         state=judged.state,
-        node=facts.node if facts else "",
+        node=node,
         elapsed_s=elapsed,
         estimate_s=estimate,
         of_estimate=elapsed / estimate if elapsed is not None and estimate else None,
-        peak_bytes=of_scheduler if of_scheduler is not None else used.rss_peak_bytes,
+        peak_bytes=peak_bytes,
         gpu_busy=used.gpu_busy,
         gpu_peak_bytes=used.gpu_peak_bytes,
         rate_per_s=used.rate_per_s,
@@ -130,13 +126,11 @@ def read(experiment: Experiment, state: State) -> list[ComputeRow]:
         for number, attempt in run.attempts.items():
             if attempt.judged is None or not attempt.submissions:
                 continue
+            beside = None
             if attempt is run.latest:
                 beside = (experiment.folder / item.script).parent
-            else:
-                beside = None
-            used[item.key, number] = used_by(
-                attempt, attempt_folder(experiment.folder, item.key, number), beside
-            )
+            folder = attempt_folder(experiment.folder, item.key, number)
+            used[item.key, number] = used_by(attempt, folder, beside)
     return rows(experiment, state, used)
 
 
@@ -144,30 +138,41 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
     """What one attempt left. `folder` is the attempt's; `beside` is its script's, where
     `gpu_metrics.csv` is the newest attempt's (None: another's).
     """
-    found = Used()
     recorder = read_link(folder)
     if recorder is not None:
-        found = of_telemetry(read_samples(recorder))
-        loop = _last_loop(recorder)
-        if loop is not None and loop.elapsed_s > 0:
-            found = msgspec.structs.replace(
-                found, rate_per_s=loop.done / loop.elapsed_s, unit=loop.unit
+        used = _recorded(recorder)
+    else:
+        used = _printed(attempt)
+    if used.gpu_busy is not None or beside is None:
+        return used
+    for name in _GPU_TABLES:
+        table = "\n".join(line.decode(errors="replace") for line in _lines(beside / name))
+        gpus = of_gpu_metrics(table)
+        if gpus.gpu_busy is not None or gpus.gpu_peak_bytes is not None:
+            return msgspec.structs.replace(
+                used,
+                gpu_busy=gpus.gpu_busy,
+                gpu_peak_bytes=gpus.gpu_peak_bytes,
+                gpu_source=name,
             )
-    elif (rate := _printed_rate(attempt)) is not None:
-        found = msgspec.structs.replace(found, rate_per_s=rate, unit="step")
-    if found.gpu_busy is None and beside is not None:
-        for name in ("artifacts/gpu_metrics.csv", "gpu_metrics.csv"):
-            gpus = of_gpu_metrics(
-                "\n".join(line.decode(errors="replace") for line in _lines(beside / name))
-            )
-            if gpus.gpu_busy is not None or gpus.gpu_peak_bytes is not None:
-                changed = {
-                    "gpu_busy": gpus.gpu_busy,
-                    "gpu_peak_bytes": gpus.gpu_peak_bytes,
-                    "gpu_source": name,
-                }
-                return msgspec.structs.replace(found, **changed)
-    return found
+    return used
+
+
+def _recorded(recorder: Path) -> Used:
+    """What the recorder and its sidecar wrote into a run folder."""
+    used = of_telemetry(read_samples(recorder))
+    loop = _last_loop(recorder)
+    if loop is None or loop.elapsed_s <= 0:
+        return used
+    return msgspec.structs.replace(used, rate_per_s=loop.done / loop.elapsed_s, unit=loop.unit)
+
+
+def _printed(attempt: Attempt) -> Used:
+    """What a job without a recorder printed."""
+    rate = _printed_rate(attempt)
+    if rate is None:
+        return Used()
+    return Used(rate_per_s=rate, unit="step")
 
 
 def of_telemetry(samples: Sequence[Sample]) -> Used:
@@ -192,28 +197,18 @@ def of_gpu_metrics(text: str) -> Used:
     """What a table of nvidia-smi's says: `utilization.gpu [%]` and `memory.used [MiB]`, whatever
     else it has. Pure.
     """
-    lines = [[cell.strip() for cell in line] for line in csv.reader(text.splitlines())]
+    lines = []
+    for line in csv.reader(text.splitlines()):
+        lines.append([cell.strip() for cell in line])
     if not lines:
         return Used()
-    header = lines[0]
-    busy_at = next(
-        (at for at, name in enumerate(header) if name.startswith(("utilization.gpu", "gpu_util"))),
-        None,
-    )
-    memory_at = next(
-        (at for at, name in enumerate(header) if name.startswith(("memory.used", "memory_used"))),
-        None,
-    )
-    busy = [_figure(line, busy_at) for line in lines[1:]]
-    memory = [_figure(line, memory_at) for line in lines[1:]]
-    shares = [value / 100 for value, _ in filter(None, busy)]
-    if memory_at is not None:
-        default_unit = re.search(r"[\[_](\w*ib|b)\b", header[memory_at].lower())
-    else:
-        default_unit = None
+    header, rows = lines[0], lines[1:]
+    busy_at = _column(header, ("utilization.gpu", "gpu_util"))
+    memory_at = _column(header, ("memory.used", "memory_used"))
+    shares = [percent / 100 for percent, _ in _figures(rows, busy_at)]
+    default_unit = _unit_in(header[memory_at]) if memory_at is not None else ""
     sizes = [
-        value * _BYTES.get(unit or (default_unit.group(1) if default_unit else ""), 2**20)
-        for value, unit in filter(None, memory)
+        value * _BYTES.get(unit or default_unit, 2**20) for value, unit in _figures(rows, memory_at)
     ]
     return Used(
         gpu_busy=sum(shares) / len(shares) if shares else None,
@@ -221,15 +216,31 @@ def of_gpu_metrics(text: str) -> Used:
     )
 
 
-def _figure(line: list[str], at: int | None) -> tuple[float, str] | None:
-    """A cell's number and unit, `7024 MiB`; None where it is none (`[N/A]`)."""
-    if at is not None and at < len(line):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)%?", line[at])
-    else:
-        found = None
-    if found:
-        return (float(found.group(1)), found.group(2).lower())
+def _column(header: Sequence[str], names: tuple[str, ...]) -> int | None:
+    """Where a column is whose name begins like one of these; None: there is none."""
+    for at, name in enumerate(header):
+        if name.startswith(names):
+            return at
     return None
+
+
+def _unit_in(name: str) -> str:
+    """The unit in a column's name, `memory.used [MiB]`: "mib"; "": none."""
+    unit = re.search(r"[\[_](\w*ib|b)\b", name.lower())
+    if unit is None:
+        return ""
+    return unit.group(1)
+
+
+def _figures(rows: Iterable[Sequence[str]], at: int | None) -> Iterator[tuple[float, str]]:
+    """The numbers and units in a column, `7024 MiB`; cells like `[N/A]` are left out."""
+    if at is None:
+        return
+    for row in rows:
+        cell = row[at] if at < len(row) else ""
+        figure = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)%?", cell)
+        if figure is not None:
+            yield float(figure.group(1)), figure.group(2).lower()
 
 
 def _lines(path: Path) -> list[bytes]:
@@ -242,33 +253,31 @@ def _lines(path: Path) -> list[bytes]:
 
 def _last_loop(recorder: Path) -> Progressed | None:
     """The outermost loop that the recorder counted last."""
-    told = journal.read(recorder / layout.JOURNAL, is_evidence=True).events.values()
-    loops = [
-        event
-        for events in told
-        for event in events
-        if isinstance(event, Progressed) and event.depth == 0
-    ]
-    return max(loops, key=lambda event: event.time, default=None)
+    recorded = journal.read(recorder / layout.JOURNAL, is_evidence=True)
+    last: Progressed | None = None
+    for events in recorded.events.values():
+        for event in events:
+            if not isinstance(event, Progressed) or event.depth != 0:
+                continue
+            if last is None or event.time > last.time:
+                last = event
+    return last
 
 
 def _printed_rate(attempt: Attempt) -> float | None:
     """Steps per second of a torchtune training that began at step 0, from its last bar; other
     tools' bars count what they like.
     """
-    facts, judged = (attempt.seen.facts if attempt.seen else None), attempt.judged
-    if (
-        facts is None
-        or judged is None
-        or not judged.elapsed_s
-        or (attempt.intended and attempt.intended.resume_from)
-    ):
+    judged = attempt.judged
+    if attempt.seen is None or judged is None or not judged.elapsed_s:
         return None
+    if attempt.intended is not None and attempt.intended.resume_from:
+        return None
+    facts = attempt.seen.facts
     for path in dict.fromkeys((facts.error_output, facts.output)):
-        if path:
-            told = position(remote_files.last_output(path))
-        else:
-            told = None
-        if told is not None and told.epoch is not None and told.step is not None:
-            return told.step / judged.elapsed_s
+        if not path:
+            continue
+        last = position(remote_files.last_output(path))
+        if last is not None and last.epoch is not None and last.step is not None:
+            return last.step / judged.elapsed_s
     return None
