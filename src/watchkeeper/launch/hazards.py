@@ -93,41 +93,45 @@ def found(experiment: Experiment) -> list[Problem]:
 
 
 def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
-    """The commands of a script that starts in `folder`, or in its head's own; `cd` is followed as
-    far as it is plain.
+    """The commands of a script that starts in `folder`, or in the folder that its head names; `cd`
+    is followed as far as it is plain.
     """
     text = source.decode("utf-8", "replace")
-    values = variables(text)
-    here: Path | None
-    if head.folder:
-        here = folder / head.folder
-    else:
-        here = folder
-    values |= {"SLURM_SUBMIT_DIR": str(folder)}  # jobs are handed over from the script's own folder
+    # jobs are submitted from the script's own folder
+    values = variables(text) | {"SLURM_SUBMIT_DIR": str(folder)}
+    here: Path | None = folder / head.folder if head.folder else folder
     depth = 0
     for line, command in commands(text):
         words = [_expanded(word, values) for word in words_of(command)]
-        begin = 0
-        ends = [index for index, word in enumerate(words) if _OPERATOR.fullmatch(word)]
-        for end in [*ends, len(words)]:
-            part = tuple(words[begin:end])
-            begin = end + 1
-            if not part:
-                continue
+        parts, operators = _split(words)
+        is_grouped = any("(" in operator for operator in operators)
+        for part in parts:
             call = Call(line=line, words=part, folder=here)
-            depth += sum(word in _OPENS for word in part) - sum(word in _CLOSES for word in part)
-            if _MOVES & {*part}:
-                plain = (
-                    part[0] == "cd"
-                    and len(part) == 2
-                    and depth == 0
-                    and not any("(" in words[end] for end in ends)
-                )
-                if plain:
-                    here = call.place(part[1])
-                else:
-                    here = None
+            depth += _depth_of(part)
+            if not _MOVES.isdisjoint(part):
+                is_plain = part[0] == "cd" and len(part) == 2 and depth == 0 and not is_grouped
+                here = call.place(part[1]) if is_plain else None
             yield call
+
+
+def _split(words: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The commands between the operators of a line, and these operators."""
+    parts: list[list[str]] = [[]]
+    operators: list[str] = []
+    for word in words:
+        if _OPERATOR.fullmatch(word):
+            operators.append(word)
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return [tuple(part) for part in parts if part], operators
+
+
+def _depth_of(words: Sequence[str]) -> int:
+    """How many blocks these words open more than they close."""
+    opened = sum(word in _OPENS for word in words)
+    closed = sum(word in _CLOSES for word in words)
+    return opened - closed
 
 
 def _expanded(word: str, values: Mapping[str, str]) -> str:
@@ -275,7 +279,7 @@ class _Look:
         named = _option(words, "--config")
         path = call.place(named)
         if path is None or not named.endswith(_CONFIG_SUFFIXES):
-            return  # one of torchtune's own, or nobody knows
+            return  # one of torchtune's own, or unknown
         try:
             top = load(path, read_whole(path))
         except FileNotFoundError:
@@ -286,34 +290,40 @@ class _Look:
             )
             return
         except (OSError, ExperimentError):
-            return  # told where the plan is made
-        overrides = {
-            word.split("=", 1)[0]: word.split("=", 1)[1]
-            for word in words
-            if "=" in word and word[:1] != "-"
-        }
+            return  # reported where the plan is made
+        overrides: dict[str, str] = {}
+        for word in words:
+            key, equals, value = word.partition("=")
+            if equals and not word.startswith("-"):
+                overrides[key] = value
         reading = _Config(call, top, overrides, where)
-        folder, place = reading.path("checkpointer", "checkpoint_dir")
-        if folder is not None and not _is_there(folder) and self.will_be(folder) is None:
-            message = (
-                f"the model's folder {self.shown(folder)} is not there "
-                "(checkpointer.checkpoint_dir)"
-            )
-            yield _warning(place, message, "download the model, or mend the path")
-        elif folder is not None and _is_there(folder):
-            for name, line in reading.files():
-                if not _is_there(folder / name):
-                    message = (
-                        f"the checkpoint's file {name} is not in {self.shown(folder)} "
-                        "(checkpointer.checkpoint_files)"
-                    )
-                    yield _warning(
-                        line, message, "download it whole, or name the files that are there"
-                    )
+        yield from self.checkpointer(reading)
         tokenizer, place = reading.path("tokenizer", "path")
         if tokenizer is not None and not _is_there(tokenizer):
             message = f"the tokenizer {self.shown(tokenizer)} is not there (tokenizer.path)"
-            yield _warning(place, message, "download it with the model, or mend the path")
+            yield _warning(place, message, "download it with the model, or correct the path")
+
+    def checkpointer(self, reading: _Config) -> Iterator[Problem]:
+        """The model's folder and files that are not there."""
+        folder, place = reading.path("checkpointer", "checkpoint_dir")
+        if folder is None:
+            return
+        if not _is_there(folder):
+            if self.will_be(folder) is None:
+                message = (
+                    f"the model's folder {self.shown(folder)} is not there "
+                    "(checkpointer.checkpoint_dir)"
+                )
+                yield _warning(place, message, "download the model, or correct the path")
+            return
+        for name, line in reading.files():
+            if not _is_there(folder / name):
+                message = (
+                    f"the checkpoint's file {name} is not in {self.shown(folder)} "
+                    "(checkpointer.checkpoint_files)"
+                )
+                hint = "download it whole, or name the files that are there"
+                yield _warning(line, message, hint)
 
     # ── evaluation
     # ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -346,7 +356,7 @@ class _Look:
                 "experiment makes it"
             )
             yield _warning(
-                where, message, "mend the path; models of the hub are named without a path"
+                where, message, "correct the path; models of the hub are named without a path"
             )
 
     def eval_yaml(self, item: RunItem) -> Iterator[Problem]:

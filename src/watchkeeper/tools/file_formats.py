@@ -15,8 +15,9 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -120,36 +121,36 @@ def short(text: str) -> str:
     return shown[: SHOWN_CHARACTERS - 1] + "…"
 
 
+# Integers that a line of a journal holds exactly.
+_FEWEST, _MOST = -(2**63), 2**64
+
+
 def as_number(value: object) -> Number | None:
-    """The value as a metric: a number, non-finite ones by name, None if it is none. Booleans are no
-    metrics.
+    """The value as a metric: a number, non-finite ones by name; None: it is not a metric. Booleans
+    are not.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
     if isinstance(value, str):
-        if value in NON_FINITE:
-            return spell(NON_FINITE[value])
+        return spell(NON_FINITE[value]) if value in NON_FINITE else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if (
-        isinstance(value, int) and -(2**63) <= value < 2**64
-    ):  # what a journal's line can hold exactly
+    if isinstance(value, int) and _FEWEST <= value < _MOST:
         return value
     try:
-        number = float(value)
+        return spell(float(value))
     except OverflowError:
-        if value > 0:
-            number = math.inf
-        else:
-            number = -math.inf
-    return spell(number)
+        return spell(math.copysign(math.inf, 1 if value > 0 else -1))
 
 
 def numbers(value: object) -> dict[str, Number]:
     """The numeric values at the top of a JSON object."""
     if not isinstance(value, dict):
         return {}
-    found = ((printable(name), as_number(one)) for name, one in value.items())
-    return {name: number for name, number in found if number is not None}
+    metrics: dict[str, Number] = {}
+    for name, entry in value.items():
+        number = as_number(entry)
+        if number is not None:
+            metrics[printable(name)] = number
+    return metrics
 
 
 # ── weights
@@ -175,10 +176,7 @@ def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
         raise FaultError("has a safetensors header whose shapes are not lists of sizes")
     if not all(isinstance(size, int) and 0 <= size < 2**63 for size in shape):
         raise FaultError("has a safetensors header whose shapes are not lists of sizes")
-    if isinstance(dtype, str):
-        bits = _BITS.get(dtype)
-    else:
-        bits = None
+    bits = _BITS.get(dtype) if isinstance(dtype, str) else None
     if bits is None:
         return None
     if 0 in shape:
@@ -205,28 +203,34 @@ def _safetensors(path: Path, size: int) -> dict[str, Any]:
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
     if not tensors:
         raise EmptyError("holds no tensors")
-    end = 0
     try:
-        for name, (begin, upto) in sorted(
-            ((n, e["data_offsets"]) for n, e in tensors.items()), key=lambda one: one[1]
-        ):
-            needs = _tensor_bytes(tensors[name]["dtype"], tensors[name]["shape"], size)
-            if begin != end or upto < begin or (needs is not None and upto - begin != needs):
-                raise FaultError(
-                    f"has a safetensors header whose offsets and shapes disagree: {short(name)!r}"
-                )
-            end = upto
+        needed = 8 + length + _end_of(tensors, size)
     except (TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
         raise FaultError("has a safetensors header without offsets") from error
-    if 8 + length + end != size:
-        if 8 + length + end > size:
-            torn = "is torn"
-        else:
-            torn = "holds more than its tensors"
-        raise FaultError(
-            f"{torn}: its tensors need {8 + length + end:,} bytes, the file has {size:,}"
-        )
+    if needed != size:
+        fault = "is torn" if needed > size else "holds more than its tensors"
+        raise FaultError(f"{fault}: its tensors need {needed:,} bytes, the file has {size:,}")
     return tensors
+
+
+def _end_of(tensors: Mapping[str, Any], size: int) -> int:
+    """Where the last tensor ends, in bytes from the end of the header.
+
+    Raises:
+        FaultError: the tensors do not follow one another, or one has not the size of its shape.
+        TypeError, KeyError, IndexError, ValueError, OverflowError: an entry has no offsets.
+    """
+    offsets = {name: entry["data_offsets"] for name, entry in tensors.items()}
+    end = 0
+    for name, (begin, upto) in sorted(offsets.items(), key=itemgetter(1)):
+        needs = _tensor_bytes(tensors[name]["dtype"], tensors[name]["shape"], size)
+        is_of_shape = needs is None or upto - begin == needs
+        if begin != end or upto < begin or not is_of_shape:
+            raise FaultError(
+                f"has a safetensors header whose offsets and shapes disagree: {short(name)!r}"
+            )
+        end = upto
+    return end
 
 
 def _check_safetensors(path: Path, size: int) -> None:
@@ -296,57 +300,68 @@ def check_weights(path: Path, size: int) -> None:
 
 
 def check_index(path: Path) -> None:
-    """See that every shard that a `*.index.json` names lies beside it, and that a safetensors shard
-    holds the tensors that are said to be in it.
+    """Check that every shard that a `*.index.json` names lies beside it, and that a safetensors
+    shard holds the tensors that the index places in it.
 
     Raises:
         FaultError: a shard is missing or lacks a tensor, or the index cannot be understood.
         OSError: it cannot be read.
     """
-    index = read_json(path)
-    if isinstance(index, dict):
-        weight_map = index.get("weight_map")
-    else:
-        weight_map = None
-    if not isinstance(weight_map, dict) or not all(
-        isinstance(shard, str) for shard in weight_map.values()
-    ):
-        raise FaultError("has no weight_map")
+    weight_map = _weight_map(path)
     shards = sorted(set(weight_map.values()))
     for shard in shards:
-        if (
-            "\0" in shard
-            or PurePosixPath(shard).is_absolute()
-            or ".." in PurePosixPath(shard).parts
-        ):
-            raise FaultError(f"names a shard outside its folder: {short(shard)!r}")
+        _check_shard_name(shard)
     missing = [shard for shard in shards if not (path.parent / shard).is_file()]
     if missing:
-        if len(missing) > 1:
-            more = f" and {len(missing) - 1} more"
-        else:
-            more = ""
         raise FaultError(
-            f"names {len(shards)} shards, of which {short(missing[0])}{more} is missing"
+            f"names {len(shards)} shards, of which {short(missing[0])}{_more(missing)} is missing"
         )
     for shard in shards:
         if shard.endswith(".safetensors"):
-            place = path.parent / shard
-            try:
-                held = _safetensors(place, place.stat().st_size)
-            except FaultError:
-                continue  # the shard's own fault is told of the shard
-            lacking = [
-                name for name, where in weight_map.items() if where == shard and name not in held
-            ]
-            if lacking:
-                if len(lacking) > 1:
-                    more = f" and {len(lacking) - 1} more"
-                else:
-                    more = ""
-                raise FaultError(
-                    f"names {short(lacking[0])!r}{more} in {short(shard)}, which does not hold it"
-                )
+            names = [name for name, place in weight_map.items() if place == shard]
+            _check_shard(path.parent, shard, names)
+
+
+def _weight_map(path: Path) -> dict[str, str]:
+    """An index's tensors, each with its shard.
+
+    Raises:
+        FaultError: it has none.
+    """
+    index = read_json(path)
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict):
+        raise FaultError("has no weight_map")
+    if not all(isinstance(shard, str) for shard in weight_map.values()):
+        raise FaultError("has no weight_map")
+    return weight_map
+
+
+def _check_shard_name(shard: str) -> None:
+    place = PurePosixPath(shard)
+    if "\0" in shard or place.is_absolute() or ".." in place.parts:
+        raise FaultError(f"names a shard outside its folder: {short(shard)!r}")
+
+
+def _check_shard(folder: Path, shard: str, names: Sequence[str]) -> None:
+    """Check that a safetensors shard holds the tensors of these names. A shard that is damaged is
+    reported by its own check.
+    """
+    place = folder / shard
+    try:
+        tensors = _safetensors(place, place.stat().st_size)
+    except FaultError:
+        return
+    lacking = [name for name in names if name not in tensors]
+    if lacking:
+        raise FaultError(
+            f"names {short(lacking[0])!r}{_more(lacking)} in {short(shard)}, which does not hold it"
+        )
+
+
+def _more(names: Sequence[str]) -> str:
+    """How many names follow the first, in words; "": none."""
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 # ── results
@@ -369,13 +384,17 @@ def _read_csv(path: Path) -> dict[str, Number]:
             lines = itertools.islice(
                 iter(lambda: file.readline(_MOST_LINE_CHARACTERS), ""), _MOST_CSV_LINES
             )
-            rows = (row for row in csv.reader(lines) if any(cell.strip() for cell in row))
+            rows = filter(_is_filled, csv.reader(lines))
             header, first = next(rows, None), next(rows, None)
     except csv.Error as error:
         raise FaultError(f"is not CSV: {error}") from error
     if header is None or first is None:
         raise EmptyError("has no header" if header is None else "has a header and no row")
     return {}
+
+
+def _is_filled(row: Sequence[str]) -> bool:
+    return any(cell.strip() for cell in row)
 
 
 _READERS: dict[str, Callable[[Path], dict[str, Number]]] = {".json": _read_json, ".csv": _read_csv}

@@ -135,43 +135,43 @@ def _decompressed(data: bytes, size: int) -> bytes:
     return content
 
 
-def _check_identity(told: dict[str, Any], asked: Asked) -> None:
-    """See that it is the task, the model and the epoch that were asked for; what it does not say is
-    not held against it.
+def _check_identity(log: dict[str, Any], asked: Asked) -> None:
+    """Check that the log is of the task, the model and the epoch that were planned; what it does
+    not say does not count against it.
     """
-    task, file = told.get("task"), told.get("task_file")
-    own = told.get("task_registry_name")  # a task may give itself another name than its function's
-    names = [_plain(name) for name in (task, own) if isinstance(name, str)]
-    if (
-        asked.tasks
-        and isinstance(task, str)
-        and not any(_is_asked(name, file, asked) for name in names)
-    ):
-        raise FaultError(
-            f"is of the task {short(task)!r}, not {' or '.join(map(repr, asked.tasks))}"
-        )
-    model, path = told.get("model"), model_path(told)
+    _check_task(log, asked)
+    model, path = log.get("model"), model_path(log)
     if asked.model and isinstance(model, str) and model != asked.model:
         raise FaultError(f"is of the model {short(model)!r}, not {asked.model!r}")
     parts = set(PurePosixPath(path).parts)
     if parts & (asked.runs - asked.own) and not parts & asked.own:
         raise FaultError(f"is of another run's model, {short(path)}")
-    epoch = _EPOCH.search(path) or _EPOCH.search(model if isinstance(model, str) else "")
-    if asked.named and (epoch is None) != (asked.epoch is None):
-        if epoch:
-            said = f"is of epoch {short(epoch[1])}"
-        else:
-            said = "does not say of which epoch it is"
-        raise FaultError(f"{said}, and lies among those of other evaluations")
-    # as text: a number of any length costs nothing
-    if epoch:
-        number = epoch[1].lstrip("0") or "0"
-    else:
-        number = ""
-    if epoch and asked.epoch is not None and number != str(asked.epoch):
+    _check_epoch(model if isinstance(model, str) else "", path, asked)
+
+
+def _check_task(log: dict[str, Any], asked: Asked) -> None:
+    """Check the log's task, under the name of its function or the one that it gives itself."""
+    task, file = log.get("task"), log.get("task_file")
+    if not asked.tasks or not isinstance(task, str):
+        return
+    for name in (task, log.get("task_registry_name")):
+        if isinstance(name, str) and _is_asked(_plain(name), file, asked):
+            return
+    raise FaultError(f"is of the task {short(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
+
+
+def _check_epoch(model: str, path: str, asked: Asked) -> None:
+    """Check the epoch that the path or the name of the model names."""
+    match = _EPOCH.search(path) or _EPOCH.search(model)
+    if asked.named and (match is None) != (asked.epoch is None):
+        fault = f"is of epoch {short(match[1])}" if match else "does not say of which epoch it is"
+        raise FaultError(f"{fault}, and lies among those of other evaluations")
+    if match is None or asked.epoch is None:
+        return
+    epoch = match[1].lstrip("0") or "0"  # compared as text, which is cheap for any length
+    if epoch != str(asked.epoch):
         raise FaultError(
-            f"is of epoch {short(number)}, not {asked.epoch}: its model is "
-            f"{short(path or str(model))}"
+            f"is of epoch {short(epoch)}, not {asked.epoch}: its model is {short(path or model)}"
         )
 
 
