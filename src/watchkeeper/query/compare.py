@@ -35,7 +35,7 @@ from watchkeeper.experiment.tree import SUMMARY_YAML
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
-from watchkeeper.report.compose.compose import WELL
+from watchkeeper.report.compose.history import WELL
 from watchkeeper.report.lint.rules import RULES
 from watchkeeper.report.runlog.figures import split_settings
 from watchkeeper.report.runlog.read import read as read_log

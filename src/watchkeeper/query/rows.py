@@ -158,7 +158,7 @@ def _judged(latest: Attempt) -> tuple[Standing, str, str]:
     judged = latest.judged
     assert judged is not None
     if judged.outcome == "done":
-        return "done", judged.state, repeated.words(judged.learned)
+        return "done", judged.state, repeated.describe(judged.learned)
     if judged.outcome == "failed but good":
         return "done", f"{judged.state}, but good", judged.why
     if judged.outcome == "unknown":

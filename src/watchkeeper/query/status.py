@@ -95,7 +95,7 @@ def _not_faithful(state: State) -> Iterator[Problem]:
             judged = run.latest.judged
         else:
             judged = None
-        if judged is not None and (words := repeated.finding(judged.learned)):
+        if judged is not None and (words := repeated.describe_unfaithful(judged.learned)):
             hint = "compare the order of its data, its batch size, and what its checkpoint restores"
             yield Problem(where=key, message=words, hint=hint, severity="warning")
 

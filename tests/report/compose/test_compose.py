@@ -14,18 +14,21 @@ from watchkeeper.core.events import (
     SchedulerFacts,
     Submitted,
 )
-from watchkeeper.report.compose.compose import About, Sight, Told, page
+from watchkeeper.report.compose.compose import compose
+from watchkeeper.report.compose.history import About, History, Sight
 
 COMMON = {"writer": "w", "key": "one", "phase": "preparation", "attempt": 1}
 
 
 def status(**fields):
     """The status lines of a run that was submitted, and looked at once."""
-    told = Told()
+    history = History()
     at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
-    told.feed(Submitted(time=at, seq=0, job_id="7", scheduler="slurm", command="sbatch", **COMMON))
-    told.feed(Assessed(time=at.replace(minute=20), seq=1, **COMMON, **fields))
-    return page(told, About(task="one"), "UTC").status[1:]
+    history.feed(
+        Submitted(time=at, seq=0, job_id="7", scheduler="slurm", command="sbatch", **COMMON)
+    )
+    history.feed(Assessed(time=at.replace(minute=20), seq=1, **COMMON, **fields))
+    return compose(history, About(task="one"), "UTC").status[1:]
 
 
 @pytest.mark.parametrize(
@@ -59,9 +62,9 @@ def test_a_look_is_a_line_where_it_says_something(fields, says):
 
 def of_a_finished_run(about, learned, **judged):
     """The page of a training that ended well, with what it left."""
-    told = Told()
+    history = History()
     at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
-    told.feed(
+    history.feed(
         Submitted(
             time=at,
             seq=0,
@@ -74,8 +77,8 @@ def of_a_finished_run(about, learned, **judged):
         )
     )
     fields = {"outcome": "done", "state": "COMPLETED", "learned": learned} | judged
-    told.feed(Judged(time=at.replace(minute=50), seq=1, **COMMON, **fields))
-    return page(told, about, "UTC")
+    history.feed(Judged(time=at.replace(minute=50), seq=1, **COMMON, **fields))
+    return compose(history, about, "UTC")
 
 
 def shown(values):
@@ -187,7 +190,7 @@ def test_a_look_shows_gpus_memory_and_disk():
 
 def with_sights(*sights):
     """The job blocks of a run that was submitted at 15:00 and seen so: (minute, after, facts)."""
-    history = Told()
+    history = History()
     at = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
     job = {"job_id": "7", "scheduler": "slurm", "command": "sbatch"}
     history.feed(Submitted(time=at, seq=0, **job, **COMMON))
@@ -207,7 +210,7 @@ def with_sights(*sights):
     history.feed(
         Judged(time=at.replace(minute=59), seq=1, outcome="done", state="COMPLETED", **COMMON)
     )
-    return page(history, About(task="one"), "UTC").jobs
+    return compose(history, About(task="one"), "UTC").jobs
 
 
 def test_only_a_job_that_had_started_is_started_again():

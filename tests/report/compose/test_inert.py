@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from watchkeeper.report.compose.inert import inert_page, plain_markdown, visible
-from watchkeeper.report.compose.page import JobBlock, Page, Value, new
+from watchkeeper.report.compose.inert import make_inert, plain_markdown, visible
+from watchkeeper.report.compose.page import JobBlock, Page, Value, print_page
 
 NEVER = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 ODD = (
@@ -101,7 +101,7 @@ def test_a_whole_page_is_inert() -> None:
         [JobBlock("1", [Value("node", ODD)], qualifier=ODD)],
         [f"2026-03-11 15:00 UTC — failed: {ODD}"],
     )
-    text = new(inert_page(page)).text
+    text = print_page(make_inert(page)).text
     assert not NEVER.search(text)
     assert not {"img", "script"} & tags(text)
     assert "[the plan](https://example.org)" in text

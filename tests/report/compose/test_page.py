@@ -6,7 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.report.compose.page import JobBlock, Page, Value, Written, bring_up, new
+from watchkeeper.report.compose.page import JobBlock, Page, Value, Written, print_page
+from watchkeeper.report.compose.splice import splice
 from watchkeeper.report.runlog.document import decode, parse
 
 DIALECTS = sorted((Path(__file__).parents[1] / "runlogs").rglob("*.md"))
@@ -44,20 +45,20 @@ def test_a_new_page_reads_back():
     """What is printed for a new file is found again by the parser, field by field, and needs no
     change.
     """
-    made = new(page())
+    made = print_page(page())
     document = parse(made.text)
     assert document.of("mode")[0].field("run_type").value == "experiment"
     assert document.of("job")[0].field("execution_id").value == "12345"
     assert document.of("status")[0].nodes[0].text == "submitted"
-    assert bring_up(made.text, page(), written(made)).text is made.text
+    assert splice(made.text, page(), written(made)).text is made.text
 
 
 def test_a_field_is_given_its_new_value_and_nothing_else_changes():
     """An update touches the bytes of the field that it owns alone."""
-    made = new(page(sections={"results": [Value("runtime", "pending")]}))
+    made = print_page(page(sections={"results": [Value("runtime", "pending")]}))
     text = made.text.replace("## Status", "A person's words.\n\n## Status").replace("\n", "\r\n")
     later = page(sections={"results": [Value("runtime", "02:00:00", quoted=True)]})
-    change = bring_up(text, later, written(made))
+    change = splice(text, later, written(made))
     assert change.text == text.replace("runtime: pending", "runtime: `02:00:00`")
     assert change.fields == {"results.runtime": "02:00:00"}
 
@@ -66,17 +67,17 @@ def test_a_field_that_a_person_changed_is_kept_and_told_once():
     """What a person wrote into the machine's field stays, and the difference is reported, but not
     again and again.
     """
-    made = new(page())
+    made = print_page(page())
     text = made.text.replace("experiment", "replication")
     later = page(sections={"mode": [Value("run_type", "pipeline"), Value("objective", "pending")]})
-    change = bring_up(text, later, written(made))
+    change = splice(text, later, written(made))
     assert change.text is text and change.kept == {"mode.run_type": "replication"}
-    assert bring_up(text, later, written(made, change)).kept == {}
+    assert splice(text, later, written(made, change)).kept == {}
 
 
 def test_a_field_that_a_person_took_out_does_not_come_back():
     """A deleted field, line, block or section stays deleted."""
-    made = new(page())
+    made = print_page(page())
     for gone in (
         "- objective: pending\n",
         "- 2026-03-11 15:00 UTC — submitted\n",
@@ -84,9 +85,9 @@ def test_a_field_that_a_person_took_out_does_not_come_back():
     ):
         text = made.text.replace(gone, "")
         assert text != made.text
-        assert bring_up(text, page(), written(made)).text is text
+        assert splice(text, page(), written(made)).text is text
     without = made.text[: made.text.index("## Job")] + made.text[made.text.index("## Status") :]
-    assert bring_up(without, page(), written(made)).text is without
+    assert splice(without, page(), written(made)).text is without
 
 
 def test_an_open_answer_is_filled_in_and_a_given_one_is_kept():
@@ -95,24 +96,24 @@ def test_an_open_answer_is_filled_in_and_a_given_one_is_kept():
     """
     for word in ("pending", "", "<HH:MM:SS>", "TBD"):
         text = f"# t\n\n## Results\n- runtime: {word}\n"
-        assert "- runtime: `01:00:00`\n" in bring_up(text, page(), Written({}, set(), {})).text
+        assert "- runtime: `01:00:00`\n" in splice(text, page(), Written({}, set(), {})).text
     text = "# t\n\n## Results\n- runtime: about an hour\n"
-    assert "about an hour" in bring_up(text, page(), Written({}, set(), {})).text
+    assert "about an hour" in splice(text, page(), Written({}, set(), {})).text
 
 
 def test_a_note_behind_a_value_stays():
     """A person's note in parentheses survives the value before it."""
-    made = new(page(sections={"results": [Value("runtime", "01:00:00", quoted=True)]}))
+    made = print_page(page(sections={"results": [Value("runtime", "01:00:00", quoted=True)]}))
     text = made.text.replace("`01:00:00`", "`01:00:00` (slow node)")
     later = page(sections={"results": [Value("runtime", "02:00:00", quoted=True)]})
-    assert "- runtime: `02:00:00` (slow node)\n" in bring_up(text, later, written(made)).text
+    assert "- runtime: `02:00:00` (slow node)\n" in splice(text, later, written(made)).text
 
 
 def test_a_resumption_is_a_block_of_its_own_behind_the_last():
     """The next job block comes after the blocks that are there, before Status."""
-    made = new(page())
+    made = print_page(page())
     first, second = page().jobs[0], JobBlock("2", [Value("execution_id", "12346")], "resumed")
-    change = bring_up(made.text, page(jobs=[first, second]), written(made))
+    change = splice(made.text, page(jobs=[first, second]), written(made))
     headings = [section.heading.text for section in parse(change.text).walk()]
     assert headings == [
         "Mode",
@@ -129,16 +130,16 @@ def test_a_resumption_is_a_block_of_its_own_behind_the_last():
 
 def test_a_job_gets_its_id_in_the_block_that_waits_for_it():
     """A block made at submission, without an id, is the one that the id goes into."""
-    made = new(page(jobs=[JobBlock("1", [Value("execution_id", "pending")])]))
-    change = bring_up(made.text, page(), written(made))
+    made = print_page(page(jobs=[JobBlock("1", [Value("execution_id", "pending")])]))
+    change = splice(made.text, page(), written(made))
     assert [job.field("execution_id").value for job in parse(change.text).of("job")] == ["12345"]
 
 
 def test_status_lines_are_added_behind_what_belongs_to_the_last():
     """A person's indented words below a status line stay with it."""
-    made = new(page())
+    made = print_page(page())
     text = made.text.replace("submitted\n", "submitted\n  - failure reason: none yet\n")
-    change = bring_up(
+    change = splice(
         text, page(status=[*page().status, "2026-03-11 16:00 UTC — running, step 3"]), written(made)
     )
     assert (
@@ -149,8 +150,8 @@ def test_status_lines_are_added_behind_what_belongs_to_the_last():
 
 def test_a_line_that_is_there_already_is_not_added_again():
     """A crash between the file and the journal costs no line twice."""
-    made = new(page())
-    change = bring_up(made.text, page(), Written({}, set(), {}))
+    made = print_page(page())
+    change = splice(made.text, page(), Written({}, set(), {}))
     assert change.text is made.text and change.lines == page().status
 
 
@@ -177,9 +178,9 @@ def test_dialects_are_continued_without_a_byte_lost():
     assert len(DIALECTS) >= 10
     for path in DIALECTS:
         text = decode(path.read_bytes())
-        change = bring_up(text, page(), Written({}, set(), {}))
+        change = splice(text, page(), Written({}, set(), {}))
         assert_kept(text, change.text)
-        again = bring_up(change.text, page(), written(change))
+        again = splice(change.text, page(), written(change))
         assert again.text is change.text, path.name
 
 
@@ -223,9 +224,9 @@ def test_any_text_keeps_what_is_not_the_machines(found, newline, ends):
     look changes nothing.
     """
     text = newline.join(found) + (newline if ends else "")
-    change = bring_up(text, page(), Written({}, set(), {}))
+    change = splice(text, page(), Written({}, set(), {}))
     assert_kept(text, change.text)
-    again = bring_up(change.text, page(), written(change))
+    again = splice(change.text, page(), written(change))
     assert again.text is change.text
 
 
@@ -243,21 +244,21 @@ def test_a_note_of_the_machines_is_brought_up_with_its_value():
             }
         )
 
-    made = new(results("10:00"))
-    again = bring_up(made.text, results("11:30"), written(made))
+    made = print_page(results("10:00"))
+    again = splice(made.text, results("11:30"), written(made))
     assert again.text == made.text.replace("10:00", "11:30") and again.fields == {}
-    other = bring_up(made.text, results("11:30", "00:00:05"), written(made))
+    other = splice(made.text, results("11:30", "00:00:05"), written(made))
     assert "- runtime: `00:00:05` (start `11:30`, end `11:30`)\n" in other.text
 
 
 def test_a_persons_note_behind_a_value_stays():
     """A note in other words than the machine's is a person's."""
-    made = new(
+    made = print_page(
         page(sections={"results": [Value("runtime", "1", quoted=True, note="start `10:00`")]})
     )
     text = made.text.replace("(start `10:00`)", "(start `10:00`, I think)")
     later = page(sections={"results": [Value("runtime", "2", quoted=True, note="start `11:00`")]})
-    assert "- runtime: `2` (start `10:00`, I think)\n" in bring_up(text, later, written(made)).text
+    assert "- runtime: `2` (start `10:00`, I think)\n" in splice(text, later, written(made)).text
 
 
 def test_a_pending_of_the_machines_never_takes_the_place_of_an_answer():
@@ -265,8 +266,8 @@ def test_a_pending_of_the_machines_never_takes_the_place_of_an_answer():
     of it any more.
     """
     answered = page(sections={"results": [Value("runtime", "01:00:00", quoted=True)]})
-    made = new(answered)
+    made = print_page(answered)
     unknown = page(sections={"results": [Value("runtime", "pending")]})
-    change = bring_up(made.text, unknown, written(made))
+    change = splice(made.text, unknown, written(made))
     assert change.text == made.text
     assert not change.fields and not change.kept

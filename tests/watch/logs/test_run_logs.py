@@ -381,7 +381,7 @@ def test_whatever_fails_in_a_log_the_watch_goes_on(tmp_path, monkeypatch):
     def broken(*_: object) -> None:
         raise RecursionError("planted")
 
-    monkeypatch.setattr(run_logs.pages, "bring_up", broken)
+    monkeypatch.setattr(run_logs.splice, "splice", broken)
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keep(folder, fake)
     assert [event.detail.rpartition(": ")[2] for event in told(folder, Observed)] == ["planted"]

@@ -38,7 +38,7 @@ def test_prints_of_all_attempts_make_one_curve(tmp_path):
         learned.last_train_loss,
         learned.final_step,
     ) == (1, 4.0, 1.0, 5)
-    assert repeated.words(learned) == (
+    assert repeated.describe(learned) == (
         "step 4 was done again; the largest difference of train_loss is 0 at step 4 (1.2, then 1.2)"
     )
 
@@ -51,7 +51,10 @@ def test_an_attempt_that_begins_again_stands_alone(tmp_path):
     second = printed(tmp_path / "2.out", {1: 5.0, 2: 3.0})
     learned = learned_of(tmp_path, [Tried(outputs=(first,)), Tried(outputs=(second,))], [])
     assert (learned.first_train_loss, learned.last_train_loss, learned.final_step) == (5.0, 3.0, 2)
-    assert "from the beginning" in repeated.words(learned) and repeated.finding(learned) == ""
+    assert (
+        "from the beginning" in repeated.describe(learned)
+        and repeated.describe_unfaithful(learned) == ""
+    )
 
 
 def test_an_output_that_was_overwritten_is_remembered(tmp_path):

@@ -1,4 +1,4 @@
-"""Text that jobs and people wrote, harmless on the pages that Watchkeeper writes.
+"""Make text that jobs and people wrote harmless on the pages that Watchkeeper writes.
 
 `cat` obeys control characters, an editor obeys bidirectional overrides, and a repository's page
 renders HTML and links.
@@ -13,24 +13,23 @@ import msgspec
 
 from watchkeeper.report.compose.page import JobBlock, Page, Value
 
-# Sections whose words are the user's own, from the summary or the command line: their links stay
-# links.
+# Sections of the user's own text, from the summary or the command line: their links stay links.
 _OWN = frozenset({"mode", "config"})
 _TAG = re.compile(r"(\\*)<(?=[A-Za-z/!?])")
 
 
 def visible(text: str) -> str:
-    r"""The text with control, bidirectional and zero-width characters, line ends and tabs as
-    escapes such as `\u202e`.
+    r"""Write control, bidirectional and zero-width characters, line ends and tabs as escapes, such
+    as `\u202e`.
     """
     if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or unicodedata.category(c) == "Zs" else _escape(c) for c in text
-    )
+    return "".join(map(_show_character, text))
 
 
-def _escape(character: str) -> str:
+def _show_character(character: str) -> str:
+    if character.isprintable() or unicodedata.category(character) == "Zs":
+        return character
     number = ord(character)
     if number < 0x10000:
         return f"\\u{number:04x}"
@@ -38,38 +37,40 @@ def _escape(character: str) -> str:
 
 
 def plain_markdown(text: str) -> str:
-    """The text as Markdown that shows it as it is: no HTML tag, no link, no image."""
+    """Escape a text so that Markdown shows it as it is: no HTML tag, no link, no image."""
     escaped = _TAG.sub(lambda match: f"{match[1] * 2}\\<", visible(text))
     return escaped.replace("](", "]\\(")
 
 
-def inert_page(page: Page) -> Page:
-    """The page with every text harmless; what comes from jobs is plain text besides."""
+def make_inert(page: Page) -> Page:
+    """Make every text of a page harmless. What comes from jobs becomes plain text besides."""
+    sections = {}
+    for kind, values in page.sections.items():
+        make_value_inert = _make_own_inert if kind in _OWN else _make_foreign_inert
+        sections[kind] = [make_value_inert(value) for value in values]
     return msgspec.structs.replace(
         page,
         title=visible(page.title),
-        sections={
-            kind: [_value(value, own=kind in _OWN) for value in values]
-            for kind, values in page.sections.items()
-        },
-        jobs=[_job(job) for job in page.jobs],
+        sections=sections,
+        jobs=[_make_job_inert(job) for job in page.jobs],
         status=[plain_markdown(line) for line in page.status],
     )
 
 
-def _job(job: JobBlock) -> JobBlock:
-    fields = [_value(value, own=False) for value in job.fields]
+def _make_job_inert(job: JobBlock) -> JobBlock:
+    fields = [_make_foreign_inert(value) for value in job.fields]
     return msgspec.structs.replace(job, fields=fields, qualifier=plain_markdown(job.qualifier))
 
 
-def _value(value: Value, *, own: bool) -> Value:
-    in_code = value.quoted and "`" not in value.value
-    if own or in_code:
-        shown = visible(value.value)
-    else:
-        shown = plain_markdown(value.value)
-    if own:
-        note = visible(value.note)
-    else:
-        note = plain_markdown(value.note)
-    return msgspec.structs.replace(value, value=shown, note=note)
+def _make_own_inert(value: Value) -> Value:
+    """Make a field of the user's own text harmless: its links stay links."""
+    note = visible(value.note)
+    return msgspec.structs.replace(value, value=visible(value.value), note=note)
+
+
+def _make_foreign_inert(value: Value) -> Value:
+    """Make a field of a job's text harmless: no markup works in it."""
+    shown = plain_markdown(value.value)
+    if value.quoted and "`" not in value.value:
+        shown = visible(value.value)  # nothing is markup within backticks
+    return msgspec.structs.replace(value, value=shown, note=plain_markdown(value.note))

@@ -13,10 +13,10 @@ from watchkeeper.core.events import Intended, Judged
 def maker(
     intended: Mapping[int, Intended], judged: Mapping[int, Judged], subject: str, used: str
 ) -> int | None:
-    """The attempt that made the checkpoint `subject` with the fingerprint `used`; None where no
+    """Return the attempt that made the checkpoint `subject` with the fingerprint `used`. None: no
     attempt had it.
 
-    Several may have found it: the first that had not found it there already made it.
+    Several attempts may have had it: the first that did not find it when it started made it.
     """
     had = [
         number
@@ -28,7 +28,7 @@ def maker(
         for number in had
         if number not in intended or intended[number].found.get(subject) != used
     ]
-    return next(iter([*made, *had]), None)
+    return next(iter(made or had), None)
 
 
 def read_from(
@@ -37,9 +37,11 @@ def read_from(
     inputs: Mapping[str, str],
     time: datetime,
 ) -> int | None:
-    """The attempt that an evaluation belongs to, which was given these checkpoints and began at
-    `time`: their maker; where no fingerprint tells it, the last attempt that had ended by then,
-    else the first.
+    """Return the attempt that an evaluation belongs to. None: there is no attempt.
+
+    `inputs` are the checkpoints that it was given, `time` is when it began. It belongs to the
+    checkpoints' maker; if no fingerprint matches, to the last attempt that had ended by then, else
+    to the first.
     """
     for subject, used in inputs.items():
         number = maker(intended, judged, subject, used)

@@ -1,5 +1,5 @@
-"""A sentence on a loss curve that its first and last figures do not say. Pure; the rules stand at
-their constants.
+"""One sentence on a loss curve: what its first and last figures do not say. Pure; the rules stand
+beside their constants.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 Point = tuple[float, float]
 """(training step, loss); the loss may be no finite number."""
 
-SEGMENTS = 10  # a long curve is read as the medians of so many equal parts: single values are noise
+# A long curve is read as the medians of this many equal parts: single values are noise.
+SEGMENTS = 10
 QUARTERS = 4  # of the way, at whose ends a milestone stands
 FEWEST = 3  # values, below which there is no curve
 FELL = 0.02  # of the first loss: a smaller fall is none
@@ -22,51 +23,56 @@ ROSE = 0.05  # of the lowest validation loss: so much above it at the end is a r
 
 
 def reading(train: Sequence[Point], val: Sequence[Point] = ()) -> str:
-    """What the curve says, in one sentence: that it plateaued, diverged, is falling still, or was
-    never logged.
+    """Say in one sentence how the loss went: it plateaued, diverged, is still falling, or was never
+    logged.
     """
-    if not train and not val:
-        return "no loss was ever logged"
     if train:
-        name = "the training loss"
+        name, curve = "the training loss", sorted(train)
+    elif val:
+        name, curve = "the validation loss", sorted(val)
     else:
-        name = "the validation loss"
-    curve = sorted(train or val)
-    wrong = next((step for step, loss in curve if not math.isfinite(loss)), None)
-    if wrong is not None:
-        return f"diverged: {name} is no finite number from step {wrong:.0f} on"
+        return "no loss was ever logged"
+    for step, loss in curve:
+        if not math.isfinite(loss):
+            return f"diverged: {name} is no finite number from step {step:.0f} on"
     if len(curve) < FEWEST:
-        return (
-            f"{name} was logged {len(curve)} time{'s' if len(curve) > 1 else ''} only: too "
-            "seldom to say how it went"
-        )
-    return f"{name} {_shape(_parts(curve))}{_validation(sorted(val)) if train else ''}"
+        times = "1 time" if len(curve) == 1 else f"{len(curve)} times"
+        return f"{name} was logged {times} only: too seldom to say how it went"
+    sentence = f"{name} {_shape(_parts(curve))}"
+    if train:
+        sentence += _validation(sorted(val))
+    return sentence
 
 
 def milestones(train: Sequence[Point]) -> list[Point]:
-    """The losses at the quarters of the way, each as it was logged there: the last value at or
-    before the quarter's step. A curve of fewer than eight values has none, since its ends say as
+    """Return the losses at the quarters of the way, each as it was logged: the last value at or
+    before the quarter's step. Empty: the curve has fewer than eight values, and its ends say as
     much.
     """
     curve = [point for point in sorted(train) if math.isfinite(point[0])]
     if len(curve) < 2 * QUARTERS:
         return []
     first, last = curve[0][0], curve[-1][0]
-    marks = [first + (last - first) * part / QUARTERS for part in range(1, QUARTERS)]
-    found = [
-        max((point for point in curve if point[0] <= mark), key=lambda point: point[0])
-        for mark in marks
-    ]
-    return list(dict.fromkeys(found))
+    points: list[Point] = []
+    for quarter in range(1, QUARTERS):
+        mark = first + (last - first) * quarter / QUARTERS
+        reached = [point for point in curve if point[0] <= mark]
+        # Of several values at one step, the first.
+        points.append(max(reached, key=lambda point: point[0]))
+    return list(dict.fromkeys(points))
 
 
 def _parts(curve: Sequence[Point]) -> list[Point]:
-    """The curve itself, or its segments: (last step, median loss) of each."""
+    """Return the curve itself, or its segments: (last step, median loss) of each."""
     if len(curve) < 2 * SEGMENTS:
         return list(curve)
     size = len(curve) / SEGMENTS
-    pieces = [curve[round(i * size) : round((i + 1) * size)] for i in range(SEGMENTS)]
-    return [(piece[-1][0], sorted(loss for _, loss in piece)[len(piece) // 2]) for piece in pieces]
+    parts = []
+    for number in range(SEGMENTS):
+        piece = curve[round(number * size) : round((number + 1) * size)]
+        losses = sorted(loss for _, loss in piece)
+        parts.append((piece[-1][0], losses[len(losses) // 2]))
+    return parts
 
 
 def _shape(parts: Sequence[Point]) -> str:

@@ -1,4 +1,4 @@
-"""Steps that a later execution did again, in words. Pure."""
+"""Training steps that a later execution repeated, in words. Pure."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ from watchkeeper.core.events import Learned, Number, Repeated
 NOT_FAITHFUL = "a resume that is not faithful"
 
 
-def words(learned: Learned | None) -> str:
-    """Every repetition in a sentence; "" where nothing was done again."""
-    if learned is not None:
-        return "; ".join(map(_words, learned.repeated))
-    return ""
+def describe(learned: Learned | None) -> str:
+    """Describe every repetition. "": no step was repeated."""
+    if learned is None:
+        return ""
+    return "; ".join(map(_describe, learned.repeated))
 
 
-def finding(learned: Learned | None) -> str:
-    """The repetitions that came out otherwise; "" where there are none."""
-    if learned is not None:
-        return "; ".join(_words(one) for one in learned.repeated if not one.faithful)
-    return ""
+def describe_unfaithful(learned: Learned | None) -> str:
+    """Describe the repetitions that gave other losses. "": there are none."""
+    if learned is None:
+        return ""
+    unfaithful = [repeated for repeated in learned.repeated if not repeated.faithful]
+    return "; ".join(map(_describe, unfaithful))
 
 
-def _words(repeated: Repeated) -> str:
-    if repeated.first != repeated.last:
-        steps = f"steps {repeated.first} to {repeated.last}"
+def _describe(repeated: Repeated) -> str:
+    if repeated.first == repeated.last:
+        text = f"step {repeated.first} was done again"
     else:
-        steps = f"step {repeated.first}"
-    done = f"{steps} {'were' if repeated.first != repeated.last else 'was'} done again"
+        text = f"steps {repeated.first} to {repeated.last} were done again"
     if repeated.anew:
-        done += ", from the beginning"
+        text += ", from the beginning"
     if repeated.difference is None or repeated.before is None or repeated.after is None:
-        return f"{done}; no step has a train_loss of both"
-    before, after = _figure(repeated.before), _figure(repeated.after)
-    largest = (
-        f"the largest difference of train_loss is {_figure(repeated.difference)} at step "
-        f"{repeated.at}"
+        return f"{text}; no step has a train_loss of both"
+    difference = _format_loss(repeated.difference)
+    before = _format_loss(repeated.before)
+    after = _format_loss(repeated.after)
+    text += (
+        f"; the largest difference of train_loss is {difference} at step {repeated.at} "
+        f"({before}, then {after})"
     )
-    return f"{done}; {largest} ({before}, then {after})" + (
-        "" if repeated.faithful else f": {NOT_FAITHFUL}"
-    )
+    if not repeated.faithful:
+        text += f": {NOT_FAITHFUL}"
+    return text
 
 
-def _figure(value: Number) -> str:
+def _format_loss(value: Number) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)

@@ -11,7 +11,7 @@ from watchkeeper.core import processes
 from watchkeeper.core.events import RunItem
 from watchkeeper.core.text.figures import size
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.report.compose.compose import About, LogFile
+from watchkeeper.report.compose.history import About, LogFile
 from watchkeeper.watch.logs.histories import Histories
 from watchkeeper.watch.logs.log_files import LogFiles
 from watchkeeper.watch.logs.said import Said

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from watchkeeper.core.events import Answered, AnyEvent, Documented, RunItem, Unknown
-from watchkeeper.report.compose import compose, lineage
-from watchkeeper.report.compose.compose import Evaluation, LogFile, Told
+from watchkeeper.report.compose import lineage
+from watchkeeper.report.compose.history import History, LogFile, split_by_key
 from watchkeeper.report.compose.page import PENDING
+from watchkeeper.report.compose.results import Evaluation
 
 _UNANSWERED = (PENDING, "n/a")
 
@@ -22,7 +23,7 @@ class Histories:
     """
 
     def __init__(self, items: Sequence[RunItem], path_of: Callable[[str], Path]) -> None:
-        self.by_key: dict[str, Told] = {}
+        self.by_key: dict[str, History] = {}
         self.news: set[str] = set()
         self.logs: set[Path] = set()
         self.answered: Answered | None = None
@@ -37,7 +38,7 @@ class Histories:
         for event in events:
             if isinstance(event, Answered):
                 self._answer(event)
-            for key, part in compose.keyed(event):
+            for key, part in split_by_key(event):
                 self.of(key).feed(part)
                 if isinstance(part, Documented):
                     self.logs.add(self._path_of(part.path))
@@ -48,9 +49,9 @@ class Histories:
         if self.answered is None or event.time >= self.answered.time:
             self.answered = event
 
-    def of(self, key: str) -> Told:
+    def of(self, key: str) -> History:
         """The history of a key, empty at first."""
-        return self.by_key.setdefault(key, Told())
+        return self.by_key.setdefault(key, History())
 
     def has_log(self, key: str) -> bool:
         """Whether a run log of the key was made, or is about to be."""
@@ -78,7 +79,7 @@ class Histories:
         trained = self.by_key[item.key]
         attempts = trained.attempts_of(file)
         for other in self._evaluations.get(item.run, ()):
-            history = self.by_key.get(other.key, Told())
+            history = self.by_key.get(other.key, History())
             judged = [
                 history.judged[number]
                 for number in sorted(history.judged)
@@ -92,7 +93,7 @@ class Histories:
         return evaluations
 
 
-def _attempt_read(trained: Told, evaluated: Told, number: int) -> int | None:
+def _attempt_read(trained: History, evaluated: History, number: int) -> int | None:
     """The attempt at a training whose checkpoint an attempt at an evaluation read."""
     judged = evaluated.judged[number]
     intended = evaluated.intended.get(number)

@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.events import Judged, RunItem
-from watchkeeper.report.compose import columns, compose
-from watchkeeper.report.compose.compose import LogFile, Told
-from watchkeeper.report.compose.page import Written
+from watchkeeper.report.compose import columns
+from watchkeeper.report.compose.history import WELL, History, LogFile
+from watchkeeper.report.compose.page import Written, format_number
 from watchkeeper.report.runlog import read
 from watchkeeper.report.runlog.dates import stamp
 from watchkeeper.report.runlog.experiments_table import Entry, with_rows
@@ -33,7 +33,7 @@ class LogUpdate(msgspec.Struct):
     """A log that is brought up. `extra` are fields that the pages beside it were given."""
 
     item: RunItem
-    told: Told
+    told: History
     written: Written = msgspec.field(default_factory=Written)
     extra: dict[str, str] = {}
 
@@ -256,7 +256,7 @@ def _loss_in(log: Log) -> str:
     return ""
 
 
-def _last_verdict(told: Told) -> Judged | None:
+def _last_verdict(told: History) -> Judged | None:
     """The verdict on the newest attempt; None: not judged yet."""
     return told.judged.get(max(told.intended, default=0))
 
@@ -267,12 +267,12 @@ def _val_loss_of(judged: Judged | None) -> str:
     learned = judged.learned
     if learned is None or learned.last_val_loss is None:
         return "n/a"
-    return compose.number_words(learned.last_val_loss)
+    return format_number(learned.last_val_loss)
 
 
 def _status_of(judged: Judged | None) -> str:
     if judged is None:
         return "running"
-    if judged.outcome in compose.WELL:
+    if judged.outcome in WELL:
         return "completed"
     return judged.outcome

@@ -41,9 +41,9 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import same_work
 from watchkeeper.reading import configs
 from watchkeeper.report.compare.prior import fingerprint
-from watchkeeper.report.compose import compose
+from watchkeeper.report.compose import compose, splice
 from watchkeeper.report.compose import page as pages
-from watchkeeper.report.compose.compose import About, LogFile, Told
+from watchkeeper.report.compose.history import About, History, LogFile, list_differences
 from watchkeeper.report.compose.page import Page
 from watchkeeper.report.runlog import read
 from watchkeeper.report.runlog.document import decode, encode, parse
@@ -127,7 +127,7 @@ class RunBook:
                     hint=f"choose that run: --runs {key}",
                 )
 
-    def _is_log_of(self, log: Path, history: Told) -> bool:
+    def _is_log_of(self, log: Path, history: History) -> bool:
         return any(_same_file(self._files.path_of(file.path), log) for file in history.files())
 
     def _is_chosen(self, key: str) -> bool:
@@ -174,7 +174,7 @@ class RunBook:
                 problems += self._unheeded_by(history, options)
         return problems
 
-    def _unheeded_by(self, history: Told, options: dict[str, str]) -> Iterable[Problem]:
+    def _unheeded_by(self, history: History, options: dict[str, str]) -> Iterable[Problem]:
         file = history.files()[-1]
         path = self._files.path_of(file.path)
         data, faults = read_log(path)
@@ -184,7 +184,7 @@ class RunBook:
         written = history.written(file.path)
         return unheeded.of_log(path, shown, parse(decode(data)), written, options)
 
-    def _begins_another(self, item: RunItem, history: Told) -> bool:
+    def _begins_another(self, item: RunItem, history: History) -> bool:
         """Whether a further attempt would begin another log, since its script or configuration was
         changed.
         """
@@ -220,7 +220,7 @@ class RunBook:
             return
         self._files.guard("run logs", lambda: self._make(item, intended, history))
 
-    def _belongs_into_last(self, history: Told, intended: Intended) -> bool:
+    def _belongs_into_last(self, history: History, intended: Intended) -> bool:
         """Whether the attempt belongs into the newest log of its key: the one that a person named,
         else any, unless its script or configuration was changed since.
         """
@@ -230,9 +230,9 @@ class RunBook:
         if self._said.log is not None:
             return _same_file(self._files.path_of(logs[-1].path), self._said.log)
         before = history.intended.get(intended.attempt - 1)
-        return before is None or not compose.differs(before, intended)
+        return before is None or not list_differences(before, intended)
 
-    def _make(self, item: RunItem, intended: Intended, history: Told) -> None:
+    def _make(self, item: RunItem, intended: Intended, history: History) -> None:
         about = self._descriptions.about(item)
         there = self._said.log or self._continued(about, intended)
         if there is not None:
@@ -242,7 +242,7 @@ class RunBook:
         day = intended.time.astimezone(zone_of(zone)).date()
         without_logs = msgspec.structs.replace(history, documented=[])
         file = LogFile("", intended.attempt)
-        change = pages.new(compose.page(without_logs, about, zone, file=file))
+        change = pages.print_page(compose.compose(without_logs, about, zone, file=file))
         for path in self._names(day, about.task):
             if os.path.lexists(path) and not _holds(path, change.text):
                 continue
@@ -390,12 +390,12 @@ class RunBook:
         fresh = self._page(log.item, log.told, file)
         if not os.path.lexists(path) and _was_about_to_be_made(log.told, file):
             files.make_folder(path.parent)
-            files.create(path, encode(pages.new(fresh).text))
+            files.create(path, encode(pages.print_page(fresh).text))
         data = self._files.read(path)
         if data is None:
             return
         text = decode(data)
-        change = pages.bring_up(text, fresh, log.told.written(file.path))
+        change = splice.splice(text, fresh, log.told.written(file.path))
         if change.text is not text:
             new = encode(change.text)
             if not files.replace_unchanged(path.resolve(), data, new):
@@ -413,18 +413,18 @@ class RunBook:
                 kept=change.kept,
             )
 
-    def _page(self, item: RunItem, history: Told, file: LogFile) -> Page:
+    def _page(self, item: RunItem, history: History, file: LogFile) -> Page:
         about = self._descriptions.about(item, file)
         evaluations = self._histories.evaluations_of(item, file)
         zone = self._logbook.state.zone
-        return compose.page(history, about, zone, file=file, evaluations=evaluations)
+        return compose.compose(history, about, zone, file=file, evaluations=evaluations)
 
 
 def _first_intended(log: LogUpdate) -> datetime:
     return min((intended.time for intended in log.told.intended.values()), default=_NEVER)
 
 
-def _was_about_to_be_made(history: Told, file: LogFile) -> bool:
+def _was_about_to_be_made(history: History, file: LogFile) -> bool:
     """Whether a missing file was about to be made when its maker died: nothing but its name was
     journalled. One that was there before was taken away by a person.
     """

@@ -29,7 +29,7 @@ from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.submit import tidy
 from watchkeeper.report.actionlog.block_format import duration_words
-from watchkeeper.report.compose import compose
+from watchkeeper.report.compose.history import list_differences
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
@@ -290,7 +290,7 @@ class Poller:
             if (
                 before.intended is None
                 or later.intended is None
-                or compose.differs(before.intended, later.intended)
+                or list_differences(before.intended, later.intended)
             ):
                 break
             found.insert(0, self._tried(before, before.seen.facts if before.seen else None))

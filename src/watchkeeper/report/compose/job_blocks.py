@@ -1,0 +1,134 @@
+"""The job blocks of a run log: one for each execution. Pure."""
+
+from __future__ import annotations
+
+from watchkeeper.core.events import Intended
+from watchkeeper.core.text.figures import runtime
+from watchkeeper.report.compose.history import (
+    Execution,
+    LogView,
+    describe_uncommitted,
+    list_names,
+    shorten,
+)
+from watchkeeper.report.compose.page import PENDING, JobBlock, Value
+
+
+def compose_jobs(view: LogView) -> list[JobBlock]:
+    """Compose a block for each execution, the oldest first."""
+    blocks: list[JobBlock] = []
+    for execution in view.executions:
+        # A log that someone else began has the first execution already.
+        is_first = not blocks and not view.continued
+        values = _compose_start(view, execution)
+        if not is_first:
+            values += _compose_resumption(view, execution)
+        values += _compose_commit_of_continued(view, execution)
+        values += _compose_end(view, execution)
+        values += _compose_place(execution)
+        qualifier = "" if is_first else "resumed"
+        blocks.append(JobBlock(execution.name, values, qualifier))
+    return blocks
+
+
+def _compose_start(view: LogView, execution: Execution) -> list[Value]:
+    values = [Value("execution_id", execution.job_id or PENDING)]
+    begun = execution.begun
+    if begun is not None:
+        values.append(Value("submitted/start", view.iso(begun), quoted=True))
+        values.append(Value("start_human", view.human(begun), quoted=True))
+    return values
+
+
+def _compose_resumption(view: LogView, execution: Execution) -> list[Value]:
+    """Say where a later block's execution resumed, and why."""
+    if execution.index:
+        return [
+            Value("resumed from", "n/a: the scheduler started the script again"),
+            Value("reason", "requeued by the scheduler"),
+        ]
+    intended = execution.intended
+    checkpoint = ""
+    if intended is not None:
+        checkpoint = view.path(intended.resume_from)
+    values = [
+        Value("resumed from", checkpoint or "n/a: it began anew", quoted=bool(checkpoint)),
+        Value("reason", shorten(_reason_of(view, execution))),
+    ]
+    if intended is not None:
+        if intended.change:
+            changes = (f"{name} {value}" for name, value in intended.change.items())
+            values.append(Value("changed", ", ".join(changes)))
+        values += _compose_code_since(view, intended)
+    return values
+
+
+def _reason_of(view: LogView, execution: Execution) -> str:
+    """Say why an attempt follows the one before it."""
+    if execution.intended is not None and execution.intended.automatic:
+        return execution.intended.reason
+    before = view.history.judged.get(execution.number - 1)
+    if before is None:
+        return "submitted again"
+    reason = f"attempt {execution.number - 1} {before.state}"
+    if before.why:
+        return f"{reason}: {before.why}"
+    return reason
+
+
+def _compose_code_since(view: LogView, intended: Intended) -> list[Value]:
+    """State a later attempt's code, as far as it differs from that of the attempt before."""
+    before = view.history.intended.get(intended.attempt - 1)
+    if before is None:
+        return []
+    values = []
+    if intended.git_sha and _code_of(intended) != _code_of(before):
+        values.append(compose_commit(intended))
+    names = sorted(before.code.keys() | intended.code.keys())
+    changed = [name for name in names if before.code.get(name) != intended.code.get(name)]
+    if changed and before.code:
+        values.append(Value("code changed since", list_names(tuple(changed))))
+    return values
+
+
+def _code_of(intended: Intended) -> tuple[str, str]:
+    return intended.git_sha, describe_uncommitted(intended)
+
+
+def compose_commit(intended: Intended) -> Value:
+    """State the commit that an attempt ran, and what it ran beside it."""
+    note = describe_uncommitted(intended)
+    return Value("commit", intended.git_sha, quoted=True, note=note)
+
+
+def _compose_commit_of_continued(view: LogView, execution: Execution) -> list[Value]:
+    """State our first commit in a log that someone else began: its Config has theirs."""
+    is_our_first = view.continued and execution.number == view.attempts[0] and not execution.index
+    if not is_our_first or execution.intended is None or not execution.intended.git_sha:
+        return []
+    return [compose_commit(execution.intended)]
+
+
+def _compose_end(view: LogView, execution: Execution) -> list[Value]:
+    if execution.ended is None:
+        return []
+    values = [
+        Value("end", view.iso(execution.ended), quoted=True),
+        Value("end_human", view.human(execution.ended), quoted=True),
+    ]
+    if execution.runtime_s is not None:
+        values.append(Value("runtime", runtime(execution.runtime_s), quoted=True))
+    return values
+
+
+def _compose_place(execution: Execution) -> list[Value]:
+    """Say where it ran, and from where it was submitted."""
+    values = []
+    if execution.node:
+        values.append(Value("node", execution.node))
+    submission = execution.submission
+    if submission is not None and submission.cluster:
+        values.append(Value("cluster", submission.cluster))
+        if submission.host:
+            values.append(Value("submitted from", submission.host))
+    return values

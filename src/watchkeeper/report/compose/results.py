@@ -1,0 +1,164 @@
+"""The Results of a run log: what a training or an evaluation left. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from watchkeeper.core.events import Artifact, Judged, Learned, Number
+from watchkeeper.core.text.figures import runtime, size
+from watchkeeper.report.compose import repeated
+from watchkeeper.report.compose.history import WELL, LogView, shorten
+from watchkeeper.report.compose.page import NONE, Value, format_number
+
+MOST_KEPT = 10  # checkpoints in one line
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """An evaluation of a training, as a line of its Results. `epoch` None: of no epoch."""
+
+    name: str
+    judged: Judged
+    task: str = ""
+    epoch: int | None = None
+
+
+def compose_results(view: LogView, evaluations: Sequence[Evaluation]) -> list[Value]:
+    """Compose what the newest attempt left, and a line for each evaluation of it."""
+    values = []
+    judged = view.last_judged
+    if judged is not None and judged.outcome != "not run":
+        values += _compose_runtime(view)
+        if view.is_evaluation:
+            values += _compose_evaluation(view, judged)
+        else:
+            values += _compose_training(view, judged)
+    values += map(_summarize_evaluation, evaluations)
+    return values
+
+
+def _compose_runtime(view: LogView) -> list[Value]:
+    last = view.executions[-1]
+    if last.runtime_s is None or last.begun is None or last.ended is None:
+        return []
+    note = f"start `{view.iso(last.begun)}`, end `{view.iso(last.ended)}`"
+    return [Value("runtime", runtime(last.runtime_s), quoted=True, note=note)]
+
+
+def _compose_evaluation(view: LogView, judged: Judged) -> list[Value]:
+    values = []
+    for name, value in judged.metrics.items():
+        values.append(Value(name, format_number(value)))
+    if judged.outcome in WELL and judged.evidence:
+        source = judged.evidence[0].source
+        values.append(Value("result", view.path(source), quoted=True))
+    values.append(Value("checkpoint", _evaluated_checkpoint(view) or "n/a: untrained"))
+    values.append(Value("loss_one_liner", "n/a: an evaluation"))
+    values.append(Value("config_snapshot", NONE))
+    return values
+
+
+def _evaluated_checkpoint(view: LogView) -> str:
+    """Return the checkpoint that the newest attempt was given. "": none."""
+    intended = view.history.intended.get(view.attempts[-1])
+    if intended is None:
+        return ""
+    checkpoints = (name for name in intended.inputs if "/epoch_" in name)
+    return next(checkpoints, "")
+
+
+def _compose_training(view: LogView, judged: Judged) -> list[Value]:
+    values = []
+    if judged.learned is not None:
+        values += _compose_progress(judged.learned)
+        values += _compose_checkpoints(view, judged.learned)
+        values += _compose_outputs(view, judged.learned)
+    if judged.used:
+        values.append(Value("compute", "; ".join(judged.used)))
+    return values
+
+
+def _compose_progress(learned: Learned) -> list[Value]:
+    """State a training's steps and losses."""
+    values = [Value("final step", _format_optional(learned.final_step))]
+    if learned.total_steps is not None:
+        values.append(Value("total steps", str(learned.total_steps)))
+    values += [
+        Value("start_train_loss", _format_optional(learned.first_train_loss)),
+        Value("end_train_loss", _format_optional(learned.last_train_loss)),
+        Value("start_val_loss", _format_optional(learned.first_val_loss)),
+        Value("end_val_loss", _format_optional(learned.last_val_loss)),
+    ]
+    for milestone in learned.milestones:
+        key = f"loss@{_shorten_step(milestone.step)}"
+        values.append(Value(key, format_number(milestone.loss)))
+    values.append(Value("loss_one_liner", learned.reading or NONE))
+    if learned.repeated:
+        values.append(Value("repeated steps", repeated.describe(learned)))
+    return values
+
+
+def _format_optional(value: Number | None) -> str:
+    if value is None:
+        return NONE
+    return format_number(value)
+
+
+def _shorten_step(step: int) -> str:
+    """Write `2500`, or `5k` for whole thousands."""
+    if step and not step % 1000:
+        return f"{step // 1000}k"
+    return str(step)
+
+
+def _compose_checkpoints(view: LogView, learned: Learned) -> list[Value]:
+    newest = view.path(learned.checkpoint)
+    shown = newest or "n/a: no whole one is known"
+    values = [Value("checkpoint", shown, quoted=bool(newest))]
+    if learned.best:
+        best = view.path(learned.best)
+        values.append(Value("best checkpoint", best, quoted=True, note=learned.best_why))
+    if len(learned.kept) > 1:
+        values.append(Value("checkpoints kept", _list_kept(view, learned.kept)))
+    return values
+
+
+def _list_kept(view: LogView, paths: Sequence[str]) -> str:
+    """Write `4: r8/artifacts/epoch_0, …`, the newest of many."""
+    shown = [view.path(path) for path in paths[-MOST_KEPT:]]
+    older = len(paths) - len(shown)
+    if older:
+        shown.insert(0, f"{older} older")
+    return f"{len(paths)}: {', '.join(shown)}"
+
+
+def _compose_outputs(view: LogView, learned: Learned) -> list[Value]:
+    """State a training's resolved configuration and, for a pipeline, the files that it made."""
+    config = view.path(learned.config)
+    values = [Value("config_snapshot", config or NONE, quoted=bool(config))]
+    if view.about.run_type.startswith("pipeline"):
+        values += _compose_artifacts(view, learned.artifacts)
+    return values
+
+
+def _compose_artifacts(view: LogView, artifacts: Sequence[Artifact]) -> Iterator[Value]:
+    for number, artifact in enumerate(artifacts, 1):
+        key = "artifact"
+        if number > 1:
+            key = f"artifact {number}"
+        checksum = "too large to be hashed here"
+        if artifact.sha256:
+            checksum = f"sha256 {artifact.sha256}"
+        note = f"{size(artifact.size_bytes)}, {checksum}"
+        yield Value(key, view.path(artifact.path), quoted=True, note=note)
+
+
+def _summarize_evaluation(evaluation: Evaluation) -> Value:
+    judged = evaluation.judged
+    if judged.outcome in WELL:
+        metrics = judged.metrics.items()
+        figures = ", ".join(f"{name} {format_number(value)}" for name, value in metrics)
+        return Value(evaluation.name, figures or "done")
+    fault = f"{judged.outcome}: {judged.why or judged.state}"
+    return Value(evaluation.name, shorten(fault))

@@ -1,0 +1,314 @@
+"""Put a page into a run log that exists, whoever wrote it: the machine's own fields by position,
+every other byte as it is. Pure.
+
+A field is the machine's while it is empty or holds something that the machine wrote before. A field
+that a person changed or removed stays so, and is reported in `Change.kept`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from watchkeeper.report.compose.page import (
+    ALIASES,
+    HEADINGS,
+    PENDING,
+    Change,
+    JobBlock,
+    Page,
+    Value,
+    Written,
+)
+from watchkeeper.report.runlog.document import (
+    Document,
+    Edit,
+    Field,
+    Node,
+    Section,
+    StatusLine,
+    Verbatim,
+    apply,
+    deep,
+    parse,
+    value_edit,
+)
+
+_ORDER = list(HEADINGS)
+# A field without an answer: empty, pending, or the template's own text.
+_OPEN = re.compile(r"(?:pending|tbd|<[^<>]{1,300}>)?", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+_BULLET = re.compile(r"^[ \t]*[-*+][ \t]+")
+_BLANK_LINES_AT_END = re.compile(r"(?:(?<=\n)[ \t]*\r?\n)*\Z")
+
+
+def splice(text: str, page: Page, written: Written) -> Change:
+    """Put the page into the file's text. The text is the same object where nothing changes."""
+    splicer = _Splicer(text, page, written)
+    for kind in HEADINGS:
+        if kind == "job":
+            splicer.splice_jobs()
+        elif kind == "status":
+            splicer.splice_status()
+        elif kind in page.sections:
+            splicer.splice_section(kind, page.sections[kind])
+    return splicer.change()
+
+
+class _Splicer:
+    """Collects the edits of one file, and what they write."""
+
+    def __init__(self, text: str, page: Page, written: Written) -> None:
+        self.text = text
+        self.page = page
+        self.written = written
+        self.document: Document = parse(text)
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+        self.edits: list[Edit] = []
+        self.inserts: dict[int, list[str]] = {}  # offset → lines, in order
+        self.fields: dict[str, str] = {}
+        self.lines: list[str] = []
+        self.kept: dict[str, str] = {}
+
+    def change(self) -> Change:
+        """Apply the edits."""
+        edits = list(self.edits)
+        for at, lines in self.inserts.items():
+            edits.append(Edit(at, at, self.join(at, lines)))
+        changing = [edit for edit in edits if self.text[edit.start : edit.end] != edit.text]
+        text = self.text
+        if changing:
+            text = apply(text, changing)
+        known = self.written.kept
+        kept = {field: value for field, value in self.kept.items() if known.get(field) != value}
+        return Change(text, self.fields, self.lines, kept)
+
+    def join(self, at: int, lines: list[str]) -> str:
+        """Join the lines that are inserted here. A file without a last newline gets none."""
+        body = self.newline.join(lines)
+        if at and self.text[at - 1] != "\n":
+            return self.newline + body
+        return body + self.newline
+
+    # ── fields
+
+    def splice_section(self, kind: str, values: list[Value]) -> None:
+        """Update one section, or add it."""
+        sections = self.document.of(kind)
+        prefix = f"{kind}."
+        if sections:
+            self.update_fields(prefix, sections[0], values)
+        elif not self.was_removed(prefix, values):
+            self.add_fields(kind, HEADINGS[kind], prefix, values)
+
+    def was_removed(self, prefix: str, values: list[Value]) -> bool:
+        """Whether a person has removed everything that the machine had written there."""
+        ids = [prefix + value.name for value in values]
+        removed = [field_id for field_id in ids if field_id in self.written.fields]
+        self.kept |= dict.fromkeys(removed, "")
+        return bool(removed)
+
+    def add_fields(self, kind: str, heading: str, prefix: str, values: list[Value]) -> None:
+        """Add a section with these fields."""
+        self.add_section(kind, heading, [value.line() for value in values])
+        for value in values:
+            self.fields[prefix + value.name] = value.value
+
+    def update_fields(self, prefix: str, section: Section, values: list[Value]) -> None:
+        """Update the fields of one section. A new one follows the machine's last before it, else
+        comes last.
+        """
+        at: int | None = None
+        for value in values:
+            field_id = prefix + value.name
+            field = section.field(*ALIASES.get(value.name, (value.name,)))
+            if field is not None:
+                at = _end_of(field)
+                self.update_field(field_id, field, value)
+            elif field_id in self.written.fields:
+                self.kept[field_id] = ""
+            else:
+                place = _end_of_fields(section) if at is None else at
+                self.insert(place, [value.line()])
+                self.fields[field_id] = value.value
+
+    def update_field(self, field_id: str, field: Field, value: Value) -> None:
+        """Give a field its value, unless a person has answered it."""
+        written = self.written.fields.get(field_id, set())
+        current = field.value
+        if value.note:
+            # After a value without backticks, a note reads as part of it.
+            current = current.removesuffix(f" ({value.note})")
+        if value.value == PENDING and current != PENDING:
+            return  # an empty field says the same, and an answer must not be lost
+        if current == value.value:
+            if value.value in written:
+                self.update_note(field, value)
+            elif not self.page.adopted:
+                self.fields[field_id] = value.value
+            return
+        is_ours = _is_open(current) or current in written
+        if _has_nested_content(field) or not is_ours:
+            self.kept[field_id] = current
+            return
+        quoted = field.quoted or (value.quoted and value.value != PENDING)
+        as_shown = msgspec.structs.replace(field, quoted=quoted)
+        self.edits.append(value_edit(self.text, as_shown, value.value))
+        self.update_note(field, value)
+        self.fields[field_id] = value.value
+
+    def update_note(self, field: Field, value: Value) -> None:
+        """Update the machine's note after a value: one that differs from the new note in digits
+        alone, as times do.
+        """
+        start, end = field.value_span.end, field.raw_span.end
+        current = self.text[start:end]
+        note = f" ({value.note})"
+        if not value.note or current == note:
+            return
+        if _DIGIT.sub("0", current) == _DIGIT.sub("0", note):
+            self.edits.append(Edit(start, end, note))
+
+    # ── job blocks
+
+    def splice_jobs(self) -> None:
+        """Update the block of each execution, or add it."""
+        blocks = self.document.of("job")
+        for job in self.page.jobs:
+            prefix = f"job.{job.name}."
+            block = self.block_of(job, blocks)
+            if block is not None:
+                blocks = [other for other in blocks if other is not block]
+                self.update_fields(prefix, block, job.fields)
+            elif not self.was_removed(prefix, job.fields):
+                self.add_fields("job", job.heading, prefix, job.fields)
+
+    def block_of(self, job: JobBlock, blocks: Sequence[Section]) -> Section | None:
+        """Find the block of this execution: by an id that it has or had, else the first block
+        without an id. None: there is no such block.
+        """
+        own = _ids_of([job]) | self.written.fields.get(f"job.{job.name}.execution_id", set())
+        own.discard(PENDING)
+        others = _ids_of(self.page.jobs) - {PENDING}
+        vacant: Section | None = None
+        for block in blocks:
+            field = block.field(*ALIASES["execution_id"])
+            block_id = "" if field is None else field.value
+            if block_id in own:
+                return block
+            is_vacant = field is not None and _is_open(block_id) and block_id not in others
+            if vacant is None and is_vacant:
+                vacant = block
+        return vacant
+
+    # ── status
+
+    def splice_status(self) -> None:
+        """Append the lines that the machine has not written yet."""
+        sections = self.document.of("status")
+        new = [line for line in self.page.status if line not in self.written.lines]
+        self.lines = new
+        present = self.status_lines(sections)
+        missing = [f"- {line}" for line in new if line not in present]
+        if not missing:
+            return
+        if sections:
+            self.insert(_end_of_status(sections[0]), missing)
+        elif self.written.lines:
+            # A person has removed the whole section.
+            self.lines = []
+            self.kept["status"] = ""
+        else:
+            self.add_section("status", HEADINGS["status"], missing)
+
+    def status_lines(self, sections: Iterable[Section]) -> set[str]:
+        """Read the entries of Status, without their bullets."""
+        lines = set()
+        for section in sections:
+            for node in deep(section.nodes):
+                if isinstance(node, StatusLine):
+                    line = self.text[node.span.start : node.span.end]
+                    lines.add(_BULLET.sub("", line).rstrip())
+        return lines
+
+    # ── places
+
+    def insert(self, at: int, lines: list[str]) -> None:
+        """Insert lines at an offset, after what was inserted there before."""
+        self.inserts.setdefault(at, []).extend(lines)
+
+    def add_section(self, kind: str, heading: str, lines: list[str]) -> None:
+        """Add a section: after the last of its kind or of those before it, else before the first of
+        those after it, else at the end.
+        """
+        sections = self.document.sections
+        if not any(section.kind for section in sections):
+            sections = list(self.document.walk())  # everything may stand below one heading
+        kinds_before = set(_ORDER[: _ORDER.index(kind) + 1])
+        earlier = [section for section in sections if section.kind in kinds_before]
+        later = [section for section in sections if section.kind not in {"", *kinds_before}]
+        new = [f"## {heading}", *lines]
+        if earlier:
+            last = earlier[-1]
+            at = last.heading.span.start + len(self.document.slice(last))
+            self.insert(at - self.blank_before(at), ["", *new])
+        elif later:
+            self.insert(later[0].heading.span.start, [*new, ""])
+        elif self.text:
+            self.insert(len(self.text), ["", *new])
+        else:
+            self.insert(0, new)
+
+    def blank_before(self, at: int) -> int:
+        """Count the characters of the blank lines before an offset: they stay after what is
+        inserted.
+        """
+        blank = _BLANK_LINES_AT_END.search(self.text[:at])
+        return len(blank[0]) if blank else 0
+
+
+def _is_open(value: str) -> bool:
+    """Whether a field has no answer yet."""
+    return _OPEN.fullmatch(value) is not None
+
+
+def _ids_of(jobs: Iterable[JobBlock]) -> set[str]:
+    """Collect the jobs' ids."""
+    ids = set()
+    for job in jobs:
+        for value in job.fields:
+            if value.name == "execution_id":
+                ids.add(value.value)
+    return ids
+
+
+def _is_blank(node: Node) -> bool:
+    return isinstance(node, Verbatim) and node.kind == "blank"
+
+
+def _end_of(node: Node) -> int:
+    """Return where a node ends, with what is nested in it, without blank lines at its end."""
+    return max(part.span.end for part in deep([node]) if not _is_blank(part))
+
+
+def _end_of_fields(section: Section) -> int:
+    fields = [node for node in section.nodes if isinstance(node, Field)]
+    if fields:
+        return _end_of(fields[-1])
+    return section.heading.span.end
+
+
+def _end_of_status(section: Section) -> int:
+    entries = [node for node in section.nodes if not _is_blank(node)]
+    if entries:
+        return _end_of(entries[-1])
+    return section.heading.span.end
+
+
+def _has_nested_content(field: Field) -> bool:
+    for child in field.children:
+        if not isinstance(child, Verbatim) or child.kind not in ("blank", "comment"):
+            return True
+    return False
