@@ -129,7 +129,10 @@ def test_at_a_prompt_the_run_left_behind_is_ended(tmp_path):
     """
     done, ends = typed(
         tmp_path,
-        START + "first = run\n" + START + "print('ended', first._hands.ended, run._hands.ended)\n",
+        START
+        + "first = run\n"
+        + START
+        + "print('ended', first._recorder.has_ended, run._recorder.has_ended)\n",
     )
     assert "ended True False" in done.stdout
     assert ends == [[("finished", "")], [("finished", "")]]
@@ -140,7 +143,9 @@ def test_at_a_prompt_an_error_is_no_end(tmp_path, words):
     """An error at the prompt ends nothing; a run that nobody ends after it says so, and claims no
     success.
     """
-    done, ends = typed(tmp_path, START + words + "print('goes on', run._hands.ended)\n" + START)
+    done, ends = typed(
+        tmp_path, START + words + "print('goes on', run._recorder.has_ended)\n" + START
+    )
     assert "goes on False" in done.stdout
     (finished,), (interrupted,) = sorted(ends)
     assert finished == ("finished", "")

@@ -38,7 +38,7 @@ def say(where: str, error: BaseException) -> None:
         words = f"{where} failed, and goes unrecorded: {type(error).__name__}: {error}"
         run = current_run()
         if run is not None:
-            run._warn(where, words)
+            run._recorder.warn(where, words)
         elif where not in _said:
             _said.add(where)
             warnings.warn(f"watchkeeper: {words}", RuntimeWarning, stacklevel=3)

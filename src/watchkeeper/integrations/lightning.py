@@ -113,7 +113,7 @@ class _Watch:
             and run.should_stop
         ):
             error.code = (
-                run._interrupts.error().code
+                run._stops.interrupts.error().code
             )  # Lightning's SIGTERMException would end the process with 0
         self._saved, self._unfinished, self._planned = {}, [], False
         try:

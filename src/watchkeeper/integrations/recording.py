@@ -90,7 +90,7 @@ class Recording:
     def run(self) -> Run | None:
         """The run, while it goes on."""
         run = self._run
-        if run is None or run._hands.ended:
+        if run is None or run._recorder.has_ended:
             return None
         return run
 
@@ -219,9 +219,9 @@ class Recording:
         if run is None or not config:
             return
         self._said.update(settings(config))
-        if run._records:
+        if run._recorder.records:
             data = encode_json(self._said) + b"\n"
-            place = run._homes.put(FILE, data, partial(_is_ours, run, data, self._written))
+            place = run._recorder.homes.put(FILE, data, partial(_is_ours, run, data, self._written))
             self._written = data
             run.output(place, what=f"hyperparameters, by {self._library}")
 
@@ -232,7 +232,7 @@ class Recording:
         own word goes first.
         """
         run = self.run
-        if run is not None and (run._status is None or run._status.total is None):
+        if run is not None and (run._display.status is None or run._display.status.total is None):
             if total is not None and total > 0:
                 planned = total
             else:
@@ -242,8 +242,8 @@ class Recording:
             )
             if eval_every:
                 self._cadence = cadence
-            elif run._status is not None:
-                run._status.full_share = None  # nobody measures it
+            elif run._display.status is not None:
+                run._display.status.full_share = None  # nobody measures it
 
     def passed(self, step: int) -> None:
         """This training step is completed: what its validation takes is measured until the next one
@@ -266,7 +266,7 @@ class Recording:
         if run is None or not self.own:
             return
         self._run, self.own = None, False
-        if run._pipeline != EVALUATION:
+        if run._recorder.pipeline != EVALUATION:
             self._last = run
         _open.remove(self)
         run.__exit__(
@@ -279,7 +279,7 @@ class Recording:
         """End our own run, of which nobody has said how it ended. Raises nothing."""
         run = self.run
         if run is not None and error is None:
-            if run._interrupts.asked and run._interrupts.heard:
+            if run._stops.interrupts.asked and run._stops.interrupts.heard:
                 error = SystemExit()
             elif self._says_its_end or self._is_short():
                 error = RuntimeError(f"{self._library} did not come to its end")
@@ -289,7 +289,7 @@ class Recording:
     def _is_short(self) -> bool:
         """Whether fewer training steps were recorded than were planned."""
         if self._run is not None:
-            status = self._run._status
+            status = self._run._display.status
         else:
             status = None
         return status is not None and status.total is not None and (status.step or 0) < status.total
@@ -323,7 +323,7 @@ def _is_ours(run: Run, data: bytes, written: bytes, path: Path) -> bool:
     held = path.read_bytes()
     events = (
         event
-        for own in run._homes.events().values()
+        for own in run._recorder.homes.events().values()
         for event in own
         if isinstance(event, RunEnded)
     )

@@ -41,7 +41,7 @@ class Watched:
         self._grad_norm = grad_norm
         self._given: dict[str, Any] = {}
         self._since = (step, time.monotonic())
-        if run is not None and (run._status is None or run._status.total is None):
+        if run is not None and (run._display.status is None or run._display.status.total is None):
             run.cadence(log_every=self._every, total=total, max_share=None)
         self._hook = optimizer.register_step_post_hook(self._stepped)
 

@@ -1,8 +1,8 @@
 """What a process records of itself: a run's start, steps, metric rows, checkpoints and end."""
 
 from watchkeeper.record.run import Run, current_run
+from watchkeeper.record.stages.step import Step
 from watchkeeper.record.start import start_run
-from watchkeeper.record.step import Step
 from watchkeeper.record.stopping.interrupts import Interrupted
 from watchkeeper.record.stopping.limits import Limit
 from watchkeeper.record.writing.tables import Table, read_table

@@ -113,10 +113,13 @@ def _output(run: Run, name: str) -> Path:
     folder, unless Watchkeeper did not write what lies there.
     """
     earlier = [
-        event for own in run._homes.events().values() for event in own if event.writer != run.writer
+        event
+        for own in run._recorder.homes.events().values()
+        for event in own
+        if event.writer != run.writer
     ]
     if not any(isinstance(event, RunStarted) and "command" in event.config for event in earlier):
-        return run._homes.choose(name, lambda path: False)
+        return run._recorder.homes.choose(name, lambda path: False)
     ended = [output for event in earlier if isinstance(event, RunEnded) for output in event.outputs]
 
     def may_take(path: Path) -> bool:
@@ -125,7 +128,7 @@ def _output(run: Run, name: str) -> Path:
             _begins_with(path, output.size_bytes, output.sha256) for output in told
         )
 
-    return run._homes.choose(name, may_take)
+    return run._recorder.homes.choose(name, may_take)
 
 
 def _begins_with(path: Path, size: int, sha256: str) -> bool:
@@ -168,9 +171,9 @@ def _run_in(
         signals.child = child.pid
         follower = _Follower(run, child, outputs, shown, begins)
         if watched is not None:
-            names = [run._homes.shown(place) for place in outputs]
+            names = [run._recorder.homes.shown(place) for place in outputs]
             patterns = [os.path.abspath(pattern) for pattern in watched]  # noqa: PTH100
-            run.watch(processes.name_of(child.pid), names, patterns)
+            run._watch_work(processes.name_of(child.pid), names, patterns)
         follower.follow()
         return _ended(child.returncode, asked=signals.asked)
 
@@ -291,12 +294,12 @@ class _Follower:
         self._run.log(printed.step, printed.metrics)
 
     def _leave_out(self) -> None:
-        self._run._left_out.add("metric rows")
+        self._run._recorder.left_out.add("metric rows")
         words = (
             f"the output names more than {ROWS_PER_S:,} steps a second; the run's end counts "
             "what becomes no row"
         )
-        self._run._warn("printed rows", words)
+        self._run._recorder.warn("printed rows", words)
 
 
 def name_of(argv: Sequence[str]) -> str:

@@ -22,7 +22,6 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
 from watchkeeper.core.journal import MOST_OPENING_BYTES
-from watchkeeper.record.stopping.stacks import DUMP_SIGNAL
 from watchkeeper.record.writing.manifest import earlier_runs
 from watchkeeper.record.writing.text_log import level_of
 from watchkeeper.runfolder.values import text
@@ -59,7 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stall_s: float | None = None
     end_stalled: bool = False
     grace_s: float = GRACE_S
-    dump_signal: int = DUMP_SIGNAL
+    dump_signal: int
     code_folder: Path | None = None
 
 
@@ -291,36 +290,6 @@ def _switch(name: str, environ: Mapping[str, str], *, default: bool) -> bool:
     if value == "":
         return default
     return value == "1"
-
-
-def dump_signal_from(flag: int | None, environ: Mapping[str, str] = os.environ) -> int:
-    """The signal at which the process writes its stacks: by the call, else WATCHKEEPER_DUMP_SIGNAL,
-    else SIGRTMIN+4.
-
-    Raises:
-        UsageError: it is no signal that a program may take.
-    """
-    told: Any
-    if flag is None:
-        told = environ.get("WATCHKEEPER_DUMP_SIGNAL") or DUMP_SIGNAL
-    else:
-        told = flag
-    try:
-        number = int(told)
-    except (TypeError, ValueError):
-        number = 0
-    if number not in signal.valid_signals() or number in (
-        signal.SIGKILL,
-        signal.SIGSTOP,
-        signal.SIGTERM,
-        signal.SIGINT,
-    ):
-        hint = (
-            f"it is the number of a signal that nobody else uses, such as {DUMP_SIGNAL} "
-            "(SIGRTMIN+4)"
-        )
-        raise UsageError(f"dump_signal is {told!r}", hint=hint)
-    return int(number)
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:

@@ -16,7 +16,6 @@ from watchkeeper.record import ranks
 from watchkeeper.record.configuration.config import config_fields
 from watchkeeper.record.options import (
     Options,
-    dump_signal_from,
     earlier_from,
     grace_from,
     level_from,
@@ -25,9 +24,10 @@ from watchkeeper.record.options import (
     run_id_from,
     sidecar_from,
 )
-from watchkeeper.record.run import Run, goes_on, take_place
+from watchkeeper.record.run import Run, is_open, take_place
 from watchkeeper.record.start_place import is_nested, place_of
 from watchkeeper.record.stopping import isolation
+from watchkeeper.record.stopping.stacks import dump_signal_from
 from watchkeeper.record.writing.text_log import FILE, FORMAT
 from watchkeeper.runfolder.values import text
 
@@ -169,7 +169,7 @@ def start_run(
     run = Run(place, name, text(pipeline), fields, clock=clock, options=options, rank=rank)
     run._place = spot
     if given not in (None, name):
-        run._warn(
+        run._recorder.warn(
             "run id",
             (
                 f"the processes of this group record as one run, {name}: the run_id {given} of "
@@ -177,7 +177,7 @@ def start_run(
             ),
         )
     if level.words:
-        run._warn("log_level", level.words)
+        run._recorder.warn("log_level", level.words)
     return run
 
 
@@ -185,7 +185,7 @@ def _check_unused(run_id: str, place: Path | None) -> None:
     """Refuse the id of a run that goes on in this process or, where `place` is its folder, in
     another one.
     """
-    if goes_on(run_id):
+    if is_open(run_id):
         raise UsageError(
             f"run_id {run_id!r} is in use: that run goes on in this process",
             hint="end it by run.close(), or give the new run another run_id",

@@ -13,7 +13,7 @@ import pytest
 
 import watchkeeper as wk
 from watchkeeper.core.errors import UsageError
-from watchkeeper.record.options import dump_signal_from, grace_from, sidecar_from
+from watchkeeper.record.options import grace_from, sidecar_from
 from watchkeeper.record.sidecar import cause
 from watchkeeper.record.sidecar.advance import FLOOR_S, PAUSES, Eye, Pace, Seen
 from watchkeeper.record.sidecar.cause import Facts
@@ -279,14 +279,14 @@ def test_the_settings_of_the_sidecar_are_checked_at_the_start():
     assert sidecar_from(None, None, None, told) == (False, 1800.0, True)
     assert sidecar_from(True, 60.0, False, told) == (True, 60.0, False)
     assert (grace_from({}), grace_from({"WATCHKEEPER_GRACE_S": "5"})) == (30.0, 5.0)
-    assert dump_signal_from(None, {"WATCHKEEPER_DUMP_SIGNAL": "40"}) == 40
+    assert stacks.dump_signal_from(None, {"WATCHKEEPER_DUMP_SIGNAL": "40"}) == 40
     for call in (
         lambda: sidecar_from(None, "soon", None, {}),
         lambda: sidecar_from(None, -1.0, None, {}),
         lambda: sidecar_from(None, None, True, {}),
         lambda: sidecar_from(None, None, None, {"WATCHKEEPER_SIDECAR": "yes"}),
-        lambda: dump_signal_from(9, {}),
-        lambda: dump_signal_from("usr1", {}),
+        lambda: stacks.dump_signal_from(9, {}),
+        lambda: stacks.dump_signal_from("usr1", {}),
         lambda: grace_from({"WATCHKEEPER_GRACE_S": "0"}),
     ):
         with pytest.raises(UsageError):

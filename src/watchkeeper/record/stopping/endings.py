@@ -7,6 +7,11 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
+from watchkeeper.core.text.redaction import redact
+from watchkeeper.runfolder.values import text
+
+ERROR_LIMIT = 2_000  # characters of an exception's message in an event
+
 _PLAIN = (
     GeneratorExit,
     StopIteration,
@@ -21,6 +26,18 @@ def is_failure(error: BaseException | None) -> bool:
     if isinstance(error, SystemExit):
         return error.code not in (None, 0)
     return error is not None and not isinstance(error, _PLAIN)
+
+
+def describe(error: BaseException) -> str:
+    """`ValueError: message`, bounded, and without secrets such as the login of an address."""
+    name = type(error).__name__
+    try:
+        message = redact(str(error)[:ERROR_LIMIT])
+    except Exception:
+        message = "(its message could not be made)"
+    if message:
+        name = f"{name}: {message}"
+    return text(name, limit=ERROR_LIMIT)
 
 
 class Seen:

@@ -14,11 +14,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from watchkeeper.core import processes
 from watchkeeper.core.disk import files, node
+from watchkeeper.core.errors import UsageError
 from watchkeeper.record.stopping import handlers
 
 REAL_TIME = getattr(signal, "SIGRTMIN", 0)  # 0: macOS has none
@@ -26,6 +28,7 @@ DUMP_SIGNAL: int = REAL_TIME + 4 if REAL_TIME else signal.SIGUSR2
 """Not SIGUSR1: that is the scheduler's warning."""
 WAIT_S = 3.0  # for a process to write its stacks
 _NAME = "watchkeeper-stacks"
+_TAKEN = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGINT)
 
 _lock = threading.Lock()
 _file: IO[Any] | None = None
@@ -33,6 +36,25 @@ _place = Path()
 _references = 0  # to the file, faulthandler's among them
 _number = 0
 _users = 0
+
+
+def dump_signal_from(given: object, environ: Mapping[str, str] = os.environ) -> int:
+    """The signal at which the process writes its stacks: by the call, else WATCHKEEPER_DUMP_SIGNAL,
+    else SIGRTMIN+4.
+
+    Raises:
+        UsageError: it is no signal that a program may take.
+    """
+    if given is None:
+        given = environ.get("WATCHKEEPER_DUMP_SIGNAL") or DUMP_SIGNAL
+    try:
+        number = int(given)  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        number = 0
+    if number not in signal.valid_signals() or number in _TAKEN:
+        hint = f"give the number of a signal that nothing else uses, such as {DUMP_SIGNAL}"
+        raise UsageError(f"dump_signal is {given!r}", hint=f"{hint} (SIGRTMIN+4)")
+    return int(number)
 
 
 def listen(number: int) -> str:

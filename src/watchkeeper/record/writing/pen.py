@@ -26,7 +26,7 @@ BEAT_S = 30.0  # between two heartbeats of one node
 BEAT_BYTES = 120
 
 
-class Hands:
+class ProcessWriter:
     """A process's own ids, files and locks. A forked child gets its own; and so does a signal
     handler that comes in the middle of an event, since a writer's events are in one order.
     """
@@ -47,7 +47,7 @@ class Hands:
         self.ended = False
         self._spent_s = 0.0
         self._place = (folder, pipeline, clock)
-        self._inners: dict[None, Hands] = {}  # at most one
+        self._inners: dict[None, ProcessWriter] = {}  # at most one
         self._lock = threading.RLock()
         self._writing = False
 
@@ -62,7 +62,9 @@ class Hands:
             if self._writing:
                 # setdefault is one step: a handler that interrupts a handler here cannot make a
                 # second one.
-                return self._inners.setdefault(None, Hands(*self._place)).write(kind, **fields)
+                return self._inners.setdefault(None, ProcessWriter(*self._place)).write(
+                    kind, **fields
+                )
             self._writing = True
             began = time.perf_counter()
             try:
@@ -80,7 +82,7 @@ class Hands:
             self.writer.close()
 
 
-class OtherHands(Hands):
+class SilentWriter(ProcessWriter):
     """The hands of a process that records nothing, since another one does: rank 3 while rank 0
     records, or a worker that fetches data (`rank` None). A rank leaves a heartbeat in
     `.watchkeeper/heartbeats/rank-3`.

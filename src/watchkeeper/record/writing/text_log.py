@@ -105,7 +105,7 @@ class _ToFile(logging.Handler):
 
     def __init__(
         self,
-        log: RunLog,
+        log: TextLog,
         path: Path,
         instead: Path,
         may_go_on: Callable[[], bool],
@@ -210,7 +210,7 @@ class _ToConsole(logging.Handler):
     already.
     """
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, log: TextLog) -> None:
         super().__init__(log.level)
         self._log = log
 
@@ -296,7 +296,7 @@ class _Held:
 
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger
-        self.runs: list[RunLog] = []
+        self.runs: list[TextLog] = []
         self._propagate = logger.propagate
         self._look()
 
@@ -391,7 +391,7 @@ def _new_lock() -> None:
 os.register_at_fork(after_in_child=_new_lock)
 
 
-class RunLog:
+class TextLog:
     """One run's log, from `attach` to `detach`. `level` is of Python's numbers; `scope` "" is the
     root logger.
     """

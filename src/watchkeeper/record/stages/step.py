@@ -18,7 +18,7 @@ from watchkeeper.core.events import Number, OutputFile
 from watchkeeper.record.writing.manifest import Earlier, facts_of
 from watchkeeper.runfolder.values import number, text
 
-FIRST_ITEMS = 20  # of a loop, at INFO
+ITEMS_SHOWN = 20  # of a loop, at INFO
 NAME_BYTES = 100  # of a step's folder
 
 _numbered = re.compile(r"(\d{2,})_")
@@ -75,7 +75,7 @@ class Step:
         *,
         persist: bool,
         records: bool,
-        first: int,
+        items_shown: int,
         say: Callable[..., None],
     ) -> None:
         self.name = name
@@ -100,7 +100,7 @@ class Step:
         self.path = run_folder / label
         self._run_folder = run_folder
         self._records = records
-        self._first = first
+        self._items_shown = items_shown
         self._items: Counter[str] = Counter()
         self._writing = 0
         self._say = say
@@ -203,22 +203,24 @@ class Step:
 
     def item(self, message: str, *args: object) -> None:
         """A line about one round of a loop: the first ones of each message at INFO (see
-        `run.step(first=)`), the rest at DEBUG; the stage's end says how many there were.
+        `run.step(items_shown=)`), the rest at DEBUG; the stage's end says how many there were.
         """
         self._items[message] += 1
         self._say(
-            logging.INFO if self._items[message] <= self._first else logging.DEBUG, message, *args
+            logging.INFO if self._items[message] <= self._items_shown else logging.DEBUG,
+            message,
+            *args,
         )
 
-    def items_left_out(self) -> dict[str, int]:
+    def _items_left_out(self) -> dict[str, int]:
         """Messages of `item` → how many of them went to DEBUG."""
         return {
-            message: count - self._first
+            message: count - self._items_shown
             for message, count in self._items.items()
-            if count > self._first
+            if count > self._items_shown
         }
 
-    def take_over(self, earlier: Earlier) -> None:
+    def _take_over(self, earlier: Earlier) -> None:
         """Stand on the finished step of an earlier run."""
         event = earlier.event
         self.reused = True
