@@ -232,7 +232,7 @@ def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin:
 def stop_with_stdin(run: wk.Run) -> None:
     """The daemon holds the other end: it closes it to stop the training, and the kernel does so when it is killed."""
     os.read(0, 1)  # not through sys.stdin, whose lock would be held when the process ends
-    run.ask_to_stop("the daemon, which stops or is gone")
+    run.request_stop("the daemon, which stops or is gone")
 
 
 @contextlib.contextmanager

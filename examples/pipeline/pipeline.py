@@ -56,7 +56,7 @@ def ingest(run):
 
 def parse(run, lines):
     """One record a line; what does not parse is counted."""
-    with run.step("01_parse", inputs=[lines], first=3) as step:
+    with run.step("01_parse", inputs=[lines], items_shown=3) as step:
         records = done(step, "records.json")
         if records is None:
             records = []

@@ -3,12 +3,18 @@ row.
 """
 
 __all__ = [
+    "Cadence",
     "Interrupted",
     "Limit",
+    "Problem",
+    "Progress",
     "Row",
     "Run",
     "Step",
+    "StorageError",
     "Table",
+    "UsageError",
+    "WatchkeeperError",
     "__version__",
     "current_run",
     "read_rows",
@@ -22,12 +28,18 @@ TYPE_CHECKING = (
 if TYPE_CHECKING:
     from watchkeeper.core.version import __version__
     from watchkeeper.record import (
+        Cadence,
         Interrupted,
         Limit,
+        Problem,
+        Progress,
         Row,
         Run,
         Step,
+        StorageError,
         Table,
+        UsageError,
+        WatchkeeperError,
         current_run,
         read_rows,
         read_table,

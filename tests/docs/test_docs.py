@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import watchkeeper as wk
 from watchkeeper.core.settings import Cluster, Settings
 from watchkeeper.report.actionlog.block_format import ACTIONS
 from watchkeeper.show.cli import COMMANDS, main
@@ -33,6 +34,18 @@ def test_the_commands_page_is_the_commands_own_help() -> None:
     finally:
         sys.path.pop(0)
     assert (ROOT / "docs" / "commands.md").read_text() == page()
+
+
+def test_the_api_page_is_the_docstrings() -> None:
+    """docs/api.md holds each public name with its docstring, as the package has them today."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        from api_page import GROUPS, page
+    finally:
+        sys.path.pop(0)
+    shown = [name for names in GROUPS.values() for name in names]
+    assert sorted([*shown, "__version__"]) == sorted(wk.__all__)
+    assert (ROOT / "docs" / "api.md").read_text() == page()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

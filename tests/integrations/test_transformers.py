@@ -212,7 +212,7 @@ def test_asked_to_stop_within_the_users_run_training_returns(tmp_path):
     ):
         trainer = tiny.trainer(
             tmp_path / "out",
-            callbacks=[WatchkeeperCallback(), At(4, lambda: run.ask_to_stop("enough"))],
+            callbacks=[WatchkeeperCallback(), At(4, lambda: run.request_stop("enough"))],
         )
         trainer.train()
         assert trainer.state.global_step == 5

@@ -37,7 +37,7 @@ with wk.start_run(sys.argv[1], pipeline="training", console=False) as run:
                     while not os.path.exists(sys.argv[2]):
                         time.sleep(0.01)
                     raise RuntimeError("a broken GPU")
-                while not run.should_stop:
+                while not run.stop_requested:
                     open(sys.argv[2], "w").close()
                     time.sleep(0.01)
                 break

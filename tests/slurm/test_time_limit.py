@@ -17,7 +17,7 @@ import watchkeeper as wk
 with wk.start_run(folder="run", pipeline="training", console=False) as run, run.table("rows") as table:
     for number in range(100_000):
         table.append({"n": number})
-        if run.should_stop:
+        if run.stop_requested:
             run.checkpoint("last")
             break
         time.sleep(0.05)

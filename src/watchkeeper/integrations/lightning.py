@@ -110,7 +110,7 @@ class _Watch:
             run is not None
             and isinstance(error, SystemExit)
             and error.code is None
-            and run.should_stop
+            and run.stop_requested
         ):
             error.code = (
                 run._stops.interrupts.error().code

@@ -103,14 +103,14 @@ class Recording:
     def asked(self) -> bool:
         """Whether the run was asked to stop. Who looks here is trusted to stop."""
         run = self.run
-        return run is not None and run.should_stop
+        return run is not None and run.stop_requested
 
     def ask(self, why: str) -> None:
         """Ask the run to stop, unless it was asked: another process of the group was."""
         run = self.run
-        if run is not None and not run.should_stop:
-            run.ask_to_stop(why)
-            _ = run.should_stop  # heard
+        if run is not None and not run.stop_requested:
+            run.request_stop(why)
+            _ = run.stop_requested  # heard
 
     def begin(
         self,

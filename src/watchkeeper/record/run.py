@@ -152,7 +152,7 @@ class Run:
         """This process's id in the journal."""
         return self._recorder.writer
 
-    def log(self, step: object = UNSET, /, *more: object, **metrics: object) -> None:
+    def log(self, training_step: object = UNSET, /, *more: object, **metrics: object) -> None:
         """Keep one row of metrics of a training step, counted from 1; None for no step.
 
             run.log(5, loss=0.5)            run.log({"loss": 0.5}, step=5)
@@ -168,29 +168,30 @@ class Run:
         """
         recorder = self._recorder
         try:
-            if step.__class__ is not int or more:
-                step, metrics = row_of((step, *more), metrics, recorder.warn)
-            recorder.pen.rows.append(step, metrics)
+            if training_step.__class__ is not int or more:
+                row = (training_step, *more)
+                training_step, metrics = row_of(row, metrics, recorder.warn)
+            recorder.pen.rows.append(training_step, metrics)
             if self._display.status is not None:
-                self._display.take_row(step, metrics)
+                self._display.take_row(training_step, metrics)
         except Exception as error:
             recorder.lose_row(error)
 
     @contextlib.contextmanager
     def step(
-        self, name: str, *, inputs: Iterable[object] | None = None, first: int = ITEMS_SHOWN
+        self, name: str, *, inputs: Iterable[object] | None = None, items_shown: int = ITEMS_SHOWN
     ) -> Iterator[Step]:
-        """A named stage, within another one or not: its begin, its end, its duration, and what the
-        yielded `Step` was told.
+        """Record a named stage (stages can nest): its start, end and duration, and whatever is
+        reported through the yielded `Step`.
 
         `inputs` are what its result depends on: paths (their bytes count) and values. With
         `start_run(reuse=…)` a step that an earlier run finished on the same inputs has `reused`
-        set, and its `outputs` are that run's. `first` is how many lines of each `step.item` go to
-        INFO.
+        set, and its `outputs` are that run's. `items_shown` is how many lines of each `step.item` go
+        to INFO.
         """
         if not self._recorder.is_over:
             self._stops.safe_point()
-        with self._stages.run(name, inputs, first) as stage:
+        with self._stages.run(name, inputs, items_shown) as stage:
             yield stage
 
     def checkpoint(self, path: str | os.PathLike[str], training_step: int | None = None) -> None:
@@ -300,7 +301,7 @@ class Run:
 
     def example(
         self,
-        step: object,
+        training_step: object,
         *,
         prompt: object = None,
         golden: object = None,
@@ -316,10 +317,10 @@ class Run:
         Without `output` it is the fast tier's block; with it the full tier's, where None says that
         nothing came. `match` None: whether the normalised golden text is contained in the output. A
         full block waits for the validation loss of its step, given here or logged next
-        (`run.log(step, val_loss=…)`).
+        (`run.log(training_step, val_loss=…)`).
         """
         self._display.example(
-            step,
+            training_step,
             prompt=prompt,
             golden=golden,
             output=output,
@@ -331,11 +332,16 @@ class Run:
         )
 
     @property
-    def should_stop(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether somebody asked the run to stop. A loop that looks here ends itself: nothing is
-        then raised into it but at a second signal.
+        then raised into it except at a second signal.
         """
         return self._stops.are_requested()
+
+    @property
+    def should_stop(self) -> bool:
+        """Another name for `stop_requested`."""
+        return self.stop_requested
 
     @property
     def time_left_s(self) -> float | None:
@@ -347,17 +353,17 @@ class Run:
         except (KeyError, ValueError):
             return None
 
-    def on_interrupt(self, hook: Hook) -> Hook:
+    def on_stop(self, hook: Hook) -> Hook:
         """Call `hook()` once when the run stops because it was asked to, before its end is written:
         the place for a last checkpoint. A hook that fails is said. A forced stop calls none.
         """
         return self._stops.add_hook(hook)
 
-    def ask_to_stop(self, why: str) -> None:
+    def request_stop(self, why: str) -> None:
         """Ask the run to stop as a signal does; from any thread."""
         self._stops.request(why)
 
-    def stop_if_asked(self) -> None:
+    def stop_if_requested(self) -> None:
         """A place where the program may stop: nothing happens unless somebody asked.
 
         Raises:

@@ -148,7 +148,7 @@ def read_file(path: Path, most_bytes: int | None = None) -> tuple[list[Row], lis
     return rows, problems
 
 
-def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
+def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Problem]]:
     """Read the metric rows of a run: the writers in the order of their start, each writer's rows
     in the order written; and a problem for each damaged line.
 
@@ -156,7 +156,7 @@ def read_rows(run_folder: Path) -> tuple[list[Row], list[Problem]]:
     """
     rows: list[Row] = []
     problems: list[Problem] = []
-    for path in files_of(run_folder):
+    for path in files_of(Path(run_folder)):
         try:
             found, damaged = read_file(path)
         except OSError as error:

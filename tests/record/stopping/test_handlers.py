@@ -84,10 +84,10 @@ def test_a_chained_dump_within_the_run_asks_it_too(tmp_path, events):
         tmp_path,
         """
 with wk.start_run(folder="run", pipeline="t", console=False) as run:
-    print(run.should_stop)
+    print(run.stop_requested)
     faulthandler.register(signal.SIGUSR1, file=dump, chain=True)
     kick(signal.SIGUSR1)
-    print(run.should_stop, flush=True)
+    print(run.stop_requested, flush=True)
 """,
     )
     assert (done.returncode, done.stdout.split()) == (143, ["False", "True", "True"]), done.stderr

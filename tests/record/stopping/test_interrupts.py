@@ -25,7 +25,7 @@ LOOP = """
 import os, signal, sys, time
 import watchkeeper as wk
 with wk.start_run(folder=sys.argv[1], pipeline="loop", console=False{options}) as run:
-    @run.on_interrupt
+    @run.on_stop
     def save():
         print("hook", flush=True)
     for row in range(1, 10_000):
@@ -112,7 +112,7 @@ def test_the_first_signal_asks_and_the_row_is_finished(loop, tmp_path, number, c
     """Asked in the middle of a row the program finishes it, calls its hook, writes its end, and
     ends with the code.
     """
-    program = loop("run.stop_if_asked()")
+    program = loop("run.stop_if_requested()")
     program.process.send_signal(number)
     program.wait_for("once more forces it")
     program.go_on()
@@ -140,7 +140,7 @@ def test_the_second_signal_forces(loop, tmp_path):
     """Asked twice the program stops in the middle of its row, without its hook, and its end is
     written all the same.
     """
-    program = loop("run.stop_if_asked()")
+    program = loop("run.stop_if_requested()")
     program.process.send_signal(signal.SIGTERM)
     program.wait_for("once more forces it")
     program.process.send_signal(signal.SIGTERM)
@@ -179,10 +179,10 @@ def test_a_warning_never_forces(loop, tmp_path):
 
 
 def test_a_loop_that_looks_itself_ends_itself(loop, tmp_path):
-    """Whoever reads `should_stop` leaves the loop in his own way; after the `with` the process ends
+    """Whoever reads `stop_requested` leaves the loop in his own way; after the `with` the process ends
     with the code.
     """
-    program = loop("if run.should_stop: break")
+    program = loop("if run.stop_requested: break")
     program.process.send_signal(signal.SIGTERM)
     program.wait_for("once more forces it")
     program.go_on()
@@ -194,7 +194,7 @@ def test_a_loop_that_looks_itself_ends_itself(loop, tmp_path):
 
 def test_exit_code_zero_is_the_documents(loop):
     """`exit_code=0` ends an interrupted program as the benchmark's document wants it."""
-    program = loop("run.stop_if_asked()", ", exit_code=0")
+    program = loop("run.stop_if_requested()", ", exit_code=0")
     program.process.send_signal(signal.SIGTERM)
     program.wait_for("once more forces it")
     program.go_on()
@@ -227,9 +227,9 @@ def test_runs_that_end_out_of_turn_leave_nothing_behind(tmp_path, handlers):
     outer.__enter__()
     inner.__enter__()
     outer.__exit__(None, None, None)
-    assert inner.should_stop is False
+    assert inner.stop_requested is False
     os.kill(os.getpid(), signal.SIGTERM)
-    assert inner.should_stop is True
+    assert inner.stop_requested is True
     with pytest.raises(wk.Interrupted):
         inner.__exit__(None, None, None)
 
@@ -240,9 +240,9 @@ def test_the_users_own_handler_is_called_too(tmp_path, handlers):
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
         with pytest.raises(wk.Interrupted) as raised, wk.start_run(tmp_path, pipeline="a") as run:
-            assert not run.should_stop
+            assert not run.stop_requested
             os.kill(os.getpid(), signal.SIGTERM)
-            assert run.should_stop
+            assert run.stop_requested
         assert (raised.value.code, heard) == (143, [signal.SIGTERM])
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -254,7 +254,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path, handlers):
     try:
         with wk.start_run(tmp_path, pipeline="a") as run:
             os.kill(os.getpid(), signal.SIGINT)
-            assert not run.should_stop
+            assert not run.stop_requested
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -265,17 +265,17 @@ def test_nested_runs_are_asked_together(tmp_path, handlers):
     """
     with pytest.raises(wk.Interrupted), wk.start_run(tmp_path, pipeline="outer") as outer:
         with pytest.raises(wk.Interrupted), wk.start_run(tmp_path, pipeline="inner") as inner:
-            assert not inner.should_stop
+            assert not inner.stop_requested
             os.kill(os.getpid(), signal.SIGTERM)
-            assert inner.should_stop
-        outer.stop_if_asked()
+            assert inner.stop_requested
+        outer.stop_if_requested()
 
 
 def test_a_step_is_not_begun_when_asked(tmp_path, handlers):
     """Between two steps the pipeline stops, and the second one leaves no trace."""
     with pytest.raises(wk.Interrupted) as raised, wk.start_run(tmp_path, pipeline="a") as run:
         with run.step("00_one"):
-            run.ask_to_stop("the budget is spent")
+            run.request_stop("the budget is spent")
         with run.step("01_two"):
             raise AssertionError
     assert raised.value.code == 143
@@ -293,8 +293,8 @@ def test_off_the_main_thread_it_says_so(tmp_path, handlers):
     def work():
         with contextlib.suppress(wk.Interrupted), wk.start_run(tmp_path, pipeline="a") as run:
             folders.append(run.folder)
-            run.ask_to_stop("the main thread wants it")
-            run.stop_if_asked()
+            run.request_stop("the main thread wants it")
+            run.stop_if_requested()
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -311,10 +311,10 @@ def test_a_hook_that_fails_does_no_harm(tmp_path, handlers):
     """A checkpoint hook's exception is logged, the other hooks are called, and the end is written."""
     called = []
     with pytest.raises(wk.Interrupted), wk.start_run(tmp_path, pipeline="a") as run:
-        run.on_interrupt(lambda: 1 / 0)
-        run.on_interrupt(lambda: called.append(1))
-        run.ask_to_stop("enough")
-        run.stop_if_asked()
+        run.on_stop(lambda: 1 / 0)
+        run.on_stop(lambda: called.append(1))
+        run.request_stop("enough")
+        run.stop_if_requested()
     assert called == [1]
     assert "failed at the interrupt: division by zero" in (run.folder / "logs/run.log").read_text()
 
@@ -338,7 +338,7 @@ def test_a_forked_child_dies_as_it_would(tmp_path, handlers):
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
         os.close(up)
         os.close(ready)
-        assert not run.should_stop
+        assert not run.stop_requested
 
 
 def test_signals_are_left_alone_when_asked(tmp_path, handlers):

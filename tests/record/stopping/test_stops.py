@@ -63,7 +63,7 @@ CATCHES = """
     with run.step("test"):
         for step in run.track([1, 2]):
             run.log(step, test_loss=0.5)
-            assert not run.should_stop
+            assert not run.stop_requested
 """
 
 
@@ -251,7 +251,7 @@ def test_without_a_with_the_second_signal_forces(program, ended, events, tmp_pat
     """
     done = program("""
 run = start()
-_ = run.should_stop
+_ = run.stop_requested
 kill(signal.SIGTERM)
 print("asked", flush=True)
 kill(signal.SIGTERM)

@@ -73,7 +73,7 @@ LATE = {
     "cadences": lambda run: run.cadence(log_every=1),
     "table rows": lambda run: run.table("late").append({"a": 1}),
     "progress": lambda run: list(run.track(range(3))),
-    "requests to stop": lambda run: run.ask_to_stop("late"),
+    "requests to stop": lambda run: run.request_stop("late"),
 }
 
 

@@ -40,7 +40,7 @@ with wk.start_run(folder="run", pipeline="t", stall_s=60) as run, run.table("t",
             os.write(fd, b"SPOILT")
         except OSError:
             pass
-    run.ask_to_stop("to say a word in passing")
+    run.request_stop("to say a word in passing")
     run.totals(held=len(held))
 """
 

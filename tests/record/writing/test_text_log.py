@@ -414,7 +414,7 @@ def test_items_of_a_loop_are_bounded_at_info(tmp_path):
     """
     with (
         wk.start_run(tmp_path, pipeline="training", log_level="DEBUG") as run,
-        run.step("01_parse", first=2) as step,
+        run.step("01_parse", items_shown=2) as step,
     ):
         for number in range(5):
             step.item("contest %d", number)

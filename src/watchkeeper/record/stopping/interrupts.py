@@ -1,7 +1,7 @@
 """Being asked to stop: SIGINT, SIGTERM, and the scheduler's warning that time is nearly up.
 
-The first signal asks, and the program stops where it says that it may (`stop_if_asked`, or by
-looking at `should_stop`); the second one forces. A program that never looks is stopped by the first
+The first signal asks, and the program stops where it says that it may (`stop_if_requested`, or by
+looking at `stop_requested`); the second one forces. A program that never looks is stopped by the first
 one, as it would be without us. A warning never forces. Handlers that were there before are called
 after ours, and are put back. Where one is the program's own, the signal is the program's: it is
 written down, and nothing is raised. A stop that the program catches is over: the next signal is a
