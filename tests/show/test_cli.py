@@ -39,7 +39,7 @@ def test_ctrl_c_detaches_and_the_same_command_goes_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=30)
         assert process.returncode == 3
-        assert f"`watchkeeper run {folder}` goes on from here" in out
+        assert f"`watchkeeper run {folder}` continues the watch" in out
         status = wk("status", folder, state=state)
         assert status.returncode == 3 and "Nobody watches" in status.stdout
         (job,) = [attempt.job_id for attempt in state_of(folder).active]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from watchkeeper.core.text.figures import runtime
 from watchkeeper.query.compare import Compared
@@ -99,25 +99,32 @@ def _best(found: Compared, metrics: list[str]) -> Iterator[str]:
     one.
     """
     sides = {side.name: side for side in found.runs}
-    told = [
-        f"{_metric(name)}: {_leader(sides[found.best[name]], name)}"
-        for name in metrics
-        if sum(name in side.metrics for side in found.runs) > 1 and name in found.best
-    ]
-    if told:
+    leaders = []
+    for name in metrics:
+        measured = sum(name in side.metrics for side in found.runs)
+        if measured > 1 and name in found.best:
+            leaders.append(f"{_metric(name)}: {_leader(sides[found.best[name]], name)}")
+    if leaders:
         yield ""
-        yield printable("Best  " + "; ".join(told))
+        yield printable("Best  " + "; ".join(leaders))
     for name in metrics:
         others = compare.ahead(name, found.runs, found.best.get(name, ""))
         if others and sides[found.best[name]].state in compare.GOOD:
-            which = ", ".join(_leader(side, name) for side in others[:_MOST_AHEAD])
-            if len(others) > _MOST_AHEAD:
-                more = f" and {len(others) - _MOST_AHEAD} more"
-            else:
-                more = ""
-            yield printable(
-                f"Not counted, {_metric(name)} of runs that did not finish: {which}{more}"
-            )
+            yield printable(_unfinished_and_ahead(others, name))
+
+
+def _unfinished_and_ahead(sides: Sequence[Side], metric: str) -> str:
+    """The runs that did not finish and have a better figure than the leader."""
+    names = ", ".join(_leader(side, metric) for side in sides[:_MOST_AHEAD])
+    more = _more(sides, _MOST_AHEAD)
+    return f"Not counted, {_metric(metric)} of runs that did not finish: {names}{more}"
+
+
+def _more(items: Sequence[object], most: int) -> str:
+    """` and 3 more`; "" where no more than `most` are there."""
+    if len(items) <= most:
+        return ""
+    return f" and {len(items) - most} more"
 
 
 def _leader(side: Side, metric: str) -> str:
@@ -129,27 +136,8 @@ def _leader(side: Side, metric: str) -> str:
 
 
 def _against(one: Against) -> Iterator[str]:
-    lines = [
-        [f"  {change.key}", _arrow(change.old, change.new), ""] for change in one.config[:MOST_RUNS]
-    ]
-    if len(one.config) > MOST_RUNS:
-        lines.append([f"  {len(one.config) - MOST_RUNS} more settings", "--json shows all", ""])
-    if one.code is not None:
-        if not one.commits:
-            far = ""
-        else:
-            far = f"{abs(one.commits)} commits {'on' if one.commits > 0 else 'back'}"
-        lines.append(["  code", _arrow(one.code.old, one.code.new), far])
-    if one.diff:
-        lines.append(["  uncommitted changes", "differ", ""])
-    if one.script:
-        lines.append(["  script", "differs", ""])
-    if one.files:
-        if len(one.files) > MOST_FILES:
-            more = f" and {len(one.files) - MOST_FILES} more"
-        else:
-            more = ""
-        lines.append(["  files of the code", ", ".join(one.files[:MOST_FILES]) + more, ""])
+    """How one run differs from the base: its name, and a line for each difference."""
+    lines = [*_setting_lines(one), *_code_lines(one)]
     if one.data is not None:
         lines.append(["  data", _arrow(one.data.old, one.data.new), ""])
     lines += [[f"  {_metric(delta.metric)}", *_delta(delta)] for delta in one.metrics]
@@ -158,6 +146,33 @@ def _against(one: Against) -> Iterator[str]:
         yield "  no difference is known"
         return
     yield from table(["", "", ""], lines).split("\n")[2:]
+
+
+def _setting_lines(one: Against) -> Iterator[list[str]]:
+    for change in one.config[:MOST_RUNS]:
+        yield [f"  {change.key}", _arrow(change.old, change.new), ""]
+    if len(one.config) > MOST_RUNS:
+        yield [f"  {len(one.config) - MOST_RUNS} more settings", "--json shows all", ""]
+
+
+def _code_lines(one: Against) -> Iterator[list[str]]:
+    if one.code is not None:
+        yield ["  code", _arrow(one.code.old, one.code.new), _distance(one.commits)]
+    if one.diff:
+        yield ["  uncommitted changes", "differ", ""]
+    if one.script:
+        yield ["  script", "differs", ""]
+    if one.files:
+        names = ", ".join(one.files[:MOST_FILES]) + _more(one.files, MOST_FILES)
+        yield ["  files of the code", names, ""]
+
+
+def _distance(commits: int | None) -> str:
+    """`3 commits on`, `3 commits back`; "" for None (not known) and 0."""
+    if not commits:
+        return ""
+    direction = "on" if commits > 0 else "back"
+    return f"{abs(commits)} commits {direction}"
 
 
 def _delta(delta: Delta) -> list[str]:
@@ -199,6 +214,10 @@ def _short(text: str) -> str:
 
 
 def _arrow(old: str | None, new: str | None) -> str:
-    return (
-        f"{'(none)' if old is None else _short(old)} → {'(none)' if new is None else _short(new)}"
-    )
+    return f"{_or_none(old)} → {_or_none(new)}"
+
+
+def _or_none(text: str | None) -> str:
+    if text is None:
+        return "(none)"
+    return _short(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from watchkeeper.core.state import State
@@ -13,107 +14,139 @@ from watchkeeper.watch.outcome.compute import ComputeRow
 
 _MAX_METRICS = 3
 _MOST_COMPUTE = 12
-_MOST_WORDS = 10
+_MOST_NOTES = 10
 _ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not needed")
 
 
 def experiment_table(rows: Sequence[Row]) -> str:
-    """The rows as a table, a line of totals below it, and a word on each that did not end well."""
-    names = list(dict.fromkeys(name for row in rows for name in row.metrics))[:_MAX_METRICS]
-    header = [
-        "run",
-        "task",
-        "epoch",
-        *names,
-        "state",
-        "duration",
-        "job",
-        "attempt",
-        "health",
-        "progress",
+    """The rows as a table, a line of totals below it, and a line on each that did not end well."""
+    names = _metric_names(rows)
+    header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt"]
+    header += ["health", "progress"]
+    lines = [_cells(row, names) for row in rows]
+    first_metric, after_metrics = 3, 3 + len(names)
+    numbers = (2, *range(first_metric, after_metrics))
+    numbers += (after_metrics + 1, after_metrics + 2, after_metrics + 3)
+    notes = [printable(note) for note in _bounded(_notes(rows))]
+    return "\n".join([table(header, lines, right=numbers), "", _totals(rows), *notes])
+
+
+def _metric_names(rows: Sequence[Row]) -> list[str]:
+    """The first few metrics that the rows have, in the order in which they appear."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row.metrics))
+    return list(names)[:_MAX_METRICS]
+
+
+def _cells(row: Row, names: Sequence[str]) -> list[str]:
+    """One row's cells, in the order of the header."""
+    figures = [number(row.metrics[name]) if name in row.metrics else "" for name in names]
+    attempt = str(row.attempt) if row.attempt > 1 else ""
+    return [
+        row.run,
+        row.task,
+        _epoch(row),
+        *figures,
+        row.state,
+        duration(row.elapsed_s),
+        row.job_id,
+        attempt,
+        _health(row),
+        row.progress,
     ]
-    lines = [
-        [
-            row.run,
-            row.task,
-            "" if row.phase == "preparation" else "base" if row.epoch is None else str(row.epoch),
-            *(number(row.metrics[name]) if name in row.metrics else "" for name in names),
-            row.state,
-            duration(row.elapsed_s),
-            row.job_id,
-            str(row.attempt) if row.attempt > 1 else "",
-            (row.health or "").upper() if row.health in ALARMS else row.health or "",
-            row.progress,
-        ]
-        for row in rows
-    ]
-    right = (2, *range(3, 3 + len(names)), 4 + len(names), 5 + len(names), 6 + len(names))
-    counts = {standing: sum(row.standing == standing for row in rows) for standing in _ORDER}
-    total = ", ".join(f"{count} {standing}" for standing, count in counts.items() if count)
-    bad = [
-        f"{row.key}: {row.state}" + (f": {row.why}" if row.why else "")
-        for row in rows
-        if row.standing in ("failed", "blocked", "unknown")
-    ]
-    bad += [
-        f"{row.key}: {row.health}: {row.health_why}"
-        for row in rows
-        if row.health in ALARMS | {"slow"}
-    ]
-    waits = [
-        row
-        for row in rows
-        if row.why and (row.state == "PENDING" or row.why.startswith((NOT_TAKEN, IN_DOUBT)))
-    ]
-    bad += [
-        f"{row.key}: {row.state}: {row.why}"
-        for row in waits
-        if row.standing in ("running", "to do")
-    ]
-    more = len(bad) - _MOST_WORDS
-    bad = bad[:_MOST_WORDS] + ([f"and {more} more: watchkeeper status --json"] if more > 0 else [])
-    return "\n".join([table(header, lines, right=right), "", total, *map(printable, bad)])
+
+
+def _epoch(row: Row) -> str:
+    if row.phase == "preparation":
+        return ""
+    if row.epoch is None:
+        return "base"
+    return str(row.epoch)
+
+
+def _health(row: Row) -> str:
+    """The health's word, in capitals where it is an alarm; "" where there is none."""
+    health = row.health or ""
+    if health in ALARMS:
+        return health.upper()
+    return health
+
+
+def _totals(rows: Sequence[Row]) -> str:
+    """`22 done, 1 not needed`."""
+    counts: Counter[str] = Counter(row.standing for row in rows)
+    return ", ".join(f"{counts[standing]} {standing}" for standing in _ORDER if counts[standing])
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """A line on each row that ended badly, is unhealthy, or waits for a reason."""
+    notes = []
+    for row in rows:
+        if row.standing in ("failed", "blocked", "unknown"):
+            reason = f": {row.why}" if row.why else ""
+            notes.append(f"{row.key}: {row.state}{reason}")
+    for row in rows:
+        if row.health in ALARMS | {"slow"}:
+            notes.append(f"{row.key}: {row.health}: {row.health_why}")
+    for row in rows:
+        if row.standing in ("running", "to do") and _waits_for_a_reason(row):
+            notes.append(f"{row.key}: {row.state}: {row.why}")
+    return notes
+
+
+def _waits_for_a_reason(row: Row) -> bool:
+    if not row.why:
+        return False
+    return row.state == "PENDING" or row.why.startswith((NOT_TAKEN, IN_DOUBT))
+
+
+def _bounded(notes: list[str]) -> list[str]:
+    """The first notes, and how many more there are."""
+    more = len(notes) - _MOST_NOTES
+    if more <= 0:
+        return notes
+    return [*notes[:_MOST_NOTES], f"and {more} more: watchkeeper status --json"]
 
 
 def compute_table(rows: Sequence[ComputeRow]) -> str:
-    """What the attempts took, the longest first; "" where no row says more than its time."""
-    told = [row for row in rows if row.says_something]
-    if not told:
+    """What the attempts used, the longest first; "" where no row says more than its time."""
+    informative = [row for row in rows if row.says_something]
+    if not informative:
         return ""
-    shown = sorted(told, key=lambda row: -(row.elapsed_s or 0.0))[:_MOST_COMPUTE]
-    header = [
-        "compute",
-        "attempt",
-        "node",
-        "elapsed",
-        "expected",
-        "of it",
-        "memory",
-        "GPU busy",
-        "GPU memory",
-        "rate",
-    ]
-    lines = [
-        [
-            row.key,
-            str(row.attempt),
-            row.node,
-            duration(row.elapsed_s),
-            duration(row.estimate_s),
-            f"{row.of_estimate:.0%}" if row.of_estimate is not None else "",
-            size(row.peak_bytes),
-            f"{row.gpu_busy:.0%}" if row.gpu_busy is not None else "",
-            size(row.gpu_peak_bytes),
-            f"{row.rate_per_s:.3g} {row.unit}/s" if row.rate_per_s is not None else "",
-        ]
-        for row in shown
-    ]
-    more = len(told) - len(shown)
+    informative.sort(key=lambda row: -(row.elapsed_s or 0.0))
+    shown = informative[:_MOST_COMPUTE]
+    header = ["compute", "attempt", "node", "elapsed", "expected", "of it"]
+    header += ["memory", "GPU busy", "GPU memory", "rate"]
+    text = table(header, [_compute_cells(row) for row in shown], right=(1, 3, 4, 5, 6, 7, 8, 9))
+    more = len(informative) - len(shown)
     if more:
-        rest = f"\nand {more} more: watchkeeper status --json"
-    else:
-        rest = ""
-    return table(header, lines, right=(1, 3, 4, 5, 6, 7, 8, 9)) + rest
+        text += f"\nand {more} more: watchkeeper status --json"
+    return text
+
+
+def _compute_cells(row: ComputeRow) -> list[str]:
+    """One attempt's cells, in the order of the header."""
+    rate = f"{row.rate_per_s:.3g} {row.unit}/s" if row.rate_per_s is not None else ""
+    return [
+        row.key,
+        str(row.attempt),
+        row.node,
+        duration(row.elapsed_s),
+        duration(row.estimate_s),
+        _percent(row.of_estimate),
+        size(row.peak_bytes),
+        _percent(row.gpu_busy),
+        size(row.gpu_peak_bytes),
+        rate,
+    ]
+
+
+def _percent(share: float | None) -> str:
+    """`42%`; "" for None."""
+    if share is None:
+        return ""
+    return f"{share:.0%}"
 
 
 def standings_words(plan: Plan, state: State) -> str:
@@ -121,5 +154,8 @@ def standings_words(plan: Plan, state: State) -> str:
     jobs = [attempt.state for attempt in state.active]
     waiting = sum(decision.action in ("submit", "retry", "wait") for decision in plan.decisions)
     done = sum(decision.action in ("skip", "blocked") for decision in plan.decisions)
-    parts = [f"{done} settled", *(f"{jobs.count(one)} {one}" for one in dict.fromkeys(jobs))]
-    return ", ".join(parts + ([f"{waiting} waiting"] if waiting else []))
+    parts = [f"{done} settled"]
+    parts += [f"{count} {name}" for name, count in Counter(jobs).items()]
+    if waiting:
+        parts.append(f"{waiting} waiting")
+    return ", ".join(parts)

@@ -9,8 +9,16 @@ from watchkeeper.core.text.figures import clock
 
 
 def printable(text: str) -> str:
-    """Text from jobs and files, harmless on a terminal: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    """Text from jobs and files, safe for a terminal: control characters are shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return f"\\x{ord(character):02x}"
 
 
 def harmless_json(text: str) -> str:
@@ -32,10 +40,15 @@ def _json_escape(character: str) -> str:
 
 def width(text: str) -> int:
     """How many columns a terminal gives the text."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+    return sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    return 1
 
 
 def table(
@@ -44,19 +57,28 @@ def table(
     """Columns padded to their widest cell; `right` names the columns set flush right. Empty columns
     are left out.
     """
-    used = [i for i in range(len(header)) if any(line[i] for line in lines)]
-    cells = [[printable(line[i]) for i in used] for line in [header, *lines]]
-    widths = [max(width(line[i]) for line in cells) for i in range(len(used))]
+    columns = [column for column in range(len(header)) if _is_used(lines, column)]
+    cells = []
+    for line in [header, *lines]:
+        cells.append([printable(line[column]) for column in columns])
+    widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    flush_right = [column in right for column in columns]
+    rule = "  ".join("─" * columns_wide for columns_wide in widths)
+    rows = [_padded(line, widths, flush_right) for line in cells]
+    return "\n".join([rows[0], rule, *rows[1:]])
 
-    def row(line: Sequence[str]) -> str:
-        padded = []
-        for i, cell in enumerate(line):
-            space = " " * (widths[i] - width(cell))
-            padded.append(space + cell if used[i] in right else cell + space)
-        return "  ".join(padded).rstrip()
 
-    rule = "  ".join("─" * width for width in widths)
-    return "\n".join([row(cells[0]), rule, *map(row, cells[1:])])
+def _is_used(lines: Sequence[Sequence[str]], column: int) -> bool:
+    return any(line[column] for line in lines)
+
+
+def _padded(line: Sequence[str], widths: Sequence[int], flush_right: Sequence[bool]) -> str:
+    """One line of a table, each cell padded to its column's width."""
+    padded = []
+    for cell, columns_wide, is_right in zip(line, widths, flush_right, strict=True):
+        space = " " * (columns_wide - width(cell))
+        padded.append(space + cell if is_right else cell + space)
+    return "  ".join(padded).rstrip()
 
 
 def duration(seconds: float | None) -> str:

@@ -22,7 +22,7 @@ cluster_option = click.option(
     help="Jobs run on this cluster of watchkeeper.toml. Default: this machine.",
 )
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Print the exact commands, and do nothing."
+    "--dry-run", is_flag=True, help="Print the exact commands and do nothing."
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON document on standard output."
@@ -47,7 +47,7 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=None,
             help="Submit evaluations before their fine-tunes have ended; they wait in the queue.",
         ),
-        click.option("--retry-failed", is_flag=True, help="Try again what had failed before."),
+        click.option("--retry-failed", is_flag=True, help="Retry what failed before."),
         click.option(
             "--evals", metavar="GLOB", help="Only evaluations whose key matches, e.g. '*/clean/*'."
         ),
@@ -69,7 +69,7 @@ def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "log",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
             metavar="LOG",
-            help="Run logs: continue this log of one run, whoever began it.",
+            help="Run logs: continue this log of one run, also one that someone else started.",
         ),
         click.option(
             "--set",
@@ -100,7 +100,7 @@ def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--objective",
             default="",
             metavar="TEXT",
-            help="Run logs: what the run is to verify or test.",
+            help="Run logs: what the run verifies or tests.",
         ),
         click.option(
             "--mode",

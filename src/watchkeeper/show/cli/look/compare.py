@@ -22,17 +22,17 @@ from watchkeeper.show.comparison_table import comparison
 )
 @click.option("--runs", metavar="GLOB", help="Only runs whose name matches, e.g. 'h16_*'.")
 @click.option(
-    "--base", metavar="RUN", help="The run that the others are held against. Default: the first."
+    "--base", metavar="RUN", help="The run to compare the others with. Default: the first."
 )
 @json_option
 @command_errors
 def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json: bool) -> int:
-    """Put runs side by side: the settings that vary, code, data and figures, and what each changed
-    against the base.
+    """Put runs side by side: the settings that vary, code, data and figures, and how each differs from
+    the base.
 
-    A PATH is an experiment's folder (all its runs), a recorded run's, a run log, or a folder of run
-    logs, those written by hand too. Of an evaluation's epochs the best figure counts, and @N says
-    which; losses, errors and durations are better when smaller.
+    A PATH is the folder of an experiment (all its runs) or of a recorded run, a run log, or a folder
+    of run logs, including hand-written ones. For an evaluation the best epoch counts, and @N names
+    it; losses, errors and durations are better when smaller.
 
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
     """

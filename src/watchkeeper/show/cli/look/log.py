@@ -22,8 +22,7 @@ _COMMON = ("time", "writer", "seq")
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Print every event of a journal, in the order of their times: of an experiment's folder, or of
-    a run's.
+    """Print every event of the journal of an experiment or a run, in order of time.
 
     Example: watchkeeper log examples/digits
     """

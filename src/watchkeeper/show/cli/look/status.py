@@ -25,8 +25,8 @@ from watchkeeper.show.tables import experiment_table
 def command(experiment: Path, as_json: bool) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
 
-    Exits with 3 while jobs are under way, 1 when something failed, 4 when of something nobody can
-    tell.
+    Exit code: 3 while jobs are running, 1 if something failed, 4 if the state of some job is
+    unknown.
 
     Example: watchkeeper status examples/digits
     """

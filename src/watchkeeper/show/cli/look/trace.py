@@ -19,11 +19,11 @@ from watchkeeper.show.text import number, printable, table
 @json_option
 @command_errors
 def command(experiment: Path, key: str, as_json: bool) -> int:
-    """Follow a figure back: result, evaluation, checkpoint, training, scripts, configurations,
-    commit, data; and say of each whether it is today what it was. The exit code is 1 when something
-    has changed or is missing.
+    """Trace a figure back to its result, evaluation, checkpoint, training, scripts, configurations,
+    commit and data, and say for each whether it is still the same. Exit code: 1 if something has
+    changed or is missing.
 
-    KEY is an evaluation's key, or a run's name, as `status` and the logs have it.
+    KEY is the key of an evaluation or the name of a run, as `status` and the logs show it.
 
     Example: watchkeeper trace examples/digits h64_lr1e-1/clean/epoch1
     """

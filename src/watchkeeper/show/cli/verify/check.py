@@ -22,12 +22,12 @@ from watchkeeper.show.text import printable
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Verify the journal of an experiment or of a recorded run: its lines, its seals, the logs and
-    manifests made of it, the files that verdicts rest on, and the rows of metrics and tables by
-    their count and hash. Nothing is changed.
+    """Verify an experiment or a recorded run: the lines and seals of its journal, the logs and
+    manifests made from it, the files that verdicts rest on, and the rows of metrics and tables by
+    count and hash. Changes nothing.
 
-    Ends with 0 where all is sound, with 1 where something is missing or was changed, and with 4
-    where that cannot be told: a run that died wrote no counts and no hashes.
+    Exit code: 0 if all is sound, 1 if something is missing or was changed, 4 if that cannot be
+    determined: a run that died wrote no counts and no hashes.
 
     Example: watchkeeper check examples/digits
     """

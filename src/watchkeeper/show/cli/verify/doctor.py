@@ -29,17 +29,16 @@ from watchkeeper.show.text import printable
     metavar="SECONDS",
     default=300.0,
     show_default=True,
-    help="How long its job may queue.",
+    help="How long its job may wait in the queue.",
 )
 @json_option
 @command_errors
 def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> int:
-    """Look whether this machine, or a cluster, is fit for the experiments in FOLDER (default:
-    here).
+    """Check whether this machine or a cluster can run the experiments in FOLDER (default: here).
 
-    On a cluster a job of a few seconds proves that an attempt can be claimed once only, also
-    between nodes. Only then is a submission that sbatch did not answer ever repeated. Exits with 1
-    when something is bad, with 4 when of something nobody can tell.
+    On a cluster, a job of a few seconds proves that an attempt can be claimed only once, also
+    between nodes. Without this proof, a submission that sbatch did not answer is never repeated.
+    Exit code: 1 if something is wrong, 4 if something could not be determined.
 
     Example: watchkeeper doctor examples/digits
     """

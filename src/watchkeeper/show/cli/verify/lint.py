@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -19,88 +20,105 @@ from watchkeeper.watch.logs import run_log_folder
     "--fix",
     "fixing",
     is_flag=True,
-    help="Write what is safe to put right: weekdays, ordinals, numbers, dates for people.",
+    help="Fix what is safe to fix: weekdays, ordinals, numbers, readable dates.",
 )
 @json_option
 @command_errors
 def command(path: Path, fixing: bool, as_json: bool) -> int:
-    """Read run logs (run_logs/[group/]DATE_TASK.md), timelines and the summary of experiments, and
-    name each thing that they lack or say wrongly, by line and code. docs/run-records.md explains
-    the codes.
+    """Check run logs (run_logs/[group/]DATE_TASK.md), timelines and experiments.md against the rules,
+    and report each finding with its line and code. docs/run-records.md explains the codes.
 
-    PATH is a log, run_logs/, or a folder above or below it. Default: here. The exit code is 1 while
-    a finding is open.
+    PATH is a log, run_logs/, or a folder above or below it. Default: here. Exit code: 1 while a
+    finding is open.
 
     Example: watchkeeper lint run_logs --fix
     """
-    found: list[Finding] = []
-    fixed: list[Finding] = []
-    left: dict[str, str] = {}
-    read = 0
-    where = run_log_folder.roots(path)
-    for root in where:
-        loaded = run_log_folder.load(root)
-        here = run_log_folder.check(path, loaded)
-        if fixing and any(one.edits for one in here):
-            result = run_log_folder.fix(loaded, here)
-            fixed += result.done
-            left |= result.left
-            loaded = run_log_folder.load(root)
-            here = run_log_folder.check(path, loaded)
-        read += len(loaded.files)
-        found += here
-    still = sum(one.open for one in found)
+    result = _lint(path, fixing=fixing)
+    still_open = sum(finding.open for finding in result.findings)
     if as_json:
-        echo_json(
-            {
-                "roots": [printable(str(root)) for root in where],
-                "files": read,
-                "findings": [_plain(one) for one in found],
-                "fixed": [_plain(one) for one in fixed],
-                "left": {printable(name): printable(reason) for name, reason in left.items()},
-            }
-        )
-        if still:
-            return EXIT_FAILED
-        return EXIT_OK
-    for one in fixed:
-        click.echo(_line(f"fixed: {one.path}:{one.line}: {one.code} {one.message}"))
-    for name, reason in left.items():
-        click.echo(_line(f"not fixed: {name}: {reason}"), err=True)
-    for one in found:
-        click.echo(_line(str(one)))
-    click.echo(_summary(found, read, fixing))
-    if still:
+        echo_json(_document(result))
+    else:
+        _show(result, fixing=fixing)
+    if still_open:
         return EXIT_FAILED
     return EXIT_OK
+
+
+@dataclass
+class _Result:
+    """What was found below the roots, what was fixed, and what could not be (path → why)."""
+
+    roots: list[Path]
+    files: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    fixed: list[Finding] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
+
+
+def _lint(path: Path, *, fixing: bool) -> _Result:
+    """Hold the run logs of each root to the rules; with `fixing`, fix what is safe first."""
+    result = _Result(roots=run_log_folder.roots(path))
+    for root in result.roots:
+        loaded = run_log_folder.load(root)
+        findings = run_log_folder.check(path, loaded)
+        if fixing and any(finding.edits for finding in findings):
+            fixes = run_log_folder.fix(loaded, findings)
+            result.fixed += fixes.done
+            result.left |= fixes.left
+            loaded = run_log_folder.load(root)
+            findings = run_log_folder.check(path, loaded)
+        result.files += len(loaded.files)
+        result.findings += findings
+    return result
+
+
+def _document(result: _Result) -> dict[str, object]:
+    return {
+        "roots": [printable(str(root)) for root in result.roots],
+        "files": result.files,
+        "findings": [_plain(finding) for finding in result.findings],
+        "fixed": [_plain(finding) for finding in result.fixed],
+        "left": {printable(name): printable(reason) for name, reason in result.left.items()},
+    }
+
+
+def _show(result: _Result, *, fixing: bool) -> None:
+    for fixed in result.fixed:
+        click.echo(_line(f"fixed: {fixed.path}:{fixed.line}: {fixed.code} {fixed.message}"))
+    for name, reason in result.left.items():
+        click.echo(_line(f"not fixed: {name}: {reason}"), err=True)
+    for finding in result.findings:
+        click.echo(_line(str(finding)))
+    click.echo(_summary(result.findings, result.files, fixing))
 
 
 def _line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def _plain(one: Finding) -> dict[str, object]:
+def _plain(finding: Finding) -> dict[str, object]:
     return {
-        "code": one.code,
-        "path": printable(one.path),
-        "line": one.line,
-        "severity": one.severity,
-        "message": printable(one.message),
-        "hint": one.hint,
-        "fixable": bool(one.edits),
+        "code": finding.code,
+        "path": printable(finding.path),
+        "line": finding.line,
+        "severity": finding.severity,
+        "message": printable(finding.message),
+        "hint": finding.hint,
+        "fixable": bool(finding.edits),
     }
 
 
-def _summary(found: list[Finding], read: int, fixing: bool) -> str:
-    still = sum(one.open for one in found)
+def _summary(findings: list[Finding], read: int, fixing: bool) -> str:
+    still = sum(finding.open for finding in findings)
     if read == 1:
         files = "1 file"
     else:
         files = f"{read} files"
     if not still:
         return f"Nothing open in {files}."
-    text = f"{still} {'finding' if still == 1 else 'findings'} open in {files}."
-    fixable = sum(bool(one.edits) for one in found)
+    noun = "finding" if still == 1 else "findings"
+    text = f"{still} {noun} open in {files}."
+    fixable = sum(bool(finding.edits) for finding in findings)
     if fixing or not fixable:
         return text
     return f"{text} `--fix` puts {fixable} right."

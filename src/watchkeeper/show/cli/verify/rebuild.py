@@ -24,37 +24,18 @@ from watchkeeper.watch.logs import run_logs as runbook
 @json_option
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Make an experiment's logs again from its journal, or a recorded run's manifests, to the same
-    bytes. A log that somebody wrote into is kept beside the new one. Of a Markdown run log only the
-    machine's own fields are put in again. From a journal that is missing, shortened or changed
-    nothing is made: what lies there then holds more than it does.
+    """Rebuild the logs of an experiment, or the manifests of a recorded run, from its journal, to the
+    same bytes. A log that someone has edited is kept beside the new one; in a Markdown run log only
+    the machine's fields are restored. A journal that is missing, shortened or changed is refused,
+    since the existing logs then hold more than it does.
 
     Example: watchkeeper rebuild examples/digits
     """
     root = path.resolve()
     read = journal.read(root / layout.JOURNAL)
-    lacks = incomplete(path, read)
-    if lacks:
-        raise WatchkeeperError(
-            (
-                f"the journal of {path} is not whole, and nothing was made again from it: "
-                f"{lacks[0].where}: {lacks[0].message}"
-            ),
-            hint=(
-                f"restore .watchkeeper/journal from a backup; `watchkeeper check {path}` lists "
-                "all that it lacks"
-            ),
-        )
-    if not read.folder.is_dir():
-        raise no_journal(path)
+    _refuse_if_damaged(path, read)
     copies.refuse(root)
-    holder = watched_by(root)
-    if holder is not None:
-        pid = holder.process.pid
-        raise UsageError(
-            f"process {pid} is watching {path} and keeps its logs",
-            hint=f"detach it first: touch {path}/.detach",
-        )
+    _refuse_if_watched(path)
     made = action_logs.rebuild(root, read.events)
     made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}
     run_logs = _run_logs(root)
@@ -71,6 +52,34 @@ def command(path: Path, as_json: bool) -> int:
         if not made and not run_logs:
             click.echo("Nothing to rebuild: the journal has no views.")
     return EXIT_OK
+
+
+def _refuse_if_damaged(path: Path, read: journal.Journal) -> None:
+    """Refuse a journal that is missing, shortened or changed."""
+    lacks = incomplete(path, read)
+    if lacks:
+        raise WatchkeeperError(
+            (
+                f"the journal of {path} is not whole, and nothing was made again from it: "
+                f"{lacks[0].where}: {lacks[0].message}"
+            ),
+            hint=(
+                f"restore .watchkeeper/journal from a backup; `watchkeeper check {path}` lists "
+                "all that it lacks"
+            ),
+        )
+    if not read.folder.is_dir():
+        raise no_journal(path)
+
+
+def _refuse_if_watched(path: Path) -> None:
+    """Refuse while another process writes the logs."""
+    holder = watched_by(path.resolve())
+    if holder is not None:
+        raise UsageError(
+            f"process {holder.process.pid} is watching {path} and keeps its logs",
+            hint=f"detach it first: touch {path}/.detach",
+        )
 
 
 def _run_logs(folder: Path) -> int:

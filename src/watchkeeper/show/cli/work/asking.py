@@ -1,6 +1,4 @@
-"""On a terminal, what run logs want and nobody has said is asked at an experiment's first start,
-and never again there.
-"""
+"""Ask on a terminal, at an experiment's first start only, for what its run logs lack."""
 
 from __future__ import annotations
 
@@ -14,22 +12,48 @@ from watchkeeper.watch.logs.said import MODE, MODES, Said
 
 
 def answers(experiment: Experiment, said: Said) -> Said | None:
-    """The answers to what is open, "" where Enter left it so; None where nothing was asked."""
-    if (
-        not (sys.stdin.isatty() and sys.stderr.isatty())
-        or (experiment.folder / layout.OURS).exists()
-    ):
+    """Ask for what is still open.
+
+    None: nothing was asked, since this is no terminal or not the experiment's first start. ""
+    as an answer: Enter left it open.
+    """
+    on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    has_begun = (experiment.folder / layout.OURS).exists()
+    if not on_terminal or has_begun:
         return None
-    several = len({item.run for item in experiment.items}) > 1
-    found = Said(
-        mode="" if said.mode else _mode("experiment" if experiment.summary else ""),
-        objective=""
-        if said.objective or experiment.question
-        else _line("What are these runs to verify or test?"),
-        dataset="" if said.dataset or experiment.dataset else _line("Which dataset do they use?"),
-        group="" if said.group else _group(experiment.name if several else ""),
+    return Said(
+        mode=_ask_mode(experiment, said),
+        objective=_ask_objective(experiment, said),
+        dataset=_ask_dataset(experiment, said),
+        group=_ask_group(experiment, said),
     )
-    return found
+
+
+def _ask_mode(experiment: Experiment, said: Said) -> str:
+    if said.mode:
+        return ""
+    default = "experiment" if experiment.summary else ""
+    return _mode(default)
+
+
+def _ask_objective(experiment: Experiment, said: Said) -> str:
+    if said.objective or experiment.question:
+        return ""
+    return _line("What are these runs to verify or test?")
+
+
+def _ask_dataset(experiment: Experiment, said: Said) -> str:
+    if said.dataset or experiment.dataset:
+        return ""
+    return _line("Which dataset do they use?")
+
+
+def _ask_group(experiment: Experiment, said: Said) -> str:
+    if said.group:
+        return ""
+    runs = {item.run for item in experiment.items}
+    default = experiment.name if len(runs) > 1 else ""
+    return _group(default)
 
 
 def _mode(default: str) -> str:
@@ -56,4 +80,5 @@ def _line(question: str, default: str = "pending") -> str:
         prompt_suffix=" ",
         err=True,
     )
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+    printable = [letter if letter.isprintable() else " " for letter in words]
+    return " ".join("".join(printable).split())

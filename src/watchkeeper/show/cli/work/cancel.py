@@ -12,9 +12,10 @@ from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import CancelAsked
 from watchkeeper.core.journal import Journal, Writer
 from watchkeeper.core.settings import load
-from watchkeeper.core.state import fold
+from watchkeeper.core.state import Attempt, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
+from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.show.cli.common import (
     cluster_option,
@@ -36,28 +37,57 @@ from watchkeeper.show.cli.common import (
 @json_option
 @command_errors
 def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bool) -> int:
-    """Ask the scheduler to end an experiment's jobs. A watcher that runs sees them end, and submits
-    no others of theirs.
+    """Ask the scheduler to end an experiment's jobs. A running watcher sees them end, and submits
+    no further attempts.
 
     Example: watchkeeper cancel examples/digits --jobs 'h16*'
     """
-    found = experiments.read(experiment)
-    copies.refuse(found.folder)
-    scheduler = scheduler_of(load(found.folder, cluster=cluster))
-    journal = Journal(found.folder / layout.JOURNAL)
+    plan = experiments.read(experiment)
+    copies.refuse(plan.folder)
+    scheduler = scheduler_of(load(plan.folder, cluster=cluster))
+    journal = Journal(plan.folder / layout.JOURNAL)
     journal.refresh()
-    active = [a for a in fold(journal.events).active if jobs is None or fnmatchcase(a.key, jobs)]
+    active = _active_attempts(journal, jobs)
     if not active and jobs is not None:
         raise UsageError(
             f"no job under way matches {jobs!r}",
             hint=f"`watchkeeper status {experiment}` shows what is",
         )
-    # Ids are used again: what the scheduler knows under this id must be our job.
-    tokens = scheduler.poll([a.job_id for a in active]).tokens
-    active = [a for a in active if a.intended is None or tokens.get(a.job_id) == a.intended.token]
+    ours = _known_by_token(scheduler, active)
+    _ask_to_end(journal, scheduler, ours)
+    if as_json:
+        echo_json([{"key": a.key, "attempt": a.number, "job_id": a.job_id} for a in ours])
+        return EXIT_OK
+    for attempt in ours:
+        click.echo(f"asked job {attempt.job_id} to end: {attempt.key}")
+    if not ours:
+        click.echo("Nothing is under way.")
+    return EXIT_OK
+
+
+def _active_attempts(journal: Journal, jobs: str | None) -> list[Attempt]:
+    """The attempts under way whose key matches; None: all."""
+    active = list(fold(journal.events).active)
+    if jobs is None:
+        return active
+    return [attempt for attempt in active if fnmatchcase(attempt.key, jobs)]
+
+
+def _known_by_token(scheduler: Scheduler, attempts: list[Attempt]) -> list[Attempt]:
+    """The attempts whose job id is still theirs: schedulers reuse ids, so the token must match."""
+    tokens = scheduler.poll([attempt.job_id for attempt in attempts]).tokens
+    ours = []
+    for attempt in attempts:
+        if attempt.intended is None or tokens.get(attempt.job_id) == attempt.intended.token:
+            ours.append(attempt)
+    return ours
+
+
+def _ask_to_end(journal: Journal, scheduler: Scheduler, attempts: list[Attempt]) -> None:
+    """Write down that each job is to end, then ask the scheduler for it."""
     writer = Writer(journal.folder, "cancel", saw=lambda: journal.saw)
     try:
-        for attempt in active:
+        for attempt in attempts:
             fields = {
                 "key": attempt.key,
                 "phase": attempt.phase,
@@ -68,11 +98,3 @@ def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bo
             scheduler.cancel(attempt.job_id)
     finally:
         writer.close()
-    if as_json:
-        echo_json([{"key": a.key, "attempt": a.number, "job_id": a.job_id} for a in active])
-    else:
-        for attempt in active:
-            click.echo(f"asked job {attempt.job_id} to end: {attempt.key}")
-        if not active:
-            click.echo("Nothing is under way.")
-    return EXIT_OK

@@ -50,24 +50,27 @@ def show_commands(
     if as_json:
         echo_json({"experiment": experiment.name, "commands": commands, "waiting": waiting})
     else:
-        for one in commands:
-            line = (
-                f"# {one.key}: refused: {one.refused}"
-                if one.refused
-                else f"cd {shlex.quote(one.folder)} && {one.command}"
-            )
-            click.echo(printable(line))
-        words = f"{len(commands)} to submit now" + (
-            f", {len(waiting)} after these" if waiting else ""
-        )
-        click.echo(
-            f"\n{words}. Nothing was submitted, and nothing written."
-            if commands or waiting
-            else "Nothing to submit."
-        )
-    if any(one.refused for one in commands):
+        _show(commands, waiting)
+    if any(command.refused for command in commands):
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _show(commands: list[Command], waiting: list[str]) -> None:
+    """Print a line for each command, and how many there are."""
+    for command in commands:
+        if command.refused:
+            line = f"# {command.key}: refused: {command.refused}"
+        else:
+            line = f"cd {shlex.quote(command.folder)} && {command.command}"
+        click.echo(printable(line))
+    if not commands and not waiting:
+        click.echo("Nothing to submit.")
+        return
+    counts = f"{len(commands)} to submit now"
+    if waiting:
+        counts += f", {len(waiting)} after these"
+    click.echo(f"\n{counts}. Nothing was submitted, and nothing written.")
 
 
 def _command(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--name",
     default="",
-    help="What its runs are called. Default: the script's or the program's name.",
+    help="Name of its runs. Default: the name of the script or program.",
 )
 @click.option(
     "--folder",
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=float,
     metavar="SECONDS",
     help=(
-        "Raise the alarm when nothing advances for so long. Default: 5 times the longest "
+        "Raise an alarm when nothing advances for this long. Default: 5 times the longest "
         "pause, at least 10 minutes."
     ),
 )
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     "--end-stalled",
     is_flag=True,
     default=None,
-    help="End the command when it is stalled; needs --stall-s.",
+    help="End the command when it stalls; needs --stall-s.",
 )
 @click.option(
     "--files",
     "watched",
     multiple=True,
     metavar="GLOB",
-    help="Files whose change is an advance too; repeatable.",
+    help="Files whose change also counts as progress; repeatable.",
 )
 @json_option
 @command_errors
@@ -63,9 +63,9 @@ def command(
 ) -> int:
     """Run any command as a recorded run, and end with its exit code (128 + n on signal n).
 
-    Its output is shown, and kept in logs/stdout.log and logs/stderr.log; signals are handed on to
-    its process group; steps and metrics that it prints become metric rows; a stall is reported,
-    with its cause. With --json the output is kept only.
+    Its output is shown, and kept in logs/stdout.log and logs/stderr.log. Signals are passed on to its
+    process group. Steps and metrics that it prints become metric rows. A stall is reported with its
+    cause. With --json the output is kept but not shown.
 
     Example: watchkeeper exec -- python train.py --lr 1e-4
     """

@@ -110,38 +110,31 @@ def keep(
     if submits:
         check_said(experiment, said, runs)
     scheduler = scheduler_of(chosen)
+    site = Site()
     if submits:
         site = scheduler.site()
-    else:
-        site = Site()
-    if submits:
-        experiment = preflight.checked(experiment, site)
-        experiment = msgspec.structs.replace(
-            experiment, problems=(*experiment.problems, *_others(experiment))
-        )
+        experiment = _preflighted(experiment, site)
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
+    answered = None
     if submits:
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
-    if submits and not as_json and chosen.run_logs != OFF:
-        answered = answers(experiment, said)
-    else:
-        answered = None
+        if not as_json and chosen.run_logs != OFF:
+            answered = answers(experiment, said)
     progress = Progress()
     notifier = notifier_of(chosen, experiment.name)
 
     def tell(event: AnyEvent | Unknown) -> None:
         progress.tell(event)
-        if (
-            event.writer == keeper.logbook.writer.id
-        ):  # of several watchers, the one that wrote it sends it
+        # Of several watchers, the one that wrote the event sends it.
+        if event.writer == keeper.logbook.writer.id:
             notifier.tell(event)
 
     def turned(one: Keeper) -> None:
         progress.count(standings_words(one.plan, one.logbook.state))
-        for words in notifier.failures() if one.logbook.leads else ():
-            one.logbook.write(Observed, what="notification failed", detail=words)
+        if one.logbook.leads:
+            _record_failures(one, notifier)
 
     keeper = Keeper(
         experiment,
@@ -162,14 +155,27 @@ def keep(
     if answered is not None:
         keeper.runbook.remember(answered)
     ended = _watch(keeper, progress, notifier)
-    found = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
-    _show(keeper, experiment, found, ended=ended, as_json=as_json)
+    table_rows = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    _show(keeper, experiment, table_rows, ended=ended, as_json=as_json)
     if stays and not ended and not as_json:
         click.echo(
-            f"Detached ({keeper.why}): the jobs go on; `watchkeeper {purpose} {folder}` "
-            "goes on from here."
+            f"Detached ({keeper.why}): the jobs keep running; "
+            f"`watchkeeper {purpose} {folder}` continues the watch."
         )
-    return _exit_code(keeper, experiment, found, ended=ended, stays=stays)
+    return _exit_code(keeper, experiment, table_rows, ended=ended, stays=stays)
+
+
+def _preflighted(experiment: experiments.Experiment, site: Site) -> experiments.Experiment:
+    """The experiment with the problems that its scripts, the site and other tools' logs show."""
+    checked = preflight.checked(experiment, site)
+    problems = (*checked.problems, *_others(checked))
+    return msgspec.structs.replace(checked, problems=problems)
+
+
+def _record_failures(keeper: Keeper, notifier: Notifier) -> None:
+    """Write down each notification that could not be sent."""
+    for failure in notifier.failures():
+        keeper.logbook.write(Observed, what="notification failed", detail=failure)
 
 
 def _watch(keeper: Keeper, progress: Progress, notifier: Notifier) -> bool:

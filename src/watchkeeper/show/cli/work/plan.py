@@ -37,7 +37,7 @@ from watchkeeper.show.text import table
 def command(
     experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool | None, **options: Any
 ) -> int:
-    """Show what would be submitted, and why each other thing is not. Nothing is written.
+    """Show what would be submitted, and why everything else would not. Writes nothing.
 
     Example: watchkeeper plan examples/digits --json
     """

@@ -11,7 +11,7 @@ import click
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
 from watchkeeper.launch import reproduce
-from watchkeeper.launch.reproduce import Part, Recipe
+from watchkeeper.launch.reproduce import Part, Recipe, Submodule
 from watchkeeper.query.trace import attempt_of
 from watchkeeper.show.cli.common import command_errors, echo_json, experiment_argument, json_option
 from watchkeeper.show.text import printable
@@ -31,19 +31,19 @@ from watchkeeper.show.text import printable
     "target",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Make it there; DIR may not exist yet.",
+    help="Make it there; DIR must not exist yet.",
 )
 @json_option
 @command_errors
 def command(
     experiment: Path, run: str, attempt: int | None, target: Path | None, as_json: bool
 ) -> int:
-    """Show what a run was submitted with: commit, uncommitted changes, script, configurations,
-    environment, command; or make it again in a worktree of its own. The working tree that you have
-    is never written to.
+    """Show what a run was submitted with (commit, uncommitted changes, script, configurations,
+    environment, command), or restore it in a separate worktree. Your working tree is never written
+    to.
 
-    RUN is a run's name, or an evaluation's key as `status` and the logs have it. The exit code is 1
-    where a part is missing.
+    RUN is the name of a run or the key of an evaluation, as `status` and the logs show it. Exit code:
+    1 if a part is missing.
 
     Example: watchkeeper reproduce examples/digits h64_lr1e-1 --worktree ../again
     """
@@ -98,36 +98,41 @@ def _code(recipe: Recipe) -> Iterator[str]:
     if not recipe.commit:
         yield "commit       none"
         return
-    if recipe.branch == git.DETACHED:
-        branch = "HEAD was detached"
-    elif recipe.branch:
-        branch = f"branch {recipe.branch}"
-    else:
-        branch = ""
-    yield f"commit       {recipe.commit}" + (f" ({branch})" if branch else "")
-    if recipe.diff is not None:
-        yield f"uncommitted  {recipe.diff.kept}" + (
-            f": {recipe.diff.fault}" if recipe.diff.fault else ""
-        )
-    else:
-        yield (
-            "uncommitted  "
-            + {False: "nothing", True: "changes that were not kept", None: "not known"}[
-                recipe.dirty
-            ]
-        )
-    for one in recipe.submodules:
-        if not one.used:
-            at = "at which commit cannot be told"
-        else:
-            at = f"at {one.used[:12]}"
-        if one.used and one.used != one.recorded:
-            other = f", not the recorded {one.recorded[:12]}"
-        else:
-            other = ""
-        yield f"submodule    {one.path} {at}{other}" + (
-            ", with changes of its own that were not kept" if one.changed else ""
-        )
+    yield f"commit       {recipe.commit}{_branch(recipe.branch)}"
+    yield f"uncommitted  {_uncommitted(recipe)}"
+    for submodule in recipe.submodules:
+        yield f"submodule    {_submodule(submodule)}"
+
+
+def _branch(branch: str) -> str:
+    """` (branch trunk)`; "" where none was recorded."""
+    if branch == git.DETACHED:
+        return " (HEAD was detached)"
+    if branch:
+        return f" (branch {branch})"
+    return ""
+
+
+def _uncommitted(recipe: Recipe) -> str:
+    """Where the uncommitted changes were kept, or what is known of them."""
+    if recipe.diff is None:
+        known = {False: "nothing", True: "changes that were not kept", None: "not known"}
+        return known[recipe.dirty]
+    if recipe.diff.fault:
+        return f"{recipe.diff.kept}: {recipe.diff.fault}"
+    return recipe.diff.kept
+
+
+def _submodule(submodule: Submodule) -> str:
+    """A submodule's path, the commit it was at, and how that differs from the recorded one."""
+    text = f"{submodule.path} at an unknown commit"
+    if submodule.used:
+        text = f"{submodule.path} at {submodule.used[:12]}"
+        if submodule.used != submodule.recorded:
+            text += f", not the recorded {submodule.recorded[:12]}"
+    if submodule.changed:
+        text += ", with uncommitted changes that were not kept"
+    return text
 
 
 def _part(part: Part) -> str:

@@ -43,7 +43,7 @@ _OF_THE_WATCH = (
     "poll_s",
     type=float,
     metavar="SECONDS",
-    help="Time between two looks at the scheduler.",
+    help="Time between two polls of the scheduler.",
 )
 @click.option(
     "--stagger", "stagger_s", type=float, metavar="SECONDS", help="Time between two submissions."
@@ -56,10 +56,10 @@ _OF_THE_WATCH = (
     "--retries",
     type=int,
     metavar="N",
-    help="The most times in a row that a run is tried again by itself; 0: never.",
+    help="How often in a row a run is retried automatically; 0: never.",
 )
 @click.option(
-    "--as-job", is_flag=True, help="Submit the watch itself as a job of the cluster, and leave."
+    "--as-job", is_flag=True, help="Submit the watch itself as a job on the cluster, and exit."
 )
 @click.option(
     "--time",
@@ -67,7 +67,7 @@ _OF_THE_WATCH = (
     metavar="LIMIT",
     default=TIME,
     show_default=True,
-    help="That job's limit; it then starts again.",
+    help="Time limit of that job; it then restarts.",
 )
 @run_log_options
 @dry_run_option
@@ -86,8 +86,8 @@ def command(
     """Fine-tune, verify, evaluate and validate an experiment.
 
     EXPERIMENT is a folder with experiment_summary.yaml or .md, or with RUN/finetune.slurm and
-    RUN/eval/TASK_epochN.slurm. Ctrl-C detaches: the jobs go on, and the same command goes on from
-    there. It submits only what is not done yet.
+    RUN/eval/TASK_epochN.slurm. Ctrl-C detaches: the jobs keep running, and the same command
+    continues the watch. It submits only what is not done yet.
 
     Example: watchkeeper run examples/digits
     """
@@ -115,40 +115,47 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
         raise UsageError(
             f"--time: {error}", hint="write --time=HH:MM:SS or --time=D-HH:MM:SS"
         ) from error
-    words = [
-        sys.executable,
-        "-m",
-        "watchkeeper",
-        "run",
-        str(experiment.folder),
-        f"--cluster={settings.cluster}",
-    ]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if parameter.name == "queue_ahead" and value:
-            words.append("--queue-ahead")
-        elif parameter.name == "log" and value is not None:
-            words.append(f"--continue={value.absolute()}")
-        elif parameter.name == "settings":
-            words += [f"--set={one}" for one in value or ()]
-        elif parameter.name in _OF_THE_WATCH and value not in (None, ""):
-            words.append(f"{parameter.opts[-1]}={value}")
+    command = [sys.executable, "-m", "watchkeeper", "run", str(experiment.folder)]
+    command += [f"--cluster={settings.cluster}", *_passed_on(context)]
     receipt, output = watch_job.submit(
         experiment.folder,
         scheduler_of(settings),
-        words,
+        command,
         first_words=["--retry-failed"] if context.params["retry_failed"] else [],
-        # The job's script is a file that others may read: where notifications go is kept out of it.
-        settings={
-            n: os.environ[n]
-            for n, of in VARIABLES.items()
-            if os.environ.get(n) and not of.startswith("notify")
-        },
+        settings=_settings_for_the_job(),
         time_limit=time_limit,
     )
     if as_json:
         echo_json({"experiment": experiment.name, "job_id": receipt.job_id, "output": str(output)})
     else:
-        click.echo(f"Job {receipt.job_id} keeps the watch; its words go to {output}")
+        click.echo(f"Job {receipt.job_id} keeps the watch; its output goes to {output}")
         click.echo(f"Look: watchkeeper status {folder}    End the watch: touch {folder / SENTINEL}")
     return EXIT_OK
+
+
+def _passed_on(context: click.Context) -> list[str]:
+    """The options of this command that the watch in the job is to have as well."""
+    options: list[str] = []
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name == "queue_ahead" and value:
+            options.append("--queue-ahead")
+        elif parameter.name == "log" and value is not None:
+            options.append(f"--continue={value.absolute()}")
+        elif parameter.name == "settings":
+            options += [f"--set={setting}" for setting in value or ()]
+        elif parameter.name in _OF_THE_WATCH and value not in (None, ""):
+            options.append(f"{parameter.opts[-1]}={value}")
+    return options
+
+
+def _settings_for_the_job() -> dict[str, str]:
+    """The variables that set something here, without those of notifications: the job's script is a
+    file that others may read.
+    """
+    settings = {}
+    for variable, name in VARIABLES.items():
+        value = os.environ.get(variable)
+        if value and not name.startswith("notify"):
+            settings[variable] = value
+    return settings

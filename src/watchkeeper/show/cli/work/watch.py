@@ -23,13 +23,13 @@ from watchkeeper.show.cli.work.keep import keep
     "poll_s",
     type=float,
     metavar="SECONDS",
-    help="Time between two looks at the scheduler.",
+    help="Time between two polls of the scheduler.",
 )
 @cluster_option
 @json_option
 @command_errors
 def command(experiment: Path, as_json: bool, **options: Any) -> int:
-    """Watch the jobs that were submitted until they have ended; submit nothing.
+    """Watch the submitted jobs until they have ended. Submits nothing.
 
     Example: watchkeeper watch examples/digits
     """
