@@ -54,78 +54,32 @@ def look(
     Raises:
         UnavailableError: it could not be asked.
     """
-    followed = {(a.key, a.number): _job_to_follow(experiment, a) for a in attempts}
-    mine = [
-        a for a in attempts if a.submissions[followed[a.key, a.number]].scheduler == scheduler.name
-    ]
-    snapshot = scheduler.poll([followed[a.key, a.number] for a in mine])
+    jobs = {(a.key, a.number): _job_to_follow(experiment, a) for a in attempts}
+    asked: list[str] = []
+    for attempt in attempts:
+        job_id = jobs[attempt.key, attempt.number]
+        if attempt.submissions[job_id].scheduler == scheduler.name:
+            asked.append(job_id)
+    snapshot = scheduler.poll(asked)
     states: dict[AttemptId, str] = {}
     changes: list[Change] = []
     moved: dict[AttemptId, str] = {}
     for attempt in attempts:
         name = (attempt.key, attempt.number)
-        job_id = followed[name]
-        found = _facts(attempt, job_id, scheduler, snapshot)
+        job_id = jobs[name]
         folder = attempt_folder(experiment, *name)
-        found = _whole_array(found, attempt, folder)
-        ended = found.state in TERMINAL or found.state == UNKNOWN
-        # A twin ends at once with a code of its own, which not every site's accounting keeps: the
-        # claim tells.
-        if ended and found.state != "COMPLETED":
-            owner = _owner(folder)
-        else:
-            owner = ""
-        if owner and owner != number_of(job_id):
+        facts = _facts(attempt, job_id, scheduler, snapshot)
+        facts = _whole_array(facts, attempt, folder)
+        owner = _owner_of_twin(facts, folder, job_id)
+        if owner:
             moved[name] = owner
             continue
-        if ended:
-            record = _exit_record(folder, attempt)
-        else:
-            record = None
-        if (
-            record is None
-            and found.state in BLIND
-            and render.is_alive(folder, scheduler.visibility_lag_s)
-        ):
-            found = _lives(attempt, folder, found)
-        if found.state == UNKNOWN and record is None and not overdue(name):
+        sighting = _sighting(attempt, job_id, folder, facts, scheduler)
+        if sighting.facts.state == UNKNOWN and sighting.record is None and not overdue(name):
             states[name] = attempt.state
             continue
-        end = end_of(found, record)
-        states[name] = end.state if end else found.state
-        waits = _waits_otherwise(attempt, found, job_id)
-        other_tasks = attempt.seen is not None and found.tasks != attempt.seen.facts.tasks
-        unseen = _unseen(attempt, folder, states[name], found, record)
-        if (
-            states[name] != attempt.state
-            or unseen
-            or other_tasks
-            or waits
-            or (record is not None and attempt.exit_record is None)
-        ):
-            before = attempt.state
-            for facts in unseen:
-                changes.append(
-                    _change(
-                        attempt,
-                        job_id,
-                        before=before,
-                        after=facts.state,
-                        facts=facts,
-                        inferred=True,
-                    )
-                )
-                before = facts.state
-            change = _change(
-                attempt,
-                job_id,
-                before=before,
-                after=states[name],
-                facts=found,
-                record=record,
-                shell=scheduler.far,
-            )
-            changes.append(change)
+        states[name] = sighting.state
+        changes += _changes(sighting, scheduler.far)
     return Look(
         query=snapshot.query,
         states=states,
@@ -135,14 +89,94 @@ def look(
     )
 
 
+class _Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one job at one look. `record` is its exit record, None: none that counts;
+    `state` is what the facts and the record say together.
+    """
+
+    attempt: Attempt
+    job_id: str
+    folder: Path
+    facts: SchedulerFacts
+    record: ExitRecord | None
+    state: str
+
+
+def _has_ended(facts: SchedulerFacts) -> bool:
+    """Whether the job has ended, or may have."""
+    return facts.state in TERMINAL or facts.state == UNKNOWN
+
+
+def _owner_of_twin(facts: SchedulerFacts, folder: Path, job_id: str) -> str:
+    """The id of the job that runs the attempt in place of this one; "": this is no twin.
+
+    A twin ends at once with a code that not every site's accounting keeps: the claim shows it.
+    """
+    if not _has_ended(facts) or facts.state == "COMPLETED":
+        return ""
+    owner = _owner(folder)
+    if owner == number_of(job_id):
+        return ""
+    return owner
+
+
+def _sighting(
+    attempt: Attempt, job_id: str, folder: Path, facts: SchedulerFacts, scheduler: Scheduler
+) -> _Sighting:
+    record = _exit_record(folder, attempt) if _has_ended(facts) else None
+    is_blind = record is None and facts.state in BLIND
+    if is_blind and render.is_alive(folder, scheduler.visibility_lag_s):
+        facts = _lives(attempt, folder, facts)
+    end = end_of(facts, record)
+    return _Sighting(
+        attempt=attempt,
+        job_id=job_id,
+        folder=folder,
+        facts=facts,
+        record=record,
+        state=end.state if end else facts.state,
+    )
+
+
+def _changes(sighting: _Sighting, shell: Shell | None) -> list[Change]:
+    """The changes since the look before: first what nobody saw in between, then the present one."""
+    unseen = _unseen(sighting)
+    if not unseen and not _is_news(sighting):
+        return []
+    changes: list[Change] = []
+    before = sighting.attempt.state
+    for facts in unseen:
+        change = _change(sighting, before=before, after=facts.state, facts=facts, inferred=True)
+        changes.append(change)
+        before = facts.state
+    last = _change(
+        sighting,
+        before=before,
+        after=sighting.state,
+        facts=sighting.facts,
+        record=sighting.record,
+        shell=shell,
+    )
+    return [*changes, last]
+
+
+def _is_news(sighting: _Sighting) -> bool:
+    """Whether something else is known of the job than at the look before."""
+    attempt, facts = sighting.attempt, sighting.facts
+    if sighting.state != attempt.state:
+        return True
+    if attempt.seen is not None and facts.tasks != attempt.seen.facts.tasks:
+        return True
+    if sighting.record is not None and attempt.exit_record is None:
+        return True
+    return _waits_otherwise(attempt, facts, sighting.job_id)
+
+
 def _facts(
     attempt: Attempt, job_id: str, scheduler: Scheduler, snapshot: Snapshot
 ) -> SchedulerFacts:
     where = attempt.submissions[job_id].scheduler
-    if attempt.intended:
-        token = attempt.intended.token
-    else:
-        token = ""
+    token = attempt.intended.token if attempt.intended else ""
     if where != scheduler.name:
         reason = f"it was submitted to {where}, and this is {scheduler.name}: look from there"
     elif job_id not in snapshot.facts:
@@ -194,67 +228,73 @@ def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
 
 
 def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> SchedulerFacts:
-    """An array has ended when each of its tasks has: what the scheduler does not tell of one, its
-    exit record may.
+    """An array has ended when each of its tasks has: what the scheduler does not know of a task,
+    its exit record may.
     """
-    if attempt.intended:
-        spec = attempt.intended.array
-    else:
-        spec = ""
+    spec = attempt.intended.array if attempt.intended else ""
     if not spec or facts.state not in TERMINAL:
         return facts
-    told, ends = arrays.by_task(facts.tasks), render.read_task_ends(folder)
-    for number in arrays.numbers_of(spec):
-        if number not in told and (end := ends.get(number)) is not None:
-            told[number] = "FAILED" if end.exit_code else "COMPLETED"
-    missing = [number for number in arrays.numbers_of(spec) if number not in told]
-    if facts.state == "COMPLETED" and "FAILED" in told.values():
+    numbers = arrays.numbers_of(spec)
+    tasks, ends = arrays.by_task(facts.tasks), render.read_task_ends(folder)
+    for number in numbers:
+        if number not in tasks and (end := ends.get(number)) is not None:
+            tasks[number] = "FAILED" if end.exit_code else "COMPLETED"
+    state = facts.state
+    if state == "COMPLETED" and "FAILED" in tasks.values():
         state = "FAILED"
-    else:
-        state = facts.state
-    facts = msgspec.structs.replace(facts, state=state, tasks=arrays.by_state(told))
+    facts = msgspec.structs.replace(facts, state=state, tasks=arrays.by_state(tasks))
+    missing = [number for number in numbers if number not in tasks]
     if not missing:
         return facts
-    return msgspec.structs.replace(
-        facts, state=UNKNOWN, reason=f"nothing is known of tasks {arrays.spec_of(missing)}"
-    )
+    reason = f"nothing is known of tasks {arrays.spec_of(missing)}"
+    return msgspec.structs.replace(facts, state=UNKNOWN, reason=reason)
 
 
-def _unseen(
-    attempt: Attempt, folder: Path, after: str, facts: SchedulerFacts, record: ExitRecord | None
-) -> list[SchedulerFacts]:
-    """What would have been seen of a job between two polls, as what is known now shows: that it
+def _unseen(sighting: _Sighting) -> list[SchedulerFacts]:
+    """What would have been seen of a job between two looks, as what is known now shows: that it
     ran, or that it waited for another execution since it was seen to run.
     """
-    if attempt.seen:
-        seen = attempt.seen.facts.started
-    else:
-        seen = None
-    waits = SchedulerFacts(state="PENDING", submitted=facts.submitted)
-    runs = SchedulerFacts(
-        state="RUNNING", submitted=facts.submitted, started=facts.started, node=facts.node
-    )
-    if attempt.state in ("RUNNING", COMPLETING):
-        # A job that waits for its nodes' boot is given a later start too: only a second claim tells
-        # of a second execution.
-        if seen and facts.started and facts.started > seen and len(render.executions(folder)) > 1:
-            if after == "RUNNING":
-                return [waits]
-            return [waits, runs]
-    elif (
-        attempt.state == "PENDING"
-        and (after in TERMINAL or after == COMPLETING)
-        and (facts.started or record)
-    ):
-        if facts.started is None and (claims := render.executions(folder)):
-            runs = msgspec.structs.replace(runs, started=claims[-1].time)
-        return [runs]
+    state = sighting.attempt.state
+    if state in ("RUNNING", COMPLETING):
+        return _unseen_restart(sighting)
+    if state == "PENDING":
+        return _unseen_start(sighting)
     return []
 
 
+def _unseen_restart(sighting: _Sighting) -> list[SchedulerFacts]:
+    seen, facts = sighting.attempt.seen, sighting.facts
+    if seen is None or not seen.facts.started or not facts.started:
+        return []
+    # A job that waits for its nodes to boot is given a later start too: only a second claim shows a
+    # second execution.
+    if facts.started <= seen.facts.started or len(render.executions(sighting.folder)) < 2:
+        return []
+    waits = SchedulerFacts(state="PENDING", submitted=facts.submitted)
+    if sighting.state == "RUNNING":
+        return [waits]
+    return [waits, _running(facts, facts.started)]
+
+
+def _unseen_start(sighting: _Sighting) -> list[SchedulerFacts]:
+    facts = sighting.facts
+    has_ended = sighting.state in TERMINAL or sighting.state == COMPLETING
+    if not has_ended or not (facts.started or sighting.record):
+        return []
+    started = facts.started
+    if started is None and (claims := render.executions(sighting.folder)):
+        started = claims[-1].time
+    return [_running(facts, started)]
+
+
+def _running(facts: SchedulerFacts, started: datetime | None) -> SchedulerFacts:
+    return SchedulerFacts(
+        state="RUNNING", submitted=facts.submitted, started=started, node=facts.node
+    )
+
+
 def _change(
-    attempt: Attempt,
-    job_id: str,
+    sighting: _Sighting,
     *,
     before: str,
     after: str,
@@ -263,50 +303,50 @@ def _change(
     inferred: bool = False,
     shell: Shell | None = None,
 ) -> Change:
-    failed = after in TERMINAL and after != "COMPLETED"
-    if failed:
+    attempt = sighting.attempt
+    output = cause = ""
+    if after in TERMINAL and after != "COMPLETED":
         output = remote_files.last_output(facts.error_output or facts.output, shell)
-    else:
-        output = ""
-    end = End(state=after, exit_code=record.exit_code if record is not None else facts.exit_code)
+        exit_code = record.exit_code if record is not None else facts.exit_code
+        cause = cause_of(End(state=after, exit_code=exit_code), output, reason=facts.reason)
     return Change(
         key=attempt.key,
         phase=attempt.phase,
         attempt=attempt.number,
-        job_id=job_id,
+        job_id=sighting.job_id,
         before=before,
         after=after,
         facts=facts,
         exit_record=record,
         last_line=last_line(output),
-        cause=cause_of(end, output, reason=facts.reason) if failed else "",
+        cause=cause,
         inferred=inferred,
-        stuck=waiting.stuck(facts, job_id),
+        stuck=waiting.stuck(facts, sighting.job_id),
     )
 
 
-def _waits_otherwise(attempt: Attempt, found: SchedulerFacts, job_id: str) -> bool:
-    """Whether there is news of a job that waits: that it does not start by itself, or may again;
-    after a minute why it waits; then another reason, or a guess of its start that has moved by
-    much.
+def _waits_otherwise(attempt: Attempt, facts: SchedulerFacts, job_id: str) -> bool:
+    """Whether there is news of a job that waits.
+
+    News is that it does not start by itself, or may again; after a minute, why it waits; then
+    another reason, or an expected start that has moved by much.
     """
-    if found.state != "PENDING" or attempt.state != "PENDING":
+    if facts.state != "PENDING" or attempt.state != "PENDING":
         return False
-    if attempt.seen is not None:
-        seen = attempt.seen.facts
-    else:
-        seen = None
-    stuck = waiting.stuck(found, job_id)
-    if stuck or (seen is not None and waiting.stuck(seen, job_id)):
-        return seen is None or stuck != waiting.stuck(seen, job_id)
     now = datetime.now(UTC)
-    if seen is None:
-        return found.submitted is not None and now - found.submitted >= _SOON
-    if found.reason != seen.reason or (found.expected is None) != (seen.expected is None):
+    stuck = waiting.stuck(facts, job_id)
+    if attempt.seen is None:
+        is_late = facts.submitted is not None and now - facts.submitted >= _SOON
+        return bool(stuck) or is_late
+    seen = attempt.seen.facts
+    stuck_before = waiting.stuck(seen, job_id)
+    if stuck or stuck_before:
+        return stuck != stuck_before
+    if facts.reason != seen.reason:
         return True
-    if found.expected is None or seen.expected is None:
-        return False
-    return abs(found.expected - seen.expected) > max(_MUCH, (found.expected - now) / 4)
+    if facts.expected is None or seen.expected is None:
+        return (facts.expected is None) != (seen.expected is None)
+    return abs(facts.expected - seen.expected) > max(_MUCH, (facts.expected - now) / 4)
 
 
 def _job_to_follow(experiment: Path, attempt: Attempt) -> str:

@@ -84,52 +84,52 @@ class Poller:
         """Look once, write down what changed, and judge what has ended."""
         active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
-        going = [
-            attempt
-            for attempt in active
-            if attempt.seen is None or attempt.seen.state not in TERMINAL
-        ]
+        if self._look(_going(active)):
+            for attempt in sorted(self._logbook.state.active, key=_handed_over):
+                self._judge(attempt)
+
+    def _look(self, going: list[Attempt]) -> bool:
+        """Ask the scheduler, and write down what changed; False: it did not answer."""
         # Evidence of an end that nobody saw may come after its verdict.
         lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
         before, self._traces = self._traces, traces(self._experiment.folder, going)
-        if going or lost:
-            try:
-                self._absent_now = set()
-                look = monitor.look(
-                    self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts
-                )
-                self._absent_since = {
-                    name: at for name, at in self._absent_since.items() if name in self._absent_now
-                }
-            except UnavailableError as error:
-                if going:
-                    self._silence(str(error), going)
-                return
-            self._answer()
-            self._part_is_silent(look.silent)
-            for (key, number), job_id in look.moved.items():
-                known = next(
-                    iter(self._logbook.state.run(key).attempts[number].submissions.values())
-                )
-                self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
-            told = {(change.key, change.attempt) for change in look.changes}
-            for phase in PHASES:
-                self._record(
-                    phase, look, [*going, *(one for one in lost if (one.key, one.number) in told)]
-                )
-            changing = COMPLETING in look.states.values() or not self._traces <= before
-            self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
-        for attempt in sorted(self._logbook.state.active, key=_handed_over):
-            self._judge(attempt)
+        if not going and not lost:
+            return True
+        self._absent_now = set()
+        try:
+            look = monitor.look(
+                self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts
+            )
+        except UnavailableError as error:
+            if going:
+                self._silence(str(error), going)
+            return False
+        self._absent_since = {
+            name: at for name, at in self._absent_since.items() if name in self._absent_now
+        }
+        self._answer()
+        self._part_is_silent(look.silent)
+        self._adopt_moved(look)
+        changed = {(change.key, change.attempt) for change in look.changes}
+        found = [attempt for attempt in lost if (attempt.key, attempt.number) in changed]
+        for phase in PHASES:
+            self._record(phase, look, [*going, *found])
+        changing = COMPLETING in look.states.values() or not self._traces <= before
+        self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
+        return True
+
+    def _adopt_moved(self, look: monitor.Look) -> None:
+        """Follow the job that really runs an attempt, where ours was its twin."""
+        for (key, number), job_id in look.moved.items():
+            submissions = self._logbook.state.run(key).attempts[number].submissions
+            known = next(iter(submissions.values()))
+            self._logbook.write(Submitted, **_fields(known, job_id=job_id, adopted=True))
 
     def stirs(self) -> bool:
         """Whether a job has started or ended since the last look, by the files that it left."""
-        going = [
-            attempt
-            for attempt in self._logbook.state.active
-            if attempt.seen is None or attempt.seen.state not in TERMINAL
-        ]
-        return not traces(self._experiment.folder, going) <= self._traces
+        return (
+            not traces(self._experiment.folder, _going(self._logbook.state.active)) <= self._traces
+        )
 
     def counts(self, phase: Phase) -> dict[str, int]:
         """State → jobs watched in this execution."""
@@ -191,72 +191,73 @@ class Poller:
         return f"watchkeeper status {shlex.quote(str(self._experiment.folder))}"
 
     def _judge(self, attempt: Attempt) -> None:
-        name = (attempt.key, attempt.number)
-        if attempt.seen:
-            facts = attempt.seen.facts
-        else:
-            facts = None
-        end = end_of(facts, attempt.exit_record)
-        if end is None:
-            end = self._overdue(name, facts.state if facts else "", facts.reason if facts else "")
+        """Write the verdict on an attempt, if it has ended."""
+        facts = attempt.seen.facts if attempt.seen else None
+        end = self._end_of(attempt, facts)
         if end is None:
             return
-        phase = attempt.phase
-        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
         if attempt.intended is not None:
             tidy(self._experiment.folder, attempt.intended)
+        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
         if attempt.exit_record is None and render.is_closed(folder):
-            why = "what it was queued behind has not ended well"
-            fields = {"outcome": "not run", "state": "NOT_RUN", "why": why}
-            self.watched[phase][name] = "NOT_RUN"
-            self._logbook.write(
-                Judged, key=attempt.key, phase=phase, attempt=attempt.number, **fields
-            )
+            self._write_not_run(attempt)
             return
         item = self._items.get(attempt.key)
-        if item:
-            findings = self._book.look_at(item, self._logbook.state)
-        else:
-            findings = []
-        if attempt.intended:
-            before = attempt.intended.inputs
-        else:
-            before = {}
-        unchanged = [
-            f.subject for f in findings if f.subject in before and before[f.subject] == written(f)
-        ]
-        if end.state != "COMPLETED":
-            bad = facts
-        else:
-            bad = None
-        if bad:
-            output = remote_files.last_output(bad.error_output or bad.output, self._scheduler.far)
-        else:
-            output = ""
-        cause = named(end, output, reason=facts.reason if facts else "")
-        array = bool(attempt.intended and attempt.intended.array)
+        findings = self._book.look_at(item, self._logbook.state) if item else []
+        output = ""
+        if facts is not None and end.state != "COMPLETED":
+            streams = facts.error_output or facts.output
+            output = remote_files.last_output(streams, self._scheduler.far)
         verdict = judge(
-            end, findings, monitor.last_line(output), unchanged, array=array, cause=cause
+            end,
+            findings,
+            monitor.last_line(output),
+            _unchanged(attempt, findings),
+            array=bool(attempt.intended and attempt.intended.array),
+            cause=named(end, output, reason=facts.reason if facts else ""),
         )
-        if facts and facts.ended and facts.started:
-            elapsed = (facts.ended - facts.started).total_seconds()
-        else:
-            elapsed = None
-        self.watched[phase][name] = "INVALID" if verdict.outcome == "invalid" else end.state
+        state = "INVALID" if verdict.outcome == "invalid" else end.state
+        self.watched[attempt.phase][attempt.key, attempt.number] = state
         self._logbook.write(
             Judged,
             key=attempt.key,
-            phase=phase,
+            phase=attempt.phase,
             attempt=attempt.number,
             state=end.state,
-            elapsed_s=elapsed,
+            elapsed_s=_elapsed_s(facts),
             learned=self._learned(attempt, item, findings, facts),
             used=self._used(attempt, item, facts),
-            inputs=self._book.checkpoint(item)
-            if item and attempt.intended and attempt.intended.after
-            else {},
+            inputs=self._inputs_now(attempt, item),
             **msgspec.structs.asdict(verdict),
         )
+
+    def _end_of(self, attempt: Attempt, facts: SchedulerFacts | None) -> End | None:
+        """How the attempt ended; None: it has not, as far as is known."""
+        end = end_of(facts, attempt.exit_record)
+        if end is not None:
+            return end
+        name = (attempt.key, attempt.number)
+        if facts is None:
+            return self._overdue(name, "", "")
+        return self._overdue(name, facts.state, facts.reason)
+
+    def _write_not_run(self, attempt: Attempt) -> None:
+        self.watched[attempt.phase][attempt.key, attempt.number] = "NOT_RUN"
+        self._logbook.write(
+            Judged,
+            key=attempt.key,
+            phase=attempt.phase,
+            attempt=attempt.number,
+            outcome="not run",
+            state="NOT_RUN",
+            why="what it was queued behind has not ended well",
+        )
+
+    def _inputs_now(self, attempt: Attempt, item: RunItem | None) -> dict[str, str]:
+        """The checkpoint that it read, where that was made only after it had been submitted."""
+        if item is None or attempt.intended is None or not attempt.intended.after:
+            return {}
+        return self._book.checkpoint(item)
 
     def _learned(
         self,
@@ -368,6 +369,28 @@ class Poller:
             self._logbook.write(
                 Observed, what="scheduler answers", detail=f"after {length} without an answer"
             )
+
+
+def _going(active: Iterable[Attempt]) -> list[Attempt]:
+    """Those of the active attempts whose job may still run."""
+    return [a for a in active if a.seen is None or a.seen.state not in TERMINAL]
+
+
+def _unchanged(attempt: Attempt, findings: Iterable[Finding]) -> list[str]:
+    """The results that lie there as they did before the attempt: it did not make them."""
+    before = attempt.intended.inputs if attempt.intended else {}
+    return [
+        finding.subject
+        for finding in findings
+        if finding.subject in before and before[finding.subject] == written(finding)
+    ]
+
+
+def _elapsed_s(facts: SchedulerFacts | None) -> float | None:
+    """Seconds from start to end by the scheduler; None: unknown."""
+    if facts is None or not facts.ended or not facts.started:
+        return None
+    return (facts.ended - facts.started).total_seconds()
 
 
 def _handed_over(attempt: Attempt) -> tuple[datetime, int]:

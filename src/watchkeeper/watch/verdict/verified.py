@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from watchkeeper.core.events import RunItem
+from watchkeeper.core.events import Evidence, RunItem
 from watchkeeper.core.state import State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.plan import UNSELECTED, Plan
@@ -18,6 +18,7 @@ from watchkeeper.watch.tally import BLOCKED, DONE_BEFORE, NOT_SUBMITTED, label
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 _WAITS = "not submitted yet"
+_FINISHED = ("COMPLETED", DONE_BEFORE)
 
 
 class _Asked:
@@ -49,54 +50,57 @@ def verification(
     trained = [item for item in asked.items if item.phase == "preparation"]
     left_out = sum(item.phase == "preparation" for item in asked.left_out)
     verified = []
-    labels = {item.key: (asked.labels[item.key][0] or _WAITS) for item in trained}
-    if any(state.run(key).latest is not None for key in labels):
-        ran = list(labels.values())
-        missing = {
-            key: words for key, words in labels.items() if words not in ("COMPLETED", DONE_BEFORE)
-        }
-        verified.append(
-            {
-                "what": "finetuning",
-                "looked_at": (
-                    f"Checking fine-tuning jobs via the {scheduler} scheduler and their exit "
-                    "records"
-                ),
-                "expected": len(ran),
-                "found": ran.count("COMPLETED"),
-                "counts": {words: ran.count(words) for words in dict.fromkeys(ran)},
-                "missing": tuple(
-                    f"{key} {asked.why(key, words)}" for key, words in missing.items()
-                ),
-                "unselected": left_out,
-            }
-        )
-    findings = [
-        (item.key, book.findings[one.subject]) for item in trained for one in book.promises(item)
-    ]
+    if any(state.run(item.key).latest is not None for item in trained):
+        verified.append(_of_jobs(asked, trained, scheduler) | {"unselected": left_out})
+    findings: list[tuple[str, Finding]] = []
+    for item in trained:
+        findings += [(item.key, book.findings[one.subject]) for one in book.promises(item)]
     if findings:
-        epochs = sorted({int(finding.subject.rpartition("epoch_")[2]) for _, finding in findings})
-        named = ", ".join(f"epoch_{epoch}" for epoch in epochs)
         how = looked_at(experiment.tools.preparation)
-        verified.append(
-            {
-                "what": "checkpoints",
-                "looked_at": f"Checking {named} for {len(trained)} run"
-                + ("" if len(trained) == 1 else "s")
-                + f" ({how})",
-                "expected": len(findings),
-                "found": sum(finding.state == "good" for _, finding in findings),
-                "missing": tuple(
-                    _lacking(asked, key, one) for key, one in findings if one.state != "good"
-                ),
-                "evidence": tuple(
-                    evidence for _, finding in findings for evidence in finding.evidence[:1]
-                ),
-                "cautions": tuple(one.caution for _, one in findings if one.caution),
-                "unselected": left_out,
-            }
-        )
+        fields = _of_checkpoints(asked, findings, runs=len(trained), how=how)
+        verified.append(fields | {"unselected": left_out})
     return verified
+
+
+def _of_jobs(asked: _Asked, trained: list[RunItem], scheduler: str) -> dict[str, Any]:
+    labels = {item.key: (asked.labels[item.key][0] or _WAITS) for item in trained}
+    states = list(labels.values())
+    missing = [
+        f"{key} {asked.why(key, state)}" for key, state in labels.items() if state not in _FINISHED
+    ]
+    return {
+        "what": "finetuning",
+        "looked_at": (
+            f"Checking fine-tuning jobs via the {scheduler} scheduler and their exit records"
+        ),
+        "expected": len(states),
+        "found": states.count("COMPLETED"),
+        "counts": {state: states.count(state) for state in dict.fromkeys(states)},
+        "missing": tuple(missing),
+    }
+
+
+def _of_checkpoints(
+    asked: _Asked, findings: list[tuple[str, Finding]], *, runs: int, how: str
+) -> dict[str, Any]:
+    epochs = sorted({int(finding.subject.rpartition("epoch_")[2]) for _, finding in findings})
+    named = ", ".join(f"epoch_{epoch}" for epoch in epochs)
+    plural = "" if runs == 1 else "s"
+    missing: list[str] = []
+    evidence: list[Evidence] = []
+    for key, finding in findings:
+        if finding.state != "good":
+            missing.append(_lacking(asked, key, finding))
+        evidence += finding.evidence[:1]
+    return {
+        "what": "checkpoints",
+        "looked_at": f"Checking {named} for {runs} run{plural} ({how})",
+        "expected": len(findings),
+        "found": len(findings) - len(missing),
+        "missing": tuple(missing),
+        "evidence": tuple(evidence),
+        "cautions": tuple(finding.caution for _, finding in findings if finding.caution),
+    }
 
 
 def validation(
@@ -104,6 +108,46 @@ def validation(
 ) -> dict[str, Any]:
     """Of everything that the selected work promises, at the end."""
     asked = _Asked(experiment, state, plan)
+    findings = _promised(asked, experiment, book)
+    # Work that promises no file is judged by its exit code.
+    unpromised = [item for item in asked.items if not book.promises(item)]
+    missing: list[str] = []
+    cautions: list[str] = []
+    for subject, (key, finding) in findings.items():
+        if finding.state != "good":
+            missing.append(_lacking(asked, key, finding))
+        if finding.caution and subject in experiment.results:
+            cautions.append(finding.caution)
+    for item in unpromised:
+        label_now = asked.labels[item.key][0]
+        if label_now not in _FINISHED:
+            missing.append(f"{item.key} ({asked.why(item.key, label_now or 'not run')})")
+    expected = len(findings) + len(unpromised)
+    results = sum(subject in experiment.results for subject in findings)
+    how = looked_at(experiment.tools.evaluation)
+    kinds = [
+        f"{len(findings) - results} checkpoints",
+        f"{results} results ({how})" if results else "0 results",
+    ]
+    if unpromised:
+        kinds.append(f"the exit codes of {len(unpromised)} jobs that promise no file")
+    return {
+        "what": "results",
+        "looked_at": "Checking " + ", ".join(kinds),
+        "expected": expected,
+        "found": expected - len(missing),
+        "missing": tuple(missing),
+        "cautions": tuple(cautions),
+        "unselected": len(asked.left_out),
+    }
+
+
+def _promised(
+    asked: _Asked, experiment: Experiment, book: EvidenceBook
+) -> dict[str, tuple[str, Finding]]:
+    """What the selected work promises, and the checkpoints that it needs: subject → the key that
+    makes it, and what was found.
+    """
     findings: dict[str, tuple[str, Finding]] = {}
     for item in asked.items:
         for promise in book.promises(item):
@@ -112,41 +156,7 @@ def validation(
         needs = experiment.checkpoint_for(item)
         if needs is not None and needs in book.findings:
             findings.setdefault(needs, (item.run, book.findings[needs]))
-    unpromised = [item for item in asked.items if not book.promises(item)]
-    how = looked_at(experiment.tools.evaluation)
-    finished = [
-        item for item in unpromised if asked.labels[item.key][0] in ("COMPLETED", DONE_BEFORE)
-    ]
-    results = sum(subject in experiment.results for subject in findings)
-    kinds = [
-        f"{len(findings) - results} checkpoints",
-        f"{results} results" + (f" ({how})" if results else ""),
-    ]
-    if unpromised:
-        kinds.append(f"the exit codes of {len(unpromised)} jobs that promise no file")
-    bad = [
-        _lacking(asked, key, finding)
-        for key, finding in findings.values()
-        if finding.state != "good"
-    ]
-    bad += [
-        f"{item.key} ({asked.why(item.key, asked.labels[item.key][0] or 'not run')})"
-        for item in unpromised
-        if item not in finished
-    ]
-    return {
-        "what": "results",
-        "looked_at": "Checking " + ", ".join(kinds),
-        "expected": len(findings) + len(unpromised),
-        "found": sum(finding.state == "good" for _, finding in findings.values()) + len(finished),
-        "missing": tuple(bad),
-        "cautions": tuple(
-            one.caution
-            for subject, (_, one) in findings.items()
-            if one.caution and subject in experiment.results
-        ),
-        "unselected": len(asked.left_out),
-    }
+    return findings
 
 
 def _lacking(asked: _Asked, key: str, finding: Finding) -> str:
