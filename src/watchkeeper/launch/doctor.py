@@ -17,7 +17,7 @@ from watchkeeper.core.disk import files, mounts
 from watchkeeper.core.errors import Problem, SchedulerError, StorageError
 from watchkeeper.core.text.figures import clock
 from watchkeeper.schedulers.base import Scheduler
-from watchkeeper.schedulers.site import Site
+from watchkeeper.schedulers.site import Partition, Site
 from watchkeeper.schedulers.wrapper import proof
 
 Verdict = Literal["ok", "warning", "bad", "unknown"]
@@ -95,36 +95,40 @@ def site(allowed: Site) -> Iterator[Check]:
     if not allowed.version:
         return
     yield Check(what="slurm", verdict="ok", found=f"version {allowed.version}")
-    without = (
+    yield _accounting(allowed)
+    for partition in allowed.partitions:
+        verdict: Verdict = "ok" if partition.up else "warning"
+        yield Check(what="partition", verdict=verdict, found=_partition_text(partition))
+    limits: list[str] = []
+    if allowed.max_submit is not None:
+        limits.append(f"{allowed.max_submit} jobs at a time")
+    if allowed.max_array:
+        limits.append(f"array tasks 0 to {allowed.max_array - 1}")
+    yield Check(what="limits", verdict="ok", found=", ".join(limits) or "none told")
+
+
+def _accounting(allowed: Site) -> Check:
+    """Whether the cluster keeps the ends of jobs."""
+    if allowed.accounting:
+        account = allowed.default_account or "not named"
+        return Check(what="accounting", verdict="ok", found=f"on; account {account}")
+    found = (
         "off: a job's end is known while the controller remembers it, and by its own exit record"
     )
-    yield Check(
-        what="accounting",
-        verdict="ok" if allowed.accounting else "warning",
-        found=("on; account " + (allowed.default_account or "not named"))
-        if allowed.accounting
-        else without,
-    )
-    for one in allowed.partitions:
-        if one.max_time_s:
-            most = clock(one.max_time_s)
-        else:
-            most = "no limit"
-        if one.default_time_s:
-            without_time = f", {clock(one.default_time_s)} without --time"
-        else:
-            without_time = ""
-        if one.is_default:
-            mark = " (default)"
-        else:
-            mark = ""
-        found = f"{one.name}{mark}: {most}{without_time}" + ("" if one.up else "; it is down")
-        yield Check(what="partition", verdict="ok" if one.up else "warning", found=found)
-    limits = [
-        f"{allowed.max_submit} jobs at a time" if allowed.max_submit is not None else "",
-        f"array tasks 0 to {allowed.max_array - 1}" if allowed.max_array else "",
-    ]
-    yield Check(what="limits", verdict="ok", found=", ".join(filter(None, limits)) or "none told")
+    return Check(what="accounting", verdict="warning", found=found)
+
+
+def _partition_text(partition: Partition) -> str:
+    """`gpu (default): 1-00:00:00, 01:00:00 without --time; it is down`."""
+    text = partition.name
+    if partition.is_default:
+        text += " (default)"
+    text += f": {clock(partition.max_time_s) if partition.max_time_s else 'no limit'}"
+    if partition.default_time_s:
+        text += f", {clock(partition.default_time_s)} without --time"
+    if not partition.up:
+        text += "; it is down"
+    return text
 
 
 def claim(

@@ -340,62 +340,61 @@ def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
 # ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _place(found: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:
-    """Put script and configurations where they lay. What lay outside the tree goes into a folder of
-    its own.
+def _place(recipe: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:
+    """Put script, configurations and code where they were; what was outside the tree goes below
+    `_OUTSIDE`. Returns the files that were written, and notes.
     """
-    placed, notes = [], []
-    if found.repository and found.commit:
-        top = Path(found.repository)
-    else:
-        top = Path(found.experiment)
-    for part in (found.script, *found.configs, *found.code):
+    placed: list[str] = []
+    notes: list[str] = []
+    top = Path(recipe.experiment)
+    if recipe.repository and recipe.commit:
+        top = Path(recipe.repository)
+    for part in (recipe.script, *recipe.configs, *recipe.code):
         place = target / base / part.name
-        if Path(part.name).is_absolute():
-            inside = Path(part.name).is_relative_to(top)
-            place = target / (
-                Path(part.name).relative_to(top)
-                if inside
-                else Path(_OUTSIDE, *Path(part.name).parts[1:])
+        if Path(part.name).is_relative_to(top):
+            place = target / Path(part.name).relative_to(top)
+        elif Path(part.name).is_absolute():
+            place = target / Path(_OUTSIDE, *Path(part.name).parts[1:])
+            notes.append(
+                f"{part.name} lay outside the tree: it is in {_OUTSIDE}/, and the script names it "
+                "as it was"
             )
-            if not inside:
-                notes.append(
-                    f"{part.name} lay outside the tree: it is in {_OUTSIDE}/, and the "
-                    "script names it as it was"
-                )
         if not _within(place, target):
             raise CannotReproduceError(
                 f"{part.name} would be written outside {target}: a link in the tree leads there"
             )
         data = Path(part.kept).read_bytes()
-        if not (
-            place.is_file()
-            and not place.is_symlink()
-            and files.read_regular(place, len(data) + 1) == data
-        ):
-            files.make_folder(place.parent)
-            files.replace(
-                place, data, mode=0o755 if part is found.script or place.suffix == ".sh" else 0o644
-            )
-            placed.append(os.path.relpath(place, target))
-    for one in found.submodules:
-        sub = shlex.quote(str(target / one.path))
-        if one.used and one.used != one.recorded:
-            how = f"git -C {sub} checkout {one.used}"
-        elif not one.used:
-            how = "at which commit it was cannot be told"
-        else:
-            how = ""
-        words = (
-            f"submodule {one.path}: git -C {shlex.quote(str(target))} submodule update --init "
-            f"{shlex.quote(one.path)}"
-        )
-        notes.append(
-            words
-            + (f"; {how}" if how else "")
-            + ("; its own uncommitted changes were not kept" if one.changed else "")
-        )
+        if _holds(place, data):
+            continue
+        is_program = part is recipe.script or place.suffix == ".sh"
+        files.make_folder(place.parent)
+        files.replace(place, data, mode=0o755 if is_program else 0o644)
+        placed.append(os.path.relpath(place, target))
+    notes += [_submodule_note(submodule, target) for submodule in recipe.submodules]
     return placed, notes
+
+
+def _holds(place: Path, data: bytes) -> bool:
+    """Whether a file of this content is there, and not a link to one."""
+    if place.is_symlink() or not place.is_file():
+        return False
+    return files.read_regular(place, len(data) + 1) == data
+
+
+def _submodule_note(submodule: Submodule, target: Path) -> str:
+    """What to type for a submodule, and what is lost of it."""
+    note = (
+        f"submodule {submodule.path}: git -C {shlex.quote(str(target))} submodule update --init "
+        f"{shlex.quote(submodule.path)}"
+    )
+    if not submodule.used:
+        note += "; at which commit it was is unknown"
+    elif submodule.used != submodule.recorded:
+        folder = shlex.quote(str(target / submodule.path))
+        note += f"; git -C {folder} checkout {submodule.used}"
+    if submodule.changed:
+        note += "; its own uncommitted changes were not kept"
+    return note
 
 
 def _within(place: Path, target: Path) -> bool:

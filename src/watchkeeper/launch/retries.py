@@ -117,32 +117,42 @@ def decide(attempts: Sequence[Attempt], means: Means, rules: Rules) -> Retry | R
     if not own or not may_be_tried(own[-1]) or rules.limit <= 0:
         return Refusal()
     last = own[-1]
-    made = len(own) - 1
     cause = _cause_of(last)
     assert cause is not None
-    if last.intended is not None and last.intended.array:
-        return Refusal(why="an array is not tried again by itself")
-    if made >= rules.limit:
-        return Refusal(why=f"it was tried again {_times(made)} (retries = {rules.limit})")
+    if refusal := _refusal(own, means, rules):
+        return Refusal(why=refusal)
     change = dict(last.intended.change) if last.intended else {}
-    details = [means.how, f"retry {made + 1} of at most {rules.limit}"]
+    details = [means.how, f"retry {len(own)} of at most {rules.limit}"]
     if cause in MEMORY:
         smaller = _smaller_batch(Batch.of(change) or means.batch, means)
         if isinstance(smaller, Refusal):
             return smaller
         change |= smaller.change
         details.insert(0, smaller.detail)
-    elif cause == "walltime":
-        if refusal := _beyond_time(means):
-            return Refusal(why=refusal)
-    elif made and _cause_of(own[-2]) == cause and not means.gained:
-        return Refusal(why=f"{WORDS[cause]} again, and no newer checkpoint was made in between")
     return Retry(
         reason=WORDS[cause],
         detail="; ".join(filter(None, details)),
         change=change,
         resume_from=means.checkpoint,
     )
+
+
+def _refusal(own: Sequence[Attempt], means: Means, rules: Rules) -> str:
+    """Why the last of these attempts is not tried again, whatever its batch; "": it may be."""
+    last = own[-1]
+    cause = _cause_of(last)
+    made = len(own) - 1
+    if last.intended is not None and last.intended.array:
+        return "an array is not tried again by itself"
+    if made >= rules.limit:
+        return f"it was tried again {_times(made)} (retries = {rules.limit})"
+    if cause == "walltime":
+        return _beyond_time(means)
+    if cause is None or cause in MEMORY or not made or means.gained:
+        return ""
+    if _cause_of(own[-2]) == cause:
+        return f"{WORDS[cause]} again, and no newer checkpoint was made in between"
+    return ""
 
 
 def _cause_of(attempt: Attempt) -> Cause | None:
