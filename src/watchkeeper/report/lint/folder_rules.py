@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import PurePosixPath
 
 from watchkeeper.report.lint.job_rules import human_findings
 from watchkeeper.report.lint.rules import Finding, finding, quoted
-from watchkeeper.report.runlog.dates import human, human_date, moment, stamp
+from watchkeeper.report.runlog.dates import Stamp, human, human_date, moment, stamp
 from watchkeeper.report.runlog.document import Edit, Field, Item, deep
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
 from watchkeeper.report.runlog.file import File
@@ -23,23 +23,20 @@ _AGAIN = re.compile(r"\b(?:resum|re-?run|continu|re-?queue|attempt|second|again)
 
 
 def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
-    """What is wrong between the logs below a root."""
+    """Check the logs below a root against one another."""
     groups: dict[tuple[str, ...], list[Log]] = defaultdict(list)
     for log in logs:
         groups[_group(log)].append(log)
-    timelines = {file.parts[:-1]: file for file in files if file.name.casefold() == "timeline.md"}
-    if len(groups.get((), ())) > MOST_IN_ONE_FOLDER:
-        proposed = _groups([log.task for log in groups[()]])
-        yield finding("WK114", root, 1, f"{len(groups[()])} logs lie side by side{proposed}")
+    timelines = _files_by_folder(files, "timeline.md")
+    side_by_side = groups.get((), [])
+    if len(side_by_side) > MOST_IN_ONE_FOLDER:
+        proposed = _groups([log.task for log in side_by_side])
+        yield finding("WK114", root, 1, f"{len(side_by_side)} logs lie side by side{proposed}")
     for group, members in groups.items():
         yield from _doubles(members)
         if group and group not in timelines:
-            yield finding(
-                "WK901",
-                "/".join((root.rstrip("/"), *group)),
-                1,
-                f"no timeline.md for {len(members)} logs",
-            )
+            folder = "/".join((root.rstrip("/"), *group))
+            yield finding("WK901", folder, 1, f"no timeline.md for {len(members)} logs")
     every = {file.parts for file in files}
     for group, file in timelines.items():
         if file.text is not None:
@@ -47,10 +44,13 @@ def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
     yield from _experiments(files, logs)
 
 
+def _files_by_folder(files: Iterable[File], name: str) -> dict[tuple[str, ...], File]:
+    """Map folders to their files of one name."""
+    return {file.parts[:-1]: file for file in files if file.name.casefold() == name}
+
+
 def _group(log: Log) -> tuple[str, ...]:
-    """The folder that a log belongs to; a log alone in a folder of its own name belongs to the one
-    above.
-    """
+    """Return the folder that a log belongs to: the one above, for a log in a folder of its name."""
     folder = log.file.parts[:-1]
     if folder and folder[-1] == log.file.name[:-3]:
         return folder[:-1]
@@ -58,227 +58,261 @@ def _group(log: Log) -> tuple[str, ...]:
 
 
 def _groups(tasks: list[str]) -> str:
-    """The folders that the tasks' first words propose, in words; "" where they would not part them."""
-    count = Counter(re.split(r"[_\-.\s]", task.casefold(), maxsplit=1)[0] for task in tasks)
+    """Propose folders by the tasks' first words. "": they would not separate them."""
+    words = (re.split(r"[_\-.\s]", task.casefold(), maxsplit=1)[0] for task in tasks)
+    count = Counter(words)
     named = [(name, number) for name, number in count.most_common() if name and number > 1]
     if not named or len(count) == 1:
         return ""
+    folders = [f"{name}_*: {number}" for name, number in named[:5]]
+    proposal = f"; by their names {', '.join(folders)}"
     rest = len(tasks) - sum(number for _, number in named)
-    words = [f"{name}_*: {number}" for name, number in named[:5]]
-    return f"; by their names {', '.join(words)}" + (f", {rest} of other names" if rest else "")
+    if rest:
+        proposal += f", {rest} of other names"
+    return proposal
 
 
 def _doubles(members: list[Log]) -> Iterator[Finding]:
-    seen: dict[object, Log] = {}
+    """Find logs with the task and the configuration of an older one."""
+    oldest: dict[object, Log] = {}
     for log in sorted(members, key=lambda log: log.day):
-        config = tuple(
-            (f.name, f.value, _below(f))
-            for s in log.sections("config")
-            for f in s.fields()
-            if filled(f)
-        )
+        config = _config_of(log)
         if not log.trains or len(config) < 2:
             continue
-        key = (log.task, log.kind, config)
-        if key in seen and seen[key].day != log.day:
+        older = oldest.setdefault((log.task, log.kind, config), log)
+        if older.day != log.day:
             line = log.sections("config")[0].heading.span.line
-            yield finding(
-                "WK116",
-                log.file.path,
-                line,
-                f"the same task and config as {quoted(seen[key].file.name)}",
-            )
-        seen.setdefault(key, log)
+            what = f"the same task and config as {quoted(older.file.name)}"
+            yield finding("WK116", log.file.path, line, what)
+
+
+def _config_of(log: Log) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return what a log's Config holds, to compare it: (name, value, what stands below it)."""
+    settings = []
+    for section in log.sections("config"):
+        for field in section.fields():
+            if filled(field):
+                settings.append((field.name, field.value, _below(field)))
+    return tuple(settings)
 
 
 def _below(field: Field) -> tuple[str, ...]:
-    """What stands below a field, so that nested settings count."""
-    return tuple(
-        f"{node.key}: {node.value}" if isinstance(node, Field) else node.text
-        for node in deep(field.children)
-        if isinstance(node, Field | Item)
-    )
+    """Return what stands below a field, so that nested settings count."""
+    texts = []
+    for node in deep(field.children):
+        if isinstance(node, Field):
+            texts.append(f"{node.key}: {node.value}")
+        elif isinstance(node, Item):
+            texts.append(node.text)
+    return tuple(texts)
 
 
 # ── timelines
-# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _timeline(
     file: File, group: tuple[str, ...], members: list[Log], every: set[tuple[str, ...]]
 ) -> Iterator[Finding]:
+    """Check one timeline: its title, its entries, and that it names all of its logs."""
     text = file.text or ""
-    found = parse_timeline(text)
+    timeline = parse_timeline(text)
     path = file.path
-    yield from _title(path, group, found)
-    for span in found.odd:
-        yield finding(
-            "WK907", path, span.line, f"this is no entry: {quoted(text[span.start : span.end])}"
-        )
-    yield from _names(path, group, found, every)
-    yield from _sequence(path, found)
-    yield from _numbers(path, found)
-    for entry in found.entries:
-        day = stamp(PurePosixPath(entry.name).name[:10])
-        if day and (day.day is None or entry.words):
-            known: set[date | None]
-            if day.day:
-                known = {day.day}
-            else:
-                known = set()
-            if day.day:
-                year = day.day.year
-            else:
-                year = None
-            again = _AGAIN.search(entry.words) is not None  # such a date is that of the resumption
-            at, partner = entry.words_span.start, day if day.day and not again else None
-            yield from human_findings(
-                path, entry.span, entry.words, at, year=year, known=known, partner=partner
-            )
-    yield from _undated(path, found)
+    yield from _title(path, group, timeline)
+    for span in timeline.odd:
+        what = f"this is no entry: {quoted(text[span.start : span.end])}"
+        yield finding("WK907", path, span.line, what)
+    yield from _names(path, group, timeline, every)
+    yield from _sequence(path, timeline)
+    yield from _numbers(path, timeline)
+    for entry in timeline.entries:
+        yield from _entry_date(path, entry)
+    yield from _undated(path, timeline)
     for log in members:
         if not names(text, log.file.name):
-            yield finding(
-                "WK902", path, found.title_line, f"it does not name {quoted(log.file.name)}"
-            )
+            what = f"it does not name {quoted(log.file.name)}"
+            yield finding("WK902", path, timeline.title_line, what)
 
 
-def _title(path: str, group: tuple[str, ...], found: Timeline) -> Iterator[Finding]:
+def _entry_date(path: str, entry: Entry) -> Iterator[Finding]:
+    """Check the date for people of an entry against the date in its log's name."""
+    at = _stamp_of(entry)
+    if not at or (at.day is not None and not entry.words):
+        return
+    known: set[date | None] = set()
+    year = None
+    partner = None
+    if at.day is not None:
+        known.add(at.day)
+        year = at.day.year
+        # The date of a resumption's entry is that of the resumption.
+        if not _AGAIN.search(entry.words):
+            partner = at
+    offset = entry.words_span.start
+    yield from human_findings(
+        path, entry.span, entry.words, offset, year=year, known=known, partner=partner
+    )
+
+
+def _stamp_of(entry: Entry) -> Stamp | None:
+    """Read the date in the name of an entry's log. None: it has none."""
+    return stamp(PurePosixPath(entry.name).name[:10])
+
+
+def _dated(timeline: Timeline) -> list[tuple[Entry, date]]:
+    """List the entries whose logs have a date in their names, with the date."""
+    dated = []
+    for entry in timeline.entries:
+        at = _stamp_of(entry)
+        if at and at.day:
+            dated.append((entry, at.day))
+    return dated
+
+
+def _title(path: str, group: tuple[str, ...], timeline: Timeline) -> Iterator[Finding]:
+    """Check that a timeline's title matches its folder."""
     if not group:
         return
-    wanted, title = (re.sub(r"[\W_]+", "", words.casefold()) for words in (group[-1], found.title))
-    if not title or wanted.replace("timeline", "") not in title:
-        if found.title:
-            shown = quoted(found.title)
-        else:
-            shown = "missing"
-        yield finding(
-            "WK908", path, found.title_line, f"the title is {shown}, the folder {quoted(group[-1])}"
-        )
+    folder = _letters_of(group[-1]).replace("timeline", "")
+    title = _letters_of(timeline.title)
+    if title and folder in title:
+        return
+    shown = quoted(timeline.title) if timeline.title else "missing"
+    what = f"the title is {shown}, the folder {quoted(group[-1])}"
+    yield finding("WK908", path, timeline.title_line, what)
+
+
+def _letters_of(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
 
 
 def _names(
-    path: str, group: tuple[str, ...], found: Timeline, every: set[tuple[str, ...]]
+    path: str, group: tuple[str, ...], timeline: Timeline, every: set[tuple[str, ...]]
 ) -> Iterator[Finding]:
-    """Entries that name what is not there, and those that name again what an entry of their list
-    names.
+    """Find entries that name what is not there, and those that name again what an entry of their
+    list names.
     """
     below = {parts[len(group) :] for parts in every if parts[: len(group)] == group}
-    files = {parts[-1] for parts in below}
-    named: dict[tuple[int, str], Entry] = {}
-    for entry in found.entries:
-        parts = tuple(
-            part for part in PurePosixPath(entry.file.replace("%20", " ")).parts if part != "."
-        )
-        outside = "://" in entry.name or parts[:1] in (("..",), ("/",))
-        if not outside and not _is_there(parts, below, files, group):
+    file_names = {parts[-1] for parts in below}
+    first_lines: dict[tuple[int, str], int] = {}
+    for entry in timeline.entries:
+        parts = _parts_of(entry)
+        if not _is_outside(entry, parts) and not _is_there(parts, below, file_names, group):
             yield finding("WK903", path, entry.span.line, f"there is no {quoted(entry.name)}")
         key = (entry.group, entry.file)
-        if key in named and not _AGAIN.search(entry.words):
-            first = named[key].span.line
-            yield finding(
-                "WK906", path, entry.span.line, f"{quoted(entry.name)} is in line {first} already"
-            )
-        named.setdefault(key, entry)
+        if key in first_lines and not _AGAIN.search(entry.words):
+            what = f"{quoted(entry.name)} is in line {first_lines[key]} already"
+            yield finding("WK906", path, entry.span.line, what)
+        first_lines.setdefault(key, entry.span.line)
+
+
+def _parts_of(entry: Entry) -> tuple[str, ...]:
+    parts = PurePosixPath(entry.file.replace("%20", " ")).parts
+    return tuple(part for part in parts if part != ".")
+
+
+def _is_outside(entry: Entry, parts: tuple[str, ...]) -> bool:
+    """Whether an entry names something that is not below the timeline's folder."""
+    return "://" in entry.name or parts[:1] in (("..",), ("/",))
 
 
 def _is_there(
-    parts: tuple[str, ...], below: set[tuple[str, ...]], files: set[str], group: tuple[str, ...]
+    parts: tuple[str, ...],
+    below: set[tuple[str, ...]],
+    file_names: set[str],
+    group: tuple[str, ...],
 ) -> bool:
     """Whether a name is that of a file: from the timeline's folder, from a folder above it, or by
     itself.
     """
-    if parts in below or (len(parts) == 1 and parts[0] in files):
+    if parts in below or (len(parts) == 1 and parts[0] in file_names):
         return True
-    shorter = (parts[number:] for number in range(1, len(parts)))
-    return bool(group) and any(
-        rest in below and parts[: -len(rest)][-1] == group[-1] for rest in shorter
-    )
+    if not group:
+        return False
+    for number in range(1, len(parts)):
+        folder, rest = parts[number - 1], parts[number:]
+        if folder == group[-1] and rest in below:
+            return True
+    return False
 
 
-def _sequence(path: str, found: Timeline) -> Iterator[Finding]:
-    """Entries out of order: one finding where all of them stand newest first."""
-    dated = [
-        (entry, day.day)
-        for entry in found.entries
-        if (day := stamp(PurePosixPath(entry.name).name[:10])) and day.day
-    ]
-    pairs = [pair for pair in pairwise(dated) if pair[0][0].group == pair[1][0].group]
-    older = [entry for (_, before), (entry, day) in pairs if day < before]
-    rising = any(before < day for (_, before), (_, day) in pairs)
-    turned = len(older) > 1 and not rising
-    for entry in older[:1] if turned else older:
-        if turned:
-            what = "the entries stand newest first"
-        else:
-            what = f"{quoted(entry.name)} is older than the entry above"
+def _sequence(path: str, timeline: Timeline) -> Iterator[Finding]:
+    """Find entries out of order: one finding where all of them stand newest first."""
+    older = []
+    any_newer = False
+    for (entry_before, day_before), (entry, day) in pairwise(_dated(timeline)):
+        if entry_before.group != entry.group:
+            continue
+        if day < day_before:
+            older.append(entry)
+        elif day > day_before:
+            any_newer = True
+    if len(older) > 1 and not any_newer:
+        yield finding("WK904", path, older[0].span.line, "the entries stand newest first")
+        return
+    for entry in older:
+        what = f"{quoted(entry.name)} is older than the entry above"
         yield finding("WK904", path, entry.span.line, what)
 
 
-def _numbers(path: str, found: Timeline) -> Iterator[Finding]:
-    """Wrong numbers, one finding for a list. A list of ones is counted by whoever shows it; one may
-    be counted down.
+def _numbers(path: str, timeline: Timeline) -> Iterator[Finding]:
+    """Find wrong numbers, one finding for a list. A list of ones is counted by whoever shows it,
+    and a list may be counted down.
     """
-    for group in dict.fromkeys(entry.group for entry in found.entries):
-        own = [
-            entry for entry in found.entries if entry.group == group and entry.form == "numbered"
-        ]
-        numbers = [entry.number for entry in own]
-        down = len(numbers) > 1 and numbers == list(range(len(numbers), 0, -1))
-        wrong = [entry for entry in own if entry.number != entry.position]
-        if not wrong or down or set(numbers) == {1}:
+    numbered = [entry for entry in timeline.entries if entry.form == "numbered"]
+    for group in dict.fromkeys(entry.group for entry in timeline.entries):
+        entries = [entry for entry in numbered if entry.group == group]
+        wrong = [entry for entry in entries if entry.number != entry.position]
+        if not wrong or _is_counted_otherwise([entry.number for entry in entries]):
             continue
-        edits = [
-            Edit(entry.number_span.start, entry.number_span.end, str(entry.position))
-            for entry in wrong
-        ]
+        edits = []
+        for entry in wrong:
+            span = entry.number_span
+            edits.append(Edit(span.start, span.end, str(entry.position)))
         what = f"entry {wrong[0].position} has the number {wrong[0].number}"
         if len(wrong) > 1:
-            more = f", and {len(wrong) - 1} below it are wrong too"
-        else:
-            more = ""
-        yield finding("WK905", path, wrong[0].span.line, what + more, edits)
+            what += f", and {len(wrong) - 1} below it are wrong too"
+        yield finding("WK905", path, wrong[0].span.line, what, edits)
 
 
-def _undated(path: str, found: Timeline) -> Iterator[Finding]:
-    """Entries without a date for people: one finding for all."""
-    dated = [
-        (entry, day.day)
-        for entry in found.entries
-        if (day := stamp(PurePosixPath(entry.name).name[:10])) and day.day
-    ]
-    missing = [
-        (entry, day) for entry, day in dated if not entry.words or human_date(entry.words) is None
-    ]
-    missing = [(entry, day) for entry, day in missing if not _says_date(entry)]
+def _is_counted_otherwise(numbers: list[int]) -> bool:
+    """Whether a list is numbered down, or with ones alone."""
+    is_counted_down = len(numbers) > 1 and numbers == list(range(len(numbers), 0, -1))
+    return is_counted_down or set(numbers) == {1}
+
+
+def _undated(path: str, timeline: Timeline) -> Iterator[Finding]:
+    """Find entries without a date for people: one finding for all."""
+    missing = [(entry, day) for entry, day in _dated(timeline) if not _says_date(entry)]
     if not missing:
         return
-    edits = [
-        Edit(entry.words_span.start, entry.words_span.start, f" — {human(day).rpartition(',')[0]}")
-        for entry, day in missing
-        if entry.form != "table" and not entry.words
-    ]
-    if len(missing) == 1:
-        names = f"{quoted(missing[0][0].name)} has"
-    else:
-        names = f"{len(missing)} entries have"
-    yield finding("WK401", path, missing[0][0].span.line, f"{names} no date for people", edits)
+    edits = []
+    for entry, day in missing:
+        if entry.form != "table" and not entry.words:
+            at = entry.words_span.start
+            without_year = human(day).rpartition(",")[0]
+            edits.append(Edit(at, at, f" — {without_year}"))
+    first = missing[0][0]
+    what = f"{quoted(first.name)} has no date for people"
+    if len(missing) > 1:
+        what = f"{len(missing)} entries have no date for people"
+    yield finding("WK401", path, first.span.line, what, edits)
 
 
 def _says_date(entry: Entry) -> bool:
-    """Whether the words hold a date as people write it, if without a weekday: `May 4`, `4 May
+    """Whether an entry holds a date as people write it, if without a weekday: `May 4`, `4 May
     2026`.
     """
-    on = stamp(PurePosixPath(entry.name).name[:10])
-    return (
-        on is not None
-        and re.search(r"[A-Za-z]", entry.words) is not None
-        and moment(entry.words, on.day) is not None
-    )
+    if not entry.words:
+        return False
+    if human_date(entry.words) is not None:
+        return True
+    at = _stamp_of(entry)
+    if at is None or not re.search(r"[A-Za-z]", entry.words):
+        return False
+    return moment(entry.words, at.day) is not None
 
 
 # ── experiments.md
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _PLANNED = re.compile(
     r"plan\w*|todo|tbd|pending|queued|idea|next|not (?:yet "
@@ -289,44 +323,50 @@ _PLANNED = re.compile(
 
 
 def _experiments(files: Iterable[File], logs: list[Log]) -> Iterator[Finding]:
-    summaries = {
-        file.parts[:-1]: file for file in files if file.name.casefold() == "experiments.md"
-    }
+    """Check each experiments.md against the logs below it."""
+    summaries = _files_by_folder(files, "experiments.md")
     rows = {folder: parse_experiments(file.text or "") for folder, file in summaries.items()}
     for folder, file in summaries.items():
-        below = [log for log in logs if log.file.parts[: len(folder)] == folder]
-        for row in rows[folder]:
-            if _claims_a_log(row) and not any(is_row_of(row, log) for log in below):
-                yield finding("WK912", file.path, row.line, f"there is no log of {quoted(row.run)}")
-    without = []
+        below = [log for log in logs if _lies_below(log, folder)]
+        yield from _rows_without_log(file, rows[folder], below)
+    yield from _logs_without_row(rows, logs)
+
+
+def _lies_below(log: Log, folder: tuple[str, ...]) -> bool:
+    return log.file.parts[: len(folder)] == folder
+
+
+def _rows_without_log(file: File, rows: Iterable[Row], logs: list[Log]) -> Iterator[Finding]:
+    for row in rows:
+        if _claims_a_log(row) and not any(is_row_of(row, log) for log in logs):
+            yield finding("WK912", file.path, row.line, f"there is no log of {quoted(row.run)}")
+
+
+def _logs_without_row(
+    rows: Mapping[tuple[str, ...], list[Row]], logs: list[Log]
+) -> Iterator[Finding]:
+    """Find experiments that no row names: one finding for all those without an experiments.md."""
+    without: list[tuple[Log, Field]] = []
     for log in logs:
         if log.kind != "experiment" or not log.run_type:
             continue
-        above = [rows[folder] for folder in rows if log.file.parts[: len(folder)] == folder]
+        above = [rows[folder] for folder in rows if _lies_below(log, folder)]
         if not above:
-            without.append(log)
-        elif not any(is_row_of(row, log) for part in above for row in part):
-            yield finding(
-                "WK911",
-                log.file.path,
-                log.run_type.span.line,
-                "experiments.md does not name this run",
-            )
-    if without and (field := without[0].run_type):
-        if len(without) > 1:
-            more = f" (nor of {len(without) - 1} other experiments)"
-        else:
-            more = ""
-        yield finding(
-            "WK911",
-            without[0].file.path,
-            field.span.line,
-            f"there is no experiments.md with a row of this run{more}",
-        )
+            without.append((log, log.run_type))
+        elif not any(is_row_of(row, log) for row in chain.from_iterable(above)):
+            what = "experiments.md does not name this run"
+            yield finding("WK911", log.file.path, log.run_type.span.line, what)
+    if not without:
+        return
+    first, field = without[0]
+    what = "there is no experiments.md with a row of this run"
+    if len(without) > 1:
+        what += f" (nor of {len(without) - 1} other experiments)"
+    yield finding("WK911", first.file.path, field.span.line, what)
 
 
 def _claims_a_log(row: Row) -> bool:
-    """Whether a row should have a log: what is planned, taken from a paper, or named in free words
+    """Whether a row should have a log. What is planned, taken from a paper, or named in free text
     need not.
     """
     status = " ".join(row.cells.get(name, "") for name in ("status", "state", "verdict"))

@@ -24,6 +24,7 @@ from watchkeeper.report.runlog.document import (
     Edit,
     Field,
     Item,
+    Node,
     Section,
     Span,
     StatusLine,
@@ -43,7 +44,6 @@ from watchkeeper.report.runlog.read import (
     says_none,
 )
 from watchkeeper.report.runlog.standing import (
-    Standing,
     by_submission,
     entries_of,
     last_job,
@@ -84,47 +84,59 @@ _OTHER_JOB = re.compile(
     r"|embed\w*)\b",
     re.IGNORECASE,
 )
+_BEGINS_SENT = re.compile(r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", re.IGNORECASE)
+_TO_BE_SUBMITTED = re.compile(
+    r"(?:pending|tbd|not (?:yet )?submitted|planned|todo)\b", re.IGNORECASE
+)
+_RESTART = re.compile(r"\(restart \d+\)")
+_ID_IN_TEXT = re.compile(r"\bjob[\s:#`]{1,3}\d{3,}|^[-*+] `?\d{4,}\b", re.IGNORECASE | re.MULTILINE)
+_NO_SCHEDULER = re.compile(
+    r"\b(?:no scheduler|locally|local run|interactive|workstation)\b", re.IGNORECASE
+)
+_RUNTIME_IN_TEXT = re.compile(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d")
+_OF_A_RESUMPTION = ("submitted", "submitted_at")
 
 
-def jobs(log: Log, stands: Standing) -> Iterator[Finding]:
-    """What is wrong with the job blocks."""
-    jobs = log.jobs
-    if jobs and "resum" in jobs[0].qualifier.casefold() and last_job(log) is jobs[-1]:
-        yield finding("WK115", log.file.path, place(jobs[0]), "the first job block is a resumption")
+def jobs(log: Log) -> Iterator[Finding]:
+    """Check the job blocks."""
+    yield from _begins_resumed(log)
     yield from _ids(log)
     yield from _order(log)
     first = _first(log)
-    for index, job in enumerate(jobs):
-        if (
-            job is not first
-            and job.heading.text.strip().casefold() == "job"
-            and not _says_what(log, job)
-        ):
-            yield finding(
-                "WK309", log.file.path, place(job), f"job block {index + 1} does not say what it is"
-            )
-        if "resum" in job.qualifier.casefold() and not _says_source(log, job):
-            yield finding(
-                "WK305",
-                log.file.path,
-                place(job),
-                "it does not say which checkpoint it resumed from",
-            )
+    for index, job in enumerate(log.jobs):
+        if job is not first and _is_unexplained(log, job):
+            what = f"job block {index + 1} does not say what it is"
+            yield finding("WK309", log.file.path, place(job), what)
+        if _is_resumed(job) and not _says_source(log, job):
+            what = "it does not say which checkpoint it resumed from"
+            yield finding("WK305", log.file.path, place(job), what)
         start = _start(log, job)
-        if not filled(start) and not _says_when(log, job, stands):
-            yield finding(
-                "WK304",
-                log.file.path,
-                place(job, start),
-                "it is not recorded when the job was submitted",
-            )
+        if not filled(start) and not _says_when(log, job):
+            what = "it is not recorded when the job was submitted"
+            yield finding("WK304", log.file.path, place(job, start), what)
         yield from _job_times(log, job, first=job is first)
     yield from _unrecorded(log)
 
 
+def _begins_resumed(log: Log) -> Iterator[Finding]:
+    """Find a log whose first block is a resumption, though the newest job is its last block."""
+    jobs = log.jobs
+    if jobs and _is_resumed(jobs[0]) and last_job(log) is jobs[-1]:
+        yield finding("WK115", log.file.path, place(jobs[0]), "the first job block is a resumption")
+
+
+def _is_resumed(job: Section) -> bool:
+    return "resum" in job.qualifier.casefold()
+
+
+def _is_unexplained(log: Log, job: Section) -> bool:
+    """Whether a further block has a bare heading, and no field that says what it is."""
+    return job.heading.text.strip().casefold() == "job" and not _says_what(log, job)
+
+
 def _first(log: Log) -> Section | None:
-    """The block of the first submission: the top one, unless that is a further one and a plain one
-    below it is older.
+    """Return the block of the first submission: the top one, unless that is a further one and a
+    plain block below it is older.
     """
     oldest = next(iter(by_submission(log)), None)
     if oldest is None or (log.jobs[0].qualifier and not oldest.qualifier):
@@ -138,82 +150,85 @@ def _start(log: Log, job: Section) -> Field | None:
 
 def _is_planned(log: Log, job: Section) -> bool:
     """Whether a block says that its job is still to be submitted."""
-    id_ = log.fact(job, *ID)
-    waits = id_ is not None and re.match(
-        r"(?:pending|tbd|not (?:yet )?submitted|planned|todo)\b", id_.value, re.IGNORECASE
-    )
-    return (
-        bool(waits)
-        and submitted(log, job) is None
-        and not any(entry.claim for entry in entries_of(log))
-    )
+    field = log.fact(job, *ID)
+    if field is None or not _TO_BE_SUBMITTED.match(field.value):
+        return False
+    if submitted(log, job) is not None:
+        return False
+    return not any(entry.claim for entry in entries_of(log))
 
 
 def _ids(log: Log) -> Iterator[Finding]:
-    """Blocks without an id, and two with one. A requeue keeps its job's id, and a machine in the
-    cloud its name.
+    """Find blocks without an id, and two with the same. A requeue keeps its job's id, and a machine
+    in the cloud its name.
     """
     path = log.file.path
-    ids: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for job in log.jobs:
-        id_ = log.fact(job, *ID)
-        if not filled(id_) or id_ is None:
+        field = log.fact(job, *ID)
+        if field is None or not filled(field):
             if not _id_elsewhere(log, job) and not _is_planned(log, job):
-                yield finding("WK301", path, place(job, id_), "no execution_id in this job block")
+                yield finding("WK301", path, place(job, field), "no execution_id in this job block")
             continue
-        word = (id_.value.split() or [""])[0].strip("`,;")
-        if restart := re.search(r"\(restart \d+\)", id_.value):
-            word += f" {restart[0]}"  # a requeue: the same job, another execution
-        again = _REQUEUED.search(job.heading.text) or (
-            not word[:1].isdigit() and not says_none(id_)
-        )
-        if word in ids and not says_none(id_) and not again:
-            yield finding(
-                "WK302",
-                path,
-                id_.span.line,
-                f"job {quoted(word)} has a block in line {ids[word]} already",
-            )
-        ids.setdefault(word, id_.span.line)
+        job_id = _id_in(field)
+        if job_id in lines and not _may_repeat_id(job, field, job_id):
+            what = f"job {quoted(job_id)} has a block in line {lines[job_id]} already"
+            yield finding("WK302", path, field.span.line, what)
+        lines.setdefault(job_id, field.span.line)
+
+
+def _id_in(field: Field) -> str:
+    """Return the id without what follows it; a requeue's with its number: the same job, another
+    execution.
+    """
+    job_id = _first_word(field)
+    restart = _RESTART.search(field.value)
+    if restart:
+        return f"{job_id} {restart[0]}"
+    return job_id
+
+
+def _first_word(field: Field) -> str:
+    words = field.value.split() or [""]
+    return words[0].strip("`,;")
+
+
+def _may_repeat_id(job: Section, field: Field, job_id: str) -> bool:
+    """Whether a second block may have this id: none at all, a requeue, or a machine's name."""
+    is_number = job_id[:1].isdigit()
+    return says_none(field) or not is_number or _REQUEUED.search(job.heading.text) is not None
 
 
 def _id_elsewhere(log: Log, job: Section) -> bool:
-    """Whether a block names its job in its heading or in words: `## Job 70412`, `- Slurm job 70412
-    on gpu-07`.
+    """Whether a block names its job in its heading or in its text: `## Job 70412`, `- Slurm job
+    70412 on gpu-07`, or says that no scheduler gave it an id.
     """
-    text = facts.prose(log.document, job)
     heading = re.sub(r"\d{4}-\d{2}-\d{2}\S*", "", job.heading.text)
-    named = re.search(r"\d{4,}", heading) or re.search(
-        r"\bjob[\s:#`]{1,3}\d{3,}|^[-*+] `?\d{4,}\b", text, re.IGNORECASE | re.MULTILINE
-    )
-    return (
-        named is not None
-        or re.search(
-            r"\b(?:no scheduler|locally|local run|interactive|workstation)\b", text, re.IGNORECASE
-        )
-        is not None
-    )
+    if re.search(r"\d{4,}", heading):
+        return True
+    text = facts.prose(log.document, job)
+    return _ID_IN_TEXT.search(text) is not None or _NO_SCHEDULER.search(text) is not None
 
 
 def _order(log: Log) -> Iterator[Finding]:
-    """Blocks that are out of order: one finding where all of them stand newest first."""
-    known = [
-        (at, place(job))
-        for job in log.jobs
-        if (at := submitted(log, job)) is not None and at.day is not None
-    ]
-    pairs = [
-        (one, other)
-        for one, other in pairwise(known)
-        if (gap := one[0].seconds_until(other[0])) is not None and gap < 0
-    ]
-    turned = len(pairs) > 1 and len(pairs) == len(known) - 1
-    for one, other in pairs[:1] if turned else pairs:
-        if turned:
-            what = "the job blocks stand newest first"
-        else:
-            what = f"this job was submitted before the one in line {one[1]}"
-        yield finding("WK303", log.file.path, other[1], what)
+    """Find blocks that are out of order: one finding where all of them stand newest first."""
+    known = []
+    for job in log.jobs:
+        at = submitted(log, job)
+        if at is not None and at.day is not None:
+            known.append((at, place(job)))
+    misplaced = []
+    for (before, line_before), (after, line) in pairwise(known):
+        gap = before.seconds_until(after)
+        if gap is not None and gap < 0:
+            misplaced.append((line_before, line))
+    if len(misplaced) > 1 and len(misplaced) == len(known) - 1:
+        line = misplaced[0][1]
+        yield finding("WK303", log.file.path, line, "the job blocks stand newest first")
+        return
+    for line_before, line in misplaced:
+        what = f"this job was submitted before the one in line {line_before}"
+        yield finding("WK303", log.file.path, line, what)
 
 
 def _says_what(log: Log, job: Section) -> bool:
@@ -221,89 +236,84 @@ def _says_what(log: Log, job: Section) -> bool:
 
 
 def _says_source(log: Log, job: Section) -> bool:
-    known = (field for field in log.facts(job) if _SOURCE.fullmatch(field.name) and filled(field))
-    if any(opening(field.value) is None for field in known):
+    """Whether a resumption names what it resumed from, in a field or in its text."""
+    sources = (field for field in log.facts(job) if _SOURCE.fullmatch(field.name) and filled(field))
+    if any(opening(field.value) is None for field in sources):
         return True
-    words = [job.heading.text, *(node.text for node in job.bullets() if isinstance(node, Item))]
-    return any(_FROM.search(text) for text in words)
+    texts = [job.heading.text]
+    texts += [node.text for node in job.bullets() if isinstance(node, Item)]
+    return any(_FROM.search(text) for text in texts)
 
 
-def _says_when(log: Log, job: Section, stands: Standing) -> bool:
-    """Whether the time of the submission stands in the heading, or in Status where there is one
-    job.
-    """
+def _says_when(log: Log, job: Section) -> bool:
+    """Whether a block without such a field says when its job was submitted, or Status does."""
     if submitted(log, job) is not None or _is_planned(log, job):
         return True
-    lines = facts.prose(log.document, job).splitlines()
-    if any(_SENT.search(line) and moment(line) is not None for line in lines):
-        return True
-    id_ = log.fact(job, *ID)
-    if id_ is not None and id_.value.split():
-        word = id_.value.split()[0].strip("`,;")
-    else:
-        word = ""
+    for line in facts.prose(log.document, job).splitlines():
+        if _SENT.search(line) and moment(line) is not None:
+            return True
+    field = log.fact(job, *ID)
+    job_id = ""
+    if field is not None:
+        job_id = _first_word(field)
     for entry in entries_of(log):
-        if entry.at is None or not re.match(
-            r"\W*(?:re-?)?(?:submitted|launched|started|queued)\b", entry.text, re.IGNORECASE
-        ):
+        if entry.at is None or not _BEGINS_SENT.match(entry.text):
             continue
-        if len(log.jobs) == 1 or (word and word in entry.text):
+        is_only_job = len(log.jobs) == 1
+        if is_only_job or (job_id and job_id in entry.text):
             return True
     return False
 
 
 def _unrecorded(log: Log) -> Iterator[Finding]:
-    """Submissions that Status tells of and no block records."""
+    """Find submissions in Status that no block records: one finding for all."""
+    if not log.jobs:
+        return
     known = " ".join(log.document.slice(job) for job in log.jobs)
-    missing: dict[str, int] = {}
-    for entry in entries_of(log) if log.jobs else ():
+    lines: dict[str, int] = {}
+    for entry in entries_of(log):
         for match in _SUBMISSION.finditer(entry.text):
             number = match["id"] or match["bare"] or match["again"]
-            if not _OTHER_JOB.search(match[0]) and not re.search(rf"(?<!\d){number}(?!\d)", known):
-                missing.setdefault(number, entry.line)
-    if missing:
-        names = ", ".join(missing)
-        if len(missing) == 1:
-            what = f"job {names} was submitted, and has"
-        else:
-            what = f"jobs {names} were submitted, and have"
-        yield finding("WK310", log.file.path, next(iter(missing.values())), f"{what} no job block")
+            is_known = re.search(rf"(?<!\d){number}(?!\d)", known)
+            if not is_known and not _OTHER_JOB.search(match[0]):
+                lines.setdefault(number, entry.line)
+    if not lines:
+        return
+    names = ", ".join(lines)
+    what = f"jobs {names} were submitted, and have no job block"
+    if len(lines) == 1:
+        what = f"job {names} was submitted, and has no job block"
+    first_line = next(iter(lines.values()))
+    yield finding("WK310", log.file.path, first_line, what)
 
 
 def _job_times(log: Log, job: Section, *, first: bool) -> Iterator[Finding]:
+    """Check a block's start and end, its runtime, and their dates for people."""
     start, end = _start(log, job), log.fact(job, *END)
     day = _day_of_job(log, job)
     for field in (start, end):
         if field is not None and _is_unreadable(field, day):
-            yield finding(
-                "WK407", log.file.path, field.span.line, f"{field.key} is {quoted(field.value)}"
-            )
+            what = f"{field.key} is {quoted(field.value)}"
+            yield finding("WK407", log.file.path, field.span.line, what)
     yield from _lengths(log, job, start, end, day)
     for field, name in ((start, "start_human"), (end, "end_human")):
-        if field:
-            at = stamp(field.value)
-        else:
-            at = None
         # a resumption's template has no date for people
-        asked = first or (field is not None and field.name not in ("submitted", "submitted_at"))
-        if (
-            asked
-            and field
-            and at
-            and at.day
-            and not human_date(field.value)
-            and not _shown_in_head(log, at.day)
-        ):
-            beside = log.fact(job, name)
-            if not filled(beside):
-                edits = _human_edit(log.document.text, field, beside, name, at.day)
-                yield finding(
-                    "WK401",
-                    log.file.path,
-                    place(job, beside or field),
-                    f"{field.key} has no {name} beside it",
-                    edits,
-                )
+        is_required = first or (field is not None and field.name not in _OF_A_RESUMPTION)
+        if field is not None and is_required:
+            yield from _missing_human_date(log, job, field, name)
+
+
+def _missing_human_date(log: Log, job: Section, field: Field, name: str) -> Iterator[Finding]:
+    """Find a timestamp without a date for people, in the field, beside it or in the page's head."""
+    at = stamp(field.value)
+    if not at or not at.day:
+        return
+    beside = log.fact(job, name)
+    if human_date(field.value) or filled(beside) or _shown_in_head(log, at.day):
+        return
+    edits = _human_edit(log.document.text, field, beside, name, at.day)
+    what = f"{field.key} has no {name} beside it"
+    yield finding("WK401", log.file.path, place(job, beside or field), what, edits)
 
 
 def _day_of_job(log: Log, job: Section) -> date | None:
@@ -314,52 +324,55 @@ def _day_of_job(log: Log, job: Section) -> date | None:
 
 
 def _is_unreadable(field: Field, day: date | None) -> bool:
+    """Whether a field of a time holds neither a time nor a state, nor says that there is none."""
     if not filled(field) or says_none(field) or not field.value:
         return False
-    return (
-        moment(field.value, day) is None
-        and not human_date(field.value)
-        and state_of(field.value) is None
-    )
+    is_time = moment(field.value, day) is not None or human_date(field.value)
+    return not is_time and state_of(field.value) is None
 
 
 def _shown_in_head(log: Log, day: date) -> bool:
     """Whether the head of the page has this day as people write it."""
-    found = (human_date(field.value) for field in facts.header(log.document))
-    return any(one is not None and one.on(day.year) == day for one in found)
+    for field in facts.header(log.document):
+        shown = human_date(field.value)
+        if shown is not None and shown.on(day.year) == day:
+            return True
+    return False
 
 
 def _lengths(
     log: Log, job: Section, start: Field | None, end: Field | None, day: date | None
 ) -> Iterator[Finding]:
-    path, length = log.file.path, log.fact(job, *RUNTIME)
-    begun, last = (moment(field.value, day) if field else None for field in (start, end))
+    """Check a block's runtime against its start and end."""
+    if end is None:
+        return
+    length = log.fact(job, *RUNTIME)
+    last = moment(end.value, day)
+    begun = moment(start.value, day) if start else None
     if begun and last:
-        span = begun.seconds_until(last)
-    else:
-        span = None
-    if begun and last and (begun.time is None or last.time is None):
-        whole_days = 86400
-    else:
-        whole_days = 0
-    whole = (
-        end is not None and moment(end.value) is not None
-    )  # a time of day alone may be of the next day
-    if end and span is not None and span < 0 and whole:
-        yield finding("WK307", path, end.span.line, "it ends before it starts")
-    elif (
-        length and span is not None and whole and _seconds(length) > max(span, 0) + 60 + whole_days
-    ):
-        yield finding(
-            "WK306",
-            path,
-            length.span.line,
-            f"the runtime {quoted(length.value)} is longer than from start to end",
-        )
-    if end and last and last.day and not filled(length) and not _runs_elsewhere(log, job):
-        yield finding(
-            "WK308", path, place(job, length), "the job has ended, and there is no runtime"
-        )
+        yield from _disagreement(log, begun, last, end, length)
+    if last and last.day and not filled(length) and not _runs_elsewhere(log, job):
+        what = "the job has ended, and there is no runtime"
+        yield finding("WK308", log.file.path, place(job, length), what)
+
+
+def _disagreement(
+    log: Log, begun: Stamp, last: Stamp, end: Field, length: Field | None
+) -> Iterator[Finding]:
+    """Find an end before the start, or a runtime longer than from start to end."""
+    span = begun.seconds_until(last)
+    is_time_of_day_alone = moment(end.value) is None
+    if span is None or is_time_of_day_alone:
+        return  # such an end may be of the next day
+    if span < 0:
+        yield finding("WK307", log.file.path, end.span.line, "it ends before it starts")
+        return
+    tolerance = 60
+    if begun.time is None or last.time is None:
+        tolerance += 86400  # a day alone may mean any time of it
+    if length and _seconds(length) > span + tolerance:
+        what = f"the runtime {quoted(length.value)} is longer than from start to end"
+        yield finding("WK306", log.file.path, length.span.line, what)
 
 
 def _seconds(length: Field) -> float:
@@ -367,87 +380,108 @@ def _seconds(length: Field) -> float:
 
 
 def _runs_elsewhere(log: Log, job: Section) -> bool:
-    """Whether the runtime stands under another word, or, of a log's only job, in Results or in
-    Status.
-    """
+    """Whether the runtime has another name or, in a log with one job, is in Results or Status."""
     if filled(log.fact(job, *WALLTIME)):
         return True
     if len(log.jobs) > 1:
         return False
-    results = (log.fact(section, *RUNTIME, *WALLTIME) for section in log.sections("results"))
-    if any(filled(field) for field in results):
-        return True
-    return any(
-        re.search(r"\b(?:runtime|elapsed|took|in|after)\b[ :]{1,2}~?\d", entry.text)
-        for entry in entries_of(log)
-    )
+    for section in log.sections("results"):
+        if filled(log.fact(section, *RUNTIME, *WALLTIME)):
+            return True
+    return any(_RUNTIME_IN_TEXT.search(entry.text) for entry in entries_of(log))
 
 
 def _human_edit(text: str, field: Field, beside: Field | None, name: str, day: date) -> list[Edit]:
+    """Return the edit that adds the date for people. Empty: something stands below the field."""
     if beside:
         return [value_edit(text, beside, human(day))]
     line = text[field.span.start : field.span.end]
     bullet = re.match(r"[ \t]*[-*+][ \t]+", line)
-    if not bullet or any(
-        not isinstance(child, Verbatim) or child.kind != "blank" for child in field.children
-    ):
+    if not bullet or not all(_is_blank(child) for child in field.children):
         return []
     new = f"{bullet[0]}{name}: {human(day)}"
     ending = re.search(r"\r?\n$", line)
     if ending:
-        return [Edit(field.span.end, field.span.end, new + ending[0])]
-    return [Edit(field.span.end, field.span.end, ("\r\n" if "\r\n" in text else "\n") + new)]
+        new = new + ending[0]
+    elif "\r\n" in text:
+        new = "\r\n" + new
+    else:
+        new = "\n" + new
+    return [Edit(field.span.end, field.span.end, new)]
+
+
+def _is_blank(node: Node) -> bool:
+    return isinstance(node, Verbatim) and node.kind == "blank"
 
 
 def dates(log: Log) -> Iterator[Finding]:
-    """What is wrong with times and dates, wherever they stand."""
+    """Check times and dates, wherever they stand."""
     path, day = log.file.path, day_of(log)
+    partners = _partners(log)
+    for node in log.document.all_nodes():
+        if isinstance(node, Verbatim):
+            continue
+        time = _time_in(node)
+        at = stamp(time)
+        if at and at.day is None:
+            yield finding("WK403", path, node.span.line, f"there is no such time: {quoted(time)}")
+        if isinstance(node, Field):
+            partner = partners.get(node.span.start)
+            yield from _human_date_in(log, node, partner, day)
+
+
+def _partners(log: Log) -> dict[int, Stamp]:
+    """Map the offset of each `start_human` and `end_human` to the timestamp beside it."""
     partners: dict[int, Stamp] = {}
     for job in log.jobs:
         for names, name in ((START, "start_human"), (END, "end_human")):
             field, beside = log.fact(job, *names), log.fact(job, name)
-            if field and beside and (at := stamp(field.value)):
+            at = stamp(field.value) if field else None
+            if beside and at:
                 partners[beside.span.start] = at
-    for node in log.document.all_nodes():
-        if isinstance(node, Verbatim):
-            continue
-        text, span = (
-            (node.value, node.value_span)
-            if isinstance(node, Field)
-            else (node.text, node.text_span)
-        )
-        if isinstance(node, StatusLine):
-            time = node.time
-        else:
-            time = text
-        if (found := stamp(time)) and found.day is None:
-            yield finding("WK403", path, node.span.line, f"there is no such time: {quoted(time)}")
-        if isinstance(node, Field):
-            if text:
-                begins = log.document.text.find(text, span.start)
-            else:
-                begins = span.start
-            partner = partners.get(node.span.start)
-            year = partner.day.year if partner and partner.day else _nearest_year(text, day)
-            known = {partner.day if partner else None, day}
-            yield from human_findings(
-                path, node.span, text, begins, year=year, known=known, partner=partner
-            )
+    return partners
+
+
+def _time_in(node: Field | Item | StatusLine) -> str:
+    """Return the part of a node that may begin with a timestamp."""
+    if isinstance(node, StatusLine):
+        return node.time
+    if isinstance(node, Field):
+        return node.value
+    return node.text
+
+
+def _human_date_in(
+    log: Log, field: Field, partner: Stamp | None, day: date | None
+) -> Iterator[Finding]:
+    """Check the date for people that a field holds. `day` is the day in the log's name."""
+    at = field.value_span.start
+    if field.value:
+        at = log.document.text.find(field.value, at)
+    partner_day = partner.day if partner else None
+    year = partner_day.year if partner_day else _nearest_year(field.value, day)
+    known = {partner_day, day}
+    yield from human_findings(
+        log.file.path, field.span, field.value, at, year=year, known=known, partner=partner
+    )
 
 
 def _nearest_year(text: str, day: date | None) -> int | None:
-    """The year that a date without one means: it is near the day in the log's name."""
-    found = human_date(text)
-    if day is None or found is None:
-        if day:
-            return day.year
+    """Return the year that a date without one means: the date is near the day in the log's name."""
+    if day is None:
         return None
-    near = [
-        on
-        for year in (day.year - 1, day.year, day.year + 1)
-        if 1 <= year <= 9999 and (on := found.on(year)) is not None
-    ]
-    return min(near, key=lambda on: abs((on - day).days)).year if near else day.year
+    shown = human_date(text)
+    if shown is None:
+        return day.year
+    near = []
+    for year in (day.year - 1, day.year, day.year + 1):
+        is_representable = 1 <= year <= 9999
+        on = shown.on(year) if is_representable else None
+        if on is not None:
+            near.append(on)
+    if not near:
+        return day.year
+    return min(near, key=lambda on: abs((on - day).days)).year
 
 
 def human_findings(
@@ -460,42 +494,37 @@ def human_findings(
     known: set[date | None],
     partner: Stamp | None = None,
 ) -> Iterator[Finding]:
-    """What is wrong with a date for people in `text`, which begins at the offset `at`.
+    """Check a date for people in `text`, which begins at the offset `at`.
 
     `year` is its year where it names none. A wrong weekday is fixed only where the day is one of
     `known`; `partner` is the timestamp that means the same time.
     """
-    found = human_date(text)
-    if not found:
+    shown = human_date(text)
+    if not shown:
         return
-    day = found.on(year)
+    day = shown.on(year)
     if day is None:
         yield finding("WK403", path, span.line, f"there is no such day: {quoted(text)}")
         return
-    if partner and partner.day and abs((day - partner.day).days) > (1 if partner.zone else 0):
-        yield finding(
-            "WK404", path, span.line, f"the date for people is {day}, the timestamp {partner.day}"
-        )
-    if found.suffix and found.suffix != ordinal(day.day):
-        edit = Edit(at + found.suffix_at[0], at + found.suffix_at[1], ordinal(day.day))
-        yield finding(
-            "WK405",
-            path,
-            span.line,
-            f"it is {day.day}{edit.text}, not {day.day}{found.suffix}",
-            [edit],
-        )
-    if (found.year or year) and found.weekday != day.weekday():
-        first, last = found.weekday_at
-        name = weekday_like(day, text[first:last])
+    if partner and partner.day and _disagree(day, partner.day, partner):
+        what = f"the date for people is {day}, the timestamp {partner.day}"
+        yield finding("WK404", path, span.line, what)
+    if shown.suffix and shown.suffix != ordinal(day.day):
+        first, last = shown.suffix_at
+        edit = Edit(at + first, at + last, ordinal(day.day))
+        what = f"it is {day.day}{edit.text}, not {day.day}{shown.suffix}"
+        yield finding("WK405", path, span.line, what, [edit])
+    has_year = shown.year or year
+    if has_year and shown.weekday != day.weekday():
+        first, last = shown.weekday_at
+        edits = []
         if day in known:
-            edits = [Edit(at + first, at + last, name)]
-        else:
-            edits = []
-        yield finding(
-            "WK402",
-            path,
-            span.line,
-            f"{day} is a {weekday_like(day, '')}, not a {text[first:last]}",
-            edits,
-        )
+            edits.append(Edit(at + first, at + last, weekday_like(day, text[first:last])))
+        what = f"{day} is a {weekday_like(day, '')}, not a {text[first:last]}"
+        yield finding("WK402", path, span.line, what, edits)
+
+
+def _disagree(day: date, other: date, partner: Stamp) -> bool:
+    """Whether two days cannot mean the same time: zones may differ by a day."""
+    most = 1 if partner.zone else 0
+    return abs((day - other).days) > most

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from datetime import date
 
 from watchkeeper.report.lint import job_rules, outcome_rules, publish_rules, status_rules
 from watchkeeper.report.lint.rules import Finding, finding, quoted
@@ -36,100 +37,124 @@ SECTIONS = {
     "next": "Next",
 }
 
-_LEFT_OUT = {"wandb", "results", "next"}
-"""What nobody asks of a run that was given up."""
+_NOT_OF_A_GIVEN_UP_RUN = {"wandb", "results", "next"}
+"""The sections that a run that was given up need not have."""
+_COMMAND = re.compile(
+    r"\b(?:sbatch|srun|torchrun|python3?|accelerate|docker|bash|watchkeeper|wk) \S"
+)
+_CONFIG_IN_COMMAND = re.compile(r"--?config\S*[ =]\S|\.(?:ya?ml|toml|json|gin|cfg|ini)\b")
+_WORKS_ON = re.compile(
+    r"(?:.*_)?(?:checkpoint|ckpt|model|task|tasks|suite|suites|scenes?|env|environment|episodes|split"
+    r"|output|url|weights)"
+)
 
 
 def check(log: Log) -> Iterator[Finding]:
-    """What is wrong with one log."""
+    """Check one log by itself."""
     yield from _name(log)
     if not any(section.kind for section in log.document.walk()):
         yield finding("WK107", log.file.path, 1, "it has no section of a run log")
         return
     stands = standing(log)
-    found = [
+    findings = [
         *_mode_and_config(log),
-        *job_rules.jobs(log, stands),
+        *job_rules.jobs(log),
         *job_rules.dates(log),
         *status_rules.status(log, stands),
-    ]
-    found += [
         *outcome_rules.results(log, stands),
         *outcome_rules.wandb(log, stands),
         *publish_rules.published(log, stands),
     ]
-    found += _whole(log, stands, {one.code for one in found})
-    yield from found
-    told = {one.line for one in found}
+    codes = {finding.code for finding in findings}
+    findings += _whole(log, stands, codes)
+    yield from findings
+    yield from _placeholders(log, {finding.line for finding in findings})
+
+
+def _placeholders(log: Log, reported: set[int]) -> Iterator[Finding]:
+    """Find the template's text in fields, on lines that no other finding reports."""
     for node in facts.every_field(log.document):
-        if is_placeholder(node.value) and node.span.line not in told:
-            yield finding(
-                "WK207",
-                log.file.path,
-                node.span.line,
-                f"{node.key} still holds the template's {quoted(node.value)}",
-            )
+        if is_placeholder(node.value) and node.span.line not in reported:
+            what = f"{node.key} still holds the template's {quoted(node.value)}"
+            yield finding("WK207", log.file.path, node.span.line, what)
 
 
 def _name(log: Log) -> Iterator[Finding]:
+    """Check the file's name, and its date against the first job's."""
     path, name = log.file.path, log.file.name
     if not DATED.fullmatch(name):
-        if log.day:
-            better = f"{log.day}_{log.task}.md"
-        else:
-            better = "<date>_" + name
+        better = f"{log.day}_{log.task}.md" if log.day else f"<date>_{name}"
         yield finding("WK111", path, 1, f"the name is not <date>_<task>.md, e.g. {better}")
-    if job := JOB_ID.search(name):
-        yield finding("WK112", path, 1, f"the name holds a job id, {quoted(job[0].strip('_-'))}")
-    if log.day:
-        day = day_of(log)
-        if day is None:
-            yield finding("WK113", path, 1, f"there is no day {log.day}")
-        days = [
-            at.day
-            for job in log.jobs
-            if (at := submitted(log, job)) is not None and at.day is not None
-        ]
-        if day and days and abs((min(days) - day).days) > 1:
-            yield finding("WK406", path, 1, f"the name says {log.day}, the first job {min(days)}")
+    job_id = JOB_ID.search(name)
+    if job_id:
+        what = f"the name holds a job id, {quoted(job_id[0].strip('_-'))}"
+        yield finding("WK112", path, 1, what)
+    if not log.day:
+        return
+    day = day_of(log)
+    if day is None:
+        yield finding("WK113", path, 1, f"there is no day {log.day}")
+        return
+    first = _first_day(log)
+    if first is not None and abs((first - day).days) > 1:
+        yield finding("WK406", path, 1, f"the name says {log.day}, the first job {first}")
 
 
-def _whole(log: Log, stands: Standing, told: set[str]) -> Iterator[Finding]:
+def _first_day(log: Log) -> date | None:
+    """Return the day of the first submission. None: no job block has one."""
+    days = []
+    for job in log.jobs:
+        at = submitted(log, job)
+        if at is not None and at.day is not None:
+            days.append(at.day)
+    return min(days, default=None)
+
+
+def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
+    """Check the page as a whole. `codes` are those of the findings so far."""
     document, path = log.document, log.file.path
+    top = document.title.span.line if document.title else 1
     for node in document.all_nodes():
         if isinstance(node, Verbatim) and not node.closed:
-            yield finding(
-                "WK106",
-                path,
-                node.span.line,
-                (
-                    f"a {'code block' if node.kind == 'code' else node.kind} begins here and "
-                    "never ends"
-                ),
-            )
+            what = "code block" if node.kind == "code" else node.kind
+            yield finding("WK106", path, node.span.line, f"a {what} begins here and never ends")
     if not _has_title(document):
-        yield finding(
-            "WK201",
-            path,
-            1 if document.title is None else document.title.span.line,
-            "there is no title",
-        )
-    missing = [
-        name
-        for kind, name in SECTIONS.items()
-        if kind not in _not_asked(log, stands, told) and not log.sections(kind)
-    ]
+        yield finding("WK201", path, top, "there is no title")
+    optional = _optional_sections(log, stands, codes)
+    required = [kind for kind in SECTIONS if kind not in optional]
+    missing = [SECTIONS[kind] for kind in required if not log.sections(kind)]
     if missing:
-        if document.title:
-            line = document.title.span.line
-        else:
-            line = 1
-        yield finding("WK202", path, line, f"no section {', '.join(missing)}")
-    starts: list[int] = []
-    for secret in SECRET.finditer(document.text):
-        starts = starts or [0, *(match.end() for match in re.finditer("\n", document.text))]
+        yield finding("WK202", path, top, f"no section {', '.join(missing)}")
+    yield from _secrets(log)
+
+
+def _secrets(log: Log) -> Iterator[Finding]:
+    text = log.document.text
+    secrets = list(SECRET.finditer(text))
+    if not secrets:
+        return
+    starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    for secret in secrets:
         line = bisect_right(starts, secret.start())
-        yield finding("WK209", path, line, "this looks like a secret (not shown)")
+        yield finding("WK209", log.file.path, line, "this looks like a secret (not shown)")
+
+
+def _optional_sections(log: Log, stands: Standing, codes: set[str]) -> set[str]:
+    """Return the sections that this log need not have: another finding names what they lack, or
+    such a run leaves nothing there.
+    """
+    optional: set[str] = set()
+    if stands.state in (ABANDONED, CANCELLED):
+        optional |= _NOT_OF_A_GIVEN_UP_RUN
+    elif not log.trains:
+        optional.add("wandb")
+    if log.run_type or "WK203" in codes:
+        optional.add("mode")
+    if codes & {"WK601", "WK602", "WK604"}:
+        optional.add("results")
+    if "WK701" in codes:
+        optional.add("wandb")
+    return optional
 
 
 def _has_title(document: Document) -> bool:
@@ -139,89 +164,62 @@ def _has_title(document: Document) -> bool:
     return re.match(r"\ufeff?\s{0,20}\S[^\n]*\n={3,}[ \t]*\r?(?:\n|$)", document.text) is not None
 
 
-def _not_asked(log: Log, stands: Standing, told: set[str]) -> set[str]:
-    """The sections that are not asked for: another finding names what they lack, or such a run
-    leaves nothing there.
-    """
-    given_up = stands.state in (ABANDONED, CANCELLED)
-    if given_up:
-        known = _LEFT_OUT
-    elif log.trains:
-        known = set()
-    else:
-        known = {"wandb"}
-    known = known | ({"mode"} if log.run_type or "WK203" in told else set())
-    known |= {"results"} if told & {"WK601", "WK602", "WK604"} else set()
-    known |= {"wandb"} if "WK701" in told else set()
-    return known
-
-
 def _mode_and_config(log: Log) -> Iterator[Finding]:
+    """Check what was run, and what for."""
     path = log.file.path
-    mode, config = (next(iter(log.sections(kind)), None) for kind in ("mode", "config"))
-    if not filled(log.run_type):
-        yield finding("WK203", path, place(mode, log.run_type), "run_type is not recorded")
-    elif not log.kind and log.run_type:
-        yield finding(
-            "WK204", path, log.run_type.span.line, f"run_type is {quoted(log.run_type.value)}"
-        )
+    mode = next(iter(log.sections("mode")), None)
+    config = next(iter(log.sections("config")), None)
+    run_type = log.run_type
+    if run_type is None or not filled(run_type):
+        yield finding("WK203", path, place(mode, run_type), "run_type is not recorded")
+    elif not log.kind:
+        what = f"run_type is {quoted(run_type.value)}"
+        yield finding("WK204", path, run_type.span.line, what)
     objective = log.fact(mode, *OBJECTIVE) or facts.first(facts.header(log.document), *OBJECTIVE)
     if mode and not filled(objective) and not _says_why(log):
         yield finding("WK205", path, place(mode, objective), "the objective is not recorded")
-    if config and (missing := list(_missing(log))):
-        field = next((field for name in missing for field in log.configs(name)), None)
-        yield finding("WK206", path, place(config, field), f"no {', no '.join(missing)} in Config")
+    missing = list(_missing(log)) if config else []
+    if missing:
+        fields = (field for name in missing for field in log.configs(name))
+        line = place(config, next(fields, None))
+        yield finding("WK206", path, line, f"no {', no '.join(missing)} in Config")
     if log.kind == "experiment" and not names_code(log):
-        yield finding(
-            "WK208", path, place(config), "no commit, branch or tag of the experiment's code"
-        )
+        what = "no commit, branch or tag of the experiment's code"
+        yield finding("WK208", path, place(config), what)
 
 
 def _says_why(log: Log) -> bool:
     """Whether a section of its own, or a line of Mode, says what the run is for."""
-    own = (section for section in log.document.walk() if facts.head_of(section) in OBJECTIVE)
-    if any(facts.prose(log.document, section).strip() for section in own):
-        return True
-    lines = [
-        line
-        for mode in log.sections("mode")
-        for line in facts.prose(log.document, mode).splitlines()
-    ]
-    return any(len(line.split()) > 4 and ":" not in line.split("—")[0] for line in lines)
+    for section in log.document.walk():
+        is_objective = facts.head_of(section) in OBJECTIVE
+        if is_objective and facts.prose(log.document, section).strip():
+            return True
+    for mode in log.sections("mode"):
+        for line in facts.prose(log.document, mode).splitlines():
+            if len(line.split()) > 4 and ":" not in line.split("—")[0]:
+                return True
+    return False
 
 
 def _missing(log: Log) -> Iterator[str]:
-    """What Config does not name of script, config and dataset, as far as such a job has one."""
+    """Yield what Config lacks of script, config and dataset, as far as such a job has one."""
+    sections = log.sections("config")
+    text = " ".join(facts.prose(log.document, section) for section in sections).casefold()
     script = log.config("script")
-    if script is not None:
-        command = script.value
-    else:
-        command = ""
-    text = " ".join(
-        facts.prose(log.document, section) for section in log.sections("config")
-    ).casefold()
-    if script is None and not re.search(
-        r"\b(?:sbatch|srun|torchrun|python3?|accelerate|docker|bash|watchkeeper"
-        r"|wk) \S",
-        text,
-    ):
+    if script is None and not _COMMAND.search(text):
         yield "script"
-    named = (
-        re.search(r"--?config\S*[ =]\S|\.(?:ya?ml|toml|json|gin|cfg|ini)\b", command)
-        or "command line" in text
-    )
-    if log.trains and log.config("config") is None and not named:
+    command = script.value if script else ""
+    is_in_command = _CONFIG_IN_COMMAND.search(command) or "command line" in text
+    if log.trains and log.config("config") is None and not is_in_command:
         yield "config"
-    if log.config("dataset") is None and not (not log.trains and _works_on(log)):
+    if log.config("dataset") is None and (log.trains or not _works_on(log)):
         yield "dataset"
 
 
 def _works_on(log: Log) -> bool:
     """Whether an evaluation or a data job says what it works on, where it names no dataset."""
-    names = re.compile(
-        r"(?:.*_)?(?:checkpoint|ckpt|model|task|tasks|suite|suites|scenes?|env|environment|episodes|split"
-        r"|output|url|weights)"
-    )
-    sections = log.sections("config")
-    fields = (field for section in sections for field in log.facts(section))
-    return any(names.fullmatch(field.name) and filled(field) for field in fields)
+    for section in log.sections("config"):
+        for field in log.facts(section):
+            if _WORKS_ON.fullmatch(field.name) and filled(field):
+                return True
+    return False

@@ -1,9 +1,9 @@
-"""The rules of what came of a run: its results and its W&B run."""
+"""The rules of a run's outcome: its results and its W&B run."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
@@ -22,7 +22,7 @@ from watchkeeper.report.runlog.standing import Standing
 from watchkeeper.report.runlog.states import ABANDONED, CANCELLED, CUT_SHORT
 
 MOST_URLS = 100
-"""So many URLs of one log are looked for in its job blocks."""
+"""How many URLs of one log are looked for in its job blocks."""
 
 _URL = re.compile(r"https?://[^\s`<>)\]|]+")
 _WEIGHTS = re.compile(
@@ -43,16 +43,44 @@ _SAVED = re.compile(
 )
 _OF_WEIGHTS = re.compile(r"(?:saved |final )?(?:checkpoint|weight|artifact)")
 _SENTENCES = (
-    "loss_one_liner", "one_liner", "loss_summary", "loss_curve", "loss_progression", "loss_note", "loss_notes",
-    "curve", "takeaway",
-    "summary", "observations", "observation", "qualitative", "interpretation", "conclusion", "assessment", "verdict",
-    "comment", "analysis",
-)  # fmt: skip
+    "loss_one_liner",
+    "one_liner",
+    "loss_summary",
+    "loss_curve",
+    "loss_progression",
+    "loss_note",
+    "loss_notes",
+    "curve",
+    "takeaway",
+    "summary",
+    "observations",
+    "observation",
+    "qualitative",
+    "interpretation",
+    "conclusion",
+    "assessment",
+    "verdict",
+    "comment",
+    "analysis",
+)
 _SNAPSHOTS = (
-    "config_snapshot", "config_snapshot_path", "resolved_config", "config_dump", "saved_config", "run_config",
-    "config_used", "final_config",
-    "hydra_config", "snapshot", "config_copy", "merged_config", "effective_config", "hparams", "args_file", "config_path",
-)  # fmt: skip
+    "config_snapshot",
+    "config_snapshot_path",
+    "resolved_config",
+    "config_dump",
+    "saved_config",
+    "run_config",
+    "config_used",
+    "final_config",
+    "hydra_config",
+    "snapshot",
+    "config_copy",
+    "merged_config",
+    "effective_config",
+    "hparams",
+    "args_file",
+    "config_path",
+)
 _SNAPSHOT_FILE = re.compile(
     r"(?:/|`)(?:\.hydra/|wandb/\S*/)?(?:resolved_|merged_|full_|train_|run_)?(?:config|args"
     r"|hparams|params)\S{0,20}\.(?:ya?ml|json|toml)"
@@ -68,177 +96,178 @@ _FIGURES_ALONE = re.compile(
     r"|declined|improve|improved|reached|reaches|got|gets|moved|moves|down|up|until|till|nats|bits|vs|run|total|value"
     r"|values|respectively|now|finished|hit|hits|about|around|approximately|approx|roughly)"
 )
-"""The words of a sentence that says no more than its figures do."""
+"""The vocabulary of a sentence that says no more than its figures do."""
+_DYNAMICS = re.compile(r"dynamics|curves?$|loss")
+_NOTE = re.compile(r"notes?|comments?|remarks?|quality|trend")
+_KEY = re.compile(r"[\w /@().-]{1,40}:(?:\s|$)")
+_NUMBER = re.compile(r"\d[\d.,]*(?:e[-+]?\d+)?[km]?\b")
 
 
 def results(log: Log, stands: Standing) -> Iterator[Finding]:
-    """What is wrong with Results, once the last job has ended well. One that was cut short owes its
-    checkpoint alone.
+    """Check Results, once the last job has ended well. One that was cut short owes its checkpoint
+    alone.
     """
     if not log.trains or not (stands.well or stands.state in CUT_SHORT):
         return
-    path, sections = log.file.path, log.sections("results")
-    fields = [field for section in sections for field in log.facts(section)]
-    if sections:
-        section = sections[0]
-    else:
-        section = None
+    sections = log.sections("results")
+    section = sections[0] if sections else None
+    fields = _fields_of(log, sections)
     if not _names_checkpoint(log, fields):
-        paths = [field for field in fields if re.search(r"checkpoint|ckpt", field.name)]
-        yield finding(
-            "WK601",
-            path,
-            place(section, paths[0] if paths else None),
-            "no path of a checkpoint in Results",
-        )
+        paths = (field for field in fields if re.search(r"checkpoint|ckpt", field.name))
+        line = place(section, next(paths, None))
+        yield finding("WK601", log.file.path, line, "no path of a checkpoint in Results")
     if stands.well:
         yield from _losses(log, fields, section)
         yield from _snapshot(log, fields, section)
 
 
+def _fields_of(log: Log, sections: Iterable[Section]) -> list[Field]:
+    fields: list[Field] = []
+    for section in sections:
+        fields += log.facts(section)
+    return fields
+
+
+def _texts_of(log: Log, *kinds: str) -> Iterator[str]:
+    """Yield the prose of each section of these kinds."""
+    for kind in kinds:
+        for section in log.sections(kind):
+            yield facts.prose(log.document, section)
+
+
 def _names_checkpoint(log: Log, fields: list[Field]) -> bool:
-    """Whether the log says where the weights lie: in Results, in a line of Status, or as the folder
-    of the run's output.
+    """Whether the log says where the weights lie: in Results, in a line of Status, in a section on
+    the weights, or as the folder of the run's output.
     """
-    weights = (field for field in fields if _WEIGHTS.fullmatch(field.name) and filled(field))
-    if any(says_none(field) or nested(field) or _PATH.search(field.value) for field in weights):
+    if any(_is_path_of_weights(field) for field in fields):
         return True
-    document = log.document
-    for kind in ("results", "status"):
-        if any(_SAVED.search(facts.prose(document, section)) for section in log.sections(kind)):
-            return True
-    own = [
-        one
-        for one in document.walk()
-        if not one.kind
-        and re.match(
-            r"(?:saved |final )?(?:checkpoint|weight"
-            r"|artifact)",
-            facts.head_of(one),
-        )
-    ]
-    if any("/" in facts.prose(document, one) for one in own):
+    if any(_SAVED.search(text) for text in _texts_of(log, "results", "status")):
         return True
-    outer = [
-        field
-        for kind in ("config", "job")
-        for one in log.sections(kind)
-        for field in log.facts(one)
-    ]
-    return any(
-        _OUTPUT.fullmatch(field.name) and filled(field) and "/" in field.value for field in outer
-    )
+    if any("/" in facts.prose(log.document, section) for section in _sections_on_weights(log)):
+        return True
+    settings = _fields_of(log, [*log.sections("config"), *log.sections("job")])
+    return any(_is_output_folder(field) for field in settings)
+
+
+def _is_path_of_weights(field: Field) -> bool:
+    """Whether a field of Results says where the weights lie, or that there are none."""
+    if not _WEIGHTS.fullmatch(field.name) or not filled(field):
+        return False
+    return says_none(field) or nested(field) or _PATH.search(field.value) is not None
+
+
+def _sections_on_weights(log: Log) -> Iterator[Section]:
+    for section in log.document.walk():
+        if not section.kind and _OF_WEIGHTS.match(facts.head_of(section)):
+            yield section
+
+
+def _is_output_folder(field: Field) -> bool:
+    return _OUTPUT.fullmatch(field.name) is not None and filled(field) and "/" in field.value
 
 
 def _losses(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
+    """Check that Results say how the loss went."""
+    sentence = _loss_sentence(fields)
+    if sentence is None:
+        if not _describes_loss(log):
+            yield finding("WK602", log.file.path, place(section), _missing_loss(log, fields))
+        return
+    if says_none(sentence) or nested(sentence) or not _is_figures(sentence.value):
+        return
+    what = f"{sentence.key} is figures alone: {quoted(sentence.value)}"
+    yield finding("WK603", log.file.path, sentence.span.line, what)
+
+
+def _loss_sentence(fields: list[Field]) -> Field | None:
+    """Find the field of Results that says how the loss went. None: there is none."""
     sentence = facts.first((field for field in fields if filled(field)), *_SENTENCES)
-    if sentence is None:
-        sentence = next(
-            (
-                field
-                for field in fields
-                if field.name in ("loss", "losses") and _says_more(field.value)
-            ),
-            None,
-        )
-    if sentence is None:
-        noted = (
-            field
-            for field in fields
-            if re.fullmatch(r"notes?|comments?|remarks?|quality|trend", field.name)
-        )
-        sentence = next(
-            (field for field in noted if _FIGURE.search(field.value) and _says_more(field.value)),
-            None,
-        )
-    if sentence is None and not _told_in_words(log):
-        figures = any(_FIGURE.search(field.name) and filled(field) for field in fields) or _tabled(
-            log
-        )
-        if figures:
-            what = "no loss_one_liner"
-        else:
-            what = "no loss"
-        yield finding("WK602", log.file.path, place(section), f"{what} in Results")
-    elif (
-        sentence is not None
-        and not says_none(sentence)
-        and not nested(sentence)
-        and _is_figures(sentence.value)
-    ):
-        yield finding(
-            "WK603",
-            log.file.path,
-            sentence.span.line,
-            f"{sentence.key} is figures alone: {quoted(sentence.value)}",
-        )
+    if sentence is not None:
+        return sentence
+    for field in fields:
+        if field.name in ("loss", "losses") and _says_more(field.value):
+            return field
+    for field in fields:
+        if _NOTE.fullmatch(field.name) and _is_on_figures(field.value):
+            return field
+    return None
 
 
-def _told_in_words(log: Log) -> bool:
+def _is_on_figures(note: str) -> bool:
+    return _FIGURE.search(note) is not None and _says_more(note)
+
+
+def _missing_loss(log: Log, fields: list[Field]) -> str:
+    """Say what Results lack: a sentence on their figures, or the figures too."""
+    if any(_FIGURE.search(field.name) and filled(field) for field in fields) or _tabled(log):
+        return "no loss_one_liner in Results"
+    return "no loss in Results"
+
+
+def _describes_loss(log: Log) -> bool:
     """Whether a line of Results, or of a section on the training's dynamics, says how the loss
     went.
     """
-    dynamics = [
-        one
-        for one in log.document.walk()
-        if re.search(r"dynamics|curves?$|loss", facts.head_of(one))
-    ]
-    for section in (*log.sections("results"), *dynamics):
-        for line in facts.prose(log.document, section).splitlines():
-            bare = line.strip().lstrip("-*+ ")
-            if bare.startswith(("|", "#")) or re.match(r"[\w /@().-]{1,40}:(?:\s|$)", bare):
-                continue
-            if _FIGURE.search(bare.casefold()) and _says_more(bare):
-                return True
+    sections = [*log.sections("results")]
+    for section in log.document.walk():
+        if _DYNAMICS.search(facts.head_of(section)):
+            sections.append(section)
+    for section in sections:
+        lines = facts.prose(log.document, section).splitlines()
+        if any(_is_sentence_on_loss(line) for line in lines):
+            return True
     return False
+
+
+def _is_sentence_on_loss(line: str) -> bool:
+    bare = line.strip().lstrip("-*+ ")
+    if bare.startswith(("|", "#")) or _KEY.match(bare):
+        return False
+    return _FIGURE.search(bare.casefold()) is not None and _says_more(bare)
 
 
 def _tabled(log: Log) -> bool:
     """Whether a table of the log has a column or a row of losses."""
-    tables = (
-        table for one in log.document.walk() for table in facts.tables(log.document.text, one.nodes)
-    )
-    return any("loss" in name for table in tables for name in table.columns)
+    for section in log.document.walk():
+        for table in facts.tables(log.document.text, section.nodes):
+            if any("loss" in name for name in table.columns):
+                return True
+    return False
 
 
 def _says_more(text: str) -> bool:
+    """Whether a text has words enough to be a sentence, and not of figures alone."""
     return len(re.findall(r"[a-z]{2,}", text.casefold())) > 3 and not _is_figures(text)
 
 
 def _is_figures(text: str) -> bool:
     """Whether a sentence holds figures, and no word on what they mean."""
-    words = set(
-        re.findall(r"[a-z_]{2,}", re.sub(r"\d[\d.,]*(?:e[-+]?\d+)?[km]?\b", "0", text.casefold()))
-    )
-    return any(letter.isdigit() for letter in text) and all(
-        _FIGURES_ALONE.fullmatch(word) for word in words
-    )
+    if not any(letter.isdigit() for letter in text):
+        return False
+    without_numbers = _NUMBER.sub("0", text.casefold())
+    words = set(re.findall(r"[a-z_]{2,}", without_numbers))
+    return all(_FIGURES_ALONE.fullmatch(word) for word in words)
 
 
 def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
-    inside = [field for one in log.sections("config") for field in log.facts(one)]
+    """Check that the log names the run's own resolved configuration."""
     snapshot = facts.first(fields, *_SNAPSHOTS)
     if not filled(snapshot):
-        snapshot = facts.first(inside, *_SNAPSHOTS[:-1]) or snapshot
-    config = log.config("config")
-    if filled(snapshot) and snapshot is not None:
+        settings = _fields_of(log, log.sections("config"))
+        snapshot = facts.first(settings, *_SNAPSHOTS[:-1]) or snapshot
+    if snapshot is not None and filled(snapshot):
+        config = log.config("config")
         if config and snapshot.value == config.value and not says_none(snapshot):
             what = "config_snapshot is the repository's config, not the run's"
             yield finding("WK604", log.file.path, snapshot.span.line, what)
         return
-    texts = [
-        facts.prose(log.document, one)
-        for kind in ("results", "job", "status")
-        for one in log.sections(kind)
-    ]
+    texts = _texts_of(log, "results", "job", "status")
     if not any(_SNAPSHOT_FILE.search(text) for text in texts):
-        yield finding(
-            "WK604", log.file.path, place(section, snapshot), "no config_snapshot in Results"
-        )
+        line = place(section, snapshot)
+        yield finding("WK604", log.file.path, line, "no config_snapshot in Results")
 
 
 # ── W&B
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _UNUSED = re.compile(
     r"(?:w&b|wandb|weights (?:&|and) biases)[\s:=`'\"(*-]{0,6}(?:is |was |logging |mode )*[`'\"=: "
@@ -249,85 +278,86 @@ _UNUSED = re.compile(
     r"|comet|aim)\b",
     re.IGNORECASE,
 )
+_NO = re.compile(r"no\b|off\b")
+_RUN_IN_URL = re.compile(r"/runs/([^/?#\s]+)")
 
 
 def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
-    """What is wrong with the W&B section."""
-    document, sections, jobs = log.document, log.sections("wandb"), log.jobs
-    if sections:
-        section = sections[0]
-    else:
-        section = None
-    text = "".join(document.slice(part) for part in sections)
+    """Check the W&B section."""
+    sections = log.sections("wandb")
+    section = sections[0] if sections else None
+    text = "".join(log.document.slice(part) for part in sections)
     urls = [url[0].rstrip(".,;") for url in _URL.finditer(text)]
-    local, synced = (log.fact(section, *names) for names in (LOCAL, SYNCED))
-    known = (
-        bool(urls)
-        or "/runs/" in document.text
-        or "wandb.ai/" in document.text
-        or _is_unused(log, local, synced)
-    )
-    asked = stands.well and log.trains and (sections or "wandb" in document.text.casefold())
-    given_up = stands.state in (ABANDONED, CANCELLED)
-    if not known and (asked or (stands.over and not given_up and filled(local))):
+    local, synced = log.fact(section, *LOCAL), log.fact(section, *SYNCED)
+    is_answered = bool(urls) or _names_run(log) or _is_unused(log, local, synced)
+    if not is_answered and _owes_url(log, stands, local):
+        what = "the job has ended, and its W&B run has no URL"
         if local and filled(local):
-            run = f": {quoted(local.value)}"
-        else:
-            run = ""
-        yield finding(
-            "WK701",
-            log.file.path,
-            place(section, synced),
-            f"the job has ended, and its W&B run has no URL{run}",
-        )
-    if len(jobs) > 1:
+            what += f": {quoted(local.value)}"
+        yield finding("WK701", log.file.path, place(section, synced), what)
+    if len(log.jobs) > 1:
         yield from _unplaced(log, sections, urls)
 
 
-def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
-    sections = log.sections("wandb")
-    waits = (
-        filled(local)
-        and not says_none(local)
-        and synced is not None
-        and re.match(r"no\b|off\b", synced.value)
-    )
-    if waits:
-        return False  # there is a run, and its answer to `synced` is no
-    if (
-        says_none(local)
-        or says_none(synced)
-        or any(isinstance(b, Item) and is_none(b.text) for b in _bullets(sections))
-    ):
+def _names_run(log: Log) -> bool:
+    """Whether the log holds the address of a W&B run, anywhere."""
+    return "/runs/" in log.document.text or "wandb.ai/" in log.document.text
+
+
+def _owes_url(log: Log, stands: Standing, local: Field | None) -> bool:
+    """Whether a log should name its W&B run: a training that ended well and used W&B, or any job
+    that left a local run and was not given up.
+    """
+    if stands.well and log.trains and "wandb" in log.document.text.casefold():
         return True
-    texts = [
-        facts.prose(log.document, section)
-        for kind in ("wandb", "config", "mode")
-        for section in log.sections(kind)
-    ]
-    lines = (
-        line.strip()
-        for section in sections
-        for line in facts.prose(log.document, section).splitlines()
-    )
-    return any(_UNUSED.search(text) for text in texts) or any(
-        line and is_none(line) for line in lines
-    )
+    if stands.well and log.trains and log.sections("wandb"):
+        return True
+    given_up = stands.state in (ABANDONED, CANCELLED)
+    return stands.over and not given_up and filled(local)
+
+
+def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
+    """Whether the log says that it has no W&B run."""
+    if filled(local) and not says_none(local) and synced and _NO.match(synced.value):
+        return False  # there is a run, and its answer to `synced` is no
+    if says_none(local) or says_none(synced):
+        return True
+    sections = log.sections("wandb")
+    for bullet in _bullets(sections):
+        if isinstance(bullet, Item) and is_none(bullet.text):
+            return True
+    if any(_UNUSED.search(text) for text in _texts_of(log, "wandb", "config", "mode")):
+        return True
+    for text in _texts_of(log, "wandb"):
+        for line in text.splitlines():
+            if line.strip() and is_none(line.strip()):
+                return True
+    return False
 
 
 def _unplaced(log: Log, sections: list[Section], urls: list[str]) -> Iterator[Finding]:
-    """The URLs of runs that stand in the W&B section alone, though there are several job blocks."""
-    document = log.document
-    in_jobs = "".join(document.slice(job) for job in log.jobs)
-    runs = {url: match[1] for url in urls if (match := re.search(r"/runs/([^/?#\s]+)", url))}
-    told: set[str] = set()
+    """Find URLs of runs that are in the W&B section alone, though there are several job blocks."""
+    in_jobs = "".join(log.document.slice(job) for job in log.jobs)
+    runs: dict[str, str] = {}
+    for url in urls:
+        match = _RUN_IN_URL.search(url)
+        if match:
+            runs[url] = match[1]
+    reported: set[str] = set()
     for url, run in list(runs.items())[:MOST_URLS]:
-        if run in told or f"/runs/{run}" in in_jobs:
+        if run in reported or f"/runs/{run}" in in_jobs:
             continue
-        told.add(run)
-        bullets = (b for b in _bullets(sections) if url in document.text[b.span.start : b.span.end])
-        line = next((b.span.line for b in bullets), place(sections[0] if sections else None))
+        reported.add(run)
+        line = _line_of(log, sections, url)
         yield finding("WK702", log.file.path, line, f"no job block has {quoted(url)}")
+
+
+def _line_of(log: Log, sections: list[Section], url: str) -> int:
+    """Return the line of the bullet that holds a URL, else that of the section."""
+    for bullet in _bullets(sections):
+        if url in log.document.text[bullet.span.start : bullet.span.end]:
+            return bullet.span.line
+    return place(sections[0] if sections else None)
 
 
 def _bullets(sections: list[Section]) -> Iterator[Bullet]:

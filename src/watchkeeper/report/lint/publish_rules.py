@@ -1,9 +1,9 @@
-"""The rules of publication: an upload has its passport and sign-off, and no next step skips them."""
+"""The rules of publication: an upload has passport and sign-off, and no next step skips them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
@@ -73,69 +73,75 @@ _VERDICTS = (
     "sign_off",
     "signoff_status",
 )
+_WITHOUT_PAPERS = re.compile(r"\b(?:no|without)\b[^.;]{0,30}(?:passport|sign-?off)", re.IGNORECASE)
+_SIGNOFF_WORD = re.compile(r"sign-?off", re.IGNORECASE)
+_CHECKSUMS = re.compile(r"sha-?256|checksum", re.IGNORECASE)
+_OF_REPOSITORY = re.compile(r"repo|hub|^(?:uploaded|published)_to$")
+_ON_PAPERS = re.compile(r"passport|sign-?off")
+_TICKED_OFF = re.compile(r"\s*[-*+] \[[xX]\]")
+_BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])?\s*(?:\[ \])?\s*")
+_DATA = re.compile(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b)\b")
 
 
 def published(log: Log, stands: Standing) -> Iterator[Finding]:
-    """What is wrong with an upload, or with the plan of one."""
-    shared = False
-    for section in log.sections("huggingface"):
-        if _is_upload(log, section):
-            shared = True
-            yield from _upload(log, section)
-    if not shared and (where := _uploaded_elsewhere(log)):
-        shared = True
-        if missing := _missing(log):
-            yield finding("WK801", log.file.path, where, f"the upload does not hold {missing}")
-    if not shared and log.trains and stands.state != ABANDONED:
+    """Check an upload, or the plan of one."""
+    uploads = [section for section in log.sections("huggingface") if _is_upload(log, section)]
+    for section in uploads:
+        yield from _upload(log, section)
+    if uploads:
+        return
+    line = _uploaded_elsewhere(log)
+    if line:
+        missing = _missing(log)
+        if missing:
+            yield finding("WK801", log.file.path, line, f"the upload does not hold {missing}")
+    elif log.trains and stands.state != ABANDONED:
         yield from _next(log)
 
 
-def _knows(document: Document, words: re.Pattern[str]) -> bool:
-    """Whether the log speaks of a passport or a sign-off as of something that is there or is about
-    to be made.
-    """
+def _knows(document: Document, papers: re.Pattern[str]) -> bool:
+    """Whether the log mentions a passport or a sign-off that exists or is about to be made."""
     for line in document.text.splitlines():
-        if words.search(line) and not re.search(
-            r"\b(?:no|without)\b[^.;]{0,30}(?:passport|sign-?off)", line, re.IGNORECASE
-        ):
+        if papers.search(line) and not _WITHOUT_PAPERS.search(line):
             return True
     return False
 
 
 def _missing(log: Log) -> str:
-    """Which of the two an upload lacks, in words."""
-    names = [
-        name
-        for name, words in (("MODEL_PASSPORT", _PASSPORT), ("SIGNOFF", _SIGNOFF))
-        if not _there(log.document, words)
-    ]
-    return " or ".join(f"{name}.json" for name in names)
+    """Say which of the two an upload lacks. "": none."""
+    names = []
+    if not _there(log.document, _PASSPORT):
+        names.append("MODEL_PASSPORT.json")
+    if not _there(log.document, _SIGNOFF):
+        names.append("SIGNOFF.json")
+    return " or ".join(names)
 
 
-def _there(document: Document, words: re.Pattern[str]) -> bool:
+def _there(document: Document, papers: re.Pattern[str]) -> bool:
     """Whether a line outside of Next says that the passport, or the sign-off, exists."""
-    ahead = {
-        line
-        for section in document.of("next")
-        for line in facts.prose(document, section).splitlines()
-    }
-    lines = (
-        line
-        for line in document.text.splitlines()
-        if line not in ahead and not line.lstrip().startswith("#")
-    )
-    return any(words.search(line) and not _DENIED.search(line) for line in lines)
+    planned: set[str] = set()
+    for section in document.of("next"):
+        planned.update(facts.prose(document, section).splitlines())
+    for line in document.text.splitlines():
+        if line in planned or line.lstrip().startswith("#"):
+            continue
+        if papers.search(line) and not _DENIED.search(line):
+            return True
+    return False
 
 
 def _is_upload(log: Log, section: Section) -> bool:
+    """Whether a section on the hub records an upload of weights."""
     text = facts.prose(log.document, section)
     if _PLANNED.search(text) or (not log.trains and "/datasets/" in text):
         return False
-    if any(filled(field) and not says_none(field) for field in section.fields()):
-        return not (_only_data(text) and "checkpoint" not in text)
-    return _HUB.search(text) is not None or any(
-        filled(field) and not says_none(field) for field in log.facts(section)
-    )
+    if _has_answer(section.fields()):
+        return "checkpoint" in text or not _only_data(text)
+    return _HUB.search(text) is not None or _has_answer(log.facts(section))
+
+
+def _has_answer(fields: Iterable[Field]) -> bool:
+    return any(filled(field) and not says_none(field) for field in fields)
 
 
 def _only_data(text: str) -> bool:
@@ -144,95 +150,98 @@ def _only_data(text: str) -> bool:
 
 
 def _uploaded_elsewhere(log: Log) -> int:
-    """The line outside of a section on the hub that tells of an upload; 0 for none."""
+    """Return the line of an upload that is recorded outside of a section on the hub. 0: none."""
     for section in log.sections("results"):
         for field in log.facts(section):
-            match = _HUB.search(field.value)
-            if (
-                match
-                and not match["data"]
-                and _UPLOADED_AS.fullmatch(field.name)
-                and not _TAKEN.fullmatch(field.name)
-            ):
+            if _holds_upload(field):
                 return field.span.line
     for kind in ("results", "status"):
         for section in log.sections(kind):
             for node in section.bullets():
-                text = log.document.text[node.span.start : node.span.end]
-                if (
-                    _UPLOADED.search(text)
-                    and not _PLANNED.search(text)
-                    and "/datasets/" not in text
-                    and "dataset" not in text
-                ):
+                if _reports_upload(log.document.text[node.span.start : node.span.end]):
                     return node.span.line
     return 0
 
 
+def _holds_upload(field: Field) -> bool:
+    """Whether a field holds the hub's address of weights that this run uploaded."""
+    match = _HUB.search(field.value)
+    if not match or match["data"]:
+        return False
+    return bool(_UPLOADED_AS.fullmatch(field.name)) and not _TAKEN.fullmatch(field.name)
+
+
+def _reports_upload(text: str) -> bool:
+    """Whether a line says that weights were uploaded."""
+    if not _UPLOADED.search(text) or _PLANNED.search(text):
+        return False
+    return "dataset" not in text
+
+
 def _upload(log: Log, section: Section) -> Iterator[Finding]:
+    """Check one upload: its papers, its repository and its verdict."""
     path, text = log.file.path, log.document.slice(section)
     missing = _missing(log)
+    is_signed = "SIGNOFF" not in missing
     if missing:
         yield finding("WK801", path, place(section), f"the upload does not hold {missing}")
-        if re.search(r"sha-?256|checksum", text, re.IGNORECASE) and "SIGNOFF" in missing:
-            yield finding(
-                "WK806", path, place(section), "it has checksums of its own, and no sign-off"
-            )
+    if not is_signed and _CHECKSUMS.search(text):
+        what = "it has checksums of its own, and no sign-off"
+        yield finding("WK806", path, place(section), what)
     named = section.field("repo", "repository", "url", "link", "hub", "model")
     if not filled(named) and not _HUB.search(text) and not _names_repository(section):
-        yield finding(
-            "WK805", path, place(section, section.field("repo")), "it does not say which repository"
-        )
-    yield from _verdict(log, section, signed="SIGNOFF" not in missing)
+        line = place(section, section.field("repo"))
+        yield finding("WK805", path, line, "it does not say which repository")
+    yield from _verdict(log, section, signed=is_signed)
 
 
 def _names_repository(section: Section) -> bool:
-    fields = (
-        field
-        for field in section.fields()
-        if "repo" in field.name
-        or "hub" in field.name
-        or field.name in ("uploaded_to", "published_to")
-    )
-    return any(_REPOSITORY.search(field.value) for field in fields)
+    for field in section.fields():
+        if _OF_REPOSITORY.search(field.name) and _REPOSITORY.search(field.value):
+            return True
+    return False
 
 
 def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
+    """Check the verdict of an upload's sign-off, and its reason."""
     path = log.file.path
-    verdict = next(
-        (
-            field
-            for name in _VERDICTS
-            for field in _verdicts(log, section)
-            if field.name == name and _word(field)
-        ),
-        None,
-    )
-    verdict = verdict or section.field("signoff_verdict", "sign_off_verdict", "verdict")
-    if verdict:
-        word = _word(verdict)
-    else:
-        word = ""
-    if word not in ("pass", "soft_signal"):
-        if verdict is None and not signed:
-            return  # there is no sign-off whose verdict could be told
-        if verdict and filled(verdict):
-            told = f"the verdict is {quoted(verdict.value)}"
-        else:
-            told = "no verdict of a sign-off"
-        yield finding("WK802", path, place(section, verdict), told)
-    elif word == "soft_signal" and verdict and not _has_reason(log, verdict):
-        yield finding("WK803", path, verdict.span.line, "soft_signal, and no reason")
+    verdict = _find_verdict(log, section)
+    word = _word(verdict) if verdict else ""
+    if word == "pass":
+        return
+    if verdict and word == "soft_signal":
+        if not _has_reason(log, verdict):
+            yield finding("WK803", path, verdict.span.line, "soft_signal, and no reason")
+        return
+    if verdict is None and not signed:
+        return  # there is no sign-off that could have a verdict
+    what = "no verdict of a sign-off"
+    if verdict and filled(verdict):
+        what = f"the verdict is {quoted(verdict.value)}"
+    yield finding("WK802", path, place(section, verdict), what)
+
+
+def _find_verdict(log: Log, section: Section) -> Field | None:
+    """Find the field with the verdict: the first of its names that has an answer, else one in the
+    section without an answer. None: there is none.
+    """
+    fields = _verdicts(log, section)
+    for name in _VERDICTS:
+        for field in fields:
+            if field.name == name and _word(field):
+                return field
+    return section.field("signoff_verdict", "sign_off_verdict", "verdict")
 
 
 def _verdicts(log: Log, section: Section) -> list[Field]:
-    """The fields that may hold the verdict: of the section itself, then of any section on passport
-    and sign-off.
+    """List the fields that may hold the verdict: of the section itself, then of any section on
+    passport and sign-off.
     """
-    others = [
-        one for one in log.document.walk() if re.search(r"passport|sign-?off", facts.head_of(one))
-    ]
-    return [field for one in (section, *others) for field in log.facts(one)]
+    fields = list(log.facts(section))
+    for other in log.document.walk():
+        if _ON_PAPERS.search(facts.head_of(other)):
+            fields += log.facts(other)
+    return fields
 
 
 def _word(verdict: Field) -> str:
@@ -260,10 +269,8 @@ def _has_reason(log: Log, verdict: Field) -> bool:
 
 
 def _next(log: Log) -> Iterator[Finding]:
-    """The next steps that share a checkpoint, or evaluate it, before it has a passport."""
-    if _knows(log.document, _PASSPORT) or _knows(
-        log.document, re.compile(r"sign-?off", re.IGNORECASE)
-    ):
+    """Find the first next step that shares or evaluates a checkpoint without a passport."""
+    if _knows(log.document, _PASSPORT) or _knows(log.document, _SIGNOFF_WORD):
         return
     for section in log.sections("next"):
         for line, number in _lines(log.document, section):
@@ -273,27 +280,23 @@ def _next(log: Log) -> Iterator[Finding]:
 
 
 def _lines(document: Document, section: Section) -> Iterator[tuple[str, int]]:
-    """The lines of a section as they stand, without bullets and boxes; what is ticked off is done."""
+    """Yield a section's lines without bullets and boxes. A line that is ticked off is done."""
     for part in facts.parts(section):
         for node in part.nodes:
             text = document.text[node.span.start : node.span.end]
-            if re.match(r"\s*[-*+] \[[xX]\]", text):
+            if _TICKED_OFF.match(text):
                 continue
-            bare = re.sub(r"^\s*(?:[-*+]|\d{1,3}[.)])?\s*(?:\[ \])?\s*", "", text).strip()
+            bare = _BULLET.sub("", text).strip()
             if bare:
                 yield bare, node.span.line
 
 
 def _shares(line: str) -> bool:
+    """Whether a line plans to share or evaluate a checkpoint."""
     bare = line.replace("*", "").replace("`", "")
     for match in _SHARES.finditer(bare):
-        rest = match["rest"]
-        if _DENIES.search(bare[: match.start()]) or (match["eval"] and _NOT_OF_WEIGHTS.match(rest)):
-            continue
-        if (
-            re.match(r"[\s]*(?:\w+ ){0,2}(?:dataset|data|logs?|curves?|wandb|w&b)\b", rest)
-            and not match["eval"]
-        ):
-            continue
-        return True
+        is_denied = _DENIES.search(bare[: match.start()])
+        not_of_weights = _NOT_OF_WEIGHTS if match["eval"] else _DATA
+        if not is_denied and not not_of_weights.match(match["rest"]):
+            return True
     return False

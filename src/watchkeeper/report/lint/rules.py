@@ -233,15 +233,14 @@ class Finding(Problem, frozen=True, kw_only=True, omit_defaults=True):
         return self.severity != "note"
 
     def __str__(self) -> str:
+        text = f"{self.path}:{self.line}: {self.code} {self.message}"
         if self.hint:
-            hint = f" ({self.hint})"
-        else:
-            hint = ""
-        return f"{self.path}:{self.line}: {self.code} {self.message}{hint}"
+            text += f" ({self.hint})"
+        return text
 
 
 def finding(code: str, path: str, line: int, message: str, edits: Iterable[Edit] = ()) -> Finding:
-    """A finding of a rule; whatever text it quotes, it can be encoded."""
+    """Make a finding of a rule. Whatever text it quotes, it can be encoded."""
     rule = RULES[code]
     message, path = (text.encode("utf-8", "backslashreplace").decode() for text in (message, path))
     return Finding(
@@ -257,7 +256,7 @@ def finding(code: str, path: str, line: int, message: str, edits: Iterable[Edit]
 
 
 def quoted(text: str) -> str:
-    """A piece of a file as a message shows it: short, in quotes, without what looks like a secret."""
+    """Show a piece of a file in a message: short, in quotes, without what looks like a secret."""
     text = SECRET.sub("(hidden)", text.strip())
     if len(text) > 60:
         return f"'{text[:57]}…'"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from watchkeeper.report.lint.rules import Finding, finding, quoted
-from watchkeeper.report.runlog.document import Field, Item, StatusLine
+from watchkeeper.report.runlog.document import Bullet, Field, StatusLine
 from watchkeeper.report.runlog.read import Log, filled, is_none, place
 from watchkeeper.report.runlog.standing import Entry, Standing, entries_of
 from watchkeeper.report.runlog.states import ENDED, RUNNING
@@ -20,15 +20,15 @@ _EVIDENCE = re.compile(
     r"|\d[.,]?[km]? {0,3}(?:/ {0,3}\d|of "
     r"\d|%|it/s|s/it|steps?\b|epochs?\b|samples?\b|episodes?\b|tokens?\b|frames?\b"
     r"|rows?\b|files?\b|shards?\b"
-    r"|scenes?\b|tasks?\b|trials?\b|records?\b|images?\b|clips?\b|docs?\b|documents?\b)|loss\S{0,9}? {0,3}[=:]? {0,3}\d",
+    r"|scenes?\b|tasks?\b|trials?\b|records?\b|images?\b|clips?\b|docs?\b|documents?\b)"
+    r"|loss\S{0,9}? {0,3}[=:]? {0,3}\d",
     re.IGNORECASE,
 )
 _MACHINE = re.compile(
     r"\b(?:gpus?|cpu|vram|memory|mem|utili[sz]ation|util|disk)\b[^,;\n]{0,40}", re.IGNORECASE
 )
-_EXCEPTION = re.compile(
-    r"\b[A-Z]\w{1,60}(?:Error|Exception)\b"
-)  # an error that the job printed is evidence too
+# An error that the job printed is evidence too.
+_EXCEPTION = re.compile(r"\b[A-Z]\w{1,60}(?:Error|Exception)\b")
 _NOTICE = re.compile(
     r"\b(?:re-?)?(?:started|starting|launched|resumed|submitted|queued|pending|waiting)\b",
     re.IGNORECASE,
@@ -40,84 +40,85 @@ _FIELDS = re.compile(
 
 
 def status(log: Log, stands: Standing) -> Iterator[Finding]:
-    """What is wrong with the entries of Status."""
-    path, sections, found = log.file.path, log.sections("status"), entries_of(log)
+    """Check the entries of Status."""
+    path, entries = log.file.path, entries_of(log)
     yield from _untimed(log)
-    for entry in found:
-        if (
-            entry.claim is not None
-            and entry.claim.state == RUNNING
-            and not entry.claim.again
-            and entry.own
-        ):
-            words = _with_below(entry, found)
-            evidence = _EVIDENCE.search(_MACHINE.sub("", words)) or _EXCEPTION.search(words)
-            if not _NOTICE.search(words) and not evidence:
-                yield finding(
-                    "WK502", path, entry.line, f"neither step nor loss: {quoted(entry.text)}"
-                )
-    yield from _order(
-        path,
-        [
-            entry
-            for entry in found
-            if entry.own and entry.at is not None and entry.at.day is not None
-        ],
-    )
-    if sections and stands.over and not found and stands.state == ENDED:
+    for entry in entries:
+        if _says_running(entry) and not _has_evidence(_with_below(entry, entries)):
+            what = f"neither step nor loss: {quoted(entry.text)}"
+            yield finding("WK502", path, entry.line, what)
+    yield from _order(path, entries)
+    sections = log.sections("status")
+    if sections and stands.over and stands.state == ENDED and not entries:
         yield finding("WK504", path, place(sections[0]), "the job has ended, and Status is empty")
 
 
-def _with_below(entry: Entry, found: list[Entry]) -> str:
-    """An entry's words with those of the undated lines below it."""
-    at = found.index(entry)
-    words = [entry.text]
-    for below in found[at + 1 :]:
+def _says_running(entry: Entry) -> bool:
+    """Whether an entry says that the job runs, without having been started again."""
+    if entry.claim is None or not entry.own:
+        return False
+    return entry.claim.state == RUNNING and not entry.claim.again
+
+
+def _has_evidence(text: str) -> bool:
+    """Whether an entry shows progress or an error, or is only a notice of a start."""
+    if _NOTICE.search(text) or _EXCEPTION.search(text):
+        return True
+    # The load of a machine is no progress of the job.
+    return _EVIDENCE.search(_MACHINE.sub("", text)) is not None
+
+
+def _with_below(entry: Entry, entries: list[Entry]) -> str:
+    """Return an entry's text with that of the undated lines below it."""
+    at = entries.index(entry)
+    texts = [entry.text]
+    for below in entries[at + 1 :]:
         if below.own:
             break
-        words.append(below.text)
-    return " ".join(words)
+        texts.append(below.text)
+    return " ".join(texts)
 
 
 def _untimed(log: Log) -> Iterator[Finding]:
-    """The entries without a time that stand below none with a time: one finding for all."""
+    """Find the entries without a time, and without a dated entry above: one finding for all."""
     timed = {entry.line for entry in entries_of(log) if entry.own}
     lines = []
     for section in log.sections("status"):
         for bullet in section.bullets():
-            if isinstance(bullet, StatusLine) or bullet.span.line in timed:
-                continue
-            if isinstance(bullet, Field) and (
-                _FIELDS.fullmatch(bullet.name) or not filled(bullet) or is_none(bullet.value)
-            ):
-                continue
-            if isinstance(bullet, Item) and (
-                not bullet.text or is_none(bullet.text) or bullet.text.casefold() == "pending"
-            ):
-                continue
-            lines.append(bullet.span.line)
-    if lines:
-        if len(lines) == 1:
-            what = "this entry has no time"
-        else:
-            what = f"{len(lines)} entries have no time"
-        yield finding("WK501", log.file.path, lines[0], what)
+            if bullet.span.line not in timed and _needs_time(bullet):
+                lines.append(bullet.span.line)
+    if not lines:
+        return
+    what = "this entry has no time"
+    if len(lines) > 1:
+        what = f"{len(lines)} entries have no time"
+    yield finding("WK501", log.file.path, lines[0], what)
 
 
-def _order(path: str, dated: list[Entry]) -> Iterator[Finding]:
-    """Entries out of order: one finding where all of them stand newest first."""
-    pairs = [
-        other
-        for one, other in pairwise(dated)
-        if one.at is not None
-        and other.at is not None
-        and (gap := one.at.seconds_until(other.at)) is not None
-        and gap < 0
-    ]
-    turned = len(pairs) > 1 and len(pairs) == len(dated) - 1
-    for entry in pairs[:1] if turned else pairs:
-        if turned:
-            what = "the entries stand newest first"
-        else:
-            what = "this entry is older than the one above"
-        yield finding("WK503", path, entry.line, what)
+def _needs_time(bullet: Bullet) -> bool:
+    """Whether a bullet is an entry of its own: not empty, and not a field of the job's state."""
+    if isinstance(bullet, StatusLine):
+        return False
+    if isinstance(bullet, Field):
+        if _FIELDS.fullmatch(bullet.name):
+            return False
+        return filled(bullet) and not is_none(bullet.value)
+    return bool(bullet.text) and not is_none(bullet.text) and bullet.text.casefold() != "pending"
+
+
+def _order(path: str, entries: list[Entry]) -> Iterator[Finding]:
+    """Find entries out of order: one finding where all of them stand newest first."""
+    dated = []
+    for entry in entries:
+        if entry.own and entry.at is not None and entry.at.day is not None:
+            dated.append((entry, entry.at))
+    older = []
+    for (_, before), (entry, at) in pairwise(dated):
+        gap = before.seconds_until(at)
+        if gap is not None and gap < 0:
+            older.append(entry)
+    if len(older) > 1 and len(older) == len(dated) - 1:
+        yield finding("WK503", path, older[0].line, "the entries stand newest first")
+        return
+    for entry in older:
+        yield finding("WK503", path, entry.line, "this entry is older than the one above")
