@@ -166,3 +166,10 @@ def test_a_link_is_judged_as_well_as_its_file(tmp_path: Path) -> None:
     link.symlink_to(path)
     os.chown(link, 12345, 0, follow_symlinks=False)
     assert distrust(link, {}) == "belongs to the user with the id 12345"
+
+
+def test_a_number_of_any_length_is_a_message(tmp_path: Path) -> None:
+    """A number of more digits than Python reads is told with its file, and is no traceback."""
+    (tmp_path / "watchkeeper.toml").write_text(f"poll_s = {'9' * 5000}\n")
+    with pytest.raises(UsageError, match=r"watchkeeper\.toml"):
+        load(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "config")})

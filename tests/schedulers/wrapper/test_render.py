@@ -5,6 +5,7 @@
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -406,6 +407,20 @@ def test_a_signal_that_kills_the_script(attempt, tmp_path):
     assert render.read_exit_records(made.folder)[0].exit_code == 143
 
 
+def test_a_script_that_ends_its_whole_group_is_recorded(attempt):
+    """`trap 'kill 0' EXIT` ends the script with its group, in a session as Slurm gives a job: the
+    wrapper outlives it long enough to record 143, the code that it passes on.
+    """
+    made = attempt("#!/bin/bash\ntrap 'trap - TERM; kill 0' EXIT\nsleep 60 &\nexit 0\n")
+    process = made.start(start_new_session=True)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert render.read_exit_records(made.folder)[0].exit_code == 143
+
+
 def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
     """Signals that the script survives do not end the wrapper before it."""
     made = attempt(
@@ -470,9 +485,19 @@ def test_the_script_finds_what_a_bare_one_finds(attempt, tmp_path):
     assert wrapped.stderr == bare.stderr
 
 
+def needs(shell):
+    """Skips where a shell is not installed."""
+    return pytest.mark.skipif(shutil.which(shell) is None, reason=f"there is no {shell} here")
+
+
 @pytest.mark.parametrize(
     "source",
-    ["#!/bin/sh\necho $0\n", "#!/usr/bin/env -S python3 -u\nimport sys\nprint(sys.argv[0])\n"],
+    [
+        "#!/bin/sh\necho $0\n",
+        "#!/usr/bin/env -S python3 -u\nimport sys\nprint(sys.argv[0])\n",
+        pytest.param("#!/bin/csh -f\n#SBATCH --time=5\necho $0\n", marks=needs("csh")),
+        pytest.param("#!/bin/zsh\n#SBATCH --time=5\nprint $0\n", marks=needs("zsh")),
+    ],
 )
 def test_any_interpreter(attempt, source):
     """The frozen copy is run by its own interpreter, with its argument."""
