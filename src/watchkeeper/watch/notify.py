@@ -21,7 +21,16 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import AnyEvent, Assessed, Concluded, Decided, Judged, Polled, Unknown
+from watchkeeper.core.events import (
+    AnyEvent,
+    Assessed,
+    Concluded,
+    Decided,
+    Decision,
+    Judged,
+    Polled,
+    Unknown,
+)
 from watchkeeper.core.settings import Settings
 from watchkeeper.report.actionlog.render import concluded_words
 from watchkeeper.schedulers.shell import NOT_THERE, Here
@@ -51,30 +60,28 @@ def of_event(event: AnyEvent | Unknown, experiment: str) -> list[Notification]:
         line = f"{event.key}: {event.health.upper()}: {event.why}"
         return [_notification("alarm", experiment, line, event)]
     if isinstance(event, Polled):
-        stuck = [change for change in event.changes if change.stuck]
-        return [
-            _notification("alarm", experiment, f"{one.key}: {one.facts.reason}: {one.stuck}", event)
-            for one in stuck
-        ]
+        lines = [f"{c.key}: {c.facts.reason}: {c.stuck}" for c in event.changes if c.stuck]
+        return [_notification("alarm", experiment, line, event) for line in lines]
     if isinstance(event, Judged) and event.outcome in _BAD:
-        line = f"{event.key}: {event.outcome} ({event.state})" + (
-            f": {event.why}" if event.why else ""
-        )
+        line = f"{event.key}: {event.outcome} ({event.state}){_after_colon(event.why)}"
         return [_notification("failed", experiment, line, event)]
     if isinstance(event, Decided) and not event.first:
-        blocked = [decision for decision in event.decisions if decision.action == "blocked"]
-        lines = [
-            f"{one.key}: blocked: {one.reason}" + (f": {one.detail}" if one.detail else "")
-            for one in blocked
-        ]
+        lines = [_blocked_line(one) for one in event.decisions if one.action == "blocked"]
         return [_notification("blocked", experiment, line, None) for line in lines]
     if isinstance(event, Concluded) and event.phase is None:
-        return [
-            _notification(
-                "complete", experiment, f"all jobs have ended: {concluded_words(event)}", event
-            )
-        ]
+        line = f"all jobs have ended: {concluded_words(event)}"
+        return [_notification("complete", experiment, line, event)]
     return []
+
+
+def _blocked_line(decision: Decision) -> str:
+    return f"{decision.key}: blocked: {decision.reason}{_after_colon(decision.detail)}"
+
+
+def _after_colon(text: str) -> str:
+    if not text:
+        return ""
+    return f": {text}"
 
 
 def _notification(what: str, experiment: str, line: str, event: AnyEvent | None) -> Notification:

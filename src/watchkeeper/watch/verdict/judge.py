@@ -47,33 +47,38 @@ def judge(
     the attempt began: not this attempt's work. `cause` is why it ended badly. Of an `array`, what
     the other tasks left says nothing for one that failed.
     """
-    bad = [
-        finding for finding in findings if finding.state != "good" or finding.subject in unchanged
-    ]
-    good = [finding for finding in findings if finding not in bad]
-    ended_well = end.state == "COMPLETED" and not end.exit_code
-    why = "; ".join(_fault(finding, unchanged) for finding in bad)
-    cautions = "; ".join(finding.caution for finding in good if finding.caution)
-    outcome: Outcome
-    if ended_well:
-        if bad:
-            outcome = "invalid"
+    bad: list[Finding] = []
+    good: list[Finding] = []
+    for finding in findings:
+        if finding.state == "good" and finding.subject not in unchanged:
+            good.append(finding)
         else:
-            outcome = "done"
-        why = why or cautions
+            bad.append(finding)
+    faults = "; ".join(_fault(finding, unchanged) for finding in bad)
+    cautions = "; ".join(finding.caution for finding in good if finding.caution)
+    end_words = _end_words(end, cause.words, last_line)
+    outcome: Outcome
+    if end.state == "COMPLETED" and not end.exit_code:
+        outcome = "invalid" if bad else "done"
+        why = faults or cautions
     elif findings and not bad and not array:
         outcome = "failed but good"
-        why = "; ".join(filter(None, [_end_words(end, cause.words, last_line), cautions]))
+        why = _joined(end_words, cautions)
     else:
         outcome = _FAILED_OUTCOMES.get(end.state, "failed")
-        why = "; ".join(filter(None, [_end_words(end, cause.words, last_line), why]))
-    metrics = {name: value for finding in good for name, value in finding.metrics.items()}
+        why = _joined(end_words, faults)
+    metrics: dict[str, Number] = {}
+    for finding in good:
+        metrics |= finding.metrics
+    evidence: list[Evidence] = []
+    for finding in findings:
+        evidence += finding.evidence
     return Verdict(
         outcome=outcome,
         why=why,
         fingerprints={finding.subject: finding.fingerprint for finding in good},
         metrics=metrics,
-        evidence=tuple(evidence for finding in findings for evidence in finding.evidence),
+        evidence=tuple(evidence),
         cause=cause.cause,
     )
 
@@ -85,8 +90,11 @@ def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
 
 
 def _end_words(end: End, cause: str, last_line: str) -> str:
-    if end.exit_code is not None:
-        code = f"exit code {end.exit_code}"
-    else:
-        code = ""
-    return "; ".join(filter(None, [code, cause, end.why, last_line and f"last line: {last_line}"]))
+    code = f"exit code {end.exit_code}" if end.exit_code is not None else ""
+    last = f"last line: {last_line}" if last_line else ""
+    return _joined(code, cause, end.why, last)
+
+
+def _joined(*reasons: str) -> str:
+    """These reasons, without the empty ones."""
+    return "; ".join(filter(None, reasons))
