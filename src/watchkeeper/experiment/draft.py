@@ -55,8 +55,8 @@ class EvalKey(msgspec.Struct, frozen=True):
 class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it was asked for. `epochs` are those its training makes a checkpoint of, as far as
     its configuration says; `where` is the place that names it. `settings` are its parameters in
-    words, "" where nobody names any; `estimate_s` is how long its job is expected to take, in
-    seconds (None: nobody says).
+    words, "": none; `estimate_s` is how long its job is expected to take, in
+    seconds (None: unknown).
     """
 
     name: str

@@ -179,7 +179,7 @@ def claim(
 
 
 def scripts(problems: tuple[Problem, ...]) -> Iterator[Check]:
-    """What an experiment's own files and scripts are told of."""
+    """What is wrong with an experiment's files and scripts."""
     verdicts: dict[str, Verdict] = {"error": "bad", "warning": "warning", "note": "ok"}
     for problem in problems:
         found = f"{problem.where}: {problem.message}"

@@ -40,7 +40,7 @@ _INTERPOLATED = re.compile(r"\$\{(\w+)\}")
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One command of a script: its line, its words, and the folder it runs in; None where that
-    cannot be told.
+    is unknown.
     """
 
     line: int
@@ -48,7 +48,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path | None
 
     def place(self, word: str) -> Path | None:
-        """The path that a word names; None where that cannot be told."""
+        """The path that a word names; None: unknown."""
         if not word or _UNKNOWN.search(word) or word.startswith(("~", "-", "&")):
             return None
         path = Path(word)
@@ -60,7 +60,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def found(experiment: Experiment) -> list[Problem]:
-    """What is told of an experiment's jobs. What cannot be read is left for its submission to tell."""
+    """The hazards of an experiment's jobs. What cannot be read is reported when it is submitted."""
     problems: list[Problem] = []
     tables: dict[
         Path, list[tuple[str, str]]
@@ -402,7 +402,7 @@ class _Look:
             keys = list(dict.fromkeys(item.key for item, _ in several))
             flat = (
                 path == self.folder / Path(several[0][0].script).parent / "logs"
-            )  # told where the plan is made
+            )  # reported where the plan is made
             if len(keys) > 1 and not flat:
                 message = (
                     f"{len(keys)} evaluations leave their logs in one folder, "
@@ -451,7 +451,7 @@ class _Config:
         return None
 
     def path(self, section: str, key: str) -> tuple[Path | None, str]:
-        """The path that stands there, and the place that says so; None where it cannot be told."""
+        """The path that stands there, and the place that says so; None: unknown."""
         if (word := self.overrides.get(f"{section}.{key}")) is not None:
             return self.call.place(word), self.where
         item = self.of(section, key)

@@ -73,7 +73,7 @@ def hold_attempt(folder: Path, hold: Hold, *, lag_s: float) -> tuple[str, bool]:
 
 
 def read_hold(folder: Path) -> Hold | None:
-    """Who holds the attempt now; None: nobody does, or no file of it can be read."""
+    """Who holds the attempt now; None: it is free, or no file of it can be read."""
     for path in reversed(_holds(folder)):
         try:
             return read_record(path, Hold)

@@ -37,7 +37,7 @@ _ALWAYS_WELL = re.compile(
 _PREPARES = re.compile(
     r"(?:\w+=\S*$|cd|module|source|\.|export|echo|printf|date|mkdir|set|ulimit|conda)(?:\s|$)"
 )
-# Of a folder with these in its name nobody can know the name before there is a job.
+# The name of a folder that holds one of these is not known before there is a job.
 _NAMED_LATE = re.compile(r"%\d*[jAaNJsnt]")
 _TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
 
@@ -57,15 +57,15 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
             continue
         for problem in examine(source, item.script, site):
             found.setdefault(msgspec.structs.replace(problem, where=""), []).append(problem.where)
-    told = [
+    warnings = [
         msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()
     ]
-    told += [
+    warnings += [
         Problem(where="the environment", message=remark, severity="warning")
         for remark in site.remarks
     ]
     return msgspec.structs.replace(
-        experiment, problems=(*experiment.problems, *told, *hazards.found(experiment))
+        experiment, problems=(*experiment.problems, *warnings, *hazards.found(experiment))
     )
 
 

@@ -1,4 +1,4 @@
-"""What a failed job allows: how its batch can be changed, and from which checkpoint it can go on.
+"""What a failed job allows: how its batch can be changed, and from which checkpoint it can resume.
 And making it so, in the attempt's own copy of the script and its environment: the user's files are
 never edited.
 

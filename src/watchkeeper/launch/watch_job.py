@@ -1,4 +1,4 @@
-"""The watch as a job of its own, for clusters whose login nodes end long processes."""
+"""The watch as a job, for clusters whose login nodes end long processes."""
 
 from __future__ import annotations
 

@@ -93,10 +93,10 @@ def trained(folder: Path, script: str) -> Trained:
     of the `finetune.yaml` beside it; of several calls, nothing. `script` is relative to the
     experiment's `folder`; overrides on the command line count.
     """
-    told = _configured(folder, script)
-    if told is None:
+    config = _configured(folder, script)
+    if config is None:
         return Trained()
-    values, overrides, problems = told
+    values, overrides, problems = config
     numbers = {key: values[key].integer() for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in values}
     numbers |= {
         key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides
@@ -121,10 +121,10 @@ def batch(folder: Path, script: str) -> Batch | None:
     """The batch that a torchtune configuration says, as in `trained`; None where it does not, or
     not in plain numbers. What names no accumulation accumulates nothing.
     """
-    told = _configured(folder, script)
-    if told is None:
+    config = _configured(folder, script)
+    if config is None:
         return None
-    values, overrides, _ = told
+    values, overrides, _ = config
 
     def number(key: str) -> int | None:
         if key in overrides:
@@ -230,8 +230,8 @@ def names_epoch(path: Path, epoch: int | None) -> bool:
             text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
     except OSError:
         return False
-    told = {int(number) for _, line in commands(text) for number in _CHECKPOINT.findall(line)}
-    return told == (set() if epoch is None else {epoch})
+    epochs = {int(number) for _, line in commands(text) for number in _CHECKPOINT.findall(line)}
+    return epochs == (set() if epoch is None else {epoch})
 
 
 def _is_task(word: str, before: str) -> bool:

@@ -389,7 +389,7 @@ def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
 
 
 def not_one_of(item: Item, known: tuple[str, ...]) -> Problem:
-    """The fault of a word that is none of the known ones."""
+    """The fault of a word that is not known."""
     near = nearest(item.text() or "", known)
     if near:
         hint = f"did you mean {near!r}? "

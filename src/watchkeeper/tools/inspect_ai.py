@@ -51,8 +51,8 @@ def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
         OSError: it cannot be read.
     """
     header, members = _header(path)
-    told = _object(header.get("eval"))
-    _check_identity(told, asked)
+    log = _object(header.get("eval"))
+    _check_identity(log, asked)
     status = header.get("status")
     if status == "started":
         raise FaultError(
@@ -65,14 +65,14 @@ def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
         else:
             why = ""
         raise FaultError(f'says status {json.dumps(status)}, not "success"{why}')
-    words, caution = _samples(header, told, members)
-    names = filter(None, [str(told.get("task", "")), str(told.get("model", "")), model_path(told)])
+    words, caution = _samples(header, log, members)
+    names = filter(None, [str(log.get("task", "")), str(log.get("model", "")), model_path(log)])
     return _scores(header), printable(", ".join([*words, *names])), caution
 
 
-def model_path(told: dict[str, Any]) -> str:
+def model_path(log: dict[str, Any]) -> str:
     """The folder that the model was read from, as the log says; "" where it does not."""
-    path = _object(told.get("model_args")).get("model_path")
+    path = _object(log.get("model_args")).get("model_path")
     if isinstance(path, str):
         return path
     return ""
@@ -187,7 +187,7 @@ def _plain(task: str) -> str:
     return task.rpartition("/")[2].replace("-", "_")
 
 
-def _samples(header: dict[str, Any], told: dict[str, Any], held: int) -> tuple[list[str], str]:
+def _samples(header: dict[str, Any], log: dict[str, Any], held: int) -> tuple[list[str], str]:
     """How many samples, in words, and what is odd about them. A task may tolerate samples that
     fail: that is said.
     """
@@ -197,7 +197,7 @@ def _samples(header: dict[str, Any], told: dict[str, Any], held: int) -> tuple[l
         return [], ""
     if completed <= 0:
         raise EmptyError(f"has completed no sample of {total}")
-    kept = _object(told.get("config")).get("log_samples") is not False
+    kept = _object(log.get("config")).get("log_samples") is not False
     if kept and held < completed:
         raise FaultError(f"holds {held} of its {completed} samples")
     if completed < total:

@@ -27,7 +27,7 @@ _INDEX = ".index.json"
 
 
 def shown(folder: Path, path: Path) -> str:
-    """The path as it is told: relative to the experiment where it lies inside it."""
+    """The path as it is shown: relative to the experiment where it lies inside it."""
     return file_formats.printable(
         (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
     )

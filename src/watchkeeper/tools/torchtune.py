@@ -235,14 +235,14 @@ def _evidence(log: Told, what: str) -> Evidence:
 
 def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
     """What those that can be read say, the one written last first."""
-    told = []
+    read: list[Told] = []
     for path, source in logs:
         try:
             if path.is_file():  # a pipe would be waited for
-                told.append(told_by(path, source))
+                read.append(told_by(path, source))
         except (OSError, ValueError, OverflowError):
             continue
-    return sorted(told, key=lambda log: log.modified, reverse=True)
+    return sorted(read, key=lambda log: log.modified, reverse=True)
 
 
 def _logs(path: Path, shown: str) -> list[tuple[Path, str]]:
