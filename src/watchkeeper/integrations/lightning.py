@@ -146,12 +146,16 @@ class WatchkeeperLogger(Logger):
     ) -> None:
         super().__init__()
         going = users_run()
-        inside = going is not None and save_dir is None
-        self._save_dir = (
-            str(going.folder) if going is not None and inside else os.fspath(save_dir or ".")
-        )
-        self._name = name if name is not None else "" if inside else NAME
-        self._version = "" if version is None and inside else version
+        self._save_dir = os.fspath(save_dir or ".")
+        self._name = NAME
+        self._version = version
+        if going is not None and save_dir is None:  # within the user's run
+            self._save_dir = str(going.folder)
+            self._name = ""
+            if version is None:
+                self._version = ""
+        if name is not None:
+            self._name = name
         self._config: dict[str, Any] = {}
         self._trainer: Trainer | None = None
         self._watch = _Watch()

@@ -194,7 +194,9 @@ def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str,
     except OSError:
         lines = []
     ends = [line for line in lines if _ENDED.search(line)]
-    said.update({run: log.name for run in runs if any(f" {run} " in line for line in ends)})
+    for run_id in runs:
+        if any(f" {run_id} " in line for line in ends):
+            said[run_id] = log.name
     for path in places.names(folder / places.RUN_MANIFEST):
         run = places.manifest_run(path)
         if run is not None:

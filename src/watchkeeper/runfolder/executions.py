@@ -107,15 +107,15 @@ def final_step(rows: Sequence[Row]) -> float | None:
 def repeats(executions: Sequence[Execution]) -> list[Repeat]:
     """The steps that were done again, one for each execution that did some again."""
     marks = list(map(_Marks, executions))
-    found = []
+    repeated: list[Repeat] = []
     for number, mark in enumerate(marks):
-        earlier = [one.execution for one in marks[:number] if _supersedes(one, mark)]
-        if earlier:
-            repeat = _repeat(earlier, mark.execution)
-        else:
-            repeat = None
-        found += [repeat] if repeat is not None else []
-    return found
+        superseded = [before for before in marks[:number] if _supersedes(before, mark)]
+        if not superseded:
+            continue
+        repeat = _repeat([before.execution for before in superseded], mark.execution)
+        if repeat is not None:
+            repeated.append(repeat)
+    return repeated
 
 
 class _Marks:
@@ -148,13 +148,19 @@ def _left(mine: _Marks, later: Sequence[_Marks]) -> Iterator[Row]:
         for name, first in other.of_metric.items():
             cuts[name] = min(first, cuts.get(name, first))
     for row in mine.execution.rows:
-        step = row.step
-        if step is None or (not row.metrics and step < end):
+        if row.step is None or (not row.metrics and row.step < end):
             yield row
-        elif metrics := {
-            name: value for name, value in row.metrics.items() if step < cuts.get(name, math.inf)
-        }:
-            yield Row(step, metrics)
+            continue
+        metrics = _before(row.step, row.metrics, cuts)
+        if metrics:
+            yield Row(row.step, metrics)
+
+
+def _before(
+    step: float, metrics: Mapping[str, float], cuts: Mapping[str, float]
+) -> dict[str, float]:
+    """The metrics of a row at this step that no cut takes away."""
+    return {name: value for name, value in metrics.items() if step < cuts.get(name, math.inf)}
 
 
 def _begins_anew(earlier: _Marks, later: _Marks) -> bool:

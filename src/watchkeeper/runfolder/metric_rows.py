@@ -43,21 +43,23 @@ def executions_of(
         known = events
     else:
         known = journal.read(run / layout.JOURNAL, is_evidence=True).events
-    writers: dict[str, _Writer] = {}
-    for name, own in known.items():
-        opened = next((event for event in own if isinstance(event, Opened)), None)
-        started = next((event for event in own if isinstance(event, RunStarted)), None)
-        writers[name] = _Writer(
-            id=name, started=started, boot=f"{opened.host} {opened.boot_id}" if opened else ""
-        )
+    writers = {name: _writer(name, own) for name, own in known.items()}
     for path in rows.files_of(run):
         name = path.name.partition(".")[0]
         _read(path, writers.setdefault(name, _Writer(id=name)))
-    return [
-        _execution(first, others)
-        for first, others in _grouped(writers)
-        if first.rows or any(o.rows for o in others)
-    ]
+    executions = [_execution(first, others) for first, others in _grouped(writers)]
+    return [execution for execution in executions if execution.rows]
+
+
+def _writer(name: str, events: Sequence[AnyEvent | Unknown]) -> _Writer:
+    """A writer with what its own events say of it."""
+    writer = _Writer(id=name)
+    for event in events:
+        if isinstance(event, Opened) and not writer.boot:
+            writer.boot = f"{event.host} {event.boot_id}"
+        elif isinstance(event, RunStarted) and writer.started is None:
+            writer.started = event
+    return writer
 
 
 def value_of(figure: object) -> float | None:
@@ -105,11 +107,17 @@ def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer
     firsts.sort(key=_order)
     groups: list[tuple[_Writer, list[_Writer]]] = [(writer, []) for writer in firsts]
     for writer in rest:
-        before = [
-            others for first, others in groups if first.id <= writer.id
-        ]  # an id begins with the time of its start
-        (before or [groups[0][1]])[-1].append(writer)
+        _group_of(writer, groups).append(writer)
     return groups
+
+
+def _group_of(writer: _Writer, groups: Sequence[tuple[_Writer, list[_Writer]]]) -> list[_Writer]:
+    """The others of the execution that had begun last before this writer, or of the first one."""
+    group = groups[0][1]
+    for first, others in groups:
+        if first.id <= writer.id:  # an id begins with the time of its start
+            group = others
+    return group
 
 
 def _order(writer: _Writer) -> tuple[int, float, str]:
@@ -126,12 +134,17 @@ def _order(writer: _Writer) -> tuple[int, float, str]:
 
 
 def _execution(first: _Writer, others: Sequence[_Writer]) -> Execution:
+    rows = list(first.rows)
+    for other in others:
+        rows += other.rows
     started = first.started
+    if started is None:
+        return Execution(rows=rows, ended=first.last, boot=first.boot)
     return Execution(
-        rows=[*first.rows, *(row for other in others for row in other.rows)],
-        pipeline=started.pipeline if started else "",
-        began=started.time.timestamp() if started else None,
+        rows=rows,
+        pipeline=started.pipeline,
+        began=started.time.timestamp(),
         ended=first.last,
         boot=first.boot,
-        attempt=started.attempt if started else "",
+        attempt=started.attempt,
     )

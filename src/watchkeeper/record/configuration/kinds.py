@@ -160,29 +160,16 @@ def content_of(value: object) -> Pairs | Row | str | int | float | bool | None:
 def _fields(value: object) -> Pairs | None:
     """The fields of a dataclass, an attrs class, a pydantic model, a struct or a namespace."""
     kind = type(value)
-    argparse = sys.modules.get("argparse")
-    names: Iterable[str] | None = None
-    if isinstance(value, msgspec.Struct):
-        names = value.__struct_fields__
-    elif hasattr(kind, "__dataclass_fields__"):
-        declared = kind.__dataclass_fields__.values()
-        names = [
-            field.name for field in declared if field._field_type.name == "_FIELD"
-        ]  # no ClassVar
-    elif hasattr(kind, "__attrs_attrs__"):
-        names = [field.name for field in kind.__attrs_attrs__]
+    names = _declared_names(value)
     if names is not None:
         return Pairs(_attributes(value, names), None)
-    if hasattr(kind, "__pydantic_fields__") or (
-        hasattr(kind, "__fields__") and hasattr(kind, "__fields_set__")
-    ):
+    if _is_pydantic(kind):
+        pairs = list(vars(value).items())
         extra = getattr(value, "__pydantic_extra__", None)
-        return Pairs(
-            [*vars(value).items(), *(extra.items() if isinstance(extra, dict) else ())], None
-        )
-    if isinstance(value, types.SimpleNamespace) or (
-        argparse is not None and isinstance(value, argparse.Namespace)
-    ):
+        if isinstance(extra, dict):
+            pairs += extra.items()
+        return Pairs(pairs, None)
+    if _is_namespace(value):
         return Pairs(list(vars(value).items()), None)
     if isinstance(value, functools.partial):
         return Pairs(
@@ -191,6 +178,34 @@ def _fields(value: object) -> Pairs | None:
     if kind.__name__ == "FlagValues" and hasattr(kind, "flag_values_dict"):  # absl
         return Pairs(list(value.flag_values_dict().items()), None)  # type: ignore[attr-defined]
     return None
+
+
+def _declared_names(value: object) -> Iterable[str] | None:
+    """The fields that a struct, a dataclass or an attrs class declares; None for other values."""
+    kind = type(value)
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_fields__
+    if hasattr(kind, "__dataclass_fields__"):
+        declared = kind.__dataclass_fields__.values()
+        # A ClassVar is declared too, but is no field of the value.
+        return [field.name for field in declared if field._field_type.name == "_FIELD"]
+    if hasattr(kind, "__attrs_attrs__"):
+        return [field.name for field in kind.__attrs_attrs__]
+    return None
+
+
+def _is_pydantic(kind: type) -> bool:
+    """Whether this is a model of pydantic 2, or of pydantic 1."""
+    if hasattr(kind, "__pydantic_fields__"):
+        return True
+    return hasattr(kind, "__fields__") and hasattr(kind, "__fields_set__")
+
+
+def _is_namespace(value: object) -> bool:
+    if isinstance(value, types.SimpleNamespace):
+        return True
+    argparse = sys.modules.get("argparse")
+    return argparse is not None and isinstance(value, argparse.Namespace)
 
 
 def attributes_of(value: object) -> Pairs | None:
@@ -340,17 +355,28 @@ def _array(value: Any) -> Row | str | int | float | bool | None:
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tuple):
         return None
-    is_here = numpy is not None and isinstance(value, numpy.ndarray) and value.dtype != object
     if torch is not None and isinstance(value, torch.Tensor):
-        is_here = value.device.type == "cpu" and value.layout == torch.strided
         value = value.detach()
-    if is_here and _count(shape) <= ARRAY:
+    if _is_in_memory(value) and _count(shape) <= ARRAY:
         numbers = value.tolist()
         if isinstance(numbers, list):
             return Row(numbers, len(numbers))
         return _item(numbers)
+    kind = of_type(value)
     dtype = getattr(value, "dtype", None)
-    return f"<{of_type(value)}{'' if dtype is None else f' {dtype}'} {tuple(shape)}>"
+    if dtype is not None:
+        kind = f"{kind} {dtype}"
+    return f"<{kind} {tuple(shape)}>"
+
+
+def _is_in_memory(value: Any) -> bool:
+    """Whether an array's numbers lie in this computer's memory, one behind the other."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return bool(value.device.type == "cpu" and value.layout == torch.strided)
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return bool(value.dtype != object)
+    return False
 
 
 def _count(shape: Iterable[int]) -> int:
