@@ -25,8 +25,8 @@ HEADS = ("rows lost", "codes changed", "executed twice", "silent", "said twice",
 
 
 def try_all(plan: Plan, workers: int) -> tuple[dict[str, Counter[str]], list[str]]:
-    """Try each fault of the plan. Returns the counts of each error, and a line for each trial that
-    is not as promised.
+    """Try each fault of the plan. Prints what is not as promised of a trial as soon as it is known;
+    returns the counts of each error, and these texts.
     """
     counts = {error: Counter[str]() for error in ERRORS}
     short: list[str] = []
@@ -57,6 +57,7 @@ def try_all(plan: Plan, workers: int) -> tuple[dict[str, Counter[str]], list[str
                         f"{fault.error} at {fault.operation}: {words}; {outcome.unsound}\n "
                         f"   {said}"
                     )
+                    print(short[-1], flush=True)
     return counts, short
 
 

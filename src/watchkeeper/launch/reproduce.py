@@ -319,7 +319,8 @@ def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
     """
     if diff is None:
         return {}
-    data = diff.read_bytes()
+    with files.open_regular(diff) as file:
+        data = file.read()
     starts = [*_FILE_OF_DIFF.finditer(data)]
     found = {}
     for number, start in enumerate(starts):
@@ -363,7 +364,8 @@ def _place(recipe: Recipe, target: Path, base: Path) -> tuple[list[str], list[st
             raise CannotReproduceError(
                 f"{part.name} would be written outside {target}: a link in the tree leads there"
             )
-        data = Path(part.kept).read_bytes()
+        with files.open_regular(part.kept) as file:
+            data = file.read()
         if _holds(place, data):
             continue
         is_program = part is recipe.script or place.suffix == ".sh"

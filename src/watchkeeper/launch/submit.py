@@ -463,8 +463,9 @@ class Submitter:
         """
         config: dict[Path, bytes] = {}
         for path in configs.files_of(script):
-            with contextlib.suppress(OSError):
-                config[path] = files.read_whole(path)
+            data = files.read_if_any(path)
+            if data is not None:
+                config[path] = data
         code: dict[Path, bytes] = {}
         for path, data in code_files.contents(script):
             if path != script and path not in config:

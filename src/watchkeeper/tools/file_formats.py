@@ -239,7 +239,7 @@ def _check_safetensors(path: Path, size: int) -> None:
 
 def _check_zip(path: Path) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
     except ZIP_ERRORS as error:
         raise FaultError(f"is torn: {error}") from error

@@ -89,7 +89,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     its beginning.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = {member.filename: member for member in archive.infolist()}
         samples = sum(name.startswith("samples/") for name in members)
         if _HEADER in members:
@@ -108,7 +108,7 @@ def _content(path: Path, member: zipfile.ZipInfo) -> bytes:
     if max(member.file_size, member.compress_size) > _MAX_HEADER_BYTES:
         raise FaultError(f"has a {member.filename} of {member.file_size:,} bytes")
     if member.compress_type != _ZSTD:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             return archive.read(member)
     with open_regular(path) as file:
         file.seek(member.header_offset)

@@ -9,6 +9,7 @@ import pytest
 
 from watchkeeper.core.disk import files, second_try
 from watchkeeper.core.errors import StorageError
+from watchkeeper.watch.logs.run_log_folder import read_log
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +134,57 @@ def test_a_file_refused_twice_keeps_its_old_bytes(tmp_path, monkeypatch):
         files.replace(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def disk_refuses_reads(monkeypatch):
+    """Call it with how often `open` meets EIO; it returns the list of the paths that were asked
+    for.
+    """
+    opened = os.open
+
+    def begin(times):
+        asked = []
+
+        def refuse(path, *how, **more):
+            asked.append(path)
+            if len(asked) <= times:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            return opened(path, *how, **more)
+
+        monkeypatch.setattr(os, "open", refuse)
+        return asked
+
+    return begin
+
+
+READERS = {
+    "read_whole": files.read_whole,
+    "read_if_any": files.read_if_any,
+    "a run log": lambda path: read_log(path)[0],
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_a_file_that_is_refused_once_is_read_and_said_once(
+    tmp_path, capsys, disk_refuses_reads, reader
+):
+    """A second try reads the file, and standard error names it once."""
+    path = tmp_path / "a.md"
+    path.write_bytes(b"# words\n")
+    disk_refuses_reads(1)
+    assert reader(path) == b"# words\n"
+    assert capsys.readouterr().err.count(str(path)) == 1
+
+
+def test_an_optional_file_that_is_refused_twice_is_an_error_that_names_it(
+    tmp_path, disk_refuses_reads
+):
+    """Only a file that is not there reads as none: two refusals, no more, are an error."""
+    assert files.read_if_any(tmp_path / "none.yaml") is None
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"batch: 1\n")
+    asked = disk_refuses_reads(9)
+    with pytest.raises(StorageError, match=f"could not read {path}: Input/output error"):
+        files.read_if_any(path)
+    assert asked == [path, path]

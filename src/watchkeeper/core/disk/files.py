@@ -98,8 +98,11 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
-    how = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    fd = above_stdio(twice("read", path, lambda: os.open(path, how)))
+    return twice("read", path, lambda: _open_regular(path))
+
+
+def _open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    fd = above_stdio(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
     try:
         mode = os.fstat(fd).st_mode
         if stat.S_ISDIR(mode):
@@ -118,7 +121,11 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    with open_regular(path) as file:
+    return twice("read", path, lambda: _read_regular(path, most))
+
+
+def _read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    with _open_regular(path) as file:
         return file.read(most)
 
 
@@ -132,6 +139,21 @@ def read_whole(path: str | os.PathLike[str], most: int = MOST_TEXT_BYTES) -> byt
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is longer than {most:,} bytes", os.fspath(path))
     return data
+
+
+def read_if_any(path: Path, most: int = MOST_TEXT_BYTES) -> bytes | None:
+    """All of a regular file of at most `most` bytes; None where there is none, or no permission, or
+    it is longer, or no regular file.
+
+    Raises:
+        StorageError: the disk refused it twice, so that nobody knows what it holds.
+    """
+    try:
+        return read_whole(path, most)
+    except OSError as error:
+        if is_passing(error):
+            raise _failed("read", path, error) from error
+        return None
 
 
 def lines_of(file: BinaryIO, most: int = MOST_LINE_BYTES) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -150,42 +151,28 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
     line, message.
     """
     try:
-        fd = os.open(
-            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        )  # a pipe with a log's name must not hold us
-        with open(fd, "rb", closefd=True, buffering=0) as file:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                return None, [
-                    (
-                        "WK104",
-                        1,
-                        "this is "
-                        + ("a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"),
-                    )
-                ]
-            parts, size = [], 0
-            while size <= MOST_BYTES and (part := file.read(MOST_BYTES + 1 - size)):
-                parts.append(part)
-                size += len(part)
+        with files.open_regular(path) as file:  # a pipe with a log's name must not hold us
+            size = os.fstat(file.fileno()).st_size
+        data = files.read_regular(path, MOST_BYTES + 1)
     except IsADirectoryError:
         return None, [("WK104", 1, "this is a folder")]
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None, [("WK104", 1, "this is no regular file")]
         if path.is_symlink() and not path.exists():
             return None, [("WK105", 1, f"the link leads nowhere: {error.strerror}")]
         return None, [("WK101", 1, f"it cannot be read: {error.strerror or error}")]
-    if size > MOST_BYTES:
+    if len(data) > MOST_BYTES:
         return None, [
             (
                 "WK103",
                 1,
                 (
-                    f"it is larger than {MOST_BYTES // 1024**2} MiB ({found.st_size:,} bytes), "
+                    f"it is larger than {MOST_BYTES // 1024**2} MiB ({size:,} bytes), "
                     "and was not read"
                 ),
             )
         ]
-    data = b"".join(parts)
     if (at := data.find(b"\0")) >= 0:
         return None, [("WK102", data.count(b"\n", 0, at) + 1, "it is binary: it holds a zero byte")]
     try:
