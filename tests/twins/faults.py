@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -26,6 +27,7 @@ BACK_S = -2 * 3600
 # Long enough for every tool to have asked for its job, on a machine that does thirty other things.
 _WHILE_DOWN_S = 12.0
 _BEFORE_KILL_S = 4.0
+_STEP = re.compile(rb"slurmstepd: \[(\d+)\.")
 
 
 class Fault:
@@ -220,9 +222,7 @@ class NodeLost(Fault):
         where = {trial.taken(): node_of(lab, trial.taken()) for trial in trials}
         for node in sorted(set(where.values())):
             kill_now(lab, f"slurmd-{node}")
-        for trial in trials:
-            if trial.number % 2:
-                kill_tree(lab, trial.taken())
+        kill_trees(lab, {trial.taken() for trial in trials if trial.number % 2})
         for job, node in where.items():
             until(lambda job=job, node=node: has_left(lab, job, node), 180.0, 0.5)
         time.sleep(_WHILE_DOWN_S)
@@ -279,23 +279,24 @@ def has_left(lab: Lab, job: str, node: str) -> bool:
     return queue(lab).get(job) in TERMINAL or node_of(lab, job) not in ("", node)
 
 
-def kill_tree(lab: Lab, job: str) -> None:
-    """SIGKILL all processes of a job, by their parents: a program may have no environment that
-    names the job.
+def kill_trees(lab: Lab, jobs: set[str]) -> None:
+    """SIGKILL all processes of these jobs, by their parents: a program may have no environment that
+    names its job. One look at all processes, since Slurm must not start the jobs again meanwhile.
     """
     children: dict[str, list[str]] = {}
-    steps = []
+    doomed = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
             children.setdefault(parent, []).append(process.name)
-            is_step = (process / "cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode())
-            if is_step and str(lab.folder).encode() in (process / "environ").read_bytes():
-                steps.append(process.name)
-    assert steps, f"job {job} has no processes here"
-    while steps:
-        pid = steps.pop()
-        steps += children.get(pid, [])
+            step = _STEP.match((process / "cmdline").read_bytes())
+            is_ours = str(lab.folder).encode() in (process / "environ").read_bytes()
+            if step and step[1].decode() in jobs and is_ours:
+                doomed.append(process.name)
+    assert len(doomed) >= len(jobs), f"of jobs {jobs} there are only {len(doomed)} steps"
+    while doomed:
+        pid = doomed.pop()
+        doomed += children.get(pid, [])
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
 
