@@ -26,11 +26,25 @@ from watchkeeper.core.errors import Problem
 
 ACTIONS = frozenset(
     {
-        "DISCOVER_EXPERIMENT", "IDENTIFY_RUNS", "SUBMIT_JOB", "STATUS_CHECK", "STATE_CHANGE", "ALL_COMPLETE",
-        "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS", "IDENTIFY_EVALS", "SUBMIT_EVAL",
-        "SKIP", "SUBMIT_ERROR", "MONITOR_ERROR", "VALIDATE", "DETACH", "RETRY", "HEALTH",
+        "DISCOVER_EXPERIMENT",
+        "IDENTIFY_RUNS",
+        "SUBMIT_JOB",
+        "STATUS_CHECK",
+        "STATE_CHANGE",
+        "ALL_COMPLETE",
+        "VERIFY_FINETUNING",
+        "VERIFY_CHECKPOINTS",
+        "IDENTIFY_EVALS",
+        "SUBMIT_EVAL",
+        "SKIP",
+        "SUBMIT_ERROR",
+        "MONITOR_ERROR",
+        "VALIDATE",
+        "DETACH",
+        "RETRY",
+        "HEALTH",
     }
-)  # fmt: skip
+)
 
 _HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ([A-Z][A-Z_]*)(?:: (.*))?")
 _FIELDS = ("Details", "Result", "Duration")
@@ -68,7 +82,7 @@ def _escape_character(character: str) -> str:
 
 
 def escape(value: str) -> str:
-    """The value as one line."""
+    """Write a value as one line."""
     if value.isprintable() and "\\" not in value:
         return value
     return "".join(map(_escape_character, value))
@@ -78,7 +92,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 
 
 def unescape(line: str) -> str:
-    """The value that `escape` made this line of."""
+    """Return the value that `escape` made this line from."""
 
     def original(match: re.Match[str]) -> str:
         number = int(match[1] or match[2] or "0", 16)
@@ -94,11 +108,8 @@ def unescape(line: str) -> str:
 
 
 def render(block: Block) -> str:
-    """The block's lines, each with its newline, without the blank line that separates blocks."""
-    if block.subject:
-        subject = f": {escape(block.subject)}"
-    else:
-        subject = ""
+    """Write the block's lines, each with its newline, without the blank line between blocks."""
+    subject = f": {escape(block.subject)}" if block.subject else ""
     lines = [
         f"[{block.time.strftime(_TIME)}] {block.action}{subject}",
         f"Details: {escape(block.details)}",
@@ -110,13 +121,13 @@ def render(block: Block) -> str:
 
 
 def render_all(blocks: list[Block]) -> str:
-    """A whole log."""
+    """Write a whole log."""
     return "\n".join(map(render, blocks))
 
 
 def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
-    """The blocks of a log. Lines that belong to none become problems with their place
-    (`name:line`); a last block that has no Result yet is left out, since its writer may be writing
+    """Read the blocks of a log. Lines that belong to no block become problems with their place
+    (`name:line`). A last block without a Result is left out, since its writer may still be writing
     it.
     """
     blocks: list[Block] = []
@@ -153,21 +164,25 @@ def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
 
 
 def duration_words(seconds: float) -> str:
-    """`38 seconds`, `45 minutes`, `2 hours 5 minutes`, `1 day 3 hours`: rounded to what a reader
-    needs.
+    """Write `38 seconds`, `45 minutes`, `2 hours 5 minutes`, `1 day 3 hours`: rounded to what a
+    reader needs.
     """
-
-    def count(number: int, unit: str) -> str:
-        return f"{number} {unit}" + ("" if number == 1 else "s")
-
     whole = max(0, round(seconds))
     if whole < 90:
-        return count(whole, "second")
+        return _count(whole, "second")
     minutes = round(whole / 60)
     if minutes < 90:
-        return count(minutes, "minute")
+        return _count(minutes, "minute")
     hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return count(hours, "hour") + (f" {count(minutes, 'minute')}" if minutes else "")
-    days, hours = divmod(hours, 24)
-    return count(days, "day") + (f" {count(hours, 'hour')}" if hours else "")
+    days = 0
+    if hours >= 48:
+        days, hours = divmod(hours, 24)
+        minutes = 0
+    parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
+    return " ".join(_count(number, unit) for number, unit in parts if number)
+
+
+def _count(number: int, unit: str) -> str:
+    if number == 1:
+        return f"1 {unit}"
+    return f"{number} {unit}s"

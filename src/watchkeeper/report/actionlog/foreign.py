@@ -1,7 +1,7 @@
-"""Action logs that other tools, and people, have written: which jobs they name as submitted. Pure.
+"""Action logs that other tools, and people, wrote: which jobs they name as submitted. Pure.
 
-Two dialects are in use. Of the older one a submission's block ends with `Result: Job ID 1234567`;
-the newer one has a line `Job ID: 1234567` and then `Result: success`. What is damaged costs its own
+Two dialects are in use. In the older one, a submission's block ends with `Result: Job ID 1234567`;
+the newer one has a line `Job ID: 1234567` and then `Result: success`. Damage costs only its own
 block: a block ends where the next one's head begins, however badly that is written, so that a
 failed submission never takes the job of the next.
 """
@@ -9,6 +9,7 @@ failed submission never takes the job of the next.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -40,8 +41,8 @@ _ENDS = frozenset(
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that a log names as submitted: for whom ("" where that is damaged), on which line, and
-    whether the log says later that it came to an end.
+    """A job that a log names as submitted: for which run ("": damaged), on which line, and whether
+    the log says later that it ended.
     """
 
     line: int
@@ -51,25 +52,36 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def submitted(text: str) -> list[Named]:
-    """The jobs that a log names as submitted, in its order, each once."""
-    found: dict[str, Named] = {}
+    """Read the jobs that a log names as submitted, in its order, each once."""
+    jobs: dict[str, Named] = {}
     action = subject = ""
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         if _STARTS.match(line):
-            head = _HEAD.fullmatch(line)
-            action, subject = (head["action"] or "", head["subject"] or "") if head else ("", "")
+            action, subject = _read_head(line)
             if action == "ALL_COMPLETE":
-                found = {
-                    job: msgspec.structs.replace(named, ended=True) for job, named in found.items()
-                }
+                _end(jobs, jobs)
         elif _SUBMITS.search(action) and (job := _JOB.fullmatch(line)):
-            found.setdefault(job[1], Named(line=number, subject=subject, job_id=job[1]))
-        elif (
-            action == "STATE_CHANGE"
-            and (state := _STATE.fullmatch(line))
-            and state[1].upper() in _ENDS
-        ):
-            for job_id, named in found.items():
-                if subject in (named.subject, job_id):
-                    found[job_id] = msgspec.structs.replace(named, ended=True)
-    return list(found.values())
+            jobs.setdefault(job[1], Named(line=number, subject=subject, job_id=job[1]))
+        elif action == "STATE_CHANGE" and _ends(line):
+            _end(jobs, [job_id for job_id in jobs if subject in (jobs[job_id].subject, job_id)])
+    return list(jobs.values())
+
+
+def _read_head(line: str) -> tuple[str, str]:
+    """Read (action, subject) from a block's first line; "": damaged."""
+    head = _HEAD.fullmatch(line)
+    if not head:
+        return "", ""
+    return head["action"] or "", head["subject"] or ""
+
+
+def _ends(line: str) -> bool:
+    """Whether a line says that a job reached a final state."""
+    state = _STATE.fullmatch(line)
+    return state is not None and state[1].upper() in _ENDS
+
+
+def _end(jobs: dict[str, Named], ended: Iterable[str]) -> None:
+    """Mark jobs as ended."""
+    for job_id in ended:
+        jobs[job_id] = msgspec.structs.replace(jobs[job_id], ended=True)

@@ -7,6 +7,7 @@ still be made again to the same bytes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,7 +51,8 @@ _NO_ERRORS = ("scheduler answers", "run log not continued")
 _MOST_CAUTIONS = 3
 _MOST_ERRORS = 3
 _MOST_LETTERS = 120  # of one reason in a list: the journal has all of it
-_TOLD = "submission refused"  # SUBMIT_ERROR has said it
+_REPORTED = "submission refused"  # SUBMIT_ERROR has reported it
+_WORTH_A_BLOCK = ("done", "invalid", "failed but good", "unknown", "lost")
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
@@ -59,7 +61,7 @@ Named = tuple[str, Block]
 
 
 class Renderer:
-    """Turns events of holders, in order, into (log's name, block). Its only memory is of events it
+    """Turns events of holders, in order, into (log's name, block). It remembers only events that it
     was fed.
     """
 
@@ -69,7 +71,7 @@ class Renderer:
         self._status: dict[Phase, tuple[dict[str, int], datetime]] = {}
 
     def feed(self, event: AnyEvent | Unknown) -> list[Named]:
-        """The blocks that this event adds, with the log each belongs to."""
+        """Return the blocks that this event adds, with the log each belongs to."""
         handler = _HANDLERS.get(type(event))
         if handler:
             return list(handler(self, event))
@@ -84,99 +86,55 @@ class Renderer:
             self._items[event.phase] = event.items
             self._status.pop(event.phase, None)
         source = event.summary or "no summary: read by its tree"
-        runs = len({item.run for item in event.items if not item.control})
-        controls = len({item.run for item in event.items if item.control})
-        if controls:
-            extra = f" and {_count(controls, 'control run')}"
-        else:
-            extra = ""
-        result = f"{_count(runs, 'run')}{extra} configured"
-        if event.phase == "evaluation":
-            result += " for evaluation"
-        if event.phase is None:
-            result += (
-                f", {_count(sum(item.phase == 'evaluation' for item in event.items), 'evaluation')}"
-            )
-        result += "; " * bool(event.notes) + _some(event.notes, between="; ")
         details = f"Found experiment at {event.folder} ({source})"
+        result = _planned_words(event)
+        if event.notes:
+            result += f"; {_some(event.notes, between='; ')}"
         yield self._block(event, event.phase, "DISCOVER_EXPERIMENT", details=details, result=result)
 
     def _decided(self, event: Decided) -> Iterator[Named]:
         if event.first:
             yield self._identify(event)
         for decision in event.decisions:
-            if decision.reason == _TOLD:
+            if decision.reason == _REPORTED:
                 continue
+            reason = [decision.reason, decision.detail]
             if decision.action in ("skip", "blocked"):
-                details = "; ".join(
-                    [
-                        decision.reason,
-                        *filter(None, [decision.detail]),
-                        *map(_evidence_words, decision.evidence),
-                    ]
-                )
-                result = "Not submitted"
-                yield self._block(
-                    event, event.phase, "SKIP", subject=decision.key, details=details, result=result
-                )
+                action, result = "SKIP", "Not submitted"
+                evidence = map(_evidence_words, decision.evidence)
+                details = "; ".join([reason[0], *filter(None, reason[1:]), *evidence])
             elif decision.action == "retry":
-                details = "; ".join(filter(None, [decision.reason, decision.detail]))
-                result = f"Attempt {decision.attempt}"
-                yield self._block(
-                    event,
-                    event.phase,
-                    "RETRY",
-                    subject=decision.key,
-                    details=details,
-                    result=result,
-                )
+                action, result = "RETRY", f"Attempt {decision.attempt}"
+                details = _join(*reason)
+            else:
+                continue
+            yield self._block(
+                event, event.phase, action, subject=decision.key, details=details, result=result
+            )
 
     def _identify(self, event: Decided) -> Named:
         items = self._items.get(event.phase, ())
-        tally = _decision_words(event.decisions)
         if event.phase == "evaluation":
+            details, result = _matrix_words(items), _decision_words(event.decisions)
             return self._block(
-                event, "evaluation", "IDENTIFY_EVALS", details=_matrix_words(items), result=tally
+                event, "evaluation", "IDENTIFY_EVALS", details=details, result=result
             )
         trained = [item for item in items if not item.control]
         names = _some([item.key for item in trained]) or "no run is to be trained"
-        without = [item.key for item in trained if not item.script]
-        if without:
-            scripts = f"No script: {_some(without)}"
-        else:
-            scripts = "All runs have finetune.slurm scripts"
-        plain = all(
-            decision.action in ("submit", "wait")
-            for decision in event.decisions
-            if not _control(decision)
-        )
-        if plain and trained:
-            result = scripts
-        else:
-            result = f"{scripts}; {tally}"
+        result = _scripts_words(trained)
+        if not trained or not _submits_all(event.decisions):
+            result += f"; {_decision_words(event.decisions)}"
         return self._block(event, "preparation", "IDENTIFY_RUNS", details=names, result=result)
 
     def _submitted(self, event: Submitted) -> Iterator[Named]:
-        if event.stagger_s:
-            remarks = [f"{event.stagger_s:g}-second stagger"]
-        else:
-            remarks = []
-        remarks += ["found again: its submitter was gone"] if event.adopted else []
-        remarks += ["by another watchkeeper"] if event.by and not event.adopted else []
-        remarks += [f"attempt {event.attempt}"] if event.attempt > 1 else []
-        remarks += [event.note] if event.note else []
-        details = event.command + (f" ({', '.join(remarks)})" if remarks else "")
-        if event.phase == "preparation":
-            action = "SUBMIT_JOB"
-        else:
-            action = "SUBMIT_EVAL"
+        details = event.command
+        remarks = list(_remarks_on(event))
+        if remarks:
+            details += f" ({', '.join(remarks)})"
+        action = "SUBMIT_JOB" if event.phase == "preparation" else "SUBMIT_EVAL"
+        result = f"Job ID {event.job_id}"
         yield self._block(
-            event,
-            event.phase,
-            action,
-            subject=event.key,
-            details=details,
-            result=f"Job ID {event.job_id}",
+            event, event.phase, action, subject=event.key, details=details, result=result
         )
 
     def _rejected(self, event: Rejected | Doubted) -> Iterator[Named]:
@@ -197,142 +155,85 @@ class Renderer:
             )
             return
         last, at = self._status.get(event.phase, ({}, event.time))
-        if event.counts and (event.counts != last or event.time - at >= STATUS_AT_LEAST_EVERY):
+        is_due = event.counts != last or event.time - at >= STATUS_AT_LEAST_EVERY
+        if event.counts and is_due:
             self._status[event.phase] = (event.counts, event.time)
             result = counts_words(event.counts, _JOBS[event.phase])
             yield self._block(event, event.phase, "STATUS_CHECK", details=details, result=result)
         for change in event.changes:
             if change.before != change.after or change.stuck:
-                details = f"{change.before or 'submitted'} → {change.after}"
-                if change.inferred:
-                    result = self._inferred_words(change)
-                else:
-                    result = _change_words(change)
-                yield self._block(
-                    event,
-                    event.phase,
-                    "STATE_CHANGE",
-                    subject=change.key,
-                    details=details,
-                    result=result,
-                )
+                yield self._changed(event, change)
+
+    def _changed(self, event: Polled, change: Change) -> Named:
+        details = f"{change.before or 'submitted'} → {change.after}"
+        result = self._inferred_words(change) if change.inferred else _change_words(change)
+        return self._block(
+            event, event.phase, "STATE_CHANGE", subject=change.key, details=details, result=result
+        )
 
     def _inferred_words(self, change: Change) -> str:
-        started = change.facts.started
-        if started:
-            at = started.astimezone(self._zone).strftime(" at %Y-%m-%d %H:%M:%S")
-        else:
-            at = ""
+        words = "Queued again"
         if change.after == "RUNNING":
-            words = _STARTED[change.phase] + at
-        else:
-            words = "Queued again"
+            words = _STARTED[change.phase]
+            started = change.facts.started
+            if started:
+                words += started.astimezone(self._zone).strftime(" at %Y-%m-%d %H:%M:%S")
         return f"{words} (inferred: between two polls)"
 
     def _observed(self, event: Observed) -> Iterator[Named]:
-        if event.what in _NO_ERRORS:
-            action = "STATUS_CHECK"
-        else:
-            action = "MONITOR_ERROR"
+        action = "STATUS_CHECK" if event.what in _NO_ERRORS else "MONITOR_ERROR"
         yield self._block(event, None, action, details=event.what, result=event.detail)
 
     def _verified(self, event: Verified) -> Iterator[Named]:
+        phase: Phase | None = "evaluation"
         if event.what == "finetuning":
-            word = "not COMPLETED"
-        else:
-            word = "missing"
-        if event.missing:
-            rest = f"; {word}: {_some(event.missing)}"
-        else:
-            rest = ""
-        rest += (
-            f"; caution: {_some(event.cautions, _MOST_CAUTIONS, '; ')}" if event.cautions else ""
-        )
-        rest += f"; {event.unselected} not selected" if event.unselected else ""
-        if event.unselected:
-            every = "All selected"
-        else:
-            every = "All"
-        if event.what == "finetuning":
-            done = event.counts == {"COMPLETED": event.expected}
-            if done:
-                result = f"{every} fine-tuning jobs COMPLETED"
-            else:
-                result = counts_words(event.counts, "fine-tuning jobs")
-            yield self._block(
-                event,
-                "evaluation",
-                "VERIFY_FINETUNING",
-                details=event.looked_at,
-                result=result + rest,
-            )
+            action, result = "VERIFY_FINETUNING", _finetuning_words(event)
         elif event.what == "checkpoints":
-            whole = event.found == event.expected
-            if whole:
-                result = f"All {event.found} checkpoints exist"
-            else:
-                result = f"{event.found} of {event.expected} checkpoints exist"
-            yield self._block(
-                event,
-                "evaluation",
-                "VERIFY_CHECKPOINTS",
-                details=event.looked_at,
-                result=result + rest,
-            )
+            action, result = "VERIFY_CHECKPOINTS", _checkpoints_words(event)
         else:
-            result = f"{event.found} of {event.expected} valid" + rest
-            yield self._block(event, None, "VALIDATE", details=event.looked_at, result=result)
+            phase, action = None, "VALIDATE"
+            result = f"{event.found} of {event.expected} valid"
+        result += _exceptions_words(event)
+        yield self._block(event, phase, action, details=event.looked_at, result=result)
 
     def _judged(self, event: Judged) -> Iterator[Named]:
-        if event.outcome in ("invalid", "failed but good", "unknown", "lost") or (
-            event.outcome == "done" and event.why
-        ):
-            details = (
-                "; ".join(map(_evidence_words, event.evidence))
-                or f"attempt {event.attempt}, {event.state}"
-            )
-            if event.why:
-                result = f"{event.outcome.upper()}: {event.why}"
-            else:
-                result = event.outcome.upper()
-            yield self._block(
-                event, event.phase, "VALIDATE", subject=event.key, details=details, result=result
-            )
+        is_plain = event.outcome == "done" and not event.why
+        if is_plain or event.outcome not in _WORTH_A_BLOCK:
+            return
+        evidence = "; ".join(map(_evidence_words, event.evidence))
+        details = evidence or f"attempt {event.attempt}, {event.state}"
+        result = event.outcome.upper()
+        if event.why:
+            result += f": {event.why}"
+        yield self._block(
+            event, event.phase, "VALIDATE", subject=event.key, details=details, result=result
+        )
 
     def _assessed(self, event: Assessed) -> Iterator[Named]:
-        """What matters only: an alarm, its end, slowness, new errors, a time limit that comes
-        first.
-        """
+        """Report only an alarm, its end, slowness, new errors, or a time limit that comes first."""
         if not (event.alarm or event.note or event.errors or event.health == "slow"):
             return
-        if event.alarm == "over":
-            again = " again"
-        else:
-            again = ""
-        parts = [
-            f"{event.health.upper()}{again}: {event.why}",
-            *event.errors[:_MOST_ERRORS],
-            event.note,
-        ]
-        parts += [f"report: {event.report}"] if event.report and event.alarm == "raised" else []
-        details = "; ".join(map(_evidence_words, event.evidence)) or f"attempt {event.attempt}"
-        result = "; ".join(filter(None, parts))
+        evidence = "; ".join(map(_evidence_words, event.evidence))
+        details = evidence or f"attempt {event.attempt}"
+        again = " again" if event.alarm == "over" else ""
+        health = f"{event.health.upper()}{again}: {event.why}"
+        report = ""
+        if event.report and event.alarm == "raised":
+            report = f"report: {event.report}"
+        result = _join(health, *event.errors[:_MOST_ERRORS], event.note, report)
         yield self._block(
             event, event.phase, "HEALTH", subject=event.key, details=details, result=result
         )
 
     def _concluded(self, event: Concluded) -> Iterator[Named]:
-        noun = _JOBS[event.phase]
         total = sum(event.counts.values())
-        asked = total + len(event.refused) + len(event.blocked)
+        requested = total + len(event.refused) + len(event.blocked)
+        share = f"All {total}" if requested == total else f"{total} of {requested}"
         yield self._block(
             event,
             event.phase,
             "ALL_COMPLETE",
-            details=(
-                f"{f'All {total}' if asked == total else f'{total} of {asked}'} {noun} reached "
-                "terminal states"
-            ),
+            details=f"{share} {_JOBS[event.phase]} reached terminal states",
             result=concluded_words(event),
             duration=duration_words(event.duration_s),
         )
@@ -343,6 +244,76 @@ class Renderer:
             "from here"
         )
         yield self._block(event, None, "DETACH", details=event.why, result=result)
+
+
+def _planned_words(event: Planned) -> str:
+    """Write `4 runs and 1 control run configured`, and how many evaluations where it matters."""
+    runs = {item.run for item in event.items if not item.control}
+    controls = {item.run for item in event.items if item.control}
+    words = _count(len(runs), "run")
+    if controls:
+        words += f" and {_count(len(controls), 'control run')}"
+    words += " configured"
+    if event.phase == "evaluation":
+        words += " for evaluation"
+    elif event.phase is None:
+        evaluations = [item for item in event.items if item.phase == "evaluation"]
+        words += f", {_count(len(evaluations), 'evaluation')}"
+    return words
+
+
+def _scripts_words(items: Sequence[RunItem]) -> str:
+    without = [item.key for item in items if not item.script]
+    if without:
+        return f"No script: {_some(without)}"
+    return "All runs have finetune.slurm scripts"
+
+
+def _submits_all(decisions: Iterable[Decision]) -> bool:
+    """Whether every run but the control runs is to be submitted."""
+    trained = (decision for decision in decisions if not _control(decision))
+    return all(decision.action in ("submit", "wait") for decision in trained)
+
+
+def _remarks_on(event: Submitted) -> Iterator[str]:
+    """Yield what is unusual about a submission."""
+    if event.stagger_s:
+        yield f"{event.stagger_s:g}-second stagger"
+    if event.adopted:
+        yield "found again: its submitter was gone"
+    elif event.by:
+        yield "by another watchkeeper"
+    if event.attempt > 1:
+        yield f"attempt {event.attempt}"
+    if event.note:
+        yield event.note
+
+
+def _finetuning_words(event: Verified) -> str:
+    if event.counts != {"COMPLETED": event.expected}:
+        return counts_words(event.counts, "fine-tuning jobs")
+    if event.unselected:
+        return "All selected fine-tuning jobs COMPLETED"
+    return "All fine-tuning jobs COMPLETED"
+
+
+def _checkpoints_words(event: Verified) -> str:
+    if event.found == event.expected:
+        return f"All {event.found} checkpoints exist"
+    return f"{event.found} of {event.expected} checkpoints exist"
+
+
+def _exceptions_words(event: Verified) -> str:
+    """Name what is missing, doubtful or not selected. "": nothing."""
+    words = ""
+    if event.missing:
+        fault = "not COMPLETED" if event.what == "finetuning" else "missing"
+        words += f"; {fault}: {_some(event.missing)}"
+    if event.cautions:
+        words += f"; caution: {_some(event.cautions, _MOST_CAUTIONS, '; ')}"
+    if event.unselected:
+        words += f"; {event.unselected} not selected"
+    return words
 
 
 _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
@@ -362,30 +333,31 @@ _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
 
 
 def holders(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> Iterator[AnyEvent | Unknown]:
-    """The events that the live views show: of each lease's holder from its `leased` on, as far as
-    the next holder had read them.
+    """Yield the events that the live views show: of each lease's holder from its `leased` on, as
+    far as the next holder had read them.
     """
-    listed = {writer: list(found) for writer, found in events.items()}
-    leases = sorted(
-        (event.lease, writer, event.seq)
-        for writer, found in listed.items()
-        for event in found
-        if isinstance(event, Leased)
-    )
-    for position, (_, writer, seq) in enumerate(leases):
-        upto = len(listed[writer])
+    by_writer = {writer: list(written) for writer, written in events.items()}
+    leases = []
+    for written in by_writer.values():
+        leases += [event for event in written if isinstance(event, Leased)]
+    leases.sort(key=lambda leased: (leased.lease, leased.writer, leased.seq))
+    for position, leased in enumerate(leases):
+        written = by_writer[leased.writer]
+        upto = len(written)
         if position + 1 < len(leases):
-            _, successor, at = leases[position + 1]
-            if successor == writer:
-                upto = at
-            else:
-                taken = next(e for e in listed[successor] if isinstance(e, Leased) and e.seq == at)
-                upto = taken.saw.get(writer, 0)
-        yield from (event for event in listed[writer][:upto] if event.seq >= seq)
+            upto = _read_by(leases[position + 1], leased.writer)
+        yield from (event for event in written[:upto] if event.seq >= leased.seq)
+
+
+def _read_by(successor: Leased, writer: str) -> int:
+    """Return how many of a writer's events the next holder had read when it took the lease."""
+    if successor.writer == writer:
+        return successor.seq
+    return successor.saw.get(writer, 0)
 
 
 def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
-    """The zone of the views: the first holder's."""
+    """Return the zone of the views: the first holder's."""
     for event in holders(events):
         for opened in events[event.writer]:
             if isinstance(opened, Opened):
@@ -396,7 +368,7 @@ def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
 def render_logs(
     events: Mapping[str, Iterable[AnyEvent | Unknown]], zone: str
 ) -> dict[str, list[Block]]:
-    """Every log whole: name → blocks."""
+    """Render every log whole: name → blocks."""
     renderer = Renderer(zone)
     logs: dict[str, list[Block]] = {}
     for event in holders(events):
@@ -406,44 +378,61 @@ def render_logs(
 
 
 def _some(names: Sequence[str], most: int = _MOST_NAMES, between: str = ", ") -> str:
-    """The first names, and how many more there are: the journal has them all."""
+    """Join the first names, and say how many more there are: the journal has them all."""
+    text = between.join(names[:most])
     more = len(names) - most
-    if between == ", ":
-        last = " and "
-    else:
-        last = f"{between}and "
-    return between.join(names[:most]) + (f"{last}{more} more" if more > 0 else "")
+    if more <= 0:
+        return text
+    last = " and " if between == ", " else f"{between}and "
+    return f"{text}{last}{more} more"
+
+
+def _join(*parts: str) -> str:
+    """Join the parts that are not empty."""
+    return "; ".join(filter(None, parts))
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}s"
 
 
 def counts_words(counts: Mapping[str, int], noun: str) -> str:
-    """`All 4 jobs PENDING`, or `2 PENDING, 2 RUNNING`."""
-    if len(counts) == 1:
-        ((state, number),) = counts.items()
-        if number > 1:
-            return f"All {number} {noun} {state}"
-        return f"1 {noun.removesuffix('s')} {state}"
-    return ", ".join(f"{number} {state}" for state, number in counts.items()) or f"no {noun}"
+    """Write `All 4 jobs PENDING`, or `2 PENDING, 2 RUNNING`."""
+    if not counts:
+        return f"no {noun}"
+    if len(counts) > 1:
+        return ", ".join(f"{number} {state}" for state, number in counts.items())
+    ((state, number),) = counts.items()
+    if number > 1:
+        return f"All {number} {noun} {state}"
+    return f"1 {noun.removesuffix('s')} {state}"
 
 
 def concluded_words(event: Concluded) -> str:
-    """`4 COMPLETED, 0 FAILED`, and what else was asked for: `2 COMPLETED, 0 FAILED, 1 not submitted
-    (c: no such queue)`.
+    """Write `4 COMPLETED, 0 FAILED`, and what else was requested: `2 COMPLETED, 0 FAILED, 1 not
+    submitted (c: no such queue)`.
     """
     counts = {"COMPLETED": 0, "FAILED": 0} | event.counts
     parts = [f"{number} {state}" for state, number in counts.items()]
-    for words, reasons in (("not submitted", event.refused), ("blocked", event.blocked)):
-        if reasons:
-            named = [
-                f"{key}: {_clipped(reason)}" if reason else key for key, reason in reasons.items()
-            ]
-            parts.append(f"{len(reasons)} {words} ({_some(named, between='; ')})")
-    parts += [f"{event.done_before} done before"] if event.done_before else []
-    parts += [f"{event.unselected} not selected"] if event.unselected else []
+    parts += _count_reasons("not submitted", event.refused)
+    parts += _count_reasons("blocked", event.blocked)
+    if event.done_before:
+        parts.append(f"{event.done_before} done before")
+    if event.unselected:
+        parts.append(f"{event.unselected} not selected")
     return ", ".join(parts)
+
+
+def _count_reasons(what: str, reasons: Mapping[str, str]) -> Iterator[str]:
+    """Count runs, and give the reason of each."""
+    if not reasons:
+        return
+    named = []
+    for key, reason in reasons.items():
+        named.append(f"{key}: {_clipped(reason)}" if reason else key)
+    yield f"{len(reasons)} {what} ({_some(named, between='; ')})"
 
 
 def _clipped(text: str) -> str:
@@ -457,75 +446,91 @@ def _control(decision: Decision) -> bool:
 
 
 def _decision_words(decisions: Iterable[Decision]) -> str:
-    """`18 evaluations to submit, 2 skipped`; of runs, `3 to submit, 1 skipped`."""
-    tally: dict[str, int] = {}
-    for decision in decisions:
-        tally[decision.action] = tally.get(decision.action, 0) + 1
-    new = sum(tally.get(action, 0) for action in ("submit", "retry", "wait"))
-    if any(decision.phase == "evaluation" for decision in decisions):
-        noun = " evaluations"
+    """Write `18 evaluations to submit, 2 skipped`; of runs, `3 to submit, 1 skipped`."""
+    decisions = list(decisions)
+    tally: Counter[str] = Counter(decision.action for decision in decisions)
+    of_evaluations = any(decision.phase == "evaluation" for decision in decisions)
+    new = tally["submit"] + tally["retry"] + tally["wait"]
+    if not new:
+        parts = ["nothing to submit"]
+    elif of_evaluations:
+        parts = [f"{_count(new, 'evaluation')} to submit"]
     else:
-        noun = ""
-    if new == 1:
-        noun = noun.removesuffix("s")
-    parts = [f"{new}{noun} to submit" if new else "nothing to submit"]
-    parts += [f"{tally[action]} {word}" for action, word in _SETTLED.items() if action in tally]
+        parts = [f"{new} to submit"]
+    for action, word in _SETTLED.items():
+        if action in tally:
+            parts.append(f"{tally[action]} {word}")
     words = ", ".join(parts)
-    if not noun:
-        return words
-    return words[0].upper() + words[1:]
+    if of_evaluations:
+        return words[0].upper() + words[1:]  # there it begins the line, of runs it follows another
+    return words
 
 
 def _matrix_words(items: tuple[RunItem, ...]) -> str:
-    words = []
-    for control in (False, True):
-        chosen = [
-            item for item in items if item.control == control and (item.epoch is None) == control
-        ]
-        runs, tasks = {i.run for i in chosen}, {i.task for i in chosen}
-        epochs = {i.epoch for i in chosen} - {None}
+    """Write `2 runs × 3 tasks × 2 epochs + 1 control run × 3 tasks`, or only how many evaluations
+    there are, where they are not every combination.
+    """
+    total = _count(len(items), "evaluation")
+    # A control run is evaluated as it is, any other at each epoch.
+    trained = [item for item in items if not item.control and item.epoch is not None]
+    controls = [item for item in items if item.control and item.epoch is None]
+    if not items or len(trained) + len(controls) < len(items):
+        return total
+    products = []
+    for noun, chosen in (("run", trained), ("control run", controls)):
         if not chosen:
             continue
-        if len(runs) * len(tasks) * (len(epochs) or 1) != len(chosen):
-            return _count(len(items), "evaluation")
-        parts = [_count(len(runs), "control run" if control else "run"), _count(len(tasks), "task")]
-        words.append(" × ".join(parts + ([_count(len(epochs), "epoch")] if epochs else [])))
-    covered = [i for i in items if i.control == (i.epoch is None)]
-    if len(covered) == len(items) and words:
-        return " + ".join(words)
-    return _count(len(items), "evaluation")
+        product = _product_words(noun, chosen)
+        if not product:
+            return total
+        products.append(product)
+    return " + ".join(products)
+
+
+def _product_words(noun: str, items: Sequence[RunItem]) -> str:
+    """Write `2 runs × 3 tasks × 2 epochs`. "": the items are not every combination of these."""
+    runs = {item.run for item in items}
+    tasks = {item.task for item in items}
+    epochs = {item.epoch for item in items} - {None}
+    if len(runs) * len(tasks) * (len(epochs) or 1) != len(items):
+        return ""
+    factors = [_count(len(runs), noun), _count(len(tasks), "task")]
+    if epochs:
+        factors.append(_count(len(epochs), "epoch"))
+    return " × ".join(factors)
 
 
 def _change_words(change: Change) -> str:
+    """Say what became of a job, and why."""
     facts, state = change.facts, change.after
+    reason = facts.reason if facts.reason != "None" else ""
+    by_record = ""
     if state != facts.state:
-        by_record = [f"by its exit record; the scheduler says {facts.state}"]
-    else:
-        by_record = []
-    if facts.reason and facts.reason != "None":
-        reason = [facts.reason]
-    else:
-        reason = []
+        by_record = f"by its exit record; the scheduler says {facts.state}"
     if state == "PENDING":
-        return "; ".join([*reason, *filter(None, [change.stuck])]) or "Queued"
+        return _join(reason, change.stuck) or "Queued"
     if state == "RUNNING":
-        return "; ".join([_STARTED[change.phase], *reason])
+        return _join(_STARTED[change.phase], reason)
     if state == "COMPLETED":
-        return "; ".join([_FINISHED[change.phase], *by_record, *(reason if by_record else [])])
-    code = change.exit_record.exit_code if change.exit_record else facts.exit_code
-    parts = by_record + reason
-    if code is not None:
-        parts.append(f"exit code {code}" + (f", signal {facts.signal}" if facts.signal else ""))
-    if change.cause:
-        parts.append(change.cause)
-    if change.last_line:
-        parts.append(f"last line: {change.last_line}")
-    return "; ".join(parts) or state
+        return _join(_FINISHED[change.phase], by_record, reason if by_record else "")
+    last_line = f"last line: {change.last_line}" if change.last_line else ""
+    return _join(by_record, reason, _exit_words(change), change.cause, last_line) or state
+
+
+def _exit_words(change: Change) -> str:
+    """Write `exit code 1, signal 9`. "": the exit code is not known."""
+    code = change.facts.exit_code
+    if change.exit_record:
+        code = change.exit_record.exit_code
+    if code is None:
+        return ""
+    if change.facts.signal:
+        return f"exit code {code}, signal {change.facts.signal}"
+    return f"exit code {code}"
 
 
 def _evidence_words(evidence: Evidence) -> str:
+    words = f"{evidence.source}: {evidence.what}"
     if evidence.size_bytes is not None:
-        size = f", {evidence.size_bytes} bytes"
-    else:
-        size = ""
-    return f"{evidence.source}: {evidence.what}{size}"
+        words += f", {evidence.size_bytes} bytes"
+    return words
