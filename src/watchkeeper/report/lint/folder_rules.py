@@ -262,16 +262,21 @@ def _numbers(path: str, timeline: Timeline) -> Iterator[Finding]:
     for group in dict.fromkeys(entry.group for entry in timeline.entries):
         entries = [entry for entry in numbered if entry.group == group]
         wrong = [entry for entry in entries if entry.number != entry.position]
-        if not wrong or _is_counted_otherwise([entry.number for entry in entries]):
-            continue
-        edits = []
-        for entry in wrong:
-            span = entry.number_span
-            edits.append(Edit(span.start, span.end, str(entry.position)))
-        what = f"entry {wrong[0].position} has the number {wrong[0].number}"
-        if len(wrong) > 1:
-            what += f", and {len(wrong) - 1} below it are wrong too"
-        yield finding("WK905", path, wrong[0].span.line, what, edits)
+        if wrong and not _is_counted_otherwise([entry.number for entry in entries]):
+            yield _wrong_numbers(path, wrong)
+
+
+def _wrong_numbers(path: str, wrong: list[Entry]) -> Finding:
+    """Report the entries of one list whose numbers are wrong, with the edits that correct them."""
+    edits = []
+    for entry in wrong:
+        span = entry.number_span
+        edits.append(Edit(span.start, span.end, str(entry.position)))
+    first = wrong[0]
+    what = f"entry {first.position} has the number {first.number}"
+    if len(wrong) > 1:
+        what += f", and {len(wrong) - 1} below it are wrong too"
+    return finding("WK905", path, first.span.line, what, edits)
 
 
 def _is_counted_otherwise(numbers: list[int]) -> bool:

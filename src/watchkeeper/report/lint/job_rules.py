@@ -252,14 +252,17 @@ def _says_when(log: Log, job: Section) -> bool:
     for line in facts.prose(log.document, job).splitlines():
         if _SENT.search(line) and moment(line) is not None:
             return True
+    return _status_says_when(log, job)
+
+
+def _status_says_when(log: Log, job: Section) -> bool:
+    """Whether an entry of Status dates the submission: it names the job, or the log's only one."""
     field = log.fact(job, *ID)
-    job_id = ""
-    if field is not None:
-        job_id = _first_word(field)
+    job_id = _first_word(field) if field else ""
+    is_only_job = len(log.jobs) == 1
     for entry in entries_of(log):
         if entry.at is None or not _BEGINS_SENT.match(entry.text):
             continue
-        is_only_job = len(log.jobs) == 1
         if is_only_job or (job_id and job_id in entry.text):
             return True
     return False

@@ -11,7 +11,7 @@ from watchkeeper.report.lint import job_rules, outcome_rules, publish_rules, sta
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.code_state import names_code
-from watchkeeper.report.runlog.document import Document, Verbatim
+from watchkeeper.report.runlog.document import Document, Section, Verbatim
 from watchkeeper.report.runlog.file import SECRET
 from watchkeeper.report.runlog.read import (
     DATED,
@@ -114,10 +114,7 @@ def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
     """Check the page as a whole. `codes` are those of the findings so far."""
     document, path = log.document, log.file.path
     top = document.title.span.line if document.title else 1
-    for node in document.all_nodes():
-        if isinstance(node, Verbatim) and not node.closed:
-            what = "code block" if node.kind == "code" else node.kind
-            yield finding("WK106", path, node.span.line, f"a {what} begins here and never ends")
+    yield from _unclosed(log)
     if not _has_title(document):
         yield finding("WK201", path, top, "there is no title")
     optional = _optional_sections(log, stands, codes)
@@ -126,6 +123,15 @@ def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
     if missing:
         yield finding("WK202", path, top, f"no section {', '.join(missing)}")
     yield from _secrets(log)
+
+
+def _unclosed(log: Log) -> Iterator[Finding]:
+    """Find code blocks and comments without an end."""
+    for node in log.document.all_nodes():
+        if isinstance(node, Verbatim) and not node.closed:
+            what = "code block" if node.kind == "code" else node.kind
+            message = f"a {what} begins here and never ends"
+            yield finding("WK106", log.file.path, node.span.line, message)
 
 
 def _secrets(log: Log) -> Iterator[Finding]:
@@ -178,14 +184,21 @@ def _mode_and_config(log: Log) -> Iterator[Finding]:
     objective = log.fact(mode, *OBJECTIVE) or facts.first(facts.header(log.document), *OBJECTIVE)
     if mode and not filled(objective) and not _says_why(log):
         yield finding("WK205", path, place(mode, objective), "the objective is not recorded")
-    missing = list(_missing(log)) if config else []
-    if missing:
-        fields = (field for name in missing for field in log.configs(name))
-        line = place(config, next(fields, None))
-        yield finding("WK206", path, line, f"no {', no '.join(missing)} in Config")
+    if config:
+        yield from _config(log, config)
     if log.kind == "experiment" and not names_code(log):
         what = "no commit, branch or tag of the experiment's code"
         yield finding("WK208", path, place(config), what)
+
+
+def _config(log: Log, config: Section) -> Iterator[Finding]:
+    """Check that Config names what was run."""
+    missing = list(_missing(log))
+    if not missing:
+        return
+    fields = (field for name in missing for field in log.configs(name))
+    line = place(config, next(fields, None))
+    yield finding("WK206", log.file.path, line, f"no {', no '.join(missing)} in Config")
 
 
 def _says_why(log: Log) -> bool:

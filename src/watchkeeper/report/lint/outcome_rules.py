@@ -320,18 +320,20 @@ def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
     """Whether the log says that it has no W&B run."""
     if filled(local) and not says_none(local) and synced and _NO.match(synced.value):
         return False  # there is a run, and its answer to `synced` is no
-    if says_none(local) or says_none(synced):
+    if says_none(local) or says_none(synced) or _denies_run(log):
         return True
-    sections = log.sections("wandb")
-    for bullet in _bullets(sections):
+    return any(_UNUSED.search(text) for text in _texts_of(log, "wandb", "config", "mode"))
+
+
+def _denies_run(log: Log) -> bool:
+    """Whether a bullet or a line of the W&B section is no more than `none`."""
+    for bullet in _bullets(log.sections("wandb")):
         if isinstance(bullet, Item) and is_none(bullet.text):
             return True
-    if any(_UNUSED.search(text) for text in _texts_of(log, "wandb", "config", "mode")):
-        return True
     for text in _texts_of(log, "wandb"):
-        for line in text.splitlines():
-            if line.strip() and is_none(line.strip()):
-                return True
+        lines = filter(None, map(str.strip, text.splitlines()))
+        if any(map(is_none, lines)):
+            return True
     return False
 
 
