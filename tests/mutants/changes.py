@@ -88,7 +88,8 @@ def mutants_of(path: Path) -> list[Mutant]:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     mutants = []
     for number, (place, (what, changed)) in enumerate(_changes(tree)):
-        line = getattr(place.node, "lineno", 0)
+        node = place.node
+        line = node.iter.lineno if isinstance(node, ast.comprehension) else node.lineno
         before, after = _head(place.node), _head(ast.copy_location(changed, place.node))
         mutants.append(Mutant(path, number, line, what, before, after))
     return mutants
