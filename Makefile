@@ -71,7 +71,7 @@ mutants: $(VENV)/.stamp-dev ## change the pure parts in small ways, and name eac
 	@nice $(BIN)/python -m tests.mutants --seed $(SEED)
 
 test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; two hours)
-	@$(MAKE) --no-print-directory faults hangs health io-faults twins
+	@$(MAKE) --no-print-directory faults hangs health io-faults twins fuzz
 	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/crash/test_submitter.py tests/slurm/test_capitalization.py --timeout 2400
 
 faults: $(VENV)/.stamp-dev ## harm a watch on a real Slurm in fourteen ways, and print what came of it (root; eight minutes)

@@ -238,7 +238,7 @@ def load(
 
     Raises:
         UsageError: a file does not parse, or a setting is unknown or of the wrong type; it says
-        which and where.
+            which and where.
     """
     user = _user_file(environment)
     repository = _repository_file(start)

@@ -93,7 +93,7 @@ def read(folder: Path) -> Experiment:
 
     Raises:
         ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in
-        `problems` instead.
+            `problems` instead.
     """
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     names = tree.run_folders(folder)

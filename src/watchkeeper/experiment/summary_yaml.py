@@ -79,7 +79,7 @@ def read(path: Path, data: bytes) -> Draft:
 
     Raises:
         ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong
-        with it.
+            with it.
     """
     return _Reader(load(path, data)).draft()
 

@@ -100,7 +100,7 @@ class _Watch:
 
         Raises:
             SystemExit: it was asked to stop, and is our own. (Lightning makes a KeyboardInterrupt
-            an exit code of 1.)
+                an exit code of 1.)
         """
         run = self.recording.run
         if run is not None and error is None:

@@ -258,7 +258,7 @@ class Recording:
 
         Raises:
             Interrupted: it was asked to stop, and is ours: the process is to end, with the signal's
-            code.
+                code.
         """
         if self in _begun:
             _begun.remove(self)

@@ -185,7 +185,7 @@ def restore(found: Recipe, target: Path) -> Restored:
     Raises:
         UsageError: `target` exists, or lies in a place that cannot be made.
         CannotReproduceError: a part is missing, or the changes do not apply; nothing is left at
-        `target` then.
+            `target` then.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - git must not be led elsewhere by a link at the end
     if os.path.lexists(target):

@@ -182,7 +182,7 @@ class Submitter:
 
         Raises:
             HeldByAnotherError: another process is about to submit it, or the attempt before may
-            still be alive.
+                still be alive.
             BusyError: the scheduler takes no more jobs at present; the attempt stays ours.
             UnavailableError: it could not be asked; the attempt stays ours.
             StorageError: the attempt's files could not be written.

@@ -185,7 +185,8 @@ def compose(text: str) -> Node | None:
     """The text's one document, which may be nested MOST_LEVELS deep; None for an empty text.
 
     Raises:
-        YAMLError, ValueError, TypeError, AttributeError, NotImplementedError: ruamel.yaml cannot read it.
+        YAMLError, ValueError, TypeError, AttributeError, NotImplementedError: ruamel.yaml cannot
+            read it.
     """
     reader = YAML(typ="rt")
     reader.Scanner = _BoundedScanner

@@ -94,10 +94,9 @@ def start_run(
 
     Raises:
         UsageError: neither root nor folder, both, no pipeline, a config or format of the wrong
-        kind, or a run id that
-            cannot be used or is in use.
+            kind, or a run id that cannot be used or is in use.
         NewerJournalError: a later version of Watchkeeper recorded into this folder, in a form that
-        this one would misread.
+            this one would misread.
         StorageError: the folder cannot be made, or written to.
     """
     if isolation.is_loading():

@@ -113,7 +113,7 @@ class Scheduler(Protocol):
             RefusedError: it was refused; no job exists.
             BusyError: not now; no job exists.
             DoubtError: no answer; a job may exist. UnreachedError, a kind of it: nobody was
-            reached.
+                reached.
             UnavailableError: the scheduler could not be asked; no job exists.
         """
         ...

@@ -218,7 +218,7 @@ def _end_of(tensors: Mapping[str, Any], size: int) -> int:
 
     Raises:
         FaultError: the tensors do not follow one another, or one has not the size of its shape.
-        TypeError, KeyError, IndexError, ValueError, OverflowError: an entry has no offsets.
+            TypeError, KeyError, IndexError, ValueError, OverflowError: an entry has no offsets.
     """
     offsets = {name: entry["data_offsets"] for name, entry in tensors.items()}
     end = 0

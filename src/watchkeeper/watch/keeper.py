@@ -150,9 +150,9 @@ class Keeper:
 
         Raises:
             UsageError: jobs of the experiment are under way elsewhere, where this process cannot
-            see them.
+                see them.
             StorageError: the journal cannot be written; what was acknowledged is kept, and the same
-            command continues.
+                command continues.
         """
         self._refuse_jobs_elsewhere()
         state = self.logbook.state

@@ -162,7 +162,7 @@ def notifier_of(settings: Settings, experiment: str) -> Notifier:
 
     Raises:
         UsageError: `notify_urls` is set, and apprise is not installed; `notify` cannot be parted
-        into words.
+            into words.
     """
     ways: dict[str, Send] = {}
     if settings.notify:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -17,10 +18,16 @@ import numpy as np
 import pytest
 
 import watchkeeper as wk
+from watchkeeper.core.disk.files import AppendFile
+from watchkeeper.core.disk.spill import SpillingFile
 from watchkeeper.core.events import RunEnded, TimedOut
+from watchkeeper.core.journal import Writer
 from watchkeeper.core.processes import start_ticks
 from watchkeeper.record.stopping import limits, timer
 from watchkeeper.record.stopping.limits import TimedOut as Broken
+from watchkeeper.record.writing.pen import ProcessWriter
+from watchkeeper.record.writing.row_file import RowFile
+from watchkeeper.record.writing.text_log import TextLog
 
 LIMIT_S = 0.3
 FOREVER_S = 60.0
@@ -481,6 +488,15 @@ def test_a_row_in_the_middle_of_being_written_is_not_broken_into(tmp_path):
     rows, problems = wk.read_rows(tmp_path)
     assert problems == []
     assert len(rows) >= logged
+
+
+def test_the_modules_that_write_are_known_by_their_names():
+    """Each name by which a limit spares the code that writes is a module's, and the writers of rows,
+    lines and events are among them.
+    """
+    assert all(importlib.util.find_spec(name) for name in limits._WRITING)
+    for writer in (RowFile, TextLog, ProcessWriter, Writer, AppendFile, SpillingFile):
+        assert writer.__module__ in limits._WRITING
 
 
 def test_the_exception_is_none_that_a_program_may_catch_by_chance():

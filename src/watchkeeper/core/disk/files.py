@@ -553,7 +553,7 @@ class AppendFile:
         Raises:
             NotAWriterError: called after a fork, or after `close`.
             StorageError: it could not be written; the next append overwrites what a short write
-            left.
+                left.
         """
         with self.lock:
             self.put(data)

@@ -114,7 +114,7 @@ class SpillingFile(AppendFile):
 
         Raises:
             StorageError: the target takes no more; what could not be brought over is kept on the
-            node.
+                node.
         """
         self._settle()
         super().sync()

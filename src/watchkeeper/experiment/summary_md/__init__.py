@@ -33,7 +33,7 @@ def read(path: Path, data: bytes) -> Draft:
 
     Raises:
         ExperimentError: nothing can be planned from it; `problems` holds everything that is wrong
-        with it.
+            with it.
     """
     page = Page(path, markdown.read(path, data))
     name = read_name(page)

@@ -47,8 +47,8 @@ class Sidecar:
         """Start it.
 
         Raises:
-            NoPythonError: there is no Python that may be started.
-            OSError, subprocess.SubprocessError: it could not be started.
+            NoPythonError: there is no Python that may be started. OSError,
+                subprocess.SubprocessError: it could not be started.
         """
         python, why = interpreter.find()
         if not python:

@@ -85,8 +85,7 @@ class Worker:
         `seconds` None: any time.
 
         Raises:
-            NotThereError: it could not be handed over.
-            OverdueError, DiedError: see there.
+            NotThereError: it could not be handed over. OverdueError, DiedError: see there.
             Exception: what `fn` raised.
         """
         try:
@@ -230,7 +229,7 @@ def main_for(request: bytes) -> Main:
 
     Raises:
         NotThereError: it names something of a main module that cannot be imported without the
-        program being run again.
+            program being run again.
     """
     if b"__main__" not in request:
         return Main()

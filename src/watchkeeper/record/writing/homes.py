@@ -3,7 +3,7 @@ program has taken those.
 
 Nothing that Watchkeeper did not write is replaced. A name is taken only while it is free, or while
 a file lies there that the folder's journal explains; a link or a folder is never written through.
-See `core.places` for the names.
+See `runfolder.places` for the names.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A writer's rows lie in a file of its own, below `.watchkeeper/tables/`; the part
 last the final name are given to that very file. So whoever takes a table over, after a death or
 beside a writer that is still alive, writes to a new file with the earlier rows in it, and no byte
 of another process's is ever changed or lost. Where the program has a file of its own under one of
-the two names, both are others (`core.places`), and its file stays as it is.
+the two names, both are others (`runfolder.places`), and its file stays as it is.
 """
 
 from __future__ import annotations

@@ -277,7 +277,7 @@ def _open_for(spec: Spec) -> tuple[int, int, int]:
 
     Raises:
         OSError, StorageError: one cannot be opened, is a pipe that nobody reads, or lies behind
-        another user's link.
+            another user's link.
     """
     how = (
         os.O_WRONLY

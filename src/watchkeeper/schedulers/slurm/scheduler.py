@@ -344,7 +344,7 @@ class SlurmScheduler:
 
         Raises:
             UnavailableError: squeue does not answer; or it knows none, and accounting does not
-            answer.
+                answer.
         """
         found: dict[str, Row] = {}
         for cluster in (self._cluster, *sorted(self._elsewhere)):

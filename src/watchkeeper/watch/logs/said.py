@@ -39,7 +39,7 @@ def check_said(experiment: Experiment, said: Said, runs: str | None) -> None:
 
     Raises:
         UsageError: an unknown mode, one task's name or one log for several runs, a text of several
-        lines, or a file that is not a run log.
+            lines, or a file that is not a run log.
     """
     if said.mode and not MODE.fullmatch(said.mode):
         raise UsageError(f"--mode {said.mode!r} is none of: {MODES}")
