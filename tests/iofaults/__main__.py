@@ -66,7 +66,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.iofaults")
     parser.add_argument("--workers", type=int, default=2, help="trials at a time (2)")
     parser.add_argument(
-        "--all", action="store_true", help="each error at each place of the watcher too (an hour)"
+        "--all",
+        action="store_true",
+        help="each error at each place of the watcher too (some 1,300 trials)",
     )
     parser.add_argument("subjects", nargs="*", help=f"of {', '.join(SUBJECTS)} (all)")
     given = parser.parse_args()

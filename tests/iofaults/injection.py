@@ -34,17 +34,17 @@ _PASSING = re.compile(
     r"|(?<=/tmp)[0-9a-z_]{8}(?=$|/)"
 )
 
-# Failures that nobody need hear of: role, operation, path. Of EINTR neither: a signal in the middle
-# of a call is no fault of a disk.
+# Failures that cost nothing and are not said: role, operation, path. docs/testing.md gives the reason
+# for each. EINTR is not said either: a signal in the middle of a call is no fault of a disk.
 QUIET = (
-    (
-        "bash",
-        "open to write",
-        "*/heartbeat.*",
-    ),  # written again at the next beat; a reader sees one that stands still
+    # Tried twice, then again at the next beat; a reader sees one that stands still until then. The
+    # loop that beats has no standard error, so that it cannot hold the job's output open.
+    ("bash", "open to write", "*/heartbeat.*"),
     ("bash", "write", "*/heartbeat.*"),
-    ("sync", "open to read", "*/.tmp-wrapper-*"),  # sync(1) opens it for writing then, and succeeds
-    ("mkdir", "mkdir", ""),  # mkdir -p looks whether the folder is there, and it is
+    # sync(1) opens the file for writing instead, and syncs it
+    ("sync", "open to read", "*/.tmp-wrapper-*"),
+    # mkdir -p tries to make the experiment's folder, which is there, and enters it
+    ("mkdir", "mkdir", ""),
 )
 
 

@@ -29,7 +29,10 @@ WRAPPER = (
     ("ln", "link", "/attempt/exit.1", 1, "EDQUOT"),
     ("rm", "unlink", "/attempt/.tmp-wrapper-*", 1, "EINTR"),
 )
-WATCHER = (("link", "/.watchkeeper/runs/one/1/intent.json", "EIO"),)
+WATCHER = (
+    ("link", "/.watchkeeper/runs/one/1/intent.json", "EIO"),
+    ("open to read", "/one/eval/clean_epoch0.slurm", "ENOSPC"),
+)
 
 
 def hold(subject: Subject, folder: Path, fault: Fault) -> Outcome:

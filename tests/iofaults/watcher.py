@@ -37,7 +37,9 @@ def run(folder: Path, fault: Fault | None = None) -> Trial:
         LC_ALL="C",
         **injection.environment,
     )
-    again = wk("run", experiment, *FAST, state=state, timeout_s=DEADLINE_S)
+    begins = fault is None or not _keeps_the_job_from_beginning(fault)
+    retry = () if begins else ("--retry-failed",)
+    again = wk("run", experiment, *FAST, *retry, state=state, timeout_s=DEADLINE_S)
     check = wk("check", experiment, state=state, timeout_s=DEADLINE_S)
     ran = times_run(experiment)
     printed = [path.read_text() for path in sorted(experiment.rglob("slurm-*.out"))]
@@ -46,7 +48,8 @@ def run(folder: Path, fault: Fault | None = None) -> Trial:
         lost=0,
         changed=0 if again.returncode == 0 else 1,
         twice=sum(max(0, times - 1) for times in ran.values()),
-        said=sayings("\n".join([first.stderr, *printed]), fault),
+        # the report of a failed job quotes its last line
+        said=sayings("\n".join([first.stderr, *printed] if begins else printed), fault),
         unsound=_unsound(experiment, ran, check.returncode, check.stdout),
         output="\n".join(
             [
@@ -58,6 +61,14 @@ def run(folder: Path, fault: Fault | None = None) -> Trial:
         ),
     )
     return Trial(outcome, injection.operations())
+
+
+def _keeps_the_job_from_beginning(fault: Fault) -> bool:
+    """Whether the shell cannot open the wrapper or the script. The job ends with the shell's code;
+    the watcher reports a failed attempt, and the next one is the user's to ask for.
+    """
+    role, kind, path, _ = fault.operation
+    return (role, kind) == ("bash", "open to read") and path.endswith(("/wk-*.sh", "/script"))
 
 
 def _unsound(experiment: Path, ran: dict[str, int], code: int, found: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchkeeper.watch.verdict.causes import cause_of
+from watchkeeper.watch.verdict.causes import cause_of, error_lines
 from watchkeeper.watch.verdict.endings import End
 
 TRACE = """step 7
@@ -104,3 +104,22 @@ def test_the_last_line_that_names_the_cause_is_quoted():
     output = "CUDA out of memory. Tried 1 GiB\nretrying\nCUDA out of memory. Tried 2 GiB\nbye\n"
     words = cause_of(End(state="FAILED", exit_code=1), output)
     assert "Tried 2 GiB" in words and "Tried 1 GiB" not in words
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "watchkeeper: Disk quota exceeded at the first try to append to rows; "
+        "the second try worked: check that disk",
+        "watchkeeper: at the first try: sync: error syncing 'a': No space left on device; "
+        "the second try worked: check that disk",
+    ],
+)
+def test_a_second_try_that_worked_is_no_error_of_the_job(line):
+    """What a recorder or a wrapper says of a failure that cost nothing neither makes a running job
+    unhealthy nor explains why another one failed.
+    """
+    text = f"step 7\n{line}\nstep 8\n"
+    assert error_lines(text) == []
+    assert cause_of(End(state="FAILED", exit_code=1), text) == ""
+    assert error_lines("No space left on device\n") != []

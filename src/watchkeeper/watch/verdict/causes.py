@@ -113,6 +113,8 @@ _CANCELLED = re.compile(r"CANCELLED by (\d+)")
 _EXCEPTION = re.compile(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
 KILLED = 137  # 128 + SIGKILL
 _TEXT_LIMIT = 300
+# How a recorder or a wrapper reports an operation that failed once: no cause of anything.
+_WORKED = "; the second try worked: check that disk"
 
 
 def cause_of(end: End, output: str, *, reason: str = "") -> str:
@@ -134,6 +136,7 @@ def named(end: End, output: str, *, reason: str = "") -> Named:
         by = _CANCELLED.search(reason) or _CANCELLED.search(end.why)
         return Named("cancelled", f"cancelled by user {by.group(1)}" if by else "cancelled")
     lines = [line.strip() for line in re.split(r"[\r\n]", output) if line.strip()]
+    lines = [line for line in lines if not line.endswith(_WORKED)]
     for pattern, cause, words in _LINES:
         line = next((line for line in reversed(lines) if re.search(pattern, line)), None)
         if line is not None:
@@ -189,5 +192,5 @@ def error_lines(text: str) -> list[tuple[int, str]]:
     return [
         (line.end(), line.group().strip()[:_TEXT_LIMIT])
         for line in _LINE.finditer(text)
-        if _ANY.search(text, line.start(), line.end())
+        if _ANY.search(text, line.start(), line.end()) and not line.group().endswith(_WORKED)
     ]
