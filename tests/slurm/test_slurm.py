@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.lab import SCRIPTS, USER, make_job, until
-from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError
+from watchkeeper.core.errors import (
+    BusyError,
+    DoubtError,
+    RefusedError,
+    UnavailableError,
+    UnreachedError,
+)
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import Here, as_user, clean_environment
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, options_of
@@ -364,7 +370,7 @@ def test_a_stopped_controller(lab, slurm, root):
     with pytest.raises(UnavailableError, match="Unable to contact slurm controller") as caught:
         slurm.poll([job_id])
     assert "\n" not in str(caught.value)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnreachedError):
         slurm.submit(make_job(root, "true\n"))
     lab.up()
     assert state(slurm, job_id, "RUNNING", "COMPLETED").state == "RUNNING"
