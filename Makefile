@@ -70,7 +70,7 @@ test-pythons: ## the same under each of Python 3.11, 3.12 and 3.13 that is insta
 mutants: $(VENV)/.stamp-dev ## change the pure parts in small ways, and name each change that no test notices (half an hour; SEED=2 is another sample)
 	@nice $(BIN)/python -m tests.mutants --seed $(SEED)
 
-test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; two hours)
+test-all: test ## all of `test`, and what takes longer: the fault tables, and the whole capitalization experiment on a real Slurm (root; several hours)
 	@$(MAKE) --no-print-directory faults hangs health io-faults twins fuzz
 	@WATCHKEEPER_TEST_SIZE=full $(BIN)/python -m pytest -q tests/crash/test_submitter.py tests/slurm/test_capitalization.py --timeout 2400
 
