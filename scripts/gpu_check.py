@@ -97,7 +97,6 @@ class Row(NamedTuple):
 
 
 # ── judging: pure
-# ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def parse_smi(text: str) -> list[Figures]:
@@ -186,7 +185,6 @@ def table(rows: Sequence[Row]) -> str:
 
 
 # ── looking
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def look_at_telemetry(folder: Path, program: str = LOAD) -> None:

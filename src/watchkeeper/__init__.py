@@ -22,9 +22,8 @@ __all__ = [
     "start_run",
 ]
 
-TYPE_CHECKING = (
-    False  # as type checkers read it; importing typing would be most of the cost of this import
-)
+# as type checkers read it; importing typing would be most of the cost of this import
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from watchkeeper.core.version import __version__
     from watchkeeper.record import (

@@ -201,7 +201,6 @@ def dataset(what="currencies"):
 
 
 # ── train.py
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_two_tiers_come_exactly_at_their_steps(trained):
@@ -347,7 +346,6 @@ def test_the_speed_is_compared_without_and_with_the_recorder(place):
 
 
 # ── what is read
-# ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_documents_configuration_is_read_with_its_comments(tmp_path):
@@ -422,7 +420,6 @@ def test_a_half_written_checkpoint_is_not_chosen(trained, tmp_path, name, harm):
 
 
 # ── the daemon
-# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_datasets_are_trained_on_in_the_order_of_their_arrival(place):

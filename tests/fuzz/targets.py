@@ -94,7 +94,6 @@ def _samples(pattern: str, most: int = 6) -> tuple[bytes, ...]:
 
 
 # ── what Watchkeeper itself wrote, and another hand may have changed
-# ────────────────────────────────────────────────
 
 
 def _journal(folder: Path, data: bytes) -> object:
@@ -190,7 +189,6 @@ OURS = (
 )
 
 # ── what people wrote
-# ───────────────────────────────────────────────────────────────────────────────────────────────
 
 SUMMARY = b"""experiment: {name: arm, question: why}
 tools: {preparation: torchtune, evaluation: inspect-ai}
@@ -345,7 +343,6 @@ PEOPLES = (
 )
 
 # ── what jobs and schedulers wrote
-# ──────────────────────────────────────────────────────────────────────────────────
 
 OUTPUT = b"""loading weights
   3%|3         | 10/300 [00:05<02:40, 1.81it/s, loss=0.532]\r  4%|4         | 11/300 [00:06<02:39, 1.81it/s, loss=0.531]

@@ -61,7 +61,6 @@ def kill_now(lab, daemon):
 
 
 # ── the submitter and the watcher
-# ──────────────────────────────────────────────────────────────────────────────────
 
 
 def submitter_killed(lab):
@@ -120,7 +119,6 @@ def watcher_killed(lab):
 
 
 # ── the controller and the accounting
-# ──────────────────────────────────────────────────────────────────────────────
 
 
 def controller_frozen(lab):
@@ -238,7 +236,6 @@ def accounting_down(lab):
 
 
 # ── the nodes
-# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def slurmd_killed(lab):
@@ -352,7 +349,6 @@ def _kill_job(lab, job_id):
 
 
 # ── the job
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def cancelled_outside(lab):
@@ -432,7 +428,6 @@ def _forget(lab, job_id):
 
 
 # ── the run folder
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @contextlib.contextmanager
@@ -514,7 +509,6 @@ def inodes_exhausted(lab):
 
 
 # ── the table
-# ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 FAULTS = {
     "submitter killed at each of its steps": submitter_killed,

@@ -85,7 +85,6 @@ def bare(lab, root, source, *options):
 
 
 # ── ends
-# ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_facts_are_slurms_own(slurm, root):
@@ -194,7 +193,6 @@ def test_any_name(lab, slurm):
 
 
 # ── yes, no, later
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -334,7 +332,6 @@ def test_only_our_jobs_are_cancelled(lab, slurm, root):
 
 
 # ── outages
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_frozen_controller(lab, slurm, root):
@@ -461,7 +458,6 @@ def test_a_slow_squeue(lab, slurm, root):
 
 
 # ── the lab itself
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_up_twice_and_down(light_slurm_lab):

@@ -139,7 +139,6 @@ class Trial:
             process.wait()
 
     # ── what a person does
-    # ─────────────────────────────────────────────────────────────────────────────────────────
 
     def script(self, *, head="", work=""):
         """Write the fine-tune's script."""
@@ -208,7 +207,6 @@ class Trial:
         (self.folder / "one" / "go").touch()
 
     # ── what is there
-    # ──────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def attempts(self):

@@ -272,7 +272,6 @@ class _Look:
         )
 
     # ── training
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def training(self, call: Call, words: Sequence[str], where: str) -> Iterator[Problem]:
         """What a torchtune configuration names and is not there."""
@@ -326,7 +325,6 @@ class _Look:
                 yield _warning(line, message, hint)
 
     # ── evaluation
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def models(self, words: Sequence[str]) -> Iterator[str]:
         """The words of `inspect eval` that name a model by its path."""

@@ -383,7 +383,7 @@ class _Chooser:
 
     def _last_judged(self) -> Attempt | None:
         """The last attempt that ran and has a verdict; None: there is none. An attempt that was
-        refused, or not needed, says nothing of the work.
+        refused or not needed does not count.
         """
         for attempt in reversed(_in_order(self.run)):
             if attempt.judged is not None and attempt.judged.outcome != "not run":

@@ -230,7 +230,6 @@ def restore(found: Recipe, target: Path) -> Restored:
 
 
 # ── looking
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _part(experiment: Path, kept: Path, name: str, sha256: str) -> Part:
@@ -338,7 +337,6 @@ def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
 
 
 # ── making
-# ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _place(recipe: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:

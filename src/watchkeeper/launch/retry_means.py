@@ -251,7 +251,6 @@ def _default(text: str, variable: str) -> int | None:
 
 
 # ── complete checkpoints
-# ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _complete(

@@ -352,9 +352,7 @@ def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
 
 
 def _distinct(sides: Sequence[Side]) -> list[Side]:
-    """The sides with names that name one each: a second one's is told apart by its place, then by a
-    number.
-    """
+    """The sides under unique names: a repeated name gets its place added, then a number."""
     found: dict[str, Side] = {}
     for side in sides:
         if side.name not in found:

@@ -177,8 +177,8 @@ def _undone(action: str, reason: str) -> Standing:
 
 
 def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) -> int:
-    """0 when all that was selected is done; 4 when of something nobody can tell; 1 when something
-    failed, is blocked, or the experiment has an error that kept work out of the plan.
+    """0 if everything selected is done; 4 if the state of something is unknown; 1 if something
+    failed or is blocked, or an error in the experiment kept work out of the plan.
     """
     standings = {row.standing for row in found if row.key in selected}
     if standings & {"failed", "blocked"} or problems:

@@ -164,7 +164,6 @@ class _Tracer:
         yield Link(what="data", name=data or "not named", holds="unknown", why=why)
 
     # ── what lies on the disk
-    # ──────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, promise: Promise) -> Finding:
         return look(
@@ -244,7 +243,6 @@ class _Tracer:
         )
 
     # ── an attempt
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def attempt(self, what: str, attempt: Attempt) -> Iterator[Link]:
         """An attempt, with what it was submitted with: script, configurations, environment, code."""

@@ -300,7 +300,6 @@ def listed(words: Sequence[str], limit: int = 8) -> str:
 
 
 # ── one mapping
-# ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def fields(item: Item, what: str, schema: Schema) -> tuple[dict[str, Item], list[Problem]]:

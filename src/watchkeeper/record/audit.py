@@ -98,7 +98,6 @@ def audit(folder: Path, journal: Journal) -> Audit:
 
 
 # ── the runs and their ends
-# ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
@@ -205,7 +204,6 @@ def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str,
 
 
 # ── rows
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _audit_rows(folder: Path, journal: Journal, found: Audit) -> None:
@@ -342,7 +340,6 @@ def _read(path: Path, size: int) -> tuple[_Read | None, str]:
 
 
 # ── tables and manifests
-# ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _audit_tables(folder: Path, events: Iterable[AnyEvent | Unknown], found: Audit) -> None:

@@ -134,7 +134,6 @@ class Recorder:
         )
 
     # ── who and when
-    # ────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def writer(self) -> str:
@@ -157,7 +156,6 @@ class Recorder:
         return self.pen.spent_s + self.log.spent_s
 
     # ── writing
-    # ─────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, **fields: object) -> None:
         """Write the run's first event. Raises what `Writer.write` raises."""
@@ -207,7 +205,6 @@ class Recorder:
             self.warn(what, f"{what}: {error}")
 
     # ── what is not kept
-    # ────────────────────────────────────────────────────────────────────────────────
 
     def lose_row(self, error: Exception) -> None:
         """Count a row that could not be written."""
@@ -270,7 +267,6 @@ class Recorder:
             return True
 
     # ── what happens to the process and its files
-    # ───────────────────────────────────────────────────────────────
 
     def after_fork(self) -> None:
         """In the child: the parent's files and locks are the parent's."""

@@ -135,7 +135,7 @@ class Scheduler(Protocol):
         ...
 
     def cancel(self, job_id: str) -> None:
-        """Ask for the job's end, as `scancel` does. An ended or unknown job is let be.
+        """Ask for the job's end, as `scancel` does. An ended or unknown job is ignored.
 
         Raises:
             UnavailableError: the scheduler could not be asked.

@@ -226,7 +226,6 @@ class Keeper:
         self._tell(event)
 
     # ── one turn
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self) -> None:
         self.logbook.sync()

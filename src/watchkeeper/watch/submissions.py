@@ -58,7 +58,6 @@ class Submissions:
         self._submitted_at: float | None = None
 
     # ── what was interrupted
-    # ──────────────────────────────────────────────────────────────────────────────────────
 
     def resolve(self) -> None:
         """Settle attempts whose submitter died between its intent and the scheduler's answer."""
@@ -124,7 +123,6 @@ class Submissions:
         self._logbook.sync()
 
     # ── what is ready
-    # ─────────────────────────────────────────────────────────────────────────────────────────
 
     def submit_ready(self, plan: Plan) -> None:
         """Submit what the plan says is ready, as far as the limits on jobs under way allow."""

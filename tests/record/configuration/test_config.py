@@ -241,7 +241,6 @@ def test_an_object_of_any_class_may_be_the_configuration_itself():
 
 
 # ── what is too much
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Endless(Mapping):

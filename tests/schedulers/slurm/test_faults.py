@@ -109,7 +109,6 @@ def look(slurm, job_id="17"):
 
 
 # ── never finished by silence
-# ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -230,7 +229,6 @@ def test_an_outage_of_the_controller(cluster, slurm, answer):
 
 
 # ── which job an id is
-# ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("seen_live", [True, False])
@@ -307,7 +305,6 @@ def test_cancel_looks_again(cluster, slurm):
 
 
 # ── what a site offers, and what it costs
-# ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("answer", [LIGHT, Done(code=NOT_THERE, err="sacct: not found")])
@@ -383,7 +380,6 @@ def test_commands_per_poll(cluster, slurm):
 
 
 # ── submit
-# ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def make_job(tmp_path, head=""):
@@ -480,7 +476,6 @@ def test_output_places(cluster, slurm, tmp_path):
 
 
 # ── the user's environment
-# ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def job_of(tmp_path, source="#!/bin/bash\n"):

@@ -29,7 +29,6 @@ def sample(name):
 
 
 # ── rows
-# ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_squeue_rows():
@@ -250,7 +249,6 @@ def test_batches(job_ids, limit):
 
 
 # ── sbatch's answer
-# ────────────────────────────────────────────────────────────────────────────────────────────────
 
 FAILED = "sbatch: error: Batch job submission failed: "
 POLICY = (

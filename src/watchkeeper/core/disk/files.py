@@ -649,8 +649,8 @@ class AppendFile:
         say("sync", self.path, first)
 
     def revive(self) -> bool:
-        """Where the file was deleted while it was open, make it again with all that it held; True
-        if that was done. What fails is let be.
+        """Make the file again, with all that it held, if it was deleted while it was open. True: it
+        was made again. Failures are ignored.
         """
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine() and not os.fstat(self._fd).st_nlink:
@@ -678,8 +678,8 @@ class AppendFile:
                 return True
 
     def trim(self) -> None:
-        """Cut off what a short write left behind the last acknowledged byte; needs no space. What
-        fails is let be.
+        """Cut off what a short write left behind the last acknowledged byte; needs no space.
+        Failures are ignored.
         """
         with self.lock, contextlib.suppress(OSError):
             if self._fd >= 0 and self._is_mine():

@@ -39,9 +39,8 @@ CALM_S = 600.0  # without a slow write, before a file is written to directly aga
 ROOM_BYTES = 16 * 2**20  # of one file, that may wait
 LOOK_S = 0.1  # between two looks for what has come
 AGAIN_S = 1.0  # after an error of the target
-PATIENCE = (
-    5  # errors in a row, when the file is to be closed, before its bytes are left where they are
-)
+# errors in a row, when the file is to be closed, before its bytes are left where they are
+PATIENCE = 5
 FORMAT = "watchkeeper spill 1"
 BYTES, WORD = ".bytes", ".word"
 

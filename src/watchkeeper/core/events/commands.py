@@ -442,7 +442,7 @@ class Assessed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="assess
     `rate_per_s` is steps per second and `eta_s` the seconds to the last; None where nobody says.
     `why` holds the thresholds used; `errors` what is new in the error output. `alarm`: one is
     raised with this event, once in an episode, or is over. `fits`: whether the last step comes
-    before the time limit (None: nobody can tell); `note` is what else matters, said once. `report`
+    before the time limit (None: not known); `note` is a further remark, made once. `report`
     is the black box's file ("": none). `used` is what was seen of GPUs, memory and the disk, in
     words.
     """

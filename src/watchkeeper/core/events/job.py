@@ -132,7 +132,7 @@ class TableOpened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="tab
 
 class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="progressed"):
     """How far a tracked loop is, written at most once a minute and at its end. `total`,
-    `rate_per_s` and `eta_s` are None where nobody can tell; `depth` is 0 for an outermost loop.
+    `rate_per_s` and `eta_s` are None where they are not known; `depth` is 0 for an outermost loop.
     """
 
     what: FreeText

@@ -80,7 +80,6 @@ NO_VARIABLES = r"^TOKENIZERS_PARALLELISM$"
 
 
 # ── names of settings
-# ────────────────────────────────────────────────────────────────────────────────────────────────────
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -136,7 +135,6 @@ _LAST = _words("auth authorization cookie cookies jwt dsn")
 _NO_SECRET_VALUE = r"(?is)[\d.e+-]*|true|false|none|null|yes|no|on|off|<.*>|\[.*\]|\*+|\{.*"
 
 # ── within a text
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 _START = r"(?<![A-Za-z0-9_])"
 
 

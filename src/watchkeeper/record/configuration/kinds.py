@@ -264,7 +264,6 @@ def unreadable(error: BaseException) -> str:
 
 
 # ── mappings and sets
-# ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _is_like_mapping(kind: type) -> bool:
@@ -338,7 +337,6 @@ def _resolved(value: Any, keys: Iterable[Any], omega: Any) -> Iterator[Pair]:
 
 
 # ── arrays
-# ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _array(value: Any) -> Row | str | int | float | bool | None:
@@ -395,7 +393,6 @@ def _item(value: object) -> str | int | float | bool:
 
 
 # ── anything else
-# ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _address = re.compile(r" at 0x[0-9a-fA-F]+")
 

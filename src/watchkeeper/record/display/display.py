@@ -196,7 +196,6 @@ class Display:
                 self.status.write()
 
     # ── examples
-    # ────────────────────────────────────────────────────────────────────────────────────────
 
     def _compare_held(self, training_step: object, val_loss: object) -> None:
         """Give the block that waits its validation loss; show it when its step is over."""
@@ -251,7 +250,6 @@ class Display:
         sys.stdout.flush()
 
     # ── progress and status
-    # ─────────────────────────────────────────────────────────────────────────────
 
     def _write(self, kind: type[Event], **fields: Any) -> None:
         self._recorder.write(kind, **fields)

@@ -23,9 +23,8 @@ KEPT_LIMIT = 100_000  # characters of one text in the file
 SHOWN_LIMIT = 4_000  # characters of one text in a block
 RULE = "=" * 80
 ROUNDS_TO_ZERO = 0.00005  # a figure below it has no digit in four decimals
-GAP_FINE = (
-    0.3  # in the loss's unit: a validation loss further above the training loss is worth a look
-)
+# in the loss's unit: a validation loss further above the training loss is worth a look
+GAP_FINE = 0.3
 
 _SYMBOLS = {
     "chart": "📊 ", "note": "📝 ", "robot": "🤖 ", "falling": "📉 ", "search": "🔍 ",

@@ -474,7 +474,7 @@ def _figure(value: object) -> str:
 
 
 def _total(iterable: object, given: object) -> int | None:
-    """How many items there are: as told, else as the iterable says; None where nobody can tell."""
+    """How many items there are, as given or by the iterable's length; None: not known."""
     with contextlib.suppress(Exception):
         if given is not None:
             found = number(given)

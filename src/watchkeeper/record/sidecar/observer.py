@@ -94,7 +94,6 @@ class Lookout:
             self._judge(time.monotonic())
 
     # ── looking
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look_on(self) -> None:
         """In a thread of its own, since a filesystem that hangs holds up whoever asks it."""
@@ -157,7 +156,6 @@ class Lookout:
             self._write(Advanced, stalled_s=round(stalled_s, 3), training_step=seen.where.step)
 
     # ── telling
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _judge(self, now: float) -> None:
         if self._stalled_at is None and self._pace.is_stalled(now):
@@ -303,7 +301,6 @@ class Lookout:
             self._writer.write(kind, **fields)
 
     # ── leaving
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _last_word(self) -> bytes:
         """What the job said before it went; b"" where it said nothing."""

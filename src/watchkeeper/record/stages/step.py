@@ -138,9 +138,7 @@ class Step:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """What is done in here is the writing of artifacts: its time is told apart from the stage's
-        own.
-        """
+        """Count the time spent in here as writing artifacts, separate from the stage's work."""
         began = time.perf_counter()
         self._writing += 1
         try:

@@ -81,7 +81,6 @@ class Interrupts:
         self._ours: Handler = self._handle
 
     # ── taking over and giving back
-    # ─────────────────────────────────────────────────────────────────────────────────
 
     def install(self) -> None:
         """Take over the signals, as far as Python can: only in the main thread, and no handler that
@@ -126,7 +125,6 @@ class Interrupts:
                 signal.signal(number, _still_used(number, before))
 
     # ── asking
-    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def ask(self, reason: str, code: int = WARNED) -> None:
         """Ask the run to stop at its next opportunity; works from any thread."""

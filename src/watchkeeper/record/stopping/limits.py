@@ -36,9 +36,8 @@ from watchkeeper.record.stopping.timer import RING, Timer
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AGAIN_S = (
-    0.1  # until it is tried again: code may have swallowed the first attempt, as `__del__` does
-)
+# until it is tried again: code may have swallowed the first attempt, as `__del__` does
+AGAIN_S = 0.1
 SOON_S = 0.001  # likewise, where it was not the time to
 MANY = 20  # limited calls, before their share of timeouts means anything
 MAX_SHARE = 0.05  # of timeouts, before a warning comes
@@ -178,7 +177,6 @@ class Limit:
         self._local = threading.local()
 
     # ── ways to use it
-    # ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """What `fn(*args, **kwargs)` returns, or raises; None when it did not end in time."""
@@ -242,7 +240,6 @@ class Limit:
         return ours
 
     # ── within
-    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _call_here(self, entry: _Entry, fn: Callable[..., T], args: Any, kwargs: Any) -> T | None:
         interrupted = failed = False

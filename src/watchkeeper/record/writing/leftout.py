@@ -23,9 +23,8 @@ KINDS = (
     "examples",
     "others",
 )
-SLOTS = (
-    512  # one for each process, by its id; two that share one at the same moment may lose a count
-)
+# one for each process, by its id; two that share one at the same moment may lose a count
+SLOTS = 512
 _NUMBER = 8  # bytes
 
 WORDS = {

@@ -60,7 +60,6 @@ def code_of(place: Path | None) -> Code:
 
 
 # ── files and fingerprints
-# ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def sha256_of(path: Path) -> str:
@@ -187,7 +186,6 @@ def _of(folder: Path, kind: type[T]) -> list[T]:
 
 
 # ── the files
-# ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def step_status(event: StepFinished) -> str:
@@ -370,7 +368,6 @@ def rebuild(folder: Path) -> list[Path]:
 
 
 # ── the log's lines
-# ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def opening(event: RunStarted) -> list[str]:

@@ -140,7 +140,7 @@ class _Beats(RowFile):
             self.beat(f"at step {step}")
 
     def beat(self, words: str) -> None:
-        """Leave a heartbeat. What fails is let be: a reader sees one that stands still."""
+        """Leave a heartbeat. Failures are ignored: a reader then sees a heartbeat that stands still."""
         if self._path is None or self._rank is None:
             return
         self._due = time.monotonic() + BEAT_S * self._rank.local

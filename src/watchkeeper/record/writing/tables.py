@@ -203,7 +203,6 @@ class Table:
         self.close(complete=error is None)
 
     # ── within
-    # ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextlib.contextmanager
     def _harmless(self, what: str) -> Iterator[None]:
@@ -513,8 +512,8 @@ def _identity(path: Path) -> Identity | None:
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], list[Problem]]:
-    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is no problem:
-    that row was never acknowledged. Its format is told by its suffix.
+    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is not a problem:
+    that row was never acknowledged. The suffix decides the format.
 
     Raises:
         StorageError: it cannot be read.

@@ -175,7 +175,6 @@ def prose(document: Document, section: Section) -> str:
 
 
 # ── tables
-# ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Cell(msgspec.Struct, frozen=True):

@@ -73,7 +73,6 @@ _BESTS = r"(?:best|min(?:imum)?|lowest)"
 
 
 # ── settings
-# ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def split_settings(text: str) -> Iterator[tuple[str, str]]:
@@ -203,7 +202,6 @@ def _of_field(field: Field) -> Iterator[tuple[str, str]]:
 
 
 # ── figures
-# ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Figures(msgspec.Struct, frozen=True):

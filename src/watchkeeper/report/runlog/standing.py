@@ -250,7 +250,6 @@ def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry
 
 
 # ── what each place says
-# ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _by_block(log: Log, job: Section | None) -> Standing:
@@ -371,7 +370,6 @@ def _facts_of(log: Log, sections: Iterable[Section]) -> Iterator[Field]:
 
 
 # ── times
-# ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _key(at: Stamp, *, late: bool) -> datetime:

@@ -82,7 +82,6 @@ class FakeScheduler:
         self._last_id = 0
 
     # ── what goes wrong
-    # ────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_submit(self, *outcomes: Outcome) -> None:
         """What happens to the next submissions, in order; those after them are accepted."""
@@ -120,7 +119,6 @@ class FakeScheduler:
             )
 
     # ── jobs that really run
-    # ───────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, job_id: str, *, restart: int = 0) -> None:
         """Execute the job's wrapper, as its restart number `restart`.
@@ -197,7 +195,6 @@ class FakeScheduler:
         )
 
     # ── the scheduler
-    # ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit_words(self, script: str) -> str:
         """`fake finetune.slurm`."""

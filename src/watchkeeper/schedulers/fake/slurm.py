@@ -63,7 +63,6 @@ class FakeSlurm:
         self._hidden: dict[tuple[str, str], int] = {}
 
     # ── what goes wrong
-    # ────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, command: str, *answers: Done) -> None:
         """What the next runs of a command say, in order, whatever is true."""
@@ -74,7 +73,6 @@ class FakeSlurm:
         self._hidden |= {("squeue", job_id): squeue, ("sacct", job_id): sacct}
 
     # ── the commands
-    # ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(
         self,
@@ -223,7 +221,6 @@ class FakeSlurm:
         return Done(code=0)
 
     # ── what the jobs are
-    # ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _shown(
         self, command: str, facts: Mapping[str, SchedulerFacts]

@@ -141,7 +141,6 @@ class LocalScheduler:
         return Site()
 
     # ── submit
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> Receipt:
         """Accept a job: when `spec.json` is there it is accepted, and nothing that happens here
@@ -272,7 +271,6 @@ class LocalScheduler:
                     os.close(slot_fd)
 
     # ── look
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, token: str) -> Sequence[str]:
         """The ids of the accepted jobs with this token, oldest first.
@@ -382,7 +380,6 @@ class LocalScheduler:
         return ended
 
     # ── cancel
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cancel(self, job_id: str) -> None:
         """End a job: one that has not begun never will, one that runs gets SIGTERM and,

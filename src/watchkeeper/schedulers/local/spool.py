@@ -163,7 +163,6 @@ class Spool:
             os.close(fd)
 
     # ── slots (under lock)
-    # ─────────────────────────────────────────────────────────────────────────────────────────
 
     def slot_count(self) -> int:
         """How many jobs may run at once: what was set, else the CPUs that this process may use."""
@@ -227,7 +226,6 @@ class Spool:
         return fd
 
     # ── jobs
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def new_job(self) -> str:
         """Take an id that was never used, and make its folder. Under lock.

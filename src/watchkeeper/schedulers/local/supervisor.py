@@ -100,7 +100,6 @@ class Supervisor:
         self.spool.end(job_id, ending)
 
     # ── a job of our own
-    # ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self, spec: Spec) -> SchedulerFacts:
         try:
@@ -179,7 +178,6 @@ class Supervisor:
         )
 
     # ── a job whose supervisor died
-    # ────────────────────────────────────────────────────────────────────────────────
 
     def _watch_adopted(self, spec: Spec, started: Started) -> SchedulerFacts:
         folder = self.spool.job(spec.job_id)

@@ -219,7 +219,6 @@ class SlurmScheduler:
         return msgspec.structs.replace(found, remarks=(*self._remarks, *waits))
 
     # ── submit
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> Receipt:
         """Hand the job to sbatch, from the script's own folder; folders of its output are made
@@ -337,7 +336,6 @@ class SlurmScheduler:
         return head
 
     # ── look
-    # ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, token: str) -> Sequence[str]:
         """The ids of all jobs with the token, oldest first, from squeue and accounting.
@@ -405,7 +403,7 @@ class SlurmScheduler:
         )
 
     def cancel(self, job_id: str) -> None:
-        """scancel, after another look: a job that has ended, or is none of ours, is let be.
+        """Cancel the job after another look: one that has ended, or is not ours, is ignored.
 
         Raises:
             UnavailableError: Slurm does not answer.
@@ -418,7 +416,6 @@ class SlurmScheduler:
             raise UnavailableError(text.first_error(done, "scancel"))
 
     # ── what has ended
-    # ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look_at_ended(
         self,
@@ -507,7 +504,6 @@ class SlurmScheduler:
         return now - self._ended_since.setdefault(job_id, now)
 
     # ── the commands
-    # ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self, argv: Sequence[str]) -> Done:
         return self._shell.run(argv, timeout_s=self._query_timeout_s, env=_ENV)
@@ -597,7 +593,6 @@ class SlurmScheduler:
         return done
 
     # ── where its output is
-    # ────────────────────────────────────────────────────────────────────────────────────────
 
     def _facts(self, row: Row, command: str = "") -> SchedulerFacts:
         output, error = self._output(row, command or row.command)

@@ -335,7 +335,6 @@ def first_error(done: Done, command: str) -> str:
 
 
 # ── sbatch's answer
-# ────────────────────────────────────────────────────────────────────────────────────────────────
 
 # In this order: what leaves doubt outweighs the rest. Messages as in slurm_errno.c.
 _DOUBT = re.compile(

@@ -20,9 +20,8 @@ from watchkeeper.runfolder.printed import Position
 
 STALL_FLOOR_S = 600.0  # no pause shorter than this is a stall, unless a limit was set
 PAUSES = 10  # times the usual pause between two advances
-START = (
-    3  # times the limit, before the first step and between two loops: compiling, loading, saving
-)
+# times the limit, before the first step and between two loops: compiling, loading, saving
+START = 3
 SLOW_SHARE = 0.5  # of the job's own usual rate
 SAMPLE_S = 10.0  # one sample of the rate, at least
 RECENT = 3  # samples that all have to be slow
@@ -190,7 +189,7 @@ def judge(course: Course, limits: Limits) -> Verdict:
 
 
 def rate_of(course: Course) -> float | None:
-    """Steps a second: as measured lately, else as the job says; None where nobody can tell."""
+    """Steps per second: as measured lately, else as the job reports; None: not known."""
     if course.recent:
         return sum(course.recent) / len(course.recent)
     if course.last is not None:

@@ -15,9 +15,8 @@ from watchkeeper.core.text.figures import clock
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import Position, bar_rate, position
 
-TAIL_BYTES = (
-    16_384  # of a job's output, in which its last step is looked for: files may be of any size
-)
+# of a job's output, in which its last step is looked for: files may be of any size
+TAIL_BYTES = 16_384
 
 
 SILENT_S = 300.0  # without output, before that is worth a word

@@ -75,7 +75,6 @@ class Indexes:
         self._files.guard("experiments.md", lambda: self._enter_table(logs))
 
     # ── timelines
-    # ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _enter_timelines(self, logs: list[LogUpdate]) -> None:
         """Name each log in the timeline of its folder, once; a folder without one gets one."""
@@ -96,7 +95,6 @@ class Indexes:
                     log.extra[_ENTERED] = "named"
 
     # ── the table
-    # ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _enter_table(self, logs: list[LogUpdate]) -> None:
         """Bring up the rows of these runs in the table that compares them."""

@@ -203,7 +203,6 @@ class RunBook:
             return False
 
     # ── making one
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, intended: Intended) -> None:
         """Make the log of an attempt that is about to be submitted, unless it belongs into one that
@@ -337,7 +336,6 @@ class RunBook:
         )
 
     # ── keeping it
-    # ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def bring_up(self) -> None:
         """Bring every log up to what the journal says of its run, and name it in its timeline and

@@ -103,7 +103,6 @@ def _whole(step: float | None) -> int | None:
 
 
 # ── files
-# ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _events(run: Path | None) -> list[AnyEvent | Unknown]:
