@@ -99,24 +99,7 @@ def start_run(
             this one would misread.
         StorageError: the folder cannot be made, or written to.
     """
-    if isolation.is_loading():
-        raise UsageError(
-            "start_run would start the program's run again, in the process for isolated calls",
-            hint='put it behind `if __name__ == "__main__":`',
-        )
-    if (root is None) == (folder is None):
-        raise UsageError(
-            "start_run needs root or folder, and not both",
-            hint=(
-                'start_run("artifacts/training", pipeline="training") makes a folder of its '
-                "own for each run"
-            ),
-        )
-    if not pipeline:
-        raise UsageError(
-            "start_run needs a pipeline's name",
-            hint='start_run("artifacts/training", pipeline="training")',
-        )
+    _check_call(root, folder, pipeline)
     fields = config_fields(config)
     if run_id is None:
         given = None
@@ -178,6 +161,33 @@ def start_run(
     if level.words:
         run._recorder.warn("log_level", level.words)
     return run
+
+
+def _check_call(root: object, folder: object, pipeline: str) -> None:
+    """Refuse a call that cannot be meant.
+
+    Raises:
+        UsageError: neither root nor folder, both, no pipeline, or a start within the process for
+            isolated calls.
+    """
+    if isolation.is_loading():
+        raise UsageError(
+            "start_run would start the program's run again, in the process for isolated calls",
+            hint='put it behind `if __name__ == "__main__":`',
+        )
+    if (root is None) == (folder is None):
+        raise UsageError(
+            "start_run needs root or folder, and not both",
+            hint=(
+                'start_run("artifacts/training", pipeline="training") makes a folder of its '
+                "own for each run"
+            ),
+        )
+    if not pipeline:
+        raise UsageError(
+            "start_run needs a pipeline's name",
+            hint='start_run("artifacts/training", pipeline="training")',
+        )
 
 
 def _check_unused(run_id: str, place: Path | None) -> None:

@@ -84,16 +84,28 @@ def of_stall(facts: Facts) -> str:
         return f"the disk is full ({gib(facts.sample.free_bytes or 0)} free){where}"
     if facts.fault:
         return f"nothing can be written in the run's folder: {facts.fault}{where}"
+    waiting = _waiting(facts, where)
+    if waiting:
+        return waiting
+    return _by_cpu(facts, where)
+
+
+def _waiting(facts: Facts, where: str) -> str:
+    """What the main thread waits for, by its stack, else by the kernel; "": neither says."""
     for pattern, what in _WAITS:
         if any(re.search(pattern, frame) for frame in facts.main[:8]):
+            dead = ""
             if "Z" in facts.states[1:]:
                 dead = " (a child process has ended, and was not waited for)"
-            else:
-                dead = ""
             return f"waiting for {what}{where}{dead}"
     for pattern, what in _KERNEL:
         if re.search(pattern, facts.kernel):
             return f"waiting for {what}{where}"
+    return ""
+
+
+def _by_cpu(facts: Facts, where: str) -> str:
+    """Whether it is busy or asleep: the last resort."""
     if facts.cpus is None:
         if where:
             return f"it does not advance{where}"

@@ -117,11 +117,10 @@ def keep(
     echo_problems(experiment.problems)
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
-    answered = None
     if submits:
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
-        if not as_json and chosen.run_logs != OFF:
-            answered = answers(experiment, said)
+    may_ask = submits and not as_json and chosen.run_logs != OFF
+    answered = answers(experiment, said) if may_ask else None
     progress = Progress()
     notifier = notifier_of(chosen, experiment.name)
 
