@@ -71,7 +71,7 @@ def capitalization(slurm_lab: Lab) -> Path:
             ROOT / "examples/capitalization", root / "examples/capitalization", ignore=made
         )
     )
-    shutil.copytree(ROOT / "src", root / "src", ignore=made)
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     write_settings(root, '[clusters.lab]\nkind = "slurm"\n')
     venv = root / ".venv"
     subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--without-pip", venv], check=True)

@@ -20,6 +20,7 @@ from watchkeeper.core.journal import Clock, encode_json
 from watchkeeper.record.display.code import Code
 from watchkeeper.record.display.examples import Example, gap_of
 from watchkeeper.record.writing.homes import Homes
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS, loss_of
 from watchkeeper.runfolder.values import number, text, training_step
 
 FILE = Path("status/training_status.json")
@@ -85,7 +86,7 @@ class Status:
     def saw(self, step: object, metrics: dict[str, Any]) -> None:
         """A row was logged. Raises nothing."""
         try:
-            loss, val_loss = metrics.get("loss"), metrics.get("val_loss")
+            loss, val_loss = loss_of(metrics, TRAIN_LOSS), loss_of(metrics, VAL_LOSS)
             if step is None and loss is None and val_loss is None:
                 return
             at = training_step(step)
