@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+H100 = Path(__file__).parent / "h100"
+"""What `scripts/gpu-check --out` wrote on an H100 (driver 580.159, PyTorch 2.11) on 2026-11-28."""
 _spec = importlib.util.spec_from_file_location("gpu_check", ROOT / "scripts" / "gpu_check.py")
 gpu_check = importlib.util.module_from_spec(_spec)
 sys.modules["gpu_check"] = gpu_check
@@ -92,6 +94,15 @@ def test_too_few_samples_hold_nothing():
     assert not gpu_check.judge_telemetry([]).holds
     assert not gpu_check.judge_telemetry([sample() | {"ours": []} for _ in range(10)]).holds
     assert not gpu_check.judge_telemetry([sample() | {"smi": ""} for _ in range(10)]).holds
+
+
+def test_what_an_h100_gave_holds():
+    """The three parts hold on what was recorded on real hardware."""
+    rows = gpu_check.judge(H100)
+    assert [row.what for row in rows] == ["telemetry", "memory", "hang"]
+    assert all(row.holds for row in rows), rows
+    assert rows[0].saw == "15 samples; busy 99% and 99%; used memory at most 480 MiB apart"
+    assert "all_reduce" in rows[2].saw
 
 
 @pytest.mark.parametrize("words", OUT_OF_MEMORY, ids=["torch 2", "torch 1"])
