@@ -92,11 +92,12 @@ fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly righ
 io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; an hour and a half on two busy cores)
 	@$(BIN)/python -m tests.iofaults
 
-check: $(VENV)/.stamp-dev ## style, types, and which way imports point
+check: $(VENV)/.stamp-dev ## style, types, the shell scripts that jobs run, and which way imports point
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/shellcheck src/watchkeeper/schedulers/wrapper/*.sh
 
 docs: $(VENV)/.stamp-dev ## are the docs complete, and do their examples hold
 	@$(BIN)/python -m pytest -q tests/docs

@@ -22,6 +22,8 @@ from watchkeeper.schedulers.local.supervisor import kill_session
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
 from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, read_claims
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 DEADLINE_S = 30.0
 
@@ -188,7 +190,7 @@ def make_job(root: Path, source: str, token: str = "") -> Job:
     attempt.mkdir(parents=True)
     script = attempt / "script"
     script.write_text("#!/bin/bash\n" + source)
-    path = attempt / render.wrapper_name(token)
+    path = attempt / wrapper_name(token)
     scheduler = "conformance"
     path.write_bytes(
         render.render(
@@ -264,7 +266,7 @@ def test_a_twin_does_not_run(site, root):
         codes.append(ended(site, job_id).exit_code)
     codes.sort()  # where both begin by themselves, either may be the first
     assert codes[0] == 0
-    assert codes[1] in (render.TWIN, render.FINISHED)
+    assert codes[1] in (TWIN, FINISHED)
     assert (root / "exp" / "ran").read_text() == "ran\n"
 
 
@@ -277,7 +279,7 @@ def test_a_pending_job_can_be_cancelled(site, root):
     facts = ended(site, receipt.job_id)
     assert facts.state == "CANCELLED"
     assert facts.started is None
-    assert render.read_claims(job.wrapper.parent) == []
+    assert read_claims(job.wrapper.parent) == []
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM\n"])

@@ -37,7 +37,7 @@ from watchkeeper.runfolder import printed_metrics, rows
 from watchkeeper.schedulers import arrays, sbatch_head
 from watchkeeper.schedulers.slurm import site
 from watchkeeper.schedulers.slurm import text as slurm_text
-from watchkeeper.schedulers.wrapper import render as wrapper
+from watchkeeper.schedulers.wrapper.claims import read_claims, read_exit_records
 from watchkeeper.tools import file_formats, inspect_ai, torchtune
 from watchkeeper.tools.promise import Asked
 from watchkeeper.watch.logs import lease, run_log_folder
@@ -108,7 +108,7 @@ def _journal(folder: Path, data: bytes) -> object:
 
 
 def _claims(path: Path) -> object:
-    return wrapper.read_claims(path.parent), wrapper.read_exit_records(path.parent)
+    return read_claims(path.parent), read_exit_records(path.parent)
 
 
 def _rows(path: Path) -> object:

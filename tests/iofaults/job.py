@@ -12,6 +12,8 @@ from tests.iofaults.injection import Fault, Injection
 from tests.iofaults.outcome import Outcome, Trial, sayings
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, read_exit_records
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 CODE = 7
 LAG_S = 4.0  # with it the wrapper leaves a heartbeat, each second
@@ -45,7 +47,7 @@ def run(folder: Path, fault: Fault | None = None) -> Trial:
         read_head(script), attempt_folder=attempt, script=script, token="token", scheduler="local",
         lag_s=LAG_S, starts=experiment / "starts", gap_s=GAP_S,
     )  # fmt: skip
-    path = attempt / render.wrapper_name("token")
+    path = attempt / wrapper_name("token")
     path.write_bytes(text)
     path.chmod(0o755)
     injection = Injection(folder / "notes", experiment, fault)
@@ -88,10 +90,10 @@ def _start(
 def _unsound(attempt: Path, executions: int, codes: list[int]) -> str:
     if executions != 1:
         return f"{executions} executions"
-    ends = [record.exit_code for record in render.read_exit_records(attempt)]
+    ends = [record.exit_code for record in read_exit_records(attempt)]
     if ends != [CODE]:
         return f"the exit records say {ends}"
-    if not set(codes) <= {render.TWIN, render.FINISHED}:
+    if not set(codes) <= {TWIN, FINISHED}:
         return f"later jobs of the attempt ended with {codes}"
     left = [path.name for path in attempt.iterdir() if path.name.startswith(".tmp-")]
     return f"temporaries are left: {left}" if left else ""

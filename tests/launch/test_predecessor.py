@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.launch.predecessor import Remains, may_still_run
-from watchkeeper.schedulers.wrapper.render import Claim
+from watchkeeper.schedulers.wrapper.claims import Claim
 
 FOLDER = Path("/exp/.watchkeeper/runs/r8/%31")
 JOB = Claim(scheduler="slurm", job_id="7", nonce="a", host="node1")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.experiments import claims, command, env, state_of, times_run, wk, write_experiment
 from tests.slurm.lab import until
 from watchkeeper.core.state import Attempt
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import is_closed
 
 GO = 'until [ -e "$HOLD/go" ]; do sleep 0.05; done'
 BAD = '[ -e "$HOLD/bad" ] && [ ! -d artifacts ] && [ -e finetune.slurm ] && exit 9'
@@ -80,7 +80,7 @@ def test_an_evaluation_queued_behind_a_failed_fine_tune_never_runs(tmp_path: Pat
     (evaluation,) = attempts_of(folder, "one/clean/epoch0")
     assert evaluation.judged and evaluation.judged.outcome == "not run"
     folder_of = folder / ".watchkeeper" / "runs"
-    closed = [path.parent for path in folder_of.rglob("claim.1") if render.is_closed(path.parent)]
+    closed = [path.parent for path in folder_of.rglob("claim.1") if is_closed(path.parent)]
     assert len(closed) == 1 and not list(closed[0].glob("exit.*"))
     output = next((folder / "one" / "eval").glob("slurm-*.out")).read_text()
     assert re.search("not run: what it was queued behind has not ended well", output)

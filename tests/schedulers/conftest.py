@@ -15,6 +15,7 @@ from watchkeeper.schedulers.local.spool import Started, read
 from watchkeeper.schedulers.local.supervisor import kill_session
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 
 class Harness:
@@ -37,7 +38,7 @@ class Harness:
         attempt.mkdir(parents=True)
         script = attempt / "script"
         script.write_text(source if source.startswith("#!") else "#!/bin/bash\n" + source)
-        path = attempt / render.wrapper_name(token)
+        path = attempt / wrapper_name(token)
         head = read_head(script)
         path.write_bytes(
             render.render(

@@ -13,6 +13,7 @@ from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.shell import Here, as_user
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
 from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "slurm"
 USER = "wkuser"
@@ -132,7 +133,7 @@ def make_job(root, source, *, token="", shell="#!/bin/bash", gap_s=0.0):
     attempt.mkdir(parents=True)
     script = attempt / "script"
     script.write_text(f"{shell}\n{source}")
-    path = attempt / render.wrapper_name(token)
+    path = attempt / wrapper_name(token)
     head = read_head(script)
     starts = root / "exp" / ".watchkeeper" / "starts"
     made = {

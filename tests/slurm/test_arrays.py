@@ -13,7 +13,7 @@ from tests.slurm.lab import USER, Lab, make_job, until, write_settings
 from watchkeeper.core.state import Attempt
 from watchkeeper.schedulers.base import TERMINAL
 from watchkeeper.schedulers.shell import as_user
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import read_claims, read_task_ends
 
 SCRIPT = """#!/bin/bash
 #SBATCH --job-name=sweep
@@ -84,7 +84,7 @@ def test_each_task_is_judged_and_only_what_failed_runs_again(folder: Path, slurm
     ran = {path.name: len(path.read_text().split()) for path in (folder / "one").glob("task-*.ran")}
     assert ran == {"task-0.ran": 1, "task-1.ran": 1, "task-2.ran": 2, "task-3.ran": 1}
     tasks = sorted(folder.glob(".watchkeeper/runs/one/*/task-*"))
-    claims = [(task.name, claim.job_id) for task in tasks for claim in render.read_claims(task)]
+    claims = [(task.name, claim.job_id) for task in tasks for claim in read_claims(task)]
     claimed = [name for name, job_id in claims if job_id]  # a claim without a job closes its task
     assert claimed == ["task-0", "task-1", "task-2", "task-3", "task-2"]
 
@@ -100,18 +100,18 @@ def test_a_requeued_task_runs_again_and_its_neighbours_do_not(slurm_lab: Lab) ->
     job = make_job(root, source)
     job_id = scheduler.submit(job).job_id
     attempt = job.wrapper.parent
-    until(lambda: set(render.read_task_ends(attempt)) == {0, 1})
-    assert render.read_claims(attempt)[-1].job_id == job_id
+    until(lambda: set(read_task_ends(attempt)) == {0, 1})
+    assert read_claims(attempt)[-1].job_id == job_id
     ran = root / "exp" / "ran"
     until(lambda: ran.exists() and sorted(ran.read_text().split()) == ["0", "1"])
     slurm_lab.root("scontrol", "requeue", f"{job_id}_1")
-    until(lambda: len(render.read_claims(attempt / "task-1")) == 2)
+    until(lambda: len(read_claims(attempt / "task-1")) == 2)
     (root / "exp" / "go").touch()
     until(lambda: scheduler.poll([job_id]).facts[job_id].state in TERMINAL)
     facts = scheduler.poll([job_id]).facts[job_id]
     assert facts.state == "COMPLETED" and facts.tasks == {"COMPLETED": "0-1"}
     assert sorted(ran.read_text().split()) == ["0", "1", "1"]
-    ends = render.read_task_ends(attempt)
+    ends = read_task_ends(attempt)
     assert {number: end and (end.exit_code, end.execution) for number, end in ends.items()} == {
         0: (0, 1),
         1: (0, 2),
@@ -130,7 +130,7 @@ def test_a_second_array_of_the_same_attempt_runs_no_task(slurm_lab: Lab) -> None
     for job_id in ids:
         until(lambda job_id=job_id: scheduler.poll([job_id]).facts[job_id].state in TERMINAL)
     states = {job_id: dict(scheduler.poll([job_id]).facts[job_id].tasks) for job_id in ids}
-    owner = render.read_claims(job.wrapper.parent)[0].job_id
+    owner = read_claims(job.wrapper.parent)[0].job_id
     (twin,) = set(ids) - {owner}
     assert states == {owner: {"COMPLETED": "0-2"}, twin: {"FAILED": "0-2"}}
     assert sorted((root / "exp" / "ran").read_text().split()) == ["0", "1", "2"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.slurm.lab import Lab, make_job, until
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import void_claim
 
 
 def test_jobs_that_slurm_starts_together_begin_apart(light_slurm_lab: Lab) -> None:
@@ -39,6 +39,6 @@ def test_jobs_that_slurm_starts_together_begin_apart(light_slurm_lab: Lab) -> No
     )
     folder = jobs[ids.index(cancelled)].wrapper.parent
     times = sorted(map(float, (root / "exp" / "began").read_text().split()))
-    assert render.void_claim(folder)
+    assert void_claim(folder)
     assert len(times) == 3
     assert all(after - before > 2.5 for before, after in itertools.pairwise(times))

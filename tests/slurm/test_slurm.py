@@ -20,7 +20,7 @@ from watchkeeper.core.errors import (
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import Here, as_user, clean_environment
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, options_of
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, read_claims, read_exit_records
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_facts_are_slurms_own(slurm, root):
         == str(root / "exp" / "logs" / "train.slurm" / f"{USER}.out")
     )
     assert Path(facts.output).read_text() == "train.slurm\n"
-    assert render.read_exit_records(job.wrapper.parent)[0].exit_code == 200
+    assert read_exit_records(job.wrapper.parent)[0].exit_code == 200
 
 
 def test_a_new_watcher_sees_the_same_end(lab, slurm, root):
@@ -158,7 +158,7 @@ def test_a_requeue_is_no_end(lab, slurm, root):
     until(lambda: seen.add(look(slurm, job_id).state) or seen & TERMINAL)
     assert seen & TERMINAL == {"COMPLETED"}
     assert "PENDING" in seen
-    assert [claim.restart for claim in render.read_claims(job.wrapper.parent)] == [0, 1]
+    assert [claim.restart for claim in read_claims(job.wrapper.parent)] == [0, 1]
     said = Path(look(slurm, job_id).output).read_text()
     assert "execution 0\n" in said and "execution 1\n" in said, (
         "what the first execution said is kept"
@@ -351,7 +351,7 @@ def test_a_frozen_controller(lab, slurm, root):
     second = slurm.submit(job).job_id
     codes = [ended(slurm, job_id).exit_code for job_id in (first, second)]
     assert 0 in codes
-    assert set(codes) & {render.TWIN, render.FINISHED}
+    assert set(codes) & {TWIN, FINISHED}
     assert (root / "exp" / "ran").read_text() == "ran\n"
     assert list(slurm.find(job.token)) == [first, second]
 

@@ -24,7 +24,7 @@ from watchkeeper.query import status
 from watchkeeper.report.actionlog.block_format import render_all
 from watchkeeper.report.actionlog.render import first_zone, render_logs
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import read_claims
 from watchkeeper.watch import tally
 from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs.logbook import Tell
@@ -113,7 +113,7 @@ def changes(folder: Path, key: str) -> list[Change]:
 
 def claim_time(folder: Path, key: str) -> datetime | None:
     """When the first attempt of a run was claimed by its job."""
-    return render.read_claims(attempt_folder(folder, key, 1))[0].time
+    return read_claims(attempt_folder(folder, key, 1))[0].time
 
 
 def outcomes(folder: Path) -> dict[str, list[str]]:

@@ -16,7 +16,8 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import TWIN, read_claims
+from watchkeeper.schedulers.wrapper.heartbeat import stale_s
 from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.policy import WatchPolicy
 
@@ -294,7 +295,7 @@ def test_on_a_cluster_a_lost_node_is_waited_for_until_its_heartbeat_is_stale(
             fake.report("1", "NODE_FAIL")
         waited.append(fake.submissions)
         if len(waited) == 20:
-            old = (attempt / "heartbeat.1").stat().st_mtime - render.stale_s(4.0) - 1
+            old = (attempt / "heartbeat.1").stat().st_mtime - stale_s(4.0) - 1
             os.utime(attempt / "heartbeat.1", (old, old))
             os.utime(attempt / "claim.1", (old, old))
         for job_id in list(fake.jobs)[1:]:
@@ -306,9 +307,9 @@ def test_on_a_cluster_a_lost_node_is_waited_for_until_its_heartbeat_is_stale(
         "lost",
         "done",
     ]
-    assert render.read_claims(attempt)[1].job_id == "", "attempt 1 is closed"
+    assert read_claims(attempt)[1].job_id == "", "attempt 1 is closed"
     fake.start("1", restart=1)
-    assert fake.wait("1") and fake.jobs["1"].process.returncode == render.TWIN
+    assert fake.wait("1") and fake.jobs["1"].process.returncode == TWIN
 
 
 def test_what_ran_out_of_memory_without_an_exit_record_is_tried_again_on_the_schedulers_word(

@@ -12,8 +12,16 @@ from watchkeeper.core.journal import Clock
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.hold import HeldByAnotherError
 from watchkeeper.schedulers.base import TERMINAL, number_of
-from watchkeeper.schedulers.wrapper import render
-from watchkeeper.schedulers.wrapper.render import Claim
+from watchkeeper.schedulers.wrapper.claims import (
+    Claim,
+    close_attempt,
+    executions,
+    last_end,
+    read_claims,
+    read_task_ends,
+    void_claim,
+)
+from watchkeeper.schedulers.wrapper.heartbeat import silent_s, stale_s
 
 # These states do not mean that a job's processes are gone: its node may only be cut off.
 _NODE_LOST = ("NODE_FAIL", "BOOT_FAIL")
@@ -75,7 +83,7 @@ def end(
     Raises:
         HeldByAnotherError: its node was lost, and its heartbeat is fresh.
     """
-    if not folder.is_dir() or render.void_claim(folder, scheduler=scheduler, clock=clock):
+    if not folder.is_dir() or void_claim(folder, scheduler=scheduler, clock=clock):
         return ""
     remains = _read_remains(folder, attempt, before, lag_s)
     reason = may_still_run(remains)
@@ -83,8 +91,8 @@ def end(
         return reason
     parts = [folder / f"task-{number}" for number in remains.task_ends] or [folder]
     for part in parts:
-        if not render.close(part, scheduler=scheduler, clock=clock):
-            job_id = render.read_claims(part)[-1].job_id
+        if not close_attempt(part, scheduler=scheduler, clock=clock):
+            job_id = read_claims(part)[-1].job_id
             return f"attempt {attempt} was started again meanwhile: job {job_id}"
     return ""
 
@@ -95,8 +103,8 @@ def _read_remains(folder: Path, attempt: int, before: Attempt | None, lag_s: flo
     Raises:
         HeldByAnotherError: its node was lost, and its heartbeat is fresh.
     """
-    claims = render.read_claims(folder)
-    ends = render.read_task_ends(folder)
+    claims = read_claims(folder)
+    ends = read_task_ends(folder)
     remains = Remains(
         attempt=attempt,
         folder=folder,
@@ -115,20 +123,20 @@ def _is_over(folder: Path, before: Attempt | None, lag_s: float) -> bool:
     Raises:
         HeldByAnotherError: its node was lost, and its heartbeat is fresh.
     """
-    claims = render.executions(folder)
-    if render.last_end(folder) is not None or _is_dead(claims[-1]):
+    claims = executions(folder)
+    if last_end(folder) is not None or _is_dead(claims[-1]):
         return True
     state = _last_state(claims, before)
-    stale_s = render.stale_s(lag_s)
+    longest_silence_s = stale_s(lag_s)
     if state not in _NODE_LOST:
         return state in TERMINAL
-    if not stale_s:
+    if not longest_silence_s:
         return False
     try:
-        silent_s = render.silent_s(folder)
+        silence_s = silent_s(folder)
     except OSError:
-        silent_s = 0.0  # unknown for now: look again
-    if silent_s <= stale_s:
+        silence_s = 0.0  # unknown for now: look again
+    if silence_s <= longest_silence_s:
         raise HeldByAnotherError(None)
     return True
 

@@ -55,6 +55,8 @@ from watchkeeper.schedulers import arrays, sbatch_head
 from watchkeeper.schedulers.base import UNKNOWN, Job, Scheduler
 from watchkeeper.schedulers.sbatch_head import Head
 from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import executions, read_claims, void_claim
+from watchkeeper.schedulers.wrapper.names import name_beside, wrapper_name
 from watchkeeper.tools.promise import Promise
 
 # How long what git said of a repository stands, in seconds: a thousand submissions need not ask a
@@ -82,7 +84,7 @@ def note_of(again: Decision | Intended | None) -> str:
 def tidy(experiment: Path, intended: Intended) -> None:
     """Remove the file that a submission left beside the script, once no job needs it."""
     with contextlib.suppress(StorageError):
-        files.remove((experiment / intended.script).parent / render.name_beside(intended.token))
+        files.remove((experiment / intended.script).parent / name_beside(intended.token))
 
 
 class _RefusalError(Exception):
@@ -304,7 +306,7 @@ class Submitter:
         None where nobody refused it.
         """
         folder = attempt_folder(self.experiment, intended.key, intended.attempt)
-        if render.void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
+        if void_claim(folder, scheduler=self.scheduler.name, clock=self.clock):
             tidy(self.experiment, intended)
             why = "its submitter died before the scheduler had it, and it is not needed any more"
             if refused is not None:
@@ -312,7 +314,7 @@ class Submitter:
             return self._write(
                 Judged, intended, intended.attempt, outcome="not run", state="NOT_RUN", why=why
             )
-        job_id = render.read_claims(folder)[-1].job_id
+        job_id = read_claims(folder)[-1].job_id
         return self._adopted(
             intended, intended.attempt, job_id, Path(intended.script), note_of(intended)
         )
@@ -324,7 +326,7 @@ class Submitter:
         name = (intended.key, intended.attempt)
         folder = attempt_folder(self.experiment, *name)
         script, note = Path(intended.script), note_of(intended)
-        claims = render.executions(folder)
+        claims = executions(folder)
         if claims or name in self._asked_again:
             if claims:
                 return self._adopted(intended, intended.attempt, claims[-1].job_id, script, note)
@@ -387,7 +389,7 @@ class Submitter:
         """The job that a dead submitter, or a doubted submission, left behind; None if there is
         none. The claim names it, whatever the scheduler shows.
         """
-        claims = render.executions(attempt_folder(self.experiment, item.key, attempt))
+        claims = executions(attempt_folder(self.experiment, item.key, attempt))
         if claims:
             return self._adopted(item, attempt, claims[-1].job_id, script, note)
         submitted = None
@@ -435,7 +437,7 @@ class Submitter:
             gap_s=self._gap_s,
             variables=content.variables,
         )
-        path = folder / render.wrapper_name(token)
+        path = folder / wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(
             wrapper=path,

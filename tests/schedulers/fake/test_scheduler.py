@@ -4,7 +4,7 @@ import pytest
 
 from watchkeeper.core.errors import BusyError, DoubtError, RefusedError, UnavailableError
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import read_claims
 
 
 @pytest.fixture
@@ -89,4 +89,4 @@ def test_a_requeue(harness):
     job_id = fake.submit(job).job_id
     assert fake.run(job_id).signal == 9
     assert fake.run(job_id, restart=1).state == "COMPLETED"
-    assert [claim.restart for claim in render.read_claims(job.wrapper.parent)] == [0, 1]
+    assert [claim.restart for claim in read_claims(job.wrapper.parent)] == [0, 1]

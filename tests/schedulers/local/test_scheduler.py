@@ -18,7 +18,7 @@ from watchkeeper.schedulers.base import Job
 from watchkeeper.schedulers.local.scheduler import LocalScheduler, default_spool
 from watchkeeper.schedulers.local.spool import Started, read
 from watchkeeper.schedulers.local.supervisor import kill_session
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import read_exit_records
 
 
 def nobody_starts(spool, slot_fd):
@@ -48,7 +48,7 @@ def test_a_job_from_submission_to_end(harness):
         receipt.exact
         == f"/bin/bash -p '{str(job.wrapper).replace(chr(39), chr(39) + chr(34) + chr(39) + chr(34) + chr(39))}'"
     )
-    (record,) = render.read_exit_records(job.wrapper.parent)
+    (record,) = read_exit_records(job.wrapper.parent)
     assert (record.job_id, record.exit_code) == (receipt.job_id, 0)
     assert harness.local.poll([receipt.job_id, "4", "5"]).query == (
         f"local jobs {receipt.job_id},4-5 of {getpass.getuser()} on {processes.host()}"
@@ -145,7 +145,7 @@ def test_the_time_limit(harness):
     assert (second.state, second.signal) == ("TIMEOUT", 9)
     assert lines(polite.folder / "got") == ["term"]
     assert lines(polite.folder / "got2") == ["term"]
-    assert render.read_exit_records(polite.wrapper.parent)[0].exit_code == 0
+    assert read_exit_records(polite.wrapper.parent)[0].exit_code == 0
 
 
 def test_what_is_left_of_a_job_ends_with_it(harness):
@@ -218,7 +218,7 @@ def test_a_job_whose_supervisor_was_killed_goes_on(harness):
     assert facts.state == "NODE_FAIL"
     assert "killed" in facts.reason
     assert facts.exit_code is None
-    assert render.read_exit_records(job.wrapper.parent)[0].exit_code == 4
+    assert read_exit_records(job.wrapper.parent)[0].exit_code == 4
     assert lines(job.folder / "ran") == ["ran"]
 
 
@@ -286,8 +286,8 @@ def test_cancel_a_running_job_without_supervisor(harness):
     harness.kill_supervisor(job_id)
     harness.local.cancel(job_id)
     assert harness.end(job_id).state == "CANCELLED"
-    harness.until(lambda: render.read_exit_records(job.wrapper.parent))
-    assert render.read_exit_records(job.wrapper.parent)[0].exit_code == 143
+    harness.until(lambda: read_exit_records(job.wrapper.parent))
+    assert read_exit_records(job.wrapper.parent)[0].exit_code == 143
 
 
 def test_cancel_against_start(harness):

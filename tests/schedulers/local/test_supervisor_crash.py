@@ -11,7 +11,7 @@ import pytest
 
 from tests.schedulers.conftest import Harness
 from watchkeeper.core import processes
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import read_exit_records
 
 DYING = """
 import functools, os, signal, sys
@@ -81,8 +81,8 @@ def test_killed_at_every_step(tmp_path):
             assert sorted((folder / "ran").read_text().split()) == sorted(ids), f"step {at}"
             for job, facts in zip(jobs, ends, strict=True):
                 assert facts.state in ("COMPLETED", "NODE_FAIL"), f"step {at}"
-                harness.until(lambda job=job: render.read_exit_records(job.wrapper.parent))
-                (record,) = render.read_exit_records(job.wrapper.parent)
+                harness.until(lambda job=job: read_exit_records(job.wrapper.parent))
+                (record,) = read_exit_records(job.wrapper.parent)
                 assert record.exit_code == 0
                 assert facts.state == "NODE_FAIL" or facts.exit_code == 0
                 seen.add(facts.state)
@@ -109,5 +109,5 @@ def test_a_killed_wrapper(harness, doomed):
         os.kill(script, signal.SIGKILL)
     facts = harness.end(job_id)
     assert (facts.state, facts.signal) == ("FAILED", 9)
-    assert render.read_exit_records(job.wrapper.parent) == []
+    assert read_exit_records(job.wrapper.parent) == []
     assert processes.start_ticks(script) is None

@@ -11,6 +11,7 @@ import pytest
 
 from tests.experiments import times_run, wk, write_experiment
 from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 SCRIPT = b'#!/bin/bash\ndate +%s.%N >> "$(dirname "$WATCHKEEPER_ATTEMPT")/began"\n'
 
@@ -30,7 +31,7 @@ class Jobs:
         script = attempt / "script"
         script.write_bytes(SCRIPT)
         script.chmod(0o755)
-        path = attempt / render.wrapper_name("token")
+        path = attempt / wrapper_name("token")
         made = {"attempt_folder": attempt, "script": script, "token": "token", "scheduler": "local"}
         path.write_bytes(render.render(SCRIPT, **made, starts=self.starts, gap_s=self.gap_s))
         path.chmod(0o755)

@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 from watchkeeper.core import processes
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper import render
-from watchkeeper.schedulers.wrapper.render import CANNOT_TELL, FINISHED, TWIN
+from watchkeeper.schedulers.wrapper.claims import (
+    CANNOT_TELL,
+    FINISHED,
+    TWIN,
+    read_claims,
+    read_exit_records,
+    void_claim,
+)
+from watchkeeper.schedulers.wrapper.names import token_of, wrapper_name
 
 NASTY = [
     "a b",
@@ -46,7 +54,7 @@ class Attempt:
         folder.mkdir(parents=True)
         self.script = folder / "script"
         self.script.write_bytes(source if isinstance(source, bytes) else source.encode())
-        self.path = folder / render.wrapper_name("token")
+        self.path = folder / wrapper_name("token")
         head = read_head(self.script)
         options |= {"scheduler": scheduler, "lag_s": lag_s}
         self.path.write_bytes(
@@ -104,8 +112,8 @@ def test_it_returns_and_records_the_childs_code(attempt, code):
     """The wrapper ends with its child's code, and the exit record says the same."""
     made = attempt(f"#!/bin/bash\nexit {code}\n")
     assert made.run(job_id="7")[0] == code
-    (record,) = render.read_exit_records(made.folder)
-    (claim,) = render.read_claims(made.folder)
+    (record,) = read_exit_records(made.folder)
+    (claim,) = read_claims(made.folder)
     assert (record.job_id, record.exit_code, record.execution) == ("7", code, 1)
     assert record.nonce == claim.nonce
     assert claim.job_id == "7"
@@ -240,7 +248,7 @@ def test_two_at_once(attempt, tmp_path, round_):
     assert codes[0] == 0
     assert codes[1] in (TWIN, FINISHED)
     assert (tmp_path / "ran").read_text() == "ran\n"
-    assert len(render.read_claims(made.folder)) == len(render.read_exit_records(made.folder)) == 1
+    assert len(read_claims(made.folder)) == len(read_exit_records(made.folder)) == 1
 
 
 def test_a_requeued_job_comes_in_as_the_next_claim(attempt, tmp_path):
@@ -254,8 +262,8 @@ def test_a_requeued_job_comes_in_as_the_next_claim(attempt, tmp_path):
     assert made.run(job_id="5", restart=0)[0] == TWIN
     assert made.run(job_id="6", restart=3)[0] == TWIN
     assert made.run(job_id="5", restart=2)[0] == 0
-    assert [claim.restart for claim in render.read_claims(made.folder)] == [0, 2]
-    (record,) = render.read_exit_records(made.folder)
+    assert [claim.restart for claim in read_claims(made.folder)] == [0, 2]
+    (record,) = read_exit_records(made.folder)
     assert record.execution == 2
     assert (tmp_path / "ran").read_text() == "ran\n"
 
@@ -272,7 +280,7 @@ def test_a_job_ended_by_its_scheduler_and_started_again_runs_again(attempt, tmp_
         process.communicate(timeout=60)
     finally:
         process.kill()
-    (record,) = render.read_exit_records(made.folder)
+    (record,) = read_exit_records(made.folder)
     assert record.interrupted and record.exit_code == 143
     (tmp_path / "go").touch()
     assert made.run(job_id="6", restart=1)[0] == FINISHED
@@ -293,7 +301,7 @@ def test_the_schedulers_id_counts(attempt):
     """A job id that leaked in from the submitter's own job does not count beside the scheduler's."""
     made = attempt("#!/bin/bash\necho $WATCHKEEPER_JOB_ID\n")
     assert made.run(job_id="leaked", env={"SLURM_JOB_ID": "8"})[1] == "8\n"
-    assert render.read_claims(made.folder)[0].job_id == "8"
+    assert read_claims(made.folder)[0].job_id == "8"
 
 
 def _drop_privileges():
@@ -387,7 +395,7 @@ def test_signals_reach_the_script(attempt, tmp_path, name):
         process.kill()
     assert process.returncode == 9
     assert (tmp_path / "got").read_text() == f"{name}\n"
-    assert render.read_exit_records(made.folder)[0].exit_code == 9
+    assert read_exit_records(made.folder)[0].exit_code == 9
 
 
 def test_a_signal_that_kills_the_script(attempt, tmp_path):
@@ -404,7 +412,7 @@ def test_a_signal_that_kills_the_script(attempt, tmp_path):
         process.kill()
     assert process.returncode == 143
     assert err == b""
-    assert render.read_exit_records(made.folder)[0].exit_code == 143
+    assert read_exit_records(made.folder)[0].exit_code == 143
 
 
 def test_a_script_that_ends_its_whole_group_is_recorded(attempt):
@@ -418,7 +426,7 @@ def test_a_script_that_ends_its_whole_group_is_recorded(attempt):
     finally:
         process.kill()
     assert process.returncode == 143
-    assert render.read_exit_records(made.folder)[0].exit_code == 143
+    assert read_exit_records(made.folder)[0].exit_code == 143
 
 
 def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
@@ -448,7 +456,7 @@ def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 6
-    assert render.read_exit_records(made.folder)[0].exit_code == 6
+    assert read_exit_records(made.folder)[0].exit_code == 6
 
 
 SHOW = """#!{python}
@@ -511,7 +519,7 @@ def test_a_missing_interpreter_is_an_end(attempt):
     code, _, err = made.run()
     assert code == 127
     assert "/no/such/interpreter" in err
-    assert render.read_exit_records(made.folder)[0].exit_code == 127
+    assert read_exit_records(made.folder)[0].exit_code == 127
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -568,9 +576,9 @@ def test_the_head_is_kept(attempt):
 
 def test_token_of():
     """The token is found again in a wrapper's path, and in nothing else."""
-    assert render.token_of(f"/a b/{render.wrapper_name('0abc')}") == "0abc"
+    assert token_of(f"/a b/{wrapper_name('0abc')}") == "0abc"
     for other in ("wk-.sh", "wk-a.txt", "x-a.sh", "wk-a b.sh"):
-        assert render.token_of(other) is None
+        assert token_of(other) is None
 
 
 def test_a_voided_attempt_never_runs(attempt, tmp_path):
@@ -578,15 +586,15 @@ def test_a_voided_attempt_never_runs(attempt, tmp_path):
     is told.
     """
     made = attempt()
-    assert render.void_claim(made.folder, scheduler="local")
-    assert render.void_claim(made.folder)
+    assert void_claim(made.folder, scheduler="local")
+    assert void_claim(made.folder)
     code, _, err = made.run(restart=4)
     assert code == TWIN
     assert "closed by its submitter" in err
     assert not (tmp_path / "ran").exists()
     taken = attempt(name="taken")
     assert taken.run()[0] == 0
-    assert not render.void_claim(taken.folder)
+    assert not void_claim(taken.folder)
 
 
 def test_torn_records_are_problems(tmp_path):
@@ -598,13 +606,13 @@ def test_torn_records_are_problems(tmp_path):
     (tmp_path / "exit.1").write_bytes(b"\0\0\0")
     (tmp_path / "exit.2").write_bytes(b'{"job_id":"3","exit_code":0,"execution":2}\n')
     problems = []
-    assert [claim.job_id for claim in render.read_claims(tmp_path, problems)] == ["3"]
-    assert [record.execution for record in render.read_exit_records(tmp_path, problems)] == [2]
+    assert [claim.job_id for claim in read_claims(tmp_path, problems)] == ["3"]
+    assert [record.execution for record in read_exit_records(tmp_path, problems)] == [2]
     assert [problem.where for problem in problems] == [
         str(tmp_path / "claim.1"),
         str(tmp_path / "exit.1"),
     ]
-    assert render.read_claims(tmp_path / "nowhere") == []
+    assert read_claims(tmp_path / "nowhere") == []
 
 
 LIVES = (
@@ -636,7 +644,7 @@ def test_a_restart_waits_while_the_last_execution_is_alive(attempt, tmp_path):
         wait_for(beats.exists)
         seen = {beats.stat().st_mtime_ns}
         wait_for(lambda: seen.add(beats.stat().st_mtime_ns) or len(seen) >= 6)
-        assert second.poll() is None and len(render.read_claims(made.folder)) == 1
+        assert second.poll() is None and len(read_claims(made.folder)) == 1
         (tmp_path / "go").touch()
         assert first.wait(30) == 0
         _, said = second.communicate(timeout=30)
@@ -658,7 +666,7 @@ def test_a_restart_goes_on_when_the_last_execution_is_dead(attempt, tmp_path):
     kill_session_of(first)
     (tmp_path / "go").touch()
     assert made.run(job_id="7", restart=1)[0] == 0
-    assert len(render.read_claims(made.folder)) == 2
+    assert len(read_claims(made.folder)) == 2
     assert (tmp_path / "log").read_text().split() == ["start", "start", "end"]
     assert not list(made.folder.glob(".tmp-*"))
 
@@ -679,7 +687,7 @@ def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
         second = made.start(job_id="7", restart=1)
         seen = {beats.stat().st_mtime_ns}
         wait_for(lambda: seen.add(beats.stat().st_mtime_ns) or len(seen) >= 6)
-        assert second.poll() is None and len(render.read_claims(made.folder)) == 1
+        assert second.poll() is None and len(read_claims(made.folder)) == 1
         (tmp_path / "go").touch()
         second.communicate(timeout=30)
         assert second.returncode == 0, (
@@ -733,7 +741,7 @@ def test_a_preempted_execution_that_told_its_end_is_not_waited_for(attempt):
     code, _, err = made.run(job_id="5", restart=1)
     assert (code, err) == (0, "")
     assert [
-        (record.execution, record.interrupted) for record in render.read_exit_records(made.folder)
+        (record.execution, record.interrupted) for record in read_exit_records(made.folder)
     ] == [
         (1, True),
         (2, False),
@@ -771,5 +779,5 @@ def test_signals_in_quick_succession_come_once_each(attempt, whole):
         (folder / "stop").touch()
         assert process.wait(timeout=60) == 6
     assert sorted(got.read_text().split()) == ["CONT", "USR1"]
-    (record,) = render.read_exit_records(made.folder)
+    (record,) = read_exit_records(made.folder)
     assert record.exit_code == 6

@@ -8,8 +8,13 @@ import signal
 import pytest
 
 from tests.schedulers.wrapper.test_render import Attempt, wait_for
-from watchkeeper.schedulers.wrapper import render
-from watchkeeper.schedulers.wrapper.render import FINISHED, TWIN
+from watchkeeper.schedulers.wrapper.claims import (
+    FINISHED,
+    TWIN,
+    close_attempt,
+    last_end,
+    read_exit_records,
+)
 
 RAN = "#!/bin/bash\necho ran >> ran\n"
 
@@ -30,7 +35,7 @@ def test_a_script_that_failed_and_is_started_again_runs_again(tmp_path, code):
     assert made.run(job_id="5", restart=0)[0] == FINISHED
     assert made.run(job_id="5", restart=1)[0] == code
     assert made.run(job_id="5", restart=1)[0] == TWIN, "each restart is one turn"
-    assert [record.execution for record in render.read_exit_records(made.folder)] == [1, 2]
+    assert [record.execution for record in read_exit_records(made.folder)] == [1, 2]
     assert runs(tmp_path) == 2
 
 
@@ -40,11 +45,11 @@ def test_a_closed_attempt_has_no_further_turn(tmp_path):
     """
     made = Attempt(tmp_path / "attempt", f"{RAN}exit 85\n")
     made.run(job_id="5")
-    assert render.close(made.folder)
+    assert close_attempt(made.folder)
     code, _, err = made.run(job_id="5", restart=1)
     assert code == TWIN and "closed" in err
     assert runs(tmp_path) == 1
-    assert render.last_end(made.folder).exit_code == 85, "closing it takes nothing from its end"
+    assert last_end(made.folder).exit_code == 85, "closing it takes nothing from its end"
 
 
 PLACES = [
@@ -136,7 +141,7 @@ def test_a_requeue_from_inside_and_an_end_with_0(tmp_path):
     )
     assert made.run(job_id="5", env=env)[0] == 0
     assert (tmp_path / "asked").read_text() == "--oneliner show job 5|\n"
-    (record,) = render.read_exit_records(made.folder)
+    (record,) = read_exit_records(made.folder)
     assert record.interrupted and record.exit_code == 0
     assert made.run(job_id="5", restart=1, env=env)[0] == 0
     assert made.run(job_id="5", restart=2, env=env)[0] == FINISHED, (

@@ -3,7 +3,7 @@
 import pytest
 
 from watchkeeper.core.events import ExitRecord, SchedulerFacts
-from watchkeeper.schedulers.wrapper.render import FINISHED, TWIN
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN
 from watchkeeper.watch.verdict.endings import End, end_of
 
 

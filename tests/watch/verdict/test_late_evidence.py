@@ -14,7 +14,7 @@ from tests.experiments import times_run, write_experiment
 from tests.watch.test_keeper import Hook, Time, changes, keeper, outcomes, run_pending
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.heartbeat import is_alive
 from watchkeeper.watch.keeper import Keeper, _hint_for
 
 UNTIL_GO = "touch began; until [[ -e {go} ]]; do sleep 0.02; done"
@@ -233,24 +233,24 @@ def test_an_old_sign_is_no_life(tmp_path: Path) -> None:
     """
     folder = tmp_path / "attempt"
     folder.mkdir()
-    assert not render.is_alive(folder, LAG_S), "no claim"
+    assert not is_alive(folder, LAG_S), "no claim"
     claim = '{"scheduler":"slurm","job_id":"%s","nonce":"n"}'
     (folder / "claim.1").write_text(claim % "7")
-    assert render.is_alive(folder, LAG_S)
-    assert not render.is_alive(folder, 0.0)
+    assert is_alive(folder, LAG_S)
+    assert not is_alive(folder, 0.0)
     os.utime(folder / "claim.1", (1, 1))
-    assert not render.is_alive(folder, LAG_S)
+    assert not is_alive(folder, LAG_S)
     (folder / "heartbeat.1").write_text(".")
-    assert render.is_alive(folder, LAG_S)
+    assert is_alive(folder, LAG_S)
     (folder / "exit.1").write_text('{"job_id":"7","exit_code":0}')
-    assert not render.is_alive(folder, LAG_S), "it has ended"
+    assert not is_alive(folder, LAG_S), "it has ended"
     (folder / "exit.1").unlink()
     os.utime(folder / "heartbeat.1", (1, 1))
     (folder / "claim.2").write_text(claim % "")
-    assert not render.is_alive(folder, LAG_S), "who closed it is no execution"
+    assert not is_alive(folder, LAG_S), "who closed it is no execution"
     (folder / "task-3").mkdir()
     (folder / "task-3/claim.1").write_text(claim % "7_3")
-    assert render.is_alive(folder, LAG_S), "a task of an array lives"
+    assert is_alive(folder, LAG_S), "a task of an array lives"
 
 
 @pytest.mark.parametrize(

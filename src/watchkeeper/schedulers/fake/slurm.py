@@ -36,7 +36,7 @@ from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, Job
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.shell import NOT_THERE, Done
-from watchkeeper.schedulers.wrapper.render import token_of
+from watchkeeper.schedulers.wrapper.names import token_of
 
 _CONTACT = "Unable to contact slurm controller (connect failure)"
 _TIMED_OUT = "Socket timed out on send/recv operation"

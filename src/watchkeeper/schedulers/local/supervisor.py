@@ -30,7 +30,7 @@ from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.base import UNKNOWN
 from watchkeeper.schedulers.local.spool import DamagedRecordError, Spec, Spool, Started, lost, read
-from watchkeeper.schedulers.wrapper.render import token_of
+from watchkeeper.schedulers.wrapper.names import token_of
 
 # A signal to look at the job again; blocked, and taken by sigtimedwait.
 POKE = signal.SIGUSR1

@@ -35,7 +35,7 @@ from watchkeeper.schedulers.slurm import site as slurm_site
 from watchkeeper.schedulers.slurm import text
 from watchkeeper.schedulers.slurm.text import Row
 from watchkeeper.schedulers.wrapper import proof
-from watchkeeper.schedulers.wrapper.render import name_beside
+from watchkeeper.schedulers.wrapper.names import name_beside
 
 # Times in seconds since 1970, whatever the cluster's zone; and arrays' pending tasks in full.
 _ENV = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}

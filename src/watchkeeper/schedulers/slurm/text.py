@@ -28,7 +28,7 @@ from watchkeeper.core.text.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.schedulers.shell import NOT_THERE, Done
-from watchkeeper.schedulers.wrapper.render import token_of
+from watchkeeper.schedulers.wrapper.names import token_of
 
 SEPARATOR = "\x1f"
 _SQUEUE_FIELDS = (

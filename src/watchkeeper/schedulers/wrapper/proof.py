@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -27,7 +28,7 @@ from watchkeeper.core.events import Host, JobId
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.settings import state_folder
 from watchkeeper.schedulers.base import TERMINAL, Job, Scheduler
-from watchkeeper.schedulers.wrapper.render import wrapper_name
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 ROUNDS = 12
 _LOOK_S = 0.02
@@ -241,45 +242,10 @@ class _Race:
 
 
 def _script(folder: Path) -> bytes:
-    return (
-        _SCRIPT.replace("@FOLDER@", shlex.quote(str(folder)))
-        .replace("@ROUNDS@", str(ROUNDS))
-        .encode()
-    )
-
-
-_SCRIPT = r"""#!/bin/bash -p
-#SBATCH --job-name=watchkeeper-doctor
-#SBATCH --output=job.out
-#SBATCH --time=5
-#SBATCH --ntasks=1
-#SBATCH --no-requeue
-
-cd @FOLDER@ || exit 2
-exec {never}<> <(:)
-
-await() { # file
-    until [[ -e $1 ]]; do
-        ((SECONDS < 280)) || { echo "no $1 was seen"; exit 3; }
-        # Writing here makes this node look at the folder afresh.
-        : >look.there
-        read -rt 0.02 -u "$never"
-    done
-}
-
-publish() { # name, line
-    printf '%s\n' "$2" >".tmp-$1" && mv ".tmp-$1" "$1" || exit 4
-}
-
-IFS= read -r host </proc/sys/kernel/hostname
-publish node "$host"
-for ((i = 1; i <= @ROUNDS@; i++)); do
-    line="there $RANDOM$RANDOM$RANDOM$RANDOM"
-    publish "there.$i" "$line"
-    publish "ready.$i" ready
-    await "go.$i"
-    ln "there.$i" "claim.$i" 2>/dev/null
-    IFS= read -r back <"claim.$i"
-    publish "said.$i" "$(date +%s.%N) $back"
-done
-"""
+    """The compute node's side, which races in this folder."""
+    places = {
+        b"__FOLDER__": os.fsencode(shlex.quote(str(folder))),
+        b"__ROUNDS__": str(ROUNDS).encode(),
+    }
+    script = Path(__file__).with_name("race.sh").read_bytes()
+    return re.sub(rb"__[A-Z]+__", lambda place: places[place.group()], script)

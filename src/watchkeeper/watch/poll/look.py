@@ -21,7 +21,8 @@ from watchkeeper.schedulers.base import (
     number_of,
 )
 from watchkeeper.schedulers.shell import Shell
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import executions, last_end, read_task_ends
+from watchkeeper.schedulers.wrapper.heartbeat import is_alive
 from watchkeeper.watch.verdict.causes import cause_of
 from watchkeeper.watch.verdict.endings import BLIND, End, end_of
 
@@ -125,7 +126,7 @@ def _sighting(
 ) -> _Sighting:
     record = _exit_record(folder, attempt) if _has_ended(facts) else None
     is_blind = record is None and facts.state in BLIND
-    if is_blind and render.is_alive(folder, scheduler.visibility_lag_s):
+    if is_blind and is_alive(folder, scheduler.visibility_lag_s):
         facts = _lives(attempt, folder, facts)
     end = end_of(facts, record)
     return _Sighting(
@@ -196,7 +197,7 @@ def _lives(attempt: Attempt, folder: Path, found: SchedulerFacts) -> SchedulerFa
         seen = attempt.seen.facts
     else:
         seen = None
-    claim = render.executions(folder)[-1]
+    claim = executions(folder)[-1]
     known = seen or SchedulerFacts(state="RUNNING", started=claim.time, node=claim.host)
     if found.reason:
         said = f"{found.state} ({found.reason})"
@@ -235,7 +236,7 @@ def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> Sched
     if not spec or facts.state not in TERMINAL:
         return facts
     numbers = arrays.numbers_of(spec)
-    tasks, ends = arrays.by_task(facts.tasks), render.read_task_ends(folder)
+    tasks, ends = arrays.by_task(facts.tasks), read_task_ends(folder)
     for number in numbers:
         if number not in tasks and (end := ends.get(number)) is not None:
             tasks[number] = "FAILED" if end.exit_code else "COMPLETED"
@@ -268,7 +269,7 @@ def _unseen_restart(sighting: _Sighting) -> list[SchedulerFacts]:
         return []
     # A job that waits for its nodes to boot is given a later start too: only a second claim shows a
     # second execution.
-    if facts.started <= seen.facts.started or len(render.executions(sighting.folder)) < 2:
+    if facts.started <= seen.facts.started or len(executions(sighting.folder)) < 2:
         return []
     waits = SchedulerFacts(state="PENDING", submitted=facts.submitted)
     if sighting.state == "RUNNING":
@@ -282,7 +283,7 @@ def _unseen_start(sighting: _Sighting) -> list[SchedulerFacts]:
     if not has_ended or not (facts.started or sighting.record):
         return []
     started = facts.started
-    if started is None and (claims := render.executions(sighting.folder)):
+    if started is None and (claims := executions(sighting.folder)):
         started = claims[-1].time
     return [_running(facts, started)]
 
@@ -361,7 +362,7 @@ def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
 
 
 def _owner(folder: Path) -> str:
-    claims = render.executions(folder)
+    claims = executions(folder)
     if claims:
         return claims[-1].job_id
     return ""
@@ -371,18 +372,14 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
     """How the last execution ended; an earlier one's record says nothing of a job that was started
     again. Of an array, when each of its tasks has ended: with the code of the first that was not 0.
     """
-    if (
-        attempt.intended is not None
-        and attempt.intended.array
-        and (ends := render.read_task_ends(folder))
-    ):
+    if attempt.intended is not None and attempt.intended.array and (ends := read_task_ends(folder)):
         numbers = arrays.numbers_of(attempt.intended.array)
         ended = [record for number in numbers if (record := ends.get(number)) is not None]
         if len(ended) < len(numbers):
             return None
         worst = next((record for record in ended if record.exit_code), ended[0])
         return msgspec.structs.replace(worst, job_id=worst.job_id.partition("_")[0], execution=1)
-    return render.last_end(folder)
+    return last_end(folder)
 
 
 def last_line(output: str) -> str:

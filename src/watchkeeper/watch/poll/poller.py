@@ -33,7 +33,7 @@ from watchkeeper.report.compose.history import list_differences
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
 from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
-from watchkeeper.schedulers.wrapper import render
+from watchkeeper.schedulers.wrapper.claims import is_closed
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.outcome import compute, learned, used
@@ -199,7 +199,7 @@ class Poller:
         if attempt.intended is not None:
             tidy(self._experiment.folder, attempt.intended)
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
-        if attempt.exit_record is None and render.is_closed(folder):
+        if attempt.exit_record is None and is_closed(folder):
             self._write_not_run(attempt)
             return
         item = self._items.get(attempt.key)

@@ -8,7 +8,7 @@ import msgspec
 
 from watchkeeper.core.events import ExitRecord, SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
-from watchkeeper.schedulers.wrapper.render import FINISHED, TWIN
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN
 
 # The scheduler lost sight of the job: its heartbeat, and what the wrapper wrote as its last act,
 # know better.

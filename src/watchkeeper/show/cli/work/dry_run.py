@@ -17,7 +17,7 @@ from watchkeeper.launch.plan import Selection
 from watchkeeper.query.status import decide
 from watchkeeper.schedulers.base import Job, Scheduler
 from watchkeeper.schedulers.sbatch_head import read_head
-from watchkeeper.schedulers.wrapper.render import wrapper_name
+from watchkeeper.schedulers.wrapper.names import wrapper_name
 from watchkeeper.show.cli.common import echo_json
 from watchkeeper.show.text import printable
 
