@@ -64,7 +64,7 @@ def test_the_place_may_be_a_log_a_group_the_folder_or_one_above_or_beside(logs: 
     }
     one = lint(f"run_logs/{TRAIN}")
     assert (
-        one.output.startswith(f"run_logs/{TRAIN}:4: WK204 run_type is 'try' (")
+        one.output.startswith(f"run_logs/{TRAIN}:4: WK204 unknown run_type 'try' (")
         and "WK402" not in one.output
     )
     os.chdir("slurm")
@@ -77,7 +77,7 @@ def test_a_folder_of_dated_logs_needs_no_other_name(logs: Path) -> None:
     """A folder that holds dated logs is read whatever its name."""
     logs.rename(logs.parent / "logbook")
     lines = lint("logbook/demo_arm").output.splitlines()
-    assert len(lines) == 2 and "WK911 there is no experiments.md" in lines[0]
+    assert len(lines) == 2 and "WK911 no experiments.md" in lines[0]
     assert lint("logbook/demo_arm/2026-03-15_eval.md").exit_code == 0
 
 
@@ -126,7 +126,7 @@ def test_a_fix_is_told_and_leaves_every_other_byte(logs: Path) -> None:
     result = lint("--fix")
     assert result.exit_code == 0 and result.output.splitlines() == [
         "fixed: run_logs/demo_arm/timeline.md:2: WK402 2026-03-10 is a Tuesday, not a Monday",
-        "fixed: run_logs/demo_arm/timeline.md:4: WK905 entry 3 has the number 7",
+        "fixed: run_logs/demo_arm/timeline.md:4: WK905 entry 3 is numbered 7",
         "Nothing open in 5 files.",
     ]
     assert timeline.read_bytes() == good and stat.S_IMODE(timeline.stat().st_mode) == 0o664

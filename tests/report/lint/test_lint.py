@@ -224,14 +224,16 @@ def test_many_logs_side_by_side_are_told_the_groups_that_their_names_propose() -
         if one.code == "WK114"
     ]
     assert (
-        told == "13 logs lie side by side; by their names train_*: 8, eval_*: 4, 1 of other names"
+        told
+        == "13 logs are not grouped in folders; possible groups by name: train_*: 8, eval_*: 4,"
+        " 1 of other names"
     )
     (told,) = [
         one.message
         for one in found_in({f"2026-03-01_train_{n}.md": OLD for n in range(11)})
         if one.code == "WK114"
     ]
-    assert told == "11 logs lie side by side"
+    assert told == "11 logs are not grouped in folders"
 
 
 def _disk(folder: Path, code: str) -> None:
@@ -316,8 +318,8 @@ def test_a_fix_removes_just_what_it_can_fix(texts: dict[str, str]) -> None:
     assert any(one.edits for one in before) and not any(one.edits for one in after)
     rest = Counter((one.code, one.path, one.message) for one in before if not one.edits)
     there = Counter((one.code, one.path, one.message) for one in after)
-    assert {k: n for k, n in there.items() if "in line" not in k[2]} == {
-        k: n for k, n in rest.items() if "in line" not in k[2]
+    assert {k: n for k, n in there.items() if "on line" not in k[2]} == {
+        k: n for k, n in rest.items() if "on line" not in k[2]
     }
     assert fixed(fixed(texts)) == fixed(texts)
 

@@ -31,7 +31,9 @@ def check(root: str, files: list[File], logs: list[Log]) -> Iterator[Finding]:
     side_by_side = groups.get((), [])
     if len(side_by_side) > MOST_IN_ONE_FOLDER:
         proposed = _groups([log.task for log in side_by_side])
-        yield finding("WK114", root, 1, f"{len(side_by_side)} logs lie side by side{proposed}")
+        yield finding(
+            "WK114", root, 1, f"{len(side_by_side)} logs are not grouped in folders{proposed}"
+        )
     for group, members in groups.items():
         yield from _doubles(members)
         if group and group not in timelines:
@@ -65,7 +67,7 @@ def _groups(tasks: list[str]) -> str:
     if not named or len(count) == 1:
         return ""
     folders = [f"{name}_*: {number}" for name, number in named[:5]]
-    proposal = f"; by their names {', '.join(folders)}"
+    proposal = f"; possible groups by name: {', '.join(folders)}"
     rest = len(tasks) - sum(number for _, number in named)
     if rest:
         proposal += f", {rest} of other names"
@@ -82,7 +84,7 @@ def _doubles(members: list[Log]) -> Iterator[Finding]:
         older = oldest.setdefault((log.task, log.kind, config), log)
         if older.day != log.day:
             line = log.sections("config")[0].heading.span.line
-            what = f"the same task and config as {quoted(older.file.name)}"
+            what = f"same task and config as {quoted(older.file.name)}"
             yield finding("WK116", log.file.path, line, what)
 
 
@@ -119,7 +121,7 @@ def _timeline(
     path = file.path
     yield from _title(path, group, timeline)
     for span in timeline.odd:
-        what = f"this is no entry: {quoted(text[span.start : span.end])}"
+        what = f"not a timeline entry: {quoted(text[span.start : span.end])}"
         yield finding("WK907", path, span.line, what)
     yield from _names(path, group, timeline, every)
     yield from _sequence(path, timeline)
@@ -129,7 +131,7 @@ def _timeline(
     yield from _undated(path, timeline)
     for log in members:
         if not names(text, log.file.name):
-            what = f"it does not name {quoted(log.file.name)}"
+            what = f"{quoted(log.file.name)} is missing"
             yield finding("WK902", path, timeline.title_line, what)
 
 
@@ -177,7 +179,7 @@ def _title(path: str, group: tuple[str, ...], timeline: Timeline) -> Iterator[Fi
     if title and folder in title:
         return
     shown = quoted(timeline.title) if timeline.title else "missing"
-    what = f"the title is {shown}, the folder {quoted(group[-1])}"
+    what = f"the title is {shown}, but the folder is {quoted(group[-1])}"
     yield finding("WK908", path, timeline.title_line, what)
 
 
@@ -197,10 +199,10 @@ def _names(
     for entry in timeline.entries:
         parts = _parts_of(entry)
         if not _is_outside(entry, parts) and not _is_there(parts, below, file_names, group):
-            yield finding("WK903", path, entry.span.line, f"there is no {quoted(entry.name)}")
+            yield finding("WK903", path, entry.span.line, f"{quoted(entry.name)} does not exist")
         key = (entry.group, entry.file)
         if key in first_lines and not _AGAIN.search(entry.words):
-            what = f"{quoted(entry.name)} is in line {first_lines[key]} already"
+            what = f"{quoted(entry.name)} is already listed on line {first_lines[key]}"
             yield finding("WK906", path, entry.span.line, what)
         first_lines.setdefault(key, entry.span.line)
 
@@ -247,7 +249,9 @@ def _sequence(path: str, timeline: Timeline) -> Iterator[Finding]:
         elif day > day_before:
             any_newer = True
     if len(older) > 1 and not any_newer:
-        yield finding("WK904", path, older[0].span.line, "the entries stand newest first")
+        yield finding(
+            "WK904", path, older[0].span.line, "the entries are in reverse order, newest first"
+        )
         return
     for entry in older:
         what = f"{quoted(entry.name)} is older than the entry above"
@@ -273,9 +277,9 @@ def _wrong_numbers(path: str, wrong: list[Entry]) -> Finding:
         span = entry.number_span
         edits.append(Edit(span.start, span.end, str(entry.position)))
     first = wrong[0]
-    what = f"entry {first.position} has the number {first.number}"
+    what = f"entry {first.position} is numbered {first.number}"
     if len(wrong) > 1:
-        what += f", and {len(wrong) - 1} below it are wrong too"
+        what += f"; {len(wrong) - 1} more below it are also wrong"
     return finding("WK905", path, first.span.line, what, edits)
 
 
@@ -297,9 +301,9 @@ def _undated(path: str, timeline: Timeline) -> Iterator[Finding]:
             without_year = human(day).rpartition(",")[0]
             edits.append(Edit(at, at, f" — {without_year}"))
     first = missing[0][0]
-    what = f"{quoted(first.name)} has no date for people"
+    what = f"{quoted(first.name)} has no human-readable date"
     if len(missing) > 1:
-        what = f"{len(missing)} entries have no date for people"
+        what = f"{len(missing)} entries have no human-readable date"
     yield finding("WK401", path, first.span.line, what, edits)
 
 
@@ -344,7 +348,7 @@ def _lies_below(log: Log, folder: tuple[str, ...]) -> bool:
 def _rows_without_log(file: File, rows: Iterable[Row], logs: list[Log]) -> Iterator[Finding]:
     for row in rows:
         if _claims_a_log(row) and not any(is_row_of(row, log) for log in logs):
-            yield finding("WK912", file.path, row.line, f"there is no log of {quoted(row.run)}")
+            yield finding("WK912", file.path, row.line, f"no log for {quoted(row.run)}")
 
 
 def _logs_without_row(
@@ -359,14 +363,14 @@ def _logs_without_row(
         if not above:
             without.append((log, log.run_type))
         elif not any(is_row_of(row, log) for row in chain.from_iterable(above)):
-            what = "experiments.md does not name this run"
+            what = "this run is not in experiments.md"
             yield finding("WK911", log.file.path, log.run_type.span.line, what)
     if not without:
         return
     first, field = without[0]
-    what = "there is no experiments.md with a row of this run"
+    what = "no experiments.md lists this run"
     if len(without) > 1:
-        what += f" (nor of {len(without) - 1} other experiments)"
+        what += f" (nor {len(without) - 1} other experiments)"
     yield finding("WK911", first.file.path, field.span.line, what)
 
 

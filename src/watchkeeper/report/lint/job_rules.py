@@ -105,14 +105,14 @@ def jobs(log: Log) -> Iterator[Finding]:
     first = _first(log)
     for index, job in enumerate(log.jobs):
         if job is not first and _is_unexplained(log, job):
-            what = f"job block {index + 1} does not say what it is"
+            what = f"job block {index + 1} has no label"
             yield finding("WK309", log.file.path, place(job), what)
         if _is_resumed(job) and not _says_source(log, job):
-            what = "it does not say which checkpoint it resumed from"
+            what = "the checkpoint it resumed from is not recorded"
             yield finding("WK305", log.file.path, place(job), what)
         start = _start(log, job)
         if not filled(start) and not _says_when(log, job):
-            what = "it is not recorded when the job was submitted"
+            what = "the submission time is not recorded"
             yield finding("WK304", log.file.path, place(job, start), what)
         yield from _job_times(log, job, first=job is first)
     yield from _unrecorded(log)
@@ -172,7 +172,7 @@ def _ids(log: Log) -> Iterator[Finding]:
             continue
         job_id = _id_in(field)
         if job_id in lines and not _may_repeat_id(job, field, job_id):
-            what = f"job {quoted(job_id)} has a block in line {lines[job_id]} already"
+            what = f"job {quoted(job_id)} already has a block on line {lines[job_id]}"
             yield finding("WK302", path, field.span.line, what)
         lines.setdefault(job_id, field.span.line)
 
@@ -224,10 +224,12 @@ def _order(log: Log) -> Iterator[Finding]:
             misplaced.append((line_before, line))
     if len(misplaced) > 1 and len(misplaced) == len(known) - 1:
         line = misplaced[0][1]
-        yield finding("WK303", log.file.path, line, "the job blocks stand newest first")
+        yield finding(
+            "WK303", log.file.path, line, "the job blocks are in reverse order, newest first"
+        )
         return
     for line_before, line in misplaced:
-        what = f"this job was submitted before the one in line {line_before}"
+        what = f"this job was submitted before the one on line {line_before}"
         yield finding("WK303", log.file.path, line, what)
 
 
@@ -283,9 +285,9 @@ def _unrecorded(log: Log) -> Iterator[Finding]:
     if not lines:
         return
     names = ", ".join(lines)
-    what = f"jobs {names} were submitted, and have no job block"
+    what = f"jobs {names} were submitted but have no job block"
     if len(lines) == 1:
-        what = f"job {names} was submitted, and has no job block"
+        what = f"job {names} was submitted but has no job block"
     first_line = next(iter(lines.values()))
     yield finding("WK310", log.file.path, first_line, what)
 
@@ -296,7 +298,7 @@ def _job_times(log: Log, job: Section, *, first: bool) -> Iterator[Finding]:
     day = _day_of_job(log, job)
     for field in (start, end):
         if field is not None and _is_unreadable(field, day):
-            what = f"{field.key} is {quoted(field.value)}"
+            what = f"cannot read the time in {field.key}: {quoted(field.value)}"
             yield finding("WK407", log.file.path, field.span.line, what)
     yield from _lengths(log, job, start, end, day)
     for field, name in ((start, "start_human"), (end, "end_human")):
@@ -315,7 +317,7 @@ def _missing_human_date(log: Log, job: Section, field: Field, name: str) -> Iter
     if human_date(field.value) or filled(beside) or _shown_in_head(log, at.day):
         return
     edits = _human_edit(log.document.text, field, beside, name, at.day)
-    what = f"{field.key} has no {name} beside it"
+    what = f"{field.key} has no {name}"
     yield finding("WK401", log.file.path, place(job, beside or field), what, edits)
 
 
@@ -355,7 +357,7 @@ def _lengths(
     if begun and last:
         yield from _disagreement(log, begun, last, end, length)
     if last and last.day and not filled(length) and not _runs_elsewhere(log, job):
-        what = "the job has ended, and there is no runtime"
+        what = "the job has ended, but its runtime is not recorded"
         yield finding("WK308", log.file.path, place(job, length), what)
 
 
@@ -374,7 +376,7 @@ def _disagreement(
     if begun.time is None or last.time is None:
         tolerance += 86400  # a day alone may mean any time of it
     if length and _seconds(length) > span + tolerance:
-        what = f"the runtime {quoted(length.value)} is longer than from start to end"
+        what = f"the runtime {quoted(length.value)} is longer than the time from start to end"
         yield finding("WK306", log.file.path, length.span.line, what)
 
 
@@ -427,7 +429,7 @@ def dates(log: Log) -> Iterator[Finding]:
         time = _time_in(node)
         at = stamp(time)
         if at and at.day is None:
-            yield finding("WK403", path, node.span.line, f"there is no such time: {quoted(time)}")
+            yield finding("WK403", path, node.span.line, f"no such date or time: {quoted(time)}")
         if isinstance(node, Field):
             partner = partners.get(node.span.start)
             yield from _human_date_in(log, node, partner, day)
@@ -507,15 +509,15 @@ def human_findings(
         return
     day = shown.on(year)
     if day is None:
-        yield finding("WK403", path, span.line, f"there is no such day: {quoted(text)}")
+        yield finding("WK403", path, span.line, f"no such day: {quoted(text)}")
         return
     if partner and partner.day and _disagree(day, partner.day, partner):
-        what = f"the date for people is {day}, the timestamp {partner.day}"
+        what = f"the human-readable date is {day}, but the timestamp says {partner.day}"
         yield finding("WK404", path, span.line, what)
     if shown.suffix and shown.suffix != ordinal(day.day):
         first, last = shown.suffix_at
         edit = Edit(at + first, at + last, ordinal(day.day))
-        what = f"it is {day.day}{edit.text}, not {day.day}{shown.suffix}"
+        what = f"write {day.day}{edit.text}, not {day.day}{shown.suffix}"
         yield finding("WK405", path, span.line, what, [edit])
     has_year = shown.year or year
     if has_year and shown.weekday != day.weekday():

@@ -53,7 +53,7 @@ def check(log: Log) -> Iterator[Finding]:
     """Check one log by itself."""
     yield from _name(log)
     if not any(section.kind for section in log.document.walk()):
-        yield finding("WK107", log.file.path, 1, "it has no section of a run log")
+        yield finding("WK107", log.file.path, 1, "it has no run-log section")
         return
     stands = standing(log)
     findings = [
@@ -75,7 +75,7 @@ def _placeholders(log: Log, reported: set[int]) -> Iterator[Finding]:
     """Find the template's text in fields, on lines that no other finding reports."""
     for node in facts.every_field(log.document):
         if is_placeholder(node.value) and node.span.line not in reported:
-            what = f"{node.key} still holds the template's {quoted(node.value)}"
+            what = f"{node.key} still has the template text {quoted(node.value)}"
             yield finding("WK207", log.file.path, node.span.line, what)
 
 
@@ -84,20 +84,27 @@ def _name(log: Log) -> Iterator[Finding]:
     path, name = log.file.path, log.file.name
     if not DATED.fullmatch(name):
         better = f"{log.day}_{log.task}.md" if log.day else f"<date>_{name}"
-        yield finding("WK111", path, 1, f"the name is not <date>_<task>.md, e.g. {better}")
+        yield finding(
+            "WK111", path, 1, f"the file name is not <date>_<task>.md; rename it to {better}"
+        )
     job_id = JOB_ID.search(name)
     if job_id:
-        what = f"the name holds a job id, {quoted(job_id[0].strip('_-'))}"
+        what = f"the file name contains a job id: {quoted(job_id[0].strip('_-'))}"
         yield finding("WK112", path, 1, what)
     if not log.day:
         return
     day = day_of(log)
     if day is None:
-        yield finding("WK113", path, 1, f"there is no day {log.day}")
+        yield finding("WK113", path, 1, f"no such day: {log.day}")
         return
     first = _first_day(log)
     if first is not None and abs((first - day).days) > 1:
-        yield finding("WK406", path, 1, f"the name says {log.day}, the first job {first}")
+        yield finding(
+            "WK406",
+            path,
+            1,
+            f"the file name says {log.day}, but the first job was submitted on {first}",
+        )
 
 
 def _first_day(log: Log) -> date | None:
@@ -116,12 +123,12 @@ def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
     top = document.title.span.line if document.title else 1
     yield from _unclosed(log)
     if not _has_title(document):
-        yield finding("WK201", path, top, "there is no title")
+        yield finding("WK201", path, top, "no title")
     optional = _optional_sections(log, stands, codes)
     required = [kind for kind in SECTIONS if kind not in optional]
     missing = [SECTIONS[kind] for kind in required if not log.sections(kind)]
     if missing:
-        yield finding("WK202", path, top, f"no section {', '.join(missing)}")
+        yield finding("WK202", path, top, f"missing: {', '.join(missing)}")
     yield from _secrets(log)
 
 
@@ -130,7 +137,7 @@ def _unclosed(log: Log) -> Iterator[Finding]:
     for node in log.document.all_nodes():
         if isinstance(node, Verbatim) and not node.closed:
             what = "code block" if node.kind == "code" else node.kind
-            message = f"a {what} begins here and never ends"
+            message = f"unclosed {what}"
             yield finding("WK106", log.file.path, node.span.line, message)
 
 
@@ -142,7 +149,7 @@ def _secrets(log: Log) -> Iterator[Finding]:
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     for secret in secrets:
         line = bisect_right(starts, secret.start())
-        yield finding("WK209", log.file.path, line, "this looks like a secret (not shown)")
+        yield finding("WK209", log.file.path, line, "possible secret (not shown)")
 
 
 def _optional_sections(log: Log, stands: Standing, codes: set[str]) -> set[str]:
@@ -179,7 +186,7 @@ def _mode_and_config(log: Log) -> Iterator[Finding]:
     if run_type is None or not filled(run_type):
         yield finding("WK203", path, place(mode, run_type), "run_type is not recorded")
     elif not log.kind:
-        what = f"run_type is {quoted(run_type.value)}"
+        what = f"unknown run_type {quoted(run_type.value)}"
         yield finding("WK204", path, run_type.span.line, what)
     objective = log.fact(mode, *OBJECTIVE) or facts.first(facts.header(log.document), *OBJECTIVE)
     if mode and not filled(objective) and not _says_why(log):
@@ -187,7 +194,7 @@ def _mode_and_config(log: Log) -> Iterator[Finding]:
     if config:
         yield from _config(log, config)
     if log.kind == "experiment" and not names_code(log):
-        what = "no commit, branch or tag of the experiment's code"
+        what = "no commit, branch or tag is recorded for the experiment's code"
         yield finding("WK208", path, place(config), what)
 
 

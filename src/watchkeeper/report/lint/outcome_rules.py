@@ -115,7 +115,7 @@ def results(log: Log, stands: Standing) -> Iterator[Finding]:
     if not _names_checkpoint(log, fields):
         paths = (field for field in fields if re.search(r"checkpoint|ckpt", field.name))
         line = place(section, next(paths, None))
-        yield finding("WK601", log.file.path, line, "no path of a checkpoint in Results")
+        yield finding("WK601", log.file.path, line, "no checkpoint path in Results")
     if stands.well:
         yield from _losses(log, fields, section)
         yield from _snapshot(log, fields, section)
@@ -175,7 +175,7 @@ def _losses(log: Log, fields: list[Field], section: Section | None) -> Iterator[
         return
     if says_none(sentence) or nested(sentence) or not _is_figures(sentence.value):
         return
-    what = f"{sentence.key} is figures alone: {quoted(sentence.value)}"
+    what = f"{sentence.key} has only numbers: {quoted(sentence.value)}"
     yield finding("WK603", log.file.path, sentence.span.line, what)
 
 
@@ -258,7 +258,7 @@ def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterato
     if snapshot is not None and filled(snapshot):
         config = log.config("config")
         if config and snapshot.value == config.value and not says_none(snapshot):
-            what = "config_snapshot is the repository's config, not the run's"
+            what = "config_snapshot names the repository's config, not the run's resolved one"
             yield finding("WK604", log.file.path, snapshot.span.line, what)
         return
     texts = _texts_of(log, "results", "job", "status")
@@ -291,7 +291,7 @@ def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
     local, synced = log.fact(section, *LOCAL), log.fact(section, *SYNCED)
     is_answered = bool(urls) or _names_run(log) or _is_unused(log, local, synced)
     if not is_answered and _owes_url(log, stands, local):
-        what = "the job has ended, and its W&B run has no URL"
+        what = "the job has ended, but its W&B run has no URL"
         if local and filled(local):
             what += f": {quoted(local.value)}"
         yield finding("WK701", log.file.path, place(section, synced), what)
@@ -351,7 +351,7 @@ def _unplaced(log: Log, sections: list[Section], urls: list[str]) -> Iterator[Fi
             continue
         reported.add(run)
         line = _line_of(log, sections, url)
-        yield finding("WK702", log.file.path, line, f"no job block has {quoted(url)}")
+        yield finding("WK702", log.file.path, line, f"{quoted(url)} is in no job block")
 
 
 def _line_of(log: Log, sections: list[Section], url: str) -> int:

@@ -94,7 +94,7 @@ def published(log: Log, stands: Standing) -> Iterator[Finding]:
     if line:
         missing = _missing(log)
         if missing:
-            yield finding("WK801", log.file.path, line, f"the upload does not hold {missing}")
+            yield finding("WK801", log.file.path, line, f"the upload lacks {missing}")
     elif log.trains and stands.state != ABANDONED:
         yield from _next(log)
 
@@ -114,7 +114,7 @@ def _missing(log: Log) -> str:
         names.append("MODEL_PASSPORT.json")
     if not _there(log.document, _SIGNOFF):
         names.append("SIGNOFF.json")
-    return " or ".join(names)
+    return " and ".join(names)
 
 
 def _there(document: Document, papers: re.Pattern[str]) -> bool:
@@ -184,14 +184,14 @@ def _upload(log: Log, section: Section) -> Iterator[Finding]:
     missing = _missing(log)
     is_signed = "SIGNOFF" not in missing
     if missing:
-        yield finding("WK801", path, place(section), f"the upload does not hold {missing}")
+        yield finding("WK801", path, place(section), f"the upload lacks {missing}")
     if not is_signed and _CHECKSUMS.search(text):
-        what = "it has checksums of its own, and no sign-off"
+        what = "it has hand-made checksums but no sign-off"
         yield finding("WK806", path, place(section), what)
     named = section.field("repo", "repository", "url", "link", "hub", "model")
     if not filled(named) and not _HUB.search(text) and not _names_repository(section):
         line = place(section, section.field("repo"))
-        yield finding("WK805", path, line, "it does not say which repository")
+        yield finding("WK805", path, line, "the repository is not recorded")
     yield from _verdict(log, section, signed=is_signed)
 
 
@@ -211,13 +211,13 @@ def _verdict(log: Log, section: Section, *, signed: bool) -> Iterator[Finding]:
         return
     if verdict and word == "soft_signal":
         if not _has_reason(log, verdict):
-            yield finding("WK803", path, verdict.span.line, "soft_signal, and no reason")
+            yield finding("WK803", path, verdict.span.line, "soft_signal without a reason")
         return
     if verdict is None and not signed:
         return  # there is no sign-off that could have a verdict
-    what = "no verdict of a sign-off"
+    what = "no sign-off verdict"
     if verdict and filled(verdict):
-        what = f"the verdict is {quoted(verdict.value)}"
+        what = f"unknown verdict {quoted(verdict.value)}"
     yield finding("WK802", path, place(section, verdict), what)
 
 
@@ -275,7 +275,9 @@ def _next(log: Log) -> Iterator[Finding]:
     for section in log.sections("next"):
         for line, number in _lines(log.document, section):
             if not is_none(line) and _shares(line):
-                yield finding("WK804", log.file.path, number, f"no passport before {quoted(line)}")
+                yield finding(
+                    "WK804", log.file.path, number, f"no passport is planned before {quoted(line)}"
+                )
                 return
 
 

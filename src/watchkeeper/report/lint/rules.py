@@ -26,192 +26,184 @@ class Rule(msgspec.Struct, frozen=True):
 
 RULES = {
     "WK101": Rule("a file that cannot be read", "check its owner and mode", "error"),
-    "WK102": Rule("a file that is no UTF-8 text", "a run log is Markdown in UTF-8", "error"),
+    "WK102": Rule("a file that is not UTF-8 text", "save it as UTF-8", "error"),
     "WK103": Rule(
-        "a file too large for a run log", "keep output in its own file, and name that", "error"
+        "a file too large for a run log",
+        "move the output to a file beside it, and give its path",
+        "error",
     ),
-    "WK104": Rule(
-        "something with a log's name that is no file", "move it away, or rename it", "error"
-    ),
+    "WK104": Rule("something named like a log that is not a file", "move or rename it", "error"),
     "WK105": Rule(
-        "a symbolic link that leads nowhere, or in a circle",
-        "point it to the log, or remove it",
+        "a broken or circular symbolic link",
+        "point it at the log, or remove it",
         "error",
     ),
     "WK106": Rule(
-        "a code block or comment that never ends",
-        "close it: what follows is not read as part of the log",
+        "an unclosed code block or comment",
+        "close it; everything after it is ignored",
     ),
     "WK107": Rule(
-        "a dated file without any section of a run log", "write `## Mode`, `## Config`, `## Job`, …"
+        "a dated file without any run-log section", "add `## Mode`, `## Config`, `## Job`, …"
     ),
-    "WK111": Rule("a name that is not `<date>_<task>.md`", "date first: names then sort by time"),
+    "WK111": Rule(
+        "a name that is not `<date>_<task>.md`", "put the date first, so that names sort by time"
+    ),
     "WK112": Rule(
         "a job id in the name",
-        "it changes at each resubmission; it belongs into the job block",
+        "the id changes with each resubmission; record it in the job block",
         "note",
     ),
     "WK113": Rule(
-        "a name with a date that does not exist", "name it after the day of submission", "error"
+        "a name with a date that does not exist", "use the day of submission in the name", "error"
     ),
     "WK114": Rule(
-        "more than ten logs side by side in run_logs/",
-        "group them in folders: by component, task or stage",
+        "more than ten ungrouped logs in run_logs/",
+        "group them in folders by component, task or stage",
     ),
     "WK115": Rule(
-        "a log that begins with a resumption",
-        "a resumption belongs into the log of the run it resumes",
+        "a log whose first job is a resumption",
+        "record a resumption in the log of the run that it resumes",
     ),
     "WK116": Rule(
         "a log with the task and config of an older one",
-        "a resumption belongs into the log of the run it resumes",
+        "record a resumption in the log of the run that it resumes",
     ),
-    "WK201": Rule("no title", "begin with `# <task> — <short description>`"),
-    "WK202": Rule(
-        "a section that is missing", "add its heading, empty until there is something to say"
-    ),
+    "WK201": Rule("no title", "start with `# <task> — <short description>`"),
+    "WK202": Rule("a missing section", "add the heading; the section can stay empty for now"),
     "WK203": Rule(
-        "no run_type", "say `- run_type:` replication, experiment, or pipeline (what kind)", "error"
+        "no run_type", "add `- run_type:` replication, experiment, or pipeline (what kind)", "error"
     ),
-    "WK204": Rule(
-        "a run_type that is none of the three", "replication, experiment, or pipeline (what kind)"
-    ),
-    "WK205": Rule("no objective", "say in one line what the run tries or verifies"),
+    "WK204": Rule("an unknown run_type", "use replication, experiment, or pipeline (what kind)"),
+    "WK205": Rule("no objective", "state in one line what the run tests or verifies"),
     "WK206": Rule("no script, config or dataset", "record it, or `n/a`"),
-    "WK207": Rule("text of the template left in a field", "fill it in, or write `n/a`"),
+    "WK207": Rule("template text left in a field", "fill it in, or write `n/a`"),
     "WK208": Rule(
-        "an experiment without its code",
-        "record a commit, branch or tag, so that the code can be found again",
+        "an experiment whose code version is not recorded",
+        "record its commit, branch or tag",
         "error",
     ),
     "WK209": Rule(
-        "what looks like a secret",
-        "take it out, and replace the secret: whoever could read the log has it",
+        "a possible secret",
+        "remove it and rotate the secret: anyone who could read the log has it",
         "error",
     ),
     "WK301": Rule(
-        "a job block without execution_id", "record the job id, or instance/zone", "error"
+        "a job block without execution_id", "record the job id, or the instance and zone", "error"
     ),
-    "WK302": Rule(
-        "two job blocks with one id", "one of them is a copy, or has the id of another", "error"
-    ),
-    "WK303": Rule(
-        "job blocks out of order", "append a block for each submission, the newest last", "error"
-    ),
-    "WK304": Rule(
-        "a job block that does not say when it was submitted", "record `submitted/start`"
-    ),
+    "WK302": Rule("two job blocks with the same id", "remove the copy, or correct its id", "error"),
+    "WK303": Rule("job blocks out of order", "add one block per submission, newest last", "error"),
+    "WK304": Rule("a job block without a submission time", "record `submitted/start`"),
     "WK305": Rule(
-        "a resumption that does not say from where",
+        "a resumption without its checkpoint",
         "record `resumed from: <path to checkpoint>`",
         "error",
     ),
     "WK306": Rule(
-        "a runtime longer than from start to end",
+        "a runtime longer than the time from start to end",
         "correct the runtime, the start or the end",
         "error",
     ),
     "WK307": Rule("a job that ends before it starts", "correct the start or the end", "error"),
-    "WK308": Rule("a job that has ended, and no runtime", "record `runtime: HH:MM:SS`"),
-    "WK309": Rule("a further job block that does not say what it is", "e.g. `## Job (resumed)`"),
-    "WK310": Rule(
-        "a submission that no job block records", "append a block for each submission, with its id"
+    "WK308": Rule("an ended job without a runtime", "record `runtime: HH:MM:SS`"),
+    "WK309": Rule("a further job block without a label", "label it, e.g. `## Job (resumed)`"),
+    "WK310": Rule("a submission without a job block", "add one block per submission, with its id"),
+    "WK401": Rule(
+        "a timestamp without a human-readable date", "add it: `Wednesday, Feb 25th, 2026`"
     ),
-    "WK401": Rule("a timestamp without a date for people", "add it: `Wednesday, Feb 25th, 2026`"),
     "WK402": Rule("a wrong weekday", "correct the weekday, or the date", "error"),
     "WK403": Rule("a date or time that does not exist", "correct it", "error"),
-    "WK404": Rule("two dates that disagree", "correct the one that is wrong", "error"),
-    "WK405": Rule("a wrong ordinal", "1st, 2nd, 3rd, 4th, 11th"),
+    "WK404": Rule("two dates that contradict each other", "correct the wrong one", "error"),
+    "WK405": Rule("a wrong ordinal", "use 1st, 2nd, 3rd, 4th, 11th"),
     "WK406": Rule(
-        "a file dated otherwise than its first job", "name it after the day of submission"
+        "a file whose date differs from its first job's", "use the day of submission in the name"
     ),
     "WK407": Rule(
         "a time that cannot be read", "write `2026-03-11 15:00 UTC`, or `2026-03-11T15:00:00Z`"
     ),
-    "WK501": Rule("a status entry without a time", "begin it with `2026-03-11 15:00 — `"),
+    "WK501": Rule("a status entry without a time", "start it with `2026-03-11 15:00 — `"),
     "WK502": Rule(
-        "a status without step or loss",
-        "a timestamp alone is no evidence: say step, loss, or both",
+        "a status entry without a step or loss",
+        "a timestamp alone proves nothing: add the step, the loss, or both",
         "error",
     ),
-    "WK503": Rule("status entries out of order", "append: the newest last", "note"),
+    "WK503": Rule("status entries out of order", "append new entries at the end", "note"),
     "WK504": Rule(
-        "a job that has ended, and an empty Status",
-        "say how it ended: `2026-03-12 14:30 — completed, exit code 0`",
+        "an ended job with an empty Status",
+        "record how it ended: `2026-03-12 14:30 — completed, exit code 0`",
     ),
     "WK601": Rule(
         "no checkpoint path in Results", "record `checkpoint:` with its path, or `n/a`", "error"
     ),
     "WK602": Rule(
-        "no loss, or no loss_one_liner, in Results",
-        "record first and last loss, and a sentence on the curve",
+        "no loss or loss_one_liner in Results",
+        "record the first and last loss, and a sentence about the curve",
     ),
-    "WK603": Rule("a loss_one_liner of figures alone", "say what the figures mean"),
+    "WK603": Rule("a loss_one_liner with nothing but numbers", "explain what the numbers mean"),
     "WK604": Rule(
         "no config_snapshot",
-        "record the resolved config of the run's output: the repository's may change",
+        "record the path of the resolved config in the run's output; the repository's config may change",
     ),
     "WK701": Rule(
         "a W&B run that is not synced",
-        "`wandb sync --entity E --project P LOCAL`, then record the URL",
+        "run `wandb sync --entity E --project P LOCAL`, then record the URL",
         "error",
     ),
     "WK702": Rule(
-        "a W&B URL that no job block has",
-        "record it in the block of the job it belongs to as well",
+        "a W&B URL that is in no job block",
+        "add it to the job's block",
         "error",
     ),
     "WK801": Rule(
-        "an upload without passport or sign-off",
-        "make MODEL_PASSPORT.json and SIGNOFF.json, and upload them too",
+        "an upload without a passport or sign-off",
+        "create MODEL_PASSPORT.json and SIGNOFF.json, and upload them as well",
         "error",
     ),
     "WK802": Rule(
-        "no verdict of the sign-off", "record `signoff verdict:` pass or soft_signal", "error"
+        "no sign-off verdict", "record `signoff verdict:` with pass or soft_signal", "error"
     ),
     "WK803": Rule(
-        "a soft_signal without its reason", "copy verdict_reason from SIGNOFF.json", "error"
+        "a soft_signal without a reason", "copy verdict_reason from SIGNOFF.json", "error"
     ),
     "WK804": Rule(
         "a next step that skips the passport",
-        "passport and sign-off come before eval, upload and hand-over",
+        "make the passport and the sign-off before evaluating, uploading or handing over",
         "error",
     ),
-    "WK805": Rule("an upload without its repository", "record `repo:` with the URL"),
+    "WK805": Rule("an upload without a repository", "record `repo:` with its URL"),
     "WK806": Rule(
-        "checksums of one's own in place of a sign-off",
-        "sign: a sign-off holds the hashes, and a verdict",
+        "hand-made checksums instead of a sign-off",
+        "create a sign-off: it contains the hashes and a verdict",
         "error",
     ),
     "WK901": Rule(
-        "a folder of logs without timeline.md",
-        "list its logs in timeline.md, in order of time",
+        "a folder of logs without a timeline.md",
+        "list its logs in timeline.md, oldest first",
         "error",
     ),
-    "WK902": Rule("a log that its timeline does not name", "add it to the timeline", "error"),
+    "WK902": Rule("a log missing from its timeline", "add it to the timeline", "error"),
     "WK903": Rule(
-        "a timeline that names a log that is not there",
-        "correct the name, or take the entry out",
+        "a timeline entry whose log does not exist",
+        "correct the name, or remove the entry",
         "error",
     ),
-    "WK904": Rule("a timeline out of order", "sort its entries by time"),
-    "WK905": Rule("a timeline with wrong numbers", "number its entries from 1"),
-    "WK906": Rule("a log twice in its timeline", "take one entry out"),
+    "WK904": Rule("a timeline out of order", "sort the entries by time"),
+    "WK905": Rule("wrong numbers in a timeline", "number the entries from 1"),
+    "WK906": Rule("a log listed twice in its timeline", "remove one of the entries"),
     "WK907": Rule(
-        "a line of a timeline that is no entry",
-        "write ``1. `2026-02-20_train.md` — Friday, Feb 20th``",
+        "a timeline line that is not an entry",
+        "write it as ``1. `2026-02-20_train.md` — Friday, Feb 20th``",
     ),
     "WK908": Rule(
         "a timeline's title that does not match its folder",
         "e.g. `# ARX5 Multitask Timeline` in arx5_multitask/",
     ),
     "WK911": Rule(
-        "an experiment that experiments.md does not name",
-        "add its row: run, description, val_loss, status, notes",
+        "an experiment missing from experiments.md",
+        "add a row: run, description, val_loss, status, notes",
         "error",
     ),
     "WK912": Rule(
-        "a row of experiments.md without a log", "correct the run's name, or restore its log"
+        "an experiments.md row without a log", "correct the run's name, or restore its log"
     ),
 }
 

@@ -45,12 +45,12 @@ def status(log: Log, stands: Standing) -> Iterator[Finding]:
     yield from _untimed(log)
     for entry in entries:
         if _says_running(entry) and not _has_evidence(_with_below(entry, entries)):
-            what = f"neither step nor loss: {quoted(entry.text)}"
+            what = f"neither a step nor a loss: {quoted(entry.text)}"
             yield finding("WK502", path, entry.line, what)
     yield from _order(path, entries)
     sections = log.sections("status")
     if sections and stands.over and stands.state == ENDED and not entries:
-        yield finding("WK504", path, place(sections[0]), "the job has ended, and Status is empty")
+        yield finding("WK504", path, place(sections[0]), "the job has ended, but Status is empty")
 
 
 def _says_running(entry: Entry) -> bool:
@@ -89,9 +89,9 @@ def _untimed(log: Log) -> Iterator[Finding]:
                 lines.append(bullet.span.line)
     if not lines:
         return
-    what = "this entry has no time"
+    what = "this entry has no timestamp"
     if len(lines) > 1:
-        what = f"{len(lines)} entries have no time"
+        what = f"{len(lines)} entries have no timestamp"
     yield finding("WK501", log.file.path, lines[0], what)
 
 
@@ -118,7 +118,9 @@ def _order(path: str, entries: list[Entry]) -> Iterator[Finding]:
         if gap is not None and gap < 0:
             older.append(entry)
     if len(older) > 1 and len(older) == len(dated) - 1:
-        yield finding("WK503", path, older[0].line, "the entries stand newest first")
+        yield finding(
+            "WK503", path, older[0].line, "the entries are in reverse order, newest first"
+        )
         return
     for entry in older:
         yield finding("WK503", path, entry.line, "this entry is older than the one above")

@@ -155,13 +155,13 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
             size = os.fstat(file.fileno()).st_size
         data = files.read_regular(path, MOST_BYTES + 1)
     except IsADirectoryError:
-        return None, [("WK104", 1, "this is a folder")]
+        return None, [("WK104", 1, "it is a folder, not a file")]
     except OSError as error:
         if error.errno == errno.EINVAL:
-            return None, [("WK104", 1, "this is no regular file")]
+            return None, [("WK104", 1, "it is not a regular file")]
         if path.is_symlink() and not path.exists():
-            return None, [("WK105", 1, f"the link leads nowhere: {error.strerror}")]
-        return None, [("WK101", 1, f"it cannot be read: {error.strerror or error}")]
+            return None, [("WK105", 1, f"broken symbolic link: {error.strerror}")]
+        return None, [("WK101", 1, f"cannot read it: {error.strerror or error}")]
     if len(data) > MOST_BYTES:
         return None, [
             (
@@ -169,12 +169,14 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
                 1,
                 (
                     f"it is larger than {MOST_BYTES // 1024**2} MiB ({size:,} bytes), "
-                    "and was not read"
+                    "so it was not read"
                 ),
             )
         ]
     if (at := data.find(b"\0")) >= 0:
-        return None, [("WK102", data.count(b"\n", 0, at) + 1, "it is binary: it holds a zero byte")]
+        return None, [
+            ("WK102", data.count(b"\n", 0, at) + 1, "it contains a zero byte, so it is not text")
+        ]
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -182,7 +184,7 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
             (
                 "WK102",
                 data.count(b"\n", 0, error.start) + 1,
-                f"byte 0x{data[error.start]:02x} is no UTF-8",
+                f"byte 0x{data[error.start]:02x} is not valid UTF-8",
             )
         ]
     return data, []
