@@ -52,7 +52,7 @@ from watchkeeper.launch.hold import Hold, hold_attempt
 from watchkeeper.launch.retries import Rules
 from watchkeeper.reading import configs
 from watchkeeper.schedulers import arrays, sbatch_head
-from watchkeeper.schedulers.base import UNKNOWN, Job, Scheduler
+from watchkeeper.schedulers.base import UNKNOWN, Job, SubmitHost
 from watchkeeper.schedulers.sbatch_head import Head
 from watchkeeper.schedulers.wrapper import render
 from watchkeeper.schedulers.wrapper.claims import executions, read_claims, void_claim
@@ -132,7 +132,7 @@ class Submitter:
     def __init__(
         self,
         experiment: Path,
-        scheduler: Scheduler,
+        scheduler: SubmitHost,
         writer: Writer,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,

@@ -1,10 +1,15 @@
-"""What a scheduler is to Watchkeeper: four methods, and states with Slurm's names."""
+"""What a scheduler is to Watchkeeper: four methods, and states with Slurm's names.
+
+Every scheduler is a `Scheduler`. The one that a person's commands work with is a `SubmitHost` too.
+One whose jobs run on other machines also has `RemoteNodes`: what depends on it is asked for by
+`remote_shell` and `proves_claim`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -24,15 +29,16 @@ UNKNOWN = "UNKNOWN"
 
 
 def number_of(job_id: str) -> str:
-    """A job's own number, which its claim holds: `17` of `17;two`, a job at the cluster `two`."""
+    """The number that a job's claim holds: `17` for `17;two`, a job on the cluster `two`."""
     return job_id.partition(";")[0]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What is handed to a scheduler: an absolute wrapper to run in an absolute folder. The
-    wrapper's file name carries the attempt's token, and its head the user's own #SBATCH lines.
-    `after`: ids of jobs that must have ended, however they did, before it starts; `array`: only
-    these tasks of an array, "" for all that its head names.
+    """A submission: an absolute wrapper to run in an absolute folder. The wrapper's file name
+    carries the attempt's token, and its head the user's own #SBATCH lines.
+
+    `after`: the ids of jobs that must have ended, well or not, before this one starts. `array`: the
+    tasks to run of an array, "" for all that its head names.
     """
 
     wrapper: Path
@@ -44,18 +50,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The scheduler has the job. `exact` is the command really run."""
+    """An accepted job. `exact` is the command that submitted it."""
 
     job_id: str
     exact: str
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One look. `facts` holds every job that the scheduler knows of those asked for; one that is
-    missing there is unknown to it, which proves nothing before `Scheduler.visibility_lag_s` has
-    passed. `tokens` says, where the scheduler tells, which token a job's wrapper carries:
-    schedulers use ids again, so an id alone names no job. `query` is the look in words. `silent`
-    says which part of the scheduler did not answer, and why ("": all did).
+    """One look at some jobs. `query` says in words how the scheduler was asked.
+
+    `facts`: job id → what the scheduler reports, for each job that it knows. A missing job is
+    unknown to it, which proves nothing until `Scheduler.visibility_lag_s` has passed. `tokens`: job
+    id → the token of its wrapper, where the scheduler reports it; schedulers reuse ids, so an id
+    alone identifies no job. `silent`: which part of the scheduler did not answer, and why; "": all
+    of it answered.
     """
 
     query: str
@@ -65,9 +73,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scheduler(Protocol):
-    """Who decides when a job starts. Every method may take as long as its own timeouts, none
-    longer.
-    """
+    """Runs jobs. Each method returns or raises within its own time limits."""
 
     @property
     def name(self) -> str:
@@ -76,50 +82,25 @@ class Scheduler(Protocol):
 
     @property
     def visibility_lag_s(self) -> float:
-        """How long a submitted job, or a file written on a node, may stay invisible, in seconds."""
-        ...
-
-    @property
-    def far(self) -> Shell | None:
-        """The shell by which files are read that only the scheduler's own machines see; None where
-        all are here.
+        """How many seconds a submitted job, or a file written on a node, may stay invisible. 0: no
+        time, and no job is started again on another node.
         """
-        ...
-
-    def submit_words(self, script: str) -> str:
-        """How a person would submit this script: `sbatch finetune.slurm`."""
-        ...
-
-    def exact_words(self, job: Job, head: Head) -> str:
-        """The command by which `submit` would hand this job over; `head` is its script's.
-
-        Raises:
-            RefusedError: it would be refused before anybody is asked.
-        """
-        ...
-
-    def proves_claim(self, folder: Path) -> bool:
-        """Whether a claim below this folder is known to be held once only, also between nodes."""
-        ...
-
-    def site(self) -> Site:
-        """What it takes from this user. Never raises: what does not answer is named there."""
         ...
 
     def submit(self, job: Job) -> Receipt:
-        """Hand the job over, once.
+        """Submit the job, once.
 
         Raises:
             RefusedError: it was refused; no job exists.
-            BusyError: not now; no job exists.
-            DoubtError: no answer; a job may exist. UnreachedError, a kind of it: nobody was
-                reached.
+            BusyError: the scheduler takes no job now; no job exists.
+            DoubtError: no answer came; a job may exist. Its subclass UnreachedError: the scheduler
+                was not reached.
             UnavailableError: the scheduler could not be asked; no job exists.
         """
         ...
 
     def find(self, token: str) -> Sequence[str]:
-        """The ids of all jobs, ended ones included, whose wrapper carries the token, oldest first.
+        """The ids of all jobs whose wrapper carries the token, ended ones included, oldest first.
 
         Raises:
             UnavailableError: the scheduler could not be asked.
@@ -135,9 +116,63 @@ class Scheduler(Protocol):
         ...
 
     def cancel(self, job_id: str) -> None:
-        """Ask for the job's end, as `scancel` does. An ended or unknown job is ignored.
+        """Request the job's end, as `scancel` does. An ended or unknown job is ignored.
 
         Raises:
             UnavailableError: the scheduler could not be asked.
         """
         ...
+
+
+class SubmitHost(Scheduler, Protocol):
+    """A scheduler, seen from where people submit: their commands, and what the site allows them."""
+
+    def submit_words(self, script: str) -> str:
+        """How a person would submit this script: `sbatch finetune.slurm`."""
+        ...
+
+    def exact_words(self, job: Job, head: Head) -> str:
+        """The command by which `submit` would submit this job; `head` is its script's.
+
+        Raises:
+            RefusedError: it would be refused before the scheduler is asked.
+        """
+        ...
+
+    def site(self) -> Site:
+        """What it allows this user. Never raises: what could not be found out is named there."""
+        ...
+
+
+@runtime_checkable
+class RemoteNodes(Protocol):
+    """What a scheduler needs whose jobs run on other machines than the watcher."""
+
+    @property
+    def far(self) -> Shell | None:
+        """The shell that reads files which only the cluster's own machines see; None where all
+        files are visible here.
+        """
+        ...
+
+    def proves_claim(self, folder: Path) -> bool:
+        """Whether a claim below this folder is known to have one holder only, across all nodes."""
+        ...
+
+
+def remote_shell(scheduler: Scheduler) -> Shell | None:
+    """The shell that reads files which only the scheduler's machines see; None where all files are
+    visible here.
+    """
+    if isinstance(scheduler, RemoteNodes):
+        return scheduler.far
+    return None
+
+
+def proves_claim(scheduler: Scheduler, folder: Path) -> bool:
+    """Whether a claim below this folder is known to have one holder only. It always has where all
+    jobs run on this machine: one kernel makes all hard links.
+    """
+    if isinstance(scheduler, RemoteNodes):
+        return scheduler.proves_claim(folder)
+    return True

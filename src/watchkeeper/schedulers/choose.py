@@ -6,10 +6,10 @@ import os
 
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.settings import Settings
-from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.schedulers.base import SubmitHost
 
 
-def scheduler_of(settings: Settings) -> Scheduler:
+def scheduler_of(settings: Settings) -> SubmitHost:
     """The cluster's scheduler where one is named, else this machine's.
 
     Raises:

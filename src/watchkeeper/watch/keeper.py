@@ -22,7 +22,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import Submitter
-from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.schedulers.base import SubmitHost, remote_shell
 from watchkeeper.watch.health.rounds import Rounds
 from watchkeeper.watch.leaving import SENTINEL, Leaving
 from watchkeeper.watch.logs.logbook import Logbook, Tell
@@ -65,7 +65,7 @@ class Keeper:
     def __init__(
         self,
         experiment: Experiment,
-        scheduler: Scheduler,
+        scheduler: SubmitHost,
         policy: WatchPolicy,
         selection: Selection,
         *,
@@ -131,7 +131,7 @@ class Keeper:
             unknown_deadline_s=policy.unknown_deadline_s,
         )
         self._rounds = Rounds(
-            experiment.folder, policy.limits, self._assess, monotonic, shell=scheduler.far
+            experiment.folder, policy.limits, self._assess, monotonic, shell=remote_shell(scheduler)
         )
         self._phases = Phases(
             experiment,

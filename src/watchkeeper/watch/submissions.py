@@ -12,7 +12,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.hold import HeldByAnotherError
 from watchkeeper.launch.plan import Plan
 from watchkeeper.launch.submit import Submitter
-from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.schedulers.base import Scheduler, proves_claim
 from watchkeeper.watch import tally
 from watchkeeper.watch.leaving import Leaving
 from watchkeeper.watch.logs.logbook import Logbook
@@ -97,7 +97,7 @@ class Submissions:
         waited = now - self._unresolved_since.setdefault(submission, now)
         lag = self._scheduler.visibility_lag_s
         unreached = attempt.doubted is not None and attempt.doubted.unreached
-        if waited >= lag and (unreached or self._scheduler.proves_claim(self._experiment.folder)):
+        if waited >= lag and (unreached or proves_claim(self._scheduler, self._experiment.folder)):
             return
         self.held.add((attempt.key, attempt.number))
         if waited >= max(lag, self._policy.unknown_deadline_s):

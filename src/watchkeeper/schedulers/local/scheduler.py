@@ -99,7 +99,6 @@ class LocalScheduler:
 
     name = "local"
     visibility_lag_s = 0.0
-    far = None
 
     def __init__(
         self,
@@ -130,11 +129,6 @@ class LocalScheduler:
     def exact_words(self, job: Job, head: Head) -> str:
         """The command that its supervisor runs."""
         return shlex.join([*head.interpreter, str(job.wrapper)])
-
-    def proves_claim(self, folder: Path) -> bool:
-        """One kernel makes all links here."""
-        del folder
-        return True
 
     def site(self) -> Site:
         """This machine has no partitions, accounts or limits."""

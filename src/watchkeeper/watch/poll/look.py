@@ -19,6 +19,7 @@ from watchkeeper.schedulers.base import (
     Scheduler,
     Snapshot,
     number_of,
+    remote_shell,
 )
 from watchkeeper.schedulers.shell import Shell
 from watchkeeper.schedulers.wrapper.claims import executions, last_end, read_task_ends
@@ -80,7 +81,7 @@ def look(
             states[name] = attempt.state
             continue
         states[name] = sighting.state
-        changes += _changes(sighting, scheduler.far)
+        changes += _changes(sighting, remote_shell(scheduler))
     return Look(
         query=snapshot.query,
         states=states,

@@ -32,7 +32,7 @@ from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.report.compose.history import list_differences
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
-from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler
+from watchkeeper.schedulers.base import COMPLETING, TERMINAL, UNKNOWN, Scheduler, remote_shell
 from watchkeeper.schedulers.wrapper.claims import is_closed
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.logs.logbook import Logbook
@@ -207,7 +207,7 @@ class Poller:
         output = ""
         if facts is not None and end.state != "COMPLETED":
             streams = facts.error_output or facts.output
-            output = remote_files.last_output(streams, self._scheduler.far)
+            output = remote_files.last_output(streams, remote_shell(self._scheduler))
         verdict = judge(
             end,
             findings,

@@ -12,7 +12,7 @@ from watchkeeper.core.settings import load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import doctor, preflight
 from watchkeeper.launch.doctor import Check
-from watchkeeper.schedulers.base import Scheduler
+from watchkeeper.schedulers.base import SubmitHost
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.common import cluster_option, command_errors, echo_json, json_option
@@ -68,7 +68,7 @@ def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> 
     return EXIT_OK
 
 
-def _checks(folder: Path, scheduler: Scheduler, wait_s: float, *, remote: bool) -> Iterator[Check]:
+def _checks(folder: Path, scheduler: SubmitHost, wait_s: float, *, remote: bool) -> Iterator[Check]:
     yield from doctor.machine(folder)
     allowed = Site()
     if remote:

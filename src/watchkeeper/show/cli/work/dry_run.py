@@ -15,7 +15,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Selection
 from watchkeeper.query.status import decide
-from watchkeeper.schedulers.base import Job, Scheduler
+from watchkeeper.schedulers.base import Job, SubmitHost
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper.names import wrapper_name
 from watchkeeper.show.cli.common import echo_json
@@ -37,7 +37,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_commands(
-    experiment: Experiment, scheduler: Scheduler, selection: Selection, *, as_json: bool
+    experiment: Experiment, scheduler: SubmitHost, selection: Selection, *, as_json: bool
 ) -> int:
     """Print what a submission now would run. Returns the exit code."""
     state, plan, _ = decide(experiment, selection)
@@ -74,7 +74,7 @@ def _show(commands: list[Command], waiting: list[str]) -> None:
 
 
 def _command(
-    experiment: Experiment, scheduler: Scheduler, item: RunItem, decision: Decision, array: str
+    experiment: Experiment, scheduler: SubmitHost, item: RunItem, decision: Decision, array: str
 ) -> Command:
     script = experiment.folder / item.script
     found = Command(key=item.key, attempt=decision.attempt, folder=str(script.parent))
