@@ -10,9 +10,15 @@ import shutil
 import signal
 
 import pytest
+from click.testing import CliRunner
 
 import watchkeeper as wk_api
 from tests.experiments import wk, write_experiment
+from watchkeeper.core import journal
+from watchkeeper.core.version import SOFTWARE
+from watchkeeper.query import check as query_check
+from watchkeeper.show.cli import main
+from watchkeeper.watch.logs import action_logs
 
 FAST = ("--poll", "0.05")
 JOURNAL = ".watchkeeper/journal"
@@ -195,3 +201,67 @@ def test_removed_rows_are_told_in_json_too(tmp_path):
     assert [(p["where"], p["message"]) for p in told["problems"]] == [
         (str(rows), "it is gone; 3 rows were written to it")
     ]
+
+
+LOG = "run-torchtune.log"
+
+
+def reworded(folder):
+    """The log as another version would have rendered it: one sentence reads otherwise."""
+    path = folder / LOG
+    old = path.read_bytes().replace(b"Training finished", b"The training has finished")
+    assert old != path.read_bytes()
+    path.write_bytes(old)
+    return path
+
+
+def checked(folder):
+    """What `check` says in this process, and its exit code."""
+    result = CliRunner().invoke(main, ["check", str(folder)])
+    return result.exit_code, result.output
+
+
+def test_a_log_that_another_version_rendered_is_sound(experiment, monkeypatch):
+    """A log that reads otherwise because another version rendered it is no damage: `check` names
+    that version and `rebuild`.
+    """
+    folder, _ = experiment
+    path = reworded(folder)
+    monkeypatch.setattr(query_check, "SOFTWARE", "watchkeeper 99.0")
+    code, output = checked(folder)
+    assert code == 0 and output.endswith("Sound.\n")
+    assert (
+        f"note: {path}: rendered by {SOFTWARE}; watchkeeper 99.0 renders it differently "
+        f"(`watchkeeper rebuild {folder}` renders it again)" in output.splitlines()
+    )
+
+
+def test_a_log_that_this_version_rendered_is_unsound_once_changed(experiment):
+    """The same difference is a change by hand where this version itself rendered the log."""
+    folder, _ = experiment
+    path = reworded(folder)
+    code, output = checked(folder)
+    assert code == 1 and "rendered by" not in output
+    assert f"error: {path}: it is not what the journal holds" in output
+
+
+def test_a_log_that_is_gone_is_an_error_whatever_the_version(experiment, monkeypatch):
+    """No version leaves out a whole log: one that is not there was removed."""
+    folder, _ = experiment
+    (folder / LOG).unlink()
+    monkeypatch.setattr(query_check, "SOFTWARE", "watchkeeper 99.0")
+    code, output = checked(folder)
+    assert code == 1 and "it lacks what the journal holds" in output
+
+
+def test_rebuild_renders_a_log_of_another_version_again(experiment, monkeypatch):
+    """What `rebuild` does renders the log as now, keeps the old one, and ends the note."""
+    folder, _ = experiment
+    path = folder / LOG
+    now = path.read_bytes()
+    old = reworded(folder).read_bytes()
+    monkeypatch.setattr(query_check, "SOFTWARE", "watchkeeper 99.0")
+    action_logs.rebuild(folder, journal.read(folder / JOURNAL).events)
+    assert path.read_bytes() == now
+    assert path.with_name(f"{LOG}.kept-1").read_bytes() == old
+    assert "rendered by" not in checked(folder)[1]

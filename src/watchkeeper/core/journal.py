@@ -47,7 +47,7 @@ from watchkeeper.core.events import (
 )
 from watchkeeper.core.ids import writer_id
 from watchkeeper.core.text import odd_bytes
-from watchkeeper.core.version import __version__
+from watchkeeper.core.version import SOFTWARE
 
 Clock = Callable[[], datetime]
 E = TypeVar("E", bound=Event)
@@ -147,7 +147,7 @@ class Writer:
         self.write(
             Opened,
             schema=SCHEMA,
-            software=f"watchkeeper {__version__}",
+            software=SOFTWARE,
             purpose=self._purpose,
             zone=self._zone,
             host=me.host,
@@ -388,7 +388,7 @@ def _newer_journal(path: Path, opening: Opening) -> NewerJournalError:
         wanted = "--upgrade watchkeeper"
     return NewerJournalError(
         f"{path}: the journal has schema {opening.schema}, written by {writer}; "
-        f"watchkeeper {__version__} reads schemas up to {SCHEMA}",
+        f"{SOFTWARE} reads schemas up to {SCHEMA}",
         hint=f"use the version that wrote it, or a later one: python -m pip install {wanted}",
     )
 

@@ -19,8 +19,9 @@ from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Judged, RunStarted
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import State, fold
+from watchkeeper.core.version import SOFTWARE
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.report.actionlog.render import LOGS
+from watchkeeper.report.actionlog.render import LOGS, last_software
 from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
 from watchkeeper.watch.verdict.evidence import EvidenceBook
@@ -277,12 +278,17 @@ def watched_by(root: Path) -> Holder | None:
 
 
 def _check_views(root: Path, read: Journal) -> list[Problem]:
+    """Compare each action log with what this version renders from the journal."""
     problems = []
     live = watched_by(root) is not None
+    renderer = last_software(read.events)
     for name, text in action_logs.expected(read.events).items():
         path = root / name
         found = _bytes_of(path)
         if found == text or (live and text.startswith(found)):
+            continue
+        if found and renderer not in ("", SOFTWARE):
+            problems.append(_rendered_otherwise(path, root, renderer))
             continue
         if text.startswith(found):
             what = "it lacks what the journal holds"
@@ -294,6 +300,16 @@ def _check_views(root: Path, read: Journal) -> list[Problem]:
             )
         )
     return problems
+
+
+def _rendered_otherwise(path: Path, root: Path, renderer: str) -> Problem:
+    """An action log that another version rendered: a difference is no sign of a change by hand."""
+    return Problem(
+        where=str(path),
+        message=f"rendered by {renderer}; {SOFTWARE} renders it differently",
+        hint=f"`watchkeeper rebuild {root}` renders it again",
+        severity="note",
+    )
 
 
 def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:

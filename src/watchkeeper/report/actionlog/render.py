@@ -356,6 +356,24 @@ def _read_by(successor: Leased, writer: str) -> int:
     return successor.saw.get(writer, 0)
 
 
+def last_software(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
+    """Return the version that rendered the views last, as `opened` names it: the newest holder's.
+    "": nobody ever held the lease.
+    """
+    software = ""
+    for event in holders(events):
+        if isinstance(event, Leased):
+            software = _software_of(events[event.writer])
+    return software
+
+
+def _software_of(written: Iterable[AnyEvent | Unknown]) -> str:
+    for event in written:
+        if isinstance(event, Opened):
+            return event.software
+    return ""
+
+
 def first_zone(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> str:
     """Return the zone of the views: the first holder's."""
     for event in holders(events):
