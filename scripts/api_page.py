@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from enum import Enum
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -15,10 +16,17 @@ import watchkeeper as wk
 GROUPS = {
     "Recording a run": ("start_run", "current_run", "Run", "Step", "Table"),
     "What a run hands out": ("Cadence", "Progress", "Limit"),
-    "Reading what was recorded": ("read_rows", "read_table", "Row", "Problem"),
+    "Reading what was recorded": (
+        "load",
+        "Recording",
+        "read_rows",
+        "read_table",
+        "Row",
+        "Problem",
+    ),
     "Errors": ("WatchkeeperError", "UsageError", "StorageError", "Interrupted"),
 }
-SPECIAL = ("__call__", "__contains__", "__len__", "__iter__")
+SPECIAL = ("__call__", "__contains__", "__len__", "__iter__", "__getitem__")
 """Methods of a class without a name of their own that a program uses by Python's syntax."""
 
 
@@ -55,7 +63,7 @@ def _entry(name: str, value: Any) -> Iterator[str]:
 
 def _member(name: str, member: object) -> Iterator[str]:
     """A method or a property; nothing of another member, or of one without a docstring."""
-    if isinstance(member, property):
+    if isinstance(member, property | cached_property):
         yield from ("", f"**`{name}`**", "")
         yield from _text(member)
     elif isinstance(member, classmethod | staticmethod):

@@ -18,7 +18,11 @@ def page() -> str:
         ),
     ]
     context = click.Context(
-        main, info_name="watchkeeper", max_content_width=110, terminal_width=110
+        main,
+        info_name="watchkeeper",
+        max_content_width=110,
+        terminal_width=110,
+        **main.context_settings,
     )
     for name in COMMANDS:
         command = main.get_command(context, name)

@@ -8,6 +8,7 @@ __all__ = [
     "Limit",
     "Problem",
     "Progress",
+    "Recording",
     "Row",
     "Run",
     "Step",
@@ -17,6 +18,7 @@ __all__ = [
     "WatchkeeperError",
     "__version__",
     "current_run",
+    "load",
     "read_rows",
     "read_table",
     "start_run",
@@ -26,6 +28,7 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from watchkeeper.core.version import __version__
+    from watchkeeper.query.recording import Recording, load
     from watchkeeper.record import (
         Cadence,
         Interrupted,
@@ -47,7 +50,11 @@ if TYPE_CHECKING:
 
 # What is public is imported when it is first used, most of it from the recorder: `import
 # watchkeeper` costs nothing.
-_HOMES = dict.fromkeys(__all__, "watchkeeper.record") | {"__version__": "watchkeeper.core.version"}
+_HOMES = dict.fromkeys(__all__, "watchkeeper.record") | {
+    "__version__": "watchkeeper.core.version",
+    "Recording": "watchkeeper.query.recording",
+    "load": "watchkeeper.query.recording",
+}
 
 
 def __getattr__(name: str) -> object:

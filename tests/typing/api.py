@@ -56,6 +56,13 @@ rows, problems = wk.read_rows("artifacts/r8")
 assert_type(rows, list[wk.Row])
 assert_type(problems, list[wk.Problem])
 
+recording = wk.load("artifacts/r8", "artifacts/r16", all_rows=True)
+assert_type(recording, wk.Recording)
+assert_type(recording["r8"].rows, list[wk.Row])
+for one in recording:
+    assert_type(one.state, str)
+assert_type(recording.problems, list[wk.Problem])
+
 try:
     wk.start_run(pipeline="")
 except (wk.UsageError, wk.StorageError) as error:

@@ -91,8 +91,49 @@ def standing(executions: Sequence[Execution]) -> list[list[Row]]:
     """The rows that count, execution by execution, in the order in which they began; a row keeps
     the metrics that count.
     """
+    return [
+        list(cut.apply(execution.rows))
+        for cut, execution in zip(cuts(executions), executions, strict=True)
+    ]
+
+
+def cuts(executions: Sequence[Execution]) -> list[Cut]:
+    """What later executions supersede of each execution."""
     marks = list(map(_Marks, executions))
-    return [list(_left(mark, marks[number + 1 :])) for number, mark in enumerate(marks)]
+    return [_cut(mark, marks[number + 1 :]) for number, mark in enumerate(marks)]
+
+
+class Cut(NamedTuple):
+    """What counts no more of one execution: all of it (`anew`: a later one began again); else of
+    each metric in `of_metric` what is at or after that step; and of what no figure names (rows
+    without metrics, texts) what is at or after `end`.
+    """
+
+    anew: bool
+    end: float
+    of_metric: Mapping[str, float]
+
+    def apply(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """The rows that count, each with the metrics that count."""
+        if self.anew:
+            return
+        for row in rows:
+            if row.step is None or (not row.metrics and row.step < self.end):
+                yield row
+                continue
+            metrics = _before(row.step, row.metrics, self.of_metric)
+            if metrics:
+                yield Row(row.step, metrics)
+
+    def keeps(self, step: float | None, metric: str, *, is_figure: bool) -> bool:
+        """Whether a metric of a row counts. `is_figure` is False for a text."""
+        if self.anew:
+            return False
+        if step is None:
+            return True
+        if is_figure:
+            return step < self.of_metric.get(metric, math.inf)
+        return step < self.end
 
 
 def final_step(rows: Sequence[Row]) -> float | None:
@@ -135,25 +176,19 @@ class _Marks:
         self.trains = any(map(is_of_training, self.of_metric))
 
 
-def _left(mine: _Marks, later: Sequence[_Marks]) -> Iterator[Row]:
-    """The rows of one execution that no later one supersedes."""
-    cuts: dict[str, float] = {}
+def _cut(mine: _Marks, later: Sequence[_Marks]) -> Cut:
+    """What the later executions supersede of one."""
+    of_metric: dict[str, float] = {}
     end = math.inf
     for other in later:
         if other.first is None or not _supersedes(mine, other):
             continue
         if _begins_anew(mine, other):
-            return
+            return Cut(anew=True, end=-math.inf, of_metric={})
         end = min(end, other.first)
         for name, first in other.of_metric.items():
-            cuts[name] = min(first, cuts.get(name, first))
-    for row in mine.execution.rows:
-        if row.step is None or (not row.metrics and row.step < end):
-            yield row
-            continue
-        metrics = _before(row.step, row.metrics, cuts)
-        if metrics:
-            yield Row(row.step, metrics)
+            of_metric[name] = min(first, of_metric.get(name, first))
+    return Cut(anew=False, end=end, of_metric=of_metric)
 
 
 def _before(

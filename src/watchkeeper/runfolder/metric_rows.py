@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import journal, layout
+from watchkeeper.core.errors import Problem
 from watchkeeper.core.events import AnyEvent, Opened, RunStarted, Unknown
 from watchkeeper.runfolder import rows
 from watchkeeper.runfolder.executions import Execution, Row
@@ -29,26 +30,55 @@ class _Writer(msgspec.Struct):
     id: str
     started: RunStarted | None = None
     boot: str = ""
-    rows: list[Row] = []
-    last: float | None = None
+    rows: list[rows.Row] = []
+
+    @property
+    def last(self) -> float | None:
+        """When it wrote its last row, in seconds since 1970; None without rows."""
+        if self.rows:
+            return self.rows[-1].time.timestamp()
+        return None
+
+
+class RecordedExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution with its rows as they were recorded: `rows[i]` is what `execution.rows[i]` has
+    the figures of.
+    """
+
+    execution: Execution
+    rows: list[rows.Row]
 
 
 def executions_of(
     run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]] | None = None
 ) -> list[Execution]:
     """The executions of a run that left rows, in the order in which they began. `events` is its
-    journal, once read.
+    journal, once read. Of a long file of rows only the end is read (`MOST_BYTES`), and damaged
+    lines are left to `watchkeeper check`.
     """
-    if events is not None:
-        known = events
-    else:
-        known = journal.read(run / layout.JOURNAL, is_evidence=True).events
-    writers = {name: _writer(name, own) for name, own in known.items()}
+    if events is None:
+        events = journal.read(run / layout.JOURNAL, is_evidence=True).events
+    recorded, _ = recorded_executions(run, events, MOST_BYTES)
+    return [one.execution for one in recorded]
+
+
+def recorded_executions(
+    run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]], most_bytes: int | None = None
+) -> tuple[list[RecordedExecution], list[Problem]]:
+    """The executions of a run that left rows, with these rows, in the order in which they began;
+    and a problem for each damaged line and each file that cannot be read.
+
+    `events` is the run's journal. `most_bytes` bounds how much of each file's end is read; None:
+    all of it.
+    """
+    writers = {name: _writer(name, own) for name, own in events.items()}
+    problems: list[Problem] = []
     for path in rows.files_of(run):
         name = path.name.partition(".")[0]
-        _read(path, writers.setdefault(name, _Writer(id=name)))
-    executions = [_execution(first, others) for first, others in _grouped(writers)]
-    return [execution for execution in executions if execution.rows]
+        writer = writers.setdefault(name, _Writer(id=name))
+        problems += _read(path, writer, most_bytes)
+    recorded = [_execution(first, others) for first, others in _grouped(writers)]
+    return [one for one in recorded if one.rows], problems
 
 
 def _writer(name: str, events: Sequence[AnyEvent | Unknown]) -> _Writer:
@@ -85,15 +115,13 @@ def row_of(step: object, metrics: Mapping[str, object]) -> Row:
     return Row(at, {name: value for name, value in figures if value is not None})
 
 
-def _read(path: Path, writer: _Writer) -> None:
-    """Add the rows of a file to its writer. Damaged lines are for `watchkeeper check` to report."""
+def _read(path: Path, writer: _Writer, most_bytes: int | None) -> list[Problem]:
+    """Add the rows of a file to its writer; a problem for each line or file that is unreadable."""
     try:
-        found, _ = rows.read_file(path, MOST_BYTES)
-    except OSError:
-        return
-    writer.rows += [row_of(row.step, row.metrics) for row in found]
-    if found:
-        writer.last = found[-1].time.timestamp()
+        writer.rows, problems = rows.read_file(path, most_bytes)
+    except OSError as error:
+        return [Problem(where=str(path), message=f"cannot be read: {error.strerror}")]
+    return problems
 
 
 def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer]]]:
@@ -133,18 +161,21 @@ def _order(writer: _Writer) -> tuple[int, float, str]:
     )
 
 
-def _execution(first: _Writer, others: Sequence[_Writer]) -> Execution:
-    rows = list(first.rows)
+def _execution(first: _Writer, others: Sequence[_Writer]) -> RecordedExecution:
+    recorded = list(first.rows)
     for other in others:
-        rows += other.rows
+        recorded += other.rows
+    figures = [row_of(row.step, row.metrics) for row in recorded]
     started = first.started
     if started is None:
-        return Execution(rows=rows, ended=first.last, boot=first.boot)
-    return Execution(
-        rows=rows,
-        pipeline=started.pipeline,
-        began=started.time.timestamp(),
-        ended=first.last,
-        boot=first.boot,
-        attempt=started.attempt,
-    )
+        execution = Execution(rows=figures, ended=first.last, boot=first.boot)
+    else:
+        execution = Execution(
+            rows=figures,
+            pipeline=started.pipeline,
+            began=started.time.timestamp(),
+            ended=first.last,
+            boot=first.boot,
+            attempt=started.attempt,
+        )
+    return RecordedExecution(execution=execution, rows=recorded)

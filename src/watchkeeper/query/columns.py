@@ -1,0 +1,125 @@
+"""The metric rows of recorded runs as typed columns, for DataFrames and for files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from watchkeeper.runfolder.rows import Row
+from watchkeeper.runfolder.values import spell
+
+Kind = Literal["text", "int", "float", "bool", "time"]
+Value = str | int | float | bool | datetime | None
+
+OURS = ("run", "pipeline", "execution", "time", "step")
+"""The columns that every table has, before those of the metrics."""
+
+_LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
+
+
+class PlacedRow(NamedTuple):
+    """A row with the name of its run, its pipeline, and the number of its execution, from 1."""
+
+    run: str
+    pipeline: str
+    execution: int
+    row: Row
+
+
+class Column(NamedTuple):
+    """A column: `values` has one value per row, None where the row has none."""
+
+    name: str
+    kind: Kind
+    values: Sequence[Value]
+
+
+def columns_of(rows: Sequence[PlacedRow]) -> list[Column]:
+    """`OURS`, then a column per metric, in the order in which the metrics first occur.
+
+    A metric with the name of one of `OURS` gets an underscore behind its name. Numbers of 64 bits
+    are `int`; a metric that is sometimes a text is `text` throughout.
+    """
+    names = metric_names(rows)
+    steps: list[Value] = [placed.row.step for placed in rows]
+    return [
+        Column("run", "text", [placed.run for placed in rows]),
+        Column("pipeline", "text", [placed.pipeline for placed in rows]),
+        Column("execution", "int", [placed.execution for placed in rows]),
+        Column("time", "time", [placed.row.time for placed in rows]),
+        _typed("step", steps),
+        *(
+            _typed(column, [placed.row.metrics.get(metric) for placed in rows])
+            for metric, column in names.items()
+        ),
+    ]
+
+
+def metric_names(rows: Iterable[PlacedRow]) -> dict[str, str]:
+    """Each metric's name, and the name of its column."""
+    metrics: dict[str, None] = {}
+    for placed in rows:
+        metrics.update(dict.fromkeys(placed.row.metrics))
+    names: dict[str, str] = {}
+    taken = {*OURS, *metrics}
+    for metric in metrics:
+        column = metric
+        if metric in OURS:
+            while column in taken:
+                column += "_"
+            taken.add(column)
+        names[metric] = column
+    return names
+
+
+def _typed(name: str, values: list[Value]) -> Column:
+    kind = _kind_of(values)
+    if kind == "float":
+        return Column(name, kind, [None if value is None else _float(value) for value in values])
+    if kind == "text":
+        return Column(name, kind, [None if value is None else as_text(value) for value in values])
+    return Column(name, kind, values)
+
+
+def _kind_of(values: Iterable[Value]) -> Kind:
+    kinds = {_kind(value) for value in values if value is not None}
+    if not kinds:
+        return "float"
+    if len(kinds) == 1:
+        return kinds.pop()
+    if kinds == {"int", "float"}:
+        return "float"
+    return "text"
+
+
+def _kind(value: Value) -> Kind:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        if _LEAST_INT <= value <= _MOST_INT:
+            return "int"
+        return "float"
+    if isinstance(value, float):
+        return "float"
+    return "text"
+
+
+def _float(value: Value) -> float:
+    """A number as a float; infinite where it is larger than any."""
+    assert isinstance(value, int | float)
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def as_text(value: Value) -> str:
+    """A value as files of text have it: times in ISO 8601, `NaN` and `Infinity` by these names."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float):
+        return str(spell(value))
+    return str(value)

@@ -1,0 +1,333 @@
+"""`wk.load`: recorded runs, read back from their folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
+from watchkeeper.core.events import AnyEvent, Number, RunEnded, RunStarted, Unknown
+from watchkeeper.query.columns import Column, PlacedRow, columns_of
+from watchkeeper.report.notebook import Curve, Line, runs_html
+from watchkeeper.runfolder.executions import cuts
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+from watchkeeper.runfolder.metric_rows import RecordedExecution, recorded_executions, value_of
+from watchkeeper.runfolder.rows import Row
+from watchkeeper.runfolder.search import run_folders
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+_MOST_NAMES = 8
+"""Names that an error or a `repr` lists."""
+_CURVE_METRICS = 3
+"""Metrics that a notebook draws."""
+
+
+class _Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded run as its folder has it. `started` and `ended` are those of its last execution
+    under its first pipeline; `ended` is None while that runs, and after a death.
+    """
+
+    name: str
+    folder: Path
+    started: RunStarted | None
+    ended: RunEnded | None
+    events: tuple[AnyEvent | Unknown, ...]
+    rows: tuple[PlacedRow, ...]
+
+
+class Recording:
+    """One recorded run or several, as `wk.load` returns them.
+
+    It is a sequence of its runs, each a `Recording` again: `len(recording)`, `for run in
+    recording`, `recording[0]`, `recording["name"]`. What belongs to one run (`config`, `state` …)
+    is an error where there are several. In a notebook it shows itself.
+    """
+
+    def __init__(self, runs: Sequence[_Run], problems: Sequence[Problem] = ()) -> None:
+        self._runs = tuple(runs)
+        self.problems = list(problems)
+        """What could not be read: damaged lines, files and folders without permission."""
+
+    @property
+    def names(self) -> list[str]:
+        """The runs' names: their paths below the folder that was loaded, or that folder's name."""
+        return [run.name for run in self._runs]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The metric rows, run by run, in the order written."""
+        return [placed.row for run in self._runs for placed in run.rows]
+
+    @property
+    def events(self) -> list[AnyEvent | Unknown]:
+        """The journal's events, run by run; each writer's in the order written."""
+        return [event for run in self._runs for event in run.events]
+
+    @property
+    def name(self) -> str:
+        """The run's name.
+
+        Raises:
+            UsageError: there are several runs. So do the properties that follow.
+        """
+        return self._only().name
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._only().folder
+
+    @property
+    def run_id(self) -> str:
+        """The run's id; "" if its journal does not say."""
+        started = self._only().started
+        if started is None:
+            return ""
+        return started.run_id
+
+    @property
+    def state(self) -> str:
+        """`finished`, `failed` or `interrupted`; `not ended` while it runs, and if it died."""
+        return _state_of(self._only())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration that the run was started with; {} for none."""
+        started = self._only().started
+        if started is None:
+            return {}
+        return started.config
+
+    @property
+    def totals(self) -> dict[str, Number]:
+        """The run's totals; {} for none, or before its end."""
+        ended = self._only().ended
+        if ended is None:
+            return {}
+        return ended.totals
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The rows as columns: `run`, `pipeline`, `execution` (from 1), `time`, `step`, and one per
+        metric.
+        """
+        return columns_of([placed for run in self._runs for placed in run.rows])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The rows as a pandas DataFrame, with the columns of `columns`.
+
+        A number that a row lacks is NaN, like one that was NaN; whole numbers with gaps are
+        `Int64`.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        from watchkeeper.query import frames
+
+        return frames.to_pandas(self.columns)
+
+    def to_polars(self) -> polars.DataFrame:
+        """The rows as a polars DataFrame, with the columns of `columns`. What a row lacks is null.
+
+        Raises:
+            UsageError: polars is not installed.
+        """
+        from watchkeeper.query import frames
+
+        return frames.to_polars(self.columns)
+
+    def __len__(self) -> int:
+        """How many runs there are."""
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[Recording]:
+        """Its runs."""
+        return (Recording([run]) for run in self._runs)
+
+    def __getitem__(self, run: int | str) -> Recording:
+        """One run, by its place from 0, by its name, or by its folder's name.
+
+        Raises:
+            KeyError: none is called that, or several are.
+            IndexError: there are not so many.
+        """
+        if isinstance(run, int):
+            return Recording([self._runs[run]])
+        matching = [one for one in self._runs if run in (one.name, one.folder.name)]
+        if len(matching) != 1:
+            raise KeyError(f"{len(matching)} runs are called {run!r}; there are {self._listed()}")
+        return Recording(matching)
+
+    def __repr__(self) -> str:
+        rows = sum(len(run.rows) for run in self._runs)
+        return f"<Recording: {len(self)} runs ({self._listed()}), {rows:,} rows>"
+
+    def _repr_html_(self) -> str:
+        return runs_html([_line_of(run) for run in self._runs])
+
+    def _only(self) -> _Run:
+        if len(self._runs) == 1:
+            return self._runs[0]
+        raise UsageError(
+            f"{len(self._runs)} runs were loaded: {self._listed()}",
+            hint=f"choose one of them, as in recording[{self._runs[0].name!r}]",
+        )
+
+    def _listed(self) -> str:
+        names = self.names[:_MOST_NAMES]
+        if len(self._runs) > _MOST_NAMES:
+            names.append("…")
+        return ", ".join(names)
+
+
+def load(*paths: str | os.PathLike[str], all_rows: bool = False) -> Recording:
+    """Read recorded runs back: each path is a run's folder, or a folder with runs below it.
+
+    Rows that a later execution of the same run did again are left out, as in every view.
+    `all_rows` keeps them; the column `execution` tells them apart.
+
+    Raises:
+        UsageError: no path was given, one is not there, or there is no recorded run.
+        NewerJournalError: the only run was recorded by a newer version.
+    """
+    if not paths:
+        raise UsageError("no folder was given", hint='as in wk.load("artifacts/training")')
+    places = [Path(path) for path in paths]
+    runs: list[_Run] = []
+    problems: list[Problem] = []
+    seen: set[Path] = set()
+    for place in places:
+        if not place.is_dir():
+            raise UsageError(f"{place} is no folder", hint="name the folder of a run, or one above")
+        folders, unreadable = run_folders(place)
+        problems += unreadable
+        for folder in folders:
+            if folder.resolve() in seen:
+                continue
+            seen.add(folder.resolve())
+            name = _name_of(folder, place, is_alone=len(places) == 1)
+            run, faults = _read(folder, name, all_rows=all_rows, is_alone=len(folders) == 1)
+            problems += faults
+            if run is not None:
+                runs.append(run)
+    if not runs:
+        listed = ", ".join(map(str, places))
+        raise UsageError(
+            f"no recorded run is in {listed}",
+            hint="a run's folder has .watchkeeper/metrics; start_run and `watchkeeper exec` make it",
+        )
+    return Recording(runs, problems)
+
+
+def _name_of(folder: Path, place: Path, *, is_alone: bool) -> str:
+    below = folder.relative_to(place).as_posix()
+    if below == ".":
+        return place.resolve().name
+    if is_alone:
+        return below
+    return f"{place.resolve().name}/{below}"
+
+
+def _read(
+    folder: Path, name: str, *, all_rows: bool, is_alone: bool
+) -> tuple[_Run | None, list[Problem]]:
+    """A run and what could not be read of it; None where no run was recorded in the folder."""
+    try:
+        read = journal.read(folder / layout.JOURNAL)
+    except WatchkeeperError as error:
+        if is_alone:
+            raise
+        return None, [Problem(where=str(folder), message=str(error), hint=error.hint)]
+    recorded, problems = recorded_executions(folder, read.events)
+    events = tuple(event for own in read.events.values() for event in own)
+    started = _started(events)
+    if started is None and not recorded:
+        return None, []
+    run = _Run(
+        name=name,
+        folder=folder,
+        started=started,
+        ended=_ended(events, started),
+        events=events,
+        rows=tuple(_placed(name, recorded, all_rows=all_rows)),
+    )
+    return run, [*read.problems, *problems]
+
+
+def _started(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
+    """The start of the last execution under the run's first pipeline: an evaluation that was
+    recorded in the same folder later is not what the folder was begun for.
+    """
+    starts = [event for event in events if isinstance(event, RunStarted)]
+    if not starts:
+        return None
+    starts.sort(key=lambda start: start.time)
+    return [start for start in starts if start.pipeline == starts[0].pipeline][-1]
+
+
+def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> RunEnded | None:
+    if started is None:
+        return None
+    for event in events:
+        if isinstance(event, RunEnded) and event.writer == started.writer:
+            return event
+    return None
+
+
+def _state_of(run: _Run) -> str:
+    if run.ended is None:
+        return "not ended"
+    return run.ended.status
+
+
+def _placed(
+    name: str, recorded: Sequence[RecordedExecution], *, all_rows: bool
+) -> Iterator[PlacedRow]:
+    """The rows in order, without what later executions did again unless `all_rows`."""
+    superseded = cuts([one.execution for one in recorded])
+    for number, (one, cut) in enumerate(zip(recorded, superseded, strict=True), 1):
+        pipeline = one.execution.pipeline
+        for row, figures in zip(one.rows, one.execution.rows, strict=True):
+            if all_rows:
+                yield PlacedRow(name, pipeline, number, row)
+                continue
+            kept = {
+                metric: value
+                for metric, value in row.metrics.items()
+                if cut.keeps(figures.step, metric, is_figure=metric in figures.metrics)
+            }
+            if len(kept) == len(row.metrics) and not cut.anew:
+                yield PlacedRow(name, pipeline, number, row)
+            elif kept:
+                yield PlacedRow(name, pipeline, number, msgspec.structs.replace(row, metrics=kept))
+
+
+def _line_of(run: _Run) -> Line:
+    """What a notebook shows of a run."""
+    figures: dict[str, list[tuple[float, float]]] = {}
+    last: dict[str, float] = {}
+    for number, placed in enumerate(run.rows):
+        step = value_of(placed.row.step)
+        for metric, value in placed.row.metrics.items():
+            figure = value_of(value)
+            if figure is not None:
+                last[metric] = figure
+                figures.setdefault(metric, []).append((number if step is None else step, figure))
+    curves = [Curve(metric, figures[metric]) for metric in _drawn(figures)]
+    return Line(name=run.name, state=_state_of(run), rows=len(run.rows), last=last, curves=curves)
+
+
+def _drawn(figures: Mapping[str, Sequence[object]]) -> list[str]:
+    """The metrics that are drawn: losses first, then as recorded; none of a single row."""
+    losses = [name for name in (*TRAIN_LOSS, *VAL_LOSS) if name in figures]
+    others = [name for name in figures if name not in losses]
+    return [name for name in (*losses, *others) if len(figures[name]) > 1][:_CURVE_METRICS]
