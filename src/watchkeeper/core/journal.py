@@ -20,7 +20,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -425,57 +425,66 @@ def losses(journal: Journal) -> list[Problem]:
     """What a journal lacks by its own word: lines that are damaged or gone, files that another
     writer had read, files that were changed after their seal.
     """
-    problems = [*journal.problems, *verify_seals(journal.folder)[1]]
+    return [
+        *journal.problems,
+        *verify_seals(journal.folder)[1],
+        *_missing_events(journal),
+        *_added_events(journal),
+    ]
+
+
+def _missing_events(journal: Journal) -> Iterator[Problem]:
+    """What other writers had read of a file, and is no longer there."""
     held = journal.saw
-    seen: dict[str, int] = {}
+    read_counts: dict[str, int] = {}
+    for writer, count in _counts_read(journal):
+        read_counts[writer] = max(count, read_counts.get(writer, 0))
+    for writer, count in sorted(read_counts.items()):
+        left = held.get(writer, 0)
+        if left >= count:
+            continue
+        rest = f"only {left} are there" if left else "the file is gone"
+        message = f"another process had read {count} events of this writer, and {rest}"
+        yield Problem(where=_file_of(journal, writer), message=message, hint=RESTORE)
+
+
+def _counts_read(journal: Journal) -> Iterator[tuple[str, int]]:
+    """(writer, how many of its events had been read): each time that another writer says so."""
     for events in journal.events.values():
         for event in events:
             if isinstance(event, Opened | Leased):
-                for writer, count in event.saw.items():
-                    seen[writer] = max(count, seen.get(writer, 0))
-    for writer, count in sorted(seen.items()):
-        if held.get(writer, 0) < count:
-            where = str(journal.folder / f"{writer}{SUFFIX}")
-            if held.get(writer):
-                there = f"only {held[writer]} are there"
-            else:
-                there = "the file is gone"
-            message = f"another process had read {count} events of this writer, and {there}"
-            problems.append(Problem(where=where, message=message, hint=RESTORE))
+                yield from event.saw.items()
+
+
+def _added_events(journal: Journal) -> Iterator[Problem]:
+    """What was added to a file after its last seal."""
     for writer, events in journal.events.items():
-        seals = [at for at, event in enumerate(events) if isinstance(event, Sealed)]
-        if seals:
-            after = len(events) - 1 - seals[-1]
-        else:
-            after = 0
-        if after:
-            message = f"{after} events stand behind the last seal: they were added afterwards"
-            problems.append(
-                Problem(
-                    where=str(journal.folder / f"{writer}{SUFFIX}"), message=message, hint=RESTORE
-                )
-            )
-    return problems
+        seals = [index for index, event in enumerate(events) if isinstance(event, Sealed)]
+        if not seals or seals[-1] == len(events) - 1:
+            continue
+        added = len(events) - 1 - seals[-1]
+        message = f"{added} events stand behind the last seal: they were added afterwards"
+        yield Problem(where=_file_of(journal, writer), message=message, hint=RESTORE)
+
+
+def _file_of(journal: Journal, writer: str) -> str:
+    return str(journal.folder / f"{writer}{SUFFIX}")
 
 
 def unsealed(journal: Journal) -> dict[str, bool | None]:
     """The writers whose files end without a seal, and whether their process lives (None: nobody
     knows). A file that another writer has read to its end since is none of them.
     """
-    seen = {
-        (writer, count)
-        for events in journal.events.values()
-        for event in events
-        if isinstance(event, Opened | Leased)
-        for writer, count in event.saw.items()
-    }
-    found: dict[str, bool | None] = {}
+    read_to_its_end = set(_counts_read(journal))
+    lives: dict[str, bool | None] = {}
     for writer, events in journal.events.items():
-        if not events or isinstance(events[-1], Sealed) or (writer, len(events)) in seen:
+        if not events or isinstance(events[-1], Sealed):
+            continue
+        if (writer, len(events)) in read_to_its_end:
             continue
         first = events[0]
-        found[writer] = processes.is_alive(_process(first)) if isinstance(first, Opened) else False
-    return found
+        lives[writer] = processes.is_alive(_process(first)) if isinstance(first, Opened) else False
+    return lives
 
 
 def _process(opened: Opened) -> processes.ProcessName:

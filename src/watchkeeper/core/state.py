@@ -46,6 +46,7 @@ from watchkeeper.core.events import (
 )
 
 T = TypeVar("T", bound=Event)
+Fact = TypeVar("Fact", bound="Event | Seen")
 AttemptId = tuple[str, int]
 # The first and the last time of answers that follow each other.
 Row = tuple[datetime, datetime]
@@ -173,7 +174,7 @@ class RunState(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """An experiment as its journal tells it. `planned` is what the last execution read, that of the
+    """An experiment as its journal describes it. `planned` is what the last execution read, that of the
     highest lease; `unknown_kinds`: kind → events of it that this version does not know.
     """
 
@@ -198,7 +199,7 @@ class State(msgspec.Struct):
 
     @property
     def unresolved(self) -> list[Attempt]:
-        """Every attempt that somebody meant to submit, and of which nobody said what became."""
+        """Every attempt that somebody meant to submit, where no event says what became of that."""
         return [
             attempt
             for run in self.runs.values()
@@ -215,7 +216,7 @@ class State(msgspec.Struct):
 
 
 class WriterState:
-    """One writer's events, folded alone. `update` goes on from where it stood."""
+    """One writer's events, folded alone. `update` adds to what was folded before."""
 
     def __init__(self, writer: str) -> None:
         self.writer = writer
@@ -237,11 +238,10 @@ class WriterState:
 
     def knew(self, other: str, at: int) -> int:
         """How many events of another writer this one had read when it wrote its event number `at`."""
-        if self.opened:
-            known = self.opened.saw.get(other, 0)
-        else:
-            known = 0
-        return max([known, *(lease.saw.get(other, 0) for lease in self.leases if lease.seq <= at)])
+        reads = [lease.saw for lease in self.leases if lease.seq <= at]
+        if self.opened is not None:
+            reads.append(self.opened.saw)
+        return max((saw.get(other, 0) for saw in reads), default=0)
 
     def _attempt(
         self,
@@ -257,10 +257,10 @@ class WriterState:
         return self._attempt_of(event.key, event.attempt, event.phase)
 
     def _attempt_of(self, key: str, number: int, phase: Phase) -> Attempt:
-        found = self.attempts.get((key, number))
-        if found is None:
-            found = self.attempts[key, number] = Attempt(key, number, phase)
-        return found
+        attempt = self.attempts.get((key, number))
+        if attempt is None:
+            attempt = self.attempts[key, number] = Attempt(key, number, phase)
+        return attempt
 
     def _on_opened(self, event: Opened) -> None:
         self.opened = event
@@ -334,30 +334,27 @@ class WriterState:
         self.unknown_kinds[event.kind] = self.unknown_kinds.get(event.kind, 0) + 1
 
 
-def _graver(one: Doubted | None, other: Doubted | None) -> Doubted | None:
-    """Of two doubts the one that says less of what became of the job; the first of two that say the
-    same.
-    """
-    if one is None or other is None:
-        return one or other
-    if one.unreached and not other.unreached:
-        return other
-    return one
+def _graver(first: Doubted | None, second: Doubted | None) -> Doubted | None:
+    """The doubt that says less about what became of the job; the first, where both say the same."""
+    if first is None or second is None:
+        return first or second
+    if first.unreached and not second.unreached:
+        return second
+    return first
 
 
 def _later(rows: Iterable[Row | None]) -> Row | None:
-    """The last row that these make together: a day without an answer ends one, as does a clock that
-    was set back by a day. Times of several hosts are compared; a day is longer than their clocks
-    differ.
+    """The last row that these make together. A day without an answer ends a row, and so does a
+    clock that was set back by a day. The times are of several hosts, whose clocks differ by less
+    than a day.
     """
-    whole: Row | None = None
-    for first, last in sorted(filter(None, rows)):
-        joins = whole is not None and abs(first - whole[1]) <= ROW_ENDS_AFTER
-        if whole is not None and joins:
-            whole = (whole[0], max(whole[1], last))
+    last_row: Row | None = None
+    for begin, end in sorted(filter(None, rows)):
+        if last_row is not None and abs(begin - last_row[1]) <= ROW_ENDS_AFTER:
+            last_row = (last_row[0], max(last_row[1], end))
         else:
-            whole = (first, last)
-    return whole
+            last_row = (begin, end)
+    return last_row
 
 
 def _sight(attempt: Attempt, sight: Submitted | Seen) -> None:
@@ -385,93 +382,149 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
 
 
 def join(writers: Iterable[WriterState]) -> State:
-    """The state that the writers' files tell together, in whatever order they come."""
-    ordered = sorted(writers, key=lambda one: one.writer)
-    by_name = {one.writer: one for one in ordered}
-    state = State()
-    for one in sorted(
-        ordered, key=lambda one: max((lease.lease for lease in one.leases), default=-1)
-    ):
-        state.planned = one.planned or state.planned
-    for one in ordered:
-        for kind, number in one.unknown_kinds.items():
-            state.unknown_kinds[kind] = state.unknown_kinds.get(kind, 0) + number
-        for key, number in one.redo_from.items():
-            run = state.runs.setdefault(key, RunState(key))
-            run.redo_from = max(run.redo_from, number)
-    told: dict[AttemptId, list[Attempt]] = {}
-    for one in ordered:
-        for found, attempt in one.attempts.items():
-            told.setdefault(found, []).append(attempt)
-    for found in sorted(told):
-        if found[0] not in state.runs:
-            state.runs[found[0]] = RunState(found[0])
-        state.runs[found[0]].attempts[found[1]] = _join_attempt(told[found], by_name)
-    state.zone = _zone(ordered)
+    """The state that the writers' files give together, in whatever order they come."""
+    ordered = sorted(writers, key=lambda writer: writer.writer)
+    state = State(planned=_last_plan(ordered), zone=_zone(ordered))
+    for writer in ordered:
+        _add_unknown_kinds(state, writer)
+        _add_stale_results(state, writer)
+    _add_attempts(state, ordered)
     return state
+
+
+def _last_plan(ordered: Sequence[WriterState]) -> Planned | None:
+    """The plan of the writer with the highest lease; of those without one only if nobody else has
+    planned.
+    """
+    planned = None
+    for writer in sorted(ordered, key=_highest_lease):
+        planned = writer.planned or planned
+    return planned
+
+
+def _highest_lease(writer: WriterState) -> int:
+    """The writer's highest lease; -1: it never held one."""
+    return max((lease.lease for lease in writer.leases), default=-1)
 
 
 def _zone(ordered: Sequence[WriterState]) -> str:
     """The zone of the first lease's holder, whose clock the views follow; before any lease, of the
     first writer.
     """
-    holders = sorted((lease.lease, one.writer) for one in ordered for lease in one.leases)
-    names = [writer for _, writer in holders] or [one.writer for one in ordered]
-    opened = {one.writer: one.opened for one in ordered}
-    return next((found.zone for name in names if (found := opened[name]) is not None), "UTC")
+    leases = [(lease.lease, writer.writer) for writer in ordered for lease in writer.leases]
+    holders = [name for _, name in sorted(leases)]
+    openings = {writer.writer: writer.opened for writer in ordered}
+    for name in holders or openings:
+        opening = openings[name]
+        if opening is not None:
+            return opening.zone
+    return "UTC"
 
 
-def _join_attempt(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Attempt:
-    if len(told) == 1:
-        return told[0]
-    first = told[0]
-    whole = Attempt(first.key, first.number, first.phase)
-    for one in told:
-        whole.intended = whole.intended or one.intended
-        whole.doubted = _graver(whole.doubted, one.doubted)
-        whole.asked += one.asked
-        whole.postponed += one.postponed
-        whole.exit_record = whole.exit_record or one.exit_record
-        whole.cancel_asked = whole.cancel_asked or one.cancel_asked
-        for job_id, submitted in one.submissions.items():
-            whole.submissions.setdefault(job_id, submitted)
-    whole.rejected = _newest([one.rejected for one in told if one.rejected], writers)
-    whole.judged = _verdict(told, writers)
-    whole.put_off = _newest([one.put_off for one in told if one.put_off], writers)
-    if whole.rejected:
-        refused_at = whole.rejected.time
-    else:
-        refused_at = None
-    rows = [one.refusals for one in told if one.refusals]
-    whole.refusals = _later(row for row in rows if refused_at is None or row[1] > refused_at)
-    whole.assessed = _newest([one.assessed for one in told if one.assessed], writers)
-    seen = [one.seen for one in told if one.seen]
-    undominated = [one for one in seen if not any(_knew(other, one, writers) for other in seen)]
-    whole.seen = max(undominated, key=lambda one: (_rank(one.state), one.writer), default=None)
-    whole.sighted = max(
-        (one.sighted for one in told if one.sighted),
-        key=lambda one: (one.writer, one.seq),
-        default=None,
+def _add_unknown_kinds(state: State, writer: WriterState) -> None:
+    for kind, number in writer.unknown_kinds.items():
+        state.unknown_kinds[kind] = state.unknown_kinds.get(kind, 0) + number
+
+
+def _add_stale_results(state: State, writer: WriterState) -> None:
+    for key, number in writer.redo_from.items():
+        run = state.runs.setdefault(key, RunState(key))
+        run.redo_from = max(run.redo_from, number)
+
+
+def _add_attempts(state: State, ordered: Sequence[WriterState]) -> None:
+    by_name = {writer.writer: writer for writer in ordered}
+    parts_of: dict[AttemptId, list[Attempt]] = {}
+    for writer in ordered:
+        for attempt_id, attempt in writer.attempts.items():
+            parts_of.setdefault(attempt_id, []).append(attempt)
+    for key, number in sorted(parts_of):
+        run = state.runs.setdefault(key, RunState(key))
+        run.attempts[number] = _join_attempt(parts_of[key, number], by_name)
+
+
+# ── one attempt, of which several writers speak
+
+
+def _join_attempt(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Attempt:
+    """The attempt as its writers describe it together. `parts`: one of each writer, by its name."""
+    if len(parts) == 1:
+        return parts[0]
+    rejected = _newest([part.rejected for part in parts], writers)
+    return Attempt(
+        parts[0].key,
+        parts[0].number,
+        parts[0].phase,
+        intended=next((part.intended for part in parts if part.intended), None),
+        asked=sum(part.asked for part in parts),
+        postponed=sum(part.postponed for part in parts),
+        submissions=_submissions(parts),
+        rejected=rejected,
+        doubted=_gravest(parts),
+        seen=_last_seen(parts, writers),
+        exit_record=next((part.exit_record for part in parts if part.exit_record), None),
+        judged=_verdict(parts, writers),
+        cancel_asked=any(part.cancel_asked for part in parts),
+        assessed=_newest([part.assessed for part in parts], writers),
+        sighted=_last_sighting(parts),
+        put_off=_newest([part.put_off for part in parts], writers),
+        refusals=_refusals_after(rejected, parts),
     )
-    return whole
 
 
-def _verdict(told: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Judged | None:
-    """The newest verdict that stands; of several that knew nothing of each other, one that rests on
+def _submissions(parts: Sequence[Attempt]) -> dict[str, Submitted]:
+    """Job id → its submission, in the writers' order; of one job, the first writer's."""
+    submissions: dict[str, Submitted] = {}
+    for part in parts:
+        for job_id, submitted in part.submissions.items():
+            submissions.setdefault(job_id, submitted)
+    return submissions
+
+
+def _gravest(parts: Sequence[Attempt]) -> Doubted | None:
+    doubted = None
+    for part in parts:
+        doubted = _graver(doubted, part.doubted)
+    return doubted
+
+
+def _refusals_after(rejected: Rejected | None, parts: Sequence[Attempt]) -> Row | None:
+    """The last row of refusals; what came before a final refusal is over."""
+    rows = [part.refusals for part in parts if part.refusals]
+    if rejected is not None:
+        rows = [row for row in rows if row[1] > rejected.time]
+    return _later(rows)
+
+
+def _last_seen(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Seen | None:
+    """The newest look at its job; of looks that knew nothing of each other, the one that is further
+    along.
+    """
+    newest = _not_outdated([part.seen for part in parts if part.seen], writers)
+    return max(newest, key=lambda seen: (_rank(seen.state), seen.writer), default=None)
+
+
+def _last_sighting(parts: Sequence[Attempt]) -> Submitted | Seen | None:
+    sightings = [part.sighted for part in parts if part.sighted]
+    return max(sightings, key=lambda sight: (sight.writer, sight.seq), default=None)
+
+
+def _verdict(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Judged | None:
+    """The newest verdict that stands; of verdicts that knew nothing of each other, one that rests on
     evidence.
     """
-    stands = [
-        one.judged
-        for one in told
-        if one.judged is not None
-        and not (
-            one.yields
-            and any(other.sighted and _knew(other.sighted, one.judged, writers) for other in told)
-        )
-    ]
-    undominated = [one for one in stands if not any(_knew(other, one, writers) for other in stands)]
+    sightings = [part.sighted for part in parts if part.sighted]
+    standing: list[Judged] = []
+    for part in parts:
+        if part.judged is None:
+            continue
+        if part.yields and _is_outdated(part.judged, sightings, writers):
+            continue
+        standing.append(part.judged)
     return max(
-        undominated, key=lambda one: (one.state not in _UNSEEN_ENDS, one.writer), default=None
+        _not_outdated(standing, writers),
+        key=lambda judged: (judged.state not in _UNSEEN_ENDS, judged.writer),
+        default=None,
     )
 
 
@@ -479,16 +532,28 @@ def _rank(state: str) -> int:
     return _RANK.get(state, _ENDED_RANK)
 
 
+def _newest(events: Sequence[T | None], writers: Mapping[str, WriterState]) -> T | None:
+    present = [event for event in events if event is not None]
+    return max(_not_outdated(present, writers), key=lambda event: event.writer, default=None)
+
+
+def _not_outdated(events: Sequence[Fact], writers: Mapping[str, WriterState]) -> list[Fact]:
+    """Those of which no other's writer had read: each may be the newest."""
+    return [event for event in events if not _is_outdated(event, events, writers)]
+
+
+def _is_outdated(
+    event: Event | Seen, others: Iterable[Event | Seen], writers: Mapping[str, WriterState]
+) -> bool:
+    """Whether one of the others was written by who had read this one."""
+    return any(_knew(other, event, writers) for other in others)
+
+
 def _knew(later: Event | Seen, earlier: Event | Seen, writers: Mapping[str, WriterState]) -> bool:
     """Whether the writer of `later` had read `earlier` when it wrote."""
     if later.writer == earlier.writer:
         return later.seq > earlier.seq
     return writers[later.writer].knew(earlier.writer, later.seq) > earlier.seq
-
-
-def _newest(events: Sequence[T], writers: Mapping[str, WriterState]) -> T | None:
-    undominated = [one for one in events if not any(_knew(other, one, writers) for other in events)]
-    return max(undominated, key=lambda one: one.writer, default=None)
 
 
 @contextmanager
@@ -506,7 +571,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 class Fold:
-    """A fold that goes on: feed it what `Journal.refresh` returns."""
+    """A fold that can be continued: feed it what `Journal.refresh` returns."""
 
     def __init__(self) -> None:
         self.writers: dict[str, WriterState] = {}
@@ -524,7 +589,7 @@ class Fold:
 
 
 def fold(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> State:
-    """The state that these events tell, by writer."""
+    """The state after these events, by writer."""
     whole = Fold()
     whole.update(events)
     return whole.state()

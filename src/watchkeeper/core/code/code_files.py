@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,25 +121,32 @@ def uncommitted(folder: Path, files: Iterable[Path]) -> tuple[Path, ...]:
     if top is None:
         return ()
     places = _RealPlaces()
-    given = {path: places.of(path) for path in files}
+    located = {path: places.of(path) for path in files}
     own = top.resolve()
     strangers: set[Path] = set()
     by_top: dict[Path, dict[Path, Path]] = {}
-    for path, (real, holder) in given.items():
+    for path, (real, holder) in located.items():
         if holder is None or not holder.is_relative_to(own):
             strangers.add(path)
         else:
             by_top.setdefault(holder, {})[path] = real
     for holder, inside in by_top.items():
-        index = Index(holder)
-        unsure = {path: real for path, real in inside.items() if not index.names(real)}
-        if unsure:
-            held = git.tracked(holder, list(unsure.values()))
-        else:
-            held = None
-        if held is not None:
-            strangers |= {path for path, real in unsure.items() if real not in held}
-    return tuple(path for path in given if path in strangers)
+        strangers |= _untracked(holder, inside)
+    return tuple(path for path in located if path in strangers)
+
+
+def _untracked(top: Path, places: Mapping[Path, Path]) -> set[Path]:
+    """Those of the files (path → where it really is) that the repository at `top` does not track;
+    none where git does not answer.
+    """
+    index = Index(top)
+    unsure = {path: real for path, real in places.items() if not index.names(real)}
+    if not unsure:
+        return set()
+    tracked = git.tracked(top, list(unsure.values()))
+    if tracked is None:
+        return set()
+    return {path for path, real in unsure.items() if real not in tracked}
 
 
 def is_installed(path: Path) -> bool:

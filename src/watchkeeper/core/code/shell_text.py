@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
@@ -44,20 +46,29 @@ def words_of(command: str) -> list[str]:
 def variables(text: str) -> dict[str, str]:
     """The variables that a script sets once, to a plain value, on a line of its own: name → value."""
     lines = [command for _, command in commands(text)]
-    names = [name for line in lines for name in _ASSIGNED.findall(line)]
-    otherwise = {
-        word
-        for line in lines
-        for found in _SET_OTHERWISE.findall(line)
-        for word in re.findall(r"\w+", found)
-    }
+    times_set = Counter(name for line in lines for name in _ASSIGNED.findall(line))
+    set_otherwise = {name for line in lines for name in _names_set_otherwise(line)}
     values: dict[str, str] = {}
-    for line in lines:
-        words = words_of(line)
-        if words[:1] in (["export"], ["readonly"]):
-            words = words[1:]
-        for word in words if all(re.match(r"\w+=", word) for word in words) else ():
-            name, _, value = word.partition("=")
-            if names.count(name) == 1 and name not in otherwise and not re.search(r"[$`]", value):
-                values[name] = value
+    for name, value in itertools.chain.from_iterable(map(_assignments, lines)):
+        is_plain = re.search(r"[$`]", value) is None
+        if is_plain and times_set[name] == 1 and name not in set_otherwise:
+            values[name] = value
     return values
+
+
+def _names_set_otherwise(line: str) -> Iterator[str]:
+    """The words behind `for`, `read` and their like: each may be a variable that it sets."""
+    for words in _SET_OTHERWISE.findall(line):
+        yield from re.findall(r"\w+", words)
+
+
+def _assignments(line: str) -> Iterator[tuple[str, str]]:
+    """The names and values of a line that does nothing but assign."""
+    words = words_of(line)
+    if words[:1] in (["export"], ["readonly"]):
+        words = words[1:]
+    if not all(re.match(r"\w+=", word) for word in words):
+        return
+    for word in words:
+        name, _, value = word.partition("=")
+        yield name, value

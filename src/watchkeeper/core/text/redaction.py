@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 REDACTED = "<redacted>"
@@ -174,10 +174,17 @@ def is_name(name: str) -> bool:
     together = "".join(words)
     if any(part in together for part in _ALWAYS):
         return True
-    last, before = words[-1], words[-2] if len(words) > 1 else ""
-    if last in {"value", "string", "str"} and len(words) > 1:
-        last, before = before, words[-3] if len(words) > 2 else ""
-    return _is_last_word(last, before)
+    return _is_last_word(*_last_two(words))
+
+
+def _last_two(words: Sequence[str]) -> tuple[str, str]:
+    """The last word of a name, and the one before it ("": there is none). `value` and `string`
+    behind another word add nothing to it.
+    """
+    if len(words) > 1 and words[-1] in {"value", "string", "str"}:
+        words = words[:-1]
+    before = words[-2] if len(words) > 1 else ""
+    return words[-1], before
 
 
 def _is_last_word(last: str, before: str) -> bool:
@@ -226,19 +233,33 @@ def redact(text: str) -> str:
     """
     if len(text) < 4:
         return text
+    text = _without_keys_and_logins(text)
+    if len(text) >= SHORTEST:
+        text = _without_forms(text)
+    lower = text.lower()
+    if "bearer " in lower or "basic " in lower:
+        text = _pattern(_BEARER).sub(rf"\1{REDACTED}", text)
+    if any(part in lower for part in _HINTS):
+        text = _without_assigned(text)
+    return text
+
+
+# Each pattern is tried only where a cheap look finds a sign of it: this runs on every line of a job.
+
+
+def _without_keys_and_logins(text: str) -> str:
+    """The text without private keys, and without logins and signatures in addresses."""
     if "-----BEGIN" in text:
         text = _pattern(_PRIVATE_KEY).sub(REDACTED, text)
     if "://" in text and "@" in text:
         text = _pattern(_LOGIN).sub(f"{REDACTED}@", text)
     if "=" in text and ("?" in text or "&" in text):
         text = _pattern(_SIGNED).sub(rf"\1{REDACTED}", text)
-    if len(text) >= SHORTEST:
-        text = _without_forms(text)
-    lower = text.lower()
-    if "bearer " in lower or "basic " in lower:
-        text = _pattern(_BEARER).sub(rf"\1{REDACTED}", text)
-    if not any(part in lower for part in _HINTS):
-        return text
+    return text
+
+
+def _without_assigned(text: str) -> str:
+    """The text without what is assigned to a secret's name."""
     if "=" in text or ":" in text:
         text = _pattern(_ASSIGNED).sub(_assigned, text)
     if "-" in text:
