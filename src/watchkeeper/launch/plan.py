@@ -1,8 +1,8 @@
 """What would be submitted, and why the rest would not: a pure function of the experiment, its
 journal's state and what is on disk.
 
-The watcher asks it again at every turn, so a first start, a rerun after a crash and a re-attachment
-take the same way.
+The watcher makes it anew at every poll, so that a first start, a rerun after a crash and a
+re-attachment take the same path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import PHASES, Decision, Evidence, Judged, Phase, RunItem
+from watchkeeper.core.events import PHASES, Decision, Evidence, Intended, Judged, Phase, RunItem
 from watchkeeper.core.state import Attempt, RunState, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retries
@@ -68,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     decisions: tuple[Decision, ...]
 
-    def of(self, phase: Phase) -> tuple[Decision, ...]:
+    def of_phase(self, phase: Phase) -> tuple[Decision, ...]:
         """The decisions on one phase."""
         return tuple(decision for decision in self.decisions if decision.phase == phase)
 
@@ -167,6 +167,37 @@ def make(experiment: Experiment, state: State, facts: Facts, selection: Selectio
     return Plan(decisions=tuple(decisions[item.key] for item in experiment.items))
 
 
+class _NeededCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoint that an evaluation needs. `subject` None: it needs none. `finding`: what is on
+    disk (None: nobody looked). `is_coming`: a training will still write it.
+    """
+
+    subject: str | None
+    finding: Finding | None
+    is_coming: bool
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the evaluation can run with what is on disk."""
+        if self.subject is None:
+            return True
+        return self.finding is not None and self.finding.state == "good"
+
+    @property
+    def lack(self) -> str:
+        """Why it cannot be used, in words."""
+        if self.finding is None:
+            return f"{self.subject} is not promised by any run"
+        return f"{self.subject} {self.finding.why or self.finding.state}"
+
+    @property
+    def caution(self) -> str:
+        """What is remarkable about a good one; "": nothing."""
+        if self.finding is None or not self.is_good:
+            return ""
+        return self.finding.caution
+
+
 class _Chooser:
     """The decision on one piece of work."""
 
@@ -193,20 +224,14 @@ class _Chooser:
         early = self._before_evidence()
         if early is not None:
             return early
-        findings: list[Finding] = []
-        for promise in self.experiment.checkpoints_of(self.item.run):
-            if promise.subject in self.facts.findings:
-                findings.append(self.facts.findings[promise.subject])
+        promises = self.experiment.checkpoints_of(self.item.run)
+        looks = [self.facts.findings.get(promise.subject) for promise in promises]
+        findings = [finding for finding in looks if finding is not None]
         lacking = [finding for finding in findings if finding.state != "good"]
         if findings and not lacking and not self._lacks_tasks():
             return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
-        details = [
-            f"{finding.subject.rpartition('/')[2]}: {finding.why or finding.state}"
-            for finding in lacking
-        ]
-        return self._from_attempts(
-            "checkpoint missing", ", ".join(details), promised=bool(findings)
-        )
+        detail = ", ".join(map(_lack_of, lacking))
+        return self._from_attempts("checkpoint missing", detail, promised=bool(findings))
 
     def evaluation(self, training: Decision | None, under_way: Sequence[str]) -> Decision:
         """The decision on an evaluation. `training` decided on its run (None: there is none),
@@ -215,29 +240,35 @@ class _Chooser:
         early = self._before_evidence()
         if early is not None:
             return early
-        needed = self.experiment.checkpoint_for(self.item)
-        checkpoint = self.facts.findings.get(needed) if needed else None
-        is_good = needed is None or (checkpoint is not None and checkpoint.state == "good")
-        is_coming = training is not None and training.action in UNDER_WAY
+        checkpoint = self._needed(training)
         result = self.facts.findings.get(self.item.key)
         redo = self.run.stale
-        has_result = result is not None and result.state == "good"
-        if result is not None and has_result and not redo and not self._lacks_tasks():
-            if not self._outdated(checkpoint, is_coming=is_coming, is_good=is_good):
+        if result is not None and self._holds(result) and not redo:
+            redo = self._is_outdated(checkpoint)
+            if not redo:
                 return self._decide("skip", "result exists", evidence=_evidence([result]))
-            redo = True
-        if not is_good and not is_coming:
-            detail = f"{needed} is not promised by any run"
-            if checkpoint is not None:
-                detail = f"{needed} {checkpoint.why or checkpoint.state}"
-            return self._decide("blocked", "checkpoint missing", detail)
-        caution = checkpoint.caution if checkpoint is not None and is_good else ""
+        if not checkpoint.is_good and not checkpoint.is_coming:
+            return self._decide("blocked", "checkpoint missing", checkpoint.lack)
         decision = self._from_attempts(
-            "result missing", caution, promised=result is not None, redo=redo
+            "result missing", checkpoint.caution, promised=result is not None, redo=redo
         )
         if decision.action not in ("submit", "retry"):
             return decision
-        return self._behind_trainings(decision, under_way, is_coming=is_coming, redo=redo)
+        return self._behind_trainings(
+            decision, under_way, is_coming=checkpoint.is_coming, redo=redo
+        )
+
+    def _needed(self, training: Decision | None) -> _NeededCheckpoint:
+        subject = self.experiment.checkpoint_for(self.item)
+        return _NeededCheckpoint(
+            subject=subject,
+            finding=self.facts.findings.get(subject) if subject else None,
+            is_coming=training is not None and training.action in UNDER_WAY,
+        )
+
+    def _holds(self, result: Finding) -> bool:
+        """Whether a result is there, of all the tasks where its evaluation is an array."""
+        return result.state == "good" and not self._lacks_tasks()
 
     def _behind_trainings(
         self, decision: Decision, under_way: Sequence[str], *, is_coming: bool, redo: bool
@@ -252,7 +283,8 @@ class _Chooser:
         if not before:
             return decision
         if self.selection.queue_ahead and all(self._has_job(key) for key in before):
-            return replace(decision, detail=f"queued behind {_named(before)}", after=tuple(before))
+            detail = f"queued behind {_names_of_jobs(before)}"
+            return replace(decision, detail=detail, after=tuple(before))
         why = f"waits for {self.item.run}"
         if waits_for_all:
             why = f"gate all: {len(under_way)} fine-tuning jobs have not ended"
@@ -271,16 +303,16 @@ class _Chooser:
             return False
         return bool(latest.intended.array) and latest.judged.outcome not in WELL
 
-    def _outdated(self, checkpoint: Finding | None, *, is_coming: bool, is_good: bool) -> str:
-        """Why a result that is there must be made again; "": it stands."""
-        if checkpoint is None:
-            return ""
-        if not is_good:
-            return "its checkpoint is being made again" if is_coming else ""
-        used = self._inputs().get(checkpoint.subject)
-        if used and used != checkpoint.fingerprint:
-            return "its checkpoint has changed since"
-        return ""
+    def _is_outdated(self, checkpoint: _NeededCheckpoint) -> bool:
+        """Whether a result that is there must be made again: its checkpoint has changed since, or is
+        being made again.
+        """
+        if checkpoint.finding is None:
+            return False
+        if not checkpoint.is_good:
+            return checkpoint.is_coming
+        used = self._inputs().get(checkpoint.finding.subject)
+        return bool(used) and used != checkpoint.finding.fingerprint
 
     def _inputs(self) -> Mapping[str, str]:
         """Checkpoint → its fingerprint, as the last submitted attempt used it."""
@@ -337,10 +369,8 @@ class _Chooser:
         number = self._next_number()
         if not self.item.script:
             return self._decide("blocked", "no script", detail)
-        begun = None
-        if self.latest is not None and not self.latest.closed:
-            begun = self.latest.intended
-        if begun is not None and begun.reason:
+        begun = self._begun_retry()
+        if begun is not None:
             retry = Retry(
                 reason=begun.reason,
                 detail=detail,
@@ -349,26 +379,30 @@ class _Chooser:
             )
             return self._again(retry, number, redo, automatic=begun.automatic)
         submit = self._decide("submit", reason, detail, attempt=number, stale=redo)
-        last = None
-        if self.latest is not None and self.latest.closed:
-            last = self._last_judged()
-        if last is None or last.judged is None:
+        judged = self._last_verdict()
+        if judged is None:
             return submit
-        if last.judged.outcome not in WELL:
-            return self._after_failure(last, last.judged, number, redo)
+        if judged.outcome not in WELL:
+            return self._after_failure(judged, number, redo)
         if promised or redo:
             return submit
-        end = f"attempt {last.judged.attempt}, {last.judged.state}"
+        end = f"attempt {judged.attempt}, {judged.state}"
         return self._decide("skip", "finished before", end)
 
-    def _after_failure(self, last: Attempt, judged: Judged, number: int, redo: bool) -> Decision:
+    def _begun_retry(self) -> Intended | None:
+        """The retry that somebody meant to submit and that has no end yet; None: there is none."""
+        if self.latest is None or self.latest.closed or self.latest.intended is None:
+            return None
+        return self.latest.intended if self.latest.intended.reason else None
+
+    def _after_failure(self, judged: Judged, number: int, redo: bool) -> Decision:
         """Try again, where a person asked for it or the rules allow it; else leave it failed."""
         end = f"attempt {judged.attempt} {judged.state}"
         if judged.why:
             end += f": {judged.why}"
         attempts = _in_order(self.run)
         means = self.facts.means.get(self.item.key, Means())
-        if self.selection.retry_failed and (self.item.key, last.number) in self.facts.failed:
+        if self.selection.retry_failed and (self.item.key, judged.attempt) in self.facts.failed:
             retry = retries.asked_for(attempts, means)
             detail = "; ".join(filter(None, [end, retry.detail]))
             retry = replace(retry, reason="failed before", detail=detail)
@@ -381,13 +415,15 @@ class _Chooser:
         detail = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
         return replace(self._decide("blocked", "failed before", detail), advice=advice)
 
-    def _last_judged(self) -> Attempt | None:
-        """The last attempt that ran and has a verdict; None: there is none. An attempt that was
-        refused or not needed does not count.
+    def _last_verdict(self) -> Judged | None:
+        """The verdict on the last attempt that ran; None: none has run, or one is still open. An
+        attempt that was refused or not needed does not count.
         """
+        if self.latest is None or not self.latest.closed:
+            return None
         for attempt in reversed(_in_order(self.run)):
             if attempt.judged is not None and attempt.judged.outcome != "not run":
-                return attempt
+                return attempt.judged
         return None
 
     def _again(self, retry: Retry, number: int, redo: bool, *, automatic: bool) -> Decision:
@@ -421,7 +457,12 @@ class _Chooser:
         )
 
 
-def _named(keys: Sequence[str]) -> str:
+def _lack_of(finding: Finding) -> str:
+    """What is wrong with one checkpoint, by its last name."""
+    return f"{finding.subject.rpartition('/')[2]}: {finding.why or finding.state}"
+
+
+def _names_of_jobs(keys: Sequence[str]) -> str:
     if len(keys) == 1:
         return keys[0]
     return f"{len(keys)} fine-tuning jobs"

@@ -71,7 +71,7 @@ class Phases:
         if not self._submits:
             return
         for phase in PHASES:
-            decisions = plan.of(phase)
+            decisions = plan.of_phase(phase)
             if decisions:
                 self._write_decisions_of(phase, decisions, plan)
 
@@ -162,7 +162,7 @@ class Phases:
 
     def _is_under_way(self, phase: Phase, plan: Plan) -> bool:
         """Whether a job of the phase may still run, or is still to be submitted."""
-        actions = {decision.action for decision in plan.of(phase)}
+        actions = {decision.action for decision in plan.of_phase(phase)}
         if self._submits and not actions.isdisjoint(planning.UNDER_WAY):
             return True
         return any(attempt.phase == phase for attempt in self._logbook.state.active)
