@@ -17,7 +17,7 @@ import pytest
 
 from tests.experiments import blocks_of, claims, env, wk
 from watchkeeper.experiment.experiment import read
-from watchkeeper.reading.tool_calls import evaluated, trained
+from watchkeeper.reading.tool_calls import read_inspect_call, read_training
 from watchkeeper.report.runlog.document import parse
 from watchkeeper.schedulers.sbatch_head import read_head
 
@@ -115,9 +115,9 @@ def test_it_is_4_fine_tunes_18_evaluations_and_a_control() -> None:
         head = read_head(CAPITALIZATION / item.script)
         assert head.problems == () and head.name == item.key.replace("/", "_")
         if item.phase == "preparation":
-            assert trained(CAPITALIZATION, item.script).training.epochs == 2
+            assert read_training(CAPITALIZATION, item.script).training.epochs == 2
         else:
-            asked = evaluated(CAPITALIZATION / item.script)
+            asked = read_inspect_call(CAPITALIZATION / item.script)
             assert (asked.file, asked.task, asked.model) == (
                 "capitalization.py",
                 item.key.split("/")[1],

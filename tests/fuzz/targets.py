@@ -266,8 +266,8 @@ def _script(folder: Path, data: bytes) -> object:
     read = hazards.found(experiment.read(folder))
     return (
         read,
-        tool_calls.trained(folder, "r8/finetune.slurm"),
-        tool_calls.evaluated(path),
+        tool_calls.read_training(folder, "r8/finetune.slurm"),
+        tool_calls.read_inspect_call(path),
         configs.files_of(path),
         shell_text.variables(data.decode("utf-8", "replace")),
         list(hazards.calls_of(data, folder, head)),

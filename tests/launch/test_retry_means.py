@@ -118,7 +118,7 @@ def test_the_batch_is_what_script_and_configuration_say(
     """Overrides outweigh the configuration, a script's own default both; what is not plain is not
     known.
     """
-    found = retry_means.of(experiment(tmp_path / "e", script), ITEM, [], [], RULES)
+    found = retry_means.means_of(experiment(tmp_path / "e", script), ITEM, [], [], RULES)
     assert found.batch == batch and (no_batch in found.no_batch if no_batch else not found.no_batch)
 
 
@@ -128,7 +128,7 @@ def test_a_program_that_reads_the_variables_itself_follows(tmp_path: Path) -> No
     (folder / "one/train.py").write_text(
         "WATCHKEEPER_BATCH_SIZE, WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS\n"
     )
-    assert retry_means.of(folder, ITEM, [], [], RULES).no_batch == ""
+    assert retry_means.means_of(folder, ITEM, [], [], RULES).no_batch == ""
 
 
 def test_the_copy_has_overrides_and_the_environment_has_variables(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.reading.tool_calls import Evaluated, evaluated, trained
+from watchkeeper.reading.tool_calls import InspectCall, read_inspect_call, read_training
 from watchkeeper.tools.promise import Training
 
 CONFIG = "epochs: 2\nmax_steps_per_epoch: 30\nlog_every_n_steps: 10\n"
@@ -49,7 +49,7 @@ def test_an_evaluations_script_says_its_task_and_model(
     here-documents say nothing.
     """
     task, file, model = asked
-    assert evaluated(script(tmp_path / "cell.slurm", body)) == Evaluated(
+    assert read_inspect_call(script(tmp_path / "cell.slurm", body)) == InspectCall(
         task=task, file=file, model=model
     )
 
@@ -77,7 +77,7 @@ def test_a_fine_tunes_configuration_says_its_epochs(
     """
     script(tmp_path / "r8/finetune.slurm", body)
     (tmp_path / "r8/finetune.yaml").write_text(CONFIG)
-    assert trained(tmp_path, "r8/finetune.slurm").training == training
+    assert read_training(tmp_path, "r8/finetune.slurm").training == training
 
 
 @pytest.mark.parametrize("text", ["epochs: ${n}\n", "epochs: 0\n", "epochs: [1\n", "- 1\n", ""])
@@ -85,7 +85,7 @@ def test_a_configuration_that_says_nothing_promises_nothing(tmp_path: Path, text
     """A configuration that cannot be understood is a warning at most, never the end of the plan."""
     script(tmp_path / "r8/finetune.slurm", "tune run r --config finetune.yaml")
     (tmp_path / "r8/finetune.yaml").write_text(text)
-    told = trained(tmp_path, "r8/finetune.slurm")
+    told = read_training(tmp_path, "r8/finetune.slurm")
     assert told.training == Training() and all(
         problem.severity == "warning" for problem in told.problems
     )

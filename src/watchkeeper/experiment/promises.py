@@ -66,7 +66,9 @@ def _trainings(plan: Plan, problems: list[Problem]) -> dict[str, Training]:
         cells.setdefault(cell.key.run, []).append(cell)
     for run in plan.trained:
         script = plan.jobs[run.name]
-        config = tool_calls.trained(plan.folder, script) if script else tool_calls.Trained()
+        config = (
+            tool_calls.read_training(plan.folder, script) if script else tool_calls.TrainingConfig()
+        )
         trainings[run.name] = config.training
         problems += config.problems
         epochs = config.training.epochs
@@ -165,9 +167,9 @@ def _expected_logs(plan: Plan) -> dict[str, Asked]:
             continue
         key = cell.key
         script = plan.jobs.get(key.key)
-        call = tool_calls.Evaluated()
+        call = tool_calls.InspectCall()
         if script:
-            call = tool_calls.evaluated(plan.folder / script)
+            call = tool_calls.read_inspect_call(plan.folder / script)
         file, _, task = cell.script.partition("@")
         tasks = dict.fromkeys(filter(None, (key.task, call.task, task)))
         files: tuple[str, ...] = ()

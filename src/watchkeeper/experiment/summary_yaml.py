@@ -32,7 +32,7 @@ from watchkeeper.experiment.draft import (
 )
 from watchkeeper.experiment.faults import NO_RUN, Faults, repeated, untrained_epoch
 from watchkeeper.reading.yaml import (
-    Item,
+    Located,
     Schema,
     duplicates,
     fields,
@@ -87,7 +87,7 @@ def read(path: Path, data: bytes) -> Draft:
 class _Reader:
     """One reading, and the faults met in it."""
 
-    def __init__(self, top: Item) -> None:
+    def __init__(self, top: Located) -> None:
         self.top = top
         self.faults = Faults()
 
@@ -138,7 +138,7 @@ class _Reader:
             self.faults.keep(problem, is_fatal=is_error and not is_local)
         return has_errors
 
-    def fields(self, item: Item | None, what: str, schema: Schema) -> dict[str, Item]:
+    def fields(self, item: Located | None, what: str, schema: Schema) -> dict[str, Located]:
         """The mapping's values that are of the kind they should be; other ones are fatal faults."""
         if item is None:
             return {}
@@ -146,7 +146,7 @@ class _Reader:
         self.blame(*problems)
         return values
 
-    def choice(self, item: Item | None, known: tuple[str, ...]) -> str:
+    def choice(self, item: Located | None, known: tuple[str, ...]) -> str:
         """One of the known words, "": there is none."""
         if item is None:
             return ""
@@ -155,7 +155,7 @@ class _Reader:
             self.blame(not_one_of(item, known))
         return word or ""
 
-    def name(self, item: Item | None, what: str, *, is_local: bool = False) -> str:
+    def name(self, item: Located | None, what: str, *, is_local: bool = False) -> str:
         """A name that can name a folder; "" where it cannot, or there is none."""
         if item is None:
             return ""
@@ -169,7 +169,7 @@ class _Reader:
             self.blame(item.problem(message, f'quote it: "{name}"', severity="warning"))
         return name
 
-    def epochs_of(self, owner: Item | None, what: str, *, is_local: bool = False) -> int | None:
+    def epochs_of(self, owner: Located | None, what: str, *, is_local: bool = False) -> int | None:
         """How many epochs are trained by the mapping `owner`; None: it does not say, 0: its number
         is wrong.
         """
@@ -188,7 +188,7 @@ class _Reader:
 
     # ── runs
 
-    def runs(self, item: Item | None, epochs: int | None) -> dict[str, DraftRun]:
+    def runs(self, item: Located | None, epochs: int | None) -> dict[str, DraftRun]:
         """Name → run, in the summary's order. A run with a fault is left out, and so are two of one
         name.
         """
@@ -196,7 +196,7 @@ class _Reader:
         if item is not None and not items:
             self.blame(item.problem("runs is empty", "name at least one run"))
         runs: dict[str, DraftRun] = {}
-        first_places: dict[str, Item] = {}
+        first_places: dict[str, Located] = {}
         for index, run_item in enumerate(items):
             name, place, run = self.run(run_item, f"runs[{index}]", epochs)
             if name in first_places:
@@ -212,7 +212,9 @@ class _Reader:
                 self.faults.leave_out("run", name, first_places[name].where)
         return runs
 
-    def run(self, item: Item, what: str, epochs: int | None) -> tuple[str, Item, DraftRun | None]:
+    def run(
+        self, item: Located, what: str, epochs: int | None
+    ) -> tuple[str, Located, DraftRun | None]:
         """A run's name ("": it has none), where that stands, and the run: None where it is left
         out.
         """
@@ -238,7 +240,7 @@ class _Reader:
         )
         return name, place, run
 
-    def run_type(self, item: Item | None) -> RunType | None:
+    def run_type(self, item: Located | None) -> RunType | None:
         """The type of a run; None: it has none, or an unknown one."""
         if item is None:
             return None
@@ -251,7 +253,9 @@ class _Reader:
 
     # ── evaluations
 
-    def cells(self, item: Item | None, runs: Mapping[str, DraftRun], tool: str) -> list[DraftCell]:
+    def cells(
+        self, item: Located | None, runs: Mapping[str, DraftRun], tool: str
+    ) -> list[DraftCell]:
         """The matrix's cells in its order: rows, then tasks, then epochs."""
         values = self.fields(item, "evaluation", _EVALUATION)
         tasks = self.tasks(values.get("tasks"))
@@ -283,12 +287,12 @@ class _Reader:
                 lines[key] = place.line
         return list(cells.values())
 
-    def tasks(self, item: Item | None) -> dict[str, str]:
+    def tasks(self, item: Located | None) -> dict[str, str]:
         """Task → its script, "": none is named. A task with a fault is left out, and so are two of
         one name.
         """
         tasks: dict[str, str] = {}
-        first_places: dict[str, Item] = {}
+        first_places: dict[str, Located] = {}
         for index, task_item in enumerate(_list_of(item)):
             values, problems = fields(task_item, f"tasks[{index}]", _TASK)
             is_wrong = self.blame(*problems, *duplicates(task_item), is_local=True)
@@ -310,8 +314,8 @@ class _Reader:
         return tasks
 
     def row(
-        self, item: Item, what: str, runs: Mapping[str, DraftRun], tasks: Mapping[str, str]
-    ) -> list[tuple[EvalKey, Item]]:
+        self, item: Located, what: str, runs: Mapping[str, DraftRun], tasks: Mapping[str, str]
+    ) -> list[tuple[EvalKey, Located]]:
         """A row's cells, each with its place. A fault leaves out the task or epoch that it is in, or
         the whole row.
         """
@@ -323,7 +327,7 @@ class _Reader:
             self.blame(self.unknown(values["run"], "run", runs), is_local=True)
             return []
         epochs = self.row_epochs(item, values.get("epochs"), run, what)
-        cells: list[tuple[EvalKey, Item]] = []
+        cells: list[tuple[EvalKey, Located]] = []
         for place in _list_of(values["tasks"]):
             task = place.text()
             if task is None:
@@ -336,7 +340,7 @@ class _Reader:
         return cells
 
     def row_epochs(
-        self, row: Item, item: Item | None, run: DraftRun, what: str
+        self, row: Located, item: Located | None, run: DraftRun, what: str
     ) -> list[int | None]:
         """The epochs of a row: [None] for a run that trains none."""
         if run.type != "fine-tuned":
@@ -367,7 +371,7 @@ class _Reader:
             epochs.append(epoch)
         return epochs
 
-    def no_epochs(self, item: Item | None, run: DraftRun, what: str) -> list[int | None]:
+    def no_epochs(self, item: Located | None, run: DraftRun, what: str) -> list[int | None]:
         """[None], what is evaluated of a run that trains no epochs; [] where its row names some."""
         if item is None or item.is_null:
             return [None]
@@ -377,14 +381,14 @@ class _Reader:
         self.blame(item.problem(message, "write epochs: null"), is_local=True)
         return []
 
-    def unknown(self, item: Item, kind: str, known: Mapping[str, object]) -> Problem:
+    def unknown(self, item: Located, kind: str, known: Mapping[str, object]) -> Problem:
         """The fault of a row that names a "run" or "task" which is not there."""
         name = item.text() or ""
         return item.problem(*self.faults.describe_unknown(kind, name, known, "the matrix"))
 
     # ── output
 
-    def output(self, item: Item | None) -> Output:
+    def output(self, item: Located | None) -> Output:
         """The patterns of what jobs leave."""
         values = self.fields(item, "output", _OUTPUT)
         output = Output()
@@ -406,7 +410,7 @@ class _Reader:
         return output
 
     def check_pattern(
-        self, item: Item, what: str, pattern: str, placeholders: tuple[str, ...], absolute: bool
+        self, item: Located, what: str, pattern: str, placeholders: tuple[str, ...], absolute: bool
     ) -> None:
         """Keep the fault of a pattern that cannot be used."""
         if fault := promise.pattern_fault(pattern, placeholders, absolute=absolute):
@@ -414,7 +418,7 @@ class _Reader:
             self.blame(item.problem(message, "correct the pattern"))
 
 
-def _judged_alone(top: Mapping[str, Item]) -> list[Item]:
+def _judged_alone(top: Mapping[str, Located]) -> list[Located]:
     """The runs, tasks and rows, whose duplicate keys are faults of theirs alone."""
     items = list(_list_of(top.get("runs")))
     evaluation = _mapping_of(top.get("evaluation"))
@@ -424,14 +428,14 @@ def _judged_alone(top: Mapping[str, Item]) -> list[Item]:
     return items
 
 
-def _list_of(item: Item | None) -> Sequence[Item]:
+def _list_of(item: Located | None) -> Sequence[Located]:
     """The members of a list; () for anything else."""
     if item is None:
         return ()
     return item.list() or ()
 
 
-def _mapping_of(item: Item | None) -> Mapping[str, tuple[Item, Item]]:
+def _mapping_of(item: Located | None) -> Mapping[str, tuple[Located, Located]]:
     """Key → (key, value) of a mapping; {} for anything else."""
     if item is None:
         return {}
@@ -441,20 +445,20 @@ def _mapping_of(item: Item | None) -> Mapping[str, tuple[Item, Item]]:
 # ── texts for people
 
 
-def _text_of(item: Item | None) -> str:
+def _text_of(item: Located | None) -> str:
     """A value on one line; "" for none, null, a list or a mapping."""
     if item is None:
         return ""
     return " ".join((item.scalar() or "").split())
 
 
-def _training_data(data: Item | None) -> Mapping[str, Item]:
+def _training_data(data: Located | None) -> Mapping[str, Located]:
     """`data.training`, which names the training data."""
     _, training = _mapping_of(data).get("training", (None, None))
     return {key: value for key, (_, value) in _mapping_of(training).items()}
 
 
-def _dataset_facts(data: Item | None) -> str:
+def _dataset_facts(data: Located | None) -> str:
     """What else `data.training` says, as it is written: `format numpy, train 1347, test 450`."""
     facts: list[str] = []
     for key, value in _training_data(data).items():
@@ -466,7 +470,7 @@ def _dataset_facts(data: Item | None) -> str:
     return ", ".join(filter(None, facts))
 
 
-def _settings(item: Item | None) -> str:
+def _settings(item: Located | None) -> str:
     """`lora_rank 8, learning_rate 1.0e-05`: a run's parameters as they are written."""
     settings: list[str] = []
     for key, (_, value) in _mapping_of(item).items():

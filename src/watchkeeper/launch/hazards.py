@@ -22,7 +22,7 @@ from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.reading.tool_calls import EVAL_YAML
-from watchkeeper.reading.yaml import Item, listed, load
+from watchkeeper.reading.yaml import Located, listed, load
 from watchkeeper.schedulers.sbatch_head import Head, read_head
 from watchkeeper.tools import globs
 
@@ -433,13 +433,13 @@ class _Look:
 class _Config:
     """The paths of one torchtune configuration, with what the command line puts in their place."""
 
-    def __init__(self, call: Call, top: Item, overrides: Mapping[str, str], where: str) -> None:
+    def __init__(self, call: Call, top: Located, overrides: Mapping[str, str], where: str) -> None:
         self.call = call
         self.values = {key: value for key, (_, value) in (top.mapping() or {}).items()}
         self.overrides = overrides
         self.where = where
 
-    def of(self, section: str, key: str) -> Item | None:
+    def of(self, section: str, key: str) -> Located | None:
         if section in self.values:
             mapping = self.values[section].mapping()
         else:

@@ -57,7 +57,7 @@ class CannotChangeError(Exception):
     """The script cannot be given what its attempt was to have; the message says why."""
 
 
-def of(
+def means_of(
     experiment: Path,
     item: RunItem,
     attempts: Sequence[tuple[Attempt, Path]],
@@ -218,7 +218,7 @@ def _batch(
     """The batch as the script and its configuration say it, and why it cannot be changed ("": it
     can).
     """
-    told = tool_calls.batch(experiment, item.script)
+    told = tool_calls.read_batch(experiment, item.script)
     if names >= {BATCH_VARIABLE, ACCUMULATION_VARIABLE}:
         size, accumulation = _default(text, BATCH_VARIABLE), _default(text, ACCUMULATION_VARIABLE)
         if size:

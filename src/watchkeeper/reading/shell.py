@@ -6,56 +6,62 @@ import re
 from collections.abc import Sequence
 
 _TUNE_RUN = re.compile(r"(?<![\w.-])tune(?:[ \t]|\\\n)+run(?=[ \t\\])")
+# The pieces of a simple command. A bracket or a quote ends at the first sign that closes it: one
+# within another is rare, and seen when the result is read back.
+_PIECE = re.compile(
+    r"""
+      (?P<gap> [ \t] | \\\n )
+    | (?P<word> \\.? | '[^']*' | "[^"]*" | `[^`]*` | \$\([^)]*\) | \$\{[^}]*\} )
+    | (?P<unclosed> ['"`] | \$[({] )
+    | (?P<operator> [\n;&|)] )
+    | (?P<redirection> [<>] )
+    | (?P<comment> \# )
+    | (?P<sign> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 def with_overrides(text: str, overrides: Sequence[str]) -> str | None:
     """The script with these words behind those of its one `tune run`; None where it has none, or
-    several, or that call's end cannot be told.
+    several, or the end of that call is unclear.
     """
-    found = list(_TUNE_RUN.finditer(text))
-    if len(found) != 1 or (end := _end_of_call(text, found[0].end())) is None:
+    calls = list(_TUNE_RUN.finditer(text))
+    if len(calls) != 1:
+        return None
+    end = _end_of_call(text, calls[0].end())
+    if end is None:
         return None
     return f"{text[:end]} {' '.join(overrides)}{text[end:]}"
 
 
 def _end_of_call(text: str, start: int) -> int | None:
-    """Where the words of a simple command end that goes on at `start`: behind its last word, before
-    `;`, `|`, `&`, a redirection, a comment or the line's end. None where a quote or a bracket is
-    not closed.
+    """Where the words of the simple command end that continues at `start`: behind its last word,
+    before `;`, `|`, `&`, a redirection, a comment or the line's end. None where a quote or a bracket
+    is not closed.
     """
-    at = end = start
-    while at < len(text):
-        sign = text[at]
-        if sign == "\\":
-            joined = text[at + 1 : at + 2] == "\n"
-            at += 2
-            if not (joined):
-                end = at
-        elif sign in "'\"`":
-            at = (
-                text.find(sign, at + 1) + 1
-            )  # a quote within such a quote is rare, and seen when the result is read back
-            if not at:
-                return None
-            end = at
-        elif text.startswith(("$(", "${"), at):
-            at = text.find(")" if text[at + 1] == "(" else "}", at) + 1
-            if not at:
-                return None
-            end = at
-        elif sign in "\n;&|)" or (sign == "#" and end < at):
+    end = start
+    for piece in _PIECE.finditer(text, start):
+        kind = piece.lastgroup
+        if kind == "unclosed":
+            return None
+        if kind == "operator":
             return end
-        elif sign in "<>":
-            digits = len(text[:at]) - len(text[:at].rstrip("0123456789"))
-            if digits and text[at - digits - 1] in " \t":
-                return _behind_words(text, start, at - digits)
+        if kind == "comment" and end < piece.start():
             return end
-        else:
-            at += 1
-            if sign not in " \t":
-                end = at
+        if kind == "redirection":
+            return _before_redirection(text, start, piece.start(), end)
+        if kind != "gap":
+            end = piece.end()
     return end
 
 
-def _behind_words(text: str, start: int, at: int) -> int:
-    return max(start, len(text[:at].rstrip(" \t")))
+def _before_redirection(text: str, start: int, at: int, end: int) -> int:
+    """Where the words before a redirection at `at` end: before the number that belongs to it
+    (`2>&1`) too, else at `end`.
+    """
+    before = text[:at].rstrip("0123456789")
+    is_numbered = len(before) < at and before[-1] in " \t"
+    if not is_numbered:
+        return end
+    return max(start, len(before.rstrip(" \t")))

@@ -15,7 +15,7 @@ import msgspec
 from watchkeeper.core.code.shell_text import commands, words_of
 from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.errors import ExperimentError, Problem
-from watchkeeper.reading.yaml import Item, load
+from watchkeeper.reading.yaml import Located, load
 from watchkeeper.tools.promise import Training
 
 CONFIG = "finetune.yaml"
@@ -23,6 +23,7 @@ EVAL_YAML = "eval.yaml"
 _SCRIPT_BYTES = 2**20
 _CHECKPOINT = re.compile(r"/epoch_(\d{1,6})(?=/*(?:[\s\"';&|)]|$))")
 _UNKNOWN = re.compile(r"[$`]")
+_OPERATOR_SIGNS = frozenset(";&|()<>")
 # One model by provider and name, as a log repeats it: not `none`, a list, or a path.
 _MODEL = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
 _EPOCHS, _STEPS, _LOG_EVERY = "epochs", "max_steps_per_epoch", "log_every_n_steps"
@@ -51,9 +52,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         row is left.
         """
         whole = self.effective
-        size = next((size for size in range(self.size // 2, 0, -1) if whole % size == 0), None)
-        if size:
-            return Batch(size=size, accumulation=whole // size)
+        for size in range(self.size // 2, 0, -1):
+            if whole % size == 0:
+                return Batch(size=size, accumulation=whole // size)
         return None
 
     def change(self) -> dict[str, str]:
@@ -68,7 +69,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return cls(size=int(change[BATCH]), accumulation=int(change.get(ACCUMULATION, "1")))
 
 
-class Trained(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a fine-tune's configuration says; `where` is the place that says its epochs, "" where
     none does.
     """
@@ -78,7 +79,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+class InspectCall(msgspec.Struct, frozen=True, kw_only=True):
     """What `inspect eval` is given: its task (`task` of `file@task`, "" where the file alone is
     named) and its model.
     """
@@ -88,92 +89,111 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
 
 
-def trained(folder: Path, script: str) -> Trained:
-    """What the torchtune configuration of a fine-tune says: of the one that its script names, else
-    of the `finetune.yaml` beside it; of several calls, nothing. `script` is relative to the
-    experiment's `folder`; overrides on the command line count.
+class _TuneRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A fine-tune's one `tune run`: its configuration's values, the overrides on its command line,
+    and what is wrong with the configuration.
     """
-    config = _configured(folder, script)
-    if config is None:
-        return Trained()
-    values, overrides, problems = config
-    numbers = {key: values[key].integer() for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in values}
-    numbers |= {
-        key: _whole(overrides[key]) for key in (_EPOCHS, _STEPS, _LOG_EVERY) if key in overrides
-    }
-    epochs, steps, log_every = (
-        _positive(numbers.get(key)) for key in (_EPOCHS, _STEPS, _LOG_EVERY)
-    )
-    if _EPOCHS in overrides:
+
+    values: dict[str, Located]
+    overrides: dict[str, str]
+    problems: tuple[Problem, ...]
+
+    def names(self, key: str) -> bool:
+        """Whether the call or its configuration sets this key."""
+        return key in self.overrides or key in self.values
+
+    def number(self, key: str) -> int | None:
+        """The whole number above 0 that the key is set to; None where it is not, or not to one in
+        plain digits.
+        """
+        number = None
+        if key in self.overrides:
+            number = _whole(self.overrides[key])
+        elif key in self.values:
+            number = self.values[key].integer()
+        if number is None or number <= 0:
+            return None
+        return number
+
+
+def read_training(folder: Path, script: str) -> TrainingConfig:
+    """What the torchtune configuration of a fine-tune says: the one that its script names, else the
+    `finetune.yaml` beside it; of several calls, nothing. `script` is relative to the experiment's
+    `folder`; overrides on the command line count.
+    """
+    call = _tune_run(folder / script)
+    if call is None:
+        return TrainingConfig()
+    epochs = call.number(_EPOCHS)
+    place = ""
+    if _EPOCHS in call.overrides:
         place = str(folder / script)
-    elif _EPOCHS in values:
-        place = values[_EPOCHS].where
-    else:
-        place = ""
-    return Trained(
-        training=Training(epochs=epochs, steps=steps, log_every=log_every or 1),
+    elif _EPOCHS in call.values:
+        place = call.values[_EPOCHS].where
+    return TrainingConfig(
+        training=Training(
+            epochs=epochs, steps=call.number(_STEPS), log_every=call.number(_LOG_EVERY) or 1
+        ),
         where=place if epochs else "",
-        problems=problems,
+        problems=call.problems,
     )
 
 
-def batch(folder: Path, script: str) -> Batch | None:
-    """The batch that a torchtune configuration says, as in `trained`; None where it does not, or
-    not in plain numbers. What names no accumulation accumulates nothing.
+def read_batch(folder: Path, script: str) -> Batch | None:
+    """The batch that a torchtune configuration says, found as `read_training` does; None where it
+    does not say one in plain numbers. Where no accumulation is set, it is 1.
     """
-    config = _configured(folder, script)
-    if config is None:
+    call = _tune_run(folder / script)
+    if call is None:
         return None
-    values, overrides, _ = config
-
-    def number(key: str) -> int | None:
-        if key in overrides:
-            return _whole(overrides[key])
-        if key in values:
-            return values[key].integer()
+    size = call.number(BATCH)
+    accumulation = call.number(ACCUMULATION) if call.names(ACCUMULATION) else 1
+    if size is None or accumulation is None:
         return None
-
-    size = _positive(number(BATCH))
-    named = ACCUMULATION in overrides or ACCUMULATION in values
-    if named:
-        accumulation = _positive(number(ACCUMULATION))
-    else:
-        accumulation = 1
-    if size and accumulation:
-        return Batch(size=size, accumulation=accumulation)
-    return None
+    return Batch(size=size, accumulation=accumulation)
 
 
-def _configured(
-    folder: Path, script: str
-) -> tuple[dict[str, Item], dict[str, str], tuple[Problem, ...]] | None:
-    """The configuration of a fine-tune's one `tune run`, the overrides beside it, and what is wrong
-    with it; None where the script has several calls.
+def _tune_run(script: Path) -> _TuneRun | None:
+    """The `tune run` of a fine-tune; without one, what `finetune.yaml` says alone. None where the
+    script has several.
     """
-    calls = list(_calls(folder / script, "tune", "run"))
+    calls = list(_calls(script, "tune", "run"))
     if len(calls) > 1:
         return None
-    if calls:
-        words = calls[0]
-    else:
-        words = []
-    overrides = dict(
-        word.split("=", 1) for word in words if "=" in word and not word.startswith("-")
-    )
-    named = _option(words, "--config")
-    path = (folder / script).parent / (CONFIG if not named or _UNKNOWN.search(named) else named)
-    problems: tuple[Problem, ...] = ()
-    values: dict[str, Item] = {}
+    words = calls[0] if calls else []
+    values, problems = _config_values(script.parent / _config_name(words))
+    return _TuneRun(values=values, overrides=_overrides_in(words), problems=problems)
+
+
+def _config_name(words: list[str]) -> str:
+    """The configuration that a call names in plain words, else `finetune.yaml`."""
+    name = _option(words, "--config")
+    if not name or _UNKNOWN.search(name):
+        return CONFIG
+    return name
+
+
+def _overrides_in(words: list[str]) -> dict[str, str]:
+    """The `key=value` words of a call; of two for one key the last counts."""
+    overrides: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and not word.startswith("-"):
+            overrides[key] = value
+    return overrides
+
+
+def _config_values(path: Path) -> tuple[dict[str, Located], tuple[Problem, ...]]:
+    """A configuration's values at its top, and what is wrong with it."""
     try:
-        values = {
-            key: value for key, (_, value) in (load(path, read_whole(path)).mapping() or {}).items()
-        }
+        entries = load(path, read_whole(path)).mapping() or {}
     except OSError:
         # a configuration of torchtune's own, or one that the script writes: nothing is known of it
-        pass
+        return {}, ()
     except ExperimentError as error:
-        problems = tuple(msgspec.structs.replace(one, severity="warning") for one in error.problems)
-    return values, overrides, problems
+        replace = msgspec.structs.replace
+        return {}, tuple(replace(problem, severity="warning") for problem in error.problems)
+    return {key: value for key, (_, value) in entries.items()}, ()
 
 
 def tune_calls(text: str) -> list[list[str]]:
@@ -181,44 +201,44 @@ def tune_calls(text: str) -> list[list[str]]:
     return list(_calls_in(text, "tune", "run"))
 
 
-def evaluated(path: Path) -> Evaluated:
-    """What the first `inspect eval` of a script asks for, and where that is silent an `eval.yaml`
+def read_inspect_call(path: Path) -> InspectCall:
+    """What the one `inspect eval` of a script asks for, and where that is silent an `eval.yaml`
     beside it; of a script with several, nothing.
     """
     calls = list(_calls(path, "inspect", "eval"))
     if len(calls) != 1:
-        return Evaluated()
+        return InspectCall()
     words = calls[0]
-    beside = _beside(path.parent / EVAL_YAML)
-    named = next(
-        (word for word, before in zip(words, ["", *words], strict=False) if _is_task(word, before)),
-        "",
-    )
-    file, _, task = named.partition("@") if not _UNKNOWN.search(named) else ("", "", "")
+    beside = _read_eval_yaml(path.parent / EVAL_YAML)
+    file, _, task = _plain(_task_word(words)).partition("@")
     model = _option(words, "--model")
-    return Evaluated(
+    return InspectCall(
         task=task or beside.task,
         file=Path(file).name or beside.file,
         model=model if _MODEL.fullmatch(model) else "",
     )
 
 
-def _beside(path: Path) -> Evaluated:
-    """What the `eval.yaml` in an evaluation's own folder asks: `task_name` and `task_script`. In a
-    folder that evaluations share it is of none, and a value with a `$` says nothing.
+def _read_eval_yaml(path: Path) -> InspectCall:
+    """What the `eval.yaml` in an evaluation's own folder asks for: `task_name` and `task_script`.
+    In a folder that evaluations share it belongs to none of them.
     """
     if path.parent.parent.name != "eval":
-        return Evaluated()
+        return InspectCall()
     try:
         values = load(path, read_whole(path)).mapping() or {}
     except (OSError, ExperimentError):
-        return Evaluated()
-    said = {
-        key: values[key][1].text() or "" for key in ("task_name", "task_script") if key in values
-    }
-    said = {key: "" if _UNKNOWN.search(value) else value for key, value in said.items()}
-    file, _, task = said.get("task_script", "").partition("@")
-    return Evaluated(task=task or said.get("task_name", ""), file=Path(file).name)
+        return InspectCall()
+    texts = {key: _plain(value.text() or "") for key, (_, value) in values.items()}
+    file, _, task = texts.get("task_script", "").partition("@")
+    return InspectCall(task=task or texts.get("task_name", ""), file=Path(file).name)
+
+
+def _plain(text: str) -> str:
+    """The text; "" where a shell would put something else in its place."""
+    if _UNKNOWN.search(text):
+        return ""
+    return text
 
 
 def names_epoch(path: Path, epoch: int | None) -> bool:
@@ -234,6 +254,18 @@ def names_epoch(path: Path, epoch: int | None) -> bool:
     return epochs == (set() if epoch is None else {epoch})
 
 
+def _task_word(words: list[str]) -> str:
+    """The first word of `inspect eval` that is neither an option nor the value of one; "": there is
+    none.
+    """
+    before = ""
+    for word in words:
+        if _is_task(word, before):
+            return word
+        before = word
+    return ""
+
+
 def _is_task(word: str, before: str) -> bool:
     if word.startswith("-"):
         return False
@@ -242,13 +274,13 @@ def _is_task(word: str, before: str) -> bool:
 
 def _option(words: list[str], name: str) -> str:
     """The last value of an option, "" if it is not given."""
-    found = ""
+    value = ""
     for index, word in enumerate(words):
         if word == name and index + 1 < len(words):
-            found = words[index + 1]
+            value = words[index + 1]
         elif word.startswith(f"{name}="):
-            found = word.partition("=")[2]
-    return found
+            value = word.partition("=")[2]
+    return value
 
 
 def _calls(path: Path, *command: str) -> Iterator[list[str]]:
@@ -264,25 +296,30 @@ def _calls(path: Path, *command: str) -> Iterator[list[str]]:
 
 
 def _calls_in(text: str, *command: str) -> Iterator[list[str]]:
+    program, subcommand = command
     for _, line in commands(text):
         words = words_of(line)
         for index in range(len(words) - 1):
-            if words[index].rpartition("/")[2] == command[0] and words[index + 1] == command[1]:
-                rest = words[index + 2 :]
-                ends = (at for at, word in enumerate(rest) if word and set(word) <= set(";&|()<>"))
-                end = next(ends, len(rest))
-                if end < len(rest) and rest[end][0] in "<>" and end and rest[end - 1].isdigit():
-                    end -= 1  # `2>&1`: the redirection's own number
-                yield rest[:end]
+            name = words[index].rpartition("/")[2]
+            if name == program and words[index + 1] == subcommand:
+                yield _own_words(words[index + 2 :])
+
+
+def _own_words(words: list[str]) -> list[str]:
+    """The words up to the first operator or redirection, without the number that belongs to a
+    redirection (`2>&1`).
+    """
+    for index, word in enumerate(words):
+        if not word or not set(word) <= _OPERATOR_SIGNS:
+            continue
+        is_numbered = index > 0 and words[index - 1].isdigit()
+        if word[0] in "<>" and is_numbered:
+            return words[: index - 1]
+        return words[:index]
+    return words
 
 
 def _whole(text: str) -> int | None:
     if re.fullmatch(r"[0-9]{1,9}", text):
         return int(text)
-    return None
-
-
-def _positive(number: int | None) -> int | None:
-    if number and number > 0:
-        return number
     return None

@@ -1,5 +1,5 @@
-"""YAML with a place for everything: each value knows its line and column, and each fault is told
-with them.
+"""YAML with a place for everything: each value knows its line and column, and each fault names
+them.
 
 The text is composed to nodes (ruamel.yaml's round-trip mode, YAML 1.2) and never constructed:
 nothing in a file can make an object, and a value's own words stay at hand for the message.
@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, ComposerError
@@ -38,7 +38,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
 _YAML_1_1_BOOL = frozenset({"y", "n", "yes", "no", "on", "off"})
 
 
-class Item:
+class Located:
     """One value of the file, at `where` (`path:line:column`)."""
 
     def __init__(self, path: Path, node: Node, mark: Any = None) -> None:
@@ -108,19 +108,19 @@ class Item:
             return int(self.node.value)
         return None
 
-    def list(self) -> list[Item] | None:
+    def list(self) -> list[Located] | None:
         """The elements, None if it is no list."""
         if not isinstance(self.node, SequenceNode):
             return None
-        return [Item(self.path, node) for node in self.node.value]
+        return [Located(self.path, node) for node in self.node.value]
 
-    def mapping(self) -> dict[str, tuple[Item, Item]] | None:
+    def mapping(self) -> dict[str, tuple[Located, Located]] | None:
         """Key → its own place and its value, None if it is no mapping. `<<` is merged in; of two
-        equal keys the first counts (`duplicates` tells of the others).
+        equal keys the first counts (`duplicates` reports the others).
         """
         if not isinstance(self.node, MappingNode):
             return None
-        found: dict[str, tuple[Item, Item]] = {}
+        entries: dict[str, tuple[Located, Located]] = {}
         seen: set[int] = set()  # a value may merge itself, or one source a thousand times
         sources: list[Node] = [self.node]
         while sources:
@@ -130,19 +130,16 @@ class Item:
             seen.add(id(node))
             if isinstance(node, SequenceNode):
                 sources += reversed(node.value)
-            for key, value in node.value if isinstance(node, MappingNode) else ():
+            if not isinstance(node, MappingNode):
+                continue
+            for key, value in node.value:
                 if str(key.tag) == f"{_TAG}merge":
                     sources.append(value)
                 elif isinstance(key, ScalarNode):
-                    # where nothing is written, the value's own mark is at whatever comes next
-                    if value.value == "" and not value.style:
-                        mark = key.end_mark
-                    else:
-                        mark = None
-                    found.setdefault(
-                        str(key.value), (Item(self.path, key), Item(self.path, value, mark))
-                    )
-        return found
+                    place = Located(self.path, key)
+                    entry = Located(self.path, value, _mark_of(key, value))
+                    entries.setdefault(str(key.value), (place, entry))
+        return entries
 
     def reads_otherwise_elsewhere(self) -> bool:
         """Whether readers of YAML 1.1 take this unquoted word for true or false."""
@@ -151,6 +148,15 @@ class Item:
             and not self.node.style
             and str(self.node.value).lower() in _YAML_1_1_BOOL
         )
+
+
+def _mark_of(key: ScalarNode, value: Node) -> Any:
+    """Where an entry's value is; None: where its own mark says. Where nothing is written, that mark
+    is at whatever comes next, and the place is behind the key.
+    """
+    if isinstance(value, ScalarNode) and value.value == "" and not value.style:
+        return key.end_mark
+    return None
 
 
 class _BoundedScanner(RoundTripScanner):
@@ -164,8 +170,8 @@ class _BoundedScanner(RoundTripScanner):
 
 
 class _BoundedComposer(Composer):
-    """Composes nodes of a bounded depth: what holds brackets within brackets takes ruamel.yaml a time that grows with
-    the square of their number, and Python's stack besides.
+    """Composes nodes of a bounded depth: for brackets within brackets ruamel.yaml takes a time that
+    grows with the square of their number, and Python's stack besides.
     """
 
     _levels = 0
@@ -195,49 +201,27 @@ def compose(text: str) -> Node | None:
     return node
 
 
-def load(path: Path, data: bytes) -> Item:
+def load(path: Path, data: bytes) -> Located:
     """The file's one document.
 
     Raises:
         ExperimentError: it is no YAML, or not UTF-8; the message has line and column.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        raise _no_yaml(path, line, column, "it is not UTF-8", "save the file as UTF-8") from error
+    text = _decoded(path, data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a re-used anchor
             node = compose(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        if error.context_mark and error.context_mark.line + 1 != line:
-            said += f" (it begins on line {error.context_mark.line + 1})"
-        if "\\t" in said or "\t" in said:
-            hint = "indent with spaces"
-        else:
-            hint = "look at this line and the one before it"
-        raise _no_yaml(path, line, column, said, hint) from error
+        raise _marked_fault(path, error) from error
     except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
-        raise _no_yaml(
-            path,
-            line,
-            column,
-            f"character U+{error.character:04X} may not stand in YAML",
-            "remove it",
-        ) from error
-    except (YAMLError, YAMLStreamError, RecursionError, ValueError) as error:
-        if isinstance(error, RecursionError):
-            said = "it is nested too deeply"
-        else:
-            said = str(error).splitlines()[0]
-        raise _no_yaml(path, 1, 1, said, "") from error
+        line, column = _position(text, error.position, "\n")
+        message = f"character U+{error.character:04X} may not stand in YAML"
+        raise _no_yaml(path, line, column, message, "remove it") from error
+    except RecursionError as error:
+        raise _no_yaml(path, 1, 1, "it is nested too deeply", "") from error
+    except (YAMLError, YAMLStreamError, ValueError) as error:
+        raise _no_yaml(path, 1, 1, str(error).splitlines()[0], "") from error
     if node is None:
         empty = Problem(
             where=f"{path}:1:1",
@@ -245,44 +229,75 @@ def load(path: Path, data: bytes) -> Item:
             hint="it needs experiment, tools and runs at least",
         )
         raise ExperimentError(f"{empty.where}: {empty.message}", problems=(empty,))
-    return Item(path, node)
+    return Located(path, node)
 
 
-def _no_yaml(path: Path, line: int, column: int, said: str, hint: str) -> ExperimentError:
+def _decoded(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, column = _position(data, error.start, b"\n")
+        raise _no_yaml(path, line, column, "it is not UTF-8", "save the file as UTF-8") from error
+
+
+def _position(text: AnyStr, index: int, newline: AnyStr) -> tuple[int, int]:
+    """The line and the column of a place in a text, both from 1."""
+    line = text.count(newline, 0, index) + 1
+    column = index - (text.rfind(newline, 0, index) + 1) + 1
+    return line, column
+
+
+def _marked_fault(path: Path, error: MarkedYAMLError) -> ExperimentError:
+    """A fault whose place ruamel.yaml knows."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    message = ", ".join(filter(None, (error.context, error.problem)))
+    if error.context_mark and error.context_mark.line + 1 != line:
+        message += f" (it begins on line {error.context_mark.line + 1})"
+    hint = "look at this line and the one before it"
+    if "\\t" in message or "\t" in message:
+        hint = "indent with spaces"
+    return _no_yaml(path, line, column, message, hint)
+
+
+def _no_yaml(path: Path, line: int, column: int, fault: str, hint: str) -> ExperimentError:
     problem = Problem(
-        where=f"{path}:{line}:{column}", message=f"this is no YAML: {said}", hint=hint
+        where=f"{path}:{line}:{column}", message=f"this is no YAML: {fault}", hint=hint
     )
     return ExperimentError(f"{problem.where}: {problem.message}", problems=(problem,))
 
 
-def duplicates(item: Item, *, without: Iterable[Item] = ()) -> list[Problem]:
+def duplicates(item: Located, *, without: Iterable[Located] = ()) -> list[Problem]:
     """Every key that stands twice in one mapping, anywhere in the value, except below the values
     `without`.
     """
-    found: list[Problem] = []
-    seen = {id(one.node) for one in without}
-    todo: list[Node] = [item.node]
-    while todo:
-        node = todo.pop()
+    problems: list[Problem] = []
+    seen = {id(part.node) for part in without}
+    waiting: list[Node] = [item.node]
+    while waiting:
+        node = waiting.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, SequenceNode):
-            todo += reversed(node.value)
+            waiting += reversed(node.value)
         elif isinstance(node, MappingNode):
-            first: dict[str, int] = {}
-            for key, value in node.value:
-                todo.append(value)
-                if not isinstance(key, ScalarNode):
-                    continue
-                here = Item(item.path, key)
-                if key.value in first:
-                    message = (
-                        f"key {here.words} stands here again, first on line {first[key.value]}"
-                    )
-                    found.append(here.problem(message, "keep one of them"))
-                first.setdefault(str(key.value), here.line)
-    return found
+            waiting += [value for _, value in node.value]
+            problems += _repeated_keys(item.path, node)
+    return problems
+
+
+def _repeated_keys(path: Path, node: MappingNode) -> Iterator[Problem]:
+    first_lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, ScalarNode):
+            continue
+        here = Located(path, key)
+        if key.value in first_lines:
+            line = first_lines[key.value]
+            message = f"key {here.words} stands here again, first on line {line}"
+            yield here.problem(message, "keep one of them")
+        first_lines.setdefault(str(key.value), here.line)
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
@@ -294,22 +309,23 @@ def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.55) -> str:
 
 def listed(words: Sequence[str], limit: int = 8) -> str:
     """The words for a message, shortened."""
-    return ", ".join(words[:limit]) + (
-        f" and {len(words) - limit} more" if len(words) > limit else ""
-    )
+    shown = ", ".join(words[:limit])
+    if len(words) > limit:
+        shown += f" and {len(words) - limit} more"
+    return shown
 
 
 # ── one mapping
 
 
-def fields(item: Item, what: str, schema: Schema) -> tuple[dict[str, Item], list[Problem]]:
+def fields(item: Located, what: str, schema: Schema) -> tuple[dict[str, Located], list[Problem]]:
     """The values of a mapping that are of the kind they should be, and what is wrong with the
     others. An empty value counts as none.
     """
     mapping = item.mapping()
     if mapping is None:
         return {}, [wrong_kind(item, what, "mapping", "error")]
-    values: dict[str, Item] = {}
+    values: dict[str, Located] = {}
     problems: list[Problem] = []
     for key, (place, value) in mapping.items():
         kind = schema.get(key)
@@ -320,39 +336,40 @@ def fields(item: Item, what: str, schema: Schema) -> tuple[dict[str, Item], list
         elif _is(value, kind.rstrip("!?")):
             values[key] = value
         else:
-            severity: Severity
-            if kind.endswith("?"):
-                severity = "warning"
-            else:
-                severity = "error"
-            problems.append(
-                wrong_kind(
-                    value,
-                    key if what == "the summary" else f"{what}.{key}",
-                    kind.rstrip("!?"),
-                    severity,
-                )
-            )
-    for key, kind in schema.items():
-        if kind.endswith("!") and key not in mapping:
-            problems.append(
-                item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`")
-            )
+            name = key if what == "the summary" else f"{what}.{key}"
+            problems.append(wrong_kind(value, name, kind.rstrip("!?"), _severity_of(kind)))
+    problems += _missing_keys(item, what, schema, mapping)
     return values, problems
 
 
-def _is(item: Item, kind: str) -> bool:
+def _severity_of(kind: str) -> Severity:
+    """How grave a value of another kind is; `?` marks what does not bear on the plan."""
+    if kind.endswith("?"):
+        return "warning"
+    return "error"
+
+
+def _missing_keys(
+    item: Located, what: str, schema: Schema, keys: Container[str]
+) -> Iterator[Problem]:
+    for key, kind in schema.items():
+        if kind.endswith("!") and key not in keys:
+            yield item.problem(f"{what} has no {key!r}, which it must have", f"add `{key}:`")
+
+
+def _is(item: Located, kind: str) -> bool:
     if kind == "number":
         return item.what == "a number"
     if kind == "text":
         return item.text() is not None
-    return (
-        kind in ("any", "value")
-        or (item.mapping() if kind == "mapping" else item.list()) is not None
-    )
+    if kind == "mapping":
+        return item.mapping() is not None
+    if kind == "list":
+        return item.list() is not None
+    return True  # `any` and `value`
 
 
-def shown(item: Item) -> str:
+def shown(item: Located) -> str:
     """What stands there, and as what YAML reads it."""
     if item.is_null:
         return "nothing"
@@ -361,7 +378,7 @@ def shown(item: Item) -> str:
     return item.what
 
 
-def wrong_kind(item: Item, what: str, kind: str, severity: Severity) -> Problem:
+def wrong_kind(item: Located, what: str, kind: str, severity: Severity) -> Problem:
     """The fault of a value that is not of the kind it must be."""
     hint = ""
     if kind == "text" and item.what not in ("a mapping", "a list", "nothing"):
@@ -375,27 +392,22 @@ def wrong_kind(item: Item, what: str, kind: str, severity: Severity) -> Problem:
     )
 
 
-def _unknown_key(place: Item, key: str, what: str, schema: Schema) -> Problem:
+def _unknown_key(place: Located, key: str, what: str, schema: Schema) -> Problem:
     near = nearest(key, schema)
     # a key that the plan hangs on, misspelt, is not merely ignored
     kind = schema.get(nearest(key, schema, cutoff=_TYPO), "any")
     misspelt = kind != "any" and not kind.endswith("?")
-    if near:
-        hint = f"did you mean {near!r}?"
-    else:
-        hint = f"known: {', '.join(schema)}"
-    said = f"unknown key {key!r} in {what}" + ("" if misspelt else ": it is ignored")
-    return place.problem(said, hint, severity="error" if misspelt else "warning")
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(schema)}"
+    message = f"unknown key {key!r} in {what}"
+    if misspelt:
+        return place.problem(message, hint)
+    return place.problem(f"{message}: it is ignored", hint, severity="warning")
 
 
-def not_one_of(item: Item, known: tuple[str, ...]) -> Problem:
+def not_one_of(item: Located, known: tuple[str, ...]) -> Problem:
     """The fault of a word that is not known."""
     near = nearest(item.text() or "", known)
+    hint = f"one of: {', '.join(known)}"
     if near:
-        hint = f"did you mean {near!r}? "
-    else:
-        hint = ""
-    return item.problem(
-        f"{item.words} is not known here",
-        f"{hint}one of: {', '.join(known)}".replace("? one", "? One"),
-    )
+        hint = f"did you mean {near!r}? One of: {', '.join(known)}"
+    return item.problem(f"{item.words} is not known here", hint)

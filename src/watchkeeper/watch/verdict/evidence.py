@@ -10,7 +10,7 @@ from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import State
 from watchkeeper.core.text.odd_bytes import as_path
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch import retry_means as means
+from watchkeeper.launch import retry_means
 from watchkeeper.launch.plan import to_try
 from watchkeeper.launch.retries import Means, Rules
 from watchkeeper.tools.look import look
@@ -114,7 +114,7 @@ class EvidenceBook:
                     for one in self.promises(item)
                     if one.subject in self._findings
                 ]
-                self._means[name] = means.of(
+                self._means[name] = retry_means.means_of(
                     self._experiment.folder, item, folders, findings, rules
                 )
             found[item.key] = self._means[name]
