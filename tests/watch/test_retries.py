@@ -387,5 +387,5 @@ def test_a_retry_with_the_same_effective_batch_goes_on_in_the_runs_log(tmp_path:
     assert keeper(folder, fake, ending(fake)).keep()
     (text,) = [path.read_text() for path in (folder / "run_logs").glob("*_one*.md")]
     assert text.count("## Job (resumed)\n") == 1
-    assert "- resumed from: n/a: it began anew\n- reason: out of memory on the GPU" in text
+    assert "- resumed from: n/a: started from scratch\n- reason: out of memory on the GPU" in text
     assert "- changed: batch_size 8, gradient_accumulation_steps 4\n" in text

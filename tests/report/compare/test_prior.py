@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.report.compare.test_sides import LOG, log_of
-from watchkeeper.report.compare.prior import Work, fingerprint, matches, may_match
+from watchkeeper.report.compare.prior import Work, fingerprint, matches, may_match, says_dirty
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
 
 HAND = Work(
@@ -100,3 +100,18 @@ def test_the_newest_comes_first_and_a_discard_is_said() -> None:
     found = matches(HAND, logs, [Row(1, "train_2026-03-10", {"status": "discard", "notes": "n/a"})])
     assert [one.path[-19:-3] for one in found] == ["2026-03-11_train", "2026-03-10_train"]
     assert found[1].verdict == "discard" and "discard" in str(found[1]) and found[0].verdict == ""
+
+
+@pytest.mark.parametrize(
+    ("note", "dirty"),
+    [
+        ("with uncommitted changes; kept with the attempt", True),
+        ("with changes that are not committed; kept with the attempt", True),
+        ("not in the commit: a.py; kept with the attempt", True),
+        ("dirty", True),
+        ("on main", False),
+    ],
+)
+def test_a_note_beside_the_commit_says_whether_there_were_changes(note: str, dirty: bool) -> None:
+    """The words of this version and of earlier ones are understood, and a person's `dirty`."""
+    assert says_dirty(log_of(f"# t\n## Config\n- commit: `0123abcd` ({note})\n")) is dirty

@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.report.compose.events import documented, history, intended, judged, submitted
+from tests.report.compose.events import page as events_page
+from tests.report.compose.events import shown as events_shown
 from watchkeeper.core.events import (
     Artifact,
     Assessed,
@@ -141,7 +144,7 @@ def test_nothing_is_invented_where_nobody_said():
 
 
 def test_only_a_pipelines_page_names_what_it_made():
-    """An artifact has path, size and hash; one too large to be hashed says so."""
+    """An artifact has path, size and hash; one too large to hash says so."""
     learned = Learned(
         artifacts=(
             Artifact(path="out/a.bin", size_bytes=2048, sha256="ab12"),
@@ -154,7 +157,7 @@ def test_only_a_pipelines_page_names_what_it_made():
         ]
     )
     assert results["artifact"] == "out/a.bin (2.0 KiB, sha256 ab12)"
-    assert results["artifact 2"] == "/big (1024.00 GiB, too large to be hashed here)"
+    assert results["artifact 2"] == "/big (1024.00 GiB, too large to hash)"
     assert "artifact" not in shown(
         of_a_finished_run(About(task="pack"), learned).sections["results"]
     )
@@ -174,7 +177,7 @@ def test_where_several_wandb_runs_lie_none_is_claimed():
             "wandb"
         ]
     )
-    assert wandb["local"].startswith("pending — exp/r8/wandb holds several runs")
+    assert wandb["local"].startswith("pending — exp/r8/wandb contains several runs")
 
 
 def test_a_look_shows_gpus_memory_and_disk():
@@ -233,3 +236,102 @@ def test_no_runtime_is_negative(ended, runtime):
     fields = shown(block.fields)
     assert fields["end"] == f"2026-03-11T15:0{ended}:00Z"
     assert fields.get("runtime") == runtime
+
+
+def config_of(*events, about=None, **options):
+    """The fields of Config."""
+    return events_shown(events_page(*events, about=about, **options).sections["config"])
+
+
+def test_config_states_the_code_that_ran():
+    """Commit, branch and fingerprint of the first attempt; what is not committed is a note."""
+    first = intended(git_sha="aaa", git_branch="main", git_dirty=True, configs={"c.yaml": "1"})
+    fields = config_of(first, intended(2, 5, git_sha="bbb"), about=About(task="t", below="exp"))
+    assert fields["commit"] == "aaa (with uncommitted changes; kept with the attempt)"
+    assert fields["branch"] == "main" and fields["config"] == "exp/c.yaml"
+    assert len(fields["fingerprint"]) == 12
+    assert "branch" not in config_of(intended(git_sha="aaa", git_branch="(detached)"))
+    assert "branch" not in config_of(intended(git_sha="aaa"))
+
+
+def test_config_says_why_there_is_no_commit():
+    """Without a commit git's own words stand beside it; without an attempt there is no such field."""
+    assert config_of(intended(git_fault="not a\nrepository"))["commit"] == "n/a (not a repository)"
+    assert config_of(intended())["config"] == "n/a"
+    fields = config_of()
+    assert not fields.keys() & {"commit", "fingerprint"} and fields["config"] == "n/a"
+
+
+def test_config_states_what_people_said_or_that_they_did_not():
+    """Script and settings are `n/a` where nobody named them; a root without a host has no note."""
+    about = About(task="t", script="a.sh", settings="lr 1", root="/data")
+    fields = config_of(about=about)
+    assert (fields["script"], fields["key settings"], fields["root"]) == ("a.sh", "lr 1", "/data")
+    fields = config_of()
+    assert (fields["script"], fields["key settings"]) == ("n/a", "n/a")
+
+
+def test_the_log_of_someone_else_keeps_its_own_root():
+    """The paths in it are relative to a folder of theirs."""
+    events = (intended(), documented("theirs.md"))
+    (file,) = history(*events).files()
+    about = About(task="t", root="/data")
+    assert "root" not in config_of(*events, about=about, file=file)
+    page = events_page(*events, about=about, file=file)
+    assert page.adopted and not events_page(*events, about=about).adopted
+
+
+def test_the_head_states_type_and_objective():
+    """What nobody said is pending; a description follows the task in the title."""
+    page = events_page(about=About(task="t"))
+    assert events_shown(page.sections["mode"]) == {"run_type": "pending", "objective": "pending"}
+    assert page.title == "t"
+    page = events_page(about=About(task="t", description="d", run_type="experiment", objective="o"))
+    assert events_shown(page.sections["mode"]) == {"run_type": "experiment", "objective": "o"}
+    assert page.title == "t — d"
+
+
+def test_the_wandb_run_of_an_ended_work_is_named_with_how_to_sync_it():
+    """Before the verdict there is nothing; without a run all is `n/a`; a run has its command."""
+    assert events_page(submitted()).sections["wandb"] == []
+    absent = {"local": "n/a", "synced": "n/a", "notes": "n/a"}
+    for learned in (None, Learned()):
+        sections = events_page(submitted(), judged(learned=learned)).sections
+        assert events_shown(sections["wandb"]) == absent
+    verdict = judged(learned=Learned(wandb="r8/wandb/a", wandb_among="r8/wandb"))
+    page = events_page(submitted(), verdict, about=About(task="t", below="exp"))
+    assert events_shown(page.sections["wandb"]) == {
+        "local": "exp/r8/wandb/a",
+        "synced": "pending — run wandb sync --entity ENTITY --project PROJECT exp/r8/wandb/a",
+        "notes": "pending",
+    }
+
+
+def next_of(*events, **options):
+    """The fields of Next."""
+    return events_shown(events_page(*events, **options).sections["next"])
+
+
+def test_next_says_how_to_go_on_after_an_end():
+    """A training that ended well is continued, one that failed is fixed and resumed; nothing before
+    the verdict, nothing for an evaluation.
+    """
+    about = About(task="t", command="watchkeeper run .", below="exp")
+    assert next_of(submitted(), about=about) == {}
+    assert next_of(submitted(phase="evaluation"), judged(phase="evaluation"), about=about) == {}
+    assert next_of(submitted(), judged(), about=about) == {
+        "for more steps": "raise the epochs in the configuration, then run watchkeeper run ."
+    }
+    failed = {"outcome": "failed", "state": "TIMEOUT"}
+    assert next_of(submitted(), judged(**failed), about=about) == {
+        "resume": "fix the cause (TIMEOUT), then run watchkeeper run . --retry-failed"
+    }
+    fields = next_of(
+        submitted(), judged(learned=Learned(checkpoint="r8/epoch_0"), **failed), about=about
+    )
+    assert fields == {
+        "resume": "fix the cause (TIMEOUT), then run watchkeeper run . --retry-failed; "
+        "the newest complete checkpoint is exp/r8/epoch_0",
+        "before it is shared": "MODEL_PASSPORT.json + SIGNOFF.json for exp/r8/epoch_0 come "
+        "before any evaluation, upload or hand-off of it",
+    }

@@ -63,3 +63,30 @@ def test_an_evaluation_without_a_fingerprint_belongs_to_what_had_ended_by_then()
     assert read_from({}, {}, {}, START) is None
     intended, judged = made(attempt(1, "aa"), attempt(2, "bb"))
     assert read_from(intended, judged, {"q/epoch_0": "aa"}, START + timedelta(hours=5)) == 1
+
+
+def test_nobody_made_what_everybody_found_there_except_the_first_that_had_it():
+    """A checkpoint that was there before the first attempt counts as the first's that had it."""
+    intended, judged = made(attempt(1, "aa", before="aa"), attempt(2, "aa", before="aa"))
+    assert maker(intended, judged, "q/epoch_0", "aa") == 1
+
+
+def test_an_unknown_fingerprint_matches_no_attempt():
+    """An empty fingerprint is not the same as that of an attempt whose own is empty."""
+    intended, judged = made(attempt(1, "aa"))
+    judged[1].fingerprints["q/epoch_0"] = ""
+    assert maker(intended, judged, "q/epoch_0", "") is None
+
+
+def test_a_verdict_without_a_purpose_can_be_the_makers():
+    """An attempt of which the journal has the verdict alone found nothing there."""
+    intended, judged = made(attempt(1, "aa", before="aa"), attempt(2, "aa"))
+    del intended[2]
+    assert maker(intended, judged, "q/epoch_0", "aa") == 2
+
+
+def test_an_evaluation_belongs_to_an_attempt_that_ended_as_it_began():
+    """An attempt that ended in the very moment had ended."""
+    intended, judged = made(attempt(1, ""), attempt(2, ""))
+    assert read_from(intended, judged, {}, judged[2].time) == 2
+    assert read_from(intended, {}, {"q/epoch_0": "zz"}, START) == 1

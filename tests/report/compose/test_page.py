@@ -271,3 +271,152 @@ def test_a_pending_of_the_machines_never_takes_the_place_of_an_answer():
     change = splice(made.text, unknown, written(made))
     assert change.text == made.text
     assert not change.fields and not change.kept
+
+
+EMPTY = Written({}, set(), {})
+
+
+def spliced(text, **changes):
+    """The text with a page of these parts and nothing else."""
+    parts = {"sections": {}, "jobs": [], "status": []}
+    return splice(text, page(**(parts | changes)), Written({}, set(), {})).text
+
+
+def test_a_new_field_follows_the_machines_last_before_it():
+    """A field that is not there yet comes after the one that it follows on the page, and at the end
+    of the fields where none of them is there.
+    """
+    values = [Value("runtime", "1"), Value("final step", "2")]
+    text = "## Results\n- runtime: 1\n- mine: x\n\nwords\n"
+    assert spliced(text, sections={"results": values}) == (
+        "## Results\n- runtime: 1\n- final step: 2\n- mine: x\n\nwords\n"
+    )
+    text = "## Results\n- mine: x\n  - below it\n\nwords\n"
+    assert spliced(text, sections={"results": values}) == (
+        "## Results\n- mine: x\n  - below it\n- runtime: 1\n- final step: 2\n\nwords\n"
+    )
+    assert spliced("## Results\nwords\n", sections={"results": values}) == (
+        "## Results\n- runtime: 1\n- final step: 2\nwords\n"
+    )
+
+
+def test_a_section_has_its_place_among_the_others():
+    """It comes after those before it, else before those after it, else at the end; blank lines stay
+    behind it.
+    """
+    wandb = {"wandb": [Value("local", "n/a")]}
+    assert spliced("# t\n\n## Mode\n\n\n## Next\n", sections=wandb) == (
+        "# t\n\n## Mode\n\n## W&B\n- local: n/a\n\n\n## Next\n"
+    )
+    assert spliced("# t\n\n## Next\n- x\n", sections=wandb) == (
+        "# t\n\n## W&B\n- local: n/a\n\n## Next\n- x\n"
+    )
+    assert spliced("words\n", sections=wandb) == "words\n\n## W&B\n- local: n/a\n"
+    assert spliced("words", sections=wandb) == "words\n\n## W&B\n- local: n/a"
+    assert spliced("", sections=wandb) == "## W&B\n- local: n/a\n"
+
+
+def test_a_section_below_one_heading_of_all_has_its_place_there():
+    """Where the page's sections stand one level lower, the new one stands among them."""
+    text = "# t\n\n# Log\n\n## Mode\n- x\n\n## Next\n"
+    assert spliced(text, sections={"wandb": [Value("local", "n/a")]}) == (
+        "# t\n\n# Log\n\n## Mode\n- x\n\n## W&B\n- local: n/a\n\n## Next\n"
+    )
+
+
+def test_a_block_is_found_by_an_id_that_it_has_or_had():
+    """An execution's block keeps its place when the job gets another id; a field that is no id
+    counts for nothing.
+    """
+    job = JobBlock("1", [Value("execution_id", "9"), Value("node", "5")])
+    text = "## Job\n- execution_id: 5\n\n## Job (resumed)\n- execution_id: 9\n"
+    change = splice(text, page(sections={}, jobs=[job], status=[]), EMPTY)
+    assert change.text == text + "- node: 5\n"
+    had = Written({"job.1.execution_id": {"5", "pending"}}, set(), {})
+    change = splice(text.replace("9", "8"), page(sections={}, jobs=[job], status=[]), had)
+    assert change.text == (
+        "## Job\n- execution_id: 9\n- node: 5\n\n## Job (resumed)\n- execution_id: 8\n"
+    )
+
+
+def test_the_first_block_without_an_id_is_taken():
+    """An open id is filled in, in the first such block; one that a person answered is not taken."""
+    job = JobBlock("1", [Value("execution_id", "9")])
+    text = "## Job\n- execution_id: 5\n\n## Job\n- execution_id: pending\n\n## Job\n- id:\n"
+    assert spliced(text, jobs=[job]) == text.replace("pending", "9")
+    text = "## Job\n- node: n1\n"
+    assert spliced(text, jobs=[job]) == text + "\n## Job\n- execution_id: 9\n"
+
+
+def test_a_status_line_that_is_there_is_not_written_again():
+    """The same line by hand counts, whatever its bullet; new ones come after the last entry."""
+    status = ["2026-03-11 15:00 UTC — submitted", "2026-03-11 15:05 UTC — started"]
+    text = "## Status\n* 2026-03-11 15:00 UTC — submitted\n  - a note\n\nwords\n\n## Next\n"
+    assert spliced(text, status=status) == text.replace(
+        "words\n", "words\n- 2026-03-11 15:05 UTC — started\n"
+    )
+    assert spliced("## Status\n", status=status[:1]) == "## Status\n- " + status[0] + "\n"
+
+
+def test_a_removed_status_is_kept_away_and_noted():
+    """A person who removed the section wants none; the machine notes it and writes no line."""
+    before = Written({}, {"2026-03-11 14:00 UTC — older"}, {})
+    change = splice("## Next\n", page(sections={}, jobs=[]), before)
+    assert (change.text, change.lines, change.kept) == ("## Next\n", [], {"status": ""})
+
+
+def test_a_pending_value_never_replaces_an_answer():
+    """An answer stays while the machine knows none, and its difference is no news."""
+    text = "## Results\n- runtime: 1 h\n"
+    change = splice(
+        text, page(sections={"results": [Value("runtime", "pending")]}, jobs=[], status=[]), EMPTY
+    )
+    assert change.text is text and change.kept == {} and change.fields == {}
+
+
+def test_a_field_with_something_below_it_is_a_persons():
+    """Even an open field that someone wrote below is left as it is; a comment below is nothing."""
+    values = {"results": [Value("runtime", "1")]}
+    text = "## Results\n- runtime: pending\n  - but see below\n"
+    change = splice(text, page(sections=values, jobs=[], status=[]), EMPTY)
+    assert change.text is text and change.kept == {"results.runtime": "pending"}
+    text = "## Results\n- runtime: pending\n  <!-- later -->\n"
+    assert spliced(text, sections=values) == text.replace("pending", "1")
+
+
+def test_a_note_is_updated_where_only_its_figures_changed():
+    """A note of ours whose digits changed is renewed; a person's words are not; an equal value that
+    someone else wrote into a log of theirs stays theirs.
+    """
+    value = Value("runtime", "1", note="start 15:05")
+    ours = Written({"results.runtime": {"1"}}, set(), {})
+    wanted = page(sections={"results": [value]}, jobs=[], status=[])
+    text = "## Results\n- runtime: `1` (start 14:00)\n"
+    assert splice(text, wanted, ours).text == text.replace("14:00", "15:05")
+    text = "## Results\n- runtime: `1` (slow node)\n"
+    assert splice(text, wanted, ours).text is text
+    theirs = "## Results\n- runtime: `1` (start 14:00)\n"
+    assert splice(theirs, wanted, EMPTY).text is theirs
+    assert splice(theirs, wanted, EMPTY).fields == {"results.runtime": "1"}
+    adopted = page(sections={"results": [value]}, jobs=[], status=[], adopted=True)
+    assert splice(theirs, adopted, EMPTY).fields == {}
+
+
+def test_a_note_behind_a_plain_value_is_no_part_of_it():
+    """A value without backticks reads with its note: it is the same value all the same."""
+    value = Value("dataset", "d", note="3 files")
+    wanted = page(sections={"config": [value]}, jobs=[], status=[])
+    text = "## Config\n- dataset: d (3 files)\n"
+    change = splice(text, wanted, Written({"config.dataset": {"d"}}, set(), {}))
+    assert change.text is text and change.kept == {}
+
+
+def test_a_value_is_printed_in_backticks_where_it_should():
+    """Neither an empty nor a pending value is quoted, nor one that holds a backtick."""
+    assert Value("a", "b", quoted=True).line() == "- a: `b`"
+    assert Value("a", "b").line() == "- a: b"
+    assert Value("a", "", quoted=True).line() == "- a:"
+    assert Value("a", "pending", quoted=True).line() == "- a: pending"
+    assert Value("a", "x`y", quoted=True).line() == "- a: x`y"
+    assert Value("a", "b", note="c").line() == "- a: b (c)"
+    assert JobBlock("1", []).heading == "Job" and JobBlock("2", [], "x").heading == "Job (x)"

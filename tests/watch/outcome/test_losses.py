@@ -39,7 +39,7 @@ def test_prints_of_all_attempts_make_one_curve(tmp_path):
         learned.final_step,
     ) == (1, 4.0, 1.0, 5)
     assert repeated.describe(learned) == (
-        "step 4 was done again; the largest difference of train_loss is 0 at step 4 (1.2, then 1.2)"
+        "step 4 was repeated; the largest difference of train_loss is 0 at step 4 (1.2, then 1.2)"
     )
 
 
@@ -124,9 +124,7 @@ def test_a_resumed_run_tells_its_own_first_loss_and_what_it_did_again(tmp_path, 
     assert float(value(document, "results", "start_train_loss")) == (4.0 if same else 1.0)
     words = value(document, "results", "repeated_steps")
     assert (
-        ("step 4 was done again" in words and "not faithful" in words)
-        if same
-        else words == "(none)"
+        ("step 4 was repeated" in words and "not faithful" in words) if same else words == "(none)"
     )
     learned = max(
         told(tmp_path / "exp", Judged), key=lambda event: event.time

@@ -85,7 +85,7 @@ class Renderer:
         if event.phase is not None:
             self._items[event.phase] = event.items
             self._status.pop(event.phase, None)
-        source = event.summary or "no summary: read by its tree"
+        source = event.summary or "no summary; read from its folder tree"
         details = f"Found experiment at {event.folder} ({source})"
         result = _planned_words(event)
         if event.notes:
@@ -120,7 +120,7 @@ class Renderer:
                 event, "evaluation", "IDENTIFY_EVALS", details=details, result=result
             )
         trained = [item for item in items if not item.control]
-        names = _some([item.key for item in trained]) or "no run is to be trained"
+        names = _some([item.key for item in trained]) or "no run to train"
         result = _scripts_words(trained)
         if not trained or not _submits_all(event.decisions):
             result += f"; {_decision_words(event.decisions)}"
@@ -240,8 +240,7 @@ class Renderer:
 
     def _detached(self, event: Detached) -> Iterator[Named]:
         result = (
-            f"{_count(event.active, 'job')} left to the scheduler; the same command goes on "
-            "from here"
+            f"{_count(event.active, 'job')} left to the scheduler; run the same command to continue"
         )
         yield self._block(event, None, "DETACH", details=event.why, result=result)
 
@@ -280,7 +279,7 @@ def _remarks_on(event: Submitted) -> Iterator[str]:
     if event.stagger_s:
         yield f"{event.stagger_s:g}-second stagger"
     if event.adopted:
-        yield "found again: its submitter was gone"
+        yield "found again: its submitter had died"
     elif event.by:
         yield "by another watchkeeper"
     if event.attempt > 1:

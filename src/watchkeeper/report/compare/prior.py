@@ -24,6 +24,8 @@ from watchkeeper.report.runlog.standing import standing
 
 FIELD = "fingerprint"
 _COMMIT = ("commit", "git_commit", "git_sha", "code", "branch", "tag")
+# What a log says beside its commit, in our words of today and of earlier versions.
+_DIRTY = re.compile(r"uncommitted|not committed|not in the commit|dirty")
 CODE_FIELDS = (*_COMMIT, FIELD, "git_branch", "repo", "repository", "worktree")
 
 
@@ -171,9 +173,7 @@ def says_dirty(log: Log) -> bool:
         for field in fields
         if field is not None
     ]
-    return any(
-        words in text for text in raw for words in ("not committed", "not in the commit", "dirty")
-    )
+    return any(_DIRTY.search(text) for text in raw)
 
 
 def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str]:

@@ -124,7 +124,7 @@ def compose_wandb(view: LogView) -> list[Value]:
             Value("notes", PENDING),
         ]
     if among:
-        unsure = f"pending — {among} holds several runs, and nothing says which is this one's"
+        unsure = f"pending — {among} contains several runs; which one is this run's is not recorded"
         return [Value("local", unsure), Value("synced", PENDING), Value("notes", PENDING)]
     return [Value("local", NONE), Value("synced", NONE), Value("notes", NONE)]
 
@@ -139,12 +139,12 @@ def compose_next(view: LogView) -> list[Value]:
         checkpoint = view.path(judged.learned.checkpoint)
     command = view.about.command
     if judged.outcome in WELL:
-        key, text = "for more steps", f"raise the epochs in the configuration, then {command}"
+        key, text = "for more steps", f"raise the epochs in the configuration, then run {command}"
     else:
         key = "resume"
-        text = f"put right what ended it ({judged.state}), then {command} --retry-failed"
+        text = f"fix the cause ({judged.state}), then run {command} --retry-failed"
         if checkpoint:
-            text += f"; the newest whole checkpoint is {checkpoint}"
+            text += f"; the newest complete checkpoint is {checkpoint}"
     values = [Value(key, text)]
     if checkpoint:
         papers = (

@@ -385,7 +385,7 @@ def describe_uncommitted(intended: Intended) -> str:
     """Say what ran that the commit does not hold. "": the commit holds all of it."""
     notes = []
     if intended.git_dirty:
-        notes.append("with changes that are not committed")
+        notes.append("with uncommitted changes")
     if intended.uncommitted:
         notes.append(f"not in the commit: {list_names(intended.uncommitted)}")
     if not notes:

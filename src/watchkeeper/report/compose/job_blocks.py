@@ -52,7 +52,7 @@ def _compose_resumption(view: LogView, execution: Execution) -> list[Value]:
     if intended is not None:
         checkpoint = view.path(intended.resume_from)
     values = [
-        Value("resumed from", checkpoint or "n/a: it began anew", quoted=bool(checkpoint)),
+        Value("resumed from", checkpoint or "n/a: started from scratch", quoted=bool(checkpoint)),
         Value("reason", shorten(_reason_of(view, execution))),
     ]
     if intended is not None:

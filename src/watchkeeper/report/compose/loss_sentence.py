@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 Point = tuple[float, float]
-"""(training step, loss); the loss may be no finite number."""
+"""(training step, loss); the loss may be NaN or infinite."""
 
 # A long curve is read as the medians of this many equal parts: single values are noise.
 SEGMENTS = 10
@@ -34,10 +34,10 @@ def reading(train: Sequence[Point], val: Sequence[Point] = ()) -> str:
         return "no loss was ever logged"
     for step, loss in curve:
         if not math.isfinite(loss):
-            return f"diverged: {name} is no finite number from step {step:.0f} on"
+            return f"diverged: {name} is not finite from step {step:.0f} on"
     if len(curve) < FEWEST:
         times = "1 time" if len(curve) == 1 else f"{len(curve)} times"
-        return f"{name} was logged {times} only: too seldom to say how it went"
+        return f"{name} was logged only {times}: too few values to describe a curve"
     sentence = f"{name} {_shape(_parts(curve))}"
     if train:
         sentence += _validation(sorted(val))
@@ -81,17 +81,15 @@ def _shape(parts: Sequence[Point]) -> str:
     turned = parts[losses.index(low)][0]
     fall = first - low
     if last > first + FELL * abs(first):
-        return f"diverged after step {turned:.0f}: it ended above where it began"
+        return f"diverged after step {turned:.0f}: it ended above where it started"
     if fall <= FELL * abs(first):
-        return "never fell: it ended about where it began"
+        return "never fell: it ended about where it started"
     if last > low + LOST * fall:
-        return (
-            f"turned after step {turned:.0f}: more than half of what it had fallen was lost again"
-        )
+        return f"turned after step {turned:.0f}: it lost more than half of its fall again"
     fifth = losses[-1 - max(1, len(losses) // 5)] - last
     if fifth >= LEFT * fall:
         return (
-            f"was still falling at the end: its last fifth brought {100 * fifth / fall:.0f} % "
+            f"was still falling at the end: the last fifth brought {100 * fifth / fall:.0f} % "
             "of the fall"
         )
     settled = next(step for step, loss in parts if loss <= low + LEFT * fall)
@@ -101,13 +99,13 @@ def _shape(parts: Sequence[Point]) -> str:
 def _validation(val: Sequence[Point]) -> str:
     finite = [(step, loss) for step, loss in val if math.isfinite(loss)]
     if len(finite) < len(val):
-        return "; the validation loss was no finite number at times"
+        return "; the validation loss was not always finite"
     if len(finite) < FEWEST:
         return ""
     best, low = min(finite, key=lambda point: point[1])
     if finite[-1][1] > low + ROSE * abs(low):
         return (
-            f"; the validation loss was lowest at step {best:.0f} and rose since, so that it "
-            "overfits from there"
+            f"; the validation loss was lowest at step {best:.0f} and has risen since: "
+            "overfitting from there on"
         )
     return ""

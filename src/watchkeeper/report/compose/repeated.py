@@ -24,13 +24,13 @@ def describe_unfaithful(learned: Learned | None) -> str:
 
 def _describe(repeated: Repeated) -> str:
     if repeated.first == repeated.last:
-        text = f"step {repeated.first} was done again"
+        text = f"step {repeated.first} was repeated"
     else:
-        text = f"steps {repeated.first} to {repeated.last} were done again"
+        text = f"steps {repeated.first} to {repeated.last} were repeated"
     if repeated.anew:
         text += ", from the beginning"
     if repeated.difference is None or repeated.before is None or repeated.after is None:
-        return f"{text}; no step has a train_loss of both"
+        return f"{text}; no step has a train_loss from both executions"
     difference = _format_loss(repeated.difference)
     before = _format_loss(repeated.before)
     after = _format_loss(repeated.after)

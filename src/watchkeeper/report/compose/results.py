@@ -114,7 +114,7 @@ def _shorten_step(step: int) -> str:
 
 def _compose_checkpoints(view: LogView, learned: Learned) -> list[Value]:
     newest = view.path(learned.checkpoint)
-    shown = newest or "n/a: no whole one is known"
+    shown = newest or "n/a: no complete checkpoint is known"
     values = [Value("checkpoint", shown, quoted=bool(newest))]
     if learned.best:
         best = view.path(learned.best)
@@ -147,7 +147,7 @@ def _compose_artifacts(view: LogView, artifacts: Sequence[Artifact]) -> Iterator
         key = "artifact"
         if number > 1:
             key = f"artifact {number}"
-        checksum = "too large to be hashed here"
+        checksum = "too large to hash"
         if artifact.sha256:
             checksum = f"sha256 {artifact.sha256}"
         note = f"{size(artifact.size_bytes)}, {checksum}"
