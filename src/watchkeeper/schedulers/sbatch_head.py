@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from watchkeeper.schedulers import arrays
 MAGIC = b"#SBATCH"
 # The ones `isspace` knows in the C locale.
 _SPACE = b" \t\n\v\f\r"
+_SPACES = _SPACE.decode()
 _SHORT_WITHOUT_VALUE = frozenset("hHIkOQsvVW")
 _LONG_WITHOUT_VALUE = frozenset(
     {
@@ -107,69 +109,24 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
     """
     if isinstance(script, Path):
         where = str(script)
-    else:
-        where = name or "the script"
-    if isinstance(script, Path):
         name = name or script.name
-    if isinstance(script, Path):
         source = read_whole(script)
     else:
+        where = name or "the script"
         source = script
     data = b"".join(_head_lines(source))
     problems = list(_refusals(source, where))
-    options: dict[str, str] = {}
-    try:
-        words, stop = _split_options(_words(data))
-        options.update(words)
-        if stop is not None:
-            message = f"'{as_text(stop)}' is no option: sbatch reads no directive after it"
-            problems.append(
-                Problem(
-                    where=where,
-                    message=message,
-                    hint="put a # before a comment",
-                    severity="warning",
-                )
-            )
-        options.update(_split_options(list(beside))[0])
-    except _Fault as fault:
-        problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
-    limit = None
-    if "time" in options:
-        try:
-            limit = time_limit_s(options["time"])
-        except ValueError as error:
-            problems.append(
-                Problem(
-                    where=where,
-                    message=str(error),
-                    hint="write --time=HH:MM:SS or --time=D-HH:MM:SS",
-                )
-            )
-    if "array" in options:
-        try:
-            arrays.numbers_of(options["array"])
-        except ValueError as error:
-            problems.append(
-                Problem(
-                    where=where, message=f"--array: {error}", hint="write --array=0-15 or 1,3,5-7%2"
-                )
-            )
+    options = _options(data, beside, where, problems)
+    limit_s = _checked_time_limit(options, where, problems)
+    _check_array(options, where, problems)
     problems += _not_expanded(options, where)
-    gpus = 0
-    try:
-        gpus = gpus_of(options)
-    except ValueError as error:
-        problems.append(
-            Problem(where=where, message=str(error), hint="write --gpus=2, or --gres=gpu:2")
-        )
     return Head(
         data=data,
         interpreter=_interpreter(data),
         name=options.get("job-name", name),
         output=_file(options.get("output", "")) or "slurm-%j.out",
         error=_file(options.get("error", "")),
-        time_limit_s=limit,
+        time_limit_s=limit_s,
         folder=options.get("chdir", ""),
         open_mode=options.get("open-mode", ""),
         dependency=options.get("dependency", ""),
@@ -178,9 +135,69 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         account=options.get("account", ""),
         clusters=options.get("clusters", ""),
         has_time_limit="time" in options,
-        gpus=gpus,
+        gpus=_checked_gpus(options, where, problems),
         problems=tuple(problems),
     )
+
+
+def _options(
+    data: bytes, beside: Sequence[str], where: str, problems: list[Problem]
+) -> dict[str, str]:
+    """Long option → value: the directives of the head, and the options `beside`, which outweigh
+    them. A fault in either leaves out all of it and what follows.
+    """
+    options: dict[str, str] = {}
+    try:
+        words = _OptionReader(_words(data))
+        stop = words.read()
+        options.update(words.options)
+        if stop is not None:
+            problems.append(
+                Problem(
+                    where=where,
+                    message=f"'{as_text(stop)}' is no option: sbatch reads no directive after it",
+                    hint="put a # before a comment",
+                    severity="warning",
+                )
+            )
+        words = _OptionReader(beside)
+        words.read()
+        options.update(words.options)
+    except _Fault as fault:
+        problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
+    return options
+
+
+def _checked_time_limit(
+    options: Mapping[str, str], where: str, problems: list[Problem]
+) -> int | None:
+    if "time" not in options:
+        return None
+    try:
+        return time_limit_s(options["time"])
+    except ValueError as error:
+        hint = "write --time=HH:MM:SS or --time=D-HH:MM:SS"
+        problems.append(Problem(where=where, message=str(error), hint=hint))
+        return None
+
+
+def _check_array(options: Mapping[str, str], where: str, problems: list[Problem]) -> None:
+    if "array" not in options:
+        return
+    try:
+        arrays.numbers_of(options["array"])
+    except ValueError as error:
+        hint = "write --array=0-15 or 1,3,5-7%2"
+        problems.append(Problem(where=where, message=f"--array: {error}", hint=hint))
+
+
+def _checked_gpus(options: Mapping[str, str], where: str, problems: list[Problem]) -> int:
+    try:
+        return gpus_of(options)
+    except ValueError as error:
+        hint = "write --gpus=2, or --gres=gpu:2"
+        problems.append(Problem(where=where, message=str(error), hint=hint))
+        return 0
 
 
 def time_limit_s(text: str) -> int | None:
@@ -404,66 +421,99 @@ def _words(data: bytes) -> list[str]:
 def _arguments(line: str) -> Iterator[str]:
     """The words of one directive: both quotes group, a backslash takes the next character as it is
     even inside them, an unquoted # begins a comment even inside a word.
+
+    Raises:
+        _Fault: a word begins with a colon, or a quote is not closed.
     """
-    at, space = 0, _SPACE.decode()
+    at = 0
     while True:
-        while at < len(line) and line[at] in space:
+        while at < len(line) and line[at] in _SPACES:
             at += 1
         if line[at : at + 1] == ":":
             raise _Fault(f"unexpected ':' in '{MAGIC.decode()}{line}'")
-        word, quote, escaped = "", "", False
-        while at < len(line) and (quote or line[at] not in space):
-            letter = line[at]
-            if not escaped:
-                if letter == "\\":
-                    at, escaped = at + 1, True
-                    continue
-                if letter == quote or (not quote and letter in "\"'"):
-                    at, quote = at + 1, "" if quote else letter
-                    continue
-                if letter == "#" and not quote:
-                    break
-            word, at, escaped = word + letter, at + 1, False
-        if quote:
-            raise _Fault(f"unmatched {quote} in '{MAGIC.decode()}{line}'")
+        word, at = _next_word(line, at)
         if not word:
             return
         yield word
 
 
-def _split_options(words: list[str]) -> tuple[dict[str, str], str | None]:
-    """Long option → value, the last one winning; and the word, if any, at which getopt_long would
-    stop.
+def _next_word(line: str, at: int) -> tuple[str, int]:
+    """The word that begins at this place, and the place behind it; "" at a comment, at the end of
+    the line, and for empty quotes.
     """
-    options: dict[str, str] = {}
-    rest = iter(words)
-    pending: list[str] = []
-    while (word := pending.pop() if pending else next(rest, None)) is not None:
-        if word == "--" or not word.startswith("-") or word == "-":
-            return options, word
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            if equals or name in _LONG_WITHOUT_VALUE:
-                options[name] = value
+    word, quote = "", ""
+    while not _ends_word(line, at, quote):
+        letter = line[at]
+        if letter == "#" and not quote:
+            break
+        at += 1
+        if letter == quote:
+            quote = ""
+        elif letter in "\"'" and not quote:
+            quote = letter
+        elif letter != "\\":
+            word += letter
+        elif not _ends_word(line, at, quote):
+            word += line[at]
+            at += 1
+    if quote:
+        raise _Fault(f"unmatched {quote} in '{MAGIC.decode()}{line}'")
+    return word, at
+
+
+def _ends_word(line: str, at: int, quote: str) -> bool:
+    if at >= len(line):
+        return True
+    return not quote and line[at] in _SPACES
+
+
+class _OptionReader:
+    """Reads words as getopt_long does. `options`: long option → value, the last one winning."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.options: dict[str, str] = {}
+        self._words = deque(words)
+
+    def read(self) -> str | None:
+        """Read up to the first word that is no option, and return that; None: all were read.
+
+        Raises:
+            _Fault: an option has no value, and needs one.
+        """
+        while self._words:
+            word = self._words.popleft()
+            if word in ("-", "--") or not word.startswith("-"):
+                return word
+            if word.startswith("--"):
+                self._read_long(word[2:])
             else:
-                following = next(rest, None)
-                known = name in _LONG_NAMES.values()
-                if following is not None and following.startswith("-") and not known:
-                    # A flag that this version does not know: what follows is an option of its own.
-                    pending.append(following)
-                elif following is None and known:
-                    raise _Fault(f"--{name} needs a value")
-                else:
-                    options[name] = following or ""
-            continue
-        letters = word[1:]
-        while letters:
-            letter, letters = letters[0], letters[1:]
+                self._read_short(word[1:])
+        return None
+
+    def _read_long(self, text: str) -> None:
+        name, equals, value = text.partition("=")
+        if equals or name in _LONG_WITHOUT_VALUE:
+            self.options[name] = value
+            return
+        is_known = name in _LONG_NAMES.values()
+        if not self._words:
+            if is_known:
+                raise _Fault(f"--{name} needs a value")
+            self.options[name] = ""
+            return
+        if self._words[0].startswith("-") and not is_known:
+            # A flag of another version of Slurm: an option follows, not a value.
+            return
+        self.options[name] = self._words.popleft()
+
+    def _read_short(self, letters: str) -> None:
+        for at, letter in enumerate(letters):
             if letter in _SHORT_WITHOUT_VALUE:
                 continue
-            found = letters or next(rest, None)
-            if found is None and letter in _LONG_NAMES:
+            value = letters[at + 1 :]
+            if not value and self._words:
+                value = self._words.popleft()
+            elif not value and letter in _LONG_NAMES:
                 raise _Fault(f"-{letter} needs a value")
-            options[_LONG_NAMES.get(letter, letter)] = found or ""
-            letters = ""
-    return options, None
+            self.options[_LONG_NAMES.get(letter, letter)] = value
+            return
