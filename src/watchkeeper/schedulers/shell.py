@@ -94,11 +94,10 @@ def clean_environment(
     `own_venv` is that environment's folder, "" for none, None for this interpreter's.
     """
     if own_venv is None:
-        if sys.prefix != sys.base_prefix:
-            own_venv = sys.prefix
-        else:
-            own_venv = ""
-    dropped = ("WATCHKEEPER_", "SLURM_") if _OF_A_JOB & environment.keys() else ("WATCHKEEPER_",)
+        own_venv = sys.prefix if sys.prefix != sys.base_prefix else ""
+    dropped: tuple[str, ...] = ("WATCHKEEPER_",)
+    if _OF_A_JOB & environment.keys():
+        dropped = ("WATCHKEEPER_", "SLURM_")
     kept = {
         name: value
         for name, value in environment.items()
@@ -108,14 +107,19 @@ def clean_environment(
         kept.pop(name, None)
     active = kept.get("VIRTUAL_ENV", "")
     if own_venv and active and os.path.realpath(active) == os.path.realpath(own_venv):
-        for name in ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT"):
-            kept.pop(name, None)
-        ours = os.path.realpath(os.path.join(active, "bin"))
-        parts = kept.get("PATH", "").split(os.pathsep)
-        kept["PATH"] = os.pathsep.join(
-            part for part in parts if not part or os.path.realpath(part) != ours
-        )
+        _deactivate(active, kept)
     return kept
+
+
+def _deactivate(venv: str, environment: dict[str, str]) -> None:
+    """Take out what activating the virtual environment has put in."""
+    for name in ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT"):
+        environment.pop(name, None)
+    programs = os.path.realpath(os.path.join(venv, "bin"))
+    parts = environment.get("PATH", "").split(os.pathsep)
+    environment["PATH"] = os.pathsep.join(
+        part for part in parts if not part or os.path.realpath(part) != programs
+    )
 
 
 def _for_question(environment: Mapping[str, str]) -> dict[str, str]:

@@ -31,6 +31,12 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     max_time_s: int | None
     default_time_s: int | None
 
+    def allows(self, limit_s: int | None) -> bool:
+        """Whether a job may have this time limit, in seconds; None asks for no limit."""
+        if self.max_time_s is None:
+            return True
+        return limit_s is not None and limit_s <= self.max_time_s
+
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What a scheduler takes from this user. None and empty: no limit, or nobody told.
@@ -60,97 +66,76 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         """What of a script's head this site does not allow, or will decide by itself; `where` names
         the script.
         """
+        findings = (
+            *self._partition(head),
+            *self._time(head),
+            *self._account(head),
+            *self._array(head),
+        )
         return [
             Problem(where=where, message=message, hint=hint, severity="warning")
-            for found in (
-                self._partition(head),
-                self._time(head),
-                self._account(head),
-                self._array(head),
-            )
-            for message, hint in found
+            for message, hint in findings
         ]
 
-    def _wanted(self, head: Head) -> list[Partition]:
-        if head.partition:
-            names = head.partition.split(",")
-        else:
-            names = [one.name for one in self.partitions if one.is_default]
-        return [one for one in self.partitions if one.name in names]
+    def _chosen(self, head: Head) -> list[Partition]:
+        """The partitions that the job may run on."""
+        if not head.partition:
+            return [partition for partition in self.partitions if partition.is_default]
+        names = head.partition.split(",")
+        return [partition for partition in self.partitions if partition.name in names]
 
     def _partition(self, head: Head) -> Iterator[tuple[str, str]]:
-        known = [one.name for one in self.partitions]
-        for name in filter(None, head.partition.split(",") if known else ()):
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = (
-                    f"did you mean {near[0]!r}? " if near else ""
-                ) + f"There are: {', '.join(known)}"
-                yield f"there is no partition {name!r}", hint
-        if known and not head.partition and not self._wanted(head):
-            yield (
-                "it names no partition, and there is no default one",
-                f"write --partition={' or '.join(known)}",
-            )
-        wanted = self._wanted(head)
-        if wanted and not any(one.up for one in wanted) and all(one.refuses for one in wanted):
-            hint = "it is asked again for a day; `sinfo` says more"
-            yield (
-                (
-                    f"partition {wanted[0].name} is drained or inactive: jobs are refused "
-                    "until it is up again"
-                ),
-                hint,
-            )
-        elif wanted and not any(one.up for one in wanted):
-            yield f"partition {wanted[0].name} is down: the job will wait", "`sinfo` says more"
+        if not self.partitions:
+            return
+        known = [partition.name for partition in self.partitions]
+        for name in head.partition.split(","):
+            if name and name not in known:
+                yield f"there is no partition {name!r}", _near(name, known)
+        chosen = self._chosen(head)
+        if chosen:
+            yield from _closed(chosen)
+        elif not head.partition:
+            message = "it names no partition, and there is no default one"
+            yield message, f"write --partition={' or '.join(known)}"
 
     def _time(self, head: Head) -> Iterator[tuple[str, str]]:
-        wanted = self._wanted(head)
-        if not wanted:
+        chosen = self._chosen(head)
+        if not chosen:
             return
         if not head.has_time_limit:
-            default = wanted[0].default_time_s or wanted[0].max_time_s
-            if default:
-                what = f"ends it after {clock(default)}"
+            default_s = chosen[0].default_time_s or chosen[0].max_time_s
+            if default_s:
+                effect = f"ends it after {clock(default_s)}"
             else:
-                what = "sets no limit, and it may wait long for its start"
-            yield f"it has no --time: partition {wanted[0].name} {what}", "write --time=HH:MM:SS"
-        elif all(
-            one.max_time_s is not None and (head.time_limit_s or 10**12) > one.max_time_s
-            for one in wanted
-        ):
-            most = max(wanted, key=lambda one: one.max_time_s or 0)
-            if head.time_limit_s:
-                asked = clock(head.time_limit_s)
-            else:
-                asked = "no limit"
-            message = (
-                f"--time asks for {asked}, and partition {most.name} allows "
-                f"{clock(most.max_time_s or 0)}"
-            )
-            longer = [
-                one.name
-                for one in self.partitions
-                if (one.max_time_s or 10**12) >= (head.time_limit_s or 10**12)
-            ]
-            yield (
-                message,
-                f"partitions that allow it: {', '.join(longer)}"
-                if longer
-                else "no partition allows that much",
-            )
+                effect = "sets no limit, and it may wait long for its start"
+            message = f"it has no --time: partition {chosen[0].name} {effect}"
+            yield message, "write --time=HH:MM:SS"
+        elif not any(partition.allows(head.time_limit_s) for partition in chosen):
+            yield self._too_long(head.time_limit_s, chosen)
+
+    def _too_long(self, limit_s: int | None, chosen: list[Partition]) -> tuple[str, str]:
+        most = max(chosen, key=lambda partition: partition.max_time_s or 0)
+        wanted = "no limit"
+        if limit_s:
+            wanted = clock(limit_s)
+        message = (
+            f"--time asks for {wanted}, and partition {most.name} allows "
+            f"{clock(most.max_time_s or 0)}"
+        )
+        longer = [partition.name for partition in self.partitions if partition.allows(limit_s)]
+        if longer:
+            return message, f"partitions that allow it: {', '.join(longer)}"
+        return message, "no partition allows that much"
 
     def _account(self, head: Head) -> Iterator[tuple[str, str]]:
         known = ", ".join(self.accounts)
-        if (
-            head.account
-            and self.checks_accounts
-            and self.accounts
-            and head.account.lower() not in self.accounts
-        ):
+        if head.account:
+            if not self.checks_accounts or not self.accounts:
+                return
+            if head.account.lower() in self.accounts:
+                return
             yield f"account {head.account!r} is none of this user's", f"there are: {known}"
-        elif not head.account and len(self.accounts) > 1:
+        elif len(self.accounts) > 1:
             if self.default_account:
                 charged = f"{self.default_account!r} is charged"
             else:
@@ -176,3 +161,24 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
                 f"--array names task {highest}, and this cluster takes 0 to {self.max_array - 1}",
                 "split the array",
             )
+
+
+def _near(name: str, known: list[str]) -> str:
+    """The hint for a partition that is not known."""
+    hint = f"There are: {', '.join(known)}"
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}? {hint}"
+    return hint
+
+
+def _closed(chosen: list[Partition]) -> Iterator[tuple[str, str]]:
+    """Says so where no partition that the job may run on is up."""
+    if any(partition.up for partition in chosen):
+        return
+    name = chosen[0].name
+    if all(partition.refuses for partition in chosen):
+        message = f"partition {name} is drained or inactive: jobs are refused until it is up again"
+        yield message, "it is asked again for a day; `sinfo` says more"
+    else:
+        yield f"partition {name} is down: the job will wait", "`sinfo` says more"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from watchkeeper.schedulers.sbatch_head import time_limit_s
 from watchkeeper.schedulers.shell import Done
 from watchkeeper.schedulers.site import Partition, Site
@@ -23,65 +25,67 @@ def survey(
     options: Sequence[str] = (),
 ) -> Site:
     """Ask a Slurm what it allows this user, by `run`; what does not answer is named in `unasked`."""
-    if cluster:
-        which = [f"--clusters={cluster}"]
-    else:
-        which = []
-    done = run(["scontrol", *which, "show", "config"])
+    where = [f"--clusters={cluster}"] if cluster else []
+    done = run(["scontrol", *where, "show", "config"])
     if done.code != 0:
         # The others would only wait for the same silent controller.
         return Site(options=tuple(options), unasked=(first_error(done, "scontrol"),))
     config, unasked = read_config(done.out), []
-    done = run(["sinfo", *which, "--all", "--noheader", f"--format={SINFO_FORMAT}"])
-    if done.code != 0:
-        unasked.append(first_error(done, "sinfo"))
+    done = run(["sinfo", *where, "--all", "--noheader", f"--format={SINFO_FORMAT}"])
+    partitions: tuple[Partition, ...] = ()
     if done.code == 0:
         partitions = read_partitions(done.out)
     else:
-        partitions = ()
+        unasked.append(first_error(done, "sinfo"))
     accounting = config.get("AccountingStorageType", "").endswith("slurmdbd")
-    associations: list[dict[str, str]] = []
-    limits: list[str] = []
-    default = ""
+    rights = _Rights()
     if accounting:
-        name = config.get("ClusterName", cluster)
-        words = ["sacctmgr", "--noheader", "--parsable2", "show"]
-        done = run(
-            [
-                *words,
-                "associations",
-                f"user={user}",
-                f"cluster={name}",
-                f"format={','.join(_ASSOCIATION)}",
-            ]
-        )
-        if done.code == 0:
-            associations = read_rows(done.out, _ASSOCIATION)
-            limits = [one["MaxSubmitJobs"] for one in associations]
-            done = run([*words, "user", user, "format=DefaultAccount"])
-            if done.code == 0:
-                default = done.out.strip()
-            else:
-                default = ""
-            done = run([*words, "qos", f"format={','.join(_QOS)}"])
-            used = {one["DefaultQOS"] or one["QOS"] for one in associations}
-            limits += [one[_QOS[1]] for one in read_rows(done.out, _QOS) if one["Name"] in used]
-        else:
-            unasked.append(first_error(done, "sacctmgr"))
-    age = config.get("MinJobAge", "").partition(" ")[0]
-    array = config.get("MaxArraySize", "")
+        rights = _ask_rights(run, user, config.get("ClusterName", cluster))
+    if rights.fault:
+        unasked.append(rights.fault)
     return Site(
         version=config.get("SLURM_VERSION", ""),
         options=tuple(options),
         partitions=partitions,
-        max_array=int(array) if array.isdigit() else None,
-        max_submit=least(limits),
-        accounts=tuple(dict.fromkeys(one["Account"] for one in associations)),
-        default_account=default,
+        max_array=_number(config.get("MaxArraySize", "")),
+        max_submit=least(rights.limits),
+        accounts=rights.accounts,
+        default_account=rights.default_account,
         accounting=accounting,
         checks_accounts="associations" in config.get("AccountingStorageEnforce", ""),
-        forgets_s=int(age) if age.isdigit() else None,
+        forgets_s=_number(config.get("MinJobAge", "").partition(" ")[0]),
         unasked=tuple(unasked),
+    )
+
+
+class _Rights(msgspec.Struct, frozen=True, kw_only=True):
+    """What accounting grants a user. `limits`: every limit on submitted jobs, as it is written;
+    `fault`: why accounting did not answer, "" if it did.
+    """
+
+    accounts: tuple[str, ...] = ()
+    default_account: str = ""
+    limits: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def _ask_rights(run: Callable[[Sequence[str]], Done], user: str, cluster: str) -> _Rights:
+    show = ["sacctmgr", "--noheader", "--parsable2", "show"]
+    where = [f"user={user}", f"cluster={cluster}"]
+    done = run([*show, "associations", *where, f"format={','.join(_ASSOCIATION)}"])
+    if done.code != 0:
+        return _Rights(fault=first_error(done, "sacctmgr"))
+    associations = read_rows(done.out, _ASSOCIATION)
+    done = run([*show, "user", user, "format=DefaultAccount"])
+    default_account = done.out.strip() if done.code == 0 else ""
+    done = run([*show, "qos", f"format={','.join(_QOS)}"])
+    used = {row["DefaultQOS"] or row["QOS"] for row in associations}
+    limits = [row["MaxSubmitJobs"] for row in associations]
+    limits += [row[_QOS[1]] for row in read_rows(done.out, _QOS) if row["Name"] in used]
+    return _Rights(
+        accounts=tuple(dict.fromkeys(row["Account"] for row in associations)),
+        default_account=default_account,
+        limits=tuple(limits),
     )
 
 
@@ -122,6 +126,12 @@ def read_rows(text: str, columns: Sequence[str]) -> list[dict[str, str]]:
 def least(values: Sequence[str]) -> int | None:
     """The lowest of the limits that say a number; None if none does."""
     return min((int(value) for value in values if value.isdigit()), default=None)
+
+
+def _number(text: str) -> int | None:
+    if text.isdigit():
+        return int(text)
+    return None
 
 
 def _limit(text: str) -> int | None:

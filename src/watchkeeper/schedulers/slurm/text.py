@@ -184,54 +184,46 @@ def task_ids(job_id: str) -> list[str]:
 
 
 def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
-    """The rows of `squeue --noheader --Format=SQUEUE_FORMAT`; lines that are none are left out."""
+    """The rows of `squeue --noheader --Format=SQUEUE_FORMAT`. Other lines are left out."""
     rows: list[Row] = []
+    most = len(_SQUEUE_FIELDS) - 1
     for line in text.split("\n"):
-        cells = line.removesuffix(separator).split(separator, 11)
-        if len(cells) != 12 or not _ID.fullmatch(cells[0]):
+        values = line.removesuffix(separator).split(separator, most)
+        if len(values) != len(_SQUEUE_FIELDS) or not _ID.fullmatch(values[0]):
             continue
-        (
-            job_id,
-            raw_id,
-            told,
-            reason,
-            submitted,
-            started,
-            ended,
-            node,
-            status,
-            name,
-            folder,
-            command,
-        ) = cells
-        state = state_of(told)
-        exit_code, signal = status_of(status) if state in TERMINAL else (None, None)
-        ran = state != "PENDING" and node not in _NOTHING
-        rows.extend(
-            Row(
-                job_id=task,
-                raw_id=raw_id,
-                state=state,
-                told=told,
-                reason=_said(reason),
-                exit_code=exit_code,
-                signal=signal,
-                submitted=time_of(submitted),
-                started=time_of(started) if ran else None,
-                expected=time_of(started) if state == "PENDING" else None,
-                ended=time_of(ended) if state in TERMINAL else None,
-                ends_by=time_of(ended)
-                if state == "RUNNING"
-                else None,  # the start and the limit together
-                node=node if ran else "",
-                name=name,
-                folder=folder,
-                command=command,
-                token=_token(command) or "",
-            )
-            for task in task_ids(job_id)
-        )
+        cells = dict(zip(_SQUEUE_FIELDS, values, strict=True))
+        rows.extend(_shown(cells, task) for task in task_ids(values[0]))
     return rows
+
+
+def _shown(cells: Mapping[str, str], job_id: str) -> Row:
+    """squeue's row of a job or task. A pending job has no node yet, and its start is a forecast; the
+    end of a running one is its start and its limit together.
+    """
+    state = state_of(cells["State"])
+    start, end = time_of(cells["StartTime"]), time_of(cells["EndTime"])
+    is_pending, has_ended = state == "PENDING", state in TERMINAL
+    node = "" if is_pending else _value(cells["NodeList"])
+    exit_code, signal = status_of(cells["exit_code"]) if has_ended else (None, None)
+    return Row(
+        job_id=job_id,
+        raw_id=cells["JobID"],
+        state=state,
+        told=cells["State"],
+        reason=_value(cells["Reason"]),
+        exit_code=exit_code,
+        signal=signal,
+        submitted=time_of(cells["SubmitTime"]),
+        started=start if node else None,
+        expected=start if is_pending else None,
+        ended=end if has_ended else None,
+        ends_by=end if state == "RUNNING" else None,
+        node=node,
+        name=cells["Name"],
+        folder=cells["WorkDir"],
+        command=cells["Command"],
+        token=token_of(cells["Command"]) or "",
+    )
 
 
 def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
@@ -246,53 +238,63 @@ def read_sacct(text: str, separator: str = SEPARATOR) -> list[Row]:
     rows: list[Row] = []
     for line in text.split("\n"):
         if not names:
-            # A site's own script may say something first.
-            heads = line.split(separator)
-            if {"JobID", "JobIDRaw", "State"} <= set(heads):
-                names = heads
-            else:
-                names = []
+            names = _header(line, separator)
             continue
         values = line.split(separator, len(names) - 1)
         if len(values) != len(names):
             continue
         cells = dict(zip(names, values, strict=True))
         if "." in cells["JobIDRaw"]:
-            if rows and cells["JobIDRaw"].partition(".")[0] == rows[-1].raw_id:
-                peak = max(bytes_of(cells.get("MaxRSS", "")) or 0, rows[-1].max_rss_bytes or 0)
-                rows[-1] = msgspec.structs.replace(rows[-1], max_rss_bytes=peak or None)
+            _add_step(cells, rows)
         elif _ID.fullmatch(cells["JobID"]):
             rows.extend(_booked(cells, task) for task in task_ids(cells["JobID"]))
     return rows
 
 
+def _header(line: str, separator: str) -> list[str]:
+    """The names of the columns; empty for another line, which a site's own script may print."""
+    names = line.split(separator)
+    if {"JobID", "JobIDRaw", "State"} <= set(names):
+        return names
+    return []
+
+
+def _add_step(cells: Mapping[str, str], rows: list[Row]) -> None:
+    """Add the peak memory of a step to its job, the last of these rows."""
+    if not rows or cells["JobIDRaw"].partition(".")[0] != rows[-1].raw_id:
+        return
+    peak = max(bytes_of(cells.get("MaxRSS", "")) or 0, rows[-1].max_rss_bytes or 0)
+    rows[-1] = msgspec.structs.replace(rows[-1], max_rss_bytes=peak or None)
+
+
 def _booked(cells: Mapping[str, str], job_id: str) -> Row:
+    """sacct's row of a job or task."""
     state = state_of(cells["State"])
-    node = cells.get("NodeList", "")
-    ran = node not in _NOTHING
-    exit_code, signal = exit_of(cells.get("ExitCode", ""))
+    node = _value(cells.get("NodeList", ""))
+    line = cells.get("SubmitLine", "")
+    ended = None
     if state in TERMINAL:
         ended = time_of(cells.get("End", ""))
-    else:
-        ended = None
-    line = cells.get("SubmitLine", "")
+    exit_code, signal = None, None
+    if ended:
+        exit_code, signal = exit_of(cells.get("ExitCode", ""))
     return Row(
         job_id=job_id,
         raw_id=cells["JobIDRaw"],
         state=state,
         told=cells["State"],
-        reason=_said(cells.get("Reason", "")),
-        exit_code=exit_code if ended else None,
-        signal=signal if ended else None,
+        reason=_value(cells.get("Reason", "")),
+        exit_code=exit_code,
+        signal=signal,
         submitted=time_of(cells.get("Submit", "")),
-        started=time_of(cells.get("Start", "")) if ran else None,
+        started=time_of(cells.get("Start", "")) if node else None,
         ended=ended,
         max_rss_bytes=bytes_of(cells.get("MaxRSS", "")) or None,
-        node=node if ran else "",
+        node=node,
         name=cells.get("JobName", ""),
         folder=cells.get("WorkDir", ""),
         command=line,
-        token=(_token(line) or "") if line else None,
+        token=(token_of(line) or "") if line else None,
     )
 
 
@@ -364,8 +366,11 @@ _BUSY = re.compile(
     r"|(?:QOS|Assoc)\w*Max\w*(?:Submit|Jobs)\w*|(?:QOS|Assoc)Grp(?:Submit)?Jobs\w*"
     r"|job queue full|Too many (?:jobs|requests)|Job creation delayed",
 )
-_LIMITS = re.compile(r"violates accounting/QOS policy")
-_A_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
+_POLICY = re.compile(r"violates accounting/QOS policy")
+_LIMIT = re.compile(r"\b(?:QOS|Assoc)[A-Z]\w+")
+_REFUSED = re.compile(
+    r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )", re.MULTILINE
+)
 
 
 def job_of(out: str) -> tuple[str, str] | None:
@@ -383,35 +388,39 @@ def job_of(out: str) -> tuple[str, str] | None:
 
 
 def no_of(done: Done) -> SchedulerError | None:
-    """What an answer of sbatch means, other than yes (None).
+    """The error that sbatch's answer stands for; None: it took the job.
 
-    Certain is only what the controller, or sbatch before it asked, said in words: everything else
-    is doubt.
+    Only a message of the controller, or one of sbatch before it asked the controller, is certain.
+    Everything else is doubt.
     """
-    if done.code == 0 and job_of(done.out) is not None:
+    has_id = job_of(done.out) is not None
+    if done.code == 0 and has_id:
         return None
-    said = _words(done)
+    message = _words(done)
     if done.timed_out or done.code <= 0:
-        return DoubtError(f"sbatch did not say whether it took the job: {said}")
+        return DoubtError(f"sbatch did not say whether it took the job: {message}")
     if done.code == NOT_THERE and not done.out.strip():
         return UnavailableError("there is no sbatch here", hint=NO_LOCAL)
-    if _DOUBT.search(done.err) or job_of(done.out) is not None:
-        return DoubtError(said)
+    if has_id or _DOUBT.search(done.err):
+        return DoubtError(message)
     if _UNREACHED.search(done.err):
-        return UnreachedError(said)
+        return UnreachedError(message)
     if _UNASKED.search(done.err):
-        return UnavailableError(said)
-    # A policy that names no limit, or one on the number of jobs, means later; one on the job's size
-    # means never.
-    if _BUSY.search(done.err) or (_LIMITS.search(done.err) and not _A_LIMIT.search(done.err)):
-        return BusyError(said)
-    if re.search(
-        r"^sbatch: (?:error:|fatal:|unrecognized option|invalid option|option )",
-        done.err,
-        re.MULTILINE,
-    ):
-        return RefusedError(said)
-    return DoubtError(f"sbatch ended with code {done.code} and did not say why: {said}")
+        return UnavailableError(message)
+    if _is_busy(done.err):
+        return BusyError(message)
+    if _REFUSED.search(done.err):
+        return RefusedError(message)
+    return DoubtError(f"sbatch ended with code {done.code} and did not say why: {message}")
+
+
+def _is_busy(message: str) -> bool:
+    """Whether a later submission may succeed. A policy that names no limit, or one on the number of
+    jobs, means later; one on the job's size means never.
+    """
+    if _BUSY.search(message):
+        return True
+    return bool(_POLICY.search(message)) and not _LIMIT.search(message)
 
 
 def _words(done: Done) -> str:
@@ -427,14 +436,11 @@ def _words(done: Done) -> str:
     return "; ".join(dict.fromkeys(lines))[:1000] or f"code {done.code}, no message"
 
 
-def _said(text: str) -> str:
+def _value(text: str) -> str:
+    """A column's text, "" where Slurm writes one of its words for nothing."""
     if text in _NOTHING:
         return ""
     return text
-
-
-def _token(command: str) -> str | None:
-    return token_of(command)
 
 
 def _age(row: Row) -> datetime:
@@ -445,25 +451,36 @@ def _whole(rows: Sequence[Row]) -> Row:
     """An array, or a job of several components, as one: it is what says most about it, from its
     first start to its last end.
     """
-
-    def weight(row: Row) -> int:
-        if row.state in _WEIGHT:
-            return _WEIGHT.index(row.state)
-        return len(_WEIGHT) + (row.state == "COMPLETED")
-
-    most = min(rows, key=weight)
+    most = min(rows, key=_weight)
+    submitted = [row.submitted for row in rows if row.submitted]
+    started = [row.started for row in rows if row.started]
     ended = [row.ended for row in rows if row.ended]
-    tasks = {
-        int(number): row.state for row in rows if (number := row.job_id.partition("_")[2]).isdigit()
-    }
+    peaks = [row.max_rss_bytes for row in rows if row.max_rss_bytes]
     return msgspec.structs.replace(
         most,
-        submitted=min((row.submitted for row in rows if row.submitted), default=None),
-        started=min((row.started for row in rows if row.started), default=None),
+        submitted=min(submitted, default=None),
+        started=min(started, default=None),
         ended=max(ended) if len(ended) == len(rows) else None,
-        max_rss_bytes=max((row.max_rss_bytes for row in rows if row.max_rss_bytes), default=None),
-        tasks=arrays.by_state(tasks),
+        max_rss_bytes=max(peaks, default=None),
+        tasks=_tasks(rows),
     )
+
+
+def _weight(row: Row) -> int:
+    """How much a row says about the whole: the lowest says most."""
+    if row.state in _WEIGHT:
+        return _WEIGHT.index(row.state)
+    return len(_WEIGHT) + (row.state == "COMPLETED")
+
+
+def _tasks(rows: Sequence[Row]) -> dict[str, str]:
+    """State → the numbers of the tasks in that state."""
+    states: dict[int, str] = {}
+    for row in rows:
+        number = row.job_id.partition("_")[2]
+        if number.isdigit():
+            states[int(number)] = row.state
+    return arrays.by_state(states)
 
 
 def batches(job_ids: Iterable[str], limit_bytes: int = 100_000) -> Iterator[str]:
