@@ -29,6 +29,7 @@ from watchkeeper.core.errors import (
     BusyError,
     DoubtError,
     RefusedError,
+    SchedulerError,
     UnavailableError,
     UnreachedError,
 )
@@ -44,6 +45,21 @@ _FIELDS = (
     "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList", "MaxRSS", "JobName",
     "WorkDir",
 )  # fmt: skip
+# What sbatch says for each error of the fake. The first class that fits counts.
+_REFUSALS = (
+    (
+        RefusedError,
+        "Batch job submission failed: Invalid account or account/partition combination specified",
+    ),
+    (
+        BusyError,
+        "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, "
+        "user's size)",
+    ),
+    (UnavailableError, "Batch job submission failed: Munge encode failed"),
+    (UnreachedError, f"Batch job submission failed: {_CONTACT}"),
+    (DoubtError, f"Batch job submission failed: {_TIMED_OUT}"),
+)
 _CONFIG = (
     "ClusterName = fake\nMaxArraySize = 1001\nAccountingStorageType = "
     "accounting_storage/none\nSLURM_VERSION = {}\n"
@@ -107,74 +123,49 @@ class FakeSlurm:
 
     def _sbatch(self, words: list[str], folder: str) -> Done:
         script = Path(words[-1])
-        given = dict(
-            word.removeprefix("--").split("=", 1)
-            for word in words
-            if "=" in word and word.startswith("--")
-        )
-        if "dependency" in given:
-            after = tuple(given.get("dependency", "").removeprefix("afterany:").split(":"))
-        else:
-            after = ()
+        options = _options(words)
+        after: tuple[str, ...] = ()
+        if "dependency" in options:
+            after = tuple(options["dependency"].removeprefix("afterany:").split(":"))
         job = Job(
             wrapper=script,
             folder=Path(folder),
-            name=given.get("job-name", script.name),
+            name=options.get("job-name", script.name),
             token=token_of(script) or "",
             after=after,
-            array=given.get("array", ""),
+            array=options.get("array", ""),
         )
         try:
             return Done(code=0, out=f"{self.fake.submit(job).job_id}\n")
-        except RefusedError:
-            err = (
-                "Batch job submission failed: Invalid account or account/partition combination "
-                "specified"
-            )
-        except BusyError:
-            err = (
-                "Batch job submission failed: Job violates accounting/QOS policy (job submit "
-                "limit, user's size)"
-            )
-        except UnavailableError:
-            err = "Batch job submission failed: Munge encode failed"
-        except UnreachedError:
-            err = f"Batch job submission failed: {_CONTACT}"
-        except DoubtError:
-            err = f"Batch job submission failed: {_TIMED_OUT}"
-        return Done(code=1, err=f"sbatch: error: {err}\n")
+        except SchedulerError as error:
+            return Done(code=1, err=f"sbatch: error: {_refusal(error)}\n")
 
     def _squeue(self, words: list[str], _folder: str) -> Done:
-        layout = next(
-            (word.removeprefix("--Format=") for word in words if word.startswith("--Format=")), ""
-        )
-        fields = [part.partition(":")[::2] for part in layout.split(",")]
+        columns = [part.partition(":")[::2] for part in _options(words)["Format"].split(",")]
         try:
-            facts = self._shown("squeue", self.fake.poll(list(self.fake.jobs)).facts)
+            shown = self._shown("squeue", self.fake.poll(list(self.fake.jobs)).facts)
         except UnavailableError:
             return Done(code=1, err=f"slurm_load_jobs error: {_CONTACT}\n")
         lines = []
-        for job_id, one in facts.items():
+        for job_id, facts in shown.items():
             job = self.fake.jobs[job_id].job
-            if one.state in TERMINAL:
-                status = str((one.exit_code or 0) << 8 | (one.signal or 0))
-            else:
-                status = "0"
-            cells = self._cells(job_id, job, one) | {
+            status = 0
+            if facts.state in TERMINAL:
+                status = (facts.exit_code or 0) << 8 | (facts.signal or 0)
+            cells = self._cells(job_id, job, facts) | {
                 "JobArrayID": job_id,
-                "exit_code": status,
+                "exit_code": str(status),
                 "Command": str(job.wrapper),
             }
-            lines.append("".join(cells[name] + separator for name, separator in fields))
+            lines.append("".join(cells[name] + separator for name, separator in columns))
         return Done(code=0, out="".join(f"{line}\n" for line in lines))
 
     def _sacct(self, words: list[str], _folder: str) -> Done:
-        offered = [*_FIELDS, *(["SubmitLine"] if self.version >= (21, 8) else [])]
-        offered += ["Restarts"] if self.version >= (23, 2) else []
+        offered = self._offered_fields()
         if "--helpformat" in words:
             return Done(code=0, out="".join(f"{field:<20}" for field in offered) + "\n")
-        given = dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
-        fields, separator = given["format"].split(","), given["delimiter"]
+        options = _options(words)
+        fields, separator = options["format"].split(","), options["delimiter"]
         if unknown := [field for field in fields if field not in offered]:
             return Done(code=1, err=f"sacct: error: Invalid field requested: '{unknown[0]}'\n")
         if self.fake.silent:
@@ -182,36 +173,43 @@ class FakeSlurm:
                 code=1, err=f"sacct: error: Problem talking to the database: {self.fake.silent}\n"
             )
         # Accounting answers also while the controller does not.
-        facts = self._shown(
-            "sacct", {key: job.facts for key, job in self.fake.jobs.items() if not job.forgotten}
-        )
-        if "jobs" in given:
-            wanted = given["jobs"].split(",")
-        else:
-            wanted = list(facts)
+        known = {key: job.facts for key, job in self.fake.jobs.items() if not job.forgotten}
+        shown = self._shown("sacct", known)
+        job_ids = list(shown)
+        if "jobs" in options:
+            job_ids = [job_id for job_id in options["jobs"].split(",") if job_id in shown]
         lines = [separator.join(fields)]
-        for job_id in wanted:
-            if job_id not in facts:
-                continue
-            job, one = self.fake.jobs[job_id].job, facts[job_id]
-            cells = self._cells(job_id, job, one)
-            if one.state == "CANCELLED":
-                state = f"{one.state} by 1000"
-            else:
-                state = one.state
-            code = one.exit_code or 0
-            cells |= {
-                "State": state,
-                "ExitCode": f"{code - 128 if code > 128 else code}:{one.signal or 0}",
-            }
-            cells |= {
-                "JobIDRaw": job_id,
-                "SubmitLine": f"sbatch --parsable {job.wrapper}",
-                "Restarts": "0",
-                "MaxRSS": "",
-            }
+        for job_id in job_ids:
+            cells = self._booked(job_id, shown[job_id])
             lines.append(separator.join(cells[field] for field in fields))
         return Done(code=0, out="".join(f"{line}\n" for line in lines))
+
+    def _offered_fields(self) -> list[str]:
+        """The columns that sacct has in this version."""
+        fields = list(_FIELDS)
+        if self.version >= (21, 8):
+            fields.append("SubmitLine")
+        if self.version >= (23, 2):
+            fields.append("Restarts")
+        return fields
+
+    def _booked(self, job_id: str, facts: SchedulerFacts) -> dict[str, str]:
+        """Column → what sacct shows of a job. It takes 128 off a code above 127."""
+        job = self.fake.jobs[job_id].job
+        state = facts.state
+        if state == "CANCELLED":
+            state = "CANCELLED by 1000"
+        code = facts.exit_code or 0
+        if code > 128:
+            code -= 128
+        return self._cells(job_id, job, facts) | {
+            "State": state,
+            "ExitCode": f"{code}:{facts.signal or 0}",
+            "JobIDRaw": job_id,
+            "SubmitLine": f"sbatch --parsable {job.wrapper}",
+            "Restarts": "0",
+            "MaxRSS": "",
+        }
 
     def _scancel(self, words: list[str], _folder: str) -> Done:
         try:
@@ -246,6 +244,20 @@ class FakeSlurm:
             "JobName": job.name,
             "WorkDir": str(job.folder),
         }
+
+
+def _options(words: Sequence[str]) -> dict[str, str]:
+    """Long option → value, of those written with =."""
+    options = {}
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and equals:
+            options[name] = value
+    return options
+
+
+def _refusal(error: SchedulerError) -> str:
+    return next(message for kind, message in _REFUSALS if isinstance(error, kind))
 
 
 def _seconds(time: datetime | None) -> str:

@@ -192,6 +192,11 @@ class LocalScheduler:
             raise RefusedError(
                 f"cannot read the batch script {job.wrapper}: {error.strerror}"
             ) from error
+        self._refuse(job, head)
+        return head
+
+    def _refuse(self, job: Job, head: Head) -> None:
+        """Raise RefusedError where this machine cannot run the job as its head describes it."""
         faults = [problem for problem in head.problems if problem.severity == "error"]
         if faults:
             raise RefusedError("; ".join(fault.message for fault in faults), hint=faults[0].hint)
@@ -208,7 +213,6 @@ class LocalScheduler:
             )
         if not job.folder.is_dir():
             raise RefusedError(f"there is no folder {job.folder} to run {job.wrapper} in")
-        return head
 
     def _spec(self, job: Job, head: Head, job_id: str) -> Spec:
         folder = job.folder / head.folder
@@ -314,55 +318,35 @@ class LocalScheduler:
         return self._tokens.get(job_id, "")
 
     def _look(self, job_id: str) -> SchedulerFacts | None:
-        if not job_id.isascii() or not job_id.isdigit():
+        """The facts of a job that is not known to have ended; None: there is no such job.
+
+        Raises:
+            DamagedRecordError: a record of it cannot be read.
+        """
+        if not _is_id(job_id):
             return None
-        folder = self.spool.job(job_id)
         if (ended := self._ending(job_id)) is not None:
             return ended
+        folder = self.spool.job(job_id)
         spec = read(folder / "spec.json", Spec)
         if spec is None:
             return None
-        waits = SchedulerFacts(
-            state="PENDING",
-            reason="Resources",
-            submitted=spec.submitted,
-            output=spec.output,
-            error_output=spec.error_output,
-        )
         supervisor = read(folder / "supervisor.json", ProcessName)
         if supervisor is None:
-            return waits
+            return _waiting(spec)
         alive = processes.is_alive(supervisor)
         started = read(folder / "started.json", Started)
         if alive is None:
-            reason = (
-                f"it was taken on by another boot of {supervisor.host}, or another host of "
-                "that name: its end was not seen"
-            )
-            return msgspec.structs.replace(
-                waits, state=UNKNOWN, reason=reason, started=started and started.time
-            )
+            return _unseen(spec, supervisor, started)
         if started is None:
-            return waits
-        if spec.time_limit_s:
-            ends_by = started.time + timedelta(seconds=spec.time_limit_s)
-        else:
-            ends_by = None
-        runs = msgspec.structs.replace(
-            waits,
-            state="RUNNING",
-            reason="",
-            started=started.time,
-            node=started.leader.host,
-            ends_by=ends_by,
-        )
+            return _waiting(spec)
         # Once lost it is not said to run again, while another supervisor writes down what became of
         # it.
-        runs = self._lost.get(job_id, runs)
+        facts = self._lost.get(job_id) or _running(spec, started)
         if alive or processes.session_alive(started.leader):
-            return self._ending(job_id) or runs
+            return self._ending(job_id) or facts
         if read(folder / "supervisor.json", ProcessName) != supervisor:
-            return self._ending(job_id) or runs
+            return self._ending(job_id) or facts
         if (ended := self._ending(job_id)) is None:
             ended = self._lost[job_id] = lost(spec, started, (folder / "cancel.json").exists())
         return ended
@@ -382,30 +366,12 @@ class LocalScheduler:
         Raises:
             UnavailableError: the spool cannot be used, or the job belongs to another boot or host.
         """
-        if not job_id.isascii() or not job_id.isdigit() or not self.spool.job(job_id).is_dir():
+        if not _is_id(job_id) or not self.spool.job(job_id).is_dir():
             return
-        folder = self.spool.job(job_id)
         try:
             with self.spool.lock():
                 standing = self.spool.standing(job_id)
-                begun = (folder / "started.json").exists()
-                if standing == "pending" or (standing == "orphaned" and not begun):
-                    spec = read(folder / "spec.json", Spec)
-                    if spec:
-                        submitted = spec.submitted
-                    else:
-                        submitted = None
-                    self.spool.end(
-                        job_id,
-                        SchedulerFacts(state="CANCELLED", submitted=submitted, ended=self._clock()),
-                    )
-                elif standing in ("held", "orphaned"):
-                    asked = CancelAsked(time=self._clock(), by=processes.this_process())
-                    files.replace(folder / "cancel.json", msgspec.json.encode(asked))
-                    supervisor = read(folder / "supervisor.json", ProcessName)
-                    if standing == "held" and supervisor is not None:
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(supervisor.pid, POKE)
+                self._end_or_ask(job_id, standing)
         except (DamagedRecordError, StorageError, OSError) as error:
             raise UnavailableError(f"cannot cancel local job {job_id}: {error}") from error
         if standing == "elsewhere":
@@ -414,6 +380,66 @@ class LocalScheduler:
             )
         with contextlib.suppress(SchedulerError, StorageError, OSError):
             self._kick()
+
+    def _end_or_ask(self, job_id: str, standing: str) -> None:
+        """Under the lock: end a job that has not begun, or ask the supervisor of one that runs."""
+        folder = self.spool.job(job_id)
+        has_begun = (folder / "started.json").exists()
+        if standing == "pending" or (standing == "orphaned" and not has_begun):
+            spec = read(folder / "spec.json", Spec)
+            submitted = spec.submitted if spec else None
+            cancelled = SchedulerFacts(state="CANCELLED", submitted=submitted, ended=self._clock())
+            self.spool.end(job_id, cancelled)
+            return
+        if standing not in ("held", "orphaned"):
+            return
+        request = CancelAsked(time=self._clock(), by=processes.this_process())
+        files.replace(folder / "cancel.json", msgspec.json.encode(request))
+        supervisor = read(folder / "supervisor.json", ProcessName)
+        if standing == "held" and supervisor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(supervisor.pid, POKE)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _waiting(spec: Spec) -> SchedulerFacts:
+    """The facts of an accepted job that has not started."""
+    return SchedulerFacts(
+        state="PENDING",
+        reason="Resources",
+        submitted=spec.submitted,
+        output=spec.output,
+        error_output=spec.error_output,
+    )
+
+
+def _running(spec: Spec, started: Started) -> SchedulerFacts:
+    """The facts of a job that has started, and has not ended."""
+    ends_by = None
+    if spec.time_limit_s:
+        ends_by = started.time + timedelta(seconds=spec.time_limit_s)
+    return msgspec.structs.replace(
+        _waiting(spec),
+        state="RUNNING",
+        reason="",
+        started=started.time,
+        node=started.leader.host,
+        ends_by=ends_by,
+    )
+
+
+def _unseen(spec: Spec, supervisor: ProcessName, started: Started | None) -> SchedulerFacts:
+    """The facts of a job whose supervisor this boot of this host cannot see."""
+    reason = (
+        f"it was taken on by another boot of {supervisor.host}, or another host of "
+        "that name: its end was not seen"
+    )
+    return msgspec.structs.replace(
+        _waiting(spec), state=UNKNOWN, reason=reason, started=started and started.time
+    )
 
 
 def _any(folder: Path) -> bool:

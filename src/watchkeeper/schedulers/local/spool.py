@@ -367,7 +367,8 @@ class Spool:
 
 def gpu_names(text: str) -> tuple[str, ...]:
     """`0,1` or `GPU-8932f937,…` as names of devices."""
-    return tuple(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
+    names = [part.strip() for part in text.split(",")]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def usable_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -27,7 +27,15 @@ from watchkeeper.core.errors import RefusedError, StorageError, UnavailableError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.text.odd_bytes import as_text
 from watchkeeper.schedulers import arrays
-from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot, number_of
+from watchkeeper.schedulers.base import (
+    COMPLETING,
+    TERMINAL,
+    UNKNOWN,
+    Job,
+    Receipt,
+    Snapshot,
+    number_of,
+)
 from watchkeeper.schedulers.sbatch_head import Head, expand, read_head
 from watchkeeper.schedulers.shell import NOT_THERE, Done, Shell, Ssh
 from watchkeeper.schedulers.site import Site
@@ -87,28 +95,26 @@ def cluster_of(
     Raises:
         UsageError: several are named; a job is followed at one.
     """
-    if profile:
-        chosen = [(profile, "slurm_cluster")]
-    else:
-        chosen = []
-    named = read_head(b"", beside=options).clusters
-    chosen += [(named, "sbatch_options")] if named else []
-    chosen += [(environment[name], name) for name in _CLUSTER_VARIABLES if environment.get(name)]
-    if not chosen:
+    sources = {
+        "slurm_cluster": profile,
+        "sbatch_options": read_head(b"", beside=options).clusters,
+        **{name: environment.get(name, "") for name in _CLUSTER_VARIABLES},
+    }
+    choices = [(choice, source) for source, choice in sources.items() if choice]
+    if not choices:
         return "", ()
-    cluster, source = chosen[0]
+    cluster, source = choices[0]
     if "," in cluster or cluster == "all":
         hint = "name one of them: slurm_cluster in its profile, or SLURM_CLUSTERS"
         raise UsageError(
             f"{source} names several clusters ({cluster}), and a job is followed at one", hint=hint
         )
+    remarks = []
     if source in _CLUSTER_VARIABLES:
-        remarks = [f"{source}={cluster}: jobs go to cluster {cluster}"]
-    else:
-        remarks = []
+        remarks.append(f"{source}={cluster}: jobs go to cluster {cluster}")
     remarks += [
         f"{name}={other} does not count here: {source} says {cluster}"
-        for other, name in chosen[1:]
+        for other, name in choices[1:]
         if other != cluster
     ]
     return cluster, tuple(remarks)
@@ -116,6 +122,30 @@ def cluster_of(
 
 class _DeafError(Exception):
     """Accounting did not answer; the message says why, in one line."""
+
+
+class _Look(msgspec.Struct):
+    """What one poll has gathered: job id → facts, job id → token (None: no source names it), and
+    why accounting did not answer ("": it did, or was not asked).
+    """
+
+    facts: dict[str, SchedulerFacts] = {}
+    tokens: dict[str, str | None] = {}
+    deaf: str = ""
+
+    def add(self, job_id: str, facts: SchedulerFacts, token: str | None) -> None:
+        """Note what is known of a job."""
+        self.facts[job_id] = facts
+        self.tokens[job_id] = token
+
+    def snapshot(self, query: str, job_ids: Sequence[str]) -> Snapshot:
+        """The answer about these jobs, in their order."""
+        return Snapshot(
+            query=query,
+            facts={job_id: self.facts[job_id] for job_id in job_ids if job_id in self.facts},
+            tokens={job_id: token for job_id, token in self.tokens.items() if token is not None},
+            silent=f"accounting: {self.deaf}" if self.deaf else "",
+        )
 
 
 class SlurmScheduler:
@@ -376,31 +406,28 @@ class SlurmScheduler:
         if not job_ids:
             return Snapshot(query=query, facts={})
         live = self._live(job_ids)
-        known: dict[str, SchedulerFacts] = {}
-        tokens: dict[str, str | None] = {}
+        look = _Look()
         ended: list[str] = []
         for job_id in job_ids:
             row = live.get(job_id)
             if row is not None and row.state not in TERMINAL:
-                known[job_id], tokens[job_id] = self._facts(row), row.token
+                look.add(job_id, self._facts(row), row.token)
                 self._ended.pop(job_id, None)
                 self._ended_since.pop(job_id, None)
-            elif (seen := self._ended.get(job_id)) is not None and (
-                row is None or row.token == seen[1]
-            ):
-                known[job_id], tokens[job_id] = seen
+            elif self._is_remembered(job_id, row):
+                look.add(job_id, *self._ended[job_id])
             else:
                 ended.append(job_id)
-        deaf = ""
         if ended:
-            words, deaf = self._look_at_ended(ended, live, known, tokens)
-            query += words
-        return Snapshot(
-            query=query + _comment(job_ids),
-            facts={job_id: known[job_id] for job_id in job_ids if job_id in known},
-            tokens={job_id: token for job_id, token in tokens.items() if token is not None},
-            silent=f"accounting: {deaf}" if deaf else "",
-        )
+            query += self._look_at_ended(ended, live, look)
+        return look.snapshot(query + _comment(job_ids), job_ids)
+
+    def _is_remembered(self, job_id: str, shown: Row | None) -> bool:
+        """Whether the end of this job is known already; squeue may show another job of that id."""
+        if job_id not in self._ended:
+            return False
+        _, token = self._ended[job_id]
+        return shown is None or shown.token == token
 
     def cancel(self, job_id: str) -> None:
         """Cancel the job after another look: one that has ended, or is not ours, is ignored.
@@ -417,78 +444,69 @@ class SlurmScheduler:
 
     # ── what has ended
 
-    def _look_at_ended(
-        self,
-        job_ids: Sequence[str],
-        live: Mapping[str, Row],
-        known: dict[str, SchedulerFacts],
-        tokens: dict[str, str | None],
-    ) -> tuple[str, str]:
-        """Fill in what squeue shows as ended or not at all. Returns what was asked, in words, and
-        why accounting did not answer.
+    def _look_at_ended(self, job_ids: Sequence[str], live: Mapping[str, Row], look: _Look) -> str:
+        """Add to `look` the jobs that squeue shows as ended or not at all. Returns what was asked,
+        in words, as it follows squeue's command.
         """
         booked: dict[str, Row] = {}
-        deaf, words = "", ""
+        words = ""
         if not self._light:
             try:
                 booked = self._booked(job_ids)
                 words = f"; sacct -j {','.join(job_ids[:_MOST_SHOWN])}"
             except _DeafError as error:
-                deaf = str(error)
+                look.deaf = str(error)
         for job_id in job_ids:
-            shown, row = live.get(job_id), booked.get(job_id)
-            waited = self._waited(job_id) >= self._settle_s
-            if (
-                shown is not None
-                and row is not None
-                and row.token is not None
-                and row.token != shown.token
-            ):
-                row = None  # accounting still has the job that had this id before
-            best = row or shown
-            if best is None:
-                if deaf:
-                    reason = f"squeue shows it no more, and accounting does not answer: {deaf}"
-                    known[job_id] = SchedulerFacts(state=UNKNOWN, reason=reason)
-                continue
-            tokens[job_id] = (
-                best.token if best.token is not None else shown.token if shown else None
-            )
-            if (
-                row is not None
-                and shown is not None
-                and not set(arrays.by_task(shown.tasks)) <= set(arrays.by_task(row.tasks))
-            ):
-                row = None  # of an array, accounting first has one row that says nothing of tasks
-            if row is not None and (text.is_settled(row) or (waited and row.state in TERMINAL)):
-                known[job_id] = self._end(job_id, row, shown)
-            elif shown is not None and (self._light or deaf or waited):
-                known[job_id] = self._end(job_id, shown, None)
-            elif shown is not None or best.state in TERMINAL:
-                reason = "it has ended; accounting does not have the whole of it yet"
-                known[job_id] = msgspec.structs.replace(
-                    self._facts(best), state="COMPLETING", reason=reason, ended=None
-                )
-            else:
-                reason = f"squeue shows it no more, and accounting says {best.told}"
-                known[job_id] = msgspec.structs.replace(
-                    self._facts(best), state=UNKNOWN, reason=reason
-                )
-        return words, deaf
+            self._judge(job_id, live.get(job_id), booked.get(job_id), look)
+        return words
+
+    def _judge(self, job_id: str, shown: Row | None, booked: Row | None, look: _Look) -> None:
+        """Add a job to `look` that is live no more, by what squeue has `shown` and accounting has
+        `booked` of it.
+        """
+        has_waited = self._waited(job_id) >= self._settle_s
+        if booked is not None and _is_another_job(booked, shown):
+            booked = None
+        best = booked or shown
+        if best is None:
+            if look.deaf:
+                reason = f"squeue shows it no more, and accounting does not answer: {look.deaf}"
+                look.facts[job_id] = SchedulerFacts(state=UNKNOWN, reason=reason)
+            return
+        token = best.token
+        if token is None and shown is not None:
+            token = shown.token
+        if booked is not None and _lacks_tasks(booked, shown):
+            booked = None
+        if booked is not None and _is_end(booked, has_waited=has_waited):
+            facts = self._end(job_id, booked, shown)
+        elif shown is not None and (self._light or look.deaf or has_waited):
+            facts = self._end(job_id, shown, None)
+        else:
+            facts = self._unsettled(best, is_over=shown is not None or best.state in TERMINAL)
+        look.add(job_id, facts, token)
+
+    def _unsettled(self, row: Row, *, is_over: bool) -> SchedulerFacts:
+        """The facts of a job whose end accounting does not have yet; `is_over`: it has ended."""
+        facts = self._facts(row)
+        if is_over:
+            reason = "it has ended; accounting does not have the whole of it yet"
+            return msgspec.structs.replace(facts, state=COMPLETING, reason=reason, ended=None)
+        reason = f"squeue shows it no more, and accounting says {row.told}"
+        return msgspec.structs.replace(facts, state=UNKNOWN, reason=reason)
 
     def _end(self, job_id: str, row: Row, shown: Row | None) -> SchedulerFacts:
         """The facts of a job whose end is known, which stay as they are. squeue's reason and exit
         code say more than accounting's.
         """
         if shown is not None:
-            reason, code = (
-                shown.reason or row.reason,
-                shown.exit_code if shown.exit_code is not None else row.exit_code,
-            )
+            exit_code = row.exit_code
+            if shown.exit_code is not None:
+                exit_code = shown.exit_code
             row = msgspec.structs.replace(
                 row,
-                reason=reason,
-                exit_code=code,
+                reason=shown.reason or row.reason,
+                exit_code=exit_code,
                 token=shown.token,
                 name=shown.name,
                 folder=shown.folder,
@@ -602,9 +620,11 @@ class SlurmScheduler:
         """Where standard output and error of a job of ours go; "" where that cannot be told yet.
         The wrapper carries the user's own head.
         """
-        name = (row.job_id, row.token or "")
-        if name in self._outputs or not row.token or not row.folder:
-            return self._outputs.get(name, ("", ""))
+        execution = (row.job_id, row.token or "")
+        if execution in self._outputs:
+            return self._outputs[execution]
+        if not row.token or not row.folder:
+            return "", ""
         try:
             head = read_head(
                 files.read_whole(_wrapper_in(command)), name=row.name, beside=self._options
@@ -612,28 +632,46 @@ class SlurmScheduler:
         except OSError:
             return "", ""
 
-        def place(pattern: str) -> str:
-            job_name = row.name or head.name
-            array_id, _, number = row.job_id.partition("_")
-            if number:
-                task = (array_id, number)
-            else:
-                task = ("", "")
-            expanded = expand(
-                pattern,
-                job_id=row.raw_id,
-                name=job_name,
-                user=self._user,
-                node=row.node or "%N",
-                task=task,
-            )
-            return str(Path(row.folder) / expanded)
-
-        found = place(head.output), place(head.error or head.output)
-        # Before it has a node, %N has no value; what is certain is remembered.
+        output = self._place(head.output, row, head)
+        error = self._place(head.error or head.output, row, head)
+        # Before it has a node, %N has no value; only what is certain is remembered.
         if row.node or "%N" not in head.output + head.error:
-            self._outputs[name] = found
-        return found
+            self._outputs[execution] = (output, error)
+        return output, error
+
+    def _place(self, pattern: str, row: Row, head: Head) -> str:
+        """The path that this pattern of a script's head means for a job."""
+        array_id, _, number = row.job_id.partition("_")
+        name = expand(
+            pattern,
+            job_id=row.raw_id,
+            name=row.name or head.name,
+            user=self._user,
+            node=row.node or "%N",
+            task=(array_id, number) if number else ("", ""),
+        )
+        return str(Path(row.folder) / name)
+
+
+def _is_another_job(booked: Row, shown: Row | None) -> bool:
+    """Whether accounting still has the job that had this id before."""
+    if shown is None or booked.token is None:
+        return False
+    return booked.token != shown.token
+
+
+def _lacks_tasks(booked: Row, shown: Row | None) -> bool:
+    """Whether accounting lacks tasks of an array that squeue shows: its first row of an array names
+    none.
+    """
+    if shown is None:
+        return False
+    return not set(arrays.by_task(shown.tasks)) <= set(arrays.by_task(booked.tasks))
+
+
+def _is_end(booked: Row, *, has_waited: bool) -> bool:
+    """Whether accounting's row is the end of a job: a whole one, or any after the wait for it."""
+    return text.is_settled(booked) or (has_waited and booked.state in TERMINAL)
 
 
 def _named(cluster: str) -> list[str]:
