@@ -378,3 +378,53 @@ def test_any_name_reads_back(tmp_path_factory: pytest.TempPathFactory, run: str,
     ]
     assert [item.key for item in experiment.items] == [run, f"{run}/{task}/epoch0"]
     assert experiment.checkpoint_for(experiment.items[1]) == f"{run}/epoch_0"
+
+
+def test_a_summary_may_end_in_yml(tmp_path: Path) -> None:
+    """`experiment_summary.yml` is read as the summary, and named as the file that was read."""
+    (tmp_path / "experiment_summary.yml").write_text(FULL)
+    experiment = read(tmp_path)
+    assert experiment.summary == "experiment_summary.yml"
+    assert experiment.name == "cap_2025"
+
+
+def test_of_two_yaml_summaries_none_is_chosen(tmp_path: Path) -> None:
+    """`.yaml` and `.yml` side by side are an error that names both."""
+    (tmp_path / "experiment_summary.yml").write_text(FULL)
+    (tmp_path / "experiment_summary.yaml").write_text(FULL)
+    with pytest.raises(
+        ExperimentError, match=r"summary\.yaml and experiment_summary\.yml"
+    ) as error:
+        read(tmp_path)
+    assert "keep one" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("experiment-summary.yaml", "experiment_summary.yaml"),
+        ("Experiment_Summary.YML", "experiment_summary.yaml"),
+        ("experiment summary.yml", "experiment_summary.yaml"),
+        ("ExperimentSummary.md", "experiment_summary.md"),
+    ],
+)
+def test_a_name_that_is_nearly_a_summarys_is_pointed_out(
+    tmp_path: Path, name: str, right: str
+) -> None:
+    """It is not read, and the warning says what to call it, with or without another summary."""
+    (tmp_path / name).write_text("whatever")
+    with pytest.raises(ExperimentError) as error:
+        read(tmp_path)
+    (problem,) = error.value.problems
+    assert problem.where.endswith(name) and right in problem.hint
+    (tmp_path / "experiment_summary.yaml").write_text(FULL)
+    assert [p.hint for p in read(tmp_path).problems if p.where.endswith(name)] == [problem.hint]
+
+
+def test_other_files_beside_a_summary_are_no_summaries(tmp_path: Path) -> None:
+    """A copy with another suffix and a table of results are left alone."""
+    (tmp_path / "experiment_summary.yaml").write_text(FULL)
+    before = read(tmp_path).problems
+    for name in ("experiment_summary.yaml.bak", "summary.csv", "experiment_results.yaml"):
+        (tmp_path / name).write_text("")
+    assert read(tmp_path).problems == before

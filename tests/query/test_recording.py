@@ -116,7 +116,7 @@ def test_a_training_that_began_again_supersedes_all_of_the_first(tmp_path):
 
 
 def test_the_last_executions_end_is_the_state(tmp_path):
-    """A failed run is failed until it was run again; one that never ended is `not ended`."""
+    """A failed run is failed until it was run again; without an end it is running as long as its process."""
     with pytest.raises(ValueError, match="x"):
         record(tmp_path, [(1, {"loss": 1.0})], end=ValueError("x"))
     assert wk.load(tmp_path).state == "failed"
@@ -125,7 +125,7 @@ def test_the_last_executions_end_is_the_state(tmp_path):
     for path in (tmp_path / layout.JOURNAL).iterdir():
         lines = [line for line in path.read_bytes().splitlines(True) if b"run_ended" not in line]
         path.write_bytes(b"".join(lines[:2]))
-    assert wk.load(tmp_path).state == "not ended"
+    assert wk.load(tmp_path).state == "running"
 
 
 def test_an_evaluation_in_the_same_folder_does_not_take_its_place(tmp_path):

@@ -98,17 +98,36 @@ def read(folder: Path) -> Experiment:
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     names = tree.run_folders(folder)
     markdown = _bytes(folder / tree.SUMMARY_MD)
-    data = _bytes(folder / tree.SUMMARY_YAML)
+    name, data = _yaml(folder)
+    notes = tuple(tree.near_misses(folder))
     if data is not None:
-        draft = summary_yaml.read(folder / tree.SUMMARY_YAML, data)
-        notes = () if markdown is None else _differences(draft, folder / tree.SUMMARY_MD, markdown)
-        return _assemble(folder, draft, names, summary=tree.SUMMARY_YAML, data=data, notes=notes)
+        draft = summary_yaml.read(folder / name, data)
+        if markdown is not None:
+            notes += _differences(draft, name, folder / tree.SUMMARY_MD, markdown)
+        return _assemble(folder, draft, names, summary=name, data=data, notes=notes)
     if markdown is not None:
         from watchkeeper.experiment import summary_md  # most experiments have none
 
         draft = summary_md.read(folder / tree.SUMMARY_MD, markdown)
-        return _assemble(folder, draft, names, summary=tree.SUMMARY_MD, data=markdown)
-    return _assemble(folder, tree.read(folder), names)
+        return _assemble(folder, draft, names, summary=tree.SUMMARY_MD, data=markdown, notes=notes)
+    return _assemble(folder, tree.read(folder), names, notes=notes)
+
+
+def _yaml(folder: Path) -> tuple[str, bytes | None]:
+    """The YAML summary's name and what it holds; None where there is none.
+
+    Raises:
+        ExperimentError: it cannot be read, or there are two.
+    """
+    data, other = _bytes(folder / tree.SUMMARY_YAML), _bytes(folder / tree.SUMMARY_YML)
+    if other is None:
+        return tree.SUMMARY_YAML, data
+    if data is None:
+        return tree.SUMMARY_YML, other
+    raise ExperimentError(
+        f"{folder} has {tree.SUMMARY_YAML} and {tree.SUMMARY_YML}",
+        hint="keep one of them: which one counts is not guessed",
+    )
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -128,33 +147,32 @@ def _bytes(path: Path) -> bytes | None:
         ) from error
 
 
-def _differences(draft: Draft, path: Path, data: bytes) -> tuple[Problem, ...]:
-    """Where the Markdown summary at `path` differs from the draft that is planned."""
+def _differences(draft: Draft, name: str, path: Path, data: bytes) -> tuple[Problem, ...]:
+    """Where the Markdown summary at `path` differs from the draft, which was read from the file
+    `name`.
+    """
     from watchkeeper.experiment import summary_md
 
     try:
         other = summary_md.read(path, data)
     except ExperimentError as error:
         where = error.problems[0].where if error.problems else str(path)
-        message = (
-            f"{path.name} is there too, and cannot be read whole: {error}; {tree.SUMMARY_YAML} "
-            "decides"
-        )
+        message = f"{path.name} is there too, and cannot be read whole: {error}; {name} decides"
         return (Problem(where=where, message=message, severity="note"),)
     types = {run.name: run.type for run in draft.runs}
     other_types = {run.name: run.type for run in other.runs}
     differences = [
-        *_name_differences(path, "runs", list(types), list(other_types)),
-        *_name_differences(path, "evaluations", _keys_of(draft), _keys_of(other)),
+        *_name_differences(name, path, "runs", list(types), list(other_types)),
+        *_name_differences(name, path, "evaluations", _keys_of(draft), _keys_of(other)),
     ]
-    retyped = [name for name, kind in other_types.items() if types.get(name, kind) != kind]
+    retyped = [run for run, kind in other_types.items() if types.get(run, kind) != kind]
     if retyped:
         differences.append(f"the types of {listed(retyped)} differ")
     hint = "make them agree, or remove one"
     return tuple(
         Problem(
             where=str(path),
-            message=f"{difference}; {tree.SUMMARY_YAML} decides",
+            message=f"{difference}; {name} decides",
             hint=hint,
             severity="note",
         )
@@ -166,12 +184,14 @@ def _keys_of(draft: Draft) -> list[str]:
     return [cell.key.key for cell in draft.cells]
 
 
-def _name_differences(path: Path, what: str, ours: list[str], others: list[str]) -> Iterator[str]:
+def _name_differences(
+    name: str, path: Path, what: str, ours: list[str], others: list[str]
+) -> Iterator[str]:
     """Which runs or evaluations only one of the summaries names."""
-    if only_theirs := [name for name in dict.fromkeys(others) if name not in ours]:
+    if only_theirs := [one for one in dict.fromkeys(others) if one not in ours]:
         yield f"only {path.name} has the {what} {listed(only_theirs)}"
-    if only_ours := [name for name in dict.fromkeys(ours) if name not in others]:
-        yield f"only {tree.SUMMARY_YAML} has the {what} {listed(only_ours)}"
+    if only_ours := [one for one in dict.fromkeys(ours) if one not in others]:
+        yield f"only {name} has the {what} {listed(only_ours)}"
 
 
 def _assemble(
@@ -193,7 +213,7 @@ def _assemble(
     jobs = {item.key: item.script for item in items}
     checkpoints, results = promises.draw_up(
         promises.Plan(folder=folder, draft=draft, places=places, jobs=jobs),
-        keeps_logs_apart=summary == tree.SUMMARY_YAML,
+        keeps_logs_apart=summary in (tree.SUMMARY_YAML, tree.SUMMARY_YML),
         problems=problems,
     )
     estimates: dict[str, float] = {}

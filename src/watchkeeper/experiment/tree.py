@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
@@ -22,7 +23,10 @@ from watchkeeper.reading.yaml import listed
 from watchkeeper.tools.globs import natural
 
 SUMMARY_YAML = "experiment_summary.yaml"
+SUMMARY_YML = "experiment_summary.yml"
+"""The other suffix of YAML: read where there is no `SUMMARY_YAML`."""
 SUMMARY_MD = "experiment_summary.md"
+_SUMMARIES = (SUMMARY_YAML, SUMMARY_YML, SUMMARY_MD)
 FINETUNE = "finetune.slurm"
 _CELL = "cell.slurm"
 _SUFFIX = ".slurm"
@@ -31,6 +35,8 @@ _EPOCH = re.compile(r"(?P<task>.+)_epoch(?P<epoch>0|[1-9][0-9]{0,8})", re.DOTALL
 _BASE = re.compile(r"(?P<task>.+)_base", re.DOTALL)
 # A script's first MiB is enough to see which tool it calls.
 _SCRIPT_BYTES = 2**20
+_SEPARATORS = re.compile(r"[-_. ]+(?=summary)")
+_SHORT_NAMES = ("experimentsummary.yaml", "experimentsummary.yml", "experimentsummary.md")
 _CALLS = {
     "inspect-ai": re.compile(rb"^[^#\n]*\binspect[ \t]+eval(-set|-retry)?\b", re.MULTILINE),
     "torchtune": re.compile(rb"^[^#\n]*\btune[ \t]+run\b", re.MULTILINE),
@@ -52,7 +58,10 @@ def run_folders(folder: Path) -> list[str]:
         ) from error
     except NotADirectoryError as error:
         raise ExperimentError(
-            f"{folder} is no folder", hint=f"name the experiment's folder: {folder.parent}"
+            f"{folder} is a file, and an experiment is a folder",
+            hint=f"an experiment's script is {FINETUNE} in a folder of the run's name: "
+            f"mkdir -p {folder.stem} && mv {folder.name} {folder.stem}/{FINETUNE}; or record the "
+            f"script as it is: watchkeeper exec -- bash {folder.name}",
         ) from error
     except OSError as error:
         hint = "check the folder's owner and mode"
@@ -60,6 +69,29 @@ def run_folders(folder: Path) -> list[str]:
             f"{folder} cannot be read: {error.strerror or error}", hint=hint
         ) from error
     return sorted((name for name in names if _looks_like_run(folder / name)), key=natural)
+
+
+def is_experiment(folder: Path) -> bool:
+    """Whether a YAML summary is in the folder, or jobs were submitted from it."""
+    has_summary = (folder / SUMMARY_YAML).exists() or (folder / SUMMARY_YML).exists()
+    return has_summary or (folder / layout.RUNS).is_dir()
+
+
+def near_misses(folder: Path) -> Iterator[Problem]:
+    """Files whose name is nearly a summary's (`Experiment-Summary.yaml`): they are not read."""
+    for name in sorted(os.listdir(folder)):
+        if name in _SUMMARIES:
+            continue
+        plain = _SEPARATORS.sub("_", name.casefold())
+        if plain in _SUMMARIES or plain in _SHORT_NAMES:
+            suffix = plain.rpartition(".")[2]
+            right = SUMMARY_MD if suffix == "md" else SUMMARY_YAML
+            yield Problem(
+                where=_shown(folder / name),
+                message="looks like a summary, and is not read under this name",
+                hint=f"rename it to {right}, if it is one",
+                severity="warning",
+            )
 
 
 def _looks_like_run(path: Path) -> bool:
@@ -178,7 +210,10 @@ def read(folder: Path) -> Draft:
             f"<run>/{FINETUNE}"
         )
         raise ExperimentError(
-            message, problems=tuple(problems), hint="name the folder that holds one of them"
+            message,
+            problems=(*problems, *near_misses(folder)),
+            hint="name the folder that holds one of them; a script that lies elsewhere is recorded "
+            "as it is by `watchkeeper exec -- bash SCRIPT` (docs/exec.md)",
         )
     trained = [run.name for run in runs if run.type == "fine-tuned"]
     return Draft(

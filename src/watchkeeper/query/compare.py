@@ -31,7 +31,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.experiment.tree import SUMMARY_YAML
+from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
@@ -83,7 +83,7 @@ def compared(
     reader, found = flatten.Reader(), _Found()
     for path in paths:
         sides = _of(path, reader, found)
-        prefixed = len(paths) > 1 and _is_experiment(path)
+        prefixed = len(paths) > 1 and is_experiment(path)
         matching = compare.chosen(sides, runs)
         found.sides += [
             msgspec.structs.replace(side, name=f"{path.resolve().name}/{side.name}")
@@ -114,16 +114,12 @@ def compared(
 
 
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
-    if _is_experiment(path):
+    if is_experiment(path):
         return of_experiment(path, reader, found.problems)
     events = [event for own in journal.read(path / layout.JOURNAL).events.values() for event in own]
     if (recorded := _recorded(path, events)) is not None:
         return [recorded]
     return _of_logs(path, found)
-
-
-def _is_experiment(path: Path) -> bool:
-    return (path / SUMMARY_YAML).exists() or (path / layout.RUNS).is_dir()
 
 
 def _of_logs(path: Path, found: _Found) -> list[Side]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import RecordedExecution, recorded_executions, value_of
 from watchkeeper.runfolder.rows import Row
 from watchkeeper.runfolder.search import run_folders
+from watchkeeper.runfolder.values import Metric
 
 if TYPE_CHECKING:
     import pandas
@@ -33,13 +35,15 @@ _CURVE_METRICS = 3
 
 class _Run(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded run as its folder has it. `started` and `ended` are those of its last execution
-    under its first pipeline; `ended` is None while that runs, and after a death.
+    under its first pipeline; `ended` is None while that runs, and after a death. `lives` says
+    whether its process does; None: that cannot be told from here.
     """
 
     name: str
     folder: Path
     started: RunStarted | None
     ended: RunEnded | None
+    lives: bool | None
     events: tuple[AnyEvent | Unknown, ...]
     rows: tuple[PlacedRow, ...]
 
@@ -96,8 +100,30 @@ class Recording:
 
     @property
     def state(self) -> str:
-        """`finished`, `failed` or `interrupted`; `not ended` while it runs, and if it died."""
+        """`finished`, `failed`, `interrupted`, `running`, or `died` (its process is gone and wrote no
+        end); `not ended` where that cannot be told, as from another machine.
+        """
         return _state_of(self._only())
+
+    @property
+    def started(self) -> datetime | None:
+        """When the run's last execution began, in UTC; None if its journal does not say."""
+        started = self._only().started
+        if started is None:
+            return None
+        return started.time
+
+    @property
+    def last(self) -> dict[str, Metric]:
+        """The last value of each metric, and the last training step as `step`."""
+        last: dict[str, Metric] = {}
+        for placed in self._only().rows:
+            if placed.row.step is not None:
+                last["step"] = placed.row.step
+            last.update(
+                (name, value) for name, value in placed.row.metrics.items() if value is not None
+            )
+        return last
 
     @property
     def config(self) -> dict[str, Any]:
@@ -257,6 +283,7 @@ def _read(
         folder=folder,
         started=started,
         ended=_ended(events, started),
+        lives=_lives(read, started),
         events=events,
         rows=tuple(_placed(name, recorded, all_rows=all_rows)),
     )
@@ -283,10 +310,21 @@ def _ended(events: Sequence[AnyEvent | Unknown], started: RunStarted | None) -> 
     return None
 
 
+def _lives(read: journal.Journal, started: RunStarted | None) -> bool | None:
+    """Whether the process of this start lives; None if that cannot be told from here."""
+    if started is None:
+        return None
+    return journal.unsealed(read).get(started.writer)
+
+
 def _state_of(run: _Run) -> str:
-    if run.ended is None:
+    if run.ended is not None:
+        return run.ended.status
+    if run.lives is None:
         return "not ended"
-    return run.ended.status
+    if run.lives:
+        return "running"
+    return "died"
 
 
 def _placed(
