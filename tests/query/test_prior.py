@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
+
+import pytest
 
 from tests.experiments import write_experiment
 from tests.launch.test_kept_code import repository
 from tests.launch.test_reproduce import git
 from tests.watch.logs.test_run_logs import keep
+from watchkeeper.core.disk import files
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch.plan import Selection
 from watchkeeper.query import prior
@@ -137,3 +142,50 @@ def test_code_without_a_name_is_told_once(tmp_path: Path) -> None:
     shutil.rmtree(repo / ".git")
     (none,) = told(folder)
     assert "there is no commit of it" in none
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
+    """Let the disk refuse one file each time that it is read."""
+    read = files._read_regular
+
+    def reading(path: str | os.PathLike[str], most: int) -> bytes:
+        if Path(path) == refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return read(path, most)
+
+    monkeypatch.setattr(files, "_read_regular", reading)
+
+
+@pytest.mark.parametrize("name", ["one/finetune.slurm", "conf.yaml"])
+def test_work_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A script or configuration that the disk refuses twice is named: it cannot be compared with
+    earlier work, which does not mean that there was none.
+    """
+    folder = repo_with(tmp_path, configured=True)
+    (tmp_path / "repo" / "run_logs").mkdir()
+    refuse(monkeypatch, folder / name)
+    found = prior.notes(experiments.read(folder), Selection(runs="one"), None)
+    (note,) = [one for one in found if "tried before" in one.message]
+    assert note.where == "one" and str(folder / name) in note.message
+    assert os.strerror(errno.EIO) in note.message and note.severity == "note"
+
+
+def test_a_log_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run log that the disk refuses twice is named, and the other logs are searched; one that is
+    absent, or holds no text, says nothing.
+    """
+    folder = repo_with(tmp_path, configured=True)
+    logs = tmp_path / "repo" / "run_logs"
+    logs.mkdir()
+    (logs / "2026-03-11_one.md").write_text(HAND)
+    (logs / "2026-03-12_one.md").write_text(HAND)
+    refuse(monkeypatch, logs / "2026-03-12_one.md")
+    found = prior.notes(experiments.read(folder), Selection(runs="one"), None)
+    unread, match = [one for one in found if "tried before" in one.message]
+    assert unread.where.endswith("run_logs/2026-03-12_one.md")
+    assert os.strerror(errno.EIO) in unread.message and unread.severity == "note"
+    assert match.message.startswith("tried before: run_logs/2026-03-11_one.md")

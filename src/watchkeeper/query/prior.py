@@ -30,6 +30,8 @@ from watchkeeper.watch.logs.log_files import root_of
 from watchkeeper.watch.logs.said import Said
 
 MOST_SHOWN = 10
+UNREAD = "WK101"
+"""The rule on a run log that is there and cannot be read."""
 MOST_SEARCHED = 50
 """Of scripts, those whose code is looked for in the commit before they are submitted."""
 
@@ -126,15 +128,17 @@ def _tried(
     trained = {
         item.run for item in experiment.items if item.phase == "preparation" and not item.control
     }
+    unread: list[Problem] = []
     works = [
-        _work(experiment, item, said, code)
+        _work(experiment, item, said, code, unread)
         for item in items
         if item.phase == "preparation" or item.run not in trained
     ]
-    logs, rows = _read(root, [work for work in works if work.fingerprint])
+    logs, rows = _read(root, [work for work in works if work.fingerprint], unread)
     found = [
         match for work in works if work.fingerprint for match in prior.matches(work, logs, rows)
     ]
+    yield from unread
     for match in found[:MOST_SHOWN]:
         yield Problem(where=match.key, message=_shown(match, root), severity="note")
     if len(found) > MOST_SHOWN:
@@ -147,15 +151,20 @@ def _tried(
         )
 
 
-def _work(experiment: Experiment, item: RunItem, said: Said, code: git.Git) -> Work:
+def _work(
+    experiment: Experiment, item: RunItem, said: Said, code: git.Git, unread: list[Problem]
+) -> Work:
     script = experiment.folder / item.script
     try:
         kept = {
             path: hashlib.sha256(read_whole(path)).hexdigest() for path in configs.files_of(script)
         }
         print_ = prior.fingerprint(hashlib.sha256(read_whole(script)).hexdigest(), kept.values())
-    except OSError:
+    except FileNotFoundError:
         kept, print_ = {}, ""  # its submission will say so
+    except OSError as error:
+        kept, print_ = {}, ""
+        unread.append(_unread(item.key, f"{error.filename or script}: {error.strerror or error}"))
     return Work(
         key=item.key,
         fingerprint=print_,
@@ -168,12 +177,27 @@ def _work(experiment: Experiment, item: RunItem, said: Said, code: git.Git) -> W
     )
 
 
-def _read(root: Path, works: list[Work]) -> tuple[list[Log], list[Row]]:
-    """The logs that may be of one of these works, and the rows of the tables that compare them."""
+def _unread(where: str, what: str) -> Problem:
+    """A file that is there and could not be read, so that what it says is unknown."""
+    return Problem(
+        where=where,
+        message=f"cannot check whether this was tried before: {what}",
+        hint="check the disk that holds the file",
+        severity="note",
+    )
+
+
+def _read(root: Path, works: list[Work], unread: list[Problem]) -> tuple[list[Log], list[Row]]:
+    """The logs that may be of one of these works, and the rows of the tables that compare them.
+    Those that could not be read are added to `unread`.
+    """
     logs: list[Log] = []
     rows: list[Row] = []
     for file in run_log_folder.load(root).files if works else ():
         if file.text is None:
+            unread += [
+                _unread(file.path, fault.message) for fault in file.faults if fault.code == UNREAD
+            ]
             continue
         if file.name == "experiments.md":
             rows += parse_experiments(file.text)
