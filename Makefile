@@ -89,7 +89,7 @@ twins: $(VENV)/.stamp-dev $(TWINS)/.stamp-watchkeeper $(TWINS)/.stamp-servatus $
 fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly right input, a minute each (forty minutes; SECONDS=5 is a quick round)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
-io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; an hour and a half on two busy cores)
+io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; an hour)
 	@$(BIN)/python -m tests.iofaults
 
 check: $(VENV)/.stamp-dev ## style, types, the shell scripts that jobs run, and which way imports point
