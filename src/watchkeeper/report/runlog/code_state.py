@@ -36,38 +36,45 @@ _COMMIT_NAMES = re.compile(
 
 def names_code(log: Log) -> bool:
     """Whether the log says under which commit, branch or tag its code can be found again."""
-    return any(True for _ in _fields(log)) or any(True for _ in _words(log))
+    return next(_fields(log), None) is not None or next(_words(log), None) is not None
 
 
 def commit_of(log: Log) -> str:
     """The commit that a log names; "" where it names none."""
     for field in _fields(log):
-        if _COMMIT_NAMES.fullmatch(field.name) and (found := _COMMIT.search(field.value)):
-            return found[0]
-    return next((match[1] or match[2] for match in _words(log) if match[1] or match[2]), "")
+        if _COMMIT_NAMES.fullmatch(field.name):
+            commit = _COMMIT.search(field.value)
+            if commit:
+                return commit[0]
+    for match in _words(log):
+        if match[1] or match[2]:
+            return match[1] or match[2]
+    return ""
 
 
 def _fields(log: Log) -> Iterator[Field]:
     """The fields that name code, those of Config first."""
-    inside = [field for section in log.sections("config") for field in log.facts(section)]
-    for field in (*inside, *facts.every_field(log.document)):
-        known = _FIELD.search(field.name) and not _OTHERS.fullmatch(field.name)
-        if known and filled(field) and not says_none(field):
+    fields: list[Field] = []
+    for section in log.sections("config"):
+        fields += log.facts(section)
+    for field in (*fields, *facts.every_field(log.document)):
+        is_of_code = _FIELD.search(field.name) and not _OTHERS.fullmatch(field.name)
+        if is_of_code and filled(field) and not says_none(field):
             yield field
 
 
 def _words(log: Log) -> Iterator[re.Match[str]]:
     """Where the text of the title, of the page's head, Mode, Config or a job block speaks of code."""
-    document = log.document
-    texts = [document.title.text if document.title else ""]
-    texts += [
-        document.text[node.span.start : node.span.end]
-        for node in (*document.preamble, *document.nodes)
-    ]
-    texts += [
-        facts.prose(document, section)
-        for kind in ("mode", "config", "job")
-        for section in log.sections(kind)
-    ]
-    for text in texts:
+    for text in _texts(log):
         yield from _WORDS.finditer(text)
+
+
+def _texts(log: Log) -> Iterator[str]:
+    document = log.document
+    if document.title:
+        yield document.title.text
+    for node in (*document.preamble, *document.nodes):
+        yield document.text[node.span.start : node.span.end]
+    for kind in ("mode", "config", "job"):
+        for section in log.sections(kind):
+            yield facts.prose(document, section)

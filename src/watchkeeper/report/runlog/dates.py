@@ -62,14 +62,15 @@ class Stamp(msgspec.Struct, frozen=True):
     zone: str = ""
 
     def seconds_until(self, other: Stamp) -> float | None:
-        """The seconds from this time to the other; None where the text does not tell."""
+        """The seconds from this time to the other; None where the text does not say."""
         if self.time is None or other.time is None:
             if self.day is None or other.day is None or self.day == other.day:
                 return None
             return (other.day - self.day).total_seconds()
-        if (self.time.tzinfo is None) != (other.time.tzinfo is None) or (
-            self.time.tzinfo is None and self.zone != other.zone
-        ):
+        is_local, other_is_local = self.time.tzinfo is None, other.time.tzinfo is None
+        if is_local != other_is_local:
+            return None
+        if is_local and self.zone != other.zone:
             return None
         return (other.time - self.time).total_seconds()
 
@@ -80,57 +81,86 @@ def stamp(text: str) -> Stamp | None:
     if not match:
         return None
     try:
-        day = date(int(match[1]), int(match[2]), int(match[3]))
-        if match[4] is None:
-            return Stamp(day)
-        hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)
-        if match[7] in ("AM", "PM"):
-            hour = hour % 12 + (12 if match[7] == "PM" else 0)
-            return Stamp(day, datetime(day.year, day.month, day.day, hour, minute, second))  # noqa: DTZ001
-        midnight = (hour, minute, second) == (24, 0, 0)  # the end of the day
-        time = datetime(day.year, day.month, day.day, 0 if midnight else hour, minute, second)  # noqa: DTZ001
-        time += timedelta(days=midnight)
-        return Stamp(day, time.replace(tzinfo=_zone(match[7] or "")), match[7] or "")
+        return _stamp_of(match)
     except (ValueError, OverflowError):
         return Stamp(None)
+
+
+def _stamp_of(match: re.Match[str]) -> Stamp:
+    """The time that was matched.
+
+    Raises:
+        ValueError, OverflowError: there is no such day or hour.
+    """
+    day = date(int(match[1]), int(match[2]), int(match[3]))
+    if match[4] is None:
+        return Stamp(day)
+    hour, minute, second = int(match[4]), int(match[5]), int(match[6] or 0)
+    zone = match[7] or ""
+    if zone in ("AM", "PM"):
+        return Stamp(day, datetime(day.year, day.month, day.day, _hour(hour, zone), minute, second))  # noqa: DTZ001
+    is_end_of_day = (hour, minute, second) == (24, 0, 0)
+    if is_end_of_day:
+        hour = 0
+    time = datetime(day.year, day.month, day.day, hour, minute, second)  # noqa: DTZ001
+    if is_end_of_day:
+        time += timedelta(days=1)
+    return Stamp(day, time.replace(tzinfo=_zone(zone)), zone)
+
+
+def _hour(hour: int, half: str) -> int:
+    """The hour of the day, from that of its half."""
+    if half[0] in "pP":
+        return hour % 12 + 12
+    return hour % 12
 
 
 def moment(text: str, day: date | None = None) -> Stamp | None:
     """The first time in the text, in any spelling: `2026/03/11 3:05 pm`, `Mar 11, 2026`,
     `20260311_150500`; of a given day also `15:42` and `03-11 15:42`. None if there is none.
     """
-    if found := stamp(text):
-        if found.time or found.day is None:
-            return found
-        return _other(text, day) or found
-    return _other(text, day)
+    at = stamp(text)
+    if at is None:
+        return _other(text, day)
+    if at.time is not None or at.day is None:
+        return at
+    return _other(text, day) or at
 
 
 def opening(text: str, day: date | None = None) -> tuple[Stamp, str] | None:
     """The time that a line opens with and what stands behind it; None where it opens with none."""
     bare = text.lstrip(" \t[(*_`~")
-    for words in (_STAMP, _OTHER_STAMP, _COMPACT, _NAMED_MONTH, _HUMAN, _SHORT_DAY, _CLOCK):
-        match = words.match(bare)
-        if match is None or (words in (_SHORT_DAY, _CLOCK) and day is None):
+    for pattern in (_STAMP, _OTHER_STAMP, _COMPACT, _NAMED_MONTH, _HUMAN, _SHORT_DAY, _CLOCK):
+        match = pattern.match(bare)
+        if match is None or (pattern in (_SHORT_DAY, _CLOCK) and day is None):
             continue
         rest = bare[match.end() :]
-        if words is _HUMAN:
-            found = human_date(match[0])
-            clock = re.match(r",? {0,3}(?:at )?(?=\d{1,2}:\d{2})", rest)
-            if found is None:
-                continue
-            on = found.on(day.year if day else None)
-            if clock and on:
-                timed = moment(rest[clock.end() :], on)
-            else:
-                timed = None
-            if timed and clock:
-                rest = _CLOCK.sub("", rest[clock.end() :], count=1)
-            return timed or Stamp(on), _behind(rest)
-        found_at = moment(match[0], day)
-        if found_at is not None:
-            return found_at, _behind(rest)
+        if pattern is _HUMAN:
+            opened = _human_opening(match[0], rest, day)
+            if opened is not None:
+                return opened
+            continue
+        at = moment(match[0], day)
+        if at is not None:
+            return at, _behind(rest)
     return None
+
+
+def _human_opening(text: str, rest: str, day: date | None) -> tuple[Stamp, str] | None:
+    """The time of a line that opens with a date for people, with the clock behind it if there is
+    one; None: it is no such date.
+    """
+    shown = human_date(text)
+    if shown is None:
+        return None
+    on = shown.on(day.year if day else None)
+    clock = re.match(r",? {0,3}(?:at )?(?=\d{1,2}:\d{2})", rest)
+    if clock is None or on is None:
+        return Stamp(on), _behind(rest)
+    timed = moment(rest[clock.end() :], on)
+    if timed is None:
+        return Stamp(on), _behind(rest)
+    return timed, _behind(_CLOCK.sub("", rest[clock.end() :], count=1))
 
 
 def _behind(text: str) -> str:
@@ -139,31 +169,40 @@ def _behind(text: str) -> str:
 
 
 def _other(text: str, day: date | None) -> Stamp | None:
-    for words in (_OTHER_STAMP, _COMPACT):
-        if match := words.search(text):
+    """The first time in another spelling than that of `stamp`; None if there is none."""
+    for pattern in (_OTHER_STAMP, _COMPACT):
+        match = pattern.search(text)
+        if match:
             parts = [part for part in match.groups() if part is not None and part not in ("/", ".")]
             return _made(parts, text=match[0])
-    if (match := _NAMED_MONTH.search(text)) and (
-        month := _named(match["month"] or match["month2"], MONTHS)
-    ) is not None:
-        year = match["year"] or (str(day.year) if day else "")
-        if year:
-            clock = [part for part in (match["hour"], match["minute"]) if part]
-            return _made(
-                [year, str(month + 1), match["day"] or match["day2"], *clock], text=match[0]
-            )
+    match = _NAMED_MONTH.search(text)
+    if match:
+        at = _of_named_month(match, day)
+        if at is not None:
+            return at
     if day is not None:
         return _of_day(text.strip(), day)
     return None
 
 
+def _of_named_month(match: re.Match[str], day: date | None) -> Stamp | None:
+    """The time with a month's name; None: it is no month, or nothing says of which year."""
+    month = _named(match["month"] or match["month2"], MONTHS)
+    year = match["year"]
+    if year is None and day is not None:
+        year = str(day.year)
+    if month is None or not year:
+        return None
+    parts = [year, str(month + 1), match["day"] or match["day2"], match["hour"], match["minute"]]
+    return _made([part for part in parts if part], text=match[0])
+
+
 def _of_day(text: str, day: date) -> Stamp | None:
-    if match := _SHORT_DAY.match(text):
-        return _made(
-            [str(day.year), match[1], match[2], *(part for part in match.groups()[2:] if part)],
-            text=match[0],
-        )
-    if match := _CLOCK.match(text):
+    match = _SHORT_DAY.match(text)
+    if match:
+        return _made([str(day.year), *match.groups()], text=match[0])
+    match = _CLOCK.match(text)
+    if match:
         clock = [part for part in match.groups()[:3] if part]
         return _made([str(day.year), str(day.month), str(day.day), *clock], text=match[0])
     return None
@@ -174,28 +213,28 @@ def _made(parts: list[str], text: str) -> Stamp:
     names.
     """
     numbers = [int(part) for part in parts if part.isdigit()]
-    half = re.search(r"\d ?([ap])m\b", text, re.IGNORECASE)
-    zone = re.search(r"(?<![A-Za-z])(Z|[A-Z]{2,5})\s*$", text)
-    if zone and zone[1].upper() not in ("AM", "PM"):
-        name = zone[1]
-    else:
-        name = ""
+    zone = _zone_in(text)
     try:
         day = date(*numbers[:3])
         if len(numbers) < 5:
             return Stamp(day)
+        hour = numbers[3]
+        half = re.search(r"\d ?([ap])m\b", text, re.IGNORECASE)
         if half:
-            hour = numbers[3] % 12 + (12 if half[1].casefold() == "p" else 0)
-        else:
-            hour = numbers[3]
-        if len(numbers) > 5:
-            second = numbers[5]
-        else:
-            second = 0
+            hour = _hour(hour, half[1])
+        second = next(iter(numbers[5:]), 0)
         time = datetime(day.year, day.month, day.day, hour, numbers[4], second)  # noqa: DTZ001
-        return Stamp(day, time.replace(tzinfo=_zone(name)), name)
+        return Stamp(day, time.replace(tzinfo=_zone(zone)), zone)
     except (ValueError, TypeError):
         return Stamp(None)
+
+
+def _zone_in(text: str) -> str:
+    """The zone that a text ends in; "": it names none."""
+    zone = re.search(r"(?<![A-Za-z])(Z|[A-Z]{2,5})\s*$", text)
+    if zone is None or zone[1].upper() in ("AM", "PM"):
+        return ""
+    return zone[1]
 
 
 def _zone(text: str) -> timezone | None:
@@ -220,10 +259,11 @@ class HumanDate(msgspec.Struct, frozen=True):
 
     def on(self, year: int | None = None) -> date | None:
         """The day, in its own year or the one given; None if there is no such day."""
-        year = (
-            self.year or year or 2000
-        )  # a leap year: only what is impossible in every year is impossible
-        if not (1 <= year <= 9999 and 1 <= self.day <= monthrange(year, self.month)[1]):
+        # 2000 is a leap year: only what is impossible in every year is impossible
+        year = self.year or year or 2000
+        if not 1 <= year <= 9999:
+            return None
+        if not 1 <= self.day <= monthrange(year, self.month)[1]:
             return None
         return date(year, self.month, self.day)
 
@@ -232,30 +272,37 @@ def human_date(text: str) -> HumanDate | None:
     """The first `Wednesday, Feb 25th[, 2026]` in the text; None if there is none."""
     for match in _HUMAN.finditer(text):
         weekday, month = _named(match[1], WEEKDAYS), _named(match[2], MONTHS)
-        if weekday is not None and month is not None:
-            if match[5]:
-                year = int(match[5])
-            else:
-                year = None
-            if match[4]:
-                suffix_at = match.span(4)
-            else:
-                suffix_at = (match.end(3), match.end(3))
-            return HumanDate(
-                weekday, match.span(1), month + 1, int(match[3]), match[4] or "", suffix_at, year
-            )
+        if weekday is None or month is None:
+            continue
+        suffix, suffix_at = "", (match.end(3), match.end(3))
+        if match[4]:
+            suffix, suffix_at = match[4], match.span(4)
+        return HumanDate(
+            weekday=weekday,
+            weekday_at=match.span(1),
+            month=month + 1,
+            day=int(match[3]),
+            suffix=suffix,
+            suffix_at=suffix_at,
+            year=int(match[5]) if match[5] else None,
+        )
     return None
 
 
 def _named(word: str, names: tuple[str, ...]) -> int | None:
-    start = word[:3].casefold()
+    """Which of these days or months a word names, in full or cut short; None: none of them."""
+    folded = word.casefold()
     for index, name in enumerate(names):
-        full = name if len(name) > 3 else datetime(2000, index + 1, 1).strftime("%B")  # noqa: DTZ001
-        if name[:3].casefold() == start and (
-            full.casefold().startswith(word.casefold()) or word.casefold() == "sept"
-        ):
+        if name[:3].casefold() == folded[:3] and _is_short_for(folded, index, name):
             return index
     return None
+
+
+def _is_short_for(word: str, index: int, name: str) -> bool:
+    full = name
+    if len(name) == 3:
+        full = datetime(2000, index + 1, 1).strftime("%B")  # noqa: DTZ001
+    return full.casefold().startswith(word) or word == "sept"
 
 
 def weekday_like(day: date, written: str) -> str:
@@ -287,12 +334,20 @@ def runtime(text: str) -> float | None:
     """
     text = text.strip().strip("`")
     match = _RUNTIME.match(text)
-    if not match:
-        total, at = 0.0, 0
-        while part := _SPANS.match(text, at):
-            total, at = total + float(part[1]) * _IN_SECONDS[part[2][0].casefold()], part.end()
-        if at:
-            return total
-        return None
+    if match is None:
+        return _spans(text)
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def _spans(text: str) -> float | None:
+    """The seconds of `6h 30m`; None: the text begins with no such span."""
+    total, at = 0.0, 0
+    part = _SPANS.match(text)
+    while part:
+        total += float(part[1]) * _IN_SECONDS[part[2][0].casefold()]
+        at = part.end()
+        part = _SPANS.match(text, at)
+    if at:
+        return total
+    return None

@@ -217,10 +217,10 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         given.
         """
         if start is None:
-            first = self.start
-        else:
-            first = start
-        return Span(first, self.end if end is None else end, self.number, first - self.start + 1)
+            start = self.start
+        if end is None:
+            end = self.end
+        return Span(start, end, self.number, start - self.start + 1)
 
 
 def lines(text: str) -> Iterator[Line]:
@@ -228,16 +228,12 @@ def lines(text: str) -> Iterator[Line]:
     start = number = 0
     while start < len(text):
         number += 1
-        at = text.find("\n", start)
-        if at < 0:
-            end = len(text)
-        else:
-            end = at + 1
-        if at < 0:
-            stop = end
-        else:
-            stop = at
-        if stop > start and text[stop - 1] == "\r" and at >= 0:
+        stop = text.find("\n", start)
+        if stop < 0:
+            yield Line(start, len(text), len(text), number)
+            return
+        end = stop + 1
+        if stop > start and text[stop - 1] == "\r":
             stop -= 1
         yield Line(start, stop, end, number)
         start = end
@@ -271,13 +267,11 @@ def kind_of(heading: str) -> tuple[str, str]:
     """
     head, _, rest = heading.partition("(")
     qualifier = rest.rpartition(")")[0] or rest
-    head = re.sub(
-        r"^[^\w&(]*(?:\d{1,2}[.)][ \t]+)?[^\w&(]*", "", head
-    )  # a number or a sign before the word is no part of it
+    # a number or a sign before the word is no part of it
+    head = re.sub(r"^[^\w&(]*(?:\d{1,2}[.)][ \t]+)?[^\w&(]*", "", head)
     head = re.split(r" [—–-] |:", head, maxsplit=1)[0].strip().strip("*_`").casefold()
-    return next(
-        (kind for kind, pattern in _KINDS if pattern.fullmatch(head)), ""
-    ), qualifier.strip()
+    kinds = (kind for kind, pattern in _KINDS if pattern.fullmatch(head))
+    return next(kinds, ""), qualifier.strip()
 
 
 def name_of(key: str) -> str:
@@ -292,25 +286,37 @@ def _read_value(raw: str) -> tuple[str, int, bool]:
     in backticks.
     """
     ticks = len(raw) - len(raw.lstrip("`"))
-    if ticks and ticks < len(raw):
-        for run in re.finditer("`+", raw[ticks:]):
-            if len(run[0]) == ticks:
-                end = ticks + run.end()
-                rest = raw[end:].strip()
-                if not rest or (rest[0] == "(" and rest[-1] == ")"):
-                    return raw[ticks : ticks + run.start()].strip(), end, True
-                break
-    return raw, len(raw), False
+    closing = _closing_ticks(raw, ticks)
+    if closing is None:
+        return raw, len(raw), False
+    start, end = closing
+    rest = raw[end:].strip()
+    is_note = rest.startswith("(") and rest.endswith(")")
+    if rest and not is_note:
+        return raw, len(raw), False
+    return raw[ticks:start].strip(), end, True
+
+
+def _closing_ticks(raw: str, ticks: int) -> tuple[int, int] | None:
+    """Where the backticks that close a value begin and end; None: it opens with none, or nothing
+    closes it.
+    """
+    if not ticks:
+        return None
+    for run in re.finditer("`+", raw[ticks:]):
+        if len(run[0]) == ticks:
+            return ticks + run.start(), ticks + run.end()
+    return None
 
 
 def _quote(value: str) -> str:
     """The value as a code span that reads back as it is."""
     runs = {len(run) for run in re.findall("`+", value)}
-    fence = "`" * next(n for n in range(1, len(runs) + 2) if n not in runs)
-    if value[0] == "`" or value[-1] == "`":
-        pad = " "
-    else:
-        pad = ""
+    ticks = 1
+    while ticks in runs:
+        ticks += 1
+    fence = "`" * ticks
+    pad = " " if value[0] == "`" or value[-1] == "`" else ""
     return f"{fence}{pad}{value}{pad}{fence}"
 
 
@@ -322,20 +328,18 @@ def value_edit(text: str, field: Field, value: str) -> Edit:
     """
     if value != value.strip() or "\n" in value or "\r" in value:
         raise ValueError(f"a field's value is one line, without space around it: {value!r}")
+    span = field.value_span
     if value == field.value:
-        return Edit(field.value_span.end, field.value_span.end, "")
+        return Edit(span.end, span.end, "")
     if not value:
         return Edit(field.raw_span.start, field.raw_span.end, "")
+    shown = value
     if field.quoted or _read_value(value)[0] != value:
-        quoted = _quote(value)
-    else:
-        quoted = value
-    span = field.value_span
-    if span.start == span.end and text[span.start - 1] not in " \t":
-        space = " "
-    else:
-        space = ""
-    return Edit(span.start, span.end, space + quoted)
+        shown = _quote(value)
+    is_behind_colon = span.start == span.end and text[span.start - 1] not in " \t"
+    if is_behind_colon:
+        shown = f" {shown}"
+    return Edit(span.start, span.end, shown)
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
@@ -372,41 +376,67 @@ class _Parser:
             tuple[int, Bullet]
         ] = []  # the open ones, each with the depth it counts as
         self.in_status = False
+        self.title: Heading | None = None
+        self.any_heading = False
 
     def run(self) -> Document:
         todo = lines(self.text)
-        title: Heading | None = None
-        seen = False
         for line in todo:
-            content = self.text[line.start : line.stop]
-            bare = content.lstrip("\ufeff \t")
-            if bare[:3] in ("```", "~~~"):
-                fence = _FENCE.match(content)
-            else:
-                fence = None
-            if fence and not (fence[1][0] == "`" and "`" in fence[2]):
-                self.block(line, todo, "code", partial(_closes, mark=fence[1]))
-            elif bare.startswith("<!--"):
-                if "-->" in content:
-                    self.keep(Verbatim(line.span(), "comment"), content)
-                else:
-                    self.block(line, todo, "comment", lambda rest: "-->" in rest)
-            elif heading := self.heading(line, content):
-                self.bullets.clear()
-                if not seen and heading.level == 1 and not kind_of(heading.text)[0]:
-                    title, self.nodes = heading, self.document.nodes
-                else:
-                    self.open(heading)
-                seen = True
-            elif not bare.strip():
-                (self.bullets[-1][1].children if self.bullets else self.nodes).append(
-                    Verbatim(line.span(), "blank")
-                )
-            elif not self.bullet(line, content):
-                self.keep(Verbatim(line.span(), "table" if bare[0] == "|" else "text"), content)
+            self.read_line(line, todo)
         return Document(
-            self.text, self.document.preamble, title, self.document.nodes, self.document.sections
+            self.text,
+            self.document.preamble,
+            self.title,
+            self.document.nodes,
+            self.document.sections,
         )
+
+    def read_line(self, line: Line, todo: Iterator[Line]) -> None:
+        """Read one line, and those of `todo` that belong to the block it opens."""
+        content = self.text[line.start : line.stop]
+        bare = content.lstrip("\ufeff \t")
+        mark = _opening_fence(content, bare)
+        heading = None
+        if not mark and not bare.startswith("<!--"):
+            heading = self.heading(line, content)
+        if mark:
+            self.block(line, todo, "code", partial(_closes, mark=mark))
+        elif bare.startswith("<!--"):
+            self.comment(line, todo, content)
+        elif heading is not None:
+            self.place_heading(heading)
+        elif not bare.strip():
+            self.innermost().append(Verbatim(line.span(), "blank"))
+        elif not self.bullet(line, content):
+            kind = "table" if bare[0] == "|" else "text"
+            self.keep(Verbatim(line.span(), kind), content)
+
+    def comment(self, line: Line, todo: Iterator[Line], content: str) -> None:
+        if "-->" in content:
+            self.keep(Verbatim(line.span(), "comment"), content)
+        else:
+            self.block(line, todo, "comment", lambda rest: "-->" in rest)
+
+    def place_heading(self, heading: Heading) -> None:
+        """Take a heading as the title, or open a section."""
+        self.bullets.clear()
+        is_title = heading.level == 1 and not kind_of(heading.text)[0]
+        if is_title and not self.any_heading:
+            self.title, self.nodes = heading, self.document.nodes
+        else:
+            self.open(heading)
+        self.any_heading = True
+
+    def innermost(self) -> list[Node]:
+        """What the next node is put into: the open bullet's children, else the section's nodes."""
+        if self.bullets:
+            return self.bullets[-1][1].children
+        return self.nodes
+
+    def close_bullets(self, depth: int) -> None:
+        """Close the open bullets that do not hold what stands at this depth."""
+        while self.bullets and self.bullets[-1][0] >= depth:
+            self.bullets.pop()
 
     def heading(self, line: Line, content: str) -> Heading | None:
         match = _HEADING.match(content)
@@ -416,7 +446,9 @@ class _Parser:
         shorn = body.rstrip("#")
         if not shorn or shorn[-1] in " \t":
             body = shorn.rstrip()
-        start = line.start + (content.find(body, match.end()) if body else len(content))
+        start = line.stop
+        if body:
+            start = line.start + content.find(body, match.end())
         return Heading(line.span(), len(match[1]), body, line.span(start, start + len(body)))
 
     def open(self, heading: Heading) -> None:
@@ -424,7 +456,10 @@ class _Parser:
         while self.sections and self.sections[-1].heading.level >= heading.level:
             self.sections.pop()
         section = Section(heading, kind, qualifier, [], [])
-        (self.sections[-1].sections if self.sections else self.document.sections).append(section)
+        siblings = self.document.sections
+        if self.sections:
+            siblings = self.sections[-1].sections
+        siblings.append(section)
         self.sections.append(section)
         self.nodes = section.nodes
         self.in_status = any(part.kind == "status" for part in self.sections)
@@ -442,65 +477,76 @@ class _Parser:
         self.keep(Verbatim(span, kind, closed), self.text[line.start : line.stop])
 
     def keep(self, node: Verbatim, content: str) -> None:
-        depth = _depth(content)
-        while self.bullets and self.bullets[-1][0] >= depth:
-            self.bullets.pop()
-        (self.bullets[-1][1].children if self.bullets else self.nodes).append(node)
+        self.close_bullets(_depth(content))
+        self.innermost().append(node)
 
     def bullet(self, line: Line, content: str) -> bool:
-        match = _BULLET.match(content)
-        if match:
-            at = match.end()
-        else:
-            at = len(content) - len(content.lstrip(" \t\ufeff"))
-        rest, depth = content[at:], _depth(content)
-        if match:
-            status = _STATUS.match(rest)
-        else:
-            status = None
-        node: Bullet | None
-        if status:
-            words = rest[status.end() :].rstrip()
-            start = line.start + at + status.end()
-            node = StatusLine(
-                line.span(), depth, status[1], words, line.span(start, start + len(words)), []
-            )
-        else:
-            node = self.field(line, content, at, depth, plain=match is not None)
-            if node is None and match:
-                words = rest.rstrip()
-                node = Item(
-                    line.span(),
-                    depth,
-                    words,
-                    line.span(line.start + at, line.start + at + len(words)),
-                    [],
-                )
+        """Read a bullet or a bold line; False: the line is neither."""
+        node = self.bullet_in(line, content)
         if node is None:
             return False
-        if self.in_status and not status:
+        depth = _depth(content)
+        if self.in_status and not isinstance(node, StatusLine):
+            # undated bullets of Status belong to the dated one above them
             above = next((d for d, open_ in self.bullets if isinstance(open_, StatusLine)), None)
             if above is not None:
                 depth = max(depth, above + 1)
-        while self.bullets and self.bullets[-1][0] >= depth:
-            self.bullets.pop()
-        (self.bullets[-1][1].children if self.bullets else self.nodes).append(node)
+        self.close_bullets(depth)
+        self.innermost().append(node)
         self.bullets.append((depth, node))
         return True
 
+    def bullet_in(self, line: Line, content: str) -> Bullet | None:
+        """The bullet or bold line that a line is; None: it is neither."""
+        depth = _depth(content)
+        match = _BULLET.match(content)
+        if match is None:
+            at = len(content) - len(content.lstrip(" \t\ufeff"))
+            return self.field(line, content, at, depth, plain=False)
+        at = match.end()
+        rest = content[at:]
+        status = _STATUS.match(rest)
+        if status is not None:
+            start = line.start + at + status.end()
+            words = rest[status.end() :].rstrip()
+            words_span = line.span(start, start + len(words))
+            return StatusLine(line.span(), depth, status[1], words, words_span, [])
+        field = self.field(line, content, at, depth, plain=True)
+        if field is not None:
+            return field
+        words = rest.rstrip()
+        words_span = line.span(line.start + at, line.start + at + len(words))
+        return Item(line.span(), depth, words, words_span, [])
+
     def field(self, line: Line, content: str, at: int, depth: int, *, plain: bool) -> Field | None:
-        match = _BOLD.match(content, at) or (_PLAIN.match(content, at) if plain else None)
-        if not match or not (name := name_of(match[1])):
+        match = _BOLD.match(content, at)
+        if match is None and plain:
+            match = _PLAIN.match(content, at)
+        if match is None:
+            return None
+        name = name_of(match[1])
+        if not name:
             return None
         raw = content[match.end() :].strip()
+        start = min(match.end() + 1, len(content))
         if raw:
             start = content.index(raw, match.end())
-        else:
-            start = min(match.end() + 1, len(content))
         value, size, quoted = _read_value(raw)
         first = line.start + start
         spans = line.span(first, first + size), line.span(first, first + len(raw))
         return Field(line.span(), depth, match[1].strip(), name, value, *spans, quoted, [])
+
+
+def _opening_fence(content: str, bare: str) -> str:
+    """The marks that open a block of code; "": the line opens none. `bare` is without the space
+    before it.
+    """
+    if bare[:3] not in ("```", "~~~"):
+        return ""
+    fence = _FENCE.match(content)
+    if fence is None or (fence[1][0] == "`" and "`" in fence[2]):
+        return ""
+    return fence[1]
 
 
 def _closes(content: str, mark: str) -> bool:

@@ -41,6 +41,7 @@ _WORDS = (
 )
 """Columns whose words may speak of any run."""
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}_[^\s`|\])]+|(?<![\w.+-])[\w.+-]+_\d{4}-\d{2}-\d{2}(?!\d)")
+_DAY = re.compile(r"[`*]*\d{4}-\d{2}-\d{2}[`*]*")
 _OPEN = re.compile(r"(?:pending|tbd|-|—|\?)?", re.IGNORECASE)
 _CELL = re.compile(
     r"((?:\\.|[^|\\]|\\$)*)(\||$)", re.DOTALL
@@ -99,11 +100,11 @@ class _Line(msgspec.Struct, frozen=True):
     table: int
 
     def cell(self, column: str) -> _Cell | None:
-        if column in self.header:
-            at = self.header.index(column)
-        else:
-            at = -1
-        if 0 <= at < len(self.cells):
+        """The cell of a column; None: the table, or this line, has none."""
+        if column not in self.header:
+            return None
+        at = self.header.index(column)
+        if at < len(self.cells):
             return self.cells[at]
         return None
 
@@ -119,44 +120,49 @@ def _row(line: _Line) -> Row:
     """
     cells = dict(zip(line.header, (cell.text for cell in line.cells), strict=False))
     run = cells.get("run", "")
-    shown = _name(run)
     links, names = _meant([run])
     if not names:
-        links, names = _meant(
-            text for at, (name, text) in enumerate(cells.items()) if at == 0 or name not in _WORDS
-        )
-    days = [
-        text.strip("`*")
-        for text in cells.values()
-        if re.fullmatch(r"[`*]*\d{4}-\d{2}-\d{2}[`*]*", text)
-    ]
-    names |= {f"{_spelled(shown)}_{day}" for day in days if shown}
+        links, names = _meant(_cells_that_may_name(cells))
+    shown = _name(run)
+    if shown:
+        names |= {f"{_spelled(shown)}_{day}" for day in _days_in(cells.values())}
     return Row(line.number, shown or next(iter(links), ""), cells, frozenset(names), tuple(links))
+
+
+def _cells_that_may_name(cells: Mapping[str, str]) -> list[str]:
+    """The first cell of a row, and each other one whose words are not of any run."""
+    first = next(iter(cells), "")
+    return [text for name, text in cells.items() if name == first or name not in _WORDS]
+
+
+def _days_in(texts: Iterable[str]) -> list[str]:
+    return [text.strip("`*") for text in texts if _DAY.fullmatch(text)]
 
 
 def _meant(texts: Iterable[str]) -> tuple[list[str], set[str]]:
     """The links to logs in some cells, and every name of a log that stands there."""
-    known = [text[:_MOST_LETTERS] for text in texts]
-    links = [
-        _path(target)
-        for text in known
-        for _, target in _LINK.findall(text)
-        if _path(target).endswith(".md")
-    ]
-    return links, {_spelled(link) for link in links} | {
-        _spelled(match[0]) for text in known for match in _DATED.finditer(text)
-    }
+    links: list[str] = []
+    names: set[str] = set()
+    for text in texts:
+        known = text[:_MOST_LETTERS]
+        for match in _LINK.finditer(known):
+            path = _path(match[2])
+            if path.endswith(".md"):
+                links.append(path)
+        names.update(_spelled(match[0]) for match in _DATED.finditer(known))
+    names.update(map(_spelled, links))
+    return links, names
 
 
 def _path(target: str) -> str:
     return target.split("#", maxsplit=1)[0].replace("%20", " ").removeprefix("./")
 
 
-def same_log(one: str, other: str) -> bool:
+def same_log(path: str, other: str) -> bool:
     """Whether two paths may be one log's: a table names it from its folder, from the repository, or
     by its file alone.
     """
-    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
+    return path == other or path.endswith(f"/{other}") or other.endswith(f"/{path}")
 
 
 def _spelled(name: str) -> str:
@@ -176,60 +182,69 @@ def with_rows(
     `written`: run → column → every value that the machine gave it before. A cell that a person has
     filled stays, and so does the absence of a row that a person took out.
     """
-    there = [(_row(line), line) for line in _rows(text)]
+    rows = [(_row(line), line) for line in _rows(text)]
     edits: list[Edit] = []
     new: list[str] = []
-    made: dict[str, dict[str, str]] = {}
-    header = _header(text)
+    noted: dict[str, dict[str, str]] = {}
+    columns = _header(text) or list(HEAD)
     for entry in entries:
         before = written.get(entry.run, {})
-        line = _line_of(entry, there)
-        if line is None:
+        line = _line_of(entry, rows)
+        if line is not None:
+            filled = _fill(line, entry, before)
+            edits += [edit for _, edit in filled]
+            values = {column: entry.cells[column] for column, _ in filled}
             if "run" not in before:
-                cells = {"run": f"[{entry.run}]({entry.link})", **entry.cells}
-                shown = header or list(HEAD)
-                new.append(
-                    "| " + " | ".join(_escaped(cells.get(column, "")) for column in shown) + " |"
-                )
-                kept = {column: value for column, value in entry.cells.items() if column in shown}
-                made[entry.run] = {"run": entry.run, **kept}
+                values = {"run": entry.run, **values}
+            if values:
+                noted[entry.run] = values
+        elif "run" not in before:
+            new.append(_new_row(entry, columns))
+            kept = {column: value for column, value in entry.cells.items() if column in columns}
+            noted[entry.run] = {"run": entry.run, **kept}
+    return _with_new(apply(text, edits), new), noted
+
+
+def _fill(line: _Line, entry: Entry, before: Mapping[str, set[str]]) -> list[tuple[str, Edit]]:
+    """The cells of a row that the machine may bring up: (column, edit) of each. `before` are the
+    values that it gave them.
+    """
+    filled = []
+    for column, value in entry.cells.items():
+        cell = line.cell(column)
+        if cell is None or value in ("", cell.text):
             continue
-        if "run" in before:
-            told = {}
-        else:
-            told = {"run": entry.run}
-        for column, value in entry.cells.items():
-            cell = line.cell(column)
-            if cell is None or value in ("", cell.text):
-                continue
-            if _OPEN.fullmatch(cell.text) or cell.text in before.get(column, set()):
-                edits.append(
-                    Edit(cell.start, cell.end, cell.around[0] + _escaped(value) + cell.around[1])
-                )
-                told[column] = value
-        if told:
-            made[entry.run] = told
-    return _with_new(apply(text, edits), new), made
+        if _OPEN.fullmatch(cell.text) or cell.text in before.get(column, set()):
+            ahead, behind = cell.around
+            filled.append((column, Edit(cell.start, cell.end, ahead + _escaped(value) + behind)))
+    return filled
 
 
-def _line_of(entry: Entry, there: list[tuple[Row, _Line]]) -> _Line | None:
+def _new_row(entry: Entry, columns: Iterable[str]) -> str:
+    cells = {"run": f"[{entry.run}]({entry.link})", **entry.cells}
+    return _table_row(_escaped(cells.get(column, "")) for column in columns)
+
+
+def _table_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _line_of(entry: Entry, rows: list[tuple[Row, _Line]]) -> _Line | None:
     """The row of a run: by a link to its log, else by one of its names, the document's before a
     person's.
     """
     link = _path(entry.link)
-    for row, line in there:
+    for row, line in rows:
         if any(same_log(target, link) for target in row.links):
             return line
-    stem = PurePosixPath(link).name.removesuffix(".md")
+    file = PurePosixPath(link).name
+    stem = file.removesuffix(".md")
     day, _, task = stem.partition("_")
     for name in (entry.run, stem, f"{task}_{day}"):
-        for row, line in there:
-            elsewhere = any(
-                PurePosixPath(target).name == PurePosixPath(link).name for target in row.links
-            )
-            if (
-                row.means([name]) and not elsewhere
-            ):  # a file of this name in another folder is another run's
+        for row, line in rows:
+            # a file of this name in another folder is another run's
+            is_elsewhere = any(PurePosixPath(target).name == file for target in row.links)
+            if row.means([name]) and not is_elsewhere:
                 return line
     return None
 
@@ -240,25 +255,28 @@ def _with_new(text: str, new: list[str]) -> str:
     """
     if not new:
         return text
-    if "\r\n" in text:
-        newline = "\r\n"
-    else:
-        newline = "\n"
-    at = next((line.end for line in reversed(_of_main_table(text))), None)
-    if at is None:
-        head = [
-            "| " + " | ".join(HEAD) + " |",
-            "|" + "|".join("-" * (len(column) + 2) for column in HEAD) + "|",
-        ]
-        if not text.strip():
-            return "\n".join([_TITLE, *head, *new]) + "\n"
-        if text.endswith("\n"):
-            gap = ""
-        else:
-            gap = newline
-        return text + gap + newline + newline.join([*head, *new]) + newline
+    newline = "\r\n" if "\r\n" in text else "\n"
+    main_table = _of_main_table(text)
+    if not main_table:
+        return _with_table(text, new, newline)
+    at = main_table[-1].end
+    before, after = text[:at], text[at:]
     body = newline.join(new)
-    return text[:at] + (body + newline if text[:at].endswith("\n") else newline + body) + text[at:]
+    if before.endswith("\n"):
+        return before + body + newline + after
+    return before + newline + body + after
+
+
+def _with_table(text: str, rows: list[str], newline: str) -> str:
+    """The text with a table of these rows at its end."""
+    rule = "|".join("-" * (len(column) + 2) for column in HEAD)
+    table = [_table_row(HEAD), f"|{rule}|", *rows]
+    if not text.strip():
+        return "\n".join([_TITLE, *table]) + "\n"
+    gap = newline
+    if not text.endswith("\n"):
+        gap = newline * 2
+    return text + gap + newline.join(table) + newline
 
 
 def _of_main_table(text: str) -> list[_Line]:
@@ -266,13 +284,17 @@ def _of_main_table(text: str) -> list[_Line]:
     of the document's.
     """
     known = [line for line in _table_lines(text) if "run" in line.header]
-    best = max(known, key=lambda line: len(set(HEAD) & set(line.header)), default=None)
-    return [line for line in known if best is not None and line.table == best.table]
+    if not known:
+        return []
+    best = max(known, key=lambda line: len(set(HEAD) & set(line.header)))
+    return [line for line in known if line.table == best.table]
 
 
 def _rows(text: str) -> Iterator[_Line]:
     for line in _table_lines(text):
-        run = line.cell("run") or (line.cells[0] if line.cells else None)
+        run = line.cell("run")
+        if run is None and line.cells:
+            run = line.cells[0]
         if run is not None and run.text and not set(run.text) <= set("-: "):
             yield line
 
@@ -302,40 +324,52 @@ def _table_lines(text: str) -> Iterator[_Line]:
 
 def _named(header: list[str]) -> list[str]:
     """The columns under the names that the machine knows: the one that names the run is `run`."""
-    known = [name.replace(" ", "_") if name.replace(" ", "_") in HEAD else name for name in header]
-    which = next((name for name in _RUN if name in known), None)
-    return [
-        "run" if name == which and index == known.index(name) else name
-        for index, name in enumerate(known)
-    ]
+    columns = []
+    for name in header:
+        known = name.replace(" ", "_")
+        columns.append(known if known in HEAD else name)
+    for name in _RUN:
+        if name in columns:
+            columns[columns.index(name)] = "run"
+            break
+    return columns
 
 
 def _cells(content: str, start: int) -> list[_Cell]:
     """The cells of a row, without the space around their text."""
     at = content.index("|") + 1
-    found = []
+    cells = []
     while at < len(content):
         match = _CELL.match(content, at)
         if match is None or (not match[2] and not match[1].strip()):
             break
-        inner, stripped = match[1], match[1].strip()
-        if stripped:
-            first = start + at + len(inner) - len(inner.lstrip())
-            found.append(_Cell(first, first + len(stripped), stripped.replace("\\|", "|")))
-        else:
-            before, behind = min(1, len(inner)), min(1, max(0, len(inner) - 1))
-            space = (" "[before:], " "[behind:])
-            found.append(_Cell(start + at + before, start + at + len(inner) - behind, "", space))
+        cells.append(_cell(match[1], start + at))
         at = match.end()
         if not match[2]:
             break
-    return found
+    return cells
+
+
+def _cell(raw: str, start: int) -> _Cell:
+    """A cell from the text between two bars. An empty one keeps a space on each side, or says which
+    is missing.
+    """
+    text = raw.strip()
+    if text:
+        first = start + len(raw) - len(raw.lstrip())
+        return _Cell(first, first + len(text), text.replace("\\|", "|"))
+    before = min(1, len(raw))
+    behind = min(1, len(raw) - before)
+    return _Cell(start + before, start + len(raw) - behind, "", (" "[before:], " "[behind:]))
 
 
 def _name(cell: str) -> str:
-    cell = cell.strip("`*~ ")
-    link = re.fullmatch(r"\[([^\]]*)\]\([^)]*\)", cell)
-    return (link[1] if link else cell).strip("`* ")
+    """The run that a cell names, without marks and link."""
+    bare = cell.strip("`*~ ")
+    link = re.fullmatch(r"\[([^\]]*)\]\([^)]*\)", bare)
+    if link:
+        bare = link[1]
+    return bare.strip("`* ")
 
 
 def _escaped(value: str) -> str:

@@ -72,7 +72,8 @@ _CELL = re.compile(r"((?:\\.|[^|\\])*)(?:\||$)")
 def head_of(section: Section) -> str:
     """A heading's words, without number, sign and parenthesis."""
     words = re.split(r" [—–-] |:|\(", section.heading.text, maxsplit=1)[0]
-    return re.sub(r"^[^\w]*(?:\d{1,2}[.)]\s+)?[^\w&]*", "", words).strip().strip("*_`").casefold()
+    bare = re.sub(r"^[^\w]*(?:\d{1,2}[.)]\s+)?[^\w&]*", "", words)
+    return bare.strip().strip("*_`").casefold()
 
 
 def sections(document: Document, kind: str) -> list[Section]:
@@ -80,25 +81,37 @@ def sections(document: Document, kind: str) -> list[Section]:
     under a heading such as `Resubmission` count as well.
     """
     own = document.of(kind)
-    if own and kind != "job":
-        return own
-    unknown = [one for one in document.walk() if not one.kind]
+    unknown = [section for section in document.walk() if not section.kind]
     if kind == "job":
-        own = [
-            one
-            for one in own
-            if not any(below.kind == "job" for below in one.sections) or facts(document, one)
-        ]
-        further = [
-            one
-            for one in unknown
-            if _FURTHER_JOB.fullmatch(head_of(one)) and _has_id(document, one)
-        ]
-        if own or further:
-            inside = [id(below) for one in own for below in one.sections]
-            every = [*own, *(one for one in further if id(one) not in inside)]
-            return sorted(every, key=lambda one: one.heading.span.start)
-    return [one for one in unknown if _ALIASES[kind].fullmatch(head_of(one))]
+        own = _job_blocks(document, own, unknown)
+    if own:
+        return own
+    return [section for section in unknown if _ALIASES[kind].fullmatch(head_of(section))]
+
+
+def _job_blocks(
+    document: Document, own: Iterable[Section], unknown: Iterable[Section]
+) -> list[Section]:
+    """The job blocks in the order of the text: those under a heading `Job` that are more than a
+    frame around others, and those of a resubmission that name a job.
+    """
+    blocks = [section for section in own if _is_job_block(document, section)]
+    inside = {id(below) for block in blocks for below in block.sections}
+    for section in unknown:
+        if id(section) not in inside and _is_further_job(document, section):
+            blocks.append(section)
+    return sorted(blocks, key=lambda block: block.heading.span.start)
+
+
+def _is_job_block(document: Document, section: Section) -> bool:
+    frames_others = any(below.kind == "job" for below in section.sections)
+    return not frames_others or bool(facts(document, section))
+
+
+def _is_further_job(document: Document, section: Section) -> bool:
+    if not _FURTHER_JOB.fullmatch(head_of(section)):
+        return False
+    return _has_id(document, section)
 
 
 def _has_id(document: Document, section: Section) -> bool:
@@ -109,19 +122,17 @@ def facts(document: Document, section: Section) -> list[Field]:
     """All that a section records under a name: its outer fields, then those nested below bullets,
     then its tables.
     """
-    outer = list(section.fields())
-    inner = [
-        node
-        for bullet in section.bullets()
-        for child in bullet.children
-        for node in deep([child])
-        if isinstance(node, Field)
-    ]
-    return [
-        *outer,
-        *inner,
-        *(field for part in parts(section) for field in _recorded(document.text, part.nodes)),
-    ]
+    fields = list(section.fields())
+    for bullet in section.bullets():
+        fields += _fields_in(bullet.children)
+    for part in parts(section):
+        fields += _recorded(document.text, part.nodes)
+    return fields
+
+
+def _fields_in(nodes: Iterable[Node]) -> list[Field]:
+    """The fields among some nodes, at every depth."""
+    return [node for node in deep(nodes) if isinstance(node, Field)]
 
 
 def parts(section: Section) -> Iterator[Section]:
@@ -142,36 +153,39 @@ def fact(document: Document, section: Section | None, *names: str) -> Field | No
 def first(fields: Iterable[Field], *names: str) -> Field | None:
     """The first field of one of these names, the earlier name winning."""
     known = list(fields)
-    return next((field for name in names for field in known if field.name == name), None)
+    for name in names:
+        for field in known:
+            if field.name == name:
+                return field
+    return None
 
 
 def header(document: Document) -> list[Field]:
     """The fields that stand under the title, before any section: `**Date**: …`."""
     nodes = [*document.preamble, *document.nodes]
-    return [
-        *(node for node in deep(nodes) if isinstance(node, Field)),
-        *_recorded(document.text, nodes),
-    ]
+    return [*_fields_in(nodes), *_recorded(document.text, nodes)]
 
 
 def every_field(document: Document) -> Iterator[Field]:
     """Each field of a log, whatever stands above it, and the rows of its tables."""
     yield from (node for node in document.all_nodes() if isinstance(node, Field))
-    for nodes in (
-        [*document.preamble, *document.nodes],
-        *(section.nodes for section in document.walk()),
-    ):
-        yield from _recorded(document.text, nodes)
+    yield from _recorded(document.text, [*document.preamble, *document.nodes])
+    for section in document.walk():
+        yield from _recorded(document.text, section.nodes)
 
 
 def prose(document: Document, section: Section) -> str:
     """A section's text without what it shows as code."""
-    return "".join(
-        document.text[node.span.start : node.span.end]
-        for part in parts(section)
-        for node in deep(part.nodes)
-        if not (isinstance(node, Verbatim) and node.kind in ("code", "comment"))
-    )
+    texts = []
+    for part in parts(section):
+        for node in deep(part.nodes):
+            if not _is_code(node):
+                texts.append(document.text[node.span.start : node.span.end])
+    return "".join(texts)
+
+
+def _is_code(node: Node) -> bool:
+    return isinstance(node, Verbatim) and node.kind in ("code", "comment")
 
 
 # ── tables
@@ -220,44 +234,61 @@ def cells_of(text: str, span: Span) -> list[Cell]:
     """The cells of one line of a table."""
     line = text[span.start : span.end].rstrip("\r\n")
     at = len(line) - len(line.lstrip(" \t"))
-    at += line[at : at + 1] == "|"
-    found: list[Cell] = []
+    if line[at : at + 1] == "|":
+        at += 1
+    cells: list[Cell] = []
     while at < len(line):
         match = _CELL.match(line, at)
         if match is None or match.end() == at:
             break
-        words = match[1].strip()
-        first = span.start + at + (len(match[1]) - len(match[1].lstrip()) if words else 0)
-        if words or match.end() < len(line) or line.endswith("|"):
-            found.append(
-                Cell(words, Span(first, first + len(words), span.line, first - span.start + 1))
-            )
+        is_inner = match.end() < len(line) or line.endswith("|")
+        if match[1].strip() or is_inner:
+            cells.append(_cell(match[1], span, at))
         at = match.end()
-    return found
+    return cells
+
+
+def _cell(raw: str, line: Span, at: int) -> Cell:
+    """A cell from the text between two bars, which begins at the offset `at` of its line."""
+    words = raw.strip()
+    start = line.start + at
+    if words:
+        start += len(raw) - len(raw.lstrip())
+    return Cell(words, Span(start, start + len(words), line.line, start - line.start + 1))
 
 
 def _recorded(text: str, nodes: Iterable[Node]) -> Iterator[Field]:
     """What tables record: `| key | value |` row by row, or one row below a head of keys."""
     for table in tables(text, nodes):
-        across = (
-            len(table.rows) == 1
-            and len(table.head) > 1
-            and _NAMES.fullmatch(table.columns[1]) is not None
-        )
-        if not across and (
-            len(table.head) == 2 or (not table.head and table.rows and len(table.rows[0]) == 2)
-        ):
-            if not table.head or table.columns[0] in _GENERIC:
-                rows = table.rows
-            else:
-                rows = [table.head, *table.rows]
-            yield from (_field(row[0], row[1]) for row in rows if len(row) == 2)
-        elif len(table.rows) == 1 or _lists_jobs(
-            table
-        ):  # of several jobs the last row is the newest
-            yield from (
-                _field(key, value) for key, value in zip(table.head, table.rows[-1], strict=False)
-            )
+        if _is_of_pairs(table):
+            for row in _pairs_of(table):
+                yield _field(row[0], row[1])
+        elif len(table.rows) == 1 or _lists_jobs(table):
+            # of several jobs the last row is the newest
+            yield from _fields_of_row(table, table.rows[-1])
+
+
+def _is_of_pairs(table: Table) -> bool:
+    """Whether a table has a key and a value in each row, and is not one row below two keys."""
+    if table.head:
+        is_one_row = len(table.rows) == 1 and len(table.head) > 1
+        if is_one_row and _NAMES.fullmatch(table.columns[1]):
+            return False
+        return len(table.head) == 2
+    return bool(table.rows) and len(table.rows[0]) == 2
+
+
+def _pairs_of(table: Table) -> Iterator[list[Cell]]:
+    """The rows of a key and a value. A head such as `key` is none of them."""
+    rows = table.rows
+    if table.head and table.columns[0] not in _GENERIC:
+        rows = [table.head, *rows]
+    return (row for row in rows if len(row) == 2)
+
+
+def _fields_of_row(table: Table, row: list[Cell]) -> list[Field]:
+    """One row, as fields under the names of the head."""
+    return [_field(key, value) for key, value in zip(table.head, row, strict=False)]
 
 
 def _lists_jobs(table: Table) -> bool:
@@ -266,17 +297,12 @@ def _lists_jobs(table: Table) -> bool:
 
 def jobs_in(document: Document, section: Section) -> list[list[Field]]:
     """The jobs that a section lists in a table, one a row: what is recorded of each."""
-    known = (
-        table
-        for part in parts(section)
-        for table in tables(document.text, part.nodes)
-        if _lists_jobs(table)
-    )
-    return [
-        [_field(key, value) for key, value in zip(table.head, row, strict=False)]
-        for table in known
-        for row in table.rows
-    ]
+    jobs = []
+    for part in parts(section):
+        for table in tables(document.text, part.nodes):
+            if _lists_jobs(table):
+                jobs += [_fields_of_row(table, row) for row in table.rows]
+    return jobs
 
 
 def _field(key: Cell, value: Cell) -> Field:

@@ -70,6 +70,23 @@ _CODE = re.compile(r"(?:^|_)(?:commit|branch|tag|git|sha|revision)(?:_|$)")
 _SIDES = {"train": r"train(?:ing)?", "val": r"(?:val(?:id(?:ation)?)?|eval|dev)"}
 _ENDS = r"(?:end|final|last)"
 _BESTS = r"(?:best|min(?:imum)?|lowest)"
+_PAIR = re.compile(r"(?<!\S)(?:-{0,2}[A-Za-z_][\w.]*=\S|--[A-Za-z])")
+_ASSIGNED = re.compile(r"([A-Za-z_][^=:()\[\]{}<>]*?)\s*(?:=(?!=)|:(?!//))\s*(\S.*)")
+_WITH_NOTE = re.compile(r"([^()]+?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)")
+_VALUE_FIRST = re.compile(rf"({_NUMBER}[kKM]?)\s*-?\s*([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)?)")
+_NAME_FIRST = re.compile(rf"([A-Za-z_][^()\[\]]*?)\s+(~?(?:{_NUMBER}|\[).*)")
+_FIGURE = re.compile(rf"~?({_THOUSANDS.pattern}|{_NUMBER}[kKM]?)(?![\w.])(?P<rest>.*)", re.DOTALL)
+_TO = re.compile(r"\s*(?:from )?~?\S+ (?:down |up )?to (.+)")
+_AT = re.compile(r"(?:@|\bat|\bstep|\bepoch|\()\s*(?:step |epoch )?(\d[\d,]*k?)")
+_COUNTED = re.compile(r"(?:global_)?steps?|epochs?|iter(?:ation)?s?")
+_FINAL_STEPS = (
+    "final_step", "final_steps", "last_step", "steps_completed", "completed_steps", "steps_trained",
+    "total_steps", "steps", "step", "global_step", "progress", "stopped_at",
+)  # fmt: skip
+_NAMED_STEP = re.compile(r"\bstep\D{0,3}(\d[\d,]*(?:\.\d+)?[kKM]?)")
+_BARE_STEP = re.compile(r"\s*~?(\d[\d,]*(?:\.\d+)?[kKM]?)(?![\w.])")
+_Figure = tuple[str, str, Number]
+"""(metric, epoch or step, figure)"""
 
 
 # ── settings
@@ -89,50 +106,64 @@ def _parts(text: str) -> Iterator[str]:
     """The parts of a list, split at commas outside of brackets, and `a=1 b=2` at its spaces."""
     depth, start = 0, 0
     for at, letter in enumerate(text):
-        depth += (letter in "([{") - (letter in ")]}" and depth > 0)
-        thousands = (
-            letter == ","
-            and text[at - 1 : at].isdigit()
-            and re.match(r"\d{3}(?!\d)", text[at + 1 :])
-        )
-        if letter in ",;\n" and not depth and not thousands:
+        if letter in "([{":
+            depth += 1
+        elif letter in ")]}" and depth > 0:
+            depth -= 1
+        elif letter in ",;\n" and not depth and not _is_in_number(text, at):
             yield from _pairs(text[start:at])
             start = at + 1
     yield from _pairs(text[start:])
 
 
+def _is_in_number(text: str, at: int) -> bool:
+    """Whether the separator there is the comma of `12,000`."""
+    if text[at] != "," or not text[at - 1 : at].isdigit():
+        return False
+    return re.match(r"\d{3}(?!\d)", text[at + 1 :]) is not None
+
+
 def _pairs(part: str) -> list[str]:
-    marks = [
-        match.start()
-        for match in re.finditer(r"(?<!\S)(?:-{0,2}[A-Za-z_][\w.]*=\S|--[A-Za-z])", part)
-    ]
+    marks = [match.start() for match in _PAIR.finditer(part)]
     if len(marks) < 2 or part[: marks[0]].strip():
         return [part]
-    return [part[one:other] for one, other in zip(marks, [*marks[1:], len(part)], strict=True)]
+    ends = [*marks[1:], len(part)]
+    return [part[start:end] for start, end in zip(marks, ends, strict=True)]
 
 
 def _setting(part: str) -> tuple[str, str] | None:
+    """The name and value that a part of a list gives: `lr=1e-3`, `12k steps`, `seed 7`; a part
+    without a value is `yes`. None: it says nothing.
+    """
     if not part or is_none(part):
         return None
-    if match := re.fullmatch(r"([A-Za-z_][^=:()\[\]{}<>]*?)\s*(?:=(?!=)|:(?!//))\s*(\S.*)", part):
+    if match := _ASSIGNED.fullmatch(part):
         return _key(match[1]), plain_value(match[2])
-    if match := re.fullmatch(r"([^()]+?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)", part):
-        inner = _setting(match[1].strip())
-        if inner is not None and inner[1] == "yes":
-            return (inner[0], match[2].strip())
-        return inner
-    if match := re.fullmatch(
-        rf"({_NUMBER}[kKM]?)\s*-?\s*([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)?)", part
-    ):
+    if match := _WITH_NOTE.fullmatch(part):
+        return _with_note(match[1].strip(), match[2].strip())
+    if match := _VALUE_FIRST.fullmatch(part):
         return _key(match[2]), plain_value(match[1])
-    if match := re.fullmatch(rf"([A-Za-z_][^()\[\]]*?)\s+(~?(?:{_NUMBER}|\[).*)", part):
+    if match := _NAME_FIRST.fullmatch(part):
         return _key(match[1]), plain_value(match[2])
-    words = part.split()
+    return _of_words(part.split())
+
+
+def _with_note(part: str, note: str) -> tuple[str, str] | None:
+    """What a part with a parenthesis behind it gives: the parenthesis is the value of a name
+    without one.
+    """
+    inner = _setting(part)
+    if inner is not None and inner[1] == "yes":
+        return inner[0], note
+    return inner
+
+
+def _of_words(words: list[str]) -> tuple[str, str] | None:
     if len(words) == 2 and words[0].casefold() in _HEADS:
         return _key(words[0]), canonical(words[1])
     bare = re.sub(r"[()\[\]{}]", "", " ".join(words)).strip()
     if bare:
-        return (bare, "yes")
+        return bare, "yes"
     return None
 
 
@@ -149,56 +180,77 @@ def plain_value(text: str) -> str:
     as `12000`.
     """
     text = text.strip().strip("\"'")
-    match = re.match(
-        rf"~?({_THOUSANDS.pattern}|{_NUMBER}[kKM]?)(?![\w.])(?P<rest>.*)", text, re.DOTALL
-    )
-    if (
-        match is None
-        or _JOINED.match(match["rest"])
-        or match["rest"].startswith(("-", "/", ":", "%", "@"))
-    ):
+    match = _FIGURE.match(text)
+    if match is None or _is_part_of_more(match["rest"]):
         return canonical(text)
-    if _THOUSANDS.fullmatch(match[1]):
-        number = match[1].replace(",", "")
-    else:
-        number = match[1]
-    if suffixed := _SUFFIXED.fullmatch(number):
-        return canonical(f"{float(suffixed[1]) * (1e6 if suffixed[2] == 'M' else 1e3):.12g}")
-    return canonical(number)
+    return canonical(_plain_number(match[1]))
+
+
+def _is_part_of_more(rest: str) -> bool:
+    """Whether what follows a figure makes it a part of something: a range, a path, a percentage."""
+    return bool(_JOINED.match(rest)) or rest.startswith(("-", "/", ":", "%", "@"))
+
+
+def _plain_number(word: str) -> str:
+    """`12,000` and `12k` as `12000`; any other word as it is."""
+    if _THOUSANDS.fullmatch(word):
+        word = word.replace(",", "")
+    suffixed = _SUFFIXED.fullmatch(word)
+    if suffixed is None:
+        return word
+    factor = 1e6 if suffixed[2] == "M" else 1e3
+    return f"{float(suffixed[1]) * factor:.12g}"
 
 
 def settings(log: Log, leave_out: Iterable[str]) -> Iterator[tuple[str, str]]:
     """What a log's Config says, by name; what is in `leave_out` has a place of its own."""
-    left = set(leave_out)
+    left_out = set(leave_out)
     for section in log.sections("config"):
-        bullets = [node for node in section.bullets() if isinstance(node, Field)]
-        inside = {id(node) for bullet in bullets for node in deep(bullet.children)}
-        tabled = [
-            field
-            for field in log.facts(section)
-            if id(field) not in inside and field not in bullets
-        ]
-        for field in (*bullets, *tabled):
-            if field.name not in left:
-                pairs = ((key, value) for key, value in _of_field(field) if not _CODE.search(key))
-                yield from (
-                    (key, "(hidden)" if SECRET.search(f"{key}={value}") else value)
-                    for key, value in pairs
-                )
+        for field in _setting_fields(log, section):
+            if field.name in left_out:
+                continue
+            for key, value in _of_field(field):
+                if not _CODE.search(key):
+                    yield key, _without_secret(key, value)
+
+
+def _setting_fields(log: Log, section: Section) -> list[Field]:
+    """The bullets of a section, and what it records beside them, in tables and bold lines."""
+    bullets = [node for node in section.bullets() if isinstance(node, Field)]
+    below = {id(node) for bullet in bullets for node in deep(bullet.children)}
+    fields = list(bullets)
+    for field in log.facts(section):
+        if id(field) not in below and field not in bullets:
+            fields.append(field)
+    return fields
+
+
+def _without_secret(key: str, value: str) -> str:
+    if SECRET.search(f"{key}={value}"):
+        return "(hidden)"
+    return value
 
 
 def _of_field(field: Field) -> Iterator[tuple[str, str]]:
+    """The settings that a field gives, and those below it."""
     below = [node for node in deep(field.children) if isinstance(node, Field | Item)]
-    if field.name in SETTINGS_FIELDS and filled(field) and not is_none(field.value):
-        yield from split_settings(field.value)
-    elif not below and filled(field) and not is_none(field.value):
-        spelled = next((name for name, names in CONFIG.items() if field.name in names), field.name)
-        yield spelled, plain_value(field.value) if spelled not in CONFIG else canonical(field.value)
+    if filled(field) and not is_none(field.value):
+        if field.name in SETTINGS_FIELDS:
+            yield from split_settings(field.value)
+        elif not below:
+            yield _of_plain_field(field)
     for node in below:
         if isinstance(node, Item):
             yield from split_settings(node.text)
         elif filled(node) and node.value and not is_none(node.value):
             yield _key(node.key), plain_value(node.value)
+
+
+def _of_plain_field(field: Field) -> tuple[str, str]:
+    for name, names in CONFIG.items():
+        if field.name in names:
+            return name, canonical(field.value)
+    return field.name, plain_value(field.value)
 
 
 # ── figures
@@ -218,38 +270,39 @@ def number_of(text: str) -> Number | None:
     """The figure that a text begins with (`0.0285`, `~3 %`, `12k`, `NaN`); None where it begins
     with none.
     """
-    word = text.strip().strip("`*").lstrip("~≈<>=").strip().split(" ", 1)[0].rstrip("%,;`*")
+    bare = text.strip().strip("`*").lstrip("~≈<>=").strip()
+    word = bare.split(" ", 1)[0].rstrip("%,;`*")
     if word.casefold() in SPELLED:
-        if word.casefold() == "nan":
-            return "NaN"
-        if word.startswith("-"):
-            return "-Infinity"
-        return "Infinity"
-    if _THOUSANDS.fullmatch(word):
-        word = word.replace(",", "")
-    if suffixed := _SUFFIXED.fullmatch(word):
-        word = f"{float(suffixed[1]) * (1e6 if suffixed[2] == 'M' else 1e3):.12g}"
+        return _spelled(word)
+    number = _plain_number(word)
     try:
-        value = float(word.replace("_", "x"))
+        value = float(number.replace("_", "x"))
     except ValueError:
         return None
-    if re.fullmatch(r"[+-]?\d{1,15}", word):
+    if re.fullmatch(r"[+-]?\d{1,15}", number):
         return int(value)
     return value
+
+
+def _spelled(word: str) -> Number:
+    if word.casefold() == "nan":
+        return "NaN"
+    if word.startswith("-"):
+        return "-Infinity"
+    return "Infinity"
 
 
 def last_number_of(text: str) -> Number | None:
     """The figure that a text ends up with: `0.41 → 0.02` and `from 0.41 to 0.02` say 0.02."""
     parts = re.split(r"\s*(?:->|→|⟶|=>)\s*", text)
-    if (
-        len(parts) == 1
-        and (match := re.match(r"\s*(?:from )?~?\S+ (?:down |up )?to (.+)", text))
-        and number_of(match[1]) is not None
-    ):
-        parts = [text, match[1]]
-    if number_of(parts[0].removeprefix("from ")) is not None:
-        return number_of(parts[-1])
-    return None
+    if number_of(parts[0].removeprefix("from ")) is None:
+        return None
+    if len(parts) == 1:
+        match = _TO.match(text)
+        last = number_of(match[1]) if match else None
+        if last is not None:
+            return last
+    return number_of(parts[-1])
 
 
 def figures(log: Log, stands: Standing) -> Figures:
@@ -265,33 +318,43 @@ def figures(log: Log, stands: Standing) -> Figures:
     return Figures(found, _runtime(log), _final_step(log, stands))
 
 
-def _of_results(log: Log) -> Iterator[tuple[str, str, Number]]:
+def _of_results(log: Log) -> Iterator[_Figure]:
+    """The figures of Results, one in a field or several in a list."""
     for section in log.sections("results"):
         for field in log.facts(section):
             name = _own(log, metric_name(field.name))
-            if not name:
-                continue
-            value = field.value[:MOST_LETTERS]
-            figure = last_number_of(value)
-            if figure is not None:
-                at = re.search(
-                    r"(?:@|\bat|\bstep|\bepoch|\()\s*(?:step |epoch )?(\d[\d,]*k?)",
-                    _raw(log, field)[len(field.value.split(" ")[0]) :],
-                )
-                yield name, at[1] if at and name.startswith("best_") else "", figure
-            elif _LISTED.fullmatch(value):
-                task, _, epoch = field.key.partition(" epoch ")
-                parts = (part.rsplit(" ", 1) for part in value.split(", "))
-                known = (
-                    (part, number_of(text))
-                    for part, text in parts
-                    if not _NOT_A_METRIC.fullmatch(part)
-                )
-                yield from (
-                    (f"{task} {part}", epoch, figure)
-                    for part, figure in known
-                    if figure is not None
-                )
+            if name:
+                yield from _of_result(log, field, name)
+
+
+def _of_result(log: Log, field: Field, name: str) -> Iterator[_Figure]:
+    value = field.value[:MOST_LETTERS]
+    figure = last_number_of(value)
+    if figure is not None:
+        yield name, _at_step(log, field, name), figure
+    elif _LISTED.fullmatch(value):
+        yield from _of_list(field.key, value)
+
+
+def _at_step(log: Log, field: Field, name: str) -> str:
+    """The step or epoch that is named beside a best figure; "" for any other."""
+    behind = _raw(log, field)[len(field.value.split(" ")[0]) :]
+    at = _AT.search(behind)
+    if at is not None and name.startswith("best_"):
+        return at[1]
+    return ""
+
+
+def _of_list(key: str, value: str) -> Iterator[_Figure]:
+    """The figures of a task's line: `accuracy 0.94, loss 0.2`."""
+    task, _, epoch = key.partition(" epoch ")
+    for part in value.split(", "):
+        metric, text = part.rsplit(" ", 1)
+        if _NOT_A_METRIC.fullmatch(metric):
+            continue
+        figure = number_of(text)
+        if figure is not None:
+            yield f"{task} {metric}", epoch, figure
 
 
 def _raw(log: Log, field: Field) -> str:
@@ -326,37 +389,36 @@ def _own(log: Log, metric: str) -> str:
     return metric
 
 
-def _of_tables(log: Log) -> Iterator[tuple[str, str, Number]]:
+def _of_tables(log: Log) -> Iterator[_Figure]:
     """The last row of a table of losses by step."""
     for section in log.document.walk():
         for table in facts.tables(log.document.text, section.nodes):
-            columns = table.columns
-            counted = next(
-                (
-                    at
-                    for at, name in enumerate(columns)
-                    if re.fullmatch(
-                        r"(?:global_)?steps?|epochs?"
-                        r"|iter(?:ation)?s?",
-                        name,
-                    )
-                ),
-                None,
-            )
-            if counted is None or not table.rows:
+            row = _last_row(table)
+            if row is None:
                 continue
-            rows = [
-                (step, row)
-                for row in table.rows
-                if len(row) == len(columns) and (step := number_of(row[counted].text)) is not None
-            ]
-            if not rows:
-                continue
-            _, last = max(rows, key=lambda pair: float(pair[0]))
-            for name, cell in zip(columns, last, strict=True):
+            for name, cell in zip(table.columns, row, strict=True):
                 figure = number_of(cell.text)
-                if "loss" in name and figure is not None and metric_name(name):
-                    yield _own(log, metric_name(name)), "", figure
+                metric = metric_name(name)
+                if "loss" in name and figure is not None and metric:
+                    yield _own(log, metric), "", figure
+
+
+def _last_row(table: facts.Table) -> list[facts.Cell] | None:
+    """The row of the highest step or epoch; None: the table counts neither."""
+    columns = table.columns
+    counted = next((at for at, name in enumerate(columns) if _COUNTED.fullmatch(name)), None)
+    if counted is None:
+        return None
+    rows = []
+    for row in table.rows:
+        if len(row) == len(columns):
+            step = number_of(row[counted].text)
+            if step is not None:
+                rows.append((step, row))
+    if not rows:
+        return None
+    _, last = max(rows, key=lambda pair: float(pair[0]))
+    return last
 
 
 _LOSS = re.compile(
@@ -381,78 +443,85 @@ def _telling(log: Log, stands: Standing) -> list[Entry]:
     ended as it should only the one that says so, since what an earlier one saw is not its end.
     """
     lines = [entry for entry in reversed(in_order(log)) if not _OF_ANOTHER.search(entry.text)]
-    if not stands.well:
-        return lines
-    return [
-        entry
-        for entry in lines
-        if (entry.claim is not None and entry.claim.end) or _WHOLE.search(entry.text)
-    ]
+    if stands.well:
+        return [entry for entry in lines if _says_end(entry)]
+    return lines
 
 
-def _of_status(log: Log, stands: Standing) -> Iterator[tuple[str, str, Number]]:
-    """The last losses that Status tells of."""
-    for entry in _telling(log, stands) if log.trains else ():
+def _says_end(entry: Entry) -> bool:
+    if entry.claim is not None and entry.claim.end:
+        return True
+    return _WHOLE.search(entry.text) is not None
+
+
+def _of_status(log: Log, stands: Standing) -> Iterator[_Figure]:
+    """The last losses that Status has."""
+    if not log.trains:
+        return
+    for entry in _telling(log, stands):
         for match in _LOSS.finditer(entry.text):
-            side = match["side"]
-            name = _own(log, metric_name(f"{side.casefold()}_loss" if side else "loss"))
+            written = "loss"
+            if match["side"]:
+                written = f"{match['side'].casefold()}_loss"
+            name = _own(log, metric_name(written))
             figure = number_of(match["figure"])
             if name and figure is not None:
                 yield name, "", figure
 
 
 def _final_step(log: Log, stands: Standing) -> int | None:
-    names = (
-        "final_step",
-        "final_steps",
-        "last_step",
-        "steps_completed",
-        "completed_steps",
-        "steps_trained",
-        "total_steps",
-        "steps",
-        "step",
-        "global_step",
-        "progress",
-        "stopped_at",
-    )
     for section in log.sections("results"):
-        field = log.fact(section, *names)
-        if field is not None and filled(field) and (step := _step_of(field.value)) is not None:
+        field = log.fact(section, *_FINAL_STEPS)
+        step = _step_of(field.value) if field is not None and filled(field) else None
+        if step is not None:
             return step
     for entry in _telling(log, stands):
-        if match := _STEP.search(entry.text):
-            figure = number_of(match["step"] or match["of"] or match["steps"])
-            if figure is not None:
-                return int(float(figure))
-            return None
+        match = _STEP.search(entry.text)
+        if match:
+            return _whole(number_of(match["step"] or match["of"] or match["steps"]))
     return None
+
+
+def _whole(figure: Number | None) -> int | None:
+    if figure is None:
+        return None
+    return int(float(figure))
 
 
 def _step_of(text: str) -> int | None:
     text = text[:MOST_LETTERS]
-    match = re.search(r"\bstep\D{0,3}(\d[\d,]*(?:\.\d+)?[kKM]?)", text) or re.match(
-        r"\s*~?(\d[\d,]*(?:\.\d+)?[kKM]?)(?![\w.])", text
-    )
-    if match:
-        figure = number_of(match[1])
-    else:
-        figure = None
-    if figure is not None:
-        return int(float(figure))
-    return None
+    match = _NAMED_STEP.search(text) or _BARE_STEP.match(text)
+    if match is None:
+        return None
+    return _whole(number_of(match[1]))
 
 
 def _runtime(log: Log) -> float | None:
     """The whole runtime: as Results say it, else that of all job blocks together."""
     for section in log.sections("results"):
-        field = log.fact(section, *RUNTIME, *WALLTIME)
-        if field is not None and (seconds := runtime(field.value)) is not None:
+        seconds = _seconds(log.fact(section, *RUNTIME, *WALLTIME))
+        if seconds is not None:
             return seconds
-    each = [_of_block(log, job) for job in log.jobs]
-    if not each or any(seconds is None for seconds in each):
+    return _sum([_of_block(log, job) for job in log.jobs])
+
+
+def _seconds(field: Field | None) -> float | None:
+    """The seconds that a field of a runtime says; None where it is not there or says none."""
+    if field is None:
         return None
-    return sum(seconds for seconds in each if seconds is not None)
+    return runtime(field.value)
+
+
+def _sum(lengths: Iterable[float | None]) -> float | None:
+    """The sum of some runtimes; None where one is not known, or there is none."""
+    known = []
+    for seconds in lengths:
+        if seconds is None:
+            return None
+        known.append(seconds)
+    if not known:
+        return None
+    return sum(known)
 
 
 def _of_block(log: Log, job: Section) -> float | None:
@@ -461,32 +530,29 @@ def _of_block(log: Log, job: Section) -> float | None:
     """
     listed = facts.jobs_in(log.document, job)
     if len(listed) > 1:
-        each = [
-            runtime(field.value) if (field := facts.first(row, *RUNTIME)) is not None else None
-            for row in listed
-        ]
-        if None in each:
-            return None
-        return sum(seconds or 0.0 for seconds in each)
-    field = log.fact(job, *RUNTIME)
-    if field is not None and (seconds := runtime(field.value)) is not None:
+        return _sum([_seconds(facts.first(row, *RUNTIME)) for row in listed])
+    seconds = _seconds(log.fact(job, *RUNTIME))
+    if seconds is not None:
         return seconds
-    field = log.fact(job, *WALLTIME)
-    if field is not None:
-        seconds = runtime(field.value)
-    else:
-        seconds = None
-    end, begun = log.fact(job, *END), submitted(log, job)
-    if end is not None:
-        last = moment(end.value, begun.day if begun else None)
-    else:
-        last = None
-    if begun is not None and last is not None:
-        span = begun.seconds_until(last)
-    else:
-        span = None
-    if seconds is None or (span is None and seconds % 3600 == 0):
+    walltime = _seconds(log.fact(job, *WALLTIME))
+    if walltime is None:
         return None
-    if span is None or seconds <= span + 60:
-        return seconds
-    return None
+    span = _span_of(log, job)
+    if span is None:
+        is_limit = walltime % 3600 == 0
+    else:
+        is_limit = walltime > span + 60
+    if is_limit:
+        return None
+    return walltime
+
+
+def _span_of(log: Log, job: Section) -> float | None:
+    """The seconds from a block's submission to its end; None where they are not known."""
+    begun, end = submitted(log, job), log.fact(job, *END)
+    if begun is None or end is None:
+        return None
+    last = moment(end.value, begun.day)
+    if last is None:
+        return None
+    return begun.seconds_until(last)

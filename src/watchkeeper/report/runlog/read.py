@@ -106,6 +106,11 @@ _TRAINING_WORK = re.compile(
     r"train|training|finetun\w*|tune|tuning|pretrain|pretraining|sft|dpo|rl|ppo|grpo|distill\w*"
 )
 _RUN_TYPE = re.compile(r"\W{0,4}(replicat\w*|experiments?|pipeline)\b.*", re.IGNORECASE | re.DOTALL)
+_EVALUATES = re.compile(r"\b(?:eval\w*|benchmark\w*|inference)\b")
+_INDEXES = ("timeline.md", "experiments.md", "readme.md")
+_DATED_DRAFT = re.compile(
+    r"(?:.*[_\-])?(?:training[_\-]?log|model[_\-]?card)(?:[_\-](?:draft|public))?"
+)
 PLACEHOLDER = re.compile(r"<(?!https?://)[^<>]{1,300}>")
 _OPEN = re.compile(
     (
@@ -139,44 +144,39 @@ class Log(msgspec.Struct, frozen=True, dict=True):
     @property
     def kind(self) -> str:
         """`replication`, `experiment`, `pipeline`, or ""."""
-        if self.run_type:
-            match = re.search(r"replicat|experiment|pipeline", self.run_type.value.casefold())
-        else:
-            match = None
-        if match:
-            return {"replicat": "replication"}.get(match[0], match[0])
-        return ""
+        match = re.search(r"replicat|experiment|pipeline", self._type_words)
+        if match is None:
+            return ""
+        if match[0] == "replicat":
+            return "replication"
+        return match[0]
+
+    @property
+    def _type_words(self) -> str:
+        """What the log says of its type; "": nothing."""
+        if self.run_type is None:
+            return ""
+        return self.run_type.value.casefold()
 
     @cached_property
     def trains(self) -> bool:
         """Whether the run makes a checkpoint, as far as its type, task, title and script say."""
-        if self.run_type:
-            said = self.run_type.value.casefold()
-        else:
-            said = ""
-        if self.kind == "pipeline" or re.search(r"\b(?:eval\w*|benchmark\w*|inference)\b", said):
+        if self.kind == "pipeline" or _EVALUATES.search(self._type_words):
             return False
-        work = _work(self.task)
-        if work is not None:
-            return work
+        for text in self._names():
+            trains = _work(text)
+            if trains is not None:
+                return trains
+        return True
+
+    def _names(self) -> Iterator[str]:
+        """What the work is called, the best name first: by its task, its title, its script."""
+        yield self.task
         if self.document.title:
-            title = self.document.title.text
-        else:
-            title = ""
+            yield re.split(r" [—–-] |:", self.document.title.text)[0]
         script = self.config("script")
         if script is not None and script.value.split():
-            words = PurePosixPath(script.value.split()[-1]).stem
-        else:
-            words = ""
-        named = next(
-            (
-                work
-                for text in (re.split(r" [—–-] |:", title)[0], words)
-                if (work := _work(text)) is not None
-            ),
-            None,
-        )
-        return named is not False
+            yield PurePosixPath(script.value.split()[-1]).stem
 
     @cached_property
     def jobs(self) -> list[Section]:
@@ -212,16 +212,18 @@ class Log(msgspec.Struct, frozen=True, dict=True):
 
     def configs(self, what: str) -> Iterator[Field]:
         """The fields that may hold the script, config or dataset, the best place first."""
-        places = [
-            self.facts(one) for kind in ("config", "job", "mode") for one in self.sections(kind)
-        ]
+        places = []
+        for kind in ("config", "job", "mode"):
+            places += [self.facts(section) for section in self.sections(kind)]
+        best = places[:1]
         for fields in (*places, facts.header(self.document)):
-            if fields in places[:1]:
-                names = CONFIG[what]
-            else:
-                names = tuple(name for name in CONFIG[what] if name != "run")
-            if (found := facts.first(fields, *names)) is not None:
-                yield found
+            names = CONFIG[what]
+            if fields not in best:
+                # elsewhere a `run` may be anything
+                names = tuple(name for name in names if name != "run")
+            field = facts.first(fields, *names)
+            if field is not None:
+                yield field
 
 
 def _work(text: str) -> bool | None:
@@ -231,9 +233,9 @@ def _work(text: str) -> bool | None:
     words = [word for word in re.split(r"[_\-.\s/]+", text.casefold()) if word]
     if words and _OTHER_WORK.fullmatch(words[0]):
         return False
-    if any(_TRAINING_WORK.fullmatch(word) for word in words):
+    if any(map(_TRAINING_WORK.fullmatch, words)):
         return True
-    if any(_OTHER_WORK.fullmatch(word) for word in words):
+    if any(map(_OTHER_WORK.fullmatch, words)):
         return False
     return None
 
@@ -242,30 +244,29 @@ def read(file: File) -> Log | None:
     """The file as a run log; None if it neither has the name of one nor any of its telling
     sections, or is a draft of what is to be published.
     """
-    if file.name.casefold() in ("timeline.md", "experiments.md", "readme.md") or file.text is None:
+    if file.text is None or file.name.casefold() in _INDEXES:
         return None
     name = DATED.fullmatch(file.name)
     if _is_draft(name[2] if name else file.name[:-3], file.text, dated=name is not None):
         return None
     document = parse(file.text)
-    if name:
-        reverse = None
+    reverse = _REVERSED.fullmatch(file.name)
+    if name is not None:
+        day, task = name[1], name[2]
+    elif reverse is not None:
+        day, task = reverse[2], reverse[1]
+    elif _has_telling_sections(document):
+        day, task = "", file.name[:-3]
     else:
-        reverse = _REVERSED.fullmatch(file.name)
-    if (
-        not name
-        and not reverse
-        and not (document.of("job") or (document.of("config") and document.of("status")))
-    ):
         return None
-    day, task = (
-        (name[1], name[2])
-        if name
-        else (reverse[2], reverse[1])
-        if reverse
-        else ("", file.name[:-3])
-    )
-    return Log(file, document, day, JOB_ID.sub("", task + ".md")[:-3], _run_type(document))
+    return Log(file, document, day, JOB_ID.sub("", f"{task}.md")[:-3], _run_type(document))
+
+
+def _has_telling_sections(document: Document) -> bool:
+    """Whether a page is a run log whatever its name."""
+    if document.of("job"):
+        return True
+    return bool(document.of("config") and document.of("status"))
 
 
 def _is_draft(name: str, text: str, *, dated: bool) -> bool:
@@ -274,32 +275,32 @@ def _is_draft(name: str, text: str, *, dated: bool) -> bool:
     """
     name = name.casefold()
     if dated:
-        return (
-            re.fullmatch(
-                r"(?:.*[_\-])?(?:training[_\-]?log|model[_\-]?card)(?:[_\-](?:draft|public))?", name
-            )
-            is not None
-        )
+        return _DATED_DRAFT.fullmatch(name) is not None
     return _DRAFT.fullmatch(name) is not None or _FRONT_MATTER.match(text) is not None
 
 
 def _run_type(document: Document) -> Field | None:
+    """The run type: in Mode, else in a field that is called so anywhere, else in Mode's words."""
     modes = facts.sections(document, "mode")
     for section in modes:
-        if found := facts.fact(document, section, "run_type", "mode", "type", "kind", "runtype"):
-            return found
-    every = list(facts.every_field(document))
-    named = next(
-        (
-            f
-            for f in every
-            if f.name in ("run_type", "runtype") or (f.name == "mode" and f.span.line < 40)
-        ),
-        None,
-    )
-    return named or next(
-        (found for section in modes if (found := _in_words(document, section)) is not None), None
-    )
+        field = facts.fact(document, section, "run_type", "mode", "type", "kind", "runtype")
+        if field is not None:
+            return field
+    for field in facts.every_field(document):
+        if _names_run_type(field):
+            return field
+    for section in modes:
+        field = _in_words(document, section)
+        if field is not None:
+            return field
+    return None
+
+
+def _names_run_type(field: Field) -> bool:
+    """Whether a field outside of Mode is of the run type: `mode` is, near the top of the page."""
+    if field.name == "mode":
+        return field.span.line < 40
+    return field.name in ("run_type", "runtype")
 
 
 def _in_words(document: Document, section: Section) -> Field | None:

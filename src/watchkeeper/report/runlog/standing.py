@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeGuard
 
 import msgspec
 
@@ -35,6 +36,9 @@ _SLACK = timedelta(minutes=15)
 """A line of Status this much older than its job's submission may still belong to it: people write
 times by hand.
 """
+
+_REMARKS = ("next", "note", "notes", "fix", "fix_applied", "plan", "reason")
+"""Fields of Status whose words say nothing of the job's state."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -77,12 +81,7 @@ def standing(log: Log) -> Standing:
     if _outdated(log, job, block, written):
         block = Standing()
     if block.over and block.state != ENDED:
-        worse = (
-            written.over
-            and block.state == COMPLETED
-            and written.state not in (COMPLETED, ABANDONED, STOPPED)
-        )
-        if worse:
+        if block.state == COMPLETED and _is_failure(written):
             return written
         return block
     if written.over or (written.state and not block.state):
@@ -92,18 +91,23 @@ def standing(log: Log) -> Standing:
     return _elsewhere(log)
 
 
+def _is_failure(stands: Standing) -> bool:
+    """Whether a run has ended otherwise than well, and was not given up or stopped."""
+    return stands.over and stands.state not in (COMPLETED, ABANDONED, STOPPED)
+
+
 def by_submission(log: Log) -> list[Section]:
     """The job blocks in the order of their submissions; in that of the page where one does not say
     when that was.
     """
-    starts = [
-        (at, job)
-        for job in log.jobs
-        if (at := submitted(log, job)) is not None and at.day is not None
-    ]
-    if len(starts) < len(log.jobs):
-        return log.jobs
-    return [job for _, job in sorted(starts, key=lambda pair: _key(pair[0], late=False))]
+    starts = []
+    for job in log.jobs:
+        at = submitted(log, job)
+        if at is None or at.day is None:
+            return log.jobs
+        starts.append((at, job))
+    starts.sort(key=lambda pair: _key(pair[0], late=False))
+    return [job for _, job in starts]
 
 
 def last_job(log: Log) -> Section | None:
@@ -114,37 +118,44 @@ def last_job(log: Log) -> Section | None:
 def submitted(log: Log, job: Section) -> Stamp | None:
     """When a block says that its job was submitted or started: the earlier of the two."""
     day = day_of(log)
-    fields = [field for field in log.facts(job) if field.name in START and filled(field)]
-    found = [at for field in fields if (at := moment(field.value, day)) and at.day]
-    if not found and (at := moment(job.heading.text)) and at.day:
-        found = [at]
-    return min(found, key=lambda at: _key(at, late=False)) if found else None
+    times = []
+    for field in log.facts(job):
+        if field.name in START and filled(field):
+            times.append(moment(field.value, day))
+    dated = [at for at in times if at is not None and at.day]
+    if not dated:
+        at = moment(job.heading.text)
+        if at is not None and at.day:
+            return at
+    return min(dated, key=lambda at: _key(at, late=False), default=None)
 
 
 def in_order(log: Log) -> list[Entry]:
     """The lines of Status in the order of their times; those of one time in the order of the page,
     from its older end.
     """
-    found = entries_of(log)
-    dated = [
-        _key(entry.at, late=False)
-        for entry in found
-        if entry.own and entry.at is not None and entry.at.day is not None
-    ]
-    backwards = len(dated) > 1 and dated[0] > dated[-1]
+    entries = entries_of(log)
+    dated = [_key(entry.at, late=False) for entry in entries if entry.own and _has_day(entry.at)]
     if not dated:
-        return found
+        return entries
+    oldest = min(dated)
+    newest_first = len(dated) > 1 and dated[0] > dated[-1]
 
     def key(numbered: tuple[int, Entry]) -> tuple[datetime, int]:
         number, entry = numbered
-        late = entry.claim is not None and entry.claim.end
-        if entry.at is not None and entry.at.day is not None:
-            when = _key(entry.at, late=late)
-        else:
-            when = min(dated)
-        return when, -number if backwards and entry.own else number
+        when = oldest
+        if _has_day(entry.at):
+            ends = entry.claim is not None and entry.claim.end
+            when = _key(entry.at, late=ends)
+        if newest_first and entry.own:
+            return when, -number
+        return when, number
 
-    return [entry for _, entry in sorted(enumerate(found), key=key)]
+    return [entry for _, entry in sorted(enumerate(entries), key=key)]
+
+
+def _has_day(at: Stamp | None) -> TypeGuard[Stamp]:
+    return at is not None and at.day is not None
 
 
 def entries_of(log: Log) -> list[Entry]:
@@ -161,39 +172,44 @@ def read_entries(log: Log) -> Iterator[Entry]:
     table.
     """
     for section in log.sections("status"):
-        day = day_of(log)
         latest: Stamp | None = None
-        for part in facts.parts(section):
-            on = moment(part.heading.text)
-            if on is not None and on.day is not None:
-                day = on.day
-            for entry in _of_nodes(log, part, day):
-                if entry.at is not None and (
-                    latest is None or _key(entry.at, late=True) > _key(latest, late=True)
-                ):
-                    latest = entry.at
-                yield entry
+        for entry in _of_section(log, section):
+            latest = _later_of(latest, entry.at)
+            yield entry
         behind = section.heading.text.partition(":")[2].strip()
-        if claim := state_of_field("state", behind) if behind else None:
+        claim = state_of_field("state", behind) if behind else None
+        if claim is not None:
             # `## Status: completed` is brought up with the last line
             yield Entry(behind, latest, False, section.heading.span.line, claim, bullet=False)
+
+
+def _of_section(log: Log, section: Section) -> Iterator[Entry]:
+    """The lines of a section and its subheadings; a heading with a day dates what follows it."""
+    day = day_of(log)
+    for part in facts.parts(section):
+        on = moment(part.heading.text)
+        if _has_day(on):
+            day = on.day
+        yield from _of_nodes(log, part, day)
+
+
+def _later_of(latest: Stamp | None, at: Stamp | None) -> Stamp | None:
+    if at is None or latest is None:
+        return latest or at
+    if _key(at, late=True) > _key(latest, late=True):
+        return at
+    return latest
 
 
 def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
     above: Stamp | None = None
     for node in deep(part.nodes):
-        if isinstance(node, Verbatim):
-            if node.kind != "text":
-                continue
-            text = log.document.text[node.span.start : node.span.end].strip()[:MOST_LETTERS]
-            opened = opening(text, day)
-            at, words, own = (opened[0], opened[1], True) if opened else (above, text, False)
-            yield Entry(
-                words, at, own, node.span.line, state_of(words, trains=log.trains), bullet=False
-            )
-            above = at
+        if not isinstance(node, Verbatim):
+            entry = _of_bullet(log, node, day, above)
+        elif node.kind == "text":
+            entry = _of_text(log, node, day, above)
+        else:
             continue
-        entry = _of_bullet(log, node, day, above)
         above = entry.at
         yield entry
     for table in facts.tables(log.document.text, part.nodes):
@@ -201,17 +217,23 @@ def _of_nodes(log: Log, part: Section, day: date | None) -> Iterator[Entry]:
             yield from _of_row(log, row, day)
 
 
+def _of_text(log: Log, node: Verbatim, day: date | None, above: Stamp | None) -> Entry:
+    text = log.document.text[node.span.start : node.span.end].strip()[:MOST_LETTERS]
+    at, words, own = above, text, False
+    opened = opening(text, day)
+    if opened is not None:
+        at, words, own = opened[0], opened[1], True
+    claim = state_of(words, trains=log.trains)
+    return Entry(words, at, own, node.span.line, claim, bullet=False)
+
+
 def _of_bullet(
     log: Log, node: StatusLine | Field | Item, day: date | None, above: Stamp | None
 ) -> Entry:
+    """The entry that a bullet is; without a time it has that of the line above it."""
     line = node.span.line
     if isinstance(node, StatusLine):
-        at = stamp(node.time)
-        real = (
-            at is not None and at.day is not None
-        )  # a time that does not exist says no more than none
-        text = node.text[:MOST_LETTERS]
-        return Entry(text, at if real else above, real, line, state_of(text, trains=log.trains))
+        return _of_status_line(log, node, above)
     if isinstance(node, Item):
         text = node.text
     else:
@@ -222,61 +244,93 @@ def _of_bullet(
         return Entry(opened[1], opened[0], True, line, state_of(opened[1], trains=log.trains))
     if isinstance(node, Item):
         return Entry(text, above, False, line, state_of(text, trains=log.trains))
-    claim = state_of_field(node.name, node.value)
     at = moment(node.value, day) or above
-    if claim is None and node.name not in (
-        "next",
-        "note",
-        "notes",
-        "fix",
-        "fix_applied",
-        "plan",
-        "reason",
-    ):
-        claim = state_of(f"{node.key}: {node.value}"[:MOST_LETTERS], trains=log.trains)
-    return Entry(text, at, False, line, claim)
+    return Entry(text, at, False, line, _claim_of(log, node))
+
+
+def _of_status_line(log: Log, node: StatusLine, above: Stamp | None) -> Entry:
+    text = node.text[:MOST_LETTERS]
+    claim = state_of(text, trains=log.trains)
+    at = stamp(node.time)
+    if _has_day(at):
+        return Entry(text, at, True, node.span.line, claim)
+    # a time that does not exist says no more than none
+    return Entry(text, above, False, node.span.line, claim)
+
+
+def _claim_of(log: Log, field: Field) -> Claim | None:
+    """What a field of Status says of the job's state, by its name or in its words."""
+    claim = state_of_field(field.name, field.value)
+    if claim is not None or field.name in _REMARKS:
+        return claim
+    return state_of(f"{field.key}: {field.value}"[:MOST_LETTERS], trains=log.trains)
 
 
 def _of_row(log: Log, row: list[facts.Cell], day: date | None) -> Iterator[Entry]:
-    texts = [cell.text[:MOST_LETTERS] for cell in row]
-    opened = next((found for text in texts if (found := opening(text, day)) is not None), None)
-    words = ", ".join(text for text in texts if text and opening(text, day) is None)[:MOST_LETTERS]
+    times: list[Stamp] = []
+    texts: list[str] = []
+    claims: list[Claim] = []
+    for cell in row:
+        text = cell.text[:MOST_LETTERS]
+        opened = opening(text, day)
+        if opened is not None:
+            times.append(opened[0])
+        elif text:
+            texts.append(text)
+        claim = state_of_field("state", text)
+        if claim is not None:
+            claims.append(claim)
+    words = ", ".join(texts)[:MOST_LETTERS]
     if words:
-        claims = (state_of_field("state", text) for text in texts)
-        claim = next((one for one in claims if one is not None), None) or state_of(
-            words, trains=log.trains
-        )
-        yield Entry(words, opened[0] if opened else None, True, row[0].span.line, claim)
+        at = next(iter(times), None)
+        said = next(iter(claims), None) or state_of(words, trains=log.trains)
+        yield Entry(words, at, True, row[0].span.line, said)
 
 
 # ── what each place says
 
 
 def _by_block(log: Log, job: Section | None) -> Standing:
+    """What the fields of a job block say: an end before anything else, then a plain time of its
+    end, then that it runs.
+    """
     if job is None:
         return Standing()
     fields = log.facts(job)
-    end = facts.first((field for field in fields if filled(field) and not says_none(field)), *END)
-    if end:
-        at = moment(end.value, _day(submitted(log, job)))
-    else:
-        at = None
-    if not (at is not None and at.day is not None):
-        at = None
+    answers = (field for field in fields if filled(field) and not says_none(field))
+    end = facts.first(answers, *END)
+    at = _end_of(log, job, end)
     running: Standing | None = None
     for field in fields:
-        claim = state_of_field(field.name, _raw(log, field)) or (
-            state_of(_raw(log, field)) if field is end else None
-        )
+        claim = _claim_of_block(log, field, end)
         if claim is None:
             continue
-        found = Standing(claim.state, at, f"`{field.key}` of the job", field.span.line)
+        stands = Standing(claim.state, at, f"`{field.key}` of the job", field.span.line)
         if claim.end:
-            return found
-        running = running or found
+            return stands
+        running = running or stands
     if end is not None and at is not None:
         return Standing(ENDED, at, f"`{end.key}` of the job", end.span.line)
     return running or Standing()
+
+
+def _end_of(log: Log, job: Section, end: Field | None) -> Stamp | None:
+    """The time in a block's field of its end; None where it names no day."""
+    if end is None:
+        return None
+    at = moment(end.value, _day(submitted(log, job)))
+    if _has_day(at):
+        return at
+    return None
+
+
+def _claim_of_block(log: Log, field: Field, end: Field | None) -> Claim | None:
+    """What a field of a block says of the state; the field of the end may say it in words."""
+    raw = _raw(log, field)
+    claim = state_of_field(field.name, raw)
+    if claim is None and field is end:
+        return state_of(raw)
+    return claim
 
 
 def _raw(log: Log, field: Field) -> str:
@@ -288,14 +342,13 @@ def _by_status(log: Log, job: Section | None) -> Standing:
     """What the lines of Status say of the last job: those from its submission on, where there was
     one before it.
     """
+    begun = None
     if job is not None and len(log.jobs) > 1:
         begun = submitted(log, job)
-    else:
-        begun = None
-    lines = [entry for entry in in_order(log) if begun is None or not _before(entry.at, begun)]
     state = Standing()
-    for entry in lines:
-        state = _after(state, entry)
+    for entry in in_order(log):
+        if begun is None or not _before(entry.at, begun):
+            state = _after(state, entry)
     if not state.state and begun is not None and job is not None:
         return Standing(WAITING, begun, "its submission", job.heading.span.line)
     return state
@@ -304,54 +357,47 @@ def _by_status(log: Log, job: Section | None) -> Standing:
 def _after(state: Standing, entry: Entry) -> Standing:
     """How the job stands after one more line."""
     claim = entry.claim
-    if claim is None:
+    if claim is None or not _replaces(state, claim, entry.text):
         return state
-    written = Standing(claim.state, entry.at, "Status", entry.line)
+    return Standing(claim.state, entry.at, "Status", entry.line)
+
+
+def _replaces(state: Standing, claim: Claim, text: str) -> bool:
+    """Whether a line says something new of a job that stands so."""
     if not state.over or claim.again:
-        return written
+        return True
     if claim.end:
         # a completed run that another one replaced later has completed all the same
-        if state.state == COMPLETED and claim.state == ABANDONED:
-            return state
-        return written
-    if claim.state == WAITING and _submits(entry.text):
-        return written
-    if (
-        claim.state == RUNNING
-        and state.state not in (COMPLETED, ABANDONED)
-        and _advances(entry.text)
-    ):
-        return written
-    return state
+        return state.state != COMPLETED or claim.state != ABANDONED
+    if claim.state == WAITING:
+        return _submits(text)
+    if claim.state == RUNNING:
+        return state.state not in (COMPLETED, ABANDONED) and _advances(text)
+    return False
 
 
 def _submits(text: str) -> bool:
     words = text.casefold().split()
-    return (
-        bool(words)
-        and words[0].startswith(("submitted", "queued"))
-        and ("job" in words or any(w.isdigit() for w in words))
-    )
+    if not words or not words[0].startswith(("submitted", "queued")):
+        return False
+    return "job" in words or any(word.isdigit() for word in words)
 
 
 def _advances(text: str) -> bool:
     words = text.casefold()
-    return words.startswith(("running", "training", "still running")) and any(
-        name in words for name in ("step", "epoch", "loss")
-    )
+    if not words.startswith(("running", "training", "still running")):
+        return False
+    return any(name in words for name in ("step", "epoch", "loss"))
 
 
 def _outdated(log: Log, job: Section | None, block: Standing, written: Standing) -> bool:
-    """Whether Status tells of a later start than the block that has ended."""
+    """Whether Status has a later start than the block that has ended."""
     if job is None or not block.over or written.over or not written.state or written.when is None:
         return False
     if block.when is not None:
         return _key(written.when, late=False) > _key(block.when, late=True)
-    return any(
-        entry.claim is not None and entry.claim.again
-        for entry in entries_of(log)
-        if entry.line == written.line
-    )
+    claims = (entry.claim for entry in entries_of(log) if entry.line == written.line)
+    return any(claim is not None and claim.again for claim in claims)
 
 
 def _elsewhere(log: Log) -> Standing:

@@ -168,30 +168,28 @@ _EXIT_NAMES = re.compile(
     r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|return_?code|exitcode)"
 )
 
+_PLACE_OF_END = re.compile(r"\b(?:at|after|on|in|by|near|around)\b")
+_OF_OTHERS = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS})\b")
+_OF_PARTS = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS}{_PARTS})\b")
+_OF_OTHER_WORK = re.compile(rf"\b(?:{_OTHERS})\b")
+_OF_ITS_PARTS = re.compile(rf"\b(?:{_OTHERS}{_PARTS})\b")
+
 
 def state_of(text: str, *, trains: bool = True) -> Claim | None:
     """What a line says of the job's state; None where it does not speak of it. `trains` False:
     evaluations and conversions are the job itself.
     """
-    text = (
-        text[:MOST_LETTERS]
-        .casefold()
-        .replace("’", "'")
-        .replace("`", "")
-        .replace("*", "")
-        .replace("~~", "")
-    )
+    text = text[:MOST_LETTERS].casefold().replace("’", "'")
+    text = re.sub(r"[`*]", "", text).replace("~~", "")
     text = re.sub(r"\beta\b[^,;]*", "", text)  # what is expected has not happened
-    others = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''})\b")
-    parts = re.compile(rf"\b(?:{_OTHERS}{_OTHER_JOBS if trains else ''}{_PARTS})\b")
+    of_others, of_parts = (_OF_OTHERS, _OF_PARTS) if trains else (_OF_OTHER_WORK, _OF_ITS_PARTS)
     claim: Claim | None = None
     first_is_other = False
     for number, clause in enumerate(_clauses(text)):
-        if not clause.strip():
-            continue
-        new = _of_clause(clause, others, parts)
+        new = _of_clause(clause, of_others, of_parts)
         if new is None:
-            first_is_other = first_is_other or (number == 0 and others.search(clause) is not None)
+            if number == 0:
+                first_is_other = of_others.search(clause) is not None
             continue
         if first_is_other and claim is None and clause.strip() in ("done", "complete", "ok"):
             continue  # `weights moved, done` speaks of the weights
@@ -207,7 +205,7 @@ def state_of_field(name: str, value: str) -> Claim | None:
     if _EXIT_NAMES.fullmatch(name):
         code = re.match(r"(-?\d{1,3})(?::(\d{1,3}))?(?!\d)", value)
         if code:
-            return Claim(FAILED if code[1] != "0" or (code[2] or "0") != "0" else COMPLETED)
+            return _by_code(code)
         return state_of(value)
     if not _STATE_NAMES.fullmatch(name):
         return None
@@ -215,6 +213,13 @@ def state_of_field(name: str, value: str) -> Claim | None:
     if word in _SLURM:
         return _by_exit_code(value.casefold(), Claim(_SLURM[word]))
     return state_of(value)
+
+
+def _by_code(code: re.Match[str]) -> Claim:
+    """The end that an exit code and the signal behind it (`1:0`) mean."""
+    if code[1] == "0" and (code[2] or "0") == "0":
+        return Claim(COMPLETED)
+    return Claim(FAILED)
 
 
 def _clauses(text: str) -> Iterator[str]:
@@ -232,76 +237,80 @@ def _later(before: Claim | None, new: Claim) -> Claim:
     """Of two claims of one line: the first end counts, unless the job was started again after it."""
     if before is None or new.again:
         return new
-    if before.end:
+    if before.end or not new.end:
         return before
-    if new.end:
-        return Claim(new.state, again=before.again and not new.end)
-    return before
+    return Claim(new.state)
 
 
 def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
     """An exit code decides where words do not: it makes a completed job a failed one, and never the
     other way round.
     """
-    found = _EXIT.search(text)
-    if found is None or _HYPOTHETICAL.search(text[: found.start()]):
+    code = _EXIT.search(text)
+    if code is None or _HYPOTHETICAL.search(text[: code.start()]):
         return claim
-    well = found[1] == "0" and (found[2] or "0") == "0"
-    if claim is None or claim.state in (RUNNING, WAITING):
-        if claim is not None and claim.again:
-            return claim
-        return Claim(COMPLETED if well else FAILED)
-    if not well and claim.state == COMPLETED:
-        return Claim(FAILED)
+    by_code = _by_code(code)
+    if claim is None:
+        return by_code
+    if claim.state in (RUNNING, WAITING):
+        return claim if claim.again else by_code
+    if claim.state == COMPLETED and by_code.state == FAILED:
+        return by_code
     return claim
 
 
 def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> Claim | None:
-    ends = sorted(
-        (
-            (match.start(), rank, state, match)
-            for rank, (state, word) in enumerate(_WORDS)
-            for match in word.finditer(clause)
-        ),
-        key=lambda one: one[:2],
-    )
-    new: Claim | None = None
-    for _, _, state, match in ends:
-        new = _end(clause, state, match, parts)
-        if new is not None:
-            break
+    """What one clause says of the job: that it was started again, else its end, else that it works."""
     again = _AGAIN.search(clause)
-    if (
-        again is not None
-        and _is_said(clause, again.start())
-        and not others.search(clause[: again.start()])
-    ):
-        return Claim(
-            WAITING if "submit" in again[0] or "queue" in again[0] else RUNNING, again=True
-        )
-    return new or _working(clause, others)
+    if again is not None and _is_of_job(clause, again.start(), others):
+        waits = "submit" in again[0] or "queue" in again[0]
+        return Claim(WAITING if waits else RUNNING, again=True)
+    for state, match in _end_words(clause):
+        end = _end(clause, state, match, parts)
+        if end is not None:
+            return end
+    return _working(clause, others)
+
+
+def _is_of_job(clause: str, at: int, others: re.Pattern[str]) -> bool:
+    """Whether what stands there happened, and to the job itself."""
+    return _is_said(clause, at) and not others.search(clause[:at])
+
+
+def _end_words(clause: str) -> list[tuple[str, re.Match[str]]]:
+    """The words for an end in a clause, in the order of the text; of two at one place the graver."""
+    words = []
+    for state, pattern in _WORDS:
+        words += [(state, match) for match in pattern.finditer(clause)]
+    words.sort(key=lambda word: word[1].start())
+    return words
 
 
 def _end(clause: str, state: str, match: re.Match[str], others: re.Pattern[str]) -> Claim | None:
+    """The end that a word in a clause means; None: it speaks of something else, or of no end."""
     before, after = clause[: match.start()], clause[match.end() :]
     if _PART_OF_JOB.search(before):
         return None
     if _NOT.search(before):
-        if state == COMPLETED and after.strip() and re.match(r"\s+\w+ing\b", after):
-            return None
-        never_yet = "yet" in before or after.strip().startswith("yet")
-        if state == COMPLETED and not never_yet:
-            return Claim(UNFINISHED)
-        return None
+        return _denied_end(state, before, after)
     if not _is_said(clause, match.start()):
         return None
     if state == COMPLETED:
-        if _is_whole(before, after, others):
-            return Claim(state)
+        speaks_of_job = _is_whole(before, after, others)
+    else:
+        speaks_of_job = not others.search(before) or bool(_PLACE_OF_END.search(before))
+    if speaks_of_job:
+        return Claim(state)
+    return None
+
+
+def _denied_end(state: str, before: str, after: str) -> Claim | None:
+    """What `not completed` means: that it never will be, unless it is not yet."""
+    if state != COMPLETED or re.match(r"\s+\w+ing\b", after):
         return None
-    if others.search(before) and not re.search(r"\b(?:at|after|on|in|by|near|around)\b", before):
+    if "yet" in before or after.strip().startswith("yet"):
         return None
-    return Claim(state)
+    return Claim(UNFINISHED)
 
 
 def _is_whole(before: str, after: str, others: re.Pattern[str]) -> bool:
@@ -310,9 +319,9 @@ def _is_whole(before: str, after: str, others: re.Pattern[str]) -> bool:
         return False
     if re.match(r"\s*~?\d+(?:\.\d+)? ?%", after):
         return re.match(r"\s*100(?:\.0+)? ?%", after) is not None
-    for counted in (_COUNTED.search(before), _SOME_OF.match(after)):
-        if counted is not None:
-            return counted[1].rstrip(".,") == counted[2].rstrip(".,")
+    counted = _COUNTED.search(before) or _SOME_OF.match(after)
+    if counted is not None:
+        return counted[1].rstrip(".,") == counted[2].rstrip(".,")
     if others.search(before) and not re.search(r"\b(?:at|after|in|all|training|run|job)\b", before):
         return False
     if _WORK.match(after) or re.match(r"\s*~?\d", after):

@@ -10,7 +10,7 @@ that are there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ import msgspec
 
 from watchkeeper.report.runlog.dates import human, human_date, stamp
 from watchkeeper.report.runlog.document import Edit, Line, Span, apply, lines
-from watchkeeper.report.runlog.facts import cells_of
+from watchkeeper.report.runlog.facts import Cell, cells_of
 
 _NUMBERED = re.compile(r"[ \t]*(\d{1,9})[.)][ \t]+")
 _BULLET = re.compile(r"[ \t]*[-*+][ \t]+")
@@ -31,6 +31,8 @@ _DAY = re.compile(r"[`*]{0,2}(\d{4}-\d{2}-\d{2})[`*]{0,2}")
 _HEADING = re.compile(r"\ufeff? {0,3}#{1,6}[ \t]+")
 _MOST_LETTERS = 2000  # of a line that are looked through for a name
 _RULE = re.compile(r"[\s|:+-]+")
+_TASK = re.compile(r"`?[\w.+-]*[A-Za-z_][\w.+-]*`?")
+_NOTES = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))*")
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -69,76 +71,117 @@ class Timeline(msgspec.Struct, frozen=True):
 
 def parse_timeline(text: str) -> Timeline:
     """Read a timeline. Any text is one; lines that are no entries are their owner's."""
-    title, title_line, group, position = "", 1, 0, 0
-    entries: list[Entry] = []
-    odd: list[tuple[int, Span]] = []
-    fenced = False
+    reader = _Reader(text)
     for line in lines(text):
-        content = text[line.start : line.stop]
+        reader.feed(line)
+    return reader.timeline()
+
+
+class _Reader:
+    """What the lines fed so far hold."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.title = ""
+        self.title_line = 1
+        self.entries: list[Entry] = []
+        self.odd: list[Span] = []
+        self.group = 0
+        self.position = 0
+        self.is_fenced = False
+
+    def feed(self, line: Line) -> None:
+        """Read one more line."""
+        content = self.text[line.start : line.stop]
         if content.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        elif fenced:
-            pass
-        elif heading := _HEADING.match(content):
-            group, position = group + 1, 0
-            if not title:
-                title, title_line = content[heading.end() :].strip(), line.number
-        else:
-            position += _NUMBERED.match(content) is not None
-            entry = _entry(text, line, group, position)
-            if entry is not None:
-                entries.append(entry)
-            elif _BULLET.match(content) or _NUMBERED.match(content):
-                odd += [(group, line.span())] if ".md" in content[:1000] else []
-    numbered = {entry.group for entry in entries if entry.form == "numbered"}
-    kept = [entry for entry in entries if entry.form == "numbered" or entry.group not in numbered]
-    # a bullet in a numbered list is no entry; one that is indented is a note on the entry above
-    strays = [entry.span for entry in entries if entry.form == "bullet" and entry.group in numbered]
-    spans = [
-        *(span for _, span in odd),
-        *(span for span in strays if text[span.start] not in " \t"),
-    ]
-    return Timeline(title, title_line, kept, sorted(spans, key=lambda span: span.start))
+            self.is_fenced = not self.is_fenced
+            return
+        if self.is_fenced:
+            return
+        heading = _HEADING.match(content)
+        if heading is None:
+            self._feed_entry(line, content)
+            return
+        self.group += 1
+        self.position = 0
+        if not self.title:
+            self.title = content[heading.end() :].strip()
+            self.title_line = line.number
+
+    def _feed_entry(self, line: Line, content: str) -> None:
+        is_numbered = _NUMBERED.match(content) is not None
+        if is_numbered:
+            self.position += 1
+        entry = _entry(self.text, line, self.group, self.position)
+        is_listed = is_numbered or _BULLET.match(content) is not None
+        if entry is not None:
+            self.entries.append(entry)
+        elif is_listed and ".md" in content[:1000]:
+            self.odd.append(line.span())
+
+    def timeline(self) -> Timeline:
+        """What was read. A bullet in a numbered list is no entry; one that is indented is a note on
+        the entry above it.
+        """
+        numbered = {entry.group for entry in self.entries if entry.form == "numbered"}
+        kept = []
+        odd = list(self.odd)
+        for entry in self.entries:
+            if entry.form == "numbered" or entry.group not in numbered:
+                kept.append(entry)
+            elif entry.form == "bullet" and self.text[entry.span.start] not in " \t":
+                odd.append(entry.span)
+        odd.sort(key=lambda span: span.start)
+        return Timeline(self.title, self.title_line, kept, odd)
 
 
 def _entry(text: str, line: Line, group: int, position: int) -> Entry | None:
+    """The entry that a line is; None: it is no row, number or bullet that names a log."""
     content = text[line.start : line.stop]
     if content.lstrip().startswith("|"):
         return _row(text, line, group, position)
     number = _NUMBERED.match(content)
     mark = number or _BULLET.match(content)
-    if mark:
-        name = _named(content, mark.end())
-    else:
-        name = None
-    if mark is None or name is None:
+    if mark is None:
+        return None
+    name = _named(content, mark.end())
+    if name is None:
         return None
     which, first, last = name
-    behind = content[last:].strip().lstrip("—–-:) \t`*")
-    before = content[mark.end() : first].strip().rstrip("—–-:( \t`*[")
-    if human_date(before) is not None and human_date(behind) is None:
-        words = before
-    else:
-        words = behind
-    at = line.start + (
-        content.index(words, mark.end() if words == before else last)
-        if words
-        else len(content.rstrip())
-    )
+    words, at = _words_beside(content, mark.end(), first, last)
+    words_span = line.span(line.start + at, line.start + at + len(words))
+    form, counted, number_span = "bullet", 0, line.span(words_span.start, words_span.start)
+    if number is not None:
+        form, counted = "numbered", int(number[1])
+        number_span = line.span(line.start + number.start(1), line.start + number.end(1))
     return Entry(
         span=line.span(),
-        number=int(number[1]) if number else 0,
-        number_span=line.span(line.start + number.start(1), line.start + number.end(1))
-        if number
-        else line.span(at, at),
+        number=counted,
+        number_span=number_span,
         name=which,
         name_span=line.span(line.start + first, line.start + last),
         words=words,
-        words_span=line.span(at, at + len(words)),
+        words_span=words_span,
         group=group,
         position=position,
-        form="numbered" if number else "bullet",
+        form=form,
     )
+
+
+def _words_beside(content: str, start: int, first: int, last: int) -> tuple[str, int]:
+    """The words beside a name, and where they begin: those behind it, unless the date alone stands
+    before it. `start` is where the bullet ends, `first` to `last` is the name.
+    """
+    behind = content[last:].strip().lstrip("—–-:) \t`*")
+    before = content[start:first].strip().rstrip("—–-:( \t`*[")
+    words = behind
+    if human_date(before) is not None and human_date(behind) is None:
+        words = before
+    if not words:
+        return "", len(content.rstrip())
+    if words == before:
+        return words, content.index(words, start)
+    return words, content.index(words, last)
 
 
 def _named(content: str, at: int) -> tuple[str, int, int] | None:
@@ -152,42 +195,50 @@ def _named(content: str, at: int) -> tuple[str, int, int] | None:
 
 
 def _row(text: str, line: Line, group: int, position: int) -> Entry | None:
+    """The entry that a table's row is; None: it names no log."""
     if _RULE.fullmatch(text[line.start : line.stop]):
         return None
     cells = cells_of(text, line.span(end=line.stop))
-    named = next(
-        ((cell, name) for cell in cells if (name := _named(cell.text, 0)) is not None), None
-    )
+    name = _named_in_cells(line, cells) or _dated_task(cells)
+    if name is None:
+        return None
     dated = next((cell for cell in cells if human_date(cell.text) is not None), None)
-    if named is not None:
-        cell, (which, first, last) = named
-        span = line.span(cell.span.start + first, cell.span.start + last)
-    else:
-        days = [cell for cell in cells if _DAY.fullmatch(cell.text)]
-        tasks = [
-            cell
-            for cell in cells
-            if re.fullmatch(r"`?[\w.+-]*[A-Za-z_][\w.+-]*`?", cell.text) and cell not in days
-        ]
-        if not days or not tasks:
-            return None
-        which, span = f"{days[0].text.strip('`*')}_{tasks[0].text.strip('`')}", tasks[0].span
+    nowhere = line.span(line.stop, line.stop)
+    words, words_span = "", nowhere
     if dated is not None:
-        words = dated.span
-    else:
-        words = line.span(line.stop, line.stop)
+        words, words_span = dated.text, dated.span
     return Entry(
         span=line.span(),
         number=0,
-        number_span=line.span(line.stop, line.stop),
-        name=which,
-        name_span=span,
-        words=dated.text if dated is not None else "",
-        words_span=words,
+        number_span=nowhere,
+        name=name[0],
+        name_span=name[1],
+        words=words,
+        words_span=words_span,
         group=group,
         position=position,
         form="table",
     )
+
+
+def _named_in_cells(line: Line, cells: Iterable[Cell]) -> tuple[str, Span] | None:
+    """The first log that a cell names, and where."""
+    for cell in cells:
+        name = _named(cell.text, 0)
+        if name is not None:
+            which, first, last = name
+            return which, line.span(cell.span.start + first, cell.span.start + last)
+    return None
+
+
+def _dated_task(cells: Iterable[Cell]) -> tuple[str, Span] | None:
+    """The log that a row names by its day in one cell and its task in another."""
+    days = [cell for cell in cells if _DAY.fullmatch(cell.text)]
+    tasks = [cell for cell in cells if _TASK.fullmatch(cell.text) and cell not in days]
+    if not days or not tasks:
+        return None
+    day, task = days[0].text.strip("`*"), tasks[0].text.strip("`")
+    return f"{day}_{task}", tasks[0].span
 
 
 def names(text: str, name: str) -> bool:
@@ -198,48 +249,48 @@ def names(text: str, name: str) -> bool:
     if re.search(rf"(?<![\w-]){re.escape(stem)}(?![\w-])", text):
         return True
     day, _, task = stem.partition("_")
-    spelled = re.compile(
-        rf"(?<![\w-]){re.escape(task)}(?![\w-])".replace("_", "[ _-]"), re.IGNORECASE
-    )
-    return any(
-        day in line and spelled.search(line.replace(day, "")) for line in text.splitlines() if task
-    )
+    if not task:
+        return False
+    words = rf"(?<![\w-]){re.escape(task)}(?![\w-])".replace("_", "[ _-]")
+    spelled = re.compile(words, re.IGNORECASE)
+    dated = (line for line in text.splitlines() if day in line)
+    return any(spelled.search(line.replace(day, "")) for line in dated)
 
 
 def with_entry(text: str, name: str, day: date, group: str) -> str | None:
     """The timeline with a log named beside its last entry, in that entry's form; None where it
     names it already. An empty text is begun, with a title from the folder's name (`group`, "" for
-    the logs that lie in no group).
+    the logs that are in no group).
     """
-    found = parse_timeline(text)
-    if any(entry.file.rpartition("/")[2] == name for entry in found.entries):
+    entries = parse_timeline(text).entries
+    if any(entry.file.rpartition("/")[2] == name for entry in entries):
         return None
-    newest = _newest_first(found.entries)
-    if newest:
-        beside = found.entries[0]
-    elif found.entries:
-        beside = found.entries[-1]
-    else:
-        beside = None
-    if beside is not None:
-        return _with_line(
-            text, beside, _like(text, beside, name, day, group, above=newest), above=newest
-        )
-    entry = f"1. `{name}` — {_short(day)}"
+    if not entries:
+        return _with_first_entry(text, f"1. `{name}` — {_short(day)}", group)
+    is_above = _newest_first(entries)
+    beside = entries[0] if is_above else entries[-1]
+    new = _like(text, beside, name, day, group, above=is_above)
+    return _with_line(text, beside, new, above=is_above)
+
+
+def _with_first_entry(text: str, entry: str, group: str) -> str:
     if not text.strip():
-        title = " ".join(word[0].upper() + word[1:] for word in re.split(r"[_\s]+", group) if word)
-        return f"# {title + ' ' if title else ''}Timeline\n\n{entry}\n"
-    if "\r\n" in text:
-        newline = "\r\n"
-    else:
-        newline = "\n"
+        words = filter(None, re.split(r"[_\s]+", group))
+        title = " ".join([*(word[0].upper() + word[1:] for word in words), "Timeline"])
+        return f"# {title}\n\n{entry}\n"
+    newline = _newline_of(text)
     if not text.endswith("\n"):
         return f"{text}{newline}{entry}"
+    gap = newline
     if text.endswith(newline * 2):
         gap = ""
-    else:
-        gap = newline
     return f"{text}{gap}{entry}{newline}"
+
+
+def _newline_of(text: str) -> str:
+    if "\r\n" in text:
+        return "\r\n"
+    return "\n"
 
 
 def _short(day: date) -> str:
@@ -248,32 +299,30 @@ def _short(day: date) -> str:
 
 def _newest_first(entries: list[Entry]) -> bool:
     """Whether the newest entry stands on top, and a new one belongs there."""
-    days = [
-        found.day
-        for entry in entries
-        if (found := stamp(entry.file.rpartition("/")[2])) and found.day
-    ]
-    counted_up = any(one.number and one.number < other.number for one, other in pairwise(entries))
-    falls = all(one >= other for one, other in pairwise(days)) and len(set(days)) > 1
-    return falls and not counted_up and len({entry.group for entry in entries}) == 1
+    if len({entry.group for entry in entries}) != 1 or _is_counted_up(entries):
+        return False
+    days = []
+    for entry in entries:
+        at = stamp(entry.file.rpartition("/")[2])
+        if at is not None and at.day is not None:
+            days.append(at.day)
+    falls = all(day >= below for day, below in pairwise(days))
+    return falls and len(set(days)) > 1
+
+
+def _is_counted_up(entries: list[Entry]) -> bool:
+    return any(entry.number and entry.number < below.number for entry, below in pairwise(entries))
 
 
 def _with_line(text: str, beside: Entry, new: str, *, above: bool) -> str:
-    if "\r\n" in text:
-        newline = "\r\n"
-    else:
-        newline = "\n"
-    if above:
-        at = beside.span.start
-    else:
-        at = beside.span.end
+    newline = _newline_of(text)
+    at = beside.span.start
     if not above:
-        notes = re.compile(r"(?:[ \t]+\S[^\n]*(?:\n|\Z))*").match(text, at)
-    else:
-        notes = None
-    # what is indented below an entry belongs to it
-    if notes is not None:
-        at = notes.end()
+        at = beside.span.end
+        # what is indented below an entry belongs to it
+        notes = _NOTES.match(text, at)
+        if notes is not None:
+            at = notes.end()
     before, after = text[:at], text[at:]
     if above or before.endswith("\n"):
         return f"{before}{new}{newline}{after}"
@@ -292,69 +341,85 @@ def _like(text: str, entry: Entry, name: str, day: date, group: str, *, above: b
 
 
 def _as_list(entry: Entry, line: str, name: str, day: date, *, above: bool) -> Iterator[Edit]:
+    """A list's entry for another log: its number, name and date."""
     start = entry.span.start
     if entry.form == "numbered":
-        if not above or entry.number > 1:
-            step = 1
-        else:
-            step = 0
-        # a list whose every number is 1 is counted by whoever shows it
-        if entry.number == 1 and entry.position > 1:
-            number = entry.number
-        else:
-            number = entry.number + step
-        yield Edit(entry.number_span.start - start, entry.number_span.end - start, str(number))
+        number = str(_next_number(entry, above=above))
+        yield Edit(entry.number_span.start - start, entry.number_span.end - start, number)
     yield from _renamed(entry, line, name)
     first, last = entry.words_span.start - start, entry.words_span.end - start
-    if first < entry.name_span.start - start:
-        yield Edit(first, last, _short(day))
-    elif human_date(entry.words) is None and entry.words and not _DAY.search(entry.words):
-        yield Edit(first, last, _short(day))  # a person's words on another run are not this one's
-    elif entry.words:
-        yield Edit(first, last, day.isoformat() if human_date(entry.words) is None else _short(day))
-    else:
+    if not entry.words:
         yield Edit(len(line.rstrip()), len(line), f" — {_short(day)}")
+        return
+    is_before_name = first < entry.name_span.start - start
+    is_iso = human_date(entry.words) is None and _DAY.search(entry.words) is not None
+    if is_iso and not is_before_name:
+        yield Edit(first, last, day.isoformat())
+    else:
+        # a person's words on another run are not this one's
+        yield Edit(first, last, _short(day))
+
+
+def _next_number(entry: Entry, *, above: bool) -> int:
+    """The number beside this one. A list whose every number is 1 is counted by whoever shows it."""
+    if entry.number == 1 and entry.position > 1:
+        return 1
+    if above and entry.number <= 1:
+        return entry.number
+    return entry.number + 1
 
 
 def _renamed(entry: Entry, line: str, name: str) -> Iterator[Edit]:
     """The name in place of the other's, where the other's is a link both its text and its target."""
     start = entry.span.start
     first, last = entry.name_span.start - start, entry.name_span.end - start
+    shown = name
+    if not entry.name.endswith(".md"):
+        shown = name.removesuffix(".md")
+    yield Edit(first, last, shown)
     link = re.search(r"\[([^\]\n]{1,300})\]\($", line[:first])
-    yield Edit(first, last, name if entry.name.endswith(".md") else name.removesuffix(".md"))
-    if link is not None:
-        file = name.rpartition("/")[2]
-        if link[1].strip("`").endswith(".md"):
-            words = file
-        else:
-            words = file.removesuffix(".md")
-        if link[1].startswith("`"):
-            words = f"`{words}`"
-        yield Edit(link.start(1), link.end(1), words)
+    if link is None:
+        return
+    words = name.rpartition("/")[2]
+    if not link[1].strip("`").endswith(".md"):
+        words = words.removesuffix(".md")
+    if link[1].startswith("`"):
+        words = f"`{words}`"
+    yield Edit(link.start(1), link.end(1), words)
 
 
 def _as_table(entry: Entry, line: str, name: str, day: date) -> Iterator[Edit]:
     """A row's cells for another log: its name, date and number; what a person wrote of the other
     one is left out.
     """
-    whole = Span(0, len(line), 1, 1)
-    start, named = entry.span.start, False
-    for cell in cells_of(line, whole):
+    named_at = entry.name_span.start - entry.span.start
+    is_named = False
+    for cell in cells_of(line, Span(0, len(line), 1, 1)):
         first, last = cell.span.start, cell.span.end
-        holds = first <= entry.name_span.start - start < max(last, first + 1)
-        if holds and not named:
-            named = True
-            if entry.name in cell.text:
-                yield from _renamed(entry, line, name)
-            else:
-                yield Edit(
-                    first, last, name.rpartition("/")[2].removesuffix(".md").partition("_")[2]
-                )
-        elif human_date(cell.text) is not None:
-            yield Edit(first, last, human(day) if human_date(cell.text).year else _short(day))  # type: ignore[union-attr]
-        elif _DAY.fullmatch(cell.text):
-            yield Edit(first, last, cell.text.replace(cell.text.strip("`*"), day.isoformat()))
-        elif cell.text.isdigit():
-            yield Edit(first, last, str(int(cell.text) + 1))
-        elif cell.text:
-            yield Edit(first, last, "")
+        if not is_named and first <= named_at < max(last, first + 1):
+            is_named = True
+            yield from _renamed_cell(entry, cell, line, name)
+        else:
+            text = _cell_of_another_log(cell.text, day)
+            if text != cell.text:
+                yield Edit(first, last, text)
+
+
+def _renamed_cell(entry: Entry, cell: Cell, line: str, name: str) -> Iterator[Edit]:
+    if entry.name in cell.text:
+        yield from _renamed(entry, line, name)
+        return
+    task = name.rpartition("/")[2].removesuffix(".md").partition("_")[2]
+    yield Edit(cell.span.start, cell.span.end, task)
+
+
+def _cell_of_another_log(text: str, day: date) -> str:
+    """What stands in the cell of the next log: its date in the same form, or the next number."""
+    shown = human_date(text)
+    if shown is not None:
+        return human(day) if shown.year else _short(day)
+    if _DAY.fullmatch(text):
+        return text.replace(text.strip("`*"), day.isoformat())
+    if text.isdigit():
+        return str(int(text) + 1)
+    return ""
