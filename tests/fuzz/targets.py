@@ -251,7 +251,7 @@ def _experiment(name: str) -> Read:
         (folder / name).write_bytes(data)
         (folder / "r8").mkdir(exist_ok=True)
         (folder / "r8/finetune.slurm").write_bytes(SCRIPT)
-        return hazards.found(experiment.read(folder))
+        return hazards.find_hazards(experiment.read(folder))
 
     return call
 
@@ -263,7 +263,7 @@ def _script(folder: Path, data: bytes) -> object:
     head = sbatch_head.read_head(path)
     for words in head.options.values() if hasattr(head, "options") else ():
         sbatch_head.expand(words, job_id="1", name="n", user="u", node="n")
-    read = hazards.found(experiment.read(folder))
+    read = hazards.find_hazards(experiment.read(folder))
     return (
         read,
         tool_calls.read_training(folder, "r8/finetune.slurm"),

@@ -29,7 +29,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 def told(folder: Path) -> list[tuple[str, str]]:
     """(where, message) of each finding, places relative to the experiment."""
-    found = hazards.found(experiments.read(folder))
+    found = hazards.find_hazards(experiments.read(folder))
     assert all(problem.severity == "warning" and problem.hint for problem in found)
     return [(problem.where.removeprefix(f"{folder}/"), problem.message) for problem in found]
 
@@ -304,7 +304,7 @@ def test_the_same_script_name_is_not_needed_in_a_cells_folder(tmp_path: Path) ->
 
 def test_our_own_examples_draw_nothing() -> None:
     """The example's scripts have none of these hazards."""
-    assert hazards.found(experiments.read(ROOT / "examples" / "digits")) == []
+    assert hazards.find_hazards(experiments.read(ROOT / "examples" / "digits")) == []
 
 
 def test_only_what_is_set_once_and_plainly_is_known() -> None:

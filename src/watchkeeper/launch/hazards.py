@@ -3,7 +3,7 @@ would write, models that are not the ones meant.
 
 Scripts are read and never run. Only plain words count: a variable counts where the script gives it
 one plain value, a relative path where it is known in which folder its command runs. Hub names are
-no paths. Everything found is a warning: a compute node may see other filesystems than this one.
+no paths. Every hazard is a warning: a compute node may see other filesystems than this one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.code.shell_text import commands, variables, words_of
-from watchkeeper.core.disk.files import open_regular, read_whole
+from watchkeeper.core.disk.files import read_regular, read_whole
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment.experiment import Experiment
@@ -59,21 +59,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return Path(os.path.normpath(path))
 
 
-def found(experiment: Experiment) -> list[Problem]:
-    """The hazards of an experiment's jobs. What cannot be read is reported when it is submitted."""
+def find_hazards(experiment: Experiment) -> list[Problem]:
+    """The hazards of an experiment's jobs. A script that cannot be read is reported when it is
+    submitted.
+    """
     problems: list[Problem] = []
-    tables: dict[
-        Path, list[tuple[str, str]]
-    ] = {}  # what is written → (key, where) of each job that writes it
+    # What is written → (key, where) of each job that writes it.
+    tables: dict[Path, list[tuple[str, str]]] = {}
     logs: dict[Path, list[tuple[RunItem, str]]] = {}
     look = _Look(experiment)
     for item in experiment.items:
-        if not item.script:
-            continue
-        try:
-            with open_regular(experiment.folder / item.script) as file:
-                source = file.read(_SCRIPT_BYTES)
-        except OSError:
+        source = look.source_of(item)
+        if source is None:
             continue
         calls = list(calls_of(source, (experiment.folder / item.script).parent, read_head(source)))
         problems += look.job(item, calls)
@@ -82,11 +79,7 @@ def found(experiment: Experiment) -> list[Problem]:
         for path, where in look.logs(item, calls):
             logs.setdefault(path, []).append((item, where))
     problems += look.adapters()
-    for path, writers in tables.items():
-        keys = list(dict.fromkeys(key for key, _ in writers))
-        if len(keys) > 1:
-            message = f"{len(keys)} jobs would write the same {look.shown(path)}: {listed(keys, 4)}"
-            problems.append(_warning(writers[1][1], message, "give each its own folder"))
+    problems += look.shared_tables(tables)
     for path, owners in logs.items():
         problems += look.shared_logs(path, owners)
     return problems
@@ -109,9 +102,16 @@ def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
             call = Call(line=line, words=part, folder=here)
             depth += _depth_of(part)
             if not _MOVES.isdisjoint(part):
-                is_plain = part[0] == "cd" and len(part) == 2 and depth == 0 and not is_grouped
-                here = call.place(part[1]) if is_plain else None
+                is_certain = depth == 0 and not is_grouped
+                here = _destination(call) if is_certain else None
             yield call
+
+
+def _destination(call: Call) -> Path | None:
+    """The folder into which a plain `cd` leads; None: unknown."""
+    if call.words[0] == "cd" and len(call.words) == 2:
+        return call.place(call.words[1])
+    return None
 
 
 def _split(words: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -145,41 +145,56 @@ def _expanded(word: str, values: Mapping[str, str]) -> str:
 
 def _option(words: Sequence[str], *names: str) -> str:
     """The last value of an option, "" if it is not given."""
-    given = ""
+    beginnings = tuple(f"{name}=" for name in names if name.startswith("--"))
+    value = ""
     for index, word in enumerate(words):
         if word in names and index + 1 < len(words):
-            given = words[index + 1]
-        elif word.startswith(tuple(f"{name}=" for name in names if name.startswith("--"))):
-            given = word.partition("=")[2]
-    return given
+            value = words[index + 1]
+        elif word.startswith(beginnings):
+            value = word.partition("=")[2]
+    return value
 
 
-def _is_call(call: Call, *command: str) -> Sequence[str] | None:
+def _words_behind(call: Call, program: str, subcommand: str) -> Sequence[str] | None:
     """The words behind a command, wherever in the call it begins (`srun inspect eval …`); None if
     it is another.
     """
     for index in range(len(call.words) - 1):
-        if (
-            call.words[index].rpartition("/")[2] == command[0]
-            and call.words[index + 1] == command[1]
-        ):
+        name = call.words[index].rpartition("/")[2]
+        if name == program and call.words[index + 1] == subcommand:
             return call.words[index + 2 :]
     return None
+
+
+def _made_folders(calls: Sequence[Call]) -> list[Path]:
+    """The folders that a script makes, as far as their names are plain."""
+    makers = [call for call in calls if "mkdir" in call.words]
+    places = [call.place(word) for call in makers for word in call.words]
+    return [place for place in places if place is not None]
+
+
+def _makes_unknown_folder(call: Call) -> bool:
+    return "mkdir" in call.words and any(_UNKNOWN.search(word) for word in call.words)
+
+
+def _targets(call: Call) -> list[str]:
+    """The words that name the files into which a command's output is led."""
+    pairs = zip(call.words, call.words[1:], strict=False)
+    targets = [after for word, after in pairs if word in _WRITES]
+    if "tee" in call.words[:1]:
+        targets += [word for word in call.words[1:] if not word.startswith("-")]
+    return targets
 
 
 def _tables(calls: Sequence[Call]) -> Iterator[tuple[Path, int]]:
     """The tables of GPU use that a script writes."""
     for call in calls:
+        if "rm" in call.words:
+            continue
         for word in call.words:
-            if word.startswith("-"):
-                name = word.rpartition("=")[2]
-            else:
-                name = word
-            if (
-                name.rpartition("/")[2] == _TABLE
-                and (path := call.place(name))
-                and "rm" not in call.words
-            ):
+            name = word.rpartition("=")[2] if word.startswith("-") else word
+            path = call.place(name)
+            if path is not None and name.rpartition("/")[2] == _TABLE:
                 yield path, call.line
 
 
@@ -193,9 +208,8 @@ class _Look:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.folder = experiment.folder
-        self.promised: dict[
-            Path, tuple[str, int | None]
-        ] = {}  # where a training will leave a checkpoint → run, epoch
+        # Where a training will leave a checkpoint → run, epoch.
+        self.promised: dict[Path, tuple[str, int | None]] = {}
         for subject, promise in experiment.checkpoints.items():
             for pattern in promise.patterns:
                 path = Path(os.path.normpath(self.folder / globs.unescaped(pattern)))
@@ -213,57 +227,50 @@ class _Look:
             (self.promised[one] for one in (path, *path.parents) if one in self.promised), None
         )
 
+    def source_of(self, item: RunItem) -> bytes | None:
+        """The beginning of a job's script; None where it has none, or cannot be read."""
+        if not item.script:
+            return None
+        try:
+            return read_regular(self.folder / item.script, _SCRIPT_BYTES)
+        except OSError:
+            return None
+
     def job(self, item: RunItem, calls: Sequence[Call]) -> Iterator[Problem]:
         """What one script would stumble over."""
-        made = [
-            path
-            for call in calls
-            if "mkdir" in call.words
-            for path in map(call.place, call.words)
-            if path
-        ]
-        blind = any(
-            "mkdir" in call.words and any(_UNKNOWN.search(word) for word in call.words)
-            for call in calls
-        )
+        made = _made_folders(calls)
+        is_blind = any(map(_makes_unknown_folder, calls))
         for call in calls:
             where = f"{item.script}:{call.line}"
-            if not blind:
+            if not is_blind:
                 yield from self.redirected(call, where, made)
-            if (words := _is_call(call, "tune", "run")) is not None:
+            words = _words_behind(call, "tune", "run")
+            if words is not None:
                 yield from self.training(call, words, where)
-            if (words := _is_call(call, "inspect", "eval")) is not None:
-                for word in self.models(words):
-                    yield from self.model(item, call.place(word), word, where)
+            words = _words_behind(call, "inspect", "eval")
+            if words is not None:
+                yield from self.evaluation(item, call, words, where)
         yield from self.eval_yaml(item)
 
     def redirected(self, call: Call, where: str, made: Sequence[Path]) -> Iterator[Problem]:
         """Output that is led into a folder which is not there when the command starts."""
-        targets = [
-            after
-            for word, after in zip(call.words, call.words[1:], strict=False)
-            if word in _WRITES
-        ]
-        if "tee" in call.words[:1]:
-            targets += [word for word in call.words[1:] if not word.startswith("-")]
-        for word in targets:
+        for word in _targets(call):
             path = call.place(word)
-            if (
-                path is None
-                or "/" not in word
-                or _is_there(path.parent)
-                or path.is_relative_to("/dev")
-            ):
+            if path is None or "/" not in word or path.is_relative_to("/dev"):
                 continue
-            if any(one.is_relative_to(path.parent) for one in made) or self.is_of_training(
-                path.parent
-            ):
+            if _is_there(path.parent) or self.will_be_made(path.parent, made):
                 continue
             message = (
                 f"it writes into {self.shown(path.parent)}/, which is not there: its command "
                 "would not start"
             )
             yield _warning(where, message, f"write `mkdir -p {word.rpartition('/')[0]}` above it")
+
+    def will_be_made(self, folder: Path, made: Sequence[Path]) -> bool:
+        """Whether the script makes this folder itself, or a training does."""
+        if any(path.is_relative_to(folder) for path in made):
+            return True
+        return self.is_of_training(folder)
 
     def is_of_training(self, folder: Path) -> bool:
         """Whether a training makes this folder: it holds its checkpoints, or lies in one."""
@@ -326,6 +333,13 @@ class _Look:
 
     # ── evaluation
 
+    def evaluation(
+        self, item: RunItem, call: Call, words: Sequence[str], where: str
+    ) -> Iterator[Problem]:
+        """What `inspect eval` with these words would stumble over."""
+        for word in self.models(words):
+            yield from self.model(item, call.place(word), word, where)
+
     def models(self, words: Sequence[str]) -> Iterator[str]:
         """The words of `inspect eval` that name a model by its path."""
         for index, word in enumerate(words):
@@ -360,34 +374,41 @@ class _Look:
     def eval_yaml(self, item: RunItem) -> Iterator[Problem]:
         """What `eval.yaml` beside an evaluation's script names and is not there."""
         path = (self.folder / item.script).parent / EVAL_YAML
-        if (
-            item.phase != "evaluation"
-            or not path.parent.is_relative_to(self.folder)
-            or not path.is_file()
-        ):
+        if item.phase != "evaluation" or not path.parent.is_relative_to(self.folder):
             return
         try:
             values = load(path, read_whole(path)).mapping() or {}
         except (OSError, ExperimentError):
             return
-        call = Call(line=1, words=(), folder=path.parent)
-        if "model_path" in values:
-            place, word = values["model_path"][1], values["model_path"][1].text() or ""
-            if "/" in word and (word.startswith(("/", ".")) or self.will_be(path.parent / word)):
-                yield from self.model(
-                    item, call.place(word), word, f"{self.shown(path)}:{place.line}"
-                )
+        if "model_path" not in values:
+            return
+        _, model = values["model_path"]
+        word = model.text() or ""
+        is_path = word.startswith(("/", ".")) or self.will_be(path.parent / word) is not None
+        if "/" in word and is_path:
+            call = Call(line=1, words=(), folder=path.parent)
+            where = f"{self.shown(path)}:{model.line}"
+            yield from self.model(item, call.place(word), word, where)
 
     def logs(self, item: RunItem, calls: Sequence[Call]) -> Iterator[tuple[Path, str]]:
         """Where an evaluation's logs go, with the place that says so."""
         for call in calls:
-            words = _is_call(call, "inspect", "eval")
+            words = _words_behind(call, "inspect", "eval")
             if words is None:
                 continue
-            said = _option(words, "--log-dir")
-            path = call.place(said)
-            if said and path is not None:
+            path = call.place(_option(words, "--log-dir"))
+            if path is not None:
                 yield path, f"{item.script}:{call.line}"
+
+    def shared_tables(self, tables: Mapping[Path, Sequence[tuple[str, str]]]) -> Iterator[Problem]:
+        """Tables that several jobs would write."""
+        for path, writers in tables.items():
+            keys = list(dict.fromkeys(key for key, _ in writers))
+            if len(keys) > 1:
+                message = (
+                    f"{len(keys)} jobs would write the same {self.shown(path)}: {listed(keys, 4)}"
+                )
+                yield _warning(writers[1][1], message, "give each its own folder")
 
     def shared_logs(self, path: Path, owners: Sequence[tuple[RunItem, str]]) -> Iterator[Problem]:
         """Several evaluations of one task that leave their logs in one folder: whose a log is, its
@@ -398,10 +419,9 @@ class _Look:
             tasks.setdefault(item.task, []).append((item, where))
         for several in tasks.values():
             keys = list(dict.fromkeys(item.key for item, _ in several))
-            flat = (
-                path == self.folder / Path(several[0][0].script).parent / "logs"
-            )  # reported where the plan is made
-            if len(keys) > 1 and not flat:
+            # The plan reports those that share the folder of their scripts.
+            is_reported = path == self.folder / Path(several[0][0].script).parent / "logs"
+            if len(keys) > 1 and not is_reported:
                 message = (
                     f"{len(keys)} evaluations leave their logs in one folder, "
                     f"{self.shown(path)}/: {listed(keys, 4)}"
@@ -420,11 +440,8 @@ class _Look:
                 base = json.loads(read_whole(config)).get("base_model_name_or_path")
             except (OSError, ValueError, AttributeError, RecursionError):
                 continue
-            if (
-                isinstance(base, str)
-                and base.startswith(("/", "./", "../"))
-                and not _is_there(path / base)
-            ):
+            is_path = isinstance(base, str) and base.startswith(("/", "./", "../"))
+            if is_path and not _is_there(path / base):
                 message = f"the adapter's base model {base} is not there (base_model_name_or_path)"
                 hint = "put the model back, or evaluate the merged weights without adapter_*"
                 yield _warning(self.shown(config), message, hint)
@@ -439,47 +456,44 @@ class _Config:
         self.overrides = overrides
         self.where = where
 
-    def of(self, section: str, key: str) -> Located | None:
-        if section in self.values:
-            mapping = self.values[section].mapping()
-        else:
-            mapping = None
-        if mapping and key in mapping:
-            return mapping[key][1]
-        return None
+    def value_of(self, section: str, key: str) -> Located | None:
+        """The value of a section's key; None: it has none."""
+        if section not in self.values:
+            return None
+        mapping = self.values[section].mapping() or {}
+        if key not in mapping:
+            return None
+        return mapping[key][1]
 
     def path(self, section: str, key: str) -> tuple[Path | None, str]:
         """The path that stands there, and the place that says so; None: unknown."""
-        if (word := self.overrides.get(f"{section}.{key}")) is not None:
-            return self.call.place(word), self.where
-        item = self.of(section, key)
-        if item is not None:
-            word = item.text()
-        else:
-            word = None
-        if item is None or not word:
+        override = self.overrides.get(f"{section}.{key}")
+        if override is not None:
+            return self.call.place(override), self.where
+        item = self.value_of(section, key)
+        text = item.text() if item is not None else None
+        if item is None or not text:
             return None, ""
-        return self.call.place(
-            _INTERPOLATED.sub(self.interpolated, word)
-        ), f"{item.path}:{item.line}"
+        word = _INTERPOLATED.sub(self.interpolated, text)
+        return self.call.place(word), f"{item.path}:{item.line}"
 
     def interpolated(self, match: re.Match[str]) -> str:
-        said = self.overrides.get(match[1])
-        if said is None and match[1] in self.values:
-            said = self.values[match[1]].text()
-        if said is None:
-            return match[0]
-        return said
+        """What stands for `${name}`; itself, where that is unknown."""
+        value = self.overrides.get(match[1])
+        if value is None and match[1] in self.values:
+            value = self.values[match[1]].text()
+        return match[0] if value is None else value
 
     def files(self) -> Iterator[tuple[str, str]]:
         """The files that a checkpoint is said to have, each with its place."""
         if "checkpointer.checkpoint_files" in self.overrides:
             return
-        item = self.of("checkpointer", "checkpoint_files")
-        for one in (item.list() or []) if item is not None else []:
-            name = one.text() or ""
+        item = self.value_of("checkpointer", "checkpoint_files")
+        elements = item.list() if item is not None else None
+        for element in elements or []:
+            name = element.text() or ""
             if name and not _UNKNOWN.search(name):
-                yield name, f"{one.path}:{one.line}"
+                yield name, f"{element.path}:{element.line}"
 
 
 def _is_there(path: Path) -> bool:

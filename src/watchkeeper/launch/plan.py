@@ -224,14 +224,18 @@ class _Chooser:
         early = self._before_evidence()
         if early is not None:
             return early
-        promises = self.experiment.checkpoints_of(self.item.run)
-        looks = [self.facts.findings.get(promise.subject) for promise in promises]
-        findings = [finding for finding in looks if finding is not None]
+        findings = self._checkpoint_findings()
         lacking = [finding for finding in findings if finding.state != "good"]
         if findings and not lacking and not self._lacks_tasks():
             return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
         detail = ", ".join(map(_lack_of, lacking))
         return self._from_attempts("checkpoint missing", detail, promised=bool(findings))
+
+    def _checkpoint_findings(self) -> list[Finding]:
+        """What is on disk of the checkpoints that this training promises."""
+        promises = self.experiment.checkpoints_of(self.item.run)
+        looks = [self.facts.findings.get(promise.subject) for promise in promises]
+        return [finding for finding in looks if finding is not None]
 
     def evaluation(self, training: Decision | None, under_way: Sequence[str]) -> Decision:
         """The decision on an evaluation. `training` decided on its run (None: there is none),

@@ -65,7 +65,7 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
         for remark in site.remarks
     ]
     return msgspec.structs.replace(
-        experiment, problems=(*experiment.problems, *warnings, *hazards.found(experiment))
+        experiment, problems=(*experiment.problems, *warnings, *hazards.find_hazards(experiment))
     )
 
 

@@ -14,7 +14,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -113,27 +113,14 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
             f"{attempt.key}: nothing was kept with attempt {attempt.number}: its journal "
             "does not say what it was"
         )
-    kept = experiment / layout.OBJECTS
-    script = _part(experiment, kept, intended.script, intended.script_sha256)
-    configs = tuple(
-        _part(experiment, kept, name, sha256) for name, sha256 in intended.configs.items()
-    )
-    code = tuple(_part(experiment, kept, name, sha256) for name, sha256 in intended.code.items())
-    if intended.diff_sha256:
-        diff = _part(experiment, kept, "", intended.diff_sha256)
-    else:
-        diff = None
+    script = _part(experiment, intended.script, intended.script_sha256)
+    configs = _parts(experiment, intended.configs)
+    code = _parts(experiment, intended.code)
+    diff = _part(experiment, "", intended.diff_sha256) if intended.diff_sha256 else None
     folder = (experiment / intended.script).parent
     top = git.top(folder if folder.is_dir() else experiment)
-    faults = [
-        f"{part.name or 'the uncommitted changes'}: {part.fault}"
-        for part in (script, *configs, *code, diff)
-        if part and part.fault
-    ]
-    faults += _code_faults(intended, top)
-    notes, submodules = _notes(
-        intended, top, kept / intended.diff_sha256 if diff and not diff.fault else None
-    )
+    faults = [*_part_faults((script, *configs, *code, diff)), *_code_faults(intended, top)]
+    notes, submodules = _notes(intended, top, _whole_file(diff))
     submission = attempt.submissions.get(attempt.job_id)
     return Recipe(
         key=attempt.key,
@@ -179,7 +166,7 @@ def part_fault(path: Path) -> str:
         return f"missing: {path}: {error.strerror or error}"
 
 
-def restore(found: Recipe, target: Path) -> Restored:
+def restore(kept: Recipe, target: Path) -> Restored:
     """Make the attempt's tree at `target`, which may not exist.
 
     Raises:
@@ -188,52 +175,39 @@ def restore(found: Recipe, target: Path) -> Restored:
             `target` then.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - git must not be led elsewhere by a link at the end
-    if os.path.lexists(target):
-        raise UsageError(f"{target} exists", hint="name a folder that does not exist yet")
-    if found.faults:
-        raise CannotReproduceError(
-            f"{found.key}, attempt {found.attempt}: " + "; ".join(found.faults)
-        )
-    own = Path(found.repository or found.experiment).resolve()
-    if target.parent.resolve().is_relative_to(own):
-        raise UsageError(
-            f"{target} lies in {own}, which stays as it is",
-            hint="name a folder outside it: ../again",
-        )
+    _check_target(kept, target)
+    top = Path(kept.repository) if kept.repository and kept.commit else None
     base = Path()
-    if found.repository:
-        top = Path(found.repository)
-    else:
-        top = None
-    if found.commit and top is not None:
-        base = Path(os.path.relpath(Path(found.experiment).resolve(), top.resolve()))
-        _git(top, "worktree", "add", "--detach", str(target), found.commit)
+    if top is not None:
+        base = Path(os.path.relpath(Path(kept.experiment).resolve(), top.resolve()))
+        _git(top, "worktree", "add", "--detach", str(target), kept.commit)
     else:
         files.make_folder(target)
     try:
-        if found.commit and found.diff is not None:
-            links = [f"--exclude={_escaped(one.path)}" for one in found.submodules]
-            _git(target, "apply", "--whitespace=nowarn", *links, found.diff.kept)
-        placed, notes = _place(found, target, base)
+        if kept.commit and kept.diff is not None:
+            links = [f"--exclude={_escaped(submodule.path)}" for submodule in kept.submodules]
+            _git(target, "apply", "--whitespace=nowarn", *links, kept.diff.kept)
+        placed, notes = _place(kept, target, base)
     except (CannotReproduceError, StorageError):
-        if found.commit and top is not None:
-            _git(top, "worktree", "remove", "--force", str(target))
-        else:
-            shutil.rmtree(target, ignore_errors=True)
+        _remove(target, top)
         raise
-    folder = (target / base / found.script.name).parent
-    run = (
-        f"cd {shlex.quote(str(folder))} && "
-        f"{found.command or 'bash ' + shlex.quote(Path(found.script.name).name)}"
+    return Restored(
+        folder=str(target),
+        placed=tuple(placed),
+        run=_command_in(target / base, kept),
+        notes=tuple(notes),
     )
-    return Restored(folder=str(target), placed=tuple(placed), run=run, notes=tuple(notes))
 
 
 # ── looking
 
 
-def _part(experiment: Path, kept: Path, name: str, sha256: str) -> Part:
-    path = kept / sha256
+def _parts(experiment: Path, hashes: Mapping[str, str]) -> tuple[Part, ...]:
+    return tuple(_part(experiment, name, sha256) for name, sha256 in hashes.items())
+
+
+def _part(experiment: Path, name: str, sha256: str) -> Part:
+    path = experiment / layout.OBJECTS / sha256
     return Part(
         name=name,
         sha256=sha256,
@@ -241,6 +215,19 @@ def _part(experiment: Path, kept: Path, name: str, sha256: str) -> Part:
         fault=part_fault(path),
         today=today(experiment / name, sha256) if name else "unknown",
     )
+
+
+def _whole_file(part: Part | None) -> Path | None:
+    """The kept file of a part; None where there is none, or it is not whole."""
+    if part is None or part.fault:
+        return None
+    return Path(part.kept)
+
+
+def _part_faults(parts: Sequence[Part | None]) -> Iterator[str]:
+    for part in parts:
+        if part is not None and part.fault:
+            yield f"{part.name or 'the uncommitted changes'}: {part.fault}"
 
 
 def today(path: Path, sha256: str) -> Today:
@@ -259,13 +246,10 @@ def today(path: Path, sha256: str) -> Today:
 def _code_faults(intended: Intended, top: Path | None) -> Iterator[str]:
     if not intended.git_sha:
         return
-    if top:
-        there = git.has_commit(top, intended.git_sha)
-    else:
-        there = None
-    if there is None:
+    is_there = git.has_commit(top, intended.git_sha) if top else None
+    if is_there is None:
         yield f"commit {intended.git_sha[:12]}: there is no Git repository here that could hold it"
-    elif not there:
+    elif not is_there:
         yield (
             f"commit {intended.git_sha[:12]} is gone from {top}: fetch the branch that had it, "
             "if somebody still has it"
@@ -296,20 +280,17 @@ def _notes(
         "files that Git did not track are not part of it, but for the script and the files "
         "that it names in turn"
     )
-    if top:
-        recorded = git.submodules(top, intended.git_sha)
-    else:
-        recorded = None
+    recorded = git.submodules(top, intended.git_sha) if top else None
     if recorded is None:
         notes.append("which submodules the commit has cannot be told")
         return notes, ()
     moved = _moved(diff)
     known = intended.git_dirty is False or diff is not None
-    found = []
+    submodules = []
     for path, sha in recorded.items():
         used, changed = moved.get(path, (sha if known else "", False))
-        found.append(Submodule(path=path, recorded=sha, used=used, changed=changed))
-    return notes, tuple(found)
+        submodules.append(Submodule(path=path, recorded=sha, used=used, changed=changed))
+    return notes, tuple(submodules)
 
 
 def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
@@ -321,39 +302,68 @@ def _moved(diff: Path | None) -> dict[str, tuple[str, bool]]:
     with files.open_regular(diff) as file:
         data = file.read()
     starts = [*_FILE_OF_DIFF.finditer(data)]
-    found = {}
-    for number, start in enumerate(starts):
-        if number + 1 < len(starts):
-            end = starts[number + 1].start()
-        else:
-            end = len(data)
+    ends = [*(start.start() for start in starts[1:]), len(data)]
+    moved: dict[str, tuple[str, bool]] = {}
+    for start, end in zip(starts, ends, strict=False):  # without a start there is an end too many
         links = {match[1]: match for match in _GITLINK.finditer(data, start.end(), end)}
         if match := links.get(b"+"):
-            found[start[1].decode("utf-8", "surrogateescape")] = (
-                match[2].decode(),
-                match[3] is not None,
-            )
-    return found
+            path = start[1].decode("utf-8", "surrogateescape")
+            moved[path] = (match[2].decode(), match[3] is not None)
+    return moved
 
 
 # ── making
 
 
-def _place(recipe: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:
+def _check_target(kept: Recipe, target: Path) -> None:
+    """Refuse a target that exists or lies in the user's own tree, and what cannot be had again.
+
+    Raises:
+        UsageError, CannotReproduceError: as `restore` says.
+    """
+    if os.path.lexists(target):
+        raise UsageError(f"{target} exists", hint="name a folder that does not exist yet")
+    if kept.faults:
+        raise CannotReproduceError(f"{kept.key}, attempt {kept.attempt}: " + "; ".join(kept.faults))
+    own = Path(kept.repository or kept.experiment).resolve()
+    if target.parent.resolve().is_relative_to(own):
+        raise UsageError(
+            f"{target} lies in {own}, which stays as it is",
+            hint="name a folder outside it: ../again",
+        )
+
+
+def _remove(target: Path, top: Path | None) -> None:
+    """Remove a tree that could not be completed; `top` None: it is no worktree."""
+    if top is None:
+        shutil.rmtree(target, ignore_errors=True)
+    else:
+        _git(top, "worktree", "remove", "--force", str(target))
+
+
+def _command_in(base: Path, kept: Recipe) -> str:
+    """The words that run the script of a tree made again, whose experiment is at `base`."""
+    folder = (base / kept.script.name).parent
+    command = kept.command or "bash " + shlex.quote(Path(kept.script.name).name)
+    return f"cd {shlex.quote(str(folder))} && {command}"
+
+
+def _place(kept: Recipe, target: Path, base: Path) -> tuple[list[str], list[str]]:
     """Put script, configurations and code where they were; what was outside the tree goes below
     `_OUTSIDE`. Returns the files that were written, and notes.
     """
     placed: list[str] = []
     notes: list[str] = []
-    top = Path(recipe.experiment)
-    if recipe.repository and recipe.commit:
-        top = Path(recipe.repository)
-    for part in (recipe.script, *recipe.configs, *recipe.code):
-        place = target / base / part.name
-        if Path(part.name).is_relative_to(top):
-            place = target / Path(part.name).relative_to(top)
-        elif Path(part.name).is_absolute():
-            place = target / Path(_OUTSIDE, *Path(part.name).parts[1:])
+    top = Path(kept.experiment)
+    if kept.repository and kept.commit:
+        top = Path(kept.repository)
+    for part in (kept.script, *kept.configs, *kept.code):
+        name = Path(part.name)
+        place = target / base / name
+        if name.is_relative_to(top):
+            place = target / name.relative_to(top)
+        elif name.is_absolute():
+            place = target / Path(_OUTSIDE, *name.parts[1:])
             notes.append(
                 f"{part.name} lay outside the tree: it is in {_OUTSIDE}/, and the script names it "
                 "as it was"
@@ -366,11 +376,11 @@ def _place(recipe: Recipe, target: Path, base: Path) -> tuple[list[str], list[st
             data = file.read()
         if _holds(place, data):
             continue
-        is_program = part is recipe.script or place.suffix == ".sh"
+        is_program = part is kept.script or place.suffix == ".sh"
         files.make_folder(place.parent)
         files.replace(place, data, mode=0o755 if is_program else 0o644)
         placed.append(os.path.relpath(place, target))
-    notes += [_submodule_note(submodule, target) for submodule in recipe.submodules]
+    notes += [_submodule_note(submodule, target) for submodule in kept.submodules]
     return placed, notes
 
 
@@ -426,5 +436,5 @@ def _git(folder: Path, *words: str) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         raise CannotReproduceError(f"git {words[0]} could not be run: {error}") from error
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise CannotReproduceError(f"git {' '.join(words[:2])} failed: " + "; ".join(said[-3:]))
+        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CannotReproduceError(f"git {' '.join(words[:2])} failed: " + "; ".join(errors[-3:]))

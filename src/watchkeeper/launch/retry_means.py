@@ -18,7 +18,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code.shell_text import commands
 from watchkeeper.core.disk.files import open_regular, read_whole
-from watchkeeper.core.events import Checkpoint, RunItem, RunStarted
+from watchkeeper.core.events import Checkpoint, Intended, RunItem, RunStarted
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.retries import Means, Rules, chain
 from watchkeeper.reading import shell, tool_calls
@@ -76,33 +76,35 @@ def means_of(
     batch, no_batch = _batch(experiment, item, text, names)
     if item.phase == "evaluation":
         return Means(batch=batch, no_batch=no_batch)
-    found = _complete(experiment, attempts, findings)
-    if found is None:
+    checkpoint = _complete(experiment, attempts, findings)
+    if checkpoint is None:
         return Means(
             batch=batch, no_batch=no_batch, how="no complete checkpoint: from the beginning"
         )
-    reads = [name for name in rules.resume_variables if name in names]
-    tune = () if reads else tune_resumption(experiment / found.path, text)
-    if reads or tune:
-        how = f"goes on from {found.path}"
-    elif len(tool_calls.tune_calls(text)) == 1:
-        how = (
-            f"from the beginning: {found.path} is complete, and torchtune's own state beside "
-            "it is not, or not of it"
-        )
-    else:
-        how = (
-            f"{found.path} is offered in {RESUME_VARIABLE}, which its script does not name: "
-            "unless its program reads that, "
-        )
-        how += "from the beginning"
+    reads_path = not names.isdisjoint(rules.resume_variables)
+    resumes = reads_path or bool(tune_resumption(experiment / checkpoint.path, text))
     return Means(
         batch=batch,
         no_batch=no_batch,
-        checkpoint=found.path,
-        gained=found.gained,
-        resumes=bool(reads or tune),
-        how=how,
+        checkpoint=checkpoint.path,
+        gained=checkpoint.gained,
+        resumes=resumes,
+        how=_start_of(checkpoint.path, text, resumes=resumes),
+    )
+
+
+def _start_of(checkpoint: str, text: str, *, resumes: bool) -> str:
+    """Where the next attempt starts, in words."""
+    if resumes:
+        return f"goes on from {checkpoint}"
+    if len(tool_calls.tune_calls(text)) == 1:
+        return (
+            f"from the beginning: {checkpoint} is complete, and torchtune's own state beside "
+            "it is not, or not of it"
+        )
+    return (
+        f"{checkpoint} is offered in {RESUME_VARIABLE}, which its script does not name: "
+        "unless its program reads that, from the beginning"
     )
 
 
@@ -160,21 +162,14 @@ def tune_resumption(checkpoint: Path, text: str) -> tuple[str, ...]:
     whatever was begun of a later one. Without an adapter torchtune would take the weights of the
     highest epoch, whole or not: such a training begins anew.
     """
-    name = re.fullmatch(r"epoch_(\d+)", checkpoint.name)
-    state, adapter = (
-        checkpoint.parent / "recipe_state" / "recipe_state.pt",
-        checkpoint / "adapter_model.pt",
-    )
-    if name is None or len(tool_calls.tune_calls(text)) != 1 or not _plain(checkpoint):
+    is_epoch = re.fullmatch(r"epoch_\d+", checkpoint.name) is not None
+    if not is_epoch or not _is_plain(checkpoint) or len(tool_calls.tune_calls(text)) != 1:
         return ()
+    state = checkpoint.parent / "recipe_state" / "recipe_state.pt"
+    adapter = checkpoint / "adapter_model.pt"
     try:
-        if not zipfile.is_zipfile(state) or not zipfile.is_zipfile(adapter):
-            return ()
-        at = state.stat().st_mtime
-        later = [path for path in checkpoint.parent.glob("epoch_*") if _number(path) > int(name[1])]
-        if _newest(checkpoint) > at or any(
-            file.stat().st_mtime <= at for path in later for file in path.iterdir()
-        ):
+        are_whole = zipfile.is_zipfile(state) and zipfile.is_zipfile(adapter)
+        if not are_whole or not _is_state_of(checkpoint, state):
             return ()
     except OSError:
         return ()
@@ -185,14 +180,33 @@ def tune_resumption(checkpoint: Path, text: str) -> tuple[str, ...]:
     )
 
 
+def _is_state_of(checkpoint: Path, state: Path) -> bool:
+    """Whether the optimizer's state is this epoch's: not older than it, and older than all that was
+    begun of later ones.
+
+    Raises:
+        OSError: a file cannot be looked at.
+    """
+    written = state.stat().st_mtime
+    if _newest(checkpoint) > written:
+        return False
+    for path in checkpoint.parent.glob("epoch_*"):
+        if _number(path) <= _number(checkpoint):
+            continue
+        if any(file.stat().st_mtime <= written for file in path.iterdir()):
+            return False
+    return True
+
+
 def _number(epoch: Path) -> int:
+    """The number of `epoch_<N>`; -1: its name has none."""
     digits = epoch.name.removeprefix("epoch_")
     if digits.isdecimal():
         return int(digits)
     return -1
 
 
-def _plain(path: Path) -> bool:
+def _is_plain(path: Path) -> bool:
     """Whether a path can stand in a shell's word, and in an override, as it is."""
     return re.fullmatch(r"[\w./@%+-]+", str(path), re.ASCII) is not None
 
@@ -218,24 +232,21 @@ def _batch(
     """The batch as the script and its configuration say it, and why it cannot be changed ("": it
     can).
     """
-    told = tool_calls.read_batch(experiment, item.script)
+    batch = tool_calls.read_batch(experiment, item.script)
     if names >= {BATCH_VARIABLE, ACCUMULATION_VARIABLE}:
         size, accumulation = _default(text, BATCH_VARIABLE), _default(text, ACCUMULATION_VARIABLE)
         if size:
-            told = Batch(size=size, accumulation=accumulation or 1)
+            batch = Batch(size=size, accumulation=accumulation or 1)
         unknown = f"nothing says its batch: write ${{{BATCH_VARIABLE}:-16}} into {item.script}"
-        return told, "" if told else unknown
+        return batch, "" if batch else unknown
     if BATCH_VARIABLE in names:
-        return (
-            told,
-            (
-                f"its script reads {BATCH_VARIABLE} and not {ACCUMULATION_VARIABLE}: the "
-                "effective batch would change"
-            ),
+        return batch, (
+            f"its script reads {BATCH_VARIABLE} and not {ACCUMULATION_VARIABLE}: the effective "
+            "batch would change"
         )
     if item.phase == "preparation" and shell.with_overrides(text, ()) is not None:
-        return told, "" if told else "its configuration does not say batch_size in plain numbers"
-    return told, (
+        return batch, "" if batch else "its configuration does not say batch_size in plain numbers"
+    return batch, (
         f"its script does not say how its batch is changed: let it read {BATCH_VARIABLE} and "
         f"{ACCUMULATION_VARIABLE}, "
         "or halve the batch in it"
@@ -244,10 +255,10 @@ def _batch(
 
 def _default(text: str, variable: str) -> int | None:
     """`${VARIABLE:-16}`: 16."""
-    found = re.search(_DEFAULT % variable, text)
-    if found:
-        return int(found.group(1)) or None
-    return None
+    match = re.search(_DEFAULT % variable, text)
+    if match is None:
+        return None
+    return int(match[1]) or None
 
 
 # ── complete checkpoints
@@ -262,20 +273,24 @@ def _complete(
     if not own or own[0].intended is None or own[-1].intended is None:
         return None
     first, last = own[0].intended, own[-1].intended
-    found: list[_Complete] = []
+    checkpoints: list[_Complete] = []
     for finding in findings:
-        # What lay there before the first of them is another training's, unless that one went on
-        # from it.
-        others = (
-            first.found.get(finding.subject) == finding.fingerprint
-            and finding.path != first.resume_from
-        )
-        if finding.state == "good" and not others:
+        if finding.state == "good" and not _is_of_another(finding, first):
             gained = last.found.get(finding.subject) != finding.fingerprint
-            found.append(_Complete(finding.path, _newest(experiment / finding.path), gained))
+            written = _newest(experiment / finding.path)
+            checkpoints.append(_Complete(finding.path, written, gained))
     for attempt in own:
-        found += _recorded(experiment, folders[attempt.number], gained=attempt is own[-1])
-    return max(found, key=lambda one: one.written, default=None)
+        gained = attempt is own[-1]
+        checkpoints += _recorded(experiment, folders[attempt.number], gained=gained)
+    return max(checkpoints, key=lambda checkpoint: checkpoint.written, default=None)
+
+
+def _is_of_another(finding: Finding, first: Intended) -> bool:
+    """Whether a checkpoint is another training's: it lay there before the first of these attempts,
+    which did not continue from it.
+    """
+    was_there = first.found.get(finding.subject) == finding.fingerprint
+    return was_there and finding.path != first.resume_from
 
 
 def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete]:
@@ -285,22 +300,27 @@ def _recorded(experiment: Path, folder: Path, *, gained: bool) -> list[_Complete
     run_folder = read_link(folder)
     if run_folder is None:
         return []
-    found: list[_Complete] = []
+    checkpoints: list[_Complete] = []
     recorded = journal.read(run_folder / layout.JOURNAL, is_evidence=True)
     for events in recorded.events.values():
         # A run folder may hold the runs of several attempts: each writer's file says whose it is.
-        mine = any(
+        is_own = any(
             isinstance(event, RunStarted) and event.attempt == str(folder) for event in events
         )
-        for event in events if mine else ():
+        if not is_own:
+            continue
+        for event in events:
             if isinstance(event, Checkpoint) and _is_whole(event):
                 path = Path(event.path)
-                if path.is_relative_to(experiment):
-                    shown = str(path.relative_to(experiment))
-                else:
-                    shown = str(path)
-                found.append(_Complete(shown, _newest(path), gained))
-    return found
+                checkpoints.append(_Complete(_shown(path, experiment), _newest(path), gained))
+    return checkpoints
+
+
+def _shown(path: Path, experiment: Path) -> str:
+    """A path for people: relative to the experiment where it lies in it."""
+    if path.is_relative_to(experiment):
+        return str(path.relative_to(experiment))
+    return str(path)
 
 
 def _is_whole(event: Checkpoint) -> bool:
