@@ -1,5 +1,6 @@
 """What several rooms of the tests share: real clusters, started once for all of them."""
 
+import errno
 import os
 
 import pytest
@@ -16,6 +17,21 @@ settings.load_profile("any machine")
 os.environ.setdefault(
     "WATCHKEEPER_SIDECAR", "0"
 )  # hundreds of runs start here; who tests the sidecar asks for it
+
+
+@pytest.fixture
+def refused_files(monkeypatch):
+    """A set of paths: whoever opens one of them meets an EIO, each time."""
+    refused = set()
+    opened = os.open
+
+    def refuse(path, *how, **more):
+        if path in refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    return refused
 
 
 def _lab(*, light):

@@ -103,6 +103,20 @@ def test_the_tool_is_seen_in_the_script(tmp_path: Path) -> None:
     assert experiment.results["r8/clean/epoch0"].patterns[0] == "r8/eval/clean_epoch0/logs/*.eval"
 
 
+@pytest.mark.parametrize("name", ["r8/finetune.slurm", "r8/eval/clean_epoch0/cell.slurm"])
+def test_a_script_that_the_disk_refuses_is_not_of_another_tool(
+    tmp_path: Path, refused_files: set[Path], name: str
+) -> None:
+    """Without one script the tool of all of them would be another: the folder is not planned."""
+    touch(tmp_path, "r8/finetune.slurm", text="tune run x\n")
+    touch(tmp_path, "r8/eval/clean_epoch0/cell.slurm", text="inspect eval task.py\n")
+    assert read(tmp_path).tools.preparation == "torchtune"
+    refused_files.add(tmp_path / name)
+    with pytest.raises(ExperimentError, match=f"could not read {tmp_path / name}") as caught:
+        read(tmp_path)
+    assert "check the disk" in caught.value.hint
+
+
 def test_older_logs_that_two_could_own_are_no_promise(tmp_path: Path) -> None:
     """Older logs of one task's epochs cannot be told apart: they promise nothing, and a warning
     says so.

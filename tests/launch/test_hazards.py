@@ -331,3 +331,39 @@ def test_any_script_is_read(text: str) -> None:
         assert call.words and all(
             call.place(word) is None or call.place(word).is_absolute() for word in call.words
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("r8/finetune.slurm", "r8/finetune.slurm"),
+        ("r8/finetune.yaml", "r8/finetune.slurm:2"),
+        ("r8/eval/caps_epoch0/cell.slurm", "r8/eval/caps_epoch0/cell.slurm"),
+        ("r8/eval/caps_epoch0/eval.yaml", "r8/eval/caps_epoch0/eval.yaml"),
+        ("r8/artifacts/epoch_0/adapter_config.json", "r8/artifacts/epoch_0/adapter_config.json"),
+    ],
+)
+def test_a_file_that_the_disk_refuses_is_said_to_be_unchecked(
+    tmp_path: Path, refused_files: set[Path], name: str, where: str
+) -> None:
+    """A file that cannot be read twice is named with what to do; that it holds nothing is not
+    assumed.
+    """
+    write(
+        tmp_path,
+        {
+            "r8/finetune.slurm": TRAIN,
+            "r8/finetune.yaml": "epochs: 1\n",
+            "r8/eval/caps_epoch0/cell.slurm": "inspect eval t.py@caps",
+            "r8/eval/caps_epoch0/eval.yaml": "task_name: caps\n",
+            "r8/artifacts/epoch_0/adapter_config.json": "{}",
+        },
+    )
+    experiment = experiments.read(tmp_path)
+    assert hazards.find_hazards(experiment) == []
+    refused_files.add(tmp_path / name)
+    (problem,) = hazards.find_hazards(experiment)
+    assert problem.where == where and "check the disk" in problem.hint
+    assert problem.message == (
+        f"could not read {tmp_path / name}: Input/output error: what it names was not checked"
+    )

@@ -16,6 +16,7 @@ from watchkeeper.core.events import Decision, Intended, Judged, Opened, Rejected
 from watchkeeper.core.state import State, fold
 from watchkeeper.experiment.experiment import Experiment, Tools
 from watchkeeper.launch.plan import Facts, Selection, check_selection, failed_attempts, make
+from watchkeeper.launch.retries import Means
 from watchkeeper.tools.promise import Finding, Promise
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
@@ -212,6 +213,15 @@ def test_failed_is_tried_again_only_when_asked_and_only_once() -> None:
         decided(again, facts({"b/epoch_0": "f"}, failed=before), retry_failed=True)[A].action
         == "blocked"
     )
+
+
+def test_a_persons_retry_waits_until_the_disk_shows_how() -> None:
+    """Where a file of the job cannot be read, `--retry-failed` submits nothing and names it."""
+    state = journal((A, 1, "failed"))
+    on_disk = facts({}, failed=failed_attempts(state), means={A: Means(unreadable="no x.py")})
+    decision = decided(state, on_disk, retry_failed=True)[A]
+    assert (decision.action, decision.reason) == ("blocked", "failed before")
+    assert decision.detail == "attempt 1 FAILED; no x.py"
 
 
 def test_a_refused_submission_is_tried_by_the_next_command_not_by_this_one() -> None:

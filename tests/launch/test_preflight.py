@@ -178,6 +178,17 @@ def test_the_same_finding_is_told_once(tmp_path):
     assert len(told) == 1 and "finetune.slurm and 3 more" in told[0]
 
 
+def test_a_script_that_the_disk_refuses_is_a_finding(tmp_path, refused_files):
+    """It was not examined, and that is said once, with what to do."""
+    shutil.copytree(ROOT / "examples" / "digits", tmp_path / "digits")
+    experiment = experiments.read(tmp_path / "digits")
+    script = next(item.script for item in experiment.items if item.script)
+    refused_files.add(tmp_path / "digits" / script)
+    (problem,) = checked(experiment, Site()).problems
+    assert problem.where == script and problem.severity == "warning"
+    assert "Input/output error" in problem.message and "check the disk" in problem.hint
+
+
 def test_our_own_examples_hide_nothing():
     """The examples' scripts draw no warning."""
     assert not checked(experiments.read(ROOT / "examples" / "digits"), Site()).problems

@@ -236,5 +236,18 @@ def test_a_persons_own_retry_begins_the_count_anew_and_takes_the_script_as_it_st
     assert [attempt.number for attempt in chain(history)] == [3]
     assert isinstance(decide(history, GOES_ON, RULES), Retry)
     own = asked_for(attempts("memory gpu", change={"batch_size": "8"}), GOES_ON)
+    assert isinstance(own, Retry)
     assert own.change == {} and own.resume_from == "one/artifacts/epoch_0"
-    assert asked_for(attempts("user error"), GOES_ON).resume_from == ""
+    after_mistake = asked_for(attempts("user error"), GOES_ON)
+    assert isinstance(after_mistake, Retry) and after_mistake.resume_from == ""
+
+
+@pytest.mark.parametrize("cause", sorted(WORDS))
+def test_nothing_is_tried_again_while_the_disk_hides_how(cause: str) -> None:
+    """Where a file of the job cannot be read, neither a rule nor a person begins it from the start
+    unawares.
+    """
+    means = Means(unreadable="could not read one/train.py")
+    refusal = Refusal(why="could not read one/train.py")
+    assert decide(attempts(cause), means, RULES) == refusal
+    assert asked_for(attempts(cause), means) == refusal

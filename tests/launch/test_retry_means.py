@@ -131,6 +131,40 @@ def test_a_program_that_reads_the_variables_itself_follows(tmp_path: Path) -> No
     assert retry_means.means_of(folder, ITEM, [], [], RULES).no_batch == ""
 
 
+@pytest.mark.parametrize("name", ["one/finetune.slurm", "one/train.py", "one/finetune.yaml"])
+def test_what_the_disk_refuses_leaves_the_means_unknown(
+    tmp_path: Path, refused_files: set[Path], name: str
+) -> None:
+    """A script, a program that it calls or a configuration that cannot be read twice is named; that
+    it does not follow a change is not assumed.
+    """
+    folder = experiment(tmp_path / "e", "python train.py\n")
+    (folder / "one/train.py").write_text("LOAD_CKPT_PATH\n")
+    assert retry_means.means_of(folder, ITEM, [], [], RULES).unreadable == ""
+    refused_files.add(folder / name)
+    unreadable = retry_means.means_of(folder, ITEM, [], [], RULES).unreadable
+    assert name in unreadable and "Input/output error" in unreadable
+
+
+def test_no_copy_is_made_where_the_disk_refuses_a_called_program(
+    tmp_path: Path, refused_files: set[Path]
+) -> None:
+    """Whether it reads a checkpoint's path is not known: the attempt is refused, and names it."""
+    folder = experiment(tmp_path / "e", "python train.py\n")
+    program = folder / "one/train.py"
+    program.write_text("LOAD_CKPT_PATH\n")
+    refused_files.add(program)
+    with pytest.raises(retry_means.CannotChangeError, match=f"could not read {program}"):
+        retry_means.prepare(
+            b"python train.py\n",
+            folder / ITEM.script,
+            folder,
+            change={},
+            resume_from="one/artifacts/epoch_0",
+            rules=RULES,
+        )
+
+
 def test_the_copy_has_overrides_and_the_environment_has_variables(tmp_path: Path) -> None:
     """torchtune's call is given the batch; a script that reads the variables is left as it is; both
     have the variables.

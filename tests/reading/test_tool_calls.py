@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from watchkeeper.core.errors import ExperimentError, StorageError
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.reading.tool_calls import InspectCall, read_inspect_call, read_training
+from watchkeeper.reading.tool_calls import (
+    InspectCall,
+    names_epoch,
+    read_batch,
+    read_inspect_call,
+    read_training,
+)
 from watchkeeper.tools.promise import Training
 
 CONFIG = "epochs: 2\nmax_steps_per_epoch: 30\nlog_every_n_steps: 10\n"
@@ -136,3 +143,53 @@ def test_an_epoch_that_the_configuration_never_reaches_is_no_fault_of_the_traini
     assert said[1].endswith("r8/finetune.yaml:1:9)") and all(
         one.severity == "warning" for one in found.problems
     )
+
+
+READERS = {
+    "training": lambda folder: read_training(folder, "r8/finetune.slurm"),
+    "batch": lambda folder: read_batch(folder, "r8/finetune.slurm"),
+    "inspect call": lambda folder: read_inspect_call(folder / "r8/eval/clean/cell.slurm"),
+    "epoch": lambda folder: names_epoch(folder / "r8/eval/clean/cell.slurm", None),
+}
+
+
+@pytest.mark.parametrize(
+    ("reader", "name"),
+    [
+        ("training", "r8/finetune.slurm"),
+        ("training", "r8/finetune.yaml"),
+        ("batch", "r8/finetune.slurm"),
+        ("batch", "r8/finetune.yaml"),
+        ("inspect call", "r8/eval/clean/cell.slurm"),
+        ("inspect call", "r8/eval/clean/eval.yaml"),
+        ("epoch", "r8/eval/clean/cell.slurm"),
+    ],
+)
+def test_a_file_that_the_disk_refuses_is_not_one_that_says_nothing(
+    tmp_path: Path, refused_files: set[Path], reader: str, name: str
+) -> None:
+    """A script or a configuration that cannot be read twice is an error that names it; one that is
+    not there says nothing.
+    """
+    script(tmp_path / "r8/finetune.slurm", "tune run r --config finetune.yaml")
+    (tmp_path / "r8/finetune.yaml").write_text(CONFIG + "batch_size: 2\n")
+    script(tmp_path / "r8/eval/clean/cell.slurm", "inspect eval t.py")
+    (tmp_path / "r8/eval/clean/eval.yaml").write_text("task_name: clean\n")
+    refused_files.add(tmp_path / name)
+    with pytest.raises(StorageError, match=f"could not read {tmp_path / name}"):
+        READERS[reader](tmp_path)
+    (tmp_path / name).unlink()
+    refused_files.clear()
+    READERS[reader](tmp_path)
+
+
+@pytest.mark.parametrize("name", ["r8/finetune.yaml", "r8/eval/clean_epoch0.slurm"])
+def test_an_experiment_with_a_file_that_the_disk_refuses_is_not_planned(
+    tmp_path: Path, refused_files: set[Path], name: str
+) -> None:
+    """Nothing is submitted by a plan that was made without a file that is there."""
+    experiment(tmp_path, epochs=2, evaluates=[0])
+    refused_files.add(tmp_path / name)
+    with pytest.raises(ExperimentError, match=f"could not read {tmp_path / name}") as caught:
+        experiments.read(tmp_path)
+    assert "check the disk" in caught.value.hint

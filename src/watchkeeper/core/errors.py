@@ -5,7 +5,7 @@
     │   ├── ExperimentError       the experiment folder cannot be planned
     │   └── NewerJournalError     a later version wrote the journal, in a form that this one would
     misread
-    ├── StorageError              a file could not be written; nothing acknowledged is lost
+    ├── StorageError              a file could not be written (nothing acknowledged is lost) or read
     │   └── NotAWriterError       this process does not own the file (a fork, a closed writer)
     └── SchedulerError            the scheduler said no, or nothing
         ├── RefusedError          it said no: the job does not exist
@@ -62,7 +62,7 @@ class NewerJournalError(UsageError):
 
 
 class StorageError(WatchkeeperError):
-    """A file could not be written."""
+    """A file could not be written, or a disk refused twice to read it."""
 
 
 class NotAWriterError(StorageError):

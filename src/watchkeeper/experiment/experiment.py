@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.disk.files import read_whole
-from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.errors import ExperimentError, Problem, StorageError
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment import promises, summary_yaml, tree
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
@@ -95,6 +95,13 @@ def read(folder: Path) -> Experiment:
         ExperimentError: nothing can be planned. What is wrong with single runs or evaluations is in
             `problems` instead.
     """
+    try:
+        return _read(folder)
+    except StorageError as error:  # a script that cannot be read is not one that asks for nothing
+        raise ExperimentError(str(error), hint=error.hint) from error
+
+
+def _read(folder: Path) -> Experiment:
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     names = tree.run_folders(folder)
     markdown = _bytes(folder / tree.SUMMARY_MD)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from watchkeeper.core import layout
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import read_start_if_any
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
@@ -188,6 +188,7 @@ def read(folder: Path) -> Draft:
 
     Raises:
         ExperimentError: there is no run in it, or it cannot be read.
+        StorageError: the disk refused a script twice.
     """
     problems: list[Problem] = []
     runs: list[DraftRun] = []
@@ -287,13 +288,14 @@ def _key(run: str, name: str) -> tuple[EvalKey | None, str]:
 
 
 def _tool(script: Path, tool: str) -> str:
-    """The tool, if the script calls it outside its comments, else `script`."""
-    try:
-        with open_regular(script) as file:
-            text = file.read(_SCRIPT_BYTES)
-    except OSError:
-        return "script"  # whoever submits it will say why it cannot be read
-    if _CALLS[tool].search(text):
+    """The tool, if the script calls it outside its comments, else `script`.
+
+    Raises:
+        StorageError: the disk refused the script twice.
+    """
+    text = read_start_if_any(script, _SCRIPT_BYTES)
+    # The submission says why a script that is there cannot be read.
+    if text is not None and _CALLS[tool].search(text):
         return tool
     return "script"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.code.shell_text import commands, variables, words_of
-from watchkeeper.core.disk.files import read_regular, read_whole
-from watchkeeper.core.errors import ExperimentError, Problem
+from watchkeeper.core.disk.files import read_if_any, read_start_if_any
+from watchkeeper.core.errors import ExperimentError, Problem, StorageError
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.reading.tool_calls import EVAL_YAML
@@ -60,8 +60,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_hazards(experiment: Experiment) -> list[Problem]:
-    """The hazards of an experiment's jobs. A script that cannot be read is reported when it is
-    submitted.
+    """The hazards of an experiment's jobs, and the files that the disk refused, whose hazards are
+    unknown. Any other script that cannot be read is reported when it is submitted.
     """
     problems: list[Problem] = []
     # What is written → (key, where) of each job that writes it.
@@ -69,7 +69,13 @@ def find_hazards(experiment: Experiment) -> list[Problem]:
     logs: dict[Path, list[tuple[RunItem, str]]] = {}
     look = _Look(experiment)
     for item in experiment.items:
-        source = look.source_of(item)
+        if not item.script:
+            continue
+        try:
+            source = read_start_if_any(experiment.folder / item.script, _SCRIPT_BYTES)
+        except StorageError as error:
+            problems.append(_unread(item.script, error))
+            continue
         if source is None:
             continue
         calls = list(calls_of(source, (experiment.folder / item.script).parent, read_head(source)))
@@ -202,6 +208,25 @@ def _warning(where: str, message: str, hint: str) -> Problem:
     return Problem(where=where, message=message, hint=hint, severity="warning")
 
 
+def _unread(where: str, error: StorageError) -> Problem:
+    return _warning(where, f"{error}: what it names was not checked", error.hint)
+
+
+def _load_if_any(path: Path) -> Located | None:
+    """A configuration; None where there is none, or it is no YAML, which the plan reports.
+
+    Raises:
+        StorageError: the disk refused it twice.
+    """
+    data = read_if_any(path)
+    if data is None:
+        return None
+    try:
+        return load(path, data)
+    except ExperimentError:
+        return None
+
+
 class _Look:
     """Looks at the paths of one experiment's jobs."""
 
@@ -226,15 +251,6 @@ class _Look:
         return next(
             (self.promised[one] for one in (path, *path.parents) if one in self.promised), None
         )
-
-    def source_of(self, item: RunItem) -> bytes | None:
-        """The beginning of a job's script; None where it has none, or cannot be read."""
-        if not item.script:
-            return None
-        try:
-            return read_regular(self.folder / item.script, _SCRIPT_BYTES)
-        except OSError:
-            return None
 
     def job(self, item: RunItem, calls: Sequence[Call]) -> Iterator[Problem]:
         """What one script would stumble over."""
@@ -286,17 +302,17 @@ class _Look:
         path = call.place(named)
         if path is None or not named.endswith(_CONFIG_SUFFIXES):
             return  # one of torchtune's own, or unknown
-        try:
-            top = load(path, read_whole(path))
-        except FileNotFoundError:
-            yield _warning(
-                where,
-                f"the configuration {self.shown(path)} is not there",
-                "write it, or name another",
-            )
+        if not _is_there(path):
+            message = f"the configuration {self.shown(path)} is not there"
+            yield _warning(where, message, "write it, or name another")
             return
-        except (OSError, ExperimentError):
-            return  # reported where the plan is made
+        try:
+            top = _load_if_any(path)
+        except StorageError as error:
+            yield _unread(where, error)
+            return
+        if top is None:
+            return
         overrides: dict[str, str] = {}
         for word in words:
             key, equals, value = word.partition("=")
@@ -377,9 +393,11 @@ class _Look:
         if item.phase != "evaluation" or not path.parent.is_relative_to(self.folder):
             return
         try:
-            values = load(path, read_whole(path)).mapping() or {}
-        except (OSError, ExperimentError):
+            top = _load_if_any(path)
+        except StorageError as error:
+            yield _unread(self.shown(path), error)
             return
+        values = (top.mapping() if top is not None else None) or {}
         if "model_path" not in values:
             return
         _, model = values["model_path"]
@@ -437,8 +455,12 @@ class _Look:
         for path in self.promised:
             config = path / "adapter_config.json"
             try:
-                base = json.loads(read_whole(config)).get("base_model_name_or_path")
-            except (OSError, ValueError, AttributeError, RecursionError):
+                data = read_if_any(config)
+                base = json.loads(data or b"{}").get("base_model_name_or_path")
+            except StorageError as error:
+                yield _unread(self.shown(config), error)
+                continue
+            except (ValueError, AttributeError, RecursionError):
                 continue
             is_path = isinstance(base, str) and base.startswith(("/", "./", "../"))
             if is_path and not _is_there(path / base):

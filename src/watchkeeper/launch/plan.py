@@ -19,7 +19,7 @@ from watchkeeper.core.events import PHASES, Decision, Evidence, Intended, Judged
 from watchkeeper.core.state import Attempt, RunState, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import retries
-from watchkeeper.launch.retries import Means, Retry, Rules
+from watchkeeper.launch.retries import Means, Refusal, Retry, Rules
 from watchkeeper.schedulers import arrays
 from watchkeeper.tools.promise import Finding
 
@@ -408,6 +408,8 @@ class _Chooser:
         means = self.facts.means.get(self.item.key, Means())
         if self.selection.retry_failed and (self.item.key, judged.attempt) in self.facts.failed:
             retry = retries.asked_for(attempts, means)
+            if isinstance(retry, Refusal):
+                return self._decide("blocked", "failed before", f"{end}; {retry.why}")
             detail = "; ".join(filter(None, [end, retry.detail]))
             retry = replace(retry, reason="failed before", detail=detail)
             return self._again(retry, number, redo, automatic=False)

@@ -43,8 +43,8 @@ _TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
 
 
 def checked(experiment: Experiment, site: Site) -> Experiment:
-    """The experiment, with what was found added to its problems. What cannot be read is left for
-    its submission to tell.
+    """The experiment, with what was found added to its problems. What the disk refuses is one of
+    them; any other script that cannot be read is reported when it is submitted.
     """
     found: dict[Problem, list[str]] = {}
     for item in experiment.items:
@@ -54,7 +54,7 @@ def checked(experiment: Experiment, site: Site) -> Experiment:
         try:
             source = read_whole(script)
         except OSError:
-            continue
+            continue  # `find_hazards` reports what the disk refused
         for problem in examine(source, item.script, site):
             found.setdefault(msgspec.structs.replace(problem, where=""), []).append(problem.where)
     warnings = [

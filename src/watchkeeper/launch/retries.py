@@ -57,7 +57,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """What a job allows. `batch` is the one that its script and configuration say (None: they do
     not), `no_batch` why it cannot be changed ("": it can). `checkpoint` is the last complete one
     that these attempts made ("" for none), `gained` whether the last attempt made it, `resumes`
-    whether the job goes on from it, `how` in words.
+    whether the job goes on from it, `how` in words. `unreadable`: why nothing is known of all this
+    ("": it is), since the disk refused a file.
     """
 
     batch: Batch | None = None
@@ -66,6 +67,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     gained: bool = False
     resumes: bool = False
     how: str = ""
+    unreadable: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +144,8 @@ def _refusal(own: Sequence[Attempt], means: Means, rules: Rules) -> str:
     last = own[-1]
     cause = _cause_of(last)
     made = len(own) - 1
+    if means.unreadable:
+        return means.unreadable
     if last.intended is not None and last.intended.array:
         return "an array is not tried again by itself"
     if made >= rules.limit:
@@ -180,10 +184,13 @@ def _smaller_batch(batch: Batch | None, means: Means) -> _SmallerBatch | Refusal
     return _SmallerBatch(change=smaller.change(), detail=_smaller_words(batch, smaller))
 
 
-def asked_for(attempts: Sequence[Attempt], means: Means) -> Retry:
+def asked_for(attempts: Sequence[Attempt], means: Means) -> Retry | Refusal:
     """What a person's own retry is given: the script as it is now, and the last complete checkpoint
-    where the job continues from it, and the cause is not one that a person must fix.
+    where the job continues from it, and the cause is not one that a person must fix. Refused where
+    nobody can know whether it continues.
     """
+    if means.unreadable:
+        return Refusal(why=means.unreadable)
     own = chain(attempts)
     if not own or not may_be_tried(own[-1]) or not means.resumes:
         return Retry(reason="asked for", detail="")

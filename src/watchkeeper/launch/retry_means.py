@@ -17,7 +17,9 @@ import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code.shell_text import commands
-from watchkeeper.core.disk.files import open_regular, read_whole
+from watchkeeper.core.disk.files import read_start_if_any, read_whole
+from watchkeeper.core.disk.second_try import is_passing
+from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Checkpoint, Intended, RunItem, RunStarted
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.retries import Means, Rules, chain
@@ -67,11 +69,27 @@ def means_of(
     """What the job of `item` allows after these attempts, each with its folder. `findings` are of
     all that it promises.
     """
+    try:
+        return _means_of(experiment, item, attempts, findings, rules)
+    except StorageError as error:
+        return Means(unreadable=f"{error} ({error.hint})")
+
+
+def _means_of(
+    experiment: Path,
+    item: RunItem,
+    attempts: Sequence[tuple[Attempt, Path]],
+    findings: Sequence[Finding],
+    rules: Rules,
+) -> Means:
     script = experiment / item.script
     try:
         text = read_whole(script).decode("utf-8", "replace")
     except OSError as error:
-        return Means(no_batch=f"{item.script} cannot be read: {error.strerror}")
+        why = f"{item.script} cannot be read: {error.strerror}"
+        if is_passing(error):
+            return Means(unreadable=why)
+        return Means(no_batch=why)
     names = _named(text, script.parent)
     batch, no_batch = _batch(experiment, item, text, names)
     if item.phase == "evaluation":
@@ -121,10 +139,14 @@ def prepare(
     `Means.checkpoint` has it, or "".
 
     Raises:
-        CannotChangeError: the script does not follow the change (any longer).
+        CannotChangeError: the script does not follow the change (any longer), or the disk refused
+            a file that says whether it does.
     """
     text = source.decode("utf-8", "surrogateescape")
-    names = _named(text, script.parent)
+    try:
+        names = _named(text, script.parent)
+    except StorageError as error:
+        raise CannotChangeError(f"{error} ({error.hint})") from error
     variables: dict[str, str] = {}
     overrides: list[str] = []
     batch = Batch.of(change)
@@ -214,15 +236,16 @@ def _is_plain(path: Path) -> bool:
 def _named(text: str, folder: Path) -> frozenset[str]:
     """The variables' names that a script, or a file that it calls from its own folder, has in it;
     comments do not count.
+
+    Raises:
+        StorageError: the disk refused such a file twice.
     """
     lines = [line for _, line in commands(text)]
     texts = list(lines)
     for name in {name for line in lines for name in _CALLED.findall(line)}:
-        try:
-            with open_regular(folder / name) as file:
-                texts.append(file.read(_CALLED_BYTES).decode("utf-8", "replace"))
-        except OSError:
-            continue
+        data = read_start_if_any(folder / name, _CALLED_BYTES)
+        if data is not None:
+            texts.append(data.decode("utf-8", "replace"))
     return frozenset(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", "\n".join(texts)))
 
 

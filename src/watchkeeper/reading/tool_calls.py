@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core.code.shell_text import commands, words_of
-from watchkeeper.core.disk.files import open_regular, read_whole
+from watchkeeper.core.disk.files import read_if_any, read_start_if_any
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.reading.yaml import Located, load
 from watchkeeper.tools.promise import Training
@@ -120,6 +120,9 @@ def read_training(folder: Path, script: str) -> TrainingConfig:
     """What the torchtune configuration of a fine-tune says: the one that its script names, else the
     `finetune.yaml` beside it; of several calls, nothing. `script` is relative to the experiment's
     `folder`; overrides on the command line count.
+
+    Raises:
+        StorageError: the disk refused the script or the configuration twice.
     """
     call = _tune_run(folder / script)
     if call is None:
@@ -142,6 +145,9 @@ def read_training(folder: Path, script: str) -> TrainingConfig:
 def read_batch(folder: Path, script: str) -> Batch | None:
     """The batch that a torchtune configuration says, found as `read_training` does; None where it
     does not say one in plain numbers. Where no accumulation is set, it is 1.
+
+    Raises:
+        StorageError: the disk refused the script or the configuration twice.
     """
     call = _tune_run(folder / script)
     if call is None:
@@ -185,11 +191,12 @@ def _overrides_in(words: list[str]) -> dict[str, str]:
 
 def _config_values(path: Path) -> tuple[dict[str, Located], tuple[Problem, ...]]:
     """A configuration's values at its top, and what is wrong with it."""
-    try:
-        entries = load(path, read_whole(path)).mapping() or {}
-    except OSError:
+    data = read_if_any(path)
+    if data is None:
         # a configuration of torchtune's own, or one that the script writes: nothing is known of it
         return {}, ()
+    try:
+        entries = load(path, data).mapping() or {}
     except ExperimentError as error:
         replace = msgspec.structs.replace
         return {}, tuple(replace(problem, severity="warning") for problem in error.problems)
@@ -204,6 +211,9 @@ def tune_calls(text: str) -> list[list[str]]:
 def read_inspect_call(path: Path) -> InspectCall:
     """What the one `inspect eval` of a script asks for, and where that is silent an `eval.yaml`
     beside it; of a script with several, nothing.
+
+    Raises:
+        StorageError: the disk refused one of them twice.
     """
     calls = list(_calls(path, "inspect", "eval"))
     if len(calls) != 1:
@@ -225,9 +235,12 @@ def _read_eval_yaml(path: Path) -> InspectCall:
     """
     if path.parent.parent.name != "eval":
         return InspectCall()
+    data = read_if_any(path)
+    if data is None:
+        return InspectCall()
     try:
-        values = load(path, read_whole(path)).mapping() or {}
-    except (OSError, ExperimentError):
+        values = load(path, data).mapping() or {}
+    except ExperimentError:
         return InspectCall()
     texts = {key: _plain(value.text() or "") for key, (_, value) in values.items()}
     file, _, task = texts.get("task_script", "").partition("@")
@@ -244,11 +257,12 @@ def _plain(text: str) -> str:
 def names_epoch(path: Path, epoch: int | None) -> bool:
     """Whether a script names the checkpoint of this epoch, and of no other, in plain words:
     `…/epoch_0`. None: it names none at all.
+
+    Raises:
+        StorageError: the disk refused the script twice.
     """
-    try:
-        with open_regular(path) as file:
-            text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
-    except OSError:
+    text = _script_text(path)
+    if text is None:
         return False
     epochs = {int(number) for _, line in commands(text) for number in _CHECKPOINT.findall(line)}
     return epochs == (set() if epoch is None else {epoch})
@@ -287,12 +301,19 @@ def _calls(path: Path, *command: str) -> Iterator[list[str]]:
     """The words behind each call of a command in a shell script; [] where they cannot be told
     apart.
     """
-    try:
-        with open_regular(path) as file:
-            text = file.read(_SCRIPT_BYTES).decode("utf-8", "replace")
-    except OSError:
-        return
-    yield from _calls_in(text, *command)
+    text = _script_text(path)
+    if text is not None:
+        yield from _calls_in(text, *command)
+
+
+def _script_text(path: Path) -> str | None:
+    """The beginning of a script, in which its commands are looked for; None: there is no script.
+    Raises StorageError.
+    """
+    data = read_start_if_any(path, _SCRIPT_BYTES)
+    if data is None:
+        return None
+    return data.decode("utf-8", "replace")
 
 
 def _calls_in(text: str, *command: str) -> Iterator[list[str]]:

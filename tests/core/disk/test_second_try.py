@@ -161,6 +161,7 @@ def disk_refuses_reads(monkeypatch):
 READERS = {
     "read_whole": files.read_whole,
     "read_if_any": files.read_if_any,
+    "read_start_if_any": lambda path: files.read_start_if_any(path, 100),
     "a run log": lambda path: read_log(path)[0],
 }
 
@@ -177,14 +178,19 @@ def test_a_file_that_is_refused_once_is_read_and_said_once(
     assert capsys.readouterr().err.count(str(path)) == 1
 
 
+@pytest.mark.parametrize("name", ["read_if_any", "read_start_if_any"])
 def test_an_optional_file_that_is_refused_twice_is_an_error_that_names_it(
-    tmp_path, disk_refuses_reads
+    tmp_path, disk_refuses_reads, name
 ):
-    """Only a file that is not there reads as none: two refusals, no more, are an error."""
-    assert files.read_if_any(tmp_path / "none.yaml") is None
+    """Only a file that is not there reads as none: two refusals, no more, are an error that says
+    what to do.
+    """
+    read = READERS[name]
+    assert read(tmp_path / "none.yaml") is None
     path = tmp_path / "a.yaml"
     path.write_bytes(b"batch: 1\n")
     asked = disk_refuses_reads(9)
-    with pytest.raises(StorageError, match=f"could not read {path}: Input/output error"):
-        files.read_if_any(path)
+    with pytest.raises(StorageError, match=f"could not read {path}: Input/output error") as caught:
+        read(path)
     assert asked == [path, path]
+    assert "check the disk or the file server" in caught.value.hint

@@ -49,6 +49,10 @@ _NO_LINKS = (
     errno.ENOSYS,
 )  # said by filesystems without hard links
 
+_REFUSED_TWICE = (
+    "two tries failed: check the disk or the file server, then type the same command again"
+)
+
 _pid = os.getpid()  # asking the kernel at every append would be a tenth of its cost
 
 
@@ -66,6 +70,8 @@ def _failed(action: str, path: Path, error: OSError) -> StorageError:
         errno.EDQUOT: "your quota is used up: make room, then type the same command again",
         errno.EACCES: "no permission: check the folder's owner and mode",
         errno.EROFS: "the filesystem is read-only",
+        errno.EIO: _REFUSED_TWICE,
+        errno.ESTALE: _REFUSED_TWICE,
     }
     hint = hints.get(error.errno or 0, "")
     return StorageError(f"could not {action} {path}: {error.strerror or error}", hint=hint)
@@ -148,8 +154,22 @@ def read_if_any(path: Path, most: int = MOST_TEXT_BYTES) -> bytes | None:
     Raises:
         StorageError: the disk refused it twice, so that nobody knows what it holds.
     """
+    return _if_any(path, lambda: read_whole(path, most))
+
+
+def read_start_if_any(path: Path, most: int) -> bytes | None:
+    """The first `most` bytes of a regular file; None where there is none, or no permission, or it is
+    no regular file.
+
+    Raises:
+        StorageError: the disk refused it twice, so that nobody knows what it holds.
+    """
+    return _if_any(path, lambda: read_regular(path, most))
+
+
+def _if_any(path: Path, read: Callable[[], bytes]) -> bytes | None:
     try:
-        return read_whole(path, most)
+        return read()
     except OSError as error:
         if is_passing(error):
             raise _failed("read", path, error) from error

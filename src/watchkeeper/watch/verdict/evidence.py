@@ -98,27 +98,25 @@ class EvidenceBook:
 
     def means(self, state: State, rules: Rules) -> dict[str, Means]:
         """Key → what a job that ended badly allows, of all that may be tried again; looked at anew
-        for each attempt.
+        for each attempt, and again where the disk refused a file.
         """
-        found: dict[str, Means] = {}
+        means: dict[str, Means] = {}
         for item in to_try(self._experiment, state):
-            attempts = sorted(state.run(item.key).attempts.items())
-            name = (item.key, attempts[-1][0])
-            if name not in self._means:
-                folders = [
-                    (one, attempt_folder(self._experiment.folder, item.key, number))
-                    for number, one in attempts
-                ]
-                findings = [
-                    self._findings[one.subject]
-                    for one in self.promises(item)
-                    if one.subject in self._findings
-                ]
-                self._means[name] = retry_means.means_of(
-                    self._experiment.folder, item, folders, findings, rules
-                )
-            found[item.key] = self._means[name]
-        return found
+            name = (item.key, max(state.run(item.key).attempts))
+            if name not in self._means or self._means[name].unreadable:
+                self._means[name] = self._means_of(item, state, rules)
+            means[item.key] = self._means[name]
+        return means
+
+    def _means_of(self, item: RunItem, state: State, rules: Rules) -> Means:
+        folder = self._experiment.folder
+        attempts = [
+            (attempt, attempt_folder(folder, item.key, number))
+            for number, attempt in sorted(state.run(item.key).attempts.items())
+        ]
+        subjects = [promise.subject for promise in self.promises(item)]
+        findings = [self._findings[name] for name in subjects if name in self._findings]
+        return retry_means.means_of(folder, item, attempts, findings, rules)
 
     def _look(self, promises: Iterable[Promise], state: State) -> None:
         for promise in promises:
