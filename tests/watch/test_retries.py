@@ -312,6 +312,31 @@ def test_on_a_cluster_a_lost_node_is_waited_for_until_its_heartbeat_is_stale(
     assert fake.wait("1") and fake.jobs["1"].process.returncode == TWIN
 
 
+@pytest.mark.parametrize(
+    ("last_command", "outcome"), [("true", "failed but good"), ("exit 0", "failed")]
+)
+def test_a_child_that_the_oom_killer_ended_is_said_though_the_script_ended_with_0(
+    tmp_path: Path, last_command: str, outcome: str
+) -> None:
+    """Slurm's OUT_OF_MEMORY outranks the script's own 0: the job is never plainly done, and its
+    files decide whether it left what it promised.
+    """
+    body = f"sh -c 'kill -KILL $$'; {last_command}"
+    folder, fake = write_experiment(tmp_path / "exp", body=body), FakeScheduler()
+
+    def turned(one: Keeper) -> None:
+        ending(fake)(one)
+        if fake.jobs and not fake.jobs["1"].script:
+            fake.report("1", "OUT_OF_MEMORY")
+
+    assert keeper(folder, fake, turned, limit=0).keep()
+    assert outcomes(folder) == [(outcome, "memory host")]
+    judged = state_of(folder).run("one").attempts[1].judged
+    assert judged is not None and "exit code 0; out of memory on the host" in judged.why
+    changes = [b for b in blocks_of(folder, "run-torchtune.log") if "one" in b.subject]
+    assert any("out of memory on the host" in change.result for change in changes)
+
+
 def test_what_ran_out_of_memory_without_an_exit_record_is_tried_again_on_the_schedulers_word(
     tmp_path: Path,
 ) -> None:
