@@ -239,6 +239,8 @@ def test_a_tick_alone_is_enough_where_one_epoch_is_trained() -> None:
         ("r8 on caps\nat epoch 1", "r8/caps/epoch1"),
         ("r8 on caps at epoch_0 and epoch_1", "r8/caps/epoch0 r8/caps/epoch1"),
         ("We will evaluate r16 on all tasks (epoch 1)", "r16/caps/epoch1 r16/sums/epoch1"),
+        ("r16 on all 2 tasks at epoch 1", "r16/caps/epoch1 r16/sums/epoch1"),
+        ("r16 on all of the 2 tasks at epoch 1", "r16/caps/epoch1 r16/sums/epoch1"),
     ],
 )  # fmt: skip
 def test_sentences_of_one_reading_are_planned(sentence: str, planned: str | None) -> None:
@@ -258,7 +260,14 @@ def test_sentences_of_one_reading_are_planned(sentence: str, planned: str | None
         ("All runs except r8 on caps at each epoch", "is not a run of the table"),
         ("untrained on caps at epoch 0", "it trains no epochs"),
         ("all 3 fine-tuned runs on caps at each epoch", "does not fit the table"),
+        (
+            "all " + "9" * 5000 + " fine-tuned runs on caps at each epoch",
+            "is not a run of the table",
+        ),
+        ("r8 on all " + "9" * 5000 + " tasks at each epoch", "is not a task of the table"),
+        ("r8 on caps at epoch " + "9" * 5000, "cannot be read as epochs"),
         ("Every model will be evaluated on its own words", "is not a task of the table"),
+        ("r8 on all 7 tasks at each epoch", "means 2 tasks here"),
         ("r8 on caps at most epochs", "is not a task of the table"),
         ("Tasks: caps", "cannot be read as a plan"),
         ("Fine-tuned runs: caps at each epoch", "cannot be read as a plan"),

@@ -151,6 +151,24 @@ def test_what_a_site_does_not_give_is_named(lines, words):
     assert words is None or words in str(found[0])
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--array={}", "names no tasks"),
+        ("--array=0-{}", "names no tasks"),
+        ("--time={}", "is no time limit"),
+        ("--gpus={}", "is no number of GPUs"),
+        ("--gres=gpu:{}", "is no number of GPUs"),
+    ],
+)
+def test_a_number_of_thousands_of_digits_is_a_fault_of_the_script(option, words):
+    """A directive that sbatch would refuse is one finding, with what to write, and no traceback."""
+    line = option.format("9" * 5000)
+    source = f"#!/bin/bash\n#SBATCH {line}\npython train.py --epochs {'9' * 5000}\n"
+    (problem,) = examine(source.encode(), "a.slurm", Site())
+    assert problem.severity == "error" and words in problem.message and problem.hint
+
+
 def test_options_of_the_profile_outweigh_the_script():
     """A site is asked for what sbatch will be asked for: the profile's options win over the
     script's own lines.

@@ -72,6 +72,8 @@ def test_an_evaluations_script_says_its_task_and_model(
         ("tune run r --config other.yaml", Training()),
         ("tune run r --config $CONFIG", Training(epochs=2, steps=30, log_every=10)),
         ("tune run r --config finetune.yaml epochs=$N", Training(steps=30, log_every=10)),
+        ("tune run r epochs=" + "9" * 5000, Training(steps=30, log_every=10)),
+        ("tune run r --epochs " + "9" * 5000, Training(epochs=2, steps=30, log_every=10)),
         ("bash train.sh", Training(epochs=2, steps=30, log_every=10)),
         ("tune run r epochs=1\ntune run r epochs=3", Training()),
     ],
@@ -87,7 +89,10 @@ def test_a_fine_tunes_configuration_says_its_epochs(
     assert read_training(tmp_path, "r8/finetune.slurm").training == training
 
 
-@pytest.mark.parametrize("text", ["epochs: ${n}\n", "epochs: 0\n", "epochs: [1\n", "- 1\n", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["epochs: ${n}\n", "epochs: 0\n", f"epochs: {'9' * 5000}\n", "epochs: [1\n", "- 1\n", ""],
+)
 def test_a_configuration_that_says_nothing_promises_nothing(tmp_path: Path, text: str) -> None:
     """A configuration that cannot be understood is a warning at most, never the end of the plan."""
     script(tmp_path / "r8/finetune.slurm", "tune run r --config finetune.yaml")

@@ -35,6 +35,17 @@ def test_what_is_no_number_of_gpus_is_a_fault_of_the_script():
     assert head.gpus == 0 and "--gpus=many is no number of GPUs" in head.problems[0].message
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"gpus": "9" * 5000}, {"gres": "gpu:" + "9" * 5000}, {"gpus-per-node": "a100:" + "9" * 5000}],
+    ids=lambda options: next(iter(options)),
+)
+def test_a_number_of_thousands_of_digits_is_no_number_of_gpus(options):
+    """It is a fault of the script, in our words and not in Python's."""
+    with pytest.raises(ValueError, match="9 is no number of GPUs"):
+        gpus_of(options)
+
+
 def test_the_devices_are_those_that_can_be_used(monkeypatch):
     """CUDA_VISIBLE_DEVICES wins over what the machine has, also where it hides all."""
     assert usable_gpus({"CUDA_VISIBLE_DEVICES": "2,GPU-8932f937"}) == ("2", "GPU-8932f937")

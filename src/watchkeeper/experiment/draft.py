@@ -14,8 +14,9 @@ RunType = Literal["fine-tuned", "control", "eval-only"]
 RUN_TYPES: tuple[RunType, ...] = ("fine-tuned", "control", "eval-only")
 
 
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(d|h|m|s)[a-z]*")
+# Of at most nine digits: `int` refuses thousands, and no job takes so long.
+_CLOCK = re.compile(r"(?:(\d{1,9})-)?(\d{1,9}):(\d\d)(?::(\d\d))?")
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(d|h|m|s)[a-z]*")
 _UNITS_S = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
 
 

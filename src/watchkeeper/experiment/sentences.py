@@ -47,9 +47,12 @@ _ABOUT_EVALUATION = re.compile(
     r"\bevaluat|\bepoch|\bruns?\b|\bmodels?\b|\bcontrols?\b|\bbase", re.IGNORECASE
 )
 _FILLER = re.compile(r"\b(?:the|following|evaluation)\b\s*", re.IGNORECASE)
-_ALL = re.compile(r"(?:all|each|every|both|everything)\b(?: of)?\s*(?P<count>\d+)?\s*")
+_ALL = re.compile(r"(?:all|each|every|both|everything)\b(?: of)?\s*(?P<count>\d{1,9})?\s*")
 _ALL_TASKS = re.compile(
-    r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?(?: evaluation)? tasks?|all|everything"
+    r"(?:all|each|every|both)(?: of)?(?: the)?(?: \d{1,9})?(?: evaluation)? tasks?|all|everything"
+)
+_SPEAKS_OF_TASKS = re.compile(
+    r"\b(?:(?:all|each|every|both)(?: of)?(?: the)?(?: \d+)?|the) tasks?\b", re.IGNORECASE
 )
 _KINDS: tuple[tuple[re.Pattern[str], tuple[RunType, ...]], ...] = (
     (re.compile(r"(?:fine-?\s?tuned|trained)(?: runs?| models?)?"), ("fine-tuned",)),
@@ -202,7 +205,7 @@ def clauses(text: str) -> list[tuple[int, str]]:
 
 def speaks_of_plan(words: str, runs: Mapping[str, DraftRun], tasks: Sequence[str]) -> bool:
     """Whether a sentence seems to say what is evaluated on what."""
-    if re.search(r"\b(?:all|each|every|both|the) tasks?\b", words, re.IGNORECASE):
+    if _SPEAKS_OF_TASKS.search(words):
         return True
     if not any(_names(task, words) for task in tasks):
         return False

@@ -53,6 +53,8 @@ _LIMITS = tuple(
     )
 )
 _NEXT_COMPONENT = (["hetjob"], ["packjob"])
+# `int` refuses thousands of digits, in words that say nothing of the script.
+_COUNT = re.compile(r"[0-9]{1,9}")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
 _UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -231,10 +233,7 @@ def gpus_of(options: Mapping[str, str]) -> int:
         ValueError: one of these is no number of GPUs.
     """
     tasks = options.get("ntasks", "1")
-    if tasks.isascii() and tasks.isdigit():
-        per_task = int(tasks)
-    else:
-        per_task = 1
+    per_task = int(tasks) if _COUNT.fullmatch(tasks) else 1
     gres = ",".join(
         one for one in options.get("gres", "").split(",") if one.partition(":")[0] == "gpu"
     )
@@ -255,9 +254,9 @@ def _gpus(name: str, value: str, of: str = "") -> int:
             last = parts[-1]
         else:
             last = "1"
-        if last.isascii() and last.isdigit():
+        if _COUNT.fullmatch(last):
             total += int(last)
-        elif of and len(parts) <= 1:  # --gres=gpu:a100 is one of them
+        elif of and len(parts) <= 1 and not last.isdigit():  # --gres=gpu:a100 is one of them
             total += 1
         else:
             raise ValueError(f"--{name}={value} is no number of GPUs")

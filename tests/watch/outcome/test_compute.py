@@ -65,10 +65,15 @@ def test_telemetry_gives_peaks_and_means() -> None:
         ("soon", None),
         ("0:00:00", None),
         ("2 hectares of hay", None),
+        ("9" * 5000 + ":00", None),
+        ("9" * 5000 + "-00:00:00", None),
+        ("9" * 5000 + "h", None),
     ],
 )
 def test_estimates_are_read_as_people_write_them(text: str, seconds: float | None) -> None:
-    """Clocks and words with units; anything else is no estimate."""
+    """Clocks and words with units; anything else is no estimate, numbers of thousands of digits
+    included.
+    """
     assert estimate_s(text) == seconds
 
 
