@@ -14,20 +14,26 @@ from hypothesis import strategies as st
 
 from watchkeeper.core.events import (
     AnyEvent,
+    Assessed,
+    CancelAsked,
     Change,
     Decided,
     Decision,
     Doubted,
+    ExitRecord,
     Intended,
     Judged,
+    Leased,
     Opened,
+    Planned,
     Polled,
     Postponed,
     Rejected,
     SchedulerFacts,
     Submitted,
+    Unknown,
 )
-from watchkeeper.core.state import Fold, State, fold
+from watchkeeper.core.state import Attempt, Fold, RunState, State, fold
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 KEY = {"key": "r8", "phase": "preparation", "attempt": 1}
@@ -241,3 +247,313 @@ def test_what_several_writers_asked_of_one_attempt_adds_up() -> None:
     events["b"].append(event(Postponed, "b", 2, **refused))
     attempt = fold(events).runs["r8"].attempts[1]
     assert (attempt.asked, attempt.postponed) == (2, 2)
+
+
+# ── each fact of an attempt by itself
+
+INTENDED = {**KEY, "token": "t", "script": "s", "script_sha256": "h"}
+REFUSED = {**KEY, "command": "c", "message": "no"}
+BUSY = {**KEY, "message": "busy"}
+HOUR = timedelta(hours=1)
+
+
+def attempt_of(*writers: list[AnyEvent]) -> Attempt:
+    """The one attempt of these writers' files."""
+    return fold({events[0].writer: events for events in writers}).run("r8").attempts[1]
+
+
+def leased(writer: str, seq: int, lease: int, saw: dict[str, int] | None = None) -> AnyEvent:
+    return event(Leased, writer, seq, lease=lease, saw=saw or {})
+
+
+def planned(writer: str, seq: int, name: str, phase: Any = None) -> AnyEvent:
+    return event(Planned, writer, seq, phase=phase, experiment=name, folder="/e", summary="")
+
+
+@pytest.mark.parametrize(
+    ("events", "may_have_job"),
+    [
+        ([event(Intended, "a", 1, **INTENDED)], True),
+        ([event(Intended, "a", 1, **INTENDED), event(Postponed, "a", 2, **BUSY)], False),
+        (
+            [
+                event(Intended, "a", 1, **INTENDED),
+                event(Postponed, "a", 2, **BUSY),
+                event(Doubted, "a", 3, **REFUSED),
+            ],
+            True,
+        ),
+        ([event(Postponed, "a", 1, **BUSY)], False),
+    ],
+)
+def test_an_attempt_may_have_a_job_unless_every_try_certainly_made_none(
+    events: list[AnyEvent], may_have_job: bool
+) -> None:
+    """A doubt, or a try of which nothing is known, leaves a job possible."""
+    assert attempt_of([opened("a"), *events]).may_have_job is may_have_job
+
+
+def test_a_submission_outranks_a_refusal() -> None:
+    """An attempt that has a job is not closed by somebody else's refusal, nor by nothing at all."""
+    refused = event(Rejected, "a", 1, **REFUSED)
+    assert attempt_of([opened("a"), refused]).closed
+    assert not attempt_of([opened("a"), refused, submitted("a", 2)]).closed
+    assert not attempt_of([opened("a"), event(Intended, "a", 1, **INTENDED)]).closed
+    assert not Attempt("r8", 1, "preparation").closed
+
+
+def test_the_state_names_the_last_word() -> None:
+    """The verdict, else the last look, else PENDING for a submission, else nothing."""
+    own = [opened("a"), event(Intended, "a", 1, **INTENDED)]
+    assert (attempt_of(own).state, attempt_of(own).job_id) == ("", "")
+    own.append(submitted("a", 2, "9"))
+    assert (attempt_of(own).state, attempt_of(own).job_id) == ("PENDING", "9")
+    own.append(polled("a", 3, "RUNNING"))
+    assert (attempt_of(own).state, attempt_of(own).job_id) == ("RUNNING", "7")
+    own.append(judged("a", 4, "FAILED", "failed"))
+    assert attempt_of(own).state == "FAILED"
+
+
+def test_the_latest_attempt_has_the_highest_number() -> None:
+    """Of no attempts there is none; the order of the journal does not matter."""
+    assert RunState("r8").latest is None and not RunState("r8").stale
+    second = msgspec.structs.replace(submitted("a", 1), attempt=2)
+    latest = fold({"a": [opened("a"), second, submitted("a", 2)]}).run("r8").latest
+    assert latest is not None and latest.number == 2
+
+
+def test_a_run_is_stale_until_an_attempt_that_is_new_enough_is_submitted() -> None:
+    """The highest number of all writers counts; a decision without `stale` says nothing."""
+
+    def decided(writer: str, seq: int, number: int, *, stale: bool = True) -> AnyEvent:
+        decision = Decision(
+            key="r8", phase="preparation", action="wait", reason="r", attempt=number, stale=stale
+        )
+        return event(Decided, writer, seq, phase="preparation", decisions=(decision,))
+
+    assert not fold({"a": [opened("a"), decided("a", 1, 1, stale=False)]}).run("r8").stale
+    both = {
+        "a": [opened("a"), submitted("a", 1), decided("a", 2, 1)],
+        "b": [opened("b"), decided("b", 1, 2), decided("b", 2, 1)],
+    }
+    assert fold(both).run("r8").redo_from == 2 and fold(both).run("r8").stale
+    assert not fold({"a": both["a"]}).run("r8").stale
+    assert fold({"a": [opened("a"), decided("a", 1, 1)]}).run("r8").stale
+
+
+def test_a_state_lists_attempts_by_what_is_known_of_them() -> None:
+    """Under way, unresolved, and the last ones whose end nobody saw."""
+
+    def numbered(number: int, fact: AnyEvent) -> AnyEvent:
+        return msgspec.structs.replace(fact, attempt=number)
+
+    events = [
+        opened("a"),
+        *(submitted("a", 1), judged("a", 2)),
+        *(numbered(2, submitted("a", 3)), numbered(2, judged("a", 4, "NODE_FAIL", "lost"))),
+        msgspec.structs.replace(submitted("a", 5), key="r9"),
+        event(Intended, "a", 6, **{**INTENDED, "key": "r10"}),
+    ]
+    state = fold({"a": events})
+    assert [(one.key, one.number) for one in state.active] == [("r9", 1)]
+    assert [one.key for one in state.unresolved] == ["r10"]
+    assert [(one.key, one.number) for one in state.yielding] == [("r8", 2)]
+    done = numbered(2, judged("a", 7, "COMPLETED", "done"))
+    assert fold({"a": [*events, done]}).yielding == []
+    assert list(state.runs) == ["r10", "r8", "r9"]
+    assert state.run("r11") == RunState("r11")
+
+
+def test_what_a_lease_holder_had_read_counts_from_its_lease_on() -> None:
+    """Reading may continue while a file is written: the lease says what was read then, not what
+    was read before.
+    """
+    first = [opened("a"), polled("a", 1, "COMPLETED")]
+
+    def state_of(*second: AnyEvent) -> str:
+        return attempt_of(first, [opened("b"), *second]).state
+
+    assert state_of(polled("b", 1, "RUNNING")) == "COMPLETED"
+    assert state_of(leased("b", 1, 1, {"a": 2}), polled("b", 2, "RUNNING")) == "RUNNING"
+    assert state_of(leased("b", 1, 1, {"a": 1}), polled("b", 2, "RUNNING")) == "COMPLETED"
+    assert state_of(polled("b", 1, "RUNNING"), leased("b", 2, 1, {"a": 2})) == "COMPLETED"
+    twice = (leased("b", 1, 1, {"a": 2}), leased("b", 2, 2, {"a": 0}))
+    assert state_of(*twice, polled("b", 3, "RUNNING")) == "RUNNING"
+
+
+def test_the_plan_is_that_of_the_highest_lease() -> None:
+    """A holder without a plan takes none away; the plan of one phase is not the execution's."""
+    files = {
+        "a": [opened("a"), leased("a", 1, 2), planned("a", 2, "newer")],
+        "b": [opened("b"), leased("b", 1, 1), planned("b", 2, "older")],
+        "c": [opened("c"), leased("c", 1, 3), planned("c", 2, "phase", "evaluation")],
+        "d": [opened("d"), planned("d", 1, "without a lease")],
+    }
+    plan = fold(files).planned
+    assert plan is not None and plan.experiment == "newer"
+    assert fold({"c": files["c"]}).planned is None
+    alone = fold({name: files[name] for name in ("c", "d")}).planned
+    assert alone is not None and alone.experiment == "without a lease"
+    zero = [opened("e"), leased("e", 1, 0), planned("e", 2, "lease 0")]
+    plan = fold({"d": files["d"], "b2": [], "e": zero}).planned
+    assert plan is not None and plan.experiment == "lease 0"
+
+
+def test_the_zone_is_that_of_the_first_lease() -> None:
+    """Before any lease it is the first writer's; where nobody says one, UTC."""
+
+    def opened_in(writer: str, zone: str, *more: AnyEvent) -> list[AnyEvent]:
+        return [msgspec.structs.replace(opened(writer), zone=zone), *more]
+
+    first, second = opened_in("a", "Europe/Berlin"), opened_in("b", "Asia/Tokyo")
+    assert fold({"b": second, "a": first}).zone == "Europe/Berlin"
+    assert fold({"a": first, "b": [*second, leased("b", 1, 1)]}).zone == "Asia/Tokyo"
+    late = [*first, leased("a", 1, 2)]
+    assert fold({"a": late, "b": [*second, leased("b", 1, 1)]}).zone == "Asia/Tokyo"
+    assert fold({"a": [submitted("a", 0)], "b": second}).zone == "Asia/Tokyo"
+    assert fold({}).zone == "UTC"
+
+
+def test_unknown_kinds_are_counted_over_all_writers() -> None:
+    """Each event that this version does not know counts once."""
+
+    def unknown(writer: str, seq: int, kind: str) -> Unknown:
+        return Unknown(writer=writer, seq=seq, kind=kind, time=NOW, line=b"")
+
+    files: dict[str, Any] = {
+        "a": [opened("a"), unknown("a", 1, "x"), unknown("a", 2, "x")],
+        "b": [opened("b"), unknown("b", 1, "x"), unknown("b", 2, "y")],
+    }
+    assert fold(files).unknown_kinds == {"x": 3, "y": 1}
+
+
+def test_a_row_of_refusals_ends_after_a_day_without_one() -> None:
+    """Postponements and answers of an unreached scheduler are one row; a refusal for good ends it,
+    and so does a day in between.
+    """
+
+    def postponed(writer: str, seq: int, hours: float) -> AnyEvent:
+        return event(Postponed, writer, seq, NOW + hours * HOUR, **BUSY)
+
+    def unreached(seq: int, hours: float, *, unreached: bool = True) -> AnyEvent:
+        return event(Doubted, "a", seq, NOW + hours * HOUR, **REFUSED, unreached=unreached)
+
+    def row(*events: AnyEvent) -> tuple[float, float] | None:
+        refusals = attempt_of([opened("a"), *events]).refusals
+        return refusals and tuple((time - NOW) / HOUR for time in refusals)
+
+    assert row(event(Intended, "a", 1, **INTENDED)) is None
+    assert row(postponed("a", 1, 2)) == (2, 2)
+    assert row(postponed("a", 1, 0), unreached(2, 24)) == (0, 24)
+    assert row(postponed("a", 1, 0), unreached(2, 25)) == (25, 25)
+    assert row(postponed("a", 1, 5), unreached(2, 9, unreached=False)) == (5, 5)
+    assert row(postponed("a", 1, 5), event(Rejected, "a", 2, **REFUSED)) is None
+    assert row(postponed("a", 1, 5), event(Rejected, "a", 2, **REFUSED), unreached(3, 8)) == (8, 8)
+    two = attempt_of(
+        [opened("a"), postponed("a", 1, 0)], [opened("b"), postponed("b", 1, 6)]
+    ).refusals
+    assert two == (NOW, NOW + 6 * HOUR)
+
+
+def test_a_refusal_for_good_ends_the_rows_of_other_writers_before_it() -> None:
+    """What another writer met afterwards begins a new row."""
+
+    def row(hours: float) -> object:
+        rejected = event(Rejected, "b", 1, NOW + 2 * HOUR, **REFUSED)
+        postponed = event(Postponed, "a", 1, NOW + hours * HOUR, **BUSY)
+        return attempt_of([opened("a"), postponed], [opened("b"), rejected]).refusals
+
+    assert row(1) is None and row(2) is None
+    assert row(3) == (NOW + 3 * HOUR, NOW + 3 * HOUR)
+
+
+def test_the_graver_doubt_counts() -> None:
+    """A scheduler that was not reached says more than one that may have taken the job; of equal
+    doubts the first counts.
+    """
+
+    def doubt(writer: str, message: str, *, unreached: bool) -> list[AnyEvent]:
+        fields = {**KEY, "command": "c", "message": message, "unreached": unreached}
+        return [opened(writer), event(Doubted, writer, 1, **fields)]
+
+    mild, grave = {"unreached": True}, {"unreached": False}
+    for first, second, expected in (
+        (mild, grave, "second"),
+        (grave, mild, "first"),
+        (mild, mild, "first"),
+        (grave, grave, "first"),
+    ):
+        doubted = attempt_of(doubt("a", "first", **first), doubt("b", "second", **second)).doubted
+        assert doubted is not None and doubted.message == expected
+
+
+def test_what_several_writers_say_of_one_attempt_is_one_attempt() -> None:
+    """The first that knows a fact says it; counts add up; a request to cancel stands whoever made
+    it; jobs stand in the order of the writers.
+    """
+    exit_record = ExitRecord(job_id="7", exit_code=3)
+    facts = SchedulerFacts(state="RUNNING")
+    change = Change(
+        **KEY, job_id="7", before="", after="RUNNING", facts=facts, exit_record=exit_record
+    )
+    polling = {"phase": "preparation", "query": "q", "interval_s": 1.0, "changes": (change,)}
+    assessment = {**KEY, "health": "slow"}
+    silent = [opened("a"), event(Postponed, "a", 1, **BUSY)]
+    speaking = [
+        opened("b"),
+        event(Intended, "b", 1, **{**INTENDED, "token": "of b"}),
+        submitted("b", 2, "8"),
+        event(Polled, "b", 3, **polling),
+        event(CancelAsked, "b", 4, **KEY, job_id="8"),
+        event(Assessed, "b", 5, **assessment),
+    ]
+    last = [
+        opened("c"),
+        event(Intended, "c", 1, **{**INTENDED, "token": "of c"}),
+        submitted("c", 2, "9"),
+        submitted("c", 3, "8"),
+    ]
+    whole = attempt_of(silent, speaking, last)
+    assert whole.intended is not None and whole.intended.token == "of b"
+    assert (whole.asked, whole.postponed, whole.cancel_asked) == (2, 1, True)
+    assert list(whole.submissions) == ["8", "9"] and whole.submissions["8"].writer == "b"
+    assert whole.exit_record == exit_record
+    assert whole.assessed is not None and whole.assessed.health == "slow"
+    assert whole.put_off is not None and whole.put_off.writer == "a"
+    assert whole.sighted is not None and (whole.sighted.writer, whole.sighted.seq) == ("c", 3)
+    assert not attempt_of(silent, last).cancel_asked
+    assert attempt_of(speaking, last).cancel_asked and attempt_of(speaking, silent).cancel_asked
+
+
+def test_of_looks_that_knew_nothing_of_each_other_the_last_writers_counts() -> None:
+    """The same state seen twice is the look of the writer whose name sorts last; who had read the
+    other wins before that.
+    """
+
+    def reasons(saw: dict[str, int]) -> str:
+        attempt = attempt_of(
+            [opened("a", saw), polled("a", 1, "RUNNING")],
+            [opened("b"), polled("b", 1, "RUNNING")],
+        )
+        assert attempt.seen is not None
+        return attempt.seen.writer
+
+    assert reasons({}) == "b"
+    assert reasons({"b": 2}) == "a"
+    assert reasons({"b": 1}) == "b"
+
+
+def test_the_newest_verdict_of_two_on_evidence_counts() -> None:
+    """Who had read the other verdict wins; else the writer whose name sorts last."""
+
+    def outcome(saw: dict[str, int]) -> str:
+        verdict = attempt_of(
+            [opened("a", saw), judged("a", 1, "FAILED", "failed")],
+            [opened("b"), judged("b", 1, "COMPLETED", "done")],
+        ).judged
+        assert verdict is not None
+        return verdict.outcome
+
+    assert outcome({}) == "done"
+    assert outcome({"b": 2}) == "failed"
+    assert outcome({"b": 1}) == "done"

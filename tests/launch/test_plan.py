@@ -12,11 +12,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import Decision, Intended, Judged, Opened, Rejected, RunItem, Submitted
+from watchkeeper.core.events import (
+    Change,
+    Decision,
+    Evidence,
+    Intended,
+    Judged,
+    Opened,
+    Polled,
+    Rejected,
+    RunItem,
+    SchedulerFacts,
+    Submitted,
+)
 from watchkeeper.core.state import State, fold
 from watchkeeper.experiment.experiment import Experiment, Tools
-from watchkeeper.launch.plan import Facts, Selection, check_selection, failed_attempts, make
-from watchkeeper.launch.retries import Means
+from watchkeeper.launch.plan import (
+    Facts,
+    Plan,
+    Selection,
+    check_selection,
+    failed_attempts,
+    make,
+    tasks_to_retry,
+    to_try,
+)
+from watchkeeper.launch.retries import Means, Rules
 from watchkeeper.tools.promise import Finding, Promise
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
@@ -389,3 +410,354 @@ def test_the_files_of_some_tasks_do_not_finish_an_array(
         }
     )
     assert decided(state, facts(ALL_DONE))[key].action == action
+
+
+# ── each step by itself
+
+
+def events_of(*events: tuple[type, dict[str, Any]]) -> State:
+    """The state after these events of one writer, each with its kind and its fields."""
+    opened = Opened(time=NOW, writer="w", seq=0, schema=1, software="", purpose="", zone="UTC")
+    written = [
+        kind(time=NOW, writer="w", seq=seq, **fields)
+        for seq, (kind, fields) in enumerate(events, 1)
+    ]
+    return fold({"w": [opened, *written]})
+
+
+def attempt_fields(key: str, number: int = 1) -> dict[str, Any]:
+    """The fields that name an attempt."""
+    phase = "evaluation" if "/" in key else "preparation"
+    return {"key": key, "phase": phase, "attempt": number}
+
+
+def intended(key: str, number: int = 1, **fields: Any) -> tuple[type, dict[str, Any]]:
+    return Intended, {
+        **attempt_fields(key, number),
+        "token": "t",
+        "script": "x",
+        "script_sha256": "",
+        **fields,
+    }
+
+
+def submitted(key: str, number: int = 1, job_id: str = "7") -> tuple[type, dict[str, Any]]:
+    return Submitted, {
+        **attempt_fields(key, number),
+        "job_id": job_id,
+        "scheduler": "local",
+        "command": "c",
+    }
+
+
+def judged(
+    key: str, number: int = 1, outcome: str = "failed", **fields: Any
+) -> tuple[type, dict[str, Any]]:
+    state = "COMPLETED" if outcome == "done" else "FAILED"
+    return Judged, {**attempt_fields(key, number), "outcome": outcome, "state": state, **fields}
+
+
+def seen(key: str, tasks: dict[str, str], number: int = 1) -> tuple[type, dict[str, Any]]:
+    change = Change(
+        **attempt_fields(key, number),
+        job_id="7",
+        before="",
+        after="FAILED",
+        facts=SchedulerFacts(state="FAILED", tasks=tasks),
+    )
+    polled = {"phase": "preparation", "query": "q", "interval_s": 1.0, "changes": (change,)}
+    return Polled, polled
+
+
+def test_a_plan_says_what_is_ready_and_whether_anything_is_under_way() -> None:
+    """Submissions and retries are ready; what waits or runs keeps the plan pending; phases are told
+    apart.
+    """
+
+    def decision(action: Any, phase: Any = "preparation") -> Decision:
+        return Decision(key="k", phase=phase, action=action, reason="r")
+
+    for action, is_ready, is_pending in (
+        ("submit", True, True),
+        ("retry", True, True),
+        ("active", False, True),
+        ("wait", False, True),
+        ("skip", False, False),
+        ("blocked", False, False),
+    ):
+        one = decision(action)
+        plan = Plan(decisions=(decision("skip"), one))
+        assert plan.ready == ((one,) if is_ready else ())
+        assert plan.pending is is_pending
+    training, evaluation = decision("submit"), decision("wait", "evaluation")
+    plan = Plan(decisions=(training, evaluation))
+    assert plan.of_phase("preparation") == (training,)
+    assert plan.of_phase("evaluation") == (evaluation,)
+
+
+def test_failed_attempts_are_those_that_ended_badly() -> None:
+    """An attempt under way, a done one and one whose files are good have not failed."""
+    state = journal(
+        (A, 1, "failed"),
+        (A, 2, "lost"),
+        (B, 1, "done"),
+        (E0, 1, "failed but good"),
+        (E1, 1, None),
+    )
+    assert failed_attempts(state) == {(A, 1), (A, 2)}
+
+
+def test_only_work_with_a_script_whose_last_attempt_may_be_tried_needs_means() -> None:
+    """The last attempt counts; a cause that a person must fix and a missing script do not."""
+    node, mistake = {"cause": "node"}, {"cause": "user error"}
+    state = events_of(
+        *(submitted(A), judged(A, **node)),
+        *(submitted(B), judged(B, **node)),
+        *(submitted(B, 2), judged(B, 2, **mistake)),
+        *(submitted(C), judged(C, **node)),
+        submitted(E0),
+    )
+    assert [item.key for item in to_try(EXPERIMENT, state)] == [A]
+    assert to_try(EXPERIMENT, State()) == []
+
+
+@pytest.mark.parametrize(
+    ("array", "tasks", "left"),
+    [
+        ("0-3", {"COMPLETED": "0-1", "FAILED": "2-3"}, "2-3"),
+        ("0-3%2", {"COMPLETED": "0,2", "FAILED": "1"}, "1,3%2"),
+        ("0-3", {"COMPLETED": "0-3"}, ""),
+        ("0-3", {}, "0-3"),
+        ("", {"COMPLETED": "0-1", "FAILED": "2-3"}, ""),
+    ],
+)
+def test_of_an_array_only_the_tasks_that_did_not_end_well_are_tried_again(
+    array: str, tasks: dict[str, str], left: str
+) -> None:
+    """A task whose end nobody saw is one of them; the limit on how many run at a time stays."""
+    state = events_of(intended(A, array=array), submitted(A), seen(A, tasks), judged(A))
+    retry = Decision(key=A, phase="preparation", action="retry", reason="r")
+    assert tasks_to_retry(state, retry) == left
+    assert tasks_to_retry(state, msgspec.structs.replace(retry, action="submit")) == ""
+
+
+def test_an_array_that_nobody_saw_is_tried_again_whole() -> None:
+    """Without a look at its tasks, or without an attempt, there is nothing to leave out."""
+    retry = Decision(key=A, phase="preparation", action="retry", reason="r")
+    assert tasks_to_retry(events_of(intended(A, array="0-3"), submitted(A)), retry) == ""
+    assert tasks_to_retry(State(), retry) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "end"), [(1, "none of: r0"), (8, ", r6, r7"), (9, ", r6, r7, … (9 in all)")]
+)
+def test_a_glob_that_matches_nothing_lists_eight_names(count: int, end: str) -> None:
+    """More names than eight are counted."""
+    items = tuple(_item(f"r{number}") for number in range(count))
+    experiment = msgspec.structs.replace(EXPERIMENT, items=items)
+    with pytest.raises(UsageError) as caught:
+        check_selection(experiment, Selection(runs="zzz"))
+    assert str(caught.value).endswith(end)
+    check_selection(experiment, Selection(runs="r*"))
+    check_selection(experiment, Selection())
+
+
+def test_a_training_that_promises_nothing_is_finished_by_its_end() -> None:
+    """Without promises the verdict is all there is: done is done, and what was not run is not."""
+    experiment = msgspec.structs.replace(EXPERIMENT, items=(_item(A),), checkpoints={}, results={})
+
+    def decision(outcome: str | None) -> Decision:
+        state = journal((A, 1, outcome)) if outcome else State()
+        (chosen,) = make(experiment, state, Facts(findings={}), Selection()).decisions
+        return chosen
+
+    assert decision(None).action == "submit"
+    done = decision("done")
+    assert (done.action, done.reason, done.detail) == (
+        "skip",
+        "finished before",
+        "attempt 1, COMPLETED",
+    )
+    not_run = decision("not run")
+    assert (not_run.action, not_run.attempt) == ("submit", 2)
+
+
+def test_a_verdict_of_an_earlier_attempt_counts_past_one_that_was_not_run() -> None:
+    """An attempt that was refused or not needed is no reason to forget how the one before ended."""
+    state = journal((A, 1, "failed"), (A, 2, "not run"), (A, 3, "rejected"))
+    decision = decided(state, facts({}))[A]
+    assert (decision.action, decision.reason) == ("blocked", "failed before")
+    assert decision.detail.startswith("attempt 1 FAILED")
+
+
+def test_evaluations_wait_for_what_the_gate_names() -> None:
+    """`all` counts the trainings under way, `each` names its own; the untrained one is free."""
+    got = decided(State(), facts({}))
+    assert got[E0].detail == got[BASE].detail == "gate all: 2 fine-tuning jobs have not ended"
+    assert (got[E0].reason, got[E0].attempt, got[E0].stale) == ("result missing", 1, False)
+    each = decided(State(), facts({}), gate="each")
+    assert (each[E0].detail, each[BASE].action) == ("waits for a", "submit")
+
+
+def test_evaluations_queue_behind_trainings_that_have_a_job() -> None:
+    """With `queue_ahead` they are submitted with what they wait for; a training without a job makes
+    them wait.
+    """
+    both = decided(journal((A, 1, None), (B, 1, None)), facts({}), queue_ahead=True)
+    assert (both[E0].action, both[E0].after) == ("submit", (A, B))
+    assert both[E0].detail == "queued behind 2 fine-tuning jobs"
+    own = decided(journal((A, 1, None)), facts({}), queue_ahead=True, gate="each")
+    assert (own[E0].action, own[E0].after, own[E0].detail) == ("submit", (A,), "queued behind a")
+    assert (own[E1].action, own[E1].after) == ("wait", ())
+    half = decided(journal((A, 1, None)), facts({}), queue_ahead=True)
+    assert (half[E0].action, half[E0].after) == ("wait", ())
+    ended = decided(journal((A, 1, "failed"), (B, 1, None)), facts({}), queue_ahead=True)
+    assert ended[E1].after == (B,)
+
+
+def test_a_result_is_compared_with_the_checkpoint_that_its_attempt_used() -> None:
+    """The last attempt that was submitted counts, and of it what its verdict says it used."""
+
+    def action(*events: tuple[type, dict[str, Any]]) -> str:
+        return decided(events_of(*events), facts(ALL_DONE | {"a/epoch_0": "new"}))[E0].action
+
+    old, new = {"inputs": {"a/epoch_0": "old"}}, {"inputs": {"a/epoch_0": "new"}}
+    first = [intended(E0, **new), submitted(E0), judged(E0, outcome="done")]
+    assert action(*first) == "skip"
+    rejected = (Rejected, {**attempt_fields(E0, 2), "command": "c", "message": "no"})
+    assert action(*first, intended(E0, 2, **old), rejected) == "skip"
+    second = [intended(E0, 2, **old), submitted(E0, 2), judged(E0, 2, "done")]
+    assert action(*first, *second) == "submit"
+    second[-1] = judged(E0, 2, "done", **new)
+    assert action(*first, *second) == "skip"
+    assert action(submitted(E0), judged(E0, outcome="done")) == "skip"
+
+
+def test_a_good_result_waits_to_be_made_again_with_its_checkpoint() -> None:
+    """While its training runs anew a result is stale; where nobody trains it any more, it stands."""
+    there = {subject: "f" for subject in SUBJECTS if subject != "a/epoch_0"}
+    running = decided(journal((A, 1, None)), facts(there))
+    assert (running[E0].action, running[E0].stale) == ("wait", True)
+    failed = decided(journal((A, 1, "failed")), facts(there))
+    assert (failed[E0].action, failed[E0].reason) == ("skip", "result exists")
+
+
+def test_a_blocked_evaluation_says_what_its_checkpoint_lacks() -> None:
+    """The look's own words, else its state; without a look, that no run promises it."""
+    state = journal((A, 1, "failed"))
+    assert decided(state, facts({}))[E0].detail == "a/epoch_0 missing"
+    on_disk = facts({})
+    findings = dict(on_disk.findings)
+    findings["a/epoch_0"] = msgspec.structs.replace(findings["a/epoch_0"], why="is half a file")
+    looked = msgspec.structs.replace(on_disk, findings=findings)
+    assert decided(state, looked)[E0].detail == "a/epoch_0 is half a file"
+    del findings["a/epoch_0"]
+    unlooked = msgspec.structs.replace(on_disk, findings=findings)
+    assert decided(state, unlooked)[E0].detail == "a/epoch_0 is not promised by any run"
+
+
+def test_a_caution_about_its_checkpoint_goes_with_an_evaluation() -> None:
+    """What is remarkable about a good checkpoint is the submission's detail."""
+    on_disk = facts({"a/epoch_0": "f", "b/epoch_0": "f"})
+    findings = dict(on_disk.findings)
+    findings["a/epoch_0"] = msgspec.structs.replace(findings["a/epoch_0"], caution="no adapter")
+    got = decided(State(), msgspec.structs.replace(on_disk, findings=findings))
+    assert (got[E0].action, got[E0].detail, got[E1].detail) == ("submit", "no adapter", "")
+
+
+def test_what_is_decided_before_any_evidence_says_why() -> None:
+    """A running job is named; what was refused quotes the scheduler, where it said anything."""
+    active = decided(journal((A, 1, None)), facts(ALL_DONE))[A]
+    assert (active.action, active.attempt, active.detail) == ("active", 1, "job 2, PENDING")
+    held = decided(journal((A, 1, "failed")), facts({}, held=frozenset({(A, 2)})))[A]
+    assert (held.action, held.attempt) == ("active", 2)
+    assert held.detail == "its submission is not settled"
+    unheld = decided(journal((A, 1, "failed")), facts({}, held=frozenset({(A, 1)})))[A]
+    assert unheld.action == "blocked"
+    given_up = frozenset({A})
+    refused = decided(journal((A, 1, "rejected")), facts({}, given_up=given_up))[A]
+    assert refused.reason == "submission refused" and refused.detail.startswith("no; once that")
+    unsaid = decided(State(), facts({}, given_up=given_up))[A]
+    assert unsaid.detail.startswith("once that is put right")
+    failed = decided(journal((A, 1, "failed")), facts({}, given_up=given_up))[A]
+    assert failed.detail.startswith("once that is put right")
+
+
+def test_phases_that_were_not_asked_for_are_left_alone() -> None:
+    """Only the phases of the selection are decided on; globs of evaluations do not touch runs."""
+    only_trainings = actions(State(), facts({}), phases=("preparation",))
+    assert only_trainings == {
+        A: "submit",
+        B: "submit",
+        C: "skip",
+        E0: "skip",
+        E1: "skip",
+        BASE: "skip",
+    }
+    only_evaluations = decided(State(), facts({"a/epoch_0": "f"}), phases=("evaluation",))
+    assert (only_evaluations[A].reason, only_evaluations[E0].action) == ("not selected", "submit")
+
+
+def test_a_retry_that_was_begun_keeps_what_it_was_to_have() -> None:
+    """Its reason, its change and its checkpoint are the journal's, whatever is asked now."""
+    begun = intended(
+        A, 2, reason="its node failed", automatic=True, change={"batch_size": "8"}, resume_from="e"
+    )
+    state = events_of(intended(A), submitted(A), judged(A, cause="node"), begun)
+    decision = decided(state, facts({}))[A]
+    assert (decision.action, decision.attempt, decision.reason) == ("retry", 2, "its node failed")
+    assert (decision.automatic, decision.change, decision.resume_from) == (
+        True,
+        {"batch_size": "8"},
+        "e",
+    )
+    first = decided(events_of(intended(A)), facts({}))[A]
+    assert (first.action, first.attempt, first.automatic) == ("submit", 1, False)
+
+
+def test_a_lost_node_is_tried_again_by_the_rules() -> None:
+    """The retry is automatic, says how the attempt before ended, and starts from its checkpoint;
+    beyond the rules it is blocked, with what to type.
+    """
+    state = events_of(intended(A), submitted(A), judged(A, why="node n1 died", cause="node"))
+    means = {A: Means(checkpoint="e", gained=True, resumes=True, how="goes on from e")}
+    retry = decided(state, facts({}, means=means), rules=Rules(limit=2))[A]
+    assert (retry.action, retry.automatic, retry.resume_from) == ("retry", True, "e")
+    assert retry.detail.startswith("attempt 1 FAILED: node n1 died; goes on from e")
+    off = decided(state, facts({}, means=means))[A]
+    assert (off.action, off.advice) == ("blocked", "")
+    assert off.detail == "attempt 1 FAILED: node n1 died; --retry-failed tries again"
+    array = events_of(intended(A, array="0-1"), submitted(A), judged(A, cause="node"))
+    blocked = decided(array, facts({}), rules=Rules(limit=2))[A]
+    assert blocked.advice == "not tried again by itself: an array is not tried again by itself"
+    assert blocked.detail == f"attempt 1 FAILED; {blocked.advice}; --retry-failed tries again"
+
+
+def test_a_persons_retry_is_not_automatic_and_needs_their_word() -> None:
+    """`--retry-failed` is what makes the difference, not that the attempt had failed before."""
+    state = journal((A, 1, "failed"))
+    failed = failed_attempts(state)
+    assert decided(state, facts({}, failed=failed))[A].action == "blocked"
+    retry = decided(state, facts({}, failed=failed), retry_failed=True)[A]
+    assert (retry.action, retry.automatic, retry.reason) == ("retry", False, "failed before")
+    assert retry.detail == "attempt 1 FAILED"
+
+
+def test_work_without_a_script_is_blocked() -> None:
+    """There is nothing to submit, and that is the reason."""
+    experiment = msgspec.structs.replace(EXPERIMENT, items=(_item(A, ""),))
+    (decision,) = make(experiment, State(), facts({}), Selection()).decisions
+    assert (decision.action, decision.reason) == ("blocked", "no script")
+
+
+def test_evidence_is_the_first_of_each_finding() -> None:
+    """A skipped job shows one piece of evidence of each thing that is there."""
+    first, second = (Evidence(source=name, what="there") for name in ("x", "y"))
+    findings = {
+        subject: Finding(
+            subject=subject, state="good", path=subject, why="", evidence=(first, second)
+        )
+        for subject in ("a/epoch_0", "a/epoch_1")
+    }
+    (decision,) = make(TWO_EPOCHS, State(), Facts(findings=findings), Selection()).decisions
+    assert decision.evidence == (first, first)
