@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -35,6 +36,8 @@ from watchkeeper.record.writing.manifest import explained, is_explained
 from watchkeeper.record.writing.tables import read_table
 from watchkeeper.runfolder import places
 from watchkeeper.runfolder.rows import SUFFIX
+
+E = TypeVar("E", bound=Event)
 
 CHUNK = 2**20
 TAIL_BYTES = 262_144  # of a log, in which a run's last line is looked for
@@ -104,46 +107,55 @@ def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
     """Each run has an end, each end its seal; and nothing in the folder speaks of runs or ends that
     the journal lacks.
     """
-    started = {
+    started = _writers_of(journal, RunStarted)
+    ended = _writers_of(journal, RunEnded)
+    open_ends = unsealed(journal)
+    run_ids = [event.run_id for event in started.values()]
+    reported = _ends_said(folder, journal, run_ids)
+    finished = {event.run_id for writer, event in started.items() if writer in ended}
+    for run, source in sorted(reported.items()):
+        if run not in finished:
+            _add_unknown_end(journal, run, source, is_known=run in run_ids, found=found)
+    for writer, event in started.items():
+        has_ended = writer in ended
+        if writer in open_ends and (has_ended or event.run_id not in reported):
+            alive = open_ends[writer]
+            _judge_open_end(folder, journal, event, ended=has_ended, alive=alive, found=found)
+    for writer, alive in open_ends.items():
+        if writer not in started and not alive and not _is_sidecar(journal.events[writer]):
+            found.problems.append(_unclosed(journal, writer))
+
+
+def _writers_of(journal: Journal, kind: type[E]) -> dict[str, E]:
+    """Writer → its last event of this kind."""
+    return {
         writer: event
         for writer, own in journal.events.items()
         for event in own
-        if isinstance(event, RunStarted)
+        if isinstance(event, kind)
     }
-    ended = {
-        writer
-        for writer, own in journal.events.items()
-        if any(isinstance(event, RunEnded) for event in own)
-    }
-    open_ends = unsealed(journal)
-    said = _ends_said(folder, journal, [event.run_id for event in started.values()])
-    finished = {event.run_id for writer, event in started.items() if writer in ended}
-    for run, source in sorted(said.items()):
-        if run in finished:
-            continue
-        known = any(event.run_id == run for event in started.values())
-        if known:
-            lacks = "the journal holds no end of it"
-        else:
-            lacks = "the journal holds nothing of it"
-        message = f"{source} says that run {run} ended, and {lacks}"
-        found.incomplete.append(Problem(where=str(journal.folder), message=message, hint=RESTORE))
-    for writer, event in started.items():
-        if writer in open_ends and not (writer not in ended and event.run_id in said):
-            _judge_open_end(
-                folder, journal, event, ended=writer in ended, alive=open_ends[writer], found=found
-            )
-    for writer, alive in open_ends.items():
-        if writer not in started and not alive and not _is_sidecar(journal.events[writer]):
-            count = len(journal.events[writer])
-            message = (
-                "its process ended without closing the journal: whether more than these "
-                f"{count} events were written "
-            )
-            where = str(journal.folder / f"{writer}{SUFFIX}")
-            found.problems.append(
-                Problem(where=where, message=f"{message}cannot be told", severity="note")
-            )
+
+
+def _add_unknown_end(
+    journal: Journal, run: str, source: str, *, is_known: bool, found: Audit
+) -> None:
+    """A file of the folder tells of an end that the journal lacks."""
+    lacks = "the journal holds nothing of it"
+    if is_known:
+        lacks = "the journal holds no end of it"
+    message = f"{source} says that run {run} ended, and {lacks}"
+    found.incomplete.append(Problem(where=str(journal.folder), message=message, hint=RESTORE))
+
+
+def _unclosed(journal: Journal, writer: str) -> Problem:
+    """A process that is gone without closing its journal."""
+    count = len(journal.events[writer])
+    message = (
+        "its process ended without closing the journal: whether more than these "
+        f"{count} events were written cannot be told"
+    )
+    where = str(journal.folder / f"{writer}{SUFFIX}")
+    return Problem(where=where, message=message, severity="note")
 
 
 def _judge_open_end(

@@ -24,7 +24,7 @@ import msgspec
 from watchkeeper.core import processes
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import WatchkeeperError
-from watchkeeper.core.events import RunEnded, RunStarted
+from watchkeeper.core.events import OutputFile, RunEnded, RunStarted
 from watchkeeper.record.options import sidecar_from
 from watchkeeper.record.printout import ROWS_PER_S, PrintedRows
 from watchkeeper.record.run import Run
@@ -112,23 +112,24 @@ def _output(run: Run, name: str) -> Path:
     """Where the command's output goes: into this file, after that of an earlier command in the
     folder, unless Watchkeeper did not write what lies there.
     """
-    earlier = [
-        event
-        for own in run._recorder.homes.events().values()
-        for event in own
-        if event.writer != run.writer
-    ]
+    homes = run._recorder.homes
+    events = [event for own in homes.events().values() for event in own]
+    earlier = [event for event in events if event.writer != run.writer]
     if not any(isinstance(event, RunStarted) and "command" in event.config for event in earlier):
-        return run._recorder.homes.choose(name, lambda path: False)
-    ended = [output for event in earlier if isinstance(event, RunEnded) for output in event.outputs]
+        return homes.choose(name, lambda path: False)
+    outputs: list[OutputFile] = []
+    for event in earlier:
+        if isinstance(event, RunEnded):
+            outputs += event.outputs
+    return homes.choose(name, lambda path: _may_continue(path, outputs, run.folder))
 
-    def may_take(path: Path) -> bool:
-        told = [output for output in ended if run.folder / output.path == path]
-        return not told or any(
-            _begins_with(path, output.size_bytes, output.sha256) for output in told
-        )
 
-    return run._recorder.homes.choose(name, may_take)
+def _may_continue(path: Path, outputs: Iterable[OutputFile], folder: Path) -> bool:
+    """Whether this file begins as an earlier command left it, or no command has recorded it."""
+    recorded = [output for output in outputs if folder / output.path == path]
+    if not recorded:
+        return True
+    return any(_begins_with(path, output.size_bytes, output.sha256) for output in recorded)
 
 
 def _begins_with(path: Path, size: int, sha256: str) -> bool:

@@ -343,17 +343,14 @@ def _array(value: Any) -> Row | str | int | float | bool | None:
     """Arrays, tensors, their scalars and types: a small one's numbers, a large one's type and
     shape; None for anything else. Nothing is fetched from a device.
     """
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.dtype | torch.device):
+    if _is_of("torch", value, "dtype", "device") or _is_of("numpy", value, "dtype"):
         return str(value)
-    if numpy is not None and isinstance(value, numpy.dtype):
-        return str(value)
-    if numpy is not None and isinstance(value, numpy.generic):
+    if _is_of("numpy", value, "generic"):
         return _item(value.item())
     shape = getattr(value, "shape", None)
     if not isinstance(shape, tuple):
         return None
-    if torch is not None and isinstance(value, torch.Tensor):
+    if _is_of("torch", value, "Tensor"):
         value = value.detach()
     if _is_in_memory(value) and _count(shape) <= ARRAY:
         numbers = value.tolist()
@@ -369,12 +366,17 @@ def _array(value: Any) -> Row | str | int | float | bool | None:
 
 def _is_in_memory(value: Any) -> bool:
     """Whether an array's numbers lie in this computer's memory, one behind the other."""
-    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        return bool(value.device.type == "cpu" and value.layout == torch.strided)
-    if numpy is not None and isinstance(value, numpy.ndarray):
+    if _is_of("torch", value, "Tensor"):
+        return bool(value.device.type == "cpu" and value.layout == sys.modules["torch"].strided)
+    if _is_of("numpy", value, "ndarray"):
         return bool(value.dtype != object)
     return False
+
+
+def _is_of(library: str, value: object, *kinds: str) -> bool:
+    """Whether a value is of one of these classes of a library, which is not imported for it."""
+    module = sys.modules.get(library)
+    return module is not None and isinstance(value, tuple(getattr(module, kind) for kind in kinds))
 
 
 def _count(shape: Iterable[int]) -> int:

@@ -45,33 +45,38 @@ def plain(value: object) -> Cell:
             return value
         if isinstance(value, str):
             return str(value).encode("utf-8", "replace").decode()
-        if isinstance(value, int | float):
-            if isinstance(value, int):
-                return int(value)
+        if isinstance(value, int):
+            return int(value)
+        if isinstance(value, float):
             return float(value)
         if isinstance(value, date):
             return value.isoformat()
-        item = getattr(value, "item", None)
-        if callable(item) and getattr(value, "ndim", 0) == 0:
-            inner = item()
-        else:
-            inner = value
-        if inner is not value:
-            return plain(inner)
-        shape = getattr(value, "shape", None)
-        if shape is not None and hasattr(value, "tolist"):
-            if math.prod(shape) <= ARRAY_LIMIT:
-                return plain(value.tolist())
-            return text(value)
-        found = tree(value)
-        if isinstance(found, str) and hasattr(value, "__float__"):
-            found = unspell(found)
+        return _foreign(value)
     except Exception:  # foreign code, and not our loop
         return text(value)
-    if isinstance(found, list | dict):
-        return found
-    if isinstance(found, bool | int | float | str):
-        return found
+
+
+def _foreign(value: object) -> Cell:
+    """A value of another library as a table holds it: arrays, tensors and their scalars, and what
+    has a tree of plain values. Raises what the library raises.
+    """
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "ndim", 0) == 0:
+        inner = item()
+        if inner is not value:
+            return plain(inner)
+    shape = getattr(value, "shape", None)
+    if shape is not None and hasattr(value, "tolist"):
+        if math.prod(shape) <= ARRAY_LIMIT:
+            return plain(value.tolist())
+        return text(value)
+    cell = tree(value)
+    if isinstance(cell, str) and hasattr(value, "__float__"):
+        cell = unspell(cell)
+    if isinstance(cell, list | dict):
+        return cell
+    if isinstance(cell, bool | int | float | str):
+        return cell
     return text(value)
 
 

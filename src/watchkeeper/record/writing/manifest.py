@@ -239,7 +239,6 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
     ended = next((event for event in events if isinstance(event, RunEnded)), None)
     if started is None or ended is None:
         return None
-    names = {event.name: event.path for event in events if isinstance(event, Renamed)}
     return encode_json(
         {
             "run_id": started.run_id,
@@ -255,32 +254,10 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
             "git_dirty": started.git_dirty,
             "uncommitted": started.uncommitted,
             "code": started.code,
-            "steps": [
-                {
-                    "step": event.label,
-                    "index": event.index,
-                    "status": step_status(event),
-                    "duration_s": event.duration_s,
-                    "row_count_in": event.row_count_in,
-                    "row_count_out": event.row_count_out,
-                    "manifest": names.get(
-                        f"{event.label}/{STEP_FILE}", f"{event.label}/{STEP_FILE}"
-                    ),
-                }
-                for event in events
-                if isinstance(event, StepFinished)
-            ],
+            "steps": _steps(events),
             "outputs": [{**_output(output), "step": output.step} for output in ended.outputs],
             "tables": [msgspec.to_builtins(e) for e in events if isinstance(e, TableSealed)],
-            "checkpoints": [
-                {
-                    "path": e.path,
-                    "training_step": e.training_step,
-                    "files": msgspec.to_builtins(e.files),
-                }
-                for e in events
-                if isinstance(e, Checkpoint)
-            ],
+            "checkpoints": [_checkpoint(e) for e in events if isinstance(e, Checkpoint)],
             "totals": ended.totals,
             "metric_rows": ended.metric_rows,
             "lost_rows": ended.lost_rows,
@@ -291,6 +268,36 @@ def run_manifest(events: Sequence[AnyEvent | Unknown]) -> bytes | None:
             "error": ended.error,
         }
     )
+
+
+def _steps(events: Sequence[AnyEvent | Unknown]) -> list[dict[str, object]]:
+    """The run's finished steps, each with the path of its manifest."""
+    names = {event.name: event.path for event in events if isinstance(event, Renamed)}
+    steps: list[dict[str, object]] = []
+    for event in events:
+        if not isinstance(event, StepFinished):
+            continue
+        manifest = f"{event.label}/{STEP_FILE}"
+        steps.append(
+            {
+                "step": event.label,
+                "index": event.index,
+                "status": step_status(event),
+                "duration_s": event.duration_s,
+                "row_count_in": event.row_count_in,
+                "row_count_out": event.row_count_out,
+                "manifest": names.get(manifest, manifest),
+            }
+        )
+    return steps
+
+
+def _checkpoint(event: Checkpoint) -> dict[str, object]:
+    return {
+        "path": event.path,
+        "training_step": event.training_step,
+        "files": msgspec.to_builtins(event.files),
+    }
 
 
 def explained(events: places.Events) -> dict[str, list[bytes]]:
