@@ -73,7 +73,7 @@ def take_place(place: Place, run_id: str) -> None:
 
 
 def current_run() -> Run | None:
-    """The run of this process that was started last and has not ended; None if there is none."""
+    """The most recently started run of this process that has not ended; None if there is none."""
     return max(_runs, key=_began, default=None)
 
 
@@ -95,11 +95,11 @@ class Run:
     """A recorded run, from `start_run` to the end of its `with`."""
 
     run_id: str
-    """Sorts by time, unique across hosts; or as the program gave it."""
+    """The program's own id, or one that sorts by time and is unique across hosts."""
     folder: Path
-    """Absolute: everything that the run leaves is below it."""
+    """The absolute folder that holds everything the run writes."""
     limits: Limits
-    """How often limited work was begun, and did not end in time."""
+    """How often time-limited work was started, and how often it timed out."""
 
     def __init__(
         self,
@@ -153,18 +153,18 @@ class Run:
         return self._recorder.writer
 
     def log(self, training_step: object = UNSET, /, *more: object, **metrics: object) -> None:
-        """Keep one row of metrics of a training step, counted from 1; None for no step.
+        """Record one row of metrics for a training step, counted from 1; None: for no step.
 
             run.log(5, loss=0.5)            run.log({"loss": 0.5}, step=5)
             run.log(step=5, loss=0.5)       run.log({"loss": 0.5}, 5)
 
-        are the same row. A mapping within the metrics is opened: `train={"loss": 0.5}` is
-        `train/loss`. Beside a step by position, `step=` is a metric.
+        record the same row. Nested mappings are flattened: `train={"loss": 0.5}` is `train/loss`.
+        If the step is given by position, `step=` is a metric.
 
-        On return the death of the process loses nothing of it. Numbers of any kind are kept,
-        non-finite ones too; other values are kept as bounded text. A step that is no number is kept
-        as `step_`, and the row has none. A row that cannot be written is counted (`lost_rows` of
-        `run_ended`).
+        Once this returns, the row survives the death of the process. Numbers of any kind are kept,
+        NaN and infinity too; other values are kept as text of limited length. A step that is not a
+        number is kept as the column `step_`, in a row without a step. Rows that cannot be written
+        are counted in `lost_rows` of `run_ended`.
         """
         recorder = self._recorder
         try:
@@ -181,13 +181,13 @@ class Run:
     def step(
         self, name: str, *, inputs: Iterable[object] | None = None, items_shown: int = ITEMS_SHOWN
     ) -> Iterator[Step]:
-        """Record a named stage (stages can nest): its start, end and duration, and whatever is
-        reported through the yielded `Step`.
+        """Record a named stage: its start, end and duration, and what is reported through the
+        yielded `Step`. Stages can be nested.
 
-        `inputs` are what its result depends on: paths (their bytes count) and values. With
-        `start_run(reuse=…)` a step that an earlier run finished on the same inputs has `reused`
-        set, and its `outputs` are that run's. `items_shown` is how many lines of each `step.item` go
-        to INFO.
+        `inputs` is what the stage's result depends on: paths, whose bytes are compared, and values.
+        With `start_run(reuse=…)`, a step that an earlier run finished on the same inputs has
+        `reused` set, and its `outputs` are that run's. `items_shown` is how many lines of each
+        `step.item` message are logged at INFO.
         """
         if not self._recorder.is_over:
             self._stops.safe_point()
@@ -195,43 +195,43 @@ class Run:
             yield stage
 
     def checkpoint(self, path: str | os.PathLike[str], training_step: int | None = None) -> None:
-        """Say that a checkpoint, a file or a folder, is complete on disk. Its files and their sizes
-        are looked up; where there are none, nothing is written down but a warning.
+        """Record a checkpoint, a file or a folder, that is complete on disk, with its files and
+        their sizes. If there are no files, only a warning is logged.
         """
         self._results.keep_checkpoint(path, training_step)
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
-        """Say that this file is a result of the run: its size and hash are looked up. One that is
-        not there is said.
+        """Record a result file of the run with its size and hash. If the file does not exist, a
+        warning is logged.
         """
         self._results.keep_output(path, what)
 
     def totals(self, **totals: object) -> None:
-        """Figures of the whole run, for its end. Only numbers are kept; said again, the last
-        counts.
+        """Record figures of the whole run, which are written with its end. Only numbers are kept,
+        and the last value for each name.
         """
         self._results.keep_totals(totals)
 
     def limit(self, seconds: float | None, *, isolate: bool = False, name: str = "") -> Limit:
-        """A time limit around work that may never end: `run.limit(60).call(model.generate,
-        **inputs)`, a `with` or a decorator. Work that does not end in time is left, a `timed_out`
-        event says where it was, and the call returns None.
+        """Limit the time of work that may hang: `run.limit(60).call(model.generate, **inputs)`, a
+        `with` or a decorator. When the time is up the work is abandoned, a `timed_out` event records
+        where it was, and the call returns None.
 
-        `seconds` None and 0: no limit. `isolate` lets a `call` run in a process of its own, which
-        is killed: for what Python cannot break into (see `Limit`). `name` is what the work is
-        called in the log; "" is the function's own name.
+        `seconds` None or 0: no limit. `isolate` runs a `call` in a separate process, which can be
+        killed: for work that Python cannot interrupt (see `Limit`). `name` is the name in the log,
+        "" for the function's own.
         """
         return self._overruns.limit(seconds, isolate=isolate, name=name)
 
     def table(
         self, name: str, key: str | Sequence[str] | None = None, format: str = "csv"
     ) -> Table:
-        """A result table of this run; use it in a `with`, which seals it: `<name>_partial.csv`
-        becomes `<name>.csv`.
+        """Open a result table. Use it in a `with`, which completes it: `<name>_partial.csv` is
+        renamed to `<name>.csv`.
 
-        With `key`, the columns that tell one configuration from another, the rows of an earlier
-        execution in the same folder are taken over, and `configuration in table` says what was
-        measured. `format` is `csv` or `jsonl`.
+        `key` names the columns that identify a configuration. With it, the rows of an earlier
+        execution in the same folder are kept, and `configuration in table` is true for those
+        already measured. `format` is `csv` or `jsonl`.
         """
         return self._display.table(name, key, format)
 
@@ -247,15 +247,15 @@ class Run:
         disable: bool | None = False,
         **bar: Any,
     ) -> Progress[T]:
-        """A loop whose progress is shown: a bar on a terminal (with tqdm), a line every half minute
-        elsewhere, and an event a minute. Without an iterable call `update(n)`, and `close()` or use
-        it in a `with`. It has tqdm's methods (`set_postfix`, `set_description`, `reset` …); what
-        else tqdm takes is handed to the bar.
+        """Show the progress of a loop: as a bar on a terminal (with tqdm), else as a line every 30
+        seconds, and as an event once a minute. Without an iterable, call `update(n)`, then `close()`
+        or use it in a `with`. It has tqdm's methods (`set_postfix`, `set_description`, `reset` …),
+        and passes tqdm's other arguments on to the bar.
 
-        `total` is how many items there are; None: as the iterable says. `leave` keeps a finished
-        bar or its last line; None: of an outermost loop. Where the run was asked to stop, the loop
-        stops before its next item; an inner loop does so only while no table is open, so that a row
-        is finished first.
+        `total` is the number of items; None: the iterable's length. `leave` keeps the finished bar
+        or its last line; None: only for an outermost loop. If the run is asked to stop, the loop
+        stops before its next item; an inner loop does so only while no table is open, so that the
+        current row is completed.
         """
         return self._display.track(
             iterable,
@@ -280,13 +280,13 @@ class Run:
         max_share: float | None = MAX_SHARE,
         status: str | Path | None = None,
     ) -> Cadence:
-        """When to look: a fast tier and a full one, by training steps, by seconds, or by either;
-        None and 0: never.
+        """Schedule two tiers of evaluation, a fast one and a full one, by training steps, by
+        seconds, or by both, whichever is due first. None or 0: never.
 
-        `total` is the training steps planned, `validation` the fixed set that `val_loss` is
-        computed over (its fingerprint is written down), `max_share` the part of the time that full
-        tiers may take before a warning comes, `status` another place for
-        `status/training_status.json`.
+        `total` is the number of planned training steps. `validation` is the fixed set that
+        `val_loss` is computed over; its fingerprint is recorded. `max_share` is the fraction of the
+        time that the full tier may take before a warning is logged (None: no warning). `status`
+        replaces the path `status/training_status.json`.
         """
         return self._display.cadence(
             log_every=log_every,
@@ -312,12 +312,12 @@ class Run:
         output_tokens: int | None = None,
         match: bool | None = None,
     ) -> None:
-        """Show what the model makes of an example after this training step, and keep it.
+        """Print and record what the model does with an example after this training step.
 
-        Without `output` it is the fast tier's block; with it the full tier's, where None says that
-        nothing came. `match` None: whether the normalised golden text is contained in the output. A
-        full block waits for the validation loss of its step, given here or logged next
-        (`run.log(training_step, val_loss=…)`).
+        Without `output` it is the fast tier's block; with `output` the full tier's, where None
+        means that the model produced nothing. `match` None: the output matches if it contains the
+        normalised golden text. A full block is printed once the validation loss of its step is
+        known, given here or logged next (`run.log(training_step, val_loss=…)`).
         """
         self._display.example(
             training_step,
@@ -333,8 +333,8 @@ class Run:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether somebody asked the run to stop. A loop that looks here ends itself: nothing is
-        then raised into it except at a second signal.
+        """Whether the run was asked to stop. A program that reads this must end its loop itself:
+        from then on only a second signal raises into it.
         """
         return self._stops.are_requested()
 
@@ -345,8 +345,8 @@ class Run:
 
     @property
     def time_left_s(self) -> float | None:
-        """Seconds until the scheduler ends the job; None where it does not tell. Source:
-        SLURM_JOB_END_TIME, sbatch(1).
+        """Seconds until the scheduler ends the job, from SLURM_JOB_END_TIME (sbatch(1)); None if
+        that is not set.
         """
         try:
             return float(os.environ["SLURM_JOB_END_TIME"]) - self._recorder.clock().timestamp()
@@ -354,27 +354,27 @@ class Run:
             return None
 
     def on_stop(self, hook: Hook) -> Hook:
-        """Call `hook()` once when the run stops because it was asked to, before its end is written:
-        the place for a last checkpoint. A hook that fails is said. A forced stop calls none.
+        """Call `hook()` once when the run stops on request, before its end is written: use it to
+        save a last checkpoint. A hook that fails is logged. A forced stop calls no hook.
         """
         return self._stops.add_hook(hook)
 
     def request_stop(self, why: str) -> None:
-        """Ask the run to stop as a signal does; from any thread."""
+        """Ask the run to stop, as a signal does. May be called from any thread."""
         self._stops.request(why)
 
     def stop_if_requested(self) -> None:
-        """A place where the program may stop: nothing happens unless somebody asked.
+        """Stop here if the run was asked to stop.
 
         Raises:
-            Interrupted: somebody did.
+            Interrupted: it was asked to.
         """
         self._stops.stop_if_requested()
 
     def close(self) -> None:
-        """End the run where no `with` does: in a notebook, in a `finally`. It is finished, unless
-        it was asked to stop or an exception is on its way. What is handed to it afterwards is not
-        kept, and one warning says so.
+        """End the run where there is no `with`: in a notebook, or in a `finally`. Its status is
+        finished, unless it was asked to stop or an exception is being handled. Later calls record
+        nothing; the first one logs a warning.
         """
         self._end.end_by(self._end.seen.handled())
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from watchkeeper.core import layout
 from watchkeeper.core.disk import files
@@ -25,7 +26,7 @@ from watchkeeper.record.options import (
     sidecar_from,
 )
 from watchkeeper.record.run import Run, is_open, take_place
-from watchkeeper.record.start_place import is_nested, place_of
+from watchkeeper.record.start_place import Place, is_nested, place_of
 from watchkeeper.record.stopping import isolation
 from watchkeeper.record.stopping.stacks import dump_signal_from
 from watchkeeper.record.writing.text_log import FILE, FORMAT
@@ -56,68 +57,58 @@ def start_run(
     code_folder: str | os.PathLike[str] | None = None,
     clock: Clock = utc_now,
 ) -> Run:
-    """Start recording a run; use it in a `with`, which writes the end and raises again what was
-    raised in it. Without one the end is written by `close`, or when the program exits.
+    """Start recording a run. Use it in a `with`, which writes the run's end and re-raises any
+    exception. Without a `with`, the end is written by `close`, or when the program exits.
 
-    The run's folder is `root/<run_id>`, or exactly `folder`. `run_id` is the program's own id of
-    the run, which then stands in each line of the log (None: one that sorts by time): a name of at
-    most 128 bytes without spaces and slashes. The same id again in the same root is another run in
-    the same folder, as after a restart; not while the first one goes on.
+    Where and what: the run's folder is `root/<run_id>`, or exactly `folder`. `run_id` is your own
+    id for the run, at most 128 bytes without spaces or slashes; it appears in each line of the log.
+    None: a generated id that sorts by time. A second run with the same id in the same root records
+    into the same folder, as after a restart, but not while the first one is still open. `config`
+    is a mapping, a dataclass or similar, or a namespace; it is recorded within size limits and
+    without secrets. `code_folder`, a folder or a script, is where the recorded commit is looked up
+    (None: the main script). The hashes of that script, and of the `.py` and `.sh` files that it
+    refers to, are recorded too.
 
-    `config` is a mapping, a dataclass or the like, or a namespace; it is recorded by a bounded
-    rule, and without secrets.
+    Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) applies
+    to the file `log_file` below the folder (None: no file) and to stderr (`console=False`: nothing
+    on stderr). An unknown level is ignored with a warning. `logger` is the logger to capture, ""
+    for the root logger. `log_format` is a `logging` format that may also use `pipeline`, `run_id`
+    and `step`.
 
-    The commit that is written down is that of `code_folder`, a folder or a script (None: the main
-    script's). With it go the hashes of the script and of the `.py` and `.sh` files that it names in
-    turn.
+    Steps: `persist_step_outputs=False` (None: as the config says) keeps no artifacts of steps.
+    `reuse=True` looks for finished steps in the pipeline's earlier runs under the same root,
+    `reuse=PATH` in those under that path.
 
-    Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) counts
-    for the file `log_file` below the folder (None: no file) and for stderr (`console=False`: not
-    there); a word that is no level is passed over, with a warning. `logger` names the one logger to
-    capture, "" is the root. `log_format` is logging's, with `pipeline`, `run_id` and `step`
-    besides.
+    Signals: SIGINT, SIGTERM and `warning_signal` (None: no warning signal) ask the run to stop,
+    unless `handle_signals=False`. The process then exits with 128 + the signal's number, with 143
+    after a warning, or with `exit_code`. A signal that the program's own handler takes, and a
+    Ctrl-C that the program catches, do not end it.
 
-    Steps: `persist_step_outputs=False` (else the config's) keeps no artifacts of steps.
-    `reuse=True` looks for finished steps in the pipeline's earlier runs in the same place,
-    `reuse=PATH` in that one.
-
-    Signals: from here on SIGINT, SIGTERM and `warning_signal` (None: none) ask the run to stop. The
-    process then ends with 128 + the signal's number, 143 after a warning, or with `exit_code`. A
-    signal that a handler of the program's own takes, and a Ctrl-C that it catches, are the
-    program's.
-
-    Sidecar: a process beside the run (`sidecar=False` or WATCHKEEPER_SIDECAR=0: none) writes
-    telemetry and raises the alarm when nothing has advanced for `stall_s` seconds (None: five times
-    the longest pause so far, 10 minutes at least); with `end_stalled` it then ends this process and
-    its children. `dump_signal` is the one at which this process writes its stacks (None:
+    Sidecar: a separate process writes telemetry, and reports a stall when nothing has advanced for
+    `stall_s` seconds (None: five times the longest pause so far, at least 10 minutes). With
+    `end_stalled` it then ends this process and its children. `sidecar=False` or
+    WATCHKEEPER_SIDECAR=0: no sidecar. `dump_signal` makes this process write its stacks (None:
     SIGRTMIN+4).
 
     Raises:
-        UsageError: neither root nor folder, both, no pipeline, a config or format of the wrong
-            kind, or a run id that cannot be used or is in use.
-        NewerJournalError: a later version of Watchkeeper recorded into this folder, in a form that
-            this one would misread.
-        StorageError: the folder cannot be made, or written to.
+        UsageError: both root and folder, or neither; no pipeline; a config or format of the wrong
+            kind; a run id that cannot be used or is in use.
+        NewerJournalError: a later version of Watchkeeper recorded into this folder, in a format
+            that this version would misread.
+        StorageError: the folder cannot be created or written to.
     """
     _check_call(root, folder, pipeline)
     fields = config_fields(config)
-    if run_id is None:
-        given = None
-    else:
-        given = run_id_from(run_id)
-    if root is None:
-        top = None
-    else:
-        top = Path(root).absolute()
+    own_id = None if run_id is None else run_id_from(run_id)
+    top = None if root is None else Path(root).absolute()
     rank = ranks.find()
-    name = given or new_run_id(clock())
+    name = own_id or new_run_id(clock())
+    place = Path(folder or ".").absolute()
     if rank is not None:
-        name = ranks.agreed_run_id(top or Path(folder or ".").absolute(), rank, name)
+        name = ranks.agreed_run_id(top or place, rank, name)
     if top is not None:
         place = top / name
-    else:
-        place = Path(folder or ".").absolute()
-    if given is not None:
+    if own_id is not None:
         _check_unused(name, place if top is not None and rank is None else None)
     watched, stall_limit_s, ends = sidecar_from(sidecar, stall_s, end_stalled)
     level = level_from(log_level, fields)
@@ -141,26 +132,31 @@ def start_run(
     )
     files.make_folder(place)
     refuse_newer(place / layout.JOURNAL)
-    caller = sys._getframe(1)
-    if is_nested(caller):
-        spot = None
-    else:
-        spot = place_of(caller, pipeline, str(top or place))
-    if spot is not None:
-        take_place(spot, name)
+    spot = _take_spot(sys._getframe(1), pipeline, str(top or place), name)
     run = Run(place, name, text(pipeline), fields, clock=clock, options=options, rank=rank)
     run._place = spot
-    if given not in (None, name):
+    if own_id not in (None, name):
         run._recorder.warn(
             "run id",
             (
-                f"the processes of this group record as one run, {name}: the run_id {given} of "
+                f"the processes of this group record as one run, {name}: the run_id {own_id} of "
                 "this one is not used"
             ),
         )
     if level.words:
         run._recorder.warn("log_level", level.words)
     return run
+
+
+def _take_spot(caller: FrameType, pipeline: str, where: str, run_id: str) -> Place | None:
+    """The place of this start, from which an earlier run is removed; None where a function that
+    calls itself starts runs on purpose.
+    """
+    if is_nested(caller):
+        return None
+    spot = place_of(caller, pipeline, where)
+    take_place(spot, run_id)
+    return spot
 
 
 def _check_call(root: object, folder: object, pipeline: str) -> None:

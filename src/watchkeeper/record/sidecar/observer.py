@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +37,9 @@ DEATH_S = 2.0  # between the end of a process's files and its own
 MEASURE_S = 1.0  # over which CPU time is taken at a stall
 SAMPLES = 10  # of the telemetry, in a report
 _NAME = "watchkeeper-reports"
+# The report's words for what is done about a stall.
+_ENDS = "the process is ended: SIGTERM, then SIGKILL"
+_ONLY_REPORTS = "none; the run only reports stalls"
 
 
 class Lookout:
@@ -179,9 +183,9 @@ class Lookout:
             ),
             f"No advance since {since:%Y-%m-%d %H:%M:%S} UTC, for {now - self._pace.since:.1f} s.",
             f"The limit is {self._pace.words()}.",
-            f"Last training step: {step if step is not None else 'none was told'}",
+            f"Last training step: {step if step is not None else 'none was logged'}",
             f"Likely cause: {why}",
-            f"What is done: {'the process is ended: SIGTERM, then SIGKILL' if ends else 'nothing; it was to be told only'}",
+            f"Action: {_ENDS if ends else _ONLY_REPORTS}",
         ]
         path = self._report("stall", since, report.text(head, found[1]))
         self._write(
@@ -199,22 +203,15 @@ class Lookout:
 
     def _facts(self, *, answers: bool) -> tuple[cause.Facts, list[Section]]:
         """What can be seen of the work now, for the judgement and for the report."""
-        tree = ending.tree(self._spec.work.pid)
-        pids = [*(name.pid for name in tree), *stacks.siblings(self._spec.work.pid)]
+        work = self._spec.work.pid
+        tree = ending.tree(work)
+        pids = [*(name.pid for name in tree), *stacks.siblings(work)]
         dumps = {pid: stacks.ask(pid, self._spec.dump_signal) for pid in pids}
-        began, before = time.monotonic(), _cpu_s(tree)
-        time.sleep(MEASURE_S)
-        after, passed = _cpu_s(tree), time.monotonic() - began
-        if before is None or after is None:
-            cpus = None
-        else:
-            cpus = max(0.0, after - before) / passed
-        threads = stacks.threads(dumps.get(self._spec.work.pid, ""))
+        cpus = _measure_cpus(tree)
+        threads = stacks.threads(dumps.get(work, ""))
+        sample: Sample | None = None
         if answers:
             sample = self._telemetry.sample(utc_now())
-        else:
-            sample = None
-        if sample is not None:
             self._samples.append(sample)
             self._keep(sample)
         facts = cause.Facts(
@@ -224,26 +221,11 @@ class Lookout:
             states=tuple(processes.state_of(name.pid) for name in tree),
             cpus=cpus,
             main=tuple(threads[-1]) if threads else (),
-            kernel=_waits_at(self._spec.work.pid),
+            kernel=_waits_at(work),
         )
-        said = {pid: words for pid, words in dumps.items() if words}
-        sections = [
-            Section(f"Stacks of pid {pid}, most recent call first", words)
-            for pid, words in said.items()
-        ]
-        if not said:
-            sections.append(
-                Section(
-                    "Stacks",
-                    "none: no process of the work writes them, or there was no room for it",
-                )
-            )
-        sections.append(
-            Section(
-                "Processes: pid, state, CPU, memory, waits in the kernel at, command",
-                "\n".join(self._lines()),
-            )
-        )
+        title = "Processes: pid, state, CPU, memory, waits in the kernel at, command"
+        sections = _stacks_of(dumps)
+        sections.append(Section(title, "\n".join(self._lines())))
         sections += self._from_files(answers=answers)
         return facts, sections
 
@@ -347,7 +329,7 @@ class Lookout:
                 f"{self._spec.work.pid} on {self._spec.work.host}"
             ),
             f"Seen at {utc_now():%Y-%m-%d %H:%M:%S} UTC. The process did not write the run's end.",
-            f"Last training step: {step if step is not None else 'none was told'}",
+            f"Last training step: {step if step is not None else 'none was logged'}",
             f"Likely cause: {why}",
             *(f"Brought over from this node: {path}" for path in recovered),
         ]
@@ -378,3 +360,26 @@ def _cpu_s(tree: list[processes.ProcessName]) -> float | None:
     if found:
         return sum(found)
     return None
+
+
+def _stacks_of(dumps: Mapping[int, str]) -> list[Section]:
+    """The report's sections of stacks: pid → what the process wrote, "" for nothing."""
+    sections = [
+        Section(f"Stacks of pid {pid}, most recent call first", words)
+        for pid, words in dumps.items()
+        if words
+    ]
+    if sections:
+        return sections
+    reason = "none: no process of the work writes them, or there was no room for it"
+    return [Section("Stacks", reason)]
+
+
+def _measure_cpus(tree: list[processes.ProcessName]) -> float | None:
+    """How many processors these processes keep busy, over MEASURE_S; None: it cannot be measured."""
+    began, before = time.monotonic(), _cpu_s(tree)
+    time.sleep(MEASURE_S)
+    after, passed = _cpu_s(tree), time.monotonic() - began
+    if before is None or after is None:
+        return None
+    return max(0.0, after - before) / passed

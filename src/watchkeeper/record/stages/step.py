@@ -107,14 +107,14 @@ class Step:
 
     @property
     def folder(self) -> Path:
-        """`<run>/<label>/`, made when first asked for."""
+        """The folder `<run>/<label>/`, which is created on first use."""
         with contextlib.suppress(OSError):  # whoever writes into it is told
             self.path.mkdir(parents=True, exist_ok=True)
         return self.path
 
     def rows(self, *, read: int | None = None, kept: int | None = None) -> None:
-        """How many rows the stage took in and put out; None where there is nothing to say. Said
-        again, the last counts.
+        """Record how many rows the stage read and kept. None leaves that number as it is; a later
+        call replaces it.
         """
         for attribute, value in (("row_count_in", read), ("row_count_out", kept)):
             if value is None:
@@ -126,7 +126,7 @@ class Step:
                 self.not_numbers.append(attribute)
 
     def metrics(self, **metrics: object) -> None:
-        """The stage's key figures. Only numbers are kept; None says nothing."""
+        """Record the stage's key figures. Only numbers are kept; None leaves a figure as it is."""
         for name, value in metrics.items():
             if value is None:
                 continue
@@ -138,7 +138,7 @@ class Step:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Count the time spent in here as writing artifacts, separate from the stage's work."""
+        """Count the time inside this `with` as writing artifacts, separately from the stage's work."""
         began = time.perf_counter()
         self._writing += 1
         try:
@@ -149,13 +149,14 @@ class Step:
                 self.writing_s += time.perf_counter() - began
 
     def save(self, name: str, write: Callable[[Path], object], *, what: str = "") -> Path | None:
-        """Write an artifact of the stage: `write` gets a path to write to, and the file takes its
-        name in the stage's folder when it is complete. Returns its path; None, and nothing is
-        called, where the run keeps no step outputs. Where another process records (rank 0) only
-        that one calls `write`; this one just returns the path.
+        """Write an artifact of the stage: `write` is called with a temporary path, and the complete
+        file is then renamed to `name` in the stage's folder. Returns its path. None: the run keeps
+        no step outputs, and `write` was not called. If another process (rank 0) records, only that
+        process calls `write`, and this one returns the path.
 
-        An artifact is the user's own data: what `write` raises is raised, and so is the disk's
-        refusal.
+        Raises:
+            Exception: whatever `write` raised, or the OSError of the disk. An artifact is the
+                user's own data.
         """
         if not self.persist:
             return None
@@ -175,8 +176,8 @@ class Step:
         return path
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
-        """Say that the stage made this file: its size and hash are looked up. One that is not there
-        is said in the log.
+        """Record a file that the stage made, with its size and hash. If the file does not exist, a
+        warning is logged.
         """
         place = Path(path)
         if not self._records:
@@ -200,8 +201,8 @@ class Step:
         self.outputs[place.name] = place.absolute()
 
     def item(self, message: str, *args: object) -> None:
-        """A line about one round of a loop: the first ones of each message at INFO (see
-        `run.step(items_shown=)`), the rest at DEBUG; the stage's end says how many there were.
+        """Log a line about one iteration of a loop. The first lines of each message are logged at
+        INFO (see `run.step(items_shown=)`), the rest at DEBUG; the stage's end reports their number.
         """
         self._items[message] += 1
         self._say(

@@ -43,8 +43,8 @@ Identity = tuple[int, int, int, int]
 
 
 class Table:
-    """One result table of a run, open for rows. Safe from threads. A signal handler that appends in
-    the middle of an append has its row written when that append goes on.
+    """One result table of a run, open for rows. Thread-safe. A row that a signal handler appends in
+    the middle of another append is written when that one continues.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class Table:
                 self._flush()
 
     def append(self, row: object) -> bool:
-        """Add one row: a mapping, a dataclass or a namespace; None is legal anywhere, new columns
-        may come at any time.
+        """Add one row: a mapping, a dataclass or a namespace. Any value may be None, and new columns
+        may appear at any time.
 
-        True: on return the death of the process loses nothing of it. False: the disk took nothing;
-        the row waits in memory, goes with the next one, and is counted as lost if it never gets
-        there; or another process records.
+        Returns True once the row survives the death of the process. False: the disk refused it, so
+        it waits in memory for the next append and counts as lost if it is never written; or another
+        process records.
         """
         try:
             fields = fields_of(row)
@@ -154,8 +154,8 @@ class Table:
             return False
 
     def __contains__(self, configuration: object) -> bool:
-        """Whether a row with this key is there: a mapping (or the like) that holds the key's
-        columns, or their values.
+        """Whether the table has a row with this key: a mapping or similar that holds the key's
+        columns, or just their values.
         """
         try:
             fields = fields_of(configuration)
@@ -176,8 +176,8 @@ class Table:
         return self._rows + len(self._waiting)
 
     def close(self, *, complete: bool = True) -> None:
-        """Give the file its final name and write that down; a second call does nothing. What the
-        disk does not take is said, and lies in the partial file.
+        """Rename the file to its final name and record that. A second call does nothing. If the disk
+        refuses it, an error is logged, and the rows stay in the partial file.
         """
         with self._lock:
             if self.complete is not None or self._owner != os.getpid():
@@ -263,22 +263,27 @@ class Table:
         identity = _identity(path)
         if identity is None or not places.is_plain(path):
             return False
-        if self._own.parent.is_dir():
-            own = sorted(self._own.parent.glob(f"{self._first.stem}.*"))
-        else:
-            own = []
-        held = [(file, known) for file in own if (known := _identity(file)) is not None]
-        if any(known[:2] == identity[:2] for _, known in held):
+        own = self._own_files()
+        if any(known[:2] == identity[:2] for known in own.values()):
             return True
         data = path.read_bytes()
-        if any(known[2] == len(data) and file.read_bytes() == data for file, known in held):
+        if any(known[2] == len(data) and file.read_bytes() == data for file, known in own.items()):
             return True
-        events = [event for own in self._homes.events().values() for event in own]
+        events = [event for held in self._homes.events().values() for event in held]
         sealed = {event.sha256 for event in events if isinstance(event, TableSealed)}
+        if hashlib.sha256(data).hexdigest() in sealed:
+            return True
         opened = {event.partial for event in events if isinstance(event, TableOpened)}
-        return hashlib.sha256(data).hexdigest() in sealed or (
-            not held and self._homes.shown(path) in opened
-        )
+        return not own and self._homes.shown(path) in opened
+
+    def _own_files(self) -> dict[Path, tuple[int, int, int, int]]:
+        """Watchkeeper's own files of this table → their identity; those that are there."""
+        if not self._own.parent.is_dir():
+            return {}
+        identities = {
+            file: _identity(file) for file in sorted(self._own.parent.glob(f"{self._first.stem}.*"))
+        }
+        return {file: known for file, known in identities.items() if known is not None}
 
     def _names_of_ours(self) -> set[str]:
         """The names of tables that the journal says were sealed in this folder."""
