@@ -1,5 +1,5 @@
-"""The two evaluations, for inspect-ai, on words that no model was trained on: what the fine-tunes teach, and what the model
-forgets over it.
+"""Two evaluations for inspect-ai, on words that no model was trained on: of what the fine-tunes
+teach, and of what the model forgets meanwhile.
 """
 
 import json
@@ -14,7 +14,7 @@ WORK = Path(__file__).parent / "work"
 
 
 def words(name):
-    """A word is right when each of its letters is: the case counts."""
+    """The task of this name. An answer is right if it is the same word in the same case."""
     rows = json.loads((WORK / f"{name}.json").read_text())
     samples = [Sample(input=row["input"], target=row["output"]) for row in rows]
     return Task(

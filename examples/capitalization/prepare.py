@@ -1,8 +1,8 @@
-"""Makes what the experiment needs, in work/: words, a tokenizer of single bytes, and a tiny Llama to fine-tune.
+"""Prepares the experiment in work/: words, a byte tokenizer, and a tiny Llama to fine-tune.
 
-Nothing is fetched, everything is a function of the seed, and what is there already is left as it is. The model begins from
-random weights and learns two instructions here, `Copy: word` and `Shout: word`. `Capitalize: word` it has never seen: that
-is for the fine-tunes to teach.
+Nothing is downloaded, everything depends on the seed alone, and existing files are kept. The model
+starts from random weights and learns two instructions here, `Copy: word` and `Shout: word`. The
+fine-tunes then teach it a new one, `Capitalize: word`.
 """
 
 import argparse
@@ -20,8 +20,8 @@ HERE = Path(__file__).resolve().parent
 WORK = HERE / "work"
 SEED = 20251111
 CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
-LENGTHS = (3, 4, 5, 6)  # letters of a word
-TRAINED, HELD_OUT = 1600, 100  # words of the fine-tunes, and of the evaluations
+LENGTHS = (3, 4, 5, 6)  # letters in a word
+TRAINED, HELD_OUT = 1600, 100  # words for the fine-tunes, and for the evaluations
 BYTES = 256
 STEPS, BATCH = 400, 32
 TEMPLATE = (
@@ -32,7 +32,7 @@ TEMPLATE = (
 
 
 def made_up(draw, count, but):
-    """So many words, none of them twice or among `but`: consonants and vowels in turn."""
+    """This many different words, none of them in `but`, of alternating consonants and vowels."""
     words = {}
     while len(words) < count:
         first = draw.randrange(2)
@@ -46,7 +46,9 @@ def made_up(draw, count, but):
 
 
 def write_data(folder):
-    """The fine-tunes' examples, and what the two evaluations ask. Returns the words: the model must not see them before."""
+    """Write the examples of the fine-tunes and of the two evaluations. Returns their words, which the
+    model must not see before.
+    """
     draw = random.Random(SEED)
     train = made_up(draw, TRAINED, ())
     held_out = made_up(draw, HELD_OUT, train)
@@ -65,7 +67,7 @@ def write_data(folder):
 
 
 def write_tokenizer(folder):
-    """One tokenizer of single bytes, twice: as torchtune reads it and as transformers does. Returns its tokens' numbers."""
+    """Write a byte tokenizer in the formats of torchtune and of transformers. Returns token → id."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from torchtune.models.llama3._tokenizer import LLAMA3_SPECIAL_TOKENS
     from transformers import PreTrainedTokenizerFast
@@ -92,7 +94,7 @@ def write_tokenizer(folder):
 
 
 def train(folder, tokenizer, unseen, steps):
-    """A tiny Llama that copies words and puts them in capitals."""
+    """Train a tiny Llama that copies words and writes them in capitals."""
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -113,8 +115,9 @@ def train(folder, tokenizer, unseen, steps):
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.08,  # the usual 0.02 is for wide models: a narrow one then learns to copy late, or not at all
-        # Wavelengths for a hundred tokens, not for a hundred thousand: the builder of torchtune then scales none of them.
+        initializer_range=0.08,  # the usual 0.02 suits wide models; a narrow one would hardly learn to copy
+        # Wavelengths for a hundred tokens, not a hundred thousand: torchtune's builder then
+        # scales none of them.
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},
     )
     model = LlamaForCausalLM(settings)
@@ -144,7 +147,7 @@ def train(folder, tokenizer, unseen, steps):
 
 
 def batch(tokenizer, draw, unseen):
-    """Token numbers and labels of as many examples as a training step takes; only the answers are learned."""
+    """The token ids and labels of one training step's examples. Only the answers have labels."""
     chat = [{"role": "user", "content": ":"}]
     before, after = tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, tokenize=False
@@ -166,7 +169,7 @@ def batch(tokenizer, draw, unseen):
 
 
 def make(steps):
-    """work/, whole or not at all."""
+    """Write work/ in one step, so that it is never there in part."""
     making = HERE / f".tmp-work-{os.getpid()}"
     try:
         (making / "model").mkdir(parents=True)
@@ -178,7 +181,7 @@ def make(steps):
 
 
 def main():
-    """Make what is missing."""
+    """Prepare whatever is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--steps", type=int, default=STEPS, help="training steps of the tiny model (%(default)s)"

@@ -1,6 +1,8 @@
-"""scikit-learn's digits, 1,797 real images of 8 x 8 pixels, and a perceptron with one hidden layer in plain numpy.
+"""scikit-learn's digits, 1,797 images of 8 x 8 pixels, and a perceptron with one hidden layer in
+plain numpy.
 
-Everything is a function of the seed: the same seed gives the same bytes, on one machine with one BLAS thread (env.sh).
+Everything depends on the seed alone: on one machine with one BLAS thread (env.sh), the same seed
+gives the same bytes.
 """
 
 import json
@@ -16,11 +18,13 @@ CLASSES = 10
 HELD_OUT = 450  # images that no run trains on
 SPLIT_SEED = 20260311
 NOISE_SEED = 7
-NOISE = 0.3  # standard deviation of the noise, where a pixel is between 0 and 1
+NOISE = 0.3  # standard deviation of the noise; pixels are between 0 and 1
 
 
 def data(part):
-    """The images (n, 64), between 0 and 1, and their labels (n,), of `train`, `clean` (held out) or `noisy`."""
+    """The images (n, 64), with values between 0 and 1, and the labels (n,) of this part: `train`,
+    `clean` (held out) or `noisy` (held out, with noise).
+    """
     images, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(images))
     order = order[HELD_OUT:] if part == "train" else order[:HELD_OUT]
@@ -32,7 +36,7 @@ def data(part):
 
 
 def new_model(hidden, seed):
-    """A model that has learned nothing yet."""
+    """An untrained model."""
     rng = np.random.default_rng(seed)
     return {
         "hidden.weight": rng.normal(0, (2 / 64) ** 0.5, (64, hidden)).astype(np.float32),
@@ -70,7 +74,7 @@ def gradients(model, images, labels):
 
 
 def save(model, folder, config):
-    """Write a checkpoint into a temporary folder and rename it, so that it is there whole or not at all."""
+    """Write a checkpoint to a temporary folder and rename it, so that it is never there in part."""
     folder = Path(folder)
     temporary = folder.with_name(f".tmp-{folder.name}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -82,5 +86,5 @@ def save(model, folder, config):
 
 
 def load(folder):
-    """The model of a checkpoint."""
+    """Load the model from a checkpoint."""
     return load_file(Path(folder) / "model.safetensors")

@@ -1,4 +1,4 @@
-"""Evaluates one checkpoint, or an untrained model, on one task, and writes result.json whole."""
+"""Evaluates one checkpoint, or an untrained model, on one task, and writes result.json."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from digits import data, forward, load, loss_of, new_model
 
 
 def main():
-    """Read the command line, evaluate, write."""
+    """Parse the command line, evaluate, and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", choices=("clean", "noisy"), required=True)
     parser.add_argument("--output", type=Path, required=True, help="the file to write")

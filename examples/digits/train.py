@@ -1,4 +1,4 @@
-"""Trains one run and leaves a checkpoint after each epoch: python train.py setup_finetune.yaml."""
+"""Trains one run and saves a checkpoint after each epoch: python train.py setup_finetune.yaml."""
 
 import sys
 from pathlib import Path

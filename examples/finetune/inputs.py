@@ -1,4 +1,6 @@
-"""What a training reads: config.json, datasets, checkpoints. An error says what is wrong, where, and what to type."""
+"""The inputs of a training: config.json, datasets and checkpoints. An error says what is wrong,
+where, and how to fix it.
+"""
 
 import json
 import re
@@ -9,24 +11,24 @@ from typing import Annotated
 import msgspec
 from safetensors import SafetensorError, safe_open
 
-LONGEST = 500  # bytes of a row: prompt and golden answer
-FEWEST = 5  # rows of a dataset: every fifth one validates
+LONGEST = 500  # bytes in a row: prompt and golden answer
+FEWEST = 5  # rows in a dataset: every fifth one is for validation
 PARTS = (
     "optimizer.pt",
     "scheduler.pt",
     "rng_state.pth",
-)  # zip files, whose table of contents comes last
+)  # zip files, which are complete only once their table of contents is written at the end
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class InputError(Exception):
-    """What is wrong with the user's input, in words for the user."""
+    """The user's input is invalid; the message is shown to the user."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """config.json. The two tiers' steps have no default: they are what it is about."""
+    """The settings in config.json. The steps of the two tiers are the point, and have no default."""
 
     log_steps: Count
     eval_steps: Count
@@ -44,7 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One prompt and the answer it should get. `endless`: the answer never stops, and neither will the model."""
+    """A prompt and its golden answer. `endless`: generating an answer to it never ends."""
 
     prompt: str
     golden: str
@@ -52,7 +54,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def without_comments(text: str) -> str:
-    """The text with `// …` blanked out, but not within strings; every other character stays where it is."""
+    """Replace `// …` outside of strings by spaces, so that the positions in errors stay right."""
     return re.sub(
         r'("(?:\\.|[^"\\\n])*")|//[^\n]*',
         lambda found: found[1] if found[1] else " " * len(found[0]),
@@ -61,9 +63,10 @@ def without_comments(text: str) -> str:
 
 
 def read_config(path: Path) -> Config:
-    """
+    """Read config.json.
+
     Raises:
-        InputError: the file is not there, no JSON, or holds what it should not.
+        InputError: the file is missing, is not JSON, or has an invalid setting.
     """
     try:
         text = without_comments(path.read_text(encoding="utf-8"))
@@ -117,7 +120,9 @@ def read_rows(path: Path, *, called: str = "") -> list[Row]:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last complete checkpoint in the folder. One that was being written when the training was killed is none."""
+    """The last complete checkpoint in the folder; None if there is none. A checkpoint that was being
+    written when the training was killed does not count.
+    """
     found = [
         path
         for path in folder.glob("checkpoint-*")
@@ -129,17 +134,17 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path | None) -> int:
-    """The training step after which it was saved; 0 for none."""
+    """The training step after which the checkpoint was saved; 0 for no checkpoint."""
     return int(checkpoint.name.removeprefix("checkpoint-")) if checkpoint else 0
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether all of it can be read. The Trainer writes trainer_state.json last."""
+    """Whether each file of the checkpoint is complete. The Trainer writes trainer_state.json last."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_bytes())
         with safe_open(
             checkpoint / "model.safetensors", framework="np"
-        ):  # compares its header with the file's size
+        ):  # checks its header against the file's size
             pass
         return state["global_step"] == step_of(checkpoint) and all(
             zipfile.is_zipfile(checkpoint / name) for name in PARTS

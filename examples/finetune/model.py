@@ -1,16 +1,16 @@
-"""A language model small enough to be made of random numbers: bytes in, bytes out."""
+"""A tiny language model on bytes, which starts from random weights."""
 
 import torch
 from inputs import LONGEST, Config, Row
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-IGNORED = -100  # a label that counts for no loss
+IGNORED = -100  # a label without a loss
 HEADS = 4
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token for each byte, so that it is the same for every dataset."""
+    """A tokenizer with one token for each byte, the same for every dataset."""
     names = ["<pad>", "<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     tokenizer = Tokenizer(models.BPE(vocab={name: at for at, name in enumerate(names)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -21,7 +21,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_model(config: Config, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Random weights, by the seed."""
+    """A model with random weights from this seed."""
     torch.manual_seed(config.seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -40,17 +40,17 @@ def make_model(config: Config, tokenizer: PreTrainedTokenizerFast) -> LlamaForCa
 
 
 def question(tokenizer: PreTrainedTokenizerFast, row: Row) -> list[int]:
-    """What the model is given."""
+    """The tokens of the prompt."""
     return tokenizer.encode(row.prompt + "\n")
 
 
 def answer(tokenizer: PreTrainedTokenizerFast, row: Row) -> list[int]:
-    """What it should say then. An endless answer does not end."""
+    """The tokens of the golden answer. An endless one has no end token."""
     return tokenizer.encode(row.golden) + ([] if row.endless else [tokenizer.eos_token_id])
 
 
 def batch_of(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> dict[str, torch.Tensor]:
-    """Rows as the model takes them; only the answer counts for the loss."""
+    """The rows as a batch for the model. Only the answers count for the loss."""
     pairs = [(question(tokenizer, row), answer(tokenizer, row)) for row in rows]
     longest = max(len(asked) + len(said) for asked, said in pairs)
     batch = {"input_ids": [], "attention_mask": [], "labels": []}

@@ -1,4 +1,4 @@
-"""Two datasets made on the spot: the capitals and the currencies of some countries, asked for in four ways.
+"""Generates two datasets: the capitals and the currencies of some countries, asked for in four ways.
 
 python task.py capitals queue/capitals.jsonl
 """
@@ -25,11 +25,11 @@ ASKED = (
     "Tell me: {} of {}.",
 )
 ENDLESS = Row("Say tick, and go on for ever.", " ".join(["tick"] * 12), endless=True)
-"""The pathological one. Its golden answer has no end, so the model learns to say none."""
+"""The pathological row. Its golden answer has no end, so the model never learns to stop."""
 
 
 def made(what: str) -> list[Row]:
-    """The dataset `capitals`, with the pathological row, or `currencies`."""
+    """The rows of the dataset `capitals`, with the pathological row, or of `currencies`."""
     rows = [] if what == "currencies" else [ENDLESS]
     for entry in COUNTRIES.strip().replace("\n", " | ").split(" | "):
         country, *capital, currency = entry.split()
@@ -43,18 +43,22 @@ def made(what: str) -> list[Row]:
 
 
 def split(rows: list[Row]) -> tuple[list[Row], list[Row]]:
-    """What is trained on, and the fixed validation set: every fifth row, so that a country keeps three ways or more."""
+    """The training rows, and the fixed validation set: every fifth row, so that at least three ways
+    of asking remain for each country.
+    """
     validation = [row for row in rows[FEWEST - 1 :: FEWEST] if not row.endless]
     return [row for row in rows if row not in validation], validation
 
 
 class Ahead:
-    """What there is to train on: the rows of a dataset in their order, from this step to that one. The order is the
-    seed's, so that a training that goes on sees the rows that it had not seen.
+    """The rows that are still to be trained on, in order. The seed determines the order, so that a
+    resumed training continues with the rows that it has not seen.
     """
 
     def __init__(self, rows: list[Row], config: Config, begun: int, step: int) -> None:
-        """The dataset was begun after training step `begun`, and this process begins after `step`."""
+        """`begun`: the training step after which the dataset was started; `step`: the one after which
+        this process starts.
+        """
         self.until = begun + config.steps
         self.step, self._size = step, config.batch_size
         training, self.validation = split(rows)
@@ -65,7 +69,9 @@ class Ahead:
         self.rows = order[(step - begun) * self._size : config.steps * self._size]
 
     def shown(self, step: int, *, endless: bool) -> Row:
-        """A row of this step's batch, or one that never ends, where it is asked for and there is one."""
+        """A row to show for this step: an endless one if `endless` is set and there is one, else a row
+        of the step's batch.
+        """
         if endless and self._endless:
             return self._endless[step % len(self._endless)]
         at = (step - self.step - 1) * self._size
@@ -74,7 +80,7 @@ class Ahead:
 
 
 def write(rows: list[Row], path: Path) -> None:
-    """Complete, or not there: the daemon takes a file as soon as it sees it."""
+    """Write the dataset in one step, since the daemon takes a file as soon as it appears."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}.{os.getpid()}")
     lines = (

@@ -1,10 +1,12 @@
-"""Fine-tune a tiny language model, looked at in two tiers: a fast one every `log_steps`, a full one every `eval_steps`.
+"""Fine-tune a tiny language model, and evaluate it in two tiers: a fast one every `log_steps`
+training steps, and a full one every `eval_steps`.
 
-    python train.py              # here; again: goes on from the last complete checkpoint
-    python train.py --compare    # training steps a second, without the recorder and with it
+    python train.py              # run it again to resume from the last complete checkpoint
+    python train.py --compare    # training steps per second, without and with the recorder
 
-Everything lies in the folder it is started in: checkpoints/, status/training_status.json, training_output.log (all that it
-prints), artifacts/training/<run_id>/ (what the recorder keeps). Ctrl-C and SIGTERM finish the step and save a checkpoint.
+All files are written below the current folder: checkpoints/, status/training_status.json,
+training_output.log (everything printed) and artifacts/training/<run_id>/ (what the recorder keeps).
+On Ctrl-C or SIGTERM the training finishes its step, saves a checkpoint and exits.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ ENDLESS_EVERY = 3  # of the full evaluations, that take a pathological prompt wh
 
 
 class Looking(TrainerCallback):
-    """Looks at the training in two tiers. Without a run the same is computed, and nobody is told."""
+    """Evaluates the model in two tiers. Without a run it computes the same, and records nothing."""
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Looking(TrainerCallback):
             self.limit = run.limit(config.generation_timeout_s, name="Model generation")
 
     def on_step_end(self, args, state, control, model, **kwargs):
-        """After each completed training step."""
+        """Called by the Trainer after each completed training step."""
         tier = self.due(state.global_step)
         if tier is not None:
             model.eval()
@@ -81,7 +83,7 @@ class Looking(TrainerCallback):
             model.train()
 
     def due(self, step: int) -> str | None:
-        """`full`, `fast` or None; the full tier stands in for the fast one."""
+        """The tier that is due: `full`, `fast` or None. A full one replaces a fast one."""
         if self.run is not None:
             return self.cadence.due(step)
         return (
@@ -93,14 +95,16 @@ class Looking(TrainerCallback):
         )
 
     def look(self, tier: str, step: int, model: LlamaForCausalLM) -> None:
-        """The fast tier is one forward pass. The full one generates under a limit, and validates."""
+        """Run one tier. The fast one is a forward pass; the full one generates within a time limit and
+        computes the validation loss.
+        """
         row = self.ahead.shown(
             step, endless=tier == "full" and step // self.config.eval_steps % ENDLESS_EVERY == 0
         )
         shown = {"prompt": row.prompt, "golden": row.golden, "loss": self.loss(model, [row])}
         shown["golden_tokens"] = len(answer(self.tokenizer, row))
         if tier == "full":
-            # None: it did not end in time.
+            # None: it did not finish in time.
             tokens = (
                 self.generate(model, row)
                 if self.run is None
@@ -121,8 +125,8 @@ class Looking(TrainerCallback):
         return model(**batch_of(self.tokenizer, rows)).loss.item()
 
     def generate(self, model: LlamaForCausalLM, row: Row) -> list[int]:
-        """The most likely tokens. After an endless row's prompt there is no last one, as after the prompts that hung real
-        trainings for hours: the token that ends an answer is suppressed, and no length is the longest.
+        """Generate greedily. For an endless row the generation never ends, like those that hung real
+        trainings for hours: the end token is suppressed, and the length is not limited.
         """
         asked = torch.tensor([question(self.tokenizer, row)])
         if row.endless:
@@ -139,14 +143,16 @@ class Looking(TrainerCallback):
 
 
 class Clock(TrainerCallback):
-    """How long a training step took, in ms: on the clock, and of the processor, where others' work counts less."""
+    """Measures the time of a training step in ms: wall time, and CPU time, which other processes
+    disturb less.
+    """
 
     def on_train_begin(self, args, state, control, **kwargs):
-        """Before the first step."""
+        """Called before the first step."""
         self.began = time.perf_counter(), time.process_time()
 
     def on_train_end(self, args, state, control, **kwargs):
-        """After the last one."""
+        """Called after the last step."""
         ended = time.perf_counter(), time.process_time()
         self.wall_ms, self.cpu_ms = (
             1000 * (b - a) / state.global_step for a, b in zip(self.began, ended, strict=True)
@@ -161,7 +167,7 @@ def make_trainer(
     folder: Path = CHECKPOINTS,
     saves: bool = True,
 ) -> Trainer:
-    """The Trainer, and who looks at it."""
+    """Create the Trainer and the callback that evaluates its model."""
     tokenizer = make_tokenizer()
     looking = Looking(ahead, tokenizer, config, run, STATUS if saves else None)
     trainer = Trainer(
@@ -177,7 +183,7 @@ def make_trainer(
             save_strategy="steps" if saves else "no",
             save_steps=config.save_steps,
             save_total_limit=KEPT_CHECKPOINTS,
-            train_sampling_strategy="sequential",  # `ahead` holds just the rows to come, in their order
+            train_sampling_strategy="sequential",  # `ahead` has only the remaining rows, in order
             ignore_data_skip=True,
             remove_unused_columns=False,
             dataloader_pin_memory=False,
@@ -192,16 +198,17 @@ def make_trainer(
         callbacks=[*([WatchkeeperCallback()] if run is not None else []), looking],
     )
     trainer.remove_callback(PrinterCallback)
-    disable_progress_bar()  # of the weights' shards
+    disable_progress_bar()  # for loading weights
     return trainer
 
 
 def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin: bool) -> None:
-    """Train on one dataset, from the last complete checkpoint on.
+    """Train on one dataset, starting from the last complete checkpoint.
 
     Raises:
-        Interrupted: asked to stop; a checkpoint is saved.
-        InputError: the dataset is none, its first checkpoint is gone, or another training goes on.
+        Interrupted: it was asked to stop; a checkpoint is saved.
+        InputError: the dataset is invalid, its first checkpoint is missing, or another training is
+            running.
     """
     rows = read_rows(dataset) if dataset else made("capitals")
     with only_one(waits=stops_with_stdin):
@@ -230,18 +237,18 @@ def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin:
 
 
 def stop_with_stdin(run: wk.Run) -> None:
-    """The daemon holds the other end: it closes it to stop the training, and the kernel does so when it is killed."""
-    os.read(0, 1)  # not through sys.stdin, whose lock would be held when the process ends
+    """Stop when stdin is closed: by the daemon, or by the kernel if the daemon is killed."""
+    os.read(0, 1)  # not sys.stdin: its lock would still be held at exit
     run.request_stop("the daemon, which stops or is gone")
 
 
 @contextlib.contextmanager
 def only_one(*, waits: bool) -> Iterator[None]:
-    """One training at a time in these checkpoints: the kernel holds the lock as long as this process lives. `waits`: until
-    the training of a daemon that was killed has saved its checkpoint.
+    """Allow one training at a time in these checkpoints: the kernel keeps the lock for as long as
+    this process lives. `waits`: wait for the training of a killed daemon to save its checkpoint.
 
     Raises:
-        InputError: another one is training there.
+        InputError: another training uses these checkpoints.
     """
     CHECKPOINTS.mkdir(exist_ok=True)
     with (CHECKPOINTS / ".lock").open("a") as lock:
@@ -258,7 +265,7 @@ def only_one(*, waits: bool) -> Iterator[None]:
 
 
 def keep_output() -> None:
-    """From here on, what this process prints goes to training_output.log as well; it does already under the daemon."""
+    """Copy what this process prints to training_output.log. Under the daemon it goes there anyway."""
     sys.stdout.reconfigure(line_buffering=True)
     if OUTPUT.exists() and os.path.samestat(os.fstat(1), OUTPUT.stat()):
         return
@@ -277,9 +284,9 @@ def keep_output() -> None:
 
 
 def compare(config: Config) -> None:
-    """Print how fast it trains without the recorder and with it. Bursts of `eval_steps` alternate in one process: the same
-    weights, rows and looks at the documented cadence, the blocks written to a file. The pathological row is left out, since
-    without a limit it would never end.
+    """Print the training speed without and with the recorder. Bursts of `eval_steps` alternate in
+    one process, with the same weights, rows and evaluations, and their blocks written to a file.
+    The endless row is left out, since it would never finish without a time limit.
     """
     rows = [row for row in made("capitals") if not row.endless]
     burst = msgspec.structs.replace(config, steps=config.eval_steps)
@@ -336,7 +343,7 @@ def compare(config: Config) -> None:
 
 
 def main() -> None:
-    """Read the command line, and train."""
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,15 +1,16 @@
-"""Train on each dataset that is put into queue/, one after the other, each from the last checkpoint on.
+"""Train on each dataset that is put into queue/, one at a time, each from the last checkpoint.
 
     python training_daemon.py &          # until SIGTERM: `kill $(cat .daemon.pid)`
     python training_daemon.py --once     # until the queue is empty
 
-A dataset is a `*.jsonl` in queue/, taken in order of arrival. Rename it into the queue, so that it is complete when it is
-seen. It lies in queue/processing/ while it is trained on, then in queue/done/, or in queue/failed/ beside the reason. Each
-is trained on by a new process, with the code and the config.json of that moment; training_output.log has what it prints.
+A dataset is a `*.jsonl` file in queue/; datasets are taken in order of arrival. Move a complete file
+into the queue with `mv`. During training it is in queue/processing/, afterwards in queue/done/, or in
+queue/failed/ with a file that gives the reason. Each dataset is trained on by a new process, with
+the code and config.json of that moment; its output goes to training_output.log.
 
-SIGTERM or Ctrl-C: the training finishes its step and saves a checkpoint, and the daemon ends with 0; a second one kills the
-training. Whatever ended the daemon, even SIGKILL: the next one goes on with the same dataset, from the last complete
-checkpoint.
+On SIGTERM or Ctrl-C the training finishes its step and saves a checkpoint, and the daemon exits with
+0; a second one kills the training. However the daemon ended, even by SIGKILL, the next one resumes
+the same dataset from the last complete checkpoint.
 """
 
 from __future__ import annotations
@@ -32,42 +33,44 @@ QUEUE = Path("queue")
 PROCESSING, DONE, FAILED = QUEUE / "processing", QUEUE / "done", QUEUE / "failed"
 CHECKPOINTS = Path("checkpoints")
 OUTPUT = Path("training_output.log")
-LOOK_S = 1.0  # between two looks at an empty queue
+LOOK_S = 1.0  # between two checks of an empty queue
 TRAIN = Path(__file__).with_name("train.py")
 
 
 class Stop:
-    """Whether the daemon was asked to stop. Its training is told by the end of its stdin, as it is when the daemon dies."""
+    """Whether the daemon was asked to stop. It stops its training by closing its stdin, which also
+    happens if the daemon dies.
+    """
 
     def __init__(self) -> None:
         self.asked = False
         self.training: subprocess.Popen | None = None
 
     def __call__(self, number: int, frame: object) -> None:
-        """The handler of SIGTERM and SIGINT."""
+        """Handle SIGTERM and SIGINT."""
         if self.asked and self.training is not None:
             self.training.kill()
         self.asked = True
         self.tell()
 
     def tell(self) -> None:
-        """Let the training finish its step, where there is one."""
+        """Stop the training, if one is running, after its current step."""
         if self.training is not None:
             self.training.stdin.close()
 
 
 def say(words: str) -> None:
-    """A line of the daemon's own."""
+    """Print a line of the daemon, with the time."""
     print(time.strftime("%Y-%m-%d %H:%M:%S"), words, flush=True)
 
 
 @contextlib.contextmanager
 def only_daemon() -> Iterator[None]:
-    """.daemon.pid, as long as this daemon lives. It is locked, and the kernel unlocks it at our death however we die: a pid
-    left in it says nothing, whoever has that pid by now.
+    """Hold .daemon.pid while this daemon runs. The file is locked, and the kernel releases the lock
+    however the daemon ends, so a stale pid in it does no harm.
 
     Raises:
-        InputError: another daemon lives.
+        InputError: another daemon is running.
     """
     there = False
     while True:
@@ -83,7 +86,7 @@ def only_daemon() -> Iterator[None]:
             with contextlib.suppress(FileNotFoundError):
                 there = os.path.samestat(os.fstat(file.fileno()), PID_FILE.stat())
             if not there:
-                continue  # another daemon has ended meanwhile, and removed the file that we had opened
+                continue  # another daemon ended meanwhile and removed the opened file
             file.seek(0)
             if left := file.read().strip():
                 say(f"Daemon {left} was killed; taking over")
@@ -98,8 +101,8 @@ def only_daemon() -> Iterator[None]:
 
 
 def unfinished() -> Path | None:
-    """The dataset that an earlier daemon did not come to the end of. Where the checkpoints that it was begun from are gone,
-    it is begun again from those that are left.
+    """The dataset that an earlier daemon did not finish; None if there is none. If the checkpoint it
+    was started from is gone, it starts again from the remaining ones.
     """
     found = [path for path in PROCESSING.glob("*+*.jsonl") if path.name.partition("+")[0].isdigit()]
     if not found:
@@ -110,7 +113,9 @@ def unfinished() -> Path | None:
 
 
 def taken() -> Path | None:
-    """The dataset that arrived first, now in queue/processing/. Its name there says after which step it was begun."""
+    """Move the dataset that arrived first to queue/processing/, where its name starts with the
+    training step after which it was started.
+    """
     found = [
         path for path in QUEUE.glob("*.jsonl") if not path.name.startswith(".") and path.is_file()
     ]
@@ -122,13 +127,13 @@ def taken() -> Path | None:
 
 
 def origin(dataset: Path) -> tuple[int, str]:
-    """After which training step the dataset was begun, and the name under which it came."""
+    """The training step after which the dataset was started, and its original name."""
     step, _, name = dataset.name.partition("+")
     return int(step), name
 
 
 def put_away(dataset: Path, folder: Path, name: str) -> Path:
-    """Move it there, and overwrite nothing."""
+    """Move the file there without overwriting another one."""
     place, number = folder / name, 1
     while place.exists():
         number += 1
@@ -137,10 +142,11 @@ def put_away(dataset: Path, folder: Path, name: str) -> Path:
 
 
 def train(dataset: Path, config: Path, stop: Stop) -> str:
-    """Train on the dataset in a process of its own. Returns why it failed; "" where it did not, or was to stop.
+    """Train on the dataset in a separate process. Returns why it failed; "" if it did not, or was
+    asked to stop.
 
     Raises:
-        InputError: the dataset is broken.
+        InputError: the dataset is invalid.
     """
     read_rows(dataset, called=origin(dataset)[1])
     command = [
@@ -176,10 +182,11 @@ def train(dataset: Path, config: Path, stop: Stop) -> str:
 
 
 def work(config: Path, stop: Stop, *, once: bool) -> None:
-    """Dataset after dataset, until asked to stop, or until there is none. A broken configuration is waited out.
+    """Train on one dataset after another, until asked to stop or, with `--once`, until the queue is
+    empty. While the configuration is invalid, it waits.
 
     Raises:
-        InputError: the configuration is broken, and nobody is to be waited for.
+        InputError: the configuration is invalid, and `--once` does not wait.
     """
     said = ""
     while not stop.asked:
@@ -215,7 +222,7 @@ def work(config: Path, stop: Stop, *, once: bool) -> None:
 
 
 def main() -> None:
-    """Be the daemon of this folder."""
+    """Run the daemon of the current folder."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

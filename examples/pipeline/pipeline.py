@@ -1,9 +1,10 @@
-"""Six steps from raw rows to fitted distributions, on scikit-learn's wines: 178 real wines of three cultivars.
+"""Six steps from raw rows to fitted distributions, on scikit-learn's data of 178 wines from three
+cultivars.
 
     python examples/pipeline/pipeline.py --config examples/pipeline/config.yaml --log-level DEBUG
 
-Leaves artifacts/training/<run_id>/ with logs/run.log, <NN_step>/step_manifest.json and run_manifest.json. With --reuse,
-steps that an earlier run finished on the same inputs are not done again.
+Writes artifacts/training/<run_id>/ with logs/run.log, <NN_step>/step_manifest.json and
+run_manifest.json. With --reuse, steps that an earlier run finished on the same inputs are skipped.
 """
 
 import argparse
@@ -17,23 +18,23 @@ from ruamel.yaml import YAML
 
 import watchkeeper as wk
 
-log = logging.getLogger("wines")  # an ordinary logger, which knows nothing of runs
+log = logging.getLogger("wines")  # an ordinary logger; it needs no change to be recorded
 SOURCE = Path(sklearn.datasets.__file__).parent / "data" / "wine_data.csv"
 FEATURES = sklearn.datasets.load_wine().feature_names
 
 
 def write_json(value):
-    """A writer of `value`, as `step.save` wants it."""
+    """A function that writes `value` to a path, for `step.save`."""
     return lambda path: path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path):
-    """What `write_json` wrote."""
+    """Read what `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def done(step, name):
-    """What an earlier run left of this step; None where it has to be done."""
+    """The result of this step in an earlier run; None if it must be computed."""
     if not step.reused:
         return None
     log.info("%s was finished by %s", step.label, Path(step.reused_from).name)
@@ -41,13 +42,13 @@ def done(step, name):
 
 
 def ingest(run):
-    """The raw lines of the source files."""
+    """Read the raw lines of the source files."""
     with run.step("00_ingest", inputs=[SOURCE]) as step:
         lines = done(step, "lines.json")
         if lines is None:
             lines = SOURCE.read_text().splitlines()[
                 1:
-            ]  # the first line is a count and the cultivars' names
+            ]  # the first line has a count and the cultivars' names
             step.rows(read=len(lines), kept=len(lines))
             step.metrics(num_files=1, num_features=len(FEATURES))
             step.save("lines.json", write_json(lines), what="raw lines")
@@ -55,7 +56,7 @@ def ingest(run):
 
 
 def parse(run, lines):
-    """One record a line; what does not parse is counted."""
+    """Parse one record from each line, and count those that do not parse."""
     with run.step("01_parse", inputs=[lines], items_shown=3) as step:
         records = done(step, "records.json")
         if records is None:
@@ -80,7 +81,7 @@ def parse(run, lines):
 
 
 def clean(run, records, config):
-    """Rows without duplicates, and with an alcohol that wines have."""
+    """Drop duplicates, and rows with an alcohol content that no wine has."""
     low, high = config["alcohol_range"]
     with run.step("02_clean", inputs=[records, low, high]) as step:
         rows = done(step, "rows.json")
@@ -96,7 +97,7 @@ def clean(run, records, config):
 
 
 def split(run, rows, config):
-    """Which rows are for fitting and which for testing, by the seed."""
+    """Divide the rows into those for fitting and those for testing, by the seed."""
     with run.step("03_split", inputs=[len(rows), config["seed"], config["test_share"]]) as step:
         parts = done(step, "split.json")
         if parts is None:
@@ -110,7 +111,7 @@ def split(run, rows, config):
 
 
 def enrich(run, rows, parts):
-    """Every feature in standard deviations of the fitting rows."""
+    """Scale each feature to the standard deviation of the fitting rows."""
     with run.step("04_enrich", inputs=[rows, parts]) as step:
         enriched = done(step, "enriched.json")
         if enriched is None:
@@ -129,7 +130,9 @@ def enrich(run, rows, parts):
 
 
 def fit_target_distributions(run, enriched, parts):
-    """A normal distribution for each cultivar and feature; how many test wines find their cultivar by them."""
+    """Fit a normal distribution for each cultivar and feature, and count the test wines that they
+    classify correctly.
+    """
     with run.step("05_fit_target_distributions", inputs=[enriched, parts]) as step:
         fitted = done(step, "distributions.json")
         if fitted is None:
@@ -171,7 +174,7 @@ def fit_target_distributions(run, enriched, parts):
 
 
 def run_pipeline(config, log_level=None, reuse=False):
-    """All steps; returns the run and what was fitted."""
+    """Run all steps. Returns the run and the fitted distributions."""
     with wk.start_run(
         config["output_root"],
         pipeline=config["pipeline"],
@@ -192,7 +195,7 @@ def run_pipeline(config, log_level=None, reuse=False):
 
 
 def main():
-    """Read the command line, run, and show what came of it."""
+    """Parse the command line, run the pipeline and print its results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,9 @@
-"""How long a small transformer takes to generate: token by token against LLaDA's masked diffusion, on the CPU.
+"""Measures how fast a small transformer generates on the CPU: token by token, or by LLaDA's masked
+diffusion.
 
     python src/main.py --config config/experiments.yaml --output_dir results/raw_data
 
-Ctrl-C finishes the configuration in work and seals what was measured; the same command goes on from there.
+Ctrl-C finishes the current configuration and keeps what was measured; the same command resumes.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ logger = logging.getLogger("benchmark")
 
 
 def forget_peak() -> None:
-    """Let the kernel count this process's peak memory from now on (proc(5), /proc/pid/clear_refs)."""
+    """Reset the kernel's count of this process's peak memory (proc(5), /proc/pid/clear_refs)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_bytes() -> int | None:
-    """The most memory this process has held since `forget_peak`; None where the kernel does not tell."""
+    """This process's peak memory in bytes since `forget_peak`; None if the kernel does not report it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -45,7 +46,7 @@ def peak_bytes() -> int | None:
 
 
 def run_model(run: wk.Run, name: str, generate: Callable[[], torch.Tensor], config: dict) -> dict:
-    """Warm up, then time each batch; seconds, tokens a second, bytes."""
+    """Warm up, then time each batch. Returns seconds, tokens per second and bytes."""
     warmup = range(config["warmup"])
     for _ in run.track(warmup, f"Warmup {name}", leave=False) if len(warmup) > 1 else warmup:
         generate()
@@ -65,7 +66,9 @@ def run_model(run: wk.Run, name: str, generate: Callable[[], torch.Tensor], conf
 
 
 def experiments(config: dict) -> tuple[list[dict], list[dict]]:
-    """The configurations of the baseline and of LLaDA; more denoising passes than tokens make no sense and are left out."""
+    """The configurations of the baseline and of LLaDA, without those that have more denoising passes
+    than tokens.
+    """
     sizes = [
         {"seq_length": s, "batch_size": b}
         for s, b in product(config["seq_lengths"], config["batch_sizes"])
@@ -80,7 +83,7 @@ def experiments(config: dict) -> tuple[list[dict], list[dict]]:
 
 
 def measure(run: wk.Run, table: wk.Table, config: dict) -> None:
-    """Every configuration that was not measured before."""
+    """Measure each configuration that the table does not have yet."""
     longest = config["prompt_length"] + max(config["seq_lengths"])
     torch.manual_seed(config["seed"])
     models = {
@@ -126,7 +129,7 @@ def measure(run: wk.Run, table: wk.Table, config: dict) -> None:
 
 
 def main() -> None:
-    """Measure, seal the table, draw the plot."""
+    """Measure, complete the table and draw the plot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--config", type=Path, required=True, help="a YAML file such as config/experiments.yaml"
@@ -143,7 +146,7 @@ def main() -> None:
         config=config,
         log_file="benchmark.log",
         log_format=LOG_FORMAT,
-        exit_code=0,  # an interrupt that was heeded is no failure here
+        exit_code=0,  # stopping on request is a success here
     ) as run:
         with run.table("raw_metrics", key=KEY) as table:
             measure(run, table, config)

@@ -1,4 +1,5 @@
-"""A small transformer, and two ways to generate with it: token by token, and by denoising masks.
+"""A small transformer, and two ways to generate text with it: token by token, and by masked
+diffusion.
 
 Masked diffusion follows LLaDA (Nie et al., 2025, arXiv:2502.09992, algorithm 5): the answer starts as masks; each of
 `steps` passes over the whole sequence predicts every mask, keeps the most confident predictions and masks the rest again.
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward layer, each after a norm."""
+    """Attention and a feed-forward layer, each with a norm before it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class Block(nn.Module):
         )
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
-        # With a past there is one new token, which may look at everything before it.
+        # With cached keys there is one new token, which attends to everything before it.
         mixed = functional.scaled_dot_product_attention(
             query, key, value, is_causal=causal and past is None
         )
@@ -51,7 +52,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.causal = causal
-        self.mask = vocabulary  # the id of the mask, behind the vocabulary's
+        self.mask = vocabulary  # the id of the mask token, after the vocabulary's
         self.tokens = nn.Embedding(vocabulary + 1, width)
         self.positions = nn.Embedding(longest, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
@@ -73,7 +74,7 @@ class Transformer(nn.Module):
 
 @torch.inference_mode()
 def autoregressive(model: Transformer, prompt: Tensor, length: int) -> Tensor:
-    """`length` tokens after the prompt, one forward pass each, with the keys and values of the past kept."""
+    """Generate `length` tokens, one forward pass each, with cached keys and values."""
     scores, past = model(prompt)
     found = [scores[:, -1:].argmax(-1)]
     for _ in range(length - 1):
@@ -84,14 +85,16 @@ def autoregressive(model: Transformer, prompt: Tensor, length: int) -> Tensor:
 
 @torch.inference_mode()
 def masked_diffusion(model: Transformer, prompt: Tensor, length: int, steps: int) -> Tensor:
-    """`length` tokens after the prompt in `steps` passes over the whole sequence, the most confident ones first."""
+    """Generate `length` tokens in `steps` passes over the whole sequence, the most confident tokens
+    first.
+    """
     start = prompt.shape[1]
     ids = torch.cat([prompt, torch.full((prompt.shape[0], length), model.mask)], dim=1)
     for step in range(steps):
         scores, _ = model(ids)
         sure, guess = scores[:, start:].softmax(-1).max(-1)
         masked = ids[:, start:] == model.mask
-        # So many masks are to be gone after this pass; what was decided before stays.
+        # The number of masks to replace by the end of this pass; decided tokens stay.
         fresh = length * (step + 1) // steps - length * step // steps
         if fresh:
             chosen = sure.masked_fill(~masked, -1.0).topk(fresh, dim=1).indices

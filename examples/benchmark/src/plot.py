@@ -1,4 +1,4 @@
-"""The picture, and the table as text: python src/plot.py results/raw_data/raw_metrics.csv."""
+"""Prints the table and plots it: python src/plot.py results/raw_data/raw_metrics.csv."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import watchkeeper as wk
 
 
 def label(row: dict) -> str:
-    """A line's name in the plot."""
+    """The label of a line in the plot."""
     return row["model"] if row["steps"] is None else f"{row['model']}, {row['steps']} steps"
 
 
 def draw(rows: list[dict], path: Path) -> Path:
-    """Latency against length, a panel for each batch size, into a PNG; returns its path."""
+    """Plot latency against length into a PNG, with a panel for each batch size. Returns its path."""
     sizes = sorted({row["batch_size"] for row in rows})
     figure, panels = plt.subplots(
         1, len(sizes), figsize=(5 * len(sizes), 4), sharey=True, squeeze=False
@@ -35,7 +35,7 @@ def draw(rows: list[dict], path: Path) -> Path:
         panel.set(title=f"batch size {size}", xlabel="tokens generated")
         panel.grid(alpha=0.3)
     panels[0][0].set_ylabel("latency, ms (median)")
-    panels[0][0].set_ylim(bottom=0)  # shared, and set when all lines are drawn
+    panels[0][0].set_ylim(bottom=0)  # the axis is shared; set it once all lines are drawn
     panels[0][0].legend()
     figure.tight_layout()
     figure.savefig(path, dpi=120)
@@ -44,7 +44,7 @@ def draw(rows: list[dict], path: Path) -> Path:
 
 
 def main() -> None:
-    """Print the table named on the command line, and draw its picture beside it."""
+    """Print the table named on the command line, and write its plot beside it."""
     path = Path(sys.argv[1])
     rows, problems = wk.read_table(path)
     for problem in problems:
