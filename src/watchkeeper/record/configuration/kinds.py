@@ -143,9 +143,8 @@ def content_of(value: object) -> Pairs | Row | str | int | float | bool | None:
             return array
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return Pairs(zip(kind._fields, value, strict=False), len(value))
-    omegaconf = sys.modules.get("omegaconf")
-    if omegaconf is not None and isinstance(value, omegaconf.DictConfig | omegaconf.ListConfig):
-        return _omegaconf(value, omegaconf)
+    if _is_of("omegaconf", value, "DictConfig", "ListConfig"):
+        return _omegaconf(value, sys.modules["omegaconf"])
     if kind is dict:
         return Pairs(value.items(), len(value))  # type: ignore[attr-defined,arg-type]
     if isinstance(value, Mapping) or _is_like_mapping(kind):

@@ -11,6 +11,7 @@ import codecs
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -163,21 +164,14 @@ def block(example: Example, *, symbols: bool) -> str:
     """The example's block, newline included. Pure. Control characters of the texts are shown, not
     obeyed.
     """
-
-    def mark(name: str) -> str:
-        if symbols:
-            return _SYMBOLS[name]
-        return ""
-
-    full = example.tier == "full"
+    mark = _mark if symbols else _no_mark
+    is_full = example.tier == "full"
+    step = "-"
     if isinstance(example.step, int | float):
         step = f"{example.step:,}"
-    else:
-        step = "-"
-    if full:
+    title = f"{mark('chart')}MODEL OUTPUT"
+    if is_full:
         title = f"{mark('search')}FULL EVAL + VAL LOSS"
-    else:
-        title = f"{mark('chart')}MODEL OUTPUT"
     lines = [
         RULE,
         f"{title} - Step {step}",
@@ -188,38 +182,50 @@ def block(example: Example, *, symbols: bool) -> str:
         f"{mark('yes')}GOLDEN{_tokens(example.golden_tokens)}:",
         _shown(example.golden),
         "",
+        *_output_lines(example, mark),
     ]
-    if not full:
-        lines.append(f"{mark('robot')}MODEL: [No output - fast log only]")
-    elif example.output is None:
-        lines.append(f"{mark('robot')}MODEL: [No output]")
-    else:
-        lines += [
-            f"{mark('robot')}MODEL{_tokens(example.output_tokens)}:",
-            _shown(example.output),
-            "",
-        ]
-    if full and example.match is not None:
+    if is_full and example.match is not None:
         lines.append(f"{mark('yes')}MATCH" if example.match else f"{mark('no')}NO MATCH")
     lines.append(f"{mark('falling')}LOSS ON THIS EXAMPLE: {_figure(example.loss)}")
-    if example.train_loss is None:
-        train = example.loss
-    else:
-        train = example.train_loss
-    gap = gap_of(train, example.val_loss)
-    if full and example.val_loss is not None:
-        if gap is None or math.isnan(gap):
-            verdict = ""
-        else:
-            verdict = mark("yes" if gap <= GAP_FINE else "warning").rstrip()
-        if gap is None:
-            signed = "-"
-        else:
-            signed = _decimals(gap, sign="+")
-        losses = f"Train={_figure(train)} | Val={_figure(example.val_loss)} | Gap={signed}"
-        lines.append(f"{mark('chart')}Loss Comparison: {losses} {verdict}".rstrip())
+    if is_full and example.val_loss is not None:
+        lines.append(_comparison(example, mark))
     lines.append(RULE)
     return "\n".join(lines) + "\n"
+
+
+def _mark(name: str) -> str:
+    return _SYMBOLS[name]
+
+
+def _no_mark(name: str) -> str:
+    del name
+    return ""
+
+
+def _output_lines(example: Example, mark: Callable[[str], str]) -> list[str]:
+    """What the model made of the example."""
+    if example.tier != "full":
+        return [f"{mark('robot')}MODEL: [No output - fast log only]"]
+    if example.output is None:
+        return [f"{mark('robot')}MODEL: [No output]"]
+    return [
+        f"{mark('robot')}MODEL{_tokens(example.output_tokens)}:",
+        _shown(example.output),
+        "",
+    ]
+
+
+def _comparison(example: Example, mark: Callable[[str], str]) -> str:
+    """The line of the two losses and their gap. A gap of NaN has no symbol, a missing one is -."""
+    train = example.loss if example.train_loss is None else example.train_loss
+    gap = gap_of(train, example.val_loss)
+    signed, symbol = "-", ""
+    if gap is not None:
+        signed = _decimals(gap, sign="+")
+        if not math.isnan(gap):
+            symbol = mark("yes" if gap <= GAP_FINE else "warning").rstrip()
+    losses = f"Train={_figure(train)} | Val={_figure(example.val_loss)} | Gap={signed}"
+    return f"{mark('chart')}Loss Comparison: {losses} {symbol}".rstrip()
 
 
 def _tokens(count: int | None) -> str:
