@@ -44,7 +44,12 @@ def test_the_report_of_a_collective_that_hangs_shows_the_rank_that_does_not_come
     """Rank 0 waits in a barrier: the cause says so, and rank 1's stack is in the same report."""
     script = tmp_path / "train.py"
     script.write_text(TRAINING)
-    environ = os.environ | {
+    # Without what other tests in this process left in the environment: the ranks would take
+    # themselves for the children of one, and each record alone.
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith("WATCHKEEPER")
+    }
+    environ = clean | {
         "OMP_NUM_THREADS": "1",
         "WATCHKEEPER_SIDECAR": "1",
         "WATCHKEEPER_SIDECAR_DELAY_S": "0.1",
