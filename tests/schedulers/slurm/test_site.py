@@ -139,3 +139,22 @@ def test_an_array_counts_with_each_task():
     for spec, words in (("0-19", []), ("0-20%2", ["--array has 21 tasks"])):
         head = read_head(f"#!/bin/bash\n#SBATCH -p debug -t 1 -A lab --array={spec}\n".encode())
         assert [problem.message[:20] for problem in site.problems(head, "s")] == words
+
+
+@pytest.mark.parametrize(
+    ("max_time_s", "limit_s", "is_allowed"),
+    [
+        (None, None, True),
+        (None, 10**9, True),
+        (60, 59, True),
+        (60, 60, True),
+        (60, 61, False),
+        (60, None, False),
+    ],
+)
+def test_a_partition_allows_limits_up_to_its_own(max_time_s, limit_s, is_allowed):
+    """A time limit is allowed up to the partition's, and no limit only where it has none."""
+    partition = Partition(
+        name="gpu", is_default=True, up=True, max_time_s=max_time_s, default_time_s=None
+    )
+    assert partition.allows(limit_s) is is_allowed
