@@ -270,15 +270,26 @@ def _runs_of_kind(item: str, runs: Mapping[str, DraftRun]) -> tuple[list[DraftRu
     if not types or (is_by_kind and not every):
         raise UnreadableError(f"{item!r} is not a run of the table", _run_hint(item, runs))
     members = [run for run in runs.values() if run.type in types]
+    is_plural = every is not None or kind.endswith("s")
+    _check_members(item, members, _count_of(plain, every), is_plural=is_plural)
+    return members, is_by_kind
+
+
+def _check_members(
+    item: str, members: Sequence[DraftRun], count: int | None, *, is_plural: bool
+) -> None:
+    """Refuse a kind that has no runs, not as many as were counted (None: nobody counted), or
+    several where one is meant.
+
+    Raises:
+        UnreadableError: it is so.
+    """
     names = listed([run.name for run in members]) or "none"
-    count = _count_of(plain, every)
     if not members or count not in (None, len(members)):
         why = f"{item!r} does not fit the table, where it means: {names}"
         raise UnreadableError(why, "name the runs")
-    is_plural = every or kind.endswith("s")
     if len(members) > 1 and not is_plural:
         raise UnreadableError(f"{item!r} may mean any of {names}", "name the run, or say `all`")
-    return members, is_by_kind
 
 
 def _run_hint(item: str, runs: Mapping[str, DraftRun]) -> str:
