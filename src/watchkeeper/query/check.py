@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -22,6 +22,7 @@ from watchkeeper.core.state import State, fold
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.report.actionlog.render import LOGS, last_software
+from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
 from watchkeeper.watch.verdict.evidence import EvidenceBook
@@ -113,26 +114,35 @@ def incomplete(root: Path, read: Journal) -> list[Problem]:
     state = fold(read.events)
     if not (state.runs or state.planned is not None or traces(root)):
         return problems
-    where = str(read.folder)
+    problems += _lost_attempts(root, read, state)
+    problems += _lost_writers(root, read)
+    if watched_by(root) is None:
+        problems += _longer_logs(root, read)
+    return problems
+
+
+def _lost_attempts(root: Path, read: Journal, state: State) -> Iterator[Problem]:
     for key, number in _claimed(root):
         if key not in state.runs or number not in state.runs[key].attempts:
             message = f"attempt {number} of {key} was run, and the journal holds nothing of it"
-            problems.append(Problem(where=where, message=message, hint=journal.RESTORE))
+            yield Problem(where=str(read.folder), message=message, hint=journal.RESTORE)
+
+
+def _lost_writers(root: Path, read: Journal) -> Iterator[Problem]:
     for writer in _released(root):
         if writer not in read.saw:
+            where = f"{read.folder}/{writer}{journal.SUFFIX}"
             message = "this process kept the logs of the experiment, and its file is gone"
-            problems.append(
-                Problem(
-                    where=f"{where}/{writer}{journal.SUFFIX}", message=message, hint=journal.RESTORE
-                )
-            )
-    live = watched_by(root) is not None
+            yield Problem(where=where, message=message, hint=journal.RESTORE)
+
+
+def _longer_logs(root: Path, read: Journal) -> Iterator[Problem]:
+    """The action logs that continue after what the journal holds, in whole blocks."""
     for name, text in action_logs.expected(read.events).items():
-        found = _bytes_of(root / name)
-        if not live and found.startswith(text) and _BLOCK.match(found[len(text) :]):
+        data = _bytes_of(root / name)
+        if data.startswith(text) and _BLOCK.match(data[len(text) :]):
             message = f"{name} tells of more than the journal holds"
-            problems.append(Problem(where=where, message=message, hint=journal.RESTORE))
-    return problems
+            yield Problem(where=str(read.folder), message=message, hint=journal.RESTORE)
 
 
 def _claimed(root: Path) -> list[tuple[str, int]]:
@@ -169,56 +179,60 @@ def _bytes_of(path: Path) -> bytes:
 def check(path: Path, read: Journal) -> Report:
     """Verify a journal, and what it speaks of."""
     root = path.resolve()
-    problems = []
-    for torn, size in read.torn_tails.items():
-        message = f"it ends in the middle of a line ({size} bytes)"
-        hint = "its writer died there, or is writing now; nothing acknowledged is in it"
-        problems.append(Problem(where=str(torn), message=message, hint=hint, severity="note"))
+    state = fold(read.events)
+    is_experiment = bool(state.runs) or state.planned is not None
     events = sum(map(len, read.events.values()))
     held, _ = journal.verify_seals(read.folder)
     verified = [f"{events} events of {len(read.events)} writers", f"{held} seals"]
-    state = fold(read.events)
-    for kind, number in state.unknown_kinds.items():
-        message = f"{number} events of the kind {kind!r}, which this version does not know"
-        problems.append(
-            Problem(where=str(read.folder), message=message, hint="they are kept", severity="note")
-        )
+    problems = [*_torn_tails(read), *_unknown_kinds(read, state)]
     lacks = incomplete(root, read)
-    if state.runs or state.planned is not None:
+    if is_experiment:
         if not lacks:
             problems += _check_views(root, read)
-        problems += [
-            Problem(
-                where=f"{key}, attempt {number}",
-                message=(
-                    "somebody meant to submit it, and the journal does not say what came of that"
-                ),
-                hint=f"`watchkeeper run {path}` finds out",
-                severity="warning",
-            )
-            for key, run in state.runs.items()
-            for number, attempt in run.attempts.items()
-            if attempt.unresolved
-        ]
-        looked, wrong = _check_evidence(root, state)
+        problems += _unresolved(path, state)
+        looked, changed = _check_evidence(root, state)
+        kept, damaged = _check_objects(root)
+        problems += [*changed, *damaged]
         verified += [
             f"{len(action_logs.expected(read.events))} logs",
             f"{looked} findings that verdicts rest on",
+            f"{kept} kept scripts and changes",
         ]
-        problems += wrong
-        kept, wrong = _check_objects(root)
-        verified.append(f"{kept} kept scripts and changes")
-        problems += wrong
-    if state.runs or state.planned is not None or traces(root):
+    unverified: list[Problem] = []
+    if is_experiment or traces(root):
         unverified = _open_ends(read)
-    else:
-        unverified = []
     return Report(
         verified=tuple(verified),
         problems=tuple(problems),
         incomplete=tuple(lacks),
         unverified=tuple(unverified),
     )
+
+
+def _torn_tails(read: Journal) -> Iterator[Problem]:
+    for path, size in read.torn_tails.items():
+        message = f"it ends in the middle of a line ({size} bytes)"
+        hint = "its writer died there, or is writing now; nothing acknowledged is in it"
+        yield Problem(where=str(path), message=message, hint=hint, severity="note")
+
+
+def _unknown_kinds(read: Journal, state: State) -> Iterator[Problem]:
+    for kind, number in state.unknown_kinds.items():
+        message = f"{number} events of the kind {kind!r}, which this version does not know"
+        yield Problem(
+            where=str(read.folder), message=message, hint="they are kept", severity="note"
+        )
+
+
+def _unresolved(path: Path, state: State) -> Iterator[Problem]:
+    """The attempts whose submission was begun, and whose answer the journal lacks."""
+    message = "somebody meant to submit it, and the journal does not say what came of that"
+    hint = f"`watchkeeper run {path}` finds out"
+    for key, run in state.runs.items():
+        for number, attempt in run.attempts.items():
+            if attempt.unresolved:
+                where = f"{key}, attempt {number}"
+                yield Problem(where=where, message=message, hint=hint, severity="warning")
 
 
 def _open_ends(read: Journal) -> list[Problem]:
@@ -313,43 +327,37 @@ def _rendered_otherwise(path: Path, root: Path, renderer: str) -> Problem:
 
 
 def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:
-    """Whether what the last verdict on each run rests on still lies there unchanged."""
+    """Compare what the last verdict on each run rests on with what is there: how many findings, and
+    those that no longer hold.
+    """
     experiment = experiments.read(root)
     book = EvidenceBook(experiment)
     book.look_at_all(state)
     looked, problems = 0, list(experiment.problems)
     for key, run in state.runs.items():
-        if run.latest:
-            judged = run.latest.judged
-        else:
-            judged = None
-        if not isinstance(judged, Judged):
+        if run.latest is None or not isinstance(run.latest.judged, Judged):
             continue
+        judged = run.latest.judged
+        looked += len(judged.fingerprints)
         for subject, fingerprint in judged.fingerprints.items():
-            finding = book.findings.get(subject)
-            looked += 1
-            if finding is None or finding.state != "good":
-                if finding:
-                    what = finding.why or finding.state
-                else:
-                    what = "the experiment no longer promises it"
-            elif finding.fingerprint != fingerprint:
-                what = "it is not what was judged: its files have changed"
-            else:
+            what, hint = _evidence_fault(root, book.findings.get(subject), fingerprint)
+            if not what:
                 continue
-            if finding is None or finding.state != "good":
-                hint = f"`watchkeeper run {root}` makes it again"
-            else:
-                hint = ""
-            if subject == key:
-                where = subject
-            else:
+            where = subject
+            if subject != key:
                 where = f"{key}: {subject}"
-            problems.append(
-                Problem(
-                    where=where,
-                    message=f"attempt {judged.attempt} was judged {judged.outcome} by it: {what}",
-                    hint=hint,
-                )
-            )
+            message = f"attempt {judged.attempt} was judged {judged.outcome} by it: {what}"
+            problems.append(Problem(where=where, message=message, hint=hint))
     return looked, problems
+
+
+def _evidence_fault(root: Path, finding: Finding | None, fingerprint: str) -> tuple[str, str]:
+    """What has become of a finding, and what to do; "" and "" if it is what was judged."""
+    again = f"`watchkeeper run {root}` makes it again"
+    if finding is None:
+        return "the experiment no longer promises it", again
+    if finding.state != "good":
+        return finding.why or finding.state, again
+    if finding.fingerprint != fingerprint:
+        return "it is not what was judged: its files have changed", ""
+    return "", ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import (
     AnyEvent,
     Intended,
+    Learned,
     Number,
     RunEnded,
     RunItem,
@@ -46,6 +47,7 @@ from watchkeeper.watch.outcome.losses import Tried
 
 MOST_RANGES = 40
 """Of commits, that git is asked to count."""
+MOST_NAMED = 8
 _JOB_NAME = re.compile(rb"^#SBATCH\s+(?:--job-name|-J)\b.*$", re.MULTILINE)
 _MOST_SNAPSHOT_BYTES = 8 * 1024 * 1024
 
@@ -82,35 +84,36 @@ def compared(
     """
     reader, found = flatten.Reader(), _Found()
     for path in paths:
-        sides = _of(path, reader, found)
-        prefixed = len(paths) > 1 and is_experiment(path)
-        matching = compare.chosen(sides, runs)
-        found.sides += [
-            msgspec.structs.replace(side, name=f"{path.resolve().name}/{side.name}")
-            if prefixed
-            else side
-            for side in matching
-        ]
+        sides = compare.chosen(_of(path, reader, found), runs)
+        if len(paths) > 1 and is_experiment(path):
+            sides = _prefixed(sides, path.resolve().name)
+        found.sides += sides
         found.repository = found.repository or (path if path.is_dir() else path.parent)
     sides = compare.in_one_spelling(_distinct(found.sides))
     if not sides:
-        raise UsageError(
-            f"no run matches {runs!r}" if runs else "there is no run to compare",
-            hint="quote the glob: --runs 'h16*'",
-        )
+        message = "there is no run to compare"
+        if runs:
+            message = f"no run matches {runs!r}"
+        raise UsageError(message, hint="quote the glob: --runs 'h16*'")
     first = _named(sides, base)
     return Compared(
         base=first.name,
         runs=sides,
         varying=compare.varying(sides),
-        best={
-            metric: run
-            for metric in compare.metrics_of(sides)
-            if (run := compare.leader(metric, sides))
-        },
+        best=_leaders(sides),
         differences=list(_differences(first, sides, found.repository)),
         problems=found.problems,
     )
+
+
+def _prefixed(sides: Sequence[Side], experiment: str) -> list[Side]:
+    """The sides, each named after its experiment too."""
+    return [msgspec.structs.replace(side, name=f"{experiment}/{side.name}") for side in sides]
+
+
+def _leaders(sides: Sequence[Side]) -> dict[str, str]:
+    leaders = {metric: compare.leader(metric, sides) for metric in compare.metrics_of(sides)}
+    return {metric: run for metric, run in leaders.items() if run}
 
 
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
@@ -130,25 +133,31 @@ def _of_logs(path: Path, found: _Found) -> list[Side]:
         raise UsageError(
             f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
         ) from error
-    sides = []
-    for root in roots:
-        loaded = run_log_folder.load(root)
-        if path.absolute().is_relative_to(root.absolute()):
-            inside = path.absolute()
-        else:
-            inside = root.absolute()
-        for file in loaded.files:
-            if not Path(file.path).absolute().is_relative_to(inside):
-                continue
-            for fault in file.faults:
-                hint = RULES[fault.code].hint
-                found.problems.append(
-                    Problem(where=file.path, message=fault.message, hint=hint, severity="warning")
-                )
-            log = read_log(file)
-            if log is not None:
-                sides.append(compare.of_log(log))
-    return sides
+    return [side for root in roots for side in _logs_below(root, path, found.problems)]
+
+
+def _logs_below(root: Path, path: Path, problems: list[Problem]) -> Iterator[Side]:
+    """The logs of a `run_logs` folder that are in `path`, or all of them where `path` holds it. What
+    is wrong with their files is added to `problems`.
+    """
+    inside = root.absolute()
+    if path.absolute().is_relative_to(inside):
+        inside = path.absolute()
+    for file in run_log_folder.load(root).files:
+        if not Path(file.path).absolute().is_relative_to(inside):
+            continue
+        problems += [
+            Problem(
+                where=file.path,
+                message=fault.message,
+                hint=RULES[fault.code].hint,
+                severity="warning",
+            )
+            for fault in file.faults
+        ]
+        log = read_log(file)
+        if log is not None:
+            yield compare.of_log(log)
 
 
 def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem]) -> list[Side]:
@@ -165,51 +174,144 @@ def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem])
     work: dict[str, list[RunItem]] = {}
     for item in experiment.items:
         work.setdefault(item.run, []).append(item)
-    return [_side(experiment, state, run, items, reader) for run, items in work.items()]
+    runs = [
+        _Run(experiment=experiment, name=name, state=state, items=items)
+        for name, items in work.items()
+    ]
+    return [_side(run, reader) for run in runs]
 
 
-def _side(
-    experiment: Experiment, state: State, run: str, items: list[RunItem], reader: flatten.Reader
-) -> Side:
-    training = next((item for item in items if item.phase == "preparation"), None)
-    if training:
-        latest = state.run(training.key).latest
-    else:
-        latest = None
-    attempts = [latest, *(state.run(item.key).latest for item in items)]
-    intended = next(
-        (one.intended for one in attempts if one is not None and one.intended is not None), None
-    )
-    metrics, at = compare.best(_figures(state, items))
-    if latest and latest.judged:
-        left = latest.judged.learned
-    else:
-        left = None
-    if left:
-        losses = {"end_train_loss": left.last_train_loss, "end_val_loss": left.last_val_loss}
-    else:
-        losses = {}
-    if latest is not None:
-        trained = latest.intended
-    else:
-        trained = None
-    settings, unread = settings_of(experiment, run, trained, left.config if left else "", reader)
-    return Side(
-        name=run,
-        where=str(experiment.folder),
-        state=_state(training, latest, items, state),
+class _Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of an experiment, by its journal. `items`: its training and its evaluations."""
+
+    experiment: Experiment
+    name: str
+    state: State
+    items: list[RunItem]
+
+    @property
+    def training(self) -> RunItem | None:
+        """The item that trains it; None if it is trained elsewhere."""
+        return next((item for item in self.items if item.phase == "preparation"), None)
+
+    @property
+    def trained(self) -> Attempt | None:
+        """The latest attempt at its training."""
+        if self.training is None:
+            return None
+        return self.state.run(self.training.key).latest
+
+    @property
+    def intended(self) -> Intended | None:
+        """What the latest attempt at its training was submitted with."""
+        if self.trained is None:
+            return None
+        return self.trained.intended
+
+    @property
+    def submitted(self) -> Intended | None:
+        """What it was first submitted with: its training, else the first of its evaluations."""
+        attempts = [self.trained, *(self.state.run(item.key).latest for item in self.items)]
+        for attempt in attempts:
+            if attempt is not None and attempt.intended is not None:
+                return attempt.intended
+        return None
+
+    @property
+    def learned(self) -> Learned | None:
+        """What its training said of itself; None before it has ended."""
+        if self.trained is None or self.trained.judged is None:
+            return None
+        return self.trained.judged.learned
+
+    @property
+    def snapshot(self) -> str:
+        """The configuration that its training recorded itself; "" for none."""
+        if self.learned is None:
+            return ""
+        return self.learned.config
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only the summary's words tell its settings."""
+        if self.intended is None:
+            return True
+        return not (self.intended.configs or self.snapshot)
+
+    @property
+    def standing(self) -> str:
+        """How far it is, in words."""
+        latest = self.trained
+        if latest is None:
+            return self._untrained()
+        if latest.judged is None:
+            return latest.state or "not submitted"
+        return _OUTCOMES.get(latest.judged.outcome, latest.judged.outcome)
+
+    def _untrained(self) -> str:
+        if self.training is not None and not self.training.control:
+            return "not run"
+        if any(self.state.run(item.key).latest for item in self.items):
+            return "control"
+        return "not run"
+
+    def figures(self) -> Iterator[tuple[str, str, Number]]:
+        """The figures of its evaluations: name, epoch ("" for none), figure."""
+        for item in self.items:
+            latest = self.state.run(item.key).latest
+            if item.phase != "evaluation" or latest is None or latest.judged is None:
+                continue
+            if latest.judged.outcome not in WELL:
+                continue
+            epoch = ""
+            if item.epoch is not None:
+                epoch = str(item.epoch)
+            for name, figure in latest.judged.metrics.items():
+                if name != "samples":
+                    yield f"{item.task} {name}", epoch, figure
+
+
+# The outcome of a training, as it is shown; any other is shown by its own name.
+_OUTCOMES = {"done": "completed", "failed but good": "failed, but good"}
+
+
+def _side(run: _Run, reader: flatten.Reader) -> Side:
+    """The side of an experiment's run."""
+    folder = run.experiment.folder
+    intended, submitted = run.intended, run.submitted
+    settings, unread = settings_of(run.experiment, run.name, intended, run.snapshot, reader)
+    metrics, epochs = compare.best(run.figures())
+    side = Side(
+        name=run.name,
+        where=str(folder),
+        state=run.standing,
         settings=settings,
         unread=unread,
-        partial=trained is None or not (trained.configs or (left and left.config)),
-        commit=intended.git_sha if intended else "",
-        dirty=_dirty(intended) if intended else None,
-        diff=intended.diff_sha256 if intended else "",
-        script=_script(experiment.folder, trained.script_sha256) if trained else "",
-        files=_files(trained) if trained else {},
-        data=experiment.dataset,
-        metrics={name: loss for name, loss in losses.items() if loss is not None} | metrics,
-        at={name: epoch for name, epoch in at.items() if epoch},
+        partial=run.is_partial,
+        data=run.experiment.dataset,
+        metrics=_losses(run.learned) | metrics,
+        at={name: epoch for name, epoch in epochs.items() if epoch},
     )
+    if submitted is not None:
+        side = msgspec.structs.replace(
+            side,
+            commit=submitted.git_sha,
+            dirty=_dirty(submitted),
+            diff=submitted.diff_sha256,
+        )
+    if intended is not None:
+        side = msgspec.structs.replace(
+            side, script=_script(folder, intended.script_sha256), files=_files(intended)
+        )
+    return side
+
+
+def _losses(learned: Learned | None) -> dict[str, Number]:
+    """The last losses of a training, as metrics; those that are not known are left out."""
+    if learned is None:
+        return {}
+    losses = {"end_train_loss": learned.last_train_loss, "end_val_loss": learned.last_val_loss}
+    return {name: loss for name, loss in losses.items() if loss is not None}
 
 
 def _dirty(event: Intended | RunStarted) -> bool | None:
@@ -225,39 +327,6 @@ def _files(intended: Intended) -> dict[str, str]:
     return {os.path.relpath(name, own or "."): sha256 for name, sha256 in intended.code.items()}
 
 
-def _figures(state: State, items: list[RunItem]) -> Iterator[tuple[str, str, Number]]:
-    for item in items:
-        latest = state.run(item.key).latest
-        if item.phase == "evaluation" and latest:
-            judged = latest.judged
-        else:
-            judged = None
-        if judged is not None and judged.outcome in WELL:
-            if item.epoch is None:
-                epoch = ""
-            else:
-                epoch = str(item.epoch)
-            yield from (
-                (f"{item.task} {name}", epoch, figure)
-                for name, figure in judged.metrics.items()
-                if name != "samples"
-            )
-
-
-def _state(
-    training: RunItem | None, latest: Attempt | None, items: list[RunItem], state: State
-) -> str:
-    if latest is None:
-        trains = training is not None and not training.control
-        if trains or not any(state.run(item.key).latest for item in items):
-            return "not run"
-        return "control"
-    if latest.judged is None:
-        return latest.state or "not submitted"
-    words = {"done": "completed", "failed but good": "failed, but good", "invalid": "invalid"}
-    return words.get(latest.judged.outcome, latest.judged.outcome)
-
-
 def settings_of(
     experiment: Experiment,
     run: str,
@@ -268,24 +337,32 @@ def settings_of(
     """A run's settings, and the names of kept configurations that could not be read: from those it
     was submitted with, else from what it recorded itself, else from the summary's words.
     """
+    configs: Mapping[str, str] = {}
+    if intended is not None:
+        configs = intended.configs
     files, unread = [], []
-    for name, sha256 in (intended.configs if intended else {}).items():
+    for name, sha256 in configs.items():
         base = name.rpartition("/")[2]
-        data = kept(experiment.folder, sha256)
-        if data is not None:
-            settings = reader.settings(base, sha256, data)
-        else:
-            settings = None
+        settings = _kept_settings(experiment.folder, base, sha256, reader)
         if settings is None:
             unread.append(base)
-            files.append((base, {base: f"sha256 {sha256[:12]}"}))
-        else:
-            files.append((base, settings))
+            settings = {base: f"sha256 {sha256[:12]}"}
+        files.append((base, settings))
     if files:
         return flatten.merged(files), tuple(unread)
     if snapshot and (recorded := _snapshot(experiment.folder / snapshot, reader)):
         return recorded, ()
     return dict(split_settings(experiment.settings.get(run, ""))), ()
+
+
+def _kept_settings(
+    experiment: Path, name: str, sha256: str, reader: flatten.Reader
+) -> dict[str, str] | None:
+    """The settings in a kept configuration; None if they cannot be read."""
+    data = kept(experiment, sha256)
+    if data is None:
+        return None
+    return reader.settings(name, sha256, data)
 
 
 def _script(experiment: Path, sha256: str) -> str:
@@ -299,27 +376,33 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
     """The side of a recorder's run folder; None where it is none. Of several executions the last of
     the first one's pipeline counts: an evaluation that was run there later is none of its training.
     """
-    starts = [one for one in events if isinstance(one, RunStarted)]
-    if not starts:
+    started = _training_start(events)
+    if started is None:
         return None
-    first = min(starts, key=lambda one: one.time)
-    started = max(
-        (one for one in starts if one.pipeline == first.pipeline), key=lambda one: one.time
-    )
-    ended = [
-        one.status for one in events if isinstance(one, RunEnded) and one.writer == started.writer
-    ]
-    told = learned.of(path, [Tried(recorder=path)], [])
-    losses = {"end_train_loss": told.last_train_loss, "end_val_loss": told.last_val_loss}
+    state = "not ended"
+    for event in events:
+        if isinstance(event, RunEnded) and event.writer == started.writer:
+            state = event.status
     return Side(
         name=path.resolve().name,
         where=str(path),
-        state=ended[-1] if ended else "not ended",
+        state=state,
         settings=flatten.of_value(started.config),
         commit=started.git_sha,
         dirty=_dirty(started),
         files=started.code,
-        metrics={name: loss for name, loss in losses.items() if loss is not None},
+        metrics=_losses(learned.of(path, [Tried(recorder=path)], [])),
+    )
+
+
+def _training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
+    """The last start of the pipeline that started first; None if nothing was started."""
+    starts = [event for event in events if isinstance(event, RunStarted)]
+    if not starts:
+        return None
+    pipeline = min(starts, key=lambda start: start.time).pipeline
+    return max(
+        (start for start in starts if start.pipeline == pipeline), key=lambda start: start.time
     )
 
 
@@ -367,14 +450,15 @@ def _named(sides: Sequence[Side], base: str | None) -> Side:
         return sides[0]
     exact = [side for side in sides if side.name == base]
     near = exact or [side for side in sides if side.name.rpartition("/")[2] == base]
-    if len(near) != 1:
-        names = ", ".join(side.name for side in sides[:8]) + (", …" if len(sides) > 8 else "")
-        if near:
-            what = f"{len(near)} of the runs are"
-        else:
-            what = "none of the runs is"
-        raise UsageError(f"--base {base!r}: {what} called that: {names}")
-    return near[0]
+    if len(near) == 1:
+        return near[0]
+    what = "none of the runs is"
+    if near:
+        what = f"{len(near)} of the runs are"
+    names = ", ".join(side.name for side in sides[:MOST_NAMED])
+    if len(sides) > MOST_NAMED:
+        names += ", …"
+    raise UsageError(f"--base {base!r}: {what} called that: {names}")
 
 
 def _differences(base: Side, sides: Sequence[Side], repository: Path | None) -> Iterator[Against]:

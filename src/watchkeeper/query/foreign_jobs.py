@@ -10,12 +10,13 @@ from pathlib import Path
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.state import State
-from watchkeeper.report.actionlog.foreign import submitted
+from watchkeeper.report.actionlog.foreign import Named, submitted
 
 # Newer folders of other tools keep theirs in `logs`; what was set aside for ours has a longer name.
 _PLACES = ("run-*.log*", "logs/run-*.log*")
 _MOST_BYTES = 64 * 2**20
-_MOST_TOLD = 20
+_MOST_SHOWN = 20
+_CHECK_FIRST = "its end is not logged: ask the scheduler for it, lest it be done twice"
 
 
 def notes(folder: Path, state: State) -> list[Problem]:
@@ -42,31 +43,35 @@ def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
             text = file.read(_MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return []
-    named = [one for one in submitted(text) if one.job_id not in ours]
-    going = [one for one in named if not one.ended]
-    hint = "its end is not logged: ask the scheduler for it, lest it be done twice"
-    found = [
-        Problem(
-            where=f"{name}:{one.line}",
-            message=(
-                f"job {one.job_id} was submitted for {one.subject or 'a run'} by another tool; "
-                "it is not watched"
-            ),
-            hint=hint,
-            severity="warning",
-        )
-        for one in going[:_MOST_TOLD]
-    ]
-    if len(going) > _MOST_TOLD:
-        line, more = going[_MOST_TOLD].line, len(going) - _MOST_TOLD
-        message = f"{more} more jobs were submitted by another tool; they are not watched"
-        found.append(
-            Problem(where=f"{name}:{line}", message=message, hint=hint, severity="warning")
-        )
-    if ended := len(named) - len(going):
-        message = (
-            f"{ended} job{'s' if ended > 1 else ''} of another tool, which it says have ended; "
-            "what they left counts"
-        )
-        found.append(Problem(where=name, message=message, severity="note"))
-    return found
+    foreign = [job for job in submitted(text) if job.job_id not in ours]
+    going = [job for job in foreign if not job.ended]
+    problems = [_going(name, job) for job in going[:_MOST_SHOWN]]
+    if len(going) > _MOST_SHOWN:
+        problems.append(_more_going(name, going[_MOST_SHOWN].line, len(going) - _MOST_SHOWN))
+    ended = len(foreign) - len(going)
+    if ended:
+        problems.append(_ended(name, ended))
+    return problems
+
+
+def _going(name: str, job: Named) -> Problem:
+    message = (
+        f"job {job.job_id} was submitted for {job.subject or 'a run'} by another tool; "
+        "it is not watched"
+    )
+    return Problem(
+        where=f"{name}:{job.line}", message=message, hint=_CHECK_FIRST, severity="warning"
+    )
+
+
+def _more_going(name: str, line: int, number: int) -> Problem:
+    message = f"{number} more jobs were submitted by another tool; they are not watched"
+    return Problem(where=f"{name}:{line}", message=message, hint=_CHECK_FIRST, severity="warning")
+
+
+def _ended(name: str, number: int) -> Problem:
+    jobs = "job"
+    if number > 1:
+        jobs = "jobs"
+    message = f"{number} {jobs} of another tool, which it says have ended; what they left counts"
+    return Problem(where=name, message=message, severity="note")

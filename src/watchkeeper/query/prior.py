@@ -102,22 +102,22 @@ def _first_time(
     experiment: Experiment, state: State, selection: Selection, keys: Container[str] | None
 ) -> Iterator[RunItem]:
     for item in experiment.items:
-        if (
-            not item.script
-            or item.phase not in selection.phases
-            or (keys is not None and item.key not in keys)
-        ):
+        if not item.script or state.run(item.key).attempts:
             continue
-        if selection.runs is not None and not fnmatchcase(item.run, selection.runs):
+        if keys is not None and item.key not in keys:
             continue
-        if (
-            item.phase == "evaluation"
-            and selection.evals is not None
-            and not fnmatchcase(item.key, selection.evals)
-        ):
-            continue
-        if not state.run(item.key).attempts:
+        if _is_selected(item, selection):
             yield item
+
+
+def _is_selected(item: RunItem, selection: Selection) -> bool:
+    if item.phase not in selection.phases:
+        return False
+    if selection.runs is not None and not fnmatchcase(item.run, selection.runs):
+        return False
+    if item.phase != "evaluation" or selection.evals is None:
+        return True
+    return fnmatchcase(item.key, selection.evals)
 
 
 def _tried(
@@ -125,30 +125,34 @@ def _tried(
 ) -> Iterator[Problem]:
     if root is None or not root.is_dir():
         return
-    trained = {
-        item.run for item in experiment.items if item.phase == "preparation" and not item.control
-    }
     unread: list[Problem] = []
-    works = [
-        _work(experiment, item, said, code, unread)
-        for item in items
-        if item.phase == "preparation" or item.run not in trained
-    ]
-    logs, rows = _read(root, [work for work in works if work.fingerprint], unread)
-    found = [
-        match for work in works if work.fingerprint for match in prior.matches(work, logs, rows)
-    ]
+    works = [_work(experiment, item, said, code, unread) for item in _compared(experiment, items)]
+    works = [work for work in works if work.fingerprint]
+    logs, rows = _read(root, works, unread)
     yield from unread
-    for match in found[:MOST_SHOWN]:
+    matches: list[Match] = []
+    for work in works:
+        matches += prior.matches(work, logs, rows)
+    for match in matches[:MOST_SHOWN]:
         yield Problem(where=match.key, message=_shown(match, root), severity="note")
-    if len(found) > MOST_SHOWN:
-        message = f"{len(found) - MOST_SHOWN} more run logs are of what is about to be submitted"
+    more = len(matches) - MOST_SHOWN
+    if more > 0:
         yield Problem(
             where=str(root),
-            message=message,
+            message=f"{more} more run logs are of what is about to be submitted",
             hint="watchkeeper compare shows what came of them",
             severity="note",
         )
+
+
+def _compared(experiment: Experiment, items: list[RunItem]) -> Iterator[RunItem]:
+    """The work that run logs are kept of: trainings, and evaluations of what is not trained here."""
+    trained = {
+        item.run for item in experiment.items if item.phase == "preparation" and not item.control
+    }
+    for item in items:
+        if item.phase == "preparation" or item.run not in trained:
+            yield item
 
 
 def _work(

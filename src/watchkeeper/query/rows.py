@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
-from watchkeeper.core.events import Decision, Health, Number, Phase
+from watchkeeper.core.events import Decision, Health, Judged, Number, Phase, RunItem
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.plan import AGAIN, CONTROL, Plan
@@ -24,6 +24,14 @@ NOT_TAKEN = "not taken yet"
 # Of a submission without an answer.
 IN_DOUBT = "not known yet whether it was taken"
 Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "not needed"]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where one piece of work stands, its state as shown, and why ("" where nothing explains it)."""
+
+    standing: Standing
+    state: str
+    why: str = ""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,78 +71,98 @@ def rows(
     progress: Mapping[str, str] | None = None,
 ) -> list[Row]:
     """The rows, in the experiment's order. `progress`: key → how far its job is."""
-    decided = {decision.key: decision for decision in plan.decisions}
-    found: list[Row] = []
-    for item in experiment.items:
-        decision = decided[item.key]
-        latest = state.run(item.key).latest
-        result = findings.get(item.key)
-        standing, shown, why = _standing(decision, latest)
-        if latest:
-            judged = latest.judged
-        else:
-            judged = None
-        if latest and latest.active and latest.state == "RUNNING":
-            assessed = latest.assessed
-        else:
-            assessed = None
-        if latest:
-            intended = latest.intended
-        else:
-            intended = None
-        found.append(
-            Row(
-                key=item.key,
-                phase=item.phase,
-                run=item.run,
-                task=item.task,
-                epoch=item.epoch,
-                standing=standing,
-                state=shown,
-                attempt=latest.number if latest else 0,
-                job_id=latest.job_id if latest else "",
-                elapsed_s=judged.elapsed_s if judged else None,
-                metrics=result.metrics if result and result.state == "good" else {},
-                why=why,
-                progress=(progress or {}).get(item.key, ""),
-                health=assessed.health if assessed else None,
-                health_why=assessed.why if assessed else "",
-                reason=intended.reason if intended else "",
-                change=intended.change if intended else {},
-                resume_from=intended.resume_from if intended else "",
-            )
+    decisions = {decision.key: decision for decision in plan.decisions}
+    progress = progress or {}
+    return [
+        _row(
+            item,
+            decisions[item.key],
+            state.run(item.key).latest,
+            findings.get(item.key),
+            progress.get(item.key, ""),
         )
-    return found
+        for item in experiment.items
+    ]
 
 
-def _standing(decision: Decision, latest: Attempt | None) -> tuple[Standing, str, str]:
-    """Where it stands, its state as shown, and why."""
+def _row(
+    item: RunItem,
+    decision: Decision,
+    latest: Attempt | None,
+    result: Finding | None,
+    progress: str,
+) -> Row:
+    place = _place(decision, latest)
+    row = Row(
+        key=item.key,
+        phase=item.phase,
+        run=item.run,
+        task=item.task,
+        epoch=item.epoch,
+        standing=place.standing,
+        state=place.state,
+        why=place.why,
+        progress=progress,
+    )
+    if result is not None and result.state == "good":
+        row = msgspec.structs.replace(row, metrics=result.metrics)
+    if latest is not None:
+        row = _with_attempt(row, latest)
+    return row
+
+
+def _with_attempt(row: Row, latest: Attempt) -> Row:
+    """The row with what its latest attempt was given, how it runs, and how long it took."""
+    row = msgspec.structs.replace(row, attempt=latest.number, job_id=latest.job_id)
+    if latest.judged is not None:
+        row = msgspec.structs.replace(row, elapsed_s=latest.judged.elapsed_s)
+    assessed = latest.assessed
+    if assessed is not None and latest.active and latest.state == "RUNNING":
+        row = msgspec.structs.replace(row, health=assessed.health, health_why=assessed.why)
+    intended = latest.intended
+    if intended is not None:
+        row = msgspec.structs.replace(
+            row,
+            reason=intended.reason,
+            change=intended.change,
+            resume_from=intended.resume_from,
+        )
+    return row
+
+
+def _place(decision: Decision, latest: Attempt | None) -> Place:
     if decision.reason == CONTROL:
-        return "not needed", CONTROL, decision.detail
+        return Place("not needed", CONTROL, decision.detail)
     if latest is not None and latest.active:
-        if latest.seen is not None:
-            facts = latest.seen.facts
-        else:
-            facts = None
-        if facts is not None and latest.state == "PENDING":
-            waits = waiting.words(facts, latest.job_id)
-        else:
-            waits = ""
-        return ("unknown" if latest.state == "UNKNOWN" else "running"), latest.state, waits
+        return _under_way(latest)
     if latest is not None and latest.judged is not None:
-        return _ended(decision, latest)
-    if latest is not None and latest.unresolved and (waits := _not_taken(latest)):
-        return "to do", decision.reason, waits
-    if latest is not None and latest.closed:
-        refused = latest.rejected
-    else:
-        refused = None
-    if refused is not None and decision.action != "skip":
-        return "failed", NOT_SUBMITTED, f"{refused.message}; {AGAIN}"
-    return _undone(decision.action, decision.reason), decision.reason, decision.detail
+        return _ended(decision, latest.judged)
+    return _not_taken(decision, latest) or Place(
+        _undone(decision.action, decision.reason), decision.reason, decision.detail
+    )
 
 
-def _not_taken(latest: Attempt) -> str:
+def _under_way(latest: Attempt) -> Place:
+    """The place of a job that its scheduler has; one that waits is explained."""
+    if latest.state == "UNKNOWN":
+        return Place("unknown", latest.state)
+    if latest.state != "PENDING" or latest.seen is None or latest.seen.facts is None:
+        return Place("running", latest.state)
+    return Place("running", latest.state, waiting.words(latest.seen.facts, latest.job_id))
+
+
+def _not_taken(decision: Decision, latest: Attempt | None) -> Place | None:
+    """The place of an attempt that its scheduler has not taken, or has refused; None if neither."""
+    if latest is None:
+        return None
+    if latest.unresolved and (why := _why_not_taken(latest)):
+        return Place("to do", decision.reason, why)
+    if latest.closed and latest.rejected is not None and decision.action != "skip":
+        return Place("failed", NOT_SUBMITTED, f"{latest.rejected.message}; {AGAIN}")
+    return None
+
+
+def _why_not_taken(latest: Attempt) -> str:
     """Why the scheduler has not taken an attempt so far; "" where it was not asked yet."""
     doubt = latest.doubted
     if doubt is not None and not doubt.unreached:
@@ -145,25 +173,26 @@ def _not_taken(latest: Attempt) -> str:
     return ""
 
 
-def _ended(decision: Decision, latest: Attempt) -> tuple[Standing, str, str]:
-    standing, shown, why = _judged(latest)
+def _ended(decision: Decision, judged: Judged) -> Place:
+    place = _judged(judged)
     if decision.action in ("submit", "wait", "retry"):
-        return "to do", shown, decision.detail or decision.reason
-    if standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
-        return "done", shown, why
-    return standing, shown, "; ".join(filter(None, [why, decision.advice]))
+        return Place("to do", place.state, decision.detail or decision.reason)
+    if place.standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
+        return Place("done", place.state, place.why)
+    why = "; ".join(filter(None, [place.why, decision.advice]))
+    return Place(place.standing, place.state, why)
 
 
-def _judged(latest: Attempt) -> tuple[Standing, str, str]:
-    judged = latest.judged
-    assert judged is not None
+def _judged(judged: Judged) -> Place:
     if judged.outcome == "done":
-        return "done", judged.state, repeated.describe(judged.learned)
+        return Place("done", judged.state, repeated.describe(judged.learned))
     if judged.outcome == "failed but good":
-        return "done", f"{judged.state}, but good", judged.why
+        return Place("done", f"{judged.state}, but good", judged.why)
     if judged.outcome == "unknown":
-        return "unknown", judged.state, judged.why
-    return "failed", "INVALID" if judged.outcome == "invalid" else judged.state, judged.why
+        return Place("unknown", judged.state, judged.why)
+    if judged.outcome == "invalid":
+        return Place("failed", "INVALID", judged.why)
+    return Place("failed", judged.state, judged.why)
 
 
 def _undone(action: str, reason: str) -> Standing:

@@ -13,7 +13,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code import git
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.events import Number, RunItem
+from watchkeeper.core.events import Intended, Number, RunItem
 from watchkeeper.core.state import Attempt, RunState, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
@@ -120,48 +120,67 @@ def _known(state: State) -> str:
     )
 
 
+# Whether the repository has a commit (None: no repository can say) → what that means for its link.
+_COMMIT: Mapping[bool | None, tuple[Holds, str]] = {
+    None: ("unknown", "no repository is here that could say"),
+    True: ("holds", ""),
+    False: ("missing", "the repository has it no more"),
+}
+# What became of a file of the code → what that means for its link.
+_FILE: Mapping[str, tuple[Holds, str]] = {
+    "gone": ("missing", "is gone"),
+    "changed": ("changed", "has changed since"),
+}
+
+
 class _Tracer:
     def __init__(self, experiment: Experiment, state: State) -> None:
         self.experiment = experiment
         self.state = state
 
     def follow(self, item: RunItem) -> Iterator[Link]:
-        run = self.state.run(item.key)
-        attempt = _best(run)
-        if item.phase == "evaluation":
-            result = self.experiment.results.get(item.key)
-            if result is not None:
-                yield self.evidence("result", result, attempt)
-            yield from self.attempt("evaluation", attempt)
-            needs = self.experiment.checkpoint_for(item)
-            if needs is None:
-                yield Link(
-                    what="data",
-                    name=item.task,
-                    holds="unknown",
-                    why="an untrained model: no checkpoint stands behind it",
-                )
-                return
-            used = self.used(attempt, needs)
-            maker = self.maker(item.run, needs, used)
-            yield self.checkpoint(self.experiment.checkpoints[needs], used, maker)
-            if maker is None:
-                why = "no attempt of the journal made this checkpoint"
-                yield Link(
-                    what="training", name=item.run, holds="missing" if used else "unknown", why=why
-                )
-                return
-            yield from self.attempt("training", maker)
-        else:
+        """The chain of a run or an evaluation, from its figure back to its data."""
+        attempt = _best(self.state.run(item.key))
+        if item.phase != "evaluation":
             for promise in self.experiment.checkpoints_of(item.run):
                 yield self.evidence("checkpoint", promise, attempt)
             yield from self.attempt("training", attempt)
-        data = self.experiment.dataset
-        if data:
-            why = "as the summary names it; its bytes are not looked at"
-        else:
+            yield self.data()
+            return
+        result = self.experiment.results.get(item.key)
+        if result is not None:
+            yield self.evidence("result", result, attempt)
+        yield from self.attempt("evaluation", attempt)
+        needs = self.experiment.checkpoint_for(item)
+        if needs is None:
+            why = "an untrained model: no checkpoint stands behind it"
+            yield Link(what="data", name=item.task, holds="unknown", why=why)
+            return
+        yield from self.evaluated(item, needs, self.used(attempt, needs))
+
+    def evaluated(self, item: RunItem, needs: str, used: str) -> Iterator[Link]:
+        """The checkpoint behind an evaluation, and the training that made it. `used`: the
+        fingerprint that the checkpoint had, "" if it was not recorded.
+        """
+        maker = self.maker(item.run, needs, used)
+        yield self.checkpoint(self.experiment.checkpoints[needs], used, maker)
+        if maker is not None:
+            yield from self.attempt("training", maker)
+            yield self.data()
+            return
+        holds: Holds = "unknown"
+        if used:
+            holds = "missing"
+        why = "no attempt of the journal made this checkpoint"
+        yield Link(what="training", name=item.run, holds=holds, why=why)
+
+    def data(self) -> Link:
+        """The data set, by the name that the summary gives it."""
+        if not self.experiment.dataset:
             why = "the summary names none"
-        yield Link(what="data", name=data or "not named", holds="unknown", why=why)
+            return Link(what="data", name="not named", holds="unknown", why=why)
+        why = "as the summary names it; its bytes are not looked at"
+        return Link(what="data", name=self.experiment.dataset, holds="unknown", why=why)
 
     # ── what lies on the disk
 
@@ -246,28 +265,11 @@ class _Tracer:
 
     def attempt(self, what: str, attempt: Attempt) -> Iterator[Link]:
         """An attempt, with what it was submitted with: script, configurations, environment, code."""
-        submission = attempt.submissions.get(attempt.job_id)
-        facts = {
-            "attempt": str(attempt.number),
-            "job": f"{attempt.job_id} ({submission.scheduler})" if submission else "",
-            "submitted": submission.time.isoformat(timespec="seconds") if submission else "",
-            "command": submission.command if submission else "",
-            "state": attempt.state,
-        }
-        yield Link(
-            what=what,
-            name=attempt.key,
-            holds="holds",
-            facts={name: text for name, text in facts.items() if text},
-        )
+        yield Link(what=what, name=attempt.key, holds="holds", facts=_submission_facts(attempt))
         intended = attempt.intended
         if intended is None:
-            yield Link(
-                what="script",
-                name=attempt.key,
-                holds="unknown",
-                why="the journal does not say what was submitted",
-            )
+            why = "the journal does not say what was submitted"
+            yield Link(what="script", name=attempt.key, holds="unknown", why=why)
             return
         yield self.kept("script", intended.script, intended.script_sha256)
         for name, sha256 in intended.configs.items():
@@ -278,62 +280,43 @@ class _Tracer:
             yield self.kept(
                 "environment", "the submitter's", intended.environment_sha256, placed=False
             )
+        yield self.commit(intended)
+        if intended.git_sha:
+            yield from self.changes(intended)
+
+    def commit(self, intended: Intended) -> Link:
+        """The commit that was checked out: it holds while a repository here has it."""
         if not intended.git_sha:
             why = intended.git_fault or "no Git repository was there at the time"
-            yield Link(what="code", name="no commit", holds="unknown", why=why)
-            return
+            return Link(what="code", name="no commit", holds="unknown", why=why)
         folder = (self.experiment.folder / intended.script).parent
-        there = git.has_commit(
-            folder if folder.is_dir() else self.experiment.folder, intended.git_sha
-        )
+        if not folder.is_dir():
+            folder = self.experiment.folder
+        holds, why = _COMMIT[git.has_commit(folder, intended.git_sha)]
         facts = {"branch": intended.git_branch, "not in it": ", ".join(intended.uncommitted)}
-        holds: Holds
-        if there is None:
-            holds = "unknown"
-        elif there:
-            holds = "holds"
-        else:
-            holds = "missing"
-        why = {
-            None: "no repository is here that could say",
-            True: "",
-            False: "the repository has it no more",
-        }[there]
-        yield Link(
-            what="code",
-            name=intended.git_sha,
-            holds=holds,
-            why=why,
-            facts={name: text for name, text in facts.items() if text},
+        return Link(
+            what="code", name=intended.git_sha, holds=holds, why=why, facts=_not_empty(facts)
         )
+
+    def changes(self, intended: Intended) -> Iterator[Link]:
+        """The uncommitted changes, if there were any."""
         if intended.diff_sha256:
             yield self.kept("changes", "uncommitted, kept", intended.diff_sha256, placed=False)
         elif intended.git_dirty:
-            yield Link(
-                what="changes", name="uncommitted", holds="missing", why="they were not kept"
-            )
+            why = "they were not kept"
+            yield Link(what="changes", name="uncommitted", holds="missing", why=why)
 
     def code_file(self, name: str, sha256: str, *, committed: bool) -> Link:
         """A file of the code: it holds while it is there as it ran. It is kept all the same."""
         link = self.kept("file", name, sha256)
-        here = today(self.experiment.folder / name, sha256)
-        if committed:
-            where = ""
-        else:
+        where = ""
+        if not committed:
             where = "; no commit holds it"
-        if link.holds == "holds" and here in ("changed", "gone"):
-            holds: Holds
-            if here == "gone":
-                holds = "missing"
-            else:
-                holds = "changed"
-            if here == "gone":
-                words = "is gone"
-            else:
-                words = "has changed since"
-            return msgspec.structs.replace(
-                link, holds=holds, why=f"the file {words}; what ran is kept{where}"
-            )
+        here = today(self.experiment.folder / name, sha256)
+        if link.holds == "holds" and here in _FILE:
+            holds, words = _FILE[here]
+            why = f"the file {words}; what ran is kept{where}"
+            return msgspec.structs.replace(link, holds=holds, why=why)
         return msgspec.structs.replace(link, why=(link.why + where).removeprefix("; "))
 
     def kept(self, what: str, name: str, sha256: str, *, placed: bool = True) -> Link:
@@ -367,6 +350,22 @@ def _best(run: RunState) -> Attempt:
     return run.attempts[max(run.attempts)]
 
 
+def _submission_facts(attempt: Attempt) -> dict[str, str]:
+    facts = {"attempt": str(attempt.number)}
+    submission = attempt.submissions.get(attempt.job_id)
+    if submission is not None:
+        facts |= {
+            "job": f"{attempt.job_id} ({submission.scheduler})",
+            "submitted": submission.time.isoformat(timespec="seconds"),
+            "command": submission.command,
+        }
+    return _not_empty(facts | {"state": attempt.state})
+
+
+def _not_empty(facts: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in facts.items() if text}
+
+
 def _compared(finding: Finding, recorded: str, when: str) -> tuple[Holds, str]:
     if finding.state == "missing":
         return "missing", finding.why
@@ -383,8 +382,7 @@ def _facts(finding: Finding) -> dict[str, str]:
     sizes = [
         one.size_bytes for one in finding.evidence if getattr(one, "size_bytes", None) is not None
     ]
-    facts = {
-        "fingerprint": finding.fingerprint,
-        "size": f"{sum(filter(None, sizes)):,} bytes" if sizes else "",
-    }
-    return {name: text for name, text in facts.items() if text}
+    facts = {"fingerprint": finding.fingerprint}
+    if sizes:
+        facts["size"] = f"{sum(filter(None, sizes)):,} bytes"
+    return _not_empty(facts)
