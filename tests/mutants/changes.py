@@ -146,7 +146,13 @@ def _changed(node: ast.AST) -> Iterator[Change]:
         yield "plain assignment", ast.Assign([node.target], node.value)
     elif isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
         yield "None returned", ast.Return(ast.Constant(None))
-    elif isinstance(node, ast.If):
+    else:
+        yield from _changed_branch(node)
+
+
+def _changed_branch(node: ast.AST) -> Iterator[Change]:
+    """The changes of a node that chooses or calls."""
+    if isinstance(node, ast.If):
         yield "never", ast.If(ast.Constant(False), node.body, node.orelse)
         yield "always", ast.If(ast.Constant(True), node.body, node.orelse)
     elif isinstance(node, ast.IfExp):
