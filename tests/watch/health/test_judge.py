@@ -9,6 +9,7 @@ from watchkeeper.watch.health.judge import (
     PAUSES,
     STALL_FLOOR_S,
     START,
+    USUAL,
     Course,
     Fault,
     Limits,
@@ -292,3 +293,84 @@ def test_a_pause_is_counted_from_the_files_own_time_within_the_looks():
     job.step(100, 1)
     assert job.step(100, 2, quiet_s=90.0).why.startswith("step 2/1,000, 1:30 ago")
     assert job.step(100, 3, quiet_s=500.0).why.startswith("step 3/1,000, 1:40 ago")
+
+
+def test_a_position_without_a_total_is_named_without_one():
+    """Where the last step is not known, the words name the step alone."""
+    job = Job()
+    assert job.step(10, 7, total=None).why.startswith("step 7, ")
+
+
+def test_the_first_step_after_none_and_bytes_beside_a_lost_step_are_judged_alone():
+    """A step where none was known is an advance; a reading that has lost the step is judged by its
+    bytes.
+    """
+    job = Job(size=10, quiet_s=0.0)
+    assert job.step(60, 1).health == "advancing" and job.course.advances == 1
+    job.look(60, position=Position(), size=job.fields["size"])
+    assert job.course.advances == 1
+    job.look(60, position=Position(), size=job.fields["size"] + 1)
+    assert job.course.advances == 2
+
+
+def test_one_advance_within_a_look_counts_at_the_same_step():
+    """A position that changed once and came back is an advance; output that repeats it is not."""
+    job = Job()
+    job.step(60, 1)
+    job.step(60, 1)
+    assert job.course.advances == 1
+    job.step(60, 1, advances=1)
+    assert job.course.advances == 2
+
+
+def test_one_advance_in_a_look_takes_the_whole_pause():
+    """The pause of a look with one advance is the time between the two looks, not half of it."""
+    job = Job()
+    job.step(100, 1, advances=1)
+    job.step(100, 2, advances=1)
+    assert job.course.pauses == (100.0,)
+
+
+def test_a_sample_takes_ten_seconds():
+    """Steps nine seconds apart are no sample of the rate yet; at ten they are."""
+    job = Job()
+    job.step(10, 1)
+    job.step(9, 2)
+    assert job.course.recent == ()
+    job.step(1, 3)
+    assert job.course.recent == (0.2,)
+
+
+def test_the_end_of_a_loop_is_not_called_before_its_first_step():
+    """Between two loops the limit is three times as long, and the words do not speak of a start."""
+    job = Job()
+    for number in (1, 2, 3):
+        job.step(10, number, total=3)
+    assert stall_limit(job.course, LIMITS) == (
+        START * STALL_FLOOR_S,
+        f"{START} times 600 s, the least",
+    )
+
+
+def test_a_loss_that_is_no_word_of_a_number_is_no_failure():
+    """A loss that cannot be read as a number says nothing."""
+    job = Job()
+    assert job.step(10, 1, loss="n/a").health == "advancing"
+
+
+def test_a_checkpoint_at_the_very_limit_fits():
+    """A checkpoint that comes when the time limit does still comes."""
+    job = Job()
+    for number in range(1, 6):
+        job.step(10, number * 20, checkpoints=int(number in (3, 5)))
+    job.step(10, 120, ends_in_s=30.0)
+    found = job.step(10, 140, ends_in_s=0.0)
+    assert found.fits is False and found.note.endswith("in about 0:00, does")
+
+
+def test_usual_is_learned_as_long_as_the_job_keeps_its_rate():
+    """Samples at the usual rate are kept beyond the first few."""
+    job = Job()
+    for number in range(1, 14):
+        job.step(10, number * 10)
+    assert len(job.course.usual) > USUAL and set(job.course.usual) == {1.0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchkeeper.watch.verdict.causes import cause_of, error_lines
+from watchkeeper.watch.verdict.causes import cause_of, classify, error_lines, named
 from watchkeeper.watch.verdict.endings import End
 
 TRACE = """step 7
@@ -123,3 +123,48 @@ def test_a_second_try_that_worked_is_no_error_of_the_job(line):
     assert error_lines(text) == []
     assert cause_of(End(state="FAILED", exit_code=1), text) == ""
     assert error_lines("No space left on device\n") != []
+
+
+def failed(output: str) -> str:
+    """The cause of a program that ended with 1 after this output."""
+    return cause_of(End(state="FAILED", exit_code=1), output)
+
+
+def test_the_schedulers_reason_names_who_cancelled():
+    """The user is read from the scheduler's reason, before the words of the end."""
+    end = End(state="CANCELLED", exit_code=None, why="CANCELLED by 2")
+    assert cause_of(end, "", reason="CANCELLED by 1") == "cancelled by user 1"
+    assert named(end, "").cause == "cancelled"
+
+
+def test_only_a_traceback_names_an_exception():
+    """A line that looks like an exception names nothing without a traceback before it, or indented
+    within one; blanks at its end do not matter.
+    """
+    assert failed("step 7\nKeyError: 'lr'\n") == ""
+    source = "Traceback (most recent call last):\n  File 'a.py'\n    ValueError: quoted\n"
+    assert failed(source) == ""
+    assert failed(source + "KeyError: 'lr' \n") == "an error of the program: KeyError: 'lr'"
+
+
+def test_a_long_exception_is_cut():
+    """300 characters of an exception are quoted."""
+    output = f"Traceback (most recent call last):\nKeyError: {'x' * 400}\n"
+    quoted = failed(output).removeprefix("an error of the program: ")
+    assert quoted == "KeyError: " + "x" * 290
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("CUDA out of memory", ("out of memory", "out of memory on the GPU")),
+        ("ncclSystemError", ("NCCL", "the processes lost each other")),
+        ("step 7", None),
+        ("CANCELLED AT 2026-03-11 DUE TO TIME LIMIT", None),
+        ("DUE TO PREEMPTION", None),
+    ],
+)
+def test_a_line_of_a_running_job_has_a_class_only_if_it_is_an_error(line, error):
+    """What a scheduler says of the end of a job is no error of a running one."""
+    assert classify(line) == error
+    assert bool(error_lines(f"{line}\n")) == (error is not None)
