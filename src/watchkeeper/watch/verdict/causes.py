@@ -133,20 +133,34 @@ def named(end: End, output: str, *, reason: str = "") -> Named:
     if end.state in _STATES:
         return _STATES[end.state]
     if end.state == "CANCELLED":
-        by = _CANCELLED.search(reason) or _CANCELLED.search(end.why)
-        return Named("cancelled", f"cancelled by user {by.group(1)}" if by else "cancelled")
-    lines = [line.strip() for line in re.split(r"[\r\n]", output) if line.strip()]
-    lines = [line for line in lines if not line.endswith(_WORKED)]
-    for pattern, cause, words in _LINES:
-        line = next((line for line in reversed(lines) if re.search(pattern, line)), None)
-        if line is not None:
-            return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})")
+        return _cancelled(reason, end.why)
+    cause = _in_lines(output)
+    if cause is not None:
+        return cause
     if end.exit_code == KILLED:
         return Named("unknown", "killed (SIGKILL): often the host's memory was used up")
     exception = _last_exception(output)
     if exception:
         return Named("user error", f"an error of the program: {exception[:_TEXT_LIMIT]}")
     return Named("unknown")
+
+
+def _cancelled(reason: str, why: str) -> Named:
+    by = _CANCELLED.search(reason) or _CANCELLED.search(why)
+    if by is None:
+        return Named("cancelled", "cancelled")
+    return Named("cancelled", f"cancelled by user {by.group(1)}")
+
+
+def _in_lines(output: str) -> Named | None:
+    """The most telling cause that a line names, with the last such line; None if none does."""
+    stripped = [line.strip() for line in re.split(r"[\r\n]", output)]
+    lines = [line for line in stripped if line and not line.endswith(_WORKED)]
+    for pattern, cause, words in _LINES:
+        for line in reversed(lines):
+            if re.search(pattern, line):
+                return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})")
+    return None
 
 
 def _last_exception(output: str) -> str:
