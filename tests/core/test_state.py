@@ -332,6 +332,7 @@ def test_a_run_is_stale_until_an_attempt_that_is_new_enough_is_submitted() -> No
         return event(Decided, writer, seq, phase="preparation", decisions=(decision,))
 
     assert not fold({"a": [opened("a"), decided("a", 1, 1, stale=False)]}).run("r8").stale
+    assert not fold({"a": [opened("a"), decided("a", 1, 0)]}).run("r8").stale
     both = {
         "a": [opened("a"), submitted("a", 1), decided("a", 2, 1)],
         "b": [opened("b"), decided("b", 1, 2), decided("b", 2, 1)],
@@ -395,7 +396,8 @@ def test_the_plan_is_that_of_the_highest_lease() -> None:
     alone = fold({name: files[name] for name in ("c", "d")}).planned
     assert alone is not None and alone.experiment == "without a lease"
     zero = [opened("e"), leased("e", 1, 0), planned("e", 2, "lease 0")]
-    plan = fold({"d": files["d"], "b2": [], "e": zero}).planned
+    last = [opened("z"), planned("z", 1, "without a lease")]
+    plan = fold({"d": files["d"], "e": zero, "z": last}).planned
     assert plan is not None and plan.experiment == "lease 0"
 
 
@@ -465,6 +467,10 @@ def test_a_refusal_for_good_ends_the_rows_of_other_writers_before_it() -> None:
 
     assert row(1) is None and row(2) is None
     assert row(3) == (NOW + 3 * HOUR, NOW + 3 * HOUR)
+    rejected = event(Rejected, "b", 1, NOW + 2 * HOUR, **REFUSED)
+    across = [event(Postponed, "a", seq, NOW + seq * HOUR, **BUSY) for seq in (1, 3)]
+    refusals = attempt_of([opened("a"), *across], [opened("b"), rejected]).refusals
+    assert refusals == (NOW + HOUR, NOW + 3 * HOUR)
 
 
 def test_the_graver_doubt_counts() -> None:
