@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Number
@@ -162,6 +162,13 @@ _BITS = {
 }  # fmt: skip
 
 
+def _is_shape(shape: object) -> TypeGuard[list[int]]:
+    """Whether this is a list of sizes, each of them a count that 64 bits can hold."""
+    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+        return False
+    return all(isinstance(size, int) and 0 <= size < 2**63 for size in shape)
+
+
 def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
     """How many bytes a tensor needs; None for a dtype that is not known here.
 
@@ -171,13 +178,11 @@ def _tensor_bytes(dtype: object, shape: object, most_bytes: int) -> int | None:
     Raises:
         FaultError: the shape is not a list of sizes.
     """
-    if not isinstance(shape, list) or len(shape) > _MOST_DIMENSIONS:
+    if not _is_shape(shape):
         raise FaultError("has a safetensors header whose shapes are not lists of sizes")
-    if not all(isinstance(size, int) and 0 <= size < 2**63 for size in shape):
-        raise FaultError("has a safetensors header whose shapes are not lists of sizes")
-    bits = _BITS.get(dtype) if isinstance(dtype, str) else None
-    if bits is None:
+    if not isinstance(dtype, str) or dtype not in _BITS:
         return None
+    bits = _BITS[dtype]
     if 0 in shape:
         return 0
     elements = 1

@@ -14,6 +14,7 @@ import json
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -210,23 +211,27 @@ def _scores(header: dict[str, Any]) -> dict[str, Number]:
     """inspect-ai's metrics: `accuracy`, or `scorer/accuracy` where two scorers report one of the
     same name.
     """
-    results = header.get("results")
-    if isinstance(results, dict):
-        scores = results.get("scores")
-    else:
-        scores = None
-    found: list[tuple[str, str, Number]] = []
-    for score in scores if isinstance(scores, list) else []:
-        if isinstance(score, dict):
-            metrics = score.get("metrics")
+    scores = _object(header.get("results")).get("scores")
+    if not isinstance(scores, list):
+        return {}
+    rows = [row for score in scores for row in _metrics_of(_object(score))]
+    names = [name for _, name, _ in rows]
+    metrics: dict[str, Number] = {}
+    for scorer, name, number in rows:
+        if names.count(name) == 1:
+            metrics[name] = number
         else:
-            metrics = None
-        for name, metric in metrics.items() if isinstance(metrics, dict) else ():
-            number = as_number(metric.get("value") if isinstance(metric, dict) else metric)
-            if number is not None:
-                found.append((printable(str(score.get("name", ""))), printable(name), number))
-    names = [name for _, name, _ in found]
-    return {
-        name if names.count(name) == 1 else f"{scorer}/{name}": number
-        for scorer, name, number in found
-    }
+            metrics[f"{scorer}/{name}"] = number
+    return metrics
+
+
+def _metrics_of(score: dict[str, Any]) -> Iterator[tuple[str, str, Number]]:
+    """A scorer's metrics that are numbers: the scorer's name, the metric's name, its value."""
+    scorer = printable(str(score.get("name", "")))
+    for name, metric in _object(score.get("metrics")).items():
+        value = metric
+        if isinstance(metric, dict):
+            value = metric.get("value")
+        number = as_number(value)
+        if number is not None:
+            yield scorer, printable(name), number

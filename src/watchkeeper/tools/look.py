@@ -63,19 +63,34 @@ def _judge(folder: Path, promise: Promise, path: Path, outputs: Sequence[Path]) 
     try:
         whole = path.is_dir()
         files = script.files(folder, path, whole=whole)
-        if promise.kind == "checkpoint":
-            finding = script.checkpoint(promise.subject, shown, files)
-            printed = [(output, script.shown(folder, output)) for output in outputs]
-            if whole and promise.training and promise.epoch is not None and finding.state == "good":
-                return torchtune.complete(finding, path, promise.epoch, promise.training, printed)
-            return finding
-        if whole:
-            return script.result_folder(promise.subject, shown, files)
-        if path.suffix == inspect_ai.SUFFIX:
-            asked = promise.asked or Asked()
-            return script.result(
-                promise.subject, shown, files, lambda file: inspect_ai.read(file.path, asked)
-            )
-        return script.result(promise.subject, shown, files, script.read)
+        if promise.kind == "result":
+            return _judge_result(promise, path, shown, files, whole=whole)
+        finding = script.checkpoint(promise.subject, shown, files)
+        if whole and finding.state == "good":
+            return _judge_training(folder, promise, path, finding, outputs)
+        return finding
     except OSError as error:
         return _unreadable(folder, promise, Path(error.filename or path), error)
+
+
+def _judge_training(
+    folder: Path, promise: Promise, path: Path, finding: Finding, outputs: Sequence[Path]
+) -> Finding:
+    """The finding on a folder of good weights, with what torchtune's own logs add to it."""
+    if promise.training is None or promise.epoch is None:
+        return finding
+    printed = [(output, script.shown(folder, output)) for output in outputs]
+    return torchtune.complete(finding, path, promise.epoch, promise.training, printed)
+
+
+def _judge_result(
+    promise: Promise, path: Path, shown: str, files: Sequence[script.File], *, whole: bool
+) -> Finding:
+    if whole:
+        return script.result_folder(promise.subject, shown, files)
+    if path.suffix != inspect_ai.SUFFIX:
+        return script.result(promise.subject, shown, files, script.read)
+    asked = promise.asked or Asked()
+    return script.result(
+        promise.subject, shown, files, lambda file: inspect_ai.read(file.path, asked)
+    )

@@ -177,15 +177,19 @@ def pattern_fault(pattern: str, known: tuple[str, ...], *, absolute: bool) -> st
     """
     if not pattern.strip() or "\0" in pattern or "\n" in pattern:
         return "it is empty or holds a control character"
-    for name in placeholders(pattern):
-        if name not in known:
-            return f"it has no value for {{{name}}}: use " + ", ".join(
-                f"{{{one}}}" for one in known
-            )
+    unknown = [name for name in placeholders(pattern) if name not in known]
+    if unknown:
+        usable = ", ".join(f"{{{name}}}" for name in known)
+        return f"it has no value for {{{unknown[0]}}}: use {usable}"
     if pattern.startswith(("~", "$")):
         return "'~' and '$VARIABLE' are not expanded: write the path in full"
     if pattern.startswith("/") and not absolute:
         return "it leaves the experiment's folder: write a path relative to it"
+    return _parts_fault(pattern)
+
+
+def _parts_fault(pattern: str) -> str:
+    """Why one of the pattern's parts cannot be used ("" if all can)."""
     parts = pattern.split("/")
     if ".." in parts:
         if not pattern.startswith("/"):

@@ -96,19 +96,17 @@ def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
     weights.sort(key=_is_adapter)  # what is evaluated comes first
     indices = [file for file in files if file.name.endswith(_INDEX)]
     if not weights and not indices:
-        among = f" among {_counted(files, 'file')}" if files else ": it holds no file"
-        why = f"{shown} holds no weights{among}"
+        why = _no_weights(shown, files)
         return Finding(subject=subject, state="empty", path=shown, why=why)
     evidence = [file.evidence("weights") for file in weights]
     evidence += [file.evidence("index") for file in indices]
-    faults = [_fault(file, _check_part) for file in (*checked, *indices)]
-    faults_met = [fault for fault in faults if fault is not None]
-    if faults_met:
+    faults = _faults([*checked, *indices])
+    if faults:
         return Finding(
             subject=subject,
-            state=_verdict(weights, faults_met),
+            state=_verdict(weights, faults),
             path=shown,
-            why=_why(faults_met),
+            why=_why(faults),
             evidence=tuple(evidence),
         )
     size_bytes = sum(file.size_bytes for file in weights)
@@ -120,6 +118,19 @@ def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
         evidence=tuple(evidence),
         fingerprint=fingerprint([(file.name, file.path) for file in files]),
     )
+
+
+def _no_weights(shown: str, files: Sequence[File]) -> str:
+    """Why a checkpoint without weights is none."""
+    if not files:
+        return f"{shown} holds no weights: it holds no file"
+    return f"{shown} holds no weights among {_counted(files, 'file')}"
+
+
+def _faults(parts: Sequence[File]) -> list[tuple[File, Verdict, str]]:
+    """The faults of a checkpoint's weights and indices, in the order of the files."""
+    faults = (_fault(file, _check_part) for file in parts)
+    return [fault for fault in faults if fault is not None]
 
 
 def _is_adapter(file: File) -> bool:
