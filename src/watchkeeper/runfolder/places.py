@@ -9,6 +9,7 @@ or a folder is never ours.
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -86,26 +87,22 @@ def run_manifest_of(folder: Path) -> Path | None:
     or only the program's.
     """
     events = read(folder / layout.JOURNAL, is_evidence=True).events
-    ended = {
-        event.writer for own in events.values() for event in own if isinstance(event, RunEnded)
-    }
-    runs = {
-        event.run_id
-        for own in events.values()
-        for event in own
-        if isinstance(event, RunStarted) and event.writer in ended
-    }
+    runs = _ended_runs(events)
     if not runs:
         return None
     first = folder / home(events, RUN_MANIFEST)
-    return next(
-        (
-            path
-            for path in dict.fromkeys((first, *_existing(folder / RUN_MANIFEST)))
-            if is_manifest(path, runs)
-        ),
-        None,
-    )
+    for path in dict.fromkeys((first, *_existing(folder / RUN_MANIFEST))):
+        if is_manifest(path, runs):
+            return path
+    return None
+
+
+def _ended_runs(events: Events) -> set[str]:
+    """The runs whose end their own writer recorded."""
+    flat = list(itertools.chain.from_iterable(events.values()))
+    ended = {event.writer for event in flat if isinstance(event, RunEnded)}
+    starts = [event for event in flat if isinstance(event, RunStarted)]
+    return {event.run_id for event in starts if event.writer in ended}
 
 
 def _existing(path: Path) -> Iterator[Path]:

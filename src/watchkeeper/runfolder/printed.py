@@ -10,6 +10,7 @@ their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`, `iter 34: loss 6.05
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -59,20 +60,23 @@ def position(text: str) -> Position | None:
     line.
     """
     lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
-    found: Position | None = None
-    loss: str | None = None
+    loss = _last_loss(lines)
     for line in reversed(lines):
-        if loss is None and (match := _LOSS.search(line)):
-            loss = match.group(1)
-        if found is None:
-            found = position_of(line)
-        if found is not None and loss is not None:
-            break
-    if found is None:
-        if loss is not None:
-            return Position(loss=loss)
-        return None
-    return msgspec.structs.replace(found, loss=found.loss or loss)
+        last = position_of(line)
+        if last is not None:
+            return msgspec.structs.replace(last, loss=last.loss or loss)
+    if loss is not None:
+        return Position(loss=loss)
+    return None
+
+
+def _last_loss(lines: Sequence[str]) -> str | None:
+    """The last loss that the lines print, as printed; None: they print none."""
+    for line in reversed(lines):
+        match = _LOSS.search(line)
+        if match:
+            return match.group(1)
+    return None
 
 
 def losses(text: str) -> list[tuple[float, float]]:

@@ -80,12 +80,8 @@ def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
         return f"{ends[0]}...{ends[1]}"
     inside = (*around, id(value))
     parts: list[str] = []
-    for item in value.items() if isinstance(value, dict) else value:  # type: ignore[attr-defined]
-        if isinstance(value, dict):
-            pair = item
-        else:
-            pair = (item,)
-        parts.append(": ".join(_shown(part, room, inside) for part in pair))
+    for item in _items_of(value):
+        parts.append(": ".join(_shown(part, room, inside) for part in item))
         room -= len(parts[-1]) + 2
         if room < 0:
             break
@@ -94,6 +90,15 @@ def _shown(value: object, room: int, around: tuple[int, ...] = ()) -> str:
     else:
         lone = ""
     return f"{ends[0]}{', '.join(parts)}{lone}{ends[1]}"
+
+
+def _items_of(container: Any) -> Iterator[tuple[object, ...]]:
+    """A container's items, each with its parts: key and value of a dict, else the item alone."""
+    if isinstance(container, dict):
+        yield from container.items()
+        return
+    for item in container:
+        yield (item,)
 
 
 def number(value: object) -> Number | None:
@@ -268,6 +273,13 @@ def fields_of(value: object) -> Mapping[Any, Any] | None:
     return None
 
 
+def _enum_word(member: enum.Enum) -> str:
+    """An enumeration's member: its value where that is a text, else its name."""
+    if isinstance(member.value, str):
+        return text(member.value)
+    return member.name
+
+
 def tree(value: object, depth: int = 0) -> Any:
     """The value as JSON can hold it: mappings and lists of numbers, texts and None, to a bounded
     depth.
@@ -275,9 +287,7 @@ def tree(value: object, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, enum.Enum):
-        if isinstance(value.value, str):
-            return text(value.value)
-        return value.name
+        return _enum_word(value)
     if isinstance(value, str):
         return text(value, limit=CONFIG_TEXT_LIMIT)
     if isinstance(value, PurePath):
