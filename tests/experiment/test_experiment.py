@@ -211,6 +211,47 @@ def test_the_users_own_patterns_win(tmp_path: Path) -> None:
     assert older.checkpoints["r8/epoch_0"].patterns[-1] == "/scratch/out/ck-out-r8/epoch_0"
 
 
+def test_checkpoint_formats_reach_every_checkpoint(tmp_path: Path) -> None:
+    """`output.checkpoint_formats` adds suffixes of weights to each checkpoint, each once; without
+    it there are none.
+    """
+    assert small(tmp_path).checkpoints["r8/epoch_0"].formats == ()
+    added = "output: {checkpoint_formats: [.ubj, .onnx, .ubj]}\n"
+    experiment = small(tmp_path, SMALL + added)
+    assert experiment.checkpoints["r8/epoch_0"].formats == (".ubj", ".onnx")
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [
+        ("[ubj]", "cannot hold 'ubj': it has no leading dot"),
+        ("[.onnx, 5]", "cannot hold '5': it is not text"),
+        ("[./ubj]", "cannot hold './ubj': a suffix is a dot"),
+        ("[.]", "cannot hold '.': a suffix is a dot"),
+        ("[.tar.gz]", "cannot hold '.tar.gz': a suffix is a dot"),
+        (f"[.{'x' * 21}]", "a suffix is a dot"),
+        (f"[{', '.join(f'.x{n}' for n in range(21))}]", "lists 21 suffixes, at most 20 count"),
+        (".ubj", "output.checkpoint_formats must be a list"),
+    ],
+)
+def test_a_bad_checkpoint_format_is_refused(tmp_path: Path, formats: str, message: str) -> None:
+    """What cannot be a suffix of weights is an error with its line."""
+    with pytest.raises(ExperimentError) as caught:
+        small(tmp_path, f"{SMALL}output: {{checkpoint_formats: {formats}}}\n")
+    (problem,) = [one for one in caught.value.problems if one.severity == "error"]
+    assert message in problem.message
+    assert "experiment_summary.yaml:11:" in problem.where
+
+
+def test_the_longest_checkpoint_formats_are_read(tmp_path: Path) -> None:
+    """Twenty suffixes, and a suffix of twenty characters after its dot, are not too many."""
+    suffixes = [f".x{n}" for n in range(19)] + ["." + "y" * 20]
+    experiment = small(
+        tmp_path, f"{SMALL}output: {{checkpoint_formats: [{', '.join(suffixes)}]}}\n"
+    )
+    assert experiment.checkpoints["r8/epoch_0"].formats == tuple(suffixes)
+
+
 def test_no_promise_is_said_aloud(tmp_path: Path) -> None:
     """Evaluations by a plain script without `output.result` promise nothing, and a note says how to
     change that.

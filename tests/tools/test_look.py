@@ -582,3 +582,46 @@ def test_a_name_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:
     finding = look(tmp_path, checkpoint())
     assert finding.state == "good"
     assert b"udcff.pt" in msgspec.json.encode(finding)
+
+
+def test_missing_weights_say_which_suffixes_count(tmp_path: Path) -> None:
+    """A folder without weights says which suffixes count as weights, and which key adds another."""
+    write(tmp_path / "run/epoch_0", {"model.ubj": b"{L"})
+    finding = look(tmp_path, checkpoint())
+    assert finding.state == "empty"
+    assert all(suffix in finding.why for suffix in file_formats.WEIGHTS)
+    assert "output.checkpoint_formats" in finding.why
+
+
+@pytest.mark.parametrize(
+    ("files", "state"),
+    [
+        ({"model.ubj": b"{L"}, "good"),
+        ({"model.ubj": b""}, "empty"),
+        ({"model.onnx": b"x"}, "empty"),
+        ({"optimizer.ubj": b"{L"}, "empty"),
+        ({"model.safetensors": safetensors(), "more.ubj": b""}, "damaged"),
+    ],
+)
+def test_an_added_format_counts_as_weights(
+    tmp_path: Path, files: dict[str, bytes], state: str
+) -> None:
+    """A suffix that the experiment adds counts like a usual one, beside the usual ones, and an
+    empty file of it does not.
+    """
+    write(tmp_path / "run/epoch_0", files)
+    promise = Promise(
+        subject="run/epoch_0", kind="checkpoint", patterns=("run/epoch_0",), formats=(".ubj",)
+    )
+    assert look(tmp_path, promise).state == state
+
+
+def test_an_index_stays_an_index_where_json_counts(tmp_path: Path) -> None:
+    """Where `.json` counts as weights, an index of shards is still checked as an index."""
+    write(tmp_path / "run/epoch_0", SHARDS | {"model.safetensors.index.json": INDEX})
+    promise = Promise(
+        subject="run/epoch_0", kind="checkpoint", patterns=("run/epoch_0",), formats=(".json",)
+    )
+    finding = look(tmp_path, promise)
+    assert finding.state == "good"
+    assert f"{len(SHARDS)} weights file" in finding.why

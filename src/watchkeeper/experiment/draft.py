@@ -81,11 +81,13 @@ class DraftCell(msgspec.Struct, frozen=True, kw_only=True):
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """Where jobs leave what they promise, as patterns. `result` is () where the user gave none: the
-    tool's own then. `…_where` is the place of a pattern that the user gave.
+    tool's own then. `…_where` is the place of a pattern that the user gave. `checkpoint_formats`
+    are suffixes that count as weights beside the usual ones.
     """
 
     checkpoint: tuple[str, ...] = CHECKPOINT_PATTERNS
     checkpoint_where: str = ""
+    checkpoint_formats: tuple[str, ...] = ()
     result: tuple[str, ...] = ()
     result_where: str = ""
 

@@ -124,6 +124,7 @@ def _checkpoints(plan: Plan, trainings: Mapping[str, Training]) -> dict[str, Pro
                 kind="checkpoint",
                 patterns=tuple(base.fill(pattern, values) for pattern in output.checkpoint),
                 epoch=epoch,
+                formats=output.checkpoint_formats,
                 training=trainings.get(run),
             )
     if output.checkpoint_where:

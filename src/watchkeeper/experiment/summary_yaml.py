@@ -1,10 +1,11 @@
-"""`experiment_summary.yaml`: the format that experiment folders already use, and three keys of our
+"""`experiment_summary.yaml`: the format that experiment folders already use, and four keys of our
 own.
 
 The format: experiment, tools, variables, controls, models, data, output, runs[] and
 evaluation{tasks[], matrix[]}. Ours, all optional: `output.checkpoint` and `output.result`, patterns
-of where a job leaves what it promises, and `output.dir`, the folder below which older experiments
-keep `ck-out-<run>/epoch_<N>`.
+of where a job leaves what it promises, `output.checkpoint_formats`, suffixes of weights beside the
+usual ones, and `output.dir`, the folder below which older experiments keep
+`ck-out-<run>/epoch_<N>`.
 
 A run, task or row with a fault is left out. A fault that leaves nothing to plan stops the reading,
 and then every fault is reported, not only the first.
@@ -51,7 +52,13 @@ _EXPERIMENT: Schema = {"name": "text!"} | dict.fromkeys(
     ("project", "question", "date", "dir", "directory", "hypothesis", "purpose"), "any"
 )
 _TOOLS: Schema = {"preparation": "text!", "evaluation": "text!"}
-_OUTPUT: Schema = {"wandb_project": "any", "dir": "text", "checkpoint": "text", "result": "text"}
+_OUTPUT: Schema = {
+    "wandb_project": "any",
+    "dir": "text",
+    "checkpoint": "text",
+    "checkpoint_formats": "list",
+    "result": "text",
+}
 _RUN: Schema = {
     "name": "text!",
     "type": "text!",
@@ -402,12 +409,36 @@ class _Reader:
             pattern = item.text() or ""
             self.check_pattern(item, "output.checkpoint", pattern, *_CHECKPOINT)
             output = replace(output, checkpoint=(pattern,), checkpoint_where=item.where)
+        if "checkpoint_formats" in values:
+            formats = self.checkpoint_formats(values["checkpoint_formats"])
+            output = replace(output, checkpoint_formats=formats)
         if "result" in values:
             item = values["result"]
             pattern = item.text() or ""
             self.check_pattern(item, "output.result", pattern, *_RESULT)
             output = replace(output, result=(pattern,), result_where=item.where)
         return output
+
+    def checkpoint_formats(self, item: Located) -> tuple[str, ...]:
+        """The suffixes of weights that the experiment adds to the usual ones."""
+        what = "output.checkpoint_formats"
+        entries = _list_of(item)
+        if len(entries) > promise.MOST_FORMATS:
+            message = f"{what} lists {len(entries)} suffixes, at most {promise.MOST_FORMATS} count"
+            self.blame(item.problem(message, "list the suffixes of weights only"))
+            return ()
+        suffixes: list[str] = []
+        for entry in entries:
+            suffix = entry.text()
+            if suffix is None:
+                fault = "it is not text"
+            else:
+                fault = promise.format_fault(suffix)
+                suffixes.append(suffix)
+            if fault:
+                message = f"{what} cannot hold {entry.words}: {fault}"
+                self.blame(entry.problem(message, "write suffixes: [.ubj, .onnx]"))
+        return tuple(dict.fromkeys(suffixes))
 
     def check_pattern(
         self, item: Located, what: str, pattern: str, placeholders: tuple[str, ...], absolute: bool

@@ -15,7 +15,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import TextIOWrapper
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -68,11 +68,20 @@ class EmptyError(FaultError):
     """The file is whole and holds nothing."""
 
 
-def is_weights(name: str) -> bool:
-    """Whether a file of this name holds a model's or an adapter's weights."""
-    return PurePosixPath(name).suffix in WEIGHTS and not PurePosixPath(name).name.startswith(
-        NOT_WEIGHTS
-    )
+def is_weights_format(name: str, formats: Collection[str] = ()) -> bool:
+    """Whether a file of this name is in a format of weights: a usual one, or one of `formats`, the
+    suffixes that an experiment adds.
+    """
+    suffix = PurePosixPath(name).suffix
+    return suffix in WEIGHTS or suffix in formats
+
+
+def is_weights(name: str, formats: Collection[str] = ()) -> bool:
+    """Whether a file of this name holds a model's or an adapter's weights; `formats` are the
+    suffixes that an experiment adds to the usual ones.
+    """
+    is_trainers = PurePosixPath(name).name.startswith(NOT_WEIGHTS)
+    return is_weights_format(name, formats) and not is_trainers
 
 
 def load_json(data: bytes) -> Any:

@@ -65,7 +65,7 @@ def _judge(folder: Path, promise: Promise, path: Path, outputs: Sequence[Path]) 
         files = script.files(folder, path, whole=whole)
         if promise.kind == "result":
             return _judge_result(promise, path, shown, files, whole=whole)
-        finding = script.checkpoint(promise.subject, shown, files)
+        finding = script.checkpoint(promise.subject, shown, files, promise.formats)
         if whole and finding.state == "good":
             return _judge_training(folder, promise, path, finding, outputs)
         return finding

@@ -30,6 +30,10 @@ OLDER_CHECKPOINT_PATTERN = "ck-out-{run}/epoch_{epoch}"
 CHECKPOINT_PLACEHOLDERS = ("folder", "run", "epoch")
 RESULT_PLACEHOLDERS = ("folder", "run", "task", "epoch", "cell")
 
+# Formats that a summary may add to the usual ones of weights.
+MOST_FORMATS = 20
+_SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,20}")
+
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
@@ -67,7 +71,8 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     """What a job must leave: `patterns` are tried in order, the first that holds something good
     keeps the promise.
 
-    `epoch` is a checkpoint's. `training` is there where torchtune makes it, `asked` where
+    `epoch` is a checkpoint's, and so are `formats`, the suffixes that count as weights beside the
+    usual ones. `training` is there where torchtune makes it, `asked` where
     inspect-ai makes the result.
     """
 
@@ -75,6 +80,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     patterns: tuple[str, ...]
     epoch: int | None = None
+    formats: tuple[str, ...] = ()
     training: Training | None = None
     asked: Asked | None = None
 
@@ -186,6 +192,15 @@ def pattern_fault(pattern: str, known: tuple[str, ...], *, absolute: bool) -> st
     if pattern.startswith("/") and not absolute:
         return "it leaves the experiment's folder: write a path relative to it"
     return _parts_fault(pattern)
+
+
+def format_fault(suffix: str) -> str:
+    """Why `suffix` cannot name a format of weights ("" if it can)."""
+    if not suffix.startswith("."):
+        return "it has no leading dot"
+    if not _SUFFIX.fullmatch(suffix):
+        return "a suffix is a dot, then 1 to 20 letters, digits, '_' or '-'"
+    return ""
 
 
 def _parts_fault(pattern: str) -> str:

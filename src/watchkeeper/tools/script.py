@@ -87,16 +87,19 @@ def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
     return [one for one in found if one is not None]
 
 
-def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
+def checkpoint(
+    subject: str, shown: str, files: Sequence[File], formats: Sequence[str] = ()
+) -> Finding:
     """A folder that holds weights, or a file of weights: all of them whole, and no shard of an index
-    missing.
+    missing. `formats` are the suffixes that the experiment adds to the usual ones.
     """
-    checked = [file for file in files if Path(file.name).suffix in file_formats.WEIGHTS]
-    weights = [file for file in checked if file_formats.is_weights(file.name)]
-    weights.sort(key=_is_adapter)  # what is evaluated comes first
     indices = [file for file in files if file.name.endswith(_INDEX)]
+    others = [file for file in files if file not in indices]
+    checked = [file for file in others if file_formats.is_weights_format(file.name, formats)]
+    weights = [file for file in checked if file_formats.is_weights(file.name, formats)]
+    weights.sort(key=_is_adapter)  # what is evaluated comes first
     if not weights and not indices:
-        why = _no_weights(shown, files)
+        why = _no_weights(shown, files, formats)
         return Finding(subject=subject, state="empty", path=shown, why=why)
     evidence = [file.evidence("weights") for file in weights]
     evidence += [file.evidence("index") for file in indices]
@@ -120,11 +123,16 @@ def checkpoint(subject: str, shown: str, files: Sequence[File]) -> Finding:
     )
 
 
-def _no_weights(shown: str, files: Sequence[File]) -> str:
-    """Why a checkpoint without weights is none."""
+def _no_weights(shown: str, files: Sequence[File], formats: Sequence[str]) -> str:
+    """Why a checkpoint without weights is none: which suffixes count, and how to add others."""
     if not files:
         return f"{shown} holds no weights: it holds no file"
-    return f"{shown} holds no weights among {_counted(files, 'file')}"
+    usual = sorted(file_formats.WEIGHTS)
+    suffixes = ", ".join(dict.fromkeys([*usual, *formats]))
+    return (
+        f"{shown} holds no weights among {_counted(files, 'file')}: weights are {suffixes}; "
+        "add a suffix to output.checkpoint_formats for another format"
+    )
 
 
 def _faults(parts: Sequence[File]) -> list[tuple[File, Verdict, str]]:
