@@ -17,7 +17,8 @@ import zstandard
 
 from watchkeeper.schedulers.sbatch_head import expand
 from watchkeeper.tools import file_formats, inspect_ai, torchtune
-from watchkeeper.tools.promise import Asked
+from watchkeeper.tools.look import look
+from watchkeeper.tools.promise import Asked, Promise
 
 MEMORY_BYTES = 2 * 2**30  # of addresses, for one look
 ZSTD = 93
@@ -259,3 +260,32 @@ def test_the_end_of_a_log_is_read_in_linear_time(tmp_path: Path, piece: str) -> 
 def test_a_width_of_any_length_fills_ten_places_at_most(width: str, expected: str) -> None:
     """A pattern's width is a person's number, and may have 5,000 digits."""
     assert expand(f"%{width}j", job_id="7", name="n", user="u", node="n") == expected
+
+
+@pytest.mark.parametrize(
+    "method",
+    [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA],
+    ids=["zlib", "bz2", "lzma"],
+)
+def test_a_log_whose_compressed_data_is_damaged_is_damaged(tmp_path, method):
+    """Whatever a decompressor says of corrupt data, the log is `damaged` and nothing is raised;
+    a changed byte that changes nothing of what is unfolded leaves it good.
+    """
+    path = tmp_path / "one.eval"
+    header = json.dumps({"status": "success", "x": "y" * 5_000})
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("header.json", header)
+        (member,) = archive.infolist()
+    whole = path.read_bytes()
+    begin = member.header_offset + 30 + len(member.filename)
+    damaged = 0
+    for at in range(begin, begin + member.compress_size):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        finding = look(tmp_path, Promise(subject="s", kind="result", patterns=("one.eval",)))
+        if finding.state == "good":
+            with zipfile.ZipFile(path) as archive:
+                assert archive.read("header.json") == header.encode()
+        else:
+            assert finding.state == "damaged"
+            damaged += 1
+    assert damaged > member.compress_size / 2

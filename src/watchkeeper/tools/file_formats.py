@@ -47,6 +47,19 @@ _MOST_DIMENSIONS = 64
 _MOST_CSV_LINES = 100_000  # looked through for a header and a first row
 _MOST_LINE_CHARACTERS = 2**20
 _ZIP_MAGIC = b"PK\x03\x04"
+
+
+def _lzma_errors() -> tuple[type[Exception], ...]:
+    """What a damaged LZMA member raises; nothing where Python was built without LZMA, which
+    `zipfile` then refuses by itself.
+    """
+    try:
+        from lzma import LZMAError
+    except ImportError:
+        return ()
+    return (LZMAError,)
+
+
 # What a damaged archive raises when it is opened or read.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -55,6 +68,7 @@ ZIP_ERRORS = (
     EOFError,
     MemoryError,
     zlib.error,
+    *_lzma_errors(),
     struct.error,
     ValueError,
 )
