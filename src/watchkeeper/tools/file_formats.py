@@ -61,7 +61,7 @@ def _lzma_errors() -> tuple[type[Exception], ...]:
 
 
 # What a damaged archive raises when it is opened or read.
-ZIP_ERRORS = (
+ZIP_ERRORS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
