@@ -370,8 +370,14 @@ def _logs_without_row(
     first, field = without[0]
     what = "no experiments.md lists this run"
     if len(without) > 1:
-        what += f" (nor {len(without) - 1} other experiments)"
+        what += f" (nor {_count_others(len(without) - 1)})"
     yield finding("WK911", first.file.path, field.span.line, what)
+
+
+def _count_others(number: int) -> str:
+    if number == 1:
+        return "1 other experiment"
+    return f"{number} other experiments"
 
 
 def _claims_a_log(row: Row) -> bool:
