@@ -93,7 +93,7 @@ def race(calls: dict[str, Callable[[], object]]) -> dict[str, dict[str, float]]:
 
 
 def beside_threads(run: wk.Run, logging_threads: int) -> float:
-    """One `run.log` beside so many threads that log as well, or beside one that only computes (0)."""
+    """One `run.log` beside so many threads that also log, or beside one that only computes (0)."""
     stop = threading.Event()
 
     def work() -> None:

@@ -1,8 +1,11 @@
-"""Measure how dense the code is, and fail where a bound is missed: `python scripts/density.py [FOLDER] [--worst N]`.
+"""Measure how dense the code is, and fail where a bound is missed.
 
-Complexity is 1 for a function, and 1 more for each `if`, loop, `except`, `case`, conditional expression, boolean operator,
-and each `for` and `if` of a comprehension; functions nested within it are counted with it. Lines of code are the lines that
-hold a token other than a comment; docstrings do not count. The figures are a thermometer, not the aim.
+    python scripts/density.py [FOLDER] [--worst N]
+
+Complexity is 1 for a function, and 1 more for each `if`, loop, `except`, `case`, conditional
+expression, boolean operator, and each `for` and `if` of a comprehension; functions nested within it
+are counted with it. Lines of code are the lines that hold a token other than a comment; docstrings
+do not count. The figures are a thermometer, not the aim.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.mat
 
 @dataclass(frozen=True)
 class Function:
-    """One outermost function or method: its place, its length in lines with its docstring, its complexity."""
+    """An outermost function or method: its place, its lines with its docstring, its complexity."""
 
     place: str
     lines: int
@@ -136,7 +139,7 @@ def measure(path: Path) -> Module:
 
 
 def percentile(values: list[int], share: float) -> int:
-    """The value below which this share of the values lies (nearest rank). 0: there are no values."""
+    """The value that this share of the values does not exceed (nearest rank). 0: no values."""
     if not values:
         return 0
     ordered = sorted(values)

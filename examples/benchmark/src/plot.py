@@ -55,7 +55,8 @@ def main() -> None:
     for row in sorted(rows, key=lambda row: (row["batch_size"], row["seq_length"], label(row))):
         memory = row["peak_memory_bytes"]
         print(
-            f"{label(row):<24}{row['seq_length']:>8}{row['batch_size']:>7}{1000 * row['latency_s']:>9.1f} ms"
+            f"{label(row):<24}{row['seq_length']:>8}{row['batch_size']:>7}"
+            f"{1000 * row['latency_s']:>9.1f} ms"
             f"{row['tokens_per_s']:>11,.0f}"
             + (f"{memory / 2**20:>10.0f} MiB" if memory else f"{'-':>14}")
         )
