@@ -307,7 +307,7 @@ def test_an_ended_job_is_let_be(site, root):
 
 
 def test_a_job_waits_for_the_end_of_another_however_it_ended(site, root):
-    """A job submitted behind another one starts when that has ended, be it badly, and not before."""
+    """A job submitted behind another starts when that one has ended, even badly, and not before."""
     first = site.submit_among(
         make_job(root, "until [[ -e go ]]; do sleep 0.02; done\nexit 3\n")
     ).job_id
@@ -331,7 +331,7 @@ def test_ids(site, root):
 
 
 def test_unknown_jobs(site, root):
-    """A job that the scheduler does not know is absent from the facts, without hiding the others."""
+    """A job that the scheduler does not know is absent from the facts and hides no other job."""
     known = site.scheduler.submit(make_job(root, "true\n")).job_id
     facts = site.scheduler.poll(["999999", known]).facts
     assert set(facts) == {known}

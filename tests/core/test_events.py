@@ -115,7 +115,7 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
 
 
 def test_an_unknown_kind_is_kept_whole() -> None:
-    """A line of a kind from a later version is kept byte for byte, never dropped and never damage."""
+    """A line of a kind from a later version is kept byte for byte, and is never damage."""
     line = b'{"kind":"from_the_future","time":"2026-03-11T15:00:00Z","writer":"w","seq":3,"field":[1,2]}'
     event = decode(line)
     assert isinstance(event, Unknown)

@@ -121,7 +121,7 @@ def test_a_shared_file_cannot_trust_itself(tmp_path: Path) -> None:
 
 @needs_root
 def test_a_user_file_of_another_user_is_refused(tmp_path: Path) -> None:
-    """The user's own settings must be the user's own too, as under sudo with somebody else's HOME."""
+    """The user's settings must belong to the user, even under sudo with another user's HOME."""
     (tmp_path / "watchkeeper").mkdir()
     path = settings_of(12345, 0o644, tmp_path / "watchkeeper")
     path.rename(path.with_name("config.toml"))

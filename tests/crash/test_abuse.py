@@ -56,7 +56,7 @@ def test_a_deleted_folder_comes_back_with_all_its_rows(
 
 
 def test_a_clock_that_is_set_back(tmp_path: Path) -> None:
-    """With the wall clock set back by a day rows stay in their order, and no duration is negative."""
+    """With the wall clock set back by a day, rows keep their order and no duration is negative."""
     now = [datetime(2026, 3, 11, 15, tzinfo=UTC)]
 
     def clock() -> datetime:

@@ -178,7 +178,7 @@ def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number:
 def test_a_watcher_killed_while_jobs_run_is_followed_by_one_that_sees_them_end(
     tmp_path: Path,
 ) -> None:
-    """SIGKILL to the watcher leaves the jobs alone; the next one adopts them and tells their ends."""
+    """SIGKILL to the watcher leaves the jobs alone; the next adopts them and logs their ends."""
     folder = write_experiment(
         tmp_path / "exp", body="while [ ! -e ../go ] && [ ! -e ../../go ]; do sleep 0.02; done"
     )

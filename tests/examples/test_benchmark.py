@@ -1,4 +1,4 @@
-"""The benchmark example: document 001's flags, files and lines. Needs `pip install '.[benchmark]'`."""
+"""The benchmark example: document 001's flags, files and lines. Needs `.[benchmark]`."""
 
 from __future__ import annotations
 

@@ -408,7 +408,7 @@ def test_a_broken_dataset_is_said_with_its_line(tmp_path, lines, words):
 @pytest.mark.parametrize("name", ["trainer_state.json", "model.safetensors", *inputs.PARTS])
 @pytest.mark.parametrize("harm", ["missing", "torn"])
 def test_a_half_written_checkpoint_is_not_chosen(trained, tmp_path, name, harm):
-    """A checkpoint with a file that is missing or cut short is passed over for the one before it."""
+    """A checkpoint with a missing or truncated file is passed over for the one before it."""
     shutil.copytree(trained.folder / "checkpoints", tmp_path, dirs_exist_ok=True)
     assert inputs.last_checkpoint(tmp_path).name == "checkpoint-34"
     path = tmp_path / "checkpoint-34" / name

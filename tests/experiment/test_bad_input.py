@@ -364,7 +364,7 @@ def test_what_the_whole_plan_hangs_on_stops_it(text: str, message: str, hint: st
 def test_what_is_wrong_with_one_costs_that_one(
     text: str, message: str, hint: str, lost: list[str]
 ) -> None:
-    """A fault in a run, a task or a row leaves that out, names its place, and the rest is planned."""
+    """A fault in a run, a task or a row leaves it out and names its place; the rest is planned."""
     text, place = unmarked(text)
     draft = read(PATH, text.encode())
     assert told(draft.problems, place, message, hint).severity == "error"

@@ -77,7 +77,7 @@ def test_a_tree_becomes_a_plan(tmp_path: Path) -> None:
 
 
 def test_an_eval_only_run_needs_no_checkpoint_of_ours(tmp_path: Path) -> None:
-    """A folder with evaluations only trains nothing, and an epoch in their names is not waited for."""
+    """A folder with only evaluations trains nothing, and no epoch in their names is waited for."""
     experiment = read(touch(tmp_path, "old/eval/clean_epoch3.slurm"))
     assert [(item.key, item.control) for item in experiment.items] == [
         ("old", True),

@@ -85,7 +85,7 @@ def test_a_torchtune_log_of_one_line_is_read_in_linear_time(tmp_path: Path, piec
     ],
 )
 def test_a_number_that_no_training_prints_is_no_step(text: str, step: int | None) -> None:
-    """A number of too many digits is left out whole: no part of it is taken for a step or a loss."""
+    """A number with too many digits is left out whole: no part of it is a step or a loss."""
     position = trainlog.position(text)
     assert (position.step if position is not None else None) == step
 

@@ -52,7 +52,7 @@ def test_a_training_is_recorded_in_the_trackers_folder(tmp_path):
 
 
 def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
-    """In the user's run the configuration is an output of it, and `end_training` does not end it."""
+    """In the user's run the configuration is an output, and `end_training` does not end the run."""
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False) as mine:
         train(WatchkeeperTracker(tmp_path / "other"), config={"lr": 0.1})
         assert wk.current_run() is mine
@@ -63,7 +63,7 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path):
 
 
 def test_no_error_of_ours_ends_a_training(tmp_path, monkeypatch):
-    """The recorder's `log` may raise at each step, and a folder may be unusable: the loop goes on."""
+    """The loop continues when the recorder's `log` raises at each step or a folder is unusable."""
 
     def broken(*args, **kwargs):
         raise OSError("planted")
@@ -145,7 +145,7 @@ def test_a_tracker_that_is_used_again_begins_another_run(tmp_path):
 
 
 def test_two_trainings_within_the_users_run_are_kept_apart(tmp_path):
-    """The user's run takes the first; one that begins while that goes on has a folder of its own."""
+    """The user's run takes the first; one that begins meanwhile gets a folder for itself."""
     with wk.start_run(folder=tmp_path / "run", pipeline="training", console=False):
         outer = begin(WatchkeeperTracker(tmp_path / "outer"), 1, 2)
         begin(WatchkeeperTracker(tmp_path / "inner"), 1).end_training()

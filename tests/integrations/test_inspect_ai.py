@@ -24,7 +24,7 @@ PAGE = (ROOT / "docs/integrations.md").read_text()
 
 @pytest.fixture
 def inspect(tmp_path, environment):
-    """Run Inspect in a folder with the tasks, with the entry point as an installed package has it."""
+    """Run Inspect in a folder with the tasks and an installed package's entry point."""
     path = evals.write(tmp_path)
     paths = os.pathsep.join([environment["PYTHONPATH"], str(path)])
 
@@ -62,7 +62,7 @@ def folders(root: Path):
 
 
 def test_an_evaluation_is_recorded_beside_its_log(tmp_path, inspect):
-    """Asked for by WATCHKEEPER_INSPECT, task, model, samples, scores and the log file are recorded."""
+    """With WATCHKEEPER_INSPECT, task, model, samples, scores and the log file are recorded."""
     done = inspect(*evaluate("sums"), WATCHKEEPER_INSPECT="1")
     assert done.returncode == 0, done.stderr
     assert "hooks enabled: 1" in done.stdout

@@ -89,7 +89,7 @@ def fit(tmp_path, data):
 
 
 def test_the_logger_alone_records_rows_checkpoints_and_status(tmp_path, fit):
-    """Its own run lies where Lightning puts a logger's version; steps are completed ones, from 1."""
+    """Its own run is where Lightning puts a logger's version; steps are completed ones, from 1."""
     fit(logger=WatchkeeperLogger(tmp_path))
     run = recorded(tmp_path / "lightning_logs/version_0")
     assert run.ends == ["finished"]
@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_recorded_into_costs_the_record_only(tmp_path, f
 
 @pytest.mark.parametrize("logger", [True, False])
 def test_an_exception_ends_the_run_as_failed(tmp_path, fit, logger):
-    """What a training raised is the run's end, and training resumed in the same folder adds to it."""
+    """What a training raised is the run's end; a training resumed in the same folder adds to it."""
 
     def fail():
         raise ValueError("planted")

@@ -123,7 +123,7 @@ def test_a_recipe_that_raises_ends_as_failed(recipe, monkeypatch, tmp_path):
 
 
 def test_a_signal_ends_a_recipe_at_once_as_without_us(tmp_path):
-    """A recipe looks at no request to stop: the first SIGTERM ends it, and the run as interrupted."""
+    """A recipe ignores requests to stop: the first SIGTERM ends it, and the run as interrupted."""
     ours = config.instantiate(
         OmegaConf.create(
             {

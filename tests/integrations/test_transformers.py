@@ -173,7 +173,7 @@ def test_odd_values_are_kept(tmp_path):
 
 
 def test_a_training_that_raised_is_told_as_failed_when_the_next_one_begins(tmp_path):
-    """The Trainer tells no callback of an exception; a new training in the same folder adds to it."""
+    """Callbacks see no exception from the Trainer; a new training in the folder adds to it."""
 
     def fail():
         raise ValueError("planted")
@@ -296,7 +296,7 @@ def test_trials_in_one_folder_are_kept_apart(tmp_path):
 
 
 def test_a_training_in_another_thread_is_left_alone(tmp_path):
-    """While one thread trains, another one's training begins and ends, and takes nothing from it."""
+    """While one thread trains, another's training begins and ends, and takes nothing from it."""
     inner_done, outer_there = threading.Event(), threading.Event()
 
     def wait():

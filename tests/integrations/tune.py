@@ -1,4 +1,4 @@
-"""What a torchtune recipe needs to train within a test: a model and a tokenizer that are made here."""
+"""What a torchtune recipe needs to train within a test: a model and a tokenizer made here."""
 
 from __future__ import annotations
 

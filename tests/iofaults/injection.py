@@ -34,8 +34,8 @@ _PASSING = re.compile(
     r"|(?<=/tmp)[0-9a-z_]{8}(?=$|/)"
 )
 
-# Failures that cost nothing and are not said: role, operation, path. docs/testing.md gives the reason
-# for each. EINTR is not said either: a signal in the middle of a call is no fault of a disk.
+# Failures that cost nothing and are not reported: role, operation, path. docs/testing.md gives the
+# reason for each. Nor is EINTR reported: a signal in the middle of a call is no fault of a disk.
 QUIET = (
     # Tried twice, then again at the next beat; a reader sees one that stands still until then. The
     # loop that beats has no standard error, so that it cannot hold the job's output open.

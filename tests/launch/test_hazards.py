@@ -268,7 +268,7 @@ def test_a_stale_adapter_is_told(tmp_path: Path) -> None:
 
 
 def test_an_eval_yaml_is_read_for_its_model(tmp_path: Path) -> None:
-    """`eval.yaml` beside a script names a model that must be there, and the task whose log counts."""
+    """`eval.yaml` beside a script names a model that must exist, and the task whose log counts."""
     cell = "b/eval/caps_base"
     yaml = (
         "task_script: /tasks/t.py\ntask_name: capital\nmodel_path: /no/such\nmodel_hf_name: "

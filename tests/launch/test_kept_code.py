@@ -79,7 +79,7 @@ def test_check_finds_a_kept_script_that_was_changed(tmp_path: Path) -> None:
 
 
 def test_an_object_cut_short_by_a_crash_is_written_again(tmp_path: Path) -> None:
-    """A kept object of another size than its bytes is replaced, and the same bytes are kept once."""
+    """A kept object whose size differs from its bytes is replaced; equal bytes are kept once."""
     data = b"#!/bin/sh\n"
     sha256 = objects.keep(tmp_path / "objects", data)
     assert sha256 == hashlib.sha256(data).hexdigest()

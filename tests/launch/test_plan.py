@@ -1,4 +1,4 @@
-"""The plan: one decision for each piece of work, for a reason, from the journal and the disk alone."""
+"""The plan: one decision for each piece of work, with a reason, from journal and disk alone."""
 
 from __future__ import annotations
 

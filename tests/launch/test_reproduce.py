@@ -302,7 +302,7 @@ def test_no_name_leads_out_of_the_tree(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_kept_once(tmp_path: Path) -> None:
-    """What was installed where the jobs were submitted is kept with each attempt, and stored once."""
+    """The packages installed at submission are kept with each attempt, and stored once."""
     folder = ran(experiment(tmp_path / "exp"))
     found, other = of(folder), of(folder, "one/clean/epoch0")
     assert found.environment is not None and "msgspec" in found.environment.submitter.packages

@@ -55,7 +55,7 @@ ADDED = "batch_size=2 gradient_accumulation_steps=4"
     ],
 )
 def test_overrides_go_behind_the_calls_last_word(before: str, after: str) -> None:
-    """Whatever follows the call (pipes, redirections, comments, continuations) stays where it was."""
+    """What follows the call (pipes, redirections, comments, continuations) stays where it was."""
     assert with_overrides(before, ADDED.split()) == after.replace("@", ADDED)
 
 

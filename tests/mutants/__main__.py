@@ -2,8 +2,9 @@
 
     python -m tests.mutants [--most 40] [--seed 1] [--limit-s 60] [MODULE …]
 
-Of each module a random sample of its mutants is tried against the module's own tests. Ours, and not a library: mutmut and
-cosmic-ray try every mutant, or copy the whole tree, and both change messages too.
+Of each module a random sample of its mutants is tried against the module's own tests. Ours, and not
+a library: mutmut and cosmic-ray try every mutant, or copy the whole tree, and both change messages
+too.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def files_of(target: str) -> list[Path]:
 
 
 def sample(target: str, most: int, seed: int) -> list[Mutant]:
-    """Some of the target's mutants, the same ones for the same seed, in the order of their lines."""
+    """Some of the target's mutants, the same for the same seed, in the order of their lines."""
     mutants = [mutant for path in files_of(target) for mutant in mutants_of(path)]
     chosen = random.Random(f"{seed} {target}").sample(mutants, min(most, len(mutants)))
     return sorted(chosen, key=lambda mutant: (mutant.path, mutant.line, mutant.number))

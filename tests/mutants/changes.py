@@ -1,7 +1,7 @@
 """The small changes that are made to a module, one for each mutant.
 
-Left out, since no test should notice them: messages and other text, annotations, decorators, options of classes, what stands
-in a `raise`, and everything within `__repr__` and `__str__`.
+Left out, since no test should notice them: messages and other text, annotations, decorators,
+options of classes, what stands in a `raise`, and everything within `__repr__` and `__str__`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ Change = tuple[str, ast.AST]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed module: `number` counts its mutants; `before` and `after` are the node that is changed, as code."""
+    """One changed module. `number` counts its mutants; `before` and `after` are the changed node,
+    as code.
+    """
 
     path: Path
     number: int
@@ -62,7 +64,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a node hangs in the tree: a field of its parent, and where in the field's list (None: it is no list)."""
+    """A node's place: a field of its parent, and the index in its list (None: not a list)."""
 
     parent: ast.AST
     field: str

@@ -54,7 +54,7 @@ def module_name(path: Path) -> str:
 
 
 def preload() -> None:
-    """Import what all tests import from outside, once: each mutant is tried in a fork of this process."""
+    """Import what all tests import from outside, once: each mutant is tried in a fork."""
     import hypothesis
     import hypothesis.strategies
     import markdown_it

@@ -64,7 +64,7 @@ def test_a_metric_with_a_name_of_ours_is_kept_under_another():
     )
 )
 def test_every_value_has_its_place(rows):
-    """Whatever the metrics: each column has a value per row, and None just where the row has none."""
+    """Whatever the metrics, each column has a value per row, None where the row has none."""
     columns = columns_of(
         [
             placed(**{})

@@ -48,7 +48,7 @@ def test_a_run_is_read_back_as_it_was_recorded(sweep):
 
 
 def test_a_folder_of_runs_is_read_as_a_sequence_of_them(sweep):
-    """Runs below a folder are found at any depth, sorted, under their paths; each is a recording."""
+    """Runs below a folder are found at any depth, sorted by their paths; each is a recording."""
     record(sweep / "more" / "deep", [(1, {"loss": 1.0})])
     loaded = wk.load(sweep)
     assert loaded.names == ["more/deep", "run0", "run1", "run2"] and len(loaded) == 4
@@ -77,7 +77,7 @@ def test_several_paths_have_their_folders_names_before_the_runs(sweep, tmp_path_
 
 @pytest.mark.parametrize("what", ["nothing", "missing", "a file", "empty"])
 def test_where_there_is_no_run_the_error_says_so(tmp_path, what):
-    """No path, a path that is not there, a file and a folder without runs are errors with a hint."""
+    """No path, a missing path, a file and a folder without runs are errors with a hint."""
     places = {
         "nothing": [],
         "missing": [tmp_path / "no"],
@@ -116,7 +116,9 @@ def test_a_training_that_began_again_supersedes_all_of_the_first(tmp_path):
 
 
 def test_the_last_executions_end_is_the_state(tmp_path):
-    """A failed run is failed until it was run again; without an end it is running as long as its process."""
+    """A failed run stays failed until it is run again; without an end it is running as long as its
+    process.
+    """
     with pytest.raises(ValueError, match="x"):
         record(tmp_path, [(1, {"loss": 1.0})], end=ValueError("x"))
     assert wk.load(tmp_path).state == "failed"

@@ -135,7 +135,7 @@ def test_training_promises_the_epochs_of_its_configuration(tmp_path: Path) -> No
 def test_an_epoch_that_the_configuration_never_reaches_is_no_fault_of_the_training(
     tmp_path: Path,
 ) -> None:
-    """Its evaluation is named before anything is submitted, and the training does not promise it."""
+    """Its evaluation is named before any submission, and the training does not promise it."""
     found = experiment(tmp_path, epochs=3, evaluates=[0, 2])
     assert [promise.subject for promise in found.checkpoints_of("r8")] == [
         "r8/epoch_0",

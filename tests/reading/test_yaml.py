@@ -30,7 +30,7 @@ def _message(text: str) -> str:
 
 @pytest.mark.parametrize("name", DEEP)
 def test_deep_nesting_is_an_error_with_its_line(name: str) -> None:
-    """What is nested deeper than a hundred levels is refused, with file and line, whatever nests."""
+    """Nesting deeper than a hundred levels is refused with file and line, whatever nests."""
     message = _message("a: 1\nb:\n  " + DEEP[name] * 3000)
     line = 103 if name.endswith("each") else 3
     assert message.startswith(f"x.yaml:{line}:") or message.startswith(f"x.yaml:{line - 1}:")

@@ -300,7 +300,7 @@ def test_a_shortened_journal_is_told_by_what_the_run_left(tmp_path):
 
 
 def test_a_journal_cut_before_its_seal_is_unverified(tmp_path):
-    """An end without a seal is not what an ended run leaves: it cannot be told what else was cut."""
+    """An ended run always leaves a seal; an end without one leaves open what else was cut."""
     recorded(tmp_path)
     path = only(tmp_path / JOURNAL)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
@@ -387,7 +387,7 @@ def test_rows_without_a_hash_are_checked_by_count(tmp_path, monkeypatch):
 
 
 def test_a_large_file_is_hashed_in_pieces(tmp_path, monkeypatch):
-    """Pieces that end within a line change neither count nor hash, of our own files and of others'."""
+    """Pieces that end within a line change neither count nor hash, in our files and in others'."""
     monkeypatch.setattr(seals, "CHUNK", 7)
     data = b"".join(b'{"step":%d}\n' % number for number in range(50))
     (tmp_path / "own.jsonl").write_bytes(data)

@@ -54,7 +54,7 @@ def test_each_line_is_a_row_however_it_arrives():
 
 
 def test_a_bar_is_a_row_for_each_step():
-    """Drawn again at the same step it is none; drawn whole, it does not wait for the next drawing."""
+    """A bar redrawn at its step is no row; one drawn whole does not wait for the next drawing."""
     reader = Reader()
 
     def bar(step, loss):

@@ -1,4 +1,4 @@
-"""Several processes that work together: one records, the others beat, and all agree on the folder."""
+"""Processes that work together: one records, the others beat, and all agree on the folder."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_ID": "0", 
     ],
 )
 def test_who_this_process_is(environ, expected):
-    """The launchers' variables are read, each in its own terms; a batch script's own are no rank."""
+    """The launchers' variables are read, each in its own terms; a batch script's are no rank."""
     found = ranks.find(environ)
     assert (found and tuple(found)[:4]) == expected
 

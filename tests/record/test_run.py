@@ -300,7 +300,7 @@ def _in_child(work):
 
 
 def test_a_forked_child_takes_its_own_files(tmp_path, events):
-    """After a fork child and parent write to files of their own, and only the parent ends the run."""
+    """After a fork, child and parent write to separate files, and only the parent ends the run."""
     with wk.start_run(tmp_path, pipeline="training") as run:
         run.log(1, who=0)
 

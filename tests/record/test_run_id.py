@@ -110,7 +110,7 @@ def test_an_id_in_use_in_this_process_is_refused(tmp_path):
 
 
 def test_an_id_in_use_by_another_process_is_refused(tmp_path):
-    """The error names the process; by `folder=` the second program may record there all the same."""
+    """The error names the process; with `folder=` the second program may still record there."""
     start = f"wk.start_run({str(tmp_path)!r}, pipeline='p', run_id='a', console=False)"
     code = f"import watchkeeper as wk\n{start}\nprint('up', flush=True)\ninput()"
     other = subprocess.Popen(

@@ -27,7 +27,7 @@ def of_kind(events, kind):
 
 
 def test_a_step_leaves_its_manifest(tmp_path):
-    """A step's manifest holds row counts, metrics, both times, and each output with size and hash."""
+    """A step's manifest holds row counts, metrics, both times, and outputs with size and hash."""
     with (
         wk.start_run(tmp_path, pipeline="training", config={"seed": 7}) as run,
         run.step("00_ingest") as step,
@@ -60,7 +60,7 @@ def test_a_step_leaves_its_manifest(tmp_path):
 
 
 def test_the_runs_manifest_tells_the_whole(tmp_path):
-    """The run's manifest holds config, seed, commit, steps, outputs, totals, checkpoints and rows."""
+    """The run's manifest holds config, seed, commit, steps, outputs, totals, checkpoints, rows."""
     result = tmp_path / "model.bin"
     result.write_bytes(b"123")
     with wk.start_run(tmp_path / "runs", pipeline="training", config={"seed": 7, "lr": 0.1}) as run:

@@ -149,7 +149,7 @@ def test_a_resume_that_comes_out_otherwise_is_not_faithful():
 
 
 def test_a_fresh_start_and_a_seamless_resume_are_no_finding():
-    """Who began again was not to come out the same, and who repeats nothing has nothing to compare."""
+    """A new start promises no equal result, and a run that repeats nothing has no comparison."""
     (again,) = repeats([training(1, 2, 3, loss=1.0), training(1, 2, loss=9.0)])
     assert again.anew and again.is_faithful
     assert repeats([training(1, 2, 3), training(4, 5)]) == []

@@ -64,7 +64,7 @@ PRINTED = {
 
 @pytest.mark.parametrize(("text", "expected"), PRINTED.values(), ids=PRINTED)
 def test_the_forms_that_trainings_print_are_read(text, expected):
-    """Each tool's own line gives its step, total, loss and epoch, and nothing that it does not say."""
+    """Each tool's own line gives its step, total, loss and epoch, and nothing else."""
     assert position(text) == expected
 
 

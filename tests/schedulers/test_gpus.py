@@ -1,4 +1,4 @@
-"""GPUs on this machine, with pretended devices: each job gets its own, and no device has two jobs."""
+"""GPUs on this machine, with pretend devices: each job gets its own; no device has two jobs."""
 
 from __future__ import annotations
 

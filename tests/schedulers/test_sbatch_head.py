@@ -74,7 +74,7 @@ def test_what_is_no_directive(line):
 
 
 def test_unknown_directives_are_read_past():
-    """Directives without a meaning on one machine, known or not, do not hide those that have one."""
+    """Directives without a meaning on one machine, known or not, do not hide the others."""
     lines = [
         "--mem=4G",
         "-p gpu",

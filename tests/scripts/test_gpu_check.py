@@ -166,7 +166,7 @@ def test_without_a_gpu_it_says_so_and_ends_with_77(tmp_path):
 
 
 def test_what_was_seen_can_be_judged_again(tmp_path):
-    """`--judge` makes the table from a folder alone, and ends with 1 where something does not hold."""
+    """`--judge` makes the table from a folder alone, and ends with 1 if something does not hold."""
     (tmp_path / "telemetry.jsonl").write_text(
         "".join(json.dumps(sample()) + "\n" for _ in range(10))
     )

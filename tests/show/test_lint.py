@@ -192,7 +192,7 @@ def test_a_log_behind_a_link_is_fixed_where_it_lies(logs: Path) -> None:
 
 
 def test_strange_things_with_a_logs_name_are_findings(logs: Path) -> None:
-    """A folder, a pipe, loops of links, a binary and 50 MB: a line each, at once, and no traceback."""
+    """A folder, a pipe, link loops, a binary and 50 MB get a line each, at once, no traceback."""
     (logs / "2026-01-01_folder.md").mkdir()
     os.mkfifo(logs / "2026-01-02_pipe.md")
     (logs / "2026-01-03_loop.md").symlink_to("2026-01-03_loop.md")

@@ -1,4 +1,4 @@
-"""A journal that a later version wrote: no command reads it as its own, and none writes beside it."""
+"""A later version's journal: no command reads it as its own, and none writes beside it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def files_of(folder):
     ids=lambda words: words[0],
 )
 def test_each_command_refuses_a_newer_journal(experiment, tmp_path, words):
-    """Each command ends with code 2, says which version can read the journal, and changes nothing."""
+    """Each command ends with code 2, names the version that can read it, and changes nothing."""
     before = files_of(experiment)
     arguments = [str(experiment) if word == "." else word for word in words]
     done = wk(*arguments, state=tmp_path / "state")

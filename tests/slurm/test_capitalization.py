@@ -108,7 +108,7 @@ def environment(lab: Lab, root: Path) -> dict[str, str]:
 
 
 def commit(lab: Lab, root: Path) -> None:
-    """Make a repository of the folder, with the sources committed: what figures are traced back to."""
+    """Make a repository of the folder with the sources committed, to trace figures back to."""
     (root / ".gitignore").write_text(
         ".venv/\n.watchkeeper/\nwork/\nartifacts/\n*.out\n*.log\nlogs/\nrun_logs/\n"
     )

@@ -220,7 +220,7 @@ def test_refusals(slurm, root, line, words):
 
 
 def test_a_full_queue_means_later(lab, slurm, root):
-    """A limit on the number of jobs is BusyError; when there is room again, the same job is taken."""
+    """A limit on the number of jobs is BusyError; once there is room, the same job is accepted."""
     lab.root("sacctmgr", "--immediate", "modify", "user", USER, "set", "maxsubmitjobs=1")
     try:
         filler = lab.scheduler(options=["--hold"]).submit(make_job(root, "true\n")).job_id
@@ -376,7 +376,7 @@ def test_a_stopped_controller(lab, slurm, root):
 
 
 def test_a_killed_controller(lab, slurm, root):
-    """A controller that is killed may lose a job and give its id away: the token tells whose it is."""
+    """A killed controller may lose a job and reuse its id: the token shows whose it is."""
     first = make_job(root, "true\n")
     lost = lab.scheduler(options=["--hold"]).submit(first).job_id
     lab.signal("slurmctld", signal.SIGKILL)
@@ -472,7 +472,7 @@ def test_up_twice_and_down(light_slurm_lab):
 
 
 def test_a_lab_ends_with_its_owner(light_slurm_lab):
-    """A lab that was started for a process ends with it, however that ends: nothing is left behind."""
+    """A lab that was started for a process ends with it, however it ends, and leaves nothing."""
     with subprocess.Popen(["sleep", "1000"]) as owner:
         folder = light_slurm_lab.workspace() / "lab"
         try:

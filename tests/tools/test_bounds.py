@@ -96,7 +96,7 @@ def test_a_header_that_unfolds_to_more_than_it_claims_is_damaged(tmp_path: Path)
 
 
 def test_a_frame_that_claims_a_terabyte_costs_nothing(tmp_path: Path) -> None:
-    """No memory is set aside for what a Zstandard frame claims to hold. Source: RFC 8878, 3.1.1.1."""
+    """No memory is set aside for the size a Zstandard frame claims. Source: RFC 8878, 3.1.1.1."""
     frame = b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", 2**40) + b"\x01\x00\x00"
     with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
         inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Asked())
@@ -110,7 +110,7 @@ def test_a_frame_with_a_window_of_a_terabyte_costs_nothing(tmp_path: Path) -> No
 
 
 def test_a_deflated_header_that_lies_about_its_size_is_damaged(tmp_path: Path) -> None:
-    """A deflated header of 1 GB whose size is said to be 100 bytes is read no further than these."""
+    """A deflated header of 1 GB whose size is given as 100 bytes is read no further than that."""
     path = tmp_path / "r.eval"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as log:
         log.writestr("header.json", b" " * 2**20 * 50)

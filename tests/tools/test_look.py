@@ -482,7 +482,7 @@ def test_a_socket_or_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_is_of_content_not_of_time(tmp_path: Path) -> None:
-    """It stays when files are touched or moved together, and changes with a byte, a name or a size."""
+    """It stays when files are touched or moved together; a byte, a name or a size changes it."""
     files = {"m.safetensors": safetensors(), "config.json": b"{}"}
     write(tmp_path / "a", files)
     write(tmp_path / "b", files)

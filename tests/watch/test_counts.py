@@ -83,7 +83,7 @@ def test_what_is_whole_is_told_in_the_documents_own_words(tmp_path: Path) -> Non
 
 
 def test_a_selection_is_verified_as_what_was_selected(tmp_path: Path) -> None:
-    """Under --runs and --evals what was left out is counted as not selected, and missing nowhere."""
+    """Under --runs and --evals, what was left out counts as not selected, missing nowhere."""
     folder, fake = (
         write_experiment(tmp_path / "exp", runs=("a", "b"), tasks=("clean", "noisy")),
         FakeScheduler(),

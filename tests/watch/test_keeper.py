@@ -125,7 +125,7 @@ def outcomes(folder: Path) -> dict[str, list[str]]:
 
 
 def test_from_plan_to_all_complete_in_the_documents_order(tmp_path: Path) -> None:
-    """The logs tell a run from its discovery to its end in the document's own sequence of actions."""
+    """The logs follow a run from discovery to end in the document's own sequence of actions."""
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake)).keep()
     assert actions(folder, "torchtune") == [
@@ -640,7 +640,7 @@ def test_a_forgotten_job_that_left_its_exit_record_is_known_by_it(tmp_path: Path
 
 
 def test_gate_each_evaluates_a_run_while_another_still_trains(tmp_path: Path) -> None:
-    """Under `each`, a's evaluation is submitted though b has not ended; under `all` it would wait."""
+    """Under `each`, a's evaluation is submitted before b has ended; under `all` it would wait."""
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
     turns = iter(range(200))
 
@@ -808,7 +808,7 @@ def test_what_another_process_submitted_enters_the_leaders_log(tmp_path: Path) -
 
 @pytest.mark.parametrize("changed", ["someone's note\n", ""])
 def test_a_log_that_somebody_changed_is_kept_and_made_again(tmp_path: Path, changed: str) -> None:
-    """A person's words in a log are never lost: the file is set aside, and the log goes on whole."""
+    """A person's words in a log are never lost: the file is set aside, and the log stays whole."""
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     waits = run_pending(fake)
     path = folder / "run-torchtune.log"

@@ -161,7 +161,7 @@ def test_what_no_commit_holds_is_told(tmp_path):
 
 
 def test_the_state_of_a_run_covers_what_ran(tmp_path):
-    """A script that was never added makes the commit incomplete, though git calls the tree clean."""
+    """A script that was never added makes the commit incomplete, though git says clean."""
     repo = write(committed(tmp_path / "repo", helper="x = 1"), train="import helper")
     found = code_files.of(repo / "train.py")
     assert found.git.dirty is False and found.git.sha

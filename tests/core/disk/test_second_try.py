@@ -111,7 +111,7 @@ def test_a_stale_handle_is_replaced(tmp_path, monkeypatch):
 
 
 def test_a_git_ignore_that_could_not_be_written_is_not_left_empty(tmp_path, monkeypatch):
-    """`.gitignore` appears with its text or not at all: an empty one would let Git commit it all."""
+    """`.gitignore` appears with its text or not at all: empty, it would let Git commit it all."""
 
     def refuse(fd, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -137,7 +137,7 @@ def test_without_room_on_the_node_it_is_written_directly(tmp_path, monkeypatch):
 def test_what_the_target_refuses_to_the_end_is_kept_and_brought_over_later(
     tmp_path, node, monkeypatch
 ):
-    """A full target at the end: it is said where the bytes are, and a later run brings them over."""
+    """If the target is full at the end, the bytes' place is named; a later run moves them."""
 
     def refuse(self):
         if self._file.size_bytes > self._done:

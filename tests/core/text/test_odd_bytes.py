@@ -16,7 +16,7 @@ from watchkeeper.core.text.odd_bytes import as_path, as_text, in_all
 
 @given(st.binary(max_size=40))
 def test_a_name_of_any_bytes_is_text_and_comes_back(name):
-    """Whatever bytes a path has, a journal's line can hold it, and the file is found again by it."""
+    """Whatever bytes a path has, a journal line can hold it, and the file is found again by it."""
     held = as_text(os.fsdecode(name))
     assert held.encode("utf-8").decode("utf-8") == held
     assert os.fsencode(as_path(held)) == name

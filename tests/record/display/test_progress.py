@@ -262,7 +262,7 @@ def test_on_a_terminal_there_is_a_bar_and_elsewhere_none(tmp_path):
 
 
 def test_a_bar_by_hand_counts_its_own_time(book, capsys):
-    """`track(total=…)` with `update` and `close`, as tqdm is used by hand, begins when it is made."""
+    """`track(total=…)` with `update` and `close`, tqdm's manual use, begins when it is created."""
     bar = Progress(book, total=4, desc="Baseline", unit="config")
     for _ in range(4):
         book.time.now += 15

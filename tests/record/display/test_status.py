@@ -1,4 +1,4 @@
-"""`training_status.json`: whole at any moment, seldom written, and honest about the code that runs."""
+"""`training_status.json`: whole at any moment, seldom written, honest about the code that runs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_it_is_written_at_most_every_few_seconds(status, monkeypatch):
 
 
 def test_rate_and_time_left_follow_the_steps(status):
-    """Rate is taken over the last minute; the time left follows from it; a step back begins anew."""
+    """Rate covers the last minute; the time left follows from it; a step back starts afresh."""
     status.total = 1000
     for step in range(1, 101):
         status._monotonic.now += 0.5

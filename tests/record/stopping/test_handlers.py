@@ -79,7 +79,7 @@ kick(signal.SIGUSR1)
 
 
 def test_a_chained_dump_within_the_run_asks_it_too(tmp_path, events):
-    """Registered with `chain=True` within the run, the signal dumps, and then asks the run to stop."""
+    """Registered with `chain=True` within the run, the signal dumps, then asks the run to stop."""
     done = kicked(
         tmp_path,
         """

@@ -190,7 +190,7 @@ def test_a_script_says_whether_it_may_be_imported(source, guarded):
 
 
 def test_a_run_at_a_scripts_top_is_not_started_again(tmp_path):
-    """A script whose guard does not cover its `start_run` gets no second run from an isolated call."""
+    """A script whose guard does not cover `start_run` gets no second run from an isolated call."""
     (tmp_path / "train.py").write_text(
         "import watchkeeper as wk\n"
         "def f():\n    return 7\n"

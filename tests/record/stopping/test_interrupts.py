@@ -179,8 +179,8 @@ def test_a_warning_never_forces(loop, tmp_path):
 
 
 def test_a_loop_that_looks_itself_ends_itself(loop, tmp_path):
-    """Whoever reads `stop_requested` leaves the loop in his own way; after the `with` the process ends
-    with the code.
+    """A program that reads `stop_requested` leaves the loop as it likes; after the `with` the
+    process ends with the code.
     """
     program = loop("if run.stop_requested: break")
     program.process.send_signal(signal.SIGTERM)
@@ -308,7 +308,7 @@ def test_off_the_main_thread_it_says_so(tmp_path, handlers):
 
 
 def test_a_hook_that_fails_does_no_harm(tmp_path, handlers):
-    """A checkpoint hook's exception is logged, the other hooks are called, and the end is written."""
+    """A checkpoint hook's exception is logged, other hooks are called, and the end is written."""
     called = []
     with pytest.raises(wk.Interrupted), wk.start_run(tmp_path, pipeline="a") as run:
         run.on_stop(lambda: 1 / 0)

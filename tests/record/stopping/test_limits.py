@@ -218,7 +218,7 @@ def test_nothing_leaks_in_other_threads_either(tmp_path):
 
 
 def test_a_call_in_another_thread_is_broken_into(run, events):
-    """Off the main thread a Python loop is left too; a wait for a lock is not, which `Limit` says."""
+    """Off the main thread a Python loop is left too; a lock wait is not, which `Limit` says."""
     found = []
     thread = threading.Thread(target=lambda: found.append(run.limit(LIMIT_S, name="it").call(spin)))
     thread.start()
@@ -360,7 +360,7 @@ def test_the_isolated_process_is_kept_and_takes_its_children_with_it(run, tmp_pa
 
 
 def test_work_that_dies_in_its_process_is_told(run, events):
-    """A crash of isolated work, as by the kernel when memory is out, costs that call, not the run."""
+    """A crash of isolated work, as by the OOM killer, costs that call and not the run."""
     assert run.limit(10, isolate=True, name="it").call(os.kill, 0, signal.SIGKILL) is None
     (event,) = told(run, events)
     assert event.how == "died" and "SIGKILL" in event.stack
@@ -491,8 +491,8 @@ def test_a_row_in_the_middle_of_being_written_is_not_broken_into(tmp_path):
 
 
 def test_the_modules_that_write_are_known_by_their_names():
-    """Each name by which a limit spares the code that writes is a module's, and the writers of rows,
-    lines and events are among them.
+    """Each name by which a limit spares the code that writes is a module's, and the writers of
+    rows, lines and events are among them.
     """
     assert all(importlib.util.find_spec(name) for name in limits._WRITING)
     for writer in (RowFile, TextLog, ProcessWriter, Writer, AppendFile, SpillingFile):

@@ -165,7 +165,7 @@ class Lazy:
     ids=lambda value: type(value).__name__,
 )
 def test_what_users_hand_in_becomes_plain(value, expected):
-    """numpy scalars, arrays, Decimal, paths and times are numbers, lists and texts; nothing raises."""
+    """numpy scalars, arrays, Decimal, paths and times become numbers, lists and texts."""
     assert same(expected, plain(value))
 
 

@@ -30,7 +30,7 @@ def renamed(found):
 
 
 def obstacle(path, kind):
-    """Something of the program's under this name, and a function that says whether it is untouched."""
+    """An object of the program's under this name, and a check that it is untouched."""
     path.parent.mkdir(parents=True, exist_ok=True)
     outside = path.parent.parent / f"outside-{path.name}"
     if kind == "file":
@@ -99,7 +99,7 @@ def test_what_the_program_has_under_a_name_of_ours_stays(tmp_path, events, name,
 
 @pytest.mark.parametrize("name", FILES)
 def test_our_own_files_are_replaced_as_before(tmp_path, events, name):
-    """A second run in the same folder replaces what the first one left there, under the same names."""
+    """A second run in the same folder replaces what the first left there, under the same names."""
     for _ in (1, 2):
         record_everything(tmp_path)
     assert renamed(events(tmp_path)) == {}
@@ -226,7 +226,7 @@ def test_a_file_named_as_a_folder_of_ours_stays(tmp_path, events):
 
 
 def test_a_status_that_the_program_writes_meanwhile_stays(tmp_path):
-    """A status file that the program replaces while the run goes on is the program's from then on."""
+    """A status file that the program replaces during the run is the program's from then on."""
     with start(tmp_path) as run:
         run.cadence(log_every=1)
         run.log(1, loss=0.5)

@@ -186,7 +186,7 @@ def test_no_value_raises(value):
     "beside", [10**5000, math.nan, "words", None, np.float32(0.5), True, {"a": 1}], ids=kind
 )
 def test_a_value_keeps_its_type_beside_any_other(tmp_path, beside):
-    """What stands next to a number, a bool or a text changes nothing of it, nor of the row's step."""
+    """What stands next to a number, a bool or a text changes neither it nor the row's step."""
     with wk.start_run(tmp_path, pipeline="training") as run:
         run.log(4, beside=beside, n=3, x=0.5, big=10**30, flag=True, words="w", **{"x\ud800": 1})
     ((row,), problems) = wk.read_rows(run.folder)

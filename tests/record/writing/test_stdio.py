@@ -47,7 +47,7 @@ with wk.start_run(folder="run", pipeline="t", stall_s=60) as run, run.table("t",
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_no_file_of_ours_takes_the_place_of_a_closed_one(tmp_path, closed):
-    """Whatever is printed to a descriptor that was closed at the start lands in no file of the run."""
+    """What is printed to a descriptor that was closed at the start enters no file of the run."""
     stdio = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
     (tmp_path / "program.py").write_text(PROGRAM)
     line = f"exec {sys.executable} program.py {closed}"

@@ -204,7 +204,7 @@ def killed_with_rows(folder, rows, name="t"):
 
 
 def test_damage_in_an_earlier_table_costs_only_its_rows(tmp_path, caplog):
-    """A damaged record is named, the file that holds it is kept, and the other rows are taken over."""
+    """A damaged record is named, its file is kept, and the other rows are taken over."""
     killed_with_rows(tmp_path, [{"n": 1, "x": 2}])
     with (tmp_path / "t_partial.csv").open("ab") as file:
         file.write(b"broken\n3,4\n5,")

@@ -179,7 +179,7 @@ def test_the_level_comes_from_flag_environment_config(
 
 @pytest.mark.parametrize("word", ["WARN", "warn", "fatal", "notset", "TRACE", " Debug ", 15, "15"])
 def test_a_level_that_others_know_is_one_here(tmp_path, caplog, word):
-    """Python's other names of levels, loguru's and numbers are levels, and nothing is said of them."""
+    """Python's other level names, loguru's and numbers are levels, and cause no warning."""
     with wk.start_run(tmp_path, pipeline="training", config={"log_level": word}):
         pass
     assert "which is no level here" not in caplog.text
@@ -236,7 +236,7 @@ def test_a_failure_is_logged_with_its_traceback(tmp_path, capsys):
 
 
 def test_long_values_are_bounded(tmp_path):
-    """A dump of a megabyte costs the log a few thousand characters, and says how much it left out."""
+    """A dump of a megabyte costs the log a few thousand characters, and names what is left out."""
     with wk.start_run(tmp_path, pipeline="training", config={"text": "y" * 50_000}) as run:
         logging.getLogger("a").info("x" * 1_000_000)
     assert (run.folder / "logs/run.log").stat().st_size < 10_000

@@ -146,7 +146,7 @@ LINES = st.sampled_from(
 
 @given(st.lists(st.one_of(LINES, st.text(max_size=30)), max_size=30).map("\n".join))
 def test_any_text_names_jobs_on_its_own_lines(text: str) -> None:
-    """Whatever a log holds, it is read without a crash, and a job stands on the line that is named."""
+    """Whatever a log holds, reading it does not crash, and a job is on the line that is named."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for named in submitted(text):
         assert named.job_id in lines[named.line - 1]

@@ -255,7 +255,7 @@ def test_config_states_the_code_that_ran():
 
 
 def test_config_says_why_there_is_no_commit():
-    """Without a commit git's own words stand beside it; without an attempt there is no such field."""
+    """Without a commit git's own words stand beside it; without an attempt the field is absent."""
     assert config_of(intended(git_fault="not a\nrepository"))["commit"] == "n/a (not a repository)"
     assert config_of(intended())["config"] == "n/a"
     fields = config_of()

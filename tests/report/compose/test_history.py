@@ -44,8 +44,8 @@ def execution(*events, index=0):
 
 
 def test_the_first_event_of_a_kind_counts_and_the_last_verdict():
-    """An attempt keeps its first purpose and its first submission of a job; a later verdict replaces
-    an earlier one.
+    """An attempt keeps its first purpose and its first submission of a job; a later verdict
+    replaces an earlier one.
     """
     fed = history(
         intended(script="a.sh"),
@@ -143,7 +143,7 @@ def test_the_id_is_the_newest_one_known():
 
 
 def test_the_newest_facts_count():
-    """Node and start are those that the scheduler named last; a fact without them changes nothing."""
+    """Node and start are the scheduler's last ones; a fact without them changes nothing."""
     events = (
         sight(2, "RUNNING", node="n1", started=minute(2)),
         sight(3, "RUNNING", node="n2", started=minute(3)),
@@ -200,7 +200,7 @@ def test_the_runtime_is_from_the_start_to_the_end():
 
 
 def test_the_last_exit_code_that_was_seen_counts():
-    """The exit record of a sight counts before the scheduler's figure, and other attempts do not."""
+    """A sight's exit record outranks the scheduler's figure, and other attempts do not count."""
     record = ExitRecord(job_id="7", exit_code=3)
     fed = history(
         sight(2, "FAILED", exit_code=1),
@@ -289,7 +289,7 @@ def test_two_attempts_differ_in_script_and_configurations():
 
 
 def test_what_the_commit_lacks_is_described():
-    """Changed and unknown files are named, and that they are kept; a clean commit needs no words."""
+    """Changed and unknown files are named as kept; a clean commit needs no words."""
     assert describe_uncommitted(intended()) == ""
     dirty = describe_uncommitted(intended(git_dirty=True))
     assert dirty == "with uncommitted changes; kept with the attempt"

@@ -47,7 +47,7 @@ def test_a_block_has_id_times_and_place():
 
 
 def test_what_is_not_known_has_no_line():
-    """A job without an id is pending; without a start, an end, a node or a cluster nothing is said."""
+    """A job without an id is pending; a missing start, end, node or cluster is left out."""
     ((_, fields),) = blocks(intended())
     assert fields.keys() == {"execution_id", "submitted/start", "start_human"}
     assert fields["execution_id"] == "pending"

@@ -11,7 +11,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def attempt(number: int, left: str, before: str = "") -> tuple[Intended, Judged]:
-    """An attempt that ended in its hour and left this fingerprint; `before`: what it found there."""
+    """An attempt that ended in its hour with this fingerprint; `before`: what it found there."""
     common = {"writer": "w", "key": "q", "phase": "preparation", "attempt": number}
     found = {"q/epoch_0": before} if before else {}
     intended = Intended(

@@ -24,7 +24,7 @@ SAME = {"difference": 0.0, "at": 4, "before": 1.25, "after": 1.25}
     ],
 )  # fmt: skip
 def test_a_repetition_names_its_steps_and_the_largest_difference(fields, says):
-    """The range, a new start, and the difference with both losses; an unfaithful one is called so."""
+    """The range, a new start, and the difference with both losses; an unfaithful one says so."""
     assert describe(Learned(repeated=(Repeated(**fields),))) == says
 
 

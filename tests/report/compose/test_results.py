@@ -34,7 +34,7 @@ def test_a_runtime_has_its_start_and_end():
 
 
 def test_a_training_without_figures_says_so_field_by_field():
-    """What a training should leave and did not is `n/a`; without a reading there is nothing at all."""
+    """What a training should leave and did not is `n/a`; without a reading there is nothing."""
     assert results(submitted(), judged()) == {}
     assert results(submitted(), judged(learned=Learned())) == {
         "final step": "n/a",

@@ -297,7 +297,7 @@ def test_every_code_has_a_trigger_and_a_row_in_the_docs() -> None:
     ("corpus", "record"), [("dialects", "findings.txt"), ("people", "people.txt")]
 )
 def test_the_dialects_have_the_findings_that_are_on_record(corpus: str, record: str) -> None:
-    """The findings in a corpus of odd and older logs are those of the golden file, word for word."""
+    """The findings in a corpus of odd and older logs match the golden file word for word."""
     found = "".join(f"{one}\n" for one in found_in(tree(corpus)))
     golden = CORPUS / record
     if os.environ.get("GOLDEN"):
@@ -366,7 +366,7 @@ def test_a_busy_gpu_is_no_evidence(words: str, code: str | None) -> None:
     ],
 )
 def test_only_a_training_owes_a_checkpoint(task: str, trains: bool) -> None:
-    """An evaluation, benchmark or data job by its name has no checkpoint to record, a training has."""
+    """A job named evaluation, benchmark or data has no checkpoint to record; a training has."""
     texts = changed(TRIGGERS["WK601"])
     text = texts.pop(TRAIN)
     path = f"demo_arm/2026-03-11_{task}.md"
@@ -426,7 +426,7 @@ def test_a_weekday_is_not_fixed_where_the_day_may_be_wrong() -> None:
     ],
 )
 def test_an_end_that_is_still_open_is_no_mistake(value: str) -> None:
-    """A job that runs may say so where its end will stand; only a template's text is one too many."""
+    """A running job may leave its end open; only a template's leftover text is a finding."""
     found = found_in(changed([(EVAL, "- end:\n", f"- end: {value}\n")]))
     assert {one.code for one in found} == ({"WK207"} if value.startswith("<") else set())
 

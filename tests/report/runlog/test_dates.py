@@ -100,7 +100,7 @@ def test_a_line_that_opens_with_none_is_none(line: str) -> None:
     ],
 )
 def test_a_runtime_is_read_where_its_units_are_known(text: str, seconds: float | None) -> None:
-    """Hours and minutes in words and Slurm's form are read; two figures and a colon may be either."""
+    """Hours and minutes in words and Slurm's form are read; the units of `12:34` are unknown."""
     assert runtime(text) == seconds
 
 

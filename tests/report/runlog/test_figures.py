@@ -93,7 +93,7 @@ def test_a_figure_that_went_somewhere_is_where_it_ended(text: str, figure: objec
     ],
 )
 def test_a_loss_has_one_name(name: str, metric: str) -> None:
-    """End and best losses are known under every spelling; first losses and counts are no metrics."""
+    """End and best losses are known in every spelling; first losses and counts are no metrics."""
     assert metric_name(name) == metric
 
 
@@ -145,7 +145,7 @@ RESULTS = {
 
 @pytest.mark.parametrize("results", RESULTS)
 def test_results_are_read_in_every_form(results: str) -> None:
-    """Fields, nested bullets and tables give the final step, the runtime, and end and best losses."""
+    """Fields, nested bullets and tables give the final step, runtime, and end and best losses."""
     step, seconds, end, best = RESULTS[results]
     side = of_log(log_of(f"# train — x\n## Mode\n- run_type: replication\n## Results\n{results}"))
     assert (side.final_step, side.runtime) == (step, seconds)

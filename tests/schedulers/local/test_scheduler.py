@@ -31,7 +31,7 @@ def lines(path):
 
 
 def test_a_job_from_submission_to_end(harness):
-    """A job runs in its folder, and its state, code, times, memory, node and output are on record."""
+    """A job runs in its folder; its state, code, times, memory, node and output are recorded."""
     before = datetime.now(UTC)
     job = harness.job(
         "#SBATCH -J 'my name'\npwd\necho oops >&2\n", folder=harness.root / "it's an exp"
@@ -328,7 +328,7 @@ def test_another_boot_or_host_is_unknown(harness, which):
 
 
 def test_ids_are_never_used_again(harness):
-    """Neither a pruned job, nor a submission that died before it was accepted, gives its id away."""
+    """Neither a pruned job nor a submission that died before acceptance gives its id away."""
     quiet = harness.scheduler(start=nobody_starts)
     first = quiet.submit(harness.job("true\n")).job_id
     with quiet.spool.lock():

@@ -1,4 +1,4 @@
-"""The Slurm adapter on commands that lag, lie and fail, as a real cluster does only now and then."""
+"""The Slurm adapter on commands that lag, lie and fail, as a real cluster's rarely do."""
 
 import os
 from pathlib import Path
@@ -160,7 +160,7 @@ def test_accounting_that_never_comes(cluster, slurm, rows):
 
 
 def test_a_failure_that_stays_0_0(cluster, slurm):
-    """A failure that accounting shows as 0:0, as it does for code 128, is believed after a while."""
+    """A failure that accounting shows as 0:0, as for code 128, is believed after a while."""
     cluster.sacct = booked("17", "FAILED")
     assert look(slurm).state == "COMPLETING"
     cluster.now_s = 31
@@ -288,7 +288,7 @@ def test_find_asks_both(cluster, slurm):
 
 
 def test_cancel_looks_again(cluster, slurm):
-    """Only a live job of ours is cancelled; one that ends meanwhile is let be; an outage is told."""
+    """Only our live job is cancelled; one that ends meanwhile is left; an outage is reported."""
     cluster.squeue = (
         shown("17", "RUNNING") + shown("18", "RUNNING", token="") + shown("19", "COMPLETED")
     )
@@ -341,7 +341,7 @@ def test_fields_that_are_not_offered(cluster, slurm):
 
 
 def test_a_window_that_is_too_wide(cluster, slurm):
-    """Where a site forbids to ask for so long a time, a shorter one is asked for, and remembered."""
+    """Where a site forbids so long a query window, a shorter one is used and remembered."""
 
     def answer(argv):
         days = [
@@ -365,7 +365,7 @@ def test_a_window_that_is_too_wide(cluster, slurm):
 
 
 def test_commands_per_poll(cluster, slurm):
-    """A look at thousands of jobs is one squeue and one sacct; ended jobs are not asked for again."""
+    """A look at thousands of jobs is one squeue and one sacct; ended jobs are not queried again."""
     job_ids = [str(number) for number in range(1000, 6000)]
     cluster.squeue = "".join(shown(job_id, "RUNNING") for job_id in job_ids[:2500])
     cluster.sacct = "".join(booked(job_id, "COMPLETED") for job_id in job_ids[2500:])
@@ -423,7 +423,7 @@ def test_what_does_not_return(cluster, slurm, tmp_path, line):
 
 
 def test_output_that_would_be_lost(cluster, slurm, tmp_path):
-    """Where the output's folder cannot be made the job is refused: Slurm would lose what it says."""
+    """If the output's folder cannot be created the job is refused: Slurm would lose its output."""
     (tmp_path / "logs").write_text("a file")
     with pytest.raises(RefusedError, match="lose the job's output"):
         slurm.submit(make_job(tmp_path, "#SBATCH -o logs/x.txt"))

@@ -94,7 +94,7 @@ def test_a_part_that_is_silent_costs_that_part(word):
 
 
 def test_a_site_without_accounting():
-    """Without accounting there are no accounts and no limits of theirs, and sacctmgr is not asked."""
+    """Without accounting there are no accounts or account limits, and sacctmgr is not called."""
     commands = Commands(
         config=CONFIG.replace("slurmdbd", "none").replace("associations,limits,qos", "none")
     )

@@ -32,7 +32,7 @@ def sample(name):
 
 
 def test_squeue_rows():
-    """Each line of squeue is a row with its state, code, signal and token; names may hold any sign."""
+    """Each squeue line is a row with its state, code, signal and token; names may hold any sign."""
     rows = text.by_id(SQUEUE)
     assert {job_id: (row.state, row.exit_code, row.signal) for job_id, row in rows.items()} == {
         "1": ("COMPLETED", 0, None),
@@ -56,7 +56,7 @@ def test_squeue_rows():
 
 
 def test_a_heterogeneous_job():
-    """A heterogeneous job's components have ids of their own, and its own id stands for the whole."""
+    """A heterogeneous job's components have ids; the job's own id stands for the whole."""
     line = (SAMPLES / "squeue.txt").read_text().splitlines()[-1]
     first, second = (line.replace("11\x1f11", f"11+{n}\x1f{11 + n}") for n in range(2))
     rows = text.by_id(text.read_squeue(f"{first}\n{second.replace('RUNNING', 'COMPLETED')}\n"))
@@ -242,7 +242,7 @@ def test_times():
 
 @given(st.lists(st.integers(1, 10**9).map(str), max_size=300), st.integers(1, 400))
 def test_batches(job_ids, limit):
-    """Ids are asked for in batches, none lost, each within the limit unless a single one is longer."""
+    """Ids are queried in batches, none lost, each within the limit unless one id is longer."""
     found = list(text.batches(job_ids, limit))
     assert [job_id for batch in found for job_id in batch.split(",")] == job_ids
     assert all(len(batch) <= limit or "," not in batch for batch in found)
@@ -269,7 +269,7 @@ POLICY = (
     ],
 )
 def test_the_id(out, job_id):
-    """The job's id is the last line of --parsable, whatever a site's own script prints before it."""
+    """The job's id is the last line of --parsable, whatever a site's script prints before it."""
     assert (text.job_of(out) or (None,))[0] == job_id
 
 
@@ -351,7 +351,7 @@ def test_yes():
     ],
 )
 def test_no(done, kind):
-    """Refused, later and not asked are only what somebody said in so many words; all else is doubt."""
+    """Refused, later and not asked need an explicit statement; everything else is doubt."""
     error = text.no_of(done)
     assert type(error) is kind
     assert str(error)

@@ -298,7 +298,7 @@ def test_the_same_id_on_another_cluster_is_a_twin(attempt):
 
 
 def test_the_schedulers_id_counts(attempt):
-    """A job id that leaked in from the submitter's own job does not count beside the scheduler's."""
+    """A job id leaked from the submitter's own job does not count beside the scheduler's."""
     made = attempt("#!/bin/bash\necho $WATCHKEEPER_JOB_ID\n")
     assert made.run(job_id="leaked", env={"SLURM_JOB_ID": "8"})[1] == "8\n"
     assert read_claims(made.folder)[0].job_id == "8"
@@ -705,7 +705,7 @@ def test_a_script_without_its_wrapper_keeps_the_attempt(attempt, tmp_path):
 
 
 def test_an_execution_that_was_given_up_gives_way(attempt, tmp_path):
-    """When a later execution was let in after all, the older one ends its script at its next beat."""
+    """If a later execution was admitted after all, the older ends its script at its next beat."""
     made = attempt(LIVES, lag_s=1.0)
     first = made.start(job_id="7", start_new_session=True)
     try:

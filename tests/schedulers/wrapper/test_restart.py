@@ -92,7 +92,7 @@ def test_each_promise_counts(tmp_path):
 
 
 def test_an_older_result_keeps_no_promise(tmp_path):
-    """What lay there before the attempt began is not its result: a restart that was asked for runs."""
+    """A file from before the attempt began is not its result: a requested restart runs."""
     (tmp_path / "result").write_text("old")
     os.utime(tmp_path / "result", (1, 1))
     source = f"{RAN}trap 'exit 0' TERM\ntouch ready\nuntil [[ -e go ]]; do sleep 0.05; done\n"

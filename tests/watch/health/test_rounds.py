@@ -1,4 +1,4 @@
-"""The rounds of the watch: what is written down of a job that is not well, how often, and by whom."""
+"""The rounds of the watch: what is recorded of a job that is not well, how often, by whom."""
 
 from __future__ import annotations
 

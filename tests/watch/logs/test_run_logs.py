@@ -303,7 +303,7 @@ def test_a_log_that_changes_while_it_is_edited_is_not_overwritten(tmp_path, monk
 
 
 def test_a_death_before_the_file_was_made_leaves_one_log(tmp_path, monkeypatch):
-    """The name is journalled first: who goes on after a death makes that file, and no second one."""
+    """The name is journalled first: a successor after a death creates that file and no other."""
     experiment = experiments.read(write_experiment(tmp_path / "exp"))
     create = run_logs.files.create
 
@@ -337,7 +337,7 @@ def test_a_death_before_the_file_was_made_leaves_one_log(tmp_path, monkeypatch):
 
 
 def test_a_log_that_a_person_took_away_stays_away(tmp_path):
-    """A deleted run log is not made again; the journal keeps what it held, and the watch goes on."""
+    """A deleted run log is not made again; the journal keeps its content; the watch continues."""
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
 
     def turned(one: Keeper) -> None:

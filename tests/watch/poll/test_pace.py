@@ -62,7 +62,7 @@ def test_a_job_is_looked_for_before_it_is_forgotten(accounting: bool, longest: f
 
 
 def test_the_end_of_a_job_is_seen_by_its_files_before_the_next_look_is_due(tmp_path: Path) -> None:
-    """A job's own exit record brings the next look at once, however long the interval has become."""
+    """A job's own exit record brings the next look at once, however long the interval is."""
     folder, fake, time = write_experiment(tmp_path / "exp"), FakeScheduler(), Time()
     policy = WatchPolicy(
         soonest_s=0.01, poll_s=3600, longest_s=18000, stagger_s=0, cap=0, unknown_deadline_s=600

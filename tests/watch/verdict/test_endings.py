@@ -19,7 +19,7 @@ def facts(state, code=None):
 
 @pytest.mark.parametrize("code", [TWIN, FINISHED])
 def test_a_job_started_again_after_its_end_ended_the_first_time(code):
-    """A second start that ran nothing is no failure of the job: its exit record says how it ended."""
+    """A second start that ran nothing is no failure of the job: its exit record has the end."""
     end = end_of(facts("FAILED", code), record(0))
     assert (end.state, end.exit_code) == ("COMPLETED", 0)
     end = end_of(facts("FAILED", code), record(3))
