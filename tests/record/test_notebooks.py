@@ -100,9 +100,15 @@ def test_runs_side_by_side_on_purpose_are_left_alone(tmp_path):
 def typed(folder, text):
     """What a Python prompt leaves when this is typed into it, and the ends of each run."""
     done = subprocess.run(
-        [sys.executable, "-i"], input=text, cwd=folder, env={**os.environ, "WATCHKEEPER_SIDECAR": "0"},
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-i"],
+        input=text,
+        cwd=folder,
+        env={**os.environ, "WATCHKEEPER_SIDECAR": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     ends = []
     for place in sorted(Path(folder, "runs").iterdir()):
         lines = [

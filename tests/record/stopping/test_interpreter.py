@@ -19,9 +19,10 @@ import time
 import watchkeeper as wk
 with wk.start_run(folder="run", pipeline="t", console=False) as run:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(run.folder.glob(".watchkeeper/telemetry/*.jsonl")):
+    samples = ".watchkeeper/telemetry/*.jsonl"
+    while time.monotonic() < deadline and not list(run.folder.glob(samples)):
         time.sleep(0.05)
-    run.totals(watched=len(list(run.folder.glob(".watchkeeper/telemetry/*.jsonl"))))
+    run.totals(watched=len(list(run.folder.glob(samples))))
 """
 
 
@@ -92,9 +93,14 @@ def run_beside(folder: Path, **environ: str) -> subprocess.CompletedProcess:
     (folder / "train.py").write_text(RUN)
     settings = {"WATCHKEEPER_SIDECAR": "1", "WATCHKEEPER_SIDECAR_DELAY_S": "0.1", **environ}
     return subprocess.run(
-        [sys.executable, "train.py"], cwd=folder, env=os.environ | settings, capture_output=True, text=True, check=False,
+        [sys.executable, "train.py"],
+        cwd=folder,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=120,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("module", ["json", "types", "select", "queue"])
@@ -143,7 +149,8 @@ if len(open("starts").readlines()) > 3:
     sys.exit(9)
 import watchkeeper as wk
 if __name__ == "__main__":
-    with wk.start_run(folder=f"run{len(open('starts').readlines())}", pipeline="t", console=False) as run:
+    folder = f"run{len(open('starts').readlines())}"
+    with wk.start_run(folder=folder, pipeline="t", console=False) as run:
         time.sleep(1)
         run.limit(60, isolate=True).call(os.getpid)
 """

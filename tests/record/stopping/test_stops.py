@@ -34,9 +34,14 @@ def program(tmp_path):
     def done(code, **environ):
         (tmp_path / "program.py").write_text(HEAD + code)
         return subprocess.run(
-            [sys.executable, "program.py"], cwd=tmp_path, env=os.environ | environ, capture_output=True, text=True,
-            check=False, timeout=120,
-        )  # fmt: skip
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env=os.environ | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
 
     return done
 

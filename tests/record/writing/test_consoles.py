@@ -142,8 +142,11 @@ with wk.start_run(folder="run", pipeline="t") as run:
 """
 CHANGES = {
     "basicConfig": "logging.basicConfig(level=logging.WARNING, force=True)",
-    "dictConfig": "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False, 'root': {'level': 'ERROR'}})"
-    "; log.setLevel(10)",
+    "dictConfig": (
+        "logging.config.dictConfig("
+        "{'version': 1, 'disable_existing_loggers': False, 'root': {'level': 'ERROR'}})"
+        "; log.setLevel(10)"
+    ),
     (
         "dictConfig that disables"
     ): "logging.config.dictConfig({'version': 1, 'root': {'level': 'INFO'}}); log.disabled = False",

@@ -21,9 +21,14 @@ ENDED = "it has ended: {}, and whatever else is handed to it now, are not kept"
 def run_program(folder, code, *, env=None):
     """The program's standard error, split into lines."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
         env={**os.environ, "WATCHKEEPER_SIDECAR": "0", **(env or {})},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()
 

@@ -311,9 +311,15 @@ def test_a_row_of_many_nested_names_is_bounded(tmp_path):
 
 
 STEPS = [
-    (np.int64(8), 8), (torch.tensor(8), 8), (np.float32(0.5), 0.5), (2.5, 2.5), (3.0, 3), (-1, -1), (Decimal(4), 4),
+    (np.int64(8), 8),
+    (torch.tensor(8), 8),
+    (np.float32(0.5), 0.5),
+    (2.5, 2.5),
+    (3.0, 3),
+    (-1, -1),
+    (Decimal(4), 4),
     (None, None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("given", "step"), STEPS, ids=kind)

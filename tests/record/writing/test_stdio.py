@@ -34,7 +34,8 @@ with wk.start_run(folder="run", pipeline="t", stall_s=60) as run, run.table("t",
         table.append({"n": step})
     run.example(1, prompt="p", golden="g", output="o")
     run.limit(60, isolate=True).call(os.getpid)
-    held = [place for place in links() if "run/" in place or "pipe:" in place or "socket:" in place or "stacks" in place]
+    kinds = ("run/", "pipe:", "socket:", "stacks")
+    held = [place for place in links() if any(kind in place for kind in kinds)]
     for fd in (0, 1, 2):
         try:
             os.write(fd, b"SPOILT")
@@ -76,9 +77,15 @@ def test_a_command_of_ours_fills_what_is_closed(tmp_path):
     wk_command = Path(sys.executable).with_name("watchkeeper")
     line = f"exec {wk_command} exec --folder run -- sh -c 'echo word; echo other >&2' <&- >&- 2>&-"
     done = subprocess.run(
-        ["bash", "-c", line], cwd=tmp_path, check=False, timeout=120, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "WATCHKEEPER_SIDECAR": "0"},
-    )  # fmt: skip
+        ["bash", "-c", line],
+        cwd=tmp_path,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "WATCHKEEPER_SIDECAR": "0"},
+    )
     assert done.returncode == 0
     assert (tmp_path / "run/logs/stdout.log").read_text() == "word\n"
     assert (tmp_path / "run/logs/stderr.log").read_text() == "other\n"

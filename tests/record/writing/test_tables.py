@@ -379,7 +379,10 @@ PROGRAM = """
 import os, sys
 import watchkeeper as wk
 
-with wk.start_run(folder=sys.argv[1], pipeline="crash") as run, run.table("t", key="n", format=sys.argv[2]) as table:
+with (
+    wk.start_run(folder=sys.argv[1], pipeline="crash") as run,
+    run.table("t", key="n", format=sys.argv[2]) as table,
+):
     for n in range(1_000_000):
         if n in table:
             continue

@@ -207,9 +207,13 @@ def test_a_level_that_is_none_stops_no_start(tmp_path, monkeypatch, place, word)
 
 @pytest.mark.parametrize(
     "options",
-    [{"log_format": "%(nothing)s"}, {"log_format": "plain"}, {"config": {"persist_step_outputs": "maybe"}},
-     {"reuse": "nowhere"}],
-)  # fmt: skip
+    [
+        {"log_format": "%(nothing)s"},
+        {"log_format": "plain"},
+        {"config": {"persist_step_outputs": "maybe"}},
+        {"reuse": "nowhere"},
+    ],
+)
 def test_bad_options_are_named_at_the_start(tmp_path, options, root):
     """A format or switch that is none stops the start with a hint, and captures nothing."""
     with pytest.raises(UsageError) as raised:
