@@ -345,7 +345,8 @@ from pathlib import Path
 from watchkeeper.schedulers.base import Job
 from watchkeeper.schedulers.local.scheduler import LocalScheduler
 spool, wrapper, folder, token, end = sys.argv[1:]
-print(LocalScheduler(Path(spool), 1).submit(Job(wrapper=Path(wrapper), folder=Path(folder), name="j", token=token)).job_id)
+job = Job(wrapper=Path(wrapper), folder=Path(folder), name="j", token=token)
+print(LocalScheduler(Path(spool), 1).submit(job).job_id)
 sys.stdout.flush()
 if end == "kill":
     os.killpg(0, signal.SIGKILL)

@@ -44,10 +44,8 @@ def test_a_job_from_submission_to_end(harness):
     assert facts.node == processes.host()
     assert facts.output == facts.error_output == str(job.folder / f"slurm-{receipt.job_id}.out")
     assert Path(facts.output).read_text() == f"{job.folder}\noops\n"
-    assert (
-        receipt.exact
-        == f"/bin/bash -p '{str(job.wrapper).replace(chr(39), chr(39) + chr(34) + chr(39) + chr(34) + chr(39))}'"
-    )
+    quoted = str(job.wrapper).replace("'", "'\"'\"'")
+    assert receipt.exact == f"/bin/bash -p '{quoted}'"
     (record,) = read_exit_records(job.wrapper.parent)
     assert (record.job_id, record.exit_code) == (receipt.job_id, 0)
     assert harness.local.poll([receipt.job_id, "4", "5"]).query == (
@@ -124,9 +122,12 @@ def test_the_environment(harness, monkeypatch):
         if key.startswith((b"SLURM", b"SBATCH", b"WATCHKEEPER"))
     }
     assert ours == {
-        b"SLURM_JOB_ID": b"1", b"SLURM_JOB_NAME": b"nom", b"SLURM_SUBMIT_DIR": os.fsencode(job.folder),
-        b"WATCHKEEPER_JOB_ID": b"1", b"WATCHKEEPER_ATTEMPT": os.fsencode(job.wrapper.parent),
-    }  # fmt: skip
+        b"SLURM_JOB_ID": b"1",
+        b"SLURM_JOB_NAME": b"nom",
+        b"SLURM_SUBMIT_DIR": os.fsencode(job.folder),
+        b"WATCHKEEPER_JOB_ID": b"1",
+        b"WATCHKEEPER_ATTEMPT": os.fsencode(job.wrapper.parent),
+    }
     assert lines(job.folder / "sub" / "slurm-1.out") == [str(job.folder / "sub"), "/dev/null"]
 
 

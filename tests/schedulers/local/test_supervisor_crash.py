@@ -35,8 +35,10 @@ def dying(module, name):
         return plain(*args, **kwargs)
     setattr(module, name, wrapped)
 
-for module, name in ((files, "replace"), (files, "create"), (os, "fork"), (os, "write"), (os, "wait4"), (os, "unlink")):
-    dying(module, name)
+for name in ("replace", "create"):
+    dying(files, name)
+for name in ("fork", "write", "wait4", "unlink"):
+    dying(os, name)
 supervisor.main(sys.argv[2:])
 """
 

@@ -462,8 +462,9 @@ def test_it_waits_until_the_child_is_gone(attempt, tmp_path):
 SHOW = """#!{python}
 import os, sys
 signals = [line for line in open("/proc/self/status") if line.startswith(("SigBlk", "SigIgn"))]
-names = sorted(name for name in os.environ if name not in ("_", "WATCHKEEPER_ATTEMPT", "WATCHKEEPER_JOB_ID"))
-print(signals, [(name, os.environ[name]) for name in names], os.getcwd(), sys.argv[1:], os.readlink("/proc/self/fd/0"))
+ours = ("_", "WATCHKEEPER_ATTEMPT", "WATCHKEEPER_JOB_ID")
+environment = sorted(pair for pair in os.environ.items() if pair[0] not in ours)
+print(signals, environment, os.getcwd(), sys.argv[1:], os.readlink("/proc/self/fd/0"))
 print(sorted(os.listdir("/proc/self/fd")))
 """
 
@@ -474,8 +475,8 @@ def test_the_script_finds_what_a_bare_one_finds(attempt, tmp_path):
     """
     made = attempt(SHOW.format(python=sys.executable))
     environment = {
-        "PATH": os.environ["PATH"], "SHLVL": "3", "PWD": str(tmp_path), "BASH_FUNC_module%%": ("() { echo loaded; "
-            "}"),
+        "PATH": os.environ["PATH"], "SHLVL": "3", "PWD": str(tmp_path),
+        "BASH_FUNC_module%%": "() { echo loaded; }",
         "BASH_ENV": "/nonexistent", "SHELLOPTS": "errexit:nounset", "POSIXLY_CORRECT": "1",
         "QUOTED": "a'b\"c $d\nnext", "WATCHKEEPER_JOB_ID": "1",
     }  # fmt: skip
