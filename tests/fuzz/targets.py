@@ -117,7 +117,10 @@ def _rows(path: Path) -> object:
 
 JOURNAL = _samples("core/golden/v1/**/*.jsonl")
 ROW = b'{"time":"2026-11-27T00:00:00Z","step":1,"loss":0.5,"val/loss":"NaN","note":"x"}\n'
-CLAIM = b'{"scheduler":"local","job_id":"1","nonce":"x","host":"h","pid":1,"time":"2026-11-27T00:00:00Z","restart":0}\n'
+CLAIM = (
+    b'{"scheduler":"local","job_id":"1","nonce":"x","host":"h","pid":1,'
+    b'"time":"2026-11-27T00:00:00Z","restart":0}\n'
+)
 HOLDER = json.dumps(
     {"process": {"host": "h", "boot": "b", "pid": 1, "start_ticks": 5}, "writer": "w"}
 ).encode()
@@ -235,7 +238,10 @@ tune run --nproc_per_node 2 lora_finetune_distributed --config finetune.yaml epo
 python train.py --config configs/x.yaml --output_dir "out dir"
 inspect eval task.py@clean --model hf/local -M model_path=../artifacts/epoch_1
 """
-TOML = b'poll_s = 5\nnotify = ["sh", "-c", "true"]\n[clusters.lab]\nkind = "slurm"\nsbatch_options = ["--account=a"]\n'
+TOML = (
+    b'poll_s = 5\nnotify = ["sh", "-c", "true"]\n'
+    b'[clusters.lab]\nkind = "slurm"\nsbatch_options = ["--account=a"]\n'
+)
 LOGS = _samples("report/runlogs/**/*_*.md", most=40)
 TIMELINES = _samples("report/runlogs/**/timeline.md")
 EXPERIMENTS = b"""# Experiments
@@ -345,7 +351,8 @@ PEOPLES = (
 # ── what jobs and schedulers wrote
 
 OUTPUT = b"""loading weights
-  3%|3         | 10/300 [00:05<02:40, 1.81it/s, loss=0.532]\r  4%|4         | 11/300 [00:06<02:39, 1.81it/s, loss=0.531]
+  3%|3         | 10/300 [00:05<02:40, 1.81it/s, loss=0.532]\r\
+  4%|4         | 11/300 [00:06<02:39, 1.81it/s, loss=0.531]
 1|20|Loss: 5.66: 100%|##########| 20/20 [00:10<00:00]
 {'loss': 0.5, 'grad_norm': 1.2, 'learning_rate': 1e-05, 'epoch': 0.1}
 Epoch 0:  50%|5    | 5/10 [00:01<00:01, 4.9it/s, train_loss=0.5]
@@ -353,7 +360,8 @@ step 34/300 | train_loss: 1.2e-3 val_loss=nan
 Step 34 | loss:6.05 lr:0.0003
 Traceback (most recent call last):
   File "train.py", line 3, in <module>
-torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.15 GiB
+torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. \
+GPU 0 has a total capacity of 79.15 GiB
 slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.
 Model checkpoint of size 0.0 GiB saved to /a/epoch_0/m-00001-of-00001.safetensors
 Checkpoint saved in 0.01 seconds.

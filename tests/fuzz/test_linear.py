@@ -33,10 +33,9 @@ READERS: dict[str, Callable[[str], object]] = {
     ),
 }
 PIECES = [
-    "1", "1,", " ", "[", "]", "=", "x", "9/", "1|", "step ", "step  ", "steps", "loss", "loss ", "loss:", "val_loss = ",
-    "'loss': 0.5, ",
-    "1/1 [0", "[0:0<0, 1", "Epoch 1", "Epoch ", "CANCELLED AT ", "Killed process 1", "a.", "Error", "1|1|Loss: ",
-    "128256, 13, ",
+    "1", "1,", " ", "[", "]", "=", "x", "9/", "1|", "step ", "step  ", "steps", "loss", "loss ",
+    "loss:", "val_loss = ", "'loss': 0.5, ", "1/1 [0", "[0:0<0, 1", "Epoch 1", "Epoch ",
+    "CANCELLED AT ", "Killed process 1", "a.", "Error", "1|1|Loss: ", "128256, 13, ",
     "step 1/1 loss 1 ", "\t", "-", ".", "1.", "e+1", "nan",
 ]  # fmt: skip
 
