@@ -90,7 +90,8 @@ class Made(ModelAPI):
         self.right = "5" if model_name == "wrong" else "4"
 
     async def generate(self, input, tools, tool_choice, config):
-        output = ModelOutput.from_content("made/model", self.right if "2 + 2" in input[-1].text else "5")
+        answer = self.right if "2 + 2" in input[-1].text else "5"
+        output = ModelOutput.from_content("made/model", answer)
         output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
         return output
 """

@@ -120,7 +120,8 @@ def test_a_run_that_goes_on_is_used_and_left_open(tmp_path, inspect):
 MODELS = """
 from inspect_ai import eval
 from tasks import sums, sized
-eval([sums(), sized(1), sized(2)], model=["made/model", "made/wrong"], epochs=2, log_dir="logs", display="none")
+models = ["made/model", "made/wrong"]
+eval([sums(), sized(1), sized(2)], model=models, epochs=2, log_dir="logs", display="none")
 """
 
 
@@ -152,7 +153,9 @@ def test_models_and_tasks_are_kept_apart(tmp_path, inspect):
 SET = """
 from inspect_ai import eval_set
 from tasks import flaky, sums
-settings = dict(model="made/model", log_dir="logs", retry_attempts=3, retry_wait=0.1, display="none")
+settings = dict(
+    model="made/model", log_dir="logs", retry_attempts=3, retry_wait=0.1, display="none"
+)
 print(eval_set([flaky(), sums()], **settings{})[0])
 """
 

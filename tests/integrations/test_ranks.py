@@ -21,7 +21,10 @@ from tests.integrations.test_transformers import At
 def ask():
     if os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGTERM)
-tiny.trainer(sys.argv[1], report_to=["watchkeeper"], callbacks=[At(4, ask)], ddp_backend="gloo").train()
+trainer = tiny.trainer(
+    sys.argv[1], report_to=["watchkeeper"], callbacks=[At(4, ask)], ddp_backend="gloo"
+)
+trainer.train()
 """
 
 LIGHTNING = """
@@ -38,7 +41,8 @@ def ask():
 x = torch.linspace(0, 1, 64).reshape(-1, 1)
 with RUN:
     trainer = Trainer(
-        accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, log_every_n_steps=4, enable_progress_bar=False,
+        accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, log_every_n_steps=4,
+        enable_progress_bar=False,
         default_root_dir=sys.argv[1], logger=WatchkeeperLogger(sys.argv[1], version="a"),
         callbacks=[WatchkeeperCallback(), At(5, ask)],
     )

@@ -48,7 +48,9 @@ seed: 7
 shuffle: false
 batch_size: 2
 optimizer: {{_component_: torch.optim.AdamW, lr: 0.001}}
-lr_scheduler: {{_component_: torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup, num_warmup_steps: 1}}
+lr_scheduler:
+  _component_: torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup
+  num_warmup_steps: 1
 loss: {{_component_: torchtune.modules.loss.CEWithChunkedOutputLoss}}
 epochs: 2
 max_steps_per_epoch: 3

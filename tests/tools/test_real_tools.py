@@ -40,8 +40,8 @@ EVALUATE = """#!/bin/bash
 #SBATCH --output=slurm-%j.out
 inspect() {{ {python} -m inspect_ai "$@"; }}
 export PYTHONPATH={path}
-inspect eval ../../../tasks.py@{task} --model made/model -M model_path=../../artifacts/epoch_{epoch} --display none \\
-    --log-dir logs
+inspect eval ../../../tasks.py@{task} --model made/model \\
+    -M model_path=../../artifacts/epoch_{epoch} --display none --log-dir logs
 """
 LOGGER = (
     "{_component_: torchtune.training.metric_logging.DiskLogger, log_dir: '${output_dir}/logs'}"
