@@ -35,7 +35,8 @@ note begins
 """
 # As tqdm draws it: on standard error, with carriage returns, and a warning in between.
 BAR = """for ((i = 1; i <= {last}; i++)); do
-    printf '\\rtrain: %d%%|#| %d/{total} [00:10<00:10,  2.0it/s, loss=%d.5]' $((100 * i / {total})) $i $((9 - i / 20)) >&2
+    printf '\\rtrain: %d%%|#| %d/{total} [00:10<00:10,  2.0it/s, loss=%d.5]' \\
+        $((100 * i / {total})) $i $((9 - i / 20)) >&2
     ((i % 7)) || printf '\\nUserWarning: this is deprecated\\n' >&2
     sleep 0.5
 done

@@ -14,7 +14,8 @@ from watchkeeper.schedulers.base import TERMINAL
 TRAIN = """
 import threading
 import watchkeeper as wk
-with wk.start_run(folder="run", pipeline="training", console=False, stall_s=2, end_stalled=True) as run:
+settings = {"console": False, "stall_s": 2, "end_stalled": True}
+with wk.start_run(folder="run", pipeline="training", **settings) as run:
     run.log(1, loss=1.0)
     lock = threading.Lock()
     lock.acquire()

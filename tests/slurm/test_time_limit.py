@@ -14,7 +14,10 @@ from watchkeeper.schedulers.base import TERMINAL
 TRAIN = """
 import time
 import watchkeeper as wk
-with wk.start_run(folder="run", pipeline="training", console=False) as run, run.table("rows") as table:
+with (
+    wk.start_run(folder="run", pipeline="training", console=False) as run,
+    run.table("rows") as table,
+):
     for number in range(100_000):
         table.append({"n": number})
         if run.stop_requested:

@@ -39,8 +39,9 @@ CASES = {
         ("trap 'echo got USR1; "
             f"exit 7' USR1\n{LOOP}"), ("scancel", "--batch", "--signal=USR1", "{id}"), ("FAILED", 7)
     ),
-    ("USR1 that a script "
-        "does not trap"): Case(LOOP, ("scancel", "--batch", "--signal=USR1", "{id}"), ("FAILED", 0)),
+    "USR1 that a script does not trap": Case(
+        LOOP, ("scancel", "--batch", "--signal=USR1", "{id}"), ("FAILED", 0)
+    ),
     "scancel, and a script that tidies up": Case(
         f"trap 'echo got TERM; exit 0' TERM\n{LOOP}", ("scancel", "{id}"), ("CANCELLED", 0)
     ),
@@ -48,16 +49,20 @@ CASES = {
         f"trap 'echo got TERM' TERM\n{LOOP}", ("scancel", "{id}"), ("CANCELLED", 0)
     ),
     "the time limit": Case(
-        ("trap 'echo got TERM; "
-            f"exit 0' TERM\n{LOOP}"), ("scontrol", "update", "JobId={id}", "EndTime=now+1"), ("TIMEOUT", 0)
+        f"trap 'echo got TERM; exit 0' TERM\n{LOOP}",
+        ("scontrol", "update", "JobId={id}", "EndTime=now+1"),
+        ("TIMEOUT", 0),
     ),
     ("which signals are "
         "ignored and blocked"): Case("grep -E '^Sig(Ign|Blk)' "
             "/proc/self/status\ntrap -p INT "
             "QUIT\n"),
     "an exported function": Case("greet you\nbash -c 'greet us'\n"),
-    "the environment": Case('echo "$MINE"\nenv | grep -c ^WATCHKEEPER_T\ncompgen -e | grep -E "^(wk_|SBATCH_)" ; '
-        'true\n'),
+    "the environment": Case(
+        'echo "$MINE"\n'
+        "env | grep -c ^WATCHKEEPER_T\n"
+        'compgen -e | grep -E "^(wk_|SBATCH_)" ; true\n'
+    ),
     "set -e": Case("set -e\necho one\nfalse\necho two\n", end=("FAILED", 1)),
     "exec": Case("exec python3 -c 'import sys; print(1); sys.exit(5)'\n", end=("FAILED", 5)),
     "an EXIT trap": Case("trap 'echo bye $?' EXIT\nexit 3\n", end=("FAILED", 3)),
