@@ -116,7 +116,10 @@ def test_text_fields_say_how_sensitive_they_are(kind: type[events.Event]) -> Non
 
 def test_an_unknown_kind_is_kept_whole() -> None:
     """A line of a kind from a later version is kept byte for byte, and is never damage."""
-    line = b'{"kind":"from_the_future","time":"2026-03-11T15:00:00Z","writer":"w","seq":3,"field":[1,2]}'
+    line = (
+        b'{"kind":"from_the_future","time":"2026-03-11T15:00:00Z","writer":"w","seq":3,'
+        b'"field":[1,2]}'
+    )
     event = decode(line)
     assert isinstance(event, Unknown)
     assert (event.kind, event.seq, event.line) == ("from_the_future", 3, line)

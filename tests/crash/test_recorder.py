@@ -26,7 +26,8 @@ def work(run, thread):
 
 with wk.start_run(folder=sys.argv[1], pipeline="crash") as run:
     with run.step("train"):
-        threads = [threading.Thread(target=work, args=(run, thread)) for thread in range(1, int(sys.argv[2]))]
+        numbers = range(1, int(sys.argv[2]))
+        threads = [threading.Thread(target=work, args=(run, number)) for number in numbers]
         for thread in threads:
             thread.start()
         work(run, 0)

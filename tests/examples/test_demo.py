@@ -142,8 +142,11 @@ def test_what_was_deleted_is_made_again_with_exactly_what_depends_on_it(demo: Pa
     assert wk("run", demo, state=demo.parents[1] / "state").returncode == 0
     new = [block for name in LOGS for block in blocks_of(demo, name)[before[name] :]]
     assert sorted(b.subject for b in new if b.action.startswith("SUBMIT_")) == [
-        "h16_lr1e-2", "h16_lr1e-2/clean/epoch1", "h16_lr1e-2/noisy/epoch1", "h64_lr1e-1/clean/epoch0",
-    ]  # fmt: skip
+        "h16_lr1e-2",
+        "h16_lr1e-2/clean/epoch1",
+        "h16_lr1e-2/noisy/epoch1",
+        "h64_lr1e-1/clean/epoch0",
+    ]
     attempts = {key: len(run.attempts) for key, run in state_of(demo).runs.items()}
     assert sum(attempts.values()) == 26 and attempts["h16_lr1e-2"] == 2
     assert all(row["standing"] in ("done", "not needed") for row in rows(demo).values())

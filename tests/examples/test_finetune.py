@@ -76,9 +76,14 @@ class Place:
         )
         process = subprocess.Popen(
             [sys.executable, EXAMPLE / script, "--config", self.folder / "config.json", *arguments],
-            cwd=self.folder, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            encoding="utf-8", start_new_session=True,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+        )
         self.started.append(process)
         return process
 

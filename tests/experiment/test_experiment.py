@@ -38,7 +38,11 @@ models:
     - {name: Llama-3.2-1B, path: /models/llama, size_gb: 2.5}
 data:
   training:
-    {path: words.json, dataset_label: words, format: json, size_kb: 12, splits: {train: 800, test: 100}}
+    path: words.json
+    dataset_label: words
+    format: json
+    size_kb: 12
+    splits: {train: 800, test: 100}
 output:
   wandb_project: caps
 runs:
@@ -62,7 +66,12 @@ evaluation:
     - {name: match, params: {location: exact}}
   tasks:
     - {name: capitalization, script: cap.py, description: known words, dataset: words.json}
-    - {name: cap_new, script: cap.py, description: new words, eval_condition: new, prompt: "{input}", system_prompt: ""}
+    - name: cap_new
+      script: cap.py
+      description: new words
+      eval_condition: new
+      prompt: "{input}"
+      system_prompt: ""
   matrix:
     - {run: Llama-3.2-1B_r16, vis_label: r16, tasks: [cap_new, capitalization], epochs: [1, 0]}
     - {run: Llama-3.2-1B_r8, vis_label: r8, tasks: [capitalization], epochs: [1]}

@@ -552,8 +552,10 @@ def test_tools_are_the_usual_two_or_what_is_said() -> None:
 @pytest.mark.parametrize(
     ("said", "patterns"),
     [
-        (("- Checkpoint "
-            "directory: `/s/ck/`"), ["/s/ck/ck-out-{run}/epoch_{epoch}", "/s/ck/exp/ck-out-{run}/epoch_{epoch}"]),
+        (
+            "- Checkpoint directory: `/s/ck/`",
+            ["/s/ck/ck-out-{run}/epoch_{epoch}", "/s/ck/exp/ck-out-{run}/epoch_{epoch}"],
+        ),
         ("- Checkpoint directory: /s/ck-out-{run_name}", ["/s/ck-out-{run}/epoch_{epoch}"]),
         ("- Pattern: /s/{run_name}/e{N}", ["/s/{run}/e{epoch}"]),
         (("- Checkpoint dir: /s\n- Pattern: "

@@ -85,8 +85,12 @@ class Victim:
         environ |= {f"WATCHKEEPER_{name.upper()}": str(value) for name, value in settings.items()}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.hangs.victim", way, str(self.run), guard],
-            cwd=Path(__file__).parents[2], env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            cwd=Path(__file__).parents[2],
+            env=environ,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def __enter__(self) -> Victim:
         return self
@@ -261,8 +265,8 @@ def silent_command(folder: Path) -> Row:
     )
     began = time.monotonic()
     done = subprocess.run(
-        [Path(sys.executable).with_name("watchkeeper"), "exec", "--folder", "run", "--stall-s", str(STALL_S),
-         "--end-stalled", "--", "bash", "-c", words],
+        [Path(sys.executable).with_name("watchkeeper"), "exec", "--folder", "run",
+         "--stall-s", str(STALL_S), "--end-stalled", "--", "bash", "-c", words],
         cwd=folder, env=environ, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
     )  # fmt: skip
     took = time.monotonic() - began

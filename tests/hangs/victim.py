@@ -115,9 +115,13 @@ def model():
 
     torch.set_num_threads(1)
     config = LlamaConfig(
-        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
         max_position_embeddings=1 << 20,
-    )  # fmt: skip
+    )
     return LlamaForCausalLM(config), torch.tensor([[1]])
 
 

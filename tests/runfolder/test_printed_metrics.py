@@ -14,7 +14,10 @@ LINES = {
     "plain": ("step 1/10 loss: 0.19", Printed(step=1, total=10, metrics={"loss": 0.19})),
     "torchtune's log": (
         "Step 20 | loss:6.05 lr:0.0005 tokens_per_second_per_gpu:1629.28",
-        Printed(step=20, metrics={"loss": 6.05, "lr": 0.0005, "tokens_per_second_per_gpu": 1629.28}),
+        Printed(
+            step=20,
+            metrics={"loss": 6.05, "lr": 0.0005, "tokens_per_second_per_gpu": 1629.28},
+        ),
     ),
     "torchtune's bar": (
         "1|20|Loss: 5.66: 100%|█| 20/20 [00:00<00:00, 78.33it/s]",
@@ -48,7 +51,11 @@ LINES = {
     "Megatron's": (
         (" iteration       10/     100 | consumed samples:          160 | learning rate: "
             "1.0E-04 | lm loss: 6.5E+00 |"),
-        Printed(step=10, total=100, metrics={"samples": 160, "learning_rate": 0.0001, "lm_loss": 6.5}),
+        Printed(
+            step=10,
+            total=100,
+            metrics={"samples": 160, "learning_rate": 0.0001, "lm_loss": 6.5},
+        ),
     ),
     "JSON": (
         '{"step": 3, "loss": 0.5, "acc": 0.25, "time": "12:05:33"}',

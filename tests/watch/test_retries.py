@@ -22,8 +22,10 @@ from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.policy import WatchPolicy
 
 READS = (
-    'echo "${WATCHKEEPER_BATCH_SIZE:-16} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-2}" >> batches.txt\n'
-    '[ "${WATCHKEEPER_BATCH_SIZE:-16}" -le %d ] || { echo "torch.OutOfMemoryError: CUDA out of memory." >&2; exit 1; }'
+    'echo "${WATCHKEEPER_BATCH_SIZE:-16} ${WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS:-2}"'
+    " >> batches.txt\n"
+    '[ "${WATCHKEEPER_BATCH_SIZE:-16}" -le %d ]'
+    ' || { echo "torch.OutOfMemoryError: CUDA out of memory." >&2; exit 1; }'
 )
 
 

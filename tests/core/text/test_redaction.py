@@ -12,16 +12,16 @@ from watchkeeper.core.text import redaction
 from watchkeeper.core.text.redaction import REDACTED, is_name, is_secret, redact, redact_words
 
 NAMES = """
-token hf_token hfToken HF_TOKEN GH_PAT SLACK_WEBHOOK wandb_api_key apiKey APIKey PGPASSWORD password passwd
-db_pass secret client_secret aws_secret_access_key AWS_ACCESS_KEY_ID ssh_key private_key openai_key
-credentials DSN sentry_dsn x-api-key hub_token webhook_url user.password authorization cookie db_pwd token2
-api_keys slack_bot_token token_value
+token hf_token hfToken HF_TOKEN GH_PAT SLACK_WEBHOOK wandb_api_key apiKey APIKey PGPASSWORD password
+passwd db_pass secret client_secret aws_secret_access_key AWS_ACCESS_KEY_ID ssh_key private_key
+openai_key credentials DSN sentry_dsn x-api-key hub_token webhook_url user.password authorization
+cookie db_pwd token2 api_keys slack_bot_token token_value
 """
 OTHERS = """
-tokenizer max_tokens num_tokens sort_key token_type_ids pad_token eos_token key keys keyframes primary_key
-text_key num_key_value_heads tokenizer_name token_file api_key_env public_key image_token author path
-forward_pass num_passes compass bypass file_pat PWD additional_special_tokens tokens_per_second seed session
-monkey stop_tokens pattern
+tokenizer max_tokens num_tokens sort_key token_type_ids pad_token eos_token key keys keyframes
+primary_key text_key num_key_value_heads tokenizer_name token_file api_key_env public_key
+image_token author path forward_pass num_passes compass bypass file_pat PWD
+additional_special_tokens tokens_per_second seed session monkey stop_tokens pattern
 """
 
 # In pieces, so that nothing that looks for secrets finds one here.

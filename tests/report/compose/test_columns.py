@@ -21,9 +21,16 @@ Words of a person | with a bar.
 def judged(outcome: str = "done", **metrics: float) -> Judged:
     """A verdict on an evaluation with these figures."""
     return Judged(
-        time=datetime(2026, 3, 11, tzinfo=UTC), writer="w", seq=0, key="k", phase="evaluation", attempt=1,
-        outcome=outcome, state="COMPLETED", metrics=metrics,
-    )  # fmt: skip
+        time=datetime(2026, 3, 11, tzinfo=UTC),
+        writer="w",
+        seq=0,
+        key="k",
+        phase="evaluation",
+        attempt=1,
+        outcome=outcome,
+        state="COMPLETED",
+        metrics=metrics,
+    )
 
 
 def test_a_column_is_put_into_the_machines_table_and_no_other_byte_changes() -> None:

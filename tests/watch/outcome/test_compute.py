@@ -14,7 +14,8 @@ from watchkeeper.experiment.draft import estimate_s
 from watchkeeper.runfolder.telemetry import Gpu, Sample
 from watchkeeper.watch.outcome.compute import Used, of_gpu_metrics, of_telemetry, rows
 
-SMI = """timestamp, index, utilization.gpu [%], utilization.memory [%], memory.used [MiB], memory.total [MiB]
+SMI = """timestamp, index, utilization.gpu [%], utilization.memory [%], \
+memory.used [MiB], memory.total [MiB]
 2026/03/11 15:00:00.000, 0, 80 %, 10 %, 7024 MiB, 40960 MiB
 2026/03/11 15:00:05.000, 0, 40 %, 10 %, 9000 MiB, 40960 MiB
 2026/03/11 15:00:10.000, 0, [N/A], 10 %, [N/A], 40960 MiB
