@@ -25,7 +25,8 @@ TRAINED, HELD_OUT = 1600, 100  # words for the fine-tunes, and for the evaluatio
 BYTES = 256
 STEPS, BATCH = 400, 32
 TEMPLATE = (
-    "<|begin_of_text|>{% for message in messages %}<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n"
+    "<|begin_of_text|>{% for message in messages %}"
+    "<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n"
     "{{ message.content | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
@@ -46,8 +47,8 @@ def made_up(draw, count, but):
 
 
 def write_data(folder):
-    """Write the examples of the fine-tunes and of the two evaluations. Returns their words, which the
-    model must not see before.
+    """Write the examples of the fine-tunes and of the two evaluations. Returns their words, which
+    the model must not see before.
     """
     draw = random.Random(SEED)
     train = made_up(draw, TRAINED, ())
@@ -67,7 +68,7 @@ def write_data(folder):
 
 
 def write_tokenizer(folder):
-    """Write a byte tokenizer in the formats of torchtune and of transformers. Returns token → id."""
+    """Write a byte tokenizer in torchtune's and transformers' formats. Returns token → id."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from torchtune.models.llama3._tokenizer import LLAMA3_SPECIAL_TOKENS
     from transformers import PreTrainedTokenizerFast
@@ -115,7 +116,8 @@ def train(folder, tokenizer, unseen, steps):
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.08,  # the usual 0.02 suits wide models; a narrow one would hardly learn to copy
+        # The usual 0.02 suits wide models; a narrow one would hardly learn to copy.
+        initializer_range=0.08,
         # Wavelengths for a hundred tokens, not a hundred thousand: torchtune's builder then
         # scales none of them.
         rope_parameters={"rope_type": "default", "rope_theta": 100.0},

@@ -28,7 +28,7 @@ class InputError(Exception):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings in config.json. The steps of the two tiers are the point, and have no default."""
+    """The settings in config.json. The steps of the two tiers have no default."""
 
     log_steps: Count
     eval_steps: Count
@@ -77,7 +77,8 @@ def read_config(path: Path) -> Config:
         ) from None
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}, line {error.lineno}, column {error.colno}: {error.msg}. It is JSON, with // comments allowed: "
+            f"{path}, line {error.lineno}, column {error.colno}: {error.msg}. "
+            "It is JSON, with // comments allowed: "
             "a comma between two settings, none after the last"
         ) from None
     except msgspec.ValidationError as error:
@@ -86,7 +87,8 @@ def read_config(path: Path) -> Config:
 
 
 def read_rows(path: Path, *, called: str = "") -> list[Row]:
-    """A dataset: JSON lines with `prompt` and `golden`. `called` is its name, where that is not the file's.
+    """A dataset: JSON lines with `prompt` and `golden`. `called` is its name, where that is not the
+    file's.
 
     Raises:
         InputError: a line is none of that, or there are too few.
@@ -120,8 +122,8 @@ def read_rows(path: Path, *, called: str = "") -> list[Row]:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last complete checkpoint in the folder; None if there is none. A checkpoint that was being
-    written when the training was killed does not count.
+    """The last complete checkpoint in the folder; None if there is none. A checkpoint that was
+    being written when the training was killed does not count.
     """
     found = [
         path
@@ -139,7 +141,7 @@ def step_of(checkpoint: Path | None) -> int:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether each file of the checkpoint is complete. The Trainer writes trainer_state.json last."""
+    """Whether each checkpoint file is complete. The Trainer writes trainer_state.json last."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_bytes())
         with safe_open(

@@ -1,4 +1,5 @@
-"""Generates two datasets: the capitals and the currencies of some countries, asked for in four ways.
+"""Generates two datasets: the capitals and the currencies of some countries, asked for in four
+ways.
 
 python task.py capitals queue/capitals.jsonl
 """
@@ -12,11 +13,13 @@ from pathlib import Path
 from inputs import FEWEST, Config, Row
 
 COUNTRIES = """
-Argentina Buenos Aires peso | Austria Vienna euro | Brazil Brasilia real | Chile Santiago peso | China Beijing yuan
-Denmark Copenhagen krone | Egypt Cairo pound | Finland Helsinki euro | France Paris euro | Germany Berlin euro
-Greece Athens euro | Hungary Budapest forint | India New Delhi rupee | Ireland Dublin euro | Italy Rome euro
-Japan Tokyo yen | Kenya Nairobi shilling | Mexico Mexico City peso | Norway Oslo krone | Peru Lima sol
-Poland Warsaw zloty | Portugal Lisbon euro | Sweden Stockholm krona | Thailand Bangkok baht | Turkey Ankara lira
+Argentina Buenos Aires peso | Austria Vienna euro | Brazil Brasilia real | Chile Santiago peso
+China Beijing yuan | Denmark Copenhagen krone | Egypt Cairo pound | Finland Helsinki euro
+France Paris euro | Germany Berlin euro | Greece Athens euro | Hungary Budapest forint
+India New Delhi rupee | Ireland Dublin euro | Italy Rome euro | Japan Tokyo yen
+Kenya Nairobi shilling | Mexico Mexico City peso | Norway Oslo krone | Peru Lima sol
+Poland Warsaw zloty | Portugal Lisbon euro | Sweden Stockholm krona | Thailand Bangkok baht
+Turkey Ankara lira
 """
 ASKED = (
     "What is the {} of {}?",
@@ -56,8 +59,8 @@ class Ahead:
     """
 
     def __init__(self, rows: list[Row], config: Config, begun: int, step: int) -> None:
-        """`begun`: the training step after which the dataset was started; `step`: the one after which
-        this process starts.
+        """`begun`: the training step after which the dataset was started; `step`: the one after
+        which this process starts.
         """
         self.until = begun + config.steps
         self.step, self._size = step, config.batch_size
@@ -69,8 +72,8 @@ class Ahead:
         self.rows = order[(step - begun) * self._size : config.steps * self._size]
 
     def shown(self, step: int, *, endless: bool) -> Row:
-        """A row to show for this step: an endless one if `endless` is set and there is one, else a row
-        of the step's batch.
+        """A row to show for this step: an endless one if `endless` is set and there is one, else a
+        row of the step's batch.
         """
         if endless and self._endless:
             return self._endless[step % len(self._endless)]

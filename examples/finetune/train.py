@@ -95,8 +95,8 @@ class Looking(TrainerCallback):
         )
 
     def look(self, tier: str, step: int, model: LlamaForCausalLM) -> None:
-        """Run one tier. The fast one is a forward pass; the full one generates within a time limit and
-        computes the validation loss.
+        """Run one tier. The fast one is a forward pass; the full one generates within a time limit
+        and computes the validation loss.
         """
         row = self.ahead.shown(
             step, endless=tier == "full" and step // self.config.eval_steps % ENDLESS_EVERY == 0
@@ -125,8 +125,8 @@ class Looking(TrainerCallback):
         return model(**batch_of(self.tokenizer, rows)).loss.item()
 
     def generate(self, model: LlamaForCausalLM, row: Row) -> list[int]:
-        """Generate greedily. For an endless row the generation never ends, like those that hung real
-        trainings for hours: the end token is suppressed, and the length is not limited.
+        """Generate greedily. For an endless row the generation never ends, like those that hung
+        real trainings for hours: the end token is suppressed, and the length is not limited.
         """
         asked = torch.tensor([question(self.tokenizer, row)])
         if row.endless:
@@ -216,7 +216,8 @@ def train(config: Config, dataset: Path | None, begun: int, *, stops_with_stdin:
         step = step_of(checkpoint)
         if step < begun:
             raise InputError(
-                f"no complete checkpoint in {CHECKPOINTS} is of step {begun} or later. The last: --begun {step}"
+                f"no complete checkpoint in {CHECKPOINTS} is of step {begun} or later. "
+                f"The last: --begun {step}"
             )
         if step >= begun + config.steps:
             print(f"Nothing to do: {checkpoint} has all {begun + config.steps:,} steps.")
@@ -265,7 +266,7 @@ def only_one(*, waits: bool) -> Iterator[None]:
 
 
 def keep_output() -> None:
-    """Copy what this process prints to training_output.log. Under the daemon it goes there anyway."""
+    """Copy what this process prints to training_output.log; the daemon sends it there anyway."""
     sys.stdout.reconfigure(line_buffering=True)
     if OUTPUT.exists() and os.path.samestat(os.fstat(1), OUTPUT.stat()):
         return
@@ -324,7 +325,8 @@ def compare(config: Config) -> None:
     cpu = [recorded.cpu_ms / without.cpu_ms for without, recorded in pairs]
     middle = statistics.median
     print(
-        f"\n{f'{config.compare_pairs} × {burst.steps} training steps':<26}{'steps/s   ratio   CPU ms/step   ratio':>40}"
+        f"\n{f'{config.compare_pairs} × {burst.steps} training steps':<26}"
+        f"{'steps/s   ratio   CPU ms/step   ratio':>40}"
     )
     for what, own, ratios in (
         ("without", clocks[False], (1, 1)),
@@ -335,7 +337,8 @@ def compare(config: Config) -> None:
             middle(clock.cpu_ms for clock in own),
         )
         print(
-            f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}{cost:>14.2f}{ratios[1]:>8.3f}"
+            f"{what + ' the recorder':<26}{speed:>10.1f}{ratios[0]:>8.3f}"
+            f"{cost:>14.2f}{ratios[1]:>8.3f}"
         )
     spread = f"steps/s {min(wall):.3f} to {max(wall):.3f}, CPU {min(cpu):.3f} to {max(cpu):.3f}"
     print(f"Ratios are the medians of the pairs; of single pairs: {spread}.")

@@ -3,14 +3,14 @@
     python training_daemon.py &          # until SIGTERM: `kill $(cat .daemon.pid)`
     python training_daemon.py --once     # until the queue is empty
 
-A dataset is a `*.jsonl` file in queue/; datasets are taken in order of arrival. Move a complete file
-into the queue with `mv`. During training it is in queue/processing/, afterwards in queue/done/, or in
-queue/failed/ with a file that gives the reason. Each dataset is trained on by a new process, with
-the code and config.json of that moment; its output goes to training_output.log.
+A dataset is a `*.jsonl` file in queue/; datasets are taken in order of arrival. Move a complete
+file into the queue with `mv`. During training it is in queue/processing/, afterwards in
+queue/done/, or in queue/failed/ with a file that gives the reason. Each dataset is trained on by a
+new process, with the code and config.json of that moment; its output goes to training_output.log.
 
-On SIGTERM or Ctrl-C the training finishes its step and saves a checkpoint, and the daemon exits with
-0; a second one kills the training. However the daemon ended, even by SIGKILL, the next one resumes
-the same dataset from the last complete checkpoint.
+On SIGTERM or Ctrl-C the training finishes its step and saves a checkpoint, and the daemon exits
+with 0; a second one kills the training. However the daemon ended, even by SIGKILL, the next one
+resumes the same dataset from the last complete checkpoint.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def only_daemon() -> Iterator[None]:
 
 
 def unfinished() -> Path | None:
-    """The dataset that an earlier daemon did not finish; None if there is none. If the checkpoint it
-    was started from is gone, it starts again from the remaining ones.
+    """The dataset that an earlier daemon did not finish; None if there is none. If the checkpoint
+    it was started from is gone, it starts again from the remaining ones.
     """
     found = [path for path in PROCESSING.glob("*+*.jsonl") if path.name.partition("+")[0].isdigit()]
     if not found:

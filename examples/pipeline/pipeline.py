@@ -211,7 +211,8 @@ def main():
     print(f"\n{'cultivar':>8} {'fitted on':>10} {'tested on':>10} {'accuracy':>9}")
     for row in fitted["cultivars"]:
         print(
-            f"{row['cultivar']:>8} {row['rows_fit']:>10} {row['rows_test']:>10} {row['accuracy']:>9.3f}"
+            f"{row['cultivar']:>8} {row['rows_fit']:>10} {row['rows_test']:>10} "
+            f"{row['accuracy']:>9.3f}"
         )
     print(f"{'all':>8} {'':>10} {'':>10} {fitted['accuracy']:>9.3f}\n\nLook at: {run.folder}")
 

@@ -634,7 +634,7 @@ def test_a_result_is_compared_with_the_checkpoint_that_its_attempt_used() -> Non
 
 
 def test_a_good_result_waits_to_be_made_again_with_its_checkpoint() -> None:
-    """While its training runs anew a result is stale; where nobody trains it any more, it stands."""
+    """While its training runs anew a result is stale; if it is no longer trained, it stands."""
     there = {subject: "f" for subject in SUBJECTS if subject != "a/epoch_0"}
     running = decided(journal((A, 1, None)), facts(there))
     assert (running[E0].action, running[E0].stale) == ("wait", True)

@@ -37,7 +37,7 @@ def forget_peak() -> None:
 
 
 def peak_bytes() -> int | None:
-    """This process's peak memory in bytes since `forget_peak`; None if the kernel does not report it."""
+    """Peak memory in bytes since `forget_peak`; None if the kernel does not report it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -66,8 +66,8 @@ def run_model(run: wk.Run, name: str, generate: Callable[[], torch.Tensor], conf
 
 
 def experiments(config: dict) -> tuple[list[dict], list[dict]]:
-    """The configurations of the baseline and of LLaDA, without those that have more denoising passes
-    than tokens.
+    """The configurations of the baseline and of LLaDA, without those that have more denoising
+    passes than tokens.
     """
     sizes = [
         {"seq_length": s, "batch_size": b}

@@ -1,8 +1,9 @@
 """A small transformer, and two ways to generate text with it: token by token, and by masked
 diffusion.
 
-Masked diffusion follows LLaDA (Nie et al., 2025, arXiv:2502.09992, algorithm 5): the answer starts as masks; each of
-`steps` passes over the whole sequence predicts every mask, keeps the most confident predictions and masks the rest again.
+Masked diffusion follows LLaDA (Nie et al., 2025, arXiv:2502.09992, algorithm 5): the answer starts
+as masks; each of `steps` passes over the whole sequence predicts every mask, keeps the most
+confident predictions and masks the rest again.
 """
 
 from __future__ import annotations

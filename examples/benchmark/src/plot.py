@@ -20,7 +20,7 @@ def label(row: dict) -> str:
 
 
 def draw(rows: list[dict], path: Path) -> Path:
-    """Plot latency against length into a PNG, with a panel for each batch size. Returns its path."""
+    """Plot latency against length as a PNG, a panel for each batch size. Returns its path."""
     sizes = sorted({row["batch_size"] for row in rows})
     figure, panels = plt.subplots(
         1, len(sizes), figsize=(5 * len(sizes), 4), sharey=True, squeeze=False
