@@ -92,12 +92,13 @@ fuzz: $(VENV)/.stamp-dev ## try each reader of files and output with nearly righ
 io-faults: $(VENV)/.stamp-dev ## let each file operation of recorder, wrapper and watcher fail once, in five ways, and print what came of it (a C compiler; an hour)
 	@$(BIN)/python -m tests.iofaults
 
-check: $(VENV)/.stamp-dev ## style, types, the shell scripts that jobs run, and which way imports point
+check: $(VENV)/.stamp-dev ## style, types, the shell scripts that jobs run, which way imports point, and how dense the code is
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/shellcheck src/watchkeeper/schedulers/wrapper/*.sh
+	@$(BIN)/python scripts/density.py
 
 docs: $(VENV)/.stamp-dev ## are the docs complete, and do their examples hold
 	@$(BIN)/python -m pytest -q tests/docs

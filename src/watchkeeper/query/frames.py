@@ -95,7 +95,8 @@ def _csv(columns: Sequence[Column]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in columns])
-    writer.writerows([_cell(value) for value in row] for row in _rows(columns))
+    for row in _rows(columns):
+        writer.writerow([_cell(value) for value in row])
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 

@@ -99,10 +99,13 @@ def _reduced(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     """At most `_COLUMNS` points, by means of neighbours."""
     share = math.ceil(len(points) / _COLUMNS) or 1
     groups = [points[at : at + share] for at in range(0, len(points), share)]
-    return [
-        (math.fsum(x for x, _ in group) / len(group), math.fsum(y for _, y in group) / len(group))
-        for group in groups
-    ]
+    return [_mean(group) for group in groups]
+
+
+def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    xs = [x for x, _ in points]
+    ys = [y for _, y in points]
+    return math.fsum(xs) / len(points), math.fsum(ys) / len(points)
 
 
 def _scaled(value: float, least: float, most: float) -> float:
