@@ -39,7 +39,7 @@ def placed(step=1, **metrics):
     ],
 )
 def test_a_column_has_the_narrowest_kind_that_holds_its_values(values, kind):
-    """The kind of a column is told by all its values."""
+    """All values of a column decide its kind."""
     column = columns_of([placed(x=value) for value in values])[-1]
     assert (column.name, column.kind) == ("x", kind)
 

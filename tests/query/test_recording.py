@@ -68,7 +68,7 @@ def test_what_belongs_to_one_run_is_no_guess_among_several(sweep):
 
 
 def test_several_paths_have_their_folders_names_before_the_runs(sweep, tmp_path_factory):
-    """Runs of two folders are told apart, and one that is named twice is read once."""
+    """Runs of two folders keep their folders' names, and one that is named twice is read once."""
     other = tmp_path_factory.mktemp("other")
     record(other / "run0", [(1, {"loss": 1.0})])
     names = wk.load(sweep, other, sweep / "run1").names

@@ -16,7 +16,7 @@ from watchkeeper.report.actionlog.foreign import Named, submitted
 _PLACES = ("run-*.log*", "logs/run-*.log*")
 _MOST_BYTES = 64 * 2**20
 _MOST_SHOWN = 20
-_CHECK_FIRST = "its end is not logged: ask the scheduler for it, lest it be done twice"
+_CHECK_FIRST = "its end is not logged: ask the scheduler for it, or the work may run twice"
 
 
 def notes(folder: Path, state: State) -> list[Problem]:

@@ -83,7 +83,7 @@ def write(columns: Sequence[Column], path: Path, *, replace: bool = False) -> No
     encode = _FORMATS.get(path.suffix.lower())
     if encode is None:
         known = ", ".join(_FORMATS)
-        raise UsageError(f"{path}: the format is told by the suffix: {known}")
+        raise UsageError(f"{path}: its suffix names no format; use one of {known}")
     data = encode(columns)
     if replace:
         files.replace(path, data)
