@@ -209,3 +209,25 @@ def test_run_says_what_was_tried_before_it_submits(folder: Path, tmp_path: Path)
     assert run.returncode == 0
     assert run.stderr.index("note: a: tried before: run_logs/") < run.stderr.index("SUBMIT_JOB")
     assert "tried before" not in wk("run", again, "--poll", "0.05", state=state).stderr
+
+
+def test_every_metric_of_recorded_runs_is_compared_and_a_folder_of_them_will_do(
+    tmp_path: Path,
+) -> None:
+    """Last figures and totals are shown; no run leads in a metric whose better end nobody knows."""
+    for name, accuracy, norm in (("a", 0.5, 3.0), ("b", 0.75, 2.0)):
+        with wk_api.start_run(
+            folder=tmp_path / "runs" / name, pipeline="training", console=False, sidecar=False
+        ) as run:
+            run.log(1, loss=1.0, accuracy=0.1, grad_norm=9.0, note="text")
+            run.log(2, loss=accuracy, accuracy=accuracy, grad_norm=norm)
+            run.totals(tokens=100)
+    shown = wk("compare", tmp_path / "runs", state=tmp_path / "state")
+    assert shown.returncode == 0, shown.stderr
+    assert "accuracy    0.5000 → 0.7500  +0.25  better" in shown.stdout
+    assert "grad_norm   3.0000 → 2.0000  -1\n" in shown.stdout
+    told = json.loads(wk("compare", tmp_path / "runs", "--json", state=tmp_path / "state").stdout)
+    (a, b) = told["runs"]
+    assert a["metrics"] == {"end_train_loss": 0.5, "accuracy": 0.5, "grad_norm": 3.0, "tokens": 100}
+    assert told["best"] == {"end_train_loss": "a", "accuracy": "b"}
+    assert sorted(b["unranked"]) == ["grad_norm", "tokens"]

@@ -33,6 +33,7 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
+from watchkeeper.query.recording import load
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
@@ -41,6 +42,10 @@ from watchkeeper.report.lint.rules import RULES
 from watchkeeper.report.runlog.figures import split_settings
 from watchkeeper.report.runlog.read import read as read_log
 from watchkeeper.runfolder import places
+from watchkeeper.runfolder.executions import is_measured
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+from watchkeeper.runfolder.search import run_folders
+from watchkeeper.runfolder.values import number
 from watchkeeper.watch.logs import run_log_folder
 from watchkeeper.watch.outcome import learned
 from watchkeeper.watch.outcome.losses import Tried
@@ -76,8 +81,8 @@ def compared(
 ) -> Compared:
     """Put the runs at these paths side by side.
 
-    A path is an experiment's folder, a recorded run's, a run log, or a folder of run logs. `runs`
-    is a glob over names, `base` a name.
+    A path is an experiment's folder, a recorded run's, a run log, a folder of run logs, or a folder
+    with recorded runs below it. `runs` is a glob over names, `base` a name.
 
     Raises:
         UsageError: a path is neither, nothing is left to compare, or there is no such base.
@@ -125,10 +130,26 @@ def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
     return _of_logs(path, found)
 
 
+def _recorded_below(path: Path, found: _Found) -> list[Side]:
+    """The recorded runs below a folder, by name."""
+    folders, problems = run_folders(path)
+    found.problems += problems
+    sides: list[Side] = []
+    for folder in folders:
+        read = journal.read(folder / layout.JOURNAL).events
+        side = _recorded(folder, [event for own in read.values() for event in own])
+        if side is not None:
+            sides.append(side)
+    return sides
+
+
 def _of_logs(path: Path, found: _Found) -> list[Side]:
+    """The run logs at a path; where there are none, the recorded runs below it."""
     try:
         roots = run_log_folder.roots(path)
     except UsageError as error:
+        if sides := _recorded_below(path, found):
+            return sides
         hint = f"an experiment has a summary or a journal; {error.hint}"
         raise UsageError(
             f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
@@ -379,10 +400,13 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
     started = _training_start(events)
     if started is None:
         return None
-    state = "not ended"
+    state, totals = "not ended", dict[str, Number]()
     for event in events:
         if isinstance(event, RunEnded) and event.writer == started.writer:
             state = event.status
+            totals = event.totals
+    metrics = _losses(learned.of(path, [Tried(recorder=path)], []))
+    metrics |= _last_figures(path) | totals
     return Side(
         name=path.resolve().name,
         where=str(path),
@@ -391,8 +415,26 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
         commit=started.git_sha,
         dirty=_dirty(started),
         files=started.code,
-        metrics=_losses(learned.of(path, [Tried(recorder=path)], [])),
+        metrics=metrics,
+        unranked=frozenset(name for name in metrics if not _is_ranked(name)),
     )
+
+
+def _last_figures(run: Path) -> dict[str, Number]:
+    """The last figure of each metric that a run logged, but for its losses, which are `END_LOSSES`."""
+    figures: dict[str, Number] = {}
+    for name, value in load(run).last.items():
+        if name == "step" or name in (*TRAIN_LOSS, *VAL_LOSS) or isinstance(value, bool | str):
+            continue
+        figure = number(value)
+        if figure is not None:
+            figures[name] = figure
+    return figures
+
+
+def _is_ranked(metric: str) -> bool:
+    """Whether a metric's name says which figures are the better ones."""
+    return compare.is_less_better(metric) or is_measured(metric)
 
 
 def _training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:

@@ -38,7 +38,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     `settings` are its configuration, by dotted key; `unread` names the configurations that could
     only be compared by hash. `partial`: they are words about it, and what they do not name may
     still be as it is elsewhere. `metrics`: `clean accuracy` → its best figure over the epochs, by
-    `is_less_better`; `at`: the same name → its epoch. `diff` is a hash, `script` too, of all but
+    `is_less_better`; `at`: the same name → its epoch. `unranked` names the metrics of which nobody
+    knows whether more is better: no run leads in them. `diff` is a hash, `script` too, of all but
     the job's name. `files` are the code that the script names, each by its hash; `dirty` counts
     those that no commit holds.
     """
@@ -57,6 +58,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     metrics: Mapping[str, Number] = {}
     at: Mapping[str, str] = {}
+    unranked: frozenset[str] = frozenset()
     runtime: float | None = None
     final_step: int | None = None
 
@@ -172,7 +174,12 @@ def against(base: Side, side: Side, commits: int | None = None) -> Against:
         files=_differing(base.files, side.files),
         data=_difference("data", base.data, side.data),
         metrics=tuple(
-            _delta(name, base.metrics.get(name), side.metrics.get(name))
+            _delta(
+                name,
+                base.metrics.get(name),
+                side.metrics.get(name),
+                is_ranked=name not in base.unranked | side.unranked,
+            )
             for name in metrics_of([base, side])
         ),
     )
@@ -233,9 +240,11 @@ def finished(side: Side) -> bool:
 
 def leader(metric: str, sides: Iterable[Side]) -> str:
     """The run that leads in a metric: of those that finished, where one of them has it; "" where
-    nobody has.
+    nobody has, and where nobody knows whether more is better.
     """
     having = [side for side in sides if metric in side.metrics]
+    if any(metric in side.unranked for side in having):
+        return ""
     among = [side for side in having if side.state in GOOD] or having
     _, at = best((metric, side.name, side.metrics[metric]) for side in among)
     return at.get(metric, "")
@@ -272,11 +281,11 @@ def _is_better(metric: str, new: Number, old: Number) -> bool:
     return one > other
 
 
-def _delta(metric: str, old: Number | None, new: Number | None) -> Delta:
+def _delta(metric: str, old: Number | None, new: Number | None, *, is_ranked: bool = True) -> Delta:
     if old is None or new is None:
         return Delta(metric=metric, old=old, new=new)
     change = value_of(new) - value_of(old)
-    if old == new or math.isnan(change):
+    if old == new or math.isnan(change) or not is_ranked:
         better = None
     else:
         better = _is_better(metric, new, old)

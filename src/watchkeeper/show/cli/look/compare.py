@@ -30,8 +30,8 @@ def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json
     """Put runs side by side: the settings that vary, code, data and figures, and how each differs from
     the base.
 
-    A PATH is the folder of an experiment (all its runs) or of a recorded run, a run log, or a folder
-    of run logs, including hand-written ones. For an evaluation the best epoch counts, and @N names
+    A PATH is the folder of an experiment (all its runs) or of a recorded run, a folder with recorded
+    runs below it, a run log, or a folder of run logs, including hand-written ones. For an evaluation the best epoch counts, and @N names
     it; losses, errors and durations are better when smaller.
 
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
