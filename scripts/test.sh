@@ -7,13 +7,13 @@ python=$1
 on_slurm=(tests/slurm tests/conformance)
 
 said=$(mktemp)
-# A shell that is no terminal's starts what runs beside it deaf to SIGINT.
-env --default-signal=INT,QUIT "$python" -m pytest -q -p no:cacheprovider "${on_slurm[@]}" >"$said" 2>&1 &
+# A shell that is no terminal's starts what runs beside it deaf to SIGINT, and nohup to SIGHUP.
+env --default-signal=INT,QUIT,HUP "$python" -m pytest -q -p no:cacheprovider "${on_slurm[@]}" >"$said" 2>&1 &
 beside=$!
 # Its fixtures end their daemons when it is interrupted.
 trap 'kill -INT "$beside" 2>/dev/null; wait "$beside"; rm -f "$said"' EXIT
 
-"$python" -m pytest -q "${on_slurm[@]/#/--ignore=}"
+env --default-signal=HUP "$python" -m pytest -q "${on_slurm[@]/#/--ignore=}"
 rest=$?
 echo "… and those on a real Slurm:"
 wait "$beside"

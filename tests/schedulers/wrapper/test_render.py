@@ -393,6 +393,7 @@ def test_signals_reach_the_script(attempt, tmp_path, name):
         process.communicate(timeout=60)
     finally:
         process.kill()
+        (tmp_path / "got").touch()  # ends the script, also where the signal did not reach it
     assert process.returncode == 9
     assert (tmp_path / "got").read_text() == f"{name}\n"
     assert read_exit_records(made.folder)[0].exit_code == 9
