@@ -18,6 +18,9 @@ ALLOWED = {
     "reading": {"msgspec", "ruamel", "markdown_it"},
     "tools": {"msgspec", "zstandard"},
 }
+FRAMES = {"pandas", "polars"}
+MODULES = {"query/frames.py": FRAMES, "query/recording.py": FRAMES}
+"""Modules that name a library which a user brings."""
 BESIDES = {
     "torchtune": {"omegaconf"},
     "transformers": {"torch"},
@@ -39,11 +42,12 @@ def third_parties(path: Path) -> set[str]:
     "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
 )
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, an
-    integration its library.
+    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, only frames
+    pandas and polars, an integration its library.
     """
     package = path.relative_to(SOURCE).parts[0]
     allowed = ALLOWED.get(package, {"msgspec"})
+    allowed = allowed | MODULES.get(str(path.relative_to(SOURCE)), set())
     if package == "integrations":
         allowed = allowed | {path.stem} | BESIDES.get(path.stem, set())
     assert third_parties(path) <= allowed
@@ -65,4 +69,19 @@ def test_the_integrations_import_no_library_before_it_is_used():
         f"sys.exit(' '.join(sys.modules.keys() & {set(names)}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_loading_runs_imports_no_library_of_frames(tmp_path):
+    """`wk.load` works where neither pandas nor polars is installed, and imports neither."""
+    code = (
+        "import sys, watchkeeper as wk\n"
+        "with wk.start_run(folder='a', pipeline='p', console=False, sidecar=False) as run:\n"
+        "    run.log(1, loss=0.5)\n"
+        "assert wk.load('a').rows[0].metrics == {'loss': 0.5}\n"
+        "sys.exit(' '.join(sys.modules.keys() & {'pandas', 'polars', 'numpy'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.stderr.strip() == ""
