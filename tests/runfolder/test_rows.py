@@ -105,3 +105,12 @@ def test_a_loss_is_not_renamed_over_another():
     """The metrics keep both losses when they have the new name already."""
     both = {"loss": 1.0, "train_loss": 2.0}
     assert rename_losses(both) == both
+
+
+def test_the_mean_of_a_whole_run_is_not_its_current_loss(tmp_path):
+    """The status keeps to the name that the run used first, as the Trainer's last row has a mean."""
+    with wk.start_run(folder=tmp_path, pipeline="train", console=False, sidecar=False) as run:
+        run.cadence(log_every=1)
+        run.log(1, loss=0.5)
+        run.log(1, train_loss=2.0)
+    assert '"loss": 0.5' in (tmp_path / "status/training_status.json").read_text()

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class Status:
         self._clock, self._warn, self._monotonic = clock, warn, monotonic
         self.step: int | float | None = None
         """The last training step told; None before the first."""
+        self._loss_name = ""
         self._loss: Any = None
         self._loss_step: Any = None
         self._val_loss: Any = None
@@ -86,7 +87,7 @@ class Status:
     def saw(self, step: object, metrics: dict[str, Any]) -> None:
         """A row was logged. Raises nothing."""
         try:
-            loss, val_loss = loss_of(metrics, TRAIN_LOSS), loss_of(metrics, VAL_LOSS)
+            loss, val_loss = self._train_loss(metrics), loss_of(metrics, VAL_LOSS)
             if step is None and loss is None and val_loss is None:
                 return
             at = training_step(step)
@@ -199,6 +200,16 @@ class Status:
             "full_tier_share": None if self.full_share is None else round(self.full_share(), 4),
             "code": {"sha256": code.sha256, "changed": list(code.changed)} if code else None,
         }
+
+    def _train_loss(self, metrics: Mapping[str, Any]) -> Any:
+        """The training loss of a row; None if it has none. The name that the run used first counts:
+        at its end the Trainer of transformers logs `train_loss`, a mean of the whole run, beside
+        the `loss` of each step.
+        """
+        if not self._loss_name:
+            names = (name for name in TRAIN_LOSS if metrics.get(name) is not None)
+            self._loss_name = next(names, "")
+        return metrics.get(self._loss_name)
 
     def _compare(self, val_loss: object) -> None:
         self._val_loss, self._val_step = (
