@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import watchkeeper as wk
 from tests.watch.logs.test_run_logs import keep, log, told, value
 from watchkeeper.core.events import Judged, Learned
 from watchkeeper.experiment import experiment as experiments
@@ -151,3 +152,12 @@ def test_the_newest_state_of_the_trainer_has_the_history(tmp_path):
         assert read([], order).train[-1][1] == 0.5
     (places[0] / "trainer_state.json").write_text("{torn")
     assert read([], places).train[-1][1] == 2.0
+
+
+def test_a_mean_of_the_whole_run_is_not_its_last_loss(tmp_path):
+    """The Trainer's last row has `train_loss`, a mean: the last `loss` of a step stays the last."""
+    with wk.start_run(folder=tmp_path, pipeline="train", console=False, sidecar=False) as run:
+        run.log(1, loss=3.0)
+        run.log(2, loss=0.5)
+        run.log(2, train_loss=1.75)
+    assert learned_of(tmp_path, [Tried(recorder=tmp_path)], []).last_train_loss == 0.5

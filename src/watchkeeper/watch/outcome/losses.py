@@ -8,7 +8,7 @@ the jobs printed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +79,29 @@ def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
 
 def of(executions: Sequence[Execution]) -> Losses:
     """The losses of executions, in the order in which they began."""
-    rows = [row for left in executed.standing(executions) for row in left]
+    standing = executed.standing(executions)
+    rows = [row for left in standing for row in left]
     found = Losses(final_step=executed.final_step(rows), repeats=executed.repeats(executions))
+    for left in standing:
+        found.train += _train_curve(left)
     for row in rows:
-        for names, points in ((TRAIN_LOSS, found.train), (VAL_LOSS, found.val)):
-            loss = loss_of(row.metrics, names)
-            if row.step is not None and loss is not None:
-                points.append((row.step, loss))
+        loss = loss_of(row.metrics, VAL_LOSS)
+        if row.step is not None and loss is not None:
+            found.val.append((row.step, loss))
     return found
+
+
+def _train_curve(rows: Sequence[Row]) -> Iterator[Point]:
+    """The (step, loss) of one execution's rows, under the name that it used first: at its end the
+    Trainer of transformers logs `train_loss`, a mean of the whole run, beside the `loss` of each
+    step.
+    """
+    used = ""
+    for row in rows:
+        if not used:
+            used = next((name for name in TRAIN_LOSS if name in row.metrics), "")
+        if row.step is not None and used in row.metrics:
+            yield row.step, row.metrics[used]
 
 
 def _recorded(attempts: Sequence[Tried]) -> list[Execution]:
