@@ -470,8 +470,8 @@ def seen(key: str, tasks: dict[str, str], number: int = 1) -> tuple[type, dict[s
 
 
 def test_a_plan_says_what_is_ready_and_whether_anything_is_under_way() -> None:
-    """Submissions and retries are ready; what waits or runs keeps the plan pending; phases are told
-    apart.
+    """Submissions and retries are ready; what waits or runs keeps the plan pending; phases do not
+    mix.
     """
 
     def decision(action: Any, phase: Any = "preparation") -> Decision:

@@ -33,7 +33,7 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
-from watchkeeper.query.recording import load
+from watchkeeper.query.recording import load, training_start
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
@@ -397,7 +397,7 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
     """The side of a recorder's run folder; None where it is none. Of several executions the last of
     the first one's pipeline counts: an evaluation that was run there later is none of its training.
     """
-    started = _training_start(events)
+    started = training_start(events)
     if started is None:
         return None
     state, totals = "not ended", dict[str, Number]()
@@ -435,17 +435,6 @@ def _last_figures(run: Path) -> dict[str, Number]:
 def _is_ranked(metric: str) -> bool:
     """Whether a metric's name says which figures are the better ones."""
     return compare.is_less_better(metric) or is_measured(metric)
-
-
-def _training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
-    """The last start of the pipeline that started first; None if nothing was started."""
-    starts = [event for event in events if isinstance(event, RunStarted)]
-    if not starts:
-        return None
-    pipeline = min(starts, key=lambda start: start.time).pipeline
-    return max(
-        (start for start in starts if start.pipeline == pipeline), key=lambda start: start.time
-    )
 
 
 def kept(experiment: Path, sha256: str) -> bytes | None:

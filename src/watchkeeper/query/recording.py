@@ -275,7 +275,7 @@ def _read(
         return None, [Problem(where=str(folder), message=str(error), hint=error.hint)]
     recorded, problems = recorded_executions(folder, read.events)
     events = tuple(event for own in read.events.values() for event in own)
-    started = _started(events)
+    started = training_start(events)
     if started is None and not recorded:
         return None, []
     run = _Run(
@@ -290,7 +290,7 @@ def _read(
     return run, [*read.problems, *problems]
 
 
-def _started(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
+def training_start(events: Sequence[AnyEvent | Unknown]) -> RunStarted | None:
     """The start of the last execution under the run's first pipeline: an evaluation that was
     recorded in the same folder later is not what the folder was begun for.
     """

@@ -104,7 +104,7 @@ def test_the_next_log_is_named_with_the_difference(events, difference):
     ],
 )
 def test_a_change_has_a_line_where_it_is_news(before, after, facts, says):
-    """A start, a requeue and a state that is not known are news; an end is told by its verdict."""
+    """A start, a requeue and an unknown state are news; an end is announced by its verdict."""
     events = (submitted(), sight(3, after, before=before, **facts))
     assert lines(*events)[1:] == says
 
