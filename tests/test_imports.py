@@ -42,8 +42,8 @@ def third_parties(path: Path) -> set[str]:
     "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
 )
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, only frames
-    pandas and polars, an integration its library.
+    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, only
+    frames pandas and polars, an integration its library.
     """
     package = path.relative_to(SOURCE).parts[0]
     allowed = ALLOWED.get(package, {"msgspec"})

@@ -108,7 +108,7 @@ def test_a_loss_is_not_renamed_over_another():
 
 
 def test_the_mean_of_a_whole_run_is_not_its_current_loss(tmp_path):
-    """The status keeps to the name that the run used first, as the Trainer's last row has a mean."""
+    """The status keeps to the name that the run used first: the Trainer's last row has a mean."""
     with wk.start_run(folder=tmp_path, pipeline="train", console=False, sidecar=False) as run:
         run.cadence(log_every=1)
         run.log(1, loss=0.5)

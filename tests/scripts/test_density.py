@@ -37,7 +37,7 @@ def test_complexity_counts_each_way_through_a_function(body, complexity):
 
 
 def test_a_folder_is_measured_and_a_missed_bound_fails(tmp_path, monkeypatch, capsys):
-    """A nested conditional and a crowded line are named with their places, and the exit code is 1."""
+    """A nested conditional and a crowded line are named with their places; the exit code is 1."""
     text = '"""Doc."""\n\ndef f(a, b):\n    """Doc."""\n'
     (tmp_path / "good.py").write_text(text + "    x = a\n    y = b\n    return x + y\n")
     monkeypatch.setattr(sys, "argv", ["density.py", str(tmp_path)])

@@ -34,7 +34,7 @@ EXIT_UNKNOWN = 4
 
 
 class WatchkeeperError(Exception):
-    """Something failed. The message says what failed, on which run or file, and what to type next."""
+    """Something failed. The message says what, on which run or file, and what to type next."""
 
     exit_code: ClassVar[int] = EXIT_FAILED
 
@@ -58,7 +58,7 @@ class ExperimentError(UsageError):
 
 
 class NewerJournalError(UsageError):
-    """A later version of Watchkeeper wrote the journal, in a form that this version would misread."""
+    """A later version of Watchkeeper wrote the journal, in a form that this one would misread."""
 
 
 class StorageError(WatchkeeperError):

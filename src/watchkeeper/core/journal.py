@@ -335,7 +335,7 @@ class Journal:
 
     @property
     def torn_tails(self) -> dict[Path, int]:
-        """Files that end in the middle of a line, with the number of bytes after the last newline."""
+        """Files that end in the middle of a line: name → bytes after the last newline."""
         return {tail.path: tail.torn_bytes for tail in self._tails.values() if tail.torn_bytes}
 
     def refresh(self) -> dict[str, list[AnyEvent | Unknown]]:

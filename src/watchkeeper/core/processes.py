@@ -79,7 +79,7 @@ def name_of(pid: int) -> ProcessName | None:
 
 
 def is_alive(process: ProcessName) -> bool | None:
-    """Whether the process lives. None when this host cannot tell: another host, or an unknown boot."""
+    """Whether the process lives. None when this host cannot know: another host, an unknown boot."""
     if process.host != host():
         return None
     if process.boot_id != boot_id():
@@ -109,7 +109,7 @@ def parent_of(pid: int) -> int | None:
 
 
 def state_of(pid: int) -> str:
-    """The kernel's letter for the process's state: R, S, D, T, Z …; "" if there is no such process."""
+    """The kernel's letter for the process's state: R, S, D, T, Z …; "": no such process."""
     fields = _stat(pid)
     if fields is None:
         return ""

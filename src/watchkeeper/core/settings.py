@@ -208,8 +208,8 @@ def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
     if not why:
         return None
     hint = (
-        f'settings can run commands as you; if you trust it, write trusted_folders = ["{path.parent}"] into '
-        f"{_user_file(environment)}"
+        "settings can run commands as you; if you trust it, write "
+        f'trusted_folders = ["{path.parent}"] into {_user_file(environment)}'
     )
     return Problem(
         where=str(path), message=f"the file {why}, and is not read", hint=hint, severity="warning"

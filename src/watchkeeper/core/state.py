@@ -139,7 +139,7 @@ class Attempt(msgspec.Struct):
 
     @property
     def state(self) -> str:
-        """The scheduler's last word, or what stands for it: PENDING after a submission, "" before."""
+        """The scheduler's last word; before it has one, PENDING, and "" before a submission."""
         if self.judged is not None:
             return self.judged.state
         if self.seen is not None:
@@ -174,8 +174,8 @@ class RunState(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """An experiment as its journal describes it. `planned` is what the last execution read, that of the
-    highest lease; `unknown_kinds`: kind → events of it that this version does not know.
+    """An experiment as its journal describes it. `planned` is what the last execution read, that of
+    the highest lease; `unknown_kinds`: kind → events of it that this version does not know.
     """
 
     runs: dict[str, RunState] = {}
@@ -237,7 +237,7 @@ class WriterState:
                 handler(self, event)
 
     def knew(self, other: str, at: int) -> int:
-        """How many events of another writer this one had read when it wrote its event number `at`."""
+        """How many events of another writer this one had read when it wrote its event `at`."""
         reads = [lease.saw for lease in self.leases if lease.seq <= at]
         if self.opened is not None:
             reads.append(self.opened.saw)
@@ -510,8 +510,8 @@ def _last_sighting(parts: Sequence[Attempt]) -> Submitted | Seen | None:
 
 
 def _verdict(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) -> Judged | None:
-    """The newest verdict that stands; of verdicts that knew nothing of each other, one that rests on
-    evidence.
+    """The newest verdict that stands; of verdicts that knew nothing of each other, one that rests
+    on evidence.
     """
     sightings = [part.sighted for part in parts if part.sighted]
     standing: list[Judged] = []

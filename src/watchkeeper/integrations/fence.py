@@ -1,4 +1,4 @@
-"""The fence around every callback of ours: an error in it is said once, and never ends a training."""
+"""The fence around every callback of ours: its error is said once, and never ends a training."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class Recording:
         self.begin(place, pipeline=EVALUATION, config=fields, signals=False, resumes=True)
 
     def _evaluation(self, folder: Path, config: object) -> tuple[Path, dict[str, Any]]:
-        """The folder and the configuration of a run that evaluates what the last training came to."""
+        """The folder and configuration of a run that evaluates what the last training made."""
         last = self._last
         if last is None:
             return folder / EVALUATION, settings(config)

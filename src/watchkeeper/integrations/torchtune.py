@@ -42,7 +42,7 @@ class WatchkeeperLogger(MetricLoggerInterface):
         self._recording = Recording("torchtune")
 
     def log_config(self, config: DictConfig) -> None:
-        """Keep the configuration, and write `torchtune_config.yaml` as torchtune's own loggers do."""
+        """Keep the configuration; write `torchtune_config.yaml` as torchtune's own loggers do."""
         save_config(config)
         self._keep(config)
 
@@ -107,7 +107,7 @@ class WatchkeeperLogger(MetricLoggerInterface):
                 run.checkpoint(path, training_step=self._step if self._every == 1 else None)
 
     def _checkpoints(self) -> dict[Path, float]:
-        """The folders `epoch_N` with weights in them, and when the newest file of each was written."""
+        """The folders `epoch_N` with weights in them, each with the time of its newest file."""
         found: dict[Path, float] = {}
         for folder in self._output.glob("epoch_*") if self._output is not None else ():
             with contextlib.suppress(OSError):

@@ -158,8 +158,8 @@ def _of_logs(path: Path, found: _Found) -> list[Side]:
 
 
 def _logs_below(root: Path, path: Path, problems: list[Problem]) -> Iterator[Side]:
-    """The logs of a `run_logs` folder that are in `path`, or all of them where `path` holds it. What
-    is wrong with their files is added to `problems`.
+    """The logs of a `run_logs` folder that are in `path`, or all of them where `path` holds it.
+    What is wrong with their files is added to `problems`.
     """
     inside = root.absolute()
     if path.absolute().is_relative_to(inside):
@@ -421,7 +421,7 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
 
 
 def _last_figures(run: Path) -> dict[str, Number]:
-    """The last figure of each metric that a run logged, but for its losses, which are `END_LOSSES`."""
+    """The last figure of each metric that a run logged, without its losses (`END_LOSSES`)."""
     figures: dict[str, Number] = {}
     for name, value in load(run).last.items():
         if name == "step" or name in (*TRAIN_LOSS, *VAL_LOSS) or isinstance(value, bool | str):
@@ -438,7 +438,7 @@ def _is_ranked(metric: str) -> bool:
 
 
 def kept(experiment: Path, sha256: str) -> bytes | None:
-    """A kept object's bytes; None where they are not those it was named after, or cannot be read."""
+    """A kept object's bytes; None where they cannot be read or do not match its name."""
     try:
         data = read_whole(experiment / layout.OBJECTS / sha256)
     except (OSError, ValueError):

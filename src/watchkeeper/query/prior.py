@@ -146,7 +146,7 @@ def _tried(
 
 
 def _compared(experiment: Experiment, items: list[RunItem]) -> Iterator[RunItem]:
-    """The work that run logs are kept of: trainings, and evaluations of what is not trained here."""
+    """The work with run logs: trainings, and evaluations of what is not trained here."""
     trained = {
         item.run for item in experiment.items if item.phase == "preparation" and not item.control
     }

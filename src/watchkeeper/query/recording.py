@@ -100,8 +100,8 @@ class Recording:
 
     @property
     def state(self) -> str:
-        """`finished`, `failed`, `interrupted`, `running`, or `died` (its process is gone and wrote no
-        end); `not ended` where that cannot be told, as from another machine.
+        """`finished`, `failed`, `interrupted`, `running`, or `died` (its process is gone and wrote
+        no end); `not ended` where that cannot be told, as from another machine.
         """
         return _state_of(self._only())
 
@@ -249,7 +249,9 @@ def load(*paths: str | os.PathLike[str], all_rows: bool = False) -> Recording:
         listed = ", ".join(map(str, places))
         raise UsageError(
             f"no recorded run is in {listed}",
-            hint="a run's folder has .watchkeeper/metrics; start_run and `watchkeeper exec` make it",
+            hint=(
+                "a run's folder has .watchkeeper/metrics; start_run and `watchkeeper exec` make it"
+            ),
         )
     return Recording(runs, problems)
 

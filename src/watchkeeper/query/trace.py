@@ -264,7 +264,7 @@ class _Tracer:
     # ── an attempt
 
     def attempt(self, what: str, attempt: Attempt) -> Iterator[Link]:
-        """An attempt, with what it was submitted with: script, configurations, environment, code."""
+        """An attempt with what it was submitted with: script, configurations, environment, code."""
         yield Link(what=what, name=attempt.key, holds="holds", facts=_submission_facts(attempt))
         intended = attempt.intended
         if intended is None:

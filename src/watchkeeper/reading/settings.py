@@ -178,7 +178,7 @@ class _PlainReader:
         self._list.append(value)
 
     def _begin_key(self, indent: int) -> None:
-        """A key follows at this indent: it begins the mapping of the key before it, or ends that."""
+        """A key follows at this indent: it begins the mapping of the key before, or ends that."""
         if self._key is not None and indent > self._key[0]:
             if self._list:
                 raise _NotPlainError

@@ -37,8 +37,8 @@ def with_overrides(text: str, overrides: Sequence[str]) -> str | None:
 
 def _end_of_call(text: str, start: int) -> int | None:
     """Where the words of the simple command end that continues at `start`: behind its last word,
-    before `;`, `|`, `&`, a redirection, a comment or the line's end. None where a quote or a bracket
-    is not closed.
+    before `;`, `|`, `&`, a redirection, a comment or the line's end. None where a quote or a
+    bracket is not closed.
     """
     end = start
     for piece in _PIECE.finditer(text, start):

@@ -34,7 +34,7 @@ class Lines:
         return lines
 
     def rest(self, *, ended: bool) -> Iterator[bytes]:
-        """What stands behind the last line's end: at the end of all, or a bar that was drawn whole."""
+        """What stands behind the last line's end: at the end of all, or a bar drawn whole."""
         if (
             self._pending
             and not self._too_long

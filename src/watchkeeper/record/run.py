@@ -214,8 +214,8 @@ class Run:
 
     def limit(self, seconds: float | None, *, isolate: bool = False, name: str = "") -> Limit:
         """Limit the time of work that may hang: `run.limit(60).call(model.generate, **inputs)`, a
-        `with` or a decorator. When the time is up the work is abandoned, a `timed_out` event records
-        where it was, and the call returns None.
+        `with` or a decorator. When the time is up the work is abandoned, a `timed_out` event
+        records where it was, and the call returns None.
 
         `seconds` None or 0: no limit. `isolate` runs a `call` in a separate process, which can be
         killed: for work that Python cannot interrupt (see `Limit`). `name` is the name in the log,
@@ -248,9 +248,9 @@ class Run:
         **bar: Any,
     ) -> Progress[T]:
         """Show the progress of a loop: as a bar on a terminal (with tqdm), else as a line every 30
-        seconds, and as an event once a minute. Without an iterable, call `update(n)`, then `close()`
-        or use it in a `with`. It has tqdm's methods (`set_postfix`, `set_description`, `reset` …),
-        and passes tqdm's other arguments on to the bar.
+        seconds, and as an event once a minute. Without an iterable, call `update(n)`, then
+        `close()` or use it in a `with`. It has tqdm's methods (`set_postfix`, `set_description`,
+        `reset` …), and passes tqdm's other arguments on to the bar.
 
         `total` is the number of items; None: the iterable's length. `leave` keeps the finished bar
         or its last line; None: only for an outermost loop. If the run is asked to stop, the loop

@@ -20,7 +20,10 @@ LINE_LIMIT = 4_096  # characters of a line that are read
 HINT = re.compile(rb"step|iter|loss|epoch|/\d{1,20} \[", re.IGNORECASE)
 """What a line holds that may be of use here."""
 
-_WORDS = "train|training|val|valid|validation|eval|evaluation|test|dev|lm|learning|grad|avg|average|mean|best|running|total"
+_WORDS = (
+    "train|training|val|valid|validation|eval|evaluation|test|dev|lm|learning|grad|avg|average"
+    "|mean|best|running|total"
+)
 _SHORT = "loss|acc|accuracy|lr|ppl|perplexity|grad_norm"
 _DIGITS = r"-?(?:\d{1,3}(?:,\d{3}){1,6}(?![\d,])|\d{1,20})(?:\.\d{0,40})?(?:[eE][-+]?\d{1,5})?"
 _NUMBER = rf"({_DIGITS}|[-+]?(?:nan|inf(?:inity)?))(?=$|[\s,;|)\]}}'\"%]|\.(?:\s|$))"

@@ -202,7 +202,7 @@ def _decode_row(line: bytes, writer: str) -> tuple[Row | None, str]:
 
 
 def _behind_hole(line: bytes) -> bytes:
-    """The line without a hole of NULs in front of it. A sound line holds no NUL: JSON escapes it."""
+    """The line without a hole of NULs before it. A sound line holds no NUL: JSON escapes it."""
     return line.rpartition(b"\0")[2]
 
 

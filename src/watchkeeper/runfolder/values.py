@@ -41,7 +41,7 @@ NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def spell(value: float) -> Number:
-    """The number, or the name of a non-finite one, since JSON has none: NaN, Infinity, -Infinity."""
+    """The number, or the name that JSON lacks for it: NaN, Infinity, -Infinity."""
     if math.isfinite(value):
         return value
     return _SPELLING[repr(value)]

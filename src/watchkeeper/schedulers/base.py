@@ -21,7 +21,8 @@ from watchkeeper.schedulers.site import Site
 # Slurm's job states (squeue(1), JOB STATE CODES) that no longer change.
 TERMINAL = frozenset(
     {
-        "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
+        "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED",
+        "BOOT_FAIL", "DEADLINE",
     }
 )  # fmt: skip
 COMPLETING = "COMPLETING"

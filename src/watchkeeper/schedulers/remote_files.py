@@ -29,7 +29,8 @@ look() { # file, offset
     from=$2
     [ "$4" -ge "$from" ] || from=0
     [ $(($4 - from)) -le MOST ] || from=$(($4 - MOST))
-    echo "$3 $4 $5 $from $(tail -c +$((from + 1)) -- "$1" 2>/dev/null | head -c $(($4 - from)) | base64 | tr -d '\\n')"
+    echo "$3 $4 $5 $from $(tail -c +$((from + 1)) -- "$1" 2>/dev/null |
+        head -c $(($4 - from)) | base64 | tr -d '\\n')"
 }
 """
 

@@ -30,14 +30,15 @@ _SPACES = _SPACE.decode()
 _SHORT_WITHOUT_VALUE = frozenset("hHIkOQsvVW")
 _LONG_WITHOUT_VALUE = frozenset(
     {
-        "contiguous", "exclusive", "get-user-env", "help", "hold", "ignore-pbs", "nice", "no-kill", "no-requeue",
-        "overcommit", "oversubscribe", "parsable", "propagate", "quiet", "reboot", "requeue", "share", "spread-job",
-        "test-only", "usage", "use-min-nodes", "verbose", "version", "wait",
+        "contiguous", "exclusive", "get-user-env", "help", "hold", "ignore-pbs", "nice", "no-kill",
+        "no-requeue", "overcommit", "oversubscribe", "parsable", "propagate", "quiet", "reboot",
+        "requeue", "share", "spread-job", "test-only", "usage", "use-min-nodes", "verbose",
+        "version", "wait",
     }
 )  # fmt: skip
 _LONG_NAMES = {
-    "J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency", "a": "array",
-    "p": "partition", "A": "account", "G": "gpus", "n": "ntasks", "M": "clusters",
+    "J": "job-name", "o": "output", "e": "error", "t": "time", "D": "chdir", "d": "dependency",
+    "a": "array", "p": "partition", "A": "account", "G": "gpus", "n": "ntasks", "M": "clusters",
 }  # fmt: skip
 _NOT_INHERITED = (b"SLURM_", b"SBATCH_", b"WATCHKEEPER_")
 _MOST_WIDTH = 10  # of a number in a file's name: sbatch(1) fills it with zeros up to ten places

@@ -40,7 +40,7 @@ def stuck(facts: SchedulerFacts, job_id: str) -> str:
 
 
 def words(facts: SchedulerFacts, job_id: str) -> str:
-    """All there is to say of a waiting job in one line; "" of another, or where nothing is known."""
+    """All there is to say of a waiting job in one line; "" of another, or if nothing is known."""
     if facts.state != "PENDING":
         return ""
     if facts.expected:

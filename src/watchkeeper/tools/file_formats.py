@@ -25,9 +25,10 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.events import Number
 from watchkeeper.runfolder.values import NON_FINITE, spell
 
-WEIGHTS = frozenset(
-    {".safetensors", ".pt", ".pth", ".bin", ".npz", ".ckpt", ".gguf", ".joblib", ".pkl", ".distcp", ".h5"}
-)  # fmt: skip
+WEIGHTS = frozenset({
+    ".safetensors", ".pt", ".pth", ".bin", ".npz", ".ckpt", ".gguf", ".joblib", ".pkl", ".distcp",
+    ".h5",
+})  # fmt: skip
 # What trainers save beside the weights, in the weights' formats.
 NOT_WEIGHTS = (
     "optimizer",
@@ -180,8 +181,8 @@ def numbers(value: object) -> dict[str, Number]:
 
 
 _BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32,
-    "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "I16": 16, "U16": 16, "F16": 16,
+    "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def shown(folder: Path, path: Path) -> str:
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of what was found; `name` is relative to what was found, `shown` to the experiment."""
+    """One file of a result; `name` is relative to the result, `shown` to the experiment."""
 
     path: Path
     name: str
@@ -90,8 +90,8 @@ def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
 def checkpoint(
     subject: str, shown: str, files: Sequence[File], formats: Sequence[str] = ()
 ) -> Finding:
-    """A folder that holds weights, or a file of weights: all of them whole, and no shard of an index
-    missing. `formats` are the suffixes that the experiment adds to the usual ones.
+    """A folder that holds weights, or a file of weights: all of them whole, and no shard of an
+    index missing. `formats` are the suffixes that the experiment adds to the usual ones.
     """
     indices = [file for file in files if file.name.endswith(_INDEX)]
     others = [file for file in files if file not in indices]

@@ -207,8 +207,8 @@ def _judge_saving(logs: Sequence[Told], epoch: int, *, is_last: bool) -> Judged:
 
 
 def _steps(logs: Sequence[Told], training: Training) -> int | None:
-    """The steps of one epoch: by its progress bars, or as many as are allowed where a log shows that
-    all were made; None: unknown.
+    """The steps of one epoch: by its progress bars, or as many as are allowed where a log shows
+    that all were made; None: unknown.
     """
     for log in logs:
         if log.steps:
@@ -246,7 +246,7 @@ def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
 
 
 def _logs(path: Path, shown: str) -> list[tuple[Path, str]]:
-    """The logs beside a checkpoint, newest first, each with its name as the checkpoint's is shown."""
+    """The logs beside a checkpoint, newest first, with their names as the checkpoint's is shown."""
     try:
         found = globs.matches(path.parent, _LOGS)
     except OSError:

@@ -109,7 +109,7 @@ def test_the_validation_loss_is_named_where_it_says_more(val, says):
 
 
 def test_a_validation_loss_alone_is_read_like_the_training_loss():
-    """Without a training loss the sentence describes the validation loss; points come in any order."""
+    """Without a training loss the sentence describes the validation loss; any order will do."""
     points = curve([3.0, 1.0, 1.0])
     said = reading([], points[::-1])
     assert said == "the validation loss plateaued from about step 20 on"

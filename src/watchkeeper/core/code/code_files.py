@@ -66,7 +66,7 @@ class Code(NamedTuple):
 
 
 def of(place: Path) -> Code:
-    """The code of a run that begins with the script `place`; of a folder only its commit is known."""
+    """The code of a run that begins with the script `place`; of a folder, only the commit."""
     place = Path(os.path.abspath(place))  # noqa: PTH100 - links stay
     folder = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if folder != place and not is_installed(place):
@@ -155,7 +155,7 @@ def is_installed(path: Path) -> bool:
 
 
 class _RealPlaces:
-    """Where files really lie, and the top of the repository there; each folder is looked at once."""
+    """Where files really lie, and the top of the repository there. Looks at each folder once."""
 
     def __init__(self) -> None:
         self._folders: dict[Path, tuple[Path, Path | None]] = {}
@@ -238,7 +238,7 @@ def _file_of(root: Path, module: str) -> Path | None:
 
 
 def _above_package(path: Path) -> Path:
-    """The folder above the package that a file is part of; its own folder where it is part of none."""
+    """The folder above the package that a file is part of; its own folder if it is part of none."""
     folder = path.parent
     while (folder / "__init__.py").is_file() and folder.parent != folder:
         folder = folder.parent

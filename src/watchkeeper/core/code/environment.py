@@ -45,7 +45,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_submitter(variables: Mapping[str, str] = os.environ) -> Environment:
-    """This process's, and that of the first `python` on its PATH. What cannot be read is left out."""
+    """This process's, and that of the first `python` on its PATH, without what cannot be read."""
     here = Python(
         executable=sys.executable,
         version=platform.python_version(),

@@ -195,7 +195,7 @@ def commits_between(folder: Path, old: str, new: str) -> int | None:
 
 
 def is_named(folder: Path, sha: str) -> bool | None:
-    """Whether a branch (of a remote too) or a tag holds the commit; None where that cannot be told."""
+    """Whether a branch (of a remote too) or a tag holds the commit; None where that is unknown."""
     places = ("refs/heads", "refs/tags", "refs/remotes")
     words = ("for-each-ref", "--count=1", "--format=%(refname)", f"--contains={sha}", *places)
     if is_sha(sha):

@@ -44,7 +44,7 @@ def words_of(command: str) -> list[str]:
 
 
 def variables(text: str) -> dict[str, str]:
-    """The variables that a script sets once, to a plain value, on a line of its own: name → value."""
+    """The variables that a script sets once, to a plain value, alone on a line: name → value."""
     lines = [command for _, command in commands(text)]
     times_set = Counter(name for line in lines for name in _ASSIGNED.findall(line))
     set_otherwise = {name for line in lines for name in _names_set_otherwise(line)}

@@ -158,8 +158,8 @@ def read_if_any(path: Path, most: int = MOST_TEXT_BYTES) -> bytes | None:
 
 
 def read_start_if_any(path: Path, most: int) -> bytes | None:
-    """The first `most` bytes of a regular file; None where there is none, or no permission, or it is
-    no regular file.
+    """The first `most` bytes of a regular file; None where there is none, or no permission, or it
+    is no regular file.
 
     Raises:
         StorageError: the disk refused it twice, so that nobody knows what it holds.

@@ -1,4 +1,4 @@
-"""What is kept once, under its own hash: scripts as they were submitted, and uncommitted changes."""
+"""What is kept once, under its own hash: scripts as they were submitted, uncommitted changes."""
 
 from __future__ import annotations
 

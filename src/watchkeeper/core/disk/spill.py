@@ -301,7 +301,7 @@ class _Spill:
         return True
 
     def _settled(self) -> bool:
-        """Go back to the target where nothing waits and it has been quick for long. Else make room."""
+        """Go back to the target if nothing waits and it has been quick for long. Else make room."""
         with self._file.lock:
             waits = self._file.size_bytes - self._done
             if not waits and (

@@ -59,10 +59,11 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 AnyEvent = (
-    Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed | Polled | Observed
-    | Assessed | Verified | Judged | Documented | Concluded | Detached | CancelAsked | RunStarted | StepStarted
-    | StepFinished | Checkpoint | TableOpened | TableSealed | Progressed | CadenceSet | Interrupted | TimedOut | Stalled
-    | Advanced | Answered | Vanished | Renamed | RowsSealed | RunEnded | Sealed
+    Opened | Leased | Planned | Decided | Intended | Submitted | Rejected | Doubted | Postponed
+    | Polled | Observed | Assessed | Verified | Judged | Documented | Concluded | Detached
+    | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
+    | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
+    | Renamed | RowsSealed | RunEnded | Sealed
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(
@@ -113,7 +114,7 @@ _opening_decoder = msgspec.json.Decoder(Opening)
 
 
 class DamagedLineError(ValueError):
-    """The line is no event: not JSON, without the common fields, or a known kind with bad fields."""
+    """The line is no event: not JSON, no common fields, or a known kind with bad fields."""
 
 
 def encode(event: AnyEvent) -> bytes:

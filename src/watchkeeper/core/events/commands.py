@@ -171,7 +171,7 @@ class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submi
 
 
 class Rejected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="rejected"):
-    """The scheduler refused the job, or it could not be handed over: no job of this attempt exists."""
+    """The scheduler refused the job, or could not be given it: no job of this attempt exists."""
 
     key: str
     phase: Phase

@@ -72,9 +72,12 @@ VALUES = (
 )
 
 # ── names of variables of an environment, in capitals, for bash
-# ────────────────────────────────────────────────────────── All that may hold one: a name that is
-# taken for a secret's costs a variable in a copy of the environment.
-VARIABLES = r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING"
+# All that may hold one: a name that is taken for a secret's costs a variable in a copy of the
+# environment.
+VARIABLES = (
+    r"KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|COOKIE|SESSION|BEARER|DSN|WEBHOOK|JWT"
+    r"|_PWD$|(^|_)PAT(_|$)|CONNECTION_STRING"
+)
 NO_VARIABLES = r"^TOKENIZERS_PARALLELISM$"
 """Those of its names that hold none."""
 
@@ -87,11 +90,15 @@ def _words(text: str) -> frozenset[str]:
 _WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
 # Anywhere in the name, its words written together.
 _PASSWORD = ("passw", "passphrase", "passcode")
-_ALWAYS = (*_PASSWORD, "secret", "credential", "apikey", "accesskey", "privatekey", "authkey", "authtoken", "accesstoken",
-           "webhook", "connectionstring", "bearer")  # fmt: skip
+_ALWAYS = (
+    *_PASSWORD, "secret", "credential", "apikey", "accesskey", "privatekey", "authkey", "authtoken",
+    "accesstoken", "webhook", "connectionstring", "bearer",
+)  # fmt: skip
 # What every name of a secret has in it.
-_HINTS = ("key", "token", "pass", "secret", "auth", "credential", "webhook", "bearer", "cookie", "connection", "jwt", "dsn",
-          "pat", "pwd")  # fmt: skip
+_HINTS = (
+    "key", "token", "pass", "secret", "auth", "credential", "webhook", "bearer", "cookie",
+    "connection", "jwt", "dsn", "pat", "pwd",
+)  # fmt: skip
 # The name of one of these is no secret, whatever it is about: `token_file`, `api_key_env`.
 _ABOUT = _words(
     "path paths file files filename dir folder env var variable name names type types kind length "
@@ -244,7 +251,7 @@ def redact(text: str) -> str:
     return text
 
 
-# Each pattern is tried only where a cheap look finds a sign of it: this runs on every line of a job.
+# Each pattern is tried only where a cheap look finds a sign of it: this reads every line of a job.
 
 
 def _without_keys_and_logins(text: str) -> str:

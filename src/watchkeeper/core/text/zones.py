@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """The IANA zone of this name; UTC where this machine knows none of that name. Raises nothing."""
+    """The IANA zone of this name; UTC where this machine does not know it. Raises nothing."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -65,7 +65,7 @@ class Row(NamedTuple):
 
 
 def qualified(value: Any) -> str:
-    """The name of a class or function: `module.Class.method`, without the module for Python's own."""
+    """The name of a class or function: `module.Class.method`, and no module for Python's own."""
     name = (
         getattr(value, "__qualname__", None)
         or getattr(value, "__name__", None)
@@ -90,7 +90,7 @@ def is_sealed(value: object) -> bool:
 
 
 def words_of(value: object) -> str | int | float | None:
-    """What the value is in a few words or a number, where it is of a kind that has such; else None."""
+    """What the value is in a few words or a number; None where its kind has no such words."""
     kind = type(value)
     if isinstance(value, enum.Enum):
         if isinstance(value.value, str):
@@ -399,7 +399,7 @@ _address = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def description_of(value: object, *, by_type: bool) -> str:
-    """Its type; and, unless only that is asked for, its own text where it has one and holds little."""
+    """Its type; and, unless only that is wanted, its own text where it has one and holds little."""
     kind = type(value)
     if by_type or kind.__repr__ is object.__repr__ or not is_small(value):
         return f"<{of_type(value)}>"

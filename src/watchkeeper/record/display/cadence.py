@@ -23,7 +23,7 @@ _ROUND = (1, 2, 5)
 
 
 class _Due:
-    """One tier: due every so many completed training steps, or every so many seconds, or at either."""
+    """One tier: due every so many completed training steps, every so many seconds, or at either."""
 
     def __init__(self, every: int, every_s: float, now: float) -> None:
         self.every = every

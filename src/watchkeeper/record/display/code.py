@@ -56,7 +56,7 @@ class Code:
         return hashlib.sha256("".join(lines).encode("utf-8", "replace")).hexdigest()
 
     def look(self) -> tuple[str, ...]:
-        """Look again; returns `changed`. A file is read only when its size or its time is another."""
+        """Look again; returns `changed`. A file is read only if its size or its time is another."""
         for path in source_files():
             if path not in self._seen and (stamp := _stamp(path)) is not None:
                 self._seen[path] = (stamp, _sha256(path))

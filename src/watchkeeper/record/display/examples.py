@@ -79,7 +79,7 @@ def example_of(
     output_tokens: object,
     match: object,
 ) -> Example:
-    """What was handed in, as an example; None is legal everywhere. `output` UNSET is the fast tier."""
+    """What was handed in, as an example; all may be None. `output` UNSET: the fast tier."""
     if output is UNSET or output is None:
         said = None
     else:

@@ -207,8 +207,9 @@ class Progress(Generic[T]):
         """The figures that are shown, by tqdm's names."""
         elapsed = self.elapsed_s
         return {
-            "n": self.done, "total": self._total, "elapsed": elapsed, "rate": rate_of(self.done - self._initial, elapsed),
-            "initial": self._initial, "prefix": self.what, "unit": self.unit, "postfix": self._postfix or None,
+            "n": self.done, "total": self._total, "elapsed": elapsed,
+            "rate": rate_of(self.done - self._initial, elapsed), "initial": self._initial,
+            "prefix": self.what, "unit": self.unit, "postfix": self._postfix or None,
         }  # fmt: skip
 
     def __len__(self) -> int:

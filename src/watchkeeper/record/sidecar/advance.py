@@ -48,7 +48,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     others: int = 0
 
     def is_beyond(self, before: Seen) -> bool:
-        """Whether the work has advanced since. Rows and output that repeat the same step are none."""
+        """Whether the work has advanced since. Rows and output that repeat a step are none."""
         if self.grown != before.grown or self.others != before.others:
             return True
         if self.where.step is not None and before.where.step is not None:

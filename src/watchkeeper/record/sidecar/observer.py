@@ -84,9 +84,9 @@ class Lookout:
             if self._end in ready:
                 said = os.read(self._end, 1)
                 if said or self._spec.recorder == self._spec.work:
-                    if (
-                        not said and work >= 0
-                    ):  # a process that dies closes its files first; one that is replaced does not die
+                    if not said and work >= 0:
+                        # A process that dies closes its files first; one that is replaced
+                        # does not die.
                         select.select([work], [], [], DEATH_S)
                     self._leave(said)
                     return
@@ -376,7 +376,7 @@ def _stacks_of(dumps: Mapping[int, str]) -> list[Section]:
 
 
 def _measure_cpus(tree: list[processes.ProcessName]) -> float | None:
-    """How many processors these processes keep busy, over MEASURE_S; None: it cannot be measured."""
+    """How many processors these processes keep busy, over MEASURE_S; None: not measurable."""
     began, before = time.monotonic(), _cpu_s(tree)
     time.sleep(MEASURE_S)
     after, passed = _cpu_s(tree), time.monotonic() - began

@@ -67,13 +67,12 @@ class Sidecar:
                 *interpreter.places(),
             ]
             environ = interpreter.environment()
-            environ["PATH"] = f"/usr/bin:/bin:{environ.get('PATH', '')}".removesuffix(
-                ":"
-            )  # for the shell's own words
+            # For the shell's own words.
+            environ["PATH"] = f"/usr/bin:/bin:{environ.get('PATH', '')}".removesuffix(":")
             subprocess.run(
                 ["/bin/sh", "-c", _START, os.environ.get(DELAY_VARIABLE) or str(DELAY_S), *command],
-                stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=10,
-                start_new_session=True, cwd="/", env=environ,
+                stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+                timeout=10, start_new_session=True, cwd="/", env=environ,
             )  # fmt: skip
         except BaseException:
             self.after_fork()

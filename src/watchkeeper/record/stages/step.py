@@ -138,7 +138,7 @@ class Step:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Count the time inside this `with` as writing artifacts, separately from the stage's work."""
+        """Count the time inside this `with` as writing artifacts, apart from the stage's work."""
         began = time.perf_counter()
         self._writing += 1
         try:
@@ -202,7 +202,8 @@ class Step:
 
     def item(self, message: str, *args: object) -> None:
         """Log a line about one iteration of a loop. The first lines of each message are logged at
-        INFO (see `run.step(items_shown=)`), the rest at DEBUG; the stage's end reports their number.
+        INFO (see `run.step(items_shown=)`), the rest at DEBUG; the stage's end reports their
+        number.
         """
         self._items[message] += 1
         self._say(

@@ -28,7 +28,7 @@ _RUNS = Path("/proc/self/exe")
 
 
 def find() -> tuple[str, str]:
-    """The path of a Python like this one, and ""; or "" and why there is none that may be started."""
+    """The path of a Python like this one, and ""; or "" and why none may be started."""
     if word := _frozen():
         return "", f"this is a frozen application ({word})"
     try:

@@ -1,11 +1,11 @@
 """Being asked to stop: SIGINT, SIGTERM, and the scheduler's warning that time is nearly up.
 
 The first signal asks, and the program stops where it says that it may (`stop_if_requested`, or by
-looking at `stop_requested`); the second one forces. A program that never looks is stopped by the first
-one, as it would be without us. A warning never forces. Handlers that were there before are called
-after ours, and are put back. Where one is the program's own, the signal is the program's: it is
-written down, and nothing is raised. A stop that the program catches is over: the next signal is a
-first one again.
+looking at `stop_requested`); the second one forces. A program that never looks is stopped by the
+first one, as it would be without us. A warning never forces. Handlers that were there before are
+called after ours, and are put back. Where one is the program's own, the signal is the program's: it
+is written down, and nothing is raised. A stop that the program catches is over: the next signal is
+a first one again.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Interrupts:
         return self.asked and (not self._raised or self._in_flight())
 
     def error(self) -> Interrupted:
-        """What stops the program: its exit code is the signal's, or the one that the run was given."""
+        """What stops the program: its exit code is the signal's, or the one given to the run."""
         self.heard = True
         return Interrupted(self._code if self._exit_code is None else self._exit_code)
 
@@ -153,7 +153,7 @@ class Interrupts:
         return error
 
     def stopped(self, error: BaseException | None) -> bool:
-        """Whether a run that ends with this exception, or with none, ends because it was asked to."""
+        """Whether a run that ends with this exception, or with none, was stopped on request."""
         if error is not None and (isinstance(error, KeyboardInterrupt) or hasattr(error, _MARK)):
             return True
         asked = (self.asked and self.heard) or self.broke or self._stopped_by_theirs

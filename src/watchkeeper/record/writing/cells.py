@@ -163,7 +163,7 @@ class Format(Protocol):
         ...
 
     def split(self, data: bytes) -> Records:
-        """A file's columns, its whole records, and what is wrong with it. A torn tail is no fault."""
+        """A file's columns, its whole records, and its faults. A torn tail is no fault."""
         ...
 
     def row(self, columns: Sequence[str], record: bytes) -> dict[str, Cell]:
@@ -220,7 +220,7 @@ class Csv:
         return columns, records, faults
 
     def row(self, columns: Sequence[str], record: bytes) -> dict[str, Cell]:
-        """Bare cells are numbers and words of ours where they look like it; quoted ones are text."""
+        """Bare cells are numbers or words of ours if they look like it; quoted ones are text."""
         fields = _fields(record)
         if len(fields) != len(columns):
             raise DamagedRecordError(f"{len(fields)} cells where the header names {len(columns)}")

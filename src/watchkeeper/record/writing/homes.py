@@ -132,7 +132,7 @@ class Homes:
         return str(path)
 
     def _has_others(self) -> bool:
-        """Whether the journal holds another writer's file than the one that this process has begun."""
+        """Whether the journal holds another writer's file beside the one of this process."""
         try:
             return (
                 sum(name.endswith(SUFFIX) for name in os.listdir(self.folder / layout.JOURNAL)) > 1

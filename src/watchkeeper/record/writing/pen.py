@@ -39,7 +39,7 @@ class ProcessWriter:
         *,
         revived: Callable[[Path], None] = lambda path: None,
     ) -> None:
-        """`revived` is told the path of a file of rows that was deleted under us, and made again."""
+        """`revived` gets the path of a file of rows that was deleted under us, and made again."""
         self.pid = os.getpid()
         self.writer = Writer(folder / layout.JOURNAL, pipeline, clock=clock)
         self.rows = RowFile(folder, self.writer.id, clock, revived=revived)
@@ -140,7 +140,7 @@ class _Beats(RowFile):
             self.beat(f"at step {step}")
 
     def beat(self, words: str) -> None:
-        """Leave a heartbeat. Failures are ignored: a reader then sees a heartbeat that stands still."""
+        """Leave a heartbeat. Failures are ignored: a reader sees that it stands still."""
         if self._path is None or self._rank is None:
             return
         self._due = time.monotonic() + BEAT_S * self._rank.local

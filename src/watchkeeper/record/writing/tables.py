@@ -117,8 +117,8 @@ class Table:
                 self._flush()
 
     def append(self, row: object) -> bool:
-        """Add one row: a mapping, a dataclass or a namespace. Any value may be None, and new columns
-        may appear at any time.
+        """Add one row: a mapping, a dataclass or a namespace. Any value may be None, and new
+        columns may appear at any time.
 
         Returns True once the row survives the death of the process. False: the disk refused it, so
         it waits in memory for the next append and counts as lost if it is never written; or another
@@ -176,8 +176,8 @@ class Table:
         return self._rows + len(self._waiting)
 
     def close(self, *, complete: bool = True) -> None:
-        """Rename the file to its final name and record that. A second call does nothing. If the disk
-        refuses it, an error is logged, and the rows stay in the partial file.
+        """Rename the file to its final name and record that. A second call does nothing. If the
+        disk refuses it, an error is logged, and the rows stay in the partial file.
         """
         with self._lock:
             if self.complete is not None or self._owner != os.getpid():
@@ -373,7 +373,8 @@ class Table:
         start = self._file.size_bytes
         try:
             self._file.append(data, durable=due)
-        except BaseException:  # also a KeyboardInterrupt: these rows still wait, and are written again to the same place
+        except BaseException:
+            # Also a KeyboardInterrupt: these rows still wait, and are written to the same place.
             self._file.size_bytes = start
             self._file.trim()
             raise
@@ -390,7 +391,7 @@ class Table:
         return self.partial
 
     def _rewrite(self, columns: list[str]) -> None:
-        """A new file of ours with these columns and all rows so far, which then is the partial one."""
+        """A new file of ours with these columns and all rows so far; it becomes the partial one."""
         if self._file is None:
             records = [
                 self._format.widen(record, len(self._columns), len(columns))
@@ -517,8 +518,8 @@ def _identity(path: Path) -> Identity | None:
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], list[Problem]]:
-    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is not a problem:
-    that row was never acknowledged. The suffix decides the format.
+    """The rows of a table, a partial one too, and what is damaged in it. A torn tail is not a
+    problem: that row was never acknowledged. The suffix decides the format.
 
     Raises:
         StorageError: it cannot be read.

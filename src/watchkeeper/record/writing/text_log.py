@@ -277,7 +277,7 @@ def _logger_of(record: logging.LogRecord) -> logging.Logger:
 
 
 class _AsBefore(logging.Filter):
-    """Keeps from a handler of the user's what it did not get before we lowered its logger's level."""
+    """Keeps from a user's handler what it did not get before we lowered its logger's level."""
 
     def __init__(self, logger: logging.Logger, level: int) -> None:
         super().__init__()

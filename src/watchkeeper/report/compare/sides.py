@@ -151,7 +151,7 @@ def metrics_of(sides: Iterable[Side]) -> list[str]:
 
 
 def against(base: Side, side: Side, commits: int | None = None) -> Against:
-    """What differs from the base. `commits`: how many lie between the two, where somebody counted."""
+    """What differs from the base. `commits`: how many lie between the two, if counted."""
     old, new = base.settings, side.settings
     if old and new:
         keys = dict.fromkeys([*old, *new])

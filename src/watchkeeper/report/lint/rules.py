@@ -141,7 +141,8 @@ RULES = {
     "WK603": Rule("a loss_one_liner with nothing but numbers", "explain what the numbers mean"),
     "WK604": Rule(
         "no config_snapshot",
-        "record the path of the resolved config in the run's output; the repository's config may change",
+        "record the path of the resolved config in the run's output; "
+        "the repository's config may change",
     ),
     "WK701": Rule(
         "a W&B run that is not synced",

@@ -64,7 +64,7 @@ def _fields(log: Log) -> Iterator[Field]:
 
 
 def _words(log: Log) -> Iterator[re.Match[str]]:
-    """Where the text of the title, of the page's head, Mode, Config or a job block speaks of code."""
+    """Where the title, the page's head, Mode, Config or a job block speaks of code."""
     for text in _texts(log):
         yield from _WORDS.finditer(text)
 

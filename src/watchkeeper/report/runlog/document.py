@@ -134,7 +134,7 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A run log: what stands before the title, the title, what stands under it, and the sections."""
+    """A run log: what stands before the title, the title, what is under it, the sections."""
 
     text: str
     preamble: list[Node]

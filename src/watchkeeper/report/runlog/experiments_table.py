@@ -21,8 +21,8 @@ from watchkeeper.report.runlog.document import Edit, apply, lines
 
 HEAD = ("run", "description", "val_loss", "status", "notes")
 _RUN = (
-    "run", "run log", "log", "run_log", "runlog", "experiment", "run name", "run_name", "name", "run id",
-    "experiment name", "id", "logs", "training", "variant", "variation",
+    "run", "run log", "log", "run_log", "runlog", "experiment", "run name", "run_name", "name",
+    "run id", "experiment name", "id", "logs", "training", "variant", "variation",
 )  # fmt: skip
 _LINK = re.compile(r"\[([^\]\[]*)\]\(([^)(\s]+)\)")
 _WORDS = (
@@ -110,7 +110,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def parse_experiments(text: str) -> list[Row]:
-    """The rows of the tables that compare runs: one column names a run, or a cell links to its log."""
+    """The rows of tables that compare runs: a column names a run, or a cell links to its log."""
     return [_row(line) for line in _rows(text)]
 
 

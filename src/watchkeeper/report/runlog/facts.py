@@ -24,32 +24,32 @@ _ALIASES: dict[str, re.Pattern[str]] = {
     kind: re.compile(words)
     for kind, words in {
         "mode": r"run (?:info|information|metadata)|meta(?:data)?|overview|about(?: this run)?",
-        "config": r"set-?up|(?:key |training )?settings|hyper-?parameters|(?:training )?config(?:uration)?s?|parameters"
-        r"|inputs?",
-        "job": r"slurm(?: jobs?)?|submissions?|executions?|launch(?:es)?|(?:slurm )?job (?:info|information|details)"
-        r"|attempts?",
-        "status": r"progress|timeline|log|updates?|(?:status )?history|monitoring|events|check-?ins?|run status"
-        r"|job status|state",
-        "results": r"outcomes?|final (?:metrics|state|numbers)|results summary|(?:training|evaluation|eval) results?"
-        r"|metrics|conclusions?"
-        r"|summary|findings|outputs?|artifacts?",
+        "config": r"set-?up|(?:key |training )?settings|hyper-?parameters"
+        r"|(?:training )?config(?:uration)?s?|parameters|inputs?",
+        "job": r"slurm(?: jobs?)?|submissions?|executions?|launch(?:es)?"
+        r"|(?:slurm )?job (?:info|information|details)|attempts?",
+        "status": r"progress|timeline|log|updates?|(?:status )?history|monitoring|events"
+        r"|check-?ins?|run status|job status|state",
+        "results": r"outcomes?|final (?:metrics|state|numbers)|results summary"
+        r"|(?:training|evaluation|eval) results?|metrics|conclusions?|summary|findings|outputs?"
+        r"|artifacts?",
         "wandb": r"(?:experiment )?tracking|logging|tensorboard|mlflow|(?:w&b|wandb) runs?",
         "huggingface": r"(?:model )?hub|upload(?:s|ed)?|publication|published",
         "next": (
-            r"to-?dos?|follow-?ups?|what(?:'s| is)? next|plan|next (?:actions?|runs?)|action "
-            r"items|future work"
+            r"to-?dos?|follow-?ups?|what(?:'s| is)? next|plan|next (?:actions?|runs?)|action items"
+            r"|future work"
         ),
     }.items()
 }
 _FURTHER_JOB = re.compile(
-    r"re-?submi(?:ssion|tted)\b.*|resum(?:e|ed|ption)\b.*|re-?(?:run|start|queue)(?:ed)?\b.*|(?:second|third|fourth"
-    r"|fifth) (?:job|attempt|run)"
-    r"|attempt #?\d+.*|run #?\d+|continuation.*"
+    r"re-?submi(?:ssion|tted)\b.*|resum(?:e|ed|ption)\b.*|re-?(?:run|start|queue)(?:ed)?\b.*"
+    r"|(?:second|third|fourth|fifth) (?:job|attempt|run)|attempt #?\d+.*|run #?\d+|continuation.*"
 )
 _ID = re.compile(r"(?:execution|job|slurm(?:_job)?|instance)_?ids?|slurm_job|job|instance")
 _RULE = re.compile(r"[\s|:+-]+")
 _NAMES = re.compile(
-    r"end\w*|state|status|runtime|elapsed|nodes?|start\w*|\w+_id|steps?|\w*loss|config|dataset|date|submitted"
+    r"end\w*|state|status|runtime|elapsed|nodes?|start\w*|\w+_id|steps?|\w*loss|config|dataset|date"
+    r"|submitted"
 )
 _GENERIC = frozenset(
     {

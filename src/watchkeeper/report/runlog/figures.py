@@ -21,8 +21,8 @@ from watchkeeper.report.runlog.standing import Entry, Standing, in_order, submit
 from watchkeeper.report.runlog.states import MOST_LETTERS
 
 SETTINGS_FIELDS = (
-    "key_settings", "settings", "hyperparameters", "hyper_parameters", "hparams", "parameters", "params", "overrides",
-    "training_settings",
+    "key_settings", "settings", "hyperparameters", "hyper_parameters", "hparams", "parameters",
+    "params", "overrides", "training_settings",
 )  # fmt: skip
 SPELLED = {
     "nan": math.nan,

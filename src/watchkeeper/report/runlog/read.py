@@ -17,15 +17,14 @@ from watchkeeper.report.runlog.experiments_table import Row, names_of, same_log
 from watchkeeper.report.runlog.file import File
 
 ID = (
-    "execution_id", "job_id", "slurm_job_id", "jobid", "slurm_jobid", "slurm_job", "slurm_id", "job_ids",
-    "execution_ids", "slurm_job_ids",
-    "id", "job", "jobs", "instance", "instance_id", "instance_name", "instance_zone", "vm", "pod", "array_job_id",
-    "task_id", "pid",
+    "execution_id", "job_id", "slurm_job_id", "jobid", "slurm_jobid", "slurm_job", "slurm_id",
+    "job_ids", "execution_ids", "slurm_job_ids", "id", "job", "jobs", "instance", "instance_id",
+    "instance_name", "instance_zone", "vm", "pod", "array_job_id", "task_id", "pid",
 )  # fmt: skip
 START = (
-    "submitted_start", "start", "started", "submitted", "submitted_at", "start_time", "started_at", "submit_time",
-    "submit", "launched",
-    "launched_at", "queued", "queued_at", "submission", "begin", "begun", "submitted_started", "date", "when",
+    "submitted_start", "start", "started", "submitted", "submitted_at", "start_time", "started_at",
+    "submit_time", "submit", "launched", "launched_at", "queued", "queued_at", "submission",
+    "begin", "begun", "submitted_started", "date", "when",
 )  # fmt: skip
 END = (
     "end",
@@ -41,9 +40,9 @@ END = (
     "stop",
 )
 RUNTIME = (
-    "runtime", "elapsed", "duration", "run_time", "elapsed_time", "total_runtime", "total_time", "took",
-    "wall_clock", "wallclock",
-    "wall_clock_time", "time_taken", "training_time", "time_elapsed",
+    "runtime", "elapsed", "duration", "run_time", "elapsed_time", "total_runtime", "total_time",
+    "took", "wall_clock", "wallclock", "wall_clock_time", "time_taken", "training_time",
+    "time_elapsed",
 )  # fmt: skip
 WALLTIME = ("wall_time", "walltime", "time")
 """What some call the runtime, and others the limit that they asked for."""
@@ -60,28 +59,28 @@ LOCAL = (
 SYNCED = ("synced", "url", "run", "link", "sync", "online", "dashboard", "run_url", "wandb_url")
 CONFIG = {
     "script": (
-        "script", "slurm_script", "train_script", "training_script", "sbatch_script", "job_script", "eval_script",
-        "run_script",
-        "launch_script", "entry_script", "batch_script", "command", "cmd", "submit_command", "launch_command",
-        "train_command", "run_command",
-        "launch", "launcher", "sbatch", "entrypoint", "entry_point", "program", "scripts", "commands", "docker", "run",
+        "script", "slurm_script", "train_script", "training_script", "sbatch_script", "job_script",
+        "eval_script", "run_script", "launch_script", "entry_script", "batch_script", "command",
+        "cmd", "submit_command", "launch_command", "train_command", "run_command", "launch",
+        "launcher", "sbatch", "entrypoint", "entry_point", "program", "scripts", "commands",
+        "docker", "run",
     ),
     "config": (
-        "config", "base_config", "configs", "config_file", "config_files", "config_name", "config_path",
-        "configuration", "train_config",
-        "training_config", "model_config", "experiment_config", "yaml", "recipe", "recipes", "hydra_config",
-        "overrides", "base_configs",
+        "config", "base_config", "configs", "config_file", "config_files", "config_name",
+        "config_path", "configuration", "train_config", "training_config", "model_config",
+        "experiment_config", "yaml", "recipe", "recipes", "hydra_config", "overrides",
+        "base_configs",
     ),
     "dataset": (
-        "dataset", "datasets", "data", "dataset_path", "data_path", "train_dataset", "training_data", "train_data",
-        "data_dir", "dataset_dir",
-        "dataset_name", "input", "inputs", "input_data", "source", "sources", "corpus", "data_source",
-        "eval_dataset", "eval_data", "benchmark",
+        "dataset", "datasets", "data", "dataset_path", "data_path", "train_dataset",
+        "training_data", "train_data", "data_dir", "dataset_dir", "dataset_name", "input", "inputs",
+        "input_data", "source", "sources", "corpus", "data_source", "eval_dataset", "eval_data",
+        "benchmark",
     ),
 }  # fmt: skip
 OBJECTIVE = (
-    "objective", "goal", "purpose", "objectives", "aim", "hypothesis", "question", "research_question", "motivation",
-    "why", "intent",
+    "objective", "goal", "purpose", "objectives", "aim", "hypothesis", "question",
+    "research_question", "motivation", "why", "intent",
 )  # fmt: skip
 
 DATED = re.compile(r"(\d{4}-\d{2}-\d{2})_(.+)\.md", re.DOTALL)

@@ -63,7 +63,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One line of Status. `own` is False for an undated one that has its time from the line above."""
+    """One line of Status. `own` is False for an undated one with the time of the line above."""
 
     text: str
     at: Stamp | None

@@ -55,27 +55,27 @@ _CLAUSES = re.compile(
     r"[;,](?=\s|$)|\.(?=\s|$)|\s[-–—|]+\s|[—–|()]|:(?=\s|$)|->|→|\b(?:but|then|and)\b"
 )
 _OTHERS = (
-    r"sync\w*|upload\w*|download\w*|checkpoint\w*|ckpts?|sav(?:e|ed|es|ing)|validat\w*|warm-?up|compil\w*|load\w*"
-    r"|transfer\w*"
-    r"|cop(?:y|ied|ying)|back-?ups?|install\w*|build\w*|archiv\w*|rsync\w*|push\w*|publish\w*|sanity|profil\w*|stages?"
-    r"|phases?"
-    r"|shards?|files?|mov(?:e|ed|ing)|clean-?up|analysis|plot\w*|passport|sign-?off|review\w*|setup|weights|wandb"
-    r"|w&b|moved|tokeniz\w*|unit tests?|health check|note\w*|report\w*|paper|readme|hub"
+    r"sync\w*|upload\w*|download\w*|checkpoint\w*|ckpts?|sav(?:e|ed|es|ing)|validat\w*|warm-?up"
+    r"|compil\w*|load\w*|transfer\w*|cop(?:y|ied|ying)|back-?ups?|install\w*|build\w*|archiv\w*"
+    r"|rsync\w*|push\w*|publish\w*|sanity|profil\w*|stages?|phases?|shards?|files?|mov(?:e|ed|ing)"
+    r"|clean-?up|analysis|plot\w*|passport|sign-?off|review\w*|setup|weights|wandb|w&b|moved"
+    r"|tokeniz\w*|unit tests?|health check|note\w*|report\w*|paper|readme|hub"
 )
 _PARTS = r"|epochs?|steps?|iterations?"
-_OTHER_JOBS = r"|eval\w*|tests?|bench\w*|inference|rollouts?|convert\w*|conversion|export\w*|preprocess\w*|smoke"
+_OTHER_JOBS = (
+    r"|eval\w*|tests?|bench\w*|inference|rollouts?|convert\w*|conversion|export\w*|preprocess\w*"
+    r"|smoke"
+)
 _HYPOTHETICAL = re.compile(
-    r"\b(?:will|would|should|could|can|may|might|must|to|be|if|once|when|until|till|before|unless|after|needs?"
-    r"|wait(?:ing)? for"
-    r"|expect\w*|hop(?:e|ing)|plan\w*|risk(?: "
-    r"of)?|avoid\w*|prevent\w*|against|fix(?:e[ds]|ing)?|debug\w*|in case(?: of)?"
-    r"|without|no|zero|0|since|despite|likely|unlikely)(?:\s+(?:it|the|a|an|is|was|has|be|been|job|run|training|more|any"
-    r"|get"
-    r"|it's|last|first|earlier|previous|further)){0,3}\s*$"
+    r"\b(?:will|would|should|could|can|may|might|must|to|be|if|once|when|until|till|before|unless"
+    r"|after|needs?|wait(?:ing)? for|expect\w*|hop(?:e|ing)|plan\w*|risk(?: of)?|avoid\w*"
+    r"|prevent\w*|against|fix(?:e[ds]|ing)?|debug\w*|in case(?: of)?|without|no|zero|0|since"
+    r"|despite|likely|unlikely)(?:\s+(?:it|the|a|an|is|was|has|be|been|job|run|training|more|any"
+    r"|get|it's|last|first|earlier|previous|further)){0,3}\s*$"
 )
 _NOT = re.compile(
-    r"\b(?:not|never|n't|didn't|don't|isn't|hasn't|wasn't|cannot)\b(?:\s+(?:been|be|fully|really|yet|quite"
-    r"|even))*\s*$"
+    r"\b(?:not|never|n't|didn't|don't|isn't|hasn't|wasn't"
+    r"|cannot)\b(?:\s+(?:been|be|fully|really|yet|quite|even))*\s*$"
 )
 _PARTLY = re.compile(
     r"(?:\b(?:half|halfway|partly|partially|mostly|nearly|almost|roughly|about)\b"
@@ -89,80 +89,73 @@ _COUNTED = re.compile(
     r"(?<![\d.])~?(\d[\d,.]*[km]?)\s*(?:/|of|out of)\s*~?(\d[\d,.]*[km]?)\s*(?:\w+\s*){0,2}$"
 )
 _EXIT = re.compile(
-    r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ "
-    r"_-]?code|returncode)\b"
-    r"(?:\s+with)?(?:\s+(?:code|status))?\s*[:=]?\s*`?(-?\d{1,3})(?::(\d{1,3}))?(?![\d.])"
+    r"\b(?:exit(?:ed|s)?(?:[ _-]?(?:code|status))?|exit_code|rc|return(?:ed)?[ _-]?code"
+    r"|returncode)\b(?:\s+with)?(?:\s+(?:code"
+    r"|status))?\s*[:=]?\s*`?(-?\d{1,3})(?::(\d{1,3}))?(?![\d.])"
 )
 _PART_OF_JOB = re.compile(
     r"\b(?:one|a|another|single|some|few)\b(?:\s+[\w-]+){1,3}\s*$|\bdata ?loader\b[^,;]*$"
 )
 _ADVERBS = r"(?:\s+(?:successfully|cleanly|normally|fine|early|again|now|ok))*"
 _WORK = re.compile(
-    r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the "
-    r"(?:run|job|training)|all\b|in\b|at\b|after\b"
-    r"|on\b)"
+    r"\s+(?:train\w*|fine-?tun\w*|pre-?train\w*|running|the (?:run|job|training)|all\b|in\b|at\b"
+    r"|after\b|on\b)"
 )
 
 _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (state, re.compile(pattern))
     for state, pattern in (
-        (UNFINISHED, r"\b(?:incomplete|unfinished|did(?: not|n't) (?:finish|complete|succeed)|never (?:finished"
-                     r"|completed))\b"),
-        (TIMED_OUT, r"\btimed[ -]?out\b|\btime-?out\b(?!\s*(?:=|\d|rais|set|increas|error))|\b(?:out of time"
-                    r"|due to time limit)\b"
+        (UNFINISHED, r"\b(?:incomplete|unfinished|did(?: not|n't) (?:finish|complete|succeed)"
+         r"|never (?:finished|completed))\b"),
+        (TIMED_OUT, r"\btimed[ -]?out\b|\btime-?out\b(?!\s*(?:=|\d|rais|set|increas|error))"
+         r"|\b(?:out of time|due to time limit)\b"
          r"|\bkilled (?:at|by|on)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
-            r"|\btime ?limit (?:was )?(?:reached|hit|exceeded)|\b(?:hit|reached|exceeded"
-         r"|ran into)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
-         r"|\bwall-?time\b(?! ?(?:[:=]|\d|of\b|is\b|left|remain|request|limit (?:is|of|was "
-         r"set|\d)|raised|set))"),
+         r"|\btime ?limit (?:was )?(?:reached|hit|exceeded)"
+         r"|\b(?:hit|reached|exceeded|ran into)(?: the)? (?:\S+ )?(?:wall-?time|time ?limit)"
+         r"|\bwall-?time\b(?! ?(?:[:=]|\d|of\b|is\b|left|remain|request"
+         r"|limit (?:is|of|was set|\d)|raised|set))"),
         (PREEMPTED, r"\bpre-?empt(?:ed|ion)\b|\binterrupted\b"),
         (ABANDONED, r"\babandon(?:ed)?\b|\bgiven up\b|\bgave up\b|\bsuperseded\b|\bscrapped\b"
-         r"|^\s*discard(?:ed)?\b(?!\s+(?:the |first )?\d)|\b(?:run|job|attempt|experiment) (?:was "
-         r")?discarded\b"
-         r"|\bobsolete\b"),
-        (CANCELLED, r"\b(?:s?cancell?(?:ed|'ed)|scancel(?:'?l?ed)?)\b(?!\s+(?:the |an? )?(?:old|other|previous|earlier"
-                    r"|first|duplicate|queued|second))"
-         r"|\bstopped (?:it )?(?:by hand|manually|by me|by us|by the user|on purpose)|\b(?:manually"
-         r"|deliberately) (?:stopped|killed)"
+         r"|^\s*discard(?:ed)?\b(?!\s+(?:the |first )?\d)"
+         r"|\b(?:run|job|attempt|experiment) (?:was )?discarded\b|\bobsolete\b"),
+        (CANCELLED, r"\b(?:s?cancell?(?:ed|'ed)|scancel(?:'?l?ed)?)\b(?!\s+(?:the |an? )?(?:old"
+         r"|other|previous|earlier|first|duplicate|queued|second))"
+         r"|\bstopped (?:it )?(?:by hand|manually|by me|by us|by the user|on purpose)"
+         r"|\b(?:manually|deliberately) (?:stopped|killed)"
          r"|\bkilled (?:it )?(?:by hand|manually|by me|on purpose)|\bterminated by (?:the )?user"),
-        (FAILED, r"\bfail(?:ed|s|ure)?\b(?! (?:checks?|tests?|assertions?|shards?|files?|tasks?)\b)|\bcrash(?:ed|es)?\b"
-                 r"|\bdied\b|\boom(?:ed|-?killed)?\b"
-                 r"|\b(?:ran )?out[ _]of[ _]memory\b|\bkilled\b"
-         r"|\babort(?:ed)?\b|\berrored\b|\bnode[ _]?fail\w*|\bnode (?:was )?lost\b|\blost (?:the "
-         r")?node\b|\bsegfault\w*"
-         r"|\b(?:with|ended in|by) an? error\b|^\s*errors?(?=\s*(?:$|[:,]|at\b|in\b|code))|\bnccl "
-         r"(?:time-?out|hang)\b"
+        (FAILED, r"\bfail(?:ed|s|ure)?\b(?! (?:checks?|tests?|assertions?|shards?|files?|tasks?)\b)"
+         r"|\bcrash(?:ed|es)?\b|\bdied\b|\boom(?:ed|-?killed)?\b|\b(?:ran )?out[ _]of[ _]memory\b"
+         r"|\bkilled\b|\babort(?:ed)?\b|\berrored\b|\bnode[ _]?fail\w*|\bnode (?:was )?lost\b"
+         r"|\blost (?:the )?node\b|\bsegfault\w*|\b(?:with|ended in|by) an? error\b"
+         r"|^\s*errors?(?=\s*(?:$|[:,]|at\b|in\b|code))|\bnccl (?:time-?out|hang)\b"
          r"|\bdiverged\b(?=\s*$)|\btraceback\b"),
-        (COMPLETED, r"\b(?:completed?|finished|done|succeeded|success)\b" + _ADVERBS + r"|\bearly[ -]stopp(?:ed|ing)\b"
-                                                                                       r"|^\s*ok(?:ay)?\s*$"),
+        (COMPLETED, r"\b(?:completed?|finished|done|succeeded|success)\b" + _ADVERBS
+         + r"|\bearly[ -]stopp(?:ed|ing)\b|^\s*ok(?:ay)?\s*$"),
         (STOPPED, r"\bstopped\b|\bterminated\b"),
     )
 )  # fmt: skip
 _AGAIN = re.compile(
-    r"\b(?:re-?submitted|re-?started|re-?launched|re-?queued|resumed|re-?running|re-?ran|running "
-    r"again|started again"
-    r"|submitted again"
-    r"|continued from|continues from|picked up again)\b"
+    r"\b(?:re-?submitted|re-?started|re-?launched|re-?queued|resumed|re-?running|re-?ran"
+    r"|running again|started again|submitted again|continued from|continues from|picked up again)\b"
 )
 _SUBMITTED = re.compile(r"\b(?:submitted|queued|launched|pending|in queue|waiting|scheduled)\b")
 _RUNNING = re.compile(
-    r"\b(?:running|in progress|progressing|healthy|advancing|ongoing|still (?:going|training|at "
-    r"it)|going (?:well|fine"
-    r"|on|strong))\b"
-    r"|^\s*(?:still )?training\b(?=\s*$|\s+(?:at|well|fine|normally|on|step|epoch|ok|steadily|smoothly))|\bstarted\b"
+    r"\b(?:running|in progress|progressing|healthy|advancing|ongoing|still (?:going|training|at it)"
+    r"|going (?:well|fine|on|strong))\b|^\s*(?:still )?training\b(?=\s*$"
+    r"|\s+(?:at|well|fine|normally|on|step|epoch|ok|steadily|smoothly))|\bstarted\b"
 )
 _SLURM = {
-    "cd": COMPLETED, "f": FAILED, "ca": CANCELLED, "to": TIMED_OUT, "oom": FAILED, "out_of_memory": FAILED, "nf": FAILED,
-    "node_fail": FAILED, "boot_fail": FAILED, "bf": FAILED, "deadline": TIMED_OUT, "dl": TIMED_OUT, "pr": PREEMPTED,
-    "r": RUNNING, "cg": RUNNING, "completing": RUNNING,
-    "pd": WAITING, "requeued": WAITING, "rq": WAITING, "suspended": WAITING,
-    "ok": COMPLETED, "okay": COMPLETED, "success": COMPLETED, "successful": COMPLETED, "succeeded": COMPLETED,
-    "passed": COMPLETED, "good": COMPLETED, "complete": COMPLETED, "✅": COMPLETED,
-    "error": FAILED, "dead": FAILED, "❌": FAILED,
+    "cd": COMPLETED, "f": FAILED, "ca": CANCELLED, "to": TIMED_OUT, "oom": FAILED,
+    "out_of_memory": FAILED, "nf": FAILED, "node_fail": FAILED, "boot_fail": FAILED, "bf": FAILED,
+    "deadline": TIMED_OUT, "dl": TIMED_OUT, "pr": PREEMPTED, "r": RUNNING, "cg": RUNNING,
+    "completing": RUNNING, "pd": WAITING, "requeued": WAITING, "rq": WAITING, "suspended": WAITING,
+    "ok": COMPLETED, "okay": COMPLETED, "success": COMPLETED, "successful": COMPLETED,
+    "succeeded": COMPLETED, "passed": COMPLETED, "good": COMPLETED, "complete": COMPLETED,
+    "✅": COMPLETED, "error": FAILED, "dead": FAILED, "❌": FAILED,
 }  # fmt: skip
 _STATE_NAMES = re.compile(
-    r"(?:(?:job|slurm|run|final|end|last|current)_)*(?:state|status|outcome)|sacct(?:_state)?|ended_as|end_state"
-    r"|how_it_ended|verdict_of_run"
+    r"(?:(?:job|slurm|run|final|end|last|current)_)*(?:state|status|outcome)|sacct(?:_state)?"
+    r"|ended_as|end_state|how_it_ended|verdict_of_run"
 )
 _EXIT_NAMES = re.compile(
     r"(?:slurm_|job_|final_)*(?:exit(?:_code|_status)?|rc|return_?code|exitcode)"
@@ -234,7 +227,7 @@ def _clauses(text: str) -> Iterator[str]:
 
 
 def _later(before: Claim | None, new: Claim) -> Claim:
-    """Of two claims of one line: the first end counts, unless the job was started again after it."""
+    """Of two claims of one line: the first end counts, unless the job was restarted after it."""
     if before is None or new.again:
         return new
     if before.end or not new.end:
@@ -260,7 +253,7 @@ def _by_exit_code(text: str, claim: Claim | None) -> Claim | None:
 
 
 def _of_clause(clause: str, others: re.Pattern[str], parts: re.Pattern[str]) -> Claim | None:
-    """What one clause says of the job: that it was started again, else its end, else that it works."""
+    """What one clause says of the job: that it was restarted, else its end, else that it works."""
     again = _AGAIN.search(clause)
     if again is not None and _is_of_job(clause, again.start(), others):
         waits = "submit" in again[0] or "queue" in again[0]
@@ -278,7 +271,7 @@ def _is_of_job(clause: str, at: int, others: re.Pattern[str]) -> bool:
 
 
 def _end_words(clause: str) -> list[tuple[str, re.Match[str]]]:
-    """The words for an end in a clause, in the order of the text; of two at one place the graver."""
+    """The words for an end in a clause, as they come; of two at one place the graver."""
     words = []
     for state, pattern in _WORDS:
         words += [(state, match) for match in pattern.finditer(clause)]

@@ -370,7 +370,7 @@ def _next_number(entry: Entry, *, above: bool) -> int:
 
 
 def _renamed(entry: Entry, line: str, name: str) -> Iterator[Edit]:
-    """The name in place of the other's, where the other's is a link both its text and its target."""
+    """The name in place of the other's; of a link, in both its text and its target."""
     start = entry.span.start
     first, last = entry.name_span.start - start, entry.name_span.end - start
     shown = name

@@ -261,7 +261,7 @@ class FakeScheduler:
         return Receipt(job_id=job_id, exact=self.exact_words(job, head))
 
     def find(self, token: str) -> Sequence[str]:
-        """The ids of all jobs with the token, oldest first. Raises UnavailableError in an outage."""
+        """All jobs with the token, by id, oldest first. Raises UnavailableError in an outage."""
         self._ask()
         return [
             job_id

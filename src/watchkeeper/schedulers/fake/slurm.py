@@ -42,8 +42,8 @@ from watchkeeper.schedulers.wrapper.names import token_of
 _CONTACT = "Unable to contact slurm controller (connect failure)"
 _TIMED_OUT = "Socket timed out on send/recv operation"
 _FIELDS = (
-    "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList", "MaxRSS", "JobName",
-    "WorkDir",
+    "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList",
+    "MaxRSS", "JobName", "WorkDir",
 )  # fmt: skip
 # What sbatch says for each error of the fake. The first class that fits counts.
 _REFUSALS = (

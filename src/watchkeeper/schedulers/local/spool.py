@@ -411,7 +411,7 @@ def forget(path: Path) -> None:
 def lost(
     spec: Spec, started: Started, cancelled: bool, ended: datetime | None = None
 ) -> SchedulerFacts:
-    """The end of a job whose supervisor died and whose session is gone: nobody saw its exit code."""
+    """The end of a job whose supervisor and session are gone: nobody saw its exit code."""
     reason = "its supervisor was killed, and its exit code was not seen"
     return SchedulerFacts(
         state="CANCELLED" if cancelled else "NODE_FAIL",

@@ -689,6 +689,6 @@ def _wrapper_in(command: str) -> Path:
 
 
 def _comment(job_ids: Sequence[str]) -> str:
-    """Which jobs were looked for, as a shell's comment: what stands before it can be typed again."""
+    """Which jobs were looked for, as a shell's comment: what precedes it can be typed again."""
     more = len(job_ids) - _MOST_SHOWN
     return f"  # jobs {','.join(job_ids[:_MOST_SHOWN])}" + (f" and {more} more" if more > 0 else "")

@@ -24,7 +24,7 @@ def survey(
     cluster: str = "",
     options: Sequence[str] = (),
 ) -> Site:
-    """Ask a Slurm what it allows this user, by `run`; what does not answer is named in `unasked`."""
+    """Ask a Slurm what it allows this user, by `run`; `unasked` names what does not answer."""
     where = [f"--clusters={cluster}"] if cluster else []
     done = run(["scontrol", *where, "show", "config"])
     if done.code != 0:

@@ -32,23 +32,25 @@ from watchkeeper.schedulers.wrapper.names import token_of
 
 SEPARATOR = "\x1f"
 _SQUEUE_FIELDS = (
-    "JobArrayID", "JobID", "State", "Reason", "SubmitTime", "StartTime", "EndTime", "NodeList", "exit_code", "Name",
-    "WorkDir", "Command",
+    "JobArrayID", "JobID", "State", "Reason", "SubmitTime", "StartTime", "EndTime", "NodeList",
+    "exit_code", "Name", "WorkDir", "Command",
 )  # fmt: skip
 # For --Format, Slurm 20.11 and later: a suffix without a width, and values are whole.
 SQUEUE_FORMAT = ",".join(f"{field}:{SEPARATOR}" for field in _SQUEUE_FIELDS)
 SACCT_FIELDS = (
-    "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList", "MaxRSS", "JobName",
-    "WorkDir", "SubmitLine",
+    "JobID", "JobIDRaw", "State", "ExitCode", "Reason", "Submit", "Start", "End", "NodeList",
+    "MaxRSS", "JobName", "WorkDir", "SubmitLine",
 )  # fmt: skip
 NO_LOCAL = "is this a Slurm cluster? without --cluster, jobs run on this machine"
 
 # Slurm's words for what is one of a few states here. Flags and states of newer versions included.
 _STATES = {
-    "PENDING": "PENDING", "CONFIGURING": "PENDING", "POWER_UP_NODE": "PENDING", "REQUEUED": "PENDING",
-    "REQUEUE_FED": "PENDING", "REQUEUE_HOLD": "PENDING", "SPECIAL_EXIT": "PENDING", "RESV_DEL_HOLD": "PENDING",
-    "EXPEDITING": "PENDING", "RUNNING": "RUNNING", "SIGNALING": "RUNNING", "RESIZING": "RUNNING", "SUSPENDED": "SUSPENDED",
-    "STOPPED": "SUSPENDED", "COMPLETING": "COMPLETING", "STAGE_OUT": "COMPLETING", "UPDATE_DB": "COMPLETING",
+    "PENDING": "PENDING", "CONFIGURING": "PENDING", "POWER_UP_NODE": "PENDING",
+    "REQUEUED": "PENDING", "REQUEUE_FED": "PENDING", "REQUEUE_HOLD": "PENDING",
+    "SPECIAL_EXIT": "PENDING", "RESV_DEL_HOLD": "PENDING", "EXPEDITING": "PENDING",
+    "RUNNING": "RUNNING", "SIGNALING": "RUNNING", "RESIZING": "RUNNING", "SUSPENDED": "SUSPENDED",
+    "STOPPED": "SUSPENDED", "COMPLETING": "COMPLETING", "STAGE_OUT": "COMPLETING",
+    "UPDATE_DB": "COMPLETING",
 }  # fmt: skip
 # Of an array, or a job with several rows: what says most about the whole.
 _WEIGHT = ("RUNNING", "COMPLETING", "SUSPENDED", "PENDING", UNKNOWN)
@@ -197,8 +199,8 @@ def read_squeue(text: str, separator: str = SEPARATOR) -> list[Row]:
 
 
 def _shown(cells: Mapping[str, str], job_id: str) -> Row:
-    """squeue's row of a job or task. A pending job has no node yet, and its start is a forecast; the
-    end of a running one is its start and its limit together.
+    """squeue's row of a job or task. A pending job has no node yet, and its start is a forecast;
+    the end of a running one is its start and its limit together.
     """
     state = state_of(cells["State"])
     start, end = time_of(cells["StartTime"]), time_of(cells["EndTime"])

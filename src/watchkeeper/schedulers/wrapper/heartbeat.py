@@ -31,8 +31,8 @@ def stale_s(lag_s: float) -> int:
 
 
 def silent_s(attempt_folder: Path) -> float:
-    """Seconds since the last heartbeat or claim of an attempt's last execution, by the file server's
-    clock.
+    """Seconds since the last heartbeat or claim of an attempt's last execution, by the file
+    server's clock.
 
     Raises:
         StorageError, OSError: a file could not be written or read.

@@ -16,8 +16,8 @@ def wrapper_name(token: str) -> str:
 
 
 def name_beside(token: str) -> str:
-    """The name of a link to the wrapper in the script's own folder. A script that asks Slurm for its
-    `Command=`, to find the files beside it, then looks in that folder.
+    """The name of a link to the wrapper in the script's own folder. A script that asks Slurm for
+    its `Command=`, to find the files beside it, then looks in that folder.
     """
     return f".{wrapper_name(token)}"
 

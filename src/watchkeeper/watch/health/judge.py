@@ -43,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """A new error in the output: its class and its line. `overcome`: steps were printed after it."""
+    """A new error in the output: its class and its line. `overcome`: steps follow it."""
 
     kind: str
     line: str

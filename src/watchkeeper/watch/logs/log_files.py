@@ -1,4 +1,4 @@
-"""The files of an experiment's run logs. People edit them too, and nothing in them may stop a watch."""
+"""The files of an experiment's run logs. People edit them too: nothing in them stops a watch."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Logbook:
         return True
 
     def sync_quietly(self) -> None:
-        """Read what anybody wrote without appending to the logs, which `take_over` brings up whole."""
+        """Read what anybody wrote, without a word in the logs: `take_over` brings them up whole."""
         for events in self._read().values():
             for event in events:
                 self._tell(event)

@@ -174,7 +174,7 @@ def _of_text(paths: Iterable[Path]) -> Execution:
 
 
 def _total(attempt: Tried) -> int | None:
-    """How many steps its output says there are. Beside an epoch a bar's total is that epoch's end."""
+    """How many steps its output says there are. Beside an epoch a bar's total is its end."""
     for path in attempt.outputs:
         last = printed.position(end_of_file(path, END_BYTES).decode("utf-8", "replace"))
         if last is not None and last.epoch is None and last.total is not None:

@@ -1,4 +1,4 @@
-"""What an attempt used, in words for its run log: memory, GPUs, rate, each with who says so. Pure."""
+"""What an attempt used, in words for its run log: memory, GPUs, rate, each with its source."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Pace:
 
 
 def traces(experiment: Path, attempts: list[Attempt]) -> frozenset[str]:
-    """What the jobs' wrappers have left: each start and each end is a file more. Asks no scheduler."""
+    """What the jobs' wrappers have left, a file for each start and each end. Asks no scheduler."""
     found: set[str] = set()
     for attempt in attempts:
         folder = attempt_folder(experiment, attempt.key, attempt.number)

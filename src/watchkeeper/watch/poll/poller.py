@@ -147,7 +147,7 @@ class Poller:
         return now - self._absent_since.setdefault(name, now) >= self._scheduler.visibility_lag_s
 
     def _announce_others(self, active: Iterable[Attempt]) -> None:
-        """Show in our logs what another process submitted: only a leader's own events are rendered."""
+        """Show in our logs what another process submitted: they render a leader's own events."""
         leaders = {one.writer: one for one in self._logbook.fold.writers.values() if one.leases}
         for attempt in active:
             for job_id, submitted in attempt.submissions.items():

@@ -104,7 +104,8 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
         "something is not installed",
     ),
     (
-        r"ConfigAttributeError|MissingMandatoryValue|InstantiationError|yaml\.(?:scanner|parser)\.|unrecognized arguments",
+        r"ConfigAttributeError|MissingMandatoryValue|InstantiationError"
+        r"|yaml\.(?:scanner|parser)\.|unrecognized arguments",
         "config",
         "a bad configuration",
     ),

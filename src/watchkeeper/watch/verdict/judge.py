@@ -1,4 +1,4 @@
-"""Done means evidence: the verdict on an ended attempt, from its end and from what it left. Pure."""
+"""Done means evidence: the verdict on an ended attempt, from its end and what it left. Pure."""
 
 from __future__ import annotations
 
