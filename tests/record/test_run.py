@@ -366,3 +366,35 @@ def test_the_current_run_is_the_last_one_that_goes_on(tmp_path):
             assert wk.current_run() is inner
         assert wk.current_run() is outer
     assert wk.current_run() is None
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ({"tags": "best"}, "a list"),
+        ({"tags": ["a\nb"]}, "line end"),
+        ({"tags": [3]}, "a tag is a int"),
+        ({"name": "x" * 101}, "101 characters"),
+        ({"name": 3}, "name is a int"),
+    ],
+)
+def test_a_name_or_tag_that_is_none_is_refused_before_anything_is_written(tmp_path, words, error):
+    """The call fails with what is wrong, and leaves no folder."""
+    with pytest.raises(wk.UsageError) as raised:
+        wk.start_run(tmp_path / "runs", pipeline="training", console=False, **words)
+    assert error in f"{raised.value} {raised.value.hint}"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_runs_name_and_tags_are_in_its_first_event(tmp_path):
+    """Each tag once, in the order given."""
+    words = {"name": "baseline", "tags": ["b", "a", "b"]}
+    with wk.start_run(tmp_path, pipeline="training", console=False, **words) as run:
+        pass
+    (started,) = (event for event in wk.load(run.folder).events if event_is_start(event))
+    assert (started.name, started.tags) == ("baseline", ("b", "a"))
+
+
+def event_is_start(event):
+    """Whether this is the event of a run's start."""
+    return isinstance(event, RunStarted)

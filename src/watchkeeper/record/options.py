@@ -11,13 +11,13 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from watchkeeper.core import layout, processes
+from watchkeeper.core import layout, processes, words
 from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import DamagedLineError, Opened, decode
@@ -41,7 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`level` is one of Python's; `logger` "" is the root; `log_file` None is none; `earlier` are
     the run folders in which a finished step is looked for, the newest first; `exit_code` None is
     the signal's own; `warning_signal` None is none; `stall_s` None is from the run's own history;
-    `code_folder` None is the main script's.
+    `code_folder` None is the main script's; `name` "" is none.
     """
 
     level: int = logging.INFO
@@ -60,6 +60,46 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = GRACE_S
     dump_signal: int
     code_folder: Path | None = None
+    name: str = ""
+    tags: tuple[str, ...] = ()
+
+
+def name_from(given: object) -> str:
+    """The program's own name for the run; "" for none.
+
+    Raises:
+        UsageError: it can be none.
+    """
+    if given is None or given == "":
+        return ""
+    if not isinstance(given, str):
+        raise UsageError(f"name is a {type(given).__name__}", hint='as in name="baseline"')
+    fault = words.name_fault(given)
+    if fault:
+        raise UsageError(f"name {text(given, limit=WORDS)!r} {fault}", hint="give another name")
+    return given
+
+
+def tags_from(given: object) -> tuple[str, ...]:
+    """The program's own tags for the run, each once.
+
+    Raises:
+        UsageError: they are no list of texts, or one of them can be no tag.
+    """
+    if given is None:
+        return ()
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise UsageError(
+            f"tags is a {type(given).__name__}", hint='it is a list: tags=["baseline"]'
+        )
+    tags = list(dict.fromkeys(given))
+    for tag in tags:
+        if not isinstance(tag, str):
+            raise UsageError(f"a tag is a {type(tag).__name__}", hint='as in tags=["baseline"]')
+        fault = words.tag_fault(tag)
+        if fault:
+            raise UsageError(f"tag {text(tag, limit=WORDS)!r} {fault}", hint="give another tag")
+    return tuple(tags)
 
 
 def run_id_from(given: object) -> str:

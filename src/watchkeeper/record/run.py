@@ -470,6 +470,8 @@ def _write_start(
         uncommitted=code.uncommitted_names(),
         world_size=rank.world if rank else 1,
         execution=rank.execution if rank else 1,
+        name=recorder.options.name,
+        tags=recorder.options.tags,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -20,10 +21,12 @@ from watchkeeper.record.options import (
     earlier_from,
     grace_from,
     level_from,
+    name_from,
     persist_from,
     recording_process,
     run_id_from,
     sidecar_from,
+    tags_from,
 )
 from watchkeeper.record.run import Run, is_open, take_place
 from watchkeeper.record.start_place import Place, is_nested, place_of
@@ -38,6 +41,8 @@ def start_run(
     *,
     pipeline: str,
     config: object = None,
+    name: str = "",
+    tags: Iterable[str] = (),
     run_id: str | int | None = None,
     folder: str | os.PathLike[str] | None = None,
     log_level: str | int | None = None,
@@ -65,7 +70,8 @@ def start_run(
     None: a generated id that sorts by time. A second run with the same id in the same root records
     into the same folder, as after a restart, but not while the first one is still open. `config`
     is a mapping, a dataclass or similar, or a namespace; it is recorded within size limits and
-    without secrets. `code_folder`, a folder or a script, is where the recorded commit is looked up
+    without secrets. `name` (at most 100 characters; "": none) and `tags` (at most 60 characters
+    each) are what `watchkeeper ls` shows and finds the run by. `code_folder`, a folder or a script, is where the recorded commit is looked up
     (None: the main script). The hashes of that script, and of the `.py` and `.sh` files that it
     refers to, are recorded too.
 
@@ -92,24 +98,25 @@ def start_run(
 
     Raises:
         UsageError: both root and folder, or neither; no pipeline; a config or format of the wrong
-            kind; a run id that cannot be used or is in use.
+            kind; a name or tag that is none; a run id that cannot be used or is in use.
         NewerJournalError: a later version of Watchkeeper recorded into this folder, in a format
             that this version would misread.
         StorageError: the folder cannot be created or written to.
     """
     _check_call(root, folder, pipeline)
     fields = config_fields(config)
+    own_name, own_tags = name_from(name), tags_from(tags)
     own_id = None if run_id is None else run_id_from(run_id)
     top = None if root is None else Path(root).absolute()
     rank = ranks.find()
-    name = own_id or new_run_id(clock())
+    chosen_id = own_id or new_run_id(clock())
     place = Path(folder or ".").absolute()
     if rank is not None:
-        name = ranks.agreed_run_id(top or place, rank, name)
+        chosen_id = ranks.agreed_run_id(top or place, rank, chosen_id)
     if top is not None:
-        place = top / name
+        place = top / chosen_id
     if own_id is not None:
-        _check_unused(name, place if top is not None and rank is None else None)
+        _check_unused(chosen_id, place if top is not None and rank is None else None)
     watched, stall_limit_s, ends = sidecar_from(sidecar, stall_s, end_stalled)
     level = level_from(log_level, fields)
     options = Options(
@@ -129,17 +136,19 @@ def start_run(
         grace_s=grace_from(),
         dump_signal=dump_signal_from(dump_signal),
         code_folder=None if code_folder is None else Path(code_folder),
+        name=own_name,
+        tags=own_tags,
     )
     files.make_folder(place)
     refuse_newer(place / layout.JOURNAL)
-    spot = _take_spot(sys._getframe(1), pipeline, str(top or place), name)
-    run = Run(place, name, text(pipeline), fields, clock=clock, options=options, rank=rank)
+    spot = _take_spot(sys._getframe(1), pipeline, str(top or place), chosen_id)
+    run = Run(place, chosen_id, text(pipeline), fields, clock=clock, options=options, rank=rank)
     run._place = spot
-    if own_id not in (None, name):
+    if own_id not in (None, chosen_id):
         run._recorder.warn(
             "run id",
             (
-                f"the processes of this group record as one run, {name}: the run_id {own_id} of "
+                f"the processes of this group record as one run, {chosen_id}: the run_id {own_id} of "
                 "this one is not used"
             ),
         )

@@ -37,6 +37,18 @@ def distrust(path: Path, environment: Mapping[str, str] = os.environ) -> str:
     return ""
 
 
+def other_owner(path: Path) -> str:
+    """Who owns the path, in words, where it is another user; "" where it is this one.
+
+    Raises:
+        OSError: the path's status cannot be read.
+    """
+    owner = path.stat().st_uid
+    if owner == os.geteuid():
+        return ""
+    return _user_name(owner)
+
+
 def foreign_link(path: Path) -> Path | None:
     """The first symbolic link on the way to a path, the path included, that another user made; None
     if there is none.

@@ -88,6 +88,7 @@ from watchkeeper.core.events.job import (
     TimedOut,
     Vanished,
 )
+from watchkeeper.core.events.words import Noted, Tagged
 
 __all__ = [
     "DURABLE",
@@ -129,6 +130,7 @@ __all__ = [
     "Learned",
     "Leased",
     "Milestone",
+    "Noted",
     "Number",
     "Observed",
     "Opened",
@@ -156,6 +158,7 @@ __all__ = [
     "Submitted",
     "TableOpened",
     "TableSealed",
+    "Tagged",
     "TimedOut",
     "Unknown",
     "User",

@@ -46,6 +46,7 @@ from watchkeeper.core.events.job import (
     TimedOut,
     Vanished,
 )
+from watchkeeper.core.events.words import Noted, Tagged
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -63,7 +64,7 @@ AnyEvent = (
     | Polled | Observed | Assessed | Verified | Judged | Documented | Concluded | Detached
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
-    | Renamed | RowsSealed | RunEnded | Sealed
+    | Renamed | RowsSealed | RunEnded | Sealed | Tagged | Noted
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

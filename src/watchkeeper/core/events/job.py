@@ -24,7 +24,7 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     of which this one records; `execution` counts their elastic restarts, from 1. `code` maps the
     program's own files (core/code/code_files.py), relative to the script's folder, to their sha256,
     and `uncommitted` names those that the commit does not hold; `git_fault` is why git told nothing
-    of a repository that is there.
+    of a repository that is there. `name` and `tags` are the program's own words for the run.
     """
 
     run_id: str
@@ -42,6 +42,8 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run_
     code: dict[str, str] = {}
     uncommitted: tuple[FilePath, ...] = ()
     git_fault: FreeText = ""
+    name: FreeText = ""
+    tags: tuple[FreeText, ...] = ()
 
 
 class StepStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="step_started"):

@@ -22,6 +22,7 @@ from watchkeeper.core.events import (
     Documented,
     Intended,
     Judged,
+    Noted,
     Phase,
     Polled,
     Rejected,
@@ -89,6 +90,7 @@ class History(msgspec.Struct):
     assessed: list[Assessed] = []
     judged: dict[int, Judged] = {}
     documented: list[Documented] = []
+    notes: list[tuple[datetime, str]] = []
 
     def feed(self, event: AnyEvent | Unknown | Sight) -> None:
         """Add one event, or one change that a poll saw."""
@@ -108,6 +110,8 @@ class History(msgspec.Struct):
             self.judged[event.attempt] = event
         elif isinstance(event, Documented):
             self.documented.append(event)
+        elif isinstance(event, Noted):
+            self.notes.append((event.time, event.text))
 
     def files(self) -> list[LogFile]:
         """List its run logs, oldest first: a change of purpose begins a new one."""
@@ -134,6 +138,11 @@ class History(msgspec.Struct):
         if successor is None:
             return range(file.first, _NO_LIMIT)
         return range(file.first, successor.first)
+
+    def attempt_at(self, time: datetime) -> int:
+        """Return the number of the newest attempt at this time. 1: there was none yet."""
+        before = (n for n, intended in self.intended.items() if intended.time <= time)
+        return max(before, default=1)
 
     def attempt_numbers(self) -> list[int]:
         """Return the numbers of all attempts, in order."""
@@ -357,7 +366,7 @@ def split_by_key(event: AnyEvent | Unknown) -> Iterator[tuple[str, AnyEvent | Un
     if isinstance(event, Polled):
         for change in event.changes:
             yield change.key, Sight(event.time, change)
-    elif isinstance(event, (Intended, Submitted, Rejected, Assessed, Judged, Documented)):
+    elif isinstance(event, (Intended, Submitted, Rejected, Assessed, Judged, Documented, Noted)):
         yield event.key, event
 
 

@@ -30,6 +30,7 @@ def compose_status(view: LogView) -> list[str]:
         *_changes(view),
         *_assessments(view),
         *_ends(view),
+        *_notes(view),
         *_continuation(view),
     ]
     lines.sort(key=lambda line: line[0])
@@ -154,6 +155,14 @@ def _describe_end(view: LogView, judged: Judged) -> str:
             parts.append(f"{name} {format_number(value)}")
     remarks = filter(None, [judged.why, repeated.describe(learned)])
     return "; ".join([", ".join(parts), *remarks])
+
+
+def _notes(view: LogView) -> Iterator[Line]:
+    """Quote what people noted, each in the log of the attempt that was the newest at the time."""
+    history = view.history
+    for time, text in history.notes:
+        if history.attempt_at(time) in view.attempts:
+            yield time, f"note: {text}"
 
 
 def _continuation(view: LogView) -> Iterator[Line]:

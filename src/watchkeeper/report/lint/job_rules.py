@@ -49,7 +49,7 @@ from watchkeeper.report.runlog.standing import (
     last_job,
     submitted,
 )
-from watchkeeper.report.runlog.states import state_of
+from watchkeeper.report.runlog.states import is_note, state_of
 
 _REQUEUED = re.compile(
     r"re-?queue|re-?start|preempt|same (?:job|allocation|instance|vm)", re.IGNORECASE
@@ -277,6 +277,8 @@ def _unrecorded(log: Log) -> Iterator[Finding]:
     known = " ".join(log.document.slice(job) for job in log.jobs)
     lines: dict[str, int] = {}
     for entry in entries_of(log):
+        if is_note(entry.text):
+            continue
         for match in _SUBMISSION.finditer(entry.text):
             number = match["id"] or match["bare"] or match["again"]
             is_known = re.search(rf"(?<!\d){number}(?!\d)", known)

@@ -18,7 +18,7 @@ from watchkeeper.report.runlog.document import Field, Item, Section, deep
 from watchkeeper.report.runlog.file import SECRET
 from watchkeeper.report.runlog.read import CONFIG, END, RUNTIME, WALLTIME, Log, filled, is_none
 from watchkeeper.report.runlog.standing import Entry, Standing, in_order, submitted
-from watchkeeper.report.runlog.states import MOST_LETTERS
+from watchkeeper.report.runlog.states import MOST_LETTERS, is_note
 
 SETTINGS_FIELDS = (
     "key_settings", "settings", "hyperparameters", "hyper_parameters", "hparams", "parameters",
@@ -442,10 +442,15 @@ def _telling(log: Log, stands: Standing) -> list[Entry]:
     """The lines of Status whose figures may be the run's last, the latest first: of a run that
     ended as it should only the one that says so, since what an earlier one saw is not its end.
     """
-    lines = [entry for entry in reversed(in_order(log)) if not _OF_ANOTHER.search(entry.text)]
+    lines = [entry for entry in reversed(in_order(log)) if _is_of_run(entry.text)]
     if stands.well:
         return [entry for entry in lines if _says_end(entry)]
     return lines
+
+
+def _is_of_run(text: str) -> bool:
+    """Whether the figures on a line are the run's own: a remark may name another's."""
+    return not (is_note(text) or _OF_ANOTHER.search(text))
 
 
 def _says_end(entry: Entry) -> bool:

@@ -28,6 +28,7 @@ from watchkeeper.report.runlog.states import (
     STOPPED,
     WAITING,
     Claim,
+    is_note,
     state_of,
     state_of_field,
 )
@@ -250,7 +251,9 @@ def _of_bullet(
 
 def _of_status_line(log: Log, node: StatusLine, above: Stamp | None) -> Entry:
     text = node.text[:MOST_LETTERS]
-    claim = state_of(text, trains=log.trains)
+    claim = None
+    if not is_note(text):
+        claim = state_of(text, trains=log.trains)
     at = stamp(node.time)
     if _has_day(at):
         return Entry(text, at, True, node.span.line, claim)

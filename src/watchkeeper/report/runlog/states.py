@@ -168,6 +168,11 @@ _OF_OTHER_WORK = re.compile(rf"\b(?:{_OTHERS})\b")
 _OF_ITS_PARTS = re.compile(rf"\b(?:{_OTHERS}{_PARTS})\b")
 
 
+def is_note(text: str) -> bool:
+    """Whether a line of Status is a person's remark, which says nothing of the job: `note: …`."""
+    return text.lstrip().casefold().startswith("note:")
+
+
 def state_of(text: str, *, trains: bool = True) -> Claim | None:
     """What a line says of the job's state; None where it does not speak of it. `trains` False:
     evaluations and conversions are the job itself.

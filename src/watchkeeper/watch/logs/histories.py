@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from watchkeeper.core.events import Answered, AnyEvent, Documented, RunItem, Unknown
+import msgspec
+
+from watchkeeper.core.events import Answered, AnyEvent, Documented, Noted, RunItem, Unknown
 from watchkeeper.report.compose import lineage
 from watchkeeper.report.compose.history import History, LogFile, split_by_key
 from watchkeeper.report.compose.page import PENDING
@@ -29,21 +31,31 @@ class Histories:
         self.answered: Answered | None = None
         self._path_of = path_of
         self._evaluations: dict[str, list[RunItem]] = {}
+        self._run_of: dict[str, str] = {}
         for item in items:
             if item.phase == "evaluation":
                 self._evaluations.setdefault(item.run, []).append(item)
+                self._run_of[item.key] = item.run
 
     def feed(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Take events of the journal, each of them once."""
         for event in events:
             if isinstance(event, Answered):
                 self._answer(event)
+            if isinstance(event, Noted) and event.key in self._run_of:
+                self._note_in_training(event)
             for key, part in split_by_key(event):
                 self.of(key).feed(part)
                 if isinstance(part, Documented):
                     self.logs.add(self._path_of(part.path))
                 else:
                     self.news.add(key)
+
+    def _note_in_training(self, event: Noted) -> None:
+        """Take a note on an evaluation into the log of its training, where the evaluation is shown."""
+        run = self._run_of[event.key]
+        self.of(run).feed(msgspec.structs.replace(event, text=f"{event.key}: {event.text}"))
+        self.news.add(run)
 
     def _answer(self, event: Answered) -> None:
         if self.answered is None or event.time >= self.answered.time:

@@ -1,0 +1,127 @@
+"""What people said of runs: the tags and notes of a journal. Pure.
+
+A tag stays until it is taken away. Who takes it away has read it: a tag that another writer gave
+meanwhile stays, so that the same files give the same tags in whatever order they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from watchkeeper.core.events import AnyEvent, Noted, Opened, RunStarted, Tagged, Unknown
+from watchkeeper.core.text import redaction
+
+MOST_TAG = 60
+"""Characters of a tag."""
+MOST_NAME = 100
+"""Characters of a run's name."""
+MOST_NOTE = 500
+"""Characters of a note."""
+
+Events = Mapping[str, Sequence[AnyEvent | Unknown]]
+
+
+class Note(msgspec.Struct, frozen=True):
+    """One note: when it was written (UTC), its text, and the user who wrote it ("": not known)."""
+
+    time: datetime
+    text: str
+    user: str = ""
+
+
+class Words(msgspec.Struct):
+    """What was said of one run: its tags, sorted, and its notes, oldest first."""
+
+    tags: list[str] = []
+    notes: list[Note] = []
+
+
+def words_of(events: Events) -> dict[str, Words]:
+    """What a journal says of each key; "" is the journal's own run, or the experiment."""
+    said: dict[str, Words] = {}
+    for key, tags in _tags_of(events).items():
+        said.setdefault(key, Words()).tags = sorted(tags)
+    notes = [_note(noted, own) for own in events.values() for noted in _notes_in(own)]
+    for key, note in sorted(notes, key=lambda pair: (pair[1].time, pair[1].text)):
+        said.setdefault(key, Words()).notes.append(note)
+    return said
+
+
+def _notes_in(events: Iterable[AnyEvent | Unknown]) -> Iterator[Noted]:
+    return (event for event in events if isinstance(event, Noted))
+
+
+def _note(noted: Noted, own: Sequence[AnyEvent | Unknown]) -> tuple[str, Note]:
+    first = own[0]
+    user = ""
+    if isinstance(first, Opened):
+        user = first.user
+    return noted.key, Note(noted.time, noted.text, user)
+
+
+def _tags_of(events: Events) -> dict[str, set[str]]:
+    """The tags of each key: those that were given and that nobody took away who had read them."""
+    removals: list[tuple[str, str, Tagged]] = []
+    for own in events.values():
+        for event in own:
+            if isinstance(event, Tagged):
+                removals += [(event.key, tag, event) for tag in event.removed]
+    tags: dict[str, set[str]] = {}
+    for own in events.values():
+        for key, tag, given in _given(own):
+            later = (by for of, gone, by in removals if of == key and gone == tag)
+            if not any(_had_read(by, given) for by in later):
+                tags.setdefault(key, set()).add(tag)
+    return tags
+
+
+def _given(events: Iterable[AnyEvent | Unknown]) -> Iterator[tuple[str, str, RunStarted | Tagged]]:
+    """(key, tag, event) for each tag that these events give."""
+    for event in events:
+        if isinstance(event, RunStarted):
+            yield from (("", tag, event) for tag in event.tags)
+        elif isinstance(event, Tagged):
+            yield from ((event.key, tag, event) for tag in event.tags)
+
+
+def _had_read(later: Tagged, earlier: RunStarted | Tagged) -> bool:
+    if later.writer == earlier.writer:
+        return later.seq > earlier.seq
+    return later.saw.get(earlier.writer, 0) > earlier.seq
+
+
+def tag_fault(tag: str) -> str:
+    """Why this cannot be a tag, in words that follow it; "" if it can."""
+    return _fault(tag, MOST_TAG)
+
+
+def name_fault(name: str) -> str:
+    """Why this cannot be a run's name, in words that follow it; "" if it can."""
+    return _fault(name, MOST_NAME)
+
+
+def note_fault(note: str) -> str:
+    """Why this cannot be a note, in words that follow it; "" if it can."""
+    return _fault(note, MOST_NOTE)
+
+
+def on_one_line(text: str) -> str:
+    """A note as it is kept: on one line, each row of spaces and line ends as one space, and without
+    what has the form of a secret.
+    """
+    return redaction.redact(" ".join(text.split()))
+
+
+def _fault(text: str, most: int) -> str:
+    if not text:
+        return "is empty"
+    if not text.isprintable():
+        return "holds a line end or another character that cannot be seen"
+    if text != text.strip():
+        return "begins or ends with a space"
+    if len(text) > most:
+        return f"has {len(text)} characters, and {most} is the most"
+    return ""

@@ -1,0 +1,1 @@
+"""Commands that add words to runs: tags and notes."""
