@@ -15,7 +15,7 @@ import watchkeeper
 
 ALLOWED = {
     "show": {"msgspec", "click"},
-    "reading": {"msgspec", "ruamel", "markdown_it"},
+    "reading": {"msgspec", "ruamel", "yaml", "markdown_it"},
     "tools": {"msgspec", "zstandard"},
 }
 FRAMES = {"pandas", "polars"}

@@ -11,7 +11,7 @@ from watchkeeper.core import journal, settings
 from watchkeeper.core.code import code_files, named_files
 from watchkeeper.core.disk import files, records, spill
 from watchkeeper.query import foreign_jobs
-from watchkeeper.reading import configs, yaml
+from watchkeeper.reading import configs, nodes
 from watchkeeper.reading import settings as configurations
 from watchkeeper.report.runlog import experiments_table
 from watchkeeper.runfolder import metric_rows, printed_metrics
@@ -53,7 +53,7 @@ def test_every_reader_that_is_fuzzed_stands_in_the_table(name: str) -> None:
         ("rows", mebibytes(metric_rows.MOST_BYTES) + ", the end"),
         ("`run-*.log` of other", mebibytes(foreign_jobs._MOST_BYTES)),
         ("`experiment_summary.yaml`", mebibytes(files.MOST_TEXT_BYTES)),
-        ("`experiment_summary.yaml`", f"{yaml.MOST_LEVELS} levels"),
+        ("`experiment_summary.yaml`", f"{nodes.MOST_LEVELS} levels"),
         ("`experiment_summary.md`", mebibytes(files.MOST_TEXT_BYTES)),
         ("batch scripts", mebibytes(files.MOST_TEXT_BYTES)),
         ("batch scripts", f"{arrays.MAX_TASKS:,} array tasks"),

@@ -60,8 +60,9 @@ def preload() -> None:
     import markdown_it
     import msgspec
     import ruamel.yaml
+    import yaml
 
-    del hypothesis, markdown_it, msgspec, ruamel
+    del hypothesis, markdown_it, msgspec, ruamel, yaml
     for name in [name for name in sys.modules if name.partition(".")[0] == "watchkeeper"]:
         raise RuntimeError(f"{name} is loaded already: no mutant could take its place")
 

@@ -15,14 +15,13 @@ verdict.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
+from watchkeeper.core.collector import collector_paused
 from watchkeeper.core.events import (
     AnyEvent,
     Assessed,
@@ -556,20 +555,6 @@ def _knew(later: Event | Seen, earlier: Event | Seen, writers: Mapping[str, Writ
     return writers[later.writer].knew(earlier.writer, later.seq) > earlier.seq
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Events and attempts form no cycles: a collector that walks a million of them again and again
-    finds nothing.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class Fold:
     """A fold that can be continued: feed it what `Journal.refresh` returns."""
 
@@ -578,13 +563,13 @@ class Fold:
 
     def update(self, new: Mapping[str, Iterable[AnyEvent | Unknown]]) -> None:
         """Fold new events, by writer."""
-        with _collector_paused():
+        with collector_paused():
             for writer, events in new.items():
                 self.writers.setdefault(writer, WriterState(writer)).update(events)
 
     def state(self) -> State:
         """The state so far."""
-        with _collector_paused():
+        with collector_paused():
             return join(self.writers.values())
 
 

@@ -3,8 +3,8 @@ by key.
 
 A value is the text that stands in the file, numbers and constants in one spelling (`1.0e-2` is
 `0.01`). Most YAML of hundreds of runs is plain block mappings, which are read line by line, some
-hundred times faster than YAML is; whatever goes beyond that is left to ruamel.yaml. Nothing in a
-file can make an object.
+hundred times as fast as YAML can be at the worst; whatever goes beyond that is left to the reader
+of YAML. Nothing in a file can make an object.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ import configparser
 import json
 import re
 import tomllib
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from watchkeeper.core.text import redaction
 from watchkeeper.core.text.figures import canonical
+from watchkeeper.reading.nodes import MappingNode, Node, NoYAMLError, ScalarNode, SequenceNode
 from watchkeeper.reading.yaml import compose
 
 MOST_BYTES = 256 * 1024
 """Of a file that is read key by key: a larger one is compared by its hash."""
 MOST_SLOW_BYTES = 512 * 1024
-"""Of all the YAML together, for one reader, that is left to ruamel.yaml: it reads some 60 kB a
-second.
+"""Of all the YAML together, for one reader, that is more than plain block mappings: where libyaml
+does not read it, ruamel.yaml reads some 60 kB a second.
 """
 MOST_SETTINGS = 2000
 MOST_DEPTH = 40
@@ -229,10 +227,8 @@ def yaml_settings(text: str) -> dict[str, str]:
         UnreadableError: it is not YAML, or has more than MOST_SETTINGS.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            node = compose(text)
-    except (YAMLError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
+        node = compose(text)
+    except NoYAMLError as error:
         raise UnreadableError from error
     return _collected(_walk(node, ""))
 

@@ -1,38 +1,42 @@
 """YAML with a place for everything: each value knows its line and column, and each fault names
 them.
 
-The text is composed to nodes (ruamel.yaml's round-trip mode, YAML 1.2) and never constructed:
-nothing in a file can make an object, and a value's own words stay at hand for the message.
+The text is composed to nodes and never constructed: nothing in a file can make an object, and a
+value's own words stay at hand for the message. libyaml reads what every reader of YAML 1.2 reads in
+one way. ruamel.yaml, which takes some twenty times as long, reads the rest and words the faults, so
+that the answer is YAML 1.2's and does not depend on how PyYAML was built.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-import warnings
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, AnyStr
-
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer, ComposerError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLStreamError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
-from ruamel.yaml.scanner import RoundTripScanner, ScannerError
+from typing import Any
 
 from watchkeeper.core.errors import ExperimentError, Problem, Severity
+from watchkeeper.reading.nodes import (
+    TAG,
+    MappingNode,
+    Node,
+    NoYAMLError,
+    ScalarNode,
+    SequenceNode,
+)
+
+try:
+    from watchkeeper.reading import libyaml
+except ImportError:  # PyYAML was built without it
+    libyaml = None  # type: ignore[assignment]
 
 # Key → kind: `!` must be there. `any` and what ends with `?` do not bear on the plan: a fault there
 # is a warning.
 Schema = Mapping[str, str]
 _KINDS = {"mapping": "a mapping", "list": "a list", "text": "text", "number": "a number"}
-MOST_LEVELS = 100
-"""Of lists and mappings within each other; what people write has ten."""
-_TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels"
 _TYPO = 0.85  # difflib's ratio from which an unknown key counts as a known one misspelt
 
-_TAG = "tag:yaml.org,2002:"
 _INTEGER = re.compile(r"[-+]?[0-9]{1,9}")
 # Plain words that readers of YAML 1.1 (PyYAML among them) take for true and false.
 _YAML_1_1_BOOL = frozenset({"y", "n", "yes", "no", "on", "off"})
@@ -78,12 +82,12 @@ class Located:
             "float": "a number",
             "timestamp": "a date",
         }
-        return kinds.get(str(self.node.tag).removeprefix(_TAG), "text")
+        return kinds.get(str(self.node.tag).removeprefix(TAG), "text")
 
     @property
     def is_null(self) -> bool:
         """Whether it is null, `~` or nothing at all."""
-        return str(self.node.tag) == f"{_TAG}null"
+        return str(self.node.tag) == f"{TAG}null"
 
     def problem(self, message: str, hint: str = "", *, severity: Severity = "error") -> Problem:
         """A finding at this place."""
@@ -103,7 +107,7 @@ class Located:
 
     def integer(self) -> int | None:
         """The whole number (of at most nine digits), None if YAML reads something else here."""
-        plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{_TAG}int"
+        plain = isinstance(self.node, ScalarNode) and str(self.node.tag) == f"{TAG}int"
         if plain and _INTEGER.fullmatch(str(self.node.value)):
             return int(self.node.value)
         return None
@@ -133,7 +137,7 @@ class Located:
             if not isinstance(node, MappingNode):
                 continue
             for key, value in node.value:
-                if str(key.tag) == f"{_TAG}merge":
+                if str(key.tag) == f"{TAG}merge":
                     sources.append(value)
                 elif isinstance(key, ScalarNode):
                     place = Located(self.path, key)
@@ -159,46 +163,18 @@ def _mark_of(key: ScalarNode, value: Node) -> Any:
     return None
 
 
-class _BoundedScanner(RoundTripScanner):
-    """Reads brackets to a bounded depth: it reads up to a thousand ahead of the composer."""
-
-    def fetch_flow_collection_start(self, *token: Any, **options: Any) -> None:
-        """Read `[` or `{`."""
-        if len(self.flow_context) >= MOST_LEVELS:
-            raise ScannerError(None, None, _TOO_DEEP, self.reader.get_mark())
-        super().fetch_flow_collection_start(*token, **options)
-
-
-class _BoundedComposer(Composer):
-    """Composes nodes of a bounded depth: for brackets within brackets ruamel.yaml takes a time that
-    grows with the square of their number, and Python's stack besides.
-    """
-
-    _levels = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node, with all below it."""
-        self._levels += 1
-        if self._levels > MOST_LEVELS:
-            mark = self.parser.peek_event().start_mark
-            raise ComposerError(None, None, _TOO_DEEP, mark)
-        node = super().compose_node(parent, index)
-        self._levels -= 1
-        return node
-
-
 def compose(text: str) -> Node | None:
     """The text's one document, which may be nested MOST_LEVELS deep; None for an empty text.
 
     Raises:
-        YAMLError, ValueError, TypeError, AttributeError, NotImplementedError: ruamel.yaml cannot
-            read it.
+        NoYAMLError: it cannot be read.
     """
-    reader = YAML(typ="rt")
-    reader.Scanner = _BoundedScanner
-    reader.Composer = _BoundedComposer
-    node: Node | None = reader.compose(text)
-    return node
+    if libyaml is not None:
+        with contextlib.suppress(libyaml.DisputedError):
+            return libyaml.compose(text)
+    from watchkeeper.reading import ruamel_yaml
+
+    return ruamel_yaml.compose(text)
 
 
 def load(path: Path, data: bytes) -> Located:
@@ -209,19 +185,9 @@ def load(path: Path, data: bytes) -> Located:
     """
     text = _decoded(path, data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a re-used anchor
-            node = compose(text)
-    except MarkedYAMLError as error:
-        raise _marked_fault(path, error) from error
-    except ReaderError as error:
-        line, column = _position(text, error.position, "\n")
-        message = f"character U+{error.character:04X} may not stand in YAML"
-        raise _no_yaml(path, line, column, message, "remove it") from error
-    except RecursionError as error:
-        raise _no_yaml(path, 1, 1, "it is nested too deeply", "") from error
-    except (YAMLError, YAMLStreamError, ValueError) as error:
-        raise _no_yaml(path, 1, 1, str(error).splitlines()[0], "") from error
+        node = compose(text)
+    except NoYAMLError as error:
+        raise _no_yaml(path, error) from error
     if node is None:
         empty = Problem(
             where=f"{path}:1:1",
@@ -236,33 +202,17 @@ def _decoded(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, column = _position(data, error.start, b"\n")
-        raise _no_yaml(path, line, column, "it is not UTF-8", "save the file as UTF-8") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        fault = NoYAMLError(line, column, "it is not UTF-8", "save the file as UTF-8")
+        raise _no_yaml(path, fault) from error
 
 
-def _position(text: AnyStr, index: int, newline: AnyStr) -> tuple[int, int]:
-    """The line and the column of a place in a text, both from 1."""
-    line = text.count(newline, 0, index) + 1
-    column = index - (text.rfind(newline, 0, index) + 1) + 1
-    return line, column
-
-
-def _marked_fault(path: Path, error: MarkedYAMLError) -> ExperimentError:
-    """A fault whose place ruamel.yaml knows."""
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    message = ", ".join(filter(None, (error.context, error.problem)))
-    if error.context_mark and error.context_mark.line + 1 != line:
-        message += f" (it begins on line {error.context_mark.line + 1})"
-    hint = "look at this line and the one before it"
-    if "\\t" in message or "\t" in message:
-        hint = "indent with spaces"
-    return _no_yaml(path, line, column, message, hint)
-
-
-def _no_yaml(path: Path, line: int, column: int, fault: str, hint: str) -> ExperimentError:
+def _no_yaml(path: Path, fault: NoYAMLError) -> ExperimentError:
     problem = Problem(
-        where=f"{path}:{line}:{column}", message=f"this is no YAML: {fault}", hint=hint
+        where=f"{path}:{fault.line}:{fault.column}",
+        message=f"this is no YAML: {fault.message}",
+        hint=fault.hint,
     )
     return ExperimentError(f"{problem.where}: {problem.message}", problems=(problem,))
 
