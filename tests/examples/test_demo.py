@@ -45,9 +45,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(folder: Path) -> dict[str, dict]:
     """The rows of `status --json`, by key."""
-    done = wk("status", folder, "--json", state=folder.parents[1] / "state")
+    done = wk("status", folder, "--json", "--limit", "0", state=folder.parents[1] / "state")
     assert done.returncode == 0, done.stderr
-    return {row["key"]: row for row in json.loads(done.stdout)["rows"]}
+    return {row["key"]: row for row in json.loads(done.stdout)["data"]["rows"]}
 
 
 def test_every_job_of_the_demo_is_done_and_says_how_well(demo: Path) -> None:

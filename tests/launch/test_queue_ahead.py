@@ -57,7 +57,7 @@ def test_an_evaluation_queued_behind_its_fine_tune_runs_after_it(tmp_path: Path)
     assert again.returncode == 0 and len(claims(folder)) == 2
     (folder / "one" / "artifacts" / "epoch_0" / "model.bin").write_text("other weights")
     plan = json.loads(wk("plan", folder, "--json", state=state).stdout)
-    changed = next(one for one in plan["decisions"] if one["key"] == "one/clean/epoch0")
+    changed = next(one for one in plan["data"]["decisions"] if one["key"] == "one/clean/epoch0")
     assert changed["action"] == "submit" and changed["stale"], changed
 
 

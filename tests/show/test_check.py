@@ -181,7 +181,12 @@ def test_a_run_that_died_is_not_sound(tmp_path):
         and "its process died. 2 events and 1 metric rows are there" in check.stdout
     )
     told = json.loads(wk("check", folder, "--json", state=state).stdout)
-    assert (told["sound"], told["verdict"], len(told["unverified"]), told["problems"]) == (
+    assert (
+        told["data"]["sound"],
+        told["data"]["verdict"],
+        len(told["data"]["unverified"]),
+        told["problems"],
+    ) == (
         False,
         "unverified",
         1,
@@ -197,7 +202,11 @@ def test_removed_rows_are_told_in_json_too(tmp_path):
     rows.unlink()
     done = wk("check", tmp_path / "run", "--json", state=tmp_path / "state")
     told = json.loads(done.stdout)
-    assert (done.returncode, told["sound"], told["verdict"]) == (1, False, "unsound")
+    assert (done.returncode, told["data"]["sound"], told["data"]["verdict"]) == (
+        1,
+        False,
+        "unsound",
+    )
     assert [(p["where"], p["message"]) for p in told["problems"]] == [
         (str(rows), "it is gone; 3 rows were written to it")
     ]

@@ -67,7 +67,7 @@ def test_a_dry_run_shows_the_commands_and_does_nothing(tmp_path: Path, verb: str
     assert two.startswith(f"cd {folder}/two && ")
     assert last == "2 to submit now, 2 after these. Nothing was submitted, and nothing written."
     found = json.loads(wk(verb, folder, "--dry-run", "--json", state=state).stdout)
-    assert [command["key"] for command in found["commands"]] == ["one", "two"]
+    assert [command["key"] for command in found["data"]["commands"]] == ["one", "two"]
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -203,7 +203,9 @@ def test_plan_writes_nothing(tmp_path: Path) -> None:
     before = sorted(folder.rglob("*"))
     done = wk("plan", folder, "--json", state=tmp_path / "state")
     document = json.loads(done.stdout)
-    assert done.returncode == 0 and {d["key"]: d["action"] for d in document["decisions"]} == {
+    assert done.returncode == 0 and {
+        d["key"]: d["action"] for d in document["data"]["decisions"]
+    } == {
         "one": "submit",
         "untrained": "skip",
         "one/clean/epoch0": "wait",

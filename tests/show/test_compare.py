@@ -58,7 +58,7 @@ def test_compare_tells_programs_all_of_it(folder: Path, tmp_path: Path) -> None:
     """--json has every setting and difference; --runs and --base choose."""
     found = json.loads(
         wk("compare", folder, "--base", "b", "--json", state=tmp_path / "state").stdout
-    )
+    )["data"]
     assert found["base"] == "b" and found["varying"] == ["optimizer.lr"]
     assert found["runs"][0]["settings"] == {"optimizer.lr": "0.1", "seed": "1"}
     assert found["differences"][0]["config"] == [
@@ -67,7 +67,7 @@ def test_compare_tells_programs_all_of_it(folder: Path, tmp_path: Path) -> None:
     assert found["differences"][0]["metrics"][0]["better"] is False
     only = json.loads(
         wk("compare", folder, "--runs", "b", "--json", state=tmp_path / "state").stdout
-    )
+    )["data"]
     assert [run["name"] for run in only["runs"]] == ["b"] and only["differences"] == []
 
 
@@ -130,7 +130,9 @@ def test_trace_ends_with_1_when_a_link_is_broken(folder: Path, tmp_path: Path) -
         and "Broken: result a/eval/clean_epoch0/result.json (changed)" in done.stdout
     )
     assert (
-        json.loads(wk("trace", folder, "a/clean/epoch0", "--json", state=state).stdout)["sound"]
+        json.loads(wk("trace", folder, "a/clean/epoch0", "--json", state=state).stdout)["data"][
+            "sound"
+        ]
         is False
     )
 
@@ -141,7 +143,9 @@ def test_reproduce_makes_a_tree_and_says_how_to_run_it(folder: Path, tmp_path: P
     done = wk("reproduce", folder, "b", "--worktree", tmp_path / "again", state=state)
     assert done.returncode == 0 and f"Run it: cd {tmp_path}/again/exp/b && " in done.stdout
     assert "environment" in done.stdout and (tmp_path / "again/exp/b/conf.yaml").exists()
-    recipe = json.loads(wk("reproduce", folder, "b", "--json", state=state).stdout)["recipe"]
+    recipe = json.loads(wk("reproduce", folder, "b", "--json", state=state).stdout)["data"][
+        "recipe"
+    ]
     Path(recipe["script"]["kept"]).unlink()
     gone = wk("reproduce", folder, "b", state=state)
     assert gone.returncode == 1 and "MISSING: b/finetune.slurm: missing" in gone.stdout
@@ -164,7 +168,7 @@ def test_recorded_runs_are_compared_by_their_own_configuration(tmp_path: Path) -
     done = wk(
         "compare", tmp_path / "run0.1", tmp_path / "run0.2", "--json", state=tmp_path / "state"
     )
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout)["data"]
     assert found["varying"] == ["opt.lr"] and found["best"] == {
         "end_train_loss": "run0.1",
         "end_val_loss": "run0.1",
@@ -204,7 +208,9 @@ def test_run_says_what_was_tried_before_it_submits(folder: Path, tmp_path: Path)
         (again / "a" / name).write_bytes((folder / "a" / name).read_bytes())
     state = tmp_path / "state"
     plan = wk("plan", again, "--json", state=state)
-    assert [note["where"] for note in json.loads(plan.stdout)["notes"]] == ["a"]
+    problems = json.loads(plan.stdout)["problems"]
+    (note,) = [problem for problem in problems if "tried before" in problem["message"]]
+    assert note["where"] == "a"
     run = wk("run", again, "--poll", "0.05", state=state)
     assert run.returncode == 0
     assert run.stderr.index("note: a: tried before: run_logs/") < run.stderr.index("SUBMIT_JOB")
@@ -226,7 +232,8 @@ def test_every_metric_of_recorded_runs_is_compared_and_a_folder_of_them_will_do(
     assert shown.returncode == 0, shown.stderr
     assert "accuracy    0.5000 → 0.7500  +0.25  better" in shown.stdout
     assert "grad_norm   3.0000 → 2.0000  -1\n" in shown.stdout
-    told = json.loads(wk("compare", tmp_path / "runs", "--json", state=tmp_path / "state").stdout)
+    done = wk("compare", tmp_path / "runs", "--json", state=tmp_path / "state")
+    told = json.loads(done.stdout)["data"]
     (a, b) = told["runs"]
     assert a["metrics"] == {"end_train_loss": 0.5, "accuracy": 0.5, "grad_norm": 3.0, "tokens": 100}
     assert told["best"] == {"end_train_loss": "a", "accuracy": "b"}

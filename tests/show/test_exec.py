@@ -129,9 +129,9 @@ def test_json_is_one_document(tmp_path):
     """
     done = execute(tmp_path, "--json", "--name", "hello", "--", "echo", "hi")
     told = json.loads(done.stdout)
-    assert (told["exit_code"], told["ended"], done.stderr) == (0, "ended with code 0", "")
-    folder = Path(told["folder"])
-    assert folder.parent == tmp_path / "artifacts/hello" and folder.name == told["run_id"]
+    assert (told["exit_code"], told["data"]["ended"], done.stderr) == (0, "ended with code 0", "")
+    folder = Path(told["data"]["folder"])
+    assert folder.parent == tmp_path / "artifacts/hello" and folder.name == told["data"]["run_id"]
     assert (folder / "logs/stdout.log").read_text() == "hi\n"
 
 

@@ -45,7 +45,7 @@ def test_what_could_not_be_read_is_said_and_the_rest_is_written(tmp_path):
     result = run_command(tmp_path / "a", "-o", tmp_path / "more.jsonl", "--json")
     answer = json.loads(result.stdout)
     assert result.exit_code == 1 and answer["problems"][0]["where"] == f"{rows}:1"
-    assert answer["rows"] == 3 and answer["runs"] == ["a"]
+    assert answer["data"]["rows"] == 3 and answer["data"]["runs"] == ["a"]
 
 
 def test_a_file_that_exists_stays_without_force(tmp_path):

@@ -110,7 +110,7 @@ def test_json_has_the_same_findings(logs: Path) -> None:
         and weekday["line"] == 2
         and weekday["fixable"]
     )
-    assert found["files"] == 6 and "WK102" in {one["code"] for one in found["findings"]}
+    assert found["data"]["files"] == 6 and "WK102" in {one["code"] for one in found["findings"]}
     assert "\x1b" not in lint().output
 
 

@@ -44,7 +44,7 @@ def test_each_recorded_run_of_a_folder_is_a_line_newest_first(tmp_path):
     assert lines[0] == ["run", "state", "started", "(UTC)", "rows", "step", "loss", "accuracy"]
     assert [line[0] for line in lines[2:]] == ["b", "a"]
     assert lines[2][4:] == ["1", "3", "0.5000", "0.7500"]
-    (one,) = json.loads(status(tmp_path / "a", "--json").stdout)["runs"]
+    (one,) = json.loads(status(tmp_path / "a", "--json").stdout)["data"]["runs"]
     assert (one["name"], one["state"], one["step"]) == ("a", "finished", 3)
     assert one["last"] == {"accuracy": 0.5, "loss": 1.0}
 

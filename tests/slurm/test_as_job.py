@@ -46,7 +46,7 @@ def test_the_watch_lives_on_the_cluster_and_outlives_its_time_limit(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = json.loads(done.stdout)["data"]
     job_id, output = told["job_id"], Path(told["output"])
 
     def ask(*argv: str) -> str:

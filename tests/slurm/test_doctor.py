@@ -35,7 +35,9 @@ def doctor(
         check=False,
         timeout=120,
     )
-    return done.returncode, {check["what"]: check for check in json.loads(done.stdout)["checks"]}
+    return done.returncode, {
+        check["what"]: check for check in json.loads(done.stdout)["data"]["checks"]
+    }
 
 
 def test_a_fit_cluster(lab: Lab) -> None:

@@ -385,8 +385,8 @@ def test_a_local_job_that_runs_out_of_memory_is_tried_again_with_half_the_batch(
     (row,) = [
         one
         for one in json.loads(wk("status", folder, "--json", state=tmp_path / "state").stdout)[
-            "rows"
-        ]
+            "data"
+        ]["rows"]
         if one["key"] == "one"
     ]
     assert row["attempt"] == 2 and row["change"] == {

@@ -40,6 +40,8 @@ Today = Literal["as kept", "changed", "gone", "unknown"]
 class CannotReproduceError(WatchkeeperError):
     """What ran cannot be had again; the message says why."""
 
+    code = "cannot-reproduce"
+
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One kept file. `name` is its place relative to the experiment, absolute outside it; `fault`

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from watchkeeper.core.state import State
 from watchkeeper.launch.plan import Plan
 from watchkeeper.query.rows import IN_DOUBT, NOT_TAKEN, Row
+from watchkeeper.show.standing import totals
 from watchkeeper.show.text import duration, number, printable, size, table
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow
@@ -15,7 +16,6 @@ from watchkeeper.watch.outcome.compute import ComputeRow
 _MAX_METRICS = 3
 _MOST_COMPUTE = 12
 _MOST_NOTES = 10
-_ORDER = ("done", "running", "to do", "failed", "blocked", "unknown", "not needed")
 
 
 def experiment_table(rows: Sequence[Row]) -> str:
@@ -28,7 +28,7 @@ def experiment_table(rows: Sequence[Row]) -> str:
     numbers = (2, *range(first_metric, after_metrics))
     numbers += (after_metrics + 1, after_metrics + 2, after_metrics + 3)
     notes = [printable(note) for note in _bounded(_notes(rows))]
-    return "\n".join([table(header, lines, right=numbers), "", _totals(rows), *notes])
+    return "\n".join([table(header, lines, right=numbers), "", totals(rows), *notes])
 
 
 def _metric_names(rows: Sequence[Row]) -> list[str]:
@@ -71,12 +71,6 @@ def _health(row: Row) -> str:
     if health in ALARMS:
         return health.upper()
     return health
-
-
-def _totals(rows: Sequence[Row]) -> str:
-    """`22 done, 1 not needed`."""
-    counts: Counter[str] = Counter(row.standing for row in rows)
-    return ", ".join(f"{counts[standing]} {standing}" for standing in _ORDER if counts[standing])
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:

@@ -18,15 +18,20 @@ _WIDE = 28
 
 
 class Progress:
-    """Shows events as they are written. `out` is the terminal, or a file that a batch system keeps."""
+    """Shows events as they are written. `out` is the terminal, or a file that a batch system keeps;
+    with `shown` false nothing is written to it.
+    """
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
+    def __init__(self, out: TextIO = sys.stderr, *, shown: bool = True) -> None:
         self._out = out
-        self._live = out.isatty()
+        self._shown = shown
+        self._live = shown and out.isatty()
         self._renderer = Renderer(local_zone())
 
     def tell(self, event: AnyEvent | Unknown) -> None:
         """Show one event, whoever wrote it."""
+        if not self._shown:
+            return
         blocks = self._renderer.feed(event)
         if (isinstance(event, Submitted) and event.by) or (
             isinstance(event, Planned) and event.phase

@@ -149,8 +149,8 @@ def test_a_real_job_that_stalls_is_told_on_the_terminal_and_by_the_command(tmp_p
     )
     assert (
         msgspec.json.decode(wk("status", folder, "--json", state=tmp_path / "state").stdout)[
-            "rows"
-        ][0]["health"]
+            "data"
+        ]["rows"][0]["health"]
         is None
     )
 
@@ -172,7 +172,9 @@ def test_status_shows_the_last_word_on_a_job_that_runs(tmp_path: Path) -> None:
             one.ask_to_leave("the test")
 
     keeper(folder, fake, turned, time).keep()
-    (row,) = json.loads(wk("status", folder, "--json", state=tmp_path / "state").stdout)["rows"]
+    (row,) = json.loads(wk("status", folder, "--json", state=tmp_path / "state").stdout)["data"][
+        "rows"
+    ]
     assert row["health"] == "silent" and "printed and recorded nothing" in row["health_why"]
     text = wk("status", folder, state=tmp_path / "state").stdout
     assert "SILENT" in text and "one: silent: it has run for" in text

@@ -89,7 +89,9 @@ def test_a_run_ends_with_what_it_took_and_status_has_it_for_programs(tmp_path: P
     done = wk("run", folder, state=tmp_path / "state", WATCHKEEPER_POLL_S="0.1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10:00" in done.stdout and "60%" in done.stdout and "8.79 GiB" in done.stdout
-    told = json.loads(wk("status", folder, "--json", state=tmp_path / "state").stdout)["compute"]
+    told = json.loads(wk("status", folder, "--json", state=tmp_path / "state").stdout)["data"][
+        "compute"
+    ]
     row = told[0]
     assert (row["key"], row["attempt"], row["estimate_s"], row["gpu_peak_bytes"]) == (
         "one",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -55,8 +58,54 @@ _FOLDERS = {
 }
 
 
+_FLAGS_OF_EXEC = ("--json", "--end-stalled", "-q", "--quiet")
+
+
+def _options_of_exec(words: list[str]) -> list[str]:
+    """The words before the program that is to be run: an option that is no flag takes the next."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        takes_the_next = words[at] not in _FLAGS_OF_EXEC and "=" not in words[at]
+        at += 2 if takes_the_next else 1
+    return words[:at]
+
+
 class LazyGroup(click.Group):
     """A group whose commands live in a module each."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line as click does. What click itself refuses is answered in JSON where
+        `--json` is among the options.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        code: Any
+        run = functools.partial(super().main, words, prog_name, complete_var, obj=words, **extra)
+        if not standalone_mode or not self._is_json_wanted(words):
+            return run(standalone_mode=standalone_mode)
+        try:
+            code = run(standalone_mode=False)
+        except (click.ClickException, click.Abort) as error:
+            from watchkeeper.show.cli.answering import answer_refusal  # not for --help
+
+            code = answer_refusal(error, words)
+        sys.exit(code)
+
+    def _is_json_wanted(self, words: list[str]) -> bool:
+        """Whether `--json` is an option of Watchkeeper: it stands before `--`, and before the
+        program that `exec` starts.
+        """
+        if "--" in words:
+            words = words[: words.index("--")]
+        if words[:1] == ["exec"]:
+            words = _options_of_exec(words[1:])
+        return "--json" in words
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands, in the order of a working day."""

@@ -1,19 +1,12 @@
-"""What the commands share: options, errors as people see them, and JSON as programs do."""
+"""The arguments and options that several commands share."""
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-import msgspec
-
-from watchkeeper.core.errors import EXIT_OK, ExperimentError, Problem, WatchkeeperError
-from watchkeeper.core.text import odd_bytes
-from watchkeeper.show.text import harmless_json, printable
 
 experiment_argument = click.argument("experiment", type=click.Path(path_type=Path))
 cluster_option = click.option(
@@ -23,9 +16,6 @@ cluster_option = click.option(
 )
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the exact commands and do nothing."
-)
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON document on standard output."
 )
 
 
@@ -111,56 +101,3 @@ def run_log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
-
-
-def fail(
-    message: str, hint: str = "", code: int = 1, problems: tuple[Problem, ...] = ()
-) -> NoReturn:
-    """Say what went wrong and what to do, and exit."""
-    click.echo(f"watchkeeper: {printable(message)}", err=True)
-    for problem in problems:
-        click.echo(f"  {printable(str(problem))}", err=True)
-    if hint:
-        click.echo(f"  {printable(hint)}", err=True)
-    sys.exit(code)
-
-
-def command_errors(function: Callable[..., int]) -> Callable[..., None]:
-    """Run a command's function: its result is the exit code, and errors become a message, never a
-    traceback.
-    """
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            sys.exit(function(*args, **kwargs))
-        except ExperimentError as error:
-            fail(str(error), error.hint, error.exit_code, error.problems)
-        except WatchkeeperError as error:
-            fail(str(error), error.hint, error.exit_code)
-        except BrokenPipeError:
-            # The reader (`| head`) has what it wanted.
-            sys.stderr.close()
-            sys.exit(EXIT_OK)
-        except OSError as error:
-            fail(
-                f"{error.filename or 'the system'}: {error.strerror or error}",
-                "check the path, its owner and its mode",
-            )
-
-    return wrapped
-
-
-def echo_json(value: Any) -> None:
-    """Print one JSON document."""
-    try:
-        data = msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        data = msgspec.json.encode(odd_bytes.plain(value))
-    click.echo(harmless_json(msgspec.json.format(data, indent=2).decode()))
-
-
-def echo_problems(problems: tuple[Problem, ...]) -> None:
-    """Findings about the user's data, on standard error."""
-    for problem in problems:
-        click.echo(printable(str(problem)), err=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import EXIT_OK
-from watchkeeper.query.compare import compared
-from watchkeeper.show.cli.common import command_errors, echo_json, echo_problems, json_option
+from watchkeeper.query.compare import Compared, compared
+from watchkeeper.report.compare.sides import Against, Side
+from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options
 from watchkeeper.show.comparison_table import comparison
 
 
@@ -24,7 +26,7 @@ from watchkeeper.show.comparison_table import comparison
 @click.option(
     "--base", metavar="RUN", help="The run to compare the others with. Default: the first."
 )
-@json_option
+@page_options
 @command_errors
 def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json: bool) -> int:
     """Put runs side by side: the settings that vary, code, data and figures, and how each differs from
@@ -37,9 +39,40 @@ def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
     """
     found = compared(paths, runs=runs, base=base)
+    echo_problems(found.problems)
     if as_json:
-        echo_json(found)
-        return EXIT_OK
-    echo_problems(tuple(found.problems))
+        return answer(
+            EXIT_OK,
+            summary=_summary(found),
+            counts={"runs": len(found.runs), "differ": len(found.differences)},
+            data=_data(found),
+        )
     click.echo(comparison(found))
     return EXIT_OK
+
+
+class CompareData(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs beside one another. `base` is the run that the others are compared with; `varying`
+    the settings that are not the same in all; `best`: metric → the run that leads in it.
+    """
+
+    base: str
+    runs: list[Side]
+    differences: list[Against]
+    varying: list[str]
+    best: dict[str, str]
+
+
+def _data(found: Compared) -> CompareData:
+    return CompareData(
+        base=found.base,
+        runs=found.runs,
+        differences=found.differences,
+        varying=found.varying,
+        best=found.best,
+    )
+
+
+def _summary(found: Compared) -> str:
+    runs = f"{len(found.runs)} run{'s' if len(found.runs) > 1 else ''}"
+    return f"{runs} compared with {found.base}; {len(found.varying)} settings vary."

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
 from watchkeeper.query import frames
 from watchkeeper.query.recording import load
-from watchkeeper.show.cli.common import command_errors, echo_json, echo_problems, json_option
+from watchkeeper.show.cli.answering import (
+    answer,
+    answer_options,
+    command_errors,
+    echo_problems,
+    is_quiet,
+)
 from watchkeeper.show.text import printable
 
 
@@ -27,7 +34,7 @@ from watchkeeper.show.text import printable
     "--all-rows", is_flag=True, help="Also rows that a later execution of the run did again."
 )
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@json_option
+@answer_options
 @command_errors
 def command(
     paths: tuple[Path, ...], output: Path, all_rows: bool, force: bool, as_json: bool
@@ -43,20 +50,27 @@ def command(
     recording = load(*paths, all_rows=all_rows)
     frames.write(recording.columns, output, replace=force)
     runs, rows = len(recording), len(recording.rows)
-    if as_json:
-        echo_json(
-            {
-                "file": str(output),
-                "runs": recording.names,
-                "rows": rows,
-                "columns": [column.name for column in recording.columns],
-                "problems": recording.problems,
-            }
-        )
-    else:
-        word = "run" if runs == 1 else "runs"
-        click.echo(printable(f"{output}: {rows:,} rows of {runs:,} {word}"))
-        echo_problems(tuple(recording.problems))
-    if recording.problems:
-        return EXIT_FAILED
-    return EXIT_OK
+    code = EXIT_FAILED if recording.problems else EXIT_OK
+    word = "run" if runs == 1 else "runs"
+    summary = f"{output}: {rows:,} rows of {runs:,} {word}"
+    if not as_json:
+        click.echo(printable(str(output) if is_quiet() else summary))
+    echo_problems(recording.problems)
+    if not as_json:
+        return code
+    columns = [column.name for column in recording.columns]
+    return answer(
+        code,
+        summary=summary,
+        counts={"rows": rows, "runs": runs, "columns": len(columns)},
+        data=ExportData(file=str(output), rows=rows, runs=recording.names, columns=columns),
+    )
+
+
+class ExportData(msgspec.Struct, frozen=True, kw_only=True):
+    """The file that was written: how many rows, of which runs, and its columns in order."""
+
+    file: str
+    rows: int
+    runs: list[str]
+    columns: list[str]

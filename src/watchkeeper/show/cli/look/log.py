@@ -11,7 +11,7 @@ from watchkeeper.core import journal
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
 from watchkeeper.core.events import AnyEvent, Unknown, encode
 from watchkeeper.query.check import journal_folder
-from watchkeeper.show.cli.common import command_errors, echo_problems, json_option
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, echo_problems
 from watchkeeper.show.text import printable
 
 _COMMON = ("time", "writer", "seq")
@@ -19,10 +19,11 @@ _COMMON = ("time", "writer", "seq")
 
 @click.command("log")
 @click.argument("path", type=click.Path(path_type=Path))
-@json_option
+@answer_options
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Print every event of the journal of an experiment or a run, in order of time.
+    """Print every event of the journal of an experiment or a run, in order of time. With --json each
+    event is a line, as it lies in the journal, and the answer is the last line.
 
     Example: watchkeeper log examples/digits
     """
@@ -40,10 +41,16 @@ def command(path: Path, as_json: bool) -> int:
             click.echo(line.decode(errors="replace").rstrip("\n"))
         else:
             click.echo(_line(event))
-    echo_problems(tuple(read.problems))
-    if read.problems:
-        return EXIT_FAILED
-    return EXIT_OK
+    echo_problems(read.problems)
+    code = EXIT_FAILED if read.problems else EXIT_OK
+    if as_json:
+        return answer(
+            code,
+            summary=f"{len(events)} events of {len(read.events)} writers.",
+            counts={"events": len(events), "writers": len(read.events)},
+            data=None,
+        )
+    return code
 
 
 def _line(event: AnyEvent | Unknown) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from watchkeeper.core.errors import (
 )
 from watchkeeper.core.settings import distrusted, load
 from watchkeeper.experiment import experiment as experiments
+from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
@@ -23,15 +25,28 @@ from watchkeeper.query import copies
 from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
-from watchkeeper.query.status import look
-from watchkeeper.show.cli.common import command_errors, echo_json, echo_problems, json_option
+from watchkeeper.query.status import Standing, look
+from watchkeeper.show.cli.answering import (
+    answer,
+    command_errors,
+    echo_problems,
+    is_quiet,
+    page_options,
+)
 from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
+from watchkeeper.show.standing import (
+    StandingData,
+    counts_of,
+    most_urgent_first,
+    problems_of,
+    totals,
+)
 from watchkeeper.show.tables import experiment_table
 
 
 @click.command("status")
 @click.argument("experiment", type=click.Path(path_type=Path), default=".")
-@json_option
+@page_options
 @command_errors
 def command(experiment: Path, as_json: bool) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
@@ -53,25 +68,40 @@ def command(experiment: Path, as_json: bool) -> int:
         *copies.notes(found.folder),
         *standing.notes,
     )
+    echo_problems((*found.problems, *notes))
+    code = _exit_code(found, standing)
     if as_json:
-        echo_json(
-            {
-                "experiment": found.name,
-                "folder": str(found.folder),
-                "watcher": standing.watcher,
-                "rows": standing.rows,
-                "notes": notes,
-                "compute": standing.compute,
-            }
-        )
-    else:
-        echo_problems((*found.problems, *notes))
-        click.echo(experiment_table(standing.rows))
-        click.echo(standing.watcher)
+        return _answer(found, standing, code)
+    if is_quiet():
+        click.echo(totals(standing.rows))
+        return code
+    click.echo(experiment_table(standing.rows))
+    click.echo(standing.watcher)
+    return code
+
+
+def _exit_code(experiment: Experiment, standing: Standing) -> int:
     if standing.active:
         return EXIT_DETACHED
-    errors = any(problem.severity == "error" for problem in found.problems)
+    errors = any(problem.severity == "error" for problem in experiment.problems)
     return exit_code(standing.rows, selected=[row.key for row in standing.rows], problems=errors)
+
+
+def _answer(experiment: Experiment, standing: Standing, code: int) -> int:
+    folder = str(experiment.folder)
+    return answer(
+        code,
+        summary=f"{totals(standing.rows)}. {standing.watcher}",
+        counts=counts_of(standing.rows),
+        problems=problems_of(standing.rows, folder),
+        data=StandingData(
+            experiment=experiment.name,
+            folder=folder,
+            rows=most_urgent_first(standing.rows),
+            watcher=standing.watcher,
+            compute=standing.compute,
+        ),
+    )
 
 
 def _recorded(folder: Path) -> Recording | None:
@@ -92,12 +122,17 @@ def _recorded(folder: Path) -> Recording | None:
 
 def _show_recorded(recording: Recording, *, as_json: bool) -> int:
     runs = [facts_of(run) for run in newest_first(recording)]
+    counts = Counter(run["state"] for run in runs)
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
+    code = _exit_code_of_recorded(set(counts), recording)
+    echo_problems(recording.problems)
     if as_json:
-        echo_json({"runs": runs, "problems": recording.problems})
-    else:
-        echo_problems(tuple(recording.problems))
-        click.echo(recorded_table(runs))
-    states = {run["state"] for run in runs}
+        return answer(code, summary=summary, counts=counts, data={"runs": runs})
+    click.echo(summary if is_quiet() else recorded_table(runs))
+    return code
+
+
+def _exit_code_of_recorded(states: set[str], recording: Recording) -> int:
     if "running" in states:
         return EXIT_DETACHED
     if states & {"failed", "interrupted", "died"} or recording.problems:

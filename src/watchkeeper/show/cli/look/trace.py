@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.query.trace import Link, Trace, trace
-from watchkeeper.show.cli.common import command_errors, echo_json, experiment_argument, json_option
+from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.cli.common import experiment_argument
 from watchkeeper.show.text import number, printable, table
 
 
 @click.command("trace")
 @experiment_argument
 @click.argument("key")
-@json_option
+@page_options
 @command_errors
 def command(experiment: Path, key: str, as_json: bool) -> int:
     """Trace a figure back to its result, evaluation, checkpoint, training, scripts, configurations,
@@ -28,27 +31,46 @@ def command(experiment: Path, key: str, as_json: bool) -> int:
     Example: watchkeeper trace examples/digits h64_lr1e-1/clean/epoch1
     """
     found = trace(experiment, key)
+    code = EXIT_OK if found.sound else EXIT_FAILED
     if as_json:
-        echo_json(
-            {
-                "experiment": found.experiment,
-                "key": found.key,
-                "sound": found.sound,
-                "links": found.links,
-            }
+        return answer(
+            code,
+            summary=_summary(found),
+            counts=dict(Counter(link.holds for link in found.links)),
+            problems=[_problem(link) for link in _broken(found)],
+            data=TraceData(
+                experiment=found.experiment, key=found.key, sound=found.sound, links=found.links
+            ),
         )
-    else:
-        lines = [
-            ["← " if at else "  ", link.what, link.name, link.holds, _words(link)]
-            for at, link in enumerate(found.links)
-        ]
-        click.echo(
-            table(["what", "which", "today", "evidence"], [[a + b, *rest] for a, b, *rest in lines])
-        )
-        click.echo(f"\n{_summary(found)}")
-    if found.sound:
-        return EXIT_OK
-    return EXIT_FAILED
+    lines = [
+        ["← " if at else "  ", link.what, link.name, link.holds, _words(link)]
+        for at, link in enumerate(found.links)
+    ]
+    say(table(["what", "which", "today", "evidence"], [[a + b, *rest] for a, b, *rest in lines]))
+    say("")
+    click.echo(_summary(found))
+    return code
+
+
+class TraceData(msgspec.Struct, frozen=True, kw_only=True):
+    """The chain, from the figure back; `sound`: no link has changed or is missing."""
+
+    experiment: str
+    key: str
+    sound: bool
+    links: list[Link]
+
+
+def _broken(found: Trace) -> list[Link]:
+    return [link for link in found.links if link.holds in ("changed", "missing")]
+
+
+def _problem(link: Link) -> Problem:
+    """A broken link as a problem."""
+    message = f"the {link.what} {'is missing' if link.holds == 'missing' else 'has changed'}"
+    if link.why:
+        message += f": {link.why}"
+    return Problem(where=link.name, message=message, code=f"link-{link.holds}")
 
 
 def _words(link: Link) -> str:
@@ -65,7 +87,7 @@ def _parts(link: Link) -> Iterator[str]:
 
 
 def _summary(found: Trace) -> str:
-    broken = [link for link in found.links if link.holds in ("changed", "missing")]
+    broken = _broken(found)
     open_ = sum(link.holds == "unknown" for link in found.links)
     if broken:
         return printable(

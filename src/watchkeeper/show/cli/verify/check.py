@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, Problem
@@ -13,13 +14,13 @@ from watchkeeper.query import check
 from watchkeeper.query.check import Report
 from watchkeeper.record.audit import audit, traces
 from watchkeeper.runfolder.rows import read_rows
-from watchkeeper.show.cli.common import command_errors, echo_json, json_option
+from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
 from watchkeeper.show.text import printable
 
 
 @click.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
-@json_option
+@page_options
 @command_errors
 def command(path: Path, as_json: bool) -> int:
     """Verify an experiment or a recorded run: the lines and seals of its journal, the logs and
@@ -32,23 +33,41 @@ def command(path: Path, as_json: bool) -> int:
     Example: watchkeeper check examples/digits
     """
     report = verify(path)
+    code = _exit_code(report)
     if as_json:
-        echo_json(
-            {
-                "sound": report.sound,
-                "verdict": _verdict(report),
-                "verified": report.verified,
-                "problems": [*report.incomplete, *report.problems],
-                "unverified": report.unverified,
-            }
+        return answer(
+            code,
+            summary=_last_line(report),
+            counts={"errors": report.errors, "unverified": len(report.unverified)},
+            problems=[*report.incomplete, *report.problems],
+            data=CheckData(
+                verdict=_verdict(report),
+                sound=report.sound,
+                unverified=list(report.unverified),
+                verified=list(report.verified),
+            ),
         )
-    else:
-        click.echo("Verified: " + ", ".join(report.verified))
-        for problem in (*report.incomplete, *report.problems):
-            click.echo(printable(str(problem)))
-        for problem in report.unverified:
-            click.echo(printable(f"unverified: {_words(problem)}"))
-        click.echo(_last_line(report))
+    say("Verified: " + ", ".join(report.verified))
+    for problem in (*report.incomplete, *report.problems):
+        click.echo(printable(str(problem)))
+    for problem in report.unverified:
+        click.echo(printable(f"unverified: {_words(problem)}"))
+    click.echo(_last_line(report))
+    return code
+
+
+class CheckData(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict, what was verified, in words, and what cannot be told. What is wrong stands in the
+    answer's `problems`.
+    """
+
+    verdict: str
+    sound: bool
+    unverified: list[Problem]
+    verified: list[str]
+
+
+def _exit_code(report: Report) -> int:
     if report.errors:
         return EXIT_FAILED
     if report.unverified:

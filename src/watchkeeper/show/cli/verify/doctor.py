@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN, ExperimentError, UsageError
+from watchkeeper.core.errors import (
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    ExperimentError,
+    Problem,
+    UsageError,
+)
 from watchkeeper.core.settings import load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import doctor, preflight
@@ -15,7 +24,8 @@ from watchkeeper.launch.doctor import Check
 from watchkeeper.schedulers.base import SubmitHost
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
-from watchkeeper.show.cli.common import cluster_option, command_errors, echo_json, json_option
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.common import cluster_option
 from watchkeeper.show.text import printable
 
 
@@ -31,7 +41,7 @@ from watchkeeper.show.text import printable
     show_default=True,
     help="How long its job may wait in the queue.",
 )
-@json_option
+@answer_options
 @command_errors
 def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> int:
     """Check whether this machine or a cluster can run the experiments in FOLDER (default: here).
@@ -50,17 +60,50 @@ def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> 
     settings = load(folder, cluster=cluster)
     scheduler = scheduler_of(settings)
     found = []
-    for check in _checks(folder, scheduler, wait_s, remote=settings.cluster is not None):
+    remote = settings.cluster is not None
+    shown = not as_json
+    for check in _checks(folder, scheduler, wait_s, remote=remote, aloud=shown):
         found.append(check)
-        if not as_json:
-            if check.hint:
-                hint = f"\n           {check.hint}"
-            else:
-                hint = ""
-            click.echo(printable(f"{check.verdict:8} {check.what:11} {check.found}{hint}"))
-    if as_json:
-        echo_json({"folder": str(folder), "scheduler": scheduler.name, "checks": found})
-    verdicts = {check.verdict for check in found}
+        if shown and not (is_quiet() and check.verdict == "ok"):
+            _show(check)
+    counts = Counter[str](check.verdict for check in found)
+    code = _exit_code(set(counts))
+    if not as_json:
+        return code
+    return answer(
+        code,
+        summary=", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
+        counts=counts,
+        problems=[_problem(check) for check in found if check.verdict != "ok"],
+        data=DoctorData(folder=str(folder), scheduler=scheduler.name, checks=found),
+    )
+
+
+class DoctorData(msgspec.Struct, frozen=True, kw_only=True):
+    """The folder and the scheduler that were looked at, and what was found."""
+
+    folder: str
+    scheduler: str
+    checks: list[Check]
+
+
+def _show(check: Check) -> None:
+    hint = f"\n           {check.hint}" if check.hint else ""
+    click.echo(printable(f"{check.verdict:8} {check.what:11} {check.found}{hint}"))
+
+
+def _problem(check: Check) -> Problem:
+    """A check that is not ok, as a problem."""
+    return Problem(
+        where=check.what,
+        message=check.found,
+        hint=check.hint,
+        severity="error" if check.verdict == "bad" else "warning",
+        code=f"{check.what.replace(' ', '-')}-{check.verdict}",
+    )
+
+
+def _exit_code(verdicts: set[str]) -> int:
     if "bad" in verdicts:
         return EXIT_FAILED
     if "unknown" in verdicts:
@@ -68,15 +111,21 @@ def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> 
     return EXIT_OK
 
 
-def _checks(folder: Path, scheduler: SubmitHost, wait_s: float, *, remote: bool) -> Iterator[Check]:
+def _checks(
+    folder: Path, scheduler: SubmitHost, wait_s: float, *, remote: bool, aloud: bool
+) -> Iterator[Check]:
+    """What is looked at; `aloud`: say on standard error what takes its time."""
+
+    def tell(words: str) -> None:
+        if aloud:
+            click.echo(f"{words} …", err=True)
+
     yield from doctor.machine(folder)
     allowed = Site()
     if remote:
         allowed = scheduler.site()
         yield from doctor.site(allowed)
-        yield from doctor.claim(
-            scheduler, folder, wait_s=wait_s, tell=lambda words: click.echo(f"{words} …", err=True)
-        )
+        yield from doctor.claim(scheduler, folder, wait_s=wait_s, tell=tell)
     try:
         yield from doctor.scripts(preflight.checked(experiments.read(folder), allowed).problems)
     except ExperimentError as error:

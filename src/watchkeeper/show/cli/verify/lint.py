@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
+import msgspec
 
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, Severity
 from watchkeeper.report.lint.rules import Finding
-from watchkeeper.show.cli.common import command_errors, echo_json, json_option
+from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.show.text import printable
 from watchkeeper.watch.logs import run_log_folder
 
@@ -22,7 +24,7 @@ from watchkeeper.watch.logs import run_log_folder
     is_flag=True,
     help="Fix what is safe to fix: weekdays, ordinals, numbers, readable dates.",
 )
-@json_option
+@page_options
 @command_errors
 def command(path: Path, fixing: bool, as_json: bool) -> int:
     """Check run logs (run_logs/[group/]DATE_TASK.md), timelines and experiments.md against the rules,
@@ -34,14 +36,44 @@ def command(path: Path, fixing: bool, as_json: bool) -> int:
     Example: watchkeeper lint run_logs --fix
     """
     result = _lint(path, fixing=fixing)
-    still_open = sum(finding.open for finding in result.findings)
+    code = EXIT_OK
+    if any(finding.open for finding in result.findings):
+        code = EXIT_FAILED
     if as_json:
-        echo_json(_document(result))
-    else:
-        _show(result, fixing=fixing)
-    if still_open:
-        return EXIT_FAILED
-    return EXIT_OK
+        return _answer(path, result, code, fixing=fixing)
+    _show(result, fixing=fixing)
+    return code
+
+
+class PlainFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding: its rule's code, its place, and whether `--fix` puts it right."""
+
+    code: str
+    path: str
+    line: int
+    severity: Severity
+    message: str
+    hint: str
+    fixable: bool
+
+
+class NotFixed(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that `--fix` left as it is, and why."""
+
+    path: str
+    why: str
+
+
+class LintData(msgspec.Struct, frozen=True, kw_only=True):
+    """The run logs' folders, how many files were read, and what was found. `findings` are those that
+    are there now: open ones first. `fixed` and `left` are of `--fix`.
+    """
+
+    findings: list[PlainFinding]
+    fixed: list[PlainFinding]
+    left: list[NotFixed]
+    roots: list[str]
+    files: int
 
 
 @dataclass
@@ -72,14 +104,41 @@ def _lint(path: Path, *, fixing: bool) -> _Result:
     return result
 
 
-def _document(result: _Result) -> dict[str, object]:
-    return {
-        "roots": [printable(str(root)) for root in result.roots],
-        "files": result.files,
-        "findings": [_plain(finding) for finding in result.findings],
-        "fixed": [_plain(finding) for finding in result.fixed],
-        "left": {printable(name): printable(reason) for name, reason in result.left.items()},
-    }
+def _answer(path: Path, result: _Result, code: int, *, fixing: bool) -> int:
+    summary = _summary(result.findings, result.files, fixing)
+    still_open = sum(finding.open for finding in result.findings)
+    fixable = sum(bool(finding.edits) for finding in result.findings)
+    problems = [
+        Problem(where=name, message=f"not fixed: {reason}", severity="warning", code="not-fixed")
+        for name, reason in result.left.items()
+    ]
+    if still_open:
+        fix = (PROGRAM, "lint", str(path), "--fix") if fixable and not fixing else None
+        problems.append(Problem(where=str(path), message=summary, code="findings-open", next=fix))
+    return answer(
+        code,
+        summary=summary,
+        counts={"open": still_open, "findings": len(result.findings), "fixable": fixable},
+        problems=problems,
+        data=_data(result),
+        more_from=("lint", str(path), "--json"),
+        beside=("findings",),
+    )
+
+
+def _data(result: _Result) -> LintData:
+    open_first = sorted(result.findings, key=lambda finding: not finding.open)
+    left = [
+        NotFixed(path=printable(name), why=printable(reason))
+        for name, reason in result.left.items()
+    ]
+    return LintData(
+        findings=[_plain(finding) for finding in open_first],
+        fixed=[_plain(finding) for finding in result.fixed],
+        left=left,
+        roots=[printable(str(root)) for root in result.roots],
+        files=result.files,
+    )
 
 
 def _show(result: _Result, *, fixing: bool) -> None:
@@ -89,23 +148,23 @@ def _show(result: _Result, *, fixing: bool) -> None:
         click.echo(_line(f"not fixed: {name}: {reason}"), err=True)
     for finding in result.findings:
         click.echo(_line(str(finding)))
-    click.echo(_summary(result.findings, result.files, fixing))
+    say(_summary(result.findings, result.files, fixing))
 
 
 def _line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def _plain(finding: Finding) -> dict[str, object]:
-    return {
-        "code": finding.code,
-        "path": printable(finding.path),
-        "line": finding.line,
-        "severity": finding.severity,
-        "message": printable(finding.message),
-        "hint": finding.hint,
-        "fixable": bool(finding.edits),
-    }
+def _plain(finding: Finding) -> PlainFinding:
+    return PlainFinding(
+        code=finding.code,
+        path=printable(finding.path),
+        line=finding.line,
+        severity=finding.severity,
+        message=printable(finding.message),
+        hint=finding.hint,
+        fixable=bool(finding.edits),
+    )
 
 
 def _summary(findings: list[Finding], read: int, fixing: bool) -> str:

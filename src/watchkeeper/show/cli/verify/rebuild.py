@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import EXIT_OK, ExperimentError, UsageError, WatchkeeperError
@@ -13,7 +14,7 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.query.check import no_journal, watched_by
 from watchkeeper.record.writing import manifest
-from watchkeeper.show.cli.common import command_errors, echo_json, json_option
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
 from watchkeeper.show.cli.verify.check import incomplete
 from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs import run_logs as runbook
@@ -21,7 +22,7 @@ from watchkeeper.watch.logs import run_logs as runbook
 
 @click.command("rebuild")
 @click.argument("path", type=click.Path(path_type=Path))
-@json_option
+@answer_options
 @command_errors
 def command(path: Path, as_json: bool) -> int:
     """Rebuild the logs of an experiment, or the manifests of a recorded run, from its journal, to the
@@ -40,18 +41,51 @@ def command(path: Path, as_json: bool) -> int:
     made |= {str(view.relative_to(root)): view.stat().st_size for view in manifest.rebuild(root)}
     run_logs = _run_logs(root)
     if as_json:
-        echo_json(made | ({"run logs": run_logs} if run_logs else {}))
-    else:
-        for name, size in made.items():
-            click.echo(f"{name}: {size} bytes")
-        if run_logs:
-            click.echo(
-                f"{run_logs} run log{'s' if run_logs > 1 else ''}: the machine's fields "
-                "are up to date"
-            )
-        if not made and not run_logs:
-            click.echo("Nothing to rebuild: the journal has no views.")
+        views = [View(file=name, bytes=size) for name, size in made.items()]
+        return answer(
+            EXIT_OK,
+            summary=_summary(len(made), run_logs),
+            counts={"views": len(made), "run logs": run_logs},
+            data=RebuildData(folder=str(root), views=views, run_logs=run_logs),
+        )
+    for name, size in made.items():
+        click.echo(name if is_quiet() else f"{name}: {size} bytes")
+    if run_logs:
+        say(_run_log_words(run_logs))
+    if not made and not run_logs:
+        say(_NOTHING)
     return EXIT_OK
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was made again, by its path below the folder."""
+
+    file: str
+    bytes: int
+
+
+class RebuildData(msgspec.Struct, frozen=True, kw_only=True):
+    """The views that were made again, and how many Markdown run logs were brought up to date."""
+
+    folder: str
+    views: list[View]
+    run_logs: int
+
+
+_NOTHING = "Nothing to rebuild: the journal has no views."
+
+
+def _summary(views: int, run_logs: int) -> str:
+    if not views and not run_logs:
+        return _NOTHING
+    made = f"{views} view{'' if views == 1 else 's'} made again"
+    if run_logs:
+        made += f"; {_run_log_words(run_logs)}"
+    return f"{made}."
+
+
+def _run_log_words(count: int) -> str:
+    return f"{count} run log{'s' if count > 1 else ''}: the machine's fields are up to date"
 
 
 def _refuse_if_damaged(path: Path, read: journal.Journal) -> None:

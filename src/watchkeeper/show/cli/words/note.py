@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import Documented, Noted
 from watchkeeper.core.words import Note, note_fault, on_one_line, words_of
 from watchkeeper.query.check import watched_by
-from watchkeeper.show.cli.common import command_errors, echo_json, json_option
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, say
 from watchkeeper.show.cli.words.subject import Subject, find_subject
 from watchkeeper.show.text import printable
 
@@ -18,7 +19,7 @@ from watchkeeper.show.text import printable
 @click.command("note")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, metavar="[KEY] [TEXT]")
-@json_option
+@answer_options
 @command_errors
 def command(run: Path, texts: tuple[str, ...], as_json: bool) -> int:
     """Write a note about a run, one line of at most 500 characters: line ends become spaces. Without
@@ -48,8 +49,18 @@ def command(run: Path, texts: tuple[str, ...], as_json: bool) -> int:
         return EXIT_OK
     click.echo(printable(f"noted of {subject.name}: {text}"))
     if _has_run_log(subject):
-        click.echo(_when_in_run_log(subject))
+        say(_when_in_run_log(subject))
     return EXIT_OK
+
+
+class NoteData(msgspec.Struct, frozen=True, kw_only=True):
+    """The folder of the journal, the run's key there ("" for the folder's own run), and its notes,
+    newest first.
+    """
+
+    folder: str
+    key: str
+    notes: list[Note]
 
 
 def _write(subject: Subject, text: str) -> list[Note]:
@@ -65,7 +76,12 @@ def _write(subject: Subject, text: str) -> list[Note]:
 
 def _show(subject: Subject, notes: list[Note], *, as_json: bool) -> None:
     if as_json:
-        echo_json({"folder": str(subject.folder), "key": subject.key, "notes": notes})
+        answer(
+            EXIT_OK,
+            summary=f"{subject.name}: {len(notes)} note{'' if len(notes) == 1 else 's'}",
+            counts={"notes": len(notes)},
+            data=NoteData(folder=str(subject.folder), key=subject.key, notes=list(notes)[::-1]),
+        )
         return
     for note in notes:
         click.echo(printable(f"{note.time:%Y-%m-%d %H:%M} UTC  {note.user}  {note.text}"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.events import Tagged
 from watchkeeper.core.words import tag_fault
-from watchkeeper.show.cli.common import command_errors, echo_json, json_option
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, say
 from watchkeeper.show.cli.words.subject import Subject, find_subject
 from watchkeeper.show.text import printable
 
@@ -18,7 +19,7 @@ from watchkeeper.show.text import printable
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, metavar="[KEY] [TAG]...")
 @click.option("--remove", is_flag=True, help="Take these tags away.")
-@json_option
+@answer_options
 @command_errors
 def command(run: Path, texts: tuple[str, ...], remove: bool, as_json: bool) -> int:
     """Give a run tags, which `watchkeeper ls --tag` finds it by. Without a TAG, print those it has.
@@ -35,13 +36,24 @@ def command(run: Path, texts: tuple[str, ...], remove: bool, as_json: bool) -> i
         after = _remove(subject, tags)
     else:
         after = _add(subject, tags)
+    summary = f"{subject.name}: {', '.join(after) or 'no tags'}"
     if as_json:
-        echo_json({"folder": str(subject.folder), "key": subject.key, "tags": after})
-    else:
-        click.echo(printable(f"{subject.name}: {', '.join(after) or 'no tags'}"))
-        if tags and after == before:
-            click.echo("It had these tags already: nothing was written.")
+        data = TagData(folder=str(subject.folder), key=subject.key, tags=list(after))
+        return answer(EXIT_OK, summary=summary, counts={"tags": len(after)}, data=data)
+    click.echo(printable(summary))
+    if tags and after == before:
+        say("It had these tags already: nothing was written.")
     return EXIT_OK
+
+
+class TagData(msgspec.Struct, frozen=True, kw_only=True):
+    """The folder of the journal, the run's key there ("" for the folder's own run), and the tags that
+    it has now.
+    """
+
+    folder: str
+    key: str
+    tags: list[str]
 
 
 def _check(tags: list[str]) -> None:

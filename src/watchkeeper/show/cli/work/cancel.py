@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core import layout
 from watchkeeper.core.errors import EXIT_OK, UsageError
@@ -17,13 +18,8 @@ from watchkeeper.experiment import experiment as experiments
 from watchkeeper.query import copies
 from watchkeeper.schedulers.base import Scheduler
 from watchkeeper.schedulers.choose import scheduler_of
-from watchkeeper.show.cli.common import (
-    cluster_option,
-    command_errors,
-    echo_json,
-    experiment_argument,
-    json_option,
-)
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
+from watchkeeper.show.cli.common import cluster_option, experiment_argument
 
 
 @click.command("cancel")
@@ -34,7 +30,7 @@ from watchkeeper.show.cli.common import (
     help="Only runs and evaluations whose key matches, e.g. 'h16*'. Default: all.",
 )
 @cluster_option
-@json_option
+@answer_options
 @command_errors
 def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bool) -> int:
     """Ask the scheduler to end an experiment's jobs. A running watcher sees them end, and submits
@@ -56,13 +52,41 @@ def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bo
     ours = _known_by_token(scheduler, active)
     _ask_to_end(journal, scheduler, ours)
     if as_json:
-        echo_json([{"key": a.key, "attempt": a.number, "job_id": a.job_id} for a in ours])
-        return EXIT_OK
+        jobs_asked = [CancelledJob(key=a.key, attempt=a.number, job_id=a.job_id) for a in ours]
+        return answer(
+            EXIT_OK,
+            summary=_summary(len(ours)),
+            counts={"jobs": len(ours)},
+            data=CancelData(folder=str(plan.folder), jobs=jobs_asked),
+            more_from=("status", str(plan.folder), "--json"),
+        )
     for attempt in ours:
-        click.echo(f"asked job {attempt.job_id} to end: {attempt.key}")
+        line = f"asked job {attempt.job_id} to end: {attempt.key}"
+        click.echo(attempt.job_id if is_quiet() else line)
     if not ours:
-        click.echo("Nothing is under way.")
+        say(_summary(0))
     return EXIT_OK
+
+
+class CancelledJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was asked to end."""
+
+    key: str
+    attempt: int
+    job_id: str
+
+
+class CancelData(msgspec.Struct, frozen=True, kw_only=True):
+    """The experiment's folder, and the jobs that were asked to end."""
+
+    folder: str
+    jobs: list[CancelledJob]
+
+
+def _summary(count: int) -> str:
+    if not count:
+        return "Nothing is under way."
+    return f"Asked {count} job{'s' if count > 1 else ''} to end."
 
 
 def _active_attempts(journal: Journal, jobs: str | None) -> list[Attempt]:

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from watchkeeper.core.disk.files import read_whole
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, RefusedError
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, RefusedError
 from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.experiment.experiment import Experiment
@@ -18,7 +18,7 @@ from watchkeeper.query.status import decide
 from watchkeeper.schedulers.base import Job, SubmitHost
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper.names import wrapper_name
-from watchkeeper.show.cli.common import echo_json
+from watchkeeper.show.cli.answering import answer, say
 from watchkeeper.show.text import printable
 
 # What only a submission makes: the attempt's token, and the ids of the jobs that it waits for.
@@ -47,30 +47,50 @@ def show_commands(
         array = planning.tasks_to_retry(state, decision)
         commands.append(_command(experiment, scheduler, items[decision.key], decision, array))
     waiting = [decision.key for decision in plan.decisions if decision.action == "wait"]
+    refused = [command for command in commands if command.refused]
+    code = EXIT_FAILED if refused else EXIT_OK
     if as_json:
-        echo_json({"experiment": experiment.name, "commands": commands, "waiting": waiting})
-    else:
-        _show(commands, waiting)
-    if any(command.refused for command in commands):
-        return EXIT_FAILED
-    return EXIT_OK
+        return answer(
+            code,
+            summary=_summary(commands, waiting),
+            counts={"to submit": len(commands) - len(refused), "refused": len(refused)},
+            problems=[_problem(command) for command in refused],
+            data=DryRunData(experiment=experiment.name, commands=commands, waiting=waiting),
+        )
+    _show(commands)
+    say(("\n" if commands else "") + _summary(commands, waiting))
+    return code
 
 
-def _show(commands: list[Command], waiting: list[str]) -> None:
-    """Print a line for each command, and how many there are."""
+class DryRunData(msgspec.Struct, frozen=True, kw_only=True):
+    """The submissions that would be made now, and the keys of the work that waits for these."""
+
+    experiment: str
+    commands: list[Command]
+    waiting: list[str]
+
+
+def _problem(command: Command) -> Problem:
+    return Problem(where=command.key, message=command.refused, code="submission-refused")
+
+
+def _show(commands: list[Command]) -> None:
+    """Print a line for each command."""
     for command in commands:
         if command.refused:
             line = f"# {command.key}: refused: {command.refused}"
         else:
             line = f"cd {shlex.quote(command.folder)} && {command.command}"
         click.echo(printable(line))
+
+
+def _summary(commands: list[Command], waiting: list[str]) -> str:
     if not commands and not waiting:
-        click.echo("Nothing to submit.")
-        return
+        return "Nothing to submit."
     counts = f"{len(commands)} to submit now"
     if waiting:
         counts += f", {len(waiting)} after these"
-    click.echo(f"\n{counts}. Nothing was submitted, and nothing written.")
+    return f"{counts}. Nothing was submitted, and nothing written."
 
 
 def _command(

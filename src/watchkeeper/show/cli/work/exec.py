@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from watchkeeper.core.errors import UsageError
-from watchkeeper.show.cli.common import command_errors, echo_json, json_option
+from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
 from watchkeeper.show.text import printable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     metavar="GLOB",
     help="Files whose change also counts as progress; repeatable.",
 )
-@json_option
+@answer_options
 @command_errors
 def command(
     *,
@@ -81,7 +82,7 @@ def command(
 
     def started(run: Run) -> None:
         runs.append(run)
-        if not as_json:
+        if not as_json and not is_quiet():
             _say(f"run {run.run_id} in {run.folder}")
 
     ended = commands.record(
@@ -96,18 +97,33 @@ def command(
         started=started,
     )
     (run,) = runs
+    logs = f"{run.folder}/logs"
     if as_json:
-        echo_json(
-            {
-                "run_id": run.run_id,
-                "folder": str(run.folder),
-                "exit_code": ended.code,
-                "ended": ended.words,
-            }
+        problem = Problem(
+            where=str(run.folder),
+            message=ended.words,
+            hint=f"its output and log are in {logs}",
+            code="command-failed",
         )
-    elif ended.code:
-        _say(f"{ended.words}; its output and log are in {run.folder}/logs")
+        return answer(
+            ended.code,
+            summary=f"{name} {ended.words}",
+            problems=[problem] if ended.code else [],
+            data=ExecData(run_id=run.run_id, folder=str(run.folder), ended=ended.words),
+        )
+    if ended.code:
+        _say(f"{ended.words}; its output and log are in {logs}")
     return ended.code
+
+
+class ExecData(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorded run: its id, its folder with the command's output in logs/, and how the command
+    ended, in words.
+    """
+
+    run_id: str
+    folder: str
+    ended: str
 
 
 def _say(words: str) -> None:

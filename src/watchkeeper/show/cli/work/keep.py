@@ -28,12 +28,18 @@ from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.report.actionlog.render import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
-from watchkeeper.show.cli.common import echo_json, echo_problems
+from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
 from watchkeeper.show.cli.work.asking import answers
 from watchkeeper.show.cli.work.dry_run import show_commands
+from watchkeeper.show.standing import (
+    StandingData,
+    counts_of,
+    most_urgent_first,
+    problems_of,
+    totals,
+)
 from watchkeeper.show.tables import compute_table, experiment_table, standings_words
 from watchkeeper.show.terminal import Progress
-from watchkeeper.show.text import printable
 from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs.log_files import OFF
 from watchkeeper.watch.logs.said import Said, check_said
@@ -121,7 +127,7 @@ def keep(
         echo_problems(prior.notes(experiment, selection, chosen.run_logs, said))
     may_ask = submits and not as_json and chosen.run_logs != OFF
     answered = answers(experiment, said) if may_ask else None
-    progress = Progress()
+    progress = Progress(shown=shows_progress())
     notifier = notifier_of(chosen, experiment.name)
 
     def tell(event: AnyEvent | Unknown) -> None:
@@ -155,13 +161,12 @@ def keep(
         keeper.runbook.remember(answered)
     ended = _watch(keeper, progress, notifier)
     table_rows = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
-    _show(keeper, experiment, table_rows, ended=ended, as_json=as_json)
-    if stays and not ended and not as_json:
-        click.echo(
-            f"Detached ({keeper.why}): the jobs keep running; "
-            f"`watchkeeper {purpose} {folder}` continues the watch."
-        )
-    return _exit_code(keeper, experiment, table_rows, ended=ended, stays=stays)
+    code = _exit_code(keeper, experiment, table_rows, ended=ended, stays=stays)
+    detached = _detached_words(keeper.why, f"watchkeeper {purpose} {folder}", stays and not ended)
+    if as_json:
+        return _answer(keeper, experiment, table_rows, code, ended=ended, detached=detached)
+    _show(keeper, experiment, table_rows, detached)
+    return code
 
 
 def _preflighted(experiment: experiments.Experiment, site: Site) -> experiments.Experiment:
@@ -185,30 +190,66 @@ def _watch(keeper: Keeper, progress: Progress, notifier: Notifier) -> bool:
         finally:
             notifier.close()
             progress.end()
-    for words in notifier.failures():
-        click.echo(f"a notification could not be sent: {printable(words)}", err=True)
+    echo_problems(_unsent(words) for words in notifier.failures())
     return ended
 
 
-def _show(
+def _unsent(words: str) -> Problem:
+    return Problem(
+        where="notify",
+        message=f"a notification could not be sent: {words}",
+        severity="warning",
+        code="notification-failed",
+    )
+
+
+def _answer(
     keeper: Keeper,
     experiment: experiments.Experiment,
     found: list[Row],
+    code: int,
     *,
     ended: bool,
-    as_json: bool,
+    detached: str,
+) -> int:
+    """Where everything stands now, for a program."""
+    folder = str(experiment.folder)
+    return answer(
+        code,
+        summary=" ".join(filter(None, [f"{totals(found)}.", detached])),
+        counts=counts_of(found),
+        problems=problems_of(found, folder),
+        data=StandingData(
+            experiment=experiment.name,
+            folder=folder,
+            rows=most_urgent_first(found),
+            ended=ended,
+            compute=compute.read(experiment, keeper.logbook.state),
+        ),
+        more_from=("status", folder, "--json"),
+    )
+
+
+def _detached_words(why: str, command: str, is_detached: bool) -> str:
+    if not is_detached:
+        return ""
+    return f"Detached ({why}): the jobs keep running; `{command}` continues the watch."
+
+
+def _show(
+    keeper: Keeper, experiment: experiments.Experiment, found: list[Row], detached: str
 ) -> None:
-    """Where everything stands now, and which logs tell of it."""
+    """Where everything stands now, which logs tell of it, and that the watch was left, if it was."""
+    if is_quiet():
+        click.echo(totals(found))
+    else:
+        _show_table(keeper, experiment, found)
+    if detached:
+        click.echo(detached)
+
+
+def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[Row]) -> None:
     used = compute.read(experiment, keeper.logbook.state)
-    if as_json:
-        document = {
-            "experiment": experiment.name,
-            "folder": str(experiment.folder),
-            "ended": ended,
-            "rows": found,
-        }
-        echo_json(document | {"compute": used})
-        return
     click.echo(experiment_table(found))
     if words := compute_table(used):
         click.echo(f"\n{words}")

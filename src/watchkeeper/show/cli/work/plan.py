@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.events import Decision
 from watchkeeper.core.settings import distrusted, load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import plan as planning
@@ -18,21 +20,15 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.status import decide
 from watchkeeper.schedulers.site import Site
-from watchkeeper.show.cli.common import (
-    command_errors,
-    echo_json,
-    echo_problems,
-    experiment_argument,
-    json_option,
-    selection_options,
-)
+from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options, say
+from watchkeeper.show.cli.common import experiment_argument, selection_options
 from watchkeeper.show.text import table
 
 
 @click.command("plan")
 @experiment_argument
 @selection_options
-@json_option
+@page_options
 @command_errors
 def command(
     experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool | None, **options: Any
@@ -54,32 +50,48 @@ def command(
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
     strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder)]
     notes = [*strange, *prior.notes(found, selection, settings.run_logs, state=state, keys=coming)]
-    if as_json:
-        echo_json(_document(found, plan) | {"notes": notes})
-    else:
-        echo_problems((*found.problems, *notes))
-        lines = [
-            [
-                d.action,
-                d.key,
-                d.reason,
-                d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence),
-            ]
-            for d in plan.decisions
-        ]
-        click.echo(table(["action", "what", "reason", "evidence"], lines))
-        new = sum(d.action in ("submit", "retry", "wait") for d in plan.decisions)
-        click.echo(f"\n{new} to submit" if new else "\nNothing to submit.")
+    echo_problems((*found.problems, *notes))
+    code = EXIT_OK
     if any(problem.severity == "error" for problem in found.problems):
-        return EXIT_FAILED
-    return EXIT_OK
+        code = EXIT_FAILED
+    counts = Counter[str](decision.action for decision in plan.decisions)
+    new = sum(counts[action] for action in ("submit", "retry", "wait"))
+    words = f"{new} to submit" if new else "Nothing to submit."
+    if as_json:
+        return answer(code, summary=words, counts=counts, data=_data(found, plan))
+    lines = [
+        [
+            d.action,
+            d.key,
+            d.reason,
+            d.detail or "; ".join(f"{e.source}: {e.what}" for e in d.evidence),
+        ]
+        for d in plan.decisions
+    ]
+    say(table(["action", "what", "reason", "evidence"], lines) + "\n")
+    click.echo(words)
+    return code
 
 
-def _document(found: experiments.Experiment, plan: planning.Plan) -> dict[str, Any]:
-    return {
-        "experiment": found.name,
-        "folder": str(found.folder),
-        "summary": found.summary,
-        "problems": found.problems,
-        "decisions": plan.decisions,
-    }
+class PlanData(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be done with each piece of work: what would be submitted comes first. `summary` is
+    the summary file, "" for a folder tree.
+    """
+
+    experiment: str
+    folder: str
+    summary: str
+    decisions: list[Decision]
+
+
+_ORDER = ("submit", "retry", "blocked", "active", "wait", "skip")
+
+
+def _data(found: experiments.Experiment, plan: planning.Plan) -> PlanData:
+    decisions = sorted(plan.decisions, key=lambda decision: _ORDER.index(decision.action))
+    return PlanData(
+        experiment=found.name,
+        folder=str(found.folder),
+        summary=str(found.summary or ""),
+        decisions=decisions,
+    )

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from watchkeeper.core.code import git
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.launch import reproduce
-from watchkeeper.launch.reproduce import Part, Recipe, Submodule
+from watchkeeper.launch.reproduce import Part, Recipe, Restored, Submodule
 from watchkeeper.query.trace import attempt_of
-from watchkeeper.show.cli.common import command_errors, echo_json, experiment_argument, json_option
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.common import experiment_argument
 from watchkeeper.show.text import printable
 
 
@@ -33,7 +35,7 @@ from watchkeeper.show.text import printable
     metavar="DIR",
     help="Make it there; DIR must not exist yet.",
 )
-@json_option
+@answer_options
 @command_errors
 def command(
     experiment: Path, run: str, attempt: int | None, target: Path | None, as_json: bool
@@ -53,22 +55,62 @@ def command(
         restored = reproduce.restore(recipe, target)
     else:
         restored = None
+    code = EXIT_FAILED if recipe.faults else EXIT_OK
     if as_json:
-        echo_json({"recipe": recipe, "restored": restored})
-    else:
-        for line in _lines(recipe):
-            click.echo(printable(line))
-        if restored is not None:
-            click.echo(printable(f"\nMade: {restored.folder}"))
-            for line in (
-                *(f"put in place: {name}" for name in restored.placed),
-                *(f"note: {one}" for one in restored.notes),
-            ):
-                click.echo(printable(f"  {line}"))
-            click.echo(printable(f"Run it: {restored.run}"))
+        return answer(
+            code,
+            summary=_summary(recipe, restored),
+            counts={"missing": len(recipe.faults)},
+            problems=[
+                Problem(where=recipe.key, message=fault, code="part-missing")
+                for fault in recipe.faults
+            ],
+            data=ReproduceData(recipe=recipe, restored=restored),
+        )
+    if is_quiet():
+        _show_result(recipe, restored)
+        return code
+    for line in _lines(recipe):
+        click.echo(printable(line))
+    if restored is not None:
+        _show_restored(restored)
+    return code
+
+
+class ReproduceData(msgspec.Struct, frozen=True, kw_only=True):
+    """What the attempt was submitted with, and what was made of it; null without `--worktree`."""
+
+    recipe: Recipe
+    restored: Restored | None
+
+
+def _summary(recipe: Recipe, restored: Restored | None) -> str:
+    which = f"{recipe.key}, attempt {recipe.attempt}"
+    if restored is not None:
+        return f"{which} is restored in {restored.folder}."
     if recipe.faults:
-        return EXIT_FAILED
-    return EXIT_OK
+        return f"{which} cannot be made again: {recipe.faults[0]}"
+    return f"{which} can be made again."
+
+
+def _show_result(recipe: Recipe, restored: Restored | None) -> None:
+    """The command that runs it, and on standard error what is missing."""
+    for fault in recipe.faults:
+        click.echo(printable(f"MISSING: {fault}"), err=True)
+    command = recipe.command
+    if restored is not None:
+        command = restored.run
+    if command:
+        click.echo(printable(command))
+
+
+def _show_restored(restored: Restored) -> None:
+    click.echo(printable(f"\nMade: {restored.folder}"))
+    for name in restored.placed:
+        click.echo(printable(f"  put in place: {name}"))
+    for note in restored.notes:
+        click.echo(printable(f"  note: {note}"))
+    click.echo(printable(f"Run it: {restored.run}"))
 
 
 def _lines(recipe: Recipe) -> Iterator[str]:

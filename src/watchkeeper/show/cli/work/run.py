@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.core.settings import VARIABLES, load
@@ -16,13 +17,11 @@ from watchkeeper.launch import watch_job
 from watchkeeper.launch.watch_job import TIME
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.sbatch_head import time_limit_s
+from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet, say
 from watchkeeper.show.cli.common import (
     cluster_option,
-    command_errors,
     dry_run_option,
-    echo_json,
     experiment_argument,
-    json_option,
     run_log_options,
     selection_options,
 )
@@ -72,7 +71,7 @@ _OF_THE_WATCH = (
 @run_log_options
 @dry_run_option
 @cluster_option
-@json_option
+@answer_options
 @click.pass_context
 @command_errors
 def command(
@@ -125,12 +124,21 @@ def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json
         settings=_settings_for_the_job(),
         time_limit=time_limit,
     )
+    summary = f"Job {receipt.job_id} keeps the watch; its output goes to {output}"
     if as_json:
-        echo_json({"experiment": experiment.name, "job_id": receipt.job_id, "output": str(output)})
-    else:
-        click.echo(f"Job {receipt.job_id} keeps the watch; its output goes to {output}")
-        click.echo(f"Look: watchkeeper status {folder}    End the watch: touch {folder / SENTINEL}")
+        data = AsJobData(experiment=experiment.name, job_id=receipt.job_id, output=str(output))
+        return answer(EXIT_OK, summary=summary, data=data)
+    click.echo(receipt.job_id if is_quiet() else summary)
+    say(f"Look: watchkeeper status {folder}    End the watch: touch {folder / SENTINEL}")
     return EXIT_OK
+
+
+class AsJobData(msgspec.Struct, frozen=True, kw_only=True):
+    """The job that keeps the watch, and the file that its output goes to."""
+
+    experiment: str
+    job_id: str
+    output: str
 
 
 def _passed_on(context: click.Context) -> list[str]:

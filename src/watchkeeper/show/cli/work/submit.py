@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
+from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import (
     cluster_option,
-    command_errors,
     dry_run_option,
     experiment_argument,
-    json_option,
     run_log_options,
     selection_options,
 )
@@ -32,7 +31,7 @@ from watchkeeper.show.cli.work.keep import keep
 @run_log_options
 @dry_run_option
 @cluster_option
-@json_option
+@answer_options
 @command_errors
 def command(experiment: Path, as_json: bool, **options: Any) -> int:
     """Submit what is ready now, and leave; evaluations that wait for a fine-tune are left for `run`

@@ -7,12 +7,8 @@ from typing import Any
 
 import click
 
-from watchkeeper.show.cli.common import (
-    cluster_option,
-    command_errors,
-    experiment_argument,
-    json_option,
-)
+from watchkeeper.show.cli.answering import answer_options, command_errors
+from watchkeeper.show.cli.common import cluster_option, experiment_argument
 from watchkeeper.show.cli.work.keep import keep
 
 
@@ -26,7 +22,7 @@ from watchkeeper.show.cli.work.keep import keep
     help="Time between two polls of the scheduler.",
 )
 @cluster_option
-@json_option
+@answer_options
 @command_errors
 def command(experiment: Path, as_json: bool, **options: Any) -> int:
     """Watch the submitted jobs until they have ended. Submits nothing.

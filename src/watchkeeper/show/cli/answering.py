@@ -1,0 +1,309 @@
+"""How a command answers: an envelope for programs with `--json`, plain text for people."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import (
+    EXIT_FAILED,
+    EXIT_OK,
+    BusyError,
+    ExperimentError,
+    Problem,
+    UnavailableError,
+    WatchkeeperError,
+)
+from watchkeeper.show.envelope import PROGRAM, Answer, Page, line_of
+from watchkeeper.show.text import printable
+
+_PAGE = "watchkeeper.page"
+_QUIET = "watchkeeper.quiet"
+_JSON = "watchkeeper.json"
+_PROBLEMS = "watchkeeper.problems"
+_ANSWERED = "watchkeeper.answered"
+# Of errors that the system gives; any other is "system".
+_CODES_OF_THE_SYSTEM = {
+    FileNotFoundError: "not-found",
+    FileExistsError: "exists",
+    PermissionError: "permission-denied",
+    NotADirectoryError: "not-a-folder",
+    IsADirectoryError: "not-a-file",
+}
+
+
+def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json`, `--limit` and `--quiet`, which every command has."""
+    for option in (
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_keep(_QUIET),
+            help="Print only the result; errors and warnings still go to standard error.",
+        ),
+        click.option(
+            "--limit",
+            type=click.IntRange(min=0),
+            metavar="N",
+            expose_value=False,
+            callback=_keep(f"{_PAGE}.limit"),
+            help="With --json: entries of each list; 0: all. Default: what fits into 8 KB.",
+        ),
+        click.option(
+            "--json",
+            "as_json",
+            is_flag=True,
+            callback=_keep(_JSON),
+            help="Answer with one line of JSON on standard output.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`answer_options`, and `--cursor`, for commands that can be asked again for the rest."""
+    cursor = click.option(
+        "--cursor",
+        metavar="TOKEN",
+        expose_value=False,
+        callback=_keep(f"{_PAGE}.cursor"),
+        help="With --json: go on where the answer before ended, as its `more` says.",
+    )
+    return answer_options(cursor(command))
+
+
+def echo_problems(problems: Iterable[Problem]) -> None:
+    """Say findings about the user's data: on standard error, without the notes where `--quiet` is
+    given, or with `--json` in the answer.
+    """
+    meta = click.get_current_context().meta
+    if meta.get(_JSON):
+        meta.setdefault(_PROBLEMS, []).extend(problems)
+        return
+    for problem in problems:
+        if problem.severity != "note" or not is_quiet():
+            click.echo(printable(str(problem)), err=True)
+
+
+def is_quiet() -> bool:
+    """Whether only the result is to be printed."""
+    return bool(click.get_current_context().meta.get(_QUIET))
+
+
+def shows_progress() -> bool:
+    """Whether standard error may say how far the command is: not with `--json` or `--quiet`."""
+    return not is_quiet() and not click.get_current_context().meta.get(_JSON)
+
+
+def say(text: str) -> None:
+    """Print what surrounds the result: nothing with `--quiet`."""
+    if not is_quiet():
+        click.echo(text)
+
+
+def answer(
+    exit_code: int,
+    *,
+    summary: str,
+    data: Any,
+    counts: Mapping[str, int] | None = None,
+    problems: Sequence[Problem] = (),
+    more_from: Sequence[str] | None = None,
+    beside: tuple[str, ...] = (),
+) -> int:
+    """Print the envelope of the command that is running, and return its exit code. The problems
+    that `echo_problems` was given come first.
+
+    `data` is a struct or a mapping, its first list the one that the answer is about. `more_from`
+    are the words after `watchkeeper` of the command that has the rest of its lists, for a command
+    that acts and cannot be asked again. `beside`: lists of `data` that stand beside it as well.
+
+    Raises:
+        UsageError: `--cursor` names no list of this answer.
+    """
+    context = click.get_current_context()
+    words = None
+    if more_from is not None:
+        words = (PROGRAM, *more_from)
+    elif _takes_a_cursor(context.command):
+        words = _own_words(context)
+    _print(
+        Answer(
+            command=_name_of(context),
+            exit_code=exit_code,
+            summary=summary,
+            counts=counts or {},
+            problems=[*context.meta.get(_PROBLEMS, ()), *problems],
+            data=data,
+            words=words,
+            beside=beside,
+        ),
+        context,
+    )
+    return exit_code
+
+
+def command_errors(function: Callable[..., int]) -> Callable[..., None]:
+    """Run a command's function: its result is the exit code. An error becomes a message, or with
+    `--json` the envelope, and never a traceback.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = function(*args, **kwargs)
+        except BrokenPipeError:
+            # The reader (`| head`) has what it wanted.
+            sys.stderr.close()
+            code = EXIT_OK
+        except (WatchkeeperError, OSError) as error:
+            fail(error, as_json=bool(kwargs.get("as_json")))
+        except Exception as error:
+            if kwargs.get("as_json"):
+                _answer_failure(EXIT_FAILED, [Problem(where="", message=repr(error), code="bug")])
+            raise
+        sys.exit(code)
+
+    return wrapped
+
+
+def fail(error: WatchkeeperError | OSError, *, as_json: bool) -> NoReturn:
+    """Say what went wrong and what to do, and exit."""
+    problems = problems_of(error)
+    code = EXIT_FAILED
+    if isinstance(error, WatchkeeperError):
+        code = error.exit_code
+    if as_json:
+        _answer_failure(code, problems)
+        sys.exit(code)
+    first, *others = problems
+    click.echo(f"{PROGRAM}: {printable(first.message)}", err=True)
+    for problem in others:
+        click.echo(f"  {printable(str(problem))}", err=True)
+    if first.hint:
+        click.echo(f"  {printable(first.hint)}", err=True)
+    sys.exit(code)
+
+
+def problems_of(error: WatchkeeperError | OSError) -> list[Problem]:
+    """The error as a problem, and those that it carries."""
+    if isinstance(error, OSError):
+        return [
+            Problem(
+                where=str(error.filename or ""),
+                message=f"{error.filename or 'the system'}: {error.strerror or error}",
+                hint="check the path, its owner and its mode",
+                code=_CODES_OF_THE_SYSTEM.get(type(error), "system"),
+            )
+        ]
+    again = error.next
+    if again is None and isinstance(error, BusyError | UnavailableError):
+        again = _own_words(click.get_current_context())
+    first = Problem(where="", message=str(error), hint=error.hint, code=error.code, next=again)
+    if isinstance(error, ExperimentError):
+        return [first, *error.problems]
+    return [first]
+
+
+def answer_refusal(error: click.ClickException | click.Abort, words: Sequence[str]) -> int:
+    """Print the envelope of a command line that click refuses, or of a command that was
+    interrupted, and return the exit code. `words` are those after the program's name.
+    """
+    context = getattr(error, "ctx", None)
+    name = ""
+    if context is not None and context.parent is not None:
+        name = str(context.info_name)
+    elif isinstance(error, click.Abort) and words:
+        name = words[0]
+    where = f"{PROGRAM} {name}".rstrip()
+    if isinstance(error, click.Abort):
+        code = EXIT_FAILED
+        problem = Problem(where=where, message="interrupted", code="interrupted")
+    else:
+        code = error.exit_code
+        problem = Problem(
+            where=where,
+            message=error.format_message(),
+            hint=f"`{where} --help` shows how it is called",
+            code="usage",
+            next=(*where.split(), "--help"),
+        )
+    click.echo(line_of(_failure(name, code, [problem])))
+    return code
+
+
+def _answer_failure(code: int, problems: Sequence[Problem]) -> None:
+    """Print the envelope of a failure, if the command has not answered yet."""
+    context = click.get_current_context()
+    if context.meta.get(_ANSWERED):
+        return
+    name = _name_of(context)
+    placed = [_with_place(problem, f"{PROGRAM} {name}") for problem in problems]
+    placed += context.meta.get(_PROBLEMS, ())
+    context.meta.pop(f"{_PAGE}.cursor", None)
+    _print(_failure(name, code, placed), context)
+
+
+def _failure(name: str, code: int, problems: Sequence[Problem]) -> Answer:
+    return Answer(
+        command=name,
+        exit_code=code,
+        summary=problems[0].message,
+        counts={},
+        problems=problems,
+        data=None,
+    )
+
+
+def _print(said: Answer, context: click.Context) -> None:
+    page = Page(
+        limit=context.meta.get(f"{_PAGE}.limit"), cursor=context.meta.get(f"{_PAGE}.cursor") or ""
+    )
+    line = line_of(said, page)
+    context.meta[_ANSWERED] = True
+    click.echo(line)
+
+
+def _with_place(problem: Problem, place: str) -> Problem:
+    if problem.where:
+        return problem
+    return msgspec.structs.replace(problem, where=place)
+
+
+def _name_of(context: click.Context) -> str:
+    return str(context.info_name)
+
+
+def _takes_a_cursor(command: click.Command) -> bool:
+    return any(parameter.name == "cursor" for parameter in command.params)
+
+
+def _own_words(context: click.Context) -> tuple[str, ...]:
+    """The command line that is running, without its cursor."""
+    words = [PROGRAM, *(context.find_root().obj or [context.info_name])]
+    kept = []
+    for before, word in zip(["", *words], words, strict=False):
+        if word != "--cursor" and before != "--cursor" and not word.startswith("--cursor="):
+            kept.append(word)
+    return tuple(kept)
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that keeps an option's value for the answer, so that no command has to pass it
+    on.
+    """
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        del parameter
+        context.meta[name] = value
+        return value
+
+    return keep

@@ -1,0 +1,113 @@
+"""Where an experiment stands, as `status`, `run` and `watch` answer it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.query.rows import Row
+from watchkeeper.query.rows import Standing as Place
+from watchkeeper.show.envelope import PROGRAM
+from watchkeeper.watch.health.judge import ALARMS
+from watchkeeper.watch.outcome.compute import ComputeRow
+
+# What a person must act on first, and what is settled last.
+URGENCY: tuple[Place, ...] = (
+    "failed",
+    "blocked",
+    "unknown",
+    "running",
+    "to do",
+    "done",
+    "not needed",
+)
+_IN_WORDS: tuple[Place, ...] = (
+    "done",
+    "running",
+    "to do",
+    "failed",
+    "blocked",
+    "unknown",
+    "not needed",
+)
+
+
+class StandingData(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an experiment stands. `rows` come most urgent first. `watcher`: who watches, in words;
+    `ended`: whether a watch came to its end, null of `status`, which is none. `compute` is what the
+    attempts that have ended took.
+    """
+
+    experiment: str
+    folder: str
+    rows: list[Row]
+    watcher: str = ""
+    ended: bool | None = None
+    compute: list[ComputeRow] = []
+
+
+def most_urgent_first(rows: Sequence[Row]) -> list[Row]:
+    """The rows: failed, blocked, unknown and running before what is settled."""
+    return sorted(rows, key=lambda row: URGENCY.index(row.standing))
+
+
+def counts_of(rows: Sequence[Row]) -> dict[str, int]:
+    """Each standing that there is → how many rows have it."""
+    counts = Counter(row.standing for row in rows)
+    return {standing: counts[standing] for standing in _IN_WORDS if counts[standing]}
+
+
+def totals(rows: Sequence[Row]) -> str:
+    """`22 done, 1 not needed`; `nothing is planned` for no rows."""
+    counts = counts_of(rows)
+    if not counts:
+        return "nothing is planned"
+    return ", ".join(f"{count} {standing}" for standing, count in counts.items())
+
+
+def problems_of(rows: Sequence[Row], folder: str) -> list[Problem]:
+    """A problem for each row that ended badly, is unhealthy, or of which nothing is known."""
+    return [_problem(row, folder) for row in most_urgent_first(rows) if _is_problem(row)]
+
+
+def _is_problem(row: Row) -> bool:
+    return row.standing in ("failed", "blocked", "unknown") or row.health in ALARMS
+
+
+def _problem(row: Row, folder: str) -> Problem:
+    kind = {"preparation": "run", "evaluation": "evaluation"}.get(row.phase, "run")
+    if row.standing == "failed":
+        return Problem(
+            where=row.key,
+            message=_words(row.state, row.why),
+            code=f"{kind}-failed",
+            next=(PROGRAM, "run", folder, "--retry-failed"),
+        )
+    if row.standing == "blocked":
+        return Problem(
+            where=row.key,
+            message=_words(row.state, row.why),
+            severity="warning",
+            code=f"{kind}-blocked",
+        )
+    if row.standing == "unknown":
+        return Problem(
+            where=row.key,
+            message=_words(row.state, row.why),
+            severity="warning",
+            code=f"{kind}-unknown",
+            next=(PROGRAM, "run", folder),
+        )
+    return Problem(
+        where=row.key,
+        message=_words(str(row.health), row.health_why),
+        severity="warning",
+        code=f"{kind}-{row.health}",
+    )
+
+
+def _words(state: str, why: str) -> str:
+    return f"{state}: {why}" if why else state

@@ -1,0 +1,164 @@
+"""Every command answers `--json` with the envelope, in success and in failure, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tests.experiments import wk, write_experiment
+from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
+from watchkeeper.show.cli.answering import command_errors
+
+FAILS = "[ -e ../ok ] || [ -e ../../ok ] || exit 3"
+ENVELOPE = ["schema", "command", "exit_code", "summary", "counts", "problems", "more", "data"]
+
+
+def answer_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one answer that a command printed, with nothing beside it."""
+    *events, line = done.stdout.splitlines()
+    told = json.loads(line)
+    assert list(told)[:8] == ENVELOPE and told["exit_code"] == done.returncode
+    assert done.stderr == "" and (not events or told["command"] == "log")
+    assert told["summary"] and "\n" not in told["summary"]
+    return told
+
+
+def grave(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The problems that are more than information."""
+    return [problem for problem in told["problems"] if problem["severity"] != "note"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("word", ["--no-such-option", ""], ids=["option", "nowhere"])
+def test_a_wrong_command_line_is_answered(name: str, word: str, tmp_path: Path) -> None:
+    """What click refuses, and a folder where nothing is, end with 2 and the envelope alone."""
+    words = [word] if word else [str(tmp_path / "nowhere")]
+    if name == "exec" and not word:
+        words = []  # it takes no folder: nothing to run is its mistake
+    result = CliRunner().invoke(main, [name, "--json", *words])
+    told = json.loads(result.stdout)
+    assert list(told) == ENVELOPE and told["command"] == name and told["data"] is None
+    assert (result.exit_code, told["exit_code"], result.stderr) == (2, 2, "")
+    assert told["problems"][0]["code"] and told["problems"][0]["where"]
+    assert told["summary"] == told["problems"][0]["message"]
+
+
+def test_a_wrong_option_names_the_help_that_a_program_can_ask_for() -> None:
+    """`next` of a wrong option is the help of its command, and of a wrong command the program's."""
+    result = CliRunner().invoke(main, ["status", "--jsn", "--json"])
+    (problem,) = json.loads(result.stdout)["problems"]
+    assert problem["next"] == ["watchkeeper", "status", "--help"]
+    assert problem["code"] == "usage" and "--jsn" in problem["message"]
+    result = CliRunner().invoke(main, ["statsu", "--json"])
+    told = json.loads(result.stdout)
+    assert told["command"] == "" and "did you mean 'status'?" in told["summary"]
+    assert told["problems"][0]["next"] == ["watchkeeper", "--help"]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["status", "--json"], True),
+        (["status", "--", "--json"], False),
+        (["exec", "--json", "--", "x"], True),
+        (["exec", "--name", "x", "--json", "y"], True),
+        (["exec", "--name=x", "-q", "--json", "y"], True),
+        (["exec", "x", "--json"], False),
+        (["exec", "--", "x", "--json"], False),
+    ],
+)
+def test_only_an_option_of_ours_asks_for_json(words: list[str], wanted: bool) -> None:
+    """`--json` after two dashes, or after the program that `exec` starts, is not ours."""
+    assert LazyGroup()._is_json_wanted(words) is wanted
+
+
+def test_the_flags_of_exec_are_known() -> None:
+    """The options of `exec` that take no word are those that the search for `--json` knows."""
+    command = main.get_command(click.Context(main), "exec")
+    assert command is not None
+    flags = [
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and parameter.is_flag
+        for option in parameter.opts
+    ]
+    assert sorted(flags) == sorted(_FLAGS_OF_EXEC)
+
+
+def failing(error: Exception) -> click.Command:
+    """A command that fails with the error."""
+
+    @click.command("fails")
+    @click.option("--json", "as_json", is_flag=True)
+    @command_errors
+    def command(as_json: bool) -> int:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "name"),
+    [
+        (BusyError("later", hint="wait"), 1, "scheduler-busy"),
+        (UnavailableError("no answer"), 4, "scheduler-unavailable"),
+        (PermissionError(13, "Permission denied", "/x"), 1, "permission-denied"),
+        (RuntimeError("a bug"), 1, "bug"),
+    ],
+)
+def test_every_failure_is_answered(error: Exception, code: int, name: str) -> None:
+    """Errors of the scheduler, of the system and of Watchkeeper itself become the envelope."""
+    result = CliRunner().invoke(failing(error), ["--json"])
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["exit_code"]) == (code, code)
+    assert told["problems"][0]["code"] == name
+    if name.startswith("scheduler"):
+        assert told["problems"][0]["next"] == ["watchkeeper", "fails"]
+
+
+def test_a_failed_run_names_the_command_that_retries_it(tmp_path: Path) -> None:
+    """`status` and `run` answer alike: the failed row first, and the command that tries again."""
+    folder, state = write_experiment(tmp_path / "exp", body=FAILS), tmp_path / "state"
+    ran = answer_of(wk("run", folder, "--poll", "0.05", "--json", state=state))
+    looked = answer_of(wk("status", folder, "--json", state=state))
+    for told in (ran, looked):
+        assert told["exit_code"] == 1 and told["counts"] == {"failed": 1, "blocked": 1}
+        assert [row["key"] for row in told["data"]["rows"]] == ["one", "one/clean/epoch0"]
+        failed, blocked = grave(told)
+        assert failed["code"] == "run-failed" and blocked["code"] == "evaluation-blocked"
+    assert ran["data"]["ended"] is True and looked["data"]["ended"] is None
+    (folder / "ok").touch()
+    program, *words = failed["next"]
+    assert program == "watchkeeper"
+    again = answer_of(wk(*words, "--poll", "0.05", "--json", state=state))
+    assert again["exit_code"] == 0 and again["counts"] == {"done": 2} and not grave(again)
+
+
+def test_a_quiet_command_prints_its_result_alone(tmp_path: Path) -> None:
+    """`--quiet` leaves the summary of `run`, `plan` and `status`, and no progress."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    planned = wk("plan", folder, "-q", state=state)
+    assert (planned.stdout, planned.returncode) == ("2 to submit\n", 0)
+    ran = wk("run", folder, "--poll", "0.05", "--quiet", state=state)
+    assert (ran.stdout, ran.stderr) == ("2 done\n", "")
+    assert wk("status", folder, "-q", state=state).stdout == "2 done\n"
+    told = wk("check", folder, "-q", state=state)
+    assert told.stdout == "Sound.\n"
+
+
+def test_a_log_ends_with_the_answer(tmp_path: Path) -> None:
+    """`log --json` is a line for each event, and the envelope counts them."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    assert wk("submit", folder, "--json", state=state).returncode == 0
+    done = wk("log", folder, "--json", state=state)
+    *events, _ = done.stdout.splitlines()
+    told = answer_of(done)
+    assert told["counts"]["events"] == len(events)
+    assert all("kind" in json.loads(event) for event in events)
