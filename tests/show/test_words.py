@@ -37,7 +37,7 @@ def record(folder, **options):
 
 def tags_of(*run):
     """The tags that the command says a run has."""
-    return json.loads(call("tag", *run, "--json").stdout)["tags"]
+    return json.loads(call("tag", *run, "--json").stdout)["data"]["tags"]
 
 
 def test_a_tag_is_given_shown_and_taken_away(tmp_path):
@@ -95,7 +95,7 @@ def test_notes_are_kept_in_order_and_on_one_line(tmp_path):
     run = record(tmp_path / "r8")
     assert call("note", run).stdout == "r8: no notes\n"
     assert call("note", run, "the loss\njumps").stdout == "noted of r8: the loss jumps\n"
-    data = json.loads(call("note", run, "second", "--json").stdout)
+    data = json.loads(call("note", run, "second", "--json").stdout)["data"]
     assert [note["text"] for note in data["notes"]] == ["the loss jumps", "second"]
     assert all(note["user"] for note in data["notes"])
     result = call("note", run, "two", "words")

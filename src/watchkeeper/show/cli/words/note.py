@@ -55,7 +55,7 @@ def command(run: Path, texts: tuple[str, ...], as_json: bool) -> int:
 
 class NoteData(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of the journal, the run's key there ("" for the folder's own run), and its notes,
-    newest first.
+    oldest first.
     """
 
     folder: str
@@ -80,7 +80,7 @@ def _show(subject: Subject, notes: list[Note], *, as_json: bool) -> None:
             EXIT_OK,
             summary=f"{subject.name}: {len(notes)} note{'' if len(notes) == 1 else 's'}",
             counts={"notes": len(notes)},
-            data=NoteData(folder=str(subject.folder), key=subject.key, notes=list(notes)[::-1]),
+            data=NoteData(folder=str(subject.folder), key=subject.key, notes=list(notes)),
         )
         return
     for note in notes:
