@@ -1,9 +1,9 @@
-"""Notifications: a command that a person set is run, and apprise's services are told, of alarms and
-ends.
+"""Notifications: a command that a person set is run, and apprise's services are notified, of
+alarms and ends.
 
 They are sent from a thread, after the event is in the journal: the watch never waits for them. A
 watcher that dies between the two has not sent it, and nobody sends it later: each event is sent
-once at most. What cannot be sent is told once for each way, without the command's words or the
+once at most. What cannot be sent is said once for each way, without the command's words or the
 URLs, which may hold secrets.
 """
 
@@ -37,7 +37,7 @@ from watchkeeper.schedulers.shell import NOT_THERE, Here
 
 TIMEOUT_S = 20.0  # for one command
 CLOSE_S = 30.0  # for all that is still to be sent when the watch ends
-WAITING = 100  # notifications; later ones are dropped, and that is told
+WAITING = 100  # notifications; later ones are dropped, and that is said
 LINE_LIMIT = 500
 VARIABLE = "WATCHKEEPER_NOTIFICATION"
 _BAD = frozenset({"invalid", "failed", "lost", "unknown"})
@@ -56,22 +56,28 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_event(event: AnyEvent | Unknown, experiment: str) -> list[Notification]:
     """The notifications that an event is worth. Pure."""
-    if isinstance(event, Assessed) and event.alarm == "raised":
-        line = f"{event.key}: {event.health.upper()}: {event.why}"
-        return [_notification("alarm", experiment, line, event)]
-    if isinstance(event, Polled):
-        lines = [f"{c.key}: {c.facts.reason}: {c.stuck}" for c in event.changes if c.stuck]
-        return [_notification("alarm", experiment, line, event) for line in lines]
-    if isinstance(event, Judged) and event.outcome in _BAD:
-        line = f"{event.key}: {event.outcome} ({event.state}){_after_colon(event.why)}"
-        return [_notification("failed", experiment, line, event)]
-    if isinstance(event, Decided) and not event.first:
-        lines = [_blocked_line(one) for one in event.decisions if one.action == "blocked"]
-        return [_notification("blocked", experiment, line, None) for line in lines]
-    if isinstance(event, Concluded) and event.phase is None:
-        line = f"all jobs have ended: {concluded_words(event)}"
-        return [_notification("complete", experiment, line, event)]
-    return []
+    what, lines = _words_of(event)
+    carried = None if isinstance(event, Decided | Unknown) else event
+    return [_notification(what, experiment, line, carried) for line in lines]
+
+
+def _words_of(event: AnyEvent | Unknown) -> tuple[str, list[str]]:
+    """What an event gives notice of, and each notification's line; none: it is worth none."""
+    match event:
+        case Assessed(alarm="raised"):
+            return "alarm", [f"{event.key}: {event.health.upper()}: {event.why}"]
+        case Polled():
+            stuck = [change for change in event.changes if change.stuck]
+            return "alarm", [f"{one.key}: {one.facts.reason}: {one.stuck}" for one in stuck]
+        case Judged() if event.outcome in _BAD:
+            words = f"{event.outcome} ({event.state}){_after_colon(event.why)}"
+            return "failed", [f"{event.key}: {words}"]
+        case Decided(first=False):
+            blocked = [one for one in event.decisions if one.action == "blocked"]
+            return "blocked", list(map(_blocked_line, blocked))
+        case Concluded(phase=None):
+            return "complete", [f"all jobs have ended: {concluded_words(event)}"]
+    return "", []
 
 
 def _blocked_line(decision: Decision) -> str:
@@ -124,10 +130,10 @@ class Notifier:
 
     def failures(self) -> list[str]:
         """What could not be sent since the last call, in words; each way's first failure only."""
-        found = []
+        failures = []
         while not self._failures.empty():
-            found.append(self._failures.get())
-        return found
+            failures.append(self._failures.get())
+        return failures
 
     def close(self, seconds: float = CLOSE_S) -> None:
         """Wait until all is sent, for so long at the most."""

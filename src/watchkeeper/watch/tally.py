@@ -53,11 +53,8 @@ def tasks_left(attempt: Attempt) -> int:
     """
     if attempt.intended is None or not attempt.intended.array:
         return 1
-    if attempt.seen is not None:
-        told = attempt.seen.facts.tasks
-    else:
-        told = {}
-    ended = sum(arrays.count_of(spec) for state, spec in told.items() if state in TERMINAL)
+    tasks = attempt.seen.facts.tasks if attempt.seen is not None else {}
+    ended = sum(arrays.count_of(spec) for state, spec in tasks.items() if state in TERMINAL)
     return max(arrays.count_of(attempt.intended.array) - ended, 1)
 
 
@@ -73,15 +70,23 @@ def label(item: RunItem, decision: Decision | None, state: State) -> tuple[str, 
     """How a piece of work stands, in the words of the logs, and why; ("", "") for one that waits
     for its first job.
     """
-    if decision is not None and decision.reason == REFUSED:
+    action, reason = (decision.action, decision.reason) if decision else ("", "")
+    if reason == REFUSED:
         return NOT_SUBMITTED, refusal(item.key, state)
-    latest = state.run(item.key).latest
-    if latest is not None and latest.judged is not None and latest.judged.outcome == "invalid":
-        return "INVALID", ""
-    if latest is not None and latest.state:
-        return latest.state, ""
-    if decision is not None and decision.action == "blocked":
-        return BLOCKED, decision.reason
-    if decision is not None and decision.action == "skip":
+    latest = _state_of(state.run(item.key).latest)
+    if latest:
+        return latest, ""
+    if action == "blocked":
+        return BLOCKED, reason
+    if action == "skip":
         return DONE_BEFORE, ""
     return "", ""
+
+
+def _state_of(attempt: Attempt | None) -> str:
+    """The attempt's state; INVALID where it left less than it promised, "" where it has none."""
+    if attempt is None:
+        return ""
+    if attempt.judged is not None and attempt.judged.outcome == "invalid":
+        return "INVALID"
+    return attempt.state

@@ -57,6 +57,12 @@ class _Watched(msgspec.Struct, kw_only=True):
     taken_over: bool
     full: bool = False
 
+    @property
+    def health_said(self) -> Health:
+        if self.said is None:
+            return "unknown"
+        return self.said.health
+
 
 class _News(msgspec.Struct, frozen=True, kw_only=True):
     """What a reading has that was not written down: `misfit`: the time limit comes first; `full`:
@@ -159,36 +165,40 @@ class Rounds:
 
     def _report(self, attempt: Attempt, job: _Watched, reading: Reading, verdict: Verdict) -> None:
         """Write an event, if the verdict or the reading is news."""
-        before: Health = job.said.health if job.said is not None else "unknown"
+        before = job.health_said
         if job.taken_over and before in ALARMS and verdict.health not in ALARMS:
             return  # another watcher raised the alarm: only an advance ends it
         news = _news_of(job, reading, verdict)
         job.full = bool(reading.full)
-        is_changed = verdict.health != before or news.is_any
-        if not is_changed and not self._is_much(job, reading):
+        is_news = verdict.health != before or news.is_any
+        if not is_news and not self._is_much(job, reading):
             return
-        rate, eta = verdict.rate, verdict.eta_s
-        step = reading.position.step
+        fields = self._fields(job, reading, verdict, news)
+        self._write(key=attempt.key, phase=attempt.phase, attempt=attempt.number, **fields)
+        job.said = _Said(**{name: fields[name] for name in _Said.__struct_fields__})
+        job.said_at, job.taken_over = reading.at, False
+
+    def _fields(
+        self, job: _Watched, reading: Reading, verdict: Verdict, news: _News
+    ) -> dict[str, Any]:
+        """The fields of `Assessed` that the reading and the verdict decide."""
         notes = [verdict.note if news.misfit else "", reading.full if news.full else ""]
-        fields: dict[str, Any] = {
+        return {
             "health": verdict.health,
             "why": verdict.why,
-            "step": None if step is None else int(step),
+            "step": _whole(reading.position.step),
             "total": reading.position.total,
             "loss": _figure(reading.position.loss),
-            "rate_per_s": None if rate is None else float(f"{rate:.4g}"),
-            "eta_s": None if eta is None or eta > _LOST else round(eta, 1),
+            "rate_per_s": _four_digits(verdict.rate),
+            "eta_s": _near(verdict.eta_s),
             "evidence": self._evidence(job, reading),
             "errors": news.errors,
-            "alarm": _alarm(before, verdict.health),
+            "alarm": _alarm(job.health_said, verdict.health),
             "fits": _fits(job, verdict),
             "note": "; ".join(filter(None, notes)),
             "report": reading.stall.report if reading.stall is not None else "",
             "used": job.vitals.used(),
         }
-        self._write(key=attempt.key, phase=attempt.phase, attempt=attempt.number, **fields)
-        job.said = _Said(**{name: fields[name] for name in _Said.__struct_fields__})
-        job.said_at, job.taken_over = reading.at, False
 
     def _evidence(self, job: _Watched, reading: Reading) -> tuple[Evidence, ...]:
         loss_before = job.said.loss if job.said is not None else None
@@ -242,6 +252,25 @@ def _news_of(job: _Watched, reading: Reading, verdict: Verdict) -> _News:
     )
 
 
+def _whole(step: float | None) -> int | None:
+    if step is None:
+        return None
+    return int(step)
+
+
+def _four_digits(rate: float | None) -> float | None:
+    if rate is None:
+        return None
+    return float(f"{rate:.4g}")
+
+
+def _near(eta_s: float | None) -> float | None:
+    """The seconds that are left; None where they are unknown, or so many that they say nothing."""
+    if eta_s is None or eta_s > _LOST:
+        return None
+    return round(eta_s, 1)
+
+
 def _alarm(before: Health, now: Health) -> Literal["", "raised", "over"]:
     if now in ALARMS:
         return "raised" if now != before else ""
@@ -270,13 +299,9 @@ def _was_said(job: _Watched, error: str) -> bool:
 
 
 def _figure(loss: str | None) -> Number | None:
+    if loss is None:
+        return None
     try:
-        if loss is not None:
-            value = float(loss)
-        else:
-            value = None
+        return spell(float(loss))
     except ValueError:
         return None
-    if value is None:
-        return None
-    return spell(value)

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ HINT = (
     "one log"
 )
 
+_NEVER_ENTERED = ("node_modules", "__pycache__")
 _LIKE_A_LOG = re.compile(
     r"\d{4}-\d{2}-\d{2}_.+\.md|.+_\d{4}-\d{2}-\d{2}\.md|timeline\.md", re.DOTALL
 )
@@ -43,38 +45,55 @@ def roots(path: Path) -> list[Path]:
     Raises:
         UsageError: there are none.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}", hint=HINT) from error
-    if stat.S_ISDIR(mode):
-        folder = path
-    else:
-        folder = path.parent
-    whole = _absolute(folder)
-    within = next((part for part in (whole, *whole.parents) if part.name == FOLDER), None)
+    is_folder = _is_folder(path)
+    folder = path if is_folder else path.parent
+    within = next((part for part in _upwards(folder) if part.name == FOLDER), None)
     if within is not None:
         return [_shown(within, folder)]
-    if not stat.S_ISDIR(mode):
-        if path.suffix != ".md":
-            raise UsageError(f"{path} is no run log", hint=HINT)
+    if not is_folder and path.suffix == ".md":
         return [folder]
-    if found := _below(folder):
-        return found
-    if any(_LIKE_A_LOG.fullmatch(name) for name in os.listdir(folder)):
+    if not is_folder:
+        raise UsageError(f"{path} is no run log", hint=HINT)
+    near = _below(folder) or _of_loose_logs(folder) or _above(folder)
+    if not near:
+        raise UsageError(f"{path}: no run logs", hint=HINT)
+    return near
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}", hint=HINT) from error
+
+
+def _upwards(folder: Path) -> list[Path]:
+    """The folder and those above it, the nearest first."""
+    whole = _absolute(folder)
+    return [whole, *whole.parents]
+
+
+def _of_loose_logs(folder: Path) -> list[Path]:
+    """The folder itself, if it holds a log."""
+    if any(map(_LIKE_A_LOG.fullmatch, os.listdir(folder))):
         return [folder]
-    for part in (whole, *whole.parents):
+    return []
+
+
+def _above(folder: Path) -> list[Path]:
+    """The nearest `run_logs/` above, no further up than the top of a Git repository."""
+    for part in _upwards(folder):
         if (part / FOLDER).is_dir():
             return [_shown(part / FOLDER, folder)]
         if (part / ".git").exists():
             break
-    raise UsageError(f"{path}: no run logs", hint=HINT)
+    return []
 
 
-def _shown(found: Path, given: Path) -> Path:
+def _shown(root: Path, given: Path) -> Path:
     if given.is_absolute():
-        return found
-    return Path(os.path.relpath(found))
+        return root
+    return Path(os.path.relpath(root))
 
 
 def _absolute(path: Path) -> Path:
@@ -84,25 +103,24 @@ def _absolute(path: Path) -> Path:
 def _below(folder: Path) -> list[Path]:
     level = [folder]
     for _ in range(DEPTH):
-        if found := [part / FOLDER for part in level if (part / FOLDER).is_dir()]:
-            return found
-        level = [entry for part in level for entry in _folders(part)]
+        if near := list(filter(Path.is_dir, (part / FOLDER for part in level))):
+            return near
+        level = list(chain.from_iterable(map(_folders, level)))
     return []
 
 
 def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            inside = [
-                entry
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-            ]
+            return sorted(folder / entry.name for entry in entries if _is_entered(entry))
     except OSError:
         return []
-    return sorted(
-        folder / entry.name for entry in inside if entry.name not in ("node_modules", "__pycache__")
-    )
+
+
+def _is_entered(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name in _NEVER_ENTERED:
+        return False
+    return entry.is_dir(follow_symlinks=False)
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -116,7 +134,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 def load(root: Path) -> Loaded:
     """Read every Markdown file below the root. What cannot be read is a fault of its file."""
-    found: list[File] = []
+    logs: list[File] = []
     data: dict[str, bytes] = {}
     for path, parts in _markdown(root, ()):
         shown = str(_shown(path, root))
@@ -124,8 +142,8 @@ def load(root: Path) -> Loaded:
         faults = tuple(Fault(code, line, message) for code, line, message in fault)
         if text is not None:
             data[shown] = text
-        found.append(File(shown, parts, None if text is None else decode(text), faults))
-    return Loaded(root, found, data)
+        logs.append(File(shown, parts, None if text is None else decode(text), faults))
+    return Loaded(root, logs, data)
 
 
 def _markdown(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -192,11 +210,11 @@ def read_log(path: Path) -> tuple[bytes | None, list[tuple[str, int, str]]]:
 
 def check(path: Path, loaded: Loaded) -> list[Finding]:
     """What is wrong at or below `path`, judged with all that lies beside it."""
-    found = lint(str(loaded.root), loaded.files)
+    findings = lint(str(loaded.root), loaded.files)
     wanted, root = _absolute(path), _absolute(loaded.root)
     if not wanted.is_relative_to(root):
-        return found
-    return [one for one in found if _absolute(Path(one.path)).is_relative_to(wanted)]
+        return findings
+    return [one for one in findings if _absolute(Path(one.path)).is_relative_to(wanted)]
 
 
 class Fixed(msgspec.Struct, frozen=True):
@@ -206,14 +224,14 @@ class Fixed(msgspec.Struct, frozen=True):
     left: dict[str, str]
 
 
-def fix(loaded: Loaded, found: list[Finding]) -> Fixed:
+def fix(loaded: Loaded, findings: list[Finding]) -> Fixed:
     """Write what is safe to fix, file by file; a file that has changed since it was read is left as
     it is.
     """
     done: list[Finding] = []
     left: dict[str, str] = {}
     fixable: dict[str, list[Finding]] = {}
-    for one in found:
+    for one in findings:
         if one.edits:
             fixable.setdefault(one.path, []).append(one)
     for path, safe in fixable.items():

@@ -1,7 +1,7 @@
 """Which checkpoints a training left, which of them it holds for its best, and what else it made.
 
-Kept are the promised checkpoints that are whole, else those that its recorder told of and that are
-still there. Which is the best is never judged here: transformers' Trainer says so in its
+Kept are the promised checkpoints that are whole, else those that its recorder wrote down and that
+are still there. Which is the best is never judged here: transformers' Trainer says so in its
 `trainer_state.json`.
 """
 
@@ -24,6 +24,15 @@ _HASHED_BYTES = 256 * 2**20  # a larger file's hash would hold up the watch
 _MOST = 20
 
 
+def whole(folder: Path, findings: Sequence[Finding]) -> list[Path]:
+    """The places of what was promised and is whole."""
+    return [folder / finding.path for finding in findings if _is_whole(finding)]
+
+
+def _is_whole(finding: Finding) -> bool:
+    return finding.state == "good" and bool(finding.path)
+
+
 def kept(
     folder: Path,
     run: Path | None,
@@ -31,16 +40,13 @@ def kept(
     events: Sequence[AnyEvent | Unknown],
 ) -> list[Path]:
     """The checkpoints that are whole, the oldest first. `events` are the recorder's."""
-    promised = [
-        folder / finding.path for finding in findings if finding.state == "good" and finding.path
-    ]
+    promised = whole(folder, findings)
     if promised:
         return promised
-    told = sorted(
-        (event for event in events if isinstance(event, Checkpoint)), key=lambda event: event.time
-    )
-    paths = dict.fromkeys((run or folder) / event.path for event in told)
-    return [path for path in paths if path.exists()]
+    recorded = [event for event in events if isinstance(event, Checkpoint)]
+    recorded.sort(key=lambda event: event.time)
+    paths = dict.fromkeys((run or folder) / event.path for event in recorded)
+    return list(filter(Path.exists, paths))
 
 
 def best(places: Sequence[Path]) -> tuple[Path, str] | None:
@@ -52,18 +58,18 @@ def best(places: Sequence[Path]) -> tuple[Path, str] | None:
         named, metric = state.get("best_model_checkpoint"), state.get("best_metric")
         if not isinstance(named, str):
             continue
-        found = next((one for one in places if one.name == Path(named).name), None)
-        if found is None:
+        chosen = next((one for one in places if one.name == Path(named).name), None)
+        if chosen is None:
             return None
-        if isinstance(metric, int | float) and not isinstance(metric, bool):
-            figure = f"{metric:.6g}"
-        else:
-            figure = ""
-        return (
-            found,
-            f"the Trainer's best metric, {figure}" if figure else "by the Trainer's own choice",
-        )
+        return chosen, _choice_words(metric)
     return None
+
+
+def _choice_words(metric: object) -> str:
+    """By what the Trainer chose; `metric` is the figure, where it wrote one down."""
+    if isinstance(metric, int | float) and not isinstance(metric, bool):
+        return f"the Trainer's best metric, {metric:.6g}"
+    return "by the Trainer's own choice"
 
 
 def artifacts(
@@ -79,8 +85,8 @@ def artifacts(
     outputs = max(ends, key=lambda event: event.time).outputs if ends else ()
     if run is not None and outputs:
         return [_of_recorder(run, one) for one in outputs[:_MOST]]
-    files = [folder / one.path for one in findings if one.state == "good" and one.path]
-    return [_of_file(path) for path in files[:_MOST] if path.is_file()]
+    files = whole(folder, findings)[:_MOST]
+    return list(map(_of_file, filter(Path.is_file, files)))
 
 
 def _of_recorder(run: Path, output: OutputFile) -> Artifact:

@@ -15,14 +15,16 @@ import msgspec
 from watchkeeper.core import layout
 from watchkeeper.core.events import (
     AnyEvent,
+    Artifact,
     CadenceSet,
     Learned,
     Milestone,
+    Number,
     Repeated,
     Unknown,
 )
 from watchkeeper.core.journal import read as read_journal
-from watchkeeper.report.compose.loss_sentence import milestones, reading
+from watchkeeper.report.compose.loss_sentence import Point, milestones, reading
 from watchkeeper.runfolder.executions import Repeat
 from watchkeeper.runfolder.places import run_manifest_of
 from watchkeeper.runfolder.values import spell
@@ -40,60 +42,71 @@ def of(
     the same work has ended. `findings` are its checkpoints by epoch. `job` is what is known of its
     job where its W&B run is looked for.
     """
-    places = [
-        folder / finding.path for finding in findings if finding.state == "good" and finding.path
-    ]
-    if attempts:
-        recorder = attempts[-1].recorder
-    else:
-        recorder = None
+    recorder = attempts[-1].recorder if attempts else None
+    places = checkpoints.whole(folder, findings)
     losses = read_losses(attempts, places)
     train, val = sorted(losses.train), sorted(losses.val)
+    first_step, first_train = _point(train[:1])
+    _, last_train = _point(train[-1:])
+    _, first_val = _point(val[:1])
+    _, last_val = _point(val[-1:])
     events = _events(recorder)
     kept = checkpoints.kept(folder, recorder, findings, events)
-    best = checkpoints.best(kept)
+    best, best_why = checkpoints.best(kept) or (None, "")
     run = _wandb(recorder, places, job)
-    planned = next(
-        (event.total for event in reversed(events) if isinstance(event, CadenceSet)), None
-    )
-    made = checkpoints.artifacts(folder, recorder, findings, events)
+    planned = _planned_steps(events)
     return Learned(
-        first_step=_whole(train[0][0]) if train else None,
+        first_step=first_step,
         final_step=_whole(losses.final_step),
-        first_train_loss=spell(train[0][1]) if train else None,
-        last_train_loss=spell(train[-1][1]) if train else None,
-        first_val_loss=spell(val[0][1]) if val else None,
-        last_val_loss=spell(val[-1][1]) if val else None,
+        first_train_loss=first_train,
+        last_train_loss=last_train,
+        first_val_loss=first_val,
+        last_val_loss=last_val,
         reading=reading(train, val),
-        checkpoint=_shown(folder, kept[-1]) if kept else "",
+        checkpoint=_shown(folder, kept[-1] if kept else None),
         config=_config(folder, recorder, places),
-        wandb=_shown(folder, run.run) if run.run else "",
-        wandb_among=_shown(folder, run.among) if run.among else "",
-        total_steps=planned if planned is not None else losses.total_steps,
-        milestones=tuple(
-            Milestone(step=int(step), loss=spell(loss)) for step, loss in milestones(train)
-        ),
+        wandb=_shown(folder, run.run),
+        wandb_among=_shown(folder, run.among),
+        total_steps=losses.total_steps if planned is None else planned,
+        milestones=_milestones(train),
         kept=tuple(_shown(folder, path) for path in kept),
-        best=_shown(folder, best[0]) if best else "",
-        best_why=best[1] if best else "",
-        artifacts=tuple(
-            msgspec.structs.replace(one, path=_shown(folder, Path(one.path))) for one in made
-        ),
+        best=_shown(folder, best),
+        best_why=best_why,
+        artifacts=_artifacts(folder, recorder, findings, events),
         repeated=tuple(map(_repeated, losses.repeats)),
     )
+
+
+def _point(points: Sequence[Point]) -> tuple[int | None, Number | None]:
+    """The step and the loss of the only one of these points; (None, None): there is none."""
+    if not points:
+        return None, None
+    step, loss = points[0]
+    return _whole(step), spell(loss)
+
+
+def _milestones(train: Sequence[Point]) -> tuple[Milestone, ...]:
+    points = milestones(train)
+    return tuple(Milestone(step=int(step), loss=spell(loss)) for step, loss in points)
 
 
 def _repeated(repeat: Repeat) -> Repeated:
     return Repeated(
         first=int(repeat.first),
         last=int(repeat.last),
-        difference=spell(repeat.difference) if repeat.difference is not None else None,
+        difference=_spelled(repeat.difference),
         at=_whole(repeat.at),
-        before=spell(repeat.before) if repeat.before is not None else None,
-        after=spell(repeat.after) if repeat.after is not None else None,
+        before=_spelled(repeat.before),
+        after=_spelled(repeat.after),
         anew=repeat.anew,
         faithful=repeat.is_faithful,
     )
+
+
+def _spelled(value: float | None) -> Number | None:
+    if value is None:
+        return None
+    return spell(value)
 
 
 def _whole(step: float | None) -> int | None:
@@ -115,14 +128,33 @@ def _events(run: Path | None) -> list[AnyEvent | Unknown]:
     )
 
 
+def _planned_steps(events: Sequence[AnyEvent | Unknown]) -> int | None:
+    """How many steps the recorder's newest cadence was given; None: it has none."""
+    for event in reversed(events):
+        if isinstance(event, CadenceSet):
+            return event.total
+    return None
+
+
+def _artifacts(
+    folder: Path,
+    run: Path | None,
+    findings: Sequence[Finding],
+    events: Sequence[AnyEvent | Unknown],
+) -> tuple[Artifact, ...]:
+    """The files that it made, with their paths as they are shown."""
+    made = checkpoints.artifacts(folder, run, findings, events)
+    return tuple(
+        msgspec.structs.replace(file, path=_shown(folder, Path(file.path))) for file in made
+    )
+
+
 def _config(folder: Path, run: Path | None, places: Sequence[Path]) -> str:
-    kept = [place.parent / "torchtune_config.yaml" for place in reversed(places)]
-    if run:
-        recorded = run_manifest_of(run)
-    else:
-        recorded = None
-    kept += [recorded] if recorded else []
-    return next((_shown(folder, path) for path in kept if path.is_file()), "")
+    paths = [place.parent / "torchtune_config.yaml" for place in reversed(places)]
+    recorded = run_manifest_of(run) if run else None
+    if recorded:
+        paths.append(recorded)
+    return _shown(folder, next(filter(Path.is_file, paths), None))
 
 
 def _wandb(run: Path | None, places: Sequence[Path], job: Job | None) -> wandb_folders.Found:
@@ -132,7 +164,10 @@ def _wandb(run: Path | None, places: Sequence[Path], job: Job | None) -> wandb_f
     return wandb_folders.look(job, written, above=[run.parent.parent] if run else [])
 
 
-def _shown(folder: Path, path: Path) -> str:
+def _shown(folder: Path, path: Path | None) -> str:
+    """The path as it is shown, below the experiment's folder where it lies there; "" for None."""
+    if path is None:
+        return ""
     if path.is_relative_to(folder):
         return str(path.relative_to(folder))
     return str(path)

@@ -8,6 +8,7 @@ jobs work in, a run is this job's only where W&B's own metadata names the job.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -56,21 +57,14 @@ def job_of(
     that lies there now.
     """
     script = experiment.folder / item.script
-    if frozen.is_file():
-        ran = frozen
-    else:
-        ran = script
+    ran = frozen if frozen.is_file() else script
     chosen = read_head(_read(ran), name=script.name).folder
+    folder = script.parent
     if chosen and "%" not in chosen:
-        folder = script.parent / chosen
-    else:
-        folder = script.parent
-    beside = [
-        one
-        for one in experiment.items
-        if one.script and (experiment.folder / one.script).parent == script.parent
-    ]
-    return Job(folder=folder, script=ran, job_id=job_id, began=began, shared=len(beside) > 1)
+        folder /= chosen
+    scripts = [experiment.folder / one.script for one in experiment.items if one.script]
+    beside = [place.parent for place in scripts].count(script.parent)
+    return Job(folder=folder, script=ran, job_id=job_id, began=began, shared=beside > 1)
 
 
 def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found:
@@ -89,19 +83,18 @@ def look(job: Job, written: Iterable[Path], above: Iterable[Path] = ()) -> Found
 
 
 def _runs(folders: Iterable[Path], job: Job) -> list[Path]:
-    found = [
-        path
-        for folder in dict.fromkeys(folders)
-        for place in (folder / _PLACE, folder)
-        if place.name == _PLACE
-        for path in _listed(place)
-        if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
-    ]
-    return [
-        path
-        for path in dict.fromkeys(found)
-        if job.began is None or _written(path) >= job.began.timestamp() - 1
-    ]
+    """The W&B runs in or below these folders that were written since the job began."""
+    since = job.began.timestamp() - 1 if job.began is not None else -math.inf
+    runs: dict[Path, None] = {}
+    for folder in folders:
+        for place in (folder / _PLACE, folder):
+            if place.name == _PLACE:
+                runs |= dict.fromkeys(filter(_is_run, _listed(place)))
+    return [path for path in runs if _written(path) >= since]
+
+
+def _is_run(path: Path) -> bool:
+    return bool(_NAME.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
 
 
 def _listed(place: Path) -> list[Path]:
@@ -124,10 +117,12 @@ def _written(path: Path) -> float:
 def _names_job(path: Path, job_id: str) -> bool:
     """Whether W&B's metadata says that the run was this Slurm job's."""
     try:
-        told = msgspec.json.decode(_read(path / _METADATA, _METADATA_BYTES), type=dict[str, Any])
+        metadata = msgspec.json.decode(
+            _read(path / _METADATA, _METADATA_BYTES), type=dict[str, Any]
+        )
     except (msgspec.DecodeError, RecursionError):
         return False
-    slurm = told.get("slurm")
+    slurm = metadata.get("slurm")
     return bool(job_id) and isinstance(slurm, dict) and str(slurm.get("job_id", "")) == job_id
 
 

@@ -14,6 +14,7 @@ import msgspec
 from watchkeeper.core.errors import UnavailableError
 from watchkeeper.core.events import (
     PHASES,
+    Intended,
     Judged,
     Learned,
     Observed,
@@ -84,26 +85,33 @@ class Poller:
         """Look once, write down what changed, and judge what has ended."""
         active = sorted(self._logbook.state.active, key=_handed_over)
         self._announce_others(active)
-        if self._look(_going(active)):
+        if self._look(_running(active)):
             for attempt in sorted(self._logbook.state.active, key=_handed_over):
                 self._judge(attempt)
 
-    def _look(self, going: list[Attempt]) -> bool:
+    def _look(self, running: list[Attempt]) -> bool:
         """Ask the scheduler, and write down what changed; False: it did not answer."""
         # Evidence of an end that nobody saw may come after its verdict.
         lost = [attempt for attempt in self._logbook.state.yielding if attempt.submissions]
-        before, self._traces = self._traces, traces(self._experiment.folder, going)
-        if not going and not lost:
+        before, self._traces = self._traces, traces(self._experiment.folder, running)
+        if not running and not lost:
             return True
         self._absent_now = set()
         try:
             look = monitor.look(
-                self._experiment.folder, self._scheduler, [*going, *lost], self._absence_counts
+                self._experiment.folder, self._scheduler, [*running, *lost], self._absence_counts
             )
         except UnavailableError as error:
-            if going:
-                self._silence(str(error), going)
+            if running:
+                self._silence(str(error), running)
             return False
+        self._take(look, running, lost)
+        changing = COMPLETING in look.states.values() or not self._traces <= before
+        self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
+        return True
+
+    def _take(self, look: monitor.Look, running: list[Attempt], lost: list[Attempt]) -> None:
+        """Write down what the scheduler answered; of the lost only those that it has news of."""
         self._absent_since = {
             name: at for name, at in self._absent_since.items() if name in self._absent_now
         }
@@ -111,12 +119,9 @@ class Poller:
         self._part_is_silent(look.silent)
         self._adopt_moved(look)
         changed = {(change.key, change.attempt) for change in look.changes}
-        found = [attempt for attempt in lost if (attempt.key, attempt.number) in changed]
+        recovered = [attempt for attempt in lost if (attempt.key, attempt.number) in changed]
         for phase in PHASES:
-            self._record(phase, look, [*going, *found])
-        changing = COMPLETING in look.states.values() or not self._traces <= before
-        self.pace.looked(changed=bool(look.changes or look.moved), changing=changing)
-        return True
+            self._record(phase, look, [*running, *recovered])
 
     def _adopt_moved(self, look: monitor.Look) -> None:
         """Follow the job that really runs an attempt, where ours was its twin."""
@@ -128,7 +133,8 @@ class Poller:
     def stirs(self) -> bool:
         """Whether a job has started or ended since the last look, by the files that it left."""
         return (
-            not traces(self._experiment.folder, _going(self._logbook.state.active)) <= self._traces
+            not traces(self._experiment.folder, _running(self._logbook.state.active))
+            <= self._traces
         )
 
     def counts(self, phase: Phase) -> dict[str, int]:
@@ -148,22 +154,18 @@ class Poller:
 
     def _announce_others(self, active: Iterable[Attempt]) -> None:
         """Show in our logs what another process submitted: they render a leader's own events."""
-        leaders = {one.writer: one for one in self._logbook.fold.writers.values() if one.leases}
+        leaders = [writer for writer in self._logbook.fold.writers.values() if writer.leases]
         for attempt in active:
             for job_id, submitted in attempt.submissions.items():
-                shown = any(
-                    job_id in told.submissions
-                    for one in leaders.values()
-                    if (told := one.attempts.get((attempt.key, attempt.number))) is not None
-                )
-                if not shown:
+                known = (one.attempts.get((attempt.key, attempt.number)) for one in leaders)
+                if not any(one and job_id in one.submissions for one in known):
                     self._logbook.write(Submitted, **_fields(submitted, by=submitted.writer))
 
-    def _record(self, phase: Phase, look: monitor.Look, going: Iterable[Attempt]) -> None:
+    def _record(self, phase: Phase, look: monitor.Look, running: Iterable[Attempt]) -> None:
         """Write down what changed, or that nothing did for an hour."""
         mine = {
             name: look.states[name]
-            for a in going
+            for a in running
             if (name := (a.key, a.number)) in look.states and a.phase == phase
         }
         if not mine:
@@ -284,19 +286,15 @@ class Poller:
         """The attempts at the work of this one, itself the last: those before it, as far as nothing
         of the work changed.
         """
-        found = [self._tried(attempt, facts)]
+        tries = [self._tried(attempt, facts)]
         attempts = self._logbook.state.run(attempt.key).attempts
         later = attempt
         while (before := attempts.get(later.number - 1)) is not None:
-            if (
-                before.intended is None
-                or later.intended is None
-                or list_differences(before.intended, later.intended)
-            ):
+            if not _is_same_work(before.intended, later.intended):
                 break
-            found.insert(0, self._tried(before, before.seen.facts if before.seen else None))
+            tries.insert(0, self._tried(before, before.seen.facts if before.seen else None))
             later = before
-        return found
+        return tries
 
     def _tried(self, attempt: Attempt, facts: SchedulerFacts | None) -> Tried:
         folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
@@ -337,13 +335,13 @@ class Poller:
             state=UNKNOWN, exit_code=None, why=f"{reason}; nothing more was heard in {waited}"
         )
 
-    def _silence(self, message: str, going: Iterable[Attempt]) -> None:
+    def _silence(self, message: str, running: Iterable[Attempt]) -> None:
         """The scheduler cannot be asked: say so once, ask less often, and conclude nothing."""
         self.pace.silent()
         self._unknown_since.clear()
         if self._silent_since is None:
             self._silent_since = self._logbook.monotonic()
-            phase = next(attempt.phase for attempt in going)
+            phase = next(attempt.phase for attempt in running)
             query = f"asking {self._scheduler.name}"
             self._logbook.write(
                 Polled, phase=phase, query=query, interval_s=self.pace.seconds, error=message
@@ -371,9 +369,16 @@ class Poller:
             )
 
 
-def _going(active: Iterable[Attempt]) -> list[Attempt]:
+def _running(active: Iterable[Attempt]) -> list[Attempt]:
     """Those of the active attempts whose job may still run."""
     return [a for a in active if a.seen is None or a.seen.state not in TERMINAL]
+
+
+def _is_same_work(before: Intended | None, later: Intended | None) -> bool:
+    """Whether both attempts were submitted with the same script, settings and code."""
+    if before is None or later is None:
+        return False
+    return not list_differences(before, later)
 
 
 def _unchanged(attempt: Attempt, findings: Iterable[Finding]) -> list[str]:

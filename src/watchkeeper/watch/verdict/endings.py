@@ -28,21 +28,28 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | None:
     """The job's end; None while it has none that anybody saw. UNKNOWN is not an end."""
-    if facts:
-        state = facts.state
-    else:
-        state = UNKNOWN
-    again = facts is not None and state == "FAILED" and facts.exit_code in _RAN_NOTHING
-    if record is not None and (state in BLIND or (again and record.exit_code not in _RAN_NOTHING)):
-        if record.exit_code == 0:
-            verdict = "COMPLETED"
-        else:
-            verdict = "FAILED"
-        why = f"by its exit record; the scheduler says {state}" + (
-            f" ({facts.reason})" if facts and facts.reason else ""
-        )
-        return End(state=verdict, exit_code=record.exit_code, why=why)
-    if facts is None or state not in TERMINAL:
+    if record is not None and _knows_better(record, facts):
+        return _recorded_end(record, facts)
+    if facts is None or facts.state not in TERMINAL:
         return None
-    exit_code = record.exit_code if record is not None else facts.exit_code
-    return End(state=state, exit_code=exit_code, why=facts.reason if facts.reason != "None" else "")
+    exit_code = facts.exit_code if record is None else record.exit_code
+    why = "" if facts.reason == "None" else facts.reason
+    return End(state=facts.state, exit_code=exit_code, why=why)
+
+
+def _knows_better(record: ExitRecord, facts: SchedulerFacts | None) -> bool:
+    """Whether the job's end is what the record says and not what the scheduler says."""
+    if facts is None or facts.state in BLIND:
+        return True
+    is_of_second_start = facts.state == "FAILED" and facts.exit_code in _RAN_NOTHING
+    return is_of_second_start and record.exit_code not in _RAN_NOTHING
+
+
+def _recorded_end(record: ExitRecord, facts: SchedulerFacts | None) -> End:
+    """The end by the exit record, with what the scheduler says instead."""
+    state = "FAILED" if record.exit_code else "COMPLETED"
+    said, reason = (facts.state, facts.reason) if facts else (UNKNOWN, "")
+    why = f"by its exit record; the scheduler says {said}"
+    if reason:
+        why += f" ({reason})"
+    return End(state=state, exit_code=record.exit_code, why=why)

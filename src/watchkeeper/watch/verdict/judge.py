@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import msgspec
 
@@ -47,15 +48,9 @@ def judge(
     the attempt began: not this attempt's work. `cause` is why it ended badly. Of an `array`, what
     the other tasks left says nothing for one that failed.
     """
-    bad: list[Finding] = []
-    good: list[Finding] = []
-    for finding in findings:
-        if finding.state == "good" and finding.subject not in unchanged:
-            good.append(finding)
-        else:
-            bad.append(finding)
-    faults = "; ".join(_fault(finding, unchanged) for finding in bad)
-    cautions = "; ".join(finding.caution for finding in good if finding.caution)
+    good, bad = _part(findings, unchanged)
+    faults = _joined(*(_fault(finding, unchanged) for finding in bad))
+    cautions = _joined(*(finding.caution for finding in good))
     end_words = _end_words(end, cause.words, last_line)
     outcome: Outcome
     if end.state == "COMPLETED" and not end.exit_code:
@@ -70,17 +65,28 @@ def judge(
     metrics: dict[str, Number] = {}
     for finding in good:
         metrics |= finding.metrics
-    evidence: list[Evidence] = []
-    for finding in findings:
-        evidence += finding.evidence
     return Verdict(
         outcome=outcome,
         why=why,
         fingerprints={finding.subject: finding.fingerprint for finding in good},
         metrics=metrics,
-        evidence=tuple(evidence),
+        evidence=tuple(chain.from_iterable(finding.evidence for finding in findings)),
         cause=cause.cause,
     )
+
+
+def _part(
+    findings: Sequence[Finding], unchanged: Sequence[str]
+) -> tuple[list[Finding], list[Finding]]:
+    """The attempt's own good work, and all else."""
+    good: list[Finding] = []
+    bad: list[Finding] = []
+    for finding in findings:
+        if finding.state == "good" and finding.subject not in unchanged:
+            good.append(finding)
+        else:
+            bad.append(finding)
+    return good, bad
 
 
 def _fault(finding: Finding, unchanged: Sequence[str]) -> str:

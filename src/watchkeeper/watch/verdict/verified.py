@@ -21,16 +21,25 @@ _WAITS = "not submitted yet"
 _FINISHED = ("COMPLETED", DONE_BEFORE)
 
 
-class _Asked:
-    """What was asked for: the selected work, and how each piece of it stands."""
+class _Selection:
+    """The selected work, and how each piece of it stands; `left_out`: the work that was not
+    selected.
+    """
 
     def __init__(self, experiment: Experiment, state: State, plan: Plan) -> None:
+        self.items: list[RunItem] = []
+        self.left_out: list[RunItem] = []
+        self.labels: dict[str, tuple[str, str]] = {}
         decisions = {decision.key: decision for decision in plan.decisions}
-        left_out = {key for key, decision in decisions.items() if decision.reason == UNSELECTED}
-        work = [item for item in experiment.items if not _untrained(item)]
-        self.items = [item for item in work if item.key not in left_out]
-        self.left_out = [item for item in work if item.key in left_out]
-        self.labels = {item.key: label(item, decisions.get(item.key), state) for item in self.items}
+        for item in experiment.items:
+            decision = decisions.get(item.key)
+            if _untrained(item):
+                continue
+            if decision is not None and decision.reason == UNSELECTED:
+                self.left_out.append(item)
+                continue
+            self.items.append(item)
+            self.labels[item.key] = label(item, decision, state)
 
     def why(self, key: str, otherwise: str) -> str:
         """Why what this piece of work promises is not there, where it never had a job; else
@@ -46,27 +55,29 @@ def verification(
     experiment: Experiment, state: State, book: EvidenceBook, scheduler: str, plan: Plan
 ) -> list[dict[str, Any]]:
     """Of the fine-tuning jobs (where there were any), then of the checkpoints."""
-    asked = _Asked(experiment, state, plan)
-    trained = [item for item in asked.items if item.phase == "preparation"]
-    left_out = sum(item.phase == "preparation" for item in asked.left_out)
+    selection = _Selection(experiment, state, plan)
+    trained = [item for item in selection.items if item.phase == "preparation"]
+    left_out = sum(item.phase == "preparation" for item in selection.left_out)
     verified = []
     if any(state.run(item.key).latest is not None for item in trained):
-        verified.append(_of_jobs(asked, trained, scheduler) | {"unselected": left_out})
+        verified.append(_of_jobs(selection, trained, scheduler) | {"unselected": left_out})
     findings: list[tuple[str, Finding]] = []
     for item in trained:
         findings += [(item.key, book.findings[one.subject]) for one in book.promises(item)]
     if findings:
         how = looked_at(experiment.tools.preparation)
-        fields = _of_checkpoints(asked, findings, runs=len(trained), how=how)
+        fields = _of_checkpoints(selection, findings, runs=len(trained), how=how)
         verified.append(fields | {"unselected": left_out})
     return verified
 
 
-def _of_jobs(asked: _Asked, trained: list[RunItem], scheduler: str) -> dict[str, Any]:
-    labels = {item.key: (asked.labels[item.key][0] or _WAITS) for item in trained}
+def _of_jobs(selection: _Selection, trained: list[RunItem], scheduler: str) -> dict[str, Any]:
+    labels = {item.key: (selection.labels[item.key][0] or _WAITS) for item in trained}
     states = list(labels.values())
     missing = [
-        f"{key} {asked.why(key, state)}" for key, state in labels.items() if state not in _FINISHED
+        f"{key} {selection.why(key, state)}"
+        for key, state in labels.items()
+        if state not in _FINISHED
     ]
     return {
         "what": "finetuning",
@@ -81,7 +92,7 @@ def _of_jobs(asked: _Asked, trained: list[RunItem], scheduler: str) -> dict[str,
 
 
 def _of_checkpoints(
-    asked: _Asked, findings: list[tuple[str, Finding]], *, runs: int, how: str
+    selection: _Selection, findings: list[tuple[str, Finding]], *, runs: int, how: str
 ) -> dict[str, Any]:
     epochs = sorted({int(finding.subject.rpartition("epoch_")[2]) for _, finding in findings})
     named = ", ".join(f"epoch_{epoch}" for epoch in epochs)
@@ -90,7 +101,7 @@ def _of_checkpoints(
     evidence: list[Evidence] = []
     for key, finding in findings:
         if finding.state != "good":
-            missing.append(_lacking(asked, key, finding))
+            missing.append(_lacking(selection, key, finding))
         evidence += finding.evidence[:1]
     return {
         "what": "checkpoints",
@@ -107,21 +118,21 @@ def validation(
     experiment: Experiment, book: EvidenceBook, state: State, plan: Plan
 ) -> dict[str, Any]:
     """Of everything that the selected work promises, at the end."""
-    asked = _Asked(experiment, state, plan)
-    findings = _promised(asked, experiment, book)
+    selection = _Selection(experiment, state, plan)
+    findings = _promised(selection, experiment, book)
     # Work that promises no file is judged by its exit code.
-    unpromised = [item for item in asked.items if not book.promises(item)]
+    unpromised = [item for item in selection.items if not book.promises(item)]
     missing: list[str] = []
     cautions: list[str] = []
     for subject, (key, finding) in findings.items():
         if finding.state != "good":
-            missing.append(_lacking(asked, key, finding))
+            missing.append(_lacking(selection, key, finding))
         if finding.caution and subject in experiment.results:
             cautions.append(finding.caution)
     for item in unpromised:
-        label_now = asked.labels[item.key][0]
+        label_now = selection.labels[item.key][0]
         if label_now not in _FINISHED:
-            missing.append(f"{item.key} ({asked.why(item.key, label_now or 'not run')})")
+            missing.append(f"{item.key} ({selection.why(item.key, label_now or 'not run')})")
     expected = len(findings) + len(unpromised)
     results = sum(subject in experiment.results for subject in findings)
     how = looked_at(experiment.tools.evaluation)
@@ -138,29 +149,29 @@ def validation(
         "found": expected - len(missing),
         "missing": tuple(missing),
         "cautions": tuple(cautions),
-        "unselected": len(asked.left_out),
+        "unselected": len(selection.left_out),
     }
 
 
 def _promised(
-    asked: _Asked, experiment: Experiment, book: EvidenceBook
+    selection: _Selection, experiment: Experiment, book: EvidenceBook
 ) -> dict[str, tuple[str, Finding]]:
     """What the selected work promises, and the checkpoints that it needs: subject → the key that
     makes it, and what was found.
     """
     findings: dict[str, tuple[str, Finding]] = {}
-    for item in asked.items:
+    for item in selection.items:
         for promise in book.promises(item):
             findings[promise.subject] = (item.key, book.findings[promise.subject])
-    for item in asked.items:
+    for item in selection.items:
         needs = experiment.checkpoint_for(item)
         if needs is not None and needs in book.findings:
             findings.setdefault(needs, (item.run, book.findings[needs]))
     return findings
 
 
-def _lacking(asked: _Asked, key: str, finding: Finding) -> str:
-    return f"{finding.subject} ({asked.why(key, finding.why or finding.state)})"
+def _lacking(selection: _Selection, key: str, finding: Finding) -> str:
+    return f"{finding.subject} ({selection.why(key, finding.why or finding.state)})"
 
 
 def _untrained(item: RunItem) -> bool:
