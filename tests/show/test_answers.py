@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
@@ -15,16 +16,19 @@ from tests.experiments import wk, write_experiment
 from watchkeeper.core.errors import BusyError, UnavailableError
 from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
 from watchkeeper.show.cli.answering import command_errors
+from watchkeeper.show.schemas import schemas
 
+SCHEMAS = schemas()
 FAILS = "[ -e ../ok ] || [ -e ../../ok ] || exit 3"
 ENVELOPE = ["schema", "command", "exit_code", "summary", "counts", "problems", "more", "data"]
 
 
 def answer_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """The one answer that a command printed, with nothing beside it."""
+    """The one answer that a command printed, with nothing beside it, as its schema has it."""
     *events, line = done.stdout.splitlines()
     told = json.loads(line)
     assert list(told)[:8] == ENVELOPE and told["exit_code"] == done.returncode
+    jsonschema.validate(told, SCHEMAS[told["command"] or "envelope"])
     assert done.stderr == "" and (not events or told["command"] == "log")
     assert told["summary"] and "\n" not in told["summary"]
     return told
@@ -44,6 +48,7 @@ def test_a_wrong_command_line_is_answered(name: str, word: str, tmp_path: Path) 
         words = []  # it takes no folder: nothing to run is its mistake
     result = CliRunner().invoke(main, [name, "--json", *words])
     told = json.loads(result.stdout)
+    jsonschema.validate(told, SCHEMAS[name])
     assert list(told) == ENVELOPE and told["command"] == name and told["data"] is None
     assert (result.exit_code, told["exit_code"], result.stderr) == (2, 2, "")
     assert told["problems"][0]["code"] and told["problems"][0]["where"]
@@ -121,6 +126,73 @@ def test_every_failure_is_answered(error: Exception, code: int, name: str) -> No
     assert told["problems"][0]["code"] == name
     if name.startswith("scheduler"):
         assert told["problems"][0]["next"] == ["watchkeeper", "fails"]
+
+
+# Each command in success, in the order in which a person would type them.
+SUCCESSES = {
+    "doctor": ["EXP"],
+    "plan": ["EXP"],
+    "submit": ["EXP", "--dry-run"],
+    "run": ["EXP", "--poll", "0.05"],
+    "watch": ["EXP", "--poll", "0.05"],
+    "status": ["EXP"],
+    "compare": ["EXP"],
+    "trace": ["EXP", "one/clean/epoch0"],
+    "reproduce": ["EXP", "one"],
+    "cancel": ["EXP"],
+    "tag": ["EXP", "one", "best"],
+    "note": ["EXP", "one", "looks good"],
+    "exec": ["--folder", "REC", "--", "sh", "-c", "echo step 1 loss: nan; echo 1 >&2"],
+    "export": ["REC", "-o", "ROWS"],
+    "log": ["EXP"],
+    "check": ["EXP"],
+    "rebuild": ["EXP"],
+    "lint": ["EXP"],
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The answer of each command to a small experiment, and of `status` to a recorded run."""
+    root = tmp_path_factory.mktemp("answers")
+    state = root / "state"
+    places = {"EXP": str(write_experiment(root / "exp")), "REC": str(root / "rec")}
+    places["ROWS"] = str(root / "rows.csv")
+    told = {}
+    for name, words in SUCCESSES.items():
+        words = [places.get(word, word) for word in words]
+        told[name] = answer_of(wk(name, "--json", *words, state=state))
+    told["status of a recorded run"] = answer_of(wk("status", root / "rec", "--json", state=state))
+    return told
+
+
+def test_every_command_answers_as_its_schema_says(answers: dict[str, dict[str, Any]]) -> None:
+    """Each command has an answer and an object (`log` has its events), and ends with 0; `lint` with 1,
+    since the new run logs lack what a person has to say.
+    """
+    assert set(SUCCESSES) == set(COMMANDS)
+    for name, told in answers.items():
+        assert told["exit_code"] == (1 if name == "lint" else 0), told
+        assert (told["data"] is None) == (name == "log")
+
+
+def test_a_schema_refuses_an_answer_that_lacks_a_field(answers: dict[str, dict[str, Any]]) -> None:
+    """The schemas are strict enough to notice a missing field, of the envelope and of a row."""
+    for field in ENVELOPE:
+        lacking = {key: value for key, value in answers["status"].items() if key != field}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(lacking, SCHEMAS["status"])
+    told = json.loads(json.dumps(answers["status"]))
+    del told["data"]["rows"][0]["standing"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(told, SCHEMAS["status"])
+
+
+def test_a_non_finite_figure_is_named(answers: dict[str, dict[str, Any]]) -> None:
+    """A loss that is no number is text in the answer, and an unknown value null."""
+    (run,) = answers["status of a recorded run"]["data"]["runs"]
+    assert run["last"]["loss"] == "NaN" and run["step"] == 1
+    assert answers["run"]["data"]["compute"][0]["unit"] is None
 
 
 def test_a_failed_run_names_the_command_that_retries_it(tmp_path: Path) -> None:

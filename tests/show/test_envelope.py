@@ -141,6 +141,8 @@ def test_the_next_page_is_a_command() -> None:
     assert told["more"] == {"rows": {"count": 2, "next": [*WORDS, "--cursor", "rows:1"]}}
     dashes = document_of(answer(many(3), words=("watchkeeper", "a", "--", "-x")), Page(limit=1))
     assert dashes["more"]["rows"]["next"] == ["watchkeeper", "a", "--cursor", "rows:1", "--", "-x"]
+    whole = document_of(answer(many(3), has_cursor=False), Page(limit=1))
+    assert whole["more"]["rows"]["next"] == [*WORDS, "--limit", "0"]
     never = document_of(answer(many(3), words=None), Page(limit=1))
     assert never["more"]["rows"] == {"count": 2, "next": None}
 

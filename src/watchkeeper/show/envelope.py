@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,8 +28,6 @@ _MOST_BYTES_ASIDE = 2_000
 _MARKS = 8
 """Bytes around one entry of `more`, and the growth of its numbers."""
 _GRAVITY: tuple[Severity, ...] = ("error", "warning", "note")
-
-D = TypeVar("D")
 
 
 class ProblemEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,20 +53,20 @@ class More(msgspec.Struct, frozen=True, kw_only=True):
     next: tuple[str, ...] | None = None
 
 
-class Envelope(msgspec.Struct, Generic[D], frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. `summary` is one line for people, `counts` are numbers by name, `problems` come
     worst first. `more`: the name of a list that is cut → what it leaves out. `data` is the
     command's own object; null where the command failed before it had one.
     """
 
-    schema: Literal[1] = 1
+    schema: Literal[1]
     command: str
     exit_code: int
     summary: str
-    counts: dict[str, int] = {}
-    problems: tuple[ProblemEntry, ...] = ()
-    more: dict[str, More] = {}
-    data: D
+    counts: dict[str, int]
+    problems: tuple[ProblemEntry, ...]
+    more: dict[str, More]
+    data: Any
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,8 @@ FIRST = Page()
 class Answer:
     """What a command has to say, before its lists are cut. `data` is a struct, a mapping or None;
     its lists, also those of the mappings and structs in it, are cut, and the first of them is the
-    one that the answer is about. `words` are those of the command that can be asked for more; None:
-    there is none. `beside` are keys of their own beside `data`, each a list in it by that name.
+    one that the answer is about. `words` are those of the command that can be asked for more, by
+    cursor or, where it `has_cursor` not, for all of it; None: there is none. `beside` are keys of their own beside `data`, each a list in it by that name.
     """
 
     command: str
@@ -101,6 +99,7 @@ class Answer:
     problems: Sequence[Problem]
     data: Any
     words: tuple[str, ...] | None = None
+    has_cursor: bool = True
     beside: tuple[str, ...] = ()
 
 
@@ -173,13 +172,13 @@ def document_of(answer: Answer, page: Page = FIRST) -> dict[str, Any]:
     room = MOST_BYTES - _size(document)
     for name in sorted(lists, key=lambda one: one == main):
         one = lists[name]
-        room -= _size(_more(answer.words, name, one)) + len(name) + _MARKS
+        room -= _size(_more(answer, name, one)) + len(name) + _MARKS
         share = room if name == main else min(room // 4, _MOST_BYTES_ASIDE)
         copies = 2 if name in answer.beside else 1
         least = 1 if name == main else 0
         room -= copies * one.fill(page.limit, share // copies, least)
         if one.left:
-            more[name] = _more(answer.words, name, one)
+            more[name] = _more(answer, name, one)
     return document
 
 
@@ -252,12 +251,17 @@ def _main_list(lists: dict[str, _List], cursor: str) -> str:
     return name
 
 
-def _more(words: tuple[str, ...] | None, name: str, cut: _List) -> dict[str, Any]:
-    if words is None:
+def _more(answer: Answer, name: str, cut: _List) -> dict[str, Any]:
+    if answer.words is None:
         return {"count": cut.left, "next": None}
-    options_end = words.index("--") if "--" in words else len(words)
-    cursor = ["--cursor", f"{name}:{cut.end}"]
-    return {"count": cut.left, "next": [*words[:options_end], *cursor, *words[options_end:]]}
+    asked = ("--cursor", f"{name}:{cut.end}") if answer.has_cursor else ("--limit", "0")
+    return {"count": cut.left, "next": _with_options(answer.words, asked)}
+
+
+def _with_options(words: tuple[str, ...], options: tuple[str, ...]) -> list[str]:
+    """The command line with more options, before the two dashes that end them."""
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *options, *words[end:]]
 
 
 def _encoded(value: Any) -> str:

@@ -125,7 +125,7 @@ def _compute_cells(row: ComputeRow) -> list[str]:
     return [
         row.key,
         str(row.attempt),
-        row.node,
+        row.node or "",
         duration(row.elapsed_s),
         duration(row.estimate_s),
         _percent(row.of_estimate),

@@ -58,6 +58,11 @@ _FOLDERS = {
 }
 
 
+def module_of(name: str) -> str:
+    """The module of a command, by its name."""
+    return f"watchkeeper.show.cli.{_FOLDERS[name]}.{name}"
+
+
 _FLAGS_OF_EXEC = ("--json", "--end-stalled", "-q", "--quiet")
 
 
@@ -115,9 +120,7 @@ class LazyGroup(click.Group):
         """Import one command; None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(
-            f"watchkeeper.show.cli.{_FOLDERS[cmd_name]}.{cmd_name}"
-        ).command
+        command: click.Command = importlib.import_module(module_of(cmd_name)).command
         return command
 
     def resolve_command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import click
@@ -117,6 +118,7 @@ def answer(
     counts: Mapping[str, int] | None = None,
     problems: Sequence[Problem] = (),
     more_from: Sequence[str] | None = None,
+    again: bool = False,
     beside: tuple[str, ...] = (),
 ) -> int:
     """Print the envelope of the command that is running, and return its exit code. The problems
@@ -124,7 +126,8 @@ def answer(
 
     `data` is a struct or a mapping, its first list the one that the answer is about. `more_from`
     are the words after `watchkeeper` of the command that has the rest of its lists, for a command
-    that acts and cannot be asked again. `beside`: lists of `data` that stand beside it as well.
+    that acts and cannot be asked again; `again`: it has no cursor, but does nothing and can be
+    asked for all of it. `beside`: lists of `data` that stand beside it as well.
 
     Raises:
         UsageError: `--cursor` names no list of this answer.
@@ -133,7 +136,7 @@ def answer(
     words = None
     if more_from is not None:
         words = (PROGRAM, *more_from)
-    elif _takes_a_cursor(context.command):
+    elif again or _takes_a_cursor(context.command):
         words = _own_words(context)
     _print(
         Answer(
@@ -144,6 +147,7 @@ def answer(
             problems=[*context.meta.get(_PROBLEMS, ()), *problems],
             data=data,
             words=words,
+            has_cursor=not again,
             beside=beside,
         ),
         context,
@@ -288,10 +292,10 @@ def _takes_a_cursor(command: click.Command) -> bool:
 
 def _own_words(context: click.Context) -> tuple[str, ...]:
     """The command line that is running, without its cursor."""
-    words = [PROGRAM, *(context.find_root().obj or [context.info_name])]
+    words = [PROGRAM, *(context.find_root().obj or [str(context.info_name)])]
     kept = []
-    for before, word in zip(["", *words], words, strict=False):
-        if word != "--cursor" and before != "--cursor" and not word.startswith("--cursor="):
+    for before, word in pairwise(["", *words]):
+        if "--cursor" not in (before, word) and not word.startswith("--cursor="):
             kept.append(word)
     return tuple(kept)
 

@@ -49,14 +49,14 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
 
 class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt that has ended. Times are in seconds, sizes in bytes, shares from 0 to 1. None,
-    and "" for node and unit: unknown. `of_estimate` is elapsed over expected. `peak_bytes` is
+    for node and unit too: unknown. `of_estimate` is elapsed over expected. `peak_bytes` is
     the scheduler's figure of the host's memory, else the recorder's highest sample.
     """
 
     key: str
     attempt: int
     state: str
-    node: str = ""
+    node: str | None = None
     elapsed_s: float | None = None
     estimate_s: float | None = None
     of_estimate: float | None = None
@@ -64,7 +64,7 @@ class ComputeRow(msgspec.Struct, frozen=True, kw_only=True):
     gpu_busy: float | None = None
     gpu_peak_bytes: int | None = None
     rate_per_s: float | None = None
-    unit: str = ""
+    unit: str | None = None
 
     @property
     def says_something(self) -> bool:
@@ -97,9 +97,9 @@ def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
     judged = attempt.judged
     assert judged is not None
     elapsed = judged.elapsed_s
-    node, peak_bytes = "", used.rss_peak_bytes
+    node, peak_bytes = None, used.rss_peak_bytes
     if attempt.seen is not None:
-        node = attempt.seen.facts.node
+        node = attempt.seen.facts.node or None
         if attempt.seen.facts.max_rss_bytes is not None:
             peak_bytes = attempt.seen.facts.max_rss_bytes
     return ComputeRow(
@@ -114,7 +114,7 @@ def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
         gpu_busy=used.gpu_busy,
         gpu_peak_bytes=used.gpu_peak_bytes,
         rate_per_s=used.rate_per_s,
-        unit=used.unit,
+        unit=used.unit or None,
     )
 
 

@@ -63,6 +63,9 @@ class CompareData(msgspec.Struct, frozen=True, kw_only=True):
     best: dict[str, str]
 
 
+ANSWERS = (CompareData,)
+
+
 def _data(found: Compared) -> CompareData:
     return CompareData(
         base=found.base,

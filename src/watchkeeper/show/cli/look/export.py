@@ -74,3 +74,6 @@ class ExportData(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     runs: list[str]
     columns: list[str]
+
+
+ANSWERS = (ExportData,)

@@ -14,6 +14,7 @@ from watchkeeper.query.check import journal_folder
 from watchkeeper.show.cli.answering import answer, answer_options, command_errors, echo_problems
 from watchkeeper.show.text import printable
 
+ANSWERS = ()  # its events are the answer
 _COMMON = ("time", "writer", "seq")
 
 

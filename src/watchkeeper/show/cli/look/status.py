@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from watchkeeper.core.errors import (
     EXIT_DETACHED,
@@ -13,8 +16,10 @@ from watchkeeper.core.errors import (
     EXIT_OK,
     EXIT_UNKNOWN,
     ExperimentError,
+    Problem,
     UsageError,
 )
+from watchkeeper.core.events import Number
 from watchkeeper.core.settings import distrusted, load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
@@ -26,6 +31,7 @@ from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
 from watchkeeper.query.status import Standing, look
+from watchkeeper.runfolder.values import Metric
 from watchkeeper.show.cli.answering import (
     answer,
     command_errors,
@@ -127,15 +133,55 @@ def _show_recorded(recording: Recording, *, as_json: bool) -> int:
     code = _exit_code_of_recorded(set(counts), recording)
     echo_problems(recording.problems)
     if as_json:
-        return answer(code, summary=summary, counts=counts, data={"runs": runs})
+        runs.sort(key=lambda run: run["state"] not in _FIRST)
+        data = RecordedData(
+            runs=[RecordedRun(**run | {"run_id": run["run_id"] or None}) for run in runs]
+        )
+        return answer(code, summary=summary, counts=counts, problems=_ends(runs), data=data)
     click.echo(summary if is_quiet() else recorded_table(runs))
     return code
+
+
+class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded run. `run_id` and `started` are null where its journal does not say them, `step`
+    where it logged none; `last` has each metric's last value.
+    """
+
+    name: str
+    run_id: str | None
+    folder: str
+    state: str
+    started: datetime | None
+    rows: int
+    step: Metric
+    last: dict[str, Metric]
+    totals: dict[str, Number]
+
+
+class RecordedData(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorded runs at or below a folder: those that failed or run first, then the newest."""
+
+    runs: list[RecordedRun]
+
+
+ANSWERS = (StandingData, RecordedData)
+_BAD_ENDS = ("failed", "interrupted", "died")
+_FIRST = (*_BAD_ENDS, "not ended", "running")
+
+
+def _ends(runs: list[dict[str, Any]]) -> list[Problem]:
+    """A problem for each run that ended badly."""
+    return [
+        Problem(where=run["folder"], message=f"the run {run['state']}", code=f"run-{run['state']}")
+        for run in runs
+        if run["state"] in _BAD_ENDS
+    ]
 
 
 def _exit_code_of_recorded(states: set[str], recording: Recording) -> int:
     if "running" in states:
         return EXIT_DETACHED
-    if states & {"failed", "interrupted", "died"} or recording.problems:
+    if states & set(_BAD_ENDS) or recording.problems:
         return EXIT_FAILED
     if "not ended" in states:
         return EXIT_UNKNOWN

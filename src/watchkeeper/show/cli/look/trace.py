@@ -61,6 +61,9 @@ class TraceData(msgspec.Struct, frozen=True, kw_only=True):
     links: list[Link]
 
 
+ANSWERS = (TraceData,)
+
+
 def _broken(found: Trace) -> list[Link]:
     return [link for link in found.links if link.holds in ("changed", "missing")]
 

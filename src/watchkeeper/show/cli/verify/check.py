@@ -15,6 +15,7 @@ from watchkeeper.query.check import Report
 from watchkeeper.record.audit import audit, traces
 from watchkeeper.runfolder.rows import read_rows
 from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.envelope import ProblemEntry, entry_of
 from watchkeeper.show.text import printable
 
 
@@ -43,7 +44,7 @@ def command(path: Path, as_json: bool) -> int:
             data=CheckData(
                 verdict=_verdict(report),
                 sound=report.sound,
-                unverified=list(report.unverified),
+                unverified=[entry_of(problem) for problem in report.unverified],
                 verified=list(report.verified),
             ),
         )
@@ -63,8 +64,11 @@ class CheckData(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: str
     sound: bool
-    unverified: list[Problem]
+    unverified: list[ProblemEntry]
     verified: list[str]
+
+
+ANSWERS = (CheckData,)
 
 
 def _exit_code(report: Report) -> int:

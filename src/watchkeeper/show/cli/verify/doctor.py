@@ -76,6 +76,7 @@ def command(folder: Path, cluster: str | None, wait_s: float, as_json: bool) -> 
         counts=counts,
         problems=[_problem(check) for check in found if check.verdict != "ok"],
         data=DoctorData(folder=str(folder), scheduler=scheduler.name, checks=found),
+        again=True,
     )
 
 
@@ -85,6 +86,9 @@ class DoctorData(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     scheduler: str
     checks: list[Check]
+
+
+ANSWERS = (DoctorData,)
 
 
 def _show(check: Check) -> None:

@@ -76,6 +76,9 @@ class LintData(msgspec.Struct, frozen=True, kw_only=True):
     files: int
 
 
+ANSWERS = (LintData,)
+
+
 @dataclass
 class _Result:
     """What was found below the roots, what was fixed, and what could not be (path → why)."""

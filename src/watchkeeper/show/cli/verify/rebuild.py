@@ -72,6 +72,9 @@ class RebuildData(msgspec.Struct, frozen=True, kw_only=True):
     run_logs: int
 
 
+ANSWERS = (RebuildData,)
+
+
 _NOTHING = "Nothing to rebuild: the journal has no views."
 
 

@@ -63,6 +63,9 @@ class NoteData(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[Note]
 
 
+ANSWERS = (NoteData,)
+
+
 def _write(subject: Subject, text: str) -> list[Note]:
     """Write the note; returns all notes of the run as they are now."""
     writer = subject.open_writer("note")

@@ -56,6 +56,9 @@ class TagData(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str]
 
 
+ANSWERS = (TagData,)
+
+
 def _check(tags: list[str]) -> None:
     for tag in tags:
         fault = tag_fault(tag)

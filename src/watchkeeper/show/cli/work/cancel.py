@@ -83,6 +83,9 @@ class CancelData(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[CancelledJob]
 
 
+ANSWERS = (CancelData,)
+
+
 def _summary(count: int) -> str:
     if not count:
         return "Nothing is under way."

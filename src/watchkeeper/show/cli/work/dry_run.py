@@ -56,6 +56,7 @@ def show_commands(
             counts={"to submit": len(commands) - len(refused), "refused": len(refused)},
             problems=[_problem(command) for command in refused],
             data=DryRunData(experiment=experiment.name, commands=commands, waiting=waiting),
+            again=True,
         )
     _show(commands)
     say(("\n" if commands else "") + _summary(commands, waiting))

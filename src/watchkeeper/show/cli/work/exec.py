@@ -126,5 +126,8 @@ class ExecData(msgspec.Struct, frozen=True, kw_only=True):
     ended: str
 
 
+ANSWERS = (ExecData,)
+
+
 def _say(words: str) -> None:
     click.echo(printable(f"watchkeeper: {words}"), err=True)

@@ -84,6 +84,9 @@ class PlanData(msgspec.Struct, frozen=True, kw_only=True):
     decisions: list[Decision]
 
 
+ANSWERS = (PlanData,)
+
+
 _ORDER = ("submit", "retry", "blocked", "active", "wait", "skip")
 
 

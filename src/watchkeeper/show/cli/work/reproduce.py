@@ -66,6 +66,7 @@ def command(
                 for fault in recipe.faults
             ],
             data=ReproduceData(recipe=recipe, restored=restored),
+            again=restored is None,
         )
     if is_quiet():
         _show_result(recipe, restored)
@@ -82,6 +83,9 @@ class ReproduceData(msgspec.Struct, frozen=True, kw_only=True):
 
     recipe: Recipe
     restored: Restored | None
+
+
+ANSWERS = (ReproduceData,)
 
 
 def _summary(recipe: Recipe, restored: Restored | None) -> str:

@@ -25,7 +25,9 @@ from watchkeeper.show.cli.common import (
     run_log_options,
     selection_options,
 )
+from watchkeeper.show.cli.work.dry_run import DryRunData
 from watchkeeper.show.cli.work.keep import keep
+from watchkeeper.show.standing import StandingData
 from watchkeeper.watch.leaving import SENTINEL
 
 _OF_THE_WATCH = (
@@ -139,6 +141,9 @@ class AsJobData(msgspec.Struct, frozen=True, kw_only=True):
     experiment: str
     job_id: str
     output: str
+
+
+ANSWERS = (StandingData, DryRunData, AsJobData)
 
 
 def _passed_on(context: click.Context) -> list[str]:

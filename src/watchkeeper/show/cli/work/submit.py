@@ -15,7 +15,11 @@ from watchkeeper.show.cli.common import (
     run_log_options,
     selection_options,
 )
+from watchkeeper.show.cli.work.dry_run import DryRunData
 from watchkeeper.show.cli.work.keep import keep
+from watchkeeper.show.standing import StandingData
+
+ANSWERS = (StandingData, DryRunData)
 
 
 @click.command("submit")
