@@ -12,7 +12,7 @@ from tests.fuzz import targets
 from tests.fuzz.mutations import mutated
 from watchkeeper.core.errors import ExperimentError
 from watchkeeper.reading import libyaml, ruamel_yaml, yaml
-from watchkeeper.reading.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from watchkeeper.reading.nodes import MappingNode, Node, NoYAMLError, ScalarNode, SequenceNode
 
 READ = {
     "words of YAML 1.1": "[y, n, yes, No, on, OFF, 1:30, 1:30.5, 017, 0b11, 1_000]",
@@ -129,6 +129,12 @@ def test_a_folded_text_holds_only_its_letters() -> None:
     item = yaml.load(Path("x.yaml"), (folded + "b: !!str c\n").encode()).mapping()
     assert item is not None
     assert item["a"][1].text() == "one two\n"
+
+
+def test_what_trips_a_reader_is_a_fault() -> None:
+    """A text on which ruamel.yaml itself fails is a fault with a place, and no crash."""
+    with pytest.raises(NoYAMLError):
+        ruamel_yaml.compose(" #c\n> # c\n  text-0- ")
 
 
 def test_a_fault_has_its_line_whoever_read_the_text() -> None:

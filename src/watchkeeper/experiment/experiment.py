@@ -195,9 +195,10 @@ def _name_differences(
     name: str, path: Path, what: str, ours: list[str], others: list[str]
 ) -> Iterator[str]:
     """Which runs or evaluations only one of the summaries names."""
-    if only_theirs := [one for one in dict.fromkeys(others) if one not in ours]:
+    our_names, their_names = set(ours), set(others)
+    if only_theirs := [one for one in dict.fromkeys(others) if one not in our_names]:
         yield f"only {path.name} has the {what} {listed(only_theirs)}"
-    if only_ours := [one for one in dict.fromkeys(ours) if one not in others]:
+    if only_ours := [one for one in dict.fromkeys(ours) if one not in their_names]:
         yield f"only {name} has the {what} {listed(only_ours)}"
 
 
@@ -264,12 +265,13 @@ def _items(
 def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[str, str]:
     """Run → its folder, for every run that has a folder no other run has."""
     run_names = {run.name for run in draft.runs}
+    folder_names = frozenset(names)
     evaluated = {cell.key.run for cell in draft.cells}
     folders: dict[str, str] = {}
     owners: dict[str, DraftRun] = {}
     shared: set[str] = set()
     for run in draft.runs:
-        place, why = tree.run_folder(run.name, frozenset(names), run_names)
+        place, why = tree.run_folder(run.name, folder_names, run_names)
         if why:
             if run.type == "fine-tuned" or run.name in evaluated:
                 problems.append(_no_folder(run, why))

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -51,12 +52,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         """The path that a word names; None: unknown."""
         if not word or _UNKNOWN.search(word) or word.startswith(("~", "-", "&")):
             return None
-        path = Path(word)
-        if not path.is_absolute():
-            if self.folder is None:
-                return None
-            path = self.folder / path
-        return Path(os.path.normpath(path))
+        if word.startswith("/"):
+            return Path(os.path.normpath(word))
+        if self.folder is None:
+            return None
+        return Path(os.path.normpath(f"{self.folder}/{word}"))
 
 
 def find_hazards(experiment: Experiment) -> list[Problem]:
@@ -198,6 +198,8 @@ def _tables(calls: Sequence[Call]) -> Iterator[tuple[Path, int]]:
         if "rm" in call.words:
             continue
         for word in call.words:
+            if not word.endswith(_TABLE):
+                continue
             name = word.rpartition("=")[2] if word.startswith("-") else word
             path = call.place(name)
             if path is not None and name.rpartition("/")[2] == _TABLE:
@@ -239,6 +241,11 @@ class _Look:
             for pattern in promise.patterns:
                 path = Path(os.path.normpath(self.folder / globs.unescaped(pattern)))
                 self.promised.setdefault(path, (subject.rpartition("/")[0], promise.epoch))
+
+    @cached_property
+    def _folders_of_trainings(self) -> frozenset[Path]:
+        """Every folder that holds a promised checkpoint, or is one."""
+        return frozenset(one for path in self.promised for one in (path, *path.parents))
 
     def shown(self, path: Path) -> str:
         """A path for a message, relative to the experiment where it lies inside."""
@@ -290,9 +297,7 @@ class _Look:
 
     def is_of_training(self, folder: Path) -> bool:
         """Whether a training makes this folder: it holds its checkpoints, or lies in one."""
-        return self.will_be(folder) is not None or any(
-            path.is_relative_to(folder) for path in self.promised
-        )
+        return self.will_be(folder) is not None or folder in self._folders_of_trainings
 
     # ── training
 

@@ -26,6 +26,8 @@ from watchkeeper.tools.promise import Finding
 Gate = Literal["all", "each"]
 # A fine-tune with one of these actions will still change its checkpoints.
 UNDER_WAY = ("submit", "retry", "active", "wait")
+# Work with one of these actions gets a job, now or later.
+TO_SUBMIT = ("submit", "retry", "wait")
 WELL = ("done", "failed but good")
 # The reasons of decisions that others count by.
 REFUSED, UNSELECTED, CONTROL = "submission refused", "not selected", "control run"

@@ -42,10 +42,13 @@ _NAMED_LATE = re.compile(r"%\d*[jAaNJsnt]")
 _TESTS = re.compile(r"(?:\[\[?|test|\(\(|\(\s*exit|exec|exit)(?:\s|$|\()")
 
 
-def checked(experiment: Experiment, site: Site) -> Experiment:
+def checked(experiment: Experiment, site: Site, *, coming: bool = True) -> Experiment:
     """The experiment, with what was found added to its problems. What the disk refuses is one of
-    them; any other script that cannot be read is reported when it is submitted.
+    them; any other script that cannot be read is reported when it is submitted. `coming`: whether
+    anything is still to be submitted; where nothing is, no script is read.
     """
+    if not coming:
+        return experiment
     found: dict[Problem, list[str]] = {}
     for item in experiment.items:
         if item.control and item.phase == "preparation":

@@ -15,6 +15,7 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Planned
 from watchkeeper.core.journal import SUFFIX
+from watchkeeper.core.state import State, fold
 
 _HEAD_BYTES = 4_096
 """Of a writer's file, its beginning, which is compared: it holds the writer's first event."""
@@ -24,13 +25,11 @@ def original_of(folder: Path) -> Path | None:
     """The experiment of which `folder` is a copy; None where it is none."""
     if not (folder / layout.JOURNAL).is_dir():
         return None
-    events = [
-        event
-        for own in journal.read(folder / layout.JOURNAL).events.values()
-        for event in own
-        if isinstance(event, Planned)
-    ]
-    last = max(events, key=lambda event: event.time, default=None)
+    return _original_by(folder, fold(journal.read(folder / layout.JOURNAL).events).planned)
+
+
+def _original_by(folder: Path, last: Planned | None) -> Path | None:
+    """The experiment of which `folder` is a copy, by the last plan in its journal."""
     if last is None:
         return None
     other = Path(last.folder)
@@ -52,9 +51,9 @@ def refuse(folder: Path) -> None:
         raise UsageError(_words(folder, other), hint=_hint(folder, other))
 
 
-def notes(folder: Path) -> tuple[Problem, ...]:
-    """What is to be said of a copy that is only looked at."""
-    other = original_of(folder)
+def notes(folder: Path, state: State) -> tuple[Problem, ...]:
+    """What is to be said of a copy that is only looked at; `state` is its journal's."""
+    other = _original_by(folder, state.planned)
     if other is None:
         return ()
     return (

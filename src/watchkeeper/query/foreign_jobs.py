@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.errors import Problem
 from watchkeeper.core.state import State
 from watchkeeper.report.actionlog.foreign import Named, submitted
@@ -40,7 +40,7 @@ def notes(folder: Path, state: State) -> list[Problem]:
 def _of_log(path: Path, name: str, ours: Collection[str]) -> list[Problem]:
     try:
         with open_regular(path) as file:
-            text = file.read(_MOST_BYTES).decode("utf-8", "replace")
+            text = read_most(file, _MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return []
     foreign = [job for job in submitted(text) if job.job_id not in ours]

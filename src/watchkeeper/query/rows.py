@@ -209,7 +209,8 @@ def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) 
     """0 if everything selected is done; 4 if the state of something is unknown; 1 if something
     failed or is blocked, or an error in the experiment kept work out of the plan.
     """
-    standings = {row.standing for row in found if row.key in selected}
+    keys = frozenset(selected)
+    standings = {row.standing for row in found if row.key in keys}
     if standings & {"failed", "blocked"} or problems:
         return EXIT_FAILED
     if "unknown" in standings:

@@ -14,7 +14,7 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
-from watchkeeper.query import foreign_jobs
+from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.rows import Row, rows
 from watchkeeper.report.compose import repeated
 from watchkeeper.runfolder.link import read_link
@@ -28,9 +28,9 @@ from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words;
-    `notes`: which jobs the logs of other tools name, which resumed runs did not repeat their steps
-    faithfully, and whose recorder is of a later version than this one; `compute`: what the attempts
-    that have ended took.
+    `notes`: of which experiment the folder is a copy, which jobs the logs of other tools name,
+    which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
+    version than this one; `compute`: what the attempts that have ended took.
     """
 
     rows: list[Row]
@@ -81,6 +81,7 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         active=len(going),
         watcher=_watcher_words(experiment, len(going)),
         notes=[
+            *copies.notes(experiment.folder, state),
             *foreign_jobs.notes(experiment.folder, state),
             *_not_faithful(state),
             *_newer_recorders(experiment, going),

@@ -72,7 +72,7 @@ def compose(text: str) -> Node | None:
         raise NoYAMLError(1, 1, "it is nested too deeply") from error
     except (YAMLError, YAMLStreamError, ValueError) as error:
         raise NoYAMLError(1, 1, str(error).splitlines()[0]) from error
-    except (TypeError, AttributeError, NotImplementedError) as error:
+    except (TypeError, AttributeError, NotImplementedError, AssertionError) as error:
         raise NoYAMLError(1, 1, "ruamel.yaml cannot read it") from error
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import layout
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.disk.records import UnreadableRecordError, decode_record
 from watchkeeper.core.disk.tails import end_of_file
 
@@ -117,6 +117,6 @@ def _files(run_folder: Path) -> list[Path]:
 def _lines(path: Path) -> list[bytes]:
     try:
         with open_regular(path) as file:
-            return file.read(_MOST_BYTES).splitlines()
+            return read_most(file, _MOST_BYTES).splitlines()
     except OSError:
         return []

@@ -14,6 +14,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -53,7 +54,7 @@ _LIMITS = tuple(
         rf"(?P<d>{_NUMBER})-(?P<h>{_NUMBER})(?::(?P<m>{_NUMBER})(?::(?P<s>{_NUMBER}))?)?",
     )
 )
-_NEXT_COMPONENT = (["hetjob"], ["packjob"])
+_NEXT_COMPONENT = (("hetjob",), ("packjob",))
 # `int` refuses thousands of digits, in words that say nothing of the script.
 _COUNT = re.compile(r"[0-9]{1,9}")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?")
@@ -319,7 +320,8 @@ def job_environment(
 
 
 def _head_lines(source: bytes) -> Iterator[bytes]:
-    for line in re.findall(rb"[^\n]*\n|[^\n]+", source):
+    for found in re.finditer(rb"[^\n]*\n|[^\n]+", source):
+        line = found.group()
         bare = line.strip(_SPACE)
         if bare and not bare.startswith(b"#"):
             return
@@ -411,20 +413,22 @@ def _words(data: bytes) -> list[str]:
     words: list[str] = []
     for line in data.split(b"\n"):
         if line.startswith(MAGIC):
-            found = list(_arguments(os.fsdecode(line[len(MAGIC) :])))
+            found = _arguments(os.fsdecode(line[len(MAGIC) :]))
             if found in _NEXT_COMPONENT:
                 break
             words.extend(found)
     return words
 
 
-def _arguments(line: str) -> Iterator[str]:
+@lru_cache(maxsize=4096)  # the scripts of a sweep share most of their lines
+def _arguments(line: str) -> tuple[str, ...]:
     """The words of one directive: both quotes group, a backslash takes the next character as it is
     even inside them, an unquoted # begins a comment even inside a word.
 
     Raises:
         _Fault: a word begins with a colon, or a quote is not closed.
     """
+    words: list[str] = []
     at = 0
     while True:
         while at < len(line) and line[at] in _SPACES:
@@ -433,8 +437,8 @@ def _arguments(line: str) -> Iterator[str]:
             raise _Fault(f"unexpected ':' in '{MAGIC.decode()}{line}'")
         word, at = _next_word(line, at)
         if not word:
-            return
-        yield word
+            return tuple(words)
+        words.append(word)
 
 
 def _next_word(line: str, at: int) -> tuple[str, int]:

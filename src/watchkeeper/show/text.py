@@ -40,6 +40,8 @@ def _json_escape(character: str) -> str:
 
 def width(text: str) -> int:
     """How many columns a terminal gives the text."""
+    if text.isascii():
+        return len(text)
     return sum(_character_width(character) for character in text)
 
 

@@ -21,7 +21,7 @@ from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import Number
 from watchkeeper.runfolder.values import NON_FINITE, spell
 
@@ -121,7 +121,7 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
     """
     with open_regular(path) as file:
-        data = file.read(MOST_JSON_BYTES + 1)
+        data = read_most(file, MOST_JSON_BYTES + 1)
     if len(data) > MOST_JSON_BYTES:
         raise FaultError(
             f"has {path.stat().st_size:,} bytes: JSON of more than {MOST_JSON_BYTES:,} "

@@ -39,11 +39,27 @@ def matches(folder: Path, pattern: str) -> list[Path]:
         OSError: a folder on the way could not be read; what does not exist is no error.
     """
     found = [Path("/") if pattern.startswith("/") else folder]
-    for part in (part for part in pattern.split("/") if part not in ("", ".")):
-        literal = not _MAGIC.search(_ESCAPED.sub("", part))
-        step = _literal if literal else _listed
-        found = [path for one in found for path in step(one, unescaped(part) if literal else part)]
+    for is_literal, part in _steps(pattern):
+        step = _literal if is_literal else _listed
+        found = [path for one in found for path in step(one, part)]
     return found
+
+
+def _steps(pattern: str) -> list[tuple[bool, str]]:
+    """The pattern's parts, each with whether it is a plain name; plain names in a row are one
+    part.
+    """
+    steps: list[tuple[bool, str]] = []
+    for part in pattern.split("/"):
+        is_literal = not _MAGIC.search(_ESCAPED.sub("", part))
+        name = unescaped(part) if is_literal else part
+        if part in ("", "."):
+            continue
+        if is_literal and steps and steps[-1][0]:
+            steps[-1] = (True, f"{steps[-1][1]}/{name}")
+        else:
+            steps.append((is_literal, name))
+    return steps
 
 
 def _literal(folder: Path, name: str) -> Iterator[Path]:
@@ -87,4 +103,5 @@ def files_below(folder: Path) -> list[Path]:
             for entry in entries:
                 if not entry.name.startswith("."):  # TEMPORARY_PREFIX among them
                     (folders if entry.is_dir() else found).append(Path(entry.path))
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    beginning = len(f"{folder}/")
+    return sorted(found, key=lambda path: str(path)[beginning:])

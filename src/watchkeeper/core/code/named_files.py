@@ -17,7 +17,7 @@ from pathlib import Path
 
 from watchkeeper.core.code.git import holder_of
 from watchkeeper.core.code.shell_text import commands, variables
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_most
 
 SCRIPT_BYTES = 2**20
 _UNKNOWN = re.compile(r"[$`*?\[]")
@@ -83,7 +83,7 @@ def text_of(path: Path) -> str:
     """The first MiB of a file as text; "" where it cannot be read."""
     try:
         with open_regular(path) as file:
-            return file.read(SCRIPT_BYTES).decode("utf-8", "replace")
+            return read_most(file, SCRIPT_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -7,16 +7,22 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _ASSIGNED = re.compile(r"(?:^|[\s;&|(])(?:export\s+|local\s+|readonly\s+)?(\w+)\+?=")
 _SET_OTHERWISE = re.compile(r"\b(?:for|read|select|getopts|mapfile|readarray)\b([^;|&\n]*)")
 
 
-def commands(text: str) -> Iterator[tuple[int, str]]:
+@lru_cache(maxsize=8)  # one script is read for several questions in a row
+def commands(text: str) -> tuple[tuple[int, str], ...]:
     """(line number, command) of a script: without comments, blank lines and here-documents,
     continuations joined.
     """
+    return tuple(_commands(text))
+
+
+def _commands(text: str) -> Iterator[tuple[int, str]]:
     rest = enumerate(text.splitlines(), 1)
     for number, line in rest:
         text = line.strip()
@@ -35,12 +41,17 @@ def words_of(command: str) -> list[str]:
     """The words of a command as a shell splits them, operators and redirections apart; [] where
     that cannot be told.
     """
+    return list(_words_of(command))
+
+
+@lru_cache(maxsize=4096)  # the scripts of a sweep share most of their lines
+def _words_of(command: str) -> tuple[str, ...]:
     try:
         lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
-        return list(lexer)
+        return tuple(lexer)
     except ValueError:
-        return []
+        return ()
 
 
 def variables(text: str) -> dict[str, str]:

@@ -132,7 +132,21 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
 
 def _read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     with _open_regular(path) as file:
-        return file.read(most)
+        return read_most(file, most)
+
+
+def read_most(file: BinaryIO, most: int) -> bytes:
+    """The next bytes of a file, at most `most` of them. A plain `read(most)` takes memory for all
+    of them first, which costs more than to read a small file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    expected = min(most, os.fstat(file.fileno()).st_size + 1)
+    data = file.read(expected)
+    if len(data) < expected or expected == most:
+        return data
+    return data + file.read(most - expected)  # it has grown meanwhile
 
 
 def read_whole(path: str | os.PathLike[str], most: int = MOST_TEXT_BYTES) -> bytes:

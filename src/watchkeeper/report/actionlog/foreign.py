@@ -9,7 +9,6 @@ failed submission never takes the job of the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import msgspec
 
@@ -53,18 +52,51 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 def submitted(text: str) -> list[Named]:
     """Read the jobs that a log names as submitted, in its order, each once."""
-    jobs: dict[str, Named] = {}
+    jobs = _Jobs()
     action = subject = ""
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         if _STARTS.match(line):
             action, subject = _read_head(line)
             if action == "ALL_COMPLETE":
-                _end(jobs, jobs)
+                jobs.end_all()
         elif _SUBMITS.search(action) and (job := _JOB.fullmatch(line)):
-            jobs.setdefault(job[1], Named(line=number, subject=subject, job_id=job[1]))
+            jobs.add(Named(line=number, subject=subject, job_id=job[1]))
         elif action == "STATE_CHANGE" and _ends(line):
-            _end(jobs, [job_id for job_id in jobs if subject in (jobs[job_id].subject, job_id)])
-    return list(jobs.values())
+            jobs.end(subject)
+    return jobs.named()
+
+
+class _Jobs:
+    """The jobs named so far, and those of them whose end is not logged."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, Named] = {}
+        # Subject → the jobs submitted for it that go on.
+        self._open: dict[str, list[str]] = {}
+        self._ended: set[str] = set()
+
+    def add(self, job: Named) -> None:
+        if job.job_id not in self._named:
+            self._named[job.job_id] = job
+            self._open.setdefault(job.subject, []).append(job.job_id)
+
+    def end(self, name: str) -> None:
+        """The job of this id has ended, or the jobs submitted for this subject."""
+        self._ended.update(self._open.pop(name, ()))
+        if name in self._named:
+            self._ended.add(name)
+
+    def end_all(self) -> None:
+        for job_ids in self._open.values():
+            self._ended.update(job_ids)
+        self._open.clear()
+
+    def named(self) -> list[Named]:
+        """All of them, in the order of their submissions."""
+        return [
+            msgspec.structs.replace(job, ended=job_id in self._ended)
+            for job_id, job in self._named.items()
+        ]
 
 
 def _read_head(line: str) -> tuple[str, str]:
@@ -79,9 +111,3 @@ def _ends(line: str) -> bool:
     """Whether a line says that a job reached a final state."""
     state = _STATE.fullmatch(line)
     return state is not None and state[1].upper() in _ENDS
-
-
-def _end(jobs: dict[str, Named], ended: Iterable[str]) -> None:
-    """Mark jobs as ended."""
-    for job_id in ended:
-        jobs[job_id] = msgspec.structs.replace(jobs[job_id], ended=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 import io
 import sys
@@ -153,6 +154,8 @@ def main() -> None:
     from watchkeeper.core.disk import files  # not for --help
 
     files.fill_stdio()
+    # Thousands of runs are a million small values, which a collector would walk again and again.
+    gc.set_threshold(100_000, 50, 50)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.core import journal, layout
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import Progressed
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
@@ -246,7 +246,7 @@ def _figures(rows: Iterable[Sequence[str]], at: int | None) -> Iterator[tuple[fl
 def _lines(path: Path) -> list[bytes]:
     try:
         with open_regular(path) as file:
-            return file.read(_MOST_BYTES).splitlines()
+            return read_most(file, _MOST_BYTES).splitlines()
     except OSError:
         return []
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from watchkeeper.core.code.shell_text import variables
-from watchkeeper.core.disk.files import open_regular
+from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import RunItem
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.schedulers.sbatch_head import read_head
@@ -136,6 +136,6 @@ def _order(path: Path) -> str:
 def _read(path: Path, most: int = _SCRIPT_BYTES) -> bytes:
     try:
         with open_regular(path) as file:
-            return file.read(most)
+            return read_most(file, most)
     except OSError:
         return b""

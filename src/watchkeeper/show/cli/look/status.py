@@ -26,7 +26,6 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
-from watchkeeper.query import copies
 from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
@@ -69,11 +68,7 @@ def command(experiment: Path, as_json: bool) -> int:
     found = experiments.read(experiment)
     settings = load(found.folder, acts=False)
     standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
-    notes = (
-        *filter(None, [distrusted(found.folder)]),
-        *copies.notes(found.folder),
-        *standing.notes,
-    )
+    notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)
     echo_problems((*found.problems, *notes))
     code = _exit_code(found, standing)
     if as_json:

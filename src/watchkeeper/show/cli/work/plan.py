@@ -37,18 +37,22 @@ def command(
 
     Example: watchkeeper plan examples/digits --json
     """
-    found = preflight.checked(experiments.read(experiment), Site())
+    found = experiments.read(experiment)
     settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead)
     selection = Selection(
         gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options
     )
     check_selection(found, selection)
     state, plan, _ = decide(found, selection)
+    is_coming = any(
+        decision.action in (*planning.TO_SUBMIT, "blocked") for decision in plan.decisions
+    )
+    found = preflight.checked(found, Site(), coming=is_coming)
     found = msgspec.structs.replace(
         found, problems=(*found.problems, *foreign_jobs.notes(found.folder, state))
     )
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
-    strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder)]
+    strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder, state)]
     notes = [*strange, *prior.notes(found, selection, settings.run_logs, state=state, keys=coming)]
     echo_problems((*found.problems, *notes))
     code = EXIT_OK
