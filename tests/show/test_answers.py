@@ -143,6 +143,7 @@ SUCCESSES = {
     "tag": ["EXP", "one", "best"],
     "note": ["EXP", "one", "looks good"],
     "exec": ["--folder", "REC", "--", "sh", "-c", "echo step 1 loss: nan; echo 1 >&2"],
+    "ls": ["REC"],
     "export": ["REC", "-o", "ROWS"],
     "log": ["EXP"],
     "check": ["EXP"],

@@ -483,11 +483,14 @@ def unsealed(journal: Journal) -> dict[str, bool | None]:
         if (writer, len(events)) in read_to_its_end:
             continue
         first = events[0]
-        lives[writer] = processes.is_alive(_process(first)) if isinstance(first, Opened) else False
+        lives[writer] = (
+            processes.is_alive(process_of(first)) if isinstance(first, Opened) else False
+        )
     return lives
 
 
-def _process(opened: Opened) -> processes.ProcessName:
+def process_of(opened: Opened) -> processes.ProcessName:
+    """The process that writes a journal's file."""
     return processes.ProcessName(
         host=opened.host, boot_id=opened.boot_id, pid=opened.pid, start_ticks=opened.start_ticks
     )

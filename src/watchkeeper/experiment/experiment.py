@@ -22,6 +22,7 @@ from watchkeeper.core.events import RunItem
 from watchkeeper.experiment import promises, summary_yaml, tree
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.experiment.promises import checkpoint_subject
+from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMARY_YML
 from watchkeeper.reading.yaml import listed
 from watchkeeper.tools.promise import Promise
 
@@ -104,19 +105,19 @@ def read(folder: Path) -> Experiment:
 def _read(folder: Path) -> Experiment:
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
     names = tree.run_folders(folder)
-    markdown = _bytes(folder / tree.SUMMARY_MD)
+    markdown = _bytes(folder / SUMMARY_MD)
     name, data = _yaml(folder)
     notes = tuple(tree.near_misses(folder))
     if data is not None:
         draft = summary_yaml.read(folder / name, data)
         if markdown is not None:
-            notes += _differences(draft, name, folder / tree.SUMMARY_MD, markdown)
+            notes += _differences(draft, name, folder / SUMMARY_MD, markdown)
         return _assemble(folder, draft, names, summary=name, data=data, notes=notes)
     if markdown is not None:
         from watchkeeper.experiment import summary_md  # most experiments have none
 
-        draft = summary_md.read(folder / tree.SUMMARY_MD, markdown)
-        return _assemble(folder, draft, names, summary=tree.SUMMARY_MD, data=markdown, notes=notes)
+        draft = summary_md.read(folder / SUMMARY_MD, markdown)
+        return _assemble(folder, draft, names, summary=SUMMARY_MD, data=markdown, notes=notes)
     return _assemble(folder, tree.read(folder), names, notes=notes)
 
 
@@ -126,13 +127,13 @@ def _yaml(folder: Path) -> tuple[str, bytes | None]:
     Raises:
         ExperimentError: it cannot be read, or there are two.
     """
-    data, other = _bytes(folder / tree.SUMMARY_YAML), _bytes(folder / tree.SUMMARY_YML)
+    data, other = _bytes(folder / SUMMARY_YAML), _bytes(folder / SUMMARY_YML)
     if other is None:
-        return tree.SUMMARY_YAML, data
+        return SUMMARY_YAML, data
     if data is None:
-        return tree.SUMMARY_YML, other
+        return SUMMARY_YML, other
     raise ExperimentError(
-        f"{folder} has {tree.SUMMARY_YAML} and {tree.SUMMARY_YML}",
+        f"{folder} has {SUMMARY_YAML} and {SUMMARY_YML}",
         hint="keep one of them: which one counts is not guessed",
     )
 
@@ -221,7 +222,7 @@ def _assemble(
     jobs = {item.key: item.script for item in items}
     checkpoints, results = promises.draw_up(
         promises.Plan(folder=folder, draft=draft, places=places, jobs=jobs),
-        keeps_logs_apart=summary in (tree.SUMMARY_YAML, tree.SUMMARY_YML),
+        keeps_logs_apart=summary in (SUMMARY_YAML, SUMMARY_YML),
         problems=problems,
     )
     estimates: dict[str, float] = {}

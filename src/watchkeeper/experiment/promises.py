@@ -12,6 +12,7 @@ import msgspec
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.experiment import tree
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun
+from watchkeeper.experiment.summary_names import SUMMARY_YAML
 from watchkeeper.reading import tool_calls
 from watchkeeper.tools import promise as base
 from watchkeeper.tools.promise import Asked, Promise, Training
@@ -272,7 +273,7 @@ class _Results:
             f"{len(unowned)} evaluations ({unowned[0]}, …) share eval/logs/, and their scripts do "
             f"not name an epoch: {judged}"
         )
-        hint = f"say where each leaves its log in {tree.SUMMARY_YAML}: output.result"
+        hint = f"say where each leaves its log in {SUMMARY_YAML}: output.result"
         where = self._plan.draft.cells[0].where
         return Problem(where=where, message=message, hint=hint, severity="warning")
 

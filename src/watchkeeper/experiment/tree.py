@@ -19,13 +19,10 @@ from watchkeeper.core.disk.files import read_start_if_any
 from watchkeeper.core.errors import ExperimentError, Problem
 from watchkeeper.core.ids import name_fault
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
+from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMARY_YML
 from watchkeeper.reading.yaml import listed
 from watchkeeper.tools.globs import natural
 
-SUMMARY_YAML = "experiment_summary.yaml"
-SUMMARY_YML = "experiment_summary.yml"
-"""The other suffix of YAML: read where there is no `SUMMARY_YAML`."""
-SUMMARY_MD = "experiment_summary.md"
 _SUMMARIES = (SUMMARY_YAML, SUMMARY_YML, SUMMARY_MD)
 FINETUNE = "finetune.slurm"
 _CELL = "cell.slurm"

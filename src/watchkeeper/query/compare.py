@@ -33,6 +33,7 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
+from watchkeeper.query.catalogue.ranking import is_ranked
 from watchkeeper.query.recording import load, training_start
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
@@ -42,7 +43,6 @@ from watchkeeper.report.lint.rules import RULES
 from watchkeeper.report.runlog.figures import split_settings
 from watchkeeper.report.runlog.read import read as read_log
 from watchkeeper.runfolder import places
-from watchkeeper.runfolder.executions import is_measured
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.search import run_folders
 from watchkeeper.runfolder.values import number
@@ -416,7 +416,7 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
         dirty=_dirty(started),
         files=started.code,
         metrics=metrics,
-        unranked=frozenset(name for name in metrics if not _is_ranked(name)),
+        unranked=frozenset(name for name in metrics if not is_ranked(name)),
     )
 
 
@@ -430,11 +430,6 @@ def _last_figures(run: Path) -> dict[str, Number]:
         if figure is not None:
             figures[name] = figure
     return figures
-
-
-def _is_ranked(metric: str) -> bool:
-    """Whether a metric's name says which figures are the better ones."""
-    return compare.is_less_better(metric) or is_measured(metric)
 
 
 def kept(experiment: Path, sha256: str) -> bytes | None:

@@ -33,7 +33,7 @@ _CURVE_METRICS = 3
 """Metrics that a notebook draws."""
 
 
-class _Run(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded run as its folder has it. `started` and `ended` are those of its last execution
     under its first pipeline; `ended` is None while that runs, and after a death. `lives` says
     whether its process does; None: that cannot be told from here.
@@ -46,6 +46,7 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
     lives: bool | None
     events: tuple[AnyEvent | Unknown, ...]
     rows: tuple[PlacedRow, ...]
+    journal: journal.Journal
 
 
 class Recording:
@@ -56,7 +57,7 @@ class Recording:
     is an error where there are several. In a notebook it shows itself.
     """
 
-    def __init__(self, runs: Sequence[_Run], problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, runs: Sequence[RecordedRun], problems: Sequence[Problem] = ()) -> None:
         self._runs = tuple(runs)
         self.problems = list(problems)
         """What could not be read: damaged lines, files and folders without permission."""
@@ -200,7 +201,7 @@ class Recording:
     def _repr_html_(self) -> str:
         return runs_html([_line_of(run) for run in self._runs])
 
-    def _only(self) -> _Run:
+    def _only(self) -> RecordedRun:
         if len(self._runs) == 1:
             return self._runs[0]
         raise UsageError(
@@ -228,7 +229,7 @@ def load(*paths: str | os.PathLike[str], all_rows: bool = False) -> Recording:
     if not paths:
         raise UsageError("no folder was given", hint='as in wk.load("artifacts/training")')
     places = [Path(path) for path in paths]
-    runs: list[_Run] = []
+    runs: list[RecordedRun] = []
     problems: list[Problem] = []
     seen: set[Path] = set()
     for place in places:
@@ -241,7 +242,7 @@ def load(*paths: str | os.PathLike[str], all_rows: bool = False) -> Recording:
                 continue
             seen.add(folder.resolve())
             name = _name_of(folder, place, is_alone=len(places) == 1)
-            run, faults = _read(folder, name, all_rows=all_rows, is_alone=len(folders) == 1)
+            run, faults = read_run(folder, name, all_rows=all_rows, is_alone=len(folders) == 1)
             problems += faults
             if run is not None:
                 runs.append(run)
@@ -265,10 +266,14 @@ def _name_of(folder: Path, place: Path, *, is_alone: bool) -> str:
     return f"{place.resolve().name}/{below}"
 
 
-def _read(
+def read_run(
     folder: Path, name: str, *, all_rows: bool, is_alone: bool
-) -> tuple[_Run | None, list[Problem]]:
-    """A run and what could not be read of it; None where no run was recorded in the folder."""
+) -> tuple[RecordedRun | None, list[Problem]]:
+    """A run and what could not be read of it; None where no run was recorded in the folder.
+
+    Raises:
+        WatchkeeperError: the journal cannot be read and the run `is_alone`; else that is a problem.
+    """
     try:
         read = journal.read(folder / layout.JOURNAL)
     except WatchkeeperError as error:
@@ -280,7 +285,7 @@ def _read(
     started = training_start(events)
     if started is None and not recorded:
         return None, []
-    run = _Run(
+    run = RecordedRun(
         name=name,
         folder=folder,
         started=started,
@@ -288,6 +293,7 @@ def _read(
         lives=_lives(read, started),
         events=events,
         rows=tuple(_placed(name, recorded, all_rows=all_rows)),
+        journal=read,
     )
     return run, [*read.problems, *problems]
 
@@ -319,7 +325,7 @@ def _lives(read: journal.Journal, started: RunStarted | None) -> bool | None:
     return journal.unsealed(read).get(started.writer)
 
 
-def _state_of(run: _Run) -> str:
+def _state_of(run: RecordedRun) -> str:
     if run.ended is not None:
         return run.ended.status
     if run.lives is None:
@@ -351,7 +357,7 @@ def _placed(
                 yield PlacedRow(name, pipeline, number, msgspec.structs.replace(row, metrics=kept))
 
 
-def _line_of(run: _Run) -> Line:
+def _line_of(run: RecordedRun) -> Line:
     """What a notebook shows of a run."""
     figures: dict[str, list[tuple[float, float]]] = {}
     last: dict[str, float] = {}

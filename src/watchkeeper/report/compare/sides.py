@@ -8,7 +8,6 @@ dialect (`of_log`).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -16,16 +15,13 @@ import msgspec
 
 from watchkeeper.core.events import Number
 from watchkeeper.report.compare import prior
+from watchkeeper.report.compare.direction import is_less_better
 from watchkeeper.report.runlog import code_state, figures
 from watchkeeper.report.runlog.read import CONFIG, Log
 from watchkeeper.report.runlog.standing import standing
 from watchkeeper.report.runlog.states import COMPLETED, ENDED
 
 END_LOSSES = ("end_train_loss", "end_val_loss", "best_val_loss")
-_LESS = re.compile(
-    r"loss|error|err|perplexity|ppl|[wc]er|mse|rmse|mae|bpb|latency|time|seconds|nll|divergence|fid",
-    re.IGNORECASE,
-)
 FINISHED = frozenset({COMPLETED, ENDED, "finished", "control"})
 """The states of runs that worked to their end: only they are called the best without a word."""
 GOOD = FINISHED | {"failed, but good"}
@@ -116,13 +112,6 @@ def best(figures: Iterable[tuple[str, str, Number]]) -> tuple[dict[str, Number],
         if metric not in found or _is_better(metric, figure, found[metric]):
             found[metric], at[metric] = figure, epoch
     return found, at
-
-
-def is_less_better(metric: str) -> bool:
-    """Whether a smaller figure is the better one, by the metric's name: a loss, an error rate, a
-    duration.
-    """
-    return _LESS.search(metric) is not None
 
 
 def varying(sides: Sequence[Side]) -> list[str]:

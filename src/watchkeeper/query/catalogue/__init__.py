@@ -1,0 +1,1 @@
+"""What was recorded below folders: found by one walk, remembered in the user's cache folder."""

@@ -1,0 +1,75 @@
+"""What is kept of one recorded run: enough to list it, to find it and to compare its figures."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from watchkeeper.core import processes
+from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.words import Note
+
+SPARK_VALUES = 48
+Real = int | float
+
+
+class Figure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One metric of one run: its last value, and its best, each with its training step (None: it
+    has none). `best` is None where nobody knows whether more is better.
+    """
+
+    last: Real
+    last_step: Real | None = None
+    best: Real | None = None
+    best_step: Real | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One recorded run, by its files alone.
+
+    `started` and `ended` are of its last execution under its first pipeline; `status` is how that
+    ended, "" where no end was written; `process` is then the one that writes, None where that is
+    not known. `attempt` is the folder of the attempt that it worked for, "" for none. `spark` are
+    up to 48 medians of `spark_metric` over its rows, in order. `step` is the last training step.
+    """
+
+    run_id: str = ""
+    name: str = ""
+    pipeline: str = ""
+    user: str = ""
+    attempt: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    status: str = ""
+    error: str = ""
+    process: ProcessName | None = None
+    rows: int = 0
+    step: Real | None = None
+    config: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    spark_metric: str = ""
+    spark: tuple[Real, ...] = ()
+    tags: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """As `wk.load` says it. Whether a process lives is looked at now: it is never remembered."""
+        if self.status:
+            return self.status
+        alive = None
+        if self.process is not None:
+            alive = processes.is_alive(self.process)
+        return {True: "running", False: "died", None: "not ended"}[alive]
+
+
+def medians(values: Sequence[float], most: int) -> tuple[float, ...]:
+    """At most so many medians of neighbouring values, in order."""
+    if len(values) <= most:
+        return tuple(values)
+    bounds = [len(values) * number // most for number in range(most + 1)]
+    return tuple(statistics.median(values[begin:end]) for begin, end in itertools.pairwise(bounds))

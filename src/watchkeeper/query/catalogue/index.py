@@ -1,0 +1,129 @@
+"""What was read of recorded runs before, in the user's cache folder: one file for each folder that
+was listed.
+
+The file is disposable. One that is missing, stale, damaged, of another user or of another version
+costs time, and nothing else: what it says of a run counts only while the run's own files are the
+very ones that were read. It is replaced whole; of two commands at a time, the last one's stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.disk.files import open_regular, replace
+from watchkeeper.core.errors import StorageError
+from watchkeeper.core.version import SOFTWARE
+from watchkeeper.query.catalogue.entry import Entry
+from watchkeeper.query.catalogue.places import Identity, Place
+
+MOST_BYTES = 256 * 2**20
+"""Of the file: a larger one is not read."""
+_FORMAT = 1  # to rise with each change of what an entry means
+_HASH_BYTES = 32
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What was read of a place, and of which files. `entry` None: no run was recorded there."""
+
+    identity: Identity
+    entry: Entry | None
+
+
+class _File(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    software: str
+    top: str
+    places: dict[str, Known]
+
+
+_decoder = msgspec.msgpack.Decoder(_File)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Index:
+    """What is remembered of the recorded runs below one folder."""
+
+    def __init__(self, top: str) -> None:
+        """`top` is the folder's real path."""
+        self._top = top
+        self._path = folder() / "runs" / f"{_name_of(top)}.index"
+        self._before = self._load()
+        self._now: dict[str, Known] = {}
+
+    def get(self, place: Place) -> Known | None:
+        """What is known of a place whose files are those that were read; None: it must be read."""
+        known = self._before.get(place.below)
+        if known is None or known.identity != place.identity:
+            return None
+        self._now[place.below] = known
+        return known
+
+    def put(self, place: Place, entry: Entry | None) -> None:
+        """Remember what was read of a place. Its identity is from before it was read: a file that
+        grew meanwhile is read again.
+        """
+        self._now[place.below] = Known(place.identity, entry)
+
+    def save(self) -> None:
+        """Keep what was looked up and put since; where that cannot be written, nothing happens."""
+        if self._now.keys() == self._before.keys() and _same(self._now, self._before):
+            return
+        try:
+            data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._top, self._now))
+        except (UnicodeEncodeError, OverflowError):
+            return  # a name that no encoding has: these runs are read each time
+        with contextlib.suppress(StorageError, OSError):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace(self._path, _digest(data) + data, durable=False, mode=0o600)
+
+    def _load(self) -> dict[str, Known]:
+        try:
+            data = _read_own(self._path)
+            if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
+                return {}
+            file = _decoder.decode(data[_HASH_BYTES:])
+        except (OSError, StorageError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+        if (file.format, file.software, file.top) != (_FORMAT, SOFTWARE, self._top):
+            return {}
+        return file.places
+
+
+def folder() -> Path:
+    """Watchkeeper's folder in the user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if named.startswith("/"):
+        return Path(named, "watchkeeper")
+    return Path(os.path.expanduser("~"), ".cache", "watchkeeper")  # noqa: PTH111 - "~" stays
+
+
+def _read_own(path: Path) -> bytes:
+    """The bytes of a file that this user wrote, and that nobody else can write.
+
+    Raises:
+        OSError: it cannot be read, is too large, or may be somebody else's.
+    """
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise PermissionError(f"{path} may be written by others")
+        if status.st_size > MOST_BYTES:
+            raise OSError(f"{path} is too large")
+        return file.read(MOST_BYTES)
+
+
+def _same(one: dict[str, Known], other: dict[str, Known]) -> bool:
+    return all(other[below] is known for below, known in one.items())
+
+
+def _name_of(top: str) -> str:
+    return hashlib.sha256(os.fsencode(top)).hexdigest()[:32]
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()

@@ -1,0 +1,188 @@
+"""Recorded runs and the runs of experiments below folders, as one list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.core.words import Note
+from watchkeeper.query.catalogue.entry import Entry, Figure, Real
+from watchkeeper.query.catalogue.index import Index
+from watchkeeper.query.catalogue.places import Place, places_below
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One run, as it is listed. `path` is its folder, as a command takes it from where one is; of an
+    experiment's run that is the experiment's, and `key` names the run ("": a recorded run). `name`
+    is its own name, "" for none. `state` is that of `wk.load`, and of a job also waiting, cancelled,
+    lost or unknown. Times are in UTC, None where not known; the rest is as in `Entry`.
+    """
+
+    path: str
+    below: str
+    key: str = ""
+    name: str = ""
+    state: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    user: str = ""
+    pipeline: str = ""
+    error: str = ""
+    rows: int = 0
+    step: Real | None = None
+    config: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    spark_metric: str = ""
+    spark: tuple[Real, ...] = ()
+    tags: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    attempt: str = ""
+
+    @property
+    def label(self) -> str:
+        """What names it in a table: its path below what was listed, and its key."""
+        return f"{self.below} {self.key}".strip()
+
+
+class Listing(msgspec.Struct):
+    """What lies below some folders: recorded runs, and the folders of experiments as a command
+    takes them.
+    """
+
+    runs: list[Run] = []
+    experiments: list[str] = []
+    problems: list[Problem] = []
+
+
+def list_runs(paths: Sequence[Path]) -> Listing:
+    """The recorded runs at and below these folders. What was read before and has not changed is
+    taken from the index in the user's cache folder.
+
+    Raises:
+        UsageError: a path is no folder.
+    """
+    listing = Listing()
+    seen: set[str] = set()
+    for path in paths:
+        if not path.is_dir():
+            raise UsageError(f"{path} is no folder", hint="name the folder of a run, or one above")
+        _add(path, listing, seen, is_alone=len(paths) == 1)
+    return listing
+
+
+def _add(path: Path, listing: Listing, seen: set[str], *, is_alone: bool) -> None:
+    """Add what lies below one folder; `seen` are the folders that are listed already."""
+    top = os.path.realpath(path)
+    places = places_below(top)
+    listing.problems += places.problems
+    index = Index(top)
+    for place in places.found:
+        if place.path in seen:
+            continue
+        seen.add(place.path)
+        typed = _typed(path, place.below)
+        if place.is_experiment:
+            listing.experiments.append(typed)
+        entry = _entry(place, index, listing.problems)
+        if entry is not None:
+            below = typed
+            if is_alone:
+                below = place.below or Path(top).name
+            listing.runs.append(_run(entry, typed, below))
+    index.save()
+
+
+def _typed(path: Path, below: str) -> str:
+    """The folder as the user would type it."""
+    if not below:
+        return str(path)
+    if str(path) == ".":
+        return below
+    return f"{path}/{below}"
+
+
+def _entry(place: Place, index: Index, problems: list[Problem]) -> Entry | None:
+    """What a place's files say of its recorded run; None where there is none."""
+    if place.is_experiment and not place.has_rows:
+        return None
+    known = index.get(place)
+    if known is not None:
+        return known.entry
+    from watchkeeper.query.catalogue.reader import read_entry  # not where nothing has changed
+
+    entry, faults = read_entry(Path(place.path))
+    problems += faults
+    if not faults:
+        index.put(place, entry)
+    return entry
+
+
+def _run(entry: Entry, path: str, below: str) -> Run:
+    return Run(
+        path=path,
+        below=below,
+        name=entry.name,
+        state=entry.state,
+        started=entry.started,
+        ended=entry.ended,
+        user=entry.user,
+        pipeline=entry.pipeline,
+        error=entry.error,
+        rows=entry.rows,
+        step=entry.step,
+        config=entry.config,
+        figures=entry.figures,
+        spark_metric=entry.spark_metric,
+        spark=entry.spark,
+        tags=entry.tags,
+        notes=entry.notes,
+        attempt=entry.attempt,
+    )
+
+
+def varying(runs: Sequence[Run]) -> list[str]:
+    """The settings that are not the same in all runs, those of most runs first."""
+    counts: dict[str, int] = {}
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        for key, value in run.config.items():
+            counts[key] = counts.get(key, 0) + 1
+            values.setdefault(key, set()).add(value)
+    configured = sum(bool(run.config) for run in runs)
+    differing = [key for key in counts if len(values[key]) > 1 or counts[key] < configured]
+    return sorted(differing, key=lambda key: -counts[key])
+
+
+def metrics_of(runs: Sequence[Run]) -> list[str]:
+    """The metrics, losses first, then those of most runs."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for metric in run.figures:
+            counts[metric] = counts.get(metric, 0) + 1
+    losses = [name for name in (*TRAIN_LOSS, *VAL_LOSS) if name in counts]
+    others = [name for name in counts if name not in losses]
+    return [*losses, *sorted(others, key=lambda name: -counts[name])]
+
+
+def newest_first(runs: Sequence[Run]) -> list[Run]:
+    """The runs, by their last start; one whose journal names no start comes last."""
+    begun = [run for run in runs if run.started is not None]
+    rest = [run for run in runs if run.started is None]
+    return [*sorted(begun, key=_start, reverse=True), *rest]
+
+
+def _start(run: Run) -> datetime:
+    assert run.started is not None
+    return run.started
+
+
+def names_in(run: Run) -> Iterator[str]:
+    """Every name that a condition may use of a run."""
+    yield from run.config
+    yield from run.figures

@@ -1,0 +1,113 @@
+"""What lies below a folder: experiments and recorded runs, and by which files each is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from watchkeeper.core import layout
+from watchkeeper.core.errors import Problem
+from watchkeeper.experiment.summary_names import SUMMARY_YAML, SUMMARY_YML
+from watchkeeper.runfolder.search import Listed, walk
+
+_MOST_NAMED = 3  # folders that cannot be read
+_SUMMARIES = frozenset({SUMMARY_YAML, SUMMARY_YML})
+_SUFFIX = ".jsonl"
+_PARTS = (str(layout.JOURNAL), str(layout.METRICS))
+
+FileIdentity = tuple[str, int, int, int, int]
+"""Of a file: its name, inode, size, and the times of its last change and of its inode's, in ns."""
+Identity = tuple[FileIdentity, ...]
+
+
+class Place(NamedTuple):
+    """A folder in which something was recorded. `below` is its path below the walk's top, "" for
+    that itself. `identity` is that of its journal, its rows and its summary: while it is the same,
+    so is what they say.
+    """
+
+    path: str
+    below: str
+    is_experiment: bool
+    identity: Identity
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether metric rows were recorded in it."""
+        return any(name.startswith(f"{layout.METRICS}/") for name, *_ in self.identity)
+
+
+class Places(msgspec.Struct):
+    """The places below a folder, a folder before those in it, and what could not be read."""
+
+    found: list[Place] = []
+    problems: list[Problem] = []
+
+
+def places_below(top: str) -> Places:
+    """Walk a folder once."""
+    places = Places()
+    unreadable: list[str] = []
+    for listed in walk(top, lambda error: unreadable.append(str(error.filename))):
+        place = _place(listed, top)
+        if place is not None:
+            places.found.append(place)
+    if unreadable:
+        places.problems.append(_cannot_be_read(unreadable))
+    return places
+
+
+def _cannot_be_read(folders: list[str]) -> Problem:
+    """One problem for all of them."""
+    named = ", ".join(folders[:_MOST_NAMED])
+    if len(folders) > _MOST_NAMED:
+        named += f" and {len(folders) - _MOST_NAMED} more"
+    return Problem(
+        where=named,
+        message="cannot be read: what is in there is not listed",
+        hint="ask the owner for permission, or name other folders",
+        severity="warning",
+    )
+
+
+def _place(listed: Listed, top: str) -> Place | None:
+    """The place that a folder is; None where nothing was recorded in it."""
+    has_summary = not _SUMMARIES.isdisjoint(listed.files)
+    if layout.OURS not in listed.folders and not has_summary:
+        return None
+    files: list[FileIdentity] = []
+    for part in _PARTS:
+        _add_files(f"{listed.path}/{part}", part, files)
+    is_experiment = has_summary or os.path.isdir(f"{listed.path}/{layout.RUNS}")  # noqa: PTH112
+    if is_experiment:
+        files += _summaries(listed)
+    if not files:
+        return None
+    below = listed.path[len(top) :].lstrip("/")
+    return Place(listed.path, below, is_experiment, tuple(sorted(files)))
+
+
+def _add_files(folder: str, part: str, files: list[FileIdentity]) -> None:
+    """Add the identity of each file of ours in a part of a place; none where there is no such part."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(_SUFFIX):
+                    files.append(_identity(f"{part}/{entry.name}", entry.stat()))
+    except OSError:
+        return  # whoever reads the files says why they cannot be read
+
+
+def _summaries(listed: Listed) -> Iterator[FileIdentity]:
+    for name in sorted(_SUMMARIES.intersection(listed.files)):
+        try:
+            yield _identity(name, os.stat(os.path.join(listed.path, name)))  # noqa: PTH116
+        except OSError:
+            continue
+
+
+def _identity(name: str, status: os.stat_result) -> FileIdentity:
+    return (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -1,0 +1,178 @@
+"""Reading one recorded run for the catalogue: from its journal and its rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core import journal
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.events import Opened
+from watchkeeper.core.journal import Journal
+from watchkeeper.core.processes import ProcessName
+from watchkeeper.core.words import Words, words_of
+from watchkeeper.query.catalogue.entry import SPARK_VALUES, Entry, Figure, medians
+from watchkeeper.query.catalogue.ranking import sign_of
+from watchkeeper.query.recording import RecordedRun, read_run
+from watchkeeper.reading import settings
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+from watchkeeper.runfolder.metric_rows import value_of
+from watchkeeper.runfolder.rows import Row
+
+_MOST_ERROR = 200  # characters
+_MOST_WHOLE = 2**53  # an integer above it is kept as a float
+
+
+def read_entry(folder: Path) -> tuple[Entry | None, list[Problem]]:
+    """Read a recorded run's files, and what is wrong with them; None where no run was recorded."""
+    run, problems = read_run(folder, folder.name, all_rows=False, is_alone=False)
+    if run is None:
+        return None, problems
+    return _entry(run), problems
+
+
+def _entry(run: RecordedRun) -> Entry:
+    words = words_of(run.journal.events).get("", Words())
+    spark_metric, spark = _spark_of(run)
+    entry = Entry(
+        rows=len(run.rows),
+        step=_last_step(run),
+        figures=_figures_of(run),
+        spark_metric=spark_metric,
+        spark=spark,
+        tags=tuple(words.tags),
+        notes=tuple(words.notes),
+    )
+    started = run.started
+    if started is None:
+        return entry
+    entry = msgspec.structs.replace(
+        entry,
+        run_id=started.run_id,
+        name=started.name,
+        pipeline=started.pipeline,
+        attempt=started.attempt,
+        started=started.time,
+        config=settings.of_value(started.config),
+        user=_user_of(run.journal, started.writer),
+    )
+    if run.ended is None:
+        return msgspec.structs.replace(entry, process=_process_of(run.journal, started.writer))
+    return msgspec.structs.replace(
+        entry,
+        ended=run.ended.time,
+        status=run.ended.status,
+        error=_last_line(run.ended.error),
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    if lines:
+        return lines[-1].strip()[:_MOST_ERROR]
+    return ""
+
+
+def _opened(read: Journal, writer: str) -> Opened | None:
+    events = read.events.get(writer, [])
+    if events and isinstance(events[0], Opened):
+        return events[0]
+    return None
+
+
+def _user_of(read: Journal, writer: str) -> str:
+    opened = _opened(read, writer)
+    if opened is None:
+        return ""
+    return opened.user
+
+
+def _process_of(read: Journal, writer: str) -> ProcessName | None:
+    """The process that has not closed its file; None where it has, or is not known."""
+    opened = _opened(read, writer)
+    if opened is None or writer not in journal.unsealed(read):
+        return None
+    return journal.process_of(opened)
+
+
+def _last_step(run: RecordedRun) -> float | None:
+    for placed in reversed(run.rows):
+        step = value_of(placed.row.step)
+        if step is not None:
+            return _plain(step)
+    return None
+
+
+class _Track:
+    """A metric while its rows are read."""
+
+    def __init__(self, metric: str) -> None:
+        self.sign = sign_of(metric)
+        self.figure = Figure(math.nan)
+
+    def add(self, value: float, step: float | None) -> None:
+        best, best_step = self.figure.best, self.figure.best_step
+        if self._is_better(value):
+            best, best_step = _plain(value), step
+        self.figure = Figure(_plain(value), step, best, best_step)
+
+    def _is_better(self, value: float) -> bool:
+        if not self.sign or not math.isfinite(value):
+            return False
+        return self.figure.best is None or self.sign * value > self.sign * self.figure.best
+
+
+def _figures_of(run: RecordedRun) -> dict[str, Figure]:
+    tracks: dict[str, _Track] = {}
+    for placed in run.rows:
+        step = value_of(placed.row.step)
+        if step is not None:
+            step = _plain(step)
+        for metric, value in _numbers(placed.row):
+            track = tracks.get(metric)
+            if track is None:
+                track = tracks[metric] = _Track(metric)
+            track.add(value, step)
+    return {metric: track.figure for metric, track in tracks.items()}
+
+
+def _numbers(row: Row) -> Iterator[tuple[str, float]]:
+    """The metrics of a row that are numbers."""
+    for metric, value in row.metrics.items():
+        if isinstance(value, str | bool) or value is None:
+            continue
+        number = value_of(value)
+        if number is not None:
+            yield metric, number
+
+
+def _plain(value: float) -> float:
+    """A whole number as an integer, so that it is shown as one."""
+    if math.isfinite(value) and value == int(value) and abs(value) < _MOST_WHOLE:
+        return int(value)
+    return value
+
+
+def _spark_of(run: RecordedRun) -> tuple[str, tuple[float, ...]]:
+    """The metric that is drawn, a loss where there is one, and its medians; ("", ()) for none."""
+    counts: dict[str, int] = {}
+    for placed in run.rows:
+        for metric, value in _numbers(placed.row):
+            if math.isfinite(value):
+                counts[metric] = counts.get(metric, 0) + 1
+    several = [metric for metric, count in counts.items() if count > 1]
+    losses = [metric for metric in (*TRAIN_LOSS, *VAL_LOSS) if metric in several]
+    chosen = next(iter([*losses, *several]), "")
+    if not chosen:
+        return "", ()
+    return chosen, medians(list(_values_of(chosen, run)), SPARK_VALUES)
+
+
+def _values_of(metric: str, run: RecordedRun) -> Iterator[float]:
+    for placed in run.rows:
+        for name, value in _numbers(placed.row):
+            if name == metric and math.isfinite(value):
+                yield value

@@ -1,0 +1,181 @@
+"""`watchkeeper ls`: what is there."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.query.catalogue import filters
+from watchkeeper.query.catalogue.listing import Listing, Run, list_runs, newest_first
+from watchkeeper.show.cli.answering import (
+    answer,
+    command_errors,
+    echo_problems,
+    is_quiet,
+    page_options,
+)
+from watchkeeper.show.listing.listed import LsData, listed
+from watchkeeper.show.listing.runs_table import count_states, counts_words, runs_table
+from watchkeeper.show.listing.screen import screen_of
+from watchkeeper.show.text import printable
+
+STATES = (
+    "running",
+    "waiting",
+    "finished",
+    "failed",
+    "interrupted",
+    "died",
+    "cancelled",
+    "lost",
+    "not-ended",
+    "unknown",
+)
+
+
+ANSWERS = (LsData,)
+
+
+class _Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: empty and "" are no wish."""
+
+    states: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    since: str = ""
+    where: tuple[str, ...] = ()
+    sort: str = ""
+    reverse: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether neither a filter nor an order was asked for."""
+        return self == _Wish()
+
+
+@click.command("ls")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES),
+    help="Only runs in this state; several: in one of them.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only runs with all these tags.")
+@click.option(
+    "--user", "users", multiple=True, metavar="NAME", help="Only runs that this user started."
+)
+@click.option(
+    "--since",
+    default="",
+    metavar="TIME",
+    help="Only runs that started since: 3h, 2d, 1w, or 2026-11-20 in local time.",
+)
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="CONDITION",
+    help="Only runs for which it holds: 'lr<1e-3', 'optimizer=adam', 'val_loss<=0.3' (the last "
+    "value), 'best val_loss<0.3'. Operators: = != < <= > >=. Several: all hold.",
+)
+@click.option(
+    "--sort",
+    default="",
+    metavar="NAME",
+    help="By a metric, the best first (the largest, where its name does not say which is better), "
+    "or by a setting, the smallest first. -NAME: the other way round.",
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@page_options
+@command_errors
+def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
+    """List the recorded runs below folders (default: here), newest first: state, what differs in
+    their settings, last and best figures, tags, the last note. A metric has a best where its name
+    says whether more or less is better.
+
+    Example: watchkeeper ls artifacts --where 'lr<1e-3' --sort val_loss
+    """
+    wanted = _Wish(**wish)
+    now = datetime.now().astimezone()
+    listing = list_runs(paths or (Path(),))
+    _refuse_nothing(listing, paths)
+    runs = _chosen(listing.runs, wanted, now)
+    order = _ordered(runs, listing.runs, wanted)
+    echo_problems(listing.problems)
+    summary = _summary(order, listing, wanted)
+    if as_json:
+        data = LsData(
+            runs=[listed(run) for run in order.runs], order=order.words, of=len(listing.runs)
+        )
+        return answer(EXIT_OK, summary=summary, counts=count_states(order.runs), data=data)
+    if is_quiet():
+        for run in order.runs:
+            click.echo(printable(f"{run.path} {run.key}".rstrip()))
+        return EXIT_OK
+    click.echo(summary)
+    if order.runs:
+        click.echo()
+        click.echo(runs_table(order.runs, screen_of(sys.stdout), now))
+    return EXIT_OK
+
+
+def _refuse_nothing(listing: Listing, paths: tuple[Path, ...]) -> None:
+    if not listing.runs:
+        named = ", ".join(map(str, paths)) or "this folder"
+        raise UsageError(
+            f"nothing was recorded in {named} or below",
+            hint="a run begins with start_run, `watchkeeper exec -- CMD` or `watchkeeper run EXP`",
+        )
+
+
+def _chosen(runs: list[Run], wish: _Wish, now: datetime) -> list[Run]:
+    """The runs that were asked for."""
+    conditions = [filters.parse_condition(text) for text in wish.where]
+    for condition in conditions:
+        filters.check_name(condition.name, runs, "--where")
+    since = None
+    if wish.since:
+        since = filters.parse_since(wish.since, now)
+    states = {state.replace("-", " ") for state in wish.states}
+    chosen = [run for run in runs if not states or run.state in states]
+    chosen = [run for run in chosen if set(wish.tags) <= set(run.tags)]
+    chosen = [run for run in chosen if not wish.users or run.user in wish.users]
+    if since is not None:
+        chosen = [run for run in chosen if run.started is not None and run.started >= since]
+    for condition in conditions:
+        chosen = [run for run in chosen if condition.holds(run)]
+    return chosen
+
+
+def _ordered(chosen: list[Run], runs: list[Run], wish: _Wish) -> filters.Order:
+    """The chosen runs in the order that was asked for; a name is looked for in all of them."""
+    name = wish.sort
+    reverse = wish.reverse
+    if name.startswith("-"):
+        name, reverse = name[1:], not reverse
+    if name:
+        filters.check_name(name, runs, "--sort")
+        return filters.in_order(chosen, name, reverse=reverse)
+    newest = newest_first(chosen)
+    if reverse:
+        return filters.Order(newest[::-1], "oldest first")
+    return filters.Order(newest, "newest first")
+
+
+def _summary(order: filters.Order, listing: Listing, wish: _Wish) -> str:
+    """How many runs there are, in which order and in which states."""
+    count = f"{len(order.runs):,} runs"
+    if len(order.runs) == 1:
+        count = "1 run"
+    if not wish.is_plain:
+        count = f"{len(order.runs):,} of {len(listing.runs):,} runs"
+    if not order.runs:
+        return f"{count}: none is as asked"
+    return printable(f"{count}, {order.words}: {counts_words(order.runs)}")

@@ -1,0 +1,1 @@
+"""What `ls` shows: runs and experiments as tables that fit the terminal."""
