@@ -26,6 +26,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
+from watchkeeper.query.catalogue.enclosing import enclosing_place, taken_note
 from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
@@ -55,7 +56,8 @@ from watchkeeper.show.tables import experiment_table
 @command_errors
 def command(experiment: Path, as_json: bool) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
-    EXPERIMENT may also be the folder of a recorded run, or of several: each is one line.
+    EXPERIMENT may also be the folder of a recorded run, or of several: each is one line. In a folder
+    in which nothing was recorded, the nearest run or experiment that it lies in is shown.
 
     Exit code: 3 while jobs are running, 1 if something failed, 4 if the state of some job is
     unknown.
@@ -65,7 +67,18 @@ def command(experiment: Path, as_json: bool) -> int:
     recorded = _recorded(experiment)
     if recorded is not None:
         return _show_recorded(recorded, as_json=as_json)
-    found = experiments.read(experiment)
+    taken = enclosing_place(experiment)
+    if taken is None:
+        return _show_experiment(experiment, as_json=as_json)
+    echo_problems([taken_note(experiment, taken)])
+    recorded = _recorded(taken)
+    if recorded is not None:
+        return _show_recorded(recorded, as_json=as_json)
+    return _show_experiment(taken, as_json=as_json)
+
+
+def _show_experiment(folder: Path, *, as_json: bool) -> int:
+    found = experiments.read(folder)
     settings = load(found.folder, acts=False)
     standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
     notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)

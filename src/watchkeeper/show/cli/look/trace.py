@@ -10,8 +10,9 @@ import click
 import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
+from watchkeeper.query.catalogue.enclosing import enclosing_experiment, taken_note
 from watchkeeper.query.trace import Link, Trace, trace
-from watchkeeper.show.cli.answering import answer, command_errors, page_options, say
+from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options, say
 from watchkeeper.show.cli.common import experiment_argument
 from watchkeeper.show.text import number, printable, table
 
@@ -26,10 +27,15 @@ def command(experiment: Path, key: str, as_json: bool) -> int:
     commit and data, and say for each whether it is still the same. Exit code: 1 if something has
     changed or is missing.
 
-    KEY is the key of an evaluation or the name of a run, as `status` and the logs show it.
+    KEY is the key of an evaluation or the name of a run, as `status` and the logs show it. EXPERIMENT
+    may also be a folder within one.
 
     Example: watchkeeper trace examples/digits h64_lr1e-1/clean/epoch1
     """
+    taken = enclosing_experiment(experiment)
+    if taken is not None:
+        echo_problems([taken_note(experiment, taken)])
+        experiment = taken
     found = trace(experiment, key)
     code = EXIT_OK if found.sound else EXIT_FAILED
     if as_json:

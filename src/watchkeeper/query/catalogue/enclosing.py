@@ -1,0 +1,57 @@
+"""The run or experiment that a folder lies in, for whoever stands in a folder within it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from watchkeeper.core import layout
+from watchkeeper.core.errors import Problem
+from watchkeeper.experiment import tree
+from watchkeeper.experiment.summary_names import SUMMARY_MD
+from watchkeeper.runfolder.search import may_be_run
+
+
+def enclosing_place(folder: Path) -> Path | None:
+    """The nearest folder above that is an experiment or a recorded run; None where there is none, or
+    where the folder has something of its own to say.
+    """
+    return _nearest(folder, _is_place)
+
+
+def enclosing_experiment(folder: Path) -> Path | None:
+    """The nearest folder above that is an experiment; None as in `enclosing_place`."""
+    return _nearest(folder, _is_experiment)
+
+
+def taken_note(folder: Path, taken: Path) -> Problem:
+    """That another folder was taken than the one that was named."""
+    message = f"nothing was recorded in it; taken is {taken}, in which it lies"
+    return Problem(where=str(folder), message=message, severity="note", code="taken-above")
+
+
+def _nearest(folder: Path, is_meant: Callable[[Path], bool]) -> Path | None:
+    if not folder.is_dir() or _says_something(folder):
+        return None
+    for above in folder.resolve().parents:
+        if is_meant(above):
+            return above
+    return None
+
+
+def _says_something(folder: Path) -> bool:
+    """Whether the folder has state of ours, a summary, or folders that look like runs."""
+    if _is_experiment(folder) or (folder / layout.OURS).is_dir():
+        return True
+    return bool(tree.run_folders(folder))
+
+
+def _is_place(folder: Path) -> bool:
+    return _is_experiment(folder) or may_be_run(folder)
+
+
+def _is_experiment(folder: Path) -> bool:
+    """Whether it is one by its summary or its jobs. Folders that look like runs are not enough: any
+    folder above may have an `eval` somewhere in it.
+    """
+    return tree.is_experiment(folder) or (folder / SUMMARY_MD).is_file()
