@@ -185,7 +185,7 @@ LOCAL = [
     (
         change("name: base\n    type: control\n", "‸name: base\n"),
         "runs[2] has no 'type'",
-        "add `type:`",
+        "add `type:`, or `script:`",
         ["base"],
     ),
     (

@@ -202,7 +202,7 @@ def test_nothing_to_plan_says_what_was_looked_for(tmp_path: Path) -> None:
     assert caught.value.hint
     with pytest.raises(ExperimentError, match="is a file") as caught:
         read(tmp_path / "file")
-    assert "mkdir -p" in caught.value.hint and "watchkeeper exec" in caught.value.hint
+    assert "watchkeeper run file" in caught.value.hint
     (tmp_path / "experiment_summary.yaml").mkdir()
     with pytest.raises(
         ExperimentError, match=r"experiment_summary\.yaml cannot be read: Is a directory"

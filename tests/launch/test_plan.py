@@ -488,7 +488,9 @@ def test_a_plan_says_what_is_ready_and_whether_anything_is_under_way() -> None:
         one = decision(action)
         plan = Plan(decisions=(decision("skip"), one))
         assert plan.ready == ((one,) if is_ready else ())
-        assert plan.pending is is_pending
+        assert plan.is_pending() is is_pending
+        assert plan.is_pending({"k"}) is is_pending
+        assert not plan.is_pending({"other"})
     training, evaluation = decision("submit"), decision("wait", "evaluation")
     plan = Plan(decisions=(training, evaluation))
     assert plan.of_phase("preparation") == (training,)
@@ -761,3 +763,75 @@ def test_evidence_is_the_first_of_each_finding() -> None:
     }
     (decision,) = make(TWO_EPOCHS, State(), Facts(findings=findings), Selection()).decisions
     assert decision.evidence == (first, first)
+
+
+NEEDS = msgspec.structs.replace(
+    EXPERIMENT,
+    items=(
+        RunItem(key="train", phase="preparation", run="train", script="t.sh", needs=("data",)),
+        RunItem(key="data", phase="preparation", run="data", script="d.sh"),
+    ),
+    checkpoints={},
+    results={},
+)
+
+
+def needed(state: State, **selection: Any) -> dict[str, Decision]:
+    """The decisions on a training and the data job that it needs."""
+    plan = make(NEEDS, state, Facts(findings={}), Selection(**selection))
+    assert [decision.key for decision in plan.decisions] == ["train", "data"]
+    return {decision.key: decision for decision in plan.decisions}
+
+
+def test_a_run_waits_for_what_it_needs() -> None:
+    """While that is to be submitted or under way it waits; once that is done it is submitted."""
+    fresh = needed(journal())
+    assert (fresh["data"].action, fresh["train"].action) == ("submit", "wait")
+    assert fresh["train"].detail == "waits for data"
+    assert needed(journal(("data", 1, None)))["train"].action == "wait"
+    assert needed(journal(("data", 1, "done")))["train"].action == "submit"
+
+
+def test_a_run_is_queued_behind_what_it_needs_where_asked() -> None:
+    """With `queue_ahead` its job waits in the scheduler's queue, once that has a job itself."""
+    ahead = needed(journal(("data", 1, None)), queue_ahead=True)["train"]
+    assert (ahead.action, ahead.after) == ("submit", ("data",))
+    assert needed(journal(), queue_ahead=True)["train"].action == "wait"
+
+
+def test_a_need_that_failed_blocks_and_is_named() -> None:
+    """Nothing is submitted for it."""
+    blocked = needed(journal(("data", 1, "failed")))["train"]
+    assert (blocked.action, blocked.reason) == ("blocked", "what it needs failed")
+    assert blocked.detail == "needs data: failed before"
+
+
+def test_a_need_outside_the_selection_counts_as_it_stands() -> None:
+    """Done or under way it serves; otherwise the run is blocked, since nobody will make it."""
+    only = {"keys": frozenset({"train"})}
+    assert needed(journal(("data", 1, "done")), **only)["train"].action == "submit"
+    assert needed(journal(("data", 1, None)), **only)["train"].action == "wait"
+    blocked = needed(journal(), **only)
+    assert (blocked["data"].reason, blocked["train"].action) == ("not selected", "blocked")
+    assert "data: not selected" in blocked["train"].detail
+
+
+def test_what_is_there_needs_nothing() -> None:
+    """A run that was done before is left, whatever became of what it needed."""
+    state = journal(("data", 1, "failed"), ("train", 1, "done"))
+    assert needed(state)["train"].reason == "finished before"
+
+
+def test_outputs_decide_whether_a_run_is_done() -> None:
+    """All there: skipped, with the evidence; one missing: submitted, and named."""
+    promise = Promise(subject="data: out.csv", kind="output", patterns=("out.csv",))
+    experiment = msgspec.structs.replace(NEEDS, outputs={"data": (promise,)})
+
+    def decision(state: Any) -> Decision:
+        finding = Finding(subject=promise.subject, state=state, path="out.csv", why="why")
+        plan = make(experiment, journal(), Facts(findings={promise.subject: finding}), Selection())
+        return plan.decisions[1]
+
+    assert (decision("good").action, decision("good").reason) == ("skip", "output exists")
+    assert (decision("empty").action, decision("empty").reason) == ("submit", "output missing")
+    assert "why" in decision("empty").detail

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 
-import pytest
 from click.testing import CliRunner
 
 import watchkeeper as wk
@@ -79,12 +78,9 @@ def test_a_run_of_another_machine_without_an_end_is_neither(tmp_path):
     assert result.exit_code == EXIT_UNKNOWN and " not ended " in result.stdout
 
 
-@pytest.mark.parametrize("verb", ["submit", "status"])
-def test_a_script_in_place_of_a_folder_is_told_what_to_type(tmp_path, verb):
-    """The error names both ways on: a folder for it, and `watchkeeper exec`."""
+def test_a_script_in_place_of_a_folder_names_both_ways_on(tmp_path):
+    """The error names the folder whose status there is, and how the script is run."""
     (tmp_path / "train.sh").write_text("true")
-    result = CliRunner().invoke(main, [verb, str(tmp_path / "train.sh")])
+    result = CliRunner().invoke(main, ["status", str(tmp_path / "train.sh")])
     assert result.exit_code == 2
-    assert (
-        "mkdir -p train" in result.stderr and "watchkeeper exec -- bash train.sh" in result.stderr
-    )
+    assert f"name {tmp_path}" in result.stderr and "watchkeeper run train.sh" in result.stderr

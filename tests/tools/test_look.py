@@ -625,3 +625,46 @@ def test_an_index_stays_an_index_where_json_counts(tmp_path: Path) -> None:
     finding = look(tmp_path, promise)
     assert finding.state == "good"
     assert f"{len(SHARDS)} weights file" in finding.why
+
+
+def _output(pattern: str) -> Promise:
+    return Promise(subject="data: out", kind="output", patterns=(pattern,))
+
+
+def test_an_output_is_good_where_every_match_holds_something(tmp_path):
+    """One empty match makes it empty, none at all makes it missing; each says where."""
+    (tmp_path / "a.csv").write_text("1")
+    (tmp_path / "b.csv").write_text("22")
+    good = look(tmp_path, _output("*.csv"))
+    assert (good.state, good.why) == ("good", "2 at *.csv, 3 bytes")
+    alone = look(tmp_path, _output("a.csv"))
+    assert alone.state == "good" and alone.fingerprint != good.fingerprint
+    (tmp_path / "b.csv").write_text("33")
+    assert look(tmp_path, _output("*.csv")).fingerprint != good.fingerprint
+    (tmp_path / "b.csv").write_text("")
+    assert (look(tmp_path, _output("*.csv")).state, look(tmp_path, _output("a.csv")).state) == (
+        "empty",
+        "good",
+    )
+    assert look(tmp_path, _output("*.csv")).why == "b.csv is empty"
+    missing = look(tmp_path, _output("c.csv"))
+    assert (missing.state, missing.why) == ("missing", "nothing at c.csv")
+
+
+def test_a_folder_is_an_output_where_a_file_in_it_holds_something(tmp_path):
+    """An empty folder, and one of empty files, are empty."""
+    (tmp_path / "out").mkdir()
+    assert look(tmp_path, _output("out")).why == "out holds no file"
+    (tmp_path / "out/a").write_text("")
+    assert look(tmp_path, _output("out")).state == "empty"
+    (tmp_path / "out/b").write_text("1")
+    assert look(tmp_path, _output("out")).state == "good"
+
+
+def test_an_output_that_cannot_be_read_is_damaged(tmp_path, refused_files):
+    """What the disk refuses is neither there nor missing."""
+    path = tmp_path / "a.csv"
+    path.write_text("1")
+    refused_files.add(path)
+    finding = look(tmp_path, _output("a.csv"))
+    assert finding.state == "damaged" and "cannot be read" in finding.why

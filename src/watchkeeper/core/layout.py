@@ -9,6 +9,7 @@ In an experiment's folder (`EXP`):
         starts/start.<n>            which job started when, for staggered starts
         lease/<n>.json              who writes the logs
         watch/                      scripts and output of watch jobs
+        scripts/<key>.json          scripts that were submitted as they lie
 
 In a recorded run's folder (`RUN`):
 
@@ -37,6 +38,7 @@ RUNS = Path(OURS, "runs")
 STARTS = Path(OURS, "starts")
 LEASE = Path(OURS, "lease")
 WATCH = Path(OURS, "watch")
+SCRIPTS = Path(OURS, "scripts")
 
 METRICS = Path(OURS, "metrics")
 TABLES = Path(OURS, "tables")

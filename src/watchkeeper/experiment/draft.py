@@ -10,8 +10,8 @@ import msgspec
 from watchkeeper.core.errors import Problem
 from watchkeeper.tools.promise import CHECKPOINT_PATTERNS, cell_name
 
-RunType = Literal["fine-tuned", "control", "eval-only"]
-RUN_TYPES: tuple[RunType, ...] = ("fine-tuned", "control", "eval-only")
+RunType = Literal["fine-tuned", "control", "eval-only", "job"]
+RUN_TYPES: tuple[RunType, ...] = ("fine-tuned", "control", "eval-only", "job")
 
 
 # Of at most nine digits: `int` refuses thousands, and no job takes so long.
@@ -58,6 +58,11 @@ class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
     its configuration says; `where` is the place that names it. `settings` are its parameters in
     words, "": none; `estimate_s` is how long its job is expected to take, in
     seconds (None: unknown).
+
+    `script` and `workdir` are relative to the experiment or absolute; "": the script is where the
+    folder tree has it, and it runs in its own folder. `args` are its arguments; None where they may
+    not be read. `needs` are the runs that must be done before it starts, and `outputs` patterns of
+    what it must leave, relative to the folder that it runs in, or absolute.
     """
 
     name: str
@@ -66,6 +71,16 @@ class DraftRun(msgspec.Struct, frozen=True, kw_only=True):
     epochs: tuple[int, ...] = ()
     settings: str = ""
     estimate_s: float | None = None
+    script: str = ""
+    args: tuple[str, ...] | None = ()
+    workdir: str = ""
+    needs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def has_job(self) -> bool:
+        """Whether a job of its own makes it: a training, or any other script."""
+        return self.type in ("fine-tuned", "job")
 
 
 class DraftCell(msgspec.Struct, frozen=True, kw_only=True):

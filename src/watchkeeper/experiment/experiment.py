@@ -10,6 +10,7 @@ promises are drawn up. Nothing is written.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +20,11 @@ import msgspec
 from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import ExperimentError, Problem, StorageError
 from watchkeeper.core.events import RunItem
-from watchkeeper.experiment import promises, summary_yaml, tree
+from watchkeeper.core.text import redaction
+from watchkeeper.experiment import needs, promises, summary_yaml, tree
 from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.experiment.promises import checkpoint_subject
+from watchkeeper.experiment.scripts import records
 from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMARY_YML
 from watchkeeper.reading.yaml import listed
 from watchkeeper.tools.promise import Promise
@@ -36,6 +39,15 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: str
 
 
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """How a script is started: its arguments as they were written (None: this user may not read
+    them), and the absolute folder that it runs in.
+    """
+
+    args: tuple[str, ...] | None
+    workdir: Path
+
+
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A plan. `folder` is absolute; `summary` is the file's name and `summary_sha256` its hash,
     both "" for a folder read by its tree. `items`: the runs in the summary's order, then the
@@ -43,8 +55,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     it, in `dataset_facts`), `controls` and `settings` (run → its parameters) are a person's words,
     "" and absent: not written. `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave.
     `results`: an evaluation's key → what it must leave; an absent one promises nothing and is judged
-    by its exit code. `estimates`: a fine-tune's key → the seconds that its summary
-    expects it to take.
+    by its exit code. `outputs`: a run → what else it must leave. `estimates`: a fine-tune's key →
+    the seconds that its summary expects it to take. `invocations`: a run → how its script is
+    started; one that is absent runs without arguments in its own folder.
     """
 
     name: str
@@ -62,10 +75,23 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     controls: str = ""
     settings: Mapping[str, str] = {}
     estimates: Mapping[str, float] = {}
+    outputs: Mapping[str, tuple[Promise, ...]] = {}
+    invocations: Mapping[str, Invocation] = {}
+
+    def workdir_of(self, item: RunItem) -> Path:
+        """The folder that a job runs in: its script's, unless something else was asked for."""
+        invocation = self.invocations.get(item.key)
+        if invocation is not None:
+            return invocation.workdir
+        return (self.folder / item.script).parent
 
     def checkpoints_of(self, run: str) -> tuple[Promise, ...]:
         """What the run's training must leave, by epoch: not what is evaluated beyond its last."""
         return self._by_run.get(run, ())
+
+    def promises_of(self, run: str) -> tuple[Promise, ...]:
+        """Everything that the run's job must leave."""
+        return (*self.checkpoints_of(run), *self.outputs.get(run, ()))
 
     @cached_property
     def _by_run(self) -> Mapping[str, tuple[Promise, ...]]:
@@ -108,17 +134,47 @@ def _read(folder: Path) -> Experiment:
     markdown = _bytes(folder / SUMMARY_MD)
     name, data = _yaml(folder)
     notes = tuple(tree.near_misses(folder))
+    submitted, faults = records.read_all(folder)
+    scripts = [records.draft_run(folder, run) for run in submitted]
+    notes += tuple(faults)
     if data is not None:
         draft = summary_yaml.read(folder / name, data)
         if markdown is not None:
             notes += _differences(draft, name, folder / SUMMARY_MD, markdown)
+        draft = _with_scripts(draft, scripts)
         return _assemble(folder, draft, names, summary=name, data=data, notes=notes)
     if markdown is not None:
         from watchkeeper.experiment import summary_md  # most experiments have none
 
-        draft = summary_md.read(folder / SUMMARY_MD, markdown)
+        draft = _with_scripts(summary_md.read(folder / SUMMARY_MD, markdown), scripts)
         return _assemble(folder, draft, names, summary=SUMMARY_MD, data=markdown, notes=notes)
-    return _assemble(folder, tree.read(folder), names, notes=notes)
+    if scripts and not names:
+        draft = Draft(
+            name=folder.name,
+            preparation="script",
+            evaluation="script",
+            runs=tuple(scripts),
+            cells=(),
+        )
+        return _assemble(folder, draft, names, notes=notes)
+    return _assemble(folder, _with_scripts(tree.read(folder), scripts), names, notes=notes)
+
+
+def _with_scripts(draft: Draft, scripts: list[DraftRun]) -> Draft:
+    """The draft with the scripts that were submitted as they lie. One that has the name of a run of
+    the draft is left out.
+    """
+    names = {run.name for run in draft.runs}
+    others = [run for run in scripts if run.name not in names]
+    problems: list[Problem] = []
+    for run in scripts:
+        if run.name in names:
+            message = f"the script {run.script} was submitted as {run.name!r}, a run of the summary"
+            hint = "submit it again under another name: --name NAME"
+            problems.append(Problem(where=run.where, message=message, hint=hint))
+    return msgspec.structs.replace(
+        draft, runs=(*draft.runs, *others), problems=(*draft.problems, *problems)
+    )
 
 
 def _yaml(folder: Path) -> tuple[str, bytes | None]:
@@ -216,18 +272,23 @@ def _assemble(
     was read from the tree.
     """
     problems = [*notes, *draft.problems]
+    runs, faults = needs.checked(draft.runs)
+    problems += faults
+    draft = _without_runs(draft, runs)
     folders = _folders(draft, names, problems)
     items = _items(folder, draft, folders, problems)
     places = {run.name: folders.get(run.name) or run.name for run in draft.runs}
     jobs = {item.key: item.script for item in items}
+    plan = promises.Plan(folder=folder, draft=draft, places=places, jobs=jobs)
     checkpoints, results = promises.draw_up(
-        promises.Plan(folder=folder, draft=draft, places=places, jobs=jobs),
+        plan,
         keeps_logs_apart=summary in (SUMMARY_YAML, SUMMARY_YML),
         problems=problems,
     )
+    invocations = _invocations(folder, draft, jobs)
     estimates: dict[str, float] = {}
     for run in draft.runs:
-        if run.type == "fine-tuned" and run.estimate_s is not None:
+        if run.has_job and run.estimate_s is not None:
             estimates[run.name] = run.estimate_s
     return Experiment(
         name=draft.name,
@@ -245,7 +306,31 @@ def _assemble(
         controls=draft.controls,
         settings={run.name: run.settings for run in draft.runs if run.settings},
         estimates=estimates,
+        outputs=promises.outputs_of(plan, {run: one.workdir for run, one in invocations.items()}),
+        invocations=invocations,
     )
+
+
+def _without_runs(draft: Draft, kept: list[DraftRun]) -> Draft:
+    """The draft with the runs in `kept` only, and their evaluations."""
+    if len(kept) == len(draft.runs):
+        return draft
+    names = {run.name for run in kept}
+    cells = tuple(cell for cell in draft.cells if cell.key.run in names)
+    return msgspec.structs.replace(draft, runs=tuple(kept), cells=cells)
+
+
+def _invocations(folder: Path, draft: Draft, jobs: Mapping[str, str]) -> dict[str, Invocation]:
+    """Run → how its script is started, where that differs from the usual."""
+    invocations: dict[str, Invocation] = {}
+    for run in draft.runs:
+        script = jobs.get(run.name)
+        if not script or not (run.args != () or run.workdir or run.outputs):
+            continue
+        workdir = folder / run.workdir if run.workdir else (folder / script).parent
+        place = Path(os.path.normpath(workdir))
+        invocations[run.name] = Invocation(args=run.args, workdir=place)
+    return invocations
 
 
 # ── scripts
@@ -274,7 +359,9 @@ def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[st
     for run in draft.runs:
         place, why = tree.run_folder(run.name, folder_names, run_names)
         if why:
-            if run.type == "fine-tuned" or run.name in evaluated:
+            if run.script and run.name not in evaluated:
+                continue
+            if run.has_job or run.name in evaluated:
                 problems.append(_no_folder(run, why))
         elif place in owners:
             message = (
@@ -293,7 +380,7 @@ def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[st
 def _no_folder(run: DraftRun, why: str) -> Problem:
     """The fault of a run whose folder is not there, or not clear."""
     message = f"the evaluations of run {run.name!r} cannot start: {why}"
-    if run.type == "fine-tuned":
+    if run.has_job and not run.script:
         message = f"run {run.name!r} cannot start: {why} (expected {run.name}/{tree.FINETUNE})"
     hint = "make the folder with its scripts, or name the run by its folder"
     return Problem(where=run.where, message=message, hint=hint)
@@ -308,11 +395,32 @@ class _Scripts:
         self._problems = problems
 
     def fine_tune(self, run: DraftRun) -> RunItem:
-        if run.type != "fine-tuned":
+        if not run.has_job:
             return RunItem(key=run.name, phase="preparation", run=run.name, control=True)
-        hint = "write the script, or say type: control or eval-only"
-        script = self._find(run.name, run.where, hint, f"run {run.name!r}", tree.fine_tune_script)
-        return RunItem(key=run.name, phase="preparation", run=run.name, script=script)
+        if run.script:
+            script = self._named(run)
+        else:
+            hint = "write the script, or say type: control or eval-only"
+            what = f"run {run.name!r}"
+            script = self._find(run.name, run.where, hint, what, tree.fine_tune_script)
+        return RunItem(
+            key=run.name,
+            phase="preparation",
+            run=run.name,
+            script=script,
+            args=tuple(redaction.redact_words(run.args or ())),
+            workdir=run.workdir,
+            needs=run.needs,
+        )
+
+    def _named(self, run: DraftRun) -> str:
+        """The script that a run names; "", and a problem, where it is no file."""
+        if (self._folder / run.script).is_file():
+            return run.script
+        message = f"run {run.name!r} has no script: {run.script} is not there"
+        hint = "correct its path: it is relative to the experiment's folder"
+        self._problems.append(Problem(where=run.where, message=message, hint=hint))
+        return ""
 
     def evaluation(self, cell: DraftCell, control: bool) -> RunItem:
         key = cell.key

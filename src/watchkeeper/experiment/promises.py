@@ -4,7 +4,9 @@ evaluations.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from glob import escape
 from pathlib import Path
 
 import msgspec
@@ -52,6 +54,22 @@ def draw_up(
     checkpoints = _checkpoints(plan, _trainings(plan, problems))
     results = _Results(plan, keeps_logs_apart).draw_up(problems)
     return checkpoints, results
+
+
+def outputs_of(plan: Plan, workdirs: Mapping[str, Path]) -> dict[str, tuple[Promise, ...]]:
+    """Run → what it must leave beside checkpoints. `workdirs`: run → the folder in which it runs, to
+    which its patterns are relative.
+    """
+    outputs: dict[str, tuple[Promise, ...]] = {}
+    for run in plan.draft.runs:
+        promises: list[Promise] = []
+        for pattern in run.outputs:
+            place = os.path.normpath(os.path.join(escape(str(workdirs[run.name])), pattern))
+            subject = f"{run.name}: {pattern}"
+            promises.append(Promise(subject=subject, kind="output", patterns=(place,)))
+        if promises and run.name in workdirs:
+            outputs[run.name] = tuple(promises)
+    return outputs
 
 
 # ── checkpoints

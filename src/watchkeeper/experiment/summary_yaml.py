@@ -61,10 +61,15 @@ _OUTPUT: Schema = {
 }
 _RUN: Schema = {
     "name": "text!",
-    "type": "text!",
+    "type": "text",
     "model": "any",
     "parameters": "mapping",
     "compute": "mapping?",
+    "script": "text",
+    "args": "list",
+    "workdir": "text",
+    "needs": "list",
+    "outputs": "list",
 }
 _EVALUATION: Schema = {
     "tasks": "list", "matrix": "list", "scorers": "list?", "temperature": "number?", "do_sample": "any", "seed": "number?",
@@ -76,6 +81,7 @@ _TASK: Schema = {"name": "text!"} | dict.fromkeys(
 _ROW: Schema = {"run": "text!", "tasks": "list!", "epochs": "value", "vis_label": "any"}
 
 _MOST_EPOCHS = 10_000
+_TYPE_HINT = "add `type:`, or `script:` for a job that trains nothing"
 # The placeholders of a pattern, and whether it may be absolute.
 _CHECKPOINT = (promise.CHECKPOINT_PLACEHOLDERS, True)
 _RESULT = (promise.RESULT_PLACEHOLDERS, False)
@@ -229,7 +235,7 @@ class _Reader:
         is_wrong = self.blame(*problems, *duplicates(item), is_local=True)
         name = self.name(values.get("name"), "run", is_local=True)
         place = values.get("name", item)
-        run_type = self.run_type(values.get("type"))
+        run_type = self.run_type(item, what, values)
         own = self.epochs_of(values.get("parameters"), f"{what}.parameters", is_local=True)
         if is_wrong or run_type is None or not name or own == 0:
             return name, place, None
@@ -244,12 +250,56 @@ class _Reader:
             epochs=tuple(range(trained or 0)),
             settings=_settings(values.get("parameters")),
             estimate_s=estimate_s(time.scalar() or "") if time is not None else None,
+            script=self.path(values.get("script"), f"{what}.script"),
+            args=self.texts(values.get("args"), f"{what}.args"),
+            workdir=self.path(values.get("workdir"), f"{what}.workdir"),
+            needs=self.texts(values.get("needs"), f"{what}.needs"),
+            outputs=self.patterns(values.get("outputs"), f"{what}.outputs"),
         )
         return name, place, run
 
-    def run_type(self, item: Located | None) -> RunType | None:
-        """The type of a run; None: it has none, or an unknown one."""
+    def path(self, item: Located | None, what: str) -> str:
+        """A path, relative to the experiment or absolute; "" for none, or a faulty one."""
         if item is None:
+            return ""
+        path = item.text() or ""
+        if fault := promise.path_fault(path):
+            message = f"{what} cannot be {item.words}: {fault}"
+            self.blame(item.problem(message, "correct the path"), is_local=True)
+            return ""
+        return path
+
+    def texts(self, item: Located | None, what: str) -> tuple[str, ...]:
+        """A list of words; numbers are taken as they are written."""
+        words: list[str] = []
+        for entry in _list_of(item):
+            word = entry.scalar()
+            if word is None or entry.is_null:
+                self.blame(wrong_kind(entry, what, "text", "error"), is_local=True)
+            else:
+                words.append(word)
+        return tuple(words)
+
+    def patterns(self, item: Located | None, what: str) -> tuple[str, ...]:
+        """The patterns of files that a run must leave."""
+        patterns = self.texts(item, what)
+        for pattern in patterns:
+            if fault := promise.path_fault(pattern):
+                message = f"{what} cannot hold {pattern!r}: {fault}"
+                hint = "write a path relative to the folder that the run runs in, or absolute"
+                place = item or self.top
+                self.blame(place.problem(message, hint), is_local=True)
+        return patterns
+
+    def run_type(self, run: Located, what: str, values: Mapping[str, Located]) -> RunType | None:
+        """The type of a run; None: it has none, or an unknown one. One that names its script need
+        not say that it is a job.
+        """
+        item = values.get("type")
+        if item is None:
+            if "script" in values:
+                return "job"
+            self.blame(run.problem(f"{what} has no 'type'", _TYPE_HINT), is_local=True)
             return None
         word = item.text()
         for run_type in RUN_TYPES:

@@ -23,7 +23,7 @@ from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMA
 from watchkeeper.reading.yaml import listed
 from watchkeeper.tools.globs import natural
 
-_SUMMARIES = (SUMMARY_YAML, SUMMARY_YML, SUMMARY_MD)
+SUMMARIES = (SUMMARY_YAML, SUMMARY_YML, SUMMARY_MD)
 FINETUNE = "finetune.slurm"
 _CELL = "cell.slurm"
 _SUFFIX = ".slurm"
@@ -56,9 +56,8 @@ def run_folders(folder: Path) -> list[str]:
     except NotADirectoryError as error:
         raise ExperimentError(
             f"{folder} is a file, and an experiment is a folder",
-            hint=f"an experiment's script is {FINETUNE} in a folder of the run's name: "
-            f"mkdir -p {folder.stem} && mv {folder.name} {folder.stem}/{FINETUNE}; or record the "
-            f"script as it is: watchkeeper exec -- bash {folder.name}",
+            hint=f"its folder is the experiment: name {folder.parent}; `watchkeeper run "
+            f"{folder.name}` runs the script as it lies (docs/scripts.md)",
         ) from error
     except OSError as error:
         hint = "check the folder's owner and mode"
@@ -77,10 +76,10 @@ def is_experiment(folder: Path) -> bool:
 def near_misses(folder: Path) -> Iterator[Problem]:
     """Files whose name is nearly a summary's (`Experiment-Summary.yaml`): they are not read."""
     for name in sorted(os.listdir(folder)):
-        if name in _SUMMARIES:
+        if name in SUMMARIES:
             continue
         plain = _SEPARATORS.sub("_", name.casefold())
-        if plain in _SUMMARIES or plain in _SHORT_NAMES:
+        if plain in SUMMARIES or plain in _SHORT_NAMES:
             suffix = plain.rpartition(".")[2]
             right = SUMMARY_MD if suffix == "md" else SUMMARY_YAML
             yield Problem(
@@ -210,8 +209,8 @@ def read(folder: Path) -> Draft:
         raise ExperimentError(
             message,
             problems=(*problems, *near_misses(folder)),
-            hint="name the folder that holds one of them; a script that lies elsewhere is recorded "
-            "as it is by `watchkeeper exec -- bash SCRIPT` (docs/exec.md)",
+            hint="name the folder that holds one of them; any other script runs as it lies by "
+            "`watchkeeper run SCRIPT` (docs/scripts.md)",
         )
     trained = [run.name for run in runs if run.type == "fine-tuned"]
     return Draft(

@@ -7,7 +7,7 @@ re-attachment take the same path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -18,6 +18,7 @@ from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import PHASES, Decision, Evidence, Intended, Judged, Phase, RunItem
 from watchkeeper.core.state import Attempt, RunState, State
 from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.experiment.needs import in_order
 from watchkeeper.launch import retries
 from watchkeeper.launch.retries import Means, Refusal, Retry, Rules
 from watchkeeper.schedulers import arrays
@@ -31,18 +32,23 @@ TO_SUBMIT = ("submit", "retry", "wait")
 WELL = ("done", "failed but good")
 # The reasons of decisions that others count by.
 REFUSED, UNSELECTED, CONTROL = "submission refused", "not selected", "control run"
+NEED_FAILED = "what it needs failed"
+FOUND = ("result exists", "checkpoint exists", "output exists")
+DONE = (*FOUND, "finished before")
 AGAIN = "once that is put right, `watchkeeper run` tries again"
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `runs` and `evals` are globs over names and keys (None: all);
-    `--runs` narrows a run's evaluations too. `gate`: evaluations wait for `all` fine-tunes, or
+    `--runs` narrows a run's evaluations too. `keys` are the only runs that are meant (None: all).
+    `gate`: evaluations wait for `all` fine-tunes, or
     `each` for its own checkpoint; with `queue_ahead` they wait in the scheduler's queue. `phases`:
     work outside them is left alone. `rules`: what may be tried again unasked.
     """
 
     runs: str | None = None
     evals: str | None = None
+    keys: frozenset[str] | None = None
     retry_failed: bool = False
     gate: Gate = "all"
     queue_ahead: bool = False
@@ -81,10 +87,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             decision for decision in self.decisions if decision.action in ("submit", "retry")
         )
 
-    @property
-    def pending(self) -> bool:
-        """Whether anything is under way, or will be."""
-        return any(decision.action in UNDER_WAY for decision in self.decisions)
+    def is_pending(self, keys: Collection[str] | None = None) -> bool:
+        """Whether anything is under way, or will be; of these `keys` only, None: of all."""
+        coming = [one.key for one in self.decisions if one.action in UNDER_WAY]
+        if keys is None:
+            return bool(coming)
+        return any(key in keys for key in coming)
 
 
 def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
@@ -158,15 +166,29 @@ def check_selection(experiment: Experiment, selection: Selection) -> None:
 def make(experiment: Experiment, state: State, facts: Facts, selection: Selection) -> Plan:
     """Decide on every piece of work. Nothing is read or written."""
     decisions: dict[str, Decision] = {}
-    for item in experiment.items:
-        if item.phase == "preparation":
-            decisions[item.key] = _Chooser(experiment, item, state, facts, selection).fine_tune()
+    for item in _by_needs(experiment.items):
+        chooser = _Chooser(experiment, item, state, facts, selection)
+        decisions[item.key] = chooser.fine_tune(decisions)
     under_way = [key for key, decision in decisions.items() if decision.action in UNDER_WAY]
     for item in experiment.items:
         if item.phase == "evaluation":
             chooser = _Chooser(experiment, item, state, facts, selection)
             decisions[item.key] = chooser.evaluation(decisions.get(item.run), under_way)
     return Plan(decisions=tuple(decisions[item.key] for item in experiment.items))
+
+
+def _by_needs(items: Sequence[RunItem]) -> list[RunItem]:
+    """The runs, each after those that it needs."""
+    runs = {item.key: item for item in items if item.phase == "preparation"}
+    if not any(run.needs for run in runs.values()):
+        return list(runs.values())
+    order = in_order({key: run.needs for key, run in runs.items()})
+    return [runs[key] for key in order]
+
+
+def is_done(decision: Decision) -> bool:
+    """Whether a piece of work needs nothing more: it was done before, or is there."""
+    return decision.reason in DONE
 
 
 class _NeededCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,23 +241,62 @@ class _Chooser:
         self.facts = facts
         self.selection = selection
 
-    def fine_tune(self) -> Decision:
-        """The decision on a training."""
+    def fine_tune(self, needs: Mapping[str, Decision]) -> Decision:
+        """The decision on a training, or another run. `needs`: what was decided on the runs that it
+        needs.
+        """
         if self.item.control:
             return self._decide("skip", CONTROL, "it is not trained")
         early = self._before_evidence()
         if early is not None:
             return early
-        findings = self._checkpoint_findings()
+        findings = self._promised_findings()
         lacking = [finding for finding in findings if finding.state != "good"]
+        has_outputs = self.item.run in self.experiment.outputs
         if findings and not lacking and not self._lacks_tasks():
-            return self._decide("skip", "checkpoint exists", evidence=_evidence(findings))
+            reason = "output exists" if has_outputs else "checkpoint exists"
+            return self._decide("skip", reason, evidence=_evidence(findings))
         detail = ", ".join(map(_lack_of, lacking))
-        return self._from_attempts("checkpoint missing", detail, promised=bool(findings))
+        reason = "output missing" if has_outputs else "checkpoint missing"
+        if not findings:
+            reason = "not run yet" if self.item.workdir else "checkpoint missing"
+        decision = self._from_attempts(reason, detail, promised=bool(findings))
+        return self._behind_needs(decision, needs)
 
-    def _checkpoint_findings(self) -> list[Finding]:
-        """What is on disk of the checkpoints that this training promises."""
-        promises = self.experiment.checkpoints_of(self.item.run)
+    def _behind_needs(self, decision: Decision, needs: Mapping[str, Decision]) -> Decision:
+        """The decision to submit a run, or to wait for the runs that it needs, or never to."""
+        if decision.action not in ("submit", "retry"):
+            return decision
+        coming: list[str] = []
+        for key in self.item.needs:
+            need = needs[key]
+            if need.reason == UNSELECTED:
+                need = self._unselected(key, needs)
+            if need.action in UNDER_WAY:
+                coming.append(key)
+            elif not is_done(need):
+                why = f"needs {key}: {need.reason}"
+                return self._decide("blocked", NEED_FAILED, why)
+        if not coming:
+            return decision
+        if self.selection.queue_ahead and all(map(self._has_job, coming)):
+            detail = f"queued behind {', '.join(coming)}"
+            return replace(decision, detail=detail, after=tuple(coming))
+        return self._wait(decision, f"waits for {', '.join(coming)}", redo=False)
+
+    def _unselected(self, key: str, needs: Mapping[str, Decision]) -> Decision:
+        """The decision on a run that nobody selected: it may be done, or under way all the same."""
+        item = next(item for item in self.experiment.items if item.key == key)
+        selection = Selection(rules=self.selection.rules)
+        chooser = _Chooser(self.experiment, item, self.state, self.facts, selection)
+        decision = chooser.fine_tune(needs)
+        if is_done(decision) or decision.action == "active":
+            return decision
+        return needs[key]
+
+    def _promised_findings(self) -> list[Finding]:
+        """What is on disk of what this run promises."""
+        promises = self.experiment.promises_of(self.item.run)
         looks = [self.facts.findings.get(promise.subject) for promise in promises]
         return [finding for finding in looks if finding is not None]
 
@@ -352,6 +413,8 @@ class _Chooser:
     def _selected(self) -> bool:
         runs, evals = self.selection.runs, self.selection.evals
         if self.item.phase not in self.selection.phases:
+            return False
+        if self.selection.keys is not None and self.item.key not in self.selection.keys:
             return False
         if runs is not None and not fnmatchcase(self.item.run, runs):
             return False

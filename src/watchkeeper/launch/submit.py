@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -47,6 +49,7 @@ from watchkeeper.core.events import (
 from watchkeeper.core.journal import Clock, Writer, encode_json
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
+from watchkeeper.experiment.experiment import Invocation
 from watchkeeper.launch import predecessor, retry_means, same_work
 from watchkeeper.launch.hold import Hold, hold_attempt
 from watchkeeper.launch.retries import Rules
@@ -84,7 +87,14 @@ def note_of(again: Decision | Intended | None) -> str:
 def tidy(experiment: Path, intended: Intended) -> None:
     """Remove the file that a submission left beside the script, once no job needs it."""
     with contextlib.suppress(StorageError):
-        files.remove((experiment / intended.script).parent / name_beside(intended.token))
+        files.remove(folder_of(experiment, intended) / name_beside(intended.token))
+
+
+def folder_of(experiment: Path, intended: Intended) -> Path:
+    """The folder in which an attempt's job begins."""
+    if intended.workdir:
+        return experiment / intended.workdir
+    return (experiment / intended.script).parent
 
 
 class _RefusalError(Exception):
@@ -97,6 +107,13 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
     text: bytes
     variables: Mapping[str, str]
     head: Head
+
+
+def _start_of(script: Path, invocation: Invocation | None) -> tuple[Path, tuple[str, ...] | None]:
+    """The folder that a script runs in, and its arguments (None: they cannot be read)."""
+    if invocation is None:
+        return script.parent, ()
+    return invocation.workdir, invocation.args
 
 
 def _read_script(script: Path) -> bytes:
@@ -172,6 +189,7 @@ class Submitter:
         found: Mapping[str, str] = _NOTHING,
         promises: Sequence[Promise] = (),
         refusals: Row | None = None,
+        invocation: Invocation | None = None,
     ) -> Submitted | Rejected | Doubted:
         """Make one attempt, or finish what a dead submitter began of it. Returns the event that
         says what came of it.
@@ -181,6 +199,7 @@ class Submitter:
         is the attempt that it follows, and `found` is as in `intended`. `promises` are what it must
         leave: until that is there, its scheduler may start it again. `refusals` are the first and
         the last time that it was postponed, None: never; after a day of them it is refused.
+        `invocation` says how its script is started, None: without arguments, in its own folder.
 
         Raises:
             HeldByAnotherError: another process is about to submit it, or the attempt before may
@@ -190,8 +209,11 @@ class Submitter:
             StorageError: the attempt's files could not be written.
         """
         script = self.experiment / item.script
+        workdir, args = _start_of(script, invocation)
         note = note_of(again)
         try:
+            if args is None:
+                raise _RefusalError(f"the arguments of {item.key} cannot be read by this user")
             source = _read_script(script)
             folder = attempt_folder(self.experiment, item.key, attempt)
             token, is_first = self._hold(folder, item.key, attempt)
@@ -203,14 +225,15 @@ class Submitter:
             content = self._content_of(script, source, again)
         except _RefusalError as refusal:
             return self._write(
-                Rejected, item, attempt, command=self._words(script), message=str(refusal)
+                Rejected, item, attempt, command=self._words(script, item), message=str(refusal)
             )
         script_sha256 = objects.keep(self._objects, content.text)
         is_array = bool(array or content.head.array)
         job = self._prepare(
             folder,
-            script,
+            workdir,
             content,
+            args=args,
             token=token,
             after=after,
             promises=() if is_array else promises,
@@ -229,8 +252,10 @@ class Submitter:
             after=tuple(needed.key for needed in after),
             found=dict(found),
             environment_sha256=self._environment(),
+            args=item.args,
+            workdir=item.workdir,
             **_reasons_of(again),
-            **self._files_of(script, source),
+            **self._files_of(script, source, workdir, args),
             **self._code_of(script.parent),
         )
         self._intended(intended)
@@ -403,7 +428,7 @@ class Submitter:
         fields = {
             "job_id": job_id,
             "scheduler": self.scheduler.name,
-            "command": self._words(script),
+            "command": self._words(script, item),
             "note": note,
         }
         return self._write(
@@ -413,9 +438,10 @@ class Submitter:
     def _prepare(
         self,
         folder: Path,
-        script: Path,
+        workdir: Path,
         content: _Content,
         *,
+        args: Sequence[str],
         token: str,
         after: Sequence[Attempt],
         promises: Sequence[Promise],
@@ -423,6 +449,11 @@ class Submitter:
         """Write the frozen script and the wrapper, and describe the job that runs them."""
         frozen = folder / "script"
         files.replace(frozen, content.text, mode=0o777)
+        arguments = None
+        if args:
+            arguments = folder / "arguments"
+            words = [os.fsencode(word) + b"\0" for word in args]
+            files.replace(arguments, b"".join(words), mode=0o600)
         needs = [attempt_folder(self.experiment, needed.key, needed.number) for needed in after]
         text = render.render(
             content.head,
@@ -436,12 +467,13 @@ class Submitter:
             starts=self.experiment / layout.STARTS,
             gap_s=self._gap_s,
             variables=content.variables,
+            arguments=arguments,
         )
         path = folder / wrapper_name(token)
         files.replace(path, text, mode=0o777)
         return Job(
             wrapper=path,
-            folder=script.parent,
+            folder=workdir,
             name=content.head.name,
             token=token,
             after=tuple(needed.job_id for needed in after),
@@ -459,17 +491,19 @@ class Submitter:
     def _objects(self) -> Path:
         return self.experiment / layout.OBJECTS
 
-    def _files_of(self, script: Path, source: bytes) -> dict[str, Any]:
+    def _files_of(
+        self, script: Path, source: bytes, workdir: Path, args: Sequence[str]
+    ) -> dict[str, Any]:
         """Keep the configurations and the code that the script names. Returns fields of `intended`:
         them, and what no commit holds of them.
         """
         config: dict[Path, bytes] = {}
-        for path in configs.files_of(script):
+        for path in configs.files_of(script, workdir):
             data = files.read_if_any(path)
             if data is not None:
                 config[path] = data
         code: dict[Path, bytes] = {}
-        for path, data in code_files.contents(script):
+        for path, data in code_files.contents(script, workdir):
             if path != script and path not in config:
                 code[path] = data
         uncommitted = code_files.uncommitted(script.parent, [script, *config, *code])
@@ -478,7 +512,7 @@ class Submitter:
             "configs": self._keep_all(config),
             "code": self._keep_all(code),
             "uncommitted": tuple(map(self._name, uncommitted)),
-            "work_sha256": same_work.fingerprint(source, config_data),
+            "work_sha256": same_work.fingerprint(source, config_data, args),
         }
 
     def _keep_all(self, contents: Mapping[Path, bytes]) -> dict[str, str]:
@@ -533,7 +567,7 @@ class Submitter:
         note: str,
         refusals: Row | None,
     ) -> Submitted | Rejected | Doubted:
-        words = self._words(script)
+        words = self._words(script, item)
         put_off_for = self._put_off_for(refusals)
         patient = put_off_for < _PUT_OFF_FOR
         try:
@@ -583,8 +617,12 @@ class Submitter:
         message = f"{error}: so it has said for {waited.total_seconds() / 3600:.0f} hours"
         return self._write(Rejected, item, attempt, command=words, message=message)
 
-    def _words(self, script: Path) -> str:
-        return self.scheduler.submit_words(script.name)
+    def _words(self, script: Path, item: RunItem | Intended) -> str:
+        """How a person would submit it: `sbatch train.sh --lr 1e-3`."""
+        words = self.scheduler.submit_words(script.name)
+        if item.args:
+            words += f" {shlex.join(item.args)}"
+        return words
 
     def _write(self, kind: type[E], item: RunItem | Intended, attempt: int, **fields: Any) -> E:
         return self.writer.write(kind, key=item.key, phase=item.phase, attempt=attempt, **fields)

@@ -13,7 +13,7 @@ from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, EXIT_UNKNOWN
 from watchkeeper.core.events import Decision, Health, Judged, Number, Phase, RunItem
 from watchkeeper.core.state import Attempt, State
 from watchkeeper.experiment.experiment import Experiment
-from watchkeeper.launch.plan import AGAIN, CONTROL, Plan
+from watchkeeper.launch.plan import AGAIN, CONTROL, DONE, FOUND, Plan
 from watchkeeper.report.compose import repeated
 from watchkeeper.schedulers import waiting
 from watchkeeper.tools.promise import Finding
@@ -177,7 +177,7 @@ def _ended(decision: Decision, judged: Judged) -> Place:
     place = _judged(judged)
     if decision.action in ("submit", "wait", "retry"):
         return Place("to do", place.state, decision.detail or decision.reason)
-    if place.standing == "failed" and decision.reason in ("result exists", "checkpoint exists"):
+    if place.standing == "failed" and decision.reason in FOUND:
         return Place("done", place.state, place.why)
     why = "; ".join(filter(None, [place.why, decision.advice]))
     return Place(place.standing, place.state, why)
@@ -196,7 +196,7 @@ def _judged(judged: Judged) -> Place:
 
 
 def _undone(action: str, reason: str) -> Standing:
-    if reason in ("result exists", "checkpoint exists", "finished before"):
+    if reason in DONE:
         return "done"
     if action == "blocked":
         return "blocked"

@@ -17,14 +17,17 @@ BESIDE = {"finetune.slurm": ("finetune.yaml", "setup_finetune.yaml"), "cell.slur
 """What newer folders keep beside a script, whether it names them or not."""
 
 
-def files_of(script: Path) -> list[Path]:
+def files_of(script: Path, workdir: Path | None = None) -> list[Path]:
     """The files, each once, in the order named (`core/code/named_files.py` says where they are
     looked for); then those that newer folders keep beside the script. The name of a file that is
-    not there says nothing.
+    not there says nothing. `workdir` is the folder in which the script begins, None: its own.
     """
     beside = [script.parent / name for name in BESIDE.get(script.name, ())]
     named = dict.fromkeys(
-        [*named_files.files_of(script, SUFFIXES), *map(Path, map(os.path.normpath, beside))]
+        [
+            *named_files.files_of(script, SUFFIXES, workdir),
+            *map(Path, map(os.path.normpath, beside)),
+        ]
     )
     return [path for path in named if _is_small(path)][:MOST_FILES]
 

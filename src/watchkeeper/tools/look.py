@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from watchkeeper.tools import globs, inspect_ai, script, torchtune
 from watchkeeper.tools.promise import Asked, Finding, Promise, Verdict
 
@@ -24,6 +26,8 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
     Where one pattern has several matches (logs whose names begin with their time), the last good
     one counts. `outputs` are the files into which its jobs printed, the newest first.
     """
+    if promise.kind == "output":
+        return _look_at_output(folder, promise)
     where = " or ".join(globs.unescaped(pattern) for pattern in promise.patterns)
     if promise.patterns:
         first = globs.unescaped(promise.patterns[0])
@@ -43,6 +47,40 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
                 return finding
             best = max(best, finding, key=lambda finding: _RANK[finding.state])
     return best
+
+
+def _look_at_output(folder: Path, promise: Promise) -> Finding:
+    """Look at the files that a run must leave: there is one at least, and each holds something."""
+    (pattern,) = promise.patterns
+    try:
+        places = globs.matches(folder, pattern)
+    except OSError as error:
+        return _unreadable(folder, promise, Path(error.filename or pattern), error)
+    shown = globs.unescaped(pattern)
+    if not places:
+        why = f"nothing at {shown}"
+        return Finding(subject=promise.subject, state="missing", path=shown, why=why)
+    findings = [_judge_output(folder, promise, path) for path in places]
+    worst = min(findings, key=lambda finding: _RANK[finding.state])
+    if worst.state != "good":
+        return worst
+    size_bytes = sum(one.size_bytes or 0 for finding in findings for one in finding.evidence)
+    return msgspec.structs.replace(
+        findings[0],
+        path=shown,
+        why=f"{len(places)} at {shown}, {size_bytes:,} bytes",
+        evidence=tuple(finding.evidence[0] for finding in findings),
+        fingerprint=script.fingerprint_of([finding.fingerprint for finding in findings]),
+    )
+
+
+def _judge_output(folder: Path, promise: Promise, path: Path) -> Finding:
+    shown = script.shown(folder, path)
+    try:
+        whole = path.is_dir()
+        return script.output(promise.subject, shown, script.files(folder, path, whole=whole))
+    except OSError as error:
+        return _unreadable(folder, promise, Path(error.filename or path), error)
 
 
 def looked_at(tool: str) -> str:

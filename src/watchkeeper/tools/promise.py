@@ -17,7 +17,7 @@ import msgspec
 
 from watchkeeper.core.events import Evidence, FilePath, FreeText, Number
 
-Kind = Literal["checkpoint", "result"]
+Kind = Literal["checkpoint", "result", "output"]
 Verdict = Literal["good", "missing", "empty", "damaged"]
 
 PREPARATION_TOOLS = ("torchtune", "script")
@@ -192,6 +192,17 @@ def pattern_fault(pattern: str, known: tuple[str, ...], *, absolute: bool) -> st
     if pattern.startswith("/") and not absolute:
         return "it leaves the experiment's folder: write a path relative to it"
     return _parts_fault(pattern)
+
+
+def path_fault(path: str) -> str:
+    """Why `path` cannot be a path or a pattern of files that a person names ("" if it can)."""
+    if not path.strip() or not path.isprintable():
+        return "it is empty or holds a control character"
+    if path.startswith(("~", "$")):
+        return "'~' and '$VARIABLE' are not expanded: write the path in full"
+    if any("**" in part for part in path.split("/")):
+        return "'**' is not known here: write each level as '*'"
+    return ""
 
 
 def format_fault(suffix: str) -> str:

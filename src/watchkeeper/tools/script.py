@@ -225,6 +225,26 @@ def _full(
     return reader(file)
 
 
+def output(subject: str, shown: str, files: Sequence[File]) -> Finding:
+    """A file that holds something, or a folder with such a file in it; and it can be read.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    full = [file for file in files if file.size_bytes > 0]
+    if full:
+        return result_folder(subject, shown, files)
+    why = f"{shown} is empty" if files else f"{shown} holds no file"
+    return Finding(subject=subject, state="empty", path=shown, why=why)
+
+
+def fingerprint_of(fingerprints: Sequence[str]) -> str:
+    """One fingerprint of several; that of a single one is its own."""
+    if len(fingerprints) == 1:
+        return fingerprints[0]
+    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+
+
 def result_folder(subject: str, shown: str, files: Sequence[File]) -> Finding:
     """A folder: at least one of its files holds something."""
     full = [file for file in files if file.size_bytes > 0]

@@ -261,7 +261,7 @@ class Keeper:
 
     def _is_under_way(self) -> bool:
         if self._submits:
-            return self.plan.pending
+            return self.plan.is_pending(self._selection.keys)
         return bool(self.logbook.state.active)
 
     def _judged(self) -> list[Attempt]:

@@ -199,6 +199,7 @@ class Submissions:
             found=self._book.complete(item),
             promises=self._book.promises(item),
             refusals=earlier_try.refusals if earlier_try is not None else None,
+            invocation=self._experiment.invocations.get(item.key),
         )
 
     def _note_busy(self, why: str) -> None:

@@ -783,3 +783,18 @@ def test_signals_in_quick_succession_come_once_each(attempt, whole):
     assert sorted(got.read_text().split()) == ["CONT", "USR1"]
     (record,) = read_exit_records(made.folder)
     assert record.exit_code == 6
+
+
+def test_arguments_reach_the_script_and_stand_in_no_file_of_the_wrapper(attempt, tmp_path):
+    """Each word arrives as it was written; where the file cannot be read nothing runs."""
+    words = ["two words", "", "a\nb", "'", "*", "-n"]
+    path = tmp_path / "arguments"
+    path.write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    given = attempt('#!/bin/bash\nprintf "<%s>" "$@" >given\n', arguments=path)
+    assert given.run()[0] == 0
+    assert (tmp_path / "given").read_text() == "".join(f"<{word}>" for word in words)
+    path.unlink()
+    lost = attempt("#!/bin/bash\ntouch ran\n", name="other", arguments=path)
+    code, _, errors = lost.run()
+    assert code == CANNOT_TELL and "cannot read the arguments" in errors
+    assert not (tmp_path / "ran").exists()

@@ -93,8 +93,10 @@ def hashes(entry: Path) -> dict[Path, str]:
     return found
 
 
-def contents(entry: Path) -> Iterator[tuple[Path, bytes]]:
-    """Each file of the code with its bytes, the entry first, then in the order met."""
+def contents(entry: Path, workdir: Path | None = None) -> Iterator[tuple[Path, bytes]]:
+    """Each file of the code with its bytes, the entry first, then in the order met. `workdir` is the
+    folder in which the entry begins, None: its own.
+    """
     waiting = [Path(os.path.abspath(entry))]  # noqa: PTH100 - a link stays: its name is the one that is typed
     met = set(waiting)
     left = MOST_BYTES_IN_ALL
@@ -107,7 +109,7 @@ def contents(entry: Path) -> Iterator[tuple[Path, bytes]]:
         count += 1
         left -= len(data)
         yield path, data
-        for named in _named(path, data, entry):
+        for named in _named(path, data, entry, workdir):
             if named not in met and not is_installed(named):
                 met.add(named)
                 waiting.append(named)
@@ -180,15 +182,15 @@ def _bytes_of(path: Path, most: int) -> bytes | None:
         return None
 
 
-def _named(path: Path, data: bytes, entry: Path) -> Iterator[Path]:
+def _named(path: Path, data: bytes, entry: Path, workdir: Path | None) -> Iterator[Path]:
     first = data[: data.find(b"\n")]
     if b"\0" in data:
         return
     if path.suffix == PYTHON or (first.startswith(b"#!") and b"python" in first):
         yield from _named_in_python(path, data.decode("utf-8", "replace"), entry)
     else:
-        yield from named_files.files_of(path, (PYTHON, SHELL))
-        yield from named_files.modules_of(path)
+        yield from named_files.files_of(path, (PYTHON, SHELL), workdir)
+        yield from named_files.modules_of(path, workdir)
 
 
 def _named_in_python(path: Path, text: str, entry: Path) -> Iterator[Path]:

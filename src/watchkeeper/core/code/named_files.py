@@ -39,12 +39,13 @@ def words(text: str) -> Iterator[str]:
         yield "\n"
 
 
-def files_of(script: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def files_of(script: Path, suffixes: tuple[str, ...], workdir: Path | None = None) -> list[Path]:
     """The files with these suffixes, each once, in the order named: whole paths, links left as they
-    are. The name of a file that is not there says nothing.
+    are. The name of a file that is not there says nothing. `workdir` is the folder in which the
+    script begins, None: its own.
     """
     text = text_of(script)
-    places = _Places(script.parent)
+    places = _Places(workdir or script.parent)
     found: dict[Path, None] = {}
     before = ""
     for word in words(text):
@@ -61,11 +62,11 @@ def files_of(script: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return list(found)
 
 
-def modules_of(script: Path) -> list[Path]:
-    """The Python modules that a script runs with `-m`, where their files lie beside it or where a
-    plain `cd` leads.
+def modules_of(script: Path, workdir: Path | None = None) -> list[Path]:
+    """The Python modules that a script runs with `-m`, where their files lie in the folder in which
+    it begins (`workdir`, None: its own) or where a plain `cd` leads.
     """
-    places = _Places(script.parent)
+    places = _Places(workdir or script.parent)
     found: dict[Path, None] = {}
     before = ""
     for word in words(text_of(script)):

@@ -29,7 +29,11 @@ class Leased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="leased")
 
 
 class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One piece of work of a plan. `script` is relative to the experiment's folder, "" for none."""
+    """One piece of work of a plan. `script` is relative to the experiment's folder, "" for none.
+    `args` are its arguments, secrets left out; `workdir` is the folder that it runs in, relative
+    to the experiment or absolute, "": the script's own. `needs` are the keys of what must be done
+    before it starts.
+    """
 
     key: str
     phase: Phase
@@ -38,6 +42,9 @@ class RunItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     task: str = ""
     epoch: int | None = None
     control: bool = False
+    args: tuple[FreeText, ...] = ()
+    workdir: FilePath = ""
+    needs: tuple[str, ...] = ()
 
 
 class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned"):
@@ -111,6 +118,7 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     their kept objects, and `uncommitted` names what the commit does not hold of script,
     configurations and code; `git_fault` is why git told nothing of a repository that is there.
     `work_sha256` is equal for attempts at the same work (launch/same_work.py; "": an older event).
+    `args` and `workdir` are as in a plan's item.
 
     Of a further attempt, `reason` is why it is made, `automatic` whether nobody asked for it.
     `change` holds what it is given otherwise than the script says (`batch_size`,
@@ -145,6 +153,8 @@ class Intended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="intend
     uncommitted: tuple[FilePath, ...] = ()
     git_fault: FreeText = ""
     work_sha256: str = ""
+    args: tuple[FreeText, ...] = ()
+    workdir: FilePath = ""
 
 
 class Submitted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="submitted"):

@@ -57,6 +57,7 @@ _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
 _JOBS = {"preparation": "jobs", "evaluation": "evaluations", None: "jobs"}
 _SETTLED = {"active": "already under way", "skip": "skipped", "blocked": "blocked"}
+_FINETUNE = "finetune.slurm"
 Named = tuple[str, Block]
 
 
@@ -85,7 +86,7 @@ class Renderer:
         if event.phase is not None:
             self._items[event.phase] = event.items
             self._status.pop(event.phase, None)
-        source = event.summary or "no summary; read from its folder tree"
+        source = event.summary or _source_words(event)
         details = f"Found experiment at {event.folder} ({source})"
         result = _planned_words(event)
         if event.notes:
@@ -261,11 +262,20 @@ def _planned_words(event: Planned) -> str:
     return words
 
 
+def _source_words(event: Planned) -> str:
+    """What an experiment without a summary was read from."""
+    if event.items and all(item.workdir for item in event.items):
+        return "submitted scripts"
+    return "no summary; read from its folder tree"
+
+
 def _scripts_words(items: Sequence[RunItem]) -> str:
     without = [item.key for item in items if not item.script]
     if without:
         return f"No script: {_some(without)}"
-    return "All runs have finetune.slurm scripts"
+    if all(item.script.endswith(_FINETUNE) for item in items):
+        return f"All runs have {_FINETUNE} scripts"
+    return "All runs have scripts"
 
 
 def _submits_all(decisions: Iterable[Decision]) -> bool:

@@ -52,13 +52,15 @@ def render(
     starts: Path | None = None,
     gap_s: float = 0.0,
     variables: Mapping[str, str] = _NO_VARIABLES,
+    arguments: Path | None = None,
 ) -> bytes:
     """The text of an attempt's wrapper.
 
     `head` is what precedes the user's first command; one without an interpreter is run by /bin/sh,
     as a shell does. `script` is the frozen copy. `needs` are the folders of attempts that this one
     was queued behind: unless they have ended with code 0, the wrapper closes its own attempt and
-    runs nothing. `variables` are set for the script.
+    runs nothing. `variables` are set for the script. `arguments` is a file with its arguments, each
+    ended by NUL; None: it has none. They stay out of the wrapper, which others may read.
 
     `promises` are the files that the script must leave, each as alternative absolute patterns
     (`tools.base`). A job that its scheduler starts again after exit code 0 runs only if one of them
@@ -91,7 +93,7 @@ def render(
         "LOOK": f"{min(1.0, max(0.1, gap_s / 4)):.2f}",
         "LONGEST": LONGEST_GAPS_S,
         "UNSET": " ".join((BATCH_VARIABLE, ACCUMULATION_VARIABLE, RESUME_VARIABLE)),
-        "EXPORT": _export(variables),
+        "EXPORT": _export(variables) + _read_arguments(arguments),
         "NEEDS": shlex.join(map(str, needs)),
         "PROMISES": shlex.join("\n".join(map(_shell_pattern, patterns)) for patterns in promises),
         "SECRET_NAMES": shlex.quote(redaction.VARIABLES),
@@ -113,6 +115,18 @@ def _export(variables: Mapping[str, str]) -> str:
         return ":"
     settings = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     return " ".join(["export", *settings])
+
+
+def _read_arguments(path: Path | None) -> str:
+    """The commands that make the lines of the file the script's arguments; "" without a file."""
+    if path is None:
+        return ""
+    file = shlex.quote(str(path))
+    return (
+        f"\n    mapfile -d '' -t wk_arguments <{file} ||\n"
+        f'        wk_refuse {CANNOT_TELL} "cannot read the arguments in $wk_attempt"\n'
+        '    set -- "${wk_arguments[@]}"'
+    )
 
 
 def _shell_pattern(pattern: str) -> str:

@@ -20,6 +20,7 @@ from watchkeeper.core.errors import (
     UnavailableError,
     WatchkeeperError,
 )
+from watchkeeper.core.text import redaction
 from watchkeeper.show.envelope import PROGRAM, Answer, Page, line_of
 from watchkeeper.show.text import printable
 
@@ -291,13 +292,15 @@ def _takes_a_cursor(command: click.Command) -> bool:
 
 
 def _own_words(context: click.Context) -> tuple[str, ...]:
-    """The command line that is running, without its cursor."""
+    """The command line that is running, without its cursor, and without secrets among a script's
+    arguments.
+    """
     words = [PROGRAM, *(context.find_root().obj or [str(context.info_name)])]
     kept = []
     for before, word in pairwise(["", *words]):
         if "--cursor" not in (before, word) and not word.startswith("--cursor="):
             kept.append(word)
-    return tuple(kept)
+    return tuple(redaction.redact_words(kept))
 
 
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:

@@ -51,7 +51,8 @@ class Descriptions:
         group = self._said.group or self.answers.group
         if group:
             return group
-        runs = {item.run for item in self._experiment.items}
+        # Scripts come one by one: the first log must not lie elsewhere than the second.
+        runs = {item.run for item in self._experiment.items if not item.workdir}
         if len(runs) > 1:
             return self._experiment.name
         return ""

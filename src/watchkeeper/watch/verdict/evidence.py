@@ -37,9 +37,11 @@ class EvidenceBook:
 
     def look_at_all(self, state: State) -> None:
         """Look at everything. `state` knows where its jobs printed."""
-        self._look(
-            [*self._experiment.checkpoints.values(), *self._experiment.results.values()], state
-        )
+        experiment = self._experiment
+        promises = [*experiment.checkpoints.values(), *experiment.results.values()]
+        for outputs in experiment.outputs.values():
+            promises += outputs
+        self._look(promises, state)
 
     def look_at(self, item: RunItem, state: State) -> list[Finding]:
         """Look again at what one piece of work promises, and return what was found."""
@@ -50,7 +52,7 @@ class EvidenceBook:
     def promises(self, item: RunItem) -> list[Promise]:
         """What one piece of work promises; empty if nothing."""
         if item.phase == "preparation":
-            return list(self._experiment.checkpoints_of(item.run))
+            return list(self._experiment.promises_of(item.run))
         result = self._experiment.results.get(item.key)
         if result:
             return [result]

@@ -6,6 +6,8 @@ Only what was selected is looked at; the rest is counted as `unselected`.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from watchkeeper.core.events import Evidence, RunItem
@@ -94,8 +96,7 @@ def _of_jobs(selection: _Selection, trained: list[RunItem], scheduler: str) -> d
 def _of_checkpoints(
     selection: _Selection, findings: list[tuple[str, Finding]], *, runs: int, how: str
 ) -> dict[str, Any]:
-    epochs = sorted({int(finding.subject.rpartition("epoch_")[2]) for _, finding in findings})
-    named = ", ".join(f"epoch_{epoch}" for epoch in epochs)
+    named = _names_of([finding.subject for _, finding in findings])
     plural = "" if runs == 1 else "s"
     missing: list[str] = []
     evidence: list[Evidence] = []
@@ -112,6 +113,17 @@ def _of_checkpoints(
         "evidence": tuple(evidence),
         "cautions": tuple(finding.caution for _, finding in findings if finding.caution),
     }
+
+
+def _names_of(subjects: Sequence[str]) -> str:
+    """`epoch_0, epoch_1`, and how many outputs there are beside checkpoints."""
+    ends = [subject.rpartition("/epoch_")[2] for subject in subjects]
+    epochs = sorted({int(end) for end in ends if end.isdecimal()})
+    outputs = sum(not end.isdecimal() for end in ends)
+    names = [f"epoch_{epoch}" for epoch in epochs]
+    if outputs:
+        names.append("1 output" if outputs == 1 else f"{outputs} outputs")
+    return ", ".join(names)
 
 
 def validation(
@@ -135,11 +147,14 @@ def validation(
             missing.append(f"{item.key} ({selection.why(item.key, label_now or 'not run')})")
     expected = len(findings) + len(unpromised)
     results = sum(subject in experiment.results for subject in findings)
+    outputs = sum(subject in _outputs(experiment) for subject in findings)
     how = looked_at(experiment.tools.evaluation)
     kinds = [
-        f"{len(findings) - results} checkpoints",
+        f"{len(findings) - results - outputs} checkpoints",
         f"{results} results ({how})" if results else "0 results",
     ]
+    if outputs:
+        kinds.append(f"{outputs} outputs")
     if unpromised:
         kinds.append(f"the exit codes of {len(unpromised)} jobs that promise no file")
     return {
@@ -151,6 +166,11 @@ def validation(
         "cautions": tuple(cautions),
         "unselected": len(selection.left_out),
     }
+
+
+def _outputs(experiment: Experiment) -> frozenset[str]:
+    promises = itertools.chain.from_iterable(experiment.outputs.values())
+    return frozenset(promise.subject for promise in promises)
 
 
 def _promised(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import msgspec
@@ -11,14 +13,24 @@ from watchkeeper.core.disk.files import read_whole
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem, RefusedError
 from watchkeeper.core.events import Decision, RunItem
 from watchkeeper.core.layout import attempt_folder
+from watchkeeper.core.settings import load
 from watchkeeper.experiment.experiment import Experiment
+from watchkeeper.experiment.scripts import records
+from watchkeeper.experiment.scripts.call import ScriptCall
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Selection
 from watchkeeper.query.status import decide
 from watchkeeper.schedulers.base import Job, SubmitHost
+from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper.names import wrapper_name
-from watchkeeper.show.cli.answering import answer, say
+from watchkeeper.show.cli.answering import answer, echo_problems, say
+from watchkeeper.show.cli.work.scripts import (
+    ScriptOptions,
+    arguments_of,
+    calls_of,
+    show_batch,
+)
 from watchkeeper.show.text import printable
 
 # What only a submission makes: the attempt's token, and the ids of the jobs that it waits for.
@@ -47,6 +59,11 @@ def show_commands(
         array = planning.tasks_to_retry(state, decision)
         commands.append(_command(experiment, scheduler, items[decision.key], decision, array))
     waiting = [decision.key for decision in plan.decisions if decision.action == "wait"]
+    return _answer(experiment.name, commands, waiting, as_json=as_json)
+
+
+def _answer(name: str, commands: list[Command], waiting: list[str], *, as_json: bool) -> int:
+    """Print the submissions to come, and return the exit code."""
     refused = [command for command in commands if command.refused]
     code = EXIT_FAILED if refused else EXIT_OK
     if as_json:
@@ -55,7 +72,7 @@ def show_commands(
             summary=_summary(commands, waiting),
             counts={"to submit": len(commands) - len(refused), "refused": len(refused)},
             problems=[_problem(command) for command in refused],
-            data=DryRunData(experiment=experiment.name, commands=commands, waiting=waiting),
+            data=DryRunData(experiment=name, commands=commands, waiting=waiting),
             again=True,
         )
     _show(commands)
@@ -94,29 +111,89 @@ def _summary(commands: list[Command], waiting: list[str]) -> str:
     return f"{counts}. Nothing was submitted, and nothing written."
 
 
+def show_script_commands(
+    context: click.Context,
+    paths: Sequence[Path],
+    options: ScriptOptions,
+    cluster: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Print what a submission of these scripts would run. Returns the exit code."""
+    calls = calls_of(paths, options, arguments_of(context))
+    folder = calls[0].path.parent
+    scheduler = scheduler_of(load(folder, cluster=cluster, acts=False))
+    known = {run.key for run in records.read_all(folder)[0]}
+    commands: list[Command] = []
+    for call in calls:
+        if call.key in known and not options.again:
+            note = Problem(where=call.key, message="was submitted before", severity="note")
+            echo_problems([note])
+            continue
+        show_batch(call)
+        commands.append(_script_command(folder, scheduler, call))
+    return _answer(folder.name, commands, [], as_json=as_json)
+
+
+def _script_command(folder: Path, scheduler: SubmitHost, call: ScriptCall) -> Command:
+    """The first submission of a script."""
+    command = Command(key=call.key, attempt=1, folder=str(call.workdir))
+    try:
+        source = call.batch.encode() or read_whole(call.path)
+        return _with_words(
+            command, folder, scheduler, source, call.path.name, after=call.needs, array=""
+        )
+    except OSError as error:
+        why = f"cannot read {call.path}: {error.strerror}"
+        return msgspec.structs.replace(command, refused=why)
+
+
 def _command(
     experiment: Experiment, scheduler: SubmitHost, item: RunItem, decision: Decision, array: str
 ) -> Command:
     script = experiment.folder / item.script
-    found = Command(key=item.key, attempt=decision.attempt, folder=str(script.parent))
+    workdir = experiment.workdir_of(item)
+    command = Command(key=item.key, attempt=decision.attempt, folder=str(workdir))
     try:
-        head = read_head(read_whole(script), name=script.name)
-        if faults := [problem for problem in head.problems if problem.severity == "error"]:
-            raise RefusedError("; ".join(fault.message for fault in faults))
-        wrapper = attempt_folder(experiment.folder, item.key, decision.attempt) / wrapper_name(
-            TOKEN
-        )
-        after = tuple(JOB_ID for _ in decision.after)
-        job = Job(
-            wrapper=wrapper,
-            folder=script.parent,
-            name=head.name,
-            token=TOKEN,
-            after=after,
+        source = read_whole(script)
+        return _with_words(
+            command,
+            experiment.folder,
+            scheduler,
+            source,
+            script.name,
+            after=decision.after,
             array=array,
         )
-        return msgspec.structs.replace(found, command=scheduler.exact_words(job, head))
-    except RefusedError as error:
-        return msgspec.structs.replace(found, refused=str(error))
     except OSError as error:
-        return msgspec.structs.replace(found, refused=f"cannot read {script}: {error.strerror}")
+        why = f"cannot read {script}: {error.strerror}"
+        return msgspec.structs.replace(command, refused=why)
+
+
+def _with_words(
+    command: Command,
+    folder: Path,
+    scheduler: SubmitHost,
+    source: bytes,
+    name: str,
+    *,
+    after: Sequence[str],
+    array: str,
+) -> Command:
+    """The submission with the exact command of the script `source`, or why it is refused."""
+    try:
+        head = read_head(source, name=name)
+        if faults := [problem for problem in head.problems if problem.severity == "error"]:
+            raise RefusedError("; ".join(fault.message for fault in faults))
+        attempt = attempt_folder(folder, command.key, command.attempt)
+        job = Job(
+            wrapper=attempt / wrapper_name(TOKEN),
+            folder=Path(command.folder),
+            name=head.name,
+            token=TOKEN,
+            after=tuple(JOB_ID for _ in after),
+            array=array,
+        )
+        return msgspec.structs.replace(command, command=scheduler.exact_words(job, head))
+    except RefusedError as error:
+        return msgspec.structs.replace(command, refused=str(error))

@@ -20,17 +20,20 @@ from watchkeeper.core.events import PHASES, AnyEvent, Observed, Unknown
 from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.experiment import experiment as experiments
+from watchkeeper.experiment.needs import with_needs
 from watchkeeper.launch import preflight
 from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
+from watchkeeper.query.status import decide
 from watchkeeper.report.actionlog.render import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
 from watchkeeper.show.cli.work.asking import answers
 from watchkeeper.show.cli.work.dry_run import show_commands
+from watchkeeper.show.cli.work.scripts import Target, problems_about, remarks
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -45,6 +48,7 @@ from watchkeeper.watch.logs.log_files import OFF
 from watchkeeper.watch.logs.said import Said, check_said
 from watchkeeper.watch.notify import Notifier, notifier_of
 from watchkeeper.watch.outcome import compute
+from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.policy import WatchPolicy
 
 
@@ -69,7 +73,7 @@ def _leaving_on_signals(keeper: Keeper) -> Iterator[None]:
 
 
 def keep(
-    folder: Path,
+    target: Target,
     *,
     purpose: str,
     as_json: bool,
@@ -88,9 +92,10 @@ def keep(
     log: Path | None = None,
     **flags: Any,
 ) -> int:
-    """Keep the watch over an experiment and show how it ends, or only what it would submit. Returns
-    the exit code.
+    """Keep the watch over an experiment, or over some of its scripts, and show how it ends, or only
+    what it would submit. Returns the exit code.
     """
+    folder = target.folder
     experiment = experiments.read(folder)
     copies.refuse(experiment.folder)
     chosen = load(experiment.folder, **flags)
@@ -107,20 +112,20 @@ def keep(
     selection = Selection(
         runs=runs,
         evals=evals,
+        keys=_selected_keys(experiment, target),
         retry_failed=retry_failed,
         gate=chosen.gate,
         queue_ahead=chosen.queue_ahead,
         rules=Rules.of(chosen),
     )
     check_selection(experiment, selection)
-    if submits:
-        check_said(experiment, said, runs)
     scheduler = scheduler_of(chosen)
     site = Site()
     if submits:
+        check_said(experiment, said, runs)
         site = scheduler.site()
         experiment = _preflighted(experiment, site)
-    echo_problems(experiment.problems)
+    echo_problems((*problems_about(experiment, target), *_remarks(experiment, target, selection)))
     if dry_run:
         return show_commands(experiment, scheduler, selection, as_json=as_json)
     if submits:
@@ -160,13 +165,39 @@ def keep(
     if answered is not None:
         keeper.runbook.remember(answered)
     ended = _watch(keeper, progress, notifier)
-    table_rows = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
-    code = _exit_code(keeper, experiment, table_rows, ended=ended, stays=stays)
+    table_rows = _rows_of(keeper, experiment, target)
+    problems = problems_about(experiment, target)
+    code = _exit_code(keeper, problems, table_rows, ended=ended, stays=stays)
     detached = _detached_words(keeper.why, f"watchkeeper {purpose} {folder}", stays and not ended)
     if as_json:
         return _answer(keeper, experiment, table_rows, code, ended=ended, detached=detached)
     _show(keeper, experiment, table_rows, detached)
     return code
+
+
+def _remarks(
+    experiment: experiments.Experiment, target: Target, selection: Selection
+) -> list[Problem]:
+    """A note on each script that was submitted before: how it stands, and what changed since."""
+    if target.runs is None:
+        return []
+    _, plan, _ = decide(experiment, selection)
+    return list(remarks(experiment, target, plan))
+
+
+def _selected_keys(experiment: experiments.Experiment, target: Target) -> frozenset[str] | None:
+    """The runs of the scripts that were named, and what they need; None: all."""
+    if target.keys is None:
+        return None
+    return with_needs(target.keys, {item.key: item.needs for item in experiment.items})
+
+
+def _rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target) -> list[Row]:
+    """The table's rows: of the scripts that were named, or of the whole experiment."""
+    table = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
+    if target.keys is None:
+        return table
+    return [row for row in table if row.key in target.keys]
 
 
 def _preflighted(experiment: experiments.Experiment, site: Site) -> experiments.Experiment:
@@ -224,7 +255,7 @@ def _answer(
             folder=folder,
             rows=most_urgent_first(found),
             ended=ended,
-            compute=compute.read(experiment, keeper.logbook.state),
+            compute=_compute_of(keeper, experiment, found),
         ),
         more_from=("status", folder, "--json"),
     )
@@ -248,8 +279,17 @@ def _show(
         click.echo(detached)
 
 
+def _compute_of(
+    keeper: Keeper, experiment: experiments.Experiment, found: list[Row]
+) -> list[ComputeRow]:
+    """What the attempts at the work in the table took."""
+    keys = {row.key for row in found}
+    computed = compute.read(experiment, keeper.logbook.state)
+    return [row for row in computed if row.key in keys]
+
+
 def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[Row]) -> None:
-    used = compute.read(experiment, keeper.logbook.state)
+    used = _compute_of(keeper, experiment, found)
     click.echo(experiment_table(found))
     if words := compute_table(used):
         click.echo(f"\n{words}")
@@ -260,7 +300,7 @@ def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[
 
 def _exit_code(
     keeper: Keeper,
-    experiment: experiments.Experiment,
+    problems: tuple[Problem, ...],
     found: list[Row],
     *,
     ended: bool,
@@ -275,7 +315,7 @@ def _exit_code(
         if keeper.refused:
             return EXIT_FAILED
         return EXIT_OK
-    errors = any(problem.severity == "error" for problem in experiment.problems)
+    errors = any(problem.severity == "error" for problem in problems)
     asked = [d.key for d in keeper.plan.decisions if d.reason != UNSELECTED]
     return exit_code(found, selected=asked, problems=errors)
 

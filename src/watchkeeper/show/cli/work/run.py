@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,19 @@ from watchkeeper.show.cli.answering import answer, answer_options, command_error
 from watchkeeper.show.cli.common import (
     cluster_option,
     dry_run_option,
-    experiment_argument,
     run_log_options,
     selection_options,
 )
-from watchkeeper.show.cli.work.dry_run import DryRunData
+from watchkeeper.show.cli.work.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.work.keep import keep
+from watchkeeper.show.cli.work.scripts import (
+    ScriptCommand,
+    is_folder_named,
+    script_options,
+    take_options,
+    target_of,
+    targets_argument,
+)
 from watchkeeper.show.standing import StandingData
 from watchkeeper.watch.leaving import SENTINEL
 
@@ -36,8 +44,9 @@ _OF_THE_WATCH = (
 )
 
 
-@click.command("run")
-@experiment_argument
+@click.command("run", cls=ScriptCommand)
+@targets_argument
+@script_options
 @selection_options
 @click.option(
     "--poll",
@@ -66,9 +75,8 @@ _OF_THE_WATCH = (
     "--time",
     "time_limit",
     metavar="LIMIT",
-    default=TIME,
-    show_default=True,
-    help="Time limit of that job; it then restarts.",
+    default="",
+    help=f"Time limit of a Python file's job; of that of --as-job, which then restarts: {TIME}.",
 )
 @run_log_options
 @dry_run_option
@@ -78,27 +86,47 @@ _OF_THE_WATCH = (
 @command_errors
 def command(
     context: click.Context,
-    experiment: Path,
+    paths: tuple[Path, ...],
     as_json: bool,
     as_job: bool,
     time_limit: str,
     **options: Any,
 ) -> int:
-    """Fine-tune, verify, evaluate and validate an experiment.
+    """Fine-tune, verify, evaluate and validate an experiment; or run scripts as they lie.
 
     EXPERIMENT is a folder with experiment_summary.yaml or .md, or with RUN/finetune.slurm and
-    RUN/eval/TASK_epochN.slurm. Ctrl-C detaches: the jobs keep running, and the same command
-    continues the watch. It submits only what is not done yet.
+    RUN/eval/TASK_epochN.slurm. A SCRIPT runs as with sbatch: in this folder, with the arguments
+    after --. Ctrl-C detaches: the jobs keep running, and the same command continues the watch. It
+    submits only what is not done yet.
 
     Example: watchkeeper run examples/digits
     """
+    scripts = take_options(options, time_limit)
     if as_job and options["dry_run"]:
         raise UsageError(
             "--dry-run shows what the experiment's own jobs are", hint="leave out --as-job"
         )
     if as_job:
-        return _submit_watch(context, experiment, time_limit, as_json)
-    return keep(experiment, purpose="run", as_json=as_json, **options)
+        return _submit_watch(context, _only_folder(paths), time_limit or TIME, as_json)
+    if options["dry_run"] and not is_folder_named(paths):
+        return show_script_commands(context, paths, scripts, options["cluster"], as_json=as_json)
+    target = target_of(context, paths, scripts)
+    return keep(target, purpose="run", as_json=as_json, **options)
+
+
+def _only_folder(paths: Sequence[Path]) -> Path:
+    """The experiment's folder, where that is what was named.
+
+    Raises:
+        UsageError: scripts were named.
+    """
+    if is_folder_named(paths):
+        return paths[0]
+    folder = paths[0].parent
+    raise UsageError(
+        "--as-job watches an experiment, and a script was named",
+        hint=f"watchkeeper submit {paths[0]}, then watchkeeper run {folder} --as-job",
+    )
 
 
 def _submit_watch(context: click.Context, folder: Path, time_limit: str, as_json: bool) -> int:

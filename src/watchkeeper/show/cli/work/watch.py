@@ -10,6 +10,7 @@ import click
 from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import cluster_option, experiment_argument
 from watchkeeper.show.cli.work.keep import keep
+from watchkeeper.show.cli.work.scripts import Target
 from watchkeeper.show.standing import StandingData
 
 ANSWERS = (StandingData,)
@@ -32,4 +33,6 @@ def command(experiment: Path, as_json: bool, **options: Any) -> int:
 
     Example: watchkeeper watch examples/digits
     """
-    return keep(experiment, purpose="watch", as_json=as_json, submits=False, **options)
+    return keep(
+        Target(folder=experiment), purpose="watch", as_json=as_json, submits=False, **options
+    )

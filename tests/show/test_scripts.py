@@ -1,0 +1,254 @@
+"""`watchkeeper run` and `submit` of scripts as they lie, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.experiments import command, env, state_of
+
+TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
+TRAIN = """#!/bin/bash
+#SBATCH --time=00:05:00
+set -e
+echo "in $PWD, given $# arguments: $*"
+echo ran >> ran.txt
+"""
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A project with `slurm/train.sh`."""
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/train.sh").write_text(TRAIN)
+    return tmp_path
+
+
+def wk(folder: Path, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """The command, typed in `folder`."""
+    return subprocess.run(
+        command(*words),
+        cwd=folder,
+        env=env(folder / ".state", **more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def run(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """`watchkeeper run`, polling often."""
+    return wk(folder, "run", "--poll", "0.05", *words)
+
+
+def times(folder: Path) -> int:
+    """How often the script ran in this folder."""
+    return len((folder / "ran.txt").read_text().splitlines())
+
+
+def test_a_script_runs_where_it_was_typed_and_only_once(work):
+    """Its output and files lie there; typed again it is done, and says when."""
+    first = run(work, "slurm/train.sh")
+    assert first.returncode == 0, first.stderr
+    assert "given 0 arguments" in (work / "slurm-1.out").read_text()
+    assert f"in {work}," in (work / "slurm-1.out").read_text()
+    second = run(work, "slurm/train.sh")
+    assert second.returncode == 0
+    assert "train: done: job 1, COMPLETED" in second.stderr and "--again" in second.stderr
+    assert times(work) == 1
+
+
+def test_arguments_reach_the_script_as_they_were_typed(work):
+    """Blanks, quotes, empty words, newlines and globs are each one word, as with sbatch."""
+    (work / "slurm/train.sh").write_text('#!/bin/bash\nprintf "<%s>" "$@"\n')
+    words = ["two words", "", "it's", '"', "*", "$HOME", "a\nb", "--time", "--", "--json"]
+    done = run(work, "slurm/train.sh", "--", *words)
+    assert done.returncode == 0, done.stderr
+    assert (work / "slurm-1.out").read_text() == "".join(f"<{word}>" for word in words)
+
+
+def test_other_arguments_are_another_run(work):
+    """Each is a row of the experiment that the script's folder is."""
+    run(work, "slurm/train.sh", "--", "--lr", "1e-3")
+    run(work, "slurm/train.sh", "--", "--lr", "1e-4")
+    status = wk(work, "status", "slurm")
+    assert status.returncode == 0
+    assert "train_lr_1e-3_" in status.stdout and "train_lr_1e-4_" in status.stdout
+    assert times(work) == 2
+
+
+def test_no_secret_of_the_arguments_is_shown_or_readable_by_others(work):
+    """It is in files that only their owner reads, and in nothing that is printed."""
+    done = run(work, "slurm/train.sh", "--", "--token", TOKEN)
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout + done.stderr
+    for words in (("status", "slurm"), ("log", "slurm"), ("log", "slurm", "--json")):
+        shown += wk(work, *words).stdout
+    assert TOKEN not in shown
+    holders = [
+        path
+        for path in work.rglob("*")
+        if path.is_file() and TOKEN.encode() in path.read_bytes() and path.suffix != ".out"
+    ]
+    assert holders and all(path.stat().st_mode & 0o077 == 0 for path in holders)
+
+
+def test_a_changed_script_is_named_and_runs_again_only_when_asked(work):
+    """`--again` is a new run; the old one keeps its name."""
+    run(work, "slurm/train.sh")
+    with (work / "slurm/train.sh").open("a") as script:
+        script.write("echo more\n")
+    second = run(work, "slurm/train.sh")
+    assert "train: changed since it was submitted: train.sh" in second.stderr and times(work) == 1
+    again = run(work, "slurm/train.sh", "--again")
+    assert again.returncode == 0 and times(work) == 2
+    assert set(state_of(work / "slurm").runs) == {"train", "train-2"}
+
+
+def test_a_request_that_is_repeated_is_one_submission(work):
+    """The same id is the same job, also with --again."""
+    for _ in range(2):
+        done = wk(work, "submit", "slurm/train.sh", "--again", "--request", "r1", "--json")
+        assert done.returncode == 0, done.stdout
+        (row,) = json.loads(done.stdout)["data"]["rows"]
+        assert (row["key"], row["job_id"]) == ("train", "1")
+    run(work, "slurm/train.sh")
+    assert times(work) == 1
+
+
+def test_a_script_after_another_starts_when_that_is_done(work):
+    """`--after` waits for the run; of one that failed it says so, and is never started."""
+    (work / "slurm/eval.sh").write_text("#!/bin/bash\nset -e\ncat ran.txt\n")
+    wk(work, "submit", "slurm/train.sh")
+    done = run(work, "slurm/eval.sh", "--after", "train")
+    assert done.returncode == 0, done.stderr
+    (work / "slurm/bad.sh").write_text("#!/bin/bash\nexit 3\n")
+    assert run(work, "slurm/bad.sh").returncode == 1
+    blocked = run(work, "slurm/eval.sh", "--again", "--after", "bad")
+    assert blocked.returncode == 1 and "needs bad" in blocked.stdout + blocked.stderr
+    unknown = run(work, "slurm/eval.sh", "--after", "nope")
+    assert unknown.returncode == 2 and "--after nope" in unknown.stderr
+
+
+def test_a_python_file_runs_under_the_active_python(work):
+    """Its head is shown first, and its options are in it."""
+    (work / "train.py").write_text("import sys; print(sys.executable, sys.argv[1:])")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = wk(
+        work, "run", "--poll", "0.05", "train.py", "--time", "0:05:00", "--", "a b", PATH=path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "#SBATCH --time=0:05:00" in done.stderr
+    assert (work / "slurm-1.out").read_text().strip().endswith("['a b']")
+    assert sys.prefix in (work / "slurm-1.out").read_text()
+    bad = run(work, "train.py", "--time", "soon", "--again")
+    assert bad.returncode == 2 and "soon" in bad.stderr
+    shell = run(work, "slurm/train.sh", "--time", "1:00")
+    assert shell.returncode == 2 and "#SBATCH --time=1:00" in shell.stderr
+
+
+def test_several_scripts_of_one_folder_are_submitted_together(work):
+    """Two that would have one name are refused before anything is submitted."""
+    (work / "slurm/data.sh").write_text(TRAIN)
+    assert run(work, "slurm/train.sh", "slurm/data.sh").returncode == 0
+    assert times(work) == 2
+    (work / "slurm/data.py").write_text("print(1)")
+    both = run(work, "slurm/data.py", "slurm/data.sh", "--again")
+    assert both.returncode == 2 and "would both be the run 'data'" in both.stderr
+    one = run(work, "slurm/data.py")
+    assert one.returncode == 2 and "--name NAME" in one.stderr
+    assert times(work) == 2
+    named = run(work, "slurm/data.sh", "slurm/train.sh", "--name", "x")
+    assert named.returncode == 2 and "--name x is one name" in named.stderr
+
+
+def test_a_dry_run_of_a_script_writes_nothing(work):
+    """The exact command is printed, and no file is made."""
+    done = wk(work, "submit", "slurm/train.sh", "--dry-run")
+    assert done.returncode == 0 and f"cd {work} && " in done.stdout
+    assert sorted(path.name for path in work.rglob("*") if path.is_file()) == ["train.sh"]
+    (work / "slurm/bad.sh").write_text("echo no interpreter\n")
+    bad = wk(work, "submit", "slurm/bad.sh", "--dry-run")
+    assert bad.returncode == 1 and "refused" in bad.stdout
+    wk(work, "submit", "slurm/train.sh")
+    known = wk(work, "submit", "slurm/train.sh", "--dry-run")
+    assert "train: was submitted before" in known.stderr
+
+
+def test_options_of_scripts_are_refused_for_a_folder(work):
+    """The message names the option as it was typed."""
+    for words in (("--name", "x"), ("--again",), ("--after", "y"), ("--", "--lr")):
+        done = wk(work, "submit", "slurm", *words)
+        assert done.returncode == 2 and f"{words[0]} is for scripts" in done.stderr
+    watch = wk(work, "run", "slurm/train.sh", "--as-job")
+    assert watch.returncode == 2 and "--as-job watches an experiment" in watch.stderr
+
+
+@pytest.mark.parametrize("moment", ["train_lr", "intent.json", "script", "arguments", "wk-"])
+def test_a_submitter_that_is_killed_loses_no_script_and_doubles_none(work, moment):
+    """Whatever it had written, the same command makes the run of it, once."""
+    kills = f"""
+import os, signal, sys
+from watchkeeper.core.disk import files
+from watchkeeper.show.cli import main
+moment = {moment!r}
+create, replace = files.create, files.replace
+def die(path):
+    name = path.name
+    if name.startswith(moment):
+        os.kill(os.getpid(), signal.SIGKILL)
+def dying_create(path, *rest, **more):
+    done = create(path, *rest, **more)
+    die(path)
+    return done
+def dying_replace(path, *rest, **more):
+    replace(path, *rest, **more)
+    die(path)
+files.create, files.replace = dying_create, dying_replace
+sys.argv = ["watchkeeper", "submit", "slurm/train.sh", "--", "--lr", "1"]
+main()
+"""
+    died = subprocess.run(
+        [sys.executable, "-c", kills], cwd=work, env=env(work / ".state"), check=False, timeout=60
+    )
+    assert died.returncode == -signal.SIGKILL
+    done = run(work, "slurm/train.sh", "--", "--lr", "1")
+    assert done.returncode == 0, done.stderr
+    assert times(work) == 1
+    (key,) = state_of(work / "slurm").runs
+    assert key.startswith("train_lr_1_")
+
+
+def test_two_shells_that_submit_one_script_at_once_make_one_job(work):
+    """Both say what became of it; the job runs once."""
+    processes = [
+        subprocess.Popen(
+            command("submit", "slurm/train.sh"),
+            cwd=work,
+            env=env(work / ".state"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert run(work, "slurm/train.sh").returncode == 0
+    assert times(work) == 1
+    assert len(state_of(work / "slurm").runs["train"].attempts) == 1
+
+
+def test_the_action_log_says_where_the_runs_come_from(work):
+    """It names submitted scripts, not a folder tree, and the command with its arguments."""
+    run(work, "slurm/train.sh", "--", "--lr", "1e-3")
+    logs = "".join(path.read_text() for path in (work / "slurm").glob("run-*.log"))
+    assert "(submitted scripts)" in logs and "bash train.sh --lr 1e-3" in logs
+    assert wk(work, "check", "slurm").returncode == 0
