@@ -16,13 +16,13 @@ from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Scheduler
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler
 from watchkeeper.schedulers.fake.slurm import FakeSlurm
+from watchkeeper.schedulers.local.records import Started, read
 from watchkeeper.schedulers.local.scheduler import LocalScheduler
-from watchkeeper.schedulers.local.spool import Started, read
 from watchkeeper.schedulers.local.supervisor import kill_session
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler
 from watchkeeper.schedulers.wrapper import render
-from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, read_claims
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, read_claims, read_task_ends
 from watchkeeper.schedulers.wrapper.names import wrapper_name
 
 DEADLINE_S = 30.0
@@ -58,10 +58,11 @@ class Fake:
 
     def close(self):
         """End every process."""
-        for job in self.scheduler.jobs.values():
-            if job.process is not None and job.process.poll() is None:
-                os.killpg(job.process.pid, signal.SIGKILL)
-                job.process.wait()
+        parts = [part for job in self.scheduler.jobs.values() for part in job.parts]
+        for part in parts:
+            if part.process is not None and part.process.poll() is None:
+                os.killpg(part.process.pid, signal.SIGKILL)
+                part.process.wait()
 
 
 class FakedSlurm(Fake):
@@ -124,12 +125,12 @@ class Local:
         if not spool.slots.is_dir():
             return
         with spool.lock():
-            for job_id in os.listdir(spool.jobs):
-                if spool.standing(job_id) == "pending":
-                    spool.end(job_id, SchedulerFacts(state="CANCELLED"))
-                supervisor = read(spool.job(job_id) / "supervisor.json", processes.ProcessName)
-                if supervisor is not None and processes.is_alive(supervisor):
-                    os.kill(supervisor.pid, signal.SIGKILL)
+            for job_id in os.listdir(spool.pending):
+                spool.end(job_id, SchedulerFacts(state="CANCELLED"))
+            for job_id in os.listdir(spool.running):
+                record = read(spool.job(job_id) / "supervisor.json", processes.ProcessName)
+                if record is not None and processes.is_alive(record):
+                    os.kill(record.pid, signal.SIGKILL)
                 started = read(spool.job(job_id) / "started.json", Started)
                 if started is not None and processes.session_alive(started.leader):
                     kill_session(started.leader.pid)
@@ -321,6 +322,129 @@ def test_a_job_waits_for_the_end_of_another_however_it_ended(site, root):
     site.begin(second)
     facts = ended(site, second)
     assert facts.state == "COMPLETED" and facts.started >= look(site, first).ended
+
+
+ARRAY_ENVIRONMENT = """#SBATCH --array=1-5:2,8
+echo "$SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT: $SLURM_ARRAY_TASK_MIN to $SLURM_ARRAY_TASK_MAX"
+echo "$SLURM_ARRAY_TASK_STEP $SLURM_ARRAY_JOB_ID"
+echo "$SLURM_JOB_ID" >> ids
+"""
+
+
+def submit_array(site, source, array=""):
+    """Submit an array where two tasks may run at a time; the job and its id."""
+    job = msgspec.structs.replace(make_job(site.root, source), array=array)
+    return job, site.submit_among(job).job_id
+
+
+def test_an_array_runs_each_task_once_as_its_own_job(site, root):
+    """Each task of an array runs once, with its own number, id and output, and the array's facts
+    are those of all of them together.
+    """
+    job, job_id = submit_array(site, ARRAY_ENVIRONMENT)
+    assert list(site.scheduler.find(job.token)) == [job_id]
+    assert look(site, job_id).state == "PENDING" or look(site, job_id).tasks
+    site.begin(job_id)
+    facts = ended(site, job_id)
+    assert (facts.state, facts.exit_code, facts.tasks) == ("COMPLETED", 0, {"COMPLETED": "1,3,5,8"})
+    assert facts.submitted <= facts.started <= facts.ended
+    for number in (1, 3, 5, 8):
+        said = (root / "exp" / f"slurm-{job_id}_{number}.out").read_text()
+        assert said == f"{number} of 4: 1 to 8\n2 {job_id}\n"
+    ids = (root / "exp" / "ids").read_text().split()
+    assert len(ids) == len(set(ids)) == 4
+    ends = read_task_ends(job.wrapper.parent)
+    assert {number: end.exit_code for number, end in ends.items()} == dict.fromkeys((1, 3, 5, 8), 0)
+    assert list(site.scheduler.find(job.token)) == [job_id]
+
+
+def test_a_failed_task_fails_its_array_and_can_run_alone(site, root):
+    """One failed task makes the array FAILED with that task's code, and `Job.array` submits it
+    alone.
+    """
+    body = "[[ $SLURM_ARRAY_TASK_ID != 2 ]] || exit 7\n"
+    _, job_id = submit_array(site, f"#SBATCH --array=0-3%2\n{body}")
+    site.begin(job_id)
+    facts = ended(site, job_id)
+    assert (facts.state, facts.exit_code) == ("FAILED", 7)
+    assert facts.tasks == {"COMPLETED": "0-1,3", "FAILED": "2"}
+    assert facts.output.endswith(f"slurm-{job_id}_2.out")
+    job, job_id = submit_array(site, f"#SBATCH --array=0-3%2\n{body}", array="2%2")
+    site.begin(job_id)
+    assert ended(site, job_id).tasks == {"FAILED": "2"}
+    assert set(read_task_ends(job.wrapper.parent)) == {2}
+
+
+def test_an_array_runs_no_more_tasks_at_a_time_than_its_limit(site, root):
+    """With %1 no task begins before the one before it has ended."""
+    source = (
+        "#SBATCH --array=0-2%1\n"
+        "mkdir busy || touch together\nsleep 0.2\nrmdir busy\necho $SLURM_ARRAY_TASK_ID >> ran\n"
+    )
+    _, job_id = submit_array(site, source)
+    site.begin(job_id)
+    assert ended(site, job_id).tasks == {"COMPLETED": "0-2"}
+    assert not (root / "exp" / "together").exists()
+    assert sorted((root / "exp" / "ran").read_text().split()) == ["0", "1", "2"]
+
+
+def test_a_cancelled_array_ends_its_tasks_and_begins_no_other(site, root):
+    """Cancelling an array ends the tasks that run, and those that wait never begin."""
+    source = (
+        "#SBATCH --array=0-3%1\necho $$ > pid.$SLURM_ARRAY_TASK_ID\nwhile :; do sleep 0.05; done\n"
+    )
+    job, job_id = submit_array(site, source)
+    site.begin(job_id)
+    pid = root / "exp" / "pid.0"
+    until(lambda: pid.exists() and pid.read_text())
+    until(lambda: look(site, job_id).tasks == {"RUNNING": "0", "PENDING": "1-3"})
+    site.scheduler.cancel(job_id)
+    facts = ended(site, job_id)
+    assert (facts.state, facts.tasks) == ("CANCELLED", {"CANCELLED": "0-3"})
+    until(lambda: processes.start_ticks(int(pid.read_text())) is None)
+    assert set(read_task_ends(job.wrapper.parent)) == {0}
+
+
+def test_a_pending_array_can_be_cancelled(site, root):
+    """An array cancelled while it waits is CANCELLED as a whole, and no task of it ever runs."""
+    job = make_job(root, "#SBATCH --array=0-2\ntouch ran\n")
+    job_id = site.submit_held(job).job_id
+    assert look(site, job_id).state == "PENDING"
+    site.scheduler.cancel(job_id)
+    facts = ended(site, job_id)
+    assert facts.state == "CANCELLED" and facts.started is None
+    assert read_claims(job.wrapper.parent) == []
+
+
+def test_a_second_array_of_one_attempt_runs_no_task(site, root):
+    """Of two arrays of one attempt one runs, task by task once; each task of the other is a twin."""
+    job = make_job(root, "#SBATCH --array=0-2\necho $SLURM_ARRAY_TASK_ID >> ran\nsleep 0.5\n")
+    ids = [site.submit_among(job).job_id for _ in range(2)]
+    for job_id in ids:
+        site.begin(job_id)
+        ended(site, job_id)
+    owner = read_claims(job.wrapper.parent)[0].job_id
+    (twin,) = set(ids) - {owner}
+    assert look(site, owner).tasks == {"COMPLETED": "0-2"}
+    assert look(site, twin).tasks == {"FAILED": "0-2"}
+    assert look(site, twin).exit_code == TWIN
+    assert sorted((root / "exp" / "ran").read_text().split()) == ["0", "1", "2"]
+
+
+def test_a_job_waits_for_all_tasks_of_an_array(site, root):
+    """A job behind an array starts when the last of its tasks has ended."""
+    source = "#SBATCH --array=0-1%1\nuntil [[ -e go.$SLURM_ARRAY_TASK_ID ]]; do sleep 0.02; done\n"
+    _, first = submit_array(site, source)
+    job = make_job(root, "touch second\n")
+    second = site.submit_among(msgspec.structs.replace(job, after=(first,))).job_id
+    site.begin(first)
+    (root / "exp" / "go.0").touch()
+    until(lambda: look(site, first).tasks == {"COMPLETED": "0", "RUNNING": "1"})
+    assert look(site, second).state == "PENDING"
+    (root / "exp" / "go.1").touch()
+    assert ended(site, first).state == "COMPLETED"
+    site.begin(second)
+    assert ended(site, second).started >= look(site, first).ended
 
 
 def test_ids(site, root):

@@ -10,8 +10,8 @@ import pytest
 from watchkeeper.core import processes
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job
+from watchkeeper.schedulers.local.records import Started, read
 from watchkeeper.schedulers.local.scheduler import LocalScheduler
-from watchkeeper.schedulers.local.spool import Started, read
 from watchkeeper.schedulers.local.supervisor import kill_session
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper import render
@@ -92,9 +92,9 @@ class Harness:
         if not spool.slots.is_dir():
             return
         with spool.lock():
-            for job_id in os.listdir(spool.jobs):
-                if spool.standing(job_id) == "pending":
-                    spool.end(job_id, SchedulerFacts(state="CANCELLED"))
+            for job_id in os.listdir(spool.pending):
+                spool.end(job_id, SchedulerFacts(state="CANCELLED"))
+            for job_id in os.listdir(spool.running):
                 record = read(spool.job(job_id) / "supervisor.json", processes.ProcessName)
                 if record is not None and processes.is_alive(record):
                     os.kill(record.pid, signal.SIGKILL)

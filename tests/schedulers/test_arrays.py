@@ -32,6 +32,21 @@ def test_tasks_are_read_as_sbatch_reads_them(spec: str, expected: list[int]) -> 
     assert arrays.numbers_of(spec) == expected
 
 
+@pytest.mark.parametrize(
+    ("spec", "limit", "step"), [("0-9", 0, 1), ("0-9%2", 2, 1), ("1,2-8:3%0", 0, 3), ("5%", 0, 1)]
+)
+def test_limit_and_step_are_read_as_sbatch_reads_them(spec: str, limit: int, step: int) -> None:
+    """What follows % is the limit, and 0 is none; the step is the first that is written."""
+    assert (arrays.limit_of(spec), arrays.step_of(spec)) == (limit, step)
+
+
+@pytest.mark.parametrize("spec", ["0-3%a", "0-3%2,5", "0-3%-1"])
+def test_a_limit_that_is_no_number_is_refused(spec: str) -> None:
+    """A limit that sbatch would refuse raises, with the spec."""
+    with pytest.raises(ValueError, match="limits the tasks"):
+        arrays.numbers_of(spec)
+
+
 @pytest.mark.parametrize("spec", ["", "a", "3-1", "0-9:0", "1,,2", "-1", "0-99999999"])
 def test_what_names_no_tasks_is_refused(spec: str) -> None:
     """A spec that sbatch would refuse raises, with the spec."""

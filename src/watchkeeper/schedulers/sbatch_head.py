@@ -128,7 +128,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         data=data,
         interpreter=_interpreter(data),
         name=options.get("job-name", name),
-        output=_file(options.get("output", "")) or "slurm-%j.out",
+        output=_file(options.get("output", "")) or _default_output(options),
         error=_file(options.get("error", "")),
         time_limit_s=limit_s,
         folder=options.get("chdir", ""),
@@ -170,6 +170,13 @@ def _options(
     except _Fault as fault:
         problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
     return options
+
+
+def _default_output(options: Mapping[str, str]) -> str:
+    """Where output goes that no option places: a file for each task of an array."""
+    if "array" in options:
+        return "slurm-%A_%a.out"
+    return "slurm-%j.out"
 
 
 def _checked_time_limit(

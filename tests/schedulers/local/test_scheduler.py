@@ -15,8 +15,8 @@ from watchkeeper.core import processes
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import RefusedError, UnavailableError, UsageError
 from watchkeeper.schedulers.base import Job
+from watchkeeper.schedulers.local.records import Started, read
 from watchkeeper.schedulers.local.scheduler import LocalScheduler, default_spool
-from watchkeeper.schedulers.local.spool import Started, read
 from watchkeeper.schedulers.local.supervisor import kill_session
 from watchkeeper.schedulers.wrapper.claims import read_exit_records
 
@@ -344,6 +344,94 @@ def test_ids_are_never_used_again(harness):
     assert int(quiet.submit(harness.job("true\n")).job_id) == 4
 
 
+def test_an_array_has_an_id_for_each_task(harness):
+    """The ids of an array's tasks are never another job's, also where the next id was lost."""
+    quiet = harness.scheduler(start=nobody_starts)
+    job = harness.job("#SBATCH --array=3,5,7\ntrue\n")
+    assert [quiet.submit(one).job_id for one in (job, harness.job("true\n"))] == ["1", "4"]
+    harness.end("1"), harness.end("4")
+    (quiet.spool.folder / "jobs" / "4").rename(quiet.spool.folder / "gone")
+    (quiet.spool.folder / "next").unlink()
+    assert quiet.submit(harness.job("true\n")).job_id == "4"
+
+
+def test_the_largest_array_is_taken(harness):
+    """1,001 tasks, 0 to 1000, are one array, as with Slurm's own limit."""
+    job = harness.job("#SBATCH --array=0-1000\ntrue\n")
+    job_id = harness.scheduler(start=nobody_starts).submit(job).job_id
+    quiet = harness.scheduler(start=nobody_starts)
+    assert harness.look(job_id, quiet).tasks == {"PENDING": "0-1000"}
+    quiet.cancel(job_id)
+    assert harness.look(job_id, quiet).tasks == {"CANCELLED": "0-1000"}
+
+
+def test_slots_are_respected_by_tasks(harness):
+    """An array without a limit runs as many tasks at a time as there are slots, beside other jobs."""
+    source = "touch on.$SLURM_JOB_ID; ls on.* | wc -l >> counts; sleep 0.1; rm on.$SLURM_JOB_ID\n"
+    ids = [harness.local.submit(harness.job(f"#SBATCH --array=0-5\n{source}")).job_id]
+    ids.append(harness.local.submit(harness.job(source)).job_id)
+    assert [harness.end(job_id).state for job_id in ids] == ["COMPLETED"] * 2
+    counts = [int(line) for line in lines(harness.root / "exp" / "counts")]
+    assert len(counts) == 7 and max(counts) <= 2
+
+
+def test_one_task_can_be_looked_at_and_cancelled(harness):
+    """A task is named as Slurm names it: `1_2`; its end leaves the other tasks alone."""
+    one = harness.scheduler(slots=1)
+    job = harness.job("#SBATCH --array=0-2\nuntil [[ -e gate ]]; do sleep 0.02; done\n")
+    job_id = one.submit(job).job_id
+    harness.until(lambda: harness.look(f"{job_id}_0").state == "RUNNING")
+    assert harness.look(f"{job_id}_1").state == "PENDING"
+    one.cancel(f"{job_id}_1")
+    assert harness.look(f"{job_id}_1").state == "CANCELLED"
+    assert one.poll([f"{job_id}_9"]).facts == {}
+    one.cancel(f"{job_id}_9")
+    (job.folder / "gate").touch()
+    assert harness.end(job_id, one).tasks == {"COMPLETED": "0,2", "CANCELLED": "1"}
+
+
+def test_a_cancelled_array_ends_also_where_no_supervisor_lives(harness):
+    """A cancelled array's running task is ended by whoever adopts it, and no other task begins."""
+    one = harness.scheduler(slots=1)
+    job = harness.job("#SBATCH --array=0-2\ntouch ran.$SLURM_ARRAY_TASK_ID\nexec sleep 1000\n")
+    job_id = one.submit(job).job_id
+    harness.until((job.folder / "ran.0").exists)
+    harness.kill_supervisor(f"{job_id}_0")
+    one.cancel(job_id)
+    assert harness.end(job_id, one).tasks == {"CANCELLED": "0-2"}
+    assert sorted(path.name for path in job.folder.glob("ran.*")) == ["ran.0"]
+
+
+def test_another_boot_has_a_task(harness):
+    """A task that another boot took on is UNKNOWN, and the tasks that wait begin all the same."""
+    job = harness.job("#SBATCH --array=0-1%1\ntouch ran.$SLURM_ARRAY_TASK_ID\n")
+    quiet = harness.scheduler(start=nobody_starts)
+    job_id = quiet.submit(job).job_id
+    with quiet.spool.lock():
+        assert quiet.spool.take(f"{job_id}_0")
+    record = quiet.spool.job(f"{job_id}_0") / "supervisor.json"
+    files.replace(record, record.read_bytes().replace(processes.boot_id().encode(), b"another"))
+    facts = harness.end(job_id)
+    harness.until(lambda: harness.look(f"{job_id}_1").state == "COMPLETED")
+    facts = harness.look(job_id)
+    assert (facts.state, facts.tasks) == ("UNKNOWN", {"UNKNOWN": "0", "COMPLETED": "1"})
+    assert not (job.folder / "ran.0").exists()
+    with pytest.raises(UnavailableError, match="another boot or host"):
+        harness.local.cancel(job_id)
+
+
+def test_a_damaged_record_of_a_task_stops_no_other_task(harness):
+    """A task whose record is damaged is UNKNOWN with the file's name; the others run."""
+    job = harness.job("#SBATCH --array=0-1\ntrue\n")
+    quiet = harness.scheduler(start=nobody_starts)
+    job_id = quiet.submit(job).job_id
+    folder = files.make_folder(quiet.spool.job(f"{job_id}_0"))
+    (folder / "supervisor.json").write_bytes(b"\0")
+    harness.until(lambda: harness.look(f"{job_id}_1").state == "COMPLETED")
+    facts = harness.look(job_id)
+    assert facts.tasks == {"UNKNOWN": "0", "COMPLETED": "1"} and "supervisor.json" in facts.reason
+
+
 def _submit(spool, job, ids):
     ids.put(LocalScheduler(spool, 2).submit(job).job_id)
 
@@ -383,7 +471,8 @@ def test_what_is_refused(harness, tmp_path):
     for job, word in (
         (Job(wrapper=tmp_path / "none.sh", folder=tmp_path, name="", token="t"), "none.sh"),
         (windows, "Windows line ends"),
-        (harness.job("#SBATCH --array=0-3\ntrue\n"), r"runs no job arrays \(--array=0-3\)"),
+        (harness.job("#SBATCH --array=0-1001\ntrue\n"), "names task 1001.*MaxArraySize=1001"),
+        (msgspec.structs.replace(good, array="4-2"), "'4-2' names no tasks"),
         (Job(wrapper=good.wrapper, folder=tmp_path / "none", name="", token="t"), "no folder"),
         (Job(wrapper=good.wrapper, folder=tmp_path, name="", token="../t"), "token"),
         (Job(wrapper=good.wrapper, folder=tmp_path, name="\udcff", token="t"), "UTF-8"),

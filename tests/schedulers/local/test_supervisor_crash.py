@@ -11,8 +11,10 @@ import pytest
 
 from tests.schedulers.conftest import Harness
 from watchkeeper.core import processes
-from watchkeeper.schedulers.wrapper.claims import read_exit_records
+from watchkeeper.schedulers.wrapper.claims import read_exit_records, read_task_ends
 
+# At full size the supervisor dies at every step of an array; else, for time, at every other one.
+STRIDE = 1 if os.environ.get("WATCHKEEPER_TEST_SIZE") == "full" else 2
 DYING = """
 import functools, os, signal, sys
 from watchkeeper.core.disk import files
@@ -37,7 +39,7 @@ def dying(module, name):
 
 for name in ("replace", "create"):
     dying(files, name)
-for name in ("fork", "write", "wait4", "unlink"):
+for name in ("fork", "write", "wait4", "unlink", "mkdir"):
     dying(os, name)
 supervisor.main(sys.argv[2:])
 """
@@ -94,6 +96,57 @@ def test_killed_at_every_step(tmp_path):
             break
     assert at > 12
     assert seen == {"COMPLETED", "NODE_FAIL"}
+
+
+def test_killed_at_every_step_of_an_array(tmp_path):
+    """Whenever the supervisor dies, each task of an array runs exactly once; its end is COMPLETED,
+    or NODE_FAIL where nobody saw it, and then its exit record tells.
+    """
+    at, seen, codes = 1 - STRIDE, set(), [-signal.SIGKILL]
+    while -signal.SIGKILL in codes:
+        at += STRIDE
+        codes, facts, folder, attempt = _array_with_a_death(tmp_path / str(at), at)
+        ran = sorted((folder / "ran").read_text().split())
+        assert ran == ["0", "1"], f"step {at}"
+        assert set(facts.tasks) <= {"COMPLETED", "NODE_FAIL"}, f"step {at}"
+        ends = read_task_ends(attempt)
+        assert {number: end.exit_code for number, end in ends.items()} == {0: 0, 1: 0}
+        seen |= set(facts.tasks)
+    assert at > 12
+    assert seen == {"COMPLETED", "NODE_FAIL"}
+
+
+def _array_with_a_death(root, at):
+    """Run an array whose first supervisor dies before its step number `at`: its supervisors' codes,
+    its facts, its folder and its attempt.
+    """
+    started = []
+    harness = Harness(root)
+
+    def dying(spool, slot_fd):
+        command = [sys.executable, "-c", DYING, str(at), str(spool), str(slot_fd)]
+        started.append(
+            subprocess.Popen(
+                command, pass_fds=[slot_fd], stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        )
+
+    try:
+        body = "#SBATCH --array=0-1%1\necho $SLURM_ARRAY_TASK_ID >> ran\n"
+        job = harness.job(body)
+        job_id = harness.scheduler(slots=1, start=dying).submit(job).job_id
+        try:
+            codes = [process.wait(60) for process in started]
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+        facts = harness.end(job_id, harness.scheduler(slots=1))
+        attempt = job.wrapper.parent
+        harness.until(lambda: None not in read_task_ends(attempt).values())
+        return codes, facts, job.folder, attempt
+    finally:
+        harness.close()
 
 
 @pytest.mark.parametrize("doomed", ["leader", "session"])

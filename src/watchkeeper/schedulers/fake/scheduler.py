@@ -9,6 +9,9 @@ them.
     fake.report(job_id, "NODE_FAIL")       what it says from now on, whatever is true
     fake.forget(job_id)                    it no longer knows the job
 
+A job array that was started begins its tasks as its limit allows, each at the look after the end of
+one before it.
+
 Jobs stay pending until `start` or `run`, or until their states are scripted. They do not outlive
 this process.
 """
@@ -21,7 +24,7 @@ import shlex
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +40,7 @@ from watchkeeper.core.errors import (
 )
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.schedulers import arrays
 from watchkeeper.schedulers.base import TERMINAL, Job, Receipt, Snapshot
 from watchkeeper.schedulers.sbatch_head import Head, expand, job_environment, read_head
 from watchkeeper.schedulers.shell import Shell
@@ -50,15 +54,34 @@ Outcome = Literal[
 ]
 
 
-class FakeJob:
-    """One job: what was handed over, and what the scheduler says of it."""
+class FakePart:
+    """A process, or the want of one, and what the scheduler says of it: a job alone, or a task."""
 
-    def __init__(self, job: Job, facts: SchedulerFacts) -> None:
-        self.job = job
+    def __init__(self, facts: SchedulerFacts) -> None:
         self.facts = facts
-        self.script: deque[SchedulerFacts] = deque()
         self.process: subprocess.Popen[bytes] | None = None
+
+
+class FakeJob(FakePart):
+    """One job: what was handed over, and what the scheduler says of it. `tasks`, of an array (`""`:
+    it is none): number → the task.
+    """
+
+    def __init__(
+        self, job: Job, facts: SchedulerFacts, tasks: dict[int, FakePart], array: str
+    ) -> None:
+        super().__init__(facts)
+        self.job = job
+        self.script: deque[SchedulerFacts] = deque()
+        self.tasks = tasks
+        self.array = array
+        self.started = False
         self.forgotten = False
+
+    @property
+    def parts(self) -> list[FakePart]:
+        """What has a process: the job, or each of its tasks."""
+        return list(self.tasks.values()) or [self]
 
 
 class FakeScheduler:
@@ -131,11 +154,27 @@ class FakeScheduler:
         for other in job.job.after:
             if other in self.jobs and self.state_of(other) not in TERMINAL:
                 raise ValueError(f"job {job_id} waits for job {other}")
+        if not job.tasks:
+            self._launch(job_id, job, job, {}, restart)
+            return
+        job.started = True
+        self._look(job)
+
+    def _launch(
+        self,
+        job_id: str,
+        job: FakeJob,
+        part: FakePart,
+        variables: Mapping[str, str],
+        restart: int = 0,
+    ) -> None:
+        """Execute the wrapper of a job, or of one of its tasks."""
         head = read_head(files.read_whole(job.job.wrapper), name=job.job.name)
         environment = job_environment(
             os.environb, job_id=job_id, name=head.name, folder=job.job.folder, restart=restart
         )
-        output, error = Path(job.facts.output), Path(job.facts.error_output)
+        environment |= {name.encode(): value.encode() for name, value in variables.items()}
+        output, error = Path(part.facts.output), Path(part.facts.error_output)
         files.make_folder(output.parent)
         files.make_folder(error.parent)
         if restart:
@@ -143,7 +182,7 @@ class FakeScheduler:
         else:
             mode = "wb"
         with open(output, mode) as out, open(error, "ab" if error == output else mode) as err:
-            job.process = subprocess.Popen(
+            part.process = subprocess.Popen(
                 [*head.interpreter, job.job.wrapper],
                 cwd=job.job.folder,
                 env=environment,
@@ -152,8 +191,8 @@ class FakeScheduler:
                 stderr=err,
                 start_new_session=True,
             )
-        job.facts = msgspec.structs.replace(
-            job.facts, state="RUNNING", started=self._clock(), node="fake"
+        part.facts = msgspec.structs.replace(
+            part.facts, state="RUNNING", started=self._clock(), node="fake"
         )
 
     def state_of(self, job_id: str) -> str:
@@ -164,9 +203,13 @@ class FakeScheduler:
     def wait(self, job_id: str) -> SchedulerFacts:
         """Wait for the end of a job that was started."""
         job = self.jobs[job_id]
-        if job.process is not None:
-            job.process.wait()
-        self._look(job)
+        running = True
+        while running:
+            processes = [part.process for part in job.parts if part.facts.state == "RUNNING"]
+            for process in filter(None, processes):
+                process.wait()
+            self._look(job)
+            running = job.facts.state == "RUNNING"
         return job.facts
 
     def run(self, job_id: str, *, restart: int = 0) -> SchedulerFacts:
@@ -175,18 +218,41 @@ class FakeScheduler:
         return self.wait(job_id)
 
     def _look(self, job: FakeJob) -> None:
-        if (
-            job.process is None
-            or job.facts.state in TERMINAL
-            or (status := job.process.poll()) is None
-        ):
+        """See which processes have ended, and begin the tasks that may begin now."""
+        for part in job.parts:
+            self._look_at(part)
+        if not job.tasks:
+            return
+        self._begin_tasks(job)
+        facts = {number: part.facts for number, part in job.tasks.items()}
+        job.facts = arrays.facts_of_whole(facts)
+
+    def _begin_tasks(self, job: FakeJob) -> None:
+        if not job.started:
+            return
+        states = [part.facts.state for part in job.tasks.values()]
+        room = arrays.limit_of(job.array) or len(states)
+        room -= states.count("RUNNING")
+        job_id = next(name for name, one in self.jobs.items() if one is job)
+        for index, (number, part) in enumerate(job.tasks.items()):
+            if room > 0 and part.facts.state == "PENDING":
+                own_id = str(int(job_id) + index)
+                variables = arrays.task_variables(job.array, job_id, number, own_id)
+                self._launch(job_id, job, part, variables)
+                room -= 1
+
+    def _look_at(self, part: FakePart) -> None:
+        if part.process is None or part.facts.state in TERMINAL:
+            return
+        status = part.process.poll()
+        if status is None:
             return
         if status:
             state = "FAILED"
         else:
             state = "COMPLETED"
-        job.facts = msgspec.structs.replace(
-            job.facts,
+        part.facts = msgspec.structs.replace(
+            part.facts,
             state=state,
             reason="NonZeroExitCode" if status else "",
             exit_code=max(status, 0),
@@ -236,29 +302,42 @@ class FakeScheduler:
                 raise UnreachedError("fake: connection refused")
             case "lose":
                 raise DoubtError("fake: no answer")
-        self._last_id += 1
-        job_id = str(self._last_id)
+        job_id = str(self._last_id + 1)
         head = read_head(files.read_whole(job.wrapper), name=job.name)
+        array = job.array or head.array
+        tasks: dict[int, FakePart] = {}
+        if array:
+            numbers = arrays.numbers_of(array)
+            for index, number in enumerate(numbers):
+                names = (str(int(job_id) + index), (job_id, str(number)))
+                tasks[number] = FakePart(self._accepted(job, head, *names))
+            facts = arrays.facts_of_whole({number: tasks[number].facts for number in tasks})
+        else:
+            facts = self._accepted(job, head, job_id, ("", ""))
+        self._last_id += max(1, len(tasks))
+        self.jobs[job_id] = FakeJob(job, facts, tasks, array)
+        if outcome == "retried":
+            raise UnreachedError("fake: connection refused")
+        if outcome == "doubt":
+            raise DoubtError("fake: no answer")
+        return Receipt(job_id=job_id, exact=self.exact_words(job, head))
+
+    def _accepted(self, job: Job, head: Head, own_id: str, task: tuple[str, str]) -> SchedulerFacts:
+        """The facts of a job that waits, or of a task that does."""
 
         def place(pattern: str) -> str:
-            return str(
-                job.folder
-                / expand(pattern, job_id=job_id, name=head.name, user="fake", node="fake")
+            name = expand(
+                pattern, job_id=own_id, name=head.name, user="fake", node="fake", task=task
             )
+            return str(job.folder / name)
 
-        facts = SchedulerFacts(
+        return SchedulerFacts(
             state="PENDING",
             reason="Resources",
             submitted=self._clock(),
             output=place(head.output),
             error_output=place(head.error or head.output),
         )
-        self.jobs[job_id] = FakeJob(job, facts)
-        if outcome == "retried":
-            raise UnreachedError("fake: connection refused")
-        if outcome == "doubt":
-            raise DoubtError("fake: no answer")
-        return Receipt(job_id=job_id, exact=self.exact_words(job, head))
 
     def find(self, token: str) -> Sequence[str]:
         """All jobs with the token, by id, oldest first. Raises UnavailableError in an outage."""
@@ -301,14 +380,20 @@ class FakeScheduler:
         self._look(job)
         if job.facts.state in TERMINAL:
             return
-        if job.process is not None:
+        for part in job.parts:
+            if part.facts.state not in TERMINAL:
+                self._end(part)
+        self._look(job)
+
+    def _end(self, part: FakePart) -> None:
+        if part.process is not None:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(job.process.pid, number)
+                    os.killpg(part.process.pid, number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    job.process.wait(1.0)
-        job.facts = msgspec.structs.replace(
-            job.facts, state="CANCELLED", reason="", ended=self._clock()
+                    part.process.wait(1.0)
+        part.facts = msgspec.structs.replace(
+            part.facts, state="CANCELLED", reason="", ended=self._clock()
         )
 
     def _ask(self) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -147,13 +147,14 @@ class FakeSlurm:
         except UnavailableError:
             return Done(code=1, err=f"slurm_load_jobs error: {_CONTACT}\n")
         lines = []
-        for job_id, facts in shown.items():
-            job = self.fake.jobs[job_id].job
+        for job_id, facts in self._by_task(shown):
+            job = self._job(job_id)
             status = 0
             if facts.state in TERMINAL:
                 status = (facts.exit_code or 0) << 8 | (facts.signal or 0)
             cells = self._cells(job_id, job, facts) | {
                 "JobArrayID": job_id,
+                "JobID": self._own_id(job_id),
                 "exit_code": str(status),
                 "Command": str(job.wrapper),
             }
@@ -179,8 +180,8 @@ class FakeSlurm:
         if "jobs" in options:
             job_ids = [job_id for job_id in options["jobs"].split(",") if job_id in shown]
         lines = [separator.join(fields)]
-        for job_id in job_ids:
-            cells = self._booked(job_id, shown[job_id])
+        for job_id, facts in self._by_task({name: shown[name] for name in job_ids}):
+            cells = self._booked(job_id, facts)
             lines.append(separator.join(cells[field] for field in fields))
         return Done(code=0, out="".join(f"{line}\n" for line in lines))
 
@@ -195,7 +196,7 @@ class FakeSlurm:
 
     def _booked(self, job_id: str, facts: SchedulerFacts) -> dict[str, str]:
         """Column → what sacct shows of a job. It takes 128 off a code above 127."""
-        job = self.fake.jobs[job_id].job
+        job = self._job(job_id)
         state = facts.state
         if state == "CANCELLED":
             state = "CANCELLED by 1000"
@@ -205,7 +206,7 @@ class FakeSlurm:
         return self._cells(job_id, job, facts) | {
             "State": state,
             "ExitCode": f"{code}:{facts.signal or 0}",
-            "JobIDRaw": job_id,
+            "JobIDRaw": self._own_id(job_id),
             "SubmitLine": f"sbatch --parsable {job.wrapper}",
             "Restarts": "0",
             "MaxRSS": "",
@@ -230,6 +231,26 @@ class FakeSlurm:
             if not left:
                 shown[job_id] = one
         return shown
+
+    def _job(self, job_id: str) -> Job:
+        """What was submitted as this job, or as the array of this task."""
+        return self.fake.jobs[job_id.partition("_")[0]].job
+
+    def _own_id(self, job_id: str) -> str:
+        """The number that a job, or a task of an array, has alone."""
+        array_id, _, number = job_id.partition("_")
+        if not number:
+            return job_id
+        return str(int(array_id) + list(self.fake.jobs[array_id].tasks).index(int(number)))
+
+    def _by_task(self, facts: Mapping[str, SchedulerFacts]) -> Iterator[tuple[str, SchedulerFacts]]:
+        """Each job, and each task of an array in its place."""
+        for job_id, one in facts.items():
+            tasks = self.fake.jobs[job_id].tasks
+            for number, part in tasks.items():
+                yield f"{job_id}_{number}", part.facts
+            if not tasks:
+                yield job_id, one
 
     def _cells(self, job_id: str, job: Job, facts: SchedulerFacts) -> dict[str, str]:
         times = {"Submit": facts.submitted, "Start": facts.started, "End": facts.ended}

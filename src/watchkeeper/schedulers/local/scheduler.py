@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -35,22 +35,25 @@ from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.settings import state_folder
-from watchkeeper.schedulers.base import UNKNOWN, Job, Receipt, Snapshot
-from watchkeeper.schedulers.local.spool import (
+from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN, Job, Receipt, Snapshot
+from watchkeeper.schedulers.local.records import (
+    Array,
     CancelAsked,
     DamagedRecordError,
     Spec,
-    Spool,
     Started,
     lost,
+    numbers_of,
     read,
-    usable_cpus,
-    usable_gpus,
 )
+from watchkeeper.schedulers.local.spool import Spool, is_id, usable_cpus, usable_gpus
 from watchkeeper.schedulers.local.supervisor import POKE
 from watchkeeper.schedulers.sbatch_head import Head, expand, job_environment, read_head
 from watchkeeper.schedulers.site import Site
 
+# One more than the highest number of a task: Slurm's MaxArraySize where no site sets another.
+MAX_ARRAY = 1001
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -131,8 +134,8 @@ class LocalScheduler:
         return shlex.join([*head.interpreter, str(job.wrapper)])
 
     def site(self) -> Site:
-        """This machine has no partitions, accounts or limits."""
-        return Site()
+        """This machine has no partitions or accounts, and limits the size of an array alone."""
+        return Site(max_array=MAX_ARRAY)
 
     # ── submit
 
@@ -149,7 +152,7 @@ class LocalScheduler:
         try:
             self.spool.prepare()
             with self.spool.lock():
-                job_id = self.spool.new_job()
+                job_id = self.spool.new_job(_task_count(job, head))
             spec = self._spec(job, head, job_id)
             token = files.make_folder(self.spool.tokens / job.token)
             files.fsync_folder(self.spool.tokens)
@@ -200,11 +203,7 @@ class LocalScheduler:
         faults = [problem for problem in head.problems if problem.severity == "error"]
         if faults:
             raise RefusedError("; ".join(fault.message for fault in faults), hint=faults[0].hint)
-        if head.array:
-            hint = "name a cluster (--cluster NAME), or write one script for each task"
-            raise RefusedError(
-                f"{job.name}: this machine runs no job arrays (--array={head.array})", hint=hint
-            )
+        _refuse_array(job, head)
         if self.gpus and head.gpus > len(self.gpus):
             has = f"{len(self.gpus)} ({', '.join(self.gpus)})"
             hint = "name a cluster (--cluster NAME), or all devices: WATCHKEEPER_GPUS=0,1"
@@ -216,15 +215,17 @@ class LocalScheduler:
 
     def _spec(self, job: Job, head: Head, job_id: str) -> Spec:
         folder = job.folder / head.folder
+        user, node = _user(), processes.host()
 
         def place(pattern: str) -> str:
-            if not pattern:
+            if not pattern or array is not None:
                 return ""
-            user, node = _user(), processes.host()
-            return str(
-                folder / expand(pattern, job_id=job_id, name=head.name, user=user, node=node)
-            )
+            name = expand(pattern, job_id=job_id, name=head.name, user=user, node=node)
+            return str(folder / name)
 
+        array = None
+        if tasks := _array(job, head):
+            array = Array(tasks=tasks, output=head.output, error=head.error, user=user, node=node)
         environment = job_environment(os.environb, job_id=job_id, name=head.name, folder=job.folder)
         return Spec(
             job_id=job_id,
@@ -244,6 +245,7 @@ class LocalScheduler:
             environment=b"\0".join(b"%b=%b" % item for item in environment.items()),
             after=job.after,
             gpus=head.gpus if self.gpus else 0,  # without any the directive means nothing here
+            array=array,
         )
 
     def _kick(self, count: int | None = None) -> None:
@@ -313,7 +315,7 @@ class LocalScheduler:
     def _token(self, job_id: str) -> str:
         if job_id not in self._tokens:
             with contextlib.suppress(DamagedRecordError):
-                spec = read(self.spool.job(job_id) / "spec.json", Spec)
+                spec = self.spool.spec(job_id)
                 self._tokens[job_id] = spec.token if spec else ""
         return self._tokens.get(job_id, "")
 
@@ -323,17 +325,19 @@ class LocalScheduler:
         Raises:
             DamagedRecordError: a record of it cannot be read.
         """
-        if not _is_id(job_id):
+        if not is_id(job_id):
             return None
         if (ended := self._ending(job_id)) is not None:
             return ended
         folder = self.spool.job(job_id)
-        spec = read(folder / "spec.json", Spec)
+        spec = self.spool.spec(job_id)
         if spec is None:
             return None
+        if self.spool.is_array(job_id):
+            return self._look_at_array(spec)
         supervisor = read(folder / "supervisor.json", ProcessName)
         if supervisor is None:
-            return _waiting(spec)
+            return self._not_taken(spec)
         alive = processes.is_alive(supervisor)
         started = read(folder / "started.json", Started)
         if alive is None:
@@ -348,8 +352,43 @@ class LocalScheduler:
         if read(folder / "supervisor.json", ProcessName) != supervisor:
             return self._ending(job_id) or facts
         if (ended := self._ending(job_id)) is None:
-            ended = self._lost[job_id] = lost(spec, started, (folder / "cancel.json").exists())
+            cancelled = self.spool.is_cancelled(job_id)
+            ended = self._lost[job_id] = lost(spec, started, cancelled)
         return ended
+
+    def _look_at_array(self, whole: Spec) -> SchedulerFacts:
+        """The facts of an array, which are those of the task that says most about it."""
+        # In this order: of an array seen to be cancelled, no task begins after that.
+        rest = self._not_taken(whole)
+        begun = self.spool.begun_tasks(whole.job_id)
+        parts: dict[int, SchedulerFacts] = {}
+        for number in numbers_of(whole):
+            if number in begun:
+                parts[number] = self._look_at_task(f"{whole.job_id}_{number}") or rest
+            else:
+                parts[number] = rest
+        facts = arrays.facts_of_whole(parts)
+        if all(part.state in TERMINAL for part in parts.values()):
+            self._ended[whole.job_id] = facts
+        return facts
+
+    def _look_at_task(self, job_id: str) -> SchedulerFacts | None:
+        try:
+            return self._ended.get(job_id) or self._look(job_id)
+        except DamagedRecordError as error:
+            return SchedulerFacts(state=UNKNOWN, reason=str(error))
+
+    def _not_taken(self, spec: Spec) -> SchedulerFacts:
+        """The facts of a job or task that no supervisor has taken on: it waits, or its whole array
+        was cancelled.
+        """
+        asked = None
+        if spec.array is not None:
+            whole = spec.job_id.partition("_")[0]
+            asked = read(self.spool.job(whole) / "cancel.json", CancelAsked)
+        if asked is None:
+            return _waiting(spec)
+        return _never_begun(spec, asked.time)
 
     def _ending(self, job_id: str) -> SchedulerFacts | None:
         ended = read(self.spool.job(job_id) / "exit.json", SchedulerFacts)
@@ -366,43 +405,93 @@ class LocalScheduler:
         Raises:
             UnavailableError: the spool cannot be used, or the job belongs to another boot or host.
         """
-        if not _is_id(job_id) or not self.spool.job(job_id).is_dir():
+        if not is_id(job_id) or not self.spool.job(job_id.partition("_")[0]).is_dir():
             return
         try:
             with self.spool.lock():
-                standing = self.spool.standing(job_id)
-                self._end_or_ask(job_id, standing)
+                standings = self._end_or_ask_all(job_id)
         except (DamagedRecordError, StorageError, OSError) as error:
             raise UnavailableError(f"cannot cancel local job {job_id}: {error}") from error
-        if standing == "elsewhere":
+        if "elsewhere" in standings:
             raise UnavailableError(
                 f"local job {job_id} belongs to another boot or host", hint="end it there"
             )
         with contextlib.suppress(SchedulerError, StorageError, OSError):
             self._kick()
 
+    def _end_or_ask_all(self, job_id: str) -> set[str]:
+        """Under the lock: end a job, a task or a whole array. Returns what each was."""
+        names = [job_id]
+        if self.spool.is_array(job_id):
+            names = [f"{job_id}_{task}" for task in sorted(self.spool.begun_tasks(job_id))]
+            if self.spool.standing(job_id) not in ("ended", "absent"):
+                # From here on no task is taken on, and each supervisor ends its own.
+                self._ask(job_id)
+        standings: set[str] = set()
+        for name in names:
+            standing = self.spool.standing(name)
+            self._end_or_ask(name, standing)
+            standings.add(standing)
+        return standings
+
+    def _ask(self, job_id: str) -> None:
+        """Under the lock: write down that the job's end was asked for, unless it was before."""
+        record = self.spool.job(job_id) / "cancel.json"
+        if not record.exists():
+            request = CancelAsked(time=self._clock(), by=processes.this_process())
+            files.replace(record, msgspec.json.encode(request))
+
     def _end_or_ask(self, job_id: str, standing: str) -> None:
         """Under the lock: end a job that has not begun, or ask the supervisor of one that runs."""
         folder = self.spool.job(job_id)
         has_begun = (folder / "started.json").exists()
         if standing == "pending" or (standing == "orphaned" and not has_begun):
-            spec = read(folder / "spec.json", Spec)
-            submitted = spec.submitted if spec else None
-            cancelled = SchedulerFacts(state="CANCELLED", submitted=submitted, ended=self._clock())
-            self.spool.end(job_id, cancelled)
+            spec = self.spool.spec(job_id)
+            if spec is not None:
+                self.spool.end(job_id, _never_begun(spec, self._clock()))
             return
         if standing not in ("held", "orphaned"):
             return
-        request = CancelAsked(time=self._clock(), by=processes.this_process())
-        files.replace(folder / "cancel.json", msgspec.json.encode(request))
+        self._ask(job_id)
         supervisor = read(folder / "supervisor.json", ProcessName)
         if standing == "held" and supervisor is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(supervisor.pid, POKE)
 
 
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def _array(job: Job, head: Head) -> str:
+    """The tasks to run, as `--array` writes them; "": it is no array."""
+    return job.array or head.array
+
+
+def _task_count(job: Job, head: Head) -> int:
+    """How many tasks there are; 0 for a job that is no array."""
+    tasks = _array(job, head)
+    if tasks:
+        return arrays.count_of(tasks)
+    return 0
+
+
+def _refuse_array(job: Job, head: Head) -> None:
+    """Raise RefusedError where Slurm would refuse the array."""
+    if not (tasks := _array(job, head)):
+        return
+    try:
+        highest = arrays.numbers_of(tasks)[-1]
+    except ValueError as error:
+        raise RefusedError(f"{job.name}: --array: {error}") from None
+    if highest >= MAX_ARRAY:
+        hint = f"number the tasks from 0, and split an array of more than {MAX_ARRAY:,}"
+        raise RefusedError(
+            f"{job.name}: --array={tasks} names task {highest}, and an array on this machine has "
+            f"tasks 0 to {MAX_ARRAY - 1}, as with Slurm's MaxArraySize={MAX_ARRAY}",
+            hint=hint,
+        )
+
+
+def _never_begun(spec: Spec, ended: datetime) -> SchedulerFacts:
+    """The facts of a job that was cancelled before it began."""
+    return SchedulerFacts(state="CANCELLED", submitted=spec.submitted, ended=ended)
 
 
 def _waiting(spec: Spec) -> SchedulerFacts:

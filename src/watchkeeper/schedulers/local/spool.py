@@ -18,6 +18,11 @@
         started.json        the script's session; written before the script may begin
         cancel.json         its end was asked for
         exit.json           how it ended
+        tasks/              it is a job array; its own folder has no supervisor and no start
+          <k>/              task k, as a job's folder, without a spec; made when it is taken on
+
+A task is named as Slurm names it: `17_3` is task 3 of the array 17, also in `running`; the array
+alone is in `pending`. An array's cancel.json ends all its tasks: none is taken on after it.
 
 The indexes are written before what they point to, and removed after: they may name too much, never
 too little. What a job is follows from its own folder alone (`standing`).
@@ -28,11 +33,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -41,78 +46,23 @@ from watchkeeper.core.disk import files
 from watchkeeper.core.errors import UnavailableError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.processes import ProcessName
-
-_Record = TypeVar("_Record")
+from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers.local.records import (
+    DamagedRecordError,
+    Spec,
+    numbers_of,
+    read,
+    task_of,
+)
 
 # absent: not accepted; held: its supervisor lives; orphaned: that died; elsewhere: another host or
 # boot has or had it.
 Standing = Literal["absent", "pending", "held", "orphaned", "elsewhere", "ended"]
-
-
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted job. `error` is "" where standard error goes where output goes; `time_limit_s` is
-    None for no limit; `kill_wait_s` is the time between SIGTERM and SIGKILL; `environment` is
-    NUL-separated, as the kernel has it; `after` names the jobs that must have ended first; `gpus`
-    is how many GPUs it needs.
-    """
-
-    job_id: str
-    name: str
-    token: str
-    command: tuple[str, ...]
-    wrapper: str
-    submit_folder: str
-    folder: str
-    output: str
-    error: str
-    append: bool
-    time_limit_s: int | None
-    kill_wait_s: float
-    submitted: datetime
-    umask: int
-    environment: bytes
-    after: tuple[str, ...] = ()
-    gpus: int = 0
-
-    @property
-    def error_output(self) -> str:
-        """Where standard error goes."""
-        return self.error or self.output
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """The script's session, by its leader."""
-
-    leader: ProcessName
-    time: datetime
-
-
-class CancelAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody asked for the job's end."""
-
-    time: datetime
-    by: ProcessName
-
-
-class DamagedRecordError(Exception):
-    """A record of the spool that is no such record; the message names the file."""
-
-
-def read(path: Path, kind: type[_Record]) -> _Record | None:
-    """The record in a file; None if it is not there.
-
-    Raises:
-        DamagedRecordError: it holds something else.
-        UnavailableError: it cannot be read.
-    """
-    try:
-        return msgspec.json.decode(files.read_whole(path), type=kind)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DamagedRecordError(f"{path} is damaged: {error}") from error
+# An array is what the first of these is that one of its tasks is.
+_OF_SEVERAL: tuple[Standing, ...] = ("pending", "held", "orphaned", "elsewhere", "ended")
+# `17`, or task 3 of the array 17: `17_3`.
+_ID = re.compile(r"[0-9]{1,18}(?:_[0-9]{1,10})?", re.ASCII)
+_TASKS = "tasks"
 
 
 class Spool:
@@ -138,8 +88,11 @@ class Spool:
                 files.make_folder(folder)
 
     def job(self, job_id: str | int) -> Path:
-        """The job's folder."""
-        return self.jobs / str(job_id)
+        """The folder of a job, or of an array's task."""
+        whole, _, task = str(job_id).partition("_")
+        if task:
+            return self.jobs / whole / _TASKS / task
+        return self.jobs / whole
 
     @contextlib.contextmanager
     def lock(self, timeout_s: float = 10.0) -> Iterator[None]:
@@ -191,7 +144,7 @@ class Spool:
     def free_gpus(self) -> list[str]:
         """The GPUs that no job has, whose supervisor lives or which may still run. Under lock."""
         taken: set[str] = set()
-        for job_id in _numbers(self.running):
+        for job_id in _ids(self.running):
             if self._stands(job_id, self.running) not in ("ended", "absent", "pending"):
                 with contextlib.suppress(DamagedRecordError, UnavailableError):
                     taken.update(read(self.job(job_id) / "gpus.json", tuple[str, ...]) or ())
@@ -200,7 +153,7 @@ class Spool:
     def held_slots(self) -> int:
         """In how many slots a supervisor works, whatever the slot count is now."""
         held = 0
-        for slot in _numbers(self.slots):
+        for slot in _ids(self.slots):
             fd = self.take_slot(int(slot))
             if fd is None:
                 held += 1
@@ -227,8 +180,9 @@ class Spool:
 
     # ── jobs
 
-    def new_job(self) -> str:
-        """Take an id that was never used, and make its folder. Under lock.
+    def new_job(self, tasks: int = 0) -> str:
+        """Take an id that was never used, and make its folder; for an array, ids for so many tasks
+        too, from its own on. 0: it is no array. Under lock.
 
         Raises:
             StorageError: it cannot be made.
@@ -236,16 +190,51 @@ class Spool:
         try:
             number = int(files.read_whole(self.folder / "next"))
         except (OSError, ValueError):
-            number = (
-                max((int(name) for name in os.listdir(self.jobs) if name.isdigit()), default=0) + 1
-            )
+            number = max(map(self._last_number, _ids(self.jobs)), default=0) + 1
         while self.job(number).exists():
             number += 1
         # The number is used up before it is used.
-        files.replace(self.folder / "next", f"{number + 1}\n".encode())
+        files.replace(self.folder / "next", f"{number + max(1, tasks)}\n".encode())
         files.make_folder(self.job(number))
+        if tasks:
+            files.make_folder(self.job(number) / _TASKS)
+            files.fsync_folder(self.job(number))
         files.fsync_folder(self.jobs)
         return str(number)
+
+    def _last_number(self, job_id: str) -> int:
+        """The highest id that a job has used up; an array has one for each of its tasks."""
+        tasks = 1
+        with contextlib.suppress(DamagedRecordError, UnavailableError):
+            spec = self.spec(job_id)
+            if spec is not None:
+                tasks = max(1, len(numbers_of(spec)))
+        return int(job_id) + tasks - 1
+
+    def is_array(self, job_id: str | int) -> bool:
+        """Whether it is a whole array, and neither a job alone nor a task."""
+        return (self.job(job_id) / _TASKS).is_dir()
+
+    def spec(self, job_id: str | int) -> Spec | None:
+        """The spec of an accepted job, or of a task of an accepted array; None: there is none.
+
+        Raises:
+            DamagedRecordError, UnavailableError: it cannot be read.
+        """
+        whole, _, task = str(job_id).partition("_")
+        spec = read(self.job(whole) / "spec.json", Spec)
+        if spec is None or not task:
+            return spec
+        return task_of(spec, int(task))
+
+    def is_cancelled(self, job_id: str) -> bool:
+        """Whether somebody asked for the end of a job, of a task, or of the task's array."""
+        whole = job_id.partition("_")[0]
+        return any((self.job(one) / "cancel.json").exists() for one in {job_id, whole})
+
+    def begun_tasks(self, array_id: str) -> set[int]:
+        """The tasks of an array that were taken on, or ended before that."""
+        return {int(name) for name in _ids(self.job(array_id) / _TASKS)}
 
     def standing(self, job_id: str | int) -> Standing:
         """What the job is now, from its folder.
@@ -256,11 +245,11 @@ class Spool:
         folder = self.job(job_id)
         if (folder / "exit.json").exists():
             return "ended"
+        if self.is_array(job_id):
+            return self._array_standing(str(job_id))
         supervisor = read(folder / "supervisor.json", ProcessName)
         if supervisor is None:
-            if (folder / "spec.json").exists():
-                return "pending"
-            return "absent"
+            return self._standing_before(str(job_id))
         alive = processes.is_alive(supervisor)
         if alive is None:
             return "elsewhere"
@@ -270,38 +259,98 @@ class Spool:
             return "ended"
         return "orphaned"
 
+    def _standing_before(self, job_id: str) -> Standing:
+        """What a job or task is that no supervisor has taken on."""
+        whole, _, task = job_id.partition("_")
+        if not (self.job(whole) / "spec.json").exists():
+            return "absent"
+        if task and self._is_closed(whole):
+            return "ended"
+        return "pending"
+
+    def _is_closed(self, array_id: str) -> bool:
+        """Whether no task of an array will be taken on any more."""
+        folder = self.job(array_id)
+        return (folder / "cancel.json").exists() or (folder / "exit.json").exists()
+
+    def _array_standing(self, array_id: str) -> Standing:
+        spec = self.spec(array_id)
+        if spec is None:
+            return "absent"
+        begun = self.begun_tasks(array_id)
+        rest = set(numbers_of(spec)) - begun
+        if rest and not self._is_closed(array_id):
+            return "pending"
+        standings = {self.standing(f"{array_id}_{number}") for number in begun}
+        return next((one for one in _OF_SEVERAL if one in standings), "ended")
+
     def orphans(self) -> list[str]:
         """The jobs whose supervisors died, lowest id first."""
         return [
             job_id
-            for job_id in _numbers(self.running)
+            for job_id in _ids(self.running)
             if self._stands(job_id, self.running) == "orphaned"
         ]
 
     def waiting(self) -> Iterator[str]:
-        """The jobs that wait for a slot and nothing else, lowest id first. A job that waits for
-        GPUs is passed by jobs that need none, and by no other. Under lock, since it clears the
+        """The jobs and tasks that wait for a slot and nothing else, lowest id first. One that waits
+        for GPUs is passed by those that need none, and by no other. Under lock, since it clears the
         index of what no longer waits.
         """
         free: int | None = None
-        for job_id in _numbers(self.pending):
+        for job_id in _ids(self.pending):
             if self._stands(job_id, self.pending) != "pending" or self._waits_for_others(job_id):
                 continue
             needs = self._gpus_needed(job_id)
-            if needs:
-                if free is None:
-                    free = len(self.free_gpus())
-                if needs > free:
-                    free = 0
-                    continue
-                free -= needs
+            for one in self._startable(job_id):
+                if needs:
+                    if free is None:
+                        free = len(self.free_gpus())
+                    if needs > free:
+                        free = 0
+                        break
+                    free -= needs
+                yield one
+
+    def _startable(self, job_id: str) -> Iterator[str]:
+        """The job itself; of an array, its tasks that may start now, as far as its limit goes."""
+        if not self.is_array(job_id):
             yield job_id
+            return
+        with contextlib.suppress(DamagedRecordError, UnavailableError):
+            spec = self.spec(job_id)
+            if spec is not None:
+                yield from self._startable_tasks(spec)
+
+    def _startable_tasks(self, spec: Spec) -> Iterator[str]:
+        begun = self.begun_tasks(spec.job_id)
+        left = self._room_in(spec)
+        for number in numbers_of(spec):
+            if left <= 0:
+                return
+            name = f"{spec.job_id}_{number}"
+            if number not in begun or self._stands(name, self.running) == "pending":
+                left -= 1
+                yield name
+
+    def _room_in(self, spec: Spec) -> int:
+        """How many more tasks of an array may run now."""
+        limit = arrays.limit_of(spec.array.tasks) if spec.array is not None else 0
+        if not limit:
+            return len(numbers_of(spec))
+        return limit - sum(1 for name in _ids(self.running) if self._runs_in(spec.job_id, name))
+
+    def _runs_in(self, array_id: str, name: str) -> bool:
+        """Whether this is a task of the array, and runs."""
+        if not name.startswith(f"{array_id}_"):
+            return False
+        return self._stands(name, self.running) in ("held", "orphaned")
 
     def _gpus_needed(self, job_id: str) -> int:
-        if (self.job(job_id) / "cancel.json").exists():
+        if self.is_cancelled(job_id):
             return 0
         try:
-            spec = read(self.job(job_id) / "spec.json", Spec)
+            spec = self.spec(job_id)
         except DamagedRecordError:
             return 0  # whoever takes it says so
         if spec is not None:
@@ -309,10 +358,10 @@ class Spool:
         return 0
 
     def _waits_for_others(self, job_id: str) -> bool:
-        if (self.job(job_id) / "cancel.json").exists():
+        if self.is_cancelled(job_id):
             return False
         try:
-            spec = read(self.job(job_id) / "spec.json", Spec)
+            spec = self.spec(job_id)
             return spec is not None and any(
                 self.standing(other) in ("pending", "held", "orphaned") for other in spec.after
             )
@@ -331,8 +380,8 @@ class Spool:
         return standing
 
     def take(self, job_id: str) -> bool:
-        """Make the calling process the supervisor of a pending or orphaned job. Under lock. False:
-        it is neither.
+        """Make the calling process the supervisor of a pending or orphaned job or task. Under lock.
+        False: it is neither.
 
         Raises:
             StorageError: it cannot be written down.
@@ -341,7 +390,8 @@ class Spool:
         me = msgspec.json.encode(processes.this_process())
         standing = self.standing(job_id)
         if standing == "pending":
-            if needs := self._gpus_needed(str(job_id)):
+            self._make_task(job_id)
+            if needs := self._gpus_needed(job_id):
                 mine = self.free_gpus()[:needs]
                 files.replace(self.job(job_id) / "gpus.json", msgspec.json.encode(mine))
             files.replace(self.running / job_id, b"")
@@ -354,12 +404,20 @@ class Spool:
         forget(self.pending / job_id)
         return True
 
+    def _make_task(self, job_id: str) -> None:
+        """Make the folder of a task; a job alone has its own already."""
+        folder = self.job(job_id)
+        if not folder.is_dir():
+            files.make_folder(folder)
+            files.fsync_folder(folder.parent)
+
     def end(self, job_id: str, facts: SchedulerFacts) -> None:
         """Write down how the job ended: the last word about it.
 
         Raises:
             StorageError: it cannot be written.
         """
+        self._make_task(job_id)
         files.replace(self.job(job_id) / "exit.json", msgspec.json.encode(facts))
         forget(self.pending / job_id)
         forget(self.running / job_id)
@@ -394,32 +452,26 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _numbers(folder: Path) -> list[str]:
+def is_id(text: str) -> bool:
+    """Whether this can name a job or a task."""
+    return _ID.fullmatch(text) is not None
+
+
+def _ids(folder: Path) -> list[str]:
+    """The jobs and tasks that the folder's files are named after, lowest first."""
     try:
-        names = [name for name in os.listdir(folder) if name.isdigit()]
+        names = [name for name in os.listdir(folder) if is_id(name)]
     except FileNotFoundError:
         return []
-    return sorted(names, key=int)
+    return sorted(names, key=_order)
+
+
+def _order(job_id: str) -> tuple[int, int]:
+    whole, _, task = job_id.partition("_")
+    return int(whole), int(task or -1)
 
 
 def forget(path: Path) -> None:
     """Remove an index entry, if it is there."""
     with contextlib.suppress(OSError):
         path.unlink()
-
-
-def lost(
-    spec: Spec, started: Started, cancelled: bool, ended: datetime | None = None
-) -> SchedulerFacts:
-    """The end of a job whose supervisor and session are gone: nobody saw its exit code."""
-    reason = "its supervisor was killed, and its exit code was not seen"
-    return SchedulerFacts(
-        state="CANCELLED" if cancelled else "NODE_FAIL",
-        reason="" if cancelled else reason,
-        submitted=spec.submitted,
-        started=started.time,
-        ended=ended,
-        node=started.leader.host,
-        output=spec.output,
-        error_output=spec.error_output,
-    )

@@ -29,7 +29,15 @@ from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import SchedulerFacts
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.schedulers.base import UNKNOWN
-from watchkeeper.schedulers.local.spool import DamagedRecordError, Spec, Spool, Started, lost, read
+from watchkeeper.schedulers.local.records import (
+    DamagedRecordError,
+    Spec,
+    Started,
+    lost,
+    read,
+    task_variables,
+)
+from watchkeeper.schedulers.local.spool import Spool
 from watchkeeper.schedulers.wrapper.names import token_of
 
 # A signal to look at the job again; blocked, and taken by sigtimedwait.
@@ -85,15 +93,15 @@ class Supervisor:
     def _see_through(self, job_id: str) -> None:
         folder = self.spool.job(job_id)
         try:
-            spec = read(folder / "spec.json", Spec)
+            spec = self.spool.spec(job_id)
             started = read(folder / "started.json", Started)
         except DamagedRecordError as error:
             return self.spool.end(job_id, SchedulerFacts(state=UNKNOWN, reason=str(error)))
         if spec is None:
-            ending = SchedulerFacts(state=UNKNOWN, reason=f"{folder / 'spec.json'} is gone")
+            ending = SchedulerFacts(state=UNKNOWN, reason=f"the spec of job {job_id} is gone")
         elif started is not None:
             ending = self._watch_adopted(spec, started)
-        elif (folder / "cancel.json").exists():
+        elif self.spool.is_cancelled(job_id):
             ending = SchedulerFacts(state="CANCELLED", submitted=spec.submitted, ended=self.clock())
         else:
             ending = self._run(spec)
@@ -135,7 +143,7 @@ class Supervisor:
 
     def _watch_child(self, spec: Spec, started: Started) -> SchedulerFacts:
         child = started.leader.pid
-        end = _End(self.spool.job(spec.job_id), spec, child, spec.time_limit_s)
+        end = _End(self.spool, spec, child, spec.time_limit_s)
         while True:
             pid, status, usage = os.wait4(child, os.WNOHANG)
             if pid == child:
@@ -180,14 +188,12 @@ class Supervisor:
     # ── a job whose supervisor died
 
     def _watch_adopted(self, spec: Spec, started: Started) -> SchedulerFacts:
-        folder = self.spool.job(spec.job_id)
-        cancel = folder / "cancel.json"
         if not processes.session_alive(started.leader):
-            return lost(spec, started, cancel.exists())
+            return lost(spec, started, self.spool.is_cancelled(spec.job_id))
         limit = spec.time_limit_s
         if limit is not None:
             limit -= int((self.clock() - started.time) / timedelta(seconds=1))
-        end = _End(folder, spec, started.leader.pid, limit)
+        end = _End(self.spool, spec, started.leader.pid, limit)
         while processes.is_alive(started.leader):
             end.look()
             _sleep(end.next_look_s(_ADOPTED_LOOK_S))
@@ -204,10 +210,10 @@ class _End:
     `why` is the state that this makes, "" as long as the job is left alone.
     """
 
-    def __init__(self, folder: Path, spec: Spec, session: int, time_limit_s: float | None) -> None:
+    def __init__(self, spool: Spool, spec: Spec, session: int, time_limit_s: float | None) -> None:
         self.why = ""
         self.reason = ""
-        self._cancel = folder / "cancel.json"
+        self._spool = spool
         self._spec = spec
         self._session = session
         now = time.monotonic()
@@ -222,7 +228,7 @@ class _End:
                 self._next = now + 1.0
         elif due:
             self._begin("TIMEOUT", "TimeLimit", now)
-        elif self._cancel.exists():
+        elif self._spool.is_cancelled(self._spec.job_id):
             self._begin("CANCELLED", "", now)
 
     def next_look_s(self, at_most: float) -> float:
@@ -337,6 +343,7 @@ def _become(spec: Spec, folder: Path, opened: tuple[int, int, int], gate: int, g
         environment = dict(
             item.split(b"=", 1) for item in spec.environment.split(b"\0") if b"=" in item
         )
+        environment |= task_variables(spec)
         if spec.gpus:
             devices = ",".join(read(folder / "gpus.json", tuple[str, ...]) or ()).encode()
             count = str(spec.gpus).encode()

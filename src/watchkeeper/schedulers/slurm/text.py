@@ -52,8 +52,6 @@ _STATES = {
     "STOPPED": "SUSPENDED", "COMPLETING": "COMPLETING", "STAGE_OUT": "COMPLETING",
     "UPDATE_DB": "COMPLETING",
 }  # fmt: skip
-# Of an array, or a job with several rows: what says most about the whole.
-_WEIGHT = ("RUNNING", "COMPLETING", "SUSPENDED", "PENDING", UNKNOWN)
 _NOTHING = frozenset({"", "None", "(null)", "N/A", "n/a", "Unknown", "None assigned", "none"})
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "P": 1024**5}
 # `17`, `27_3`, `27_[2-5%2]`; `17+1` is a component of a heterogeneous job.
@@ -309,11 +307,11 @@ def by_id(rows: Iterable[Row]) -> dict[str, Row]:
         before = last.get(row.job_id)
         if before is None or _age(before) <= _age(row):
             last[row.job_id] = row
-    arrays: dict[str, list[Row]] = {}
+    parts: dict[str, list[Row]] = {}
     for job_id, row in last.items():
         if (base := base_of(job_id)) != job_id:
-            arrays.setdefault(base, []).append(row)
-    return last | {base: _whole(tasks) for base, tasks in arrays.items()}
+            parts.setdefault(base, []).append(row)
+    return last | {base: _whole(rows) for base, rows in parts.items()}
 
 
 def is_settled(row: Row) -> bool:
@@ -453,26 +451,15 @@ def _whole(rows: Sequence[Row]) -> Row:
     """An array, or a job of several components, as one: it is what says most about it, from its
     first start to its last end.
     """
-    most = min(rows, key=_weight)
-    submitted = [row.submitted for row in rows if row.submitted]
-    started = [row.started for row in rows if row.started]
-    ended = [row.ended for row in rows if row.ended]
-    peaks = [row.max_rss_bytes for row in rows if row.max_rss_bytes]
+    whole = arrays.whole(rows)
     return msgspec.structs.replace(
-        most,
-        submitted=min(submitted, default=None),
-        started=min(started, default=None),
-        ended=max(ended) if len(ended) == len(rows) else None,
-        max_rss_bytes=max(peaks, default=None),
+        rows[whole.first],
+        submitted=whole.submitted,
+        started=whole.started,
+        ended=whole.ended,
+        max_rss_bytes=whole.max_rss_bytes,
         tasks=_tasks(rows),
     )
-
-
-def _weight(row: Row) -> int:
-    """How much a row says about the whole: the lowest says most."""
-    if row.state in _WEIGHT:
-        return _WEIGHT.index(row.state)
-    return len(_WEIGHT) + (row.state == "COMPLETED")
 
 
 def _tasks(rows: Sequence[Row]) -> dict[str, str]:
