@@ -44,7 +44,7 @@ def users_run() -> Run | None:
     """
     runs = [
         run
-        for run in open_runs()
+        for run in open_runs.in_order()
         if not any(other.own and other.run is run for other in list(_open))
     ]
     here = [run for run_id in entered() for run in runs if run.run_id == run_id]

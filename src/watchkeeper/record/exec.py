@@ -174,7 +174,7 @@ def _run_in(
         if watched is not None:
             names = [run._recorder.homes.shown(place) for place in outputs]
             patterns = [os.path.abspath(pattern) for pattern in watched]  # noqa: PTH100
-            run._watch_work(processes.name_of(child.pid), names, patterns)
+            run._lifetime.watch_work(processes.name_of(child.pid), names, patterns)
         follower.follow()
         return _ended(child.returncode, asked=signals.asked)
 

@@ -9,86 +9,35 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from msgspec import UNSET
 
-from watchkeeper.core import processes
-from watchkeeper.core.journal import Clock
-from watchkeeper.record import attempt as attempts
 from watchkeeper.record.display.cadence import MAX_SHARE, Cadence
-from watchkeeper.record.display.display import Display
 from watchkeeper.record.display.progress import Progress
-from watchkeeper.record.options import Options, seed_of
-from watchkeeper.record.ranks import Rank
-from watchkeeper.record.recorder import Recorder
-from watchkeeper.record.results import Results
-from watchkeeper.record.run_end import RunEnd
-from watchkeeper.record.sidecar.spec import Spec
-from watchkeeper.record.sidecar.starter import Sidecar
-from watchkeeper.record.stages.stages import Stages
+from watchkeeper.record.lifetime.lifetime import Lifetime
+from watchkeeper.record.lifetime.open_runs import OpenRuns
 from watchkeeper.record.stages.step import ITEMS_SHOWN, Step
-from watchkeeper.record.start_place import Place
-from watchkeeper.record.stopping import endings
 from watchkeeper.record.stopping.limits import Limit, Limits
-from watchkeeper.record.stopping.overruns import Overruns
-from watchkeeper.record.stopping.stops import Stops
 from watchkeeper.record.writing.logged import row_of
-from watchkeeper.record.writing.manifest import code_of, opening
 from watchkeeper.record.writing.tables import Table
 
 Hook = TypeVar("Hook", bound=Callable[[], object])
 T = TypeVar("T")
 
-_runs: set[Run] = set()  # those that have not ended
-
-
-def _note_exit() -> None:
-    for run in _runs:
-        run._end.note_exit()
-
-
-_exits = endings.Exits(_note_exit)
-
-
-def take_place(place: Place, run_id: str) -> None:
-    """A run of this id is started in this place: one that was started there before, and never
-    ended, is left behind.
-    """
-    for run in [run for run in _runs if run._place == place]:
-        run._recorder.log.leave_all()
-        run._place = None
-        if endings.is_interactive():
-            run._end.end_unsaid(
-                "The cell that started this run was run again, and nobody had ended it: "
-                f"{run_id} goes on",
-                _exits.error,
-            )
+open_runs: OpenRuns[Run] = OpenRuns()
+os.register_at_fork(before=open_runs.share_counts, after_in_child=open_runs.after_fork)
+# When this module is imported: what the program registers later comes before it, and may still
+# record.
+atexit.register(open_runs.end_all)
 
 
 def current_run() -> Run | None:
     """The most recently started run of this process that has not ended; None if there is none."""
-    return max(_runs, key=_began, default=None)
-
-
-def open_runs() -> list[Run]:
-    """The runs of this process that have not ended, in the order of their start."""
-    return sorted((run for run in list(_runs) if not run._recorder.has_ended), key=_began)
-
-
-def is_open(run_id: str) -> bool:
-    """Whether a run of this id was started in this process and has not ended."""
-    return any(run.run_id == run_id for run in open_runs())
-
-
-def _began(run: Run) -> float:
-    return run._recorder.began
+    return open_runs.newest()
 
 
 class Run:
@@ -101,51 +50,15 @@ class Run:
     limits: Limits
     """How often time-limited work was started, and how often it timed out."""
 
-    def __init__(
-        self,
-        folder: Path,
-        run_id: str,
-        pipeline: str,
-        config: dict[str, Any],
-        *,
-        clock: Clock,
-        options: Options,
-        rank: Rank | None = None,
-    ) -> None:
-        began = time.perf_counter()
-        self.run_id = run_id
-        self.folder = folder
-        self._place: Place | None = None
-        self._recorder = recorder = Recorder(
-            folder,
-            run_id,
-            pipeline,
-            clock=clock,
-            options=options,
-            rank=rank,
-            shares_folder=any(run.folder == folder for run in _runs),
-        )
-        self._stops = Stops(recorder)
-        self._stages = Stages(recorder)
-        self._results = Results(recorder)
-        self._display = display = Display(recorder, self._stops)
-        self._overruns = Overruns(
-            recorder, training_step=display.training_step, count=display.count_timeout
-        )
-        self.limits = self._overruns.limits
-        self._sidecar = Sidecar()
-        self._end = RunEnd(
-            recorder,
-            stops=self._stops,
-            stages=self._stages,
-            results=self._results,
-            display=display,
-            limits=self.limits,
-            sidecar=self._sidecar,
-            ended=lambda: _forget(self),
-        )
-        _begin(self, config)
-        self._end.start_s = time.perf_counter() - began - recorder.spent_s
+    def __init__(self, lifetime: Lifetime) -> None:
+        recorder = lifetime.recorder
+        self.run_id = recorder.run_id
+        self.folder = recorder.folder
+        self.limits = lifetime.overruns.limits
+        self._lifetime = lifetime
+        self._recorder = recorder
+        self._stops = lifetime.stops
+        self._display = lifetime.display
 
     @property
     def writer(self) -> str:
@@ -191,26 +104,26 @@ class Run:
         """
         if not self._recorder.is_over:
             self._stops.safe_point()
-        with self._stages.run(name, inputs, items_shown) as stage:
+        with self._lifetime.stages.run(name, inputs, items_shown) as stage:
             yield stage
 
     def checkpoint(self, path: str | os.PathLike[str], training_step: int | None = None) -> None:
         """Record a checkpoint, a file or a folder, that is complete on disk, with its files and
         their sizes. If there are no files, only a warning is logged.
         """
-        self._results.keep_checkpoint(path, training_step)
+        self._lifetime.results.keep_checkpoint(path, training_step)
 
     def output(self, path: str | os.PathLike[str], *, what: str = "") -> None:
         """Record a result file of the run with its size and hash. If the file does not exist, a
         warning is logged.
         """
-        self._results.keep_output(path, what)
+        self._lifetime.results.keep_output(path, what)
 
     def totals(self, **totals: object) -> None:
         """Record figures of the whole run, which are written with its end. Only numbers are kept,
         and the last value for each name.
         """
-        self._results.keep_totals(totals)
+        self._lifetime.results.keep_totals(totals)
 
     def limit(self, seconds: float | None, *, isolate: bool = False, name: str = "") -> Limit:
         """Limit the time of work that may hang: `run.limit(60).call(model.generate, **inputs)`, a
@@ -221,7 +134,7 @@ class Run:
         killed: for work that Python cannot interrupt (see `Limit`). `name` is the name in the log,
         "" for the function's own.
         """
-        return self._overruns.limit(seconds, isolate=isolate, name=name)
+        return self._lifetime.overruns.limit(seconds, isolate=isolate, name=name)
 
     def table(
         self, name: str, key: str | Sequence[str] | None = None, format: str = "csv"
@@ -257,16 +170,8 @@ class Run:
         stops before its next item; an inner loop does so only while no table is open, so that the
         current row is completed.
         """
-        return self._display.track(
-            iterable,
-            desc,
-            unit=unit,
-            total=total,
-            leave=leave,
-            initial=initial,
-            disable=disable,
-            **bar,
-        )
+        bar |= {"unit": unit, "total": total, "leave": leave, "initial": initial}
+        return self._display.track(iterable, desc, disable=disable, **bar)
 
     def cadence(
         self,
@@ -319,17 +224,10 @@ class Run:
         normalised golden text. A full block is printed once the validation loss of its step is
         known, given here or logged next (`run.log(training_step, val_loss=…)`).
         """
-        self._display.example(
-            training_step,
-            prompt=prompt,
-            golden=golden,
-            output=output,
-            loss=loss,
-            val_loss=val_loss,
-            golden_tokens=golden_tokens,
-            output_tokens=output_tokens,
-            match=match,
-        )
+        texts = {"prompt": prompt, "golden": golden, "output": output}
+        losses = {"loss": loss, "val_loss": val_loss}
+        tokens = {"golden_tokens": golden_tokens, "output_tokens": output_tokens}
+        self._display.example(training_step, **texts, **losses, **tokens, match=match)
 
     @property
     def stop_requested(self) -> bool:
@@ -376,7 +274,8 @@ class Run:
         finished, unless it was asked to stop or an exception is being handled. Later calls record
         nothing; the first one logs a warning.
         """
-        self._end.end_by(self._end.seen.handled())
+        end = self._lifetime.end
+        end.end_by(end.seen.handled())
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -385,165 +284,8 @@ class Run:
         )
 
     def __enter__(self) -> Self:
-        self._place = None
-        log = self._recorder.log
-        if not log.is_entered():  # started in another thread or task
-            log.enter()
+        self._lifetime.enter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        interrupts = self._stops.interrupts
-        interrupts.ending = True
-        self._end.end_by(error)
-        if interrupts.still_stops(error):
-            raise interrupts.error() from None
-
-    def _watch_work(
-        self, work: processes.ProcessName | None, output: Iterable[str], files: Iterable[str]
-    ) -> None:
-        """Have another process watched as the run's work, where this run was started with
-        `sidecar=False`. It leads a group of processes and writes into `output`, below the run's
-        folder, and into `files`, glob patterns; None: it is gone.
-        """
-        if work is not None:
-            with self._recorder.harmless("no sidecar watches this run"):
-                _start_sidecar(self._recorder, self._sidecar, work, output, files)
-
-    def _after_fork(self) -> None:
-        """In the child: the parent's files and locks are the parent's."""
-        self._recorder.after_fork()
-        self._stages.after_fork()
-        self.limits.after_fork()
-        self._sidecar.after_fork()
-        self._display.after_fork()
-
-
-# ── the begin
-
-
-def _begin(run: Run, config: dict[str, Any]) -> None:
-    """Write the run's first event and lines, and watch over it from now on."""
-    recorder, options = run._recorder, run._recorder.options
-    attempt = attempts.find()
-    _write_start(recorder, config, attempt)
-    _runs.add(run)
-    recorder.log.attach()
-    for line in opening(recorder.started):
-        recorder.say(logging.INFO, "%s", line)
-    if options.sidecar:
-        with recorder.harmless("no sidecar watches this run"):
-            _start_sidecar(recorder, run._sidecar)
-    for path in recorder.recovered:
-        recorder.say(
-            logging.INFO, "Brought over what a killed process had left on this node: %s", path
-        )
-    if attempt and recorder.records:
-        with recorder.harmless("where the run is could not be left for the watcher"):
-            attempts.leave_word(
-                attempt, folder=run.folder, run_id=run.run_id, writer=recorder.writer
-            )
-    _exits.watch()
-    recorder.log.enter()
-    if options.handle_signals:
-        run._stops.listen()
-
-
-def _write_start(
-    recorder: Recorder, config: dict[str, Any], attempt: attempts.Attempt | None
-) -> None:
-    code, rank = code_of(recorder.options.code_folder), recorder.rank
-    recorder.start(
-        attempt=str(attempt.folder) if attempt else "",
-        job_id=attempt.job_id if attempt else "",
-        config=config,
-        seed=seed_of(config),
-        git_sha=code.git.sha,
-        git_branch=code.git.branch,
-        git_dirty=code.git.dirty,
-        git_fault=code.fault,
-        code=code.named(),
-        uncommitted=code.uncommitted_names(),
-        world_size=rank.world if rank else 1,
-        execution=rank.execution if rank else 1,
-        name=recorder.options.name,
-        tags=recorder.options.tags,
-    )
-
-
-def _start_sidecar(
-    recorder: Recorder,
-    sidecar: Sidecar,
-    work: processes.ProcessName | None = None,
-    output: Iterable[str] = (),
-    files: Iterable[str] = (),
-) -> None:
-    """Start a sidecar; on another rank collect only this process's stacks, for rank 0's sidecar.
-    `work` None is this process.
-    """
-    options, me = recorder.options, processes.this_process()
-    if not me.start_ticks:
-        recorder.say(logging.INFO, "No sidecar watches this run: the system has no /proc")
-        return
-    if not recorder.records:
-        sidecar.listen(options.dump_signal)
-        return
-    sidecar.start(
-        Spec(
-            run_id=recorder.run_id,
-            pipeline=recorder.pipeline,
-            folder=str(recorder.folder),
-            work=work or me,
-            recorder=me,
-            output=tuple(output),
-            files=tuple(files),
-            stall_s=options.stall_s,
-            end_stalled=options.end_stalled,
-            grace_s=options.grace_s,
-            dump_signal=options.dump_signal,
-            group=work is not None,
-        )
-    )
-    if sidecar.silent:
-        recorder.say(logging.INFO, "A stall will be told without stacks: %s", sidecar.silent)
-
-
-# ── forks and the exit
-
-
-def _forget(run: Run) -> None:
-    """The end of this run is written."""
-    _runs.discard(run)
-    if not _runs:
-        _exits.forget()
-
-
-def _give_children_their_own() -> None:
-    for run in list(_runs):
-        run._after_fork()
-
-
-def _share_counts() -> None:
-    for run in list(_runs):
-        with contextlib.suppress(OSError):
-            run._recorder.left_out.before_fork()
-
-
-os.register_at_fork(before=_share_counts, after_in_child=_give_children_their_own)
-
-
-# when this module is imported: what the program registers later comes before it, and may still
-# record
-@atexit.register
-def _end_all() -> None:
-    """End the runs that nobody has ended, the one that began last first. Raises nothing."""
-    for run in sorted(_runs, key=_began, reverse=True):
-        with contextlib.suppress(Exception):
-            run._end.end_unsaid(
-                "The program ends without having ended this run (with, or run.close())",
-                _exits.error,
-            )
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._lifetime.leave(error)

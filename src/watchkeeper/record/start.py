@@ -16,6 +16,7 @@ from watchkeeper.core.ids import run_id as new_run_id
 from watchkeeper.core.journal import Clock, refuse_newer, utc_now
 from watchkeeper.record import ranks
 from watchkeeper.record.configuration.config import config_fields
+from watchkeeper.record.lifetime.lifetime import Lifetime
 from watchkeeper.record.options import (
     Options,
     earlier_from,
@@ -28,7 +29,7 @@ from watchkeeper.record.options import (
     sidecar_from,
     tags_from,
 )
-from watchkeeper.record.run import Run, is_open, take_place
+from watchkeeper.record.run import Run, open_runs
 from watchkeeper.record.start_place import Place, is_nested, place_of
 from watchkeeper.record.stopping import isolation
 from watchkeeper.record.stopping.stacks import dump_signal_from
@@ -142,10 +143,21 @@ def start_run(
     files.make_folder(place)
     refuse_newer(place / layout.JOURNAL)
     spot = _take_spot(sys._getframe(1), pipeline, str(top or place), chosen_id)
-    run = Run(place, chosen_id, text(pipeline), fields, clock=clock, options=options, rank=rank)
-    run._place = spot
+    lifetime = Lifetime(
+        place,
+        chosen_id,
+        text(pipeline),
+        clock=clock,
+        options=options,
+        rank=rank,
+        shares_folder=open_runs.use_folder(place),
+        ended=open_runs.forget,
+    )
+    run = Run(lifetime)
+    open_runs.begin(lifetime, run, fields)
+    lifetime.place = spot
     if own_id not in (None, chosen_id):
-        run._recorder.warn(
+        lifetime.recorder.warn(
             "run id",
             (
                 f"the processes of this group record as one run, {chosen_id}: the run_id {own_id} of "
@@ -153,7 +165,7 @@ def start_run(
             ),
         )
     if level.words:
-        run._recorder.warn("log_level", level.words)
+        lifetime.recorder.warn("log_level", level.words)
     return run
 
 
@@ -164,7 +176,7 @@ def _take_spot(caller: FrameType, pipeline: str, where: str, run_id: str) -> Pla
     if is_nested(caller):
         return None
     spot = place_of(caller, pipeline, where)
-    take_place(spot, run_id)
+    open_runs.take_place(spot, run_id)
     return spot
 
 
@@ -199,7 +211,7 @@ def _check_unused(run_id: str, place: Path | None) -> None:
     """Refuse the id of a run that goes on in this process or, where `place` is its folder, in
     another one.
     """
-    if is_open(run_id):
+    if open_runs.has_id(run_id):
         raise UsageError(
             f"run_id {run_id!r} is in use: that run goes on in this process",
             hint="end it by run.close(), or give the new run another run_id",
