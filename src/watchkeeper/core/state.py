@@ -15,7 +15,7 @@ verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -130,6 +130,25 @@ class Attempt(msgspec.Struct):
         )
 
     @property
+    def id(self) -> AttemptId:
+        """Its run's key and its number."""
+        return self.key, self.number
+
+    @property
+    def facts(self) -> SchedulerFacts | None:
+        """What the scheduler last said of its job; None: nothing yet."""
+        if self.seen is None:
+            return None
+        return self.seen.facts
+
+    @property
+    def array(self) -> str:
+        """The tasks that it was submitted with, as `--array` names them; "": it is no array."""
+        if self.intended is None:
+            return ""
+        return self.intended.array
+
+    @property
     def job_id(self) -> str:
         """The job to follow: the one last seen, else the first submitted; "" for none."""
         if self.seen is not None:
@@ -189,29 +208,22 @@ class State(msgspec.Struct):
     @property
     def active(self) -> list[Attempt]:
         """Every attempt that was handed over and has no verdict."""
-        return [
-            attempt
-            for run in self.runs.values()
-            for attempt in run.attempts.values()
-            if attempt.active
-        ]
+        return [attempt for attempt in self._attempts() if attempt.active]
 
     @property
     def unresolved(self) -> list[Attempt]:
         """Every attempt that somebody meant to submit, where no event says what became of that."""
-        return [
-            attempt
-            for run in self.runs.values()
-            for attempt in run.attempts.values()
-            if attempt.unresolved
-        ]
+        return [attempt for attempt in self._attempts() if attempt.unresolved]
 
     @property
     def yielding(self) -> list[Attempt]:
         """Every run's last attempt whose end nobody saw: evidence of it may still come."""
-        return [
-            run.latest for run in self.runs.values() if run.latest is not None and run.latest.yields
-        ]
+        latest = [run.latest for run in self.runs.values()]
+        return [attempt for attempt in latest if attempt is not None and attempt.yields]
+
+    def _attempts(self) -> Iterator[Attempt]:
+        for run in self.runs.values():
+            yield from run.attempts.values()
 
 
 class WriterState:

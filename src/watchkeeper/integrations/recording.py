@@ -20,6 +20,7 @@ from typing import Any
 
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.events import RunEnded
+from watchkeeper.core.events.choose import of_kind
 from watchkeeper.core.journal import encode_json
 from watchkeeper.record.configuration.config import settings
 from watchkeeper.record.display.cadence import Cadence
@@ -321,13 +322,8 @@ def _is_ours(run: Run, data: bytes, written: bytes, path: Path) -> bool:
     earlier run's output.
     """
     held = path.read_bytes()
-    events = (
-        event
-        for own in run._recorder.homes.events().values()
-        for event in own
-        if isinstance(event, RunEnded)
-    )
-    known = {output.sha256 for event in events for output in event.outputs}
+    ends = of_kind(run._recorder.homes.events(), RunEnded)
+    known = {output.sha256 for event in ends for output in event.outputs}
     return held in (data, written) or hashlib.sha256(held).hexdigest() in known
 
 

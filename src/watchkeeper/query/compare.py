@@ -29,6 +29,7 @@ from watchkeeper.core.events import (
     RunStarted,
     Unknown,
 )
+from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
@@ -124,7 +125,7 @@ def _leaders(sides: Sequence[Side]) -> dict[str, str]:
 def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
     if is_experiment(path):
         return of_experiment(path, reader, found.problems)
-    events = [event for own in journal.read(path / layout.JOURNAL).events.values() for event in own]
+    events = all_of(journal.read(path / layout.JOURNAL).events)
     if (recorded := _recorded(path, events)) is not None:
         return [recorded]
     return _of_logs(path, found)
@@ -137,7 +138,7 @@ def _recorded_below(path: Path, found: _Found) -> list[Side]:
     sides: list[Side] = []
     for folder in folders:
         read = journal.read(folder / layout.JOURNAL).events
-        side = _recorded(folder, [event for own in read.values() for event in own])
+        side = _recorded(folder, all_of(read))
         if side is not None:
             sides.append(side)
     return sides

@@ -14,6 +14,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
 from watchkeeper.core.events import AnyEvent, Number, RunEnded, RunStarted, Unknown
+from watchkeeper.core.events.choose import all_of
 from watchkeeper.query.columns import Column, PlacedRow, columns_of
 from watchkeeper.report.notebook import Curve, Line, runs_html
 from watchkeeper.runfolder.executions import cuts
@@ -281,7 +282,7 @@ def read_run(
             raise
         return None, [Problem(where=str(folder), message=str(error), hint=error.hint)]
     recorded, problems = recorded_executions(folder, read.events)
-    events = tuple(event for own in read.events.values() for event in own)
+    events = tuple(all_of(read.events))
     started = training_start(events)
     if started is None and not recorded:
         return None, []

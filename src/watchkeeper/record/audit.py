@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,7 @@ from watchkeeper.core.events import (
     TableSealed,
     Unknown,
 )
+from watchkeeper.core.events.choose import all_of, of_kind
 from watchkeeper.core.journal import RESTORE, Journal, unsealed
 from watchkeeper.record.writing import text_log
 from watchkeeper.record.writing.manifest import explained, is_explained
@@ -91,7 +92,7 @@ def traces(folder: Path) -> list[str]:
 def audit(folder: Path, journal: Journal) -> Audit:
     """Hold a run's folder against its journal. Nothing is changed."""
     found = Audit()
-    events = [event for own in journal.events.values() for event in own]
+    events = all_of(journal.events)
     _audit_ends(folder, journal, found)
     _audit_rows(folder, journal, found)
     _audit_tables(folder, events, found)
@@ -221,14 +222,16 @@ def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str,
 def _audit_rows(folder: Path, journal: Journal, found: Audit) -> None:
     told: set[Path] = set()
     hashed = 0
-    for event in _of(journal.events, RunEnded, RowsSealed):
+    for event in all_of(journal.events):
+        if not isinstance(event, RunEnded | RowsSealed):
+            continue
         for sealed in event.files:
             path = folder / sealed.path
             own = path.name.partition(".")[0] == event.writer
             hashed += path not in told and bool(sealed.sha256)
             told.add(path)
             found.problems += _check_rows(path, sealed, own=own)
-    for ended in _of(journal.events, RunEnded):
+    for ended in of_kind(journal.events, RunEnded):
         if ended.metric_rows and not ended.files:
             files = _own_files(folder, ended.writer)
             told |= set(files)
@@ -288,9 +291,11 @@ def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Aud
     """Files of rows of which no end speaks: a run that died or goes on has such; else a journal is
     missing.
     """
-    ended = {event.writer for event in _of(journal.events, RunEnded)}
-    some_open = any(event.writer not in ended for event in _of(journal.events, RunStarted))
-    some_old = any(event.metric_rows and not event.files for event in _of(journal.events, RunEnded))
+    ended = {event.writer for event in of_kind(journal.events, RunEnded)}
+    some_open = any(event.writer not in ended for event in of_kind(journal.events, RunStarted))
+    some_old = any(
+        event.metric_rows and not event.files for event in of_kind(journal.events, RunEnded)
+    )
     for path in sorted((folder / layout.METRICS).glob(f"*{SUFFIX}")):
         writer = path.name.partition(".")[0]
         if path in told or writer in journal.events:
@@ -400,7 +405,3 @@ def _audit_manifests(folder: Path, journal: Journal, found: Audit) -> None:
             found.problems.append(Problem(where=str(tries[0]), message=message, hint=hint))
     if contents:
         found.verified.append(f"{len(contents)} manifests")
-
-
-def _of(events: Mapping[str, Iterable[AnyEvent | Unknown]], *kinds: type[Event]) -> list:  # type: ignore[type-arg]
-    return [event for own in events.values() for event in own if isinstance(event, kinds)]

@@ -25,6 +25,7 @@ from watchkeeper.core import processes
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.core.events import OutputFile, RunEnded, RunStarted
+from watchkeeper.core.events.choose import all_of
 from watchkeeper.record.options import sidecar_from
 from watchkeeper.record.printout import ROWS_PER_S, PrintedRows
 from watchkeeper.record.run import Run
@@ -113,8 +114,7 @@ def _output(run: Run, name: str) -> Path:
     folder, unless Watchkeeper did not write what lies there.
     """
     homes = run._recorder.homes
-    events = [event for own in homes.events().values() for event in own]
-    earlier = [event for event in events if event.writer != run.writer]
+    earlier = [event for event in all_of(homes.events()) if event.writer != run.writer]
     if not any(isinstance(event, RunStarted) and "command" in event.config for event in earlier):
         return homes.choose(name, lambda path: False)
     outputs: list[OutputFile] = []

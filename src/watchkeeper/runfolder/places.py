@@ -12,21 +12,20 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core import layout
 from watchkeeper.core.disk.files import read_whole
-from watchkeeper.core.events import AnyEvent, Renamed, RunEnded, RunStarted, Unknown
+from watchkeeper.core.events import Renamed, RunEnded, RunStarted
+from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import read
 
 RUN_MANIFEST = "run_manifest.json"
 MARK = ".watchkeeper"
 MOST = 100  # names that are tried for one file
-
-Events = Mapping[str, Iterable[AnyEvent | Unknown]]
 
 
 def is_free(path: Path) -> bool:
@@ -70,11 +69,9 @@ def below(root: Path, name: str) -> Path:
 
 def renamed(events: Events) -> dict[str, str]:
     """Which files of the folder have another name, by the last event about each."""
-    told = sorted(
-        (event for own in events.values() for event in own if isinstance(event, Renamed)),
-        key=lambda event: (event.time, event.writer, event.seq),
-    )
-    return {event.name: event.path for event in told}
+    renames = of_kind(events, Renamed)
+    renames.sort(key=lambda event: (event.time, event.writer, event.seq))
+    return {event.name: event.path for event in renames}
 
 
 def home(events: Events, name: str) -> str:

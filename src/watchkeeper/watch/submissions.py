@@ -76,10 +76,10 @@ class Submissions:
         try:
             job = self._submitter.resolve(intended)
         except HeldByAnotherError:
-            self.held.add((attempt.key, attempt.number))
+            self.held.add(attempt.id)
         except UnavailableError as error:
             self._note_busy(str(error))
-            self.held.add((attempt.key, attempt.number))
+            self.held.add(attempt.id)
         else:
             if job is None:
                 self._doubt(attempt, intended)
@@ -99,7 +99,7 @@ class Submissions:
         unreached = attempt.doubted is not None and attempt.doubted.unreached
         if waited >= lag and (unreached or proves_claim(self._scheduler, self._experiment.folder)):
             return
-        self.held.add((attempt.key, attempt.number))
+        self.held.add(attempt.id)
         if waited >= max(lag, self._policy.unknown_deadline_s):
             self._submitter.leave_unknown(intended, waited)
 
@@ -117,7 +117,7 @@ class Submissions:
             decision.key for decision in plan.decisions if decision.action in planning.UNDER_WAY
         }
         for attempt in self._logbook.state.unresolved:
-            is_held = (attempt.key, attempt.number) in self.held
+            is_held = attempt.id in self.held
             if attempt.intended is not None and attempt.key not in coming and not is_held:
                 self._submitter.close(attempt.intended, attempt.rejected)
         self._logbook.sync()

@@ -51,11 +51,11 @@ def tasks_left(attempt: Attempt) -> int:
     """How many jobs an attempt under way counts as for its scheduler: of an array, its tasks that
     have not ended.
     """
-    if attempt.intended is None or not attempt.intended.array:
+    if not attempt.array:
         return 1
-    tasks = attempt.seen.facts.tasks if attempt.seen is not None else {}
+    tasks = attempt.facts.tasks if attempt.facts is not None else {}
     ended = sum(arrays.count_of(spec) for state, spec in tasks.items() if state in TERMINAL)
-    return max(arrays.count_of(attempt.intended.array) - ended, 1)
+    return max(arrays.count_of(attempt.array) - ended, 1)
 
 
 def refusal(key: str, state: State) -> str:

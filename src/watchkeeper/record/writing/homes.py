@@ -16,6 +16,7 @@ from watchkeeper.core import layout
 from watchkeeper.core.disk import files
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import RunStarted
+from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import SUFFIX, Journal
 from watchkeeper.runfolder import places
 
@@ -37,7 +38,7 @@ class Homes:
         self._journal = Journal(folder / layout.JOURNAL, is_evidence=True)
         self._paths: dict[str, str] = {}  # by this process, since it began
 
-    def events(self) -> places.Events:
+    def events(self) -> Events:
         """All that the folder's journal says so far."""
         self._journal.refresh()
         return self._journal.events
@@ -89,12 +90,7 @@ class Homes:
 
     def runs(self) -> list[tuple[str, str]]:
         """The writers and ids of the runs that were recorded in this folder."""
-        started = (
-            event
-            for own in self.events().values()
-            for event in own
-            if isinstance(event, RunStarted)
-        )
+        started = of_kind(self.events(), RunStarted)
         return [(event.writer, event.run_id) for event in started]
 
     def home(self, name: str) -> Path:

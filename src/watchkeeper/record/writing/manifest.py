@@ -23,6 +23,7 @@ from watchkeeper.core.disk.files import open_regular, read_whole
 from watchkeeper.core.events import (
     AnyEvent,
     Checkpoint,
+    Event,
     Number,
     OutputFile,
     Renamed,
@@ -32,14 +33,14 @@ from watchkeeper.core.events import (
     TableSealed,
     Unknown,
 )
+from watchkeeper.core.events.choose import Events, of_kind
 from watchkeeper.core.journal import SUFFIX, encode_json, read
 from watchkeeper.record.writing.homes import Homes
 from watchkeeper.record.writing.leftout import words_of
-from watchkeeper.runfolder import places
 from watchkeeper.runfolder.places import RUN_MANIFEST
 from watchkeeper.runfolder.values import text, tree
 
-T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 STEP_FILE = "step_manifest.json"
 RUN_FILE = RUN_MANIFEST
@@ -180,9 +181,9 @@ def _is_there(path: Path, output: OutputFile) -> bool:
         return False
 
 
-def _of(folder: Path, kind: type[T]) -> list[T]:
+def _of(folder: Path, kind: type[E]) -> list[E]:
     journal = read(folder / layout.JOURNAL)
-    return [event for own in journal.events.values() for event in own if isinstance(event, kind)]
+    return of_kind(journal.events, kind)
 
 
 # ── the files
@@ -300,7 +301,7 @@ def _checkpoint(event: Checkpoint) -> dict[str, object]:
     }
 
 
-def explained(events: places.Events) -> dict[str, list[bytes]]:
+def explained(events: Events) -> dict[str, list[bytes]]:
     """Each manifest that the journal explains, by its name in the run's folder: what every run and
     step left there, the last one's last.
     """
@@ -319,7 +320,7 @@ def explained(events: places.Events) -> dict[str, list[bytes]]:
     return made
 
 
-def _by_age(events: places.Events) -> list[list[AnyEvent | Unknown]]:
+def _by_age(events: Events) -> list[list[AnyEvent | Unknown]]:
     """Each writer's events, the writer that began first first: ids tell it to the second only."""
     held = [list(own) for own in events.values()]
     return sorted((own for own in held if own), key=lambda own: own[0].time)

@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,7 @@ from watchkeeper.core.disk import files
 from watchkeeper.core.disk.files import AppendFile, open_regular
 from watchkeeper.core.errors import Problem, StorageError
 from watchkeeper.core.events import TableOpened, TableSealed
+from watchkeeper.core.events.choose import of_kind
 from watchkeeper.core.ids import name_fault, writer_id
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.record.writing.cells import FORMATS, Cell, Format, comparable, plain
@@ -264,17 +266,22 @@ class Table:
         if identity is None or not places.is_plain(path):
             return False
         own = self._own_files()
-        if any(known[:2] == identity[:2] for known in own.values()):
+        if identity[:2] in {known[:2] for known in own.values()}:
             return True
         data = path.read_bytes()
-        if any(known[2] == len(data) and file.read_bytes() == data for file, known in own.items()):
+        if _is_held(data, own) or self._was_sealed(data):
             return True
-        events = [event for held in self._homes.events().values() for event in held]
-        sealed = {event.sha256 for event in events if isinstance(event, TableSealed)}
-        if hashlib.sha256(data).hexdigest() in sealed:
-            return True
-        opened = {event.partial for event in events if isinstance(event, TableOpened)}
-        return not own and self._homes.shown(path) in opened
+        return not own and self._was_opened(path)
+
+    def _was_sealed(self, data: bytes) -> bool:
+        """Whether the journal says that a table with these bytes was completed here."""
+        sealed = {event.sha256 for event in of_kind(self._homes.events(), TableSealed)}
+        return hashlib.sha256(data).hexdigest() in sealed
+
+    def _was_opened(self, path: Path) -> bool:
+        """Whether the journal says that a partial table was begun under this name."""
+        opened = {event.partial for event in of_kind(self._homes.events(), TableOpened)}
+        return self._homes.shown(path) in opened
 
     def _own_files(self) -> dict[Path, tuple[int, int, int, int]]:
         """Watchkeeper's own files of this table → their identity; those that are there."""
@@ -287,8 +294,8 @@ class Table:
 
     def _names_of_ours(self) -> set[str]:
         """The names of tables that the journal says were sealed in this folder."""
-        events = (event for own in self._homes.events().values() for event in own)
-        return {Path(event.path).name for event in events if isinstance(event, TableSealed)}
+        sealed = of_kind(self._homes.events(), TableSealed)
+        return {Path(event.path).name for event in sealed}
 
     def _take_over(self, changed: Sequence[Path]) -> None:
         """The rows of an earlier execution, if there is a key to tell what was measured; else their
@@ -341,19 +348,9 @@ class Table:
         try:
             if self._file is None and self._before:
                 self._rewrite(self._columns)
-            while batch := list(
-                self._waiting
-            ):  # again, should a signal handler have left a row meanwhile
-                known = set(self._columns)
-                new = [
-                    name
-                    for name in dict.fromkeys(name for row in batch for name in row)
-                    if name not in known
-                ]
-                if self._file is None or (new and self._ordered):
-                    self._rewrite([*self._columns, *new])
-                else:
-                    self._columns = [*self._columns, *new]
+            # Again, should a signal handler have left a row meanwhile.
+            while batch := list(self._waiting):
+                self._add_columns(batch)
                 self._append(b"".join(self._format.record(self._columns, row) for row in batch))
                 self._rows += len(batch)
                 del self._waiting[: len(batch)]
@@ -366,6 +363,16 @@ class Table:
             raise
         finally:
             self._writing = False
+
+    def _add_columns(self, batch: Sequence[Mapping[str, Any]]) -> None:
+        """Have a file with the columns of these rows."""
+        known = set(self._columns)
+        names = dict.fromkeys(chain.from_iterable(batch))
+        new = [name for name in names if name not in known]
+        if self._file is None or (new and self._ordered):
+            self._rewrite([*self._columns, *new])
+        else:
+            self._columns = [*self._columns, *new]
 
     def _append(self, data: bytes) -> None:
         assert self._file is not None
@@ -392,16 +399,10 @@ class Table:
 
     def _rewrite(self, columns: list[str]) -> None:
         """A new file of ours with these columns and all rows so far; it becomes the partial one."""
-        if self._file is None:
-            records = [
-                self._format.widen(record, len(self._columns), len(columns))
-                for record in self._before
-            ]
-        else:
+        held: Sequence[bytes] = self._before
+        if self._file is not None:
             _, held, _ = self._format.split(self._where().read_bytes())
-            records = [
-                self._format.widen(record, len(self._columns), len(columns)) for record in held
-            ]
+        records = [self._format.widen(record, len(self._columns), len(columns)) for record in held]
         self._versions += 1
         new = AppendFile(
             self._own.with_name(f"{self._own.name}.{self._versions}{self._format.suffix}")
@@ -418,7 +419,7 @@ class Table:
         old, self._file, self._columns, self._before = self._file, new, columns, []
         if old is None:
             self._opened(path=self._homes.shown(self.path), partial=self._homes.shown(self.partial))
-        if old is not None:
+        else:
             old.close()
             with contextlib.suppress(StorageError):
                 files.remove(old.path)
@@ -428,43 +429,35 @@ class Table:
         stays, and both names are others. A file of ours whose rows are not all in this one keeps a
         name of its own.
         """
-        if final:
-            path = self.path
-        else:
-            path = self.partial
+        path = self.path if final else self.partial
         if places.is_free(path) and files.name_free(path, file):
             return
         if not self._is_ours(path):
             self._move_on(file)
             self._point(file if file.exists() else self.partial, final=final)
             return
-        identity = _identity(path)
-        same = (
-            self._file is not None
-            and identity is not None
-            and identity[:2] == (_identity(self._where()) or ())[:2]
-        )
-        if identity is not None and not same and identity not in self._contained:
-            kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
-            files.name_also(kept, path)
-            if self._key:
-                hint = ""
-            else:
-                hint = "; with key= its rows would have been taken over"
-            self._warn(f"table {path} kept", f"the earlier {path.name} is kept as {kept}{hint}")
+        if self._holds_other_rows(path):
+            self._keep_aside(path)
         files.name_also(path, file)
+
+    def _holds_other_rows(self, path: Path) -> bool:
+        """Whether this file of ours has rows that the present one lacks."""
+        identity = _identity(path)
+        if identity is None or identity in self._contained:
+            return False
+        return self._file is None or not _is_same(identity, _identity(self._where()))
+
+    def _keep_aside(self, path: Path) -> None:
+        kept = self._own.with_name(f"{self._own.name}.kept-{path.name}")
+        files.name_also(kept, path)
+        hint = "" if self._key else "; with key= its rows would have been taken over"
+        self._warn(f"table {path} kept", f"the earlier {path.name} is kept as {kept}{hint}")
 
     def _move_on(self, file: Path) -> None:
         """Take other names than before, since one of them is the program's now."""
         before, identity = self.partial, _identity(file)
         self._choose_names()
-        there = _identity(before)
-        if (
-            before != self.partial
-            and there is not None
-            and identity is not None
-            and there[:2] == identity[:2]
-        ):
+        if before != self.partial and _is_same(identity, _identity(before)):
             files.name_also(self.partial, before)
             files.remove(before)
 
@@ -479,7 +472,7 @@ class Table:
         self._point(own, final=True)
         for name in (self.partial, own):
             there = _identity(name)
-            if ours is not None and there is not None and there[:2] == ours[:2]:
+            if _is_same(ours, there):
                 files.remove(name)
         files.fsync_folder(self.path.parent)
         self._seal(
@@ -506,6 +499,17 @@ def _named(fields: Mapping[Any, Any]) -> dict[str, Cell]:
             name += "_"
         cells[name] = plain(value)
     return cells
+
+
+def _is_held(data: bytes, own: Mapping[Path, tuple[int, int, int, int]]) -> bool:
+    """Whether one of these files of ours has just these bytes."""
+    as_long = [file for file, identity in own.items() if identity[2] == len(data)]
+    return any(file.read_bytes() == data for file in as_long)
+
+
+def _is_same(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> bool:
+    """Whether two identities are of one file; None: there is no file."""
+    return one is not None and other is not None and one[:2] == other[:2]
 
 
 def _identity(path: Path) -> Identity | None:

@@ -562,25 +562,28 @@ class TextLog:
             if level >= logging.WARNING:
                 self._say_alone(level, message, *args)
             return
-        extra: dict[str, object] = {
-            OWNER: self.run_id,
-            **({QUIET_TRACE: True} if quiet_trace else {}),
-        }
+        extra: dict[str, object] = {OWNER: self.run_id}
+        if quiet_trace:
+            extra[QUIET_TRACE] = True
         with contextlib.suppress(Exception):
             record = self.logger.makeRecord(
                 self.logger.name, level, __file__, 0, message, args, exc_info, extra=extra
             )
             # A dictConfig disables what it does not name; logging.disable and a higher level are
             # for the program's lines.
-            heard = self.logger.isEnabledFor(level) and not self.logger.disabled
-            if heard:
+            is_heard = self.logger.isEnabledFor(level) and not self.logger.disabled
+            if is_heard:
                 self.logger.handle(record)
             if level < self.level:
                 return
             if self._file and not hasattr(record, _KEPT):
                 self._file.handle(record)
-            if self._console and not heard and (level >= logging.WARNING or self.logger.disabled):
+            if not is_heard and self._is_for_console(level):
                 _print(self.render(record, trace=not quiet_trace))
+
+    def _is_for_console(self, level: int) -> bool:
+        """Whether a line that no handler took is printed all the same."""
+        return bool(self._console) and (level >= logging.WARNING or self.logger.disabled)
 
     def _say_alone(self, level: int, message: str, *args: object) -> None:
         """A line where the run has no log: to what handlers the user has, and to stderr whether

@@ -103,7 +103,7 @@ class Rounds:
 
     def make(self, state: State) -> None:
         """Look at each running job, and write an event where there is news."""
-        running = {(a.key, a.number): a for a in state.active if _is_followed(a)}
+        running = {a.id: a for a in state.active if _is_followed(a)}
         for name in self._watched.keys() - running.keys():
             del self._watched[name]
         far: dict[AttemptId, list[str]] = {}
@@ -143,7 +143,7 @@ class Rounds:
             job = self._watched[name] = _Watched(
                 job=execution,
                 began=at - max(0.0, now - started) if started else at,
-                vitals=Vitals(attempt_folder(self._folder, attempt.key, attempt.number)),
+                vitals=Vitals(attempt_folder(self._folder, *attempt.id)),
                 course=Course(),
                 said=said,
                 said_at=at,
@@ -222,10 +222,9 @@ class Rounds:
 
 def _far_streams(attempt: Attempt) -> list[str]:
     """The files of its output that are not here."""
-    if attempt.seen is None:
+    if attempt.facts is None:
         return []
-    facts = attempt.seen.facts
-    return [path for path in (facts.output, facts.error_output) if remote_files.is_far(path)]
+    return list(filter(remote_files.is_far, (attempt.facts.output, attempt.facts.error_output)))
 
 
 def _said_of(attempt: Attempt, started: datetime | None) -> _Said | None:
@@ -286,11 +285,7 @@ def _fits(job: _Watched, verdict: Verdict) -> bool | None:
 
 def _is_followed(attempt: Attempt) -> bool:
     """One that runs, and has an output of its own: an array's tasks have one each."""
-    return (
-        attempt.state == "RUNNING"
-        and attempt.seen is not None
-        and not (attempt.intended and attempt.intended.array)
-    )
+    return attempt.state == "RUNNING" and attempt.seen is not None and not attempt.array
 
 
 def _was_said(job: _Watched, error: str) -> bool:

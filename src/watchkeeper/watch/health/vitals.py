@@ -33,6 +33,7 @@ from watchkeeper.core.events import (
     Unknown,
     Vanished,
 )
+from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.text.figures import gib
 from watchkeeper.runfolder.executions import is_of_training
@@ -111,12 +112,11 @@ class Recorded:
         self._take_status()
 
     def _take_events(self) -> None:
-        for events in self._journal.refresh().values():
-            for event in events:
-                self._take_event(event)
-                if not isinstance(event, _OF_THE_SIDECAR):
-                    self._events += 1
-                    self._is_newer(event.time.timestamp())
+        for event in all_of(self._journal.refresh()):
+            self._take_event(event)
+            if not isinstance(event, _OF_THE_SIDECAR):
+                self._events += 1
+                self._is_newer(event.time.timestamp())
 
     def _take_event(self, event: AnyEvent | Unknown) -> None:
         if isinstance(event, Stalled):

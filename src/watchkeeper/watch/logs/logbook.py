@@ -14,6 +14,7 @@ from pathlib import Path
 from watchkeeper.core import layout
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import AnyEvent, Leased, Observed, Unknown
+from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.journal import Clock, Journal, Writer
 from watchkeeper.core.state import Fold, State
 from watchkeeper.watch.logs.action_logs import LiveLogs
@@ -65,7 +66,7 @@ class Logbook:
     def sync(self) -> None:
         """Read what anybody wrote, ourselves included."""
         new = self._read()
-        for event in (event for events in new.values() for event in events):
+        for event in all_of(new):
             self._tell(event)
         if self.leads:
             self._note_aside(self._logs.extend(new.get(self.writer.id, ()), self.journal.events))
@@ -84,9 +85,8 @@ class Logbook:
 
     def sync_quietly(self) -> None:
         """Read what anybody wrote, without a word in the logs: `take_over` brings them up whole."""
-        for events in self._read().values():
-            for event in events:
-                self._tell(event)
+        for event in all_of(self._read()):
+            self._tell(event)
 
     def beat(self) -> None:
         """Show other hosts that we live, and make what was written durable."""

@@ -19,6 +19,7 @@ import msgspec
 from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.files import open_regular, read_most
 from watchkeeper.core.events import Progressed
+from watchkeeper.core.events.choose import of_kind
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, AttemptId, State
 from watchkeeper.experiment.experiment import Experiment
@@ -98,10 +99,10 @@ def _row(attempt: Attempt, estimate: float | None, used: Used) -> ComputeRow:
     assert judged is not None
     elapsed = judged.elapsed_s
     node, peak_bytes = None, used.rss_peak_bytes
-    if attempt.seen is not None:
-        node = attempt.seen.facts.node or None
-        if attempt.seen.facts.max_rss_bytes is not None:
-            peak_bytes = attempt.seen.facts.max_rss_bytes
+    if attempt.facts is not None:
+        node = attempt.facts.node or None
+        if attempt.facts.max_rss_bytes is not None:
+            peak_bytes = attempt.facts.max_rss_bytes
     return ComputeRow(
         key=attempt.key,
         attempt=attempt.number,
@@ -254,29 +255,20 @@ def _lines(path: Path) -> list[bytes]:
 def _last_loop(recorder: Path) -> Progressed | None:
     """The outermost loop that the recorder counted last."""
     recorded = journal.read(recorder / layout.JOURNAL, is_evidence=True)
-    last: Progressed | None = None
-    for events in recorded.events.values():
-        for event in events:
-            if not isinstance(event, Progressed) or event.depth != 0:
-                continue
-            if last is None or event.time > last.time:
-                last = event
-    return last
+    outermost = [event for event in of_kind(recorded.events, Progressed) if event.depth == 0]
+    return max(outermost, key=lambda event: event.time, default=None)
 
 
 def _printed_rate(attempt: Attempt) -> float | None:
     """Steps per second of a torchtune training that began at step 0, from its last bar; other
     tools' bars count what they like.
     """
-    judged = attempt.judged
-    if attempt.seen is None or judged is None or not judged.elapsed_s:
+    judged, facts = attempt.judged, attempt.facts
+    if facts is None or judged is None or not judged.elapsed_s:
         return None
     if attempt.intended is not None and attempt.intended.resume_from:
         return None
-    facts = attempt.seen.facts
-    for path in dict.fromkeys((facts.error_output, facts.output)):
-        if not path:
-            continue
+    for path in filter(None, dict.fromkeys((facts.error_output, facts.output))):
         last = position(remote_files.last_output(path))
         if last is not None and last.epoch is not None and last.step is not None:
             return last.step / judged.elapsed_s

@@ -23,6 +23,7 @@ from watchkeeper.core.events import (
     Repeated,
     Unknown,
 )
+from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.journal import read as read_journal
 from watchkeeper.report.compose.loss_sentence import Point, milestones, reading
 from watchkeeper.runfolder.executions import Repeat
@@ -123,9 +124,7 @@ def _events(run: Path | None) -> list[AnyEvent | Unknown]:
     if run is None:
         return []
     journal = read_journal(run / layout.JOURNAL, is_evidence=True)
-    return sorted(
-        (event for own in journal.events.values() for event in own), key=lambda event: event.time
-    )
+    return sorted(all_of(journal.events), key=lambda event: event.time)
 
 
 def _planned_steps(events: Sequence[AnyEvent | Unknown]) -> int | None:

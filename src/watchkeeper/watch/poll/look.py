@@ -56,7 +56,7 @@ def look(
     Raises:
         UnavailableError: it could not be asked.
     """
-    jobs = {(a.key, a.number): _job_to_follow(experiment, a) for a in attempts}
+    jobs = {a.id: _job_to_follow(experiment, a) for a in attempts}
     asked: list[str] = []
     for attempt in attempts:
         job_id = jobs[attempt.key, attempt.number]
@@ -67,7 +67,7 @@ def look(
     changes: list[Change] = []
     moved: dict[AttemptId, str] = {}
     for attempt in attempts:
-        name = (attempt.key, attempt.number)
+        name = attempt.id
         job_id = jobs[name]
         folder = attempt_folder(experiment, *name)
         facts = _facts(attempt, job_id, scheduler, snapshot)
@@ -167,7 +167,7 @@ def _is_news(sighting: _Sighting) -> bool:
     attempt, facts = sighting.attempt, sighting.facts
     if sighting.state != attempt.state:
         return True
-    if attempt.seen is not None and facts.tasks != attempt.seen.facts.tasks:
+    if attempt.facts is not None and facts.tasks != attempt.facts.tasks:
         return True
     if sighting.record is not None and attempt.exit_record is None:
         return True
@@ -190,20 +190,17 @@ def _facts(
     return SchedulerFacts(state=UNKNOWN, reason=reason)
 
 
-def _lives(attempt: Attempt, folder: Path, found: SchedulerFacts) -> SchedulerFacts:
+def _lives(attempt: Attempt, folder: Path, facts: SchedulerFacts) -> SchedulerFacts:
     """The facts of a job that the scheduler has lost, and whose heartbeat is fresh: what was known
     of it stands.
     """
-    if attempt.seen is not None and attempt.seen.state == "RUNNING":
-        seen = attempt.seen.facts
-    else:
-        seen = None
     claim = executions(folder)[-1]
-    known = seen or SchedulerFacts(state="RUNNING", started=claim.time, node=claim.host)
-    if found.reason:
-        said = f"{found.state} ({found.reason})"
-    else:
-        said = found.state
+    known = SchedulerFacts(state="RUNNING", started=claim.time, node=claim.host)
+    if attempt.seen is not None and attempt.seen.state == "RUNNING":
+        known = attempt.seen.facts
+    said = facts.state
+    if facts.reason:
+        said += f" ({facts.reason})"
     return msgspec.structs.replace(
         known, state="RUNNING", reason=f"its heartbeat is fresh; the scheduler says {said}"
     )
@@ -213,18 +210,11 @@ def _with_all_tasks(facts: SchedulerFacts, attempt: Attempt) -> SchedulerFacts:
     """squeue forgets a task that has ended, while others go on: what was seen of it stands."""
     if not facts.tasks:
         return facts
-    if attempt.seen:
-        seen = arrays.by_task(attempt.seen.facts.tasks)
-    else:
-        seen = {}
-    tasks = arrays.by_state(
-        {number: state for number, state in seen.items() if state in TERMINAL}
-        | arrays.by_task(facts.tasks)
-    )
-    well = set(tasks) <= {"COMPLETED", "RUNNING", "PENDING", "COMPLETING"}
-    if well:
-        reason = facts.reason
-    else:
+    seen = arrays.by_task(attempt.facts.tasks) if attempt.facts else {}
+    ended = {number: state for number, state in seen.items() if state in TERMINAL}
+    tasks = arrays.by_state(ended | arrays.by_task(facts.tasks))
+    reason = facts.reason
+    if not set(tasks) <= {"COMPLETED", "RUNNING", "PENDING", "COMPLETING"}:
         reason = "; ".join(filter(None, [facts.reason, arrays.words(tasks)]))
     return msgspec.structs.replace(facts, tasks=tasks, reason=reason)
 
@@ -233,10 +223,9 @@ def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> Sched
     """An array has ended when each of its tasks has: what the scheduler does not know of a task,
     its exit record may.
     """
-    spec = attempt.intended.array if attempt.intended else ""
-    if not spec or facts.state not in TERMINAL:
+    if not attempt.array or facts.state not in TERMINAL:
         return facts
-    numbers = arrays.numbers_of(spec)
+    numbers = arrays.numbers_of(attempt.array)
     tasks, ends = arrays.by_task(facts.tasks), read_task_ends(folder)
     for number in numbers:
         if number not in tasks and (end := ends.get(number)) is not None:
@@ -265,12 +254,12 @@ def _unseen(sighting: _Sighting) -> list[SchedulerFacts]:
 
 
 def _unseen_restart(sighting: _Sighting) -> list[SchedulerFacts]:
-    seen, facts = sighting.attempt.seen, sighting.facts
-    if seen is None or not seen.facts.started or not facts.started:
+    seen, facts = sighting.attempt.facts, sighting.facts
+    if seen is None or not seen.started or not facts.started:
         return []
     # A job that waits for its nodes to boot is given a later start too: only a second claim shows a
     # second execution.
-    if facts.started <= seen.facts.started or len(executions(sighting.folder)) < 2:
+    if facts.started <= seen.started or len(executions(sighting.folder)) < 2:
         return []
     waits = SchedulerFacts(state="PENDING", submitted=facts.submitted)
     if sighting.state == "RUNNING":
@@ -357,7 +346,7 @@ def _job_to_follow(experiment: Path, attempt: Attempt) -> str:
     """
     if len(attempt.submissions) == 1:
         return next(iter(attempt.submissions))
-    owner = _owner(attempt_folder(experiment, attempt.key, attempt.number))
+    owner = _owner(attempt_folder(experiment, *attempt.id))
     owned = (job_id for job_id in attempt.submissions if number_of(job_id) == owner)
     return next(owned, next(reversed(attempt.submissions)))
 
@@ -373,8 +362,8 @@ def _exit_record(folder: Path, attempt: Attempt) -> ExitRecord | None:
     """How the last execution ended; an earlier one's record says nothing of a job that was started
     again. Of an array, when each of its tasks has ended: with the code of the first that was not 0.
     """
-    if attempt.intended is not None and attempt.intended.array and (ends := read_task_ends(folder)):
-        numbers = arrays.numbers_of(attempt.intended.array)
+    if attempt.array and (ends := read_task_ends(folder)):
+        numbers = arrays.numbers_of(attempt.array)
         ended = [record for number in numbers if (record := ends.get(number)) is not None]
         if len(ended) < len(numbers):
             return None

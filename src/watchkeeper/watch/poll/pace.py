@@ -43,7 +43,7 @@ def traces(experiment: Path, attempts: list[Attempt]) -> frozenset[str]:
     """What the jobs' wrappers have left, a file for each start and each end. Asks no scheduler."""
     found: set[str] = set()
     for attempt in attempts:
-        folder = attempt_folder(experiment, attempt.key, attempt.number)
+        folder = attempt_folder(experiment, *attempt.id)
         found.update(
             str(path) for name in ("claim", "exit") for path in folder.glob(f"**/{name}.*")
         )

@@ -119,7 +119,7 @@ class Poller:
         self._part_is_silent(look.silent)
         self._adopt_moved(look)
         changed = {(change.key, change.attempt) for change in look.changes}
-        recovered = [attempt for attempt in lost if (attempt.key, attempt.number) in changed]
+        recovered = [attempt for attempt in lost if attempt.id in changed]
         for phase in PHASES:
             self._record(phase, look, [*running, *recovered])
 
@@ -157,17 +157,14 @@ class Poller:
         leaders = [writer for writer in self._logbook.fold.writers.values() if writer.leases]
         for attempt in active:
             for job_id, submitted in attempt.submissions.items():
-                known = (one.attempts.get((attempt.key, attempt.number)) for one in leaders)
+                known = (one.attempts.get(attempt.id) for one in leaders)
                 if not any(one and job_id in one.submissions for one in known):
                     self._logbook.write(Submitted, **_fields(submitted, by=submitted.writer))
 
     def _record(self, phase: Phase, look: monitor.Look, running: Iterable[Attempt]) -> None:
         """Write down what changed, or that nothing did for an hour."""
-        mine = {
-            name: look.states[name]
-            for a in running
-            if (name := (a.key, a.number)) in look.states and a.phase == phase
-        }
+        ids = [attempt.id for attempt in running if attempt.phase == phase]
+        mine = {name: look.states[name] for name in ids if name in look.states}
         if not mine:
             return
         self.watched[phase] |= mine
@@ -194,13 +191,13 @@ class Poller:
 
     def _judge(self, attempt: Attempt) -> None:
         """Write the verdict on an attempt, if it has ended."""
-        facts = attempt.seen.facts if attempt.seen else None
+        facts = attempt.facts
         end = self._end_of(attempt, facts)
         if end is None:
             return
         if attempt.intended is not None:
             tidy(self._experiment.folder, attempt.intended)
-        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        folder = attempt_folder(self._experiment.folder, *attempt.id)
         if attempt.exit_record is None and is_closed(folder):
             self._write_not_run(attempt)
             return
@@ -215,7 +212,7 @@ class Poller:
             findings,
             monitor.last_line(output),
             _unchanged(attempt, findings),
-            array=bool(attempt.intended and attempt.intended.array),
+            array=bool(attempt.array),
             cause=named(end, output, reason=facts.reason if facts else ""),
         )
         state = "INVALID" if verdict.outcome == "invalid" else end.state
@@ -238,7 +235,7 @@ class Poller:
         end = end_of(facts, attempt.exit_record)
         if end is not None:
             return end
-        name = (attempt.key, attempt.number)
+        name = attempt.id
         if facts is None:
             return self._overdue(name, "", "")
         return self._overdue(name, facts.state, facts.reason)
@@ -271,7 +268,7 @@ class Poller:
         """What a training left to say of itself; None of an evaluation."""
         if attempt.phase != "preparation":
             return None
-        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        folder = attempt_folder(self._experiment.folder, *attempt.id)
         if attempt.intended is not None:
             began = attempt.intended.time
         else:
@@ -292,12 +289,12 @@ class Poller:
         while (before := attempts.get(later.number - 1)) is not None:
             if not _is_same_work(before.intended, later.intended):
                 break
-            tries.insert(0, self._tried(before, before.seen.facts if before.seen else None))
+            tries.insert(0, self._tried(before, before.facts))
             later = before
         return tries
 
     def _tried(self, attempt: Attempt, facts: SchedulerFacts | None) -> Tried:
-        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        folder = attempt_folder(self._experiment.folder, *attempt.id)
         if facts:
             outputs = dict.fromkeys(filter(None, (facts.output, facts.error_output)))
         else:
@@ -313,7 +310,7 @@ class Poller:
         self, attempt: Attempt, item: RunItem | None, facts: SchedulerFacts | None
     ) -> tuple[str, ...]:
         """What it used of the machine, in words."""
-        folder = attempt_folder(self._experiment.folder, attempt.key, attempt.number)
+        folder = attempt_folder(self._experiment.folder, *attempt.id)
         if item is not None and item.script:
             beside = (self._experiment.folder / item.script).parent
         else:

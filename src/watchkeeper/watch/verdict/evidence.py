@@ -135,13 +135,13 @@ def printed(state: State, key: str) -> list[Path]:
     first.
     """
     run = state.runs.get(key)
-    if run:
-        attempts = sorted(run.attempts.items(), reverse=True)
-    else:
-        attempts = []
-    facts = [attempt.seen.facts for _, attempt in attempts if attempt.seen is not None]
-    names = dict.fromkeys(name for one in facts for name in (one.error_output, one.output) if name)
-    return [Path(as_path(name)) for name in names]
+    if run is None:
+        return []
+    names: dict[str, None] = {}
+    for _, attempt in sorted(run.attempts.items(), reverse=True):
+        if attempt.facts is not None:
+            names |= dict.fromkeys((attempt.facts.error_output, attempt.facts.output))
+    return [Path(as_path(name)) for name in names if name]
 
 
 def written(finding: Finding) -> str:
