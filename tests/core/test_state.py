@@ -21,6 +21,7 @@ from watchkeeper.core.events import (
     Decision,
     Doubted,
     ExitRecord,
+    Halted,
     Intended,
     Judged,
     Leased,
@@ -563,3 +564,26 @@ def test_the_newest_verdict_of_two_on_evidence_counts() -> None:
     assert outcome({}) == "done"
     assert outcome({"b": 2}) == "failed"
     assert outcome({"b": 1}) == "done"
+
+
+def began(writer: str, lease: int, *, keeps_halts: bool) -> list[AnyEvent]:
+    """A watcher that leads by this lease, and begins an execution."""
+    begins = {"phase": None, "experiment": "e", "folder": "/e", "summary": ""}
+    return [
+        leased(writer, 0, lease),
+        event(Planned, writer, 1, **begins, keeps_halts=keeps_halts),
+    ]
+
+
+@pytest.mark.parametrize(("keeps", "halted"), [(True, ["evaluation"]), (False, [])])
+def test_a_halt_holds_until_an_execution_ends_it(keeps: bool, halted: list[str]) -> None:
+    """A halt outlives its writer, and the watchers that keep it; the next execution ends it."""
+    halt = event(Halted, "w2", 2, phase="evaluation", cause="install", why="x", keys=("a",))
+    state = fold(
+        {
+            "w2": [*began("w2", 1, keeps_halts=False), halt],
+            "w1": began("w1", 2, keeps_halts=True),
+            "w0": began("w0", 3, keeps_halts=keeps),
+        }
+    )
+    assert list(state.halted) == halted

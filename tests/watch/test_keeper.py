@@ -38,10 +38,11 @@ class Time:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.step = 0.001
 
     def __call__(self) -> float:
         """Seconds."""
-        self.now += 0.001
+        self.now += self.step
         return self.now
 
 
@@ -53,6 +54,8 @@ def keeper(
     cap: int = 0,
     stagger_s: float = 0.0,
     most_tasks: int = 0,
+    keeps_going: bool = False,
+    restarted: bool = False,
     clock: Clock = utc_now,
     tell: Tell = lambda event: None,
     **selection: object,
@@ -66,6 +69,7 @@ def keeper(
         cap=cap,
         unknown_deadline_s=600,
         most_tasks=most_tasks,
+        keeps_going=keeps_going,
     )
     return Keeper(
         experiments.read(folder),
@@ -74,6 +78,7 @@ def keeper(
         Selection(**selection),
         turned=turned,
         tell=tell,
+        restarted=restarted,
         clock=clock,
         monotonic=time or Time(),
     )

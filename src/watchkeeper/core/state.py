@@ -30,6 +30,7 @@ from watchkeeper.core.events import (
     Doubted,
     Event,
     ExitRecord,
+    Halted,
     Intended,
     Judged,
     Leased,
@@ -193,13 +194,15 @@ class RunState(msgspec.Struct):
 
 class State(msgspec.Struct):
     """An experiment as its journal describes it. `planned` is what the last execution read, that of
-    the highest lease; `unknown_kinds`: kind → events of it that this version does not know.
+    the highest lease; `unknown_kinds`: kind → events of it that this version does not know;
+    `halted`: the phases of which nothing more is submitted.
     """
 
     runs: dict[str, RunState] = {}
     planned: Planned | None = None
     zone: str = "UTC"
     unknown_kinds: dict[str, int] = {}
+    halted: dict[Phase, Halted] = {}
 
     def run(self, key: str) -> RunState:
         """The state of one piece of work; an empty one if the journal does not know it."""
@@ -238,6 +241,9 @@ class WriterState:
         self.judged: dict[AttemptId, Judged] = {}
         self.redo_from: dict[str, int] = {}
         self.unknown_kinds: dict[str, int] = {}
+        self.halted: dict[Phase, Halted] = {}
+        self.ends_halts = False
+        """Whether it began an execution that ends the halts of those before it."""
 
     def update(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Fold more of the same writer's events, in their order."""
@@ -280,8 +286,15 @@ class WriterState:
         self.leases.append(event)
 
     def _on_planned(self, event: Planned) -> None:
-        if event.phase is None:
-            self.planned = event
+        if event.phase is not None:
+            return
+        self.planned = event
+        if not event.keeps_halts:
+            self.halted.clear()
+            self.ends_halts = True
+
+    def _on_halted(self, event: Halted) -> None:
+        self.halted[event.phase] = event
 
     def _on_decided(self, event: Decided) -> None:
         for decision in event.decisions:
@@ -387,6 +400,7 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
     CancelAsked: WriterState._on_cancel_asked,
     Judged: WriterState._on_judged,
     Assessed: WriterState._on_assessed,
+    Halted: WriterState._on_halted,
     Polled: WriterState._on_polled,
     Unknown: WriterState._on_unknown,
 }
@@ -395,7 +409,7 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
 def join(writers: Iterable[WriterState]) -> State:
     """The state that the writers' files give together, in whatever order they come."""
     ordered = sorted(writers, key=lambda writer: writer.writer)
-    state = State(planned=_last_plan(ordered), zone=_zone(ordered))
+    state = State(planned=_last_plan(ordered), zone=_zone(ordered), halted=_halts(ordered))
     for writer in ordered:
         _add_unknown_kinds(state, writer)
         _add_stale_results(state, writer)
@@ -411,6 +425,16 @@ def _last_plan(ordered: Sequence[WriterState]) -> Planned | None:
     for writer in sorted(ordered, key=_highest_lease):
         planned = writer.planned or planned
     return planned
+
+
+def _halts(ordered: Sequence[WriterState]) -> dict[Phase, Halted]:
+    """The halts that no later lease's execution has ended."""
+    halted: dict[Phase, Halted] = {}
+    for writer in sorted(ordered, key=_highest_lease):
+        if writer.ends_halts:
+            halted.clear()
+        halted |= writer.halted
+    return halted
 
 
 def _highest_lease(writer: WriterState) -> int:

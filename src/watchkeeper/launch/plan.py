@@ -35,6 +35,7 @@ REFUSED, UNSELECTED, CONTROL = "submission refused", "not selected", "control ru
 NEED_FAILED = "what it needs failed"
 FOUND = ("result exists", "checkpoint exists", "output exists")
 DONE = (*FOUND, "finished before")
+HALTED = "halted"
 AGAIN = "once that is put right, `watchkeeper run` tries again"
 
 
@@ -61,7 +62,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     on disk. `failed`: attempts that had ended badly before this execution began, which
     `--retry-failed` means. `given_up`: keys whose submission failed in this execution. `held`:
     attempts that are not settled: another living process submits them, or the scheduler may yet
-    show their job.
+    show their job. `halted`: phases of which nothing more is submitted → why.
     """
 
     findings: Mapping[str, Finding]
@@ -69,6 +70,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     given_up: frozenset[str] = frozenset()
     held: frozenset[tuple[str, int]] = frozenset()
     means: Mapping[str, Means] = {}
+    halted: Mapping[Phase, str] = {}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,12 +170,13 @@ def make(experiment: Experiment, state: State, facts: Facts, selection: Selectio
     decisions: dict[str, Decision] = {}
     for item in _by_needs(experiment.items):
         chooser = _Chooser(experiment, item, state, facts, selection)
-        decisions[item.key] = chooser.fine_tune(decisions)
+        decisions[item.key] = _unless_halted(chooser.fine_tune(decisions), facts)
     under_way = [key for key, decision in decisions.items() if decision.action in UNDER_WAY]
     for item in experiment.items:
         if item.phase == "evaluation":
             chooser = _Chooser(experiment, item, state, facts, selection)
-            decisions[item.key] = chooser.evaluation(decisions.get(item.run), under_way)
+            decision = chooser.evaluation(decisions.get(item.run), under_way)
+            decisions[item.key] = _unless_halted(decision, facts)
     return Plan(decisions=tuple(decisions[item.key] for item in experiment.items))
 
 
@@ -189,6 +192,20 @@ def _by_needs(items: Sequence[RunItem]) -> list[RunItem]:
 def is_done(decision: Decision) -> bool:
     """Whether a piece of work needs nothing more: it was done before, or is there."""
     return decision.reason in DONE
+
+
+def _unless_halted(decision: Decision, facts: Facts) -> Decision:
+    """The decision; of a phase that is halted, that nothing more is submitted."""
+    if decision.phase not in facts.halted or decision.action not in TO_SUBMIT:
+        return decision
+    return Decision(
+        key=decision.key,
+        phase=decision.phase,
+        action="blocked",
+        reason=HALTED,
+        detail=facts.halted[decision.phase],
+        stale=decision.stale,
+    )
 
 
 class _NeededCheckpoint(msgspec.Struct, frozen=True, kw_only=True):

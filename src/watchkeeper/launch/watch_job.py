@@ -14,6 +14,12 @@ from watchkeeper.core.errors import EXIT_DETACHED
 from watchkeeper.schedulers.base import Job, Receipt, Scheduler
 
 TIME = "1-00:00:00"
+_RESTARTS = "SLURM_RESTART_COUNT"
+
+
+def is_restarted(environment: Mapping[str, str]) -> bool:
+    """Whether the cluster has started the job of this environment again."""
+    return environment.get(_RESTARTS, "0") not in ("", "0")
 
 
 def submit(

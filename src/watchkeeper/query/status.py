@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from watchkeeper.core import journal, layout, processes
 from watchkeeper.core.errors import NewerJournalError, Problem
+from watchkeeper.core.events import Phase
 from watchkeeper.core.layout import attempt_folder
 from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment.experiment import Experiment
@@ -43,16 +44,21 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
     """What a command started now would find and decide."""
     state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
-    return state, *_decided(experiment, state, selection)
+    return state, *_decided(experiment, state, selection, halted={})
 
 
 def _decided(
-    experiment: Experiment, state: State, selection: Selection
+    experiment: Experiment, state: State, selection: Selection, halted: Mapping[Phase, str]
 ) -> tuple[Plan, EvidenceBook]:
     book = EvidenceBook(experiment)
     book.look_at_all(state)
     means = book.means(state, selection.rules)
-    facts = Facts(findings=book.findings, failed=planning.failed_attempts(state), means=means)
+    facts = Facts(
+        findings=book.findings,
+        failed=planning.failed_attempts(state),
+        means=means,
+        halted=halted,
+    )
     return planning.make(experiment, state, facts, selection), book
 
 
@@ -70,7 +76,8 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         selection = msgspec.structs.replace(
             selection, gate=watch.gate, queue_ahead=watch.queue_ahead
         )
-    plan, book = _decided(experiment, state, selection)
+    halted = {phase: one.why for phase, one in state.halted.items()}
+    plan, book = _decided(experiment, state, selection, halted)
     told = {
         a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a)
         for a in going

@@ -75,6 +75,8 @@ def _line(block: Block) -> str:
             text = f"{block.details}  {block.result}"
     elif block.action in ("SKIP", "RETRY", "DISCOVER_EXPERIMENT"):
         text = block.details
+    elif block.action == "HALT":
+        text = f"{block.details}; {block.result}"
     else:
         text = block.result + (f" in {block.duration}" if block.duration else "")
     if block.subject:

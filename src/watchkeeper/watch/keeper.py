@@ -23,6 +23,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import Submitter
 from watchkeeper.schedulers.base import SubmitHost, remote_shell
+from watchkeeper.watch.halts import Halts
 from watchkeeper.watch.health.rounds import Rounds
 from watchkeeper.watch.leaving import SENTINEL, Leaving
 from watchkeeper.watch.logs.logbook import Logbook, Tell
@@ -57,7 +58,7 @@ class Keeper:
     """One process's watch over one experiment. `submits=False`: only watch; `stays=False`: only
     submit what is ready.
 
-    `tell` is called with every event that any process writes meanwhile, `turned` with the keeper
+    `restarted`: the cluster started this process again, and no person did. `tell` is called with every event that any process writes meanwhile, `turned` with the keeper
     after each turn; `why` is the reason for leaving. `run_logs` is the setting of that name, `said`
     what a person said of the runs, `cluster` the name of the cluster's profile ("": none).
     """
@@ -72,6 +73,7 @@ class Keeper:
         purpose: str = "run",
         submits: bool = True,
         stays: bool = True,
+        restarted: bool = False,
         tell: Tell = lambda event: None,
         turned: Callable[[Keeper], None] = lambda keeper: None,
         run_logs: str | None = None,
@@ -97,6 +99,9 @@ class Keeper:
         self._tell = tell
         self.runbook = RunBook(experiment, self.logbook, run_logs, said)
         self.book = EvidenceBook(experiment)
+        self._halts = Halts(
+            self.logbook, is_bound=restarted or not submits, keeps_going=policy.keeps_going
+        )
         self._leaving = Leaving(experiment.folder, monotonic)
         submitter = Submitter(
             experiment.folder,
@@ -170,7 +175,7 @@ class Keeper:
     def _keep(self, notes: tuple[str, ...]) -> bool:
         while True:
             if self.logbook.take_lead():
-                self._phases.begin(notes)
+                self._phases.begin(notes, keeps_halts=bool(self._halts.words))
             self._turn()
             if not self._is_under_way():
                 if self.logbook.leads:
@@ -178,6 +183,8 @@ class Keeper:
                 return True
             if self._leaving.is_requested():
                 break
+            if self._submissions.is_interrupted:
+                continue
             if not self._stays:
                 self._leaving.why = "submitted what was ready; nobody watches"
                 break
@@ -235,6 +242,8 @@ class Keeper:
         self._submissions.resolve()
         self._look_again()
         self._make_plan()
+        if self.logbook.leads and self._submits and self._halts.decide(self.plan):
+            self._make_plan()
         self._submissions.close_unneeded(self.plan)
         if self.logbook.leads:
             self._phases.conclude_ended(self.plan)
@@ -285,6 +294,7 @@ class Keeper:
             given_up=frozenset(self._submissions.refused),
             held=frozenset(self._submissions.held),
             means=self.book.means(self.logbook.state, self._selection.rules),
+            halted=self._halts.words,
         )
         self.plan = planning.make(self.experiment, self.logbook.state, facts, self._selection)
 

@@ -27,11 +27,13 @@ from watchkeeper.core.events import (
     Concluded,
     Decided,
     Decision,
+    Halted,
     Judged,
     Polled,
     Unknown,
 )
 from watchkeeper.core.settings import Settings
+from watchkeeper.launch.plan import HALTED
 from watchkeeper.report.actionlog.render import concluded_words
 from watchkeeper.schedulers.shell import NOT_THERE, Here
 
@@ -73,11 +75,19 @@ def _words_of(event: AnyEvent | Unknown) -> tuple[str, list[str]]:
             words = f"{event.outcome} ({event.state}){_after_colon(event.why)}"
             return "failed", [f"{event.key}: {words}"]
         case Decided(first=False):
-            blocked = [one for one in event.decisions if one.action == "blocked"]
+            blocked = list(filter(_is_blocked, event.decisions))
             return "blocked", list(map(_blocked_line, blocked))
+        case Halted():
+            words = f"{event.left} more not submitted"
+            return "blocked", [f"{event.phase} halted: {event.why}; {words}"]
         case Concluded(phase=None):
             return "complete", [f"all jobs have ended: {concluded_words(event)}"]
     return "", []
+
+
+def _is_blocked(decision: Decision) -> bool:
+    """Whether it is blocked for a reason of its own."""
+    return decision.action == "blocked" and decision.reason != HALTED
 
 
 def _blocked_line(decision: Decision) -> str:

@@ -58,13 +58,15 @@ class Phases:
         self._concluded: dict[Phase, int] = {}
         self._decided: dict[str, Decision] = {}
 
-    def begin(self, notes: tuple[str, ...]) -> None:
-        """Begin an execution in the logs: this process leads from now on."""
+    def begin(self, notes: tuple[str, ...], *, keeps_halts: bool = False) -> None:
+        """Begin an execution in the logs: this process leads from now on. `keeps_halts`: a phase
+        that was halted before stays so.
+        """
         self._opened.clear()
         self._concluded.clear()
         self._decided.clear()
         problems = tuple(map(str, self._experiment.problems))
-        self._write_planned(None, (*notes, *problems))
+        self._write_planned(None, (*notes, *problems), keeps_halts=keeps_halts)
 
     def write_decisions(self, plan: Plan) -> None:
         """Write the decisions that are news, phase by phase."""
@@ -144,7 +146,9 @@ class Phases:
         ):
             self._logbook.write(Verified, **fields)
 
-    def _write_planned(self, phase: Phase | None, notes: tuple[str, ...]) -> None:
+    def _write_planned(
+        self, phase: Phase | None, notes: tuple[str, ...], *, keeps_halts: bool = False
+    ) -> None:
         self._opened[phase] = self._monotonic()
         experiment = self._experiment
         self._logbook.write(
@@ -158,6 +162,7 @@ class Phases:
             notes=notes,
             gate=self._selection.gate,
             queue_ahead=self._selection.queue_ahead,
+            keeps_halts=keeps_halts,
         )
 
     def _is_under_way(self, phase: Phase, plan: Plan) -> bool:

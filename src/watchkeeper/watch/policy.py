@@ -32,7 +32,8 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     The scheduler is asked every `poll_s`; every `soonest_s` while jobs start or end; and only every
     `longest_s` while nothing moves. `cap` limits the jobs under way, where an array counts as one
     job; `most_tasks` is the site's limit for this user, where each task of an array counts. 0: no
-    limit. `limits` say when a running job is ill.
+    limit. `limits` say when a running job is ill. `keeps_going`: a phase is not halted because its
+    first jobs fail.
     """
 
     soonest_s: float
@@ -43,6 +44,7 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     unknown_deadline_s: float
     most_tasks: int = 0
     limits: Limits = Limits()
+    keeps_going: bool = False
 
     @classmethod
     def of(cls, settings: Settings, scheduler: Scheduler, site: Site) -> WatchPolicy:

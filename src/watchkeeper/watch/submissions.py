@@ -19,6 +19,9 @@ from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.policy import WatchPolicy
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
+# A row of submissions is not broken off sooner than this, however often the scheduler is asked.
+_LOOK_AFTER_S = 1.0
+
 
 class Submissions:
     """The submissions of one watch.
@@ -26,6 +29,7 @@ class Submissions:
     `held` are attempts that cannot be submitted at this turn: another process holds them, or it is
     not known yet whether the scheduler has their job. `refused` are the keys of what the scheduler,
     or a check before it, refused in this execution. `submitted` is called after each submission.
+    `is_interrupted`: more is ready, and a look at what was submitted comes first.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Submissions:
         submitted: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
+        self.is_interrupted = False
         self.held: set[AttemptId] = set()
         self.refused: set[str] = set()
         self._experiment = experiment
@@ -125,8 +130,15 @@ class Submissions:
     # ── what is ready
 
     def submit_ready(self, plan: Plan) -> None:
-        """Submit what the plan says is ready, as far as the limits on jobs under way allow."""
+        """Submit what the plan says is ready, as far as the limits on jobs under way allow, until
+        the next look at the jobs is due.
+        """
+        began = self._monotonic()
+        self.is_interrupted = False
         for decision in plan.ready:
+            if self._monotonic() - began > max(self._policy.poll_s, _LOOK_AFTER_S):
+                self.is_interrupted = True
+                return
             if self._leaving.is_requested() or not self._has_room(decision):
                 return
             stagger = self._wait_for_turn()

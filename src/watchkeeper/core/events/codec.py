@@ -17,6 +17,7 @@ from watchkeeper.core.events.commands import (
     Detached,
     Documented,
     Doubted,
+    Halted,
     Intended,
     Judged,
     Leased,
@@ -64,7 +65,7 @@ AnyEvent = (
     | Polled | Observed | Assessed | Verified | Judged | Documented | Concluded | Detached
     | CancelAsked | RunStarted | StepStarted | StepFinished | Checkpoint | TableOpened | TableSealed
     | Progressed | CadenceSet | Interrupted | TimedOut | Stalled | Advanced | Answered | Vanished
-    | Renamed | RowsSealed | RunEnded | Sealed | Tagged | Noted
+    | Renamed | RowsSealed | RunEnded | Sealed | Tagged | Noted | Halted
 )  # fmt: skip
 # What the death of the node may not take: these are fsynced before `Writer.write` returns.
 DURABLE = frozenset(

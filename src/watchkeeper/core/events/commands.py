@@ -52,7 +52,7 @@ class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned
     is a file's name, "" for a folder read by its tree; `items` is the phase's work (None: all of
     it); `notes` are findings about the sources. `gate` is what evaluations wait for in this
     execution (`all`, `each`; "" in events from before it was kept), and `queue_ahead` whether they
-    wait in the scheduler's queue.
+    wait in the scheduler's queue. An execution ends the halts before it, unless `keeps_halts`.
     """
 
     phase: Phase | None
@@ -64,6 +64,7 @@ class Planned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="planned
     notes: tuple[FreeText, ...] = ()
     gate: Literal["", "all", "each"] = ""
     queue_ahead: bool = False
+    keeps_halts: bool = False
 
 
 Action = Literal["submit", "retry", "wait", "active", "skip", "blocked"]
@@ -517,6 +518,20 @@ class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concl
     blocked: dict[str, FreeText] = {}
     done_before: int = 0
     unselected: int = 0
+
+
+class Halted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="halted"):
+    """Nothing more of the phase is submitted: its first jobs, of these `keys`, all ended soon by one
+    cause that no retry mends. `why` is the error in words, as the last of them met it; `output` the
+    file into which that one printed ("": nobody said); `left` how much was still to be submitted.
+    """
+
+    phase: Phase
+    cause: Cause
+    why: FreeText
+    keys: tuple[str, ...]
+    output: FilePath = ""
+    left: int = 0
 
 
 class Detached(Event, frozen=True, kw_only=True, omit_defaults=True, tag="detached"):

@@ -42,6 +42,7 @@ ACTIONS = frozenset(
         "VALIDATE",
         "DETACH",
         "RETRY",
+        "HALT",
         "HEALTH",
     }
 )

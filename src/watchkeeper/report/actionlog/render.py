@@ -23,6 +23,7 @@ from watchkeeper.core.events import (
     Doubted,
     Event,
     Evidence,
+    Halted,
     Judged,
     Leased,
     Observed,
@@ -51,7 +52,7 @@ _NO_ERRORS = ("scheduler answers", "run log not continued")
 _MOST_CAUTIONS = 3
 _MOST_ERRORS = 3
 _MOST_LETTERS = 120  # of one reason in a list: the journal has all of it
-_REPORTED = "submission refused"  # SUBMIT_ERROR has reported it
+_REPORTED = ("submission refused", "halted")  # SUBMIT_ERROR and HALT have reported it
 _WORTH_A_BLOCK = ("done", "invalid", "failed but good", "unknown", "lost")
 _STARTED = {"preparation": "Training started", "evaluation": "Evaluation started"}
 _FINISHED = {"preparation": "Training finished", "evaluation": "Evaluation finished"}
@@ -97,7 +98,7 @@ class Renderer:
         if event.first:
             yield self._identify(event)
         for decision in event.decisions:
-            if decision.reason == _REPORTED:
+            if decision.reason in _REPORTED:
                 continue
             reason = [decision.reason, decision.detail]
             if decision.action in ("skip", "blocked"):
@@ -239,6 +240,16 @@ class Renderer:
             duration=duration_words(event.duration_s),
         )
 
+    def _halted(self, event: Halted) -> Iterator[Named]:
+        jobs = _count(len(event.keys), _JOBS[event.phase].removesuffix("s"))
+        details = f"{jobs} failed within a minute: {event.why} ({_some(event.keys)})"
+        read = f"read {event.output}; " if event.output else ""
+        result = (
+            f"{event.left} more not submitted; {read}put it right, and the next run tries again "
+            "(--keep-going: submit all the same)"
+        )
+        yield self._block(event, event.phase, "HALT", details=details, result=result)
+
     def _detached(self, event: Detached) -> Iterator[Named]:
         result = (
             f"{_count(event.active, 'job')} left to the scheduler; run the same command to continue"
@@ -338,6 +349,7 @@ _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
     Assessed: Renderer._assessed,
     Concluded: Renderer._concluded,
     Detached: Renderer._detached,
+    Halted: Renderer._halted,
 }
 
 

@@ -105,7 +105,7 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
     ),
     (
         r"ConfigAttributeError|MissingMandatoryValue|InstantiationError"
-        r"|yaml\.(?:scanner|parser)\.|unrecognized arguments",
+        r"|yaml\.(?:scanner|parser)\.|unrecognized arguments|error: the following arguments are required|error: argument .{1,200}: (?:invalid|expected)|[Nn]o such option",
         "config",
         "a bad configuration",
     ),
@@ -114,6 +114,7 @@ _CANCELLED = re.compile(r"CANCELLED by (\d+)")
 _EXCEPTION = re.compile(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
 KILLED = 137  # 128 + SIGKILL
 _TEXT_LIMIT = 300
+_MISSING_FILE = re.compile(r"can't open file |: No such file or directory$")
 # How a recorder or a wrapper reports an operation that failed once: no cause of anything.
 _WORKED = "; the second try worked: check that disk"
 
@@ -143,7 +144,15 @@ def named(end: End, output: str, *, reason: str = "") -> Named:
     exception = _last_exception(output)
     if exception:
         return Named("user error", f"an error of the program: {exception[:_TEXT_LIMIT]}")
+    last = _last_line(output)
+    if _MISSING_FILE.search(last):
+        return Named("user error", f"a file is missing ({last[:_TEXT_LIMIT]})")
     return Named("unknown")
+
+
+def _last_line(output: str) -> str:
+    """The last line that is not blank; "": there is none."""
+    return output.rstrip().rpartition("\n")[2].strip()
 
 
 def _cancelled(reason: str, why: str) -> Named:

@@ -4,6 +4,7 @@ end.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from watchkeeper.core.settings import load
 from watchkeeper.core.state import fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.needs import with_needs
-from watchkeeper.launch import preflight
+from watchkeeper.launch import preflight, watch_job
 from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
@@ -83,6 +84,7 @@ def keep(
     runs: str | None = None,
     evals: str | None = None,
     retry_failed: bool = False,
+    keep_going: bool = False,
     mode: str = "",
     objective: str = "",
     task: str = "",
@@ -149,11 +151,12 @@ def keep(
     keeper = Keeper(
         experiment,
         scheduler,
-        WatchPolicy.of(chosen, scheduler, site),
+        msgspec.structs.replace(WatchPolicy.of(chosen, scheduler, site), keeps_going=keep_going),
         selection,
         purpose=purpose,
         submits=submits,
         stays=stays,
+        restarted=watch_job.is_restarted(os.environ),
         tell=tell,
         turned=turned,
         run_logs=chosen.run_logs,

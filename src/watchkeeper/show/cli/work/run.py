@@ -22,6 +22,7 @@ from watchkeeper.show.cli.answering import answer, answer_options, command_error
 from watchkeeper.show.cli.common import (
     cluster_option,
     dry_run_option,
+    keep_going_option,
     run_log_options,
     selection_options,
 )
@@ -78,6 +79,7 @@ _OF_THE_WATCH = (
     default="",
     help=f"Time limit of a Python file's job; of that of --as-job, which then restarts: {TIME}.",
 )
+@keep_going_option
 @run_log_options
 @dry_run_option
 @cluster_option
@@ -179,8 +181,8 @@ def _passed_on(context: click.Context) -> list[str]:
     options: list[str] = []
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        if parameter.name == "queue_ahead" and value:
-            options.append("--queue-ahead")
+        if parameter.name in ("queue_ahead", "keep_going") and value:
+            options.append(parameter.opts[-1])
         elif parameter.name == "log" and value is not None:
             options.append(f"--continue={value.absolute()}")
         elif parameter.name == "settings":

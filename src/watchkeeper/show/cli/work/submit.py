@@ -11,6 +11,7 @@ from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import (
     cluster_option,
     dry_run_option,
+    keep_going_option,
     run_log_options,
     selection_options,
 )
@@ -41,6 +42,7 @@ ANSWERS = (StandingData, DryRunData)
     "--cap", type=int, metavar="JOBS", help="The most jobs queued or running at a time; 0: no cap."
 )
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
+@keep_going_option
 @run_log_options
 @dry_run_option
 @cluster_option
