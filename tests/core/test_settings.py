@@ -58,6 +58,35 @@ def test_a_mistake_names_its_file_and_what_is_wrong(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("POLL_S", "abc", "WATCHKEEPER_POLL_S=abc: it must be a number"),
+        ("CAP", "1.5", "WATCHKEEPER_CAP=1.5: it must be a whole number"),
+        ("CAP", "-1", "WATCHKEEPER_CAP=-1: cap is -1, and cannot be negative"),
+        ("GATE", "both", "WATCHKEEPER_GATE=both: it must be 'all' or 'each'"),
+        ("QUEUE_AHEAD", "maybe", "WATCHKEEPER_QUEUE_AHEAD=maybe: it must be true or false"),
+    ],
+)
+def test_a_mistake_in_a_variable_names_it_as_it_was_typed(
+    tmp_path: Path, variable: str, value: str, words: str
+) -> None:
+    """The message has the variable and its value, and what it must be instead."""
+    environment = {"XDG_CONFIG_HOME": str(tmp_path), f"WATCHKEEPER_{variable}": value}
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, environment)
+    assert str(caught.value) == words
+
+
+def test_a_mistake_in_a_flag_names_it_as_it_was_typed(tmp_path: Path) -> None:
+    """The message has the flag, and not the setting's name alone."""
+    environment = {"XDG_CONFIG_HOME": str(tmp_path)}
+    with pytest.raises(UsageError, match=r"^--poll -1: poll_s is -1\.0, and cannot"):
+        load(tmp_path, environment, poll_s=-1.0)
+    with pytest.raises(UsageError, match=r"^--cap -2: "):
+        load(tmp_path, environment, cap=-2)
+
+
 def settings_of(owner: int, mode: int, folder: Path) -> Path:
     """A settings file of this owner in the folder."""
     path = folder / "watchkeeper.toml"

@@ -200,6 +200,8 @@ def test_nothing_to_plan_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="there is no folder") as caught:
         read(tmp_path / "nowhere")
     assert caught.value.hint
+    with pytest.raises(ExperimentError, match=r"there is no folder no/\.\./where \(looked for /"):
+        read(Path("no/../where"))
     with pytest.raises(ExperimentError, match="is a file") as caught:
         read(tmp_path / "file")
     assert "watchkeeper run file" in caught.value.hint

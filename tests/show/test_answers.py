@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,13 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from tests.experiments import wk, write_experiment
+from tests.experiments import command, env, wk, write_experiment
 from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.query.rows import Row
 from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
 from watchkeeper.show.cli.answering import command_errors
 from watchkeeper.show.schemas import schemas
+from watchkeeper.show.standing import problems_of
 
 SCHEMAS = schemas()
 FAILS = "[ -e ../ok ] || [ -e ../../ok ] || exit 3"
@@ -86,11 +90,11 @@ def test_only_an_option_of_ours_asks_for_json(words: list[str], wanted: bool) ->
 
 def test_the_flags_of_exec_are_known() -> None:
     """The options of `exec` that take no word are those that the search for `--json` knows."""
-    command = main.get_command(click.Context(main), "exec")
-    assert command is not None
+    executes = main.get_command(click.Context(main), "exec")
+    assert executes is not None
     flags = [
         option
-        for parameter in command.params
+        for parameter in executes.params
         if isinstance(parameter, click.Option) and parameter.is_flag
         for option in parameter.opts
     ]
@@ -103,10 +107,10 @@ def failing(error: Exception) -> click.Command:
     @click.command("fails")
     @click.option("--json", "as_json", is_flag=True)
     @command_errors
-    def command(as_json: bool) -> int:
+    def fails(as_json: bool) -> int:
         raise error
 
-    return command
+    return fails
 
 
 @pytest.mark.parametrize(
@@ -212,6 +216,114 @@ def test_a_failed_run_names_the_command_that_retries_it(tmp_path: Path) -> None:
     assert program == "watchkeeper"
     again = answer_of(wk(*words, "--poll", "0.05", "--json", state=state))
     assert again["exit_code"] == 0 and again["counts"] == {"done": 2} and not grave(again)
+
+
+def test_a_plan_names_the_command_that_retries_what_failed(failed: tuple[Path, Path]) -> None:
+    """What failed before and is not tried again is a problem of `plan`, with its command."""
+    folder, state = failed
+    (problem,) = grave(answer_of(wk("plan", folder, "--json", state=state)))
+    assert (problem["where"], problem["code"]) == ("bad", "run-failed")
+    assert problem["next"] == ["watchkeeper", "run", str(folder), "--retry-failed"]
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """An experiment of which one run is done and one failed, and its state folder."""
+    root = tmp_path_factory.mktemp("failed")
+    folder = write_experiment(
+        root / "exp", runs=("good", "bad"), body="case $PWD in */bad) exit 3 ;; esac"
+    )
+    assert wk("run", folder, "--poll", "0.05", state=root / "state").returncode == 1
+    return folder, root / "state"
+
+
+def test_status_of_some_runs_counts_and_ends_as_they_stand(failed: tuple[Path, Path]) -> None:
+    """`--runs` and `--evals` choose the rows; what was not asked for does not change the code."""
+    folder, state = failed
+    good = answer_of(wk("status", folder, "--runs", "good", "--json", state=state))
+    assert (good["exit_code"], good["counts"]) == (0, {"done": 2})
+    assert {row["run"] for row in good["data"]["rows"]} == {"good"}
+    assert {row["key"] for row in good["data"]["compute"]} == {"good", "good/clean/epoch0"}
+    bad = answer_of(wk("status", folder, "--runs", "b*", "--json", state=state))
+    assert (bad["exit_code"], bad["counts"]) == (1, {"failed": 1, "blocked": 1})
+    none = wk("status", folder, "--runs", "x*", state=state)
+    assert none.returncode == 2 and "--runs 'x*' matches none of: bad, good" in none.stderr
+
+
+def test_a_refused_submission_is_remembered(tmp_path: Path) -> None:
+    """`status` ends with 1 after a refusal, says why, and names the command that tries again."""
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    script = folder / "one/finetune.slurm"
+    script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
+    assert wk("submit", folder, state=state).returncode == 1
+    told = answer_of(wk("status", folder, "--json", state=state))
+    (problem,) = grave(told)
+    assert told["exit_code"] == 1 and "Windows line ends" in problem["message"]
+    assert problem["code"] == "submission-refused"
+    assert problem["next"] == ["watchkeeper", "run", str(folder)]
+
+
+def test_the_command_that_retries_names_the_cluster() -> None:
+    """A retry goes to the cluster that the jobs ran on, and never to this machine instead."""
+    row = Row(
+        key="a",
+        phase="preparation",
+        run="a",
+        task="",
+        epoch=None,
+        standing="failed",
+        state="FAILED",
+    )
+    (problem,) = problems_of([row], "/exp", "lab")
+    assert problem.next == (
+        *("watchkeeper", "run", "/exp", "--cluster", "lab"),
+        "--retry-failed",
+    )
+    (problem,) = problems_of([row], "/exp", "local")
+    assert problem.next == ("watchkeeper", "run", "/exp", "--retry-failed")
+
+
+@pytest.mark.parametrize("option", ["--limit", "--cursor"])
+def test_a_page_of_text_is_refused(option: str, tmp_path: Path) -> None:
+    """`--limit` and `--cursor` without `--json` change nothing, and are refused by name."""
+    result = CliRunner().invoke(main, ["status", str(tmp_path), option, "3"])
+    assert result.exit_code == 2 and f"{option} 3 is for --json" in result.stderr
+
+
+def test_an_interrupted_run_answers(tmp_path: Path) -> None:
+    """SIGINT leaves the jobs running and prints the answer, with 3 and how to continue."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+    folder = write_experiment(tmp_path / "exp", tasks=(), body=f"echo > {begun}; cat {go}")
+    with subprocess.Popen(
+        command("run", folder, "--poll", "0.05", "--json"),
+        env=env(tmp_path / "state"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        begun.read_text()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    go.write_text("")
+    told = answer_of(subprocess.CompletedProcess([], process.returncode, out, err))
+    assert told["exit_code"] == 3 and told["data"]["ended"] is False
+    assert f"`watchkeeper run {folder}` continues the watch" in told["summary"]
+
+
+def test_cancel_takes_the_globs_of_the_other_commands(tmp_path: Path) -> None:
+    """`--evals` names evaluations alone, and no fine-tune that is under way."""
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    folder, state = write_experiment(tmp_path / "exp", body=f"cat {go}"), tmp_path / "state"
+    assert wk("submit", folder, state=state).returncode == 0
+    for words in (["--evals", "*"], ["--runs", "two"], ["--jobs", "two"]):
+        none = wk("cancel", folder, *words, state=state)
+        assert none.returncode == 2 and f"{words[0]} {words[1]!r}" in none.stderr
+    told = answer_of(wk("cancel", folder, "--runs", "o*", "--json", state=state))
+    assert [job["key"] for job in told["data"]["jobs"]] == ["one"]
 
 
 def test_a_quiet_command_prints_its_result_alone(tmp_path: Path) -> None:

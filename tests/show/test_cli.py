@@ -230,7 +230,7 @@ MISTAKES = {
     "a job that is none": (
         ["cancel", "{exp}", "--jobs", "zzz"],
         2,
-        r"no job under way matches 'zzz'",
+        r"no job under way matches --jobs 'zzz'",
     ),
 }
 

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -21,6 +21,7 @@ from watchkeeper.core.errors import Problem, UsageError
 
 FILE_NAME = "watchkeeper.toml"
 PREFIX = "WATCHKEEPER_"
+ENVIRONMENT, COMMAND_LINE = "the environment", "the command line"
 MOST_BYTES = 2**20
 """Of a file of settings."""
 
@@ -228,6 +229,42 @@ def _from_user_file(path: Path, environment: Mapping[str, str]) -> dict[str, Any
     return _from_file(path)
 
 
+def _mistake(where: str, values: Mapping[str, Any], words: str) -> str:
+    """What is wrong with a setting, named as it was written where the mistake is."""
+    at = re.search(r" - at `\$\.(\w+)|^(\w+) is ", words)
+    name = (at[1] or at[2]) if at else ""
+    if name not in values:
+        return f"{where}: {words}"
+    written = _as_written(where, name, values[name])
+    kind = _KINDS.get(words.partition("`")[2].partition("`")[0].removesuffix(" | null"))
+    if kind is None and words.startswith("Invalid enum value"):
+        kind = " or ".join(repr(choice) for choice in get_args(_type_of(name)))
+    if kind is None:
+        return f"{written}: {words}"
+    return f"{written}: it must be {kind}"
+
+
+_KINDS = {"float": "a number", "int": "a whole number", "bool": "true or false", "str": "text"}
+
+
+def _type_of(name: str) -> Any:
+    return get_type_hints(Settings)[name]
+
+
+def _as_written(where: str, name: str, value: Any) -> str:
+    """`WATCHKEEPER_POLL_S=abc`, `--poll -1`, `PATH: poll_s = 'abc'`; without the value where it may
+    be secret.
+    """
+    if name.startswith("notify"):
+        value = "…"
+    if where == ENVIRONMENT:
+        return f"{PREFIX}{name.upper()}={value}"
+    if where == COMMAND_LINE:
+        shown = f"{value:g}" if isinstance(value, float) else value
+        return f"--{name.removesuffix('_s').replace('_', '-')} {shown}"
+    return f"{where}: {name} = {value!r}"
+
+
 def load(
     start: Path, environment: Mapping[str, str] = os.environ, *, acts: bool = True, **flags: Any
 ) -> Settings:
@@ -257,8 +294,8 @@ def load(
     sources: list[tuple[str, dict[str, Any]]] = [
         (str(repository), shared),
         (str(user), _from_user_file(user, environment)),
-        ("the environment", _from_environment(environment)),
-        ("the command line", {name: value for name, value in flags.items() if value is not None}),
+        (ENVIRONMENT, _from_environment(environment)),
+        (COMMAND_LINE, {name: value for name, value in flags.items() if value is not None}),
     ]
     merged: dict[str, Any] = {}
     for where, values in sources:
@@ -266,5 +303,5 @@ def load(
         try:
             settings = msgspec.convert(merged, Settings, strict=False)
         except (msgspec.ValidationError, ValueError) as error:
-            raise UsageError(f"{where}: {error}") from error
+            raise UsageError(_mistake(where, values, str(error))) from error
     return settings

@@ -129,7 +129,13 @@ def read(folder: Path) -> Experiment:
 
 
 def _read(folder: Path) -> Experiment:
+    typed = folder
     folder = folder.resolve() if ".." in folder.parts else folder.absolute()
+    if not os.path.lexists(folder):
+        looked_for = "" if folder == typed else f" (looked for {folder})"
+        raise ExperimentError(
+            f"there is no folder {typed}{looked_for}", hint="name an experiment's folder"
+        )
     names = tree.run_folders(folder)
     markdown = _bytes(folder / SUMMARY_MD)
     name, data = _yaml(folder)

@@ -32,6 +32,7 @@ TO_SUBMIT = ("submit", "retry", "wait")
 WELL = ("done", "failed but good")
 # The reasons of decisions that others count by.
 REFUSED, UNSELECTED, CONTROL = "submission refused", "not selected", "control run"
+FAILED_BEFORE = "failed before"
 NEED_FAILED = "what it needs failed"
 FOUND = ("result exists", "checkpoint exists", "output exists")
 DONE = (*FOUND, "finished before")
@@ -55,6 +56,18 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     queue_ahead: bool = False
     phases: tuple[Phase, ...] = PHASES
     rules: Rules = Rules()
+
+    def has(self, phase: Phase, run: str, key: str) -> bool:
+        """Whether this piece of work is among what was asked for."""
+        if phase not in self.phases:
+            return False
+        if self.keys is not None and key not in self.keys:
+            return False
+        if self.runs is not None and not fnmatchcase(run, self.runs):
+            return False
+        if phase == "preparation" or self.evals is None:
+            return True
+        return fnmatchcase(key, self.evals)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -428,16 +441,7 @@ class _Chooser:
         return self._decide("blocked", REFUSED, detail)
 
     def _selected(self) -> bool:
-        runs, evals = self.selection.runs, self.selection.evals
-        if self.item.phase not in self.selection.phases:
-            return False
-        if self.selection.keys is not None and self.item.key not in self.selection.keys:
-            return False
-        if runs is not None and not fnmatchcase(self.item.run, runs):
-            return False
-        if self.item.phase == "preparation" or evals is None:
-            return True
-        return fnmatchcase(self.item.key, evals)
+        return self.selection.has(self.item.phase, self.item.run, self.item.key)
 
     def _next_number(self) -> int:
         if self.latest is None:
@@ -491,9 +495,9 @@ class _Chooser:
         if self.selection.retry_failed and (self.item.key, judged.attempt) in self.facts.failed:
             retry = retries.asked_for(attempts, means)
             if isinstance(retry, Refusal):
-                return self._decide("blocked", "failed before", f"{end}; {retry.why}")
+                return self._decide("blocked", FAILED_BEFORE, f"{end}; {retry.why}")
             detail = "; ".join(filter(None, [end, retry.detail]))
-            retry = replace(retry, reason="failed before", detail=detail)
+            retry = replace(retry, reason=FAILED_BEFORE, detail=detail)
             return self._again(retry, number, redo, automatic=False)
         automatic = retries.decide(attempts, means, self.selection.rules)
         if isinstance(automatic, Retry):
@@ -501,7 +505,7 @@ class _Chooser:
             return self._again(automatic, number, redo, automatic=True)
         advice = f"not tried again by itself: {automatic.why}" if automatic.why else ""
         detail = "; ".join(filter(None, [end, advice, "--retry-failed tries again"]))
-        return replace(self._decide("blocked", "failed before", detail), advice=advice)
+        return replace(self._decide("blocked", FAILED_BEFORE, detail), advice=advice)
 
     def _last_verdict(self) -> Judged | None:
         """The verdict on the last attempt that ran; None: none has run, or one is still open. An

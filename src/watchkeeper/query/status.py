@@ -29,6 +29,7 @@ from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words;
+    `cluster`: the profile that they run on, as the newest submission has it ("": not known);
     `notes`: of which experiment the folder is a copy, which jobs the logs of other tools name,
     which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
     version than this one; `compute`: what the attempts that have ended took.
@@ -39,6 +40,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     active: int
     watcher: str
     notes: list[Problem]
+    cluster: str = ""
 
 
 def decide(experiment: Experiment, selection: Selection) -> tuple[State, Plan, EvidenceBook]:
@@ -86,6 +88,7 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         rows=rows(experiment, state, plan, book.findings, told),
         compute=compute.read(experiment, state),
         active=len(going),
+        cluster=_last_cluster(state),
         watcher=_watcher_words(experiment, len(going)),
         notes=[
             *copies.notes(experiment.folder, state),
@@ -94,6 +97,16 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
             *_newer_recorders(experiment, going),
         ],
     )
+
+
+def _last_cluster(state: State) -> str:
+    """The profile of the newest submission; "" where none names one."""
+    attempts = [attempt for run in state.runs.values() for attempt in run.attempts.values()]
+    submissions = [one for attempt in attempts for one in attempt.submissions.values()]
+    last = max(submissions, key=lambda one: one.time, default=None)
+    if last is None:
+        return ""
+    return last.cluster
 
 
 def _not_faithful(state: State) -> Iterator[Problem]:

@@ -5,8 +5,24 @@ from __future__ import annotations
 import os
 
 from watchkeeper.core.errors import UsageError
-from watchkeeper.core.settings import Settings
+from watchkeeper.core.settings import Cluster, Settings
 from watchkeeper.schedulers.base import SubmitHost
+
+
+def profile_of(settings: Settings, cluster: str) -> Cluster:
+    """The profile of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    profile = settings.clusters.get(cluster)
+    if profile is not None:
+        return profile
+    known = ", ".join(sorted(settings.clusters)) or "there is none yet"
+    raise UsageError(
+        f"no cluster is called {cluster!r}",
+        hint=f'write [clusters.{cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}',
+    )
 
 
 def scheduler_of(settings: Settings) -> SubmitHost:
@@ -24,14 +40,7 @@ def scheduler_of(settings: Settings) -> SubmitHost:
         else:
             gpus = gpu_names(settings.gpus)
         return LocalScheduler(default_spool(), settings.slots, gpus=gpus)
-    profile = settings.clusters.get(settings.cluster)
-    if profile is None:
-        known = ", ".join(sorted(settings.clusters)) or "there is none yet"
-        hint = (
-            f'write [clusters.{settings.cluster}] with kind = "slurm" into watchkeeper.toml; '
-            f"known: {known}"
-        )
-        raise UsageError(f"no cluster is called {settings.cluster!r}", hint=hint)
+    profile = profile_of(settings, settings.cluster)
     from watchkeeper.schedulers.shell import Here, Ssh
     from watchkeeper.schedulers.slurm.scheduler import SlurmScheduler, cluster_of, options_of
 

@@ -160,7 +160,7 @@ def document_of(answer: Answer, page: Page = FIRST) -> dict[str, Any]:
         "schema": SCHEMA,
         "command": answer.command,
         "exit_code": answer.exit_code,
-        "summary": plain(answer.summary),
+        "summary": " ".join(plain(answer.summary).split()),
         "counts": dict(answer.counts),
         PROBLEMS: problems.shown,
         "more": more,

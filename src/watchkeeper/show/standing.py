@@ -13,6 +13,9 @@ from watchkeeper.query.rows import Standing as Place
 from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow
+from watchkeeper.watch.tally import NOT_SUBMITTED
+
+LOCAL = "local"
 
 # What a person must act on first, and what is settled last.
 URGENCY: tuple[Place, ...] = (
@@ -36,15 +39,16 @@ _IN_WORDS: tuple[Place, ...] = (
 
 
 class StandingData(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an experiment stands. `rows` come most urgent first. `watcher`: who watches, in words;
-    `ended`: whether a watch came to its end, null of `status`, which is none. `compute` is what the
+    """Where an experiment stands. `rows` come most urgent first. `watcher`: who watches, in words,
+    null where the command itself did. `ended`: whether a watch came to its end, null of `status`,
+    which is none. `compute` is what the
     attempts that have ended took.
     """
 
     experiment: str
     folder: str
     rows: list[Row]
-    watcher: str = ""
+    watcher: str | None = None
     ended: bool | None = None
     compute: list[ComputeRow] = []
 
@@ -68,23 +72,38 @@ def totals(rows: Sequence[Row]) -> str:
     return ", ".join(f"{count} {standing}" for standing, count in counts.items())
 
 
-def problems_of(rows: Sequence[Row], folder: str) -> list[Problem]:
-    """A problem for each row that ended badly, is unhealthy, or of which nothing is known."""
-    return [_problem(row, folder) for row in most_urgent_first(rows) if _is_problem(row)]
+def problems_of(rows: Sequence[Row], folder: str, cluster: str = "") -> list[Problem]:
+    """A problem for each row that ended badly, is unhealthy, or of which nothing is known. `cluster`
+    is the profile that the jobs run on; "": this machine.
+    """
+    run = run_words(folder, cluster)
+    return [_problem(row, run) for row in most_urgent_first(rows) if _is_problem(row)]
+
+
+def run_words(folder: str, cluster: str) -> tuple[str, ...]:
+    """The command that runs the experiment, where it ran before."""
+    words = (PROGRAM, "run", folder)
+    if cluster in ("", LOCAL):
+        return words
+    return (*words, "--cluster", cluster)
 
 
 def _is_problem(row: Row) -> bool:
     return row.standing in ("failed", "blocked", "unknown") or row.health in ALARMS
 
 
-def _problem(row: Row, folder: str) -> Problem:
-    kind = {"preparation": "run", "evaluation": "evaluation"}.get(row.phase, "run")
+def _problem(row: Row, run: tuple[str, ...]) -> Problem:
+    kind = "evaluation" if row.phase == "evaluation" else "run"
+    if row.state == NOT_SUBMITTED:
+        return Problem(
+            where=row.key, message=_words(row.state, row.why), code="submission-refused", next=run
+        )
     if row.standing == "failed":
         return Problem(
             where=row.key,
             message=_words(row.state, row.why),
             code=f"{kind}-failed",
-            next=(PROGRAM, "run", folder, "--retry-failed"),
+            next=(*run, "--retry-failed"),
         )
     if row.standing == "blocked":
         return Problem(
@@ -99,7 +118,7 @@ def _problem(row: Row, folder: str) -> Problem:
             message=_words(row.state, row.why),
             severity="warning",
             code=f"{kind}-unknown",
-            next=(PROGRAM, "run", folder),
+            next=run,
         )
     return Problem(
         where=row.key,

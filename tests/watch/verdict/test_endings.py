@@ -3,7 +3,7 @@
 import pytest
 
 from watchkeeper.core.events import ExitRecord, SchedulerFacts
-from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, WORDS
 from watchkeeper.watch.verdict.endings import End, end_of
 
 
@@ -33,7 +33,21 @@ def test_the_schedulers_end_stands_otherwise():
     assert end_of(facts("FAILED", FINISHED), record(FINISHED)) == End(
         state="FAILED", exit_code=FINISHED
     )
-    assert end_of(facts("FAILED", FINISHED), None) == End(state="FAILED", exit_code=FINISHED)
+    assert end_of(facts("FAILED", FINISHED), None) == End(
+        state="FAILED", exit_code=FINISHED, why=WORDS[FINISHED]
+    )
     assert end_of(facts("FAILED", 3), record(3)) == End(state="FAILED", exit_code=3)
     assert end_of(facts("CANCELLED", 0), record(0)) == End(state="CANCELLED", exit_code=0)
     assert end_of(facts("RUNNING"), record(0)) is None
+
+
+@pytest.mark.parametrize("code", WORDS)
+def test_a_wrappers_own_code_is_explained(code):
+    """A wrapper that ran nothing leaves no record, and its code says why; a script's own code of the
+    same number is the script's, and means what the script says.
+    """
+    end = end_of(facts("FAILED", code), None)
+    assert end.exit_code == code and end.why == WORDS[code]
+    assert "the wrapper ran nothing" in end.why
+    own = end_of(facts("FAILED", 3), record(code))
+    assert own.exit_code == code and own.why == ""

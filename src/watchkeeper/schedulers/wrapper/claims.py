@@ -29,6 +29,15 @@ FINISHED = 212  # the attempt has ended
 CANNOT_TELL = 213  # the claim could be neither made nor judged
 NOT_READY = 214  # a job that it was queued behind failed; this attempt is closed
 
+WORDS = {
+    TWIN: "the wrapper ran nothing: another job has the attempt, or its submitter closed it",
+    FINISHED: "the wrapper ran nothing: the attempt had ended",
+    CANNOT_TELL: "the wrapper ran nothing: it could not tell whether the attempt is this job's; its "
+    "output says why",
+    NOT_READY: "the wrapper ran nothing: a job that it was queued behind has not ended well",
+}
+"""What the wrapper's own exit codes mean."""
+
 _MAX_RECORDS = 10_000
 _Record = TypeVar("_Record")
 

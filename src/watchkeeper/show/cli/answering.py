@@ -18,6 +18,7 @@ from watchkeeper.core.errors import (
     ExperimentError,
     Problem,
     UnavailableError,
+    UsageError,
     WatchkeeperError,
 )
 from watchkeeper.core.text import redaction
@@ -164,6 +165,7 @@ def command_errors(function: Callable[..., int]) -> Callable[..., None]:
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
+            _refuse_a_page_of_text()
             code = function(*args, **kwargs)
         except BrokenPipeError:
             # The reader (`| head`) has what it wanted.
@@ -178,6 +180,21 @@ def command_errors(function: Callable[..., int]) -> Callable[..., None]:
         sys.exit(code)
 
     return wrapped
+
+
+def _refuse_a_page_of_text() -> None:
+    """Refuse `--limit` and `--cursor` where the answer has no lists that they could cut.
+
+    Raises:
+        UsageError: one of them was given without `--json`.
+    """
+    meta = click.get_current_context().meta
+    if meta.get(_JSON):
+        return
+    for name in ("limit", "cursor"):
+        value = meta.get(f"{_PAGE}.{name}")
+        if value is not None:
+            raise UsageError(f"--{name} {value} is for --json", hint="add --json, or leave it out")
 
 
 def fail(error: WatchkeeperError | OSError, *, as_json: bool) -> NoReturn:
@@ -234,10 +251,13 @@ def answer_refusal(error: click.ClickException | click.Abort, words: Sequence[st
         problem = Problem(where=where, message="interrupted", code="interrupted")
     else:
         code = error.exit_code
+        hint = f"`{where} --help` shows how it is called"
+        if not name and "--json" in words[:1]:
+            hint = "--json goes after the command: watchkeeper status --json"
         problem = Problem(
             where=where,
             message=error.format_message(),
-            hint=f"`{where} --help` shows how it is called",
+            hint=hint,
             code="usage",
             next=(*where.split(), "--help"),
         )

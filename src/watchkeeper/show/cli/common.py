@@ -43,6 +43,14 @@ def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Submit evaluations before their fine-tunes have ended; they wait in the queue.",
         ),
         click.option("--retry-failed", is_flag=True, help="Retry what failed before."),
+    ):
+        command = option(command)
+    return glob_options(command)
+
+
+def glob_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose runs and evaluations by name: `--runs`, `--evals`."""
+    for option in (
         click.option(
             "--evals", metavar="GLOB", help="Only evaluations whose key matches, e.g. '*/clean/*'."
         ),

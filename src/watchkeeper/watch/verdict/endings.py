@@ -8,7 +8,7 @@ import msgspec
 
 from watchkeeper.core.events import ExitRecord, SchedulerFacts
 from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
-from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN
+from watchkeeper.schedulers.wrapper.claims import FINISHED, TWIN, WORDS
 
 # The scheduler lost sight of the job: its heartbeat, and what the wrapper wrote as its last act,
 # know better.
@@ -32,9 +32,18 @@ def end_of(facts: SchedulerFacts | None, record: ExitRecord | None) -> End | Non
         return _recorded_end(record, facts)
     if facts is None or facts.state not in TERMINAL:
         return None
-    exit_code = facts.exit_code if record is None else record.exit_code
     why = "" if facts.reason == "None" else facts.reason
-    return End(state=facts.state, exit_code=exit_code, why=why)
+    if record is not None:
+        return End(state=facts.state, exit_code=record.exit_code, why=why)
+    return End(state=facts.state, exit_code=facts.exit_code, why=_with_meaning(facts, why))
+
+
+def _with_meaning(facts: SchedulerFacts, why: str) -> str:
+    """Why the job ended, with what the exit code of a wrapper that ran nothing means."""
+    meaning = WORDS.get(facts.exit_code or 0)
+    if meaning is None:
+        return why
+    return "; ".join(filter(None, [meaning, why]))
 
 
 def _knows_better(record: ExitRecord, facts: SchedulerFacts | None) -> bool:

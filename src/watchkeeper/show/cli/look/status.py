@@ -24,7 +24,7 @@ from watchkeeper.core.settings import distrusted, load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
-from watchkeeper.launch.plan import Selection
+from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.query.catalogue.enclosing import enclosing_place, taken_note
 from watchkeeper.query.recording import Recording
@@ -39,6 +39,7 @@ from watchkeeper.show.cli.answering import (
     is_quiet,
     page_options,
 )
+from watchkeeper.show.cli.common import glob_options
 from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
 from watchkeeper.show.standing import (
     StandingData,
@@ -52,35 +53,46 @@ from watchkeeper.show.tables import experiment_table
 
 @click.command("status")
 @click.argument("experiment", type=click.Path(path_type=Path), default=".")
+@glob_options
 @page_options
 @command_errors
-def command(experiment: Path, as_json: bool) -> int:
+def command(experiment: Path, runs: str | None, evals: str | None, as_json: bool) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
     EXPERIMENT may also be the folder of a recorded run, or of several: each is one line. In a folder
-    in which nothing was recorded, the nearest run or experiment that it lies in is shown.
+    in which nothing was recorded, the nearest run or experiment that it lies in is shown. With --runs
+    or --evals the counts and the exit code are those of what they choose.
 
     Exit code: 3 while jobs are running, 1 if something failed, 4 if the state of some job is
     unknown.
 
     Example: watchkeeper status examples/digits
     """
-    recorded = _recorded(experiment)
-    if recorded is not None:
-        return _show_recorded(recorded, as_json=as_json)
-    taken = enclosing_place(experiment)
-    if taken is None:
-        return _show_experiment(experiment, as_json=as_json)
-    echo_problems([taken_note(experiment, taken)])
-    recorded = _recorded(taken)
-    if recorded is not None:
-        return _show_recorded(recorded, as_json=as_json)
-    return _show_experiment(taken, as_json=as_json)
+    folder = experiment
+    recorded = _recorded(folder)
+    taken = None
+    if recorded is None:
+        taken = enclosing_place(experiment)
+    if taken is not None:
+        echo_problems([taken_note(experiment, taken)])
+        folder = taken
+        recorded = _recorded(folder)
+    if recorded is None:
+        return _show_experiment(folder, runs, evals, as_json=as_json)
+    if runs or evals:
+        raise UsageError(
+            f"{folder} holds recorded runs, and --runs and --evals choose an experiment's",
+            hint="name the folder of one run, or leave them out",
+        )
+    return _show_recorded(recorded, as_json=as_json)
 
 
-def _show_experiment(folder: Path, *, as_json: bool) -> int:
+def _show_experiment(folder: Path, runs: str | None, evals: str | None, *, as_json: bool) -> int:
     found = experiments.read(folder)
     settings = load(found.folder, acts=False)
-    standing = look(found, Selection(gate=settings.gate, rules=Rules.of(settings)))
+    selection = Selection(gate=settings.gate, rules=Rules.of(settings))
+    chosen = msgspec.structs.replace(selection, runs=runs, evals=evals)
+    check_selection(found, chosen)
+    standing = _chosen(look(found, selection), chosen)
     notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)
     echo_problems((*found.problems, *notes))
     code = _exit_code(found, standing)
@@ -92,6 +104,20 @@ def _show_experiment(folder: Path, *, as_json: bool) -> int:
     click.echo(experiment_table(standing.rows))
     click.echo(standing.watcher)
     return code
+
+
+def _chosen(standing: Standing, selection: Selection) -> Standing:
+    """The standing of what was asked for. What the rest does is not lost: it is left out."""
+    if selection.runs is None and selection.evals is None:
+        return standing
+    rows = [row for row in standing.rows if selection.has(row.phase, row.run, row.key)]
+    keys = {row.key for row in rows}
+    return msgspec.structs.replace(
+        standing,
+        rows=rows,
+        compute=[row for row in standing.compute if row.key in keys],
+        active=sum(row.standing == "running" for row in rows),
+    )
 
 
 def _exit_code(experiment: Experiment, standing: Standing) -> int:
@@ -107,7 +133,7 @@ def _answer(experiment: Experiment, standing: Standing, code: int) -> int:
         code,
         summary=f"{totals(standing.rows)}. {standing.watcher}",
         counts=counts_of(standing.rows),
-        problems=problems_of(standing.rows, folder),
+        problems=problems_of(standing.rows, folder, standing.cluster),
         data=StandingData(
             experiment=experiment.name,
             folder=folder,

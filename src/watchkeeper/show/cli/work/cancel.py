@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -29,10 +30,20 @@ from watchkeeper.show.cli.common import cluster_option, experiment_argument
     metavar="GLOB",
     help="Only runs and evaluations whose key matches, e.g. 'h16*'. Default: all.",
 )
+@click.option("--runs", metavar="GLOB", help="Only runs whose name matches, and their evaluations.")
+@click.option("--evals", metavar="GLOB", help="Only evaluations whose key matches; no fine-tune.")
 @cluster_option
 @answer_options
 @command_errors
-def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bool) -> int:
+def command(
+    *,
+    experiment: Path,
+    jobs: str | None,
+    runs: str | None,
+    evals: str | None,
+    cluster: str | None,
+    as_json: bool,
+) -> int:
     """Ask the scheduler to end an experiment's jobs. A running watcher sees them end, and submits
     no further attempts.
 
@@ -43,10 +54,13 @@ def command(experiment: Path, jobs: str | None, cluster: str | None, as_json: bo
     scheduler = scheduler_of(load(plan.folder, cluster=cluster))
     journal = Journal(plan.folder / layout.JOURNAL)
     journal.refresh()
-    active = _active_attempts(journal, jobs)
-    if not active and jobs is not None:
+    globs = {"--jobs": jobs, "--runs": runs, "--evals": evals}
+    given = {option: glob for option, glob in globs.items() if glob is not None}
+    active = [one for one in fold(journal.events).active if _is_chosen(one, given)]
+    if not active and given:
+        words = " ".join(f"{option} {glob!r}" for option, glob in given.items())
         raise UsageError(
-            f"no job under way matches {jobs!r}",
+            f"no job under way matches {words}",
             hint=f"`watchkeeper status {experiment}` shows what is",
         )
     ours = _known_by_token(scheduler, active)
@@ -92,12 +106,12 @@ def _summary(count: int) -> str:
     return f"Asked {count} job{'s' if count > 1 else ''} to end."
 
 
-def _active_attempts(journal: Journal, jobs: str | None) -> list[Attempt]:
-    """The attempts under way whose key matches; None: all."""
-    active = list(fold(journal.events).active)
-    if jobs is None:
-        return active
-    return [attempt for attempt in active if fnmatchcase(attempt.key, jobs)]
+def _is_chosen(attempt: Attempt, globs: Mapping[str, str]) -> bool:
+    """Whether an attempt matches each of the globs."""
+    names = {"--jobs": attempt.key, "--runs": attempt.key.partition("/")[0], "--evals": attempt.key}
+    if "--evals" in globs and attempt.phase != "evaluation":
+        return False
+    return all(fnmatchcase(names[option], glob) for option, glob in globs.items())
 
 
 def _known_by_token(scheduler: Scheduler, attempts: list[Attempt]) -> list[Attempt]:

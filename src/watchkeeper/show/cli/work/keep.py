@@ -173,7 +173,15 @@ def keep(
     code = _exit_code(keeper, problems, table_rows, ended=ended, stays=stays)
     detached = _detached_words(keeper.why, f"watchkeeper {purpose} {folder}", stays and not ended)
     if as_json:
-        return _answer(keeper, experiment, table_rows, code, ended=ended, detached=detached)
+        return _answer(
+            keeper,
+            experiment,
+            table_rows,
+            code,
+            cluster=chosen.cluster or "",
+            ended=ended,
+            detached=detached,
+        )
     _show(keeper, experiment, table_rows, detached)
     return code
 
@@ -243,6 +251,7 @@ def _answer(
     found: list[Row],
     code: int,
     *,
+    cluster: str,
     ended: bool,
     detached: str,
 ) -> int:
@@ -252,7 +261,7 @@ def _answer(
         code,
         summary=" ".join(filter(None, [f"{totals(found)}.", detached])),
         counts=counts_of(found),
-        problems=problems_of(found, folder),
+        problems=problems_of(found, folder, cluster),
         data=StandingData(
             experiment=experiment.name,
             folder=folder,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
+from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import Decision
 from watchkeeper.core.settings import distrusted, load
 from watchkeeper.experiment import experiment as experiments
@@ -19,26 +19,36 @@ from watchkeeper.launch.plan import Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.status import decide
+from watchkeeper.schedulers.choose import profile_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options, say
-from watchkeeper.show.cli.common import experiment_argument, selection_options
+from watchkeeper.show.cli.common import cluster_option, experiment_argument, selection_options
+from watchkeeper.show.standing import run_words
 from watchkeeper.show.text import table
 
 
 @click.command("plan")
 @experiment_argument
 @selection_options
+@cluster_option
 @page_options
 @command_errors
 def command(
-    experiment: Path, as_json: bool, gate: str | None, queue_ahead: bool | None, **options: Any
+    experiment: Path,
+    as_json: bool,
+    gate: str | None,
+    queue_ahead: bool | None,
+    cluster: str | None,
+    **options: Any,
 ) -> int:
     """Show what would be submitted, and why everything else would not. Writes nothing.
 
     Example: watchkeeper plan examples/digits --json
     """
     found = experiments.read(experiment)
-    settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead)
+    settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead, cluster=cluster)
+    if cluster is not None:
+        profile_of(settings, cluster)
     selection = Selection(
         gate=settings.gate, queue_ahead=settings.queue_ahead, rules=Rules.of(settings), **options
     )
@@ -61,8 +71,11 @@ def command(
     counts = Counter[str](decision.action for decision in plan.decisions)
     new = sum(counts[action] for action in ("submit", "retry", "wait"))
     words = f"{new} to submit" if new else "Nothing to submit."
+    problems = _failed_before(plan, run_words(str(found.folder), settings.cluster or ""))
     if as_json:
-        return answer(code, summary=words, counts=counts, data=_data(found, plan))
+        return answer(
+            code, summary=words, counts=counts, problems=problems, data=_data(found, plan)
+        )
     lines = [
         [
             d.action,
@@ -89,6 +102,21 @@ class PlanData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ANSWERS = (PlanData,)
+
+
+def _failed_before(plan: planning.Plan, run: tuple[str, ...]) -> list[Problem]:
+    """A problem for each piece of work that failed and is not tried again unasked."""
+    return [
+        Problem(
+            where=decision.key,
+            message=decision.detail,
+            severity="warning",
+            code=f"{'evaluation' if decision.phase == 'evaluation' else 'run'}-failed",
+            next=(*run, "--retry-failed"),
+        )
+        for decision in plan.decisions
+        if decision.action == "blocked" and decision.reason == planning.FAILED_BEFORE
+    ]
 
 
 _ORDER = ("submit", "retry", "blocked", "active", "wait", "skip")
