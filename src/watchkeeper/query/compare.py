@@ -34,7 +34,7 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
-from watchkeeper.query.catalogue.ranking import is_ranked
+from watchkeeper.query.ranking import is_ranked
 from watchkeeper.query.recording import load, training_start
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
@@ -192,18 +192,21 @@ def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem])
     experiment = experiments.read(folder)
     read = journal.read(experiment.folder / layout.JOURNAL)
     problems += read.problems
-    state = fold(read.events)
+    return [_side(run, reader) for run in runs_of(experiment, fold(read.events))]
+
+
+def runs_of(experiment: Experiment, state: State) -> list[ExperimentRun]:
+    """The runs of an experiment, in its order, each with what its journal says."""
     work: dict[str, list[RunItem]] = {}
     for item in experiment.items:
         work.setdefault(item.run, []).append(item)
-    runs = [
-        _Run(experiment=experiment, name=name, state=state, items=items)
+    return [
+        ExperimentRun(experiment=experiment, name=name, state=state, items=items)
         for name, items in work.items()
     ]
-    return [_side(run, reader) for run in runs]
 
 
-class _Run(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run of an experiment, by its journal. `items`: its training and its evaluations."""
 
     experiment: Experiment
@@ -297,7 +300,7 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
 _OUTCOMES = {"done": "completed", "failed but good": "failed, but good"}
 
 
-def _side(run: _Run, reader: flatten.Reader) -> Side:
+def _side(run: ExperimentRun, reader: flatten.Reader) -> Side:
     """The side of an experiment's run."""
     folder = run.experiment.folder
     intended, submitted = run.intended, run.submitted

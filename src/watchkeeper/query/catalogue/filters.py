@@ -15,7 +15,7 @@ import msgspec
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.text.figures import canonical
 from watchkeeper.query.catalogue.listing import Run, names_in, newest_first
-from watchkeeper.query.catalogue.ranking import sign_of
+from watchkeeper.query.ranking import sign_of
 
 Value = float | str
 

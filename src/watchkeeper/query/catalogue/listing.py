@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +16,9 @@ from watchkeeper.query.catalogue.entry import Entry, Figure, Real
 from watchkeeper.query.catalogue.index import Index
 from watchkeeper.query.catalogue.places import Place, places_below
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+
+if TYPE_CHECKING:
+    from watchkeeper.query.catalogue.jobs import Jobs
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -51,17 +55,17 @@ class Run(msgspec.Struct, kw_only=True):
 
 
 class Listing(msgspec.Struct):
-    """What lies below some folders: recorded runs, and the folders of experiments as a command
-    takes them.
+    """What lies below some folders: recorded runs, and experiments with their runs. `experiments`:
+    each one's folder, as a command takes it → what it is.
     """
 
     runs: list[Run] = []
-    experiments: list[str] = []
+    experiments: dict[str, Jobs] = {}
     problems: list[Problem] = []
 
 
 def list_runs(paths: Sequence[Path]) -> Listing:
-    """The recorded runs at and below these folders. What was read before and has not changed is
+    """The recorded runs, and the runs of experiments, at and below these folders. What was read before and has not changed is
     taken from the index in the user's cache folder.
 
     Raises:
@@ -73,6 +77,7 @@ def list_runs(paths: Sequence[Path]) -> Listing:
         if not path.is_dir():
             raise UsageError(f"{path} is no folder", hint="name the folder of a run, or one above")
         _add(path, listing, seen, is_alone=len(paths) == 1)
+    listing.runs = _with_recorders(listing.runs)
     return listing
 
 
@@ -87,15 +92,54 @@ def _add(path: Path, listing: Listing, seen: set[str], *, is_alone: bool) -> Non
             continue
         seen.add(place.path)
         typed = _typed(path, place.below)
+        below = typed
+        if is_alone:
+            below = place.below or Path(top).name
         if place.is_experiment:
-            listing.experiments.append(typed)
+            _add_jobs(place, typed, below, listing)
         entry = _entry(place, index, listing.problems)
         if entry is not None:
-            below = typed
-            if is_alone:
-                below = place.below or Path(top).name
             listing.runs.append(_run(entry, typed, below))
     index.save()
+
+
+def _add_jobs(place: Place, typed: str, below: str, listing: Listing) -> None:
+    """Add an experiment and its runs."""
+    from watchkeeper.query.catalogue.jobs import read_jobs  # not where there is no experiment
+
+    jobs = read_jobs(Path(place.path), listing.problems)
+    if jobs is None:
+        return
+    listing.experiments[typed] = jobs
+    for job in jobs.jobs:
+        run = _run(job.entry, typed, below)
+        run.key, run.state, run.attempt = job.key, job.state, job.attempt
+        listing.runs.append(run)
+
+
+def _with_recorders(runs: list[Run]) -> list[Run]:
+    """The runs, where what the recorder of a job left belongs to the job's own line."""
+    jobs = {run.attempt: run for run in runs if run.key and run.attempt}
+    kept = []
+    for run in runs:
+        job = jobs.get(run.attempt)
+        if run.key or job is None:
+            kept.append(run)
+        else:
+            _take_recorded(job, run)
+    return kept
+
+
+def _take_recorded(job: Run, recorded: Run) -> None:
+    """Add to a job's line what its recorder knows: figures step by step, and the program's words."""
+    job.figures = {**job.figures, **recorded.figures}
+    job.config = job.config or recorded.config
+    job.spark_metric, job.spark = recorded.spark_metric, recorded.spark
+    job.rows, job.step = recorded.rows, recorded.step
+    job.name = recorded.name
+    job.pipeline = recorded.pipeline
+    job.tags = tuple(sorted({*job.tags, *recorded.tags}))
+    job.notes = tuple(sorted([*job.notes, *recorded.notes], key=lambda note: note.time))
 
 
 def _typed(path: Path, below: str) -> str:
@@ -142,7 +186,7 @@ def _run(entry: Entry, path: str, below: str) -> Run:
         spark=entry.spark,
         tags=entry.tags,
         notes=entry.notes,
-        attempt=entry.attempt,
+        attempt=os.path.realpath(entry.attempt) if entry.attempt else "",
     )
 
 

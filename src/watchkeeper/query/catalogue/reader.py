@@ -15,7 +15,7 @@ from watchkeeper.core.journal import Journal
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.words import Words, words_of
 from watchkeeper.query.catalogue.entry import SPARK_VALUES, Entry, Figure, medians
-from watchkeeper.query.catalogue.ranking import sign_of
+from watchkeeper.query.ranking import sign_of
 from watchkeeper.query.recording import RecordedRun, read_run
 from watchkeeper.reading import settings
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS

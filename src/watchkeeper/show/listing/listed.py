@@ -9,6 +9,7 @@ import msgspec
 from watchkeeper.core.words import Note
 from watchkeeper.query.catalogue.entry import Real
 from watchkeeper.query.catalogue.listing import Run
+from watchkeeper.query.catalogue.needs import Need, PlaceRow
 
 _SPARK_DIGITS = 4
 
@@ -51,11 +52,15 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LsData(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that were asked for, in `order` (in words), of so many that there are."""
+    """The runs that were asked for, in `order` (in words), of so many that there are. `needs` and
+    `places` are the overview; empty where there is no experiment, or a filter or an order was given.
+    """
 
     runs: list[ListedRun]
     order: str
     of: int
+    needs: list[Need]
+    places: list[PlaceRow]
 
 
 def listed(run: Run) -> ListedRun:

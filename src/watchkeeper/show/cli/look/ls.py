@@ -13,6 +13,7 @@ import msgspec
 from watchkeeper.core.errors import EXIT_OK, UsageError
 from watchkeeper.query.catalogue import filters
 from watchkeeper.query.catalogue.listing import Listing, Run, list_runs, newest_first
+from watchkeeper.query.catalogue.needs import Overview
 from watchkeeper.show.cli.answering import (
     answer,
     command_errors,
@@ -21,6 +22,7 @@ from watchkeeper.show.cli.answering import (
     page_options,
 )
 from watchkeeper.show.listing.listed import LsData, listed
+from watchkeeper.show.listing.overview_table import counts_line, overview_text
 from watchkeeper.show.listing.runs_table import count_states, counts_words, runs_table
 from watchkeeper.show.listing.screen import screen_of
 from watchkeeper.show.text import printable
@@ -96,9 +98,11 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
 @page_options
 @command_errors
 def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
-    """List the recorded runs below folders (default: here), newest first: state, what differs in
-    their settings, last and best figures, tags, the last note. A metric has a best where its name
-    says whether more or less is better.
+    """List what is below folders (default: here). Where there are experiments: what needs you, and a
+    line for each experiment and each folder of recorded runs. Else, and with any filter or order: a
+    line for each run, newest first, with its state, what differs in the settings, last and best
+    figures, tags and the last note. A metric has a best where its name says whether more or less is
+    better.
 
     Example: watchkeeper ls artifacts --where 'lr<1e-3' --sort val_loss
     """
@@ -109,25 +113,47 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     runs = _chosen(listing.runs, wanted, now)
     order = _ordered(runs, listing.runs, wanted)
     echo_problems(listing.problems)
+    told = _overview(listing, wanted)
     summary = _summary(order, listing, wanted)
+    counts = count_states(order.runs)
+    if told is not None:
+        summary, counts = counts_line(told.counts), told.counts
     if as_json:
         data = LsData(
-            runs=[listed(run) for run in order.runs], order=order.words, of=len(listing.runs)
+            runs=[listed(run) for run in order.runs],
+            order=order.words,
+            of=len(listing.runs),
+            needs=told.needs if told else [],
+            places=told.places if told else [],
         )
-        return answer(EXIT_OK, summary=summary, counts=count_states(order.runs), data=data)
+        return answer(EXIT_OK, summary=summary, counts=counts, data=data)
     if is_quiet():
         for run in order.runs:
             click.echo(printable(f"{run.path} {run.key}".rstrip()))
         return EXIT_OK
     click.echo(summary)
-    if order.runs:
+    if told is not None:
+        click.echo()
+        click.echo(overview_text(told, screen_of(sys.stdout), now))
+    elif order.runs:
         click.echo()
         click.echo(runs_table(order.runs, screen_of(sys.stdout), now))
     return EXIT_OK
 
 
+def _overview(listing: Listing, wish: _Wish) -> Overview | None:
+    """The overview, where there are experiments and no runs were asked for; None: runs are listed."""
+    if not listing.experiments or not wish.is_plain:
+        return None
+    from watchkeeper.query.catalogue.overview import overview  # not for recorded runs alone
+
+    told = overview(listing)
+    echo_problems(told.problems)
+    return told
+
+
 def _refuse_nothing(listing: Listing, paths: tuple[Path, ...]) -> None:
-    if not listing.runs:
+    if not listing.runs and not listing.experiments:
         named = ", ".join(map(str, paths)) or "this folder"
         raise UsageError(
             f"nothing was recorded in {named} or below",
