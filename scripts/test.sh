@@ -1,22 +1,40 @@
 #!/usr/bin/env bash
-# Runs all tests: those on a real Slurm, which wait more than they work, beside all others. Their output comes last.
+# Runs all tests in three parts beside one another: those on a real Slurm, which wait more than they work, and two halves
+# of the others. What the first and the second print comes last.
 # Usage: scripts/test.sh PYTHON
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=$1
-on_slurm=(tests/slurm tests/conformance)
+slurm=(tests/slurm tests/conformance)
+half=(tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs tests/integrations
+    tests/iofaults tests/launch)
+printed=$(mktemp -d)
+started=()
 
-said=$(mktemp)
 # A shell that is no terminal's starts what runs beside it deaf to SIGINT, and nohup to SIGHUP.
-env --default-signal=INT,QUIT,HUP "$python" -m pytest -q -p no:cacheprovider "${on_slurm[@]}" >"$said" 2>&1 &
-beside=$!
-# Its fixtures end their daemons when it is interrupted.
-trap 'kill -INT "$beside" 2>/dev/null; wait "$beside"; rm -f "$said"' EXIT
+run() { # pytest's arguments
+    env --default-signal=INT,QUIT,HUP "$python" -m pytest -q -p no:cacheprovider "$@"
+}
 
-env --default-signal=HUP "$python" -m pytest -q "${on_slurm[@]/#/--ignore=}"
-rest=$?
-echo "… and those on a real Slurm:"
-wait "$beside"
-slurm=$?
-cat "$said"
-exit $((rest || slurm))
+# Fixtures end their daemons when pytest is interrupted.
+end() {
+    kill -INT "${started[@]}" 2>/dev/null
+    wait "${started[@]}"
+    rm -rf "$printed"
+}
+trap end EXIT
+
+run "${slurm[@]}" >"$printed/slurm" 2>&1 &
+started+=($!)
+run "${half[@]}" >"$printed/half" 2>&1 &
+started+=($!)
+rest=("${slurm[@]}" "${half[@]}")
+run tests "${rest[@]/#/--ignore=}"
+code=$?
+for part in half slurm; do
+    index=$([[ $part == slurm ]] && echo 0 || echo 1)
+    wait "${started[$index]}" || code=1
+    echo "… and $part:"
+    cat "$printed/$part"
+done
+exit "$code"

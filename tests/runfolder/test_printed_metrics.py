@@ -54,7 +54,7 @@ LINES = {
         Printed(
             step=10,
             total=100,
-            metrics={"samples": 160, "learning_rate": 0.0001, "lm_loss": 6.5},
+            metrics={"samples": 160, "learning_rate": 0.0001, "loss": 6.5},
         ),
     ),
     "JSON": (
@@ -63,7 +63,7 @@ LINES = {
     ),
     "Keras's": (
         "10/10 [====] - 1s 3ms/step - loss: 0.5 - accuracy: 0.8 - val_loss: 0.6",
-        Printed(metrics={"loss": 0.5, "accuracy": 0.8, "val_loss": 0.6}),
+        Printed(step=10, total=10, metrics={"loss": 0.5, "accuracy": 0.8, "val_loss": 0.6}),
     ),
     "by a logger": (
         ("2026-01-01 12:05:33 INFO step "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from watchkeeper.runfolder.printed import position_of
-from watchkeeper.runfolder.printed_metrics import HINT, LINE_LIMIT, Printed, read_line
+from watchkeeper.runfolder.printed_metrics import HINT, LINE_LIMIT, Printed, epoch_of, read_line
 
 ROWS_PER_S = 1_000
 PENDING_BYTES = 65_536  # of a line without an end, which then is none
@@ -110,6 +110,9 @@ class PrintedRows:
         step = printed.step
         if step is None:
             step = self._named_step[stream]
+            if step is None and (epoch := epoch_of(words)) is not None:
+                # It counts in epochs, and in nothing smaller.
+                step = epoch
         else:
             self._named_step[stream] = None if printed.bar else step
         row = step, printed.metrics

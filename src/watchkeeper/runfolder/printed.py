@@ -4,7 +4,10 @@ plain lines.
 Sources of the forms: tqdm's `format_meter` (`12%|█▏ | 34/300 [00:05<00:40, 6.6it/s]`), torchtune
 0.6's bar (`1|20|Loss: 5.66: 100%|…`), Lightning's (`Epoch 0:  50%|…| 5/10 […, train_loss=0.5]`),
 transformers' printed logs (`{'loss': 0.5, 'learning_rate': …, 'epoch': 0.1}`), and lines that name
-their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`, `iter 34: loss 6.05`).
+their step (`step 34`, `Step 34 | loss:6.05`, `step=34/300`, `iter 34: loss 6.05`). In a line that
+tells a loss these count too: `[  34/300]` (PyTorch's examples, timm, MAE, mmengine), `34/300 [==>`
+and `34/300 ━━━` (Keras), `34/ 300 batches` (PyTorch's language model), `batch 34` (icefall,
+Composer), `1epoch:train:1-34batch` (ESPnet) and `[1,  34] loss` (PyTorch's tutorial).
 """
 
 from __future__ import annotations
@@ -22,14 +25,33 @@ _DECIMAL = r"-?\d{1,20}(?:\.\d{1,40})?(?:[eE][-+]?\d{1,5})?(?!\d)"
 _BAR = re.compile(rf"{_INT}/{_INT} \[\d")
 _TUNE = re.compile(r"(?<!\d)(\d{1,15})\|(\d{1,15})\|Loss: ([^\s:]{1,60}):")
 _STEP = r"(\d[\d,]{0,20})(?![\d_])"  # "step 00_ingest" is a stage
-_STEP_WORD = r"(?:(?:global[ _]?)?steps?|iter(?:ation)?)"
-_NAMED = re.compile(
-    (
-        rf"\b{_STEP_WORD}\b[ '\"]{{0,8}}[:=# ][ "
-        rf"'\"]{{0,8}}{_STEP}(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?"
-    ),
-    re.IGNORECASE,
+_AFTER_NAME = (
+    r"[ '\"]{0,8}(?:[:=#\[ ]|\.{3} \()[ '\"]{0,8}"
+    + _STEP
+    + rf"(?:\s{{0,8}}(?:/|of)\s{{0,8}}{_STEP})?"
 )
+# Each is looked for before the next: of `iter 100 step 25` the optimizer's step counts.
+_NAMED = tuple(
+    re.compile(rf"\b{word}\b{_AFTER_NAME}", re.IGNORECASE)
+    for word in ("(?:global[ _]?)?steps?", "(?:iter(?:ation)?|num_updates)")
+)
+# Only in a line that tells a loss: elsewhere such figures count files, tests or layers.
+_COUNTERS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?<!epoch )(?<!epoch: )\[\s{{0,8}}{_STEP}/\s{{0,8}}{_STEP}(?: {{1,4}}\([ \d.]{{1,8}}%\))?\]",
+        rf"^\s{{0,8}}{_STEP}/{_STEP} (?:\[|━|-)",
+        rf"\bepoch \d{{1,9}}: {{1,8}}{_STEP} {{0,8}}/ {{0,8}}{_STEP}\b",
+        rf"(?<![\d,.]){_STEP}/ {{0,8}}{_STEP} (?:batches|steps|iters)\b",
+        rf"(?<!/)\bbatch(?:es)?\b{_AFTER_NAME}",
+        r"\b\d{1,9}-(\d{1,15})batch\b()",
+        r"^\[\d{1,9}, {1,8}(\d{1,15})\] ()",
+    )
+)
+# XGBoost and LightGBM: `[34]\ttrain-logloss:0.5`.
+_BOOSTED = re.compile(r"^\[(\d{1,15})\]\t()")
+_A_LOSS = re.compile(r"loss['\"]?[\s:=|]{1,20}-?(?:\d|nan|inf)", re.IGNORECASE)
+_COLOUR = re.compile(r"\x1b\[[\d;]{0,20}m")
 _EPOCH = re.compile(r"\bEpoch {1,8}(\d{1,15})(?:/\d{1,15})?:")
 _RATE = re.compile(
     r"\[[\d:]{1,20}<[\d:?]{1,20}, {0,8}(\d{1,20}(?:\.\d{1,40})?)(?:[^\s/\]\d.]{0,40}/(s)|s/)"
@@ -148,11 +170,35 @@ def position_of(line: str) -> Position | None:
         else:
             number = None
         return Position(epoch=number, step=_count(match.group(1)), total=_count(match.group(2)))
-    if match := _NAMED.search(line):
-        return Position(
-            step=_count(match.group(1)), total=_count(match.group(2)) if match.group(2) else None
-        )
+    for pattern in (*_NAMED, _BOOSTED):
+        if match := pattern.search(line):
+            return _counted(match)
+    text = plain(line)
+    if _A_LOSS.search(text):
+        return _counter_of(text)
     return None
+
+
+def plain(line: str) -> str:
+    """The line without colours."""
+    if "\x1b" in line:
+        return _COLOUR.sub("", line)
+    return line
+
+
+def _counter_of(line: str) -> Position | None:
+    """The position that a counter in the line of a loss tells; None where it has none."""
+    for pattern in _COUNTERS:
+        if match := pattern.search(line):
+            return _counted(match)
+    return None
+
+
+def _counted(match: re.Match[str]) -> Position:
+    step, total = match.groups()
+    if total:
+        return Position(step=_count(step), total=_count(total))
+    return Position(step=_count(step))
 
 
 def _count(digits: str) -> int:

@@ -13,11 +13,11 @@ import re
 
 import msgspec
 
-from watchkeeper.runfolder.losses import rename_losses
-from watchkeeper.runfolder.printed import is_bar, position_of
+from watchkeeper.runfolder.losses import TRAIN_LOSS, rename_losses
+from watchkeeper.runfolder.printed import is_bar, plain, position_of
 
 LINE_LIMIT = 4_096  # characters of a line that are read
-HINT = re.compile(rb"step|iter|loss|epoch|/\d{1,20} \[", re.IGNORECASE)
+HINT = re.compile(rb"step|iter|loss|epoch|/\d{1,20} \[|^\[\d{1,15}\]\t", re.IGNORECASE)
 """What a line holds that may be of use here."""
 
 _WORDS = (
@@ -33,6 +33,21 @@ _PAIR = re.compile(
     rf"(?<![\w./@-])((?:(?:{_WORDS}) ){{0,2}})(?:({_NAME}){_SIGN}|({_SHORT})\s{{1,4}}){_NUMBER}",
     re.IGNORECASE,
 )
+# Of libraries that name the training's loss otherwise: Megatron, Detectron2, diffusers, Composer,
+# OLMo.
+_LOSS_NAMES = (
+    *TRAIN_LOSS,
+    "lm_loss",
+    "total_loss",
+    "step_loss",
+    "loss/train/total",
+    "train/crossentropyloss",
+)
+# litgpt: `loss train: 1.234, val: 1.3`.
+_LOSS_TRAIN = re.compile(
+    rf"\bloss train: {{0,8}}{_NUMBER}(?:, val: {{0,8}}{_NUMBER})?", re.IGNORECASE
+)
+_EPOCH = re.compile(r"\bepoch\b[ :=#\[]{1,8}(\d{1,9})(?![\d.])", re.IGNORECASE)
 _NO_METRICS = frozenset({"step", "steps", "global_step", "iter", "iteration", "v_num"})
 
 
@@ -49,7 +64,7 @@ class Printed(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_line(line: str) -> Printed | None:
     """What the line says of a training; None where it says nothing."""
-    line = line[:LINE_LIMIT]
+    line = plain(line[:LINE_LIMIT])
     place = position_of(line)
     metrics = _metrics(line)
     if place is None:
@@ -63,6 +78,19 @@ def read_line(line: str) -> Printed | None:
     return Printed(step=place.step, total=place.total, bar=is_bar(line), metrics=_named(metrics))
 
 
+def epoch_of(line: str) -> int | None:
+    """The epoch that a line of a loss names where it names no step: `Epoch 10, Loss: 1.2`; None for
+    any other line.
+    """
+    line = plain(line[:LINE_LIMIT])
+    if "loss" not in line.lower() or position_of(line) is not None:
+        return None
+    match = _EPOCH.search(line)
+    if match is None:
+        return None
+    return int(match.group(1))
+
+
 def _metrics(line: str) -> dict[str, int | float]:
     found: dict[str, int | float] = {}
     for words, name, short, figure in _PAIR.findall(line):
@@ -74,6 +102,9 @@ def _metrics(line: str) -> dict[str, int | float]:
         while full in found:
             full += "_"
         found[full] = _value(figure)
+    if match := _LOSS_TRAIN.search(line):
+        losses = zip(("loss", "val_loss"), match.groups(), strict=True)
+        found |= {name: _value(figure) for name, figure in losses if figure}
     return found
 
 
@@ -100,4 +131,4 @@ def _named(metrics: dict[str, int | float]) -> dict[str, int | float]:
     """
     if "train_runtime" in metrics:
         return rename_losses(metrics, train=())
-    return rename_losses(metrics)
+    return rename_losses(metrics, train=_LOSS_NAMES)
