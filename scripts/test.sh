@@ -3,7 +3,7 @@
 # of the others. What the first and the second print comes last.
 # Usage: scripts/test.sh PYTHON
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 python=$1
 slurm=(tests/slurm tests/conformance)
 half=(tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs tests/integrations

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.experiments import command, env, state_of
-from tests.slurm.lab import USER, Lab, write_settings
+from tests.experiments import state_of
+from tests.slurm.lab import USER, Lab
 from watchkeeper.schedulers.shell import as_user
 
 TRAIN = """#!/bin/bash
@@ -18,40 +19,41 @@ TRAIN = """#!/bin/bash
 #SBATCH --output=out-%j.txt
 echo "in $PWD: $*" >> ran.txt
 """
+SWEEP = """#!/bin/bash
+#SBATCH --array=0-2
+#SBATCH --time=00:05:00
+echo "$1" > task-$SLURM_ARRAY_TASK_ID
+"""
 
 
 @pytest.fixture
-def work(slurm_lab: Lab) -> Path:
-    """A project with `slurm/train.sh` and `slurm/eval.sh`, on a cluster."""
-    slurm_lab.up()
-    work = slurm_lab.workspace() / "project"
+def work(clone: Path) -> Path:
+    """A project of the ordinary user with `slurm/train.sh` and `slurm/eval.sh`."""
+    work = clone / f"project-{secrets.token_hex(4)}"
     (work / "slurm").mkdir(parents=True)
     (work / "slurm/train.sh").write_text(TRAIN)
     (work / "slurm/eval.sh").write_text(TRAIN.replace("ran.txt", "evaluated.txt"))
-    prefix = ", ".join(f'"{word}"' for word in as_user(USER))
-    cluster = (
-        f'kind = "slurm"\nuser = "{USER}"\ncommand_prefix = [{prefix}]\nvisibility_lag_s = 1\n'
-    )
-    write_settings(
-        work / "slurm", f'cluster = "lab"\npoll_s = 1\nstagger_s = 0\n[clusters.lab]\n{cluster}'
-    )
-    for path in [work, *work.rglob("*")]:
-        path.chmod(0o777)
+    (work / "slurm/sweep.sh").write_text(SWEEP)
+    subprocess.run(["chown", "-R", f"{USER}:", work], check=True)
     return work
 
 
 def wk(lab: Lab, work: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command, typed in the project."""
-    environment = env(work / ".state", **lab.environment) | {"PATH": os.environ["PATH"]}
+    """The command on the cluster, typed in the project by the ordinary user."""
+    lab.up()
+    program = work.parent / ".venv/bin/watchkeeper"
+    verb, *others = words
+    options = ["--cluster", "lab", "--stagger", "0"]
+    if verb == "run":
+        options += ["--poll", "1"]
     return subprocess.run(
-        command(*words),
+        [*as_user(USER), program, verb, *options, *others],
         cwd=work,
-        env=environment,
+        env=lab.environment | {"HOME": str(work.parent), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
-        umask=0,
     )
 
 
@@ -77,11 +79,6 @@ def test_scripts_run_as_with_sbatch_and_one_after_another(work: Path, slurm_lab:
 
 def test_an_array_runs_task_by_task(work: Path, slurm_lab: Lab) -> None:
     """Its tasks are rows of the status, and the arguments reach each of them."""
-    script = work / "slurm/sweep.sh"
-    script.write_text(
-        '#!/bin/bash\n#SBATCH --array=0-2\n#SBATCH --time=5\necho "$1" > task-$SLURM_ARRAY_TASK_ID\n'
-    )
-    script.chmod(0o777)
     done = wk(slurm_lab, work, "run", "slurm/sweep.sh", "--", "word")
     assert done.returncode == 0, done.stderr
     assert [(work / f"task-{task}").read_text() for task in range(3)] == ["word\n"] * 3
