@@ -16,7 +16,9 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch.plan import AGAIN, CONTROL, DONE, FOUND, Plan
 from watchkeeper.report.compose import repeated
 from watchkeeper.schedulers import waiting
+from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.tools.promise import Finding
+from watchkeeper.watch.outcome.array_tasks import Task
 from watchkeeper.watch.tally import NOT_SUBMITTED
 
 # Of what its scheduler answered "later" to.
@@ -40,7 +42,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     the result's own figures; `progress` is how far its recorder says that it is, or its output.
     `health`, of a job that runs: the watcher's last word on it (None: there is none), and why. Of a
     further attempt, `reason`, `change` and `resume_from` are why it was made and what it was given,
-    as in `intended`.
+    as in `intended`. `array_task`: the number of the task of an array that this row is, below the
+    array's own row and with its key (`train[3]`); None of a whole piece of work.
     """
 
     key: str
@@ -61,6 +64,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     change: Mapping[str, str] = {}
     resume_from: str = ""
+    array_task: int | None = None
 
 
 def rows(
@@ -83,6 +87,41 @@ def rows(
         )
         for item in experiment.items
     ]
+
+
+def with_tasks(row: Row, tasks: Sequence[Task]) -> list[Row]:
+    """A row, and a row for each task of its array."""
+    return [row, *(_task_row(row, task) for task in tasks)]
+
+
+def _task_row(row: Row, task: Task) -> Row:
+    return Row(
+        key=f"{row.key}[{task.number}]",
+        phase=row.phase,
+        run=row.run,
+        task=row.task,
+        epoch=row.epoch,
+        standing=_task_standing(row, task),
+        state=task.state,
+        attempt=task.attempt,
+        job_id=task.job_id,
+        elapsed_s=task.elapsed_s,
+        progress=task.progress,
+        array_task=task.number,
+    )
+
+
+def _task_standing(row: Row, task: Task) -> Standing:
+    """Where a task stands; one that will be tried again is to do, as its array is."""
+    if task.state == "COMPLETED":
+        return "done"
+    if task.state == UNKNOWN:
+        return "unknown"
+    if task.state not in TERMINAL:
+        return "running"
+    if row.standing == "to do":
+        return "to do"
+    return "failed"
 
 
 def _row(
@@ -210,7 +249,7 @@ def exit_code(found: Sequence[Row], *, selected: Sequence[str], problems: bool) 
     failed or is blocked, or an error in the experiment kept work out of the plan.
     """
     keys = frozenset(selected)
-    standings = {row.standing for row in found if row.key in keys}
+    standings = {row.standing for row in found if row.key in keys and row.array_task is None}
     if standings & {"failed", "blocked"} or problems:
         return EXIT_FAILED
     if "unknown" in standings:

@@ -16,13 +16,13 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.query import copies, foreign_jobs
-from watchkeeper.query.rows import Row, rows
+from watchkeeper.query.rows import Row, rows, with_tasks
 from watchkeeper.report.compose import repeated
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
 from watchkeeper.watch.health.progress import progress_in_output, progress_of
 from watchkeeper.watch.logs.lease import Lease
-from watchkeeper.watch.outcome import compute
+from watchkeeper.watch.outcome import array_tasks, compute
 from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
@@ -85,7 +85,9 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         for a in going
     }
     return Standing(
-        rows=rows(experiment, state, plan, book.findings, told),
+        rows=with_array_tasks(
+            experiment, state, rows(experiment, state, plan, book.findings, told)
+        ),
         compute=compute.read(experiment, state),
         active=len(going),
         cluster=_last_cluster(state),
@@ -107,6 +109,14 @@ def _last_cluster(state: State) -> str:
     if last is None:
         return ""
     return last.cluster
+
+
+def with_array_tasks(experiment: Experiment, state: State, found: Iterable[Row]) -> list[Row]:
+    """The rows, with a row for each task below an array's."""
+    grown: list[Row] = []
+    for row in found:
+        grown += with_tasks(row, array_tasks.read(experiment.folder, state.run(row.key)))
+    return grown
 
 
 def _not_faithful(state: State) -> Iterator[Problem]:

@@ -54,22 +54,43 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def most_urgent_first(rows: Sequence[Row]) -> list[Row]:
-    """The rows: failed, blocked, unknown and running before what is settled."""
-    return sorted(rows, key=lambda row: URGENCY.index(row.standing))
+    """The rows: failed, blocked, unknown and running before what is settled. An array's tasks stay
+    below it.
+    """
+    blocks: list[list[Row]] = []
+    for row in rows:
+        if row.array_task is None or not blocks:
+            blocks.append([row])
+        else:
+            blocks[-1].append(row)
+    blocks.sort(key=lambda block: URGENCY.index(block[0].standing))
+    return [row for block in blocks for row in block]
 
 
 def counts_of(rows: Sequence[Row]) -> dict[str, int]:
-    """Each standing that there is → how many rows have it."""
-    counts = Counter(row.standing for row in rows)
+    """Each standing that there is → how many pieces of work have it. An array is one."""
+    counts = Counter(row.standing for row in rows if row.array_task is None)
     return {standing: counts[standing] for standing in _IN_WORDS if counts[standing]}
 
 
 def totals(rows: Sequence[Row]) -> str:
-    """`22 done, 1 not needed`; `nothing is planned` for no rows."""
+    """`22 done, 1 not needed`, with the arrays among them: `2 done; 1 array of 10`. `nothing is
+    planned` for no rows.
+    """
     counts = counts_of(rows)
     if not counts:
         return "nothing is planned"
-    return ", ".join(f"{count} {standing}" for standing, count in counts.items())
+    words = ", ".join(f"{count} {standing}" for standing, count in counts.items())
+    return "; ".join(filter(None, [words, _arrays(rows)]))
+
+
+def _arrays(rows: Sequence[Row]) -> str:
+    """How large the arrays are, in words; "" where there is none."""
+    sizes = Counter(row.key.rpartition("[")[0] for row in rows if row.array_task is not None)
+    counts = Counter(sizes.values())
+    return ", ".join(
+        f"{count} array{'' if count == 1 else 's'} of {size}" for size, count in counts.items()
+    )
 
 
 def problems_of(rows: Sequence[Row], folder: str, cluster: str = "") -> list[Problem]:
@@ -89,6 +110,9 @@ def run_words(folder: str, cluster: str) -> tuple[str, ...]:
 
 
 def _is_problem(row: Row) -> bool:
+    """Whether it is one; what went wrong in a task, its array says."""
+    if row.array_task is not None:
+        return False
     return row.standing in ("failed", "blocked", "unknown") or row.health in ALARMS
 
 

@@ -16,19 +16,53 @@ from watchkeeper.watch.outcome.compute import ComputeRow
 _MAX_METRICS = 3
 _MOST_COMPUTE = 12
 _MOST_NOTES = 10
+_MOST_TASKS = 20  # of one array
 
 
 def experiment_table(rows: Sequence[Row]) -> str:
-    """The rows as a table, a line of totals below it, and a line on each that did not end well."""
+    """The rows as a table, a line of totals below it, and a line on each that did not end well. Of
+    a large array, the tasks that are not done.
+    """
+    shown, left_out = _without_done_tasks(rows)
     names = _metric_names(rows)
     header = ["run", "task", "epoch", *names, "state", "duration", "job", "attempt"]
     header += ["health", "progress"]
-    lines = [_cells(row, names) for row in rows]
+    lines = [_cells(row, names) for row in shown]
     first_metric, after_metrics = 3, 3 + len(names)
     numbers = (2, *range(first_metric, after_metrics))
     numbers += (after_metrics + 1, after_metrics + 2, after_metrics + 3)
     notes = [printable(note) for note in _bounded(_notes(rows))]
-    return "\n".join([table(header, lines, right=numbers), "", totals(rows), *notes])
+    text = [table(header, lines, right=numbers), *left_out, "", totals(rows), *notes]
+    return "\n".join(text)
+
+
+def _without_done_tasks(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows without the tasks that are one too many of their array, those that are done first;
+    and a line that says so.
+    """
+    tasks: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.array_task is not None:
+            tasks.setdefault(_array_of(row), []).append(row)
+    kept: set[str] = set()
+    for members in tasks.values():
+        if len(members) > _MOST_TASKS:
+            members.sort(key=_is_done)
+        kept.update(row.key for row in members[:_MOST_TASKS])
+    shown = [row for row in rows if row.array_task is None or row.key in kept]
+    more = len(rows) - len(shown)
+    if more:
+        return shown, [f"and {more:,} more tasks of arrays: watchkeeper status --json"]
+    return shown, []
+
+
+def _is_done(row: Row) -> bool:
+    return row.standing == "done"
+
+
+def _array_of(row: Row) -> str:
+    """The key of a task's array."""
+    return row.key.rpartition("[")[0]
 
 
 def _metric_names(rows: Sequence[Row]) -> list[str]:
@@ -44,7 +78,7 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
     figures = [number(row.metrics[name]) if name in row.metrics else "" for name in names]
     attempt = str(row.attempt) if row.attempt > 1 else ""
     return [
-        row.run,
+        _name(row),
         row.task,
         _epoch(row),
         *figures,
@@ -55,6 +89,13 @@ def _cells(row: Row, names: Sequence[str]) -> list[str]:
         _health(row),
         row.progress,
     ]
+
+
+def _name(row: Row) -> str:
+    """The run's name; of an array's task, with the task's number."""
+    if row.array_task is None:
+        return row.run
+    return f"{row.run}[{row.array_task}]"
 
 
 def _epoch(row: Row) -> str:
@@ -76,6 +117,7 @@ def _health(row: Row) -> str:
 def _notes(rows: Sequence[Row]) -> list[str]:
     """A line on each row that ended badly, is unhealthy, or waits for a reason."""
     notes = []
+    rows = [row for row in rows if row.array_task is None]
     for row in rows:
         if row.standing in ("failed", "blocked", "unknown"):
             reason = f": {row.why}" if row.why else ""

@@ -27,7 +27,7 @@ from watchkeeper.launch.plan import UNSELECTED, Selection, check_selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
-from watchkeeper.query.status import decide
+from watchkeeper.query.status import decide, with_array_tasks
 from watchkeeper.report.actionlog.render import LOGS
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
@@ -205,10 +205,11 @@ def _selected_keys(experiment: experiments.Experiment, target: Target) -> frozen
 
 def _rows_of(keeper: Keeper, experiment: experiments.Experiment, target: Target) -> list[Row]:
     """The table's rows: of the scripts that were named, or of the whole experiment."""
-    table = rows(experiment, keeper.logbook.state, keeper.plan, keeper.book.findings)
-    if target.keys is None:
-        return table
-    return [row for row in table if row.key in target.keys]
+    state = keeper.logbook.state
+    table = rows(experiment, state, keeper.plan, keeper.book.findings)
+    if target.keys is not None:
+        table = [row for row in table if row.key in target.keys]
+    return with_array_tasks(experiment, state, table)
 
 
 def _preflighted(experiment: experiments.Experiment, site: Site) -> experiments.Experiment:
