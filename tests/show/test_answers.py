@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 import jsonschema
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from tests.experiments import command, env, wk, write_experiment
 from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
 from watchkeeper.show.cli.answering import command_errors
@@ -281,6 +283,44 @@ def test_the_command_that_retries_names_the_cluster() -> None:
     )
     (problem,) = problems_of([row], "/exp", "local")
     assert problem.next == ("watchkeeper", "run", "/exp", "--retry-failed")
+
+
+def test_rows_with_one_cause_are_one_problem() -> None:
+    """Thousands that failed alike are one entry, which names some; another cause is another."""
+    template = Row(
+        key="", phase="preparation", run="", task="", epoch=None, standing="failed", state="FAILED"
+    )
+    rows = [
+        msgspec.structs.replace(template, key=f"r{n}", run=f"r{n}", why=f"no file /data/r{n}/x.bin")
+        for n in range(3_000)
+    ]
+    rows.append(msgspec.structs.replace(template, key="odd", run="odd", why="CUDA out of memory"))
+    rows += [
+        msgspec.structs.replace(
+            template, key=f"q{n}", run=f"q{n}", standing="blocked", state=HALTED, why=f"q{n}: no"
+        )
+        for n in range(9)
+    ]
+    many, odd, halted = problems_of(rows, "/exp")
+    assert many.where == "r0" and "(and 2999 more like it: r1, r2, r3, r4, …)" in many.message
+    assert odd.message == "FAILED: CUDA out of memory"
+    assert (halted.code, halted.next, halted.where) == ("run-halted", None, "q0")
+
+
+def test_an_answer_that_cannot_be_printed_says_so(tmp_path: Path) -> None:
+    """Where standard output is full the error is said on standard error, and the code is 1."""
+    folder = write_experiment(tmp_path / "exp")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("plan", folder, "--json"),
+            env=env(tmp_path / "state"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1 and "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--limit", "--cursor"])

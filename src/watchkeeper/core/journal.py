@@ -256,7 +256,14 @@ class _Tail:
         before, self.fault = self.fault, f"it cannot be read: {error.strerror}"
         if before:
             return []
-        return [Problem(where=str(self.path), message=self.fault, hint="its events are missing")]
+        return [
+            Problem(
+                where=str(self.path),
+                message=self.fault,
+                hint="its events are missing",
+                code="journal-damaged",
+            )
+        ]
 
     def _decode(self, line: bytes) -> tuple[AnyEvent | Unknown | None, list[Problem]]:
         problems: list[Problem] = []
@@ -281,11 +288,23 @@ class _Tail:
             return []
         self.is_irregular = True
         hint = "no writer makes one: remove it, or move it away"
-        return [Problem(where=str(self.path), message="not a regular file", hint=hint)]
+        return [
+            Problem(
+                where=str(self.path),
+                message="not a regular file",
+                hint=hint,
+                code="journal-damaged",
+            )
+        ]
 
     def _damaged(self, why: str) -> Problem:
         where = f"{self.path}:{self.lines}"
-        return Problem(where=where, message=f"damaged line: {why}", hint="the other lines are read")
+        return Problem(
+            where=where,
+            message=f"damaged line: {why}",
+            hint="the other lines are read",
+            code="journal-damaged",
+        )
 
     def _gap(self, event: AnyEvent | Unknown, new: list[AnyEvent | Unknown]) -> list[Problem]:
         if new:
@@ -306,6 +325,7 @@ class _Tail:
                 where=f"{self.path}:{self.lines}",
                 message=message,
                 hint="events in between are lost or damaged",
+                code="journal-damaged",
             )
         ]
 
@@ -375,7 +395,13 @@ class Journal:
             self._is_newer = True
             message = str(error).removeprefix(f"{path}: ")
             self.problems.append(
-                Problem(where=str(path), message=message, hint=error.hint, severity="warning")
+                Problem(
+                    where=str(path),
+                    message=message,
+                    hint=error.hint,
+                    severity="warning",
+                    code=error.code,
+                )
             )
 
 
@@ -445,7 +471,9 @@ def _missing_events(journal: Journal) -> Iterator[Problem]:
             continue
         rest = f"only {left} are there" if left else "the file is gone"
         message = f"another process had read {count} events of this writer, and {rest}"
-        yield Problem(where=_file_of(journal, writer), message=message, hint=RESTORE)
+        yield Problem(
+            where=_file_of(journal, writer), message=message, hint=RESTORE, code="journal-damaged"
+        )
 
 
 def _counts_read(journal: Journal) -> Iterator[tuple[str, int]]:
@@ -464,7 +492,9 @@ def _added_events(journal: Journal) -> Iterator[Problem]:
             continue
         added = len(events) - 1 - seals[-1]
         message = f"{added} events stand behind the last seal: they were added afterwards"
-        yield Problem(where=_file_of(journal, writer), message=message, hint=RESTORE)
+        yield Problem(
+            where=_file_of(journal, writer), message=message, hint=RESTORE, code="journal-damaged"
+        )
 
 
 def _file_of(journal: Journal, writer: str) -> str:
@@ -523,7 +553,9 @@ def verify_seals(folder: Path) -> tuple[int, list[Problem]]:
                     f"the first {seal.bytes} bytes are not what seal {seal.seq} says: the file "
                     "was changed afterwards"
                 )
-                problems.append(Problem(where=str(path), message=message, hint=RESTORE))
+                problems.append(
+                    Problem(where=str(path), message=message, hint=RESTORE, code="journal-damaged")
+                )
             else:
                 held += 1
             previous = seal.sha256

@@ -126,7 +126,7 @@ def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
                 hint = f"did you mean {near[0]!r}?"
             else:
                 hint = f"known: {', '.join(Settings.__struct_fields__)}"
-            raise UsageError(f"{where}: unknown setting {name!r}", hint=hint)
+            raise UsageError(f"{where}: unknown setting {name!r}", hint=hint, code="bad-setting")
     return dict(values)
 
 
@@ -213,7 +213,11 @@ def _distrust(path: Path, environment: Mapping[str, str]) -> Problem | None:
         f'trusted_folders = ["{path.parent}"] into {_user_file(environment)}'
     )
     return Problem(
-        where=str(path), message=f"the file {why}, and is not read", hint=hint, severity="warning"
+        where=str(path),
+        message=f"the file {why}, and is not read",
+        hint=hint,
+        severity="warning",
+        code="settings-not-read",
     )
 
 
@@ -303,5 +307,5 @@ def load(
         try:
             settings = msgspec.convert(merged, Settings, strict=False)
         except (msgspec.ValidationError, ValueError) as error:
-            raise UsageError(_mistake(where, values, str(error))) from error
+            raise UsageError(_mistake(where, values, str(error)), code="bad-setting") from error
     return settings

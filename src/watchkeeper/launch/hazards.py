@@ -207,7 +207,7 @@ def _tables(calls: Sequence[Call]) -> Iterator[tuple[Path, int]]:
 
 
 def _warning(where: str, message: str, hint: str) -> Problem:
-    return Problem(where=where, message=message, hint=hint, severity="warning")
+    return Problem(where=where, message=message, hint=hint, severity="warning", code="hazard")
 
 
 def _unread(where: str, error: StorageError) -> Problem:

@@ -114,6 +114,7 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
                 message=message,
                 hint="git init, git add and git commit",
                 severity="note",
+                code="not-committed",
             ),
         )
     found = []

@@ -48,7 +48,7 @@ def refuse(folder: Path) -> None:
     """
     other = original_of(folder)
     if other is not None:
-        raise UsageError(_words(folder, other), hint=_hint(folder, other))
+        raise UsageError(_words(folder, other), hint=_hint(folder, other), code="copied-folder")
 
 
 def notes(folder: Path, state: State) -> tuple[Problem, ...]:
@@ -62,6 +62,7 @@ def notes(folder: Path, state: State) -> tuple[Problem, ...]:
             message=_words(folder, other),
             hint=_hint(folder, other),
             severity="warning",
+            code="copied-folder",
         ),
     )
 

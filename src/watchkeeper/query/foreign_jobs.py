@@ -60,13 +60,23 @@ def _going(name: str, job: Named) -> Problem:
         "it is not watched"
     )
     return Problem(
-        where=f"{name}:{job.line}", message=message, hint=_CHECK_FIRST, severity="warning"
+        where=f"{name}:{job.line}",
+        message=message,
+        hint=_CHECK_FIRST,
+        severity="warning",
+        code="foreign-job",
     )
 
 
 def _more_going(name: str, line: int, number: int) -> Problem:
     message = f"{number} more jobs were submitted by another tool; they are not watched"
-    return Problem(where=f"{name}:{line}", message=message, hint=_CHECK_FIRST, severity="warning")
+    return Problem(
+        where=f"{name}:{line}",
+        message=message,
+        hint=_CHECK_FIRST,
+        severity="warning",
+        code="foreign-job",
+    )
 
 
 def _ended(name: str, number: int) -> Problem:
@@ -74,4 +84,4 @@ def _ended(name: str, number: int) -> Problem:
     if number > 1:
         jobs = "jobs"
     message = f"{number} {jobs} of another tool, which it says have ended; what they left counts"
-    return Problem(where=name, message=message, severity="note")
+    return Problem(where=name, message=message, severity="note", code="foreign-job")

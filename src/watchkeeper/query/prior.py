@@ -95,6 +95,7 @@ def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) ->
             message=message,
             hint="git add and git commit",
             severity="note",
+            code="not-committed",
         )
 
 
@@ -134,7 +135,9 @@ def _tried(
     for work in works:
         matches += prior.matches(work, logs, rows)
     for match in matches[:MOST_SHOWN]:
-        yield Problem(where=match.key, message=_shown(match, root), severity="note")
+        yield Problem(
+            where=match.key, message=_shown(match, root), severity="note", code="tried-before"
+        )
     more = len(matches) - MOST_SHOWN
     if more > 0:
         yield Problem(
@@ -142,6 +145,7 @@ def _tried(
             message=f"{more} more run logs are of what is about to be submitted",
             hint="watchkeeper compare shows what came of them",
             severity="note",
+            code="tried-before",
         )
 
 
@@ -188,6 +192,7 @@ def _unread(where: str, what: str) -> Problem:
         message=f"cannot check whether this was tried before: {what}",
         hint="check the disk that holds the file",
         severity="note",
+        code="unreadable",
     )
 
 

@@ -128,7 +128,9 @@ def _not_faithful(state: State) -> Iterator[Problem]:
             judged = None
         if judged is not None and (words := repeated.describe_unfaithful(judged.learned)):
             hint = "compare the order of its data, its batch size, and what its checkpoint restores"
-            yield Problem(where=key, message=words, hint=hint, severity="warning")
+            yield Problem(
+                where=key, message=words, hint=hint, severity="warning", code="not-faithful"
+            )
 
 
 def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Iterator[Problem]:
@@ -141,7 +143,11 @@ def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Itera
             journal.refuse_newer(recorder / layout.JOURNAL)
         except NewerJournalError as error:
             yield Problem(
-                where=attempt.key, message=str(error), hint=error.hint, severity="warning"
+                where=attempt.key,
+                message=str(error),
+                hint=error.hint,
+                severity="warning",
+                code=error.code,
             )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.text.masks import masked
+from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.query.rows import Standing as Place
 from watchkeeper.show.envelope import PROGRAM
@@ -16,6 +19,8 @@ from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.tally import NOT_SUBMITTED
 
 LOCAL = "local"
+_MOST_NAMED = 4
+"""Keys that one problem names beside its own."""
 
 # What a person must act on first, and what is settled last.
 URGENCY: tuple[Place, ...] = (
@@ -94,11 +99,16 @@ def _arrays(rows: Sequence[Row]) -> str:
 
 
 def problems_of(rows: Sequence[Row], folder: str, cluster: str = "") -> list[Problem]:
-    """A problem for each row that ended badly, is unhealthy, or of which nothing is known. `cluster`
-    is the profile that the jobs run on; "": this machine.
+    """A problem for each way in which rows ended badly, are unhealthy, or unknown: it stands at the
+    first of the rows, and names the others that share it. `cluster` is the profile that the jobs
+    run on; "": this machine.
     """
     run = run_words(folder, cluster)
-    return [_problem(row, run) for row in most_urgent_first(rows) if _is_problem(row)]
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in most_urgent_first(rows):
+        if _is_problem(row):
+            alike.setdefault(_likeness(row), []).append(row)
+    return [_problem(group, run) for group in alike.values()]
 
 
 def run_words(folder: str, cluster: str) -> tuple[str, ...]:
@@ -116,40 +126,63 @@ def _is_problem(row: Row) -> bool:
     return row.standing in ("failed", "blocked", "unknown") or row.health in ALARMS
 
 
-def _problem(row: Row, run: tuple[str, ...]) -> Problem:
-    kind = "evaluation" if row.phase == "evaluation" else "run"
-    if row.state == NOT_SUBMITTED:
-        return Problem(
-            where=row.key, message=_words(row.state, row.why), code="submission-refused", next=run
-        )
-    if row.standing == "failed":
-        return Problem(
-            where=row.key,
-            message=_words(row.state, row.why),
-            code=f"{kind}-failed",
-            next=(*run, "--retry-failed"),
-        )
+def _likeness(row: Row) -> tuple[str, str]:
+    """What is the same of rows that are one problem: their code, and their words without what only
+    names a run.
+    """
+    code = _code(row)
     if row.standing == "blocked":
-        return Problem(
-            where=row.key,
-            message=_words(row.state, row.why),
-            severity="warning",
-            code=f"{kind}-blocked",
-        )
-    if row.standing == "unknown":
-        return Problem(
-            where=row.key,
-            message=_words(row.state, row.why),
-            severity="warning",
-            code=f"{kind}-unknown",
-            next=run,
-        )
+        return code, row.state
+    names = re.compile(rf"\b(?:{re.escape(row.key)}|{re.escape(row.run)})\b")
+    return code, masked(names.sub("", _message(row)))
+
+
+def _problem(rows: Sequence[Row], run: tuple[str, ...]) -> Problem:
+    """The problem that all these rows have."""
+    first, *others = rows
+    message = _message(first)
+    if others:
+        message += f" (and {len(others)} more like it: {_named(others)})"
     return Problem(
-        where=row.key,
-        message=_words(str(row.health), row.health_why),
-        severity="warning",
-        code=f"{kind}-{row.health}",
+        where=first.key,
+        message=message,
+        severity="error" if first.standing == "failed" else "warning",
+        code=_code(first),
+        next=_next(first, run),
     )
+
+
+def _named(rows: Sequence[Row]) -> str:
+    names = [row.key for row in rows[:_MOST_NAMED]]
+    if len(rows) > _MOST_NAMED:
+        names.append("…")
+    return ", ".join(names)
+
+
+def _code(row: Row) -> str:
+    if row.state == NOT_SUBMITTED:
+        return "submission-refused"
+    kind = "evaluation" if row.phase == "evaluation" else "run"
+    if row.state == HALTED:
+        return f"{kind}-halted"
+    if row.standing in ("failed", "blocked", "unknown"):
+        return f"{kind}-{row.standing}"
+    return f"{kind}-{row.health}"
+
+
+def _next(row: Row, run: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The command that helps; None where something must be changed first, or awaited."""
+    if row.standing == "unknown" or row.state == NOT_SUBMITTED:
+        return run
+    if row.standing == "failed":
+        return (*run, "--retry-failed")
+    return None
+
+
+def _message(row: Row) -> str:
+    if row.standing in ("failed", "blocked", "unknown"):
+        return _words(row.state, row.why)
+    return _words(str(row.health), row.health_why)
 
 
 def _words(state: str, why: str) -> str:

@@ -40,8 +40,8 @@ _CODES_OF_THE_SYSTEM = {
 }
 
 
-def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--json`, `--limit` and `--quiet`, which every command has."""
+def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--json` and `--quiet`, which every command has."""
     for option in (
         click.option(
             "-q",
@@ -50,14 +50,6 @@ def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
             expose_value=False,
             callback=_keep(_QUIET),
             help="Print only the result; errors and warnings still go to standard error.",
-        ),
-        click.option(
-            "--limit",
-            type=click.IntRange(min=0),
-            metavar="N",
-            expose_value=False,
-            callback=_keep(f"{_PAGE}.limit"),
-            help="With --json: entries of each list; 0: all. Default: what fits into 8 KB.",
         ),
         click.option(
             "--json",
@@ -69,6 +61,19 @@ def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def answer_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`stream_options`, and `--limit`, for commands whose answer can have long lists."""
+    limit = click.option(
+        "--limit",
+        type=click.IntRange(min=0),
+        metavar="N",
+        expose_value=False,
+        callback=_keep(f"{_PAGE}.limit"),
+        help="With --json: entries of each list; 0: all. Default: what fits into 8 KB.",
+    )
+    return stream_options(limit(command))
 
 
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -203,8 +208,7 @@ def fail(error: WatchkeeperError | OSError, *, as_json: bool) -> NoReturn:
     code = EXIT_FAILED
     if isinstance(error, WatchkeeperError):
         code = error.exit_code
-    if as_json:
-        _answer_failure(code, problems)
+    if as_json and _answer_failure(code, problems):
         sys.exit(code)
     first, *others = problems
     click.echo(f"{PROGRAM}: {printable(first.message)}", err=True)
@@ -265,16 +269,17 @@ def answer_refusal(error: click.ClickException | click.Abort, words: Sequence[st
     return code
 
 
-def _answer_failure(code: int, problems: Sequence[Problem]) -> None:
-    """Print the envelope of a failure, if the command has not answered yet."""
+def _answer_failure(code: int, problems: Sequence[Problem]) -> bool:
+    """Print the envelope of a failure. False: the command has answered, or tried to."""
     context = click.get_current_context()
     if context.meta.get(_ANSWERED):
-        return
+        return False
     name = _name_of(context)
     placed = [_with_place(problem, f"{PROGRAM} {name}") for problem in problems]
     placed += context.meta.get(_PROBLEMS, ())
     context.meta.pop(f"{_PAGE}.cursor", None)
     _print(_failure(name, code, placed), context)
+    return True
 
 
 def _failure(name: str, code: int, problems: Sequence[Problem]) -> Answer:

@@ -11,7 +11,7 @@ from watchkeeper.core import journal
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK
 from watchkeeper.core.events import AnyEvent, Unknown, encode
 from watchkeeper.query.check import journal_folder
-from watchkeeper.show.cli.answering import answer, answer_options, command_errors, echo_problems
+from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, stream_options
 from watchkeeper.show.text import printable
 
 ANSWERS = ()  # its events are the answer
@@ -20,7 +20,7 @@ _COMMON = ("time", "writer", "seq")
 
 @click.command("log")
 @click.argument("path", type=click.Path(path_type=Path))
-@answer_options
+@stream_options
 @command_errors
 def command(path: Path, as_json: bool) -> int:
     """Print every event of the journal of an experiment or a run, in order of time. With --json each
