@@ -155,6 +155,7 @@ SUCCESSES = {
     "check": ["EXP"],
     "rebuild": ["EXP"],
     "lint": ["EXP"],
+    "rm": ["REC"],
 }
 
 
@@ -166,10 +167,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     places = {"EXP": str(write_experiment(root / "exp")), "REC": str(root / "rec")}
     places["ROWS"] = str(root / "rows.csv")
     told = {}
+    recorded = "status of a recorded run"
     for name, words in SUCCESSES.items():
+        if name == "rm":
+            told[recorded] = answer_of(wk("status", root / "rec", "--json", state=state))
         words = [places.get(word, word) for word in words]
         told[name] = answer_of(wk(name, "--json", *words, state=state))
-    told["status of a recorded run"] = answer_of(wk("status", root / "rec", "--json", state=state))
     return told
 
 

@@ -1,1 +1,1 @@
-"""Commands that add words to runs: tags and notes."""
+"""Commands that change what is kept of runs: tags, notes, and what is put away."""
