@@ -26,6 +26,7 @@ from watchkeeper.report.actionlog.render import first_zone, render_logs
 from watchkeeper.schedulers.fake.scheduler import FakeScheduler, Outcome
 from watchkeeper.schedulers.wrapper.claims import read_claims
 from watchkeeper.watch import tally
+from watchkeeper.watch.budget import Budget
 from watchkeeper.watch.keeper import Keeper
 from watchkeeper.watch.logs.logbook import Tell
 from watchkeeper.watch.policy import WatchPolicy
@@ -56,6 +57,7 @@ def keeper(
     most_tasks: int = 0,
     keeps_going: bool = False,
     restarted: bool = False,
+    budget: Budget | None = None,
     clock: Clock = utc_now,
     tell: Tell = lambda event: None,
     **selection: object,
@@ -79,6 +81,7 @@ def keeper(
         turned=turned,
         tell=tell,
         restarted=restarted,
+        budget=budget,
         clock=clock,
         monotonic=time or Time(),
     )

@@ -69,7 +69,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     the caller gave one. `error` is "" where standard error goes where output goes. `time_limit_s`
     is None for no limit, asked for or not (`has_time_limit`). `folder` is `--chdir`'s, "" for none;
     `dependency`, `array`, `partition`, `account`, `clusters`, `open_mode` likewise. `gpus` is how
-    many it asks for on one machine, whatever their type.
+    many it asks for on one machine, whatever their type; `gpus_in_all` on all of its nodes.
     """
 
     data: bytes
@@ -87,6 +87,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     clusters: str = ""
     has_time_limit: bool = False
     gpus: int = 0
+    gpus_in_all: int = 0
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -122,6 +123,7 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
     problems = list(_refusals(source, where))
     options = _options(data, beside, where, problems)
     limit_s = _checked_time_limit(options, where, problems)
+    gpus = _checked_gpus(options, where, problems)
     _check_array(options, where, problems)
     problems += _not_expanded(options, where)
     return Head(
@@ -139,7 +141,8 @@ def read_head(script: Path | bytes, *, name: str = "", beside: Sequence[str] = (
         account=options.get("account", ""),
         clusters=options.get("clusters", ""),
         has_time_limit="time" in options,
-        gpus=_checked_gpus(options, where, problems),
+        gpus=gpus[0],
+        gpus_in_all=gpus[1],
         problems=tuple(problems),
     )
 
@@ -202,13 +205,22 @@ def _check_array(options: Mapping[str, str], where: str, problems: list[Problem]
         problems.append(Problem(where=where, message=f"--array: {error}", hint=hint))
 
 
-def _checked_gpus(options: Mapping[str, str], where: str, problems: list[Problem]) -> int:
+def _checked_gpus(
+    options: Mapping[str, str], where: str, problems: list[Problem]
+) -> tuple[int, int]:
+    """How many GPUs it asks for on one machine, and on all of its nodes."""
     try:
-        return gpus_of(options)
+        return gpus_of(options), gpus_of(options, nodes=_least_nodes(options.get("nodes", "1")))
     except ValueError as error:
         hint = "write --gpus=2, or --gres=gpu:2"
         problems.append(Problem(where=where, message=str(error), hint=hint))
-        return 0
+        return 0, 0
+
+
+def _least_nodes(value: str) -> int:
+    """The nodes that `--nodes=2` or `2-4` asks for at least; 1 where it is no number."""
+    least = value.partition("-")[0]
+    return int(least) if _COUNT.fullmatch(least) else 1
 
 
 def time_limit_s(text: str) -> int | None:
@@ -233,8 +245,8 @@ def time_limit_s(text: str) -> int | None:
     raise ValueError(f"'{text}' is no time limit")
 
 
-def gpus_of(options: Mapping[str, str]) -> int:
-    """How many GPUs a job asks for on one machine, by --gpus, --gpus-per-node, --gpus-per-task or
+def gpus_of(options: Mapping[str, str], nodes: int = 1) -> int:
+    """How many GPUs a job asks for on one machine, or on so many `nodes`, by --gpus, --gpus-per-node, --gpus-per-task or
     --gres (sbatch(1)): each a number with or without a type before it, several types with commas
     between them.
 
@@ -248,9 +260,9 @@ def gpus_of(options: Mapping[str, str]) -> int:
     )
     asked = [
         _gpus("gpus", options.get("gpus", "")),
-        _gpus("gpus-per-node", options.get("gpus-per-node", "")),
+        _gpus("gpus-per-node", options.get("gpus-per-node", "")) * nodes,
         _gpus("gpus-per-task", options.get("gpus-per-task", "")) * per_task,
-        _gpus("gres", gres, of="gpu"),
+        _gpus("gres", gres, of="gpu") * nodes,
     ]
     return max(asked)
 

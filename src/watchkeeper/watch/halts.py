@@ -1,4 +1,5 @@
-"""A phase whose first jobs all fail by one cause is halted: nothing more of it is submitted.
+"""A phase whose first jobs all fail by one cause, or whose budget is spent, is halted: nothing more
+of it is submitted.
 
 The decision is an event. It holds for every watcher that was there, or that the cluster starts
 again, until a person begins the next execution.
@@ -13,17 +14,23 @@ from watchkeeper.core.state import Attempt, AttemptId
 from watchkeeper.launch.plan import TO_SUBMIT, Plan
 from watchkeeper.watch import trial
 from watchkeeper.watch.logs.logbook import Logbook
+from watchkeeper.watch.spending import Spending
 
 EventId = tuple[str, int]
+SPENT = "the budget is spent"
 
 
 class Halts:
     """The halts of one watch. With `is_bound` it keeps those that it finds when it begins: it only
-    watches, or is started again by the cluster. With `keeps_going` it makes and heeds none.
+    watches, or is started again by the cluster. With `keeps_going` it makes and heeds none for
+    failures: a budget that is spent halts all the same.
     """
 
-    def __init__(self, logbook: Logbook, *, is_bound: bool, keeps_going: bool) -> None:
+    def __init__(
+        self, logbook: Logbook, spending: Spending, *, is_bound: bool, keeps_going: bool
+    ) -> None:
         self._logbook = logbook
+        self._spending = spending
         self._keeps_going = keeps_going
         state = logbook.state
         self._over: frozenset[EventId] = frozenset()
@@ -39,20 +46,30 @@ class Halts:
     @property
     def words(self) -> Mapping[Phase, str]:
         """Each halted phase → why."""
-        if self._keeps_going:
-            return {}
-        halted = self._logbook.state.halted.items()
-        return {phase: one.why for phase, one in halted if _id_of(one) not in self._over}
+        words: dict[Phase, str] = {}
+        for phase, one in self._logbook.state.halted.items():
+            is_ignored = self._keeps_going and one.keys
+            if _id_of(one) not in self._over and not is_ignored:
+                words[phase] = one.why
+        return words
 
     def decide(self, plan: Plan) -> bool:
         """Halt the phases that cannot work; whether there is one."""
-        if self._keeps_going:
-            return False
-        phases = [phase for phase in PHASES if phase not in self.words]
-        return any([self._decide_on(phase, plan) for phase in phases])
+        is_new = False
+        spent = self._spending.spent(self._logbook.state)
+        for phase in PHASES:
+            left = sum(decision.action in TO_SUBMIT for decision in plan.of_phase(phase))
+            if not left or phase in self.words:
+                continue
+            if spent:
+                why = f"{SPENT}: {spent}"
+                self._logbook.write(Halted, phase=phase, cause="", why=why, keys=(), left=left)
+                is_new = True
+            elif not self._keeps_going:
+                is_new = self._halt_if_it_cannot_work(phase, left) or is_new
+        return is_new
 
-    def _decide_on(self, phase: Phase, plan: Plan) -> bool:
-        left = sum(decision.action in TO_SUBMIT for decision in plan.of_phase(phase))
+    def _halt_if_it_cannot_work(self, phase: Phase, left: int) -> bool:
         first = trial.first_failures(self._attempts_of(phase), left)
         if not first:
             return False

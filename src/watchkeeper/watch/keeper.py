@@ -23,6 +23,7 @@ from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Facts, Plan, Selection
 from watchkeeper.launch.submit import Submitter
 from watchkeeper.schedulers.base import SubmitHost, remote_shell
+from watchkeeper.watch.budget import Budget
 from watchkeeper.watch.halts import Halts
 from watchkeeper.watch.health.rounds import Rounds
 from watchkeeper.watch.leaving import SENTINEL, Leaving
@@ -33,6 +34,7 @@ from watchkeeper.watch.phases import Phases
 from watchkeeper.watch.policy import WatchPolicy
 from watchkeeper.watch.poll.pace import Pace
 from watchkeeper.watch.poll.poller import Poller
+from watchkeeper.watch.spending import Spending
 from watchkeeper.watch.submissions import Submissions
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
@@ -60,7 +62,8 @@ class Keeper:
 
     `restarted`: the cluster started this process again, and no person did. `tell` is called with every event that any process writes meanwhile, `turned` with the keeper
     after each turn; `why` is the reason for leaving. `run_logs` is the setting of that name, `said`
-    what a person said of the runs, `cluster` the name of the cluster's profile ("": none).
+    what a person said of the runs, `cluster` the name of the cluster's profile ("": none), `budget` what may be used (None: any
+    amount).
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Keeper:
         run_logs: str | None = None,
         said: Said | None = None,
         cluster: str = "",
+        budget: Budget | None = None,
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,8 +103,12 @@ class Keeper:
         self._tell = tell
         self.runbook = RunBook(experiment, self.logbook, run_logs, said)
         self.book = EvidenceBook(experiment)
+        self.spending = Spending(experiment.folder, budget, policy.site_options, clock)
         self._halts = Halts(
-            self.logbook, is_bound=restarted or not submits, keeps_going=policy.keeps_going
+            self.logbook,
+            self.spending,
+            is_bound=restarted or not submits,
+            keeps_going=policy.keeps_going,
         )
         self._leaving = Leaving(experiment.folder, monotonic)
         submitter = Submitter(
@@ -122,6 +130,7 @@ class Keeper:
             submitter,
             policy=policy,
             leaving=self._leaving,
+            spending=self.spending,
             submitted=self._bring_up_logs_if_due,
             monotonic=monotonic,
         )
@@ -197,6 +206,11 @@ class Keeper:
     def refused(self) -> frozenset[str]:
         """The keys of what the scheduler, or a check before it, refused in this execution."""
         return frozenset(self._submissions.refused)
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether nothing more of a phase is submitted."""
+        return bool(self._halts.words)
 
     @property
     def why(self) -> str:

@@ -33,7 +33,7 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     `longest_s` while nothing moves. `cap` limits the jobs under way, where an array counts as one
     job; `most_tasks` is the site's limit for this user, where each task of an array counts. 0: no
     limit. `limits` say when a running job is ill. `keeps_going`: a phase is not halted because its
-    first jobs fail.
+    first jobs fail. `site_options` are those that the site puts before every script.
     """
 
     soonest_s: float
@@ -45,6 +45,7 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     most_tasks: int = 0
     limits: Limits = Limits()
     keeps_going: bool = False
+    site_options: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings, scheduler: Scheduler, site: Site) -> WatchPolicy:
@@ -70,6 +71,7 @@ class WatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
             unknown_deadline_s=settings.unknown_deadline_s,
             most_tasks=site.max_submit or 0,
             limits=Limits(silent_s=settings.silent_s, stall_s=settings.stall_s),
+            site_options=tuple(site.options),
         )
 
 

@@ -17,6 +17,7 @@ from watchkeeper.watch import tally
 from watchkeeper.watch.leaving import Leaving
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.policy import WatchPolicy
+from watchkeeper.watch.spending import Spending
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 # A row of submissions is not broken off sooner than this, however often the scheduler is asked.
@@ -42,6 +43,7 @@ class Submissions:
         *,
         policy: WatchPolicy,
         leaving: Leaving,
+        spending: Spending,
         submitted: Callable[[], None],
         monotonic: Callable[[], float],
     ) -> None:
@@ -55,6 +57,7 @@ class Submissions:
         self._submitter = submitter
         self._policy = policy
         self._leaving = leaving
+        self._spending = spending
         self._submitted = submitted
         self._monotonic = monotonic
         self._items = {item.key: item for item in experiment.items}
@@ -138,6 +141,9 @@ class Submissions:
         for decision in plan.ready:
             if self._monotonic() - began > max(self._policy.poll_s, _LOOK_AFTER_S):
                 self.is_interrupted = True
+                return
+            if self._spending.spent(self._logbook.state):
+                self.is_interrupted = self._logbook.leads  # who leads says so, and stops the rest
                 return
             if self._leaving.is_requested() or not self._has_room(decision):
                 return

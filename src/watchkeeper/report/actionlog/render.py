@@ -241,6 +241,10 @@ class Renderer:
         )
 
     def _halted(self, event: Halted) -> Iterator[Named]:
+        if not event.keys:
+            result = f"{event.left} not submitted; a run with a larger --budget goes on"
+            yield self._block(event, event.phase, "HALT", details=event.why, result=result)
+            return
         jobs = _count(len(event.keys), _JOBS[event.phase].removesuffix("s"))
         details = f"{jobs} failed within a minute: {event.why} ({_some(event.keys)})"
         read = f"read {event.output}; " if event.output else ""

@@ -17,11 +17,6 @@ cluster_option = click.option(
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Print the exact commands and do nothing."
 )
-keep_going_option = click.option(
-    "--keep-going",
-    is_flag=True,
-    help="Submit on, also where the first jobs all fail by one cause that no retry mends.",
-)
 
 
 def selection_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,6 +34,7 @@ from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
 from watchkeeper.show.cli.work.asking import answers
 from watchkeeper.show.cli.work.dry_run import show_commands
+from watchkeeper.show.cli.work.limits import budget_notes, parse_budget
 from watchkeeper.show.cli.work.scripts import Target, problems_about, remarks
 from watchkeeper.show.standing import (
     StandingData,
@@ -85,6 +86,7 @@ def keep(
     evals: str | None = None,
     retry_failed: bool = False,
     keep_going: bool = False,
+    budget: str = "",
     mode: str = "",
     objective: str = "",
     task: str = "",
@@ -97,6 +99,7 @@ def keep(
     """Keep the watch over an experiment, or over some of its scripts, and show how it ends, or only
     what it would submit. Returns the exit code.
     """
+    limits = parse_budget(budget)
     folder = target.folder
     experiment = experiments.read(folder)
     copies.refuse(experiment.folder)
@@ -162,7 +165,9 @@ def keep(
         run_logs=chosen.run_logs,
         said=said,
         cluster=chosen.cluster or "",
+        budget=limits,
     )
+    echo_problems(budget_notes(keeper.spending, keeper.logbook.state))
     if submits:
         echo_problems(tuple(keeper.runbook.unheeded()))
     if answered is not None:
@@ -306,6 +311,8 @@ def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[
     click.echo(experiment_table(found))
     if words := compute_table(used):
         click.echo(f"\n{words}")
+    if words := keeper.spending.describe(keeper.logbook.state):
+        click.echo(f"\nBudget: {words}")
     logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
     pages = [path for path in keeper.runbook.folders if path.exists()]
     click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
@@ -319,13 +326,13 @@ def _exit_code(
     ended: bool,
     stays: bool,
 ) -> int:
-    """3 while jobs are under way; of a submission alone 1 where something was refused; else as
-    everything stands.
+    """3 while jobs are under way; of a submission alone 1 where something was refused, or a phase
+    halted; else as everything stands.
     """
     if not ended and stays:
         return EXIT_DETACHED
     if not ended:
-        if keeper.refused:
+        if keeper.refused or keeper.is_halted:
             return EXIT_FAILED
         return EXIT_OK
     errors = any(problem.severity == "error" for problem in problems)

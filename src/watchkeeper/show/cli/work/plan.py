@@ -11,6 +11,7 @@ import msgspec
 
 from watchkeeper.core.errors import EXIT_FAILED, EXIT_OK, Problem
 from watchkeeper.core.events import Decision
+from watchkeeper.core.journal import utc_now
 from watchkeeper.core.settings import distrusted, load
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.launch import plan as planning
@@ -22,29 +23,39 @@ from watchkeeper.query.status import decide
 from watchkeeper.schedulers.choose import profile_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options, say
-from watchkeeper.show.cli.common import cluster_option, experiment_argument, selection_options
+from watchkeeper.show.cli.common import (
+    cluster_option,
+    experiment_argument,
+    selection_options,
+)
+from watchkeeper.show.cli.work.limits import budget_notes, budget_option, parse_budget
 from watchkeeper.show.standing import run_words
 from watchkeeper.show.text import table
+from watchkeeper.watch.spending import Spending
 
 
 @click.command("plan")
 @experiment_argument
 @selection_options
 @cluster_option
+@budget_option
 @page_options
 @command_errors
 def command(
     experiment: Path,
+    *,
     as_json: bool,
     gate: str | None,
     queue_ahead: bool | None,
     cluster: str | None,
+    budget: str,
     **options: Any,
 ) -> int:
     """Show what would be submitted, and why everything else would not. Writes nothing.
 
     Example: watchkeeper plan examples/digits --json
     """
+    limits = parse_budget(budget)
     found = experiments.read(experiment)
     settings = load(found.folder, acts=False, gate=gate, queue_ahead=queue_ahead, cluster=cluster)
     if cluster is not None:
@@ -64,7 +75,10 @@ def command(
     coming = {decision.key for decision in plan.decisions if decision.action in ("submit", "wait")}
     strange = [*filter(None, [distrusted(found.folder)]), *copies.notes(found.folder, state)]
     notes = [*strange, *prior.notes(found, selection, settings.run_logs, state=state, keys=coming)]
-    echo_problems((*found.problems, *notes))
+    profile = settings.clusters.get(settings.cluster or "")
+    options_of_site = profile.sbatch_options if profile else ()
+    spending = Spending(found.folder, limits, options_of_site, utc_now)
+    echo_problems((*found.problems, *notes, *budget_notes(spending, state)))
     code = EXIT_OK
     if any(problem.severity == "error" for problem in found.problems):
         code = EXIT_FAILED

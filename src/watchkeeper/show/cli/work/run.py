@@ -22,12 +22,12 @@ from watchkeeper.show.cli.answering import answer, answer_options, command_error
 from watchkeeper.show.cli.common import (
     cluster_option,
     dry_run_option,
-    keep_going_option,
     run_log_options,
     selection_options,
 )
 from watchkeeper.show.cli.work.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.work.keep import keep
+from watchkeeper.show.cli.work.limits import budget_option, keep_going_option
 from watchkeeper.show.cli.work.scripts import (
     ScriptCommand,
     is_folder_named,
@@ -40,7 +40,7 @@ from watchkeeper.show.standing import StandingData
 from watchkeeper.watch.leaving import SENTINEL
 
 _OF_THE_WATCH = (
-    *("runs", "evals", "gate", "poll_s", "stagger_s", "cap", "retries"),
+    *("runs", "evals", "gate", "poll_s", "stagger_s", "cap", "retries", "budget"),
     *("mode", "objective", "task", "group", "dataset"),
 )
 
@@ -80,6 +80,7 @@ _OF_THE_WATCH = (
     help=f"Time limit of a Python file's job; of that of --as-job, which then restarts: {TIME}.",
 )
 @keep_going_option
+@budget_option
 @run_log_options
 @dry_run_option
 @cluster_option

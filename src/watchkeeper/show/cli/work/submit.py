@@ -11,12 +11,12 @@ from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import (
     cluster_option,
     dry_run_option,
-    keep_going_option,
     run_log_options,
     selection_options,
 )
 from watchkeeper.show.cli.work.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.work.keep import keep
+from watchkeeper.show.cli.work.limits import budget_option, keep_going_option
 from watchkeeper.show.cli.work.scripts import (
     ScriptCommand,
     is_folder_named,
@@ -43,6 +43,7 @@ ANSWERS = (StandingData, DryRunData)
 )
 @click.option("--slots", type=int, metavar="JOBS", help="Local jobs running at a time.")
 @keep_going_option
+@budget_option
 @run_log_options
 @dry_run_option
 @cluster_option

@@ -1,0 +1,119 @@
+"""What an experiment's attempts have used so far, from the journal and the scripts as submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.disk.files import read_whole
+from watchkeeper.core.journal import Clock
+from watchkeeper.core.layout import attempt_folder
+from watchkeeper.core.state import Attempt, AttemptId, State
+from watchkeeper.schedulers import arrays
+from watchkeeper.schedulers.sbatch_head import read_head
+from watchkeeper.watch import budget
+from watchkeeper.watch.budget import Budget, Used
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job asked for: GPUs of all its tasks together, and a time limit (None: none)."""
+
+    gpus: int = 0
+    limit_s: int | None = None
+
+
+class _Took(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a job ran, and how that is known: `said`, or by its `limit`, or by the `clock`."""
+
+    seconds: float
+    source: str = "said"
+
+
+class Spending:
+    """The use of one experiment against a person's budget (None: there is none). `options` are what
+    the site puts before every script.
+    """
+
+    def __init__(
+        self, folder: Path, limit: Budget | None, options: Sequence[str], clock: Clock
+    ) -> None:
+        self.limit = limit
+        self._folder = folder
+        self._options = options
+        self._clock = clock
+        self._asked: dict[AttemptId, _Asked] = {}
+
+    def spent(self, state: State) -> str:
+        """What of the budget is used up, in words; "": nothing is, or there is none."""
+        if self.limit is None:
+            return ""
+        return budget.spent(self.limit, self.used(state))
+
+    def describe(self, state: State) -> str:
+        """What was used and what is left, in words; "" without a budget."""
+        if self.limit is None:
+            return ""
+        return budget.describe(self.limit, self.used(state))
+
+    def used(self, state: State) -> Used:
+        """What all attempts that had a job have used until now."""
+        now = self._clock()
+        gpu_s, jobs = 0.0, 0
+        guessed: dict[str, list[str]] = {"limit": [], "clock": []}
+        for run in state.runs.values():
+            for attempt in run.attempts.values():
+                jobs += len(attempt.submissions)
+                asked = self._asked_by(attempt)
+                if not attempt.submissions or not asked.gpus:
+                    continue
+                took = _took(attempt, asked.limit_s, now)
+                gpu_s += asked.gpus * took.seconds
+                if took.source != "said":
+                    guessed[took.source].append(attempt.key)
+        return Used(
+            gpu_s=gpu_s,
+            jobs=jobs,
+            by_limit=tuple(guessed["limit"]),
+            by_clock=tuple(guessed["clock"]),
+        )
+
+    def _asked_by(self, attempt: Attempt) -> _Asked:
+        name = (attempt.key, attempt.number)
+        if name not in self._asked and attempt.submissions:
+            self._asked[name] = self._read(attempt)
+        return self._asked.get(name, _Asked())
+
+    def _read(self, attempt: Attempt) -> _Asked:
+        """What the attempt's own copy of the script asks for; nothing where it is not there."""
+        script = attempt_folder(self._folder, attempt.key, attempt.number) / "script"
+        try:
+            source = read_whole(script)
+        except OSError:
+            return _Asked()
+        head = read_head(source, beside=self._options)
+        tasks = 1
+        if attempt.intended is not None and attempt.intended.array:
+            tasks = arrays.count_of(attempt.intended.array)
+        return _Asked(gpus=head.gpus_in_all * tasks, limit_s=head.time_limit_s)
+
+
+def _took(attempt: Attempt, limit_s: int | None, now: datetime) -> _Took:
+    """How long the attempt's job has had its GPUs."""
+    judged, facts = attempt.judged, attempt.seen.facts if attempt.seen is not None else None
+    if judged is not None and judged.elapsed_s is not None:
+        return _Took(seconds=judged.elapsed_s)
+    started = facts.started if facts is not None else None
+    if judged is None and started is None and attempt.state == "PENDING":
+        return _Took(seconds=0.0)
+    ended = judged.time if judged is not None else now
+    if facts is not None and facts.ended is not None:
+        ended = facts.ended
+    if started is not None and (judged is None or (facts is not None and facts.ended)):
+        return _Took(seconds=max((ended - started).total_seconds(), 0.0))
+    if limit_s is not None:
+        return _Took(seconds=limit_s, source="limit")
+    submitted = min(one.time for one in attempt.submissions.values())
+    return _Took(seconds=max((ended - submitted).total_seconds(), 0.0), source="clock")
