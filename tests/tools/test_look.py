@@ -9,6 +9,7 @@ import os
 import pickle
 import socket
 import zipfile
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -52,6 +53,7 @@ SHARDS = {
     "model-2.safetensors": safetensors(name="b"),
 }
 
+PICKLE = b"\x80\x02."
 GOOD_CHECKPOINTS = [
     {"model.safetensors": safetensors()},
     {"model.safetensors": safetensors(), "config.json": b"{}", "empty.txt": b""},
@@ -61,18 +63,45 @@ GOOD_CHECKPOINTS = [
     {"weights.npz": zipped(w__npy=b"array")},
     {"model.pkl": pickle.dumps([1, 2])},
     {"model.gguf": b"GGUF\x03\0\0\0"},
-    {"nested/model.ckpt": b"x"},
+    {"nested/model.ckpt": b"\x80\x02."},
+    {"protocol0.pkl": pickle.dumps({"w": [1.5, 2]}, protocol=0)},
+    {"compressed.joblib": zlib.compress(b"weights")},
+    {"table.ckpt": b"\0\x01a binary format that is not known here"},
+    {"model.h5": b"\x89HDF\r\n\x1a\n\0"},
+    {"model.h5": b"a block of its user's".ljust(1024) + b"\x89HDF\r\n\x1a\n\0"},
+    {"model.bin": b"weights\n"},
     SHARDS | {"model.safetensors.index.json": INDEX},
     {"model.safetensors": safetensors(), ".tmp-model.safetensors-1": b"", ".hidden.pt": b""},
 ]
 
 BAD_CHECKPOINTS = [
     ({}, "empty", "holds no file"),
-    ({"config.json": b"{}"}, "empty", "holds no weights among 1 file"),
+    ({"config.json": b"{}"}, "empty", "holds no weights: config.json"),
+    (
+        {"a.json": b"{}", "b.json": b"{}", "c.json": b"{}", "d.json": b"{}", "e.json": b"{}"},
+        "empty",
+        "holds no weights: a.json, b.json, c.json and 2 more",
+    ),
+    ({"model.pt": b"weights\n"}, "damaged", "model.pt holds text, not a PyTorch file"),
+    ({"model.pth": b"weights\n"}, "damaged", "model.pth holds text, not a PyTorch file"),
+    ({"model.ckpt": "é".encode() * 4000}, "damaged", "holds text, not a checkpoint file"),
+    ({"model.pkl": b"weights."}, "damaged", "model.pkl holds text, not a pickle"),
+    ({"model.joblib": b"weights\n"}, "damaged", "model.joblib holds text, not a joblib file"),
+    ({"model.npz": b"weights\n"}, "damaged", "model.npz holds text, not a NumPy archive"),
+    ({"model.gguf": b"weights\n"}, "damaged", "model.gguf holds text, not a GGUF file"),
+    ({"model.h5": b"weights\n"}, "damaged", "model.h5 holds text, not an HDF5 file"),
+    ({"model.h5": b"\0\x01\x02"}, "damaged", "model.h5 is no HDF5 file"),
+    ({"model.safetensors": b"weights\n"}, "damaged", "holds text, not a safetensors file"),
+    ({"m.distcp": b"<html>gone</html>"}, "damaged", "holds text, not a PyTorch file"),
+    (
+        {"model.pt": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"},
+        "damaged",
+        "is a Git LFS pointer, not a PyTorch file: type git lfs pull",
+    ),
     (
         {"optimizer.pt": zipped(a=b"1"), "training_args.bin": b"1"},
         "empty",
-        "holds no weights among 2 files",
+        "holds no weights: optimizer.pt, training_args.bin",
     ),
     ({"model.pt": b""}, "empty", "model.pt holds 0 bytes"),
     (
@@ -89,7 +118,7 @@ BAD_CHECKPOINTS = [
     ),
     ({"model.safetensors": safetensors()[:-1]}, "damaged", "is torn: its tensors need"),
     ({"model.safetensors": safetensors()[:20]}, "damaged", "is torn: its header"),
-    ({"model.safetensors": b"1234"}, "damaged", "is torn"),
+    ({"model.safetensors": b"123\0"}, "damaged", "is torn"),
     ({"model.safetensors": safetensors() + b"1"}, "damaged", "holds more than its tensors"),
     (
         {"model.safetensors": safetensors().replace(b"[2]", b"[3]")},
@@ -110,9 +139,9 @@ BAD_CHECKPOINTS = [
     ({"model.safetensors": b"\x08" + b"\0" * 7 + b'{"a":[]}'}, "damaged", "without offsets"),
     ({"model.safetensors": b"\x03" + b"\0" * 7 + b"{a}"}, "damaged", "is not JSON"),
     ({"model.pt": zipped(data__pkl=b"weights" * 99)[:-30]}, "damaged", "model.pt is torn"),
-    ({"model.npz": b"no zip"}, "damaged", "model.npz is torn"),
+    ({"model.npz": b"\0no zip"}, "damaged", "model.npz is torn"),
     ({"model.joblib": pickle.dumps([1, 2])[:-1]}, "damaged", "does not end with its STOP mark"),
-    ({"model.gguf": b"GG"}, "damaged", "is no GGUF file"),
+    ({"model.gguf": b"GG\0"}, "damaged", "is no GGUF file"),
     (
         {"model.safetensors": safetensors(), "optimizer.pt": zipped(a=b"1")[:-9]},
         "damaged",
@@ -124,9 +153,9 @@ BAD_CHECKPOINTS = [
         "model-2.safetensors is missing",
     ),
     ({"m.safetensors.index.json": INDEX}, "damaged", "model-1.safetensors and 1 more is missing"),
-    ({"model.pt": b"x", "m.bin.index.json": b"{}"}, "damaged", "has no weight_map"),
+    ({"model.pt": PICKLE, "m.bin.index.json": b"{}"}, "damaged", "has no weight_map"),
     (
-        {"model.pt": b"x", "m.safetensors.index.json": b'{"weight_map": {"a": "../../secret"}}'},
+        {"model.pt": PICKLE, "m.safetensors.index.json": b'{"weight_map": {"a": "../../secret"}}'},
         "damaged",
         "outside its folder",
     ),
@@ -421,7 +450,7 @@ def test_the_last_good_log_counts(tmp_path: Path) -> None:
 
 def test_a_checkpoint_outside_the_experiment(tmp_path: Path) -> None:
     """An absolute pattern is looked at where it points, and shown whole."""
-    scratch = write(tmp_path / "scratch/epoch_0", {"m.pt": b"x"})
+    scratch = write(tmp_path / "scratch/epoch_0", {"m.pt": PICKLE})
     (tmp_path / "exp").mkdir()
     finding = look(tmp_path / "exp", checkpoint(str(scratch)))
     assert (finding.state, finding.path) == ("good", scratch.as_posix())
@@ -431,7 +460,7 @@ def test_symlinks_are_followed_and_cycles_end(tmp_path: Path) -> None:
     """A checkpoint behind a link is one, a link to a parent folder is walked once, and a dangling
     link is no file.
     """
-    real = write(tmp_path / "store", {"m.pt": b"x"})
+    real = write(tmp_path / "store", {"m.pt": PICKLE})
     (real / "up").symlink_to(tmp_path)
     (real / "gone.pt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "run").mkdir()
@@ -449,7 +478,7 @@ def test_what_cannot_be_read_is_damaged_and_never_raises(
     for pattern in ("loop", "loop/*.json", "loop/x"):
         finding = look(tmp_path, result(pattern))
         assert (finding.state, "cannot be read" in finding.why) == ("damaged", True)
-    write(tmp_path / "run/epoch_0", {"m.pt": b"x"})
+    write(tmp_path / "run/epoch_0", {"m.pt": PICKLE})
 
     def refuse(path: object, *_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
@@ -578,7 +607,7 @@ def test_a_log_with_a_wrong_byte_is_a_finding(tmp_path: Path, flip: int, byte: i
 
 def test_a_name_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:
     """A file's name of any bytes appears in the evidence in a form that a journal can hold."""
-    write(tmp_path / "run/epoch_0", {os.fsdecode(b"m\xff.pt"): b"x"})
+    write(tmp_path / "run/epoch_0", {os.fsdecode(b"m\xff.pt"): PICKLE})
     finding = look(tmp_path, checkpoint())
     assert finding.state == "good"
     assert b"udcff.pt" in msgspec.json.encode(finding)
@@ -589,8 +618,9 @@ def test_missing_weights_say_which_suffixes_count(tmp_path: Path) -> None:
     write(tmp_path / "run/epoch_0", {"model.ubj": b"{L"})
     finding = look(tmp_path, checkpoint())
     assert finding.state == "empty"
-    assert all(suffix in finding.why for suffix in file_formats.WEIGHTS)
-    assert "output.checkpoint_formats" in finding.why
+    assert finding.why.endswith("epoch_0 holds no weights: model.ubj")
+    assert all(suffix in finding.advice for suffix in file_formats.WEIGHTS)
+    assert "output.checkpoint_formats" in finding.advice
 
 
 @pytest.mark.parametrize(

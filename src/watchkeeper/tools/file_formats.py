@@ -2,8 +2,9 @@ r"""Whether one file is whole, judged from its format and without running anythi
 ever unpickled.
 
 Sources: safetensors (8 bytes little-endian header length, JSON header of at most 100 MB, then the
-tensors' bytes); zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz); GGUF's
-magic; pickle protocol ≥ 2 begins with \x80 and ends with STOP (`.`).
+tensors' bytes); zip's central directory at the end of the file (.pt of PyTorch ≥ 1.6, .npz); the
+magic of GGUF and of HDF5 (at byte 0, 512, 1024, 2048, …); pickle protocol ≥ 2 begins with \x80, and
+every protocol ends with STOP (`.`). No format of weights but a pickle of protocol 0 is text.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import csv
 import itertools
 import json
 import math
+import pickletools
+import re
 import struct
 import zipfile
 import zlib
@@ -47,6 +50,20 @@ _MAX_SAFETENSORS_HEADER_BYTES = 100_000_000
 _MOST_DIMENSIONS = 64
 _MOST_CSV_LINES = 100_000  # looked through for a header and a first row
 _MOST_LINE_CHARACTERS = 2**20
+# What a file with this suffix claims to be. `.bin` is none of these: it is any format's.
+_CLAIMS = {
+    ".safetensors": "a safetensors file", ".pt": "a PyTorch file", ".pth": "a PyTorch file",
+    ".ckpt": "a checkpoint file", ".distcp": "a PyTorch file", ".npz": "a NumPy archive",
+    ".npy": "a NumPy array", ".gguf": "a GGUF file", ".joblib": "a joblib file", ".pkl": "a pickle",
+    ".pickle": "a pickle", ".h5": "an HDF5 file", ".hdf5": "an HDF5 file", ".keras": "a Keras file",
+    ".onnx": "an ONNX file", ".msgpack": "a MessagePack file",
+}  # fmt: skip
+_PICKLED = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt"})
+_HEAD_BYTES = 4096
+_LFS = b"version https://git-lfs.github.com/spec/"
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_FIRST_USER_BLOCK, _LAST_USER_BLOCK = 512, 2**20
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -305,11 +322,65 @@ def _check_pickle(path: Path, size: int) -> None:
             raise FaultError("is torn: a pickle that does not end with its STOP mark")
 
 
+def _check_hdf5(path: Path, size: int) -> None:
+    place = 0
+    with open_regular(path) as file:
+        while place < min(size, _LAST_USER_BLOCK):
+            file.seek(place)
+            if file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC:
+                return
+            place = 2 * place or _FIRST_USER_BLOCK
+    raise FaultError("is no HDF5 file")
+
+
+def _check_claim(path: Path) -> None:
+    """See that a file is not text under the name of a binary format.
+
+    Raises:
+        FaultError: it is.
+        OSError: it cannot be read.
+    """
+    claim = _CLAIMS.get(path.suffix)
+    if claim is None:
+        return
+    with open_regular(path) as file:
+        head = file.read(_HEAD_BYTES)
+        file.seek(-1, 2)
+        last = file.read(1)
+    if head.startswith(_LFS):
+        raise FaultError(f"is a Git LFS pointer, not {claim}: type git lfs pull in its repository")
+    is_pickle = path.suffix in _PICKLED and last == b"." and _begins_a_pickle(head)
+    if _is_text(head) and not is_pickle:
+        raise FaultError(f"holds text, not {claim}")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file that begins like this is UTF-8 text without control characters."""
+    if _NOT_TEXT.search(head):
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4 and len(head) == _HEAD_BYTES  # a character that is cut
+    return True
+
+
+def _begins_a_pickle(head: bytes) -> bool:
+    """Whether these bytes begin with instructions of a pickle, which are read and not followed."""
+    try:
+        return sum(1 for _ in itertools.islice(pickletools.genops(head), 3)) > 1
+    except (ValueError, UnicodeDecodeError):
+        return False
+
+
 _CHECKS: dict[str, Callable[[Path, int], None]] = {
     ".safetensors": _check_safetensors,
     ".npz": _check_npz,
     ".gguf": _check_gguf,
+    ".h5": _check_hdf5,
+    ".hdf5": _check_hdf5,
     ".pkl": _check_pickle,
+    ".pickle": _check_pickle,
     ".joblib": _check_pickle,
 }
 
@@ -324,6 +395,7 @@ def check_weights(path: Path, size: int) -> None:
     """
     if size == 0:
         raise EmptyError("holds 0 bytes")
+    _check_claim(path)
     _CHECKS.get(path.suffix, _check_zip_if_one)(path, size)
 
 

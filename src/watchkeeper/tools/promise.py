@@ -104,7 +104,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     what was promised. `path` is relative to the experiment where it lies inside it; `why` is one
     line for a person. `fingerprint` ("" unless good) changes when the files' names, sizes or
     sampled contents do, and not with their times. `metrics` are a result's own figures. `caution`:
-    what is odd about something good, and what to do about it.
+    what is odd about something good, and what to do about it. `advice`: what else there is to know
+    of something bad, to be said once: where the attempt that left it is judged.
     """
 
     subject: str
@@ -115,6 +116,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     metrics: dict[str, Number] = {}
     caution: FreeText = ""
+    advice: FreeText = ""
 
 
 def cell_name(task: str, epoch: int | None) -> str:

@@ -23,6 +23,7 @@ from watchkeeper.tools.promise import Finding, Verdict
 LOOKED_AT = "files, formats and sizes"
 _WHOLE_BYTES = 4 * 2**20
 _SAMPLE_BYTES = 2**20
+_MOST_NAMES = 3  # of files, in a message
 _INDEX = ".index.json"
 
 
@@ -98,8 +99,7 @@ def checkpoint(
     weights = [file for file in checked if file_formats.is_weights(file.name, formats)]
     weights.sort(key=_is_adapter)  # what is evaluated comes first
     if not weights and not indices:
-        why = _no_weights(shown, files, formats)
-        return Finding(subject=subject, state="empty", path=shown, why=why)
+        return _without_weights(subject, shown, files, formats)
     evidence = [file.evidence("weights") for file in weights]
     evidence += [file.evidence("index") for file in indices]
     faults = _faults([*checked, *indices])
@@ -122,15 +122,29 @@ def checkpoint(
     )
 
 
-def _no_weights(shown: str, files: Sequence[File], formats: Sequence[str]) -> str:
-    """Why a checkpoint without weights is none: which suffixes count, and how to add others."""
+def _without_weights(
+    subject: str, shown: str, files: Sequence[File], formats: Sequence[str]
+) -> Finding:
+    """A checkpoint without weights: what it holds instead, which suffixes count, and how to add
+    others.
+    """
     if not files:
-        return f"{shown} holds no weights: it holds no file"
+        why = f"{shown} holds no weights: it holds no file"
+        return Finding(subject=subject, state="empty", path=shown, why=why)
+    names = ", ".join(file_formats.short(file.name) for file in files[:_MOST_NAMES])
+    if len(files) > _MOST_NAMES:
+        names += f" and {len(files) - _MOST_NAMES} more"
     usual = sorted(file_formats.WEIGHTS)
     suffixes = ", ".join(dict.fromkeys([*usual, *formats]))
-    return (
-        f"{shown} holds no weights among {_counted(files, 'file')}: weights are {suffixes}; "
-        "add a suffix to output.checkpoint_formats for another format"
+    return Finding(
+        subject=subject,
+        state="empty",
+        path=shown,
+        why=f"{shown} holds no weights: {names}",
+        advice=(
+            f"files of weights end in {suffixes}; add the suffix of another format to "
+            "output.checkpoint_formats"
+        ),
     )
 
 

@@ -50,6 +50,15 @@ def test_a_verdict_rests_on_what_the_attempt_left(
     assert (verdict.outcome, verdict.why) == (outcome, why)
 
 
+def test_advice_is_said_once() -> None:
+    """What else there is to know of several bad findings stands once, behind their faults."""
+    bad = [
+        Finding(subject=f"r8/epoch_{n}", path="", state="empty", why=f"no {n}", advice="add it")
+        for n in range(2)
+    ]
+    assert judge(End(state="COMPLETED", exit_code=0), bad).why == "no 0; no 1; add it"
+
+
 def test_of_an_array_good_results_of_other_tasks_excuse_nothing() -> None:
     """A failed array stays failed, whatever its other tasks left."""
     end = End(state="FAILED", exit_code=1)

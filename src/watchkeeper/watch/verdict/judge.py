@@ -49,7 +49,8 @@ def judge(
     the other tasks left says nothing for one that failed.
     """
     good, bad = _part(findings, unchanged)
-    faults = _joined(*(_fault(finding, unchanged) for finding in bad))
+    advice = dict.fromkeys(finding.advice for finding in bad)
+    faults = _joined(*(_fault(finding, unchanged) for finding in bad), *advice)
     cautions = _joined(*(finding.caution for finding in good))
     end_words = _end_words(end, cause.words, last_line)
     outcome: Outcome
