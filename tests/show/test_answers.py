@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+import watchkeeper as wk_api
 from tests.experiments import command, env, wk, write_experiment
 from watchkeeper.core.errors import BusyError, UnavailableError
 from watchkeeper.launch.plan import HALTED
@@ -324,6 +325,32 @@ def test_an_answer_that_cannot_be_printed_says_so(tmp_path: Path) -> None:
         )
     assert done.returncode == 1 and "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_runs_with_many_settings_and_metrics_are_compared_in_a_short_answer(tmp_path: Path) -> None:
+    """Three wide runs fit into an answer, with what varies; `--limit 0` has every setting."""
+    for number in range(3):
+        config = {f"fixed_{n}": n for n in range(400)} | {"zeta": number}
+        with wk_api.start_run(
+            folder=tmp_path / f"r{number}",
+            pipeline="training",
+            config=config,
+            console=False,
+            sidecar=False,
+        ) as run:
+            run.log(1, {f"metric_{n}": number + n for n in range(400)} | {"loss": 0.75})
+    result = CliRunner().invoke(main, ["compare", str(tmp_path), "--json"])
+    told = json.loads(result.stdout)
+    jsonschema.validate(told, SCHEMAS["compare"])
+    assert len(result.stdout.encode()) <= 8_192
+    runs = told["data"]["runs"]
+    assert [run["settings"]["zeta"] for run in runs] == ["0", "1", "2"]
+    assert [run["metrics"]["end_train_loss"] for run in runs] == [0.75] * 3
+    left = told["more"]["settings"]
+    assert left["count"] == 391 and left["next"][-2:] == ["--limit", "0"]
+    whole = json.loads(CliRunner().invoke(main, left["next"][1:]).stdout)
+    jsonschema.validate(whole, SCHEMAS["compare"])
+    assert len(whole["data"]["runs"][0]["settings"]) == 401 and not whole["more"]
 
 
 @pytest.mark.parametrize("option", ["--limit", "--cursor"])

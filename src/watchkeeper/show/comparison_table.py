@@ -30,7 +30,7 @@ def comparison(found: Compared) -> str:
         )
         if len(names) > most
     ]
-    parts += [f"{' and '.join(more)}: --json shows all."] if more else []
+    parts += [f"{' and '.join(more)}: --json --limit 0 shows all."] if more else []
     if unread := sorted({name for side in found.runs for name in side.unread}):
         parts.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
     if found.differences:
@@ -41,7 +41,7 @@ def comparison(found: Compared) -> str:
         parts += [
             "",
             (
-                f"{len(found.differences) - MOST_RUNS} more runs differ: --json shows all, "
+                f"{len(found.differences) - MOST_RUNS} more runs differ: --json --limit 0 shows all, "
                 "--runs GLOB chooses."
             ),
         ]

@@ -90,6 +90,7 @@ class Answer:
     its lists, also those of the mappings and structs in it, are cut, and the first of them is the
     one that the answer is about. `words` are those of the command that can be asked for more, by
     cursor or, where it `has_cursor` not, for all of it; None: there is none. `beside` are keys of their own beside `data`, each a list in it by that name.
+    `left_out`: what else `data` lacks, by name → how many; the whole answer has it.
     """
 
     command: str
@@ -101,6 +102,7 @@ class Answer:
     words: tuple[str, ...] | None = None
     has_cursor: bool = True
     beside: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def entry_of(problem: Problem) -> ProblemEntry:
@@ -155,7 +157,7 @@ def document_of(answer: Answer, page: Page = FIRST) -> dict[str, Any]:
     """
     problems = _List(_worst_first(answer.problems))
     lists = {PROBLEMS: problems}
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {name: _whole(answer, n) for name, n in answer.left_out.items()}
     document = {
         "schema": SCHEMA,
         "command": answer.command,
@@ -256,6 +258,13 @@ def _more(answer: Answer, name: str, cut: _List) -> dict[str, Any]:
         return {"count": cut.left, "next": None}
     asked = ("--cursor", f"{name}:{cut.end}") if answer.has_cursor else ("--limit", "0")
     return {"count": cut.left, "next": _with_options(answer.words, asked)}
+
+
+def _whole(answer: Answer, count: int) -> dict[str, Any]:
+    """What is left out otherwise than by a list's end, and the command that leaves nothing out."""
+    if answer.words is None:
+        return {"count": count, "next": None}
+    return {"count": count, "next": _with_options(answer.words, ("--limit", "0"))}
 
 
 def _with_options(words: tuple[str, ...], options: tuple[str, ...]) -> list[str]:

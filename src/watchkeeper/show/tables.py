@@ -52,7 +52,7 @@ def _without_done_tasks(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     shown = [row for row in rows if row.array_task is None or row.key in kept]
     more = len(rows) - len(shown)
     if more:
-        return shown, [f"and {more:,} more tasks of arrays: watchkeeper status --json"]
+        return shown, [f"and {more:,} more tasks of arrays: watchkeeper status --json --limit 0"]
     return shown, []
 
 
@@ -142,7 +142,7 @@ def _bounded(notes: list[str]) -> list[str]:
     more = len(notes) - _MOST_NOTES
     if more <= 0:
         return notes
-    return [*notes[:_MOST_NOTES], f"and {more} more: watchkeeper status --json"]
+    return [*notes[:_MOST_NOTES], f"and {more} more: watchkeeper status --json --limit 0"]
 
 
 def compute_table(rows: Sequence[ComputeRow]) -> str:
@@ -157,7 +157,7 @@ def compute_table(rows: Sequence[ComputeRow]) -> str:
     text = table(header, [_compute_cells(row) for row in shown], right=(1, 3, 4, 5, 6, 7, 8, 9))
     more = len(informative) - len(shown)
     if more:
-        text += f"\nand {more} more: watchkeeper status --json"
+        text += f"\nand {more} more: watchkeeper status --json --limit 0"
     return text
 
 

@@ -111,6 +111,11 @@ def shows_progress() -> bool:
     return not is_quiet() and not click.get_current_context().meta.get(_JSON)
 
 
+def is_whole() -> bool:
+    """Whether all of a list is asked for, with `--limit 0`."""
+    return click.get_current_context().meta.get(f"{_PAGE}.limit") == 0
+
+
 def say(text: str) -> None:
     """Print what surrounds the result: nothing with `--quiet`."""
     if not is_quiet():
@@ -127,6 +132,7 @@ def answer(
     more_from: Sequence[str] | None = None,
     again: bool = False,
     beside: tuple[str, ...] = (),
+    left_out: Mapping[str, int] | None = None,
 ) -> int:
     """Print the envelope of the command that is running, and return its exit code. The problems
     that `echo_problems` was given come first.
@@ -135,6 +141,7 @@ def answer(
     are the words after `watchkeeper` of the command that has the rest of its lists, for a command
     that acts and cannot be asked again; `again`: it has no cursor, but does nothing and can be
     asked for all of it. `beside`: lists of `data` that stand beside it as well.
+    `left_out`: what else was left out of `data`, by name → how many; `--limit 0` has it.
 
     Raises:
         UsageError: `--cursor` names no list of this answer.
@@ -156,6 +163,7 @@ def answer(
             words=words,
             has_cursor=not again,
             beside=beside,
+            left_out=left_out or {},
         ),
         context,
     )

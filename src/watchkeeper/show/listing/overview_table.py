@@ -72,7 +72,7 @@ def _needs(needs: Sequence[Need], screen: Screen, now: datetime) -> Iterator[str
         glyph = screen.paint(screen.glyph(kind), kind)
         yield f"{glyph} {'  '.join(cells)}".rstrip()
     if len(needs) > len(shown):
-        yield f"and {len(needs) - len(shown)} more: watchkeeper ls --json"
+        yield f"and {len(needs) - len(shown)} more: watchkeeper ls --json --limit 0"
 
 
 def _one_line(text: str) -> str:
@@ -103,7 +103,7 @@ def _places(places: Sequence[PlaceRow], screen: Screen, now: datetime) -> str:
     ]
     text = grid(columns, screen)
     if len(places) > len(shown):
-        text += f"\nand {len(places) - len(shown)} more: watchkeeper ls --json"
+        text += f"\nand {len(places) - len(shown)} more: watchkeeper ls --json --limit 0"
     return text
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
 from watchkeeper.core.errors import EXIT_OK
 from watchkeeper.query.compare import Compared, compared
-from watchkeeper.report.compare.sides import Against, Side
-from watchkeeper.show.cli.answering import answer, command_errors, echo_problems, page_options
+from watchkeeper.show.cli.answering import (
+    answer,
+    command_errors,
+    echo_problems,
+    is_whole,
+    page_options,
+)
+from watchkeeper.show.compared import CompareData, data_of
 from watchkeeper.show.comparison_table import comparison
 
 
@@ -41,39 +46,19 @@ def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json
     found = compared(paths, runs=runs, base=base)
     echo_problems(found.problems)
     if as_json:
+        data, left_out = data_of(found, whole=is_whole())
         return answer(
             EXIT_OK,
             summary=_summary(found),
             counts={"runs": len(found.runs), "differ": len(found.differences)},
-            data=_data(found),
+            data=data,
+            left_out=left_out,
         )
     click.echo(comparison(found))
     return EXIT_OK
 
 
-class CompareData(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs beside one another. `base` is the run that the others are compared with; `varying`
-    the settings that are not the same in all; `best`: metric → the run that leads in it.
-    """
-
-    base: str
-    runs: list[Side]
-    differences: list[Against]
-    varying: list[str]
-    best: dict[str, str]
-
-
 ANSWERS = (CompareData,)
-
-
-def _data(found: Compared) -> CompareData:
-    return CompareData(
-        base=found.base,
-        runs=found.runs,
-        differences=found.differences,
-        varying=found.varying,
-        best=found.best,
-    )
 
 
 def _summary(found: Compared) -> str:
