@@ -7,10 +7,12 @@ import os
 from datetime import UTC
 
 import pytest
+from click.testing import CliRunner
 
 import watchkeeper as wk
 from watchkeeper.core import layout
 from watchkeeper.core.errors import NewerJournalError
+from watchkeeper.show.cli import main
 
 
 def record(folder, rows, *, config=None, end=None, totals=None, pipeline="training"):
@@ -231,3 +233,14 @@ def test_a_notebook_shows_each_run_without_markup_of_its_own(tmp_path):
     shown = wk.load(tmp_path)._repr_html_()
     assert "<b>x" not in shown and "&lt;b&gt;x" in shown and "<i>" not in shown
     assert shown.count("<svg") == 2 and "finished" in shown and len(shown) < 200_000
+
+
+def test_tags_and_notes_are_those_of_the_program_and_of_people(tmp_path):
+    """Both are read from the journal, as they are now."""
+    with wk.start_run(folder=tmp_path / "r", pipeline="p", console=False, tags=["base"]):
+        pass
+    for words in (["tag", "best"], ["note", "looks good"]):
+        result = CliRunner().invoke(main, [words[0], str(tmp_path / "r"), words[1]])
+        assert result.exit_code == 0
+    run = wk.load(tmp_path / "r")
+    assert (run.tags, run.notes) == (["base", "best"], ["looks good"])

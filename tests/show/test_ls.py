@@ -183,6 +183,43 @@ def test_an_unreadable_folder_is_named_and_the_others_are_listed(sweep, monkeypa
     assert "1 run," in result.stdout
 
 
+def test_a_run_whose_state_cannot_be_read_is_named(sweep, monkeypatch):
+    """A journal without permission is no run that is not there."""
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith(("a/.watchkeeper/journal", "a/.watchkeeper/metrics")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = ls(sweep)
+    assert result.exit_code == EXIT_OK and f"{sweep}/a/.watchkeeper/journal" in result.stderr
+    assert ls(sweep / "a").exit_code == EXIT_USAGE
+    assert "cannot be read" in ls(sweep / "a").stderr
+
+
+def test_many_problems_are_counted(tmp_path):
+    """The first ones are printed, and a program gets all."""
+    for number in range(12):
+        record(tmp_path / "runs" / f"r{number}")
+        (path,) = (tmp_path / "runs" / f"r{number}" / layout.JOURNAL).iterdir()
+        path.write_bytes(path.read_bytes() + b"damage\n")
+    result = ls(tmp_path / "runs")
+    assert "and 2 more problems" in result.stderr and "12 runs" in result.stdout
+    told = json.loads(ls(tmp_path / "runs", "--json", "--limit", 0).stdout)
+    assert len(told["problems"]) == 12
+
+
+def test_a_folder_whose_name_is_no_utf8_is_listed_like_any_other(tmp_path):
+    """It is read each time, and the others come from the index."""
+    record(tmp_path / "runs" / "a")
+    record(tmp_path / "runs" / os.fsdecode(b"odd\xff"))
+    first = facts(tmp_path / "runs")
+    assert len(first["runs"]) == 2 and facts(tmp_path / "runs") == first
+    assert index_file(tmp_path).is_file()
+
+
 # ── the index
 
 

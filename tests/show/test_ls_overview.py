@@ -42,9 +42,7 @@ def ended(tmp_path_factory):
 
 @pytest.fixture
 def night(ended, tmp_path):
-    """A copy of the night, for a test that changes it. Its experiments are no copies to `copies`:
-    only tags are written.
-    """
+    """A copy of the night, for a test that changes it."""
     shutil.copytree(ended, tmp_path / "night")
     return tmp_path / "night"
 
@@ -107,6 +105,18 @@ def test_a_tag_of_a_run_of_an_experiment_finds_it(tmp_path):
     assert (run["folder"], run["key"]) == (str(folder), "one/clean/epoch0")
 
 
+def test_a_tag_of_an_experiment_finds_all_its_runs(tmp_path):
+    """It stands in the experiment's line, with the experiment's last note."""
+    folder = write_experiment(tmp_path / "good")
+    keep(folder, FakeScheduler(), setting="none")
+    for words in (["tag", "week 9"], ["note", "before the new data"]):
+        said = CliRunner().invoke(main, [words[0], str(folder), ".", words[1]])
+        assert said.exit_code == EXIT_OK
+    assert [run["run"] for run in data(tmp_path, "--tag", "week 9")["runs"]] == ["good one"]
+    (line,) = [line for line in ls(tmp_path).stdout.splitlines() if line.startswith("good")]
+    assert line.endswith("week 9  before the new data")
+
+
 def test_what_a_jobs_recorder_left_belongs_to_the_jobs_line(tmp_path):
     """The run of an experiment and its recorded run are one line, with the recorder's figures."""
     body = (
@@ -140,4 +150,5 @@ def test_an_experiment_that_cannot_be_read_is_a_problem_and_the_rest_is_listed(n
     (night / "cap" / "experiment_summary.yaml").write_text("experiment: [")
     result = ls(night)
     assert str(night / "cap") in result.stderr
+    assert "is a copy of" in result.stderr
     assert "good" in result.stdout and "sweep" in result.stdout

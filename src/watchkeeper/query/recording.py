@@ -15,6 +15,7 @@ from watchkeeper.core import journal, layout
 from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
 from watchkeeper.core.events import AnyEvent, Number, RunEnded, RunStarted, Unknown
 from watchkeeper.core.events.choose import all_of
+from watchkeeper.core.words import Words, words_of
 from watchkeeper.query.columns import Column, PlacedRow, columns_of
 from watchkeeper.report.notebook import Curve, Line, runs_html
 from watchkeeper.runfolder.executions import cuts
@@ -136,6 +137,16 @@ class Recording:
         return started.config
 
     @property
+    def tags(self) -> list[str]:
+        """The run's tags, sorted: those of `start_run` and of `watchkeeper tag`."""
+        return self._words().tags
+
+    @property
+    def notes(self) -> list[str]:
+        """What `watchkeeper note` wrote of the run, oldest first."""
+        return [note.text for note in self._words().notes]
+
+    @property
     def totals(self) -> dict[str, Number]:
         """The run's totals; {} for none, or before its end."""
         ended = self._only().ended
@@ -201,6 +212,9 @@ class Recording:
 
     def _repr_html_(self) -> str:
         return runs_html([_line_of(run) for run in self._runs])
+
+    def _words(self) -> Words:
+        return words_of(self._only().journal.events).get("", Words())
 
     def _only(self) -> RecordedRun:
         if len(self._runs) == 1:

@@ -71,12 +71,13 @@ class Index:
 
     def save(self) -> None:
         """Keep what was looked up and put since; where that cannot be written, nothing happens."""
-        if self._now.keys() == self._before.keys() and _same(self._now, self._before):
+        places = {below: known for below, known in self._now.items() if _is_utf8(below)}
+        if places.keys() == self._before.keys() and _same(places, self._before):
             return
         try:
-            data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._top, self._now))
+            data = _encoder.encode(_File(_FORMAT, SOFTWARE, self._top, places))
         except (UnicodeEncodeError, OverflowError):
-            return  # a name that no encoding has: these runs are read each time
+            return  # something that no encoding has: the runs are read each time
         with contextlib.suppress(StorageError, OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace(self._path, _digest(data) + data, durable=False, mode=0o600)
@@ -115,6 +116,15 @@ def _read_own(path: Path) -> bytes:
         if status.st_size > MOST_BYTES:
             raise OSError(f"{path} is too large")
         return file.read(MOST_BYTES)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether the name can be kept: a run whose folder's name is no UTF-8 is read each time."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _same(one: dict[str, Known], other: dict[str, Known]) -> bool:

@@ -25,7 +25,8 @@ class Run(msgspec.Struct, kw_only=True):
     """One run, as it is listed. `path` is its folder, as a command takes it from where one is; of an
     experiment's run that is the experiment's, and `key` names the run ("": a recorded run). `name`
     is its own name, "" for none. `state` is that of `wk.load`, and of a job also waiting, cancelled,
-    lost or unknown. Times are in UTC, None where not known; the rest is as in `Entry`.
+    lost or unknown. Times are in UTC, None where not known; `inherited` are the tags of its
+    experiment as a whole; the rest is as in `Entry`.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Run(msgspec.Struct, kw_only=True):
     tags: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     attempt: str = ""
+    inherited: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -114,6 +116,7 @@ def _add_jobs(place: Place, typed: str, below: str, listing: Listing) -> None:
     for job in jobs.jobs:
         run = _run(job.entry, typed, below)
         run.key, run.state, run.attempt = job.key, job.state, job.attempt
+        run.inherited = tuple(jobs.words.tags)
         listing.runs.append(run)
 
 

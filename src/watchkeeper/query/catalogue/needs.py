@@ -31,14 +31,15 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
     """The best figure of a place, by what its metric's name says."""
 
     metric: str
-    value: float
+    value: int | float
     run: str
 
 
 class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment, a recorded run, or the recorded runs side by side in one folder. `kind` is
     `experiment`, `run` or `runs`; `counts`: state → how many of `total`; `done` are settled. `last`
-    is the time of the last event. `step` is that of a single run.
+    is the time of the last event. `step` is that of a single run; `tags` and `note`, the last one,
+    are those of an experiment as a whole, or of a single run.
     """
 
     name: str
@@ -49,7 +50,9 @@ class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     best: Best | None = None
     last: datetime | None = None
-    step: float | None = None
+    step: int | float | None = None
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):

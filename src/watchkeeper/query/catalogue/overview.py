@@ -15,8 +15,10 @@ import msgspec
 from watchkeeper.core.errors import Problem, WatchkeeperError
 from watchkeeper.core.settings import load
 from watchkeeper.core.state import Attempt, State
+from watchkeeper.core.words import Note
 from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
+from watchkeeper.query import copies
 from watchkeeper.query.catalogue.jobs import Jobs
 from watchkeeper.query.catalogue.listing import Listing, Run
 from watchkeeper.query.catalogue.needs import Best, Need, Overview, PlaceRow
@@ -45,11 +47,12 @@ class _Part(msgspec.Struct, frozen=True):
 def overview(listing: Listing) -> Overview:
     """Look at each experiment once, and put recorded runs of one folder together."""
     problems: list[Problem] = []
-    parts = []
+    parts: list[_Part] = []
     for folder, jobs in listing.experiments.items():
         runs = [run for run in listing.runs if run.path == folder and run.key]
         try:
             parts.append(_of_experiment(folder, jobs, runs))
+            problems += copies.notes(jobs.experiment.folder, jobs.state)
         except WatchkeeperError as error:
             problems.append(Problem(where=folder, message=str(error), hint=error.hint))
     groups: dict[str, list[Run]] = {}
@@ -100,6 +103,8 @@ def _of_experiment(folder: str, jobs: Jobs, runs: Sequence[Run]) -> _Part:
         total=len(standing.rows),
         best=_best_result(runs),
         last=_last_event(jobs.state),
+        tags=tuple(jobs.words.tags),
+        note=_last_note(jobs.words.notes),
     )
     needs = [
         *_failures(standing.rows, jobs.state, name, folder),
@@ -273,22 +278,41 @@ def _best_result(runs: Sequence[Run]) -> Best | None:
 def _of_recorded(runs: Sequence[Run]) -> _Part:
     counts = Counter(run.state for run in runs)
     folder = str(PurePosixPath(runs[0].path).parent)
-    name, kind, step = _group_name(runs[0], folder), "runs", None
-    if len(runs) == 1:
-        folder, name, kind, step = runs[0].path, runs[0].label, "run", runs[0].step
+    name = _group_name(runs[0], folder)
     times = [time for run in runs for time in (run.started, run.ended) if time is not None]
     place = PlaceRow(
         name=name,
         folder=folder,
-        kind=kind,
+        kind="runs",
         counts=dict(counts),
         done=counts["finished"],
         total=len(runs),
         best=_best_of(runs),
         last=max(times, default=None),
-        step=step,
     )
+    if len(runs) == 1:
+        place = _alone(place, runs[0])
+        name, folder = place.name, place.folder
     return _Part(place, list(_bad_runs(runs, name, folder)))
+
+
+def _alone(place: PlaceRow, run: Run) -> PlaceRow:
+    """The place of a run that is alone in its folder."""
+    return msgspec.structs.replace(
+        place,
+        name=run.label,
+        folder=run.path,
+        kind="run",
+        step=run.step,
+        tags=run.tags,
+        note=_last_note(run.notes),
+    )
+
+
+def _last_note(notes: Sequence[Note]) -> str:
+    if notes:
+        return notes[-1].text
+    return ""
 
 
 def _group_name(run: Run, folder: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -51,8 +51,12 @@ def places_below(top: str) -> Places:
     """Walk a folder once."""
     places = Places()
     unreadable: list[str] = []
-    for listed in walk(top, lambda error: unreadable.append(str(error.filename))):
-        place = _place(listed, top)
+
+    def note(error: OSError) -> None:
+        unreadable.append(str(error.filename))
+
+    for listed in walk(top, note):
+        place = _place(listed, top, note)
         if place is not None:
             places.found.append(place)
     if unreadable:
@@ -73,14 +77,16 @@ def _cannot_be_read(folders: list[str]) -> Problem:
     )
 
 
-def _place(listed: Listed, top: str) -> Place | None:
-    """The place that a folder is; None where nothing was recorded in it."""
+def _place(listed: Listed, top: str, note: Callable[[OSError], None]) -> Place | None:
+    """The place that a folder is; None where nothing was recorded in it. `note` takes the error of
+    what cannot be read of it.
+    """
     has_summary = not _SUMMARIES.isdisjoint(listed.files)
     if layout.OURS not in listed.folders and not has_summary:
         return None
     files: list[FileIdentity] = []
     for part in _PARTS:
-        _add_files(f"{listed.path}/{part}", part, files)
+        _add_files(f"{listed.path}/{part}", part, files, note)
     is_experiment = has_summary or os.path.isdir(f"{listed.path}/{layout.RUNS}")  # noqa: PTH112
     if is_experiment:
         files += _summaries(listed)
@@ -90,15 +96,19 @@ def _place(listed: Listed, top: str) -> Place | None:
     return Place(listed.path, below, is_experiment, tuple(sorted(files)))
 
 
-def _add_files(folder: str, part: str, files: list[FileIdentity]) -> None:
+def _add_files(
+    folder: str, part: str, files: list[FileIdentity], note: Callable[[OSError], None]
+) -> None:
     """Add the identity of each file of ours in a part of a place; none where there is no such part."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(_SUFFIX):
                     files.append(_identity(f"{part}/{entry.name}", entry.stat()))
-    except OSError:
-        return  # whoever reads the files says why they cannot be read
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        note(error)
 
 
 def _summaries(listed: Listed) -> Iterator[FileIdentity]:

@@ -16,6 +16,7 @@ MOST_PLACES = 200
 _BAR = 10
 _WIDE = 100  # columns from which all counts are shown, not only the worst
 _LEAST_CAUSE = 16
+_LEAST_NOTE = 20
 _KINDS_OF_NEEDS = {"failed": "failed", "unknown": "unknown"}
 _ORDER = (
     "failed",
@@ -100,6 +101,8 @@ def _places(places: Sequence[PlaceRow], screen: Screen, now: datetime) -> str:
         Column(
             header="last", cells=[when(place.last, now) for place in shown], right=True, drop=10
         ),
+        Column(header="tags", cells=[", ".join(place.tags) for place in shown], drop=30),
+        Column(header="note", cells=[place.note for place in shown], drop=40, least=_LEAST_NOTE),
     ]
     text = grid(columns, screen)
     if len(places) > len(shown):

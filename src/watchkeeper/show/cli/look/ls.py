@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.core.errors import EXIT_OK, Problem, UsageError
 from watchkeeper.query.catalogue import filters
 from watchkeeper.query.catalogue.listing import Listing, Run, list_runs, newest_first
 from watchkeeper.query.catalogue.needs import Overview
@@ -42,6 +42,7 @@ STATES = (
 
 
 ANSWERS = (LsData,)
+_MOST_PROBLEMS = 10
 
 
 class _Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +71,13 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
     type=click.Choice(STATES),
     help="Only runs in this state; several: in one of them.",
 )
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only runs with all these tags.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="TAG",
+    help="Only runs with all these tags, of their own or of their experiment.",
+)
 @click.option(
     "--user", "users", multiple=True, metavar="NAME", help="Only runs that this user started."
 )
@@ -109,10 +116,10 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     wanted = _Wish(**wish)
     now = datetime.now().astimezone()
     listing = list_runs(paths or (Path(),))
+    _tell(listing.problems)
     _refuse_nothing(listing, paths)
     runs = _chosen(listing.runs, wanted, now)
     order = _ordered(runs, listing.runs, wanted)
-    echo_problems(listing.problems)
     told = _overview(listing, wanted)
     summary = _summary(order, listing, wanted)
     counts = count_states(order.runs)
@@ -148,8 +155,21 @@ def _overview(listing: Listing, wish: _Wish) -> Overview | None:
     from watchkeeper.query.catalogue.overview import overview  # not for recorded runs alone
 
     told = overview(listing)
-    echo_problems(told.problems)
+    _tell(told.problems)
     return told
+
+
+def _tell(problems: list[Problem]) -> None:
+    """Say the first problems, and how many more there are: among thousands of runs there may be
+    hundreds.
+    """
+    context = click.get_current_context()
+    more = len(problems) - _MOST_PROBLEMS
+    if more <= 0 or context.params.get("as_json"):
+        echo_problems(problems)
+        return
+    echo_problems(problems[:_MOST_PROBLEMS])
+    click.echo(f"and {more} more problems: watchkeeper ls --json", err=True)
 
 
 def _refuse_nothing(listing: Listing, paths: tuple[Path, ...]) -> None:
@@ -171,7 +191,7 @@ def _chosen(runs: list[Run], wish: _Wish, now: datetime) -> list[Run]:
         since = filters.parse_since(wish.since, now)
     states = {state.replace("-", " ") for state in wish.states}
     chosen = [run for run in runs if not states or run.state in states]
-    chosen = [run for run in chosen if set(wish.tags) <= set(run.tags)]
+    chosen = [run for run in chosen if set(wish.tags) <= {*run.tags, *run.inherited}]
     chosen = [run for run in chosen if not wish.users or run.user in wish.users]
     if since is not None:
         chosen = [run for run in chosen if run.started is not None and run.started >= since]
