@@ -106,7 +106,7 @@ def test_needs_of_a_run_cannot_change_unnoticed(tmp_path):
     register = Register(tmp_path)
     register.enter(call(tmp_path, needs=("data",)))
     assert register.enter(call(tmp_path)).needs == ("data",)
-    with pytest.raises(UsageError, match="to run after data"):
+    with pytest.raises(UsageError, match="with --after data"):
         register.enter(call(tmp_path, needs=("other",)))
     with pytest.raises(UsageError, match="after itself"):
         register.enter(call(tmp_path, "x", name="self", needs=("self",)))

@@ -134,7 +134,7 @@ def test_a_script_after_another_starts_when_that_is_done(work):
     blocked = run(work, "slurm/eval.sh", "--again", "--after", "bad")
     assert blocked.returncode == 1 and "needs bad" in blocked.stdout + blocked.stderr
     unknown = run(work, "slurm/eval.sh", "--after", "nope")
-    assert unknown.returncode == 2 and "--after nope" in unknown.stderr
+    assert unknown.returncode == 2 and "--after nope matches no run" in unknown.stderr
 
 
 def test_a_python_file_runs_under_the_active_python(work):
@@ -252,3 +252,43 @@ def test_the_action_log_says_where_the_runs_come_from(work):
     logs = "".join(path.read_text() for path in (work / "slurm").glob("run-*.log"))
     assert "(submitted scripts)" in logs and "bash train.sh --lr 1e-3" in logs
     assert wk(work, "check", "slurm").returncode == 0
+
+
+def test_what_a_script_must_leave_decides_whether_it_is_done(work):
+    """Exit code 0 without the file is a failure; its figures are shown and compared."""
+    (work / "slurm/eval.sh").write_text(
+        '#!/bin/bash\n[ "$1" = none ] || echo "{\\"accuracy\\": 0.$1}" > result-$1.json\n'
+    )
+    missing = run(work, "slurm/eval.sh", "--output", "result-none.json", "--", "none")
+    assert missing.returncode == 1 and "result-none.json" in missing.stdout + missing.stderr
+    for figure in ("5", "75"):
+        done = run(work, "slurm/eval.sh", "--output", f"result-{figure}.json", "--", figure)
+        assert done.returncode == 0, done.stderr
+        assert f"0.{figure}" in done.stdout
+    compared = wk(work, "compare", "slurm", "--runs", "eval*5_*").stdout
+    assert "accuracy" in compared and "0.5000 → 0.7500" in compared and "arg1" in compared
+    (work / "result-5.json").unlink()
+    again = run(work, "slurm/eval.sh", "--output", "result-5.json", "--", "5")
+    assert again.returncode == 0 and (work / "result-5.json").exists()
+    other = run(work, "slurm/eval.sh", "--output", "x.json", "--", "5")
+    assert other.returncode == 2 and "--output result-5.json" in other.stderr
+    bad = run(work, "slurm/eval.sh", "--output", "~/x.json", "--", "6")
+    assert bad.returncode == 2 and "--output ~/x.json" in bad.stderr
+
+
+def test_a_run_log_has_the_arguments_and_tells_other_ones_apart(work):
+    """They are its key settings, and no run is called tried before because its script was."""
+    run(work, "slurm/train.sh", "--", "--lr", "1e-3")
+    second = run(work, "slurm/train.sh", "--", "--lr", "1e-4")
+    assert "tried before" not in second.stderr
+    texts = [path.read_text() for path in (work / "slurm/run_logs").glob("*_train*.md")]
+    assert sorted("key settings: lr 1e-3" in text for text in texts) == [False, True]
+    third = run(work, "slurm/train.sh", "--again", "--", "--lr", "1e-4")
+    assert "tried before" in third.stderr
+
+
+def test_an_option_of_the_script_before_the_dashes_says_where_it_belongs(work):
+    """The error names the option and the two dashes."""
+    done = run(work, "slurm/train.sh", "--lr", "1")
+    assert done.returncode == 2
+    assert "slurm/train.sh -- --lr" in done.stderr

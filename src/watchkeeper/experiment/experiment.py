@@ -26,6 +26,7 @@ from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun, EvalKey
 from watchkeeper.experiment.promises import checkpoint_subject
 from watchkeeper.experiment.scripts import records
 from watchkeeper.experiment.summary_names import SUMMARY_MD, SUMMARY_YAML, SUMMARY_YML
+from watchkeeper.reading import arguments
 from watchkeeper.reading.yaml import listed
 from watchkeeper.tools.promise import Promise
 
@@ -310,11 +311,21 @@ def _assemble(
         dataset=draft.dataset,
         dataset_facts=draft.dataset_facts,
         controls=draft.controls,
-        settings={run.name: run.settings for run in draft.runs if run.settings},
+        settings=_settings(draft),
         estimates=estimates,
         outputs=promises.outputs_of(plan, {run: one.workdir for run, one in invocations.items()}),
         invocations=invocations,
     )
+
+
+def _settings(draft: Draft) -> dict[str, str]:
+    """Run → its parameters in words: what its summary says, else its script's arguments."""
+    settings: dict[str, str] = {}
+    for run in draft.runs:
+        args = redaction.redact_words(run.args or ())
+        if words := run.settings or arguments.words_of(args):
+            settings[run.name] = words
+    return settings
 
 
 def _without_runs(draft: Draft, kept: list[DraftRun]) -> Draft:

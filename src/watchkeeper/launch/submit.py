@@ -255,7 +255,7 @@ class Submitter:
             args=item.args,
             workdir=item.workdir,
             **_reasons_of(again),
-            **self._files_of(script, source, workdir, args),
+            **self._files_of(script, source, workdir, item.args),
             **self._code_of(script.parent),
         )
         self._intended(intended)

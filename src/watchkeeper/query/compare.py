@@ -36,6 +36,7 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
 from watchkeeper.query.ranking import is_ranked
 from watchkeeper.query.recording import load, training_start
+from watchkeeper.reading import arguments
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Side
@@ -261,7 +262,7 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
         """Whether only the summary's words tell its settings."""
         if self.intended is None:
             return True
-        return not (self.intended.configs or self.snapshot)
+        return not (self.intended.configs or self.snapshot or self.intended.args)
 
     @property
     def standing(self) -> str:
@@ -281,10 +282,12 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
         return "not run"
 
     def figures(self) -> Iterator[tuple[str, str, Number]]:
-        """The figures of its evaluations: name, epoch ("" for none), figure."""
+        """The figures of its evaluations, and of the outputs of its own job: name, epoch ("" for
+        none), figure.
+        """
         for item in self.items:
             latest = self.state.run(item.key).latest
-            if item.phase != "evaluation" or latest is None or latest.judged is None:
+            if latest is None or latest.judged is None:
                 continue
             if latest.judged.outcome not in WELL:
                 continue
@@ -293,7 +296,7 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
                 epoch = str(item.epoch)
             for name, figure in latest.judged.metrics.items():
                 if name != "samples":
-                    yield f"{item.task} {name}", epoch, figure
+                    yield f"{item.task} {name}".lstrip(), epoch, figure
 
 
 # The outcome of a training, as it is shown; any other is shown by its own name.
@@ -360,7 +363,8 @@ def settings_of(
     reader: flatten.Reader,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """A run's settings, and the names of kept configurations that could not be read: from those it
-    was submitted with, else from what it recorded itself, else from the summary's words.
+    was submitted with, else from what it recorded itself, and from its script's arguments; else from
+    the summary's words.
     """
     configs: Mapping[str, str] = {}
     if intended is not None:
@@ -373,10 +377,13 @@ def settings_of(
             unread.append(base)
             settings = {base: f"sha256 {sha256[:12]}"}
         files.append((base, settings))
+    given = arguments.settings_of(intended.args) if intended is not None else {}
     if files:
-        return flatten.merged(files), tuple(unread)
+        return flatten.merged(files) | given, tuple(unread)
     if snapshot and (recorded := _snapshot(experiment.folder / snapshot, reader)):
-        return recorded, ()
+        return recorded | given, ()
+    if given:
+        return given, ()
     return dict(split_settings(experiment.settings.get(run, ""))), ()
 
 

@@ -114,6 +114,8 @@ def _first_time(
 def _is_selected(item: RunItem, selection: Selection) -> bool:
     if item.phase not in selection.phases:
         return False
+    if selection.keys is not None and item.key not in selection.keys:
+        return False
     if selection.runs is not None and not fnmatchcase(item.run, selection.runs):
         return False
     if item.phase != "evaluation" or selection.evals is None:
@@ -165,9 +167,11 @@ def _work(
     script = experiment.folder / item.script
     try:
         kept = {
-            path: hashlib.sha256(read_whole(path)).hexdigest() for path in configs.files_of(script)
+            path: hashlib.sha256(read_whole(path)).hexdigest()
+            for path in configs.files_of(script, experiment.workdir_of(item))
         }
-        print_ = prior.fingerprint(hashlib.sha256(read_whole(script)).hexdigest(), kept.values())
+        script_sha256 = hashlib.sha256(read_whole(script)).hexdigest()
+        print_ = prior.fingerprint(script_sha256, kept.values(), item.args)
     except FileNotFoundError:
         kept, print_ = {}, ""  # its submission will say so
     except OSError as error:

@@ -155,6 +155,8 @@ def _with_attempt(row: Row, latest: Attempt) -> Row:
     row = msgspec.structs.replace(row, attempt=latest.number, job_id=latest.job_id)
     if latest.judged is not None:
         row = msgspec.structs.replace(row, elapsed_s=latest.judged.elapsed_s)
+        if row.phase == "preparation" and row.standing == "done":
+            row = msgspec.structs.replace(row, metrics=latest.judged.metrics)
     assessed = latest.assessed
     if assessed is not None and latest.active and latest.state == "RUNNING":
         row = msgspec.structs.replace(row, health=assessed.health, health_why=assessed.why)

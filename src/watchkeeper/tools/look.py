@@ -65,9 +65,12 @@ def _look_at_output(folder: Path, promise: Promise) -> Finding:
     if worst.state != "good":
         return worst
     size_bytes = sum(one.size_bytes or 0 for finding in findings for one in finding.evidence)
+    if len(findings) == 1:
+        return findings[0]
     return msgspec.structs.replace(
         findings[0],
         path=shown,
+        metrics={},
         why=f"{len(places)} at {shown}, {size_bytes:,} bytes",
         evidence=tuple(finding.evidence[0] for finding in findings),
         fingerprint=script.fingerprint_of([finding.fingerprint for finding in findings]),

@@ -240,16 +240,30 @@ def _full(
 
 
 def output(subject: str, shown: str, files: Sequence[File]) -> Finding:
-    """A file that holds something, or a folder with such a file in it; and it can be read.
+    """A file that holds something, or a folder with such a file in it; and it can be read. The
+    figures of a single file in a result's format are its metrics.
 
     Raises:
         OSError: a file cannot be read.
     """
     full = [file for file in files if file.size_bytes > 0]
     if full:
-        return result_folder(subject, shown, files)
+        finding = result_folder(subject, shown, files)
+        return msgspec.structs.replace(finding, metrics=_figures_of(files))
     why = f"{shown} is empty" if files else f"{shown} holds no file"
     return Finding(subject=subject, state="empty", path=shown, why=why)
+
+
+def _figures_of(files: Sequence[File]) -> dict[str, Number]:
+    """The figures in a single file of a result's format; {} for anything else. That a file holds
+    figures was not promised: one that does not is good all the same.
+    """
+    if len(files) != 1:
+        return {}
+    try:
+        return file_formats.read_result(files[0].path, files[0].size_bytes)
+    except file_formats.FaultError:
+        return {}
 
 
 def fingerprint_of(fingerprints: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ _NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9.=+_]+")
 class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
     """A script to be submitted. `path` and `workdir` are absolute; `args` are as typed. `name` is
     "" where the run is named by the script and its arguments. `batch` is the batch script that runs
-    a Python file, "": `path` is one. `needs` are the runs that must be done before it starts.
+    a Python file, "": `path` is one. `needs` are the runs that must be done before it starts, and
+    `outputs` patterns of what it must leave.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class ScriptCall(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     batch: str = ""
     needs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:

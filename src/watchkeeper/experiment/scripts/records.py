@@ -27,7 +27,8 @@ class ScriptRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run of a script. `script` is the file that was named and `workdir` the folder that it runs
     in, both relative to the experiment where they lie in it, else absolute. `args` are its
     arguments; `has_secrets` says that some were left out. `is_python`: a batch script beside the
-    record runs it. `needs` are the runs that must be done before it starts. `request` is the id
+    record runs it. `needs` are the runs that must be done before it starts, `outputs` patterns of
+    what it must leave, relative to the folder that it runs in or absolute. `request` is the id
     under which it was asked for, "": none. `number` counts the runs of the same work from 1.
     """
 
@@ -39,6 +40,7 @@ class ScriptRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     has_secrets: bool = False
     is_python: bool = False
     needs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     request: str = ""
     number: int = 1
 
@@ -109,6 +111,7 @@ def draft_run(folder: Path, run: ScriptRun) -> DraftRun:
         args=_arguments(folder, run),
         workdir=run.workdir,
         needs=run.needs,
+        outputs=run.outputs,
     )
 
 

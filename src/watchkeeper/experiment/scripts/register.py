@@ -62,12 +62,8 @@ class Register:
         if again:
             number = newest.number + 1
             return self._create(call, self._next_key(call, same[0], number), number, request)
-        if call.needs and call.needs != newest.needs:
-            earlier = ", ".join(newest.needs) or "nothing"
-            raise UsageError(
-                f"{newest.key} was submitted to run after {earlier}, and --after says otherwise",
-                hint="--again submits it as a new run",
-            )
+        _check_same("--after", call.needs, newest.needs, newest.key)
+        _check_same("--output", call.outputs, newest.outputs, newest.key)
         self._write_arguments(call, newest)
         return newest
 
@@ -117,6 +113,7 @@ class Register:
             has_secrets=call.redacted_args != call.args,
             is_python=bool(call.batch),
             needs=call.needs,
+            outputs=call.outputs,
             request=request,
             number=number,
         )
@@ -140,6 +137,20 @@ class Register:
         if run.has_secrets:
             words = [os.fsencode(word) + b"\0" for word in call.args]
             files.replace(arguments_of(self.folder, run), b"".join(words), mode=0o600)
+
+
+def _check_same(option: str, given: tuple[str, ...], recorded: tuple[str, ...], key: str) -> None:
+    """Refuse an option that says something else of a run than it was submitted with.
+
+    Raises:
+        UsageError: it does.
+    """
+    if given and given != recorded:
+        earlier = ", ".join(recorded) or "nothing"
+        raise UsageError(
+            f"{key} was submitted with {option} {earlier}, and now it is {', '.join(given)}",
+            hint="--again submits it as a new run",
+        )
 
 
 def _check_request(request: str) -> None:

@@ -75,11 +75,13 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
         return f"tried before: {self.path}" + (f" ({told})" if told else "")
 
 
-def fingerprint(script_sha256: str, configs: Iterable[str]) -> str:
-    """One short name for a script and its configurations, by their hashes: equal where all of them
-    are equal, wherever they lie.
+def fingerprint(script_sha256: str, configs: Iterable[str], args: Sequence[str] = ()) -> str:
+    """One short name for a script, its configurations and its arguments: equal where all of them
+    are equal, wherever the files lie. Files are given by their hashes, arguments without secrets.
     """
     whole = "\n".join([script_sha256, *sorted(configs)])
+    for word in args:
+        whole += f"\0{word}"
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
 
 

@@ -102,7 +102,7 @@ def _code_of(intended: Intended) -> list[Value]:
             values.append(Value("branch", intended.git_branch, quoted=True))
     else:
         values.append(Value("commit", NONE, note=shorten(intended.git_fault)))
-    purpose = fingerprint(intended.script_sha256, intended.configs.values())
+    purpose = fingerprint(intended.script_sha256, intended.configs.values(), intended.args)
     values.append(Value("fingerprint", purpose, quoted=True))
     return values
 

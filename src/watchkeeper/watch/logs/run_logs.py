@@ -193,12 +193,13 @@ class RunBook:
             return False
         script = self._experiment.folder / item.script
         try:
-            files_of = configs.files_of(script)
+            files_of = configs.files_of(script, self._experiment.workdir_of(item))
             kept = {
                 configs.name_of(path, self._experiment.folder): files.read_whole(path)
                 for path in files_of
             }
-            return same_work.fingerprint(files.read_whole(script), kept) != last.work_sha256
+            work = same_work.fingerprint(files.read_whole(script), kept, item.args)
+            return work != last.work_sha256
         except OSError:
             return False
 
@@ -308,7 +309,7 @@ class RunBook:
             folders=(own, script.parent),
             script=Path(os.path.normpath(script)),
             configs=tuple(self._files.path_of(name) for name in intended.configs),
-            fingerprint=fingerprint(source, intended.configs.values()),
+            fingerprint=fingerprint(source, intended.configs.values(), intended.args),
             dataset=about.dataset,
             settings=about.settings,
         )

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from watchkeeper.report.actionlog.block_format import duration_words
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.show.cli.answering import shows_progress
 from watchkeeper.show.text import printable
+from watchkeeper.tools.promise import path_fault
 
 _SUFFIXES = (".sh", ".bash", ".slurm", ".sbatch", ".job", PYTHON)
 _ARGUMENTS = "watchkeeper.script_arguments"
@@ -46,7 +48,24 @@ class ScriptCommand(click.Command):
             index = args.index("--")
             ctx.meta[_ARGUMENTS] = tuple(args[index + 1 :])
             args = args[:index]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            raise _option_of_a_script(error, ctx, args) from None
+
+
+def _option_of_a_script(
+    error: click.NoSuchOption, ctx: click.Context, args: Sequence[str]
+) -> click.UsageError:
+    """The error of an unknown option; behind a script it is probably one of that script."""
+    scripts = [word for word in args if word.endswith(_SUFFIXES)]
+    if not scripts:
+        return error
+    return click.UsageError(
+        f"no such option {error.option_name}; a script's own arguments follow two dashes: "
+        f"{ctx.command_path} {scripts[0]} -- {error.option_name} …",
+        ctx,
+    )
 
 
 class ScriptOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +73,7 @@ class ScriptOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = ""
     after: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
     again: bool = False
     request: str = ""
     time: str = ""
@@ -115,12 +135,18 @@ def script_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="ID",
             help="The same id is one submission and the same answer.",
         ),
+        click.option(
+            "--output",
+            multiple=True,
+            metavar="PATTERN",
+            help="Files that a script must leave: it is done when they hold something; repeatable.",
+        ),
         click.option("--again", is_flag=True, help="Submit the same work as a new run."),
         click.option(
             "--after",
             multiple=True,
-            metavar="KEY",
-            help="Scripts: start once this run is done; repeatable.",
+            metavar="GLOB",
+            help="Scripts: start once the runs that match are done, e.g. 'train*'; repeatable.",
         ),
         click.option("--name", default="", metavar="NAME", help="The name of a script's run."),
     ):
@@ -153,7 +179,6 @@ def target_of(context: click.Context, paths: Sequence[Path], options: ScriptOpti
         return Target(folder=paths[0])
     calls = calls_of(paths, options, arguments_of(context))
     folder = calls[0].path.parent
-    _check_needs(folder, options)
     for call in calls:
         show_batch(call)
     register = Register(folder)
@@ -181,7 +206,8 @@ def calls_of(
             f"--name {options.name} is one name, and {len(whole)} scripts were given",
             hint="submit them one after another",
         )
-    calls = [_call_of(path, options, tuple(args)) for path in dict.fromkeys(whole)]
+    needs = _needs(whole[0].parent, options)
+    calls = [_call_of(path, options, tuple(args), needs) for path in dict.fromkeys(whole)]
     keys: dict[str, Path] = {}
     for call in calls:
         other = keys.setdefault(call.key, call.path)
@@ -193,7 +219,19 @@ def calls_of(
     return calls
 
 
-def _call_of(path: Path, options: ScriptOptions, args: tuple[str, ...]) -> ScriptCall:
+def _checked_outputs(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if fault := path_fault(pattern):
+            raise UsageError(
+                f"--output {pattern}: {fault}",
+                hint="write a path relative to this folder, or an absolute one",
+            )
+    return patterns
+
+
+def _call_of(
+    path: Path, options: ScriptOptions, args: tuple[str, ...], needs: tuple[str, ...]
+) -> ScriptCall:
     batch = ""
     if path.suffix == PYTHON:
         batch = batch_of(path, _python(), options.head)
@@ -209,7 +247,8 @@ def _call_of(path: Path, options: ScriptOptions, args: tuple[str, ...]) -> Scrip
         args=args,
         name=options.name,
         batch=batch,
-        needs=options.after,
+        needs=needs,
+        outputs=_checked_outputs(options.output),
     )
 
 
@@ -255,23 +294,30 @@ def _refuse_script_options(
         )
 
 
-def _check_needs(folder: Path, options: ScriptOptions) -> None:
-    """Refuse an `--after` that names no run of the experiment."""
+def _needs(folder: Path, options: ScriptOptions) -> tuple[str, ...]:
+    """The runs that `--after` names, of the experiment in the folder.
+
+    Raises:
+        UsageError: one of its globs matches none.
+    """
     if not options.after:
-        return
+        return ()
     from watchkeeper.experiment import experiment as experiments
 
     known: list[str] = []
     if tree.is_experiment(folder):
         items = experiments.read(folder).items
         known = [item.key for item in items if item.phase == "preparation"]
-    for need in options.after:
-        if need not in known:
-            listed = ", ".join(known[:8]) or "no run yet"
+    needs: list[str] = []
+    for glob in options.after:
+        matching = [key for key in known if fnmatchcase(key, glob)]
+        if not matching:
+            listed = ", ".join(known[:8]) or "none yet"
             raise UsageError(
-                f"--after {need}: {folder} has no such run",
-                hint=f"its runs: {listed}",
+                f"--after {glob} matches no run of {folder}", hint=f"its runs: {listed}"
             )
+        needs += matching
+    return tuple(dict.fromkeys(needs))
 
 
 # ── what is said of scripts that were submitted before
