@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.tally import NOT_SUBMITTED
+from watchkeeper.watch.verdict.judge import LAST_LINE
 
 LOCAL = "local"
 _MOST_NAMED = 4
@@ -104,11 +105,40 @@ def problems_of(rows: Sequence[Row], folder: str, cluster: str = "") -> list[Pro
     run on; "": this machine.
     """
     run = run_words(folder, cluster)
-    alike: dict[tuple[str, str], list[Row]] = {}
-    for row in most_urgent_first(rows):
-        if _is_problem(row):
-            alike.setdefault(_likeness(row), []).append(row)
-    return [_problem(group, run) for group in alike.values()]
+    troubled = filter(_is_problem, most_urgent_first(rows))
+    return [_problem(group, run) for group in alike(troubled)]
+
+
+def alike(rows: Iterable[Row]) -> list[list[Row]]:
+    """The rows in groups of one problem each, in the order of the first of each."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_likeness(row), []).append(row)
+    return list(groups.values())
+
+
+def error_of(row: Row) -> str:
+    """What a row that did not end well met, in words: the last line of its error where that says it,
+    else the cause; its state and all reasons where neither is known.
+    """
+    cause, line = _cause(row), _last_line(row)
+    if line and (not cause or line in cause):
+        return line
+    return ": ".join(filter(None, [row.state, cause or row.why]))
+
+
+def _cause(row: Row) -> str:
+    """Of the reasons of a failure, the one that names its cause; "" for none. A single word is the
+    scheduler's, and names none.
+    """
+    reasons = row.why.partition(LAST_LINE)[0].split("; ")
+    return next((one for one in reasons if " " in one and not one.startswith("exit code ")), "")
+
+
+def _last_line(row: Row) -> str:
+    """The last line that a failed job printed on its standard error; "" where nobody saw one."""
+    _, _, words = row.why.partition(LAST_LINE)
+    return words.partition("; ")[0]
 
 
 def run_words(folder: str, cluster: str) -> tuple[str, ...]:
@@ -133,8 +163,12 @@ def _likeness(row: Row) -> tuple[str, str]:
     code = _code(row)
     if row.standing == "blocked":
         return code, row.state
+    words = _message(row)
+    if row.standing == "failed" and (_cause(row) or _last_line(row)):
+        # what is missing besides, and how far it came, differ from run to run
+        words = f"{row.state}: {_cause(row) or _last_line(row)}"
     names = re.compile(rf"\b(?:{re.escape(row.key)}|{re.escape(row.run)})\b")
-    return code, masked(names.sub("", _message(row)))
+    return code, masked(names.sub("", words))
 
 
 def _problem(rows: Sequence[Row], run: tuple[str, ...]) -> Problem:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 from watchkeeper.core.state import State
 from watchkeeper.launch.plan import Plan
 from watchkeeper.query.rows import IN_DOUBT, NOT_TAKEN, Row
-from watchkeeper.show.standing import totals
+from watchkeeper.show.standing import alike, error_of, totals
 from watchkeeper.show.text import duration, number, printable, size, table
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow
@@ -16,6 +17,9 @@ from watchkeeper.watch.outcome.compute import ComputeRow
 _MAX_METRICS = 3
 _MOST_COMPUTE = 12
 _MOST_NOTES = 10
+_MOST_KEYS = 6
+# What ended badly, or did not begin.
+_SIGNS = {"failed": "✗", "blocked": "⊘", "unknown": "?"}
 _MOST_TASKS = 20  # of one array
 
 
@@ -115,13 +119,12 @@ def _health(row: Row) -> str:
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """A line on each row that ended badly, is unhealthy, or waits for a reason."""
-    notes = []
+    """A line on each row that is unhealthy or waits for a reason, and on each way in which rows ended
+    badly.
+    """
     rows = [row for row in rows if row.array_task is None]
-    for row in rows:
-        if row.standing in ("failed", "blocked", "unknown"):
-            reason = f": {row.why}" if row.why else ""
-            notes.append(f"{row.key}: {row.state}{reason}")
+    ended_badly = (row for row in rows if row.standing in _SIGNS)
+    notes = list(map(_note_on_alike, alike(ended_badly)))
     for row in rows:
         if row.health in ALARMS | {"slow"}:
             notes.append(f"{row.key}: {row.health}: {row.health_why}")
@@ -129,6 +132,32 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         if row.standing in ("running", "to do") and _waits_for_a_reason(row):
             notes.append(f"{row.key}: {row.state}: {row.why}")
     return notes
+
+
+def _note_on_alike(rows: Sequence[Row]) -> str:
+    """What is wrong with rows that have one problem, as the newest of them says it, and which they
+    are.
+    """
+    if len(rows) == 1:
+        return _note(rows[0])
+    newest = max(rows, key=_job_number)
+    jobs = {"preparation": "runs", "evaluation": "evaluations"}[newest.phase]
+    keys = ", ".join(row.key for row in rows[:_MOST_KEYS])
+    if len(rows) > _MOST_KEYS:
+        keys += f" and {len(rows) - _MOST_KEYS} more"
+    sign = _SIGNS[newest.standing]
+    return f"{sign} {len(rows)} {jobs} {newest.standing}: {error_of(newest)}\n  {keys}"
+
+
+def _note(row: Row) -> str:
+    reason = f": {row.why}" if row.why else ""
+    return f"{row.key}: {row.state}{reason}"
+
+
+def _job_number(row: Row) -> int:
+    """The number in its job's id, which grows; -1: it had no job."""
+    digits = re.match(r"[0-9]{1,18}", row.job_id)
+    return int(digits.group()) if digits else -1
 
 
 def _waits_for_a_reason(row: Row) -> bool:

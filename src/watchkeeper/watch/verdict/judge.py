@@ -18,8 +18,8 @@ _FAILED_OUTCOMES: dict[str, Outcome] = {
     "BOOT_FAIL": "lost",
     "UNKNOWN": "unknown",
 }
-
-
+LAST_LINE = "last line: "
+"""What stands before a job's last line of output, among the reasons of a verdict."""
 _UNNAMED = Named()
 
 
@@ -98,7 +98,7 @@ def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
 
 def _end_words(end: End, cause: str, last_line: str) -> str:
     code = f"exit code {end.exit_code}" if end.exit_code is not None else ""
-    last = f"last line: {last_line}" if last_line else ""
+    last = f"{LAST_LINE}{last_line}" if last_line else ""
     return _joined(code, cause, end.why, last)
 
 
