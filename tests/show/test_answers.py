@@ -18,12 +18,16 @@ from click.testing import CliRunner
 import watchkeeper as wk_api
 from tests.experiments import command, env, wk, write_experiment
 from watchkeeper.core.errors import BusyError, UnavailableError
+from watchkeeper.core.events import Decision
 from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.show.cli import _FLAGS_OF_EXEC, COMMANDS, LazyGroup, main
 from watchkeeper.show.cli.answering import command_errors
+from watchkeeper.show.cli.verify.lint import LintData, PlainFinding
+from watchkeeper.show.cli.work.plan import PlanData
+from watchkeeper.show.envelope import Answer, line_of
 from watchkeeper.show.schemas import schemas
-from watchkeeper.show.standing import problems_of
+from watchkeeper.show.standing import StandingData, most_urgent_first, problems_of
 
 SCHEMAS = schemas()
 FAILS = "[ -e ../ok ] || [ -e ../../ok ] || exit 3"
@@ -351,6 +355,54 @@ def test_runs_with_many_settings_and_metrics_are_compared_in_a_short_answer(tmp_
     whole = json.loads(CliRunner().invoke(main, left["next"][1:]).stdout)
     jsonschema.validate(whole, SCHEMAS["compare"])
     assert len(whole["data"]["runs"][0]["settings"]) == 401 and not whole["more"]
+
+
+@pytest.mark.parametrize("name", ["rows", "decisions", "findings"])
+def test_five_thousand_keys_make_a_short_answer(name: str) -> None:
+    """What `status`, `plan` and `lint` answer by default has at most 8 KB, and its first entries are
+    those that a person must act on.
+    """
+    rows = [
+        Row(
+            key=f"lr1e-{n}_seed{n}/clean/epoch0",
+            phase="evaluation",
+            run=f"lr1e-{n}_seed{n}",
+            task="clean",
+            epoch=0,
+            standing="failed" if n == 4_999 else "done",
+            state="COMPLETED",
+            metrics={"accuracy": 0.5},
+        )
+        for n in range(5_000)
+    ]
+    decisions = [
+        Decision(key=row.key, phase=row.phase, action="submit", reason="r") for row in rows
+    ]
+    finding = PlainFinding(
+        code="WK206", path="x", line=1, severity="note", message="m", hint="", fixable=False
+    )
+    data = {
+        "rows": StandingData(experiment="e", folder="/e", rows=most_urgent_first(rows)),
+        "decisions": PlanData(experiment="e", folder="/e", summary="", decisions=decisions),
+        "findings": LintData(findings=[finding] * 5_000, fixed=[], left=[], roots=[], files=1),
+    }[name]
+    line = line_of(
+        Answer(
+            command="any",
+            exit_code=1,
+            summary="s",
+            counts={},
+            problems=problems_of(rows, "/e"),
+            data=data,
+            words=("watchkeeper", "any", "/e", "--json"),
+            beside=("findings",) if name == "findings" else (),
+        )
+    )
+    told = json.loads(line)
+    assert len(line.encode()) <= 8_192
+    assert told["more"][name]["count"] + len(told["data"][name]) == 5_000
+    if name == "rows":
+        assert told["data"]["rows"][0]["standing"] == "failed"
 
 
 @pytest.mark.parametrize("option", ["--limit", "--cursor"])
