@@ -135,7 +135,9 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS:
             import difflib
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            # A slip of the finger is not to end with what takes a run away.
+            harmless = [name for name in COMMANDS if name != "rm"]
+            near = difflib.get_close_matches(args[0], harmless, n=1)
             raise click.UsageError(
                 f"no such command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
                 ctx,
