@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -53,11 +54,14 @@ def measure(folder: Path, cache: Path) -> None:
     start_s = median_of(lambda: call(["--version"], environment))
     cold_s = timed(lambda: call(["ls", str(folder)], environment))
     warm_s = median_of(lambda: call(["ls", str(folder)], environment))
+    before = cpu_s()
+    call(["ls", str(folder)], environment)
+    warm_cpu_s = cpu_s() - before
     size = sum(path.stat().st_size for path in cache.rglob("*.index"))
     print(f"walk  {walk_s:6.2f} s")
     print(f"start {start_s:6.2f} s")
     print(f"cold  {cold_s:6.2f} s  {cold_s / walk_s:5.1f} x the walk")
-    print(f"warm  {warm_s:6.2f} s  {warm_s / walk_s:5.1f} x the walk")
+    print(f"warm  {warm_s:6.2f} s  {warm_s / walk_s:5.1f} x the walk; {warm_cpu_s:.2f} s of CPU")
     print(f"index {size / 2**20:6.1f} MiB")
 
 
@@ -115,6 +119,12 @@ def walk(folder: Path) -> None:
 def call(words: list[str], environment: dict[str, str]) -> None:
     """The command, its output thrown away."""
     subprocess.run([*COMMAND, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def cpu_s() -> float:
+    """The CPU time of the commands so far: what other processes do meanwhile does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def timed(action: Callable[[], None]) -> float:

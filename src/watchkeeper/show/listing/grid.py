@@ -35,22 +35,43 @@ def grid(columns: Sequence[Column], screen: Screen) -> str:
     """The columns side by side below their headers. Empty ones are left out."""
     used = [_harmless(column) for column in columns if any(column.cells)]
     shown = fit(used, screen.width)
-    widths = [column.width for column in shown]
     rule = "-"
     if screen.is_utf8:
         rule = "─"
-    lines = [
-        _line([column.header for column in shown], shown, widths),
-        _GAP.join(rule * wide for wide in widths),
-    ]
-    for number in range(len(shown[0].cells)):
-        lines.append(_row(number, shown, widths, screen))
-    return "\n".join(lines)
+    padded = [_padded(column, rule, screen) for column in shown]
+    return "\n".join(_GAP.join(cells).rstrip() for cells in zip(*padded, strict=True))
 
 
 def _harmless(column: Column) -> Column:
-    cells = [" ".join(printable(cell).split("\n")) for cell in column.cells]
+    cells = [_one_line(cell) for cell in column.cells]
     return msgspec.structs.replace(column, header=printable(column.header), cells=cells)
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return " ".join(printable(text).split("\n"))
+
+
+def _padded(column: Column, rule: str, screen: Screen) -> list[str]:
+    """Header, rule and cells, each as wide as the widest. Thousands of cells are padded at once."""
+    wide = column.width
+    lines = [_pad(column.header, wide, column), rule * wide]
+    if not column.kinds:
+        return lines + [_pad(cell, wide, column) for cell in column.cells]
+    for cell, kind in zip(column.cells, column.kinds, strict=True):
+        space = " " * (wide - width(cell))
+        lines.append(screen.paint(cell, kind) + space)
+    return lines
+
+
+def _pad(cell: str, wide: int, column: Column) -> str:
+    space = wide
+    if not cell.isascii():
+        space -= width(cell) - len(cell)
+    if column.right:
+        return cell.rjust(space)
+    return cell.ljust(space)
 
 
 def fit(columns: Sequence[Column], room: int | None) -> list[Column]:
@@ -92,32 +113,3 @@ def shorten(text: str, most: int) -> str:
     while width(kept) > most - 3:
         kept = kept[:-1]
     return f"{kept}..."
-
-
-def _row(number: int, columns: Sequence[Column], widths: Sequence[int], screen: Screen) -> str:
-    cells = [column.cells[number] for column in columns]
-    paints = [_kind(column, number) for column in columns]
-    return _line(cells, columns, widths, paints, screen)
-
-
-def _kind(column: Column, number: int) -> str:
-    if column.kinds:
-        return column.kinds[number]
-    return ""
-
-
-def _line(
-    cells: Sequence[str],
-    columns: Sequence[Column],
-    widths: Sequence[int],
-    kinds: Sequence[str] = (),
-    screen: Screen | None = None,
-) -> str:
-    padded = []
-    for number, (cell, column, wide) in enumerate(zip(cells, columns, widths, strict=True)):
-        space = " " * (wide - width(cell))
-        shown = cell
-        if screen is not None and kinds[number]:
-            shown = screen.paint(cell, kinds[number])
-        padded.append(space + shown if column.right else shown + space)
-    return _GAP.join(padded).rstrip()
