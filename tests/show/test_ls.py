@@ -132,6 +132,7 @@ def test_an_order_says_what_it_is(sweep):
         (["--where", "lr<high"], "no number"),
         (["--since", "yesterday"], "no time"),
         (["--state", "good"], "not one of"),
+        (["--sort", "-"], "no name"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error_that_helps(sweep, words, said):
@@ -147,6 +148,21 @@ def test_a_name_that_is_a_setting_and_a_metric_must_be_said_exactly(tmp_path):
     assert names(tmp_path, "--where", "config:scale=2") == ["a"]
     assert names(tmp_path, "--where", "metric:scale=1") == ["a"]
     assert names(tmp_path, "--where", "metric:scale=2") == []
+
+
+def test_a_loss_that_is_no_number_can_be_found(tmp_path):
+    """`=nan` means it, and no comparison does; in an order it comes last."""
+    record(tmp_path / "runs" / "a", [{"loss": 0.5}])
+    record(tmp_path / "runs" / "b", [{"loss": 0.25}, {"loss": float("nan")}])
+    assert names(tmp_path / "runs", "--where", "loss=nan") == ["b"]
+    assert names(tmp_path / "runs", "--where", "loss<1") == ["a"]
+    assert names(tmp_path / "runs", "--where", "best loss<0.3") == ["b"]
+
+
+def test_a_folder_within_a_run_names_the_run(sweep):
+    """Nothing lies below it: the run that it lies in is said."""
+    result = ls(sweep / "a" / "logs")
+    assert result.exit_code == EXIT_USAGE and f"it lies in {sweep}/a" in result.stderr
 
 
 def test_quiet_prints_the_folders_alone(sweep):

@@ -63,6 +63,8 @@ class Condition(msgspec.Struct, frozen=True):
         number = _number(mine)
         compare = _OPERATORS[self.sign]
         if wanted is not None and number is not None:
+            if math.isnan(number) and math.isnan(wanted):
+                return self.sign in ("=", "==")
             return compare(number, wanted)
         if self.sign in _ORDERS:
             return False

@@ -174,11 +174,14 @@ def _tell(problems: list[Problem]) -> None:
 
 def _refuse_nothing(listing: Listing, paths: tuple[Path, ...]) -> None:
     if not listing.runs and not listing.experiments:
+        from watchkeeper.query.catalogue.enclosing import enclosing_place  # of an error only
+
         named = ", ".join(map(str, paths)) or "this folder"
-        raise UsageError(
-            f"nothing was recorded in {named} or below",
-            hint="a run begins with start_run, `watchkeeper exec -- CMD` or `watchkeeper run EXP`",
-        )
+        hint = "a run begins with start_run, `watchkeeper exec -- CMD` or `watchkeeper run EXP`"
+        above = enclosing_place(next(iter(paths), Path()))
+        if above is not None:
+            hint = f"it lies in {above}: name that folder"
+        raise UsageError(f"nothing was recorded in {named} or below", hint=hint)
 
 
 def _chosen(runs: list[Run], wish: _Wish, now: datetime) -> list[Run]:
@@ -206,6 +209,8 @@ def _ordered(chosen: list[Run], runs: list[Run], wish: _Wish) -> filters.Order:
     reverse = wish.reverse
     if name.startswith("-"):
         name, reverse = name[1:], not reverse
+        if not name:
+            raise UsageError("--sort -: no name stands there", hint="as in --sort -val_loss")
     if name:
         filters.check_name(name, runs, "--sort")
         return filters.in_order(chosen, name, reverse=reverse)
