@@ -292,3 +292,30 @@ def test_an_option_of_the_script_before_the_dashes_says_where_it_belongs(work):
     done = run(work, "slurm/train.sh", "--lr", "1")
     assert done.returncode == 2
     assert "slurm/train.sh -- --lr" in done.stderr
+
+
+def test_what_a_script_names_is_looked_for_where_it_runs(work):
+    """Its configuration and code are kept from there, no path there is called missing, and
+    `reproduce` runs it from there.
+    """
+    (work / "out").mkdir()
+    (work / "conf.yaml").write_text("lr: 1")
+    (work / "train.py").write_text("print('step 1 loss: 0.5')")
+    (work / "slurm/train.sh").write_text(
+        "#!/bin/bash\nset -e\npython3 train.py --config conf.yaml > out/log.txt\n"
+    )
+    done = run(work, "slurm/train.sh")
+    assert done.returncode == 0, done.stderr
+    assert "which is not there" not in done.stderr
+    intended = state_of(work / "slurm").runs["train"].attempts[1].intended
+    assert intended is not None
+    assert [Path(name).name for name in (*intended.configs, *intended.code)] == [
+        "conf.yaml",
+        "train.py",
+    ]
+    (work / "conf.yaml").write_text("lr: 2")
+    second = run(work, "slurm/train.sh")
+    assert "train: changed since it was submitted: " in second.stderr
+    assert "conf.yaml" in second.stderr
+    recipe = wk(work, "reproduce", "slurm", "train")
+    assert "bash slurm/train.sh" in recipe.stdout

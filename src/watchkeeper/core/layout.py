@@ -51,3 +51,12 @@ GROUPS = Path(OURS, "groups")
 def attempt_folder(experiment: Path, key: str, attempt: int) -> Path:
     """The folder of attempt `attempt` (counted from 1): `EXP/.watchkeeper/runs/<key>/<n>`."""
     return experiment / RUNS / key_folder(key) / str(attempt)
+
+
+def workdir_of(experiment: Path, script: str, workdir: str) -> Path:
+    """The folder in which a job begins: `workdir`, relative to the experiment or absolute, or "":
+    its script's own.
+    """
+    if workdir:
+        return experiment / workdir
+    return (experiment / script).parent

@@ -78,7 +78,7 @@ def find_hazards(experiment: Experiment) -> list[Problem]:
             continue
         if source is None:
             continue
-        calls = list(calls_of(source, (experiment.folder / item.script).parent, read_head(source)))
+        calls = list(calls_of(source, experiment.workdir_of(item), read_head(source)))
         problems += look.job(item, calls)
         for path, line in _tables(calls):
             tables.setdefault(path, []).append((item.key, f"{item.script}:{line}"))
@@ -96,7 +96,6 @@ def calls_of(source: bytes, folder: Path, head: Head) -> Iterator[Call]:
     is followed as far as it is plain.
     """
     text = source.decode("utf-8", "replace")
-    # jobs are submitted from the script's own folder
     values = variables(text) | {"SLURM_SUBMIT_DIR": str(folder)}
     here: Path | None = folder / head.folder if head.folder else folder
     depth = 0

@@ -26,6 +26,7 @@ from watchkeeper.core.code.environment import Environment
 from watchkeeper.core.disk import files, objects
 from watchkeeper.core.errors import StorageError, UsageError, WatchkeeperError
 from watchkeeper.core.events import Intended
+from watchkeeper.core.layout import workdir_of
 from watchkeeper.core.state import Attempt
 
 LIMIT_S = 600.0
@@ -69,7 +70,8 @@ class Submodule(msgspec.Struct, frozen=True, kw_only=True):
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """All there is of an attempt. `commit` is "" without Git; `dirty` None: it could not be told.
     `repository` is the top of the tree, "" where there is none today; `faults` say why it cannot be
-    made again, `notes` what is not part of it. `environment` None: nobody looked, or it cannot be
+    made again, `notes` what is not part of it. `workdir` is the folder that the script began in,
+    relative to the experiment. `environment` None: nobody looked, or it cannot be
     read. `inputs`: checkpoint → the fingerprint it had.
     """
 
@@ -78,6 +80,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     command: str
     experiment: str
+    workdir: str
     repository: str
     commit: str
     branch: str
@@ -130,6 +133,9 @@ def recipe(experiment: Path, attempt: Attempt) -> Recipe:
         job_id=attempt.job_id,
         command=submission.command if submission else "",
         experiment=str(experiment),
+        workdir=os.path.relpath(
+            workdir_of(experiment, intended.script, intended.workdir), experiment
+        ),
         repository=str(top) if top else "",
         commit=intended.git_sha,
         branch=intended.git_branch,
@@ -345,7 +351,7 @@ def _remove(target: Path, top: Path | None) -> None:
 
 def _command_in(base: Path, kept: Recipe) -> str:
     """The words that run the script of a tree made again, whose experiment is at `base`."""
-    folder = (base / kept.script.name).parent
+    folder = Path(os.path.normpath(base / kept.workdir))
     command = kept.command or "bash " + shlex.quote(Path(kept.script.name).name)
     return f"cd {shlex.quote(str(folder))} && {command}"
 

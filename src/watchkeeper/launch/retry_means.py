@@ -21,6 +21,7 @@ from watchkeeper.core.disk.files import read_start_if_any, read_whole
 from watchkeeper.core.disk.second_try import is_passing
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.events import Checkpoint, Intended, RunItem, RunStarted
+from watchkeeper.core.layout import workdir_of
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.retries import Means, Rules, chain
 from watchkeeper.reading import shell, tool_calls
@@ -90,7 +91,7 @@ def _means_of(
         if is_passing(error):
             return Means(unreadable=why)
         return Means(no_batch=why)
-    names = _named(text, script.parent)
+    names = _named(text, workdir_of(experiment, item.script, item.workdir))
     batch, no_batch = _batch(experiment, item, text, names)
     if item.phase == "evaluation":
         return Means(batch=batch, no_batch=no_batch)
@@ -131,12 +132,13 @@ def prepare(
     script: Path,
     experiment: Path,
     *,
+    workdir: Path | None = None,
     change: Mapping[str, str],
     resume_from: str,
     rules: Rules,
 ) -> Prepared:
-    """The attempt's copy of a script, and its variables. `resume_from` is a path as
-    `Means.checkpoint` has it, or "".
+    """The attempt's copy of a script, and its variables. `workdir` is the folder in which it
+    begins, None: its own. `resume_from` is a path as `Means.checkpoint` has it, or "".
 
     Raises:
         CannotChangeError: the script does not follow the change (any longer), or the disk refused
@@ -144,7 +146,7 @@ def prepare(
     """
     text = source.decode("utf-8", "surrogateescape")
     try:
-        names = _named(text, script.parent)
+        names = _named(text, workdir or script.parent)
     except StorageError as error:
         raise CannotChangeError(f"{error} ({error.hint})") from error
     variables: dict[str, str] = {}

@@ -47,7 +47,7 @@ from watchkeeper.core.events import (
     Submitted,
 )
 from watchkeeper.core.journal import Clock, Writer, encode_json
-from watchkeeper.core.layout import attempt_folder
+from watchkeeper.core.layout import attempt_folder, workdir_of
 from watchkeeper.core.state import ROW_ENDS_AFTER, Attempt, Row
 from watchkeeper.experiment.experiment import Invocation
 from watchkeeper.launch import predecessor, retry_means, same_work
@@ -87,14 +87,9 @@ def note_of(again: Decision | Intended | None) -> str:
 def tidy(experiment: Path, intended: Intended) -> None:
     """Remove the file that a submission left beside the script, once no job needs it."""
     with contextlib.suppress(StorageError):
-        files.remove(folder_of(experiment, intended) / name_beside(intended.token))
-
-
-def folder_of(experiment: Path, intended: Intended) -> Path:
-    """The folder in which an attempt's job begins."""
-    if intended.workdir:
-        return experiment / intended.workdir
-    return (experiment / intended.script).parent
+        files.remove(
+            workdir_of(experiment, intended.script, intended.workdir) / name_beside(intended.token)
+        )
 
 
 class _RefusalError(Exception):
@@ -222,7 +217,7 @@ class Submitter:
                 if adopted is not None:
                     return adopted
             self._end_predecessor(item.key, attempt - 1, before)
-            content = self._content_of(script, source, again)
+            content = self._content_of(script, source, workdir, again)
         except _RefusalError as refusal:
             return self._write(
                 Rejected, item, attempt, command=self._words(script, item), message=str(refusal)
@@ -266,7 +261,9 @@ class Submitter:
             tidy(self.experiment, intended)
         return event
 
-    def _content_of(self, script: Path, source: bytes, again: Decision | None) -> _Content:
+    def _content_of(
+        self, script: Path, source: bytes, workdir: Path, again: Decision | None
+    ) -> _Content:
         """What is submitted of a script: the script itself, or its changed copy for a further
         attempt.
 
@@ -280,6 +277,7 @@ class Submitter:
                     source,
                     script,
                     self.experiment,
+                    workdir=workdir,
                     change=again.change,
                     resume_from=again.resume_from,
                     rules=self.rules,
@@ -618,8 +616,11 @@ class Submitter:
         return self._write(Rejected, item, attempt, command=words, message=message)
 
     def _words(self, script: Path, item: RunItem | Intended) -> str:
-        """How a person would submit it: `sbatch train.sh --lr 1e-3`."""
-        words = self.scheduler.submit_words(script.name)
+        """How a person would submit it in its folder: `sbatch slurm/train.sh --lr 1e-3`."""
+        name = script.name
+        if item.workdir:
+            name = os.path.relpath(script, self.experiment / item.workdir)
+        words = self.scheduler.submit_words(name)
         if item.args:
             words += f" {shlex.join(item.args)}"
         return words

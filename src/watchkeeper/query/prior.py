@@ -79,7 +79,8 @@ def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) ->
     found: dict[Path, None] = {}
     for item in items[:MOST_SEARCHED] if code.sha else ():
         script = experiment.folder / item.script
-        named = [path for path in code_files.hashes(script) if path != script]
+        contents = code_files.contents(script, experiment.workdir_of(item))
+        named = [path for path, _ in contents if path != script]
         found |= dict.fromkeys(code_files.uncommitted(script.parent, named))
     names = [os.path.relpath(path, experiment.folder) for path in found]
     if names:

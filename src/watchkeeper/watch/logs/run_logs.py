@@ -36,6 +36,7 @@ from watchkeeper.core.events import (
     Unknown,
 )
 from watchkeeper.core.journal import Clock, utc_now
+from watchkeeper.core.layout import workdir_of
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import same_work
@@ -306,7 +307,7 @@ class RunBook:
         source = intended.source_sha256 or intended.script_sha256
         return Work(
             top=self._files.folder.parent,
-            folders=(own, script.parent),
+            folders=(own, workdir_of(own, intended.script, intended.workdir)),
             script=Path(os.path.normpath(script)),
             configs=tuple(self._files.path_of(name) for name in intended.configs),
             fingerprint=fingerprint(source, intended.configs.values(), intended.args),

@@ -129,7 +129,7 @@ def read(experiment: Experiment, state: State) -> list[ComputeRow]:
                 continue
             beside = None
             if attempt is run.latest:
-                beside = (experiment.folder / item.script).parent
+                beside = experiment.workdir_of(item)
             folder = attempt_folder(experiment.folder, item.key, number)
             used[item.key, number] = used_by(attempt, folder, beside)
     return rows(experiment, state, used)

@@ -59,11 +59,11 @@ def job_of(
     script = experiment.folder / item.script
     ran = frozen if frozen.is_file() else script
     chosen = read_head(_read(ran), name=script.name).folder
-    folder = script.parent
+    folder = experiment.workdir_of(item)
     if chosen and "%" not in chosen:
         folder /= chosen
-    scripts = [experiment.folder / one.script for one in experiment.items if one.script]
-    beside = [place.parent for place in scripts].count(script.parent)
+    workdirs = [experiment.workdir_of(one) for one in experiment.items if one.script]
+    beside = workdirs.count(experiment.workdir_of(item))
     return Job(folder=folder, script=ran, job_id=job_id, began=began, shared=beside > 1)
 
 

@@ -312,7 +312,7 @@ class Poller:
         """What it used of the machine, in words."""
         folder = attempt_folder(self._experiment.folder, *attempt.id)
         if item is not None and item.script:
-            beside = (self._experiment.folder / item.script).parent
+            beside = self._experiment.workdir_of(item)
         else:
             beside = None
         return used.words(compute.used_by(attempt, folder, beside), facts)
