@@ -65,7 +65,7 @@ def assert_whole(folder: Path, state: Path, where: str, supervisor_died: bool = 
     assert check.returncode == 0, f"{where}: {check.stdout}"
     submits = [
         (b.subject, b.result)
-        for log in ("torchtune", "inspect")
+        for log in ("training", "evaluation")
         for b in blocks_of(folder, f"run-{log}.log")
         if b.action.startswith("SUBMIT_")
     ]
@@ -74,7 +74,7 @@ def assert_whole(folder: Path, state: Path, where: str, supervisor_died: bool = 
     )
     finished = [
         b
-        for log in ("torchtune", "inspect")
+        for log in ("training", "evaluation")
         for b in blocks_of(folder, f"run-{log}.log")
         if b.action == "STATE_CHANGE" and b.details.endswith("COMPLETED")
     ]
@@ -167,7 +167,7 @@ def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number:
     ]
     submits = [
         b.subject
-        for log in ("torchtune", "inspect")
+        for log in ("training", "evaluation")
         for b in blocks_of(folder, f"run-{log}.log")
         if b.action.startswith("SUBMIT_")
     ]

@@ -15,7 +15,7 @@ import pytest
 from tests.experiments import blocks_of, claims, state_of, wk
 
 ROOT = Path(__file__).parents[2]
-LOGS = ("run-torchtune.log", "run-inspect.log", "run-experiment.log")
+LOGS = ("run-training.log", "run-evaluation.log", "run-experiment.log")
 
 
 @pytest.fixture(scope="module")

@@ -212,7 +212,7 @@ def test_removed_rows_are_told_in_json_too(tmp_path):
     ]
 
 
-LOG = "run-torchtune.log"
+LOG = "run-training.log"
 
 
 def reworded(folder):

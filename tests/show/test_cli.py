@@ -285,7 +285,7 @@ def test_names_with_spaces_quotes_and_shell_characters_are_only_names(tmp_path: 
     assert set(times_run(folder).values()) == {1} and len(times_run(folder)) == 10
     assert not list(tmp_path.rglob("pwned"))
     assert {
-        b.subject for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"
+        b.subject for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_JOB"
     } == set(names)
 
 
@@ -305,7 +305,7 @@ def test_windows_line_ends_are_refused_as_sbatch_does_and_the_rest_goes_on(tmp_p
     script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
     done = wk("run", folder, *FAST, state=tmp_path / "state")
     assert done.returncode == 1
-    (error,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_ERROR"]
+    (error,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_ERROR"]
     assert error.subject == "a" and "line" in error.result
     assert times_run(folder)["b/eval/clean_epoch0.ran.txt"] == 1
 

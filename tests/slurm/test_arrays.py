@@ -71,7 +71,7 @@ def test_each_task_is_judged_and_only_what_failed_runs_again(folder: Path, slurm
     )
     changes = [
         block.result
-        for block in blocks_of(folder, "run-torchtune.log")
+        for block in blocks_of(folder, "run-training.log")
         if block.action == "STATE_CHANGE"
     ]
     assert any("task 2" in words for words in changes), changes

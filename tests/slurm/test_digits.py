@@ -46,11 +46,11 @@ def test_digits_runs_unchanged_on_a_cluster_by_one_command(clone: Path, slurm_la
         for a in run.attempts.values()
     ]
     assert outcomes == ["done"] * 22
-    submits = {
-        b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"
-    }
+    submits = {b.details for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_JOB"}
     assert submits == {"sbatch finetune.slurm"}
-    status = [b.details for b in blocks_of(folder, "run-inspect.log") if b.action == "STATUS_CHECK"]
+    status = [
+        b.details for b in blocks_of(folder, "run-evaluation.log") if b.action == "STATUS_CHECK"
+    ]
     assert status and all(details.startswith(f"squeue -u {USER}") for details in status)
     again = subprocess.run(
         command, env=environment, cwd=clone, capture_output=True, text=True, timeout=60, check=False

@@ -37,14 +37,14 @@ def test_a_refused_job_is_counted_where_all_have_ended(tmp_path: Path) -> None:
     fake.on_submit("refuse")
     assert keeper(folder, fake, run_pending(fake)).keep()
     told = "1 not submitted (a: fake: the job was refused)"
-    assert results(folder, "torchtune", "ALL_COMPLETE") == [f"1 COMPLETED, 0 FAILED, {told}"]
+    assert results(folder, "training", "ALL_COMPLETE") == [f"1 COMPLETED, 0 FAILED, {told}"]
     details = [
         block.details
-        for block in blocks_of(folder, "run-torchtune.log")
+        for block in blocks_of(folder, "run-training.log")
         if block.action == "ALL_COMPLETE"
     ]
     assert details == ["1 of 2 jobs reached terminal states"]
-    (verified,) = results(folder, "inspect", "VERIFY_FINETUNING")
+    (verified,) = results(folder, "evaluation", "VERIFY_FINETUNING")
     assert verified == (
         "1 not submitted, 1 COMPLETED; not COMPLETED: a not submitted: fake: the job was refused"
     )
@@ -62,7 +62,7 @@ def test_where_all_were_refused_the_end_is_still_told(tmp_path: Path) -> None:
     folder, fake = write_experiment(tmp_path / "exp", tasks=()), FakeScheduler()
     fake.on_submit("refuse")
     assert keeper(folder, fake).keep()
-    for log in ("torchtune", "experiment"):
+    for log in ("training", "experiment"):
         assert results(folder, log, "ALL_COMPLETE") == [
             "0 COMPLETED, 0 FAILED, 1 not submitted (one: fake: the job was refused)"
         ]
@@ -77,8 +77,8 @@ def test_what_is_whole_is_told_in_the_documents_own_words(tmp_path: Path) -> Non
         FakeScheduler(),
     )
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert results(folder, "torchtune", "ALL_COMPLETE") == ["2 COMPLETED, 0 FAILED"]
-    assert results(folder, "inspect", "VERIFY_FINETUNING") == ["All fine-tuning jobs COMPLETED"]
+    assert results(folder, "training", "ALL_COMPLETE") == ["2 COMPLETED, 0 FAILED"]
+    assert results(folder, "evaluation", "VERIFY_FINETUNING") == ["All fine-tuning jobs COMPLETED"]
     assert results(folder, "experiment", "ALL_COMPLETE") == ["5 COMPLETED, 0 FAILED"]
 
 
@@ -89,11 +89,11 @@ def test_a_selection_is_verified_as_what_was_selected(tmp_path: Path) -> None:
         FakeScheduler(),
     )
     assert keeper(folder, fake, run_pending(fake), runs="a", evals="*/clean/*").keep()
-    assert results(folder, "torchtune", "ALL_COMPLETE") == ["1 COMPLETED, 0 FAILED, 1 not selected"]
-    assert results(folder, "inspect", "VERIFY_FINETUNING") == [
+    assert results(folder, "training", "ALL_COMPLETE") == ["1 COMPLETED, 0 FAILED, 1 not selected"]
+    assert results(folder, "evaluation", "VERIFY_FINETUNING") == [
         "All selected fine-tuning jobs COMPLETED; 1 not selected"
     ]
-    assert results(folder, "inspect", "VERIFY_CHECKPOINTS") == [
+    assert results(folder, "evaluation", "VERIFY_CHECKPOINTS") == [
         "All 1 checkpoints exist; 1 not selected"
     ]
     assert results(folder, "experiment", "VALIDATE") == ["2 of 2 valid; 4 not selected"]
@@ -104,9 +104,7 @@ def test_what_was_done_before_is_counted_as_that(tmp_path: Path) -> None:
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b"), tasks=()), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake), runs="a").keep()
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert (
-        results(folder, "torchtune", "ALL_COMPLETE")[-1] == "1 COMPLETED, 0 FAILED, 1 done before"
-    )
+    assert results(folder, "training", "ALL_COMPLETE")[-1] == "1 COMPLETED, 0 FAILED, 1 done before"
 
 
 def test_status_remembers_a_refusal_until_the_job_is_taken(tmp_path: Path) -> None:
@@ -211,7 +209,7 @@ def test_a_look_at_local_jobs_names_a_command_that_can_be_typed(tmp_path: Path) 
     folder, state = write_experiment(tmp_path / "my exp", tasks=()), tmp_path / "state"
     assert wk("run", folder, *FAST, state=state).returncode == 0
     details = {
-        b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATUS_CHECK"
+        b.details for b in blocks_of(folder, "run-training.log") if b.action == "STATUS_CHECK"
     }
     assert details and all(
         words.startswith(f"watchkeeper status '{folder}' (polling interval") for words in details

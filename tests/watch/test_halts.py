@@ -33,7 +33,7 @@ def test_the_first_three_failures_halt_the_sweep(tmp_path: Path) -> None:
     folder, fake = broken(tmp_path / "exp"), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake), cap=1).keep()
     assert submitted(folder) == 3
-    (block,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "HALT"]
+    (block,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "HALT"]
     assert "No module named 'safetensors'" in block.details
     assert block.details.endswith("(a, b, c)")
     assert block.result.startswith("5 more not submitted; read ")

@@ -136,7 +136,7 @@ def test_from_plan_to_all_complete_in_the_documents_order(tmp_path: Path) -> Non
     """The logs follow a run from discovery to end in the document's own sequence of actions."""
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert actions(folder, "torchtune") == [
+    assert actions(folder, "training") == [
         "DISCOVER_EXPERIMENT",
         "IDENTIFY_RUNS",
         "SUBMIT_JOB",
@@ -145,7 +145,7 @@ def test_from_plan_to_all_complete_in_the_documents_order(tmp_path: Path) -> Non
         "STATE_CHANGE",
         "ALL_COMPLETE",
     ]
-    assert actions(folder, "inspect") == [
+    assert actions(folder, "evaluation") == [
         "DISCOVER_EXPERIMENT", "VERIFY_FINETUNING", "VERIFY_CHECKPOINTS", "IDENTIFY_EVALS",
         "SUBMIT_EVAL", "STATUS_CHECK", "STATE_CHANGE", "STATE_CHANGE", "ALL_COMPLETE",
     ]  # fmt: skip
@@ -166,7 +166,7 @@ def test_a_state_that_no_poll_saw_is_told_as_inferred_with_the_schedulers_time(
         ("RUNNING", "COMPLETED", False),
     ]
     assert began.facts.started == ended.facts.started and began.facts.ended is None
-    told = [b.result for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE"]
+    told = [b.result for b in blocks_of(folder, "run-training.log") if b.action == "STATE_CHANGE"]
     assert re.fullmatch(
         r"Training started at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(inferred: between two polls\)",
         told[0],
@@ -223,7 +223,7 @@ def test_a_requeue_that_no_poll_saw_is_inferred_from_the_second_claim(
         ("RUNNING", "COMPLETED", False),
     ]
     assert "Queued again (inferred: between two polls)" in [
-        b.result for b in blocks_of(folder, "run-torchtune.log")
+        b.result for b in blocks_of(folder, "run-training.log")
     ]
 
 
@@ -236,19 +236,19 @@ def test_zero_things_to_do_is_said_and_never_all_complete(tmp_path: Path) -> Non
     submitted = fake.submissions
     first = {
         log: len(blocks_of(folder, f"run-{log}.log"))
-        for log in ("torchtune", "inspect", "experiment")
+        for log in ("training", "evaluation", "experiment")
     }
     assert keeper(folder, fake).keep()
     assert fake.submissions == submitted
     new = {log: blocks_of(folder, f"run-{log}.log")[number:] for log, number in first.items()}
     assert not [b for blocks in new.values() for b in blocks if b.action == "ALL_COMPLETE"]
     assert (
-        "nothing to submit" in new["torchtune"][1].result
-        and "Nothing to submit" in new["inspect"][3].result
+        "nothing to submit" in new["training"][1].result
+        and "Nothing to submit" in new["evaluation"][3].result
     )
     reasons = {
         b.subject: b.details.split(";")[0]
-        for log in ("torchtune", "inspect")
+        for log in ("training", "evaluation")
         for b in new[log]
         if b.action == "SKIP"
     }
@@ -267,7 +267,7 @@ def test_one_refused_submission_is_logged_and_the_rest_go_on(tmp_path: Path) -> 
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b")), FakeScheduler()
     fake.on_submit("refuse")
     assert keeper(folder, fake, run_pending(fake)).keep()
-    (error,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_ERROR"]
+    (error,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_ERROR"]
     assert (error.subject, error.result) == ("a", "fake: the job was refused")
     assert outcomes(folder) == {"a": ["open"], "b": ["done"], "b/clean/epoch0": ["done"]}
     assert keeper(folder, fake, run_pending(fake)).keep()
@@ -283,9 +283,9 @@ def test_completed_but_empty_is_invalid_and_blocks_its_evaluations(tmp_path: Pat
     script.write_text(script.read_text().replace("mkdir -p", "exit 0\nmkdir -p"))
     assert keeper(folder, fake, run_pending(fake)).keep()
     assert outcomes(folder) == {"a": ["invalid"], "b": ["done"], "b/clean/epoch0": ["done"]}
-    final = blocks_of(folder, "run-torchtune.log")[-1]
+    final = blocks_of(folder, "run-training.log")[-1]
     assert final.result == "1 COMPLETED, 0 FAILED, 1 INVALID"
-    (skip,) = [b for b in blocks_of(folder, "run-inspect.log") if b.action == "SKIP"]
+    (skip,) = [b for b in blocks_of(folder, "run-evaluation.log") if b.action == "SKIP"]
     assert skip.subject == "a/clean/epoch0" and skip.details.startswith("checkpoint missing")
 
 
@@ -298,7 +298,7 @@ def test_failed_but_good_goes_on_and_is_reported_apart(tmp_path: Path) -> None:
     script.write_text(script.read_text() + "echo boom >&2\nexit 3\n")
     assert keeper(folder, fake, run_pending(fake)).keep()
     assert outcomes(folder) == {"one": ["failed but good"], "one/clean/epoch0": ["done"]}
-    change = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "STATE_CHANGE"][-1]
+    change = [b for b in blocks_of(folder, "run-training.log") if b.action == "STATE_CHANGE"][-1]
     assert (
         change.details.endswith("→ FAILED")
         and "exit code 3" in change.result
@@ -319,7 +319,7 @@ def test_failed_is_not_repeated_until_asked_and_then_as_a_new_attempt(tmp_path: 
     script.write_text(good)
     assert keeper(folder, fake, run_pending(fake), retry_failed=True).keep()
     assert outcomes(folder) == {"one": ["failed", "done"], "one/clean/epoch0": ["done"]}
-    (retry,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "RETRY"]
+    (retry,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "RETRY"]
     assert "No module named torch" in retry.details and retry.result == "Attempt 2"
 
 
@@ -335,7 +335,7 @@ def test_a_doubted_submission_is_adopted_not_repeated(tmp_path: Path) -> None:
         and len(claims(folder)) == 2
         and set(times_run(folder).values()) == {1}
     )
-    submit = next(b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB")
+    submit = next(b for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_JOB")
     assert "found again" in submit.details
 
 
@@ -397,7 +397,7 @@ def test_what_was_doubted_is_never_submitted_again_where_the_claim_is_not_proved
 
     assert keeper(folder, fake, turned, time).keep()
     assert fake.submissions == 1 and outcomes(folder)["one"] == ["unknown"]
-    (end,) = [b.result for b in blocks_of(folder, "run-torchtune.log") if b.action == "VALIDATE"]
+    (end,) = [b.result for b in blocks_of(folder, "run-training.log") if b.action == "VALIDATE"]
     assert "not submitted again" in end and "`watchkeeper doctor`" in end
     assert 600 <= time.now < 1500
     if outcome == "doubt":
@@ -493,7 +493,7 @@ def test_an_outage_is_logged_once_with_its_length_and_ends_nothing(tmp_path: Pat
             waits(one)
 
     assert keeper(folder, fake, turned).keep()
-    errors = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "MONITOR_ERROR"]
+    errors = [b for b in blocks_of(folder, "run-training.log") if b.action == "MONITOR_ERROR"]
     assert len(errors) == 1 and errors[0].result == "fake: it cannot be reached"
     answers = [
         b for b in blocks_of(folder, "run-experiment.log") if "without an answer" in b.result
@@ -587,7 +587,7 @@ def test_an_absence_counts_only_after_the_visibility_lag(tmp_path: Path) -> None
 
     assert keeper(folder, fake, turned, time).keep()
     assert outcomes(folder) == {"one": ["done"], "one/clean/epoch0": ["done"]}
-    assert not [b for b in blocks_of(folder, "run-torchtune.log") if "UNKNOWN" in b.details]
+    assert not [b for b in blocks_of(folder, "run-training.log") if "UNKNOWN" in b.details]
 
 
 def test_what_may_still_run_is_not_tried_again(tmp_path: Path) -> None:
@@ -612,7 +612,7 @@ def test_what_may_still_run_is_not_tried_again(tmp_path: Path) -> None:
         assert keeper(folder, fake, turned, time).keep()
         assert outcomes(folder)["one"] == ["unknown"]
         assert keeper(folder, fake, retry_failed=True).keep()
-        (error,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_ERROR"]
+        (error,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_ERROR"]
         assert "attempt 1 may still run: job 1 claimed it" in error.result and fake.submissions == 1
     finally:
         process = fake.jobs["1"].process
@@ -733,9 +733,7 @@ def test_the_stagger_stands_between_submissions_and_not_after_the_last(tmp_path:
     """Each submission but the first waits its stagger, and says so."""
     folder, fake = write_experiment(tmp_path / "exp", runs=("a", "b", "c")), FakeScheduler()
     assert keeper(folder, fake, run_pending(fake), stagger_s=0.05).keep()
-    submits = [
-        b.details for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"
-    ]
+    submits = [b.details for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_JOB"]
     assert [("stagger" in details) for details in submits] == [False, True, True]
 
 
@@ -785,7 +783,7 @@ def test_a_second_watcher_takes_the_lead_when_the_first_has_left(tmp_path: Path)
     first.ask_to_leave("test")
     assert not first.keep()
     assert keeper(folder, fake, run_pending(fake)).keep()
-    assert actions(folder, "torchtune").count("SUBMIT_JOB") == 1
+    assert actions(folder, "training").count("SUBMIT_JOB") == 1
 
 
 def test_what_another_process_submitted_enters_the_leaders_log(tmp_path: Path) -> None:
@@ -808,7 +806,7 @@ def test_what_another_process_submitted_enters_the_leaders_log(tmp_path: Path) -
     leader.keep()
     submits = [
         (b.subject, "another watchkeeper" in b.details)
-        for b in blocks_of(folder, "run-torchtune.log")
+        for b in blocks_of(folder, "run-training.log")
         if b.action == "SUBMIT_JOB"
     ]
     assert submits in ([("a", False)], [("a", False), ("b", True)])
@@ -819,7 +817,7 @@ def test_a_log_that_somebody_changed_is_kept_and_made_again(tmp_path: Path, chan
     """A person's words in a log are never lost: the file is set aside, and the log stays whole."""
     folder, fake = write_experiment(tmp_path / "exp"), FakeScheduler()
     waits = run_pending(fake)
-    path = folder / "run-torchtune.log"
+    path = folder / "run-training.log"
 
     def turned(one: Keeper) -> None:
         if len(fake.jobs) == 1:
@@ -827,7 +825,7 @@ def test_a_log_that_somebody_changed_is_kept_and_made_again(tmp_path: Path, chan
         waits(one)
 
     assert keeper(folder, fake, turned).keep()
-    kept = sorted(folder.glob("run-torchtune.log.kept-*"))
+    kept = sorted(folder.glob("run-training.log.kept-*"))
     assert bool(kept) == bool(changed)
     assert all(changed in one.read_text() for one in kept)
     events = journal.read(folder / ".watchkeeper" / "journal").events

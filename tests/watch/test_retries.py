@@ -89,10 +89,10 @@ def test_out_of_memory_on_the_gpu_halves_the_batch_until_it_fits(tmp_path: Path)
     assert [one.automatic for one in intended] == [False, True, True]
     assert intended[2].change == {"batch_size": "4", "gradient_accumulation_steps": "8"}
     assert intended[2].reason == "out of memory on the GPU"
-    retries = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "RETRY"]
+    retries = [b for b in blocks_of(folder, "run-training.log") if b.action == "RETRY"]
     assert [b.result for b in retries] == ["Attempt 2", "Attempt 3"]
     assert "batch_size 16 → 8" in retries[0].details and "CUDA out of memory" in retries[0].details
-    submit = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SUBMIT_JOB"]
+    submit = [b for b in blocks_of(folder, "run-training.log") if b.action == "SUBMIT_JOB"]
     assert "attempt 3, batch_size=4 gradient_accumulation_steps=8" in submit[2].details
 
 
@@ -103,7 +103,7 @@ def test_the_bound_ends_it_and_says_what_to_do(tmp_path: Path) -> None:
     folder, fake = write_experiment(tmp_path / "exp", body=READS % 0), FakeScheduler()
     assert keeper(folder, fake, ending(fake)).keep()
     assert outcomes(folder) == [("failed", "memory gpu")] * 3
-    (skip,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SKIP"]
+    (skip,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "SKIP"]
     assert "tried again twice (retries = 2)" in skip.details and "--retry-failed" in skip.details
     assert keeper(folder, fake, ending(fake)).keep() and fake.submissions == 3
     assert keeper(folder, fake, ending(fake), retry_failed=True).keep()
@@ -120,7 +120,7 @@ def test_a_script_that_does_not_follow_is_not_tried_again_as_it_was(tmp_path: Pa
     folder, fake = write_experiment(tmp_path / "exp", body=body), FakeScheduler()
     assert keeper(folder, fake, ending(fake)).keep()
     assert outcomes(folder) == [("failed", "memory gpu")]
-    (skip,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "SKIP"]
+    (skip,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "SKIP"]
     assert (
         "let it read WATCHKEEPER_BATCH_SIZE and WATCHKEEPER_GRADIENT_ACCUMULATION_STEPS"
         in skip.details
@@ -154,7 +154,7 @@ def test_a_lost_node_or_a_preemption_is_made_good_by_a_second_attempt(
     assert outcomes(folder, "one/clean/epoch0") == [("done", "")] and set(
         times_run(folder).values()
     ) == {1}
-    (retry,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "RETRY"]
+    (retry,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "RETRY"]
     assert "no complete checkpoint: from the beginning" in retry.details
 
 
@@ -201,7 +201,7 @@ def test_a_resubmitted_job_is_given_the_last_complete_checkpoint(tmp_path: Path)
     assert [outcome for outcome, _ in outcomes(folder)] == ["lost", "done"]
     intended = state_of(folder).run("one").attempts[2].intended
     assert intended is not None and intended.resume_from == "one/artifacts/epoch_0"
-    (retry,) = [b for b in blocks_of(folder, "run-torchtune.log") if b.action == "RETRY"]
+    (retry,) = [b for b in blocks_of(folder, "run-training.log") if b.action == "RETRY"]
     assert "goes on from one/artifacts/epoch_0" in retry.details
 
 
@@ -239,7 +239,7 @@ def test_a_time_limit_is_begun_again_only_from_a_newer_checkpoint(tmp_path: Path
     assert [cause for _, cause in outcomes(folder)] == ["walltime", ""]
     assert keeper(bare, other, ending(other, "TIMEOUT")).keep()
     assert len(outcomes(bare)) == 1
-    (skip,) = [b for b in blocks_of(bare, "run-torchtune.log") if b.action == "SKIP"]
+    (skip,) = [b for b in blocks_of(bare, "run-training.log") if b.action == "SKIP"]
     assert "#SBATCH --time" in skip.details
 
 
@@ -335,7 +335,7 @@ def test_a_child_that_the_oom_killer_ended_is_said_though_the_script_ended_with_
     assert outcomes(folder) == [(outcome, "memory host")]
     judged = state_of(folder).run("one").attempts[1].judged
     assert judged is not None and "exit code 0; out of memory on the host" in judged.why
-    changes = [b for b in blocks_of(folder, "run-torchtune.log") if "one" in b.subject]
+    changes = [b for b in blocks_of(folder, "run-training.log") if "one" in b.subject]
     assert any("out of memory on the host" in change.result for change in changes)
 
 

@@ -97,7 +97,7 @@ def test_a_spent_budget_stops_submissions_and_no_job(tmp_path: Path) -> None:
     assert keeper(folder, fake, run_pending(fake), budget=parse("jobs=2")).keep()
     assert sorted(outcomes(folder)) == ["a", "b"]
     assert all(ends == ["done"] for ends in outcomes(folder).values())
-    assert actions(folder, "torchtune").count("HALT") == 1
+    assert actions(folder, "training").count("HALT") == 1
     halted = state_of(folder).halted["preparation"]
     assert halted.why == "the budget is spent: 2 of 2 jobs submitted" and halted.left == 3
 

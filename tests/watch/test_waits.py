@@ -62,7 +62,7 @@ def test_a_held_job_is_told_once_with_what_to_do(tmp_path: Path) -> None:
     told = [held, guess, held, guess, held, free, free]
     hook = waiting(fake, told, then)
     assert keeper(folder, fake, turned).keep()
-    lines = [b.result for b in blocks_of(folder, "run-torchtune.log") if HELD in b.result]
+    lines = [b.result for b in blocks_of(folder, "run-training.log") if HELD in b.result]
     assert (
         len(lines) == 1
         and "does not start by itself" in lines[0]
@@ -102,7 +102,7 @@ def test_the_guess_of_its_start_is_kept_and_costs_few_lines(tmp_path: Path) -> N
         one.facts.expected for one in changes(folder, "one") if one.before == one.after == "PENDING"
     ]
     assert news == [at[0], at[-1]]
-    assert not [b for b in blocks_of(folder, "run-torchtune.log") if "Priority" in b.result]
+    assert not [b for b in blocks_of(folder, "run-training.log") if "Priority" in b.result]
 
 
 def test_a_job_that_starts_soon_says_nothing_of_its_queue(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from watchkeeper.core.journal import Journal
 from watchkeeper.core.state import State, fold
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.experiment import experiment as experiments
-from watchkeeper.report.actionlog.render import LOGS, last_software
+from watchkeeper.report.actionlog.render import NAMES, last_software
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs.lease import RELEASED, Holder, Lease
@@ -99,7 +99,7 @@ def traces(root: Path) -> list[str]:
         for name in ("runs", "lease", "starts", "objects")
         if _holds_something(state / name)
     ]
-    return folders + [name for name in LOGS.values() if folders and (root / name).is_file()]
+    return folders + [name for name in NAMES if folders and (root / name).is_file()]
 
 
 def _holds_something(folder: Path) -> bool:

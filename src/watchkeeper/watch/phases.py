@@ -22,6 +22,7 @@ from watchkeeper.core.events import (
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.launch import plan as planning
 from watchkeeper.launch.plan import Plan, Selection
+from watchkeeper.watch.logs import action_logs
 from watchkeeper.watch.logs.logbook import Logbook
 from watchkeeper.watch.poll.poller import Poller
 from watchkeeper.watch.tally import Rest, rest_of
@@ -163,7 +164,23 @@ class Phases:
             gate=self._selection.gate,
             queue_ahead=self._selection.queue_ahead,
             keeps_halts=keeps_halts,
+            logs=self._names_of_logs(),
         )
+
+    def _names_of_logs(self) -> dict[str, str]:
+        """The names of the logs of the phases that have work: those that were chosen before, else
+        what suits the phase's tool.
+        """
+        tools = {
+            "preparation": self._experiment.tools.preparation,
+            "evaluation": self._experiment.tools.evaluation,
+        }
+        names: dict[str, str] = {str(key): name for key, name in self._logbook.log_names.items()}
+        for phase in PHASES:
+            has_work = any(item.phase == phase for item in self._experiment.items)
+            if phase not in names and has_work:
+                names[phase] = action_logs.choose_name(phase, tools[phase], self._experiment.folder)
+        return names
 
     def _is_under_way(self, phase: Phase, plan: Plan) -> bool:
         """Whether a job of the phase may still run, or is still to be submitted."""

@@ -167,7 +167,7 @@ def test_accounting_that_lags_and_falls_silent(watched: Watched) -> None:
     assert done and watched.outcomes == ["done", "done"]
     changes = [
         b.details
-        for b in blocks_of(watched.folder, "run-torchtune.log")
+        for b in blocks_of(watched.folder, "run-training.log")
         if b.action == "STATE_CHANGE"
     ]
     assert not [change for change in changes if "FAILED" in change]

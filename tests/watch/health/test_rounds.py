@@ -50,7 +50,7 @@ def test_an_alarm_is_raised_once_whoever_watches(tmp_path: Path) -> None:
     assert "printed and recorded nothing (limit 600 s)" in alarm.why
     assert [Path(one.source).name for one in alarm.evidence] == ["slurm-1.out", "one"]
     assert state_of(folder).run("one").attempts[1].assessed == alarm
-    told = [block for block in blocks_of(folder, "run-torchtune.log") if block.action == "HEALTH"]
+    told = [block for block in blocks_of(folder, "run-training.log") if block.action == "HEALTH"]
     assert [(block.subject, block.result.partition(":")[0]) for block in told] == [
         ("one", "SILENT")
     ]

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
+from tests.experiments import blocks_of, state_of, wk, write_experiment
 from watchkeeper.core.events import Leased, Opened, Planned
-from watchkeeper.watch.logs.action_logs import LiveLogs, rebuild
+from watchkeeper.report.actionlog.render import log_names
+from watchkeeper.watch.logs.action_logs import LiveLogs, choose_name, rebuild
 
 NOW = datetime(2026, 3, 11, 15, 0, tzinfo=UTC)
 NAME = "run-experiment.log"
@@ -79,3 +82,80 @@ def test_a_link_that_appears_while_we_watch_is_moved_aside(tmp_path):
     ]
     assert (tmp_path / "outside").read_bytes() == before
     assert (tmp_path / NAME).read_bytes().count(b"DISCOVER_EXPERIMENT") == 2
+
+
+def named(*logs):
+    """The events of a watcher whose executions chose these names."""
+    events = journal(more=len(logs) - 1)["w"]
+    planned = [
+        msgspec.structs.replace(event, logs=chosen, phase="preparation")
+        for event, chosen in zip(events[2:], logs, strict=True)
+    ]
+    return {"w": [*events[:2], *planned]}
+
+
+OLDER = {}
+OTHERS = {"preparation": "run-training.log"}
+TORCHTUNE = {"preparation": "run-torchtune.log"}
+
+
+@pytest.mark.parametrize(
+    ("logs", "expected"),
+    [
+        ([OLDER, OTHERS], "run-torchtune.log"),
+        ([OTHERS, TORCHTUNE], "run-training.log"),
+        ([TORCHTUNE, OTHERS], "run-torchtune.log"),
+        ([{"preparation": "../run-training.log"}, OTHERS], "run-torchtune.log"),
+    ],
+)
+def test_the_first_name_counts(tmp_path, logs, expected):
+    """A log keeps the name that the journal gave it first, an older journal's the name that all
+    had, and a watch and a rebuild write the same file.
+    """
+    events = named(*logs)
+    assert log_names(events)["preparation"] == expected
+    LiveLogs(tmp_path).take_over(events)
+    live = (tmp_path / expected).read_bytes()
+    rebuild(tmp_path, events)
+    assert (tmp_path / expected).read_bytes() == live != b""
+    assert [path.name for path in tmp_path.glob("run-t*")] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("tool", "there", "expected"),
+    [
+        ("script", [], "run-training.log"),
+        ("torchtune", [], "run-torchtune.log"),
+        ("script", ["run-torchtune.log"], "run-torchtune.log"),
+        ("torchtune", ["run-training.log"], "run-training.log"),
+        ("script", ["run-torchtune.log", "run-training.log"], "run-training.log"),
+    ],
+)
+def test_what_lies_there_outweighs_the_tool(tmp_path, tool, there, expected):
+    """A new experiment's log is named after its tool; one that was begun keeps its name."""
+    for name in there:
+        (tmp_path / name).touch()
+    assert choose_name("preparation", tool, tmp_path) == expected
+
+
+def test_an_experiment_keeps_its_names_when_its_tools_change(tmp_path):
+    """A script experiment logs under the names for other tools, and still does when its summary
+    names torchtune later; `rebuild` and `check` agree.
+    """
+    folder, state = write_experiment(tmp_path / "exp"), tmp_path / "state"
+    assert wk("run", folder, "--poll", "0.05", state=state).returncode == 0
+    summary = folder / "experiment_summary.yaml"
+    text = summary.read_text()
+    assert '"script"' in text
+    summary.write_text(text.replace('"evaluation": "script"', '"evaluation": "inspect-ai"'))
+    wk("run", folder, "--poll", "0.05", state=state)
+    assert state_of(folder).planned.logs["evaluation"] == "run-evaluation.log"
+    assert len(blocks_of(folder, "run-evaluation.log")) > 3
+    assert not (folder / "run-inspect.log").exists()
+    before = {path.name: path.read_bytes() for path in folder.glob("run-*.log")}
+    assert set(before) == {"run-training.log", "run-evaluation.log", "run-experiment.log"}
+    for name in before:
+        (folder / name).unlink()
+    assert wk("rebuild", folder, state=state).returncode == 0
+    assert {path.name: path.read_bytes() for path in folder.glob("run-*.log")} == before
+    assert wk("check", folder, state=state).returncode == 0

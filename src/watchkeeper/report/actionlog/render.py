@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from watchkeeper.core.events import (
+    PHASES,
     AnyEvent,
     Assessed,
     Change,
@@ -40,11 +41,17 @@ from watchkeeper.core.events import (
 from watchkeeper.core.text.zones import zone_of
 from watchkeeper.report.actionlog.block_format import Block, duration_words
 
-LOGS: Mapping[Phase | None, str] = {
+EXPERIMENT_LOG = "run-experiment.log"
+# Of each phase: the log of the tool that has its own, and of any other tool.
+OF_THE_TOOL: Mapping[Phase, str] = {
     "preparation": "run-torchtune.log",
     "evaluation": "run-inspect.log",
-    None: "run-experiment.log",
 }
+OF_OTHER_TOOLS: Mapping[Phase, str] = {
+    "preparation": "run-training.log",
+    "evaluation": "run-evaluation.log",
+}
+NAMES = (*OF_THE_TOOL.values(), *OF_OTHER_TOOLS.values(), EXPERIMENT_LOG)
 STATUS_AT_LEAST_EVERY = timedelta(hours=1)
 
 _MOST_NAMES = 10
@@ -69,6 +76,7 @@ class Renderer:
 
     def __init__(self, zone: str) -> None:
         self._zone = zone_of(zone)
+        self._names: dict[Phase, str] = {}
         self._items: dict[Phase, tuple[RunItem, ...]] = {}
         self._status: dict[Phase, tuple[dict[str, int], datetime]] = {}
 
@@ -81,9 +89,20 @@ class Renderer:
 
     def _block(self, event: Event, phase: Phase | None, action: str, **fields: str) -> Named:
         time = event.time.astimezone(self._zone).replace(tzinfo=None, microsecond=0)
-        return LOGS[phase], Block(time=time, action=action, **fields)
+        return self._name_of(phase), Block(time=time, action=action, **fields)
+
+    @property
+    def names(self) -> list[str]:
+        """The logs' names, as far as the events have told them."""
+        return [*self._names.values(), EXPERIMENT_LOG]
+
+    def _name_of(self, phase: Phase | None) -> str:
+        if phase is None:
+            return EXPERIMENT_LOG
+        return self._names.get(phase, OF_THE_TOOL[phase])
 
     def _planned(self, event: Planned) -> Iterator[Named]:
+        self._names = named_by(event) | self._names
         if event.phase is not None:
             self._items[event.phase] = event.items
             self._status.pop(event.phase, None)
@@ -355,6 +374,29 @@ _HANDLERS: dict[type, Callable[[Renderer, Any], Iterator[Named]]] = {
     Detached: Renderer._detached,
     Halted: Renderer._halted,
 }
+
+
+def named_by(event: Planned) -> dict[Phase, str]:
+    """The logs that an event gives names; of an older event, all. What is no log's name is not
+    used.
+    """
+    if not event.logs:
+        return dict(OF_THE_TOOL)
+    names: dict[Phase, str] = {}
+    for phase in PHASES:
+        name = event.logs.get(phase)
+        if name is not None:
+            names[phase] = name if name in NAMES else OF_THE_TOOL[phase]
+    return names
+
+
+def log_names(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> dict[Phase, str]:
+    """The name of each phase's log that the journal has chosen so far."""
+    names: dict[Phase, str] = {}
+    for event in holders(events):
+        if isinstance(event, Planned):
+            names = named_by(event) | names
+    return names
 
 
 def holders(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> Iterator[AnyEvent | Unknown]:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from watchkeeper.core.disk import files
 from watchkeeper.core.disk.files import AppendFile
-from watchkeeper.core.events import AnyEvent, Unknown
+from watchkeeper.core.events import AnyEvent, Phase, Unknown
 from watchkeeper.report.actionlog.block_format import render, render_all
-from watchkeeper.report.actionlog.render import LOGS, Renderer, first_zone, holders, render_logs
+from watchkeeper.report.actionlog.render import (
+    OF_OTHER_TOOLS,
+    OF_THE_TOOL,
+    Renderer,
+    first_zone,
+    holders,
+    render_logs,
+)
 from watchkeeper.runfolder.places import is_free, is_plain
 
+_WITH_A_LOG = ("torchtune", "inspect-ai")
 Events = Mapping[str, Iterable[AnyEvent | Unknown]]
+
+
+def choose_name(phase: Phase, tool: str, folder: Path) -> str:
+    """The name for a phase's log, where the journal has not chosen one yet: what suits its tool. An
+    experiment that was begun under the other name, by whatever program, keeps that.
+    """
+    suitable, other = OF_OTHER_TOOLS[phase], OF_THE_TOOL[phase]
+    if tool in _WITH_A_LOG:
+        suitable, other = other, suitable
+    if os.path.lexists(folder / other) and not os.path.lexists(folder / suitable):
+        return other
+    return suitable
 
 
 def expected(events: Events) -> dict[str, bytes]:
@@ -28,11 +49,7 @@ def rebuild(folder: Path, events: Events) -> dict[str, int]:
     journal does not explain is kept under another name.
     """
     made: dict[str, int] = {}
-    texts = expected(events)
-    for name in LOGS.values():
-        text = texts.get(name)
-        if text is None:
-            continue
+    for name, text in expected(events).items():
         set_aside(folder / name, text)
         files.replace(folder / name, text)
         made[name] = len(text)
@@ -79,7 +96,7 @@ class LiveLogs:
         for name, text in expected(events).items():
             kept = self._bring_up(name, text)
             aside += [kept] if kept else []
-        for name in LOGS.values():
+        for name in self._renderer.names:
             path = self._folder / name
             if name not in self._sizes and not is_free(path) and _size(path) != 0:
                 aside.append(files.keep_aside(path))

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from watchkeeper.core import layout
 from watchkeeper.core.errors import StorageError
-from watchkeeper.core.events import AnyEvent, Leased, Observed, Unknown
+from watchkeeper.core.events import AnyEvent, Leased, Observed, Phase, Unknown
 from watchkeeper.core.events.choose import all_of
 from watchkeeper.core.journal import Clock, Journal, Writer
 from watchkeeper.core.state import Fold, State
+from watchkeeper.report.actionlog.render import log_names
 from watchkeeper.watch.logs.action_logs import LiveLogs
 from watchkeeper.watch.logs.lease import Lease
 
@@ -53,6 +54,11 @@ class Logbook:
     def leads(self) -> bool:
         """Whether this process holds the lease: it polls, judges and keeps the logs."""
         return self._lease.held
+
+    @property
+    def log_names(self) -> dict[Phase, str]:
+        """The name of each phase's action log that was chosen so far."""
+        return log_names(self.journal.events)
 
     def write(self, kind: type, **fields: object) -> None:
         """Write one event, and show it.

@@ -28,7 +28,7 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs, prior
 from watchkeeper.query.rows import Row, exit_code, rows
 from watchkeeper.query.status import decide, with_array_tasks
-from watchkeeper.report.actionlog.render import LOGS
+from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
@@ -313,7 +313,9 @@ def _show_table(keeper: Keeper, experiment: experiments.Experiment, found: list[
         click.echo(f"\n{words}")
     if words := keeper.spending.describe(keeper.logbook.state):
         click.echo(f"\nBudget: {words}")
-    logs = [experiment.folder / LOGS[phase] for phase in (*PHASES, None)]
+    names = keeper.logbook.log_names
+    logs = [experiment.folder / names[phase] for phase in PHASES if phase in names]
+    logs.append(experiment.folder / EXPERIMENT_LOG)
     pages = [path for path in keeper.runbook.folders if path.exists()]
     click.echo("\nLogs: " + "  ".join(_relative(path) for path in [*logs, *pages] if path.exists()))
 
