@@ -108,7 +108,9 @@ WRITERS = {
 def test_any_interleaving_of_the_same_files_folds_to_the_same_state(
     order: list[str], random: Any
 ) -> None:
-    """However the lines of the files arrive, in whatever pieces, the state is the same."""
+    """However the lines of the files arrive, in whatever pieces, and whoever asks in between, the
+    state is the same.
+    """
     folded = Fold()
     rest = {writer: list(WRITERS[writer]) for writer in order}
     while any(rest.values()):
@@ -116,6 +118,9 @@ def test_any_interleaving_of_the_same_files_folds_to_the_same_state(
         number = random.randint(1, len(rest[writer]))
         folded.update({writer: rest[writer][:number]})
         rest[writer] = rest[writer][number:]
+        if random.random() < 0.5:
+            folded.state()
+    assert folded.state() == fold(WRITERS)
     assert shown(folded.state()) == shown(fold(WRITERS))
 
 

@@ -244,6 +244,10 @@ class WriterState:
         self.halted: dict[Phase, Halted] = {}
         self.ends_halts = False
         """Whether it began an execution that ends the halts of those before it."""
+        self.touched: set[AttemptId] = set()
+        """The attempts that it has spoken of since they were last joined."""
+        self.has_read_more = True
+        """Whether what it had read of others has changed since."""
 
     def update(self, events: Iterable[AnyEvent | Unknown]) -> None:
         """Fold more of the same writer's events, in their order."""
@@ -274,6 +278,7 @@ class WriterState:
         return self._attempt_of(event.key, event.attempt, event.phase)
 
     def _attempt_of(self, key: str, number: int, phase: Phase) -> Attempt:
+        self.touched.add((key, number))
         attempt = self.attempts.get((key, number))
         if attempt is None:
             attempt = self.attempts[key, number] = Attempt(key, number, phase)
@@ -281,9 +286,11 @@ class WriterState:
 
     def _on_opened(self, event: Opened) -> None:
         self.opened = event
+        self.has_read_more = True
 
     def _on_leased(self, event: Leased) -> None:
         self.leases.append(event)
+        self.has_read_more = True
 
     def _on_planned(self, event: Planned) -> None:
         if event.phase is not None:
@@ -406,17 +413,6 @@ _HANDLERS: dict[type, Callable[[WriterState, Any], None]] = {
 }
 
 
-def join(writers: Iterable[WriterState]) -> State:
-    """The state that the writers' files give together, in whatever order they come."""
-    ordered = sorted(writers, key=lambda writer: writer.writer)
-    state = State(planned=_last_plan(ordered), zone=_zone(ordered), halted=_halts(ordered))
-    for writer in ordered:
-        _add_unknown_kinds(state, writer)
-        _add_stale_results(state, writer)
-    _add_attempts(state, ordered)
-    return state
-
-
 def _last_plan(ordered: Sequence[WriterState]) -> Planned | None:
     """The plan of the writer with the highest lease; of those without one only if nobody else has
     planned.
@@ -459,23 +455,6 @@ def _zone(ordered: Sequence[WriterState]) -> str:
 def _add_unknown_kinds(state: State, writer: WriterState) -> None:
     for kind, number in writer.unknown_kinds.items():
         state.unknown_kinds[kind] = state.unknown_kinds.get(kind, 0) + number
-
-
-def _add_stale_results(state: State, writer: WriterState) -> None:
-    for key, number in writer.redo_from.items():
-        run = state.runs.setdefault(key, RunState(key))
-        run.redo_from = max(run.redo_from, number)
-
-
-def _add_attempts(state: State, ordered: Sequence[WriterState]) -> None:
-    by_name = {writer.writer: writer for writer in ordered}
-    parts_of: dict[AttemptId, list[Attempt]] = {}
-    for writer in ordered:
-        for attempt_id, attempt in writer.attempts.items():
-            parts_of.setdefault(attempt_id, []).append(attempt)
-    for key, number in sorted(parts_of):
-        run = state.runs.setdefault(key, RunState(key))
-        run.attempts[number] = _join_attempt(parts_of[key, number], by_name)
 
 
 # ── one attempt, of which several writers speak
@@ -592,10 +571,13 @@ def _knew(later: Event | Seen, earlier: Event | Seen, writers: Mapping[str, Writ
 
 
 class Fold:
-    """A fold that can be continued: feed it what `Journal.refresh` returns."""
+    """A fold that can be continued: feed it what `Journal.refresh` returns. What several writers say
+    of an attempt is joined again only where one of them has said more.
+    """
 
     def __init__(self) -> None:
         self.writers: dict[str, WriterState] = {}
+        self._runs: dict[str, RunState] = {}
 
     def update(self, new: Mapping[str, Iterable[AnyEvent | Unknown]]) -> None:
         """Fold new events, by writer."""
@@ -604,9 +586,56 @@ class Fold:
                 self.writers.setdefault(writer, WriterState(writer)).update(events)
 
     def state(self) -> State:
-        """The state so far."""
+        """The state so far: that of the writers' files together, in whatever order they come."""
         with collector_paused():
-            return join(self.writers.values())
+            ordered = sorted(self.writers.values(), key=lambda writer: writer.writer)
+            self._join_attempts(ordered)
+            self._add_stale_results(ordered)
+        state = State(
+            runs=dict(self._runs),
+            planned=_last_plan(ordered),
+            zone=_zone(ordered),
+            halted=_halts(ordered),
+        )
+        for writer in ordered:
+            _add_unknown_kinds(state, writer)
+        return state
+
+    def _join_attempts(self, ordered: Sequence[WriterState]) -> None:
+        by_name = {writer.writer: writer for writer in ordered}
+        attempts: dict[str, list[Attempt]] = {}
+        for key, number in sorted(_to_join(ordered)):
+            parts = [w.attempts[key, number] for w in ordered if (key, number) in w.attempts]
+            attempts.setdefault(key, []).append(_join_attempt(parts, by_name))
+        for key, joined in attempts.items():
+            before = self._runs.get(key, RunState(key))
+            numbered = before.attempts | {attempt.number: attempt for attempt in joined}
+            self._put(RunState(key, dict(sorted(numbered.items())), before.redo_from))
+        for writer in ordered:
+            writer.touched.clear()
+            writer.has_read_more = False
+
+    def _add_stale_results(self, ordered: Sequence[WriterState]) -> None:
+        for writer in ordered:
+            for key, number in writer.redo_from.items():
+                run = self._runs.get(key, RunState(key))
+                if number > run.redo_from:
+                    self._put(RunState(key, run.attempts, number))
+
+    def _put(self, run: RunState) -> None:
+        """Keep a run; the keys stay in their order."""
+        is_last = not self._runs or run.key > next(reversed(self._runs))
+        is_known = run.key in self._runs
+        self._runs[run.key] = run
+        if not is_last and not is_known:
+            self._runs = dict(sorted(self._runs.items()))
+
+
+def _to_join(ordered: Sequence[WriterState]) -> set[AttemptId]:
+    """The attempts of which somebody has said more; all, where somebody has read more of others."""
+    if any(writer.has_read_more for writer in ordered):
+        return {attempt_id for writer in ordered for attempt_id in writer.attempts}
+    return {attempt_id for writer in ordered for attempt_id in writer.touched}
 
 
 def fold(events: Mapping[str, Iterable[AnyEvent | Unknown]]) -> State:

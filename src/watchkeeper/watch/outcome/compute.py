@@ -147,7 +147,10 @@ def used_by(attempt: Attempt, folder: Path, beside: Path | None) -> Used:
     if used.gpu_busy is not None or beside is None:
         return used
     for name in _GPU_TABLES:
-        table = "\n".join(line.decode(errors="replace") for line in _lines(beside / name))
+        lines = _lines(f"{beside}/{name}")
+        if not lines:
+            continue
+        table = "\n".join(line.decode(errors="replace") for line in lines)
         gpus = of_gpu_metrics(table)
         if gpus.gpu_busy is not None or gpus.gpu_peak_bytes is not None:
             return msgspec.structs.replace(
@@ -244,7 +247,7 @@ def _figures(rows: Iterable[Sequence[str]], at: int | None) -> Iterator[tuple[fl
             yield float(figure.group(1)), figure.group(2).lower()
 
 
-def _lines(path: Path) -> list[bytes]:
+def _lines(path: str) -> list[bytes]:
     try:
         with open_regular(path) as file:
             return read_most(file, _MOST_BYTES).splitlines()
