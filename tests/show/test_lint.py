@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from tests.runlogs import CORPUS
 from watchkeeper.core.disk import files
-from watchkeeper.show.cli.verify.lint import command
+from watchkeeper.show.cli import main
 from watchkeeper.watch.logs import run_log_folder
 
 TRAIN = "demo_arm/2026-03-11_train_front_cam.md"
@@ -33,7 +33,7 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def lint(*words: object) -> Result:
     """Run the command in this process; any traceback is a failure."""
-    result = CliRunner().invoke(command, [str(word) for word in words])
+    result = CliRunner().invoke(main, ["lint", *map(str, words)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
