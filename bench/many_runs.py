@@ -140,7 +140,14 @@ def main() -> None:
 
 def _call(command: list[str]) -> None:
     state = {"WATCHKEEPER_STATE_DIR": tempfile.gettempdir()}
-    subprocess.run(command, env=os.environ | state, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        command,
+        env=os.environ | state,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,3 +177,33 @@ def test_no_module_reads_a_file_that_it_has_not_looked_at() -> None:
         if any(reads.search(line) and "/proc/" not in line for line in path.open())
     }
     assert found <= READS_AS_IT_IS
+
+
+@pytest.mark.parametrize("most", [0, 1, 5, 6, 7, 2**40])
+def test_the_most_that_is_read_is_no_memory_that_is_taken(tmp_path: Path, most: int) -> None:
+    """At most so many bytes are read, and a bound of a tebibyte costs no memory."""
+    path = tmp_path / "x"
+    path.write_bytes(b"123456")
+    with files.open_regular(path) as file:
+        assert files.read_most(file, most) == b"123456"[:most]
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+    """What was added since its size was looked at is read too."""
+    path = tmp_path / "x"
+    path.write_bytes(b"1")
+
+    class Growing:
+        """A file that grows between the look at its size and the first read."""
+
+        def __init__(self, file: Any) -> None:
+            self.fileno = file.fileno
+            self.file = file
+
+        def read(self, most: int) -> bytes:
+            if path.stat().st_size == 1:
+                path.write_bytes(b"123456")
+            return self.file.read(most)
+
+    with files.open_regular(path) as file:
+        assert files.read_most(Growing(file), 100) == b"123456"
