@@ -19,7 +19,7 @@ from watchkeeper.report.runlog.code_state import commit_of
 from watchkeeper.report.runlog.document import Field
 from watchkeeper.report.runlog.experiments_table import Row
 from watchkeeper.report.runlog.figures import SETTINGS_FIELDS
-from watchkeeper.report.runlog.read import CONFIG, Log, filled, is_none, is_row_of
+from watchkeeper.report.runlog.read import CONFIG, Log, answers, filled, is_none, is_row_of
 from watchkeeper.report.runlog.standing import standing
 
 FIELD = "fingerprint"
@@ -60,19 +60,16 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     notes: str = ""
 
     def __str__(self) -> str:
+        judged = [repr(self.notes)] if self.notes else []
         if self.verdict.casefold() != self.outcome.casefold():
-            verdict = self.verdict
-        else:
-            verdict = ""
-        if verdict and self.notes:
-            judged = f"{verdict}: {self.notes!r}"
-        else:
-            judged = verdict or (repr(self.notes) if self.notes else "")
-        parts = [self.outcome, self.loss, judged]
-        parts += self.differs
-        parts += ["matched by its words"] if self.how == "words" else []
-        told = ", ".join(part for part in parts if part)
-        return f"tried before: {self.path}" + (f" ({told})" if told else "")
+            judged.insert(0, self.verdict)
+        parts = [self.outcome, self.loss, ": ".join(filter(None, judged)), *self.differs]
+        if self.how == "words":
+            parts.append("matched by its words")
+        words = ", ".join(filter(None, parts))
+        if not words:
+            return f"tried before: {self.path}"
+        return f"tried before: {self.path} ({words})"
 
 
 def fingerprint(script_sha256: str, configs: Iterable[str], args: Sequence[str] = ()) -> str:
@@ -87,14 +84,14 @@ def fingerprint(script_sha256: str, configs: Iterable[str], args: Sequence[str] 
 
 def matches(work: Work, logs: Sequence[Log], tables: Sequence[Row] = ()) -> list[Match]:
     """The logs of the same work, the newest first."""
-    found = []
+    same = []
     for log in sorted(logs, key=lambda one: (one.day, one.file.path), reverse=True):
         fields = fields_of(log)
         named = fields.get(FIELD, "")
         if named != work.fingerprint if named else not _same_words(work, fields):
             continue
         row = _row(log, tables)
-        found.append(
+        same.append(
             Match(
                 key=work.key,
                 path=log.file.path,
@@ -106,7 +103,7 @@ def matches(work: Work, logs: Sequence[Log], tables: Sequence[Row] = ()) -> list
                 notes=_told(row.get("notes", "")),
             )
         )
-    return found
+    return same
 
 
 def may_match(text: str, works: Iterable[Work]) -> bool:
@@ -122,18 +119,13 @@ def fields_of(log: Log) -> dict[str, str]:
     """What the Config section says, under one name for each thing; `n/a` and unanswered fields are
     left out.
     """
-    found: dict[str, str] = {}
-    for name in CONFIG:
-        if (field := log.config(name)) is not None and (value := _value(field)):
-            found[name] = value
-    inside = [field for section in log.sections("config") for field in log.facts(section)]
-    for name, spelled in (("settings", SETTINGS_FIELDS), (FIELD, (FIELD,))):
-        field = facts.first(inside, *spelled)
-        if field is not None and (value := _value(field)):
-            found[name] = value
-    if commit := commit_of(log):
-        found["commit"] = commit
-    return found
+    fields = {name: log.config(name) for name in CONFIG}
+    inside = log.fields_of("config")
+    fields["settings"] = facts.first(inside, *SETTINGS_FIELDS)
+    fields[FIELD] = facts.first(inside, FIELD)
+    values = {name: _value(field) for name, field in fields.items()}
+    values["commit"] = commit_of(log)
+    return {name: value for name, value in values.items() if value}
 
 
 def outcome(log: Log) -> str:
@@ -141,7 +133,10 @@ def outcome(log: Log) -> str:
     return standing(log).state
 
 
-def _value(field: Field) -> str:
+def _value(field: Field | None) -> str:
+    """What a field says with the fields below it; "": nothing, or that there is nothing."""
+    if field is None:
+        return ""
     nested = [
         f"{child.key} {child.value}".strip() for child in field.children if isinstance(child, Field)
     ]
@@ -161,21 +156,22 @@ def _same_words(work: Work, fields: Mapping[str, str]) -> bool:
         return False
     if _words(fields.get("settings", "")) != _words(work.settings):
         return False
-    theirs, ours = fields.get("dataset", ""), work.dataset
-    if theirs and ours and _words(theirs) != _words(ours):
+    if _has_other_dataset(work, fields):
         return False
     return bool(work.configs or work.settings)
+
+
+def _has_other_dataset(work: Work, fields: Mapping[str, str]) -> bool:
+    """Whether both name their dataset, and not the same one."""
+    theirs, ours = fields.get("dataset", ""), work.dataset
+    return bool(theirs and ours) and _words(theirs) != _words(ours)
 
 
 def says_dirty(log: Log) -> bool:
     """Whether the log says beside its commit that there were uncommitted changes."""
     fields = (log.fact(section, *_COMMIT[:3]) for section in log.sections("config"))
-    raw = [
-        log.document.text[field.raw_span.start : field.raw_span.end]
-        for field in fields
-        if field is not None
-    ]
-    return any(_DIRTY.search(text) for text in raw)
+    spans = [field.raw_span for field in fields if field is not None]
+    return any(_DIRTY.search(log.document.text[span.start : span.end]) for span in spans)
 
 
 def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str]:
@@ -185,9 +181,8 @@ def _differs(work: Work, fields: Mapping[str, str], dirty: bool) -> Iterable[str
             yield f"code differs: {theirs[:8]} then"
         elif dirty or work.dirty:
             yield "code may differ: uncommitted changes"
-    dataset = fields.get("dataset", "")
-    if dataset and work.dataset and _words(dataset) != _words(work.dataset):
-        yield f"dataset differs: {dataset[:60]} then"
+    if _has_other_dataset(work, fields):
+        yield f"dataset differs: {fields['dataset'][:60]} then"
 
 
 def _row(log: Log, tables: Sequence[Row]) -> Mapping[str, str]:
@@ -203,7 +198,7 @@ def _loss(log: Log, in_table: str) -> str:
     for kind, spelled in names.items():
         for section in log.document.of("results"):
             field = section.field(*spelled)
-            if field is not None and filled(field) and not is_none(field.value):
+            if answers(field):
                 return f"{kind} {field.value.split(' (')[0][:40]}"
         if kind == "val_loss" and in_table:
             return f"val_loss {in_table}"

@@ -8,8 +8,9 @@ dialect (`of_log`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 
 import msgspec
 
@@ -106,12 +107,12 @@ def best(figures: Iterable[tuple[str, str, Number]]) -> tuple[dict[str, Number],
     """The best of each metric, and where it was reached: from (metric, epoch, figure). NaN is never
     the best.
     """
-    found: dict[str, Number] = {}
+    bests: dict[str, Number] = {}
     at: dict[str, str] = {}
     for metric, epoch, figure in figures:
-        if metric not in found or _is_better(metric, figure, found[metric]):
-            found[metric], at[metric] = figure, epoch
-    return found, at
+        if metric not in bests or _is_better(metric, figure, bests[metric]):
+            bests[metric], at[metric] = figure, epoch
+    return bests, at
 
 
 def varying(sides: Sequence[Side]) -> list[str]:
@@ -119,78 +120,80 @@ def varying(sides: Sequence[Side]) -> list[str]:
     name varies only where its settings are known to be whole.
     """
     known = [side for side in sides if side.settings]
-    keys = dict.fromkeys(key for side in known for key in side.settings)
-    return [
-        key
-        for key in keys
-        if len(
-            {side.settings.get(key) for side in known if key in side.settings or not side.partial}
-        )
-        > 1
-    ]
+    keys = dict.fromkeys(chain.from_iterable(side.settings for side in known))
+    return [key for key in keys if len(_values(key, known)) > 1]
+
+
+def _values(key: str, sides: Sequence[Side]) -> set[str | None]:
+    """What a setting is in these runs; None: a run whose settings are all known has none."""
+    values: set[str | None] = set()
+    for side in sides:
+        if key in side.settings or not side.partial:
+            values.add(side.settings.get(key))
+    return values
 
 
 def metrics_of(sides: Iterable[Side]) -> list[str]:
     """Every metric that a run has, the end losses first, in the order met."""
-    names = dict.fromkeys(name for side in sides for name in side.metrics)
-    return [
-        *(name for name in END_LOSSES if name in names),
-        *(name for name in names if name not in END_LOSSES),
-    ]
+    names = dict.fromkeys(chain.from_iterable(side.metrics for side in sides))
+    losses = [name for name in END_LOSSES if name in names]
+    return list(dict.fromkeys([*losses, *names]))
 
 
 def against(base: Side, side: Side, commits: int | None = None) -> Against:
     """What differs from the base. `commits`: how many lie between the two, if counted."""
-    old, new = base.settings, side.settings
-    if old and new:
-        keys = dict.fromkeys([*old, *new])
-    else:
-        keys = {}
-    if base.partial or side.partial:
-        keys = {key: None for key in keys if key in old and key in new}
     return Against(
         name=side.name,
         base=base.name,
-        config=tuple(
-            Difference(key=key, old=old.get(key), new=new.get(key))
-            for key in keys
-            if old.get(key) != new.get(key)
-        ),
+        config=tuple(_config_differences(base, side)),
         code=_difference("code", base.code, side.code),
         commits=commits,
         diff=base.diff != side.diff,
         script=base.script != side.script if base.script and side.script else None,
         files=_differing(base.files, side.files),
         data=_difference("data", base.data, side.data),
-        metrics=tuple(
-            _delta(
-                name,
-                base.metrics.get(name),
-                side.metrics.get(name),
-                is_ranked=name not in base.unranked | side.unranked,
-            )
-            for name in metrics_of([base, side])
-        ),
+        metrics=tuple(_deltas(base, side)),
     )
+
+
+def _config_differences(base: Side, side: Side) -> Iterator[Difference]:
+    """The settings that differ: none where one of the two has none, and only those that both name
+    where one of them names but some.
+    """
+    old, new = base.settings, side.settings
+    if not old or not new:
+        return
+    keys = dict.fromkeys([*old, *new])
+    if base.partial or side.partial:
+        keys = dict.fromkeys(key for key in old if key in new)
+    for key in keys:
+        if old.get(key) != new.get(key):
+            yield Difference(key=key, old=old.get(key), new=new.get(key))
+
+
+def _deltas(base: Side, side: Side) -> Iterator[Delta]:
+    unranked = base.unranked | side.unranked
+    for name in metrics_of([base, side]):
+        old, new = base.metrics.get(name), side.metrics.get(name)
+        yield _delta(name, old, new, is_ranked=name not in unranked)
 
 
 def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
     """The sides with one name for a setting that some call `lr` and others `learning_rate`: the one
     met first.
     """
-    keys = dict.fromkeys(key for side in sides for key in side.settings)
+    keys = dict.fromkeys(chain.from_iterable(side.settings for side in sides))
     names: dict[str, str] = {}
     for same in figures.SAME:
         first, *others = [key for key in keys if key in same] or [""]
         names |= dict.fromkeys(others, first)
-    if not names:
-        return list(sides)
-    return [
-        msgspec.structs.replace(
-            side, settings={names.get(key, key): value for key, value in side.settings.items()}
-        )
-        for side in sides
-    ]
+    return [_renamed(side, names) for side in sides]
+
+
+def _renamed(side: Side, names: Mapping[str, str]) -> Side:
+    """The side with these settings under other names: name → its new one."""
+    settings = {names.get(key, key): value for key, value in side.settings.items()}
+    return msgspec.structs.replace(side, settings=settings)
 
 
 def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
@@ -205,8 +208,8 @@ def of_log(log: Log) -> Side:
     stands = standing(log)
     fields = prior.fields_of(log)
     commit = code_state.commit_of(log)
-    told = figures.figures(log, stands)
-    found, at = best(told.found)
+    reported = figures.figures(log, stands)
+    metrics, at = best(reported.found)
     return Side(
         name=f"{log.task}_{log.day}" if log.day else log.task,
         where=log.file.path,
@@ -215,9 +218,9 @@ def of_log(log: Log) -> Side:
         commit=commit,
         dirty=prior.says_dirty(log) if commit else None,
         data=fields.get("dataset", "").replace("`", ""),
-        runtime=told.runtime,
-        final_step=told.final_step,
-        metrics=found,
+        runtime=reported.runtime,
+        final_step=reported.final_step,
+        metrics=metrics,
         at={name: epoch for name, epoch in at.items() if epoch},
     )
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from watchkeeper.report.lint.job_rules import human_findings
 from watchkeeper.report.lint.rules import Finding, finding, quoted
-from watchkeeper.report.runlog.dates import Stamp, human, human_date, moment, stamp
+from watchkeeper.report.runlog.dates import Stamp, day_in, human, human_date, moment, stamp
 from watchkeeper.report.runlog.document import Edit, Field, Item, deep
 from watchkeeper.report.runlog.experiments_table import Row, parse_experiments
 from watchkeeper.report.runlog.file import File
@@ -92,9 +92,8 @@ def _config_of(log: Log) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """Return what a log's Config holds, to compare it: (name, value, what stands below it)."""
     settings = []
     for section in log.sections("config"):
-        for field in section.fields():
-            if filled(field):
-                settings.append((field.name, field.value, _below(field)))
+        for field in filter(filled, section.fields()):
+            settings.append((field.name, field.value, _below(field)))
     return tuple(settings)
 
 
@@ -164,9 +163,9 @@ def _dated(timeline: Timeline) -> list[tuple[Entry, date]]:
     """List the entries whose logs have a date in their names, with the date."""
     dated = []
     for entry in timeline.entries:
-        at = _stamp_of(entry)
-        if at and at.day:
-            dated.append((entry, at.day))
+        day = day_in(_stamp_of(entry))
+        if day is not None:
+            dated.append((entry, day))
     return dated
 
 
@@ -262,9 +261,11 @@ def _numbers(path: str, timeline: Timeline) -> Iterator[Finding]:
     """Find wrong numbers, one finding for a list. A list of ones is counted by whoever shows it,
     and a list may be counted down.
     """
-    numbered = [entry for entry in timeline.entries if entry.form == "numbered"]
-    for group in dict.fromkeys(entry.group for entry in timeline.entries):
-        entries = [entry for entry in numbered if entry.group == group]
+    groups: dict[int, list[Entry]] = defaultdict(list)
+    for entry in timeline.entries:
+        if entry.form == "numbered":
+            groups[entry.group].append(entry)
+    for entries in groups.values():
         wrong = [entry for entry in entries if entry.number != entry.position]
         if wrong and not _is_counted_otherwise([entry.number for entry in entries]):
             yield _wrong_numbers(path, wrong)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
-from itertools import pairwise
 
+from watchkeeper.report.lint.order import is_reversed, misplaced
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import (
     Stamp,
+    day_in,
+    has_day,
     human,
     human_date,
     moment,
@@ -38,6 +40,7 @@ from watchkeeper.report.runlog.read import (
     START,
     WALLTIME,
     Log,
+    answers,
     day_of,
     filled,
     place,
@@ -212,23 +215,17 @@ def _id_elsewhere(log: Log, job: Section) -> bool:
 
 def _order(log: Log) -> Iterator[Finding]:
     """Find blocks that are out of order: one finding where all of them stand newest first."""
-    known = []
+    dated = []
     for job in log.jobs:
         at = submitted(log, job)
-        if at is not None and at.day is not None:
-            known.append((at, place(job)))
-    misplaced = []
-    for (before, line_before), (after, line) in pairwise(known):
-        gap = before.seconds_until(after)
-        if gap is not None and gap < 0:
-            misplaced.append((line_before, line))
-    if len(misplaced) > 1 and len(misplaced) == len(known) - 1:
-        line = misplaced[0][1]
-        yield finding(
-            "WK303", log.file.path, line, "the job blocks are in reverse order, newest first"
-        )
+        if has_day(at):
+            dated.append((at, place(job)))
+    lines = misplaced(dated)
+    if is_reversed(dated, lines):
+        what = "the job blocks are in reverse order, newest first"
+        yield finding("WK303", log.file.path, lines[0][1], what)
         return
-    for line_before, line in misplaced:
+    for line_before, line in lines:
         what = f"this job was submitted before the one on line {line_before}"
         yield finding("WK303", log.file.path, line, what)
 
@@ -239,9 +236,9 @@ def _says_what(log: Log, job: Section) -> bool:
 
 def _says_source(log: Log, job: Section) -> bool:
     """Whether a resumption names what it resumed from, in a field or in its text."""
-    sources = (field for field in log.facts(job) if _SOURCE.fullmatch(field.name) and filled(field))
-    if any(opening(field.value) is None for field in sources):
-        return True
+    for field in log.facts(job):
+        if _SOURCE.fullmatch(field.name) and filled(field) and opening(field.value) is None:
+            return True
     texts = [job.heading.text]
     texts += [node.text for node in job.bullets() if isinstance(node, Item)]
     return any(_FROM.search(text) for text in texts)
@@ -325,14 +322,14 @@ def _missing_human_date(log: Log, job: Section, field: Field, name: str) -> Iter
 
 def _day_of_job(log: Log, job: Section) -> date | None:
     at = submitted(log, job)
-    if at is not None:
-        return at.day
-    return day_of(log)
+    if at is None:
+        return day_of(log)
+    return at.day
 
 
 def _is_unreadable(field: Field, day: date | None) -> bool:
     """Whether a field of a time holds neither a time nor a state, nor says that there is none."""
-    if not filled(field) or says_none(field) or not field.value:
+    if not answers(field) or not field.value:
         return False
     is_time = moment(field.value, day) is not None or human_date(field.value)
     return not is_time and state_of(field.value) is None
@@ -358,7 +355,7 @@ def _lengths(
     begun = moment(start.value, day) if start else None
     if begun and last:
         yield from _disagreement(log, begun, last, end, length)
-    if last and last.day and not filled(length) and not _runs_elsewhere(log, job):
+    if has_day(last) and not filled(length) and not _runs_elsewhere(log, job):
         what = "the job has ended, but its runtime is not recorded"
         yield finding("WK308", log.file.path, place(job, length), what)
 
@@ -392,9 +389,9 @@ def _runs_elsewhere(log: Log, job: Section) -> bool:
         return True
     if len(log.jobs) > 1:
         return False
-    for section in log.sections("results"):
-        if filled(log.fact(section, *RUNTIME, *WALLTIME)):
-            return True
+    lengths = (log.fact(section, *RUNTIME, *WALLTIME) for section in log.sections("results"))
+    if any(map(filled, lengths)):
+        return True
     return any(_RUNTIME_IN_TEXT.search(entry.text) for entry in entries_of(log))
 
 
@@ -404,17 +401,19 @@ def _human_edit(text: str, field: Field, beside: Field | None, name: str, day: d
         return [value_edit(text, beside, human(day))]
     line = text[field.span.start : field.span.end]
     bullet = re.match(r"[ \t]*[-*+][ \t]+", line)
-    if not bullet or not all(_is_blank(child) for child in field.children):
+    if not bullet or not all(map(_is_blank, field.children)):
         return []
     new = f"{bullet[0]}{name}: {human(day)}"
     ending = re.search(r"\r?\n$", line)
     if ending:
-        new = new + ending[0]
-    elif "\r\n" in text:
-        new = "\r\n" + new
+        new += ending[0]
     else:
-        new = "\n" + new
+        new = f"{_line_end(text)}{new}"
     return [Edit(field.span.end, field.span.end, new)]
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _is_blank(node: Node) -> bool:
@@ -465,7 +464,7 @@ def _human_date_in(
     at = field.value_span.start
     if field.value:
         at = log.document.text.find(field.value, at)
-    partner_day = partner.day if partner else None
+    partner_day = day_in(partner)
     year = partner_day.year if partner_day else _nearest_year(field.value, day)
     known = {partner_day, day}
     yield from human_findings(
@@ -513,7 +512,7 @@ def human_findings(
     if day is None:
         yield finding("WK403", path, span.line, f"no such day: {quoted(text)}")
         return
-    if partner and partner.day and _disagree(day, partner.day, partner):
+    if partner is not None and _disagree(day, partner):
         what = f"the human-readable date is {day}, but the timestamp says {partner.day}"
         yield finding("WK404", path, span.line, what)
     if shown.suffix and shown.suffix != ordinal(day.day):
@@ -531,7 +530,9 @@ def human_findings(
         yield finding("WK402", path, span.line, what, edits)
 
 
-def _disagree(day: date, other: date, partner: Stamp) -> bool:
-    """Whether two days cannot mean the same time: zones may differ by a day."""
+def _disagree(day: date, partner: Stamp) -> bool:
+    """Whether a day and a timestamp cannot mean the same time: zones may differ by a day."""
+    if partner.day is None:
+        return False
     most = 1 if partner.zone else 0
-    return abs((day - other).days) > most
+    return abs((day - partner.day).days) > most

@@ -11,6 +11,7 @@ from watchkeeper.report.lint import job_rules, outcome_rules, publish_rules, sta
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.code_state import names_code
+from watchkeeper.report.runlog.dates import day_in
 from watchkeeper.report.runlog.document import Document, Section, Verbatim
 from watchkeeper.report.runlog.file import SECRET
 from watchkeeper.report.runlog.read import (
@@ -109,12 +110,8 @@ def _name(log: Log) -> Iterator[Finding]:
 
 def _first_day(log: Log) -> date | None:
     """Return the day of the first submission. None: no job block has one."""
-    days = []
-    for job in log.jobs:
-        at = submitted(log, job)
-        if at is not None and at.day is not None:
-            days.append(at.day)
-    return min(days, default=None)
+    days = (day_in(submitted(log, job)) for job in log.jobs)
+    return min(filter(None, days), default=None)
 
 
 def _whole(log: Log, stands: Standing, codes: set[str]) -> Iterator[Finding]:
@@ -180,8 +177,7 @@ def _has_title(document: Document) -> bool:
 def _mode_and_config(log: Log) -> Iterator[Finding]:
     """Check what was run, and what for."""
     path = log.file.path
-    mode = next(iter(log.sections("mode")), None)
-    config = next(iter(log.sections("config")), None)
+    mode, config = log.section("mode"), log.section("config")
     run_type = log.run_type
     if run_type is None or not filled(run_type):
         yield finding("WK203", path, place(mode, run_type), "run_type is not recorded")
@@ -214,8 +210,8 @@ def _says_why(log: Log) -> bool:
         is_objective = facts.head_of(section) in OBJECTIVE
         if is_objective and facts.prose(log.document, section).strip():
             return True
-    for mode in log.sections("mode"):
-        for line in facts.prose(log.document, mode).splitlines():
+    for text in log.prose_of("mode"):
+        for line in text.splitlines():
             if len(line.split()) > 4 and ":" not in line.split("—")[0]:
                 return True
     return False
@@ -223,8 +219,7 @@ def _says_why(log: Log) -> bool:
 
 def _missing(log: Log) -> Iterator[str]:
     """Yield what Config lacks of script, config and dataset, as far as such a job has one."""
-    sections = log.sections("config")
-    text = " ".join(facts.prose(log.document, section) for section in sections).casefold()
+    text = " ".join(log.prose_of("config")).casefold()
     script = log.config("script")
     if script is None and not _COMMAND.search(text):
         yield "script"
@@ -238,8 +233,5 @@ def _missing(log: Log) -> Iterator[str]:
 
 def _works_on(log: Log) -> bool:
     """Whether an evaluation or a data job says what it works on, where it names no dataset."""
-    for section in log.sections("config"):
-        for field in log.facts(section):
-            if _WORKS_ON.fullmatch(field.name) and filled(field):
-                return True
-    return False
+    fields = log.fields_of("config")
+    return any(_WORKS_ON.fullmatch(field.name) and filled(field) for field in fields)

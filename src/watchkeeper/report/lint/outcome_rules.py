@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
@@ -12,6 +12,7 @@ from watchkeeper.report.runlog.read import (
     LOCAL,
     SYNCED,
     Log,
+    answers,
     filled,
     is_none,
     nested,
@@ -109,9 +110,7 @@ def results(log: Log, stands: Standing) -> Iterator[Finding]:
     """
     if not log.trains or not (stands.well or stands.state in CUT_SHORT):
         return
-    sections = log.sections("results")
-    section = sections[0] if sections else None
-    fields = _fields_of(log, sections)
+    section, fields = log.section("results"), log.fields_of("results")
     if not _names_checkpoint(log, fields):
         paths = (field for field in fields if re.search(r"checkpoint|ckpt", field.name))
         line = place(section, next(paths, None))
@@ -121,32 +120,18 @@ def results(log: Log, stands: Standing) -> Iterator[Finding]:
         yield from _snapshot(log, fields, section)
 
 
-def _fields_of(log: Log, sections: Iterable[Section]) -> list[Field]:
-    fields: list[Field] = []
-    for section in sections:
-        fields += log.facts(section)
-    return fields
-
-
-def _texts_of(log: Log, *kinds: str) -> Iterator[str]:
-    """Yield the prose of each section of these kinds."""
-    for kind in kinds:
-        for section in log.sections(kind):
-            yield facts.prose(log.document, section)
-
-
 def _names_checkpoint(log: Log, fields: list[Field]) -> bool:
     """Whether the log says where the weights lie: in Results, in a line of Status, in a section on
     the weights, or as the folder of the run's output.
     """
-    if any(_is_path_of_weights(field) for field in fields):
+    if any(map(_is_path_of_weights, fields)):
         return True
-    if any(_SAVED.search(text) for text in _texts_of(log, "results", "status")):
+    if any(map(_SAVED.search, log.prose_of("results", "status"))):
         return True
     if any("/" in facts.prose(log.document, section) for section in _sections_on_weights(log)):
         return True
-    settings = _fields_of(log, [*log.sections("config"), *log.sections("job")])
-    return any(_is_output_folder(field) for field in settings)
+    settings = log.fields_of("config", "job")
+    return any(map(_is_output_folder, settings))
 
 
 def _is_path_of_weights(field: Field) -> bool:
@@ -181,7 +166,7 @@ def _losses(log: Log, fields: list[Field], section: Section | None) -> Iterator[
 
 def _loss_sentence(fields: list[Field]) -> Field | None:
     """Find the field of Results that says how the loss went. None: there is none."""
-    sentence = facts.first((field for field in fields if filled(field)), *_SENTENCES)
+    sentence = facts.first(filter(filled, fields), *_SENTENCES)
     if sentence is not None:
         return sentence
     for field in fields:
@@ -214,7 +199,7 @@ def _describes_loss(log: Log) -> bool:
             sections.append(section)
     for section in sections:
         lines = facts.prose(log.document, section).splitlines()
-        if any(_is_sentence_on_loss(line) for line in lines):
+        if any(map(_is_sentence_on_loss, lines)):
             return True
     return False
 
@@ -246,14 +231,14 @@ def _is_figures(text: str) -> bool:
         return False
     without_numbers = _NUMBER.sub("0", text.casefold())
     words = set(re.findall(r"[a-z_]{2,}", without_numbers))
-    return all(_FIGURES_ALONE.fullmatch(word) for word in words)
+    return all(map(_FIGURES_ALONE.fullmatch, words))
 
 
 def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterator[Finding]:
     """Check that the log names the run's own resolved configuration."""
     snapshot = facts.first(fields, *_SNAPSHOTS)
     if not filled(snapshot):
-        settings = _fields_of(log, log.sections("config"))
+        settings = log.fields_of("config")
         snapshot = facts.first(settings, *_SNAPSHOTS[:-1]) or snapshot
     if snapshot is not None and filled(snapshot):
         config = log.config("config")
@@ -261,8 +246,7 @@ def _snapshot(log: Log, fields: list[Field], section: Section | None) -> Iterato
             what = "config_snapshot names the repository's config, not the run's resolved one"
             yield finding("WK604", log.file.path, snapshot.span.line, what)
         return
-    texts = _texts_of(log, "results", "job", "status")
-    if not any(_SNAPSHOT_FILE.search(text) for text in texts):
+    if not any(map(_SNAPSHOT_FILE.search, log.prose_of("results", "job", "status"))):
         line = place(section, snapshot)
         yield finding("WK604", log.file.path, line, "no config_snapshot in Results")
 
@@ -284,8 +268,7 @@ _RUN_IN_URL = re.compile(r"/runs/([^/?#\s]+)")
 
 def wandb(log: Log, stands: Standing) -> Iterator[Finding]:
     """Check the W&B section."""
-    sections = log.sections("wandb")
-    section = sections[0] if sections else None
+    sections, section = log.sections("wandb"), log.section("wandb")
     text = "".join(log.document.slice(part) for part in sections)
     urls = [url[0].rstrip(".,;") for url in _URL.finditer(text)]
     local, synced = log.fact(section, *LOCAL), log.fact(section, *SYNCED)
@@ -308,21 +291,23 @@ def _owes_url(log: Log, stands: Standing, local: Field | None) -> bool:
     """Whether a log should name its W&B run: a training that ended well and used W&B, or any job
     that left a local run and was not given up.
     """
-    if stands.well and log.trains and "wandb" in log.document.text.casefold():
-        return True
-    if stands.well and log.trains and log.sections("wandb"):
+    if stands.well and log.trains and _speaks_of_wandb(log):
         return True
     given_up = stands.state in (ABANDONED, CANCELLED)
     return stands.over and not given_up and filled(local)
 
 
+def _speaks_of_wandb(log: Log) -> bool:
+    return "wandb" in log.document.text.casefold() or bool(log.sections("wandb"))
+
+
 def _is_unused(log: Log, local: Field | None, synced: Field | None) -> bool:
     """Whether the log says that it has no W&B run."""
-    if filled(local) and not says_none(local) and synced and _NO.match(synced.value):
+    if answers(local) and synced and _NO.match(synced.value):
         return False  # there is a run, and its answer to `synced` is no
     if says_none(local) or says_none(synced) or _denies_run(log):
         return True
-    return any(_UNUSED.search(text) for text in _texts_of(log, "wandb", "config", "mode"))
+    return any(map(_UNUSED.search, log.prose_of("wandb", "config", "mode")))
 
 
 def _denies_run(log: Log) -> bool:
@@ -330,7 +315,7 @@ def _denies_run(log: Log) -> bool:
     for bullet in _bullets(log.sections("wandb")):
         if isinstance(bullet, Item) and is_none(bullet.text):
             return True
-    for text in _texts_of(log, "wandb"):
+    for text in log.prose_of("wandb"):
         lines = filter(None, map(str.strip, text.splitlines()))
         if any(map(is_none, lines)):
             return True

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from watchkeeper.report.lint.rules import Finding, finding, quoted
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.document import Document, Field, Section
-from watchkeeper.report.runlog.read import Log, filled, is_none, nested, place, says_none
+from watchkeeper.report.runlog.read import Log, answers, filled, is_none, nested, place
 from watchkeeper.report.runlog.standing import Standing
 from watchkeeper.report.runlog.states import ABANDONED
 
@@ -141,7 +141,7 @@ def _is_upload(log: Log, section: Section) -> bool:
 
 
 def _has_answer(fields: Iterable[Field]) -> bool:
-    return any(filled(field) and not says_none(field) for field in fields)
+    return any(map(answers, fields))
 
 
 def _only_data(text: str) -> bool:
@@ -151,10 +151,9 @@ def _only_data(text: str) -> bool:
 
 def _uploaded_elsewhere(log: Log) -> int:
     """Return the line of an upload that is recorded outside of a section on the hub. 0: none."""
-    for section in log.sections("results"):
-        for field in log.facts(section):
-            if _holds_upload(field):
-                return field.span.line
+    upload = next(filter(_holds_upload, log.fields_of("results")), None)
+    if upload is not None:
+        return upload.span.line
     for kind in ("results", "status"):
         for section in log.sections(kind):
             for node in section.bullets():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 
+from watchkeeper.report.lint.order import is_reversed, misplaced
 from watchkeeper.report.lint.rules import Finding, finding, quoted
+from watchkeeper.report.runlog.dates import has_day
 from watchkeeper.report.runlog.document import Bullet, Field, StatusLine
-from watchkeeper.report.runlog.read import Log, filled, is_none, place
+from watchkeeper.report.runlog.read import Log, answers, is_none, place
 from watchkeeper.report.runlog.standing import Entry, Standing, entries_of
 from watchkeeper.report.runlog.states import ENDED, RUNNING
 
@@ -102,7 +103,7 @@ def _needs_time(bullet: Bullet) -> bool:
     if isinstance(bullet, Field):
         if _FIELDS.fullmatch(bullet.name):
             return False
-        return filled(bullet) and not is_none(bullet.value)
+        return answers(bullet)
     return bool(bullet.text) and not is_none(bullet.text) and bullet.text.casefold() != "pending"
 
 
@@ -110,17 +111,12 @@ def _order(path: str, entries: list[Entry]) -> Iterator[Finding]:
     """Find entries out of order: one finding where all of them stand newest first."""
     dated = []
     for entry in entries:
-        if entry.own and entry.at is not None and entry.at.day is not None:
-            dated.append((entry, entry.at))
-    older = []
-    for (_, before), (entry, at) in pairwise(dated):
-        gap = before.seconds_until(at)
-        if gap is not None and gap < 0:
-            older.append(entry)
-    if len(older) > 1 and len(older) == len(dated) - 1:
-        yield finding(
-            "WK503", path, older[0].line, "the entries are in reverse order, newest first"
-        )
+        if entry.own and has_day(entry.at):
+            dated.append((entry.at, entry))
+    older = [entry for _, entry in misplaced(dated)]
+    if is_reversed(dated, older):
+        what = "the entries are in reverse order, newest first"
+        yield finding("WK503", path, older[0].line, what)
         return
     for entry in older:
         yield finding("WK503", path, entry.line, "this entry is older than the one above")

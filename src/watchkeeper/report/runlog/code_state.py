@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.document import Field
-from watchkeeper.report.runlog.read import Log, filled, says_none
+from watchkeeper.report.runlog.read import Log, answers
 
 _FIELD = re.compile(
     r"(?:^|_)(?:commits?|branch|tag|git|revision|rev|sha|hash|worktree|code|code_state|code_version)(?:_"
@@ -54,12 +54,9 @@ def commit_of(log: Log) -> str:
 
 def _fields(log: Log) -> Iterator[Field]:
     """The fields that name code, those of Config first."""
-    fields: list[Field] = []
-    for section in log.sections("config"):
-        fields += log.facts(section)
-    for field in (*fields, *facts.every_field(log.document)):
+    for field in (*log.fields_of("config"), *facts.every_field(log.document)):
         is_of_code = _FIELD.search(field.name) and not _OTHERS.fullmatch(field.name)
-        if is_of_code and filled(field) and not says_none(field):
+        if is_of_code and answers(field):
             yield field
 
 
@@ -75,6 +72,4 @@ def _texts(log: Log) -> Iterator[str]:
         yield document.title.text
     for node in (*document.preamble, *document.nodes):
         yield document.text[node.span.start : node.span.end]
-    for kind in ("mode", "config", "job"):
-        for section in log.sections(kind):
-            yield facts.prose(document, section)
+    yield from log.prose_of("mode", "config", "job")

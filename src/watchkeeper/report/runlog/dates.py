@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TypeGuard
 
 import msgspec
 
@@ -351,3 +352,15 @@ def _spans(text: str) -> float | None:
     if at:
         return total
     return None
+
+
+def has_day(at: Stamp | None) -> TypeGuard[Stamp]:
+    """Whether there is a time, and it names its day."""
+    return at is not None and at.day is not None
+
+
+def day_in(at: Stamp | None) -> date | None:
+    """The day that a time names; None: it names none, or there is no time."""
+    if at is None:
+        return None
+    return at.day

@@ -16,7 +16,16 @@ from watchkeeper.report.runlog import facts
 from watchkeeper.report.runlog.dates import moment, runtime
 from watchkeeper.report.runlog.document import Field, Item, Section, deep
 from watchkeeper.report.runlog.file import SECRET
-from watchkeeper.report.runlog.read import CONFIG, END, RUNTIME, WALLTIME, Log, filled, is_none
+from watchkeeper.report.runlog.read import (
+    CONFIG,
+    END,
+    RUNTIME,
+    WALLTIME,
+    Log,
+    answers,
+    filled,
+    is_none,
+)
 from watchkeeper.report.runlog.standing import Entry, Standing, in_order, submitted
 from watchkeeper.report.runlog.states import MOST_LETTERS, is_note
 
@@ -234,7 +243,7 @@ def _without_secret(key: str, value: str) -> str:
 def _of_field(field: Field) -> Iterator[tuple[str, str]]:
     """The settings that a field gives, and those below it."""
     below = [node for node in deep(field.children) if isinstance(node, Field | Item)]
-    if filled(field) and not is_none(field.value):
+    if answers(field):
         if field.name in SETTINGS_FIELDS:
             yield from split_settings(field.value)
         elif not below:
@@ -242,7 +251,7 @@ def _of_field(field: Field) -> Iterator[tuple[str, str]]:
     for node in below:
         if isinstance(node, Item):
             yield from split_settings(node.text)
-        elif filled(node) and node.value and not is_none(node.value):
+        elif answers(node) and node.value:
             yield _key(node.key), plain_value(node.value)
 
 
@@ -320,11 +329,10 @@ def figures(log: Log, stands: Standing) -> Figures:
 
 def _of_results(log: Log) -> Iterator[_Figure]:
     """The figures of Results, one in a field or several in a list."""
-    for section in log.sections("results"):
-        for field in log.facts(section):
-            name = _own(log, metric_name(field.name))
-            if name:
-                yield from _of_result(log, field, name)
+    for field in log.fields_of("results"):
+        name = _own(log, metric_name(field.name))
+        if name:
+            yield from _of_result(log, field, name)
 
 
 def _of_result(log: Log, field: Field, name: str) -> Iterator[_Figure]:

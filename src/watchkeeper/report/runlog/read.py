@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import TypeGuard
 
 import msgspec
 
@@ -186,6 +187,24 @@ class Log(msgspec.Struct, frozen=True, dict=True):
         """The sections of a kind, under its name or another word for it."""
         return facts.sections(self.document, kind)
 
+    def section(self, kind: str) -> Section | None:
+        """The first section of a kind; None: there is none."""
+        return next(iter(self.sections(kind)), None)
+
+    def fields_of(self, *kinds: str) -> list[Field]:
+        """All that the sections of these kinds record, kind by kind."""
+        fields: list[Field] = []
+        for kind in kinds:
+            for section in self.sections(kind):
+                fields += self.facts(section)
+        return fields
+
+    def prose_of(self, *kinds: str) -> Iterator[str]:
+        """The text of each section of these kinds, without its fields."""
+        for kind in kinds:
+            for section in self.sections(kind):
+                yield facts.prose(self.document, section)
+
     def fact(self, section: Section | None, *names: str) -> Field | None:
         """The first fact of a section under one of these names."""
         if section is not None:
@@ -350,6 +369,11 @@ def is_none(text: str) -> bool:
 def says_none(field: Field | None) -> bool:
     """Whether a field says so."""
     return field is not None and is_none(field.value)
+
+
+def answers(field: Field | None) -> TypeGuard[Field]:
+    """Whether a field says something, and not that there is nothing."""
+    return field is not None and filled(field) and not is_none(field.value)
 
 
 def place(section: Section | None, field: Field | None = None) -> int:

@@ -8,16 +8,15 @@ that was started again has not ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeGuard
 
 import msgspec
 
 from watchkeeper.report.runlog import facts
-from watchkeeper.report.runlog.dates import Stamp, moment, opening, stamp
+from watchkeeper.report.runlog.dates import Stamp, day_in, has_day, moment, opening, stamp
 from watchkeeper.report.runlog.document import Field, Item, Section, StatusLine, Verbatim, deep
-from watchkeeper.report.runlog.read import END, START, Log, day_of, filled, says_none
+from watchkeeper.report.runlog.read import END, START, Log, answers, day_of, filled
 from watchkeeper.report.runlog.states import (
     ABANDONED,
     COMPLETED,
@@ -104,7 +103,7 @@ def by_submission(log: Log) -> list[Section]:
     starts = []
     for job in log.jobs:
         at = submitted(log, job)
-        if at is None or at.day is None:
+        if not has_day(at):
             return log.jobs
         starts.append((at, job))
     starts.sort(key=lambda pair: _key(pair[0], late=False))
@@ -123,10 +122,10 @@ def submitted(log: Log, job: Section) -> Stamp | None:
     for field in log.facts(job):
         if field.name in START and filled(field):
             times.append(moment(field.value, day))
-    dated = [at for at in times if at is not None and at.day]
+    dated = list(filter(has_day, times))
     if not dated:
         at = moment(job.heading.text)
-        if at is not None and at.day:
+        if has_day(at):
             return at
     return min(dated, key=lambda at: _key(at, late=False), default=None)
 
@@ -136,7 +135,7 @@ def in_order(log: Log) -> list[Entry]:
     from its older end.
     """
     entries = entries_of(log)
-    dated = [_key(entry.at, late=False) for entry in entries if entry.own and _has_day(entry.at)]
+    dated = [_key(entry.at, late=False) for entry in entries if entry.own and has_day(entry.at)]
     if not dated:
         return entries
     oldest = min(dated)
@@ -145,7 +144,7 @@ def in_order(log: Log) -> list[Entry]:
     def key(numbered: tuple[int, Entry]) -> tuple[datetime, int]:
         number, entry = numbered
         when = oldest
-        if _has_day(entry.at):
+        if has_day(entry.at):
             ends = entry.claim is not None and entry.claim.end
             when = _key(entry.at, late=ends)
         if newest_first and entry.own:
@@ -153,10 +152,6 @@ def in_order(log: Log) -> list[Entry]:
         return when, number
 
     return [entry for _, entry in sorted(enumerate(entries), key=key)]
-
-
-def _has_day(at: Stamp | None) -> TypeGuard[Stamp]:
-    return at is not None and at.day is not None
 
 
 def entries_of(log: Log) -> list[Entry]:
@@ -189,7 +184,7 @@ def _of_section(log: Log, section: Section) -> Iterator[Entry]:
     day = day_of(log)
     for part in facts.parts(section):
         on = moment(part.heading.text)
-        if _has_day(on):
+        if has_day(on):
             day = on.day
         yield from _of_nodes(log, part, day)
 
@@ -255,7 +250,7 @@ def _of_status_line(log: Log, node: StatusLine, above: Stamp | None) -> Entry:
     if not is_note(text):
         claim = state_of(text, trains=log.trains)
     at = stamp(node.time)
-    if _has_day(at):
+    if has_day(at):
         return Entry(text, at, True, node.span.line, claim)
     # a time that does not exist says no more than none
     return Entry(text, above, False, node.span.line, claim)
@@ -300,8 +295,7 @@ def _by_block(log: Log, job: Section | None) -> Standing:
     if job is None:
         return Standing()
     fields = log.facts(job)
-    answers = (field for field in fields if filled(field) and not says_none(field))
-    end = facts.first(answers, *END)
+    end = facts.first(filter(answers, fields), *END)
     at = _end_of(log, job, end)
     running: Standing | None = None
     for field in fields:
@@ -321,8 +315,8 @@ def _end_of(log: Log, job: Section, end: Field | None) -> Stamp | None:
     """The time in a block's field of its end; None where it names no day."""
     if end is None:
         return None
-    at = moment(end.value, _day(submitted(log, job)))
-    if _has_day(at):
+    at = moment(end.value, day_in(submitted(log, job)))
+    if has_day(at):
         return at
     return None
 
@@ -395,7 +389,8 @@ def _advances(text: str) -> bool:
 
 def _outdated(log: Log, job: Section | None, block: Standing, written: Standing) -> bool:
     """Whether Status has a later start than the block that has ended."""
-    if job is None or not block.over or written.over or not written.state or written.when is None:
+    has_begun_again = written.state and not written.over
+    if job is None or not block.over or not has_begun_again or written.when is None:
         return False
     if block.when is not None:
         return _key(written.when, late=False) > _key(block.when, late=True)
@@ -405,17 +400,11 @@ def _outdated(log: Log, job: Section | None, block: Standing, written: Standing)
 
 def _elsewhere(log: Log) -> Standing:
     """What the head of the page, Mode or Results say of the state."""
-    sections = (*log.sections("mode"), *log.sections("results"))
-    fields = [*facts.header(log.document), *_facts_of(log, sections)]
-    for field in fields:
+    for field in (*facts.header(log.document), *log.fields_of("mode", "results")):
         claim = state_of_field(field.name, _raw(log, field))
         if claim is not None:
             return Standing(claim.state, None, f"`{field.key}`", field.span.line)
     return Standing()
-
-
-def _facts_of(log: Log, sections: Iterable[Section]) -> Iterator[Field]:
-    return (field for section in sections for field in log.facts(section))
 
 
 # ── times
@@ -440,9 +429,3 @@ def _before(at: Stamp | None, begun: Stamp) -> bool:
     if at.time is None or begun.time is None:
         return at.day < begun.day
     return (gap := begun.seconds_until(at)) is not None and gap < -_SLACK.total_seconds()
-
-
-def _day(at: Stamp | None) -> date | None:
-    if at is not None:
-        return at.day
-    return None

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import msgspec
 
-from watchkeeper.report.runlog.dates import human, human_date, stamp
+from watchkeeper.report.runlog.dates import day_in, human, human_date, stamp
 from watchkeeper.report.runlog.document import Edit, Line, Span, apply, lines
 from watchkeeper.report.runlog.facts import Cell, cells_of
 
@@ -303,9 +303,9 @@ def _newest_first(entries: list[Entry]) -> bool:
         return False
     days = []
     for entry in entries:
-        at = stamp(entry.file.rpartition("/")[2])
-        if at is not None and at.day is not None:
-            days.append(at.day)
+        day = day_in(stamp(entry.file.rpartition("/")[2]))
+        if day is not None:
+            days.append(day)
     falls = all(day >= below for day, below in pairwise(days))
     return falls and len(set(days)) > 1
 

@@ -23,7 +23,7 @@ from watchkeeper.report.compare import prior
 from watchkeeper.report.compare.sides import value_of
 from watchkeeper.report.compose.page import ALIASES
 from watchkeeper.report.runlog.figures import number_of, split_settings
-from watchkeeper.report.runlog.read import Log, filled, is_none
+from watchkeeper.report.runlog.read import Log, answers
 from watchkeeper.report.runlog.standing import standing
 from watchkeeper.report.runlog.states import ABANDONED
 
@@ -126,7 +126,7 @@ def _content_differs(log: Log, fields: Mapping[str, str], work: Work) -> str:
 def _has_run(log: Log) -> bool:
     """Whether a job block names a job."""
     fields = (block.field(*ALIASES["execution_id"]) for block in log.document.of("job"))
-    return any(field is not None and filled(field) and not is_none(field.value) for field in fields)
+    return any(map(answers, fields))
 
 
 def _one_of(word: str, work: Work) -> Path | None:
