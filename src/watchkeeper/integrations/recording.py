@@ -280,7 +280,7 @@ class Recording:
         """End our own run, of which nobody has said how it ended. Raises nothing."""
         run = self.run
         if run is not None and error is None:
-            if run._stops.interrupts.asked and run._stops.interrupts.heard:
+            if run._stops.interrupts.was_heard:
                 error = SystemExit()
             elif self._says_its_end or self._is_short():
                 error = RuntimeError(f"{self._library} did not come to its end")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 from pathlib import Path
 from typing import TypeVar
 
@@ -117,13 +118,13 @@ def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
     for run, source in sorted(reported.items()):
         if run not in finished:
             _add_unknown_end(journal, run, source, is_known=run in run_ids, found=found)
-    for writer, event in started.items():
-        has_ended = writer in ended
-        if writer in open_ends and (has_ended or event.run_id not in reported):
+    for writer in filter(open_ends.__contains__, started):
+        has_ended, event = writer in ended, started[writer]
+        if has_ended or event.run_id not in reported:
             alive = open_ends[writer]
             _judge_open_end(folder, journal, event, ended=has_ended, alive=alive, found=found)
-    for writer, alive in open_ends.items():
-        if writer not in started and not alive and not _is_sidecar(journal.events[writer]):
+    for writer in filterfalse(started.__contains__, open_ends):
+        if not open_ends[writer] and not _is_sidecar(journal.events[writer]):
             found.problems.append(_unclosed(journal, writer))
 
 

@@ -83,8 +83,9 @@ def files(folder: Path, path: Path, *, whole: bool) -> list[File]:
     Raises:
         OSError: a folder or a file's status cannot be read.
     """
-    found = (_file(folder, path, one) for one in (globs.files_below(path) if whole else [path]))
-    return [one for one in found if one is not None]
+    paths = globs.files_below(path) if whole else [path]
+    files = (_file(folder, path, place) for place in paths)
+    return [file for file in files if file is not None]
 
 
 def checkpoint(
@@ -93,11 +94,7 @@ def checkpoint(
     """A folder that holds weights, or a file of weights: all of them whole, and no shard of an
     index missing. `formats` are the suffixes that the experiment adds to the usual ones.
     """
-    indices = [file for file in files if file.name.endswith(_INDEX)]
-    others = [file for file in files if file not in indices]
-    checked = [file for file in others if file_formats.is_weights_format(file.name, formats)]
-    weights = [file for file in checked if file_formats.is_weights(file.name, formats)]
-    weights.sort(key=_is_adapter)  # what is evaluated comes first
+    indices, checked, weights = _parted(files, formats)
     if not weights and not indices:
         return _without_weights(subject, shown, files, formats)
     evidence = [file.evidence("weights") for file in weights]
@@ -120,6 +117,24 @@ def checkpoint(
         evidence=tuple(evidence),
         fingerprint=fingerprint([(file.name, file.path) for file in files]),
     )
+
+
+def _parted(
+    files: Sequence[File], formats: Sequence[str]
+) -> tuple[list[File], list[File], list[File]]:
+    """The indices; the files in a format of weights; and those of these that are weights, what is
+    evaluated first.
+    """
+    indices: list[File] = []
+    checked: list[File] = []
+    for file in files:
+        if file.name.endswith(_INDEX):
+            indices.append(file)
+        elif file_formats.is_weights_format(file.name, formats):
+            checked.append(file)
+    weights = [file for file in checked if file_formats.is_weights(file.name, formats)]
+    weights.sort(key=_is_adapter)
+    return indices, checked, weights
 
 
 def _without_weights(

@@ -137,6 +137,16 @@ _PASS_OF = _words(
 )
 _PAT_OF = _words("gh github gitlab git azure ado devops hf databricks snowflake ci access my")
 _LAST = _words("auth authorization cookie cookies jwt dsn")
+# The last word of a name → the words before it with which it names a secret ("": none is before).
+_ONLY_AFTER = {
+    "tokens": _TOKENS_OF,
+    "key": _KEY_OF,
+    "keys": _KEY_OF,
+    "pass": _PASS_OF | {""},
+    "pat": _PAT_OF | {""},
+}
+# The last word of a name → the words before it with which it names none.
+_NEVER_AFTER = {"token": _WORD_OF_A_MODEL, "pwd": frozenset({"", "old"})}
 # Numbers, switches, a model's special tokens (`<|endoftext|>`, `[PAD]`), and what stands for a
 # value to come.
 _NO_SECRET_VALUE = r"(?is)[\d.e+-]*|true|false|none|null|yes|no|on|off|<.*>|\[.*\]|\*+|\{.*"
@@ -195,17 +205,12 @@ def _last_two(words: Sequence[str]) -> tuple[str, str]:
 
 
 def _is_last_word(last: str, before: str) -> bool:
-    if last == "token":
-        return before not in _WORD_OF_A_MODEL
-    if last == "tokens":
-        return before in _TOKENS_OF
-    if last in {"key", "keys"}:
-        return before in _KEY_OF
-    if last == "pass":
-        return not before or before in _PASS_OF
-    if last == "pat":
-        return not before or before in _PAT_OF
-    return last in _LAST or (last == "pwd" and bool(before) and before != "old")
+    """Whether a name that ends with these two words holds a secret."""
+    if last in _ONLY_AFTER:
+        return before in _ONLY_AFTER[last]
+    if last in _NEVER_AFTER:
+        return before not in _NEVER_AFTER[last]
+    return last in _LAST
 
 
 def is_secret(name: str, value: object) -> bool:
@@ -219,12 +224,9 @@ def is_secret(name: str, value: object) -> bool:
     if isinstance(value, int | float):
         return is_password
     if not isinstance(value, str):
-        if isinstance(value, bytes):
-            return value != b""
-        return True
-    if (
-        not value or value == REDACTED or value.startswith("$")
-    ):  # `$TOKEN` says only where the value is
+        return not isinstance(value, bytes) or value != b""
+    # `$TOKEN` says only where the value is.
+    if value in ("", REDACTED) or value.startswith("$"):
         return False
     return is_password or not _is_harmless(value)
 

@@ -76,7 +76,7 @@ class Display:
             clock=recorder.clock,
             seal=partial(self._write, TableSealed),
             warn=recorder.warn,
-            cut_short=lambda: interrupts.asked and interrupts.heard,
+            cut_short=lambda: interrupts.was_heard,
             records=recorder.records and not recorder.is_over,
             agree=self._agree_on_rows(name),
             homes=recorder.homes,

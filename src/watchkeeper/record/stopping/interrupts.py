@@ -139,6 +139,11 @@ class Interrupts:
         """
         return self.asked and (not self._raised or self._in_flight())
 
+    @property
+    def was_heard(self) -> bool:
+        """Whether it was asked, and the program has heard of it."""
+        return self.asked and self.heard
+
     def error(self) -> Interrupted:
         """What stops the program: its exit code is the signal's, or the one given to the run."""
         self.heard = True
@@ -146,30 +151,28 @@ class Interrupts:
 
     def breaks(self, error: BaseException) -> BaseException:
         """The same exception, which is now raised into the program for the stop."""
-        setattr(
-            error, _MARK, True
-        )  # itself is not kept: its frames hold all that the program had in hand
+        # Itself is not kept: its frames hold all that the program had in hand.
+        setattr(error, _MARK, True)
         self.broke = self._raised = True
         return error
 
     def stopped(self, error: BaseException | None) -> bool:
         """Whether a run that ends with this exception, or with none, was stopped on request."""
-        if error is not None and (isinstance(error, KeyboardInterrupt) or hasattr(error, _MARK)):
+        if isinstance(error, KeyboardInterrupt) or hasattr(error, _MARK):
             return True
-        asked = (self.asked and self.heard) or self.broke or self._stopped_by_theirs
+        is_requested = self.was_heard or self.broke or self._stopped_by_theirs
         if isinstance(error, SystemExit):
-            return asked or error.code in BY_SIGNAL
+            return is_requested or error.code in BY_SIGNAL
         if error is None or isinstance(error, GeneratorExit):
-            return asked
-        return (
-            asked and type(error).__name__ == "CancelledError"
-        )  # asyncio's own handler cancels the task
+            return is_requested
+        # asyncio's own handler cancels the task.
+        return is_requested and type(error).__name__ == "CancelledError"
 
     def still_stops(self, error: BaseException | None) -> bool:
         """Whether the program is to end now that its run has ended. A Ctrl-C that it caught is the
         program's.
         """
-        if not (self.asked and self.heard):
+        if not self.was_heard:
             return False
         if error is None:
             return not (self._raised and (self.theirs or self.reason == signal.Signals.SIGINT.name))

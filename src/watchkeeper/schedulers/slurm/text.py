@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -338,7 +338,7 @@ def first_error(done: Done, command: str) -> str:
 
 # ── sbatch's answer
 
-# In this order: what leaves doubt outweighs the rest. Messages as in slurm_errno.c.
+# Messages as in slurm_errno.c.
 _DOUBT = re.compile(
     r"timed out|timeout|Zero Bytes|Unexpected message|Connection reset|Broken pipe"
     r"|\((?:send|receive|shutdown) failure\)|Communication (?:connection|shutdown)|Insane "
@@ -378,13 +378,12 @@ def job_of(out: str) -> tuple[str, str] | None:
     precede, and the cluster that is named with it, "" for none; None if there is no id.
     """
     lines = [line.strip() for line in out.splitlines() if line.strip()]
-    if lines:
-        found = re.fullmatch(r"([0-9]{1,10})(?:;(\S+))?", lines[-1])
-    else:
-        found = None
-    if found:
-        return (found.group(1), found.group(2) or "")
-    return None
+    if not lines:
+        return None
+    match = re.fullmatch(r"([0-9]{1,10})(?:;(\S+))?", lines[-1])
+    if match is None:
+        return None
+    return match[1], match[2] or ""
 
 
 def no_of(done: Done) -> SchedulerError | None:
@@ -401,16 +400,11 @@ def no_of(done: Done) -> SchedulerError | None:
         return DoubtError(f"sbatch did not say whether it took the job: {message}")
     if done.code == NOT_THERE and not done.out.strip():
         return UnavailableError("there is no sbatch here", hint=NO_LOCAL)
-    if has_id or _DOUBT.search(done.err):
+    if has_id:
         return DoubtError(message)
-    if _UNREACHED.search(done.err):
-        return UnreachedError(message)
-    if _UNASKED.search(done.err):
-        return UnavailableError(message)
-    if _is_busy(done.err):
-        return BusyError(message)
-    if _REFUSED.search(done.err):
-        return RefusedError(message)
+    for speaks_of, kind in _ERRORS:
+        if speaks_of(done.err):
+            return kind(message)
     return DoubtError(f"sbatch ended with code {done.code} and did not say why: {message}")
 
 
@@ -421,6 +415,16 @@ def _is_busy(message: str) -> bool:
     if _BUSY.search(message):
         return True
     return bool(_POLICY.search(message)) and not _LIMIT.search(message)
+
+
+# In this order: what leaves doubt outweighs the rest.
+_ERRORS: tuple[tuple[Callable[[str], object], type[SchedulerError]], ...] = (
+    (_DOUBT.search, DoubtError),
+    (_UNREACHED.search, UnreachedError),
+    (_UNASKED.search, UnavailableError),
+    (_is_busy, BusyError),
+    (_REFUSED.search, RefusedError),
+)
 
 
 def _words(done: Done) -> str:
