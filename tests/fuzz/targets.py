@@ -39,7 +39,7 @@ from watchkeeper.schedulers.slurm import site
 from watchkeeper.schedulers.slurm import text as slurm_text
 from watchkeeper.schedulers.wrapper.claims import read_claims, read_exit_records
 from watchkeeper.tools import file_formats, inspect_ai, torchtune
-from watchkeeper.tools.promise import Asked
+from watchkeeper.tools.promise import Expected
 from watchkeeper.watch.logs import lease, run_log_folder
 from watchkeeper.watch.verdict import causes
 
@@ -402,7 +402,7 @@ JOBS = (
     Target(
         "a torchtune log",
         (OUTPUT,),
-        _file("log_1.txt", lambda path: torchtune.told_by(path, "log")),
+        _file("log_1.txt", lambda path: torchtune.read_log(path, "log")),
     ),
     Target("result, JSON", (b'{"accuracy": 0.5, "n": 450}',), _result(".json"), FAULTS),
     Target("result, CSV", (TABLE,), _result(".csv"), FAULTS),
@@ -451,7 +451,7 @@ def _eval_seeds() -> tuple[bytes, ...]:
 EVAL = Target(
     "an inspect-ai log",
     _eval_seeds(),
-    _file("r.eval", lambda path: inspect_ai.read(path, Asked(epoch=1))),
+    _file("r.eval", lambda path: inspect_ai.read(path, Expected(epoch=1))),
     FAULTS,
 )
 ALL = (*OURS, *PEOPLES, *JOBS, EVAL)

@@ -18,7 +18,7 @@ import zstandard
 from watchkeeper.schedulers.sbatch_head import expand
 from watchkeeper.tools import file_formats, inspect_ai, torchtune
 from watchkeeper.tools.look import look
-from watchkeeper.tools.promise import Asked, Promise
+from watchkeeper.tools.promise import Expected, Promise
 
 MEMORY_BYTES = 2 * 2**30  # of addresses, for one look
 ZSTD = 93
@@ -83,7 +83,7 @@ def test_the_archive_of_these_tests_is_one_that_is_read(tmp_path: Path) -> None:
         claims=len(header),
         crc=zlib.crc32(header),
     )
-    assert inspect_ai.read(path, Asked()) == ({}, "", "")
+    assert inspect_ai.read(path, Expected()) == ({}, "", "")
 
 
 def test_a_header_that_unfolds_to_more_than_it_claims_is_damaged(tmp_path: Path) -> None:
@@ -92,21 +92,21 @@ def test_a_header_that_unfolds_to_more_than_it_claims_is_damaged(tmp_path: Path)
     packed = b"".join(packer.compress(bytes(2**20)) for _ in range(3 * 1024)) + packer.flush()
     path = archive(tmp_path / "r.eval", "header.json", packed, claims=100)
     with pytest.raises(file_formats.FaultError, match="more than the 100 bytes that it claims"):
-        inspect_ai.read(path, Asked())
+        inspect_ai.read(path, Expected())
 
 
 def test_a_frame_that_claims_a_terabyte_costs_nothing(tmp_path: Path) -> None:
     """No memory is set aside for the size a Zstandard frame claims. Source: RFC 8878, 3.1.1.1."""
     frame = b"\x28\xb5\x2f\xfd" + b"\xe0" + struct.pack("<Q", 2**40) + b"\x01\x00\x00"
     with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
-        inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Asked())
+        inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Expected())
 
 
 def test_a_frame_with_a_window_of_a_terabyte_costs_nothing(tmp_path: Path) -> None:
     """No memory is set aside for the window that a frame asks for. Source: RFC 8878, 3.1.1.1.2."""
     frame = b"\x28\xb5\x2f\xfd" + b"\x00" + bytes([30 << 3]) + b"\x01\x00\x00"
     with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
-        inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Asked())
+        inspect_ai.read(archive(tmp_path / "r.eval", "header.json", frame, claims=100), Expected())
 
 
 def test_a_deflated_header_that_lies_about_its_size_is_damaged(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_deflated_header_that_lies_about_its_size_is_damaged(tmp_path: Path) -
     data = path.read_bytes().replace(struct.pack("<I", 50 * 2**20), struct.pack("<I", 100))
     path.write_bytes(data)
     with pytest.raises(file_formats.FaultError, match="cannot be read as an inspect-ai log"):
-        inspect_ai.read(path, Asked())
+        inspect_ai.read(path, Expected())
 
 
 @pytest.mark.parametrize("epoch", ["9" * 5000, "0" * 5000 + "2"])
@@ -128,7 +128,7 @@ def test_an_epoch_of_5000_digits_is_another_epoch(tmp_path: Path, epoch: str) ->
     with zipfile.ZipFile(path, "w") as log:
         log.writestr("header.json", json.dumps(header))
     with pytest.raises(file_formats.FaultError, match="not 1: its model is") as caught:
-        inspect_ai.read(path, Asked(epoch=1))
+        inspect_ai.read(path, Expected(epoch=1))
     assert len(str(caught.value)) < 600
 
 
@@ -146,7 +146,7 @@ def test_leading_zeros_do_not_make_another_epoch(tmp_path: Path) -> None:
                     }
                 ),
             )
-        inspect_ai.read(path, Asked(epoch=epoch))
+        inspect_ai.read(path, Expected(epoch=epoch))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".csv"])
@@ -248,8 +248,8 @@ def test_the_end_of_a_log_is_read_in_linear_time(tmp_path: Path, piece: str) -> 
     path = tmp_path / "log_1.txt"
     path.write_text(piece * (262_144 // len(piece)))
     program = (
-        "from pathlib import Path; from watchkeeper.tools.torchtune import told_by; "
-        f"told_by(Path({str(path)!r}), 'log')"
+        "from pathlib import Path; from watchkeeper.tools.torchtune import read_log; "
+        f"read_log(Path({str(path)!r}), 'log')"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.tools import file_formats
 from watchkeeper.tools.look import look
-from watchkeeper.tools.promise import Asked, Finding, Promise
+from watchkeeper.tools.promise import Expected, Finding, Promise
 from watchkeeper.tools.script import fingerprint
 
 
@@ -329,7 +329,7 @@ def test_a_result_that_holds_nothing_or_says_it_failed(
     assert not finding.metrics
 
 
-ASKED = Asked(
+ASKED = Expected(
     tasks=("clean",),
     files=("t.py",),
     others=frozenset({"clean", "noisy"}),
@@ -380,7 +380,7 @@ def test_a_log_is_of_what_was_asked_for(
         else zipped(**{"_journal/start__json": json.dumps({"eval": told}).encode()})
     )
     write(tmp_path, {"r.eval": data})
-    finding = look(tmp_path, msgspec.structs.replace(result("r.eval"), asked=ASKED))
+    finding = look(tmp_path, msgspec.structs.replace(result("r.eval"), expected=ASKED))
     assert finding.state == ("good" if status == "success" and not fault else "damaged"), (
         finding.why
     )

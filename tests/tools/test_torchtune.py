@@ -10,7 +10,7 @@ import pytest
 
 from watchkeeper.tools.look import look
 from watchkeeper.tools.promise import Promise, Training
-from watchkeeper.tools.torchtune import Told, of_epoch, told_by
+from watchkeeper.tools.torchtune import TrainingLog, of_epoch, read_log
 
 NAN = "nan"
 
@@ -26,7 +26,7 @@ def log(
     rows = tuple((first + every * index, loss) for index, loss in enumerate(losses))
     time = datetime(2026, 3, 11, tzinfo=UTC)
     saved_ = frozenset(saved)
-    return Told(
+    return TrainingLog(
         source=name, size_bytes=1, modified=time, whole=True, losses=rows, steps=steps, saved=saved_
     )
 
@@ -98,7 +98,7 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path):
             for step in range(1, 20_001)
         )
     )
-    told = told_by(path, "log_1.txt")
+    told = read_log(path, "log_1.txt")
     assert not told.whole and told.losses[-1] == (20_000, "nan") and len(told.losses) < 12_000
     assert of_epoch([told], 0, Training(epochs=20, steps=1_000)).fault == ""
     assert "nan at step 20000" in of_epoch([told], 19, Training(epochs=20, steps=1_000)).fault
@@ -119,7 +119,7 @@ def test_what_a_job_prints_is_read_in_its_order(tmp_path: Path):
         "2|3|Loss: nan:  50%|███▎   | 1/2 [00:00]Adapter checkpoint of size 0.00 GiB saved to /a "
         "b/epoch_1/adapter.pt\n"
     )
-    told = told_by(path, "out")
+    told = read_log(path, "out")
     assert told.losses == ((1, "6.2"), (2, "nan"), (3, "nan"))
     assert (told.steps, told.saved) == (2, frozenset({0}))
 

@@ -17,7 +17,7 @@ from watchkeeper.experiment.draft import Draft, DraftCell, DraftRun
 from watchkeeper.experiment.summary_names import SUMMARY_YAML
 from watchkeeper.reading import tool_calls
 from watchkeeper.tools import promise as base
-from watchkeeper.tools.promise import Asked, Promise, Training
+from watchkeeper.tools.promise import Expected, Promise, Training
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +171,7 @@ def _epochs(plan: Plan, trainings: Mapping[str, Training]) -> dict[str, set[int]
 # ── results
 
 
-def _expected_logs(plan: Plan) -> dict[str, Asked]:
+def _expected_logs(plan: Plan) -> dict[str, Expected]:
     """Evaluation → what its log of inspect-ai must hold: by the summary, and by the job's script
     where that is more precise.
     """
@@ -181,7 +181,7 @@ def _expected_logs(plan: Plan) -> dict[str, Asked]:
     }
     all_names = frozenset().union(*names.values())
     all_tasks = frozenset(cell.key.task for cell in plan.draft.cells)
-    expected: dict[str, Asked] = {}
+    expected: dict[str, Expected] = {}
     for cell in plan.draft.cells:
         if cell.tool != "inspect-ai":
             continue
@@ -196,7 +196,7 @@ def _expected_logs(plan: Plan) -> dict[str, Asked]:
         if not (call.task or task):
             files = tuple(filter(None, (call.file, Path(file).name)))
         is_of_checkpoint = key.epoch is not None and key.run in names
-        expected[key.key] = Asked(
+        expected[key.key] = Expected(
             tasks=tuple(tasks),
             files=files,
             others=all_tasks,
@@ -251,14 +251,16 @@ class _Results:
         return promises
 
     def _promise(
-        self, cell: DraftCell, patterns: tuple[str, ...], expected: Asked | None
+        self, cell: DraftCell, patterns: tuple[str, ...], expected: Expected | None
     ) -> Promise:
         key = cell.key
         values = base.result_values(self._plan.places[key.run], key.run, key.task, key.epoch)
         places = dict.fromkeys(base.fill(pattern, values) for pattern in patterns)
-        return Promise(subject=key.key, kind="result", patterns=tuple(places), asked=expected)
+        return Promise(subject=key.key, kind="result", patterns=tuple(places), expected=expected)
 
-    def _log_of(self, cell: DraftCell, expected: Asked) -> tuple[tuple[str, ...], Asked, bool]:
+    def _log_of(
+        self, cell: DraftCell, expected: Expected
+    ) -> tuple[tuple[str, ...], Expected, bool]:
         """Where an evaluation's log of inspect-ai lies, what it must hold, and whether a log that
         lies there can be its log alone.
         """

@@ -145,12 +145,12 @@ class WatchkeeperLogger(Logger):
         version: int | str | None = None,
     ) -> None:
         super().__init__()
-        going = users_run()
+        run = users_run()
         self._save_dir = os.fspath(save_dir or ".")
         self._name = NAME
         self._version = version
-        if going is not None and save_dir is None:  # within the user's run
-            self._save_dir = str(going.folder)
+        if run is not None and save_dir is None:  # within the user's run
+            self._save_dir = str(run.folder)
             self._name = ""
             if version is None:
                 self._version = ""
@@ -173,10 +173,10 @@ class WatchkeeperLogger(Logger):
     def version(self) -> int | str:
         """Its number, or the text that it was given."""
         if self._version is None:
-            found = [
+            versions = [
                 _version.fullmatch(path.name) for path in Path(self.root_dir).glob("version_*")
             ]
-            self._version = max((int(match[1]) + 1 for match in found if match), default=0)
+            self._version = max((int(match[1]) + 1 for match in versions if match), default=0)
         return self._version
 
     @property
@@ -295,13 +295,13 @@ class WatchkeeperCallback(Callback):
         """
         if self._alone:
             self._row(trainer)
-        asked = bool(self._asked())
+        is_stopping = bool(self._asked())
         if trainer.world_size > 1:
             due = (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0
-            asked = due and trainer.strategy.reduce_boolean_decision(asked, all=False)
-            if asked:
+            is_stopping = due and trainer.strategy.reduce_boolean_decision(is_stopping, all=False)
+            if is_stopping:
                 self._ask()
-        if asked and not trainer.should_stop:
+        if is_stopping and not trainer.should_stop:
             trainer.should_stop = True
             self._save(trainer)
 

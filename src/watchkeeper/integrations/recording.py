@@ -138,12 +138,12 @@ class Recording:
             return self.run
         _abandon_the_dead()
         self._is_running = is_running
-        going = users_run()
-        if going is not None and not any(other.run is going for other in _begun):
-            self._run, self.own = going, False
+        outer = users_run()
+        if outer is not None and not any(other.run is outer for other in _begun):
+            self._run, self.own = outer, False
             _begun.append(self)
             self.settings(config)
-            return going
+            return outer
         self._refused = True
         place = _place(Path(folder).absolute(), pipeline, resumes=resumes)
         start = partial(

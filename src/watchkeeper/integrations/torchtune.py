@@ -108,7 +108,7 @@ class WatchkeeperLogger(MetricLoggerInterface):
 
     def _checkpoints(self) -> dict[Path, float]:
         """The folders `epoch_N` with weights in them, each with the time of its newest file."""
-        found: dict[Path, float] = {}
+        checkpoints: dict[Path, float] = {}
         for folder in self._output.glob("epoch_*") if self._output is not None else ():
             with contextlib.suppress(OSError):
                 times = [
@@ -117,8 +117,8 @@ class WatchkeeperLogger(MetricLoggerInterface):
                     if path.suffix in {".safetensors", ".bin", ".pt"}
                 ]
                 if times:
-                    found[folder] = max(times)
-        return found
+                    checkpoints[folder] = max(times)
+        return checkpoints
 
 
 def _planned(fields: Mapping[str, Any]) -> int | None:

@@ -137,12 +137,12 @@ class WatchkeeperCallback(TrainerCallback):
         """Asked to stop, save and stop. Several processes agree on it at the steps at which they
         log.
         """
-        asked = self._passed(state)
+        is_stopping = self._passed(state)
         if args.world_size > 1 and torch.distributed.is_initialized():
-            asked = control.should_log and _anyone(asked, args.device)
-            if asked:
+            is_stopping = control.should_log and _anyone(is_stopping, args.device)
+            if is_stopping:
                 self._ask(state)
-        if asked:
+        if is_stopping:
             control.should_save = control.should_training_stop = True
         return control
 
@@ -303,9 +303,9 @@ def _checkpoint(folder: Path, state: TrainerState) -> Path:
     return folder / name
 
 
-def _anyone(asked: bool | None, device: torch.device) -> bool:
+def _anyone(is_asked: bool | None, device: torch.device) -> bool:
     """Whether any process was asked; all of them call this at the same step."""
-    flag = torch.tensor([1 if asked else 0], device=device)
+    flag = torch.tensor([1 if is_asked else 0], device=device)
     torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
 

@@ -149,10 +149,10 @@ def _claimed(root: Path) -> list[tuple[str, int]]:
     """The attempts that a job has claimed."""
     runs = root / layout.RUNS
     if runs.is_dir():
-        found = {path.parent for path in runs.rglob("claim.1")}
+        folders = {path.parent for path in runs.rglob("claim.1")}
     else:
-        found = set()
-    numbered = sorted(folder for folder in found if folder.name.isdigit())
+        folders = set()
+    numbered = sorted(folder for folder in folders if folder.name.isdigit())
     return [
         (ids.folder_key(PurePosixPath(folder.parent.relative_to(runs))), int(folder.name))
         for folder in numbered
@@ -161,12 +161,12 @@ def _claimed(root: Path) -> list[tuple[str, int]]:
 
 def _released(root: Path) -> list[str]:
     """The writers that held the lease and gave it back."""
-    found = []
+    problems = []
     for path in sorted((root / layout.LEASE).glob("*.json")):
         if files.read_fixed(path.with_suffix(".beat")) == RELEASED:
             with contextlib.suppress(OSError, UnreadableRecordError):
-                found.append(read_record(path, Holder).writer)
-    return found
+                problems.append(read_record(path, Holder).writer)
+    return problems
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -298,13 +298,13 @@ def _check_views(root: Path, read: Journal) -> list[Problem]:
     renderer = last_software(read.events)
     for name, text in action_logs.expected(read.events).items():
         path = root / name
-        found = _bytes_of(path)
-        if found == text or (live and text.startswith(found)):
+        held = _bytes_of(path)
+        if held == text or (live and text.startswith(held)):
             continue
-        if found and renderer not in ("", SOFTWARE):
+        if held and renderer not in ("", SOFTWARE):
             problems.append(_rendered_otherwise(path, root, renderer))
             continue
-        if text.startswith(found):
+        if text.startswith(held):
             what = "it lacks what the journal holds"
         else:
             what = "it is not what the journal holds"

@@ -72,7 +72,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[Problem]
 
 
-class _Found(msgspec.Struct):
+class _Finds(msgspec.Struct):
     sides: list[Side] = []
     problems: list[Problem] = []
     repository: Path | None = None  # where commits are counted
@@ -89,14 +89,14 @@ def compared(
     Raises:
         UsageError: a path is neither, nothing is left to compare, or there is no such base.
     """
-    reader, found = flatten.Reader(), _Found()
+    reader, finds = flatten.Reader(), _Finds()
     for path in paths:
-        sides = compare.chosen(_of(path, reader, found), runs)
+        sides = compare.chosen(_of(path, reader, finds), runs)
         if len(paths) > 1 and is_experiment(path):
             sides = _prefixed(sides, path.resolve().name)
-        found.sides += sides
-        found.repository = found.repository or (path if path.is_dir() else path.parent)
-    sides = compare.in_one_spelling(_distinct(found.sides))
+        finds.sides += sides
+        finds.repository = finds.repository or (path if path.is_dir() else path.parent)
+    sides = compare.in_one_spelling(_distinct(finds.sides))
     if not sides:
         message = "there is no run to compare"
         if runs:
@@ -108,8 +108,8 @@ def compared(
         runs=sides,
         varying=compare.varying(sides),
         best=_leaders(sides),
-        differences=list(_differences(first, sides, found.repository)),
-        problems=found.problems,
+        differences=list(_differences(first, sides, finds.repository)),
+        problems=finds.problems,
     )
 
 
@@ -123,19 +123,19 @@ def _leaders(sides: Sequence[Side]) -> dict[str, str]:
     return {metric: run for metric, run in leaders.items() if run}
 
 
-def _of(path: Path, reader: flatten.Reader, found: _Found) -> list[Side]:
+def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
     if is_experiment(path):
-        return of_experiment(path, reader, found.problems)
+        return of_experiment(path, reader, finds.problems)
     events = all_of(journal.read(path / layout.JOURNAL).events)
     if (recorded := _recorded(path, events)) is not None:
         return [recorded]
-    return _of_logs(path, found)
+    return _of_logs(path, finds)
 
 
-def _recorded_below(path: Path, found: _Found) -> list[Side]:
+def _recorded_below(path: Path, finds: _Finds) -> list[Side]:
     """The recorded runs below a folder, by name."""
     folders, problems = run_folders(path)
-    found.problems += problems
+    finds.problems += problems
     sides: list[Side] = []
     for folder in folders:
         read = journal.read(folder / layout.JOURNAL).events
@@ -145,18 +145,18 @@ def _recorded_below(path: Path, found: _Found) -> list[Side]:
     return sides
 
 
-def _of_logs(path: Path, found: _Found) -> list[Side]:
+def _of_logs(path: Path, finds: _Finds) -> list[Side]:
     """The run logs at a path; where there are none, the recorded runs below it."""
     try:
         roots = run_log_folder.roots(path)
     except UsageError as error:
-        if sides := _recorded_below(path, found):
+        if sides := _recorded_below(path, finds):
             return sides
         hint = f"an experiment has a summary or a journal; {error.hint}"
         raise UsageError(
             f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
         ) from error
-    return [side for root in roots for side in _logs_below(root, path, found.problems)]
+    return [side for root in roots for side in _logs_below(root, path, finds.problems)]
 
 
 def _logs_below(root: Path, path: Path, problems: list[Problem]) -> Iterator[Side]:
@@ -458,9 +458,9 @@ def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
     try:
         data = read_whole(path, _MOST_SNAPSHOT_BYTES)
         if path in set(places.names(path.with_name(places.RUN_MANIFEST))):
-            found = msgspec.json.decode(data)
-            if isinstance(found, dict):
-                return flatten.of_value(found.get("config") or {})
+            snapshot = msgspec.json.decode(data)
+            if isinstance(snapshot, dict):
+                return flatten.of_value(snapshot.get("config") or {})
             return {}
     except (OSError, msgspec.DecodeError, RecursionError):
         return {}
@@ -469,17 +469,17 @@ def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:
 
 def _distinct(sides: Sequence[Side]) -> list[Side]:
     """The sides under unique names: a repeated name gets its place added, then a number."""
-    found: dict[str, Side] = {}
+    by_name: dict[str, Side] = {}
     for side in sides:
-        if side.name not in found:
+        if side.name not in by_name:
             name = side.name
         else:
             name = f"{side.name} ({side.where})"
         number = 2
-        while name in found:
+        while name in by_name:
             name, number = f"{side.name} ({side.where}, {number})", number + 1
-        found[name] = msgspec.structs.replace(side, name=name)
-    return list(found.values())
+        by_name[name] = msgspec.structs.replace(side, name=name)
+    return list(by_name.values())
 
 
 def _named(sides: Sequence[Side], base: str | None) -> Side:

@@ -76,13 +76,13 @@ def _uncommitted(experiment: Experiment, items: list[RunItem], code: git.Git) ->
     """The files that the scripts of these runs name and no commit holds; the scripts themselves are
     always kept.
     """
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for item in items[:MOST_SEARCHED] if code.sha else ():
         script = experiment.folder / item.script
         contents = code_files.contents(script, experiment.workdir_of(item))
         named = [path for path, _ in contents if path != script]
-        found |= dict.fromkeys(code_files.uncommitted(script.parent, named))
-    names = [os.path.relpath(path, experiment.folder) for path in found]
+        paths |= dict.fromkeys(code_files.uncommitted(script.parent, named))
+    names = [os.path.relpath(path, experiment.folder) for path in paths]
     if names:
         if len(names) > MOST_SHOWN:
             more = f" and {len(names) - MOST_SHOWN} more"

@@ -92,20 +92,20 @@ def traces(folder: Path) -> list[str]:
 
 def audit(folder: Path, journal: Journal) -> Audit:
     """Hold a run's folder against its journal. Nothing is changed."""
-    found = Audit()
+    audit = Audit()
     events = all_of(journal.events)
-    _audit_ends(folder, journal, found)
-    _audit_rows(folder, journal, found)
-    _audit_tables(folder, events, found)
-    if not found.incomplete:
-        _audit_manifests(folder, journal, found)
-    return found
+    _audit_ends(folder, journal, audit)
+    _audit_rows(folder, journal, audit)
+    _audit_tables(folder, events, audit)
+    if not audit.incomplete:
+        _audit_manifests(folder, journal, audit)
+    return audit
 
 
 # ── the runs and their ends
 
 
-def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
+def _audit_ends(folder: Path, journal: Journal, audit: Audit) -> None:
     """Each run has an end, each end its seal; and nothing in the folder speaks of runs or ends that
     the journal lacks.
     """
@@ -117,15 +117,15 @@ def _audit_ends(folder: Path, journal: Journal, found: Audit) -> None:
     finished = {event.run_id for writer, event in started.items() if writer in ended}
     for run, source in sorted(reported.items()):
         if run not in finished:
-            _add_unknown_end(journal, run, source, is_known=run in run_ids, found=found)
+            _add_unknown_end(journal, run, source, is_known=run in run_ids, audit=audit)
     for writer in filter(open_ends.__contains__, started):
         has_ended, event = writer in ended, started[writer]
         if has_ended or event.run_id not in reported:
             alive = open_ends[writer]
-            _judge_open_end(folder, journal, event, ended=has_ended, alive=alive, found=found)
+            _judge_open_end(folder, journal, event, ended=has_ended, alive=alive, audit=audit)
     for writer in filterfalse(started.__contains__, open_ends):
         if not open_ends[writer] and not _is_sidecar(journal.events[writer]):
-            found.problems.append(_unclosed(journal, writer))
+            audit.problems.append(_unclosed(journal, writer))
 
 
 def _writers_of(journal: Journal, kind: type[E]) -> dict[str, E]:
@@ -139,14 +139,14 @@ def _writers_of(journal: Journal, kind: type[E]) -> dict[str, E]:
 
 
 def _add_unknown_end(
-    journal: Journal, run: str, source: str, *, is_known: bool, found: Audit
+    journal: Journal, run: str, source: str, *, is_known: bool, audit: Audit
 ) -> None:
     """A file of the folder tells of an end that the journal lacks."""
     lacks = "the journal holds nothing of it"
     if is_known:
         lacks = "the journal holds no end of it"
     message = f"{source} says that run {run} ended, and {lacks}"
-    found.incomplete.append(Problem(where=str(journal.folder), message=message, hint=RESTORE))
+    audit.incomplete.append(Problem(where=str(journal.folder), message=message, hint=RESTORE))
 
 
 def _unclosed(journal: Journal, writer: str) -> Problem:
@@ -167,14 +167,14 @@ def _judge_open_end(
     *,
     ended: bool,
     alive: bool | None,
-    found: Audit,
+    audit: Audit,
 ) -> None:
     rows = sum(_rows_in(path) for path in _own_files(folder, event.writer))
     have = f"{len(journal.events[event.writer])} events and {rows} metric rows are there"
     where = str(journal.folder / f"{event.writer}{SUFFIX}")
     if alive and not ended:
         message = f"run {event.run_id} goes on: {have} so far"
-        found.problems.append(Problem(where=where, message=message, severity="note"))
+        audit.problems.append(Problem(where=where, message=message, severity="note"))
         return
     if ended:
         what = f"run {event.run_id} has its end, but no seal"
@@ -187,7 +187,7 @@ def _judge_open_end(
     message = (
         f"{what}. {have}; whether there were more, and whether they are as written, cannot be told"
     )
-    found.unverified.append(Problem(where=where, message=message, severity="warning"))
+    audit.unverified.append(Problem(where=where, message=message, severity="warning"))
 
 
 def _is_sidecar(events: Iterable[AnyEvent | Unknown]) -> bool:
@@ -220,8 +220,8 @@ def _ends_said(folder: Path, journal: Journal, runs: Iterable[str]) -> dict[str,
 # ── rows
 
 
-def _audit_rows(folder: Path, journal: Journal, found: Audit) -> None:
-    told: set[Path] = set()
+def _audit_rows(folder: Path, journal: Journal, audit: Audit) -> None:
+    ended_files: set[Path] = set()
     hashed = 0
     for event in all_of(journal.events):
         if not isinstance(event, RunEnded | RowsSealed):
@@ -229,17 +229,17 @@ def _audit_rows(folder: Path, journal: Journal, found: Audit) -> None:
         for sealed in event.files:
             path = folder / sealed.path
             own = path.name.partition(".")[0] == event.writer
-            hashed += path not in told and bool(sealed.sha256)
-            told.add(path)
-            found.problems += _check_rows(path, sealed, own=own)
+            hashed += path not in ended_files and bool(sealed.sha256)
+            ended_files.add(path)
+            audit.problems += _check_rows(path, sealed, own=own)
     for ended in of_kind(journal.events, RunEnded):
         if ended.metric_rows and not ended.files:
             files = _own_files(folder, ended.writer)
-            told |= set(files)
-            found.problems += _check_count(folder, files, ended)
-    _audit_strangers(folder, journal, told, found)
+            ended_files |= set(files)
+            audit.problems += _check_count(folder, files, ended)
+    _audit_strangers(folder, journal, ended_files, audit)
     if hashed:
-        found.verified.append(f"{hashed} files of rows by their hash")
+        audit.verified.append(f"{hashed} files of rows by their hash")
 
 
 def _check_rows(path: Path, sealed: SealedRows, *, own: bool) -> Iterator[Problem]:
@@ -288,7 +288,7 @@ def _check_count(folder: Path, files: list[Path], ended: RunEnded) -> Iterator[P
         yield Problem(where=where, message=message, severity="note")
 
 
-def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Audit) -> None:
+def _audit_strangers(folder: Path, journal: Journal, ended_files: set[Path], audit: Audit) -> None:
     """Files of rows of which no end speaks: a run that died or goes on has such; else a journal is
     missing.
     """
@@ -299,7 +299,7 @@ def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Aud
     )
     for path in sorted((folder / layout.METRICS).glob(f"*{SUFFIX}")):
         writer = path.name.partition(".")[0]
-        if path in told or writer in journal.events:
+        if path in ended_files or writer in journal.events:
             continue
         message = f"no journal speaks of its {_rows_in(path)} rows"
         if some_open or some_old:
@@ -307,11 +307,11 @@ def _audit_strangers(folder: Path, journal: Journal, told: set[Path], found: Aud
                 "a forked process that did not close its run has none; else restore the "
                 "journal from a backup"
             )
-            found.unverified.append(
+            audit.unverified.append(
                 Problem(where=str(path), message=message, hint=hint, severity="warning")
             )
         else:
-            found.incomplete.append(
+            audit.incomplete.append(
                 Problem(where=str(path), message=f"{message}: it is missing", hint=RESTORE)
             )
 
@@ -360,16 +360,16 @@ def _read(path: Path, size: int) -> tuple[_Read | None, str]:
 # ── tables and manifests
 
 
-def _audit_tables(folder: Path, events: Iterable[AnyEvent | Unknown], found: Audit) -> None:
+def _audit_tables(folder: Path, events: Iterable[AnyEvent | Unknown], audit: Audit) -> None:
     """Each table against its last seal. A table lies in the run's folder, wherever that is now."""
     sealed = sorted(
         (event for event in events if isinstance(event, TableSealed)), key=lambda event: event.time
     )
     last = {Path(event.path).name: event for event in sealed}
     for name, event in sorted(last.items()):
-        found.problems += _check_table(folder / name, event)
+        audit.problems += _check_table(folder / name, event)
     if last:
-        found.verified.append(f"{len(last)} tables by their hash")
+        audit.verified.append(f"{len(last)} tables by their hash")
 
 
 def _check_table(path: Path, sealed: TableSealed) -> Iterator[Problem]:
@@ -392,7 +392,7 @@ def _check_table(path: Path, sealed: TableSealed) -> Iterator[Problem]:
         )
 
 
-def _audit_manifests(folder: Path, journal: Journal, found: Audit) -> None:
+def _audit_manifests(folder: Path, journal: Journal, audit: Audit) -> None:
     """Each manifest that the journal explains is there, under one of its names."""
     contents = explained(journal.events)
     hint = f"`watchkeeper rebuild {folder}` makes it again"
@@ -403,6 +403,6 @@ def _audit_manifests(folder: Path, journal: Journal, found: Audit) -> None:
                 message = "it is not there"
             else:
                 message = "what lies there is not what the journal holds"
-            found.problems.append(Problem(where=str(tries[0]), message=message, hint=hint))
+            audit.problems.append(Problem(where=str(tries[0]), message=message, hint=hint))
     if contents:
-        found.verified.append(f"{len(contents)} manifests")
+        audit.verified.append(f"{len(contents)} manifests")

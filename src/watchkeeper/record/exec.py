@@ -55,7 +55,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     code: int
     words: str
-    asked: bool
+    is_requested: bool
 
 
 def record(
@@ -99,7 +99,7 @@ def record(
             run.output(place)
         run.totals(exit_code=ended.code)
         if ended.code:
-            raise CommandStopped(ended.words) if ended.asked else CommandError(ended.words)
+            raise CommandStopped(ended.words) if ended.is_requested else CommandError(ended.words)
     return ended
 
 
@@ -168,7 +168,7 @@ def _run_in(
                 code = NOT_EXECUTABLE
             else:
                 code = NOT_FOUND
-            return Ended(code=code, words=f"{argv[0]}: {error.strerror}", asked=False)
+            return Ended(code=code, words=f"{argv[0]}: {error.strerror}", is_requested=False)
         signals.child = child.pid
         follower = _Follower(run, child, outputs, shown, begins)
         if watched is not None:
@@ -176,17 +176,17 @@ def _run_in(
             patterns = [os.path.abspath(pattern) for pattern in watched]  # noqa: PTH100
             run._lifetime.watch_work(processes.name_of(child.pid), names, patterns)
         follower.follow()
-        return _ended(child.returncode, asked=signals.asked)
+        return _ended(child.returncode, is_requested=signals.is_requested)
 
 
-def _ended(code: int, *, asked: bool) -> Ended:
+def _ended(code: int, *, is_requested: bool) -> Ended:
     if code < 0:
         if -code in set(signal.Signals):
             name = signal.Signals(-code).name
         else:
             name = f"signal {-code}"
-        return Ended(code=BY_SIGNAL - code, words=f"ended by {name}", asked=asked)
-    return Ended(code=code, words=f"ended with code {code}", asked=asked)
+        return Ended(code=BY_SIGNAL - code, words=f"ended by {name}", is_requested=is_requested)
+    return Ended(code=code, words=f"ended with code {code}", is_requested=is_requested)
 
 
 class _Signals:
@@ -195,7 +195,7 @@ class _Signals:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_requested = False
         """Whether somebody asked the command to end."""
         self._child = 0
         self._waiting: list[int] = []
@@ -222,7 +222,7 @@ class _Signals:
             signal.signal(number, before if before is not None else signal.SIG_DFL)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.asked |= number in ASKING
+        self.is_requested |= number in ASKING
         if self._child:
             self._send(number)
         else:
@@ -270,14 +270,14 @@ class _Follower:
 
     def _look(self) -> bool:
         """Show what is new; whether there was something."""
-        found = False
+        has_news = False
         self._rows.look()
         for index, file in enumerate(self._files):
             if data := file.read(CHUNK_BYTES):
-                found = True
+                has_news = True
                 self._show(index, data)
             self._rows.add(index, data or b"")
-        return found
+        return has_news
 
     def _show(self, index: int, data: bytes) -> None:
         out = self._shown[index]

@@ -304,23 +304,23 @@ def grace_from(environ: Mapping[str, str] = os.environ) -> float:
     Raises:
         UsageError: it is none.
     """
-    found = _seconds("WATCHKEEPER_GRACE_S", environ.get("WATCHKEEPER_GRACE_S"))
-    if found is None:
+    seconds = _seconds("WATCHKEEPER_GRACE_S", environ.get("WATCHKEEPER_GRACE_S"))
+    if seconds is None:
         return GRACE_S
-    return found
+    return seconds
 
 
-def _seconds(name: str, told: object) -> float | None:
+def _seconds(name: str, given: object) -> float | None:
     try:
-        if told is None or told == "":
-            found = None
+        if given is None or given == "":
+            seconds = None
         else:
-            found = float(str(told))
+            seconds = float(str(given))
     except ValueError:
-        found = math.nan
-    if found is not None and not found > 0:
-        raise UsageError(f"{name} is {told!r}", hint="it is a number of seconds above 0")
-    return found
+        seconds = math.nan
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"{name} is {given!r}", hint="it is a number of seconds above 0")
+    return seconds
 
 
 def _switch(name: str, environ: Mapping[str, str], *, default: bool) -> bool:

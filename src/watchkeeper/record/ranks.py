@@ -47,12 +47,12 @@ def find(environ: Mapping[str, str] = os.environ) -> Rank | None:
     group.
     """
     try:
-        found = _by_launcher(environ) or _by_srun(environ)
+        rank = _by_launcher(environ) or _by_srun(environ)
     except ValueError:
         return None
-    if found is None or environ.get(MARK, _mark(found.group)) != _mark(found.group):
+    if rank is None or environ.get(MARK, _mark(rank.group)) != _mark(rank.group):
         return None
-    return found
+    return rank
 
 
 def _by_launcher(environ: Mapping[str, str]) -> Rank | None:
@@ -130,10 +130,10 @@ def agreed(top: Path, group: str, what: str, proposal: str) -> str:
     Raises:
         StorageError: they cannot agree, since nothing can be written below `top`.
     """
-    asked = f"{group}#{what}"
-    count = _asked[asked]
-    _asked[asked] += 1
-    name = hashlib.sha256(f"{asked}#{count}".encode()).hexdigest()[:20]
+    question = f"{group}#{what}"
+    count = _asked[question]
+    _asked[question] += 1
+    name = hashlib.sha256(f"{question}#{count}".encode()).hexdigest()[:20]
     path = files.make_folder(top / layout.GROUPS) / f"{name}.json"
     words = {"what": what, "said": proposal, "nonce": secrets.token_hex(8)}
     if files.create(path, msgspec.json.encode(words) + b"\n"):

@@ -28,8 +28,8 @@ class Results:
             return
         with recorder.harmless(f"the checkpoint {path} could not be recorded"):
             place = Path(path).absolute()
-            found = _checkpoint_files(place)
-            if not found:
+            held = _checkpoint_files(place)
+            if not held:
                 recorder.warn(
                     f"checkpoint {place}", f"no checkpoint recorded: there is no file at {place}"
                 )
@@ -40,7 +40,7 @@ class Results:
                 unusable_step = text(training_step)
                 self._warn_of_step(training_step, place)
             recorder.write(
-                Checkpoint, path=str(place), files=found, training_step=step, step_=unusable_step
+                Checkpoint, path=str(place), files=held, training_step=step, step_=unusable_step
             )
 
     def _warn_of_step(self, training_step: object, place: Path) -> None:
@@ -75,12 +75,12 @@ def _checkpoint_files(place: Path) -> tuple[CheckpointFile, ...]:
     """The files of a checkpoint with their sizes, sorted by path; temporaries left out."""
     if place.is_file():
         return (CheckpointFile(path=place.name, size_bytes=place.stat().st_size),)
-    found = sorted(
+    paths = sorted(
         path
         for path in place.rglob("*")
         if path.is_file() and not path.name.startswith(files.TEMPORARY_PREFIX)
     )
     return tuple(
         CheckpointFile(path=str(path.relative_to(place)), size_bytes=path.stat().st_size)
-        for path in found
+        for path in paths
     )

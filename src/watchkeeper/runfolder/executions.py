@@ -233,12 +233,12 @@ def _follows(earlier: Execution, later: Execution) -> bool:
 
 
 def _losses(rows: Sequence[Row]) -> dict[float, float]:
-    found = {}
+    losses = {}
     for row in rows:
         loss = loss_of(row.metrics, TRAIN_LOSS)
         if row.step is not None and loss is not None:
-            found[row.step] = loss
-    return found
+            losses[row.step] = loss
+    return losses
 
 
 def _repeat(earlier: Sequence[Execution], later: Execution) -> Repeat | None:

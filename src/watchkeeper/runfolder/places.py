@@ -119,10 +119,10 @@ def manifest_run(path: Path) -> str | None:
     if not is_plain(path):
         return None
     try:
-        found = msgspec.json.decode(read_whole(path))
+        manifest = msgspec.json.decode(read_whole(path))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     form = {"run_id", "pipeline", "status", "config", "steps", "metric_rows", "recorder_s"}
-    if isinstance(found, dict) and form <= found.keys():
-        return str(found["run_id"])
+    if isinstance(manifest, dict) and form <= manifest.keys():
+        return str(manifest["run_id"])
     return None

@@ -115,7 +115,7 @@ def val_losses(text: str) -> list[tuple[float, float]]:
 
 
 def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
-    found: dict[float, float] = {}
+    losses: dict[float, float] = {}
     step: float | None = None
     for line in re.split(r"[\r\n]", text):
         if line:
@@ -125,16 +125,20 @@ def _by_step(text: str, pattern: re.Pattern[str]) -> list[tuple[float, float]]:
         if at is not None and at.step is not None:
             step = at.step
         if step is not None and (match := pattern.search(line)):
-            found[step] = float(match.group(1))
-    return sorted(found.items())
+            losses[step] = float(match.group(1))
+    return sorted(losses.items())
 
 
 def advances(text: str, before: Position | None = None) -> int:
     """How often the position changes within the text, or from that before it; 0 where it tells
     none, or just that one.
     """
-    told = [found for line in re.split(r"[\r\n]", text) if (found := position_of(line)) is not None]
-    places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + told]
+    positions = [
+        position
+        for line in re.split(r"[\r\n]", text)
+        if (position := position_of(line)) is not None
+    ]
+    places = [(one.epoch, one.step) for one in ([before] if before is not None else []) + positions]
     return sum(now != before for before, now in pairwise(places))
 
 

@@ -158,11 +158,11 @@ def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Probl
     problems: list[Problem] = []
     for path in files_of(Path(run_folder)):
         try:
-            found, damaged = read_file(path)
+            own, damaged = read_file(path)
         except OSError as error:
             problems.append(Problem(where=str(path), message=f"cannot be read: {error.strerror}"))
             continue
-        rows += found
+        rows += own
         problems += damaged
     return rows, problems
 

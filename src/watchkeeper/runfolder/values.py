@@ -106,10 +106,10 @@ def number(value: object) -> Number | None:
     by `float`; a bool is 0 or 1. None if it is no number, or one that no float and no integer of a
     reasonable length can hold.
     """
-    found = _figure(value)
-    if isinstance(found, bool):
-        return int(found)
-    return found
+    figure = _figure(value)
+    if isinstance(figure, bool):
+        return int(figure)
+    return figure
 
 
 def _figure(value: object) -> Number | None:
@@ -171,10 +171,10 @@ def training_step(value: object) -> int | float | None:
     """The value as a training step: a finite number of any library. None if it is none; a bool is
     none either.
     """
-    found = _figure(value)
-    if isinstance(found, bool | str):
+    figure = _figure(value)
+    if isinstance(figure, bool | str):
         return None
-    return found
+    return figure
 
 
 def whole_step(value: object) -> int | None:

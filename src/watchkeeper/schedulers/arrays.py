@@ -39,11 +39,11 @@ def _numbers(spec: str) -> tuple[int, ...]:
     if limit and not _LIMIT.fullmatch(limit):
         raise ValueError(f"'{spec}' limits the tasks by what is no number")
     for part in tasks.split(","):
-        found = _PART.fullmatch(part.strip())
-        if found is None:
+        match = _PART.fullmatch(part.strip())
+        if match is None:
             raise ValueError(f"'{spec}' names no tasks")
-        first = int(found.group(1))
-        last, step = int(found.group(2) or first), int(found.group(3) or 1)
+        first = int(match.group(1))
+        last, step = int(match.group(2) or first), int(match.group(3) or 1)
         if last < first or step == 0 or last >= MAX_TASKS:
             raise ValueError(f"'{spec}' names no tasks")
         numbers.update(range(first, last + 1, step))

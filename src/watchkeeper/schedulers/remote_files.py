@@ -70,9 +70,9 @@ def end_of_file(shell: Shell, path: str) -> str:
     """The end of a file that is not here, as text; "" where there is none, or nobody could be
     asked.
     """
-    found = (look(shell, {path: 0}) or {}).get(path)
-    if found is not None:
-        return found.data.decode("utf-8", "replace")
+    seen = (look(shell, {path: 0}) or {}).get(path)
+    if seen is not None:
+        return seen.data.decode("utf-8", "replace")
     return ""
 
 

@@ -234,11 +234,11 @@ def time_limit_s(text: str) -> int | None:
     if text.lower() in _UNLIMITED:
         return None
     for pattern in _LIMITS:
-        found = pattern.fullmatch(text)
-        if found is not None:
+        match = pattern.fullmatch(text)
+        if match is not None:
             seconds = sum(
                 _UNITS_S[unit] * int(value)
-                for unit, value in found.groupdict().items()
+                for unit, value in match.groupdict().items()
                 if value is not None
             )
             return seconds or None
@@ -258,13 +258,13 @@ def gpus_of(options: Mapping[str, str], nodes: int = 1) -> int:
     gres = ",".join(
         one for one in options.get("gres", "").split(",") if one.partition(":")[0] == "gpu"
     )
-    asked = [
+    numbers = [
         _gpus("gpus", options.get("gpus", "")),
         _gpus("gpus-per-node", options.get("gpus-per-node", "")) * nodes,
         _gpus("gpus-per-task", options.get("gpus-per-task", "")) * per_task,
         _gpus("gres", gres, of="gpu") * nodes,
     ]
-    return max(asked)
+    return max(numbers)
 
 
 def _gpus(name: str, value: str, of: str = "") -> int:
@@ -305,12 +305,12 @@ def expand(
         "N": node.partition(".")[0],
     }
 
-    def value(found: re.Match[str]) -> str:
-        width, letter = found.groups()
+    def value(match: re.Match[str]) -> str:
+        width, letter = match.groups()
         if letter == "%":
             if not width:
                 return "%"
-            return found.group()
+            return match.group()
         if letter not in "jAa":
             return values[letter]
         wanted = int(width[:_MOST_WIDTH_DIGITS] or 0)
@@ -339,8 +339,8 @@ def job_environment(
 
 
 def _head_lines(source: bytes) -> Iterator[bytes]:
-    for found in re.finditer(rb"[^\n]*\n|[^\n]+", source):
-        line = found.group()
+    for match in re.finditer(rb"[^\n]*\n|[^\n]+", source):
+        line = match.group()
         bare = line.strip(_SPACE)
         if bare and not bare.startswith(b"#"):
             return
@@ -432,10 +432,10 @@ def _words(data: bytes) -> list[str]:
     words: list[str] = []
     for line in data.split(b"\n"):
         if line.startswith(MAGIC):
-            found = _arguments(os.fsdecode(line[len(MAGIC) :]))
-            if found in _NEXT_COMPONENT:
+            part = _arguments(os.fsdecode(line[len(MAGIC) :]))
+            if part in _NEXT_COMPONENT:
                 break
-            words.extend(found)
+            words.extend(part)
     return words
 
 

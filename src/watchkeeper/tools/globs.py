@@ -38,11 +38,11 @@ def matches(folder: Path, pattern: str) -> list[Path]:
     Raises:
         OSError: a folder on the way could not be read; what does not exist is no error.
     """
-    found = [Path("/") if pattern.startswith("/") else folder]
+    places = [Path("/") if pattern.startswith("/") else folder]
     for is_literal, part in _steps(pattern):
         step = _literal if is_literal else _listed
-        found = [path for one in found for path in step(one, part)]
-    return found
+        places = [path for one in places for path in step(one, part)]
+    return places
 
 
 def _steps(pattern: str) -> list[tuple[bool, str]]:
@@ -90,7 +90,7 @@ def files_below(folder: Path) -> list[Path]:
     Raises:
         OSError: a folder could not be read.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     seen: set[tuple[int, int]] = set()
     folders = [folder]
     while folders:
@@ -102,6 +102,6 @@ def files_below(folder: Path) -> list[Path]:
         with os.scandir(current) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):  # TEMPORARY_PREFIX among them
-                    (folders if entry.is_dir() else found).append(Path(entry.path))
+                    (folders if entry.is_dir() else files).append(Path(entry.path))
     beginning = len(f"{folder}/")
-    return sorted(found, key=lambda path: str(path)[beginning:])
+    return sorted(files, key=lambda path: str(path)[beginning:])

@@ -29,7 +29,7 @@ from watchkeeper.tools.file_formats import (
     printable,
     short,
 )
-from watchkeeper.tools.promise import Asked
+from watchkeeper.tools.promise import Expected
 
 LOOKED_AT = "status, task, model, epoch and samples in the .eval"
 SUFFIX = ".eval"
@@ -43,17 +43,17 @@ _LOCAL_HEADER_BYTES = 30
 _EPOCH = re.compile(r"(?:^|/)epoch_(\d+)/*$")
 
 
-def read(path: Path, asked: Asked) -> tuple[dict[str, Number], str, str]:
+def read(path: Path, expected: Expected) -> tuple[dict[str, Number], str, str]:
     """A good log's metrics, what it says in words, and what is odd about it ("" for nothing).
 
     Raises:
         EmptyError: nothing was evaluated.
-        FaultError: it is torn, has not come to its end, or is of something else than `asked`.
+        FaultError: it is torn, has not come to its end, or is of something else than `expected`.
         OSError: it cannot be read.
     """
     header, members = _header(path)
     log = _object(header.get("eval"))
-    _check_identity(log, asked)
+    _check_identity(log, expected)
     status = header.get("status")
     if status == "started":
         raise FaultError(
@@ -136,51 +136,53 @@ def _decompressed(data: bytes, size: int) -> bytes:
     return content
 
 
-def _check_identity(log: dict[str, Any], asked: Asked) -> None:
+def _check_identity(log: dict[str, Any], expected: Expected) -> None:
     """Check that the log is of the task, the model and the epoch that were planned; what it does
     not say does not count against it.
     """
-    _check_task(log, asked)
+    _check_task(log, expected)
     model, path = log.get("model"), model_path(log)
-    if asked.model and isinstance(model, str) and model != asked.model:
-        raise FaultError(f"is of the model {short(model)!r}, not {asked.model!r}")
+    if expected.model and isinstance(model, str) and model != expected.model:
+        raise FaultError(f"is of the model {short(model)!r}, not {expected.model!r}")
     parts = set(PurePosixPath(path).parts)
-    if parts & (asked.runs - asked.own) and not parts & asked.own:
+    if parts & (expected.runs - expected.own) and not parts & expected.own:
         raise FaultError(f"is of another run's model, {short(path)}")
-    _check_epoch(model if isinstance(model, str) else "", path, asked)
+    _check_epoch(model if isinstance(model, str) else "", path, expected)
 
 
-def _check_task(log: dict[str, Any], asked: Asked) -> None:
+def _check_task(log: dict[str, Any], expected: Expected) -> None:
     """Check the log's task, under the name of its function or the one that it gives itself."""
     task, file = log.get("task"), log.get("task_file")
-    if not asked.tasks or not isinstance(task, str):
+    if not expected.tasks or not isinstance(task, str):
         return
     for name in (task, log.get("task_registry_name")):
-        if isinstance(name, str) and _is_asked(_plain(name), file, asked):
+        if isinstance(name, str) and _is_expected(_plain(name), file, expected):
             return
-    raise FaultError(f"is of the task {short(task)!r}, not {' or '.join(map(repr, asked.tasks))}")
+    raise FaultError(
+        f"is of the task {short(task)!r}, not {' or '.join(map(repr, expected.tasks))}"
+    )
 
 
-def _check_epoch(model: str, path: str, asked: Asked) -> None:
+def _check_epoch(model: str, path: str, expected: Expected) -> None:
     """Check the epoch that the path or the name of the model names."""
     match = _EPOCH.search(path) or _EPOCH.search(model)
-    if asked.named and (match is None) != (asked.epoch is None):
+    if expected.named and (match is None) != (expected.epoch is None):
         fault = f"is of epoch {short(match[1])}" if match else "does not say of which epoch it is"
         raise FaultError(f"{fault}, and lies among those of other evaluations")
-    if match is None or asked.epoch is None:
+    if match is None or expected.epoch is None:
         return
     epoch = match[1].lstrip("0") or "0"  # compared as text, which is cheap for any length
-    if epoch != str(asked.epoch):
+    if epoch != str(expected.epoch):
         raise FaultError(
-            f"is of epoch {short(epoch)}, not {asked.epoch}: its model is {short(path or model)}"
+            f"is of epoch {short(epoch)}, not {expected.epoch}: its model is {short(path or model)}"
         )
 
 
-def _is_asked(task: str, file: object, asked: Asked) -> bool:
-    if task in map(_plain, asked.tasks):
+def _is_expected(task: str, file: object, expected: Expected) -> bool:
+    if task in map(_plain, expected.tasks):
         return True
-    by_file = isinstance(file, str) and PurePosixPath(file).name in asked.files
-    return by_file and task not in map(_plain, asked.others)
+    by_file = isinstance(file, str) and PurePosixPath(file).name in expected.files
+    return by_file and task not in map(_plain, expected.others)
 
 
 def _plain(task: str) -> str:

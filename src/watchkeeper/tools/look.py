@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from watchkeeper.tools import globs, inspect_ai, script, torchtune
-from watchkeeper.tools.promise import Asked, Finding, Promise, Verdict
+from watchkeeper.tools.promise import Expected, Finding, Promise, Verdict
 
 # The better finding, where several places hold something and none of it is good.
 _RANK: dict[Verdict, int] = {"good": 3, "damaged": 2, "empty": 1, "missing": 0}
@@ -36,12 +36,12 @@ def look(folder: Path, promise: Promise, outputs: Sequence[Path] = ()) -> Findin
     best = Finding(subject=promise.subject, state="missing", path=first, why=f"nothing at {where}")
     for pattern in promise.patterns:
         try:
-            found = globs.matches(folder, pattern)
+            places = globs.matches(folder, pattern)
         except OSError as error:
             unseen = _unreadable(folder, promise, Path(error.filename or pattern), error)
             best = max(best, unseen, key=lambda finding: _RANK[finding.state])
             continue
-        for path in reversed(found):
+        for path in reversed(places):
             finding = _judge(folder, promise, path, outputs)
             if finding.state == "good":
                 return finding
@@ -131,7 +131,7 @@ def _judge_result(
         return script.result_folder(promise.subject, shown, files)
     if path.suffix != inspect_ai.SUFFIX:
         return script.result(promise.subject, shown, files, script.read)
-    asked = promise.asked or Asked()
+    expected = promise.expected or Expected()
     return script.result(
-        promise.subject, shown, files, lambda file: inspect_ai.read(file.path, asked)
+        promise.subject, shown, files, lambda file: inspect_ai.read(file.path, expected)
     )

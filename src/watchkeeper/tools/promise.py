@@ -47,7 +47,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     log_every: int = 1
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What an inspect-ai log must say of itself; what is empty or None was not asked for.
 
     `tasks` are names that it may give its task, `files` are task files that were named without a
@@ -72,7 +72,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     keeps the promise.
 
     `epoch` is a checkpoint's, and so are `formats`, the suffixes that count as weights beside the
-    usual ones. `training` is there where torchtune makes it, `asked` where
+    usual ones. `training` is there where torchtune makes it, `expected` where
     inspect-ai makes the result.
     """
 
@@ -82,7 +82,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int | None = None
     formats: tuple[str, ...] = ()
     training: Training | None = None
-    asked: Asked | None = None
+    expected: Expected | None = None
 
     @property
     def reached(self) -> bool:

@@ -44,7 +44,7 @@ _TOLD = re.compile(
 _SHARD = re.compile(r".*-(\d{1,15})-of-(\d{1,15})\.[a-z]+")
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingLog(msgspec.Struct, frozen=True, kw_only=True):
     """What the end of one log says: (step, loss) in its order, the steps of an epoch (None: it does
     not say), and the epochs whose saving it saw end. `whole`: nothing of it was left unread.
     """
@@ -58,7 +58,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     saved: frozenset[int]
 
 
-def told_by(path: Path, source: str) -> Told:
+def read_log(path: Path, source: str) -> TrainingLog:
     """Read the end of a log.
 
     Raises:
@@ -82,7 +82,7 @@ def told_by(path: Path, source: str) -> Told:
             saving = int(match["saving"])
         elif saving is not None:
             saved.add(saving)
-    return Told(
+    return TrainingLog(
         source=source,
         size_bytes=size,
         modified=modified,
@@ -130,7 +130,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
-def of_epoch(logs: Sequence[Told], epoch: int, training: Training) -> Judged:
+def of_epoch(logs: Sequence[TrainingLog], epoch: int, training: Training) -> Judged:
     """Judge one epoch by the newest log that shows its end. Pure.
 
     The weights are as good as the last loss before they were saved. Missing evidence (no log,
@@ -151,7 +151,9 @@ def of_epoch(logs: Sequence[Told], epoch: int, training: Training) -> Judged:
     )
 
 
-def _judge_loss(logs: Sequence[Told], end: int | None, *, is_last: bool, log_every: int) -> Judged:
+def _judge_loss(
+    logs: Sequence[TrainingLog], end: int | None, *, is_last: bool, log_every: int
+) -> Judged:
     """Judge an epoch by its last loss; `end` is its last step, None: unknown."""
     with_losses = [log for log in logs if log.losses]
     for log in with_losses:
@@ -164,7 +166,7 @@ def _judge_loss(logs: Sequence[Told], end: int | None, *, is_last: bool, log_eve
     return Judged(cautions=(f"no log shows its end, step {end}: the newest, {newest}",))
 
 
-def _losses_until(log: Told, end: int | None, log_every: int) -> Sequence[tuple[int, str]]:
+def _losses_until(log: TrainingLog, end: int | None, log_every: int) -> Sequence[tuple[int, str]]:
     """The log's losses up to step `end` (None: all); (): it does not reach that far."""
     if end is None:
         return log.losses
@@ -173,7 +175,9 @@ def _losses_until(log: Told, end: int | None, log_every: int) -> Sequence[tuple[
     return [(step, loss) for step, loss in log.losses if step <= end]
 
 
-def _judge_losses(log: Told, losses: Sequence[tuple[int, str]], *, is_of_epoch: bool) -> Judged:
+def _judge_losses(
+    log: TrainingLog, losses: Sequence[tuple[int, str]], *, is_of_epoch: bool
+) -> Judged:
     """Judge by the last of these losses; `is_of_epoch`: it certainly belongs to the epoch."""
     step, loss = losses[-1]
     evidence = (_evidence(log, f"loss {loss} at step {step}"),)
@@ -190,7 +194,7 @@ def _judge_losses(log: Told, losses: Sequence[tuple[int, str]], *, is_of_epoch: 
     return Judged(fault=fault, evidence=evidence)
 
 
-def _judge_saving(logs: Sequence[Told], epoch: int, *, is_last: bool) -> Judged:
+def _judge_saving(logs: Sequence[TrainingLog], epoch: int, *, is_last: bool) -> Judged:
     """Judge an epoch by whether a log saw the end of its saving."""
     for log in logs:
         if epoch in log.saved:
@@ -206,7 +210,7 @@ def _judge_saving(logs: Sequence[Told], epoch: int, *, is_last: bool) -> Judged:
     return Judged()
 
 
-def _steps(logs: Sequence[Told], training: Training) -> int | None:
+def _steps(logs: Sequence[TrainingLog], training: Training) -> int | None:
     """The steps of one epoch: by its progress bars, or as many as are allowed where a log shows
     that all were made; None: unknown.
     """
@@ -229,17 +233,17 @@ def _is_finite(loss: str) -> bool:
         return True  # cut off, or not a number: no evidence
 
 
-def _evidence(log: Told, what: str) -> Evidence:
+def _evidence(log: TrainingLog, what: str) -> Evidence:
     return Evidence(source=log.source, what=what, size_bytes=log.size_bytes, modified=log.modified)
 
 
-def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
+def _read(logs: Sequence[tuple[Path, str]]) -> list[TrainingLog]:
     """What those that can be read say, the one written last first."""
-    read: list[Told] = []
+    read: list[TrainingLog] = []
     for path, source in logs:
         try:
             if path.is_file():  # a pipe would be waited for
-                read.append(told_by(path, source))
+                read.append(read_log(path, source))
         except (OSError, ValueError, OverflowError):
             continue
     return sorted(read, key=lambda log: log.modified, reverse=True)
@@ -248,11 +252,11 @@ def _read(logs: Sequence[tuple[Path, str]]) -> list[Told]:
 def _logs(path: Path, shown: str) -> list[tuple[Path, str]]:
     """The logs beside a checkpoint, newest first, with their names as the checkpoint's is shown."""
     try:
-        found = globs.matches(path.parent, _LOGS)
+        paths = globs.matches(path.parent, _LOGS)
     except OSError:
         return []
     beside = PurePosixPath(shown).parent / "logs"
-    return [(log, printable(str(beside / log.name))) for log in reversed(found)]
+    return [(log, printable(str(beside / log.name))) for log in reversed(paths)]
 
 
 def _lacking(names: Sequence[str]) -> str:

@@ -87,10 +87,10 @@ def hashes(entry: Path) -> dict[Path, str]:
     """Each file of the code → the sha256 of its bytes, the entry first. What cannot be read is left
     out.
     """
-    found: dict[Path, str] = {}
+    hashes: dict[Path, str] = {}
     for path, data in contents(entry):
-        found[path] = hashlib.sha256(data).hexdigest()
-    return found
+        hashes[path] = hashlib.sha256(data).hexdigest()
+    return hashes
 
 
 def contents(entry: Path, workdir: Path | None = None) -> Iterator[tuple[Path, bytes]]:
@@ -199,8 +199,8 @@ def _named_in_python(path: Path, text: str, entry: Path) -> Iterator[Path]:
     for match in _IMPORT.finditer(text):
         for module, base in _modules(match, path):
             for root in [base] if base is not None else roots:
-                if (found := _file_of(root, module)) is not None:
-                    yield found
+                if (file := _file_of(root, module)) is not None:
+                    yield file
                     break
     for name in _STRING.findall(text):
         for root in roots:

@@ -61,30 +61,30 @@ def of_submitter(variables: Mapping[str, str] = os.environ) -> Environment:
 
 def _on_path(variables: Mapping[str, str]) -> Python | None:
     path = variables.get("PATH", "")
-    found = shutil.which("python", path=path) or shutil.which("python3", path=path)
-    if found is None or Path(found).parent == Path(sys.executable).parent:
+    python = shutil.which("python", path=path) or shutil.which("python3", path=path)
+    if python is None or Path(python).parent == Path(sys.executable).parent:
         return None
     prefix = Path(
-        found
+        python
     ).parent.parent  # not resolved: a virtual environment's python is a link out of it
     folders = sorted(
         [*prefix.glob("lib/python3*/site-packages"), *prefix.glob("lib/python3*/dist-packages")]
     )
     named = [match[1] for folder in folders if (match := _VERSION.search(str(folder)))]
     return Python(
-        executable=found,
+        executable=python,
         version=named[-1] if len(set(named)) == 1 else "",
         packages=_packages(folders),
     )
 
 
 def _packages(folders: Iterable[Path]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    packages: dict[str, str] = {}
     for folder in folders:
         for name in _names(folder):
             if match := _INSTALLED.fullmatch(name):
-                found.setdefault(match["name"].casefold().replace("_", "-"), match["version"])
-    return dict(sorted(found.items()))
+                packages.setdefault(match["name"].casefold().replace("_", "-"), match["version"])
+    return dict(sorted(packages.items()))
 
 
 def _names(folder: Path) -> Iterator[str]:

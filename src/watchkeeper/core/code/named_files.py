@@ -31,7 +31,7 @@ def words(text: str) -> Iterator[str]:
     """The words of a script's commands, the variables put in that it sets once."""
     values = variables(text)
     for _, line in commands(text):
-        known = _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), line)
+        known = _VARIABLE.sub(lambda match: values.get(match[1] or match[2], match[0]), line)
         try:
             yield from shlex.split(known, comments=True)
         except ValueError:
@@ -46,7 +46,7 @@ def files_of(script: Path, suffixes: tuple[str, ...], workdir: Path | None = Non
     """
     text = text_of(script)
     places = _Places(workdir or script.parent)
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     before = ""
     for word in words(text):
         if before == "cd":
@@ -58,8 +58,8 @@ def files_of(script: Path, suffixes: tuple[str, ...], workdir: Path | None = Non
                 and not _UNKNOWN.search(value)
                 and (path := places.find(value)) is not None
             ):
-                found[path] = None
-    return list(found)
+                files[path] = None
+    return list(files)
 
 
 def modules_of(script: Path, workdir: Path | None = None) -> list[Path]:
@@ -67,7 +67,7 @@ def modules_of(script: Path, workdir: Path | None = None) -> list[Path]:
     it begins (`workdir`, None: its own) or where a plain `cd` leads.
     """
     places = _Places(workdir or script.parent)
-    found: dict[Path, None] = {}
+    modules: dict[Path, None] = {}
     before = ""
     for word in words(text_of(script)):
         if before == "cd":
@@ -75,9 +75,9 @@ def modules_of(script: Path, workdir: Path | None = None) -> list[Path]:
         elif before == "-m" and re.fullmatch(r"[A-Za-z_][\w.]*", word):
             inside = word.replace(".", "/")
             path = places.find(f"{inside}.py") or places.find(f"{inside}/__main__.py")
-            found |= {path: None} if path is not None else {}
+            modules |= {path: None} if path is not None else {}
         before = word.lstrip("({")
-    return list(found)
+    return list(modules)
 
 
 def text_of(path: Path) -> str:

@@ -30,7 +30,7 @@ def _commands(text: str) -> Iterator[tuple[int, str]]:
             continue
         while text.endswith("\\"):
             text = text[:-1] + next(rest, (0, ""))[1].strip()
-        ends = [found.group(2) for found in _HEREDOC.finditer(text)]
+        ends = [match[2] for match in _HEREDOC.finditer(text)]
         for end in ends:
             while (inside := next(rest, None)) is not None and inside[1].strip() != end:
                 pass

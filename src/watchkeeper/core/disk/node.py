@@ -52,11 +52,11 @@ def is_ours(choice: Path) -> bool:
     with contextlib.suppress(OSError):
         with contextlib.suppress(FileExistsError):
             choice.mkdir(mode=0o700)
-        found = choice.lstat()
+        status = choice.lstat()
         return (
             choice.is_dir()
             and not choice.is_symlink()
-            and found.st_uid == os.getuid()
-            and not found.st_mode & 0o022
+            and status.st_uid == os.getuid()
+            and not status.st_mode & 0o022
         )
     return False

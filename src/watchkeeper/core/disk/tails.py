@@ -90,9 +90,9 @@ class Follower:
         if not added:
             return Grown(size=size, modified=modified)
         start = max(self._offset, size - self._most)
-        first, found = read(start, size)
-        data = (self._rest if first == self._offset else b"") + found
-        self._offset = first + len(found)
+        first, new = read(start, size)
+        data = (self._rest if first == self._offset else b"") + new
+        self._offset = first + len(new)
         cut = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         # A line that never ends must not be kept for ever.
         whole, self._rest = (

@@ -34,7 +34,7 @@ def as_path(text: str) -> str:
     return (
         text
         if text.isascii()
-        else _SIGN.sub(lambda found: chr(ord(found[0]) - _PRIVATE + _SURROGATE), text)
+        else _SIGN.sub(lambda match: chr(ord(match[0]) - _PRIVATE + _SURROGATE), text)
     )
 
 
@@ -48,8 +48,8 @@ def plain(value: object) -> Any:
     return _walk(msgspec.to_builtins(value))
 
 
-def _sign(found: re.Match[str]) -> str:
-    byte = ord(found[0]) - _SURROGATE
+def _sign(match: re.Match[str]) -> str:
+    byte = ord(match[0]) - _SURROGATE
     if 0x80 <= byte <= 0xFF:
         return chr(_PRIVATE + byte)
     return "\ufffd"

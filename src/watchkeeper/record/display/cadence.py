@@ -172,8 +172,8 @@ class Cadence:
     def _steps(self, name: str, value: object) -> int:
         if value is None:
             return 0
-        found = _count(value)
-        if found is None or found < 0:
+        count = _count(value)
+        if count is None or count < 0:
             self._warn(
                 name,
                 (
@@ -181,18 +181,18 @@ class Cadence:
                     "due by steps"
                 ),
             )
-        return max(0, found or 0)
+        return max(0, count or 0)
 
     def _seconds(self, name: str, value: object) -> float:
         if value is None:
             return 0.0
-        found = number(value)
-        if not isinstance(found, int | float) or found < 0:
+        figure = number(value)
+        if not isinstance(figure, int | float) or figure < 0:
             self._warn(
                 name, f"{name}={text(value)} is no number that can be waited for; it is left out"
             )
             return 0.0
-        return float(found)
+        return float(figure)
 
 
 def enough(each_s: float, step_s: float, share: float) -> int:
@@ -210,13 +210,13 @@ def enough(each_s: float, step_s: float, share: float) -> int:
 
 def _count(value: object) -> int | None:
     """A whole number of whatever library; None if it is none."""
-    found = number(value)
-    if isinstance(found, float):
-        if math.isfinite(found) and found.is_integer():
-            return int(found)
+    figure = number(value)
+    if isinstance(figure, float):
+        if math.isfinite(figure) and figure.is_integer():
+            return int(figure)
         return None
-    if isinstance(found, int):
-        return found
+    if isinstance(figure, int):
+        return figure
     return None
 
 

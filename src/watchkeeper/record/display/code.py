@@ -28,12 +28,12 @@ def source_files() -> list[Path]:
     packages'.
     """
     foreign = _foreign()
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for module in list(sys.modules.values()):
         name = getattr(module, "__dict__", {}).get("__file__")
         if isinstance(name, str) and name.endswith(".py") and not name.startswith(foreign):
-            found[Path(name).absolute()] = None
-    return list(found)[:FILES_LIMIT]
+            files[Path(name).absolute()] = None
+    return list(files)[:FILES_LIMIT]
 
 
 class Code:
@@ -70,10 +70,10 @@ class Code:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _sha256(path: Path) -> str:

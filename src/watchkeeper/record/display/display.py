@@ -242,7 +242,7 @@ class Display:
             self._print(block(example, symbols=is_utf8(sys.stdout.encoding)))
 
     def _print(self, block: str) -> None:
-        if any(loop.draws for loop in self._book.going):
+        if any(loop.draws for loop in self._book.open_loops):
             # The bar is cleared for the block and drawn again below it.
             import_module("tqdm").tqdm.write(block, file=sys.stdout, end="")
         else:

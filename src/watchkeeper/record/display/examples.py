@@ -110,9 +110,9 @@ def _words(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    found = number(value)
-    if isinstance(found, int):
-        return found
+    figure = number(value)
+    if isinstance(figure, int):
+        return figure
     return None
 
 
@@ -127,11 +127,11 @@ def matches(golden: str | None, output: str | None) -> bool | None:
     """
     if golden is None or output is None or not golden.strip():
         return None
-    wanted, found = normalised(golden), normalised(output)
+    wanted, answer = normalised(golden), normalised(output)
     if not wanted:  # signs only
         return golden.strip() in output
     size = len(wanted)
-    return any(found[at : at + size] == wanted for at in range(len(found) - size + 1))
+    return any(answer[at : at + size] == wanted for at in range(len(answer) - size + 1))
 
 
 def gap_of(loss: object, val_loss: object) -> Number:
@@ -143,10 +143,10 @@ def gap_of(loss: object, val_loss: object) -> Number:
 
 
 def _float(value: object) -> float | None:
-    found = unspell(value if isinstance(value, str) else number(value))
+    figure = unspell(value if isinstance(value, str) else number(value))
     try:
-        if isinstance(found, int | float):
-            return float(found)
+        if isinstance(figure, int | float):
+            return float(figure)
         return None
     except OverflowError:  # an integer beyond any float
         return None
@@ -235,10 +235,10 @@ def _tokens(count: int | None) -> str:
 
 
 def _figure(value: object) -> str:
-    found = _float(value)
-    if found is None:
+    figure = _float(value)
+    if figure is None:
         return "-"
-    return _decimals(found)
+    return _decimals(figure)
 
 
 def _decimals(value: float, sign: str = "") -> str:

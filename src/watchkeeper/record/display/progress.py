@@ -97,7 +97,7 @@ class Book:
         self.monotonic = monotonic
         self.shows = shows
         self.outer: Progress[Any] | None = None
-        self.going: list[Progress[Any]] = []
+        self.open_loops: list[Progress[Any]] = []
         self.event_due = monotonic()
         self._local = threading.local()
 
@@ -114,7 +114,7 @@ class Book:
 
     def close(self) -> None:
         """End the loops that nobody has ended: bars made by hand, generators that are kept."""
-        for loop in reversed(self.going.copy()):
+        for loop in reversed(self.open_loops.copy()):
             loop.close()
 
     def leave(self) -> None:
@@ -159,7 +159,7 @@ class Progress(Generic[T]):
         self._bar: Any = None
         self._began = self._line_due = self._due = 0.0
         self._running = self._nests = False
-        self._told = False  # an event of its own was written
+        self._has_said = False  # an event of its own was written
         if iterable is None:
             self._begin()
 
@@ -345,7 +345,7 @@ class Progress(Generic[T]):
         if self._running or self.disable:
             return
         self._running = True
-        self._book.going.append(self)
+        self._book.open_loops.append(self)
         now = self._book.monotonic()
         self._began, self._line_due = now, now + LINE_S
         with contextlib.suppress(Exception):
@@ -426,7 +426,7 @@ class Progress(Generic[T]):
         self._book.event_due = self._book.monotonic() + EVENT_S
         if os.getpid() != self._pid:
             return
-        self._told = True
+        self._has_said = True
         elapsed = self.elapsed_s
         rate = rate_of(self.done - self._initial, elapsed)
         eta = eta_of(self.done, self._total, elapsed, self._initial)
@@ -447,7 +447,7 @@ class Progress(Generic[T]):
             return
         self._running = False
         with contextlib.suppress(ValueError):
-            self._book.going.remove(self)
+            self._book.open_loops.remove(self)
         if self._nests:
             self._nests = False
             self._book.leave()
@@ -462,15 +462,15 @@ class Progress(Generic[T]):
         with contextlib.suppress(Exception):
             now = self._book.monotonic()
             last = self._book.event_due - EVENT_S
-            if self.depth == 0 and (self._told or now - last >= SHORT_S):
+            if self.depth == 0 and (self._has_said or now - last >= SHORT_S):
                 self._write(ended=True)
 
 
 def _figure(value: object) -> str:
     """As tqdm shows a figure: three digits of a number, anything else as its words."""
-    found = number(value)
-    if isinstance(found, int | float):
-        return f"{found:.3g}"
+    figure = number(value)
+    if isinstance(figure, int | float):
+        return f"{figure:.3g}"
     return str(value).strip()
 
 
@@ -478,9 +478,9 @@ def _total(iterable: object, given: object) -> int | None:
     """How many items there are, as given or by the iterable's length; None: not known."""
     with contextlib.suppress(Exception):
         if given is not None:
-            found = number(given)
-            if isinstance(found, int | float) and found >= 0:
-                return int(found)
+            figure = number(given)
+            if isinstance(figure, int | float) and figure >= 0:
+                return int(figure)
             return None
         if iterable is None:
             hint = -1

@@ -87,9 +87,9 @@ class Eye:
         size = _size(path)
         if size != self._sizes.get(str(path), 0) and callable(read):
             self._sizes[str(path)] = size
-            found = read(end_of_file(path, TAIL_BYTES))
-            if found is not None:
-                self._where = found
+            last = read(end_of_file(path, TAIL_BYTES))
+            if last is not None:
+                self._where = last
         return size
 
     def _last_row(self, tail: bytes) -> Position | None:
@@ -108,8 +108,8 @@ class Eye:
         for pattern in self._files:
             for name in iglob(os.path.join(self._folder, pattern), recursive=True):  # noqa: PTH207 - it may be absolute
                 with contextlib.suppress(OSError):
-                    found = Path(name).stat()
-                    total += found.st_size + found.st_mtime_ns
+                    status = Path(name).stat()
+                    total += status.st_size + status.st_mtime_ns
         return total
 
 

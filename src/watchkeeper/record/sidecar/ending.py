@@ -19,14 +19,14 @@ def tree(pid: int) -> list[processes.ProcessName]:
     for entry in os.scandir("/proc"):
         if entry.name.isdigit() and (parent := processes.parent_of(int(entry.name))) is not None:
             parents.setdefault(parent, []).append(int(entry.name))
-    found, open_pids = [], [pid]
+    names, open_pids = [], [pid]
     while open_pids:
         one = open_pids.pop()
         name = processes.name_of(one)
-        if name is not None and name not in found:
-            found.append(name)
+        if name is not None and name not in names:
+            names.append(name)
         open_pids += parents.pop(one, [])
-    return found
+    return names
 
 
 def end(

@@ -169,8 +169,8 @@ class Lookout:
     def _stall(self, now: float) -> None:
         since = utc_now() - timedelta(seconds=now - self._pace.since)
         answers = now - self._answered < ANSWER_S
-        found = self._facts(answers=answers)
-        why = cause.of_stall(found[0])
+        facts = self._facts(answers=answers)
+        why = cause.of_stall(facts[0])
         ends = self._spec.end_stalled and answers
         if self._seen is not None:
             step = self._seen.where.step
@@ -187,7 +187,7 @@ class Lookout:
             f"Likely cause: {why}",
             f"Action: {_ENDS if ends else _ONLY_REPORTS}",
         ]
-        path = self._report("stall", since, report.text(head, found[1]))
+        path = self._report("stall", since, report.text(head, facts[1]))
         self._write(
             Stalled,
             since=since,
@@ -356,9 +356,9 @@ def _waits_at(pid: int) -> str:
 
 def _cpu_s(tree: list[processes.ProcessName]) -> float | None:
     """CPU seconds of the processes so far; None where none can be read."""
-    found = [seconds for name in tree if (seconds := processes.cpu_s(name.pid)) is not None]
-    if found:
-        return sum(found)
+    times = [seconds for name in tree if (seconds := processes.cpu_s(name.pid)) is not None]
+    if times:
+        return sum(times)
     return None
 
 

@@ -59,6 +59,6 @@ def last_lines(folder: Path) -> list[Section]:
 def _newest(folder: Path, suffix: str) -> list[Path]:
     """Up to four files, the last written one last."""
     with contextlib.suppress(OSError):
-        found = [path for path in folder.iterdir() if path.suffix == suffix]
-        return sorted(found, key=lambda path: path.stat().st_mtime)[-4:]
+        paths = [path for path in folder.iterdir() if path.suffix == suffix]
+        return sorted(paths, key=lambda path: path.stat().st_mtime)[-4:]
     return []

@@ -63,9 +63,9 @@ class Telemetry:
         pids = {self._pid}
         if self._psutil is not None:
             with contextlib.suppress(Exception):
-                found = self._tree()
-                pids = {process.pid for process in found}
-                fields |= self._of_processes(found)
+                tree = self._tree()
+                pids = {process.pid for process in tree}
+                fields |= self._of_processes(tree)
                 fields["host_available_bytes"] = int(self._psutil.virtual_memory().available)
         with contextlib.suppress(OSError):
             disk = os.statvfs(self._folder)
@@ -97,11 +97,11 @@ class Telemetry:
         top = self._psutil.Process(self._pid)
         return [top, *top.children(recursive=True)]
 
-    def _of_processes(self, found: list[Any]) -> dict[str, Any]:
+    def _of_processes(self, tree: list[Any]) -> dict[str, Any]:
         assert self._psutil is not None
         spent: dict[int, float] = {}
         rss = threads = read = written = 0
-        for process in found:
+        for process in tree:
             with contextlib.suppress(self._psutil.Error), process.oneshot():
                 spent[process.pid] = sum(process.cpu_times()[:2])
                 rss += process.memory_info().rss
@@ -126,7 +126,7 @@ class Telemetry:
         """Source of the calls: NVML, through nvidia-ml-py."""
         if self._nvml is None:
             return ()
-        found = []
+        gpus = []
         with contextlib.suppress(Exception):
             for index in range(self._nvml.nvmlDeviceGetCount()):
                 device = self._nvml.nvmlDeviceGetHandleByIndex(index)
@@ -134,7 +134,7 @@ class Telemetry:
                 name = self._nvml.nvmlDeviceGetName(device)
                 running = self._nvml.nvmlDeviceGetComputeRunningProcesses(device)
                 ours = sum(each.usedGpuMemory or 0 for each in running if each.pid in pids)
-                found.append(
+                gpus.append(
                     Gpu(
                         index=index,
                         name=name.decode() if isinstance(name, bytes) else name,
@@ -144,7 +144,7 @@ class Telemetry:
                         ours_bytes=ours,
                     )
                 )
-        return tuple(found)
+        return tuple(gpus)
 
 
 def _module(name: str) -> Any:

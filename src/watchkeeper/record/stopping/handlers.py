@@ -66,8 +66,8 @@ def _address(number: int) -> bytes:
     """
     import _ctypes
 
-    found = bytes(_SIZE)  # nobody else holds these bytes, so they may be written to
+    memory = bytes(_SIZE)  # nobody else holds these bytes, so they may be written to
     sigaction = _ctypes.dlsym(_ctypes.dlopen(None, os.RTLD_NOW), "sigaction")  # type: ignore[arg-type]
-    if _ctypes.call_function(sigaction, (number, None, found)):
+    if _ctypes.call_function(sigaction, (number, None, memory)):
         raise OSError(f"sigaction of signal {number}")
-    return found[:_WORD]
+    return memory[:_WORD]

@@ -65,9 +65,11 @@ def places() -> list[str]:
     """Where that Python finds what the sidecar imports, behind its own standard library: packages,
     and no module of the program's.
     """
-    found = [str(Path(PACKAGE).parent), str(Path(msgspec.__file__).parents[1])]
-    found += [place for place in sys.path if Path(place).name in ("site-packages", "dist-packages")]
-    return list(dict.fromkeys(found))
+    folders = [str(Path(PACKAGE).parent), str(Path(msgspec.__file__).parents[1])]
+    folders += [
+        place for place in sys.path if Path(place).name in ("site-packages", "dist-packages")
+    ]
+    return list(dict.fromkeys(folders))
 
 
 def environment() -> dict[str, str]:

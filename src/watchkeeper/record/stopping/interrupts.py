@@ -42,7 +42,7 @@ class Interrupts:
 
     def __init__(
         self,
-        told: Callable[[str, bool], None],
+        say: Callable[[str, bool], None],
         *,
         asking: Iterable[int] = (signal.SIGINT, signal.SIGTERM),
         warning: int | None = signal.SIGUSR1,
@@ -65,7 +65,7 @@ class Interrupts:
         self.reason = ""
         self.not_handled: dict[str, str] = {}
         """Signals that could not be taken over → why."""
-        self._told = told
+        self._say = say
         self._asking = tuple(asking)
         self._warning = warning
         self._exit_code = exit_code
@@ -225,7 +225,7 @@ class Interrupts:
             self._code, self.reason, self.asked = EXIT_BASE + number, name, True
         else:
             self.ask(name)
-        self._told(name, self.forced)
+        self._say(name, self.forced)
 
     def _last(self, number: int) -> Any:
         """The handler below those of all runs: what the signal would do without them."""

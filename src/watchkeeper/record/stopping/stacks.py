@@ -148,17 +148,17 @@ def siblings(pid: int) -> list[int]:
     torchrun started.
     """
     parent = processes.parent_of(pid)
-    found = []
+    pids = []
     for folder in node.folders(_NAME):
         with contextlib.suppress(OSError):
-            found += [
+            pids += [
                 int(name[:-4])
                 for name in os.listdir(folder)
                 if name.endswith(".txt") and name[:-4].isdigit()
             ]
     return [
         other
-        for other in found
+        for other in pids
         if other != pid and parent not in (None, 1) and processes.parent_of(other) == parent
     ]
 
@@ -174,15 +174,15 @@ def threads(text: str) -> list[list[str]]:
     """The frames of each thread, innermost first, `file:line function`; the main thread is the last
     one.
     """
-    found: list[list[str]] = []
+    stacks: list[list[str]] = []
     for line in text.splitlines():
         if line.startswith(("Thread 0x", "Current thread 0x")):
-            found.append([])
-        elif found and line.startswith('  File "'):
+            stacks.append([])
+        elif stacks and line.startswith('  File "'):
             file, _, rest = line[8:].rpartition('", line ')
             number, _, function = rest.partition(" in ")
-            found[-1].append(f"{file}:{number} {function}")
-    return found
+            stacks[-1].append(f"{file}:{number} {function}")
+    return stacks
 
 
 def signal_name(number: int) -> str:

@@ -263,17 +263,17 @@ def _lines(data: bytes) -> list[bytes]:
 def _fields(record: bytes) -> list[tuple[str, bool]]:
     """The cells of a record, each with whether it was quoted."""
     words = record[:-1].decode("utf-8", "replace")
-    found: list[tuple[str, bool]] = []
+    fields: list[tuple[str, bool]] = []
     at = 0
     while True:
         match = _FIELD.match(words, at)
         if match is None:
             raise DamagedRecordError(f"a stray quote at character {at + 1}")
         quoted, bare, comma = match.groups()
-        found.append((bare, False) if quoted is None else (quoted.replace('""', '"'), True))
+        fields.append((bare, False) if quoted is None else (quoted.replace('""', '"'), True))
         at = match.end()
         if not comma:
-            return found
+            return fields
 
 
 class JsonLines:

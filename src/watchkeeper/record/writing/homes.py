@@ -24,7 +24,7 @@ HEAD_BYTES = 65_536  # of a log, in which its first line ends
 OPENING = "Run started: "  # what the first line of a run's log says
 
 IsOurs = Callable[[Path], bool]
-Told = Callable[[str, str, str], None]
+Announce = Callable[[str, str, str], None]
 
 
 class Homes:
@@ -32,9 +32,9 @@ class Homes:
     instead, and why.
     """
 
-    def __init__(self, folder: Path, told: Told = lambda name, path, reason: None) -> None:
+    def __init__(self, folder: Path, announce: Announce = lambda name, path, reason: None) -> None:
         self.folder = folder
-        self._told = told
+        self._announce = announce
         self._journal = Journal(folder / layout.JOURNAL, is_evidence=True)
         self._paths: dict[str, str] = {}  # by this process, since it began
 
@@ -118,7 +118,7 @@ class Homes:
         expected = self.folder / self._paths.get(name, name)
         self._paths[name] = shown
         if place != expected:
-            self._told(name, shown, _reason(before, place))
+            self._announce(name, shown, _reason(before, place))
         return place
 
     def shown(self, path: Path) -> str:

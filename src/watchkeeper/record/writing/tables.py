@@ -329,8 +329,8 @@ class Table:
             self._format.widen(record, len(self._columns), len(wider)) for record in self._before
         ]
         there = set(self._before)
-        found = (self._format.widen(record, len(columns), len(wider)) for record in records)
-        self._before += [record for record in found if record not in there]
+        taken = (self._format.widen(record, len(columns), len(wider)) for record in records)
+        self._before += [record for record in taken if record not in there]
         self._columns = wider
         for record in self._before:
             self._measured.add(self._key_of(self._format.row(wider, record)))
@@ -515,10 +515,10 @@ def _is_same(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> bool
 def _identity(path: Path) -> Identity | None:
     """Which file has this name, and which of its versions; None for none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], list[Problem]]:

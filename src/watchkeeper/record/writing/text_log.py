@@ -270,9 +270,9 @@ def _printed_by_others(record: logging.LogRecord) -> bool:
 
 
 def _logger_of(record: logging.LogRecord) -> logging.Logger:
-    found = logging.root.manager.loggerDict.get(record.name)
-    if isinstance(found, logging.Logger):
-        return found
+    logger = logging.root.manager.loggerDict.get(record.name)
+    if isinstance(logger, logging.Logger):
+        return logger
     return logging.root
 
 

@@ -129,8 +129,8 @@ class Section(msgspec.Struct, frozen=True):
 
     def field(self, *names: str) -> Field | None:
         """The first field of one of these names, the earlier name winning."""
-        found = list(self.fields())
-        return next((field for name in names for field in found if field.name == name), None)
+        fields = list(self.fields())
+        return next((field for name in names for field in fields if field.name == name), None)
 
 
 class Document(msgspec.Struct, frozen=True):

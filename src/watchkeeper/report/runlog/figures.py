@@ -106,9 +106,9 @@ def split_settings(text: str) -> Iterator[tuple[str, str]]:
     part without a value stands for itself.
     """
     for part in _parts(text[:MOST_LETTERS].replace("`", "").replace("**", "")):
-        found = _setting(part.strip().strip(".").lstrip("-+ ").strip())
-        if found is not None:
-            yield found
+        setting = _setting(part.strip().strip(".").lstrip("-+ ").strip())
+        if setting is not None:
+            yield setting
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -318,13 +318,13 @@ def figures(log: Log, stands: Standing) -> Figures:
     """The figures of a run: from Results, else from its tables and the last lines of Status that
     name them.
     """
-    found = list(_of_results(log))
-    known = {metric for metric, _, _ in found}
+    reported = list(_of_results(log))
+    known = {metric for metric, _, _ in reported}
     for metric, epoch, figure in (*_of_tables(log), *_of_status(log, stands)):
         if metric not in known:
             known.add(metric)
-            found.append((metric, epoch, figure))
-    return Figures(found, _runtime(log), _final_step(log, stands))
+            reported.append((metric, epoch, figure))
+    return Figures(reported, _runtime(log), _final_step(log, stands))
 
 
 def _of_results(log: Log) -> Iterator[_Figure]:

@@ -387,9 +387,9 @@ def place(section: Section | None, field: Field | None = None) -> int:
 
 def day_of(log: Log) -> date | None:
     """The day in the name; None if there is none, or no such day."""
-    found = stamp(log.day)
-    if found:
-        return found.day
+    at = stamp(log.day)
+    if at:
+        return at.day
     return None
 
 

@@ -302,11 +302,11 @@ class LocalScheduler:
         facts: dict[str, SchedulerFacts] = {}
         for job_id in job_ids:
             try:
-                found = self._ended.get(job_id) or self._look(job_id)
+                own = self._ended.get(job_id) or self._look(job_id)
             except DamagedRecordError as error:
-                found = SchedulerFacts(state=UNKNOWN, reason=str(error))
-            if found is not None:
-                facts[job_id] = found
+                own = SchedulerFacts(state=UNKNOWN, reason=str(error))
+            if own is not None:
+                facts[job_id] = own
         query = f"local jobs {_ranges(job_ids)} of {_user()} on {processes.host()}"
         return Snapshot(
             query=query, facts=facts, tokens={job_id: self._token(job_id) for job_id in facts}

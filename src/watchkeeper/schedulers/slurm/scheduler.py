@@ -238,7 +238,7 @@ class SlurmScheduler:
 
     def site(self) -> Site:
         """What this Slurm takes from the user, by five commands."""
-        found = slurm_site.survey(
+        site = slurm_site.survey(
             self._run, self._user, cluster=self._cluster, options=self._options
         )
         waits = (
@@ -246,7 +246,7 @@ class SlurmScheduler:
             if "SBATCH_WAIT" in self._variables
             else ()
         )
-        return msgspec.structs.replace(found, remarks=(*self._remarks, *waits))
+        return msgspec.structs.replace(site, remarks=(*self._remarks, *waits))
 
     # ── submit
 
@@ -292,8 +292,8 @@ class SlurmScheduler:
         return as_text(shlex.join(self._argv(job, head, job.folder / name_beside(job.token))))
 
     def _argv(self, job: Job, head: Head, script: Path) -> list[str]:
-        if found := _NEVER_RETURNS.search(head.data):
-            option = found.group(1).decode()
+        if match := _NEVER_RETURNS.search(head.data):
+            option = match.group(1).decode()
             hint = f"take {option} out of its #SBATCH lines"
             raise RefusedError(f"with {option}, sbatch does not submit and return", hint=hint)
         self._refuse_elsewhere(head)
@@ -374,7 +374,7 @@ class SlurmScheduler:
             UnavailableError: squeue does not answer; or it knows none, and accounting does not
                 answer.
         """
-        found: dict[str, Row] = {}
+        newest: dict[str, Row] = {}
         for cluster in (self._cluster, *sorted(self._elsewhere)):
             rows = [row for row in self._squeue(cluster) if row.token == token]
             try:
@@ -386,12 +386,16 @@ class SlurmScheduler:
                         f"squeue shows no such job, and accounting does not answer: {error}"
                     ) from error
             for row in rows:
-                found.setdefault(self._id_at(text.base_of(row.job_id), cluster), row)
+                newest.setdefault(self._id_at(text.base_of(row.job_id), cluster), row)
 
         def age(job_id: str) -> tuple[bool, datetime | None, int]:
-            return found[job_id].submitted is None, found[job_id].submitted, int(number_of(job_id))
+            return (
+                newest[job_id].submitted is None,
+                newest[job_id].submitted,
+                int(number_of(job_id)),
+            )
 
-        return sorted(found, key=age)
+        return sorted(newest, key=age)
 
     def poll(self, job_ids: Sequence[str]) -> Snapshot:
         """Look at these jobs: one squeue, and one sacct if some have ended.
@@ -492,7 +496,7 @@ class SlurmScheduler:
         if is_over:
             reason = "it has ended; accounting does not have the whole of it yet"
             return msgspec.structs.replace(facts, state=COMPLETING, reason=reason, ended=None)
-        reason = f"squeue shows it no more, and accounting says {row.told}"
+        reason = f"squeue shows it no more, and accounting says {row.raw_state}"
         return msgspec.structs.replace(facts, state=UNKNOWN, reason=reason)
 
     def _end(self, job_id: str, row: Row, shown: Row | None) -> SchedulerFacts:
@@ -682,7 +686,7 @@ def _named(cluster: str) -> list[str]:
 
 def _wrapper_in(command: str) -> Path:
     """The wrapper's path: the whole command, or the end of the line that was typed to submit it."""
-    for at in (found.start() + 1 for found in re.finditer(r" /", command)):
+    for at in (slash.start() + 1 for slash in re.finditer(r" /", command)):
         if (path := Path(command[at:])).is_file():
             return path
     return Path(command)

@@ -93,7 +93,7 @@ def read_partitions(text: str) -> tuple[Partition, ...]:
     """The lines of `sinfo --all --noheader --format=SINFO_FORMAT`; `*` marks the default. Others
     are left out.
     """
-    found: dict[str, Partition] = {}
+    partitions: dict[str, Partition] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(SEPARATOR)]
         if len(cells) != 4 or not cells[0]:
@@ -107,8 +107,8 @@ def read_partitions(text: str) -> tuple[Partition, ...]:
             max_time_s=_limit(most),
             default_time_s=_limit(default),
         )
-        found.setdefault(partition.name, partition)
-    return tuple(found.values())
+        partitions.setdefault(partition.name, partition)
+    return tuple(partitions.values())
 
 
 def read_config(text: str) -> dict[str, str]:

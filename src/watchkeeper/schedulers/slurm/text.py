@@ -61,7 +61,7 @@ _ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One job, or one task of an array, as one source tells it.
 
-    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `told` is Slurm's own word for the
+    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `raw_state` is Slurm's own word for the
     state. Times that are only expected are None. `token` is None where the source names no command,
     "" where the command is no wrapper; `command` is the wrapper's path, or from sacct the line that
     was typed; `tasks`, `ends_by` and `expected` as in `SchedulerFacts`.
@@ -70,7 +70,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     raw_id: str
     state: str
-    told: str
+    raw_state: str
     reason: str = ""
     exit_code: int | None = None
     signal: int | None = None
@@ -92,11 +92,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         the reason.
         """
         reason = self.reason
-        if self.told.split() and self.state in (UNKNOWN, "PENDING") and self.told != self.state:
+        if (
+            self.raw_state.split()
+            and self.state in (UNKNOWN, "PENDING")
+            and self.raw_state != self.state
+        ):
             if reason:
-                reason = f"{self.told}: {reason}"
+                reason = f"{self.raw_state}: {reason}"
             else:
-                reason = self.told
+                reason = self.raw_state
         return SchedulerFacts(
             state=self.state,
             reason=reason,
@@ -113,11 +117,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def state_of(told: str) -> str:
+def state_of(state: str) -> str:
     """Slurm's word → the state here: `CANCELLED by 0` and `CANCELLED+` are CANCELLED, REQUEUED is
     PENDING. What is not known, and REVOKED (another cluster has the job), is UNKNOWN.
     """
-    word = (told.split() or [""])[0].rstrip("+").upper()
+    word = (state.split() or [""])[0].rstrip("+").upper()
     if word in TERMINAL:
         return word
     return _STATES.get(word, UNKNOWN)
@@ -139,17 +143,17 @@ def time_of(text: str) -> datetime | None:
 
 def bytes_of(text: str) -> int | None:
     """sacct's `3248K` or `1.5G` in bytes; None for nothing said."""
-    found = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?)([KMGTP]?)", text)
-    if found:
-        return int(float(found.group(1)) * _UNITS[found.group(2)])
+    match = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]+)?)([KMGTP]?)", text)
+    if match:
+        return int(float(match.group(1)) * _UNITS[match.group(2)])
     return None
 
 
 def exit_of(text: str) -> tuple[int | None, int | None]:
     """`3:0` → code 3, no signal; `0:11` → code 0, signal 11."""
-    found = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", text)
-    if found:
-        return (int(found.group(1)), int(found.group(2)) or None)
+    match = re.fullmatch(r"([0-9]{1,10}):([0-9]{1,10})", text)
+    if match:
+        return (int(match.group(1)), int(match.group(2)) or None)
     return (None, None)
 
 
@@ -165,9 +169,9 @@ def status_of(text: str) -> tuple[int | None, int | None]:
 
 def base_of(job_id: str) -> str:
     """The id that sbatch gave: `27` of `27_3`."""
-    found = _ID.fullmatch(job_id)
-    if found:
-        return found.group(1)
+    match = _ID.fullmatch(job_id)
+    if match:
+        return match.group(1)
     return job_id
 
 
@@ -209,7 +213,7 @@ def _shown(cells: Mapping[str, str], job_id: str) -> Row:
         job_id=job_id,
         raw_id=cells["JobID"],
         state=state,
-        told=cells["State"],
+        raw_state=cells["State"],
         reason=_value(cells["Reason"]),
         exit_code=exit_code,
         signal=signal,
@@ -282,7 +286,7 @@ def _booked(cells: Mapping[str, str], job_id: str) -> Row:
         job_id=job_id,
         raw_id=cells["JobIDRaw"],
         state=state,
-        told=cells["State"],
+        raw_state=cells["State"],
         reason=_value(cells.get("Reason", "")),
         exit_code=exit_code,
         signal=signal,

@@ -56,14 +56,16 @@ def progress_in_output(paths: Iterable[str], now: float) -> str:
     """
     named = [Path(path) for path in paths if path]
     ends = [end_as_text(path, TAIL_BYTES) for path in named]
-    found = [one for one in map(position, ends) if one is not None]
+    positions = [one for one in map(position, ends) if one is not None]
     rate = next(filter(None, map(bar_rate, reversed(ends))), None)
-    return ", ".join(filter(None, [_where(found), _pace(found, rate), _silence(named, now)]))
+    return ", ".join(
+        filter(None, [_where(positions), _pace(positions, rate), _silence(named, now)])
+    )
 
 
-def _pace(found: Sequence[Position], rate: float | None) -> str:
+def _pace(positions: Sequence[Position], rate: float | None) -> str:
     """The bar's own rate, and what is left at it; of an epoch, what is left of that."""
-    last = next((one for one in reversed(found) if one.step is not None), None)
+    last = next((one for one in reversed(positions) if one.step is not None), None)
     if rate is None or last is None or last.step is None or last.total is None:
         return ""
     if last.epoch is None:
@@ -87,8 +89,8 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _where(found: Iterable[Position]) -> str:
-    known = list(found)
+def _where(positions: Iterable[Position]) -> str:
+    known = list(positions)
     steps = [one for one in known if one.step is not None]
     if not steps:
         return ""

@@ -167,18 +167,18 @@ class Recorded:
         ]
         leads = self._leads(writer, rows)
         before = self.position.step
-        for found in rows:
-            step = found["step"]
+        for newest in rows:
+            step = newest["step"]
             self.advances += step != before
             before = step
             if not leads:
                 continue
-            loss = loss_of(found, TRAIN_LOSS)
+            loss = loss_of(newest, TRAIN_LOSS)
             if loss is None:
-                told = self.position.loss
+                last_loss = self.position.loss
             else:
-                told = str(loss)
-            self.position = Position(step=step, total=self._total, loss=told)
+                last_loss = str(loss)
+            self.position = Position(step=step, total=self._total, loss=last_loss)
 
     def _take_status(self) -> None:
         path = self._status_path
@@ -189,18 +189,18 @@ class Recorded:
             return  # an earlier execution's last word
         self._status = (status.st_mtime_ns, status.st_size)
         try:
-            found = msgspec.json.decode(end_of_file(path, STATUS_BYTES), type=_Status)
+            written = msgspec.json.decode(end_of_file(path, STATUS_BYTES), type=_Status)
         except (msgspec.DecodeError, RecursionError):
             return
-        self.rate, self.eta_s = _number(found.steps_per_s), _number(found.eta_s)
-        step, total = _number(found.step), _number(found.total)
+        self.rate, self.eta_s = _number(written.steps_per_s), _number(written.eta_s)
+        step, total = _number(written.step), _number(written.total)
         here = self.position
         if step is not None and (here.step is None or step >= here.step):
             here = msgspec.structs.replace(here, step=int(step))
-        if found.loss is None:
+        if written.loss is None:
             loss = here.loss
         else:
-            loss = str(found.loss)
+            loss = str(written.loss)
         if total is not None:
             self._total = int(total)
         self.position = msgspec.structs.replace(here, total=self._total, loss=loss)
@@ -248,7 +248,7 @@ class Vitals:
         self._grown: dict[str, Grown] = {}
         self._positions: dict[str, Position] = {}
         self._rate: float | None = None
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._free: tuple[str, int, int] | None = None
 
     def read(
@@ -342,41 +342,41 @@ class Vitals:
 
     def evidence(self, loss_before: object = None) -> tuple[Evidence, ...]:
         """What the last reading rests on, each with its source and the file's own time."""
-        found: list[Evidence] = []
+        parts: list[Evidence] = []
         if self._recorded is not None:
             words = _position_words(self._recorded.position, loss_before)
             if words or self._recorded.modified is not None:
-                found.append(
+                parts.append(
                     Evidence(
                         source=str(self._recorded.folder),
                         what=words or "a recorded run, no step yet",
                     )
                 )
-            found += self._recorded.support()
+            parts += self._recorded.support()
         for path, grown in self._grown.items():
             if grown.modified is None:
                 continue
             words = _position_words(self._position_of(path), loss_before)
             what = words or ("printed" if grown.size else "empty")
-            found.append(
+            parts.append(
                 Evidence(
                     source=path, what=what, size_bytes=grown.size, modified=_time(grown.modified)
                 )
             )
         if self._free is not None:
             folder, free, total = self._free
-            found.append(Evidence(source=folder, what=f"disk: {gib(free)} free of {gib(total)}"))
-        return tuple(found)
+            parts.append(Evidence(source=folder, what=f"disk: {gib(free)} free of {gib(total)}"))
+        return tuple(parts)
 
     def used(self) -> tuple[str, ...]:
         """GPUs, memory and the disk as they were last seen, for people."""
         if self._recorded is not None:
-            found = self._recorded.used()
+            used = self._recorded.used()
         else:
-            found = []
+            used = []
         if self._free is not None:
-            found.append(f"disk {gib(self._free[1])} free of {gib(self._free[2])}")
-        return tuple(found)
+            used.append(f"disk {gib(self._free[1])} free of {gib(self._free[2])}")
+        return tuple(used)
 
     def _find_recorder(self) -> None:
         if self._recorded is None:
@@ -408,16 +408,16 @@ class Vitals:
         return None
 
     def _faults(self, text: str) -> list[Fault]:
-        found = []
+        faults = []
         for end, line in error_lines(text):
             kind = classify(line)
             # Numbers change from one repetition to the next.
             name = (kind[0] if kind else "", re.sub(r"\d+", "0", line))
-            if kind is None or name in self._told or len(self._told) >= _MOST_FAULTS:
+            if kind is None or name in self._reported or len(self._reported) >= _MOST_FAULTS:
                 continue
-            self._told.add(name)
-            found.append(Fault(kind=kind[0], line=line, overcome=advances(text[end:]) > 0))
-        return found
+            self._reported.add(name)
+            faults.append(Fault(kind=kind[0], line=line, overcome=advances(text[end:]) > 0))
+        return faults
 
     def _full(self, folder: Path) -> str:
         try:
@@ -489,8 +489,8 @@ def _number(value: object) -> float | None:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(folder) as found:
-            return list(found)
+        with os.scandir(folder) as entries:
+            return list(entries)
     except OSError:
         return []
 

@@ -76,10 +76,10 @@ def _script_differs(named: str, work: Work) -> str:
 
 def _config_differs(named: str, work: Work) -> str:
     words = _words(named)
-    found = [path for word in words if (path := _one_of(word, work)) is not None]
-    if len(found) < len(words):
+    paths = [path for word in words if (path := _one_of(word, work)) is not None]
+    if len(paths) < len(words):
         return f"its configuration is {named[:80]}"
-    if words and set(found) != set(work.configs):
+    if words and set(paths) != set(work.configs):
         return "it names other configurations than the script"
     return ""
 
@@ -146,11 +146,11 @@ def _words(text: str) -> list[str]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    found = {}
+    values = {}
     for name, value in split_settings(text.replace("`", "")):
         plain = re.sub(r"[\s-]+", "_", name.strip().casefold())
-        found[_SAME.get(plain, plain)] = value.strip().casefold()
-    return found
+        values[_SAME.get(plain, plain)] = value.strip().casefold()
+    return values
 
 
 def _equal(one: str, other: str) -> bool:

@@ -33,14 +33,14 @@ class LogUpdate(msgspec.Struct):
     """A log that is brought up. `extra` are fields that the pages beside it were given."""
 
     item: RunItem
-    told: History
+    history: History
     written: Written = msgspec.field(default_factory=Written)
     extra: dict[str, str] = {}
 
     @property
     def file(self) -> LogFile:
         """The newest log of the work."""
-        return self.told.files()[-1]
+        return self.history.files()[-1]
 
 
 class _TableRow(msgspec.Struct, frozen=True):
@@ -157,7 +157,7 @@ class Indexes:
         return sorted(entries, key=lambda entry: entry.run.rpartition("_")[2])
 
     def _cells_of(self, log: LogUpdate) -> dict[str, str]:
-        judged = _last_verdict(log.told)
+        judged = _last_verdict(log.history)
         about = self._descriptions.about(log.item, log.file)
         return {
             "description": about.settings or about.description,
@@ -173,7 +173,7 @@ class Indexes:
         if item.phase != "evaluation":
             evaluations = self._histories.evaluations_of(item, log.file)
             return columns.main_metrics([(one.task, one.epoch, one.judged) for one in evaluations])
-        judged = _last_verdict(log.told)
+        judged = _last_verdict(log.history)
         if judged is None:
             return columns.main_metrics([])
         return columns.main_metrics([(item.task, item.epoch, judged)])
@@ -254,9 +254,9 @@ def _loss_in(log: Log) -> str:
     return ""
 
 
-def _last_verdict(told: History) -> Judged | None:
+def _last_verdict(history: History) -> Judged | None:
     """The verdict on the newest attempt; None: not judged yet."""
-    return told.judged.get(max(told.intended, default=0))
+    return history.judged.get(max(history.intended, default=0))
 
 
 def _val_loss_of(judged: Judged | None) -> str:

@@ -350,11 +350,11 @@ class RunBook:
         if not logs:
             return
         for log in logs:
-            log.written = log.told.written(log.file.path)
+            log.written = log.history.written(log.file.path)
         self._indexes.enter(logs)
         for log in logs:
             # A late verdict may still belong into the log before the newest.
-            for file in log.told.files()[-2:]:
+            for file in log.history.files()[-2:]:
                 extra = log.extra if file == log.file else {}
                 self._files.guard(file.path, partial(self._splice, log, file, extra))
 
@@ -387,15 +387,15 @@ class RunBook:
         if refusal:
             self._files.leave(str(path), refusal)
             return
-        fresh = self._page(log.item, log.told, file)
-        if not os.path.lexists(path) and _was_about_to_be_made(log.told, file):
+        fresh = self._page(log.item, log.history, file)
+        if not os.path.lexists(path) and _was_about_to_be_made(log.history, file):
             files.make_folder(path.parent)
             files.create(path, encode(pages.print_page(fresh).text))
         data = self._files.read(path)
         if data is None:
             return
         text = decode(data)
-        change = splice.splice(text, fresh, log.told.written(file.path))
+        change = splice.splice(text, fresh, log.history.written(file.path))
         if change.text is not text:
             new = encode(change.text)
             if not files.replace_unchanged(path.resolve(), data, new):
@@ -421,7 +421,7 @@ class RunBook:
 
 
 def _first_intended(log: LogUpdate) -> datetime:
-    return min((intended.time for intended in log.told.intended.values()), default=_NEVER)
+    return min((intended.time for intended in log.history.intended.values()), default=_NEVER)
 
 
 def _was_about_to_be_made(history: History, file: LogFile) -> bool:
@@ -433,9 +433,9 @@ def _was_about_to_be_made(history: History, file: LogFile) -> bool:
 
 def _last_attempt_in(log: LogUpdate, file: LogFile) -> int:
     """The last attempt that a file holds; of an older file, the first is all that is needed."""
-    if file != log.file or not log.told.intended:
+    if file != log.file or not log.history.intended:
         return file.first
-    return max(file.first, *log.told.intended)
+    return max(file.first, *log.history.intended)
 
 
 def _safe(name: str) -> str:

@@ -54,7 +54,7 @@ def _of_field(
 ) -> Iterator[Problem]:
     kind, names = FIELDS[option]
     field = next(
-        (found for section in document.of(kind) if (found := section.field(*names)) is not None),
+        (named for section in document.of(kind) if (named := section.field(*names)) is not None),
         None,
     )
     if field is not None:

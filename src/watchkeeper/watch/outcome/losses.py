@@ -66,29 +66,29 @@ def read(attempts: Sequence[Tried], places: Sequence[Path]) -> Losses:
         lambda: _trainer(places),
         lambda: _printed(attempts),
     )
-    found = Losses()
+    losses = Losses()
     for source in sources:
-        found = of(source())
-        if found.train or found.val:
+        losses = of(source())
+        if losses.train or losses.val:
             break
-    if found.final_step is None:
-        found.final_step = of(_recorded(attempts)).final_step
-    found.total_steps = next(filter(None, map(_total, reversed(attempts))), None)
-    return found
+    if losses.final_step is None:
+        losses.final_step = of(_recorded(attempts)).final_step
+    losses.total_steps = next(filter(None, map(_total, reversed(attempts))), None)
+    return losses
 
 
 def of(executions: Sequence[Execution]) -> Losses:
     """The losses of executions, in the order in which they began."""
     standing = executed.standing(executions)
     rows = [row for left in standing for row in left]
-    found = Losses(final_step=executed.final_step(rows), repeats=executed.repeats(executions))
+    losses = Losses(final_step=executed.final_step(rows), repeats=executed.repeats(executions))
     for left in standing:
-        found.train += _train_curve(left)
+        losses.train += _train_curve(left)
     for row in rows:
         loss = loss_of(row.metrics, VAL_LOSS)
         if row.step is not None and loss is not None:
-            found.val.append((row.step, loss))
-    return found
+            losses.val.append((row.step, loss))
+    return losses
 
 
 def _train_curve(rows: Sequence[Row]) -> Iterator[Point]:
@@ -137,13 +137,13 @@ def _printed(attempts: Sequence[Tried]) -> list[Execution]:
     """What each attempt printed. A file that a later attempt printed into as well is read as that
     one's; what was learned of the attempt before stands for its own.
     """
-    found = []
+    prints = []
     for number, attempt in enumerate(attempts):
         later = {path for other in attempts[number + 1 :] for path in other.outputs}
         texts = [_of_text([path]) for path in attempt.outputs if path not in later]
         best = max(texts, key=lambda one: len(one.rows), default=Execution(rows=[]))
-        found.append(best if best.rows else _remembered(attempt.learned))
-    return [execution for execution in found if execution.rows]
+        prints.append(best if best.rows else _remembered(attempt.learned))
+    return [execution for execution in prints if execution.rows]
 
 
 def _remembered(learned: Learned | None) -> Execution:

@@ -9,11 +9,11 @@ from watchkeeper.watch.outcome.compute import Used
 
 def words(used: Used, facts: SchedulerFacts | None) -> tuple[str, ...]:
     """One piece each; nothing where nobody says."""
-    found = []
+    parts = []
     if facts is not None and facts.max_rss_bytes is not None:
-        found.append(f"memory {size(facts.max_rss_bytes)} at most (scheduler)")
+        parts.append(f"memory {size(facts.max_rss_bytes)} at most (scheduler)")
     elif used.rss_peak_bytes is not None:
-        found.append(f"memory {size(used.rss_peak_bytes)} at most (telemetry)")
+        parts.append(f"memory {size(used.rss_peak_bytes)} at most (telemetry)")
     if used.gpu_busy is not None:
         busy = f"{used.gpu_busy:.0%} busy on average"
     else:
@@ -23,7 +23,7 @@ def words(used: Used, facts: SchedulerFacts | None) -> tuple[str, ...]:
     else:
         peak = ""
     if busy or peak:
-        found.append(f"GPU {', '.join(filter(None, [busy, peak]))} ({used.gpu_source})")
+        parts.append(f"GPU {', '.join(filter(None, [busy, peak]))} ({used.gpu_source})")
     if used.rate_per_s is not None:
-        found.append(f"{used.rate_per_s:.3g} {used.unit}/s")
-    return tuple(found)
+        parts.append(f"{used.rate_per_s:.3g} {used.unit}/s")
+    return tuple(parts)

@@ -57,12 +57,12 @@ def look(
         UnavailableError: it could not be asked.
     """
     jobs = {a.id: _job_to_follow(experiment, a) for a in attempts}
-    asked: list[str] = []
+    job_ids: list[str] = []
     for attempt in attempts:
         job_id = jobs[attempt.key, attempt.number]
         if attempt.submissions[job_id].scheduler == scheduler.name:
-            asked.append(job_id)
-    snapshot = scheduler.poll(asked)
+            job_ids.append(job_id)
+    snapshot = scheduler.poll(job_ids)
     states: dict[AttemptId, str] = {}
     changes: list[Change] = []
     moved: dict[AttemptId, str] = {}

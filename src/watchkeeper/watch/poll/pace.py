@@ -41,10 +41,10 @@ class Pace:
 
 def traces(experiment: Path, attempts: list[Attempt]) -> frozenset[str]:
     """What the jobs' wrappers have left, a file for each start and each end. Asks no scheduler."""
-    found: set[str] = set()
+    names: set[str] = set()
     for attempt in attempts:
         folder = attempt_folder(experiment, *attempt.id)
-        found.update(
+        names.update(
             str(path) for name in ("claim", "exit") for path in folder.glob(f"**/{name}.*")
         )
-    return frozenset(found)
+    return frozenset(names)

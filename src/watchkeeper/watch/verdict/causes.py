@@ -175,8 +175,8 @@ def _in_lines(output: str) -> Named | None:
 
 def _last_exception(output: str) -> str:
     """The last line of the last traceback; "" where there is none."""
-    _, found, last = output.rpartition("Traceback (most recent call last):")
-    if not found:
+    _, mark, last = output.rpartition("Traceback (most recent call last):")
+    if not mark:
         return ""
     for line in last.splitlines()[1:]:
         if line and not line[0].isspace() and (match := _EXCEPTION.match(line.strip())):

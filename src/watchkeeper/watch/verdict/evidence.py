@@ -74,14 +74,14 @@ class EvidenceBook:
         so that an old file is not taken for a new one.
         """
         if made_later:
-            found = {}
+            inputs = {}
         else:
-            found = self.checkpoint(item)
+            inputs = self.checkpoint(item)
         for promise in self.promises(item) if item.phase == "evaluation" else ():
             stamp = written(self._findings[promise.subject])
             if stamp:
-                found[promise.subject] = stamp
-        return found
+                inputs[promise.subject] = stamp
+        return inputs
 
     def complete(self, item: RunItem) -> dict[str, str]:
         """Subject → fingerprint of the complete checkpoints of a fine-tune that are there now;
@@ -89,13 +89,13 @@ class EvidenceBook:
         """
         if item.phase == "evaluation":
             return {}
-        found = [
+        places = [
             self._findings[promise.subject]
             for promise in self.promises(item)
             if promise.subject in self._findings
         ]
         return {
-            finding.subject: finding.fingerprint for finding in found if finding.state == "good"
+            finding.subject: finding.fingerprint for finding in places if finding.state == "good"
         }
 
     def means(self, state: State, rules: Rules) -> dict[str, Means]:
