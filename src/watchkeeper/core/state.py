@@ -47,6 +47,7 @@ from watchkeeper.core.events import (
 
 T = TypeVar("T", bound=Event)
 Fact = TypeVar("Fact", bound="Event | Seen")
+Word = TypeVar("Word", bound="Event | ExitRecord")
 AttemptId = tuple[str, int]
 # The first and the last time of answers that follow each other.
 Row = tuple[datetime, datetime]
@@ -469,14 +470,14 @@ def _join_attempt(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) 
         parts[0].key,
         parts[0].number,
         parts[0].phase,
-        intended=next((part.intended for part in parts if part.intended), None),
+        intended=_first(part.intended for part in parts),
         asked=sum(part.asked for part in parts),
         postponed=sum(part.postponed for part in parts),
         submissions=_submissions(parts),
         rejected=rejected,
         doubted=_gravest(parts),
         seen=_last_seen(parts, writers),
-        exit_record=next((part.exit_record for part in parts if part.exit_record), None),
+        exit_record=_first(part.exit_record for part in parts),
         judged=_verdict(parts, writers),
         cancel_asked=any(part.cancel_asked for part in parts),
         assessed=_newest([part.assessed for part in parts], writers),
@@ -484,6 +485,11 @@ def _join_attempt(parts: Sequence[Attempt], writers: Mapping[str, WriterState]) 
         put_off=_newest([part.put_off for part in parts], writers),
         refusals=_refusals_after(rejected, parts),
     )
+
+
+def _first(words: Iterable[Word | None]) -> Word | None:
+    """The first of these that somebody said."""
+    return next(filter(None, words), None)
 
 
 def _submissions(parts: Sequence[Attempt]) -> dict[str, Submitted]:

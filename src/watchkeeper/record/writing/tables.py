@@ -315,25 +315,11 @@ class Table:
     def _take(self, place: Path) -> None:
         identity = _identity(place)
         columns, records, faults = self._format.split(place.read_bytes())
-        if (
-            self._ordered
-            and self._before
-            and columns[: len(self._columns)] != self._columns[: len(columns)]
-        ):
-            return  # another table's columns: the file is kept when its name is needed
-        if self._ordered:
-            wider = max(columns, self._columns, key=len)
-        else:
-            wider = list(dict.fromkeys([*self._columns, *columns]))
-        self._before = [
-            self._format.widen(record, len(self._columns), len(wider)) for record in self._before
-        ]
-        there = set(self._before)
-        taken = (self._format.widen(record, len(columns), len(wider)) for record in records)
-        self._before += [record for record in taken if record not in there]
-        self._columns = wider
+        if self._is_of_another_table(columns):
+            return  # the file is kept when its name is needed
+        self._add_before(columns, records)
         for record in self._before:
-            self._measured.add(self._key_of(self._format.row(wider, record)))
+            self._measured.add(self._key_of(self._format.row(self._columns, record)))
         for fault in faults:
             self._warn(
                 f"table {place}: {fault}",
@@ -341,6 +327,25 @@ class Table:
             )
         if identity is not None and not faults:
             self._contained.add(identity)
+
+    def _is_of_another_table(self, columns: list[str]) -> bool:
+        """Whether these columns cannot be of the table whose rows were taken so far."""
+        if not self._ordered or not self._before:
+            return False
+        return columns[: len(self._columns)] != self._columns[: len(columns)]
+
+    def _add_before(self, columns: list[str], records: Sequence[bytes]) -> None:
+        """Add the rows of a file with these columns to the earlier ones, each row once."""
+        wider = max(columns, self._columns, key=len)
+        if not self._ordered:
+            wider = list(dict.fromkeys([*self._columns, *columns]))
+        before = [
+            self._format.widen(record, len(self._columns), len(wider)) for record in self._before
+        ]
+        there = set(before)
+        taken = (self._format.widen(record, len(columns), len(wider)) for record in records)
+        self._before = before + [record for record in taken if record not in there]
+        self._columns = wider
 
     def _flush(self) -> bool:
         """Write what waits; all of it or, on an error, nothing. Called with the lock held."""

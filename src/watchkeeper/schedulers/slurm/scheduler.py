@@ -472,23 +472,36 @@ class SlurmScheduler:
         if booked is not None and _is_another_job(booked, shown):
             booked = None
         best = booked or shown
-        if best is None:
-            if look.deaf:
-                reason = f"squeue shows it no more, and accounting does not answer: {look.deaf}"
-                look.facts[job_id] = SchedulerFacts(state=UNKNOWN, reason=reason)
-            return
-        token = best.token
-        if token is None and shown is not None:
-            token = shown.token
+        if best is not None:
+            is_final = bool(self._light or look.deaf or has_waited)
+            facts = self._settle(job_id, shown, booked, has_waited=has_waited, is_final=is_final)
+            if facts is None:
+                is_over = shown is not None or best.state in TERMINAL
+                facts = self._unsettled(best, is_over=is_over)
+            look.add(job_id, facts, _token_of(best, shown))
+        elif look.deaf:
+            reason = f"squeue shows it no more, and accounting does not answer: {look.deaf}"
+            look.facts[job_id] = SchedulerFacts(state=UNKNOWN, reason=reason)
+
+    def _settle(
+        self,
+        job_id: str,
+        shown: Row | None,
+        booked: Row | None,
+        *,
+        has_waited: bool,
+        is_final: bool,
+    ) -> SchedulerFacts | None:
+        """The facts of a job that has ended; None: its end is not known yet. `is_final`: nothing
+        better than what squeue has shown will come.
+        """
         if booked is not None and _lacks_tasks(booked, shown):
             booked = None
         if booked is not None and _is_end(booked, has_waited=has_waited):
-            facts = self._end(job_id, booked, shown)
-        elif shown is not None and (self._light or look.deaf or has_waited):
-            facts = self._end(job_id, shown, None)
-        else:
-            facts = self._unsettled(best, is_over=shown is not None or best.state in TERMINAL)
-        look.add(job_id, facts, token)
+            return self._end(job_id, booked, shown)
+        if shown is not None and is_final:
+            return self._end(job_id, shown, None)
+        return None
 
     def _unsettled(self, row: Row, *, is_over: bool) -> SchedulerFacts:
         """The facts of a job whose end accounting does not have yet; `is_over`: it has ended."""
@@ -662,6 +675,13 @@ def _is_another_job(booked: Row, shown: Row | None) -> bool:
     if shown is None or booked.token is None:
         return False
     return booked.token != shown.token
+
+
+def _token_of(best: Row, shown: Row | None) -> str | None:
+    """The job's token; None: neither source names the command."""
+    if best.token is None and shown is not None:
+        return shown.token
+    return best.token
 
 
 def _lacks_tasks(booked: Row, shown: Row | None) -> bool:

@@ -259,15 +259,12 @@ def _wrong(course: Course, last: Reading, pause: float) -> tuple[Health, str] | 
     """What is known to be wrong, the surest first; None: nothing."""
     where = _where(last.position)
     if last.stall is not None:
-        at = f"; last at {where}" if where else ""
-        return "stalled", f"its sidecar says: {last.stall.words}{at}"
+        return "stalled", f"its sidecar says: {last.stall.words}{_at(where, '; last at')}"
     if course.faults:
         fault = course.faults[-1]
-        since = f" {where}" if where else ""
-        return "failing", f"{fault.kind}: {fault.line}; no step since{since}"
+        return "failing", f"{fault.kind}: {fault.line}; no step since{_at(where, '')}"
     if _is_no_number(last.position.loss):
-        at = f" at {where}" if where else ""
-        return "failing", f"its loss is {last.position.loss}{at}"
+        return "failing", f"its loss is {last.position.loss}{_at(where, ' at')}"
     if course.choked >= CHOKED_LOOKS and pause > CHOKED_PAUSES * median(course.pauses or (0.0,)):
         return "failing", f"disk full: {last.full}; nothing new for {clock(pause)}{_at(where)}"
     return None
@@ -281,9 +278,10 @@ def _of_nothing(last: Reading, limits: Limits) -> tuple[Health, str]:
     return "unknown", f"nothing printed or recorded yet, after {ran} ({limit})"
 
 
-def _at(where: str) -> str:
+def _at(where: str, words: str = "; at") -> str:
+    """The place behind these words; "" where none is known."""
     if where:
-        return f"; at {where}"
+        return f"{words} {where}"
     return ""
 
 

@@ -226,10 +226,9 @@ def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> Sched
     if not attempt.array or facts.state not in TERMINAL:
         return facts
     numbers = arrays.numbers_of(attempt.array)
-    tasks, ends = arrays.by_task(facts.tasks), read_task_ends(folder)
-    for number in numbers:
-        if number not in tasks and (end := ends.get(number)) is not None:
-            tasks[number] = "FAILED" if end.exit_code else "COMPLETED"
+    tasks = arrays.by_task(facts.tasks)
+    for number, ended_as in _recorded_states(folder, numbers).items():
+        tasks.setdefault(number, ended_as)
     state = facts.state
     if state == "COMPLETED" and "FAILED" in tasks.values():
         state = "FAILED"
@@ -239,6 +238,17 @@ def _whole_array(facts: SchedulerFacts, attempt: Attempt, folder: Path) -> Sched
         return facts
     reason = f"nothing is known of tasks {arrays.spec_of(missing)}"
     return msgspec.structs.replace(facts, state=UNKNOWN, reason=reason)
+
+
+def _recorded_states(folder: Path, numbers: list[int]) -> dict[int, str]:
+    """The states of these tasks of an array by their exit records, of those that have one."""
+    states: dict[int, str] = {}
+    ends = read_task_ends(folder)
+    for number in numbers:
+        end = ends.get(number)
+        if end is not None:
+            states[number] = "FAILED" if end.exit_code else "COMPLETED"
+    return states
 
 
 def _unseen(sighting: _Sighting) -> list[SchedulerFacts]:

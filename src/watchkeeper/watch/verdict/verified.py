@@ -7,7 +7,7 @@ Only what was selected is looked at; the rest is counted as `unselected`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from watchkeeper.core.events import Evidence, RunItem
@@ -141,10 +141,7 @@ def validation(
             missing.append(_lacking(selection, key, finding))
         if finding.caution and subject in experiment.results:
             cautions.append(finding.caution)
-    for item in unpromised:
-        label_now = selection.labels[item.key][0]
-        if label_now not in _FINISHED:
-            missing.append(f"{item.key} ({selection.why(item.key, label_now or 'not run')})")
+    missing += _unfinished(selection, unpromised)
     expected = len(findings) + len(unpromised)
     results = sum(subject in experiment.results for subject in findings)
     outputs = sum(subject in _outputs(experiment) for subject in findings)
@@ -171,6 +168,14 @@ def validation(
 def _outputs(experiment: Experiment) -> frozenset[str]:
     promises = itertools.chain.from_iterable(experiment.outputs.values())
     return frozenset(promise.subject for promise in promises)
+
+
+def _unfinished(selection: _Selection, items: list[RunItem]) -> Iterator[str]:
+    """Those of these pieces of work whose job has not ended well, each with why."""
+    for item in items:
+        state, _ = selection.labels[item.key]
+        if state not in _FINISHED:
+            yield f"{item.key} ({selection.why(item.key, state or 'not run')})"
 
 
 def _promised(
