@@ -319,3 +319,14 @@ def test_what_a_script_names_is_looked_for_where_it_runs(work):
     assert "conf.yaml" in second.stderr
     recipe = wk(work, "reproduce", "slurm", "train")
     assert "bash slurm/train.sh" in recipe.stdout
+
+
+def test_an_array_counts_once_in_the_overview_and_task_by_task_in_the_status(work):
+    """A failed task fails its array, which is one piece of work."""
+    (work / "slurm/sweep.sh").write_text(
+        "#!/bin/bash\n#SBATCH --array=1-3\n[ $SLURM_ARRAY_TASK_ID != 2 ]\n"
+    )
+    assert run(work, "slurm/sweep.sh").returncode == 1
+    assert "sweep[2]" in wk(work, "status", "slurm").stdout
+    listed = wk(work, "ls", "slurm").stdout
+    assert "1 failed" in listed and "0/1" in listed and "3 failed" not in listed

@@ -92,7 +92,9 @@ def _urgency(place: PlaceRow) -> tuple[int, float]:
 def _of_experiment(folder: str, jobs: Jobs, runs: Sequence[Run]) -> _Part:
     settings = load(jobs.experiment.folder, acts=False)
     standing = look(jobs.experiment, Selection(gate=settings.gate, rules=Rules.of(settings)))
-    counts = Counter(_STATES.get(row.standing, row.standing) for row in standing.rows)
+    # An array is one piece of work: its tasks are part of its row.
+    rows = [row for row in standing.rows if row.array_task is None]
+    counts = Counter(_STATES.get(row.standing, row.standing) for row in rows)
     name = jobs.experiment.name
     place = PlaceRow(
         name=name,
@@ -100,16 +102,16 @@ def _of_experiment(folder: str, jobs: Jobs, runs: Sequence[Run]) -> _Part:
         kind="experiment",
         counts=dict(counts),
         done=sum(counts[state] for state in _SETTLED),
-        total=len(standing.rows),
+        total=len(rows),
         best=_best_result(runs),
         last=_last_event(jobs.state),
         tags=tuple(jobs.words.tags),
         note=_last_note(jobs.words.notes),
     )
     needs = [
-        *_failures(standing.rows, jobs.state, name, folder),
-        *_alarms(standing.rows, name, folder),
-        *_unknown(standing.rows, name, folder),
+        *_failures(rows, jobs.state, name, folder),
+        *_alarms(rows, name, folder),
+        *_unknown(rows, name, folder),
         *_late(jobs.state, name, folder),
         *_unwatched(standing, counts, name, folder),
     ]
