@@ -1,11 +1,12 @@
-"""How long `watchkeeper ls` takes for thousands of recorded runs, over a plain walk of the same tree.
+"""How long `watchkeeper ls` takes for thousands of recorded runs, over a plain walk of the same
+tree.
 
     python -m bench.listing [--runs 5000] [--folder DIR]
 
 The first run is recorded; the others are copies of its files under ids of their own. `walk` is
-`os.walk` with the status of each file, in the same process tree and on the same, warm files. `ls` is
-the whole command, Python's start included: `cold` without an index, `warm` with the one that cold
-left; the median of several. `start` is what `watchkeeper --version` takes.
+`os.walk` with the status of each file, in the same process tree and on the same, warm files. `ls`
+is the whole command, Python's start included: `cold` without an index, `warm` with the one that
+cold left; the median of several. `start` is what `watchkeeper --version` takes.
 """
 
 from __future__ import annotations

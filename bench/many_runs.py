@@ -1,5 +1,6 @@
-"""`plan` and `status` of an experiment of many runs, each trained and evaluated, against reading the
-same bytes: `python -m bench.many_runs [RUNS] [--keep FOLDER] [--json]`. Budget: 1 s each of 5,000.
+"""`plan` and `status` of an experiment of many runs, each trained and evaluated, against reading
+the same bytes: `python -m bench.many_runs [RUNS] [--keep FOLDER] [--json]`. Budget: 1 s each of
+5,000.
 
 The baseline decodes each line of the journal as JSON and looks once at each promised file.
 """
@@ -76,7 +77,8 @@ def write(folder: Path, runs: int) -> list[Path]:
     """Write the experiment; returns the promised files."""
     names = [f"run{number:05}" for number in range(runs)]
     described = (
-        f"  - name: {name}\n    type: fine-tuned\n    parameters: {{lr: {number + 1}e-6, rank: 8}}\n"
+        f"  - name: {name}\n    type: fine-tuned\n"
+        f"    parameters: {{lr: {number + 1}e-6, rank: 8}}\n"
         for number, name in enumerate(names)
     )
     cells = (f"    - {{run: {name}, tasks: [clean], epochs: [0]}}\n" for name in names)

@@ -325,7 +325,8 @@ def test_a_job_waits_for_the_end_of_another_however_it_ended(site, root):
 
 
 ARRAY_ENVIRONMENT = """#SBATCH --array=1-5:2,8
-echo "$SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT: $SLURM_ARRAY_TASK_MIN to $SLURM_ARRAY_TASK_MAX"
+echo "$SLURM_ARRAY_TASK_ID of $SLURM_ARRAY_TASK_COUNT:" \\
+    "$SLURM_ARRAY_TASK_MIN to $SLURM_ARRAY_TASK_MAX"
 echo "$SLURM_ARRAY_TASK_STEP $SLURM_ARRAY_JOB_ID"
 echo "$SLURM_JOB_ID" >> ids
 """
@@ -417,7 +418,7 @@ def test_a_pending_array_can_be_cancelled(site, root):
 
 
 def test_a_second_array_of_one_attempt_runs_no_task(site, root):
-    """Of two arrays of one attempt one runs, task by task once; each task of the other is a twin."""
+    """Of two arrays of one attempt one runs, each task once; the other's tasks are twins."""
     job = make_job(root, "#SBATCH --array=0-2\necho $SLURM_ARRAY_TASK_ID >> ran\nsleep 0.5\n")
     ids = [site.submit_among(job).job_id for _ in range(2)]
     for job_id in ids:

@@ -182,8 +182,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 
 def test_every_command_answers_as_its_schema_says(answers: dict[str, dict[str, Any]]) -> None:
-    """Each command has an answer and an object (`log` has its events), and ends with 0; `lint` with 1,
-    since the new run logs lack what a person has to say.
+    """Each command has an answer and an object (`log` has its events), and ends with 0; `lint` with
+    1, since the new run logs lack what a person has to say.
     """
     assert set(SUCCESSES) == set(COMMANDS)
     for name, told in answers.items():
@@ -359,8 +359,8 @@ def test_runs_with_many_settings_and_metrics_are_compared_in_a_short_answer(tmp_
 
 @pytest.mark.parametrize("name", ["rows", "decisions", "findings"])
 def test_five_thousand_keys_make_a_short_answer(name: str) -> None:
-    """What `status`, `plan` and `lint` answer by default has at most 8 KB, and its first entries are
-    those that a person must act on.
+    """What `status`, `plan` and `lint` answer by default has at most 8 KB, and its first entries
+    are those that a person must act on.
     """
     rows = [
         Row(

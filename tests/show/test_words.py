@@ -132,7 +132,7 @@ def test_a_run_of_an_experiment_is_named_by_its_key(experiment):
 
 
 def test_a_note_becomes_a_line_of_the_run_log_that_says_nothing_of_the_job(experiment):
-    """Status quotes it, an evaluation's with its key; neither the run's state nor lint follows it."""
+    """Status quotes it, an evaluation's with its key; no state and no lint follows it."""
     for words in (["one", "failed? loss 9.0 in the other run"], ["one/clean/epoch0", "too good"]):
         result = call("note", experiment, *words)
         assert result.exit_code == EXIT_OK and "run log" in result.stdout

@@ -79,7 +79,7 @@ def test_nothing_left_to_submit_is_nothing_to_stop() -> None:
     ids=["done", "good", "memory", "unknown", "cancelled", "lost", "another", "late", "untimed"],
 )
 def test_another_end_keeps_the_phase_going(other: Attempt) -> None:
-    """One of the first three that ended otherwise, or later than a minute, shows that it may work."""
+    """If one of the first three ended otherwise, or after a minute, the sweep may work."""
     assert keys([attempt(1), attempt(2), other, attempt(4)], 10) == []
 
 

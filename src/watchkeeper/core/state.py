@@ -577,8 +577,8 @@ def _knew(later: Event | Seen, earlier: Event | Seen, writers: Mapping[str, Writ
 
 
 class Fold:
-    """A fold that can be continued: feed it what `Journal.refresh` returns. What several writers say
-    of an attempt is joined again only where one of them has said more.
+    """A fold that can be continued: feed it what `Journal.refresh` returns. What several writers
+    say of an attempt is joined again only where one of them has said more.
     """
 
     def __init__(self) -> None:

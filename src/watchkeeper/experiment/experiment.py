@@ -55,9 +55,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     evaluations (rows of the matrix, tasks, epochs). `question`, `dataset` (and what else is said of
     it, in `dataset_facts`), `controls` and `settings` (run → its parameters) are a person's words,
     "" and absent: not written. `checkpoints`: `<run>/epoch_<N>` → what fine-tuning must leave.
-    `results`: an evaluation's key → what it must leave; an absent one promises nothing and is judged
-    by its exit code. `outputs`: a run → what else it must leave. `estimates`: a fine-tune's key →
-    the seconds that its summary expects it to take. `invocations`: a run → how its script is
+    `results`: an evaluation's key → what it must leave; an absent one promises nothing and is
+    judged by its exit code. `outputs`: a run → what else it must leave. `estimates`: a fine-tune's
+    key → the seconds that its summary expects it to take. `invocations`: a run → how its script is
     started; one that is absent runs without arguments in its own folder.
     """
 
@@ -104,7 +104,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return promises
 
     def checkpoint_for(self, item: RunItem) -> str | None:
-        """The checkpoint that an evaluation needs; None for one of an untrained or eval-only run."""
+        """The checkpoint that an evaluation needs; None: its run is untrained or eval-only."""
         if item.phase != "evaluation" or item.epoch is None:
             return None
         subject = checkpoint_subject(item.run, item.epoch)

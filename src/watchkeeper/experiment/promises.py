@@ -57,8 +57,8 @@ def draw_up(
 
 
 def outputs_of(plan: Plan, workdirs: Mapping[str, Path]) -> dict[str, tuple[Promise, ...]]:
-    """Run → what it must leave beside checkpoints. `workdirs`: run → the folder in which it runs, to
-    which its patterns are relative.
+    """Run → what it must leave beside checkpoints. `workdirs`: run → the folder in which it runs,
+    to which its patterns are relative.
     """
     outputs: dict[str, tuple[Promise, ...]] = {}
     for run in plan.draft.runs:

@@ -66,7 +66,7 @@ _KINDS: tuple[tuple[re.Pattern[str], tuple[RunType, ...]], ...] = (
 
 
 class UnreadableError(ValueError):
-    """It has no reading, or more than one; the message says why. `hint` is what to write instead."""
+    """It has no reading, or several; the message says why. `hint` is what to write instead."""
 
     def __init__(self, why: str, hint: str = "") -> None:
         super().__init__(why)

@@ -45,8 +45,9 @@ from watchkeeper.reading.yaml import (
 from watchkeeper.tools import promise
 
 _SUMMARY: Schema = {
-    "experiment": "mapping!", "tools": "mapping!", "runs": "list!", "evaluation": "mapping", "output": "mapping",
-    "controls": "mapping", "variables": "mapping?", "models": "mapping?", "data": "mapping?",
+    "experiment": "mapping!", "tools": "mapping!", "runs": "list!", "evaluation": "mapping",
+    "output": "mapping", "controls": "mapping", "variables": "mapping?", "models": "mapping?",
+    "data": "mapping?",
 }  # fmt: skip
 _EXPERIMENT: Schema = {"name": "text!"} | dict.fromkeys(
     ("project", "question", "date", "dir", "directory", "hypothesis", "purpose"), "any"
@@ -72,8 +73,8 @@ _RUN: Schema = {
     "outputs": "list",
 }
 _EVALUATION: Schema = {
-    "tasks": "list", "matrix": "list", "scorers": "list?", "temperature": "number?", "do_sample": "any", "seed": "number?",
-    "max_tokens": "number?",
+    "tasks": "list", "matrix": "list", "scorers": "list?", "temperature": "number?",
+    "do_sample": "any", "seed": "number?", "max_tokens": "number?",
 }  # fmt: skip
 _TASK: Schema = {"name": "text!"} | dict.fromkeys(
     ("script", "description", "dataset", "eval_condition", "prompt", "system_prompt"), "any"
@@ -373,8 +374,8 @@ class _Reader:
     def row(
         self, item: Located, what: str, runs: Mapping[str, DraftRun], tasks: Mapping[str, str]
     ) -> list[tuple[EvalKey, Located]]:
-        """A row's cells, each with its place. A fault leaves out the task or epoch that it is in, or
-        the whole row.
+        """A row's cells, each with its place. A fault leaves out the task or epoch that it is in,
+        or the whole row.
         """
         values, problems = fields(item, what, _ROW)
         if self.blame(*problems, *duplicates(item), is_local=True):

@@ -1,4 +1,4 @@
-"""Is this machine, or this cluster, fit? What is looked at, and what was found, each as one line."""
+"""Is this machine, or this cluster, fit? Each thing that is looked at is one line."""
 
 from __future__ import annotations
 

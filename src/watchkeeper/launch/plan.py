@@ -111,7 +111,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
-    """The attempts that have ended badly: what `--retry-failed` means at the start of an execution."""
+    """The attempts that ended badly: what `--retry-failed` means as an execution starts."""
     return frozenset(
         (run.key, number)
         for run in state.runs.values()
@@ -138,8 +138,8 @@ def _in_order(run: RunState) -> list[Attempt]:
 
 
 def tasks_to_retry(state: State, decision: Decision) -> str:
-    """The tasks of an array that did not end well, where it is tried again; "": all, or it is not an
-    array.
+    """The tasks of an array that did not end well, where it is tried again; "": all, or it is not
+    an array.
     """
     latest = state.run(decision.key).latest
     if decision.action != "retry" or latest is None:
@@ -370,7 +370,7 @@ class _Chooser:
     def _behind_trainings(
         self, decision: Decision, under_way: Sequence[str], *, is_coming: bool, redo: bool
     ) -> Decision:
-        """The decision to submit an evaluation, or to wait for the trainings that the gate names."""
+        """The decision to submit an evaluation, or to wait for the trainings of the gate."""
         waits_for_all = self.selection.gate == "all"
         before: list[str] = []
         if waits_for_all:
@@ -401,8 +401,8 @@ class _Chooser:
         return bool(latest.intended.array) and latest.judged.outcome not in WELL
 
     def _is_outdated(self, checkpoint: _NeededCheckpoint) -> bool:
-        """Whether a result that is there must be made again: its checkpoint has changed since, or is
-        being made again.
+        """Whether a result that is there must be made again: its checkpoint has changed since, or
+        is being made again.
         """
         if checkpoint.finding is None:
             return False

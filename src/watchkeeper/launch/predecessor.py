@@ -1,4 +1,4 @@
-"""The attempt before: whether a job of it may still run, and its end, so that the next may begin."""
+"""The attempt before: whether a job of it may still run, and its end, before the next begins."""
 
 from __future__ import annotations
 
@@ -149,8 +149,8 @@ def _is_dead(claim: Claim) -> bool:
 
 
 def _last_state(claims: Sequence[Claim], before: Attempt | None) -> str:
-    """What the scheduler last said of the execution with the last of these claims; "": nothing. What
-    it said of an earlier one, or of another job, does not count.
+    """What the scheduler last said of the execution with the last of these claims; "": nothing.
+    What it said of an earlier one, or of another job, does not count.
     """
     if before is None or before.seen is None or number_of(before.seen.job_id) != claims[-1].job_id:
         return ""

@@ -180,7 +180,7 @@ def _matches_any(pattern: re.Pattern[str], lines: Sequence[tuple[int, str]]) -> 
 
 
 def _unused_code(lines: Sequence[tuple[int, str]]) -> str | None:
-    """How the script saves an exit code and never exits with it; None: it saves none, or uses it."""
+    """How the script saves an exit code and never exits with it; None: it does not."""
     for index in reversed(range(len(lines))):
         number, line = lines[index]
         match = _SAVES_CODE.search(line)
@@ -189,8 +189,8 @@ def _unused_code(lines: Sequence[tuple[int, str]]) -> str | None:
         if _matches_any(_EXITS_BADLY, _from_line(lines, number)):
             return None
         return (
-            f"it keeps an exit code in ${match.group(1)} (line {number}) and never exits with it: a "
-            "failure looks like COMPLETED"
+            f"it keeps an exit code in ${match.group(1)} (line {number}) and never exits with it: "
+            "a failure looks like COMPLETED"
         )
     return None
 

@@ -3,8 +3,8 @@ their job allows.
 
 Out of memory halves the batch and keeps the effective batch; a lost node and a preemption begin
 again from the last complete checkpoint; a time limit only where there is a newer one to continue
-from. What a person did, or must fix, is never tried again. There are never more than `limit` of these
-attempts in a row, and none for a cause that came back with nothing gained.
+from. What a person did, or must fix, is never tried again. There are never more than `limit` of
+these attempts in a row, and none for a cause that came back with nothing gained.
 """
 
 from __future__ import annotations

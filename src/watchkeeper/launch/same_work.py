@@ -23,7 +23,10 @@ from watchkeeper.reading import configs
 # Options of sbatch that change what is run, and not where, when, or under which name.
 _OF_THE_WORK = ("array", "a", "export", "export-file", "chdir", "D", "wrap")
 _DIRECTIVE = re.compile(rb"^[ \t]*#SBATCH[ \t]+--?([A-Za-z-]+).*$", re.MULTILINE)
-_NAME = rb"(?:resume(?:_from)?(?:_checkpoint|_path|_step)?|resume_from_checkpoint|ckpt_path|load_checkpoint)"
+_NAME = (
+    rb"(?:resume(?:_from)?(?:_checkpoint|_path|_step)?|resume_from_checkpoint|ckpt_path"
+    rb"|load_checkpoint)"
+)
 _OPTION = re.compile(
     rb"[ \t]+(?:--)?"
     + _NAME.replace(b"_", b"[_-]")

@@ -363,8 +363,8 @@ def settings_of(
     reader: flatten.Reader,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """A run's settings, and the names of kept configurations that could not be read: from those it
-    was submitted with, else from what it recorded itself, and from its script's arguments; else from
-    the summary's words.
+    was submitted with, else from what it recorded itself, and from its script's arguments; else
+    from the summary's words.
     """
     configs: Mapping[str, str] = {}
     if intended is not None:

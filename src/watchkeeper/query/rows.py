@@ -29,7 +29,7 @@ Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where one piece of work stands, its state as shown, and why ("" where nothing explains it)."""
+    """Where one piece of work stands, its state as shown, and why ("": nothing explains it)."""
 
     standing: Standing
     state: str

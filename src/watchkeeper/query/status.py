@@ -1,4 +1,4 @@
-"""One look at an experiment from its journal and its files, for whoever asks; nothing is written."""
+"""One look at an experiment, from its journal and its files. Nothing is written."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _not_faithful(state: State) -> Iterator[Problem]:
 
 
 def _newer_recorders(experiment: Experiment, active: Iterable[Attempt]) -> Iterator[Problem]:
-    """The jobs whose recorder is of a later version, which writes a journal that is not read here."""
+    """The jobs whose recorder is of a later version, with a journal that is not read here."""
     for attempt in active:
         recorder = read_link(attempt_folder(experiment.folder, attempt.key, attempt.number))
         if recorder is None:

@@ -42,8 +42,8 @@ _TAGS = {kind: f"{TAG}{kind}" for kind, _ in _KINDS}
 # The first letters of plain words that may be more than text.
 _FIRST_LETTERS = frozenset("tTfF-+.0123456789<~nN=")
 
-# Tabs, other line breaks, byte order marks, directives, block texts whose first line is blank, tags,
-# and anchors of odd letters.
+# Tabs, other line breaks, byte order marks, directives, block texts whose first line is blank,
+# tags, and anchors of odd letters.
 _DISPUTED = re.compile(
     "[\t\x85\u2028\u2029\ufeff]"
     r"|^%"

@@ -1,4 +1,4 @@
-"""YAML read by ruamel.yaml, in Python: it knows YAML 1.2 to the letter, and says where a fault is."""
+"""YAML read by ruamel.yaml, in Python: it knows YAML 1.2 to the letter, and locates a fault."""
 
 from __future__ import annotations
 

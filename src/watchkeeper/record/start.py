@@ -69,12 +69,12 @@ def start_run(
     Where and what: the run's folder is `root/<run_id>`, or exactly `folder`. `run_id` is your own
     id for the run, at most 128 bytes without spaces or slashes; it appears in each line of the log.
     None: a generated id that sorts by time. A second run with the same id in the same root records
-    into the same folder, as after a restart, but not while the first one is still open. `config`
-    is a mapping, a dataclass or similar, or a namespace; it is recorded within size limits and
-    without secrets. `name` (at most 100 characters; "": none) and `tags` (at most 60 characters
-    each) are what `watchkeeper ls` shows and finds the run by. `code_folder`, a folder or a script, is where the recorded commit is looked up
-    (None: the main script). The hashes of that script, and of the `.py` and `.sh` files that it
-    refers to, are recorded too.
+    into the same folder, as after a restart, but not while the first one is still open. `config` is
+    a mapping, a dataclass or similar, or a namespace; it is recorded within size limits and without
+    secrets. `name` (at most 100 characters; "": none) and `tags` (at most 60 characters each) are
+    what `watchkeeper ls` shows and finds the run by. `code_folder`, a folder or a script, is where
+    the recorded commit is looked up (None: the main script). The hashes of that script, and of the
+    `.py` and `.sh` files that it refers to, are recorded too.
 
     Log: `log_level` (else WATCHKEEPER_LOG_LEVEL, else the config's `log_level`, else INFO) applies
     to the file `log_file` below the folder (None: no file) and to stderr (`console=False`: nothing
@@ -160,8 +160,8 @@ def start_run(
         lifetime.recorder.warn(
             "run id",
             (
-                f"the processes of this group record as one run, {chosen_id}: the run_id {own_id} of "
-                "this one is not used"
+                f"the processes of this group record as one run, {chosen_id}: the run_id {own_id} "
+                "of this one is not used"
             ),
         )
     if level.words:

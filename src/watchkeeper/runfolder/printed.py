@@ -39,7 +39,8 @@ _NAMED = tuple(
 _COUNTERS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"(?<!epoch )(?<!epoch: )\[\s{{0,8}}{_STEP}/\s{{0,8}}{_STEP}(?: {{1,4}}\([ \d.]{{1,8}}%\))?\]",
+        rf"(?<!epoch )(?<!epoch: )\[\s{{0,8}}{_STEP}/\s{{0,8}}{_STEP}"
+        rf"(?: {{1,4}}\([ \d.]{{1,8}}%\))?\]",
         rf"^\s{{0,8}}{_STEP}/{_STEP} (?:\[|━|-)",
         rf"\bepoch \d{{1,9}}: {{1,8}}{_STEP} {{0,8}}/ {{0,8}}{_STEP}\b",
         rf"(?<![\d,.]){_STEP}/ {{0,8}}{_STEP} (?:batches|steps|iters)\b",

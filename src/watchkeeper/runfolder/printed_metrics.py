@@ -92,20 +92,20 @@ def epoch_of(line: str) -> int | None:
 
 
 def _metrics(line: str) -> dict[str, int | float]:
-    found: dict[str, int | float] = {}
+    metrics: dict[str, int | float] = {}
     for words, name, short, figure in _PAIR.findall(line):
         full = "_".join([*words.split(), name or short])
         if full.lower().endswith("loss"):
             full = full.lower()
         if full.lower() in _NO_METRICS:
             continue
-        while full in found:
+        while full in metrics:
             full += "_"
-        found[full] = _value(figure)
+        metrics[full] = _value(figure)
     if match := _LOSS_TRAIN.search(line):
         losses = zip(("loss", "val_loss"), match.groups(), strict=True)
-        found |= {name: _value(figure) for name, figure in losses if figure}
-    return found
+        metrics |= {name: _value(figure) for name, figure in losses if figure}
+    return metrics
 
 
 def _value(figure: str) -> int | float:

@@ -21,7 +21,9 @@ def profile_of(settings: Settings, cluster: str) -> Cluster:
     known = ", ".join(sorted(settings.clusters)) or "there is none yet"
     raise UsageError(
         f"no cluster is called {cluster!r}",
-        hint=f'write [clusters.{cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}',
+        hint=(
+            f'write [clusters.{cluster}] with kind = "slurm" into watchkeeper.toml; known: {known}'
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""What `compare` answers a program: the runs, and how each differs, as wide as an answer may be. Pure."""
+"""What `compare` answers a program: the runs, and how each differs, as wide as an answer may be.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ V = TypeVar("V")
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, as it is compared; null: nobody says. `settings` are its configuration, by dotted key;
-    `unread` names the configurations that could only be compared by hash; `partial`: they are words
-    about it, and name not all. `metrics` are its figures, the best of the epochs where there are
-    several, and `at` their epochs; of `unranked` ones nobody knows whether more is better. `diff`
-    and `script` are hashes; `files` are the code that the script names, each by its hash. `runtime`
-    is in seconds.
+    """One run, as it is compared; null: nobody says. `settings` are its configuration, by dotted
+    key; `unread` names the configurations that could only be compared by hash; `partial`: they are
+    words about it, and name not all. `metrics` are its figures, the best of the epochs where there
+    are several, and `at` their epochs; of `unranked` ones nobody knows whether more is better.
+    `diff` and `script` are hashes; `files` are the code that the script names, each by its hash.
+    `runtime` is in seconds.
     """
 
     name: str
@@ -47,8 +49,8 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompareData(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs beside one another. `base` is the run that the others are compared with; `varying` are
-    the settings that are not the same in all; `best`: metric → the run that leads in it.
+    """The runs beside one another. `base` is the run that the others are compared with; `varying`
+    are the settings that are not the same in all; `best`: metric → the run that leads in it.
     """
 
     base: str

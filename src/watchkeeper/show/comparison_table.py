@@ -41,7 +41,8 @@ def comparison(found: Compared) -> str:
         parts += [
             "",
             (
-                f"{len(found.differences) - MOST_RUNS} more runs differ: --json --limit 0 shows all, "
+                f"{len(found.differences) - MOST_RUNS} more runs differ: "
+                "--json --limit 0 shows all, "
                 "--runs GLOB chooses."
             ),
         ]

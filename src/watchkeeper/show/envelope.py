@@ -89,8 +89,9 @@ class Answer:
     """What a command has to say, before its lists are cut. `data` is a struct, a mapping or None;
     its lists, also those of the mappings and structs in it, are cut, and the first of them is the
     one that the answer is about. `words` are those of the command that can be asked for more, by
-    cursor or, where it `has_cursor` not, for all of it; None: there is none. `beside` are keys of their own beside `data`, each a list in it by that name.
-    `left_out`: what else `data` lacks, by name → how many; the whole answer has it.
+    cursor or, where it `has_cursor` not, for all of it; None: there is none. `beside` are keys of
+    their own beside `data`, each a list in it by that name. `left_out`: what else `data` lacks, by
+    name → how many; the whole answer has it.
     """
 
     command: str
@@ -224,7 +225,9 @@ def _worst_first(problems: Sequence[Problem]) -> list[ProblemEntry]:
 
 
 def _without_lists(value: Any, name: str, lists: dict[str, _List]) -> Any:
-    """The value with each list in it empty; the lists are put into `lists` by their dotted names."""
+    """The value with each list in it empty;
+    the lists are put into `lists` by their dotted names.
+    """
     if isinstance(value, list | tuple):
         lists[name] = _List(value)
         return lists[name].shown

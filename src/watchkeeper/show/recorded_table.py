@@ -20,7 +20,9 @@ def newest_first(recording: Recording) -> list[Recording]:
 
 
 def facts_of(run: Recording) -> dict[str, Any]:
-    """A run's facts, as `--json` prints them. Times are in UTC; `last` has each metric's last value."""
+    """A run's facts, as `--json` prints them. Times are in UTC; `last` has each metric's last
+    value.
+    """
     last = run.last
     return {
         "name": run.name,

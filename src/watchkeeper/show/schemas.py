@@ -67,8 +67,8 @@ def _structs_of(value: Any) -> Iterator[msgspec.inspect.StructType]:
 
 
 def _polished(value: Any) -> Any:
-    """The schema with its texts on one line each, and where a number stands the name of a non-finite
-    one allowed.
+    """The schema with its texts on one line each, and where a number stands the name of a
+    non-finite one allowed.
     """
     if isinstance(value, str):
         return " ".join(value.split())

@@ -118,8 +118,8 @@ def alike(rows: Iterable[Row]) -> list[list[Row]]:
 
 
 def error_of(row: Row) -> str:
-    """What a row that did not end well met, in words: the last line of its error where that says it,
-    else the cause; its state and all reasons where neither is known.
+    """What a row that did not end well met, in words: the last line of its error where that says
+    it, else the cause; its state and all reasons where neither is known.
     """
     cause, line = _cause(row), _last_line(row)
     if line and (not cause or line in cause):

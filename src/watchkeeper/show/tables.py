@@ -119,8 +119,8 @@ def _health(row: Row) -> str:
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """A line on each row that is unhealthy or waits for a reason, and on each way in which rows ended
-    badly.
+    """A line on each row that is unhealthy or waits for a reason, and on each way in which rows
+    ended badly.
     """
     rows = [row for row in rows if row.array_task is None]
     ended_badly = (row for row in rows if row.standing in _SIGNS)

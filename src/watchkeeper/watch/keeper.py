@@ -43,7 +43,7 @@ _LOG_AT_LEAST_EVERY_S = 10.0
 
 
 def _hint_for(submitted: str, asked: str) -> str:
-    """Say how to ask the scheduler that has a job (`submitted`), where `asked` was asked instead."""
+    """Say how to ask the scheduler that has a job (`submitted`); `asked` was asked instead."""
     cluster = submitted.partition("@")[2]
     if submitted == "local":
         return "leave out --cluster"
@@ -60,10 +60,11 @@ class Keeper:
     """One process's watch over one experiment. `submits=False`: only watch; `stays=False`: only
     submit what is ready.
 
-    `restarted`: the cluster started this process again, and no person did. `tell` is called with every event that any process writes meanwhile, `turned` with the keeper
-    after each turn; `why` is the reason for leaving. `run_logs` is the setting of that name, `said`
-    what a person said of the runs, `cluster` the name of the cluster's profile ("": none), `budget` what may be used (None: any
-    amount).
+    `restarted`: the cluster started this process again, and no person did. `tell` is called with
+    every event that any process writes meanwhile, `turned` with the keeper after each turn; `why`
+    is the reason for leaving. `run_logs` is the setting of that name, `said` what a person said of
+    the runs, `cluster` the name of the cluster's profile ("": none), `budget` what may be used
+    (None: any amount).
     """
 
     def __init__(

@@ -366,7 +366,7 @@ def test_the_largest_array_is_taken(harness):
 
 
 def test_slots_are_respected_by_tasks(harness):
-    """An array without a limit runs as many tasks at a time as there are slots, beside other jobs."""
+    """An array without a limit runs as many tasks at a time as slots are left by other jobs."""
     source = "touch on.$SLURM_JOB_ID; ls on.* | wc -l >> counts; sleep 0.1; rm on.$SLURM_JOB_ID\n"
     ids = [harness.local.submit(harness.job(f"#SBATCH --array=0-5\n{source}")).job_id]
     ids.append(harness.local.submit(harness.job(source)).job_id)

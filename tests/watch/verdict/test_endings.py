@@ -43,8 +43,8 @@ def test_the_schedulers_end_stands_otherwise():
 
 @pytest.mark.parametrize("code", WORDS)
 def test_a_wrappers_own_code_is_explained(code):
-    """A wrapper that ran nothing leaves no record, and its code says why; a script's own code of the
-    same number is the script's, and means what the script says.
+    """A wrapper that ran nothing leaves no record, and its code says why; a script's own code of
+    the same number is the script's, and means what the script says.
     """
     end = end_of(facts("FAILED", code), None)
     assert end.exit_code == code and end.why == WORDS[code]

@@ -94,8 +94,8 @@ def hashes(entry: Path) -> dict[Path, str]:
 
 
 def contents(entry: Path, workdir: Path | None = None) -> Iterator[tuple[Path, bytes]]:
-    """Each file of the code with its bytes, the entry first, then in the order met. `workdir` is the
-    folder in which the entry begins, None: its own.
+    """Each file of the code with its bytes, the entry first, then in the order met. `workdir` is
+    the folder in which the entry begins, None: its own.
     """
     waiting = [Path(os.path.abspath(entry))]  # noqa: PTH100 - a link stays: its name is the one that is typed
     met = set(waiting)

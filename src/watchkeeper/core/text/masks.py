@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-# Every repetition is bounded or of letters that the next part has not: a long line takes linear time.
+# Every repetition is bounded, or of letters that the next part lacks: a long line takes linear
+# time.
 _NAMES = re.compile(
     r"(?P<path>(?:~|\.{1,2})?(?:/[\w.@%+=~-]+)+/?)"
     r"|(?P<hex>\b0x[0-9a-fA-F]+\b|\b(?=[a-f]{0,64}[0-9])[0-9a-f]{6,64}\b)"

@@ -66,8 +66,8 @@ def batch_of(run: ScriptRun) -> Path:
 
 
 def read_all(folder: Path) -> tuple[list[ScriptRun], list[Problem]]:
-    """The runs of scripts of the experiment in `folder`, oldest first; and a problem for each record
-    that cannot be read.
+    """The runs of scripts of the experiment in `folder`, oldest first; and a problem for each
+    record that cannot be read.
     """
     place = folder / layout.SCRIPTS
     try:

@@ -17,8 +17,8 @@ _PATTERN = ("naming pattern", "pattern", "checkpoint pattern")
 _RESULTS = ("results", "result", "result pattern")
 # The names that a pattern's parts have in summaries → ours.
 _PARTS = {
-    "run_name": "run", "run": "run", "name": "run", "n": "epoch", "epoch": "epoch", "epoch_n": "epoch", "x": "epoch",
-    "folder": "folder",
+    "run_name": "run", "run": "run", "name": "run", "n": "epoch", "epoch": "epoch",
+    "epoch_n": "epoch", "x": "epoch", "folder": "folder",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The Evaluation Plan: tables of runs by tasks, tables of rows with Tasks and Epochs, or sentences."""
+"""The Evaluation Plan: tables of runs by tasks, rows with Tasks and Epochs, or sentences."""
 
 from __future__ import annotations
 

@@ -25,9 +25,10 @@ from watchkeeper.reading.markdown import Row, Table
 from watchkeeper.reading.yaml import listed, nearest
 
 _TYPES: Mapping[str, RunType] = {
-    "fine-tuned": "fine-tuned", "finetuned": "fine-tuned", "fine-tune": "fine-tuned", "finetune": "fine-tuned",
-    "control": "control", "base": "control", "baseline": "control", "base-model": "control", "untrained": "control",
-    "eval-only": "eval-only", "evaluation-only": "eval-only",
+    "fine-tuned": "fine-tuned", "finetuned": "fine-tuned", "fine-tune": "fine-tuned",
+    "finetune": "fine-tuned", "control": "control", "base": "control", "baseline": "control",
+    "base-model": "control", "untrained": "control", "eval-only": "eval-only",
+    "evaluation-only": "eval-only",
 }  # fmt: skip
 # Columns that are not settings of a run.
 _NOT_SETTINGS = frozenset(

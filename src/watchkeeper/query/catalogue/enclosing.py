@@ -13,8 +13,8 @@ from watchkeeper.runfolder.search import may_be_run
 
 
 def enclosing_place(folder: Path) -> Path | None:
-    """The nearest folder above that is an experiment or a recorded run; None where there is none, or
-    where the folder has something of its own to say.
+    """The nearest folder above that is an experiment or a recorded run; None where there is none,
+    or where the folder has something of its own to say.
     """
     return _nearest(folder, _is_place)
 

@@ -58,7 +58,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def state(self) -> str:
-        """As `wk.load` says it. Whether a process lives is looked at now: it is never remembered."""
+        """As `wk.load` says it. Whether a process lives is looked at now, and not remembered."""
         if self.status:
             return self.status
         alive = None

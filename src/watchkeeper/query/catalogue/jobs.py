@@ -1,5 +1,5 @@
-"""The runs of an experiment as `ls` lists them: from its journal, and what the recorders of its jobs
-left.
+"""The runs of an experiment as `ls` lists them: from its journal, and what the recorders of its
+jobs left.
 """
 
 from __future__ import annotations

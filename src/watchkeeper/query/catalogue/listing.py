@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """One run, as it is listed. `path` is its folder, as a command takes it from where one is; of an
-    experiment's run that is the experiment's, and `key` names the run ("": a recorded run). `name`
-    is its own name, "" for none. `state` is that of `wk.load`, and of a job also waiting, cancelled,
-    lost or unknown. Times are in UTC, None where not known; `inherited` are the tags of its
-    experiment as a whole; the rest is as in `Entry`.
+    """One run, as it is listed. `path` is its folder, as a command takes it from where one is; of
+    an experiment's run that is the experiment's, and `key` names the run ("": a recorded run).
+    `name` is its own name, "" for none. `state` is that of `wk.load`, and of a job also waiting,
+    cancelled, lost or unknown. Times are in UTC, None where not known; `inherited` are the tags of
+    its experiment as a whole; the rest is as in `Entry`.
     """
 
     path: str
@@ -67,8 +67,8 @@ class Listing(msgspec.Struct):
 
 
 def list_runs(paths: Sequence[Path]) -> Listing:
-    """The recorded runs, and the runs of experiments, at and below these folders. What was read before and has not changed is
-    taken from the index in the user's cache folder.
+    """The recorded runs, and the runs of experiments, at and below these folders. What was read
+    before and has not changed is taken from the index in the user's cache folder.
 
     Raises:
         UsageError: a path is no folder.
@@ -134,7 +134,9 @@ def _with_recorders(runs: list[Run]) -> list[Run]:
 
 
 def _take_recorded(job: Run, recorded: Run) -> None:
-    """Add to a job's line what its recorder knows: figures step by step, and the program's words."""
+    """Add to a job's line what its recorder knows: figures step by step,
+    and the program's words.
+    """
     job.figures = {**job.figures, **recorded.figures}
     job.config = job.config or recorded.config
     job.spark_metric, job.spark = recorded.spark_metric, recorded.spark

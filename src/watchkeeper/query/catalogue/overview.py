@@ -1,5 +1,5 @@
-"""What needs a person, and where everything stands: the experiments and groups of recorded runs below
-folders.
+"""What needs a person, and where everything stands: the experiments and groups of recorded runs
+below folders.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ def _last_event(state: State) -> datetime | None:
 
 
 def _best_result(runs: Sequence[Run]) -> Best | None:
-    """The best figure of the first task's first metric; of a training's loss where there is none."""
+    """The best figure of the first task's first metric; else of a training's loss."""
     results = [name for run in runs for name in run.figures if " " in name]
     if not results:
         return _best_of(runs)

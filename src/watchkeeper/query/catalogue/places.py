@@ -99,7 +99,9 @@ def _place(listed: Listed, top: str, note: Callable[[OSError], None]) -> Place |
 def _add_files(
     folder: str, part: str, files: list[FileIdentity], note: Callable[[OSError], None]
 ) -> None:
-    """Add the identity of each file of ours in a part of a place; none where there is no such part."""
+    """Add the identity of each file of ours in a part of a place;
+    none where there is no such part.
+    """
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

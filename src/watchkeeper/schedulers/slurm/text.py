@@ -61,10 +61,10 @@ _ID = re.compile(r"([0-9]{1,10})([_+]\S+)?")
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One job, or one task of an array, as one source tells it.
 
-    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `raw_state` is Slurm's own word for the
-    state. Times that are only expected are None. `token` is None where the source names no command,
-    "" where the command is no wrapper; `command` is the wrapper's path, or from sacct the line that
-    was typed; `tasks`, `ends_by` and `expected` as in `SchedulerFacts`.
+    `job_id` is `17` or `27_3`, `raw_id` the number behind it; `raw_state` is Slurm's own word for
+    the state. Times that are only expected are None. `token` is None where the source names no
+    command, "" where the command is no wrapper; `command` is the wrapper's path, or from sacct the
+    line that was typed; `tasks`, `ends_by` and `expected` as in `SchedulerFacts`.
     """
 
     job_id: str

@@ -32,8 +32,8 @@ NOT_READY = 214  # a job that it was queued behind failed; this attempt is close
 WORDS = {
     TWIN: "the wrapper ran nothing: another job has the attempt, or its submitter closed it",
     FINISHED: "the wrapper ran nothing: the attempt had ended",
-    CANNOT_TELL: "the wrapper ran nothing: it could not tell whether the attempt is this job's; its "
-    "output says why",
+    CANNOT_TELL: "the wrapper ran nothing: it could not tell whether the attempt is this job's; "
+    "its output says why",
     NOT_READY: "the wrapper ran nothing: a job that it was queued behind has not ended well",
 }
 """What the wrapper's own exit codes mean."""

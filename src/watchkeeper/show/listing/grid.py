@@ -14,8 +14,8 @@ _GAP = "  "
 
 class Column(msgspec.Struct, kw_only=True):
     """One column. `drop` says which goes first where there is no room, the largest; 0: none does.
-    `kinds` are the kinds by which its cells are coloured. A column with `least` above 0 is cut, down
-    to that width, before any column is dropped.
+    `kinds` are the kinds by which its cells are coloured. A column with `least` above 0 is cut,
+    down to that width, before any column is dropped.
     """
 
     header: str

@@ -53,7 +53,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 class LsData(msgspec.Struct, frozen=True, kw_only=True):
     """The runs that were asked for, in `order` (in words), of so many that there are. `needs` and
-    `places` are the overview; empty where there is no experiment, or a filter or an order was given.
+    `places` are the overview; empty where there is no experiment, or a filter or an order was
+    given.
     """
 
     runs: list[ListedRun]

@@ -52,7 +52,7 @@ class Histories:
                     self.news.add(key)
 
     def _note_in_training(self, event: Noted) -> None:
-        """Take a note on an evaluation into the log of its training, where the evaluation is shown."""
+        """Take a note on an evaluation into the log of its training, which shows the evaluation."""
         run = self._run_of[event.key]
         self.of(run).feed(msgspec.structs.replace(event, text=f"{event.key}: {event.text}"))
         self.news.add(run)

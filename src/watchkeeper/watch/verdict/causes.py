@@ -105,7 +105,9 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
     ),
     (
         r"ConfigAttributeError|MissingMandatoryValue|InstantiationError"
-        r"|yaml\.(?:scanner|parser)\.|unrecognized arguments|error: the following arguments are required|error: argument .{1,200}: (?:invalid|expected)|[Nn]o such option",
+        r"|yaml\.(?:scanner|parser)\.|unrecognized arguments"
+        r"|error: the following arguments are required"
+        r"|error: argument .{1,200}: (?:invalid|expected)|[Nn]o such option",
         "config",
         "a bad configuration",
     ),

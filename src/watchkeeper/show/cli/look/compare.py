@@ -34,12 +34,13 @@ from watchkeeper.show.comparison_table import comparison
 @page_options
 @command_errors
 def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json: bool) -> int:
-    """Put runs side by side: the settings that vary, code, data and figures, and how each differs from
-    the base.
+    """Put runs side by side: the settings that vary, code, data and figures, and how each differs
+    from the base.
 
-    A PATH is the folder of an experiment (all its runs) or of a recorded run, a folder with recorded
-    runs below it, a run log, or a folder of run logs, including hand-written ones. For an evaluation the best epoch counts, and @N names
-    it; losses, errors and durations are better when smaller.
+    A PATH is the folder of an experiment (all its runs) or of a recorded run, a folder with
+    recorded runs below it, a run log, or a folder of run logs, including hand-written ones. For an
+    evaluation the best epoch counts, and @N names it; losses, errors and durations are better when
+    smaller.
 
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
     """

@@ -23,8 +23,8 @@ _COMMON = ("time", "writer", "seq")
 @stream_options
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Print every event of the journal of an experiment or a run, in order of time. With --json each
-    event is a line, as it lies in the journal, and the answer is the last line.
+    """Print every event of the journal of an experiment or a run, in order of time. With --json
+    each event is a line, as it lies in the journal, and the answer is the last line.
 
     Example: watchkeeper log examples/digits
     """

@@ -105,9 +105,9 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
 @page_options
 @command_errors
 def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
-    """List what is below folders (default: here). Where there are experiments: what needs you, and a
-    line for each experiment and each folder of recorded runs. Else, and with any filter or order: a
-    line for each run, newest first, with its state, what differs in the settings, last and best
+    """List what is below folders (default: here). Where there are experiments: what needs you, and
+    a line for each experiment and each folder of recorded runs. Else, and with any filter or order:
+    a line for each run, newest first, with its state, what differs in the settings, last and best
     figures, tags and the last note. A metric has a best where its name says whether more or less is
     better.
 
@@ -149,7 +149,7 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
 
 
 def _overview(listing: Listing, wish: _Wish) -> Overview | None:
-    """The overview, where there are experiments and no runs were asked for; None: runs are listed."""
+    """The overview, if there are experiments and no runs are wanted; None: runs are listed."""
     if not listing.experiments or not wish.is_plain:
         return None
     from watchkeeper.query.catalogue.overview import overview  # not for recorded runs alone

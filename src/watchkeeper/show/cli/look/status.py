@@ -58,9 +58,9 @@ from watchkeeper.show.tables import experiment_table
 @command_errors
 def command(experiment: Path, runs: str | None, evals: str | None, as_json: bool) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
-    EXPERIMENT may also be the folder of a recorded run, or of several: each is one line. In a folder
-    in which nothing was recorded, the nearest run or experiment that it lies in is shown. With --runs
-    or --evals the counts and the exit code are those of what they choose.
+    EXPERIMENT may also be the folder of a recorded run, or of several: each is one line. In a
+    folder in which nothing was recorded, the nearest run or experiment that it lies in is shown.
+    With --runs or --evals the counts and the exit code are those of what they choose.
 
     Exit code: 3 while jobs are running, 1 if something failed, 4 if the state of some job is
     unknown.

@@ -27,8 +27,8 @@ def command(experiment: Path, key: str, as_json: bool) -> int:
     commit and data, and say for each whether it is still the same. Exit code: 1 if something has
     changed or is missing.
 
-    KEY is the key of an evaluation or the name of a run, as `status` and the logs show it. EXPERIMENT
-    may also be a folder within one.
+    KEY is the key of an evaluation or the name of a run, as `status` and the logs show it.
+    EXPERIMENT may also be a folder within one.
 
     Example: watchkeeper trace examples/digits h64_lr1e-1/clean/epoch1
     """

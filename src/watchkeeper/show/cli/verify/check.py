@@ -58,8 +58,8 @@ def command(path: Path, as_json: bool) -> int:
 
 
 class CheckData(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict, what was verified, in words, and what cannot be told. What is wrong stands in the
-    answer's `problems`.
+    """The verdict, what was verified, in words, and what cannot be told. What is wrong stands in
+    the answer's `problems`.
     """
 
     verdict: str
@@ -111,7 +111,7 @@ def verify(path: Path) -> Report:
 
 
 def incomplete(path: Path, read: Journal) -> list[Problem]:
-    """What the journal of a folder lacks. Nothing may be made again from one that lacks something."""
+    """What the journal of a folder lacks. From one that lacks something nothing is rebuilt."""
     root = path.resolve()
     if not any(read.saw.values()):
         left = [*traces(root), *check.traces(root)]

@@ -27,8 +27,8 @@ from watchkeeper.watch.logs import run_log_folder
 @page_options
 @command_errors
 def command(path: Path, fixing: bool, as_json: bool) -> int:
-    """Check run logs (run_logs/[group/]DATE_TASK.md), timelines and experiments.md against the rules,
-    and report each finding with its line and code. docs/run-records.md explains the codes.
+    """Check run logs (run_logs/[group/]DATE_TASK.md), timelines and experiments.md against the
+    rules, and report each finding with its line and code. docs/run-records.md explains the codes.
 
     PATH is a log, run_logs/, or a folder above or below it. Default: here. Exit code: 1 while a
     finding is open.
@@ -65,8 +65,8 @@ class NotFixed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LintData(msgspec.Struct, frozen=True, kw_only=True):
-    """The run logs' folders, how many files were read, and what was found. `findings` are those that
-    are there now: open ones first. `fixed` and `left` are of `--fix`.
+    """The run logs' folders, how many files were read, and what was found. `findings` are those
+    that are there now: open ones first. `fixed` and `left` are of `--fix`.
     """
 
     findings: list[PlainFinding]

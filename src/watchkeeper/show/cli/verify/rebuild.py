@@ -25,10 +25,10 @@ from watchkeeper.watch.logs import run_logs as runbook
 @answer_options
 @command_errors
 def command(path: Path, as_json: bool) -> int:
-    """Rebuild the logs of an experiment, or the manifests of a recorded run, from its journal, to the
-    same bytes. A log that someone has edited is kept beside the new one; in a Markdown run log only
-    the machine's fields are restored. A journal that is missing, shortened or changed is refused,
-    since the existing logs then hold more than it does.
+    """Rebuild the logs of an experiment, or the manifests of a recorded run, from its journal, to
+    the same bytes. A log that someone has edited is kept beside the new one; in a Markdown run log
+    only the machine's fields are restored. A journal that is missing, shortened or changed is
+    refused, since the existing logs then hold more than it does.
 
     Example: watchkeeper rebuild examples/digits
     """

@@ -22,8 +22,8 @@ from watchkeeper.show.text import printable
 @answer_options
 @command_errors
 def command(run: Path, texts: tuple[str, ...], as_json: bool) -> int:
-    """Write a note about a run, one line of at most 500 characters: line ends become spaces. Without
-    a TEXT, print its notes. `watchkeeper ls` shows the last one.
+    """Write a note about a run, one line of at most 500 characters: line ends become spaces.
+    Without a TEXT, print its notes. `watchkeeper ls` shows the last one.
 
     RUN is the folder of a recorded run, or an experiment's with the KEY of a run or an evaluation,
     as `status` shows it; the KEY `.` is the experiment as a whole. Where the run has a run log, its

@@ -33,8 +33,8 @@ TRASH = ".watchkeeper-trash"
 @command_errors
 def command(runs: tuple[Path, ...], force: bool, as_json: bool) -> int:
     """Put recorded runs away: each folder is moved, whole, into `.watchkeeper-trash` beside it, and
-    nothing is deleted. A run that is under way, an experiment, what a job of an experiment recorded,
-    and a folder with other runs in it are refused. All are moved, or none.
+    nothing is deleted. A run that is under way, an experiment, what a job of an experiment
+    recorded, and a folder with other runs in it are refused. All are moved, or none.
 
     Example: watchkeeper rm artifacts/training/r8
     """

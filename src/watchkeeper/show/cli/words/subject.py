@@ -25,8 +25,8 @@ _MOST_NAMED = 8
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """One run. `key` "" is a recorded run, or an experiment as a whole. `words` are what was said of
-    it so far, `journal` where they stand.
+    """One run. `key` "" is a recorded run, or an experiment as a whole. `words` are what was said
+    of it so far, `journal` where they stand.
     """
 
     name: str

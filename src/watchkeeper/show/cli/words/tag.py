@@ -47,8 +47,8 @@ def command(run: Path, texts: tuple[str, ...], remove: bool, as_json: bool) -> i
 
 
 class TagData(msgspec.Struct, frozen=True, kw_only=True):
-    """The folder of the journal, the run's key there ("" for the folder's own run), and the tags that
-    it has now.
+    """The folder of the journal, the run's key there ("" for the folder's own run), and the tags
+    that it has now.
     """
 
     folder: str

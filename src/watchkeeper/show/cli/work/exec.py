@@ -64,9 +64,9 @@ def command(
 ) -> int:
     """Run any command as a recorded run, and end with its exit code (128 + n on signal n).
 
-    Its output is shown, and kept in logs/stdout.log and logs/stderr.log. Signals are passed on to its
-    process group. Steps and metrics that it prints become metric rows. A stall is reported with its
-    cause. With --json the output is kept but not shown.
+    Its output is shown, and kept in logs/stdout.log and logs/stderr.log. Signals are passed on to
+    its process group. Steps and metrics that it prints become metric rows. A stall is reported with
+    its cause. With --json the output is kept but not shown.
 
     Example: watchkeeper exec -- python train.py --lr 1e-4
     """

@@ -288,7 +288,7 @@ def _detached_words(why: str, command: str, is_detached: bool) -> str:
 def _show(
     keeper: Keeper, experiment: experiments.Experiment, found: list[Row], detached: str
 ) -> None:
-    """Where everything stands now, which logs tell of it, and that the watch was left, if it was."""
+    """Where everything stands now, which logs say it, and that the watch was left, if it was."""
     if is_quiet():
         click.echo(totals(found))
     else:

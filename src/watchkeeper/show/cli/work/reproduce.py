@@ -44,8 +44,8 @@ def command(
     environment, command), or restore it in a separate worktree. Your working tree is never written
     to.
 
-    RUN is the name of a run or the key of an evaluation, as `status` and the logs show it. Exit code:
-    1 if a part is missing.
+    RUN is the name of a run or the key of an evaluation, as `status` and the logs show it. Exit
+    code: 1 if a part is missing.
 
     Example: watchkeeper reproduce examples/digits h64_lr1e-1 --worktree ../again
     """
