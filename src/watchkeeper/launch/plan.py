@@ -120,14 +120,16 @@ def failed_attempts(state: State) -> frozenset[tuple[str, int]]:
     )
 
 
-def to_try(experiment: Experiment, state: State) -> list[RunItem]:
-    """The work whose last attempt ended so that it may be tried again automatically: the plan needs
-    its means.
+def to_try(experiment: Experiment, state: State, *, resumes: bool = False) -> list[RunItem]:
+    """The work whose last attempt ended so that it may be tried again automatically, or however it
+    ended where a person `resumes` it: the plan needs its means.
     """
     items: list[RunItem] = []
     for item in experiment.items:
         chain = retries.chain(_in_order(state.run(item.key)))
-        if item.script and chain and retries.may_be_tried(chain[-1]):
+        if not item.script or not chain:
+            continue
+        if resumes or retries.may_be_tried(chain[-1]):
             items.append(item)
     return items
 
@@ -493,7 +495,8 @@ class _Chooser:
         attempts = _in_order(self.run)
         means = self.facts.means.get(self.item.key, Means())
         if self.selection.retry_failed and (self.item.key, judged.attempt) in self.facts.failed:
-            retry = retries.asked_for(attempts, means)
+            resumes = self.selection.rules.resumes
+            retry = retries.asked_for(attempts, means, resumes=resumes)
             if isinstance(retry, Refusal):
                 return self._decide("blocked", FAILED_BEFORE, f"{end}; {retry.why}")
             detail = "; ".join(filter(None, [end, retry.detail]))

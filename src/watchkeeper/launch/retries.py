@@ -33,11 +33,13 @@ WORDS: Mapping[Cause, str] = {
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What a person allows. `limit`: the most automatic attempts in a row (0: none).
     `resume_variable`: the variable that this cluster's scripts read a checkpoint's path from,
-    beside WATCHKEEPER_RESUME_FROM; "" for none.
+    beside WATCHKEEPER_RESUME_FROM; "" for none. `resumes`: what a person tries again goes on from
+    its newest complete checkpoint, whatever ended it.
     """
 
     limit: int = 0
     resume_variable: str = ""
+    resumes: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
@@ -184,15 +186,18 @@ def _smaller_batch(batch: Batch | None, means: Means) -> _SmallerBatch | Refusal
     return _SmallerBatch(change=smaller.change(), detail=_smaller_words(batch, smaller))
 
 
-def asked_for(attempts: Sequence[Attempt], means: Means) -> Retry | Refusal:
+def asked_for(
+    attempts: Sequence[Attempt], means: Means, *, resumes: bool = False
+) -> Retry | Refusal:
     """What a person's own retry is given: the script as it is now, and the last complete checkpoint
-    where the job continues from it, and the cause is not one that a person must fix. Refused where
-    nobody can know whether it continues.
+    where the job continues from it, and the cause is not one that a person must fix, or the person
+    says that it `resumes` all the same. Refused where nobody can know whether it continues.
     """
     if means.unreadable:
         return Refusal(why=means.unreadable)
     own = chain(attempts)
-    if not own or not may_be_tried(own[-1]) or not means.resumes:
+    starts_over = not own or not (resumes or may_be_tried(own[-1]))
+    if starts_over or not means.resumes:
         return Retry(reason="asked for", detail="")
     return Retry(reason="asked for", detail=means.how, resume_from=means.checkpoint)
 

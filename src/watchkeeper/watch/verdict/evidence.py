@@ -103,7 +103,7 @@ class EvidenceBook:
         for each attempt, and again where the disk refused a file.
         """
         means: dict[str, Means] = {}
-        for item in to_try(self._experiment, state):
+        for item in to_try(self._experiment, state, resumes=rules.resumes):
             name = (item.key, max(state.run(item.key).attempts))
             if name not in self._means or self._means[name].unreadable:
                 self._means[name] = self._means_of(item, state, rules)

@@ -28,7 +28,7 @@ from watchkeeper.show.cli.common import (
     experiment_argument,
     selection_options,
 )
-from watchkeeper.show.cli.work.limits import budget_notes, budget_option, parse_budget
+from watchkeeper.show.cli.keeping.limits import budget_notes, budget_option, parse_budget
 from watchkeeper.show.standing import run_words
 from watchkeeper.show.text import table
 from watchkeeper.watch.spending import Spending

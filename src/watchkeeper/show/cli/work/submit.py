@@ -14,10 +14,10 @@ from watchkeeper.show.cli.common import (
     run_log_options,
     selection_options,
 )
-from watchkeeper.show.cli.work.dry_run import DryRunData, show_script_commands
-from watchkeeper.show.cli.work.keep import keep
-from watchkeeper.show.cli.work.limits import budget_option, keep_going_option
-from watchkeeper.show.cli.work.scripts import (
+from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
+from watchkeeper.show.cli.keeping.keep import keep
+from watchkeeper.show.cli.keeping.limits import budget_option, keep_going_option
+from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
     is_folder_named,
     script_options,

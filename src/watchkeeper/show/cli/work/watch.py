@@ -9,8 +9,8 @@ import click
 
 from watchkeeper.show.cli.answering import answer_options, command_errors
 from watchkeeper.show.cli.common import cluster_option, experiment_argument
-from watchkeeper.show.cli.work.keep import keep
-from watchkeeper.show.cli.work.scripts import Target
+from watchkeeper.show.cli.keeping.keep import keep
+from watchkeeper.show.cli.keeping.scripts import Target
 from watchkeeper.show.standing import StandingData
 
 ANSWERS = (StandingData,)

@@ -32,10 +32,10 @@ from watchkeeper.report.actionlog.render import EXPERIMENT_LOG
 from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.site import Site
 from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, shows_progress
-from watchkeeper.show.cli.work.asking import answers
-from watchkeeper.show.cli.work.dry_run import show_commands
-from watchkeeper.show.cli.work.limits import budget_notes, parse_budget
-from watchkeeper.show.cli.work.scripts import Target, problems_about, remarks
+from watchkeeper.show.cli.keeping.asking import answers
+from watchkeeper.show.cli.keeping.dry_run import show_commands
+from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget
+from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
 from watchkeeper.show.standing import (
     StandingData,
     counts_of,
@@ -85,6 +85,7 @@ def keep(
     runs: str | None = None,
     evals: str | None = None,
     retry_failed: bool = False,
+    resumes: bool = False,
     keep_going: bool = False,
     budget: str = "",
     mode: str = "",
@@ -121,7 +122,7 @@ def keep(
         retry_failed=retry_failed,
         gate=chosen.gate,
         queue_ahead=chosen.queue_ahead,
-        rules=Rules.of(chosen),
+        rules=msgspec.structs.replace(Rules.of(chosen), resumes=resumes),
     )
     check_selection(experiment, selection)
     scheduler = scheduler_of(chosen)

@@ -95,17 +95,18 @@ class ScriptOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What a command is about: the experiment in `folder`, or only the runs of some of its scripts
-    (`runs`; None: all of it).
+    (`runs`), or only those with the keys in `only`; None: all of it.
     """
 
     folder: Path
     runs: tuple[ScriptRun, ...] | None = None
+    only: frozenset[str] | None = None
 
     @property
     def keys(self) -> frozenset[str] | None:
         """The keys of the runs; None: all."""
         if self.runs is None:
-            return None
+            return self.only
         return frozenset(run.key for run in self.runs)
 
 

@@ -25,7 +25,7 @@ from watchkeeper.schedulers.choose import scheduler_of
 from watchkeeper.schedulers.sbatch_head import read_head
 from watchkeeper.schedulers.wrapper.names import wrapper_name
 from watchkeeper.show.cli.answering import answer, echo_problems, say
-from watchkeeper.show.cli.work.scripts import (
+from watchkeeper.show.cli.keeping.scripts import (
     ScriptOptions,
     arguments_of,
     calls_of,
