@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments import state_of, wk
+from tests.show.test_answers import answer_of
 
 SUMMARY = {
     "experiment": {"name": "tiny"},
@@ -41,8 +42,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_run_goes_on_from_its_newest_checkpoint_whatever_ended_it(folder, tmp_path):
     """The next attempt is given the checkpoint, no other run is submitted, and the log is one."""
-    done = wk("resume", folder, "r8", state=tmp_path / "state")
-    assert done.returncode == 0 and "goes on from r8/artifacts/epoch_0" in done.stderr
+    told = answer_of(wk("resume", folder, "r8", "--json", state=tmp_path / "state"))
+    assert told["exit_code"] == 0
+    (note,) = [one for one in told["problems"] if one["where"] == "r8"]
+    assert note["message"] == "goes on from r8/artifacts/epoch_0"
     wk("watch", folder, "--poll", "0.05", state=tmp_path / "state")
     assert (folder / "r8/resumed").read_text() == f"{folder}/r8/artifacts/epoch_0\n"
     state = state_of(folder)
