@@ -16,7 +16,7 @@ SUMMARY = {
     "controls": {"epochs": 2},
     "runs": [{"name": "r8", "type": "fine-tuned"}, {"name": "bare", "type": "fine-tuned"}],
 }
-# Its first attempt makes one epoch and fails; a later one makes the other, if it is given the first.
+# Its first attempt makes one epoch and fails; a later one makes the other, if given the first.
 TRAIN = """#!/bin/bash
 if [ -n "${WATCHKEEPER_RESUME_FROM-}" ]; then
     echo "$WATCHKEEPER_RESUME_FROM" > resumed
@@ -56,7 +56,7 @@ def test_a_run_goes_on_from_its_newest_checkpoint_whatever_ended_it(folder, tmp_
 
 
 def test_what_cannot_be_resumed_is_refused_with_what_to_type(folder, tmp_path):
-    """Without a checkpoint nothing is submitted, and an unknown run is named with the known ones."""
+    """Without a checkpoint nothing is submitted; an unknown run is named with the known ones."""
     bare = wk("resume", folder, "bare", state=tmp_path / "state")
     assert bare.returncode == 2 and "bare cannot be resumed" in bare.stderr
     assert f"watchkeeper run {folder} --runs bare --retry-failed" in bare.stderr
