@@ -1,1 +1,1 @@
-"""What `run`, `submit`, `watch` and `resume` share: what they are about, a keeper, and the table at the end."""
+"""What `run`, `submit`, `watch` and `resume` share: their target, a keeper, the table at the end."""
