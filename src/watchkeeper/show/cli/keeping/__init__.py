@@ -1,1 +1,1 @@
-"""What `run`, `submit`, `watch` and `resume` share: their target, a keeper, the table at the end."""
+"""What `run`, `submit`, `watch`, `resume` share: their target, a keeper, the table at the end."""
