@@ -322,7 +322,8 @@ def test_the_state_names_the_last_word() -> None:
 
 def test_the_latest_attempt_has_the_highest_number() -> None:
     """Of no attempts there is none; the order of the journal does not matter."""
-    assert RunState("r8").latest is None and RunState("r8").redo_from == 0
+    untouched = RunState("r8")
+    assert untouched.latest is None and untouched.redo_from == 0 and not untouched.stale
     second = msgspec.structs.replace(submitted("a", 1), attempt=2)
     latest = fold({"a": [opened("a"), second, submitted("a", 2)]}).run("r8").latest
     assert latest is not None and latest.number == 2
