@@ -135,6 +135,38 @@ def test_the_supervisor_killed_at_any_operation_loses_and_doubles_nothing(tmp_pa
     assert sweep(tmp_path, "watchkeeper.schedulers.local.supervisor") > 10 // STRIDE
 
 
+ARRAY = """#!/bin/bash
+#SBATCH --array=0-2%2
+echo $SLURM_ARRAY_TASK_ID >> ran
+mkdir -p artifacts/epoch_0 && echo weights > artifacts/epoch_0/model-$SLURM_ARRAY_TASK_ID.bin
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "at"),
+    [
+        *(("watchkeeper run", at) for at in range(10, 100, 20 * STRIDE)),
+        *(("watchkeeper.schedulers.local.supervisor", at) for at in range(2, 32, 4 * STRIDE)),
+    ],
+)
+def test_a_kill_neither_loses_nor_doubles_a_task_of_an_array(
+    tmp_path: Path, target: str, at: int
+) -> None:
+    """Wherever the submitter or a supervisor dies, each task of an array runs once, in one
+    attempt.
+    """
+    folder, state = write_experiment(tmp_path / "exp", tasks=()), tmp_path / "state"
+    (folder / "one" / "finetune.slurm").write_text(ARRAY)
+    _, killed = killed_run(folder, state, target, at)
+    assert killed
+    done = wk("run", folder, *FAST, state=state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted((folder / "one" / "ran").read_text().split()) == ["0", "1", "2"]
+    (attempt,) = state_of(folder).runs["one"].attempts.values()
+    assert attempt.seen is not None and attempt.seen.facts.tasks == {"COMPLETED": "0-2"}
+    assert wk("check", folder, state=state).returncode == 0
+
+
 @pytest.mark.parametrize("round_number", range(20))
 def test_two_submitters_at_once_make_each_job_once(tmp_path: Path, round_number: int) -> None:
     """Two runs of one experiment started at the same moment: each job has one claim and one output,
