@@ -141,6 +141,7 @@ def test_every_failure_is_answered(error: Exception, code: int, name: str) -> No
 
 # Each command in success, in the order in which a person would type them.
 SUCCESSES = {
+    "init": ["sweep", "SWEEP", "--template", "SCRIPT", "--set", "lr=1,2"],
     "doctor": ["EXP"],
     "plan": ["EXP"],
     "submit": ["EXP", "--dry-run"],
@@ -171,6 +172,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     state = root / "state"
     places = {"EXP": str(write_experiment(root / "exp")), "REC": str(root / "rec")}
     places["ROWS"] = str(root / "rows.csv")
+    places |= {"SWEEP": str(root / "sweep"), "SCRIPT": str(root / "train.sh")}
+    (root / "train.sh").write_text("#!/bin/bash\n")
     told = {}
     recorded = "status of a recorded run"
     for name, words in SUCCESSES.items():

@@ -19,6 +19,7 @@ from watchkeeper.core.events import PHASES, Decision, Evidence, Intended, Judged
 from watchkeeper.core.state import Attempt, RunState, State
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.needs import in_order
+from watchkeeper.experiment.tree import FINETUNE
 from watchkeeper.launch import retries
 from watchkeeper.launch.retries import Means, Refusal, Retry, Rules
 from watchkeeper.schedulers import arrays
@@ -291,7 +292,8 @@ class _Chooser:
         detail = ", ".join(map(_lack_of, lacking))
         reason = "output missing" if has_outputs else "checkpoint missing"
         if not findings:
-            reason = "not run yet" if self.item.workdir else "checkpoint missing"
+            is_training = self.item.script.endswith(FINETUNE)
+            reason = "checkpoint missing" if is_training else "not run yet"
         decision = self._from_attempts(reason, detail, promised=bool(findings))
         return self._behind_needs(decision, needs)
 

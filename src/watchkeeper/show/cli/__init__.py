@@ -16,6 +16,7 @@ from watchkeeper.core.version import __version__
 
 # name → its one line in `watchkeeper --help`, so that help imports no command.
 COMMANDS = {
+    "init": "A first summary for the scripts that are there, or for a sweep.",
     "run": "The main job: train, verify, evaluate, validate; go on where it stood.",
     "plan": "What would be submitted, and why each other thing is not.",
     "submit": "Submit what is ready, and leave.",
@@ -41,6 +42,7 @@ COMMANDS = {
 
 # The folder of each command's module: commands are grouped by what people do.
 _FOLDERS = {
+    "init": "work",
     "run": "work",
     "plan": "work",
     "submit": "work",

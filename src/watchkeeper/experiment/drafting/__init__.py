@@ -1,0 +1,1 @@
+"""Writing a first summary: for the scripts that are there, or for a sweep."""
