@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from watchkeeper.core.text.figures import runtime
 from watchkeeper.query.compare import Compared
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Delta, Side
 from watchkeeper.show.text import number, printable, table
+from watchkeeper.show.text import width as columns_of
 
 MOST_SETTINGS = 8
 MOST_METRICS = 6
@@ -18,39 +21,85 @@ _WIDEST = 32
 _MOST_AHEAD = 3
 
 
-def comparison(found: Compared) -> str:
-    """All of it. What is too much for a page is counted, and said to be in --json."""
+class Extent(msgspec.Struct, frozen=True, kw_only=True):
+    """How many settings and metrics the table has."""
+
+    settings: int = MOST_SETTINGS
+    metrics: int = MOST_METRICS
+
+
+def comparison(found: Compared, *, width: int | None = None, wide: bool = False) -> str:
+    """All of it: of two runs first how they differ, of more first the table. What is too much for a
+    page, or for a terminal of `width` columns (None: there is none), is counted; `wide` leaves
+    nothing out of the table.
+    """
     metrics = compare.metrics_of(found.runs)
-    parts = [_table(found, metrics), *_best(found, metrics[:MOST_METRICS])]
-    more = [
-        f"{len(names) - most} more {what}"
-        for names, most, what in (
-            (found.varying, MOST_SETTINGS, "settings vary"),
-            (metrics, MOST_METRICS, "metrics"),
-        )
-        if len(names) > most
-    ]
-    parts += [f"{' and '.join(more)}: --json --limit 0 shows all."] if more else []
+    extent = _extent(found, metrics, width, wide=wide)
+    overview = [_table(found, metrics, extent), *_best(found, metrics[: extent.metrics])]
+    overview += _left_out(found, metrics, extent)
     if unread := sorted({name for side in found.runs for name in side.unread}):
-        parts.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
-    if found.differences:
-        parts += ["", printable(f"Against {found.base}:")]
-    for one in found.differences[:MOST_RUNS]:
-        parts += ["", *_against(one)]
-    if len(found.differences) > MOST_RUNS:
-        parts += [
-            "",
-            (
-                f"{len(found.differences) - MOST_RUNS} more runs differ: "
-                "--json --limit 0 shows all, "
-                "--runs GLOB chooses."
-            ),
-        ]
+        overview.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
+    differences = _differences(found)
+    if len(found.differences) == 1:
+        parts = [*differences, "", *overview]
+    elif differences:
+        parts = [*overview, "", *differences]
+    else:
+        parts = overview
     return "\n".join(parts)
 
 
-def _table(found: Compared, metrics: list[str]) -> str:
-    settings, shown = found.varying[:MOST_SETTINGS], metrics[:MOST_METRICS]
+def _extent(found: Compared, metrics: list[str], width: int | None, *, wide: bool) -> Extent:
+    """What of the table fits: metrics give way before settings, and one of each stays."""
+    if wide:
+        return Extent(settings=len(found.varying), metrics=len(metrics))
+    extent = Extent(
+        settings=min(MOST_SETTINGS, len(found.varying)), metrics=min(MOST_METRICS, len(metrics))
+    )
+    while width is not None and _width_of(found, metrics, extent) > width:
+        if extent.metrics > 1:
+            extent = Extent(settings=extent.settings, metrics=extent.metrics - 1)
+        elif extent.settings > 1:
+            extent = Extent(settings=extent.settings - 1, metrics=extent.metrics)
+        else:
+            break
+    return extent
+
+
+def _width_of(found: Compared, metrics: list[str], extent: Extent) -> int:
+    return max(map(columns_of, _table(found, metrics, extent).split("\n")))
+
+
+def _left_out(found: Compared, metrics: list[str], extent: Extent) -> list[str]:
+    """A line on what the table leaves out; none where it has everything."""
+    more = [
+        f"{count} more {what}"
+        for count, what in (
+            (len(found.varying) - extent.settings, "settings vary"),
+            (len(metrics) - extent.metrics, "metrics"),
+        )
+        if count > 0
+    ]
+    if not more:
+        return []
+    return [f"{' and '.join(more)}: --wide shows all."]
+
+
+def _differences(found: Compared) -> list[str]:
+    """How the runs differ from the base, one after another."""
+    if not found.differences:
+        return []
+    lines = [printable(f"Against {found.base}:")]
+    for one in found.differences[:MOST_RUNS]:
+        lines += ["", *_against(one)]
+    if len(found.differences) > MOST_RUNS:
+        more = len(found.differences) - MOST_RUNS
+        lines += ["", f"{more} more runs differ: --json shows all, --runs GLOB chooses."]
+    return lines
+
+
+def _table(found: Compared, metrics: list[str], extent: Extent) -> str:
+    settings, shown = found.varying[: extent.settings], metrics[: extent.metrics]
     more = [
         (name, words)
         for name, words in (("step", _step), ("runtime", _runtime))

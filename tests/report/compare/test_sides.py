@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -291,3 +293,56 @@ def test_the_state_stands_beside_a_leader_that_did_not_finish(
         base=sides[0].name, runs=sides, varying=[], best=best, differences=[], problems=[]
     )
     assert words in comparison(found) + "\n"
+
+
+def _compared(*sides: Side, varying: list[str]) -> Compared:
+    differences = [compare.against(sides[0], side) for side in sides[1:]]
+    return Compared(
+        base=sides[0].name,
+        runs=list(sides),
+        varying=varying,
+        best={},
+        differences=differences,
+        problems=[],
+    )
+
+
+def _wide_sides(count: int) -> tuple[list[Side], list[str]]:
+    """Runs with ten settings and ten metrics each, all different."""
+    names = [f"setting_{number}" for number in range(10)]
+    sides = []
+    for run in range(count):
+        side = _side(f"run{run}", "completed", **{f"metric_{n}": run + n for n in range(10)})
+        settings = {name: str(run) for name in names}
+        sides.append(msgspec.structs.replace(side, settings=settings))
+    return sides, names
+
+
+def test_of_two_runs_the_differences_come_first_and_of_more_the_table() -> None:
+    """Why two runs differ is the first thing to read."""
+    sides, varying = _wide_sides(3)
+    two = comparison(_compared(*sides[:2], varying=varying)).splitlines()
+    assert two[0] == "Against run0:" and any(line.startswith("run ") for line in two)
+    three = comparison(_compared(*sides, varying=varying)).splitlines()
+    assert three[0].startswith("run ") and "Against run0:" in three
+
+
+def test_a_table_fits_the_terminal_and_says_what_it_leaves_out() -> None:
+    """Metrics give way before settings, one of each stays, and `wide` leaves nothing out."""
+    sides, varying = _wide_sides(3)
+    found = _compared(*sides, varying=varying)
+
+    def header(**options: Any) -> list[str]:
+        lines = comparison(found, **options).splitlines()
+        width = options.get("width")
+        if width and width >= 60:
+            table = lines[: lines.index("")] if "" in lines else lines
+            assert all(len(line) <= width for line in table[:5])
+        return lines[0].split()
+
+    assert len(header()) == 2 + 8 + 6
+    assert len(header(wide=True)) == 2 + 10 + 10
+    assert header(width=60)[-1] == "metric_0" and "setting_0" in header(width=60)
+    assert header(width=10) == ["run", "state", "setting_0", "metric_0"]
+    assert "2 more settings vary and 4 more metrics: --wide shows all." in comparison(found)
+    assert "--wide" not in comparison(found, wide=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -31,9 +33,12 @@ from watchkeeper.show.comparison_table import comparison
 @click.option(
     "--base", metavar="RUN", help="The run to compare the others with. Default: the first."
 )
+@click.option("--wide", is_flag=True, help="Every setting and metric, wider than the terminal.")
 @page_options
 @command_errors
-def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json: bool) -> int:
+def command(
+    *, paths: tuple[Path, ...], runs: str | None, base: str | None, wide: bool, as_json: bool
+) -> int:
     """Put runs side by side: the settings that vary, code, data and figures, and how each differs
     from the base.
 
@@ -55,7 +60,8 @@ def command(paths: tuple[Path, ...], runs: str | None, base: str | None, as_json
             data=data,
             left_out=left_out,
         )
-    click.echo(comparison(found))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(comparison(found, width=width, wide=wide))
     return EXIT_OK
 
 
