@@ -102,7 +102,7 @@ def test_it_is_4_fine_tunes_18_evaluations_and_a_control() -> None:
     experiment = read(CAPITALIZATION)
     assert experiment.problems == ()
     assert all(promise.training for promise in experiment.checkpoints.values())
-    assert all(promise.asked for promise in experiment.results.values())
+    assert all(promise.expected for promise in experiment.results.values())
     kinds = [(item.phase, item.control) for item in experiment.items if item.script]
     assert (
         kinds.count(("preparation", False)),
