@@ -247,10 +247,10 @@ def test_two_shells_that_submit_one_script_at_once_make_one_job(work):
 
 
 def test_the_action_log_says_where_the_runs_come_from(work):
-    """It names submitted scripts, not a folder tree, and the command with its arguments."""
+    """It names submitted scripts, not a folder tree, and the command as it would be typed."""
     run(work, "slurm/train.sh", "--", "--lr", "1e-3")
     logs = "".join(path.read_text() for path in (work / "slurm").glob("run-*.log"))
-    assert "(submitted scripts)" in logs and "bash train.sh --lr 1e-3" in logs
+    assert "(submitted scripts)" in logs and "bash slurm/train.sh --lr 1e-3" in logs
     assert wk(work, "check", "slurm").returncode == 0
 
 
