@@ -280,7 +280,7 @@ def test_an_eval_yaml_is_read_for_its_model(tmp_path: Path) -> None:
     )
     ((where, message),) = told(tmp_path)
     assert (where, message[:30]) == (f"{cell}/eval.yaml:3", "the model /no/such is not ther")
-    asked = experiments.read(tmp_path).results["b/caps/base"].asked
+    asked = experiments.read(tmp_path).results["b/caps/base"].expected
     assert asked is not None and asked.tasks == ("caps", "capital")
 
 

@@ -29,23 +29,24 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comparison(found: Compared, *, width: int | None = None, wide: bool = False) -> str:
-    """All of it: of two runs first how they differ, of more first the table. What is too much for a
-    page, or for a terminal of `width` columns (None: there is none), is counted; `wide` leaves
-    nothing out of the table.
+    """All of it: the table, then how the runs differ and which is best; of two runs the differences
+    come first of these. What is too much for a page, or for a terminal of `width` columns (None:
+    there is none), is counted; `wide` leaves nothing out of the table.
     """
     metrics = compare.metrics_of(found.runs)
     extent = _extent(found, metrics, width, wide=wide)
-    overview = [_table(found, metrics, extent), *_best(found, metrics[: extent.metrics])]
-    overview += _left_out(found, metrics, extent)
+    parts = [_table(found, metrics, extent)]
+    best = list(_best(found, metrics[: extent.metrics]))
+    best += _left_out(found, metrics, extent)
     if unread := sorted({name for side in found.runs for name in side.unread}):
-        overview.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
+        best.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
     differences = _differences(found)
     if len(found.differences) == 1:
-        parts = [*differences, "", *overview]
+        parts += ["", *differences, *best]
     elif differences:
-        parts = [*overview, "", *differences]
+        parts += [*best, "", *differences]
     else:
-        parts = overview
+        parts += best
     return "\n".join(parts)
 
 

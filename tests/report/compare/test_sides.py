@@ -318,13 +318,16 @@ def _wide_sides(count: int) -> tuple[list[Side], list[str]]:
     return sides, names
 
 
-def test_of_two_runs_the_differences_come_first_and_of_more_the_table() -> None:
-    """Why two runs differ is the first thing to read."""
+def test_of_two_runs_the_differences_come_before_the_best() -> None:
+    """Why two runs differ is read first below the table; of more runs, which is best."""
     sides, varying = _wide_sides(3)
-    two = comparison(_compared(*sides[:2], varying=varying)).splitlines()
-    assert two[0] == "Against run0:" and any(line.startswith("run ") for line in two)
-    three = comparison(_compared(*sides, varying=varying)).splitlines()
-    assert three[0].startswith("run ") and "Against run0:" in three
+    for count, first in ((2, "Against"), (3, "Best")):
+        found = _compared(*sides[:count], varying=varying)
+        found = msgspec.structs.replace(found, best={"metric_0": "run1"})
+        lines = comparison(found).splitlines()
+        assert lines[0].startswith("run ")
+        order = [line.split()[0] for line in lines if line.startswith(("Against", "Best"))]
+        assert order[0] == first and len(order) == 2
 
 
 def test_a_table_fits_the_terminal_and_says_what_it_leaves_out() -> None:
