@@ -45,7 +45,7 @@ def test_a_run_goes_on_from_its_newest_checkpoint_whatever_ended_it(folder, tmp_
     told = answer_of(wk("resume", folder, "r8", "--json", state=tmp_path / "state"))
     assert told["exit_code"] == 0
     (note,) = [one for one in told["problems"] if one["where"] == "r8"]
-    assert note["message"] == "goes on from r8/artifacts/epoch_0"
+    assert note["message"] == "continues from r8/artifacts/epoch_0"
     wk("watch", folder, "--poll", "0.05", state=tmp_path / "state")
     assert (folder / "r8/resumed").read_text() == f"{folder}/r8/artifacts/epoch_0\n"
     state = state_of(folder)

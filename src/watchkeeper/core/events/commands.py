@@ -525,7 +525,7 @@ class Concluded(Event, frozen=True, kw_only=True, omit_defaults=True, tag="concl
 
 class Halted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="halted"):
     """Nothing more of the phase is submitted: its first jobs, of these `keys`, all ended soon by
-    one cause that no retry mends; without `keys`, since the budget is spent. `why` is the error in
+    one cause that no retry fixes; without `keys`, since the budget is spent. `why` is the error in
     words, as the last of them met it; `output` the file into which that one printed ("": nobody
     said); `left` how much was still to be submitted.
     """

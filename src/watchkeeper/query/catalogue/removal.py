@@ -17,7 +17,7 @@ _MOST_NAMED = 3
 
 def check_removable(run: Path, *, force: bool) -> None:
     """Refuse to put a folder away that is no recorded run's alone, or whose run may be under way.
-    `force`: one of which nobody can tell whether it runs may go.
+    `force`: one that may still be running is moved too.
 
     Raises:
         UsageError: it is no recorded run.
@@ -49,9 +49,9 @@ def _refuse_under_way(run: Path, read: Journal, *, force: bool) -> None:
         )
     if None in lives and not force:
         raise WatchkeeperError(
-            f"{run} has no end, and from here nobody can tell whether it runs: it was started on "
+            f"{run} has no end and may still be running: it was started on "
             "another machine, or before this one was restarted",
-            hint="where it does not run any more: --force",
+            hint="if it no longer runs: --force",
         )
 
 

@@ -13,7 +13,7 @@ from watchkeeper.watch.spending import Spending
 keep_going_option = click.option(
     "--keep-going",
     is_flag=True,
-    help="Submit on, also where the first jobs all fail by one cause that no retry mends.",
+    help="Keep submitting even if the first jobs all fail by one cause.",
 )
 budget_option = click.option(
     "--budget",

@@ -27,7 +27,7 @@ TRASH = ".watchkeeper-trash"
 @click.option(
     "--force",
     is_flag=True,
-    help="Also a run without an end of which nobody can tell whether it is still under way.",
+    help="Move also a run that has no end and may still be running.",
 )
 @answer_options
 @command_errors

@@ -34,7 +34,7 @@ def command(experiment: Path, keys: tuple[str, ...], as_json: bool, **options: A
     """Submit the continuation of runs that ended before they were done, each from its newest
     complete checkpoint, and leave. It is the run's next attempt, in the same run log.
 
-    A script goes on from the checkpoint in WATCHKEEPER_RESUME_FROM; torchtune does so without it.
+    A script reads the checkpoint from WATCHKEEPER_RESUME_FROM; torchtune needs no change.
 
     Example: watchkeeper resume examples/digits h16_lr1e-2
     """
@@ -64,10 +64,10 @@ def command(experiment: Path, keys: tuple[str, ...], as_json: bool, **options: A
 
 
 def _continuation(folder: Path, decision: Decision) -> Problem:
-    """What the run goes on from, as a note.
+    """Which checkpoint the run continues from, as a note.
 
     Raises:
-        UsageError: it does not go on: it runs, it is done, or nothing to go on from is there.
+        UsageError: it cannot continue: it runs, it is done, or there is no checkpoint.
     """
     key, detail = decision.key, decision.detail or decision.reason
     if decision.action == "active":
@@ -84,7 +84,7 @@ def _continuation(folder: Path, decision: Decision) -> Problem:
             f"{key} cannot be resumed: {detail}",
             hint=f"watchkeeper run {folder} --runs {key} --retry-failed starts it over",
         )
-    return Problem(where=key, message=f"goes on from {decision.resume_from}", severity="note")
+    return Problem(where=key, message=f"continues from {decision.resume_from}", severity="note")
 
 
 def _in_brackets(text: str) -> str:
