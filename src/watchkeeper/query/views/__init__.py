@@ -1,0 +1,1 @@
+"""What the views show: one object per page, made from folders alone. Nothing here writes."""
