@@ -353,7 +353,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of one attempt over columns. `x`: training steps, or seconds since 1970. Of each
     column the least, the greatest and the last smoothed value, and how many rows; `bad` are the
-    `x` of NaN and infinities. A None in the lists is a gap: the line breaks there.
+    `x` of NaN and infinities. A None in the lists is a gap: the line breaks there. `other` is the
+    other axis at the last row of each column: its time where `x` are steps, its step where `x` are
+    times; [] where the rows do not say.
     """
 
     metric: str
@@ -366,6 +368,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     smooth: list[float | None]
     n: list[int]
     bad: list[Real]
+    other: list[Real | None] = []
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
