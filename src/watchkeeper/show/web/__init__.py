@@ -1,0 +1,1 @@
+"""The views in a browser: a server on this machine that reads and never writes. See `app`."""

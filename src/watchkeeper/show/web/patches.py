@@ -1,0 +1,113 @@
+"""What has changed between two states of a page's data, as a page that is open applies it. Pure.
+
+A patch is what `static/patch.js` applies:
+
+    rev, from   the state that it leads to, and the one that it begins from
+    fields      a field of the data → its new value
+    by          a list whose rows have an identity → the fields that make it up, joined by "/"
+    set         such a list → its rows that are new or different, whole
+    drop        such a list → the identities of the rows that are gone
+    order       such a list → all identities in order; only where `set` does not append
+    cut         such a list → how many changed rows are left out, because the batch was too large
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+MOST_BYTES = 50_000
+"""Of one batch."""
+IDENTITIES: Mapping[str, tuple[str, ...]] = {
+    "running": ("id",),
+    "places": ("id",),
+    "rows": ("key",),
+    "runs": ("id",),
+    "jobs": ("key", "attempt", "execution"),
+    "metrics": ("name",),
+    "checkpoints": ("path",),
+}
+"""The lists whose rows have an identity. Every other list is small, and replaced as a whole."""
+Data = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def identity_of(row: Row, fields: Sequence[str]) -> str:
+    """What names a row in its list."""
+    return "/".join(str(row[field]) for field in fields)
+
+
+def patch_between(before: Data, after: Data) -> dict[str, Any] | None:
+    """The patch that makes the one of the other, without `rev` and `from`; None: they are equal.
+    Both are JSON's own values.
+    """
+    patch: dict[str, Any] = {"fields": {}, "by": {}, "set": {}, "drop": {}, "order": {}, "cut": {}}
+    for name, value in after.items():
+        old: Any = before.get(name)
+        if name in before and old == value:
+            continue
+        fields = _identity_fields(name, old, value)
+        if fields is None:
+            patch["fields"][name] = value
+        else:
+            patch["by"][name] = fields
+            _add_rows(patch, name, old, value)
+    if patch["fields"] or patch["by"]:
+        return patch
+    return None
+
+
+def _identity_fields(name: str, old: Any, new: Any) -> tuple[str, ...] | None:
+    """The fields that name the rows of a list; None where it has none, or names no row once."""
+    fields = IDENTITIES.get(name)
+    if fields is None or not isinstance(old, list) or not isinstance(new, list):
+        return None
+    for rows in (old, new):
+        if not all(isinstance(row, dict) and row.keys() >= set(fields) for row in rows):
+            return None
+        if len({identity_of(row, fields) for row in rows}) < len(rows):
+            return None
+    return fields
+
+
+def _add_rows(patch: dict[str, Any], name: str, old: list[Row], new: list[Row]) -> None:
+    """Add how one list of rows becomes the other."""
+    fields = patch["by"][name]
+    before = {identity_of(row, fields): row for row in old}
+    after = {identity_of(row, fields): row for row in new}
+    patch["set"][name] = [row for key, row in after.items() if before.get(key) != row]
+    gone = [key for key in before if key not in after]
+    if gone:
+        patch["drop"][name] = gone
+    appended = [key for key in before if key in after]
+    appended += [key for key in after if key not in before]
+    if appended != list(after):
+        patch["order"][name] = list(after)
+
+
+def cut_to_size(patch: dict[str, Any], most: int = MOST_BYTES) -> dict[str, Any]:
+    """The patch within `most` bytes, with as many rows of its lists as there is room for: what is
+    left out is counted in `cut`, and the page asks for it where it shows it. A field that alone is
+    too large stays, since nothing else says it.
+    """
+    if _size(patch) <= most:
+        return patch
+    lists = patch["set"]
+    room = most - _size({**patch, "set": {}})
+    kept: dict[str, list[Row]] = {}
+    for name, rows in lists.items():
+        kept[name] = []
+        for row in rows:
+            room -= _size(row) + 1
+            if room < 0:
+                break
+            kept[name].append(row)
+    cut = {name: len(rows) - len(kept[name]) for name, rows in lists.items()}
+    cut = {name: count for name, count in cut.items() if count}
+    return {**patch, "set": kept, "cut": cut}
+
+
+def _size(value: object) -> int:
+    return len(msgspec.json.encode(value))
