@@ -5,7 +5,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 python=$1
-slurm=(tests/slurm tests/conformance)
+# The pages in a browser are here because the tests on a Slurm leave most of the processor to others.
+slurm=(tests/slurm tests/conformance tests/browser)
 half=(tests/core tests/crash tests/docs tests/examples tests/experiment tests/fuzz tests/hangs tests/integrations
     tests/iofaults tests/launch)
 printed=$(mktemp -d)

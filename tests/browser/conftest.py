@@ -1,0 +1,80 @@
+"""A real browser, the real server, and pages that are watched.
+
+The browser lives as long as one file of tests: Playwright keeps an event loop running, and no other
+test could start one beside it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.browser.harness import LOOKS, CannotError, Look, Watched, find_browser, serve
+
+
+@pytest.fixture(scope="session")
+def browser_path():
+    """The path of a Chromium. Where there is none, the tests are skipped, and fail in CI, where one
+    must be.
+    """
+    try:
+        return find_browser()
+    except CannotError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
+
+
+@pytest.fixture(scope="module")
+def browser(browser_path):
+    """A Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    # Root's Chromium has no sandbox; it sees nothing but our own pages.
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """`open_page(address, look)` → a page that is loaded and watched. No request may leave this
+    machine, and the console stays empty; `open_page.watched.allowed` names what a test expects.
+    """
+    watched = Watched()
+    contexts = []
+
+    def open_at(address, look=Look(), **options):  # noqa: B008
+        context = browser.new_context(**{**look.options(), **options})
+        contexts.append(context)
+        watched.watch(context)
+        page = context.new_page()
+        page.goto(address)
+        return page
+
+    open_at.watched = watched
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert watched.unexpected() == []
+
+
+@pytest.fixture(params=LOOKS, ids=str)
+def look(request):
+    """Each theme in each size, one after another."""
+    return request.param
+
+
+@pytest.fixture
+def serve_folders(tmp_path):
+    """`serve_folders(folder, …)` → a `wk serve` over them; it ends with the test."""
+    servers = []
+
+    def start(*folders, options=()):
+        servers.append(serve(*folders, cwd=tmp_path, options=options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.end()
