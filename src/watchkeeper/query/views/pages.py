@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from watchkeeper.core.errors import Problem
+from watchkeeper.core.events import FilePath, JobId
 from watchkeeper.query.views.shared import (
     Best,
     Evidence,
@@ -56,7 +57,7 @@ class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    folder: str
+    folder: FilePath
     kind: Literal["experiment", "run", "runs"]
     what: str
     counts: dict[str, int]
@@ -139,7 +140,7 @@ class WorkRow(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float | None = None
     train_loss: float | None = None
     attempt: int = 0
-    job_id: str = ""
+    job_id: JobId = ""
     progress: Progress = Progress()
     health: str = ""
 
@@ -194,7 +195,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    folder: str
+    folder: FilePath
     question: str
     counts: dict[str, int]
     needs: list[Need]
@@ -235,7 +236,7 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     ended: datetime | None
     end: str
     standing: Standing
-    resume_from: str = ""
+    resume_from: FilePath = ""
     is_requeue: bool = False
     superseded: int = 0
 
@@ -250,7 +251,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime | None
     duration_s: float | None = None
     text: str = ""
-    file: str = ""
+    file: FilePath = ""
 
 
 class MetricRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,7 +271,7 @@ class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded checkpoint. `is_whole` None: cannot be told; `missing` says what lacks."""
 
     step: Real | None
-    path: str
+    path: FilePath
     size: int | None
     is_whole: bool | None
     missing: str
@@ -307,7 +308,7 @@ class TextFile(msgspec.Struct, frozen=True, kw_only=True):
     """A text that can be read through `text/ID/NAME`: "run.log", "stdout", "stderr", "run-log"."""
 
     name: str
-    path: str
+    path: FilePath
     size: int
     changed: datetime | None
 
@@ -317,7 +318,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
-    folder: str
+    folder: FilePath
     experiment: str
     experiment_id: str
     kind: Literal["recorded", "job"]

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from watchkeeper.core.events import FilePath, Host
+
 Real = int | float
 Standing = Literal["done", "running", "to do", "failed", "blocked", "unknown", "not needed"]
 """Where a piece of work stands."""
@@ -41,7 +43,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     experiment: str = ""
     id: str = ""
-    folder: str = ""
+    folder: FilePath = ""
     subject: str = ""
     keys: list[str] = []
     ids: list[str] = []
@@ -59,7 +61,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     text: str
     at: datetime | None = None
-    source: str = ""
+    source: FilePath = ""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +98,6 @@ class Watcher(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     process: int | None = None
-    host: str = ""
+    host: Host = ""
     alive: bool | None = None
     since: datetime | None = None
