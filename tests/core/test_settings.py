@@ -44,6 +44,8 @@ def test_each_place_beats_the_one_before_it(tmp_path: Path) -> None:
         ("poll_s = -1", "poll_s is -1"),
         ("gate = 'both'", "gate"),
         ("slot = 1", "unknown setting 'slot'"),
+        ("metrics = 1", "metrics is no table"),
+        ("[metrics]\nf = 'up'", "metrics.f = 'up': it must be 'max' or 'min'"),
         ("poll_s = " + "9" * 5000, "is not TOML"),
         ("slots = " + "[" * 5000, "is not TOML"),
     ],

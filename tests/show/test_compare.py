@@ -238,3 +238,15 @@ def test_every_metric_of_recorded_runs_is_compared_and_a_folder_of_them_will_do(
     assert a["metrics"] == {"end_train_loss": 0.5, "accuracy": 0.5, "grad_norm": 3.0, "tokens": 100}
     assert told["best"] == {"end_train_loss": "a", "accuracy": "b"}
     assert sorted(b["unranked"]) == ["grad_norm", "tokens"]
+
+
+def test_a_rule_for_a_metric_makes_a_run_lead(tmp_path: Path) -> None:
+    """What `[metrics]` in watchkeeper.toml says of a metric holds in `compare`."""
+    for name, norm in (("a", 3.0), ("b", 2.0)):
+        with wk_api.start_run(
+            folder=tmp_path / "runs" / name, pipeline="training", console=False, sidecar=False
+        ) as run:
+            run.log(1, grad_norm=norm)
+    (tmp_path / "watchkeeper.toml").write_text("[metrics]\ngrad_norm = 'min'\n")
+    shown = wk("compare", tmp_path / "runs", state=tmp_path / "state")
+    assert "Best  grad_norm: b (2.0000)" in shown.stdout and "-1  better" in shown.stdout

@@ -397,3 +397,16 @@ def test_text_from_jobs_obeys_nobody(tmp_path):
     result = ls(tmp_path)
     assert "\x1b" not in result.stdout and "\\x1b[31mred" in result.stdout
     assert (tmp_path / "a" / layout.JOURNAL).is_dir()
+
+
+def test_a_rule_for_a_metric_counts_at_once_for_runs_listed_before(sweep):
+    """The index keeps both ends: a rule that is written later gives a best, and turns the order."""
+    assert names(sweep, "--sort", "reward_scale") == ["c", "b", "a"]
+    rules = sweep / "watchkeeper.toml"
+    rules.write_text("[metrics]\n'reward_*' = 'min'\n")
+    assert names(sweep, "--sort", "reward_scale") == ["a", "b", "c"]
+    run = json.loads(ls(sweep, "--json", "--limit", 0).stdout)["data"]["runs"][0]
+    assert (run["metrics"]["reward_scale"]["best"], run["run"]) == (2, "c")
+    rules.write_text("[metrics]\nloss = 'largest'\n")
+    wrong = ls(sweep)
+    assert wrong.exit_code == EXIT_OK and "it must be 'max' or 'min'" in wrong.stderr

@@ -74,7 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     would part it or in words, run at alarms and ends; `notify_urls`: apprise's URLs, with spaces
     between, or a list. Both can be secret. `trusted_folders`: folders whose `watchkeeper.toml` is
     obeyed whoever owns it, a list or with colons between; it counts in the user's own file and in
-    the environment only.
+    the environment only. `metrics`: which figures of a metric are the better ones, by a pattern for
+    its name: `max` or `min`. The user's own rules come before those of the repository.
     """
 
     poll_s: float | None = None
@@ -94,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     notify_urls: str | tuple[str, ...] = ()
     trusted_folders: str | tuple[str, ...] = ()
     clusters: dict[str, Cluster] = {}
+    metrics: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         for name in (
@@ -112,10 +114,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError(f"slots is {self.slots}, and must be at least 1")
 
 
+TABLES = frozenset({"clusters", "metrics"})
+"""The settings that are tables, and have no variable."""
+
 # Variable → the setting that it stands for.
 VARIABLES = {
-    f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__ if name != "clusters"
+    f"{PREFIX}{name.upper()}": name for name in Settings.__struct_fields__ if name not in TABLES
 }
+
+BETTER_ENDS = ("max", "min")
+
+
+def _check_rules(where: str, rules: Any) -> None:
+    """Refuse rules for metrics that are none."""
+    hint = 'as in accuracy = "max" and my_distance = "min", below [metrics]'
+    if not isinstance(rules, dict):
+        raise UsageError(f"{where}: metrics is no table", hint=hint, code="bad-setting")
+    for name, end in rules.items():
+        if end not in BETTER_ENDS:
+            message = f"{where}: metrics.{name} = {end!r}: it must be 'max' or 'min'"
+            raise UsageError(message, hint=hint, code="bad-setting")
+
+
+def _with_rules(rules: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """Rules, and behind them those of before that they do not replace."""
+    return dict(rules) | {name: end for name, end in before.items() if name not in rules}
 
 
 def _known(values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -303,7 +326,9 @@ def load(
     ]
     merged: dict[str, Any] = {}
     for where, values in sources:
-        merged |= values
+        rules = values.get("metrics", {})
+        _check_rules(where, rules)
+        merged |= values | {"metrics": _with_rules(rules, merged.get("metrics", {}))}
         try:
             settings = msgspec.convert(merged, Settings, strict=False)
         except (msgspec.ValidationError, ValueError) as error:

@@ -34,11 +34,12 @@ from watchkeeper.core.state import Attempt, State, fold
 from watchkeeper.experiment import experiment as experiments
 from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.experiment.tree import is_experiment
-from watchkeeper.query.ranking import is_ranked
+from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.recording import load, training_start
 from watchkeeper.reading import arguments
 from watchkeeper.reading import settings as flatten
 from watchkeeper.report.compare import sides as compare
+from watchkeeper.report.compare.direction import NO_RULES
 from watchkeeper.report.compare.sides import Against, Side
 from watchkeeper.report.compose.history import WELL
 from watchkeeper.report.lint.rules import RULES
@@ -72,10 +73,16 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[Problem]
 
 
-class _Finds(msgspec.Struct):
-    sides: list[Side] = []
-    problems: list[Problem] = []
-    repository: Path | None = None  # where commits are counted
+class _Finds:
+    def __init__(self) -> None:
+        self.sides: list[Side] = []
+        self.problems: list[Problem] = []
+        self.repository: Path | None = None  # where commits are counted
+        self.rankings = Rankings()
+
+    def rules_in(self, folder: Path) -> Mapping[str, str]:
+        """Which figures are the better ones of the runs in a folder."""
+        return self.rankings.of(folder).rules[0]
 
 
 def compared(
@@ -109,7 +116,7 @@ def compared(
         varying=compare.varying(sides),
         best=_leaders(sides),
         differences=list(_differences(first, sides, finds.repository)),
-        problems=finds.problems,
+        problems=[*finds.problems, *finds.rankings.problems],
     )
 
 
@@ -125,9 +132,9 @@ def _leaders(sides: Sequence[Side]) -> dict[str, str]:
 
 def _of(path: Path, reader: flatten.Reader, finds: _Finds) -> list[Side]:
     if is_experiment(path):
-        return of_experiment(path, reader, finds.problems)
+        return of_experiment(path, reader, finds.problems, finds.rules_in(path))
     events = all_of(journal.read(path / layout.JOURNAL).events)
-    if (recorded := _recorded(path, events)) is not None:
+    if (recorded := _recorded(path, events, finds.rules_in(path))) is not None:
         return [recorded]
     return _of_logs(path, finds)
 
@@ -139,7 +146,7 @@ def _recorded_below(path: Path, finds: _Finds) -> list[Side]:
     sides: list[Side] = []
     for folder in folders:
         read = journal.read(folder / layout.JOURNAL).events
-        side = _recorded(folder, all_of(read))
+        side = _recorded(folder, all_of(read), finds.rules_in(folder))
         if side is not None:
             sides.append(side)
     return sides
@@ -156,12 +163,12 @@ def _of_logs(path: Path, finds: _Finds) -> list[Side]:
         raise UsageError(
             f"{path} is no experiment, no recorded run, and has no run logs", hint=hint
         ) from error
-    return [side for root in roots for side in _logs_below(root, path, finds.problems)]
+    return [side for root in roots for side in _logs_below(root, path, finds)]
 
 
-def _logs_below(root: Path, path: Path, problems: list[Problem]) -> Iterator[Side]:
+def _logs_below(root: Path, path: Path, finds: _Finds) -> Iterator[Side]:
     """The logs of a `run_logs` folder that are in `path`, or all of them where `path` holds it.
-    What is wrong with their files is added to `problems`.
+    What is wrong with their files is added to the problems.
     """
     inside = root.absolute()
     if path.absolute().is_relative_to(inside):
@@ -169,7 +176,7 @@ def _logs_below(root: Path, path: Path, problems: list[Problem]) -> Iterator[Sid
     for file in run_log_folder.load(root).files:
         if not Path(file.path).absolute().is_relative_to(inside):
             continue
-        problems += [
+        finds.problems += [
             Problem(
                 where=file.path,
                 message=fault.message,
@@ -180,12 +187,17 @@ def _logs_below(root: Path, path: Path, problems: list[Problem]) -> Iterator[Sid
         ]
         log = read_log(file)
         if log is not None:
-            yield compare.of_log(log)
+            yield compare.of_log(log, finds.rules_in(root))
 
 
-def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem]) -> list[Side]:
+def of_experiment(
+    folder: Path,
+    reader: flatten.Reader,
+    problems: list[Problem],
+    rules: Mapping[str, str] = NO_RULES,
+) -> list[Side]:
     """The runs of an experiment, in its order. What cannot be read of its journal is added to
-    `problems`.
+    `problems`. `rules` say which figures are the better ones.
 
     Raises:
         ExperimentError: its folder cannot be read as one.
@@ -193,7 +205,7 @@ def of_experiment(folder: Path, reader: flatten.Reader, problems: list[Problem])
     experiment = experiments.read(folder)
     read = journal.read(experiment.folder / layout.JOURNAL)
     problems += read.problems
-    return [_side(run, reader) for run in runs_of(experiment, fold(read.events))]
+    return [_side(run, reader, rules) for run in runs_of(experiment, fold(read.events))]
 
 
 def runs_of(experiment: Experiment, state: State) -> list[ExperimentRun]:
@@ -303,12 +315,12 @@ class ExperimentRun(msgspec.Struct, frozen=True, kw_only=True):
 _OUTCOMES = {"done": "completed", "failed but good": "failed, but good"}
 
 
-def _side(run: ExperimentRun, reader: flatten.Reader) -> Side:
+def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) -> Side:
     """The side of an experiment's run."""
     folder = run.experiment.folder
     intended, submitted = run.intended, run.submitted
     settings, unread = settings_of(run.experiment, run.name, intended, run.snapshot, reader)
-    metrics, epochs = compare.best(run.figures())
+    metrics, epochs = compare.best(run.figures(), rules)
     side = Side(
         name=run.name,
         where=str(folder),
@@ -319,6 +331,7 @@ def _side(run: ExperimentRun, reader: flatten.Reader) -> Side:
         data=run.experiment.dataset,
         metrics=_losses(run.learned) | metrics,
         at={name: epoch for name, epoch in epochs.items() if epoch},
+        rules=rules,
     )
     if submitted is not None:
         side = msgspec.structs.replace(
@@ -404,7 +417,9 @@ def _script(experiment: Path, sha256: str) -> str:
     return ""
 
 
-def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
+def _recorded(
+    path: Path, events: Sequence[AnyEvent | Unknown], rules: Mapping[str, str]
+) -> Side | None:
     """The side of a recorder's run folder; None where it is none. Of several executions the last of
     the first one's pipeline counts: an evaluation that was run there later is none of its training.
     """
@@ -427,7 +442,7 @@ def _recorded(path: Path, events: Sequence[AnyEvent | Unknown]) -> Side | None:
         dirty=_dirty(started),
         files=started.code,
         metrics=metrics,
-        unranked=frozenset(name for name in metrics if not is_ranked(name)),
+        rules=rules,
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.runlogs import GENERATED, files_of, tree
 from watchkeeper.query.compare import Compared
 from watchkeeper.report.compare import sides as compare
+from watchkeeper.report.compare.direction import better_end
 from watchkeeper.report.compare.sides import Side, against, best, of_log, varying
 from watchkeeper.report.runlog.figures import number_of, split_settings
 from watchkeeper.report.runlog.file import File
@@ -110,7 +111,7 @@ def test_the_best_figure_is_one_of_them_and_none_is_better(figures: list, metric
     finite = [value for value in values if not math.isnan(value)]
     assert figures[int(at[metric])] == found[metric] or math.isnan(chosen)
     if finite:
-        assert chosen == (min(finite) if compare.is_less_better(metric) else max(finite))
+        assert chosen == (min(finite) if better_end(metric) == "less" else max(finite))
     else:
         assert math.isnan(chosen)
 

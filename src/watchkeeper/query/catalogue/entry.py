@@ -6,26 +6,52 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from watchkeeper.core import processes
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.words import Note
+from watchkeeper.report.compare.direction import Better
 
 SPARK_VALUES = 48
 Real = int | float
 
 
 class Figure(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One metric of one run: its last value, and its best, each with its training step (None: it
-    has none). `best` is None where nobody knows whether more is better.
+    """One metric of one run: its last value, its least and its greatest, each with its training
+    step (None: it has none). `least` and `greatest` are None where no value is finite. Which of
+    them is the best is not kept: a rule may change.
     """
 
     last: Real
     last_step: Real | None = None
-    best: Real | None = None
-    best_step: Real | None = None
+    least: Real | None = None
+    least_step: Real | None = None
+    greatest: Real | None = None
+    greatest_step: Real | None = None
+
+    def best(self, better: Better) -> Extreme | None:
+        """The best value with its step; None where nobody knows which end is the better one."""
+        if better == "less":
+            return _extreme(self.least, self.least_step)
+        if better == "more":
+            return _extreme(self.greatest, self.greatest_step)
+        return None
+
+
+class Extreme(NamedTuple):
+    """A value, and the training step at which it was reached (None: it has none)."""
+
+    value: Real
+    step: Real | None
+
+
+def _extreme(value: Real | None, step: Real | None) -> Extreme | None:
+    if value is None:
+        return None
+    return Extreme(value, step)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

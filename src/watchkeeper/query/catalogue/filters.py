@@ -15,7 +15,7 @@ import msgspec
 from watchkeeper.core.errors import UsageError
 from watchkeeper.core.text.figures import canonical
 from watchkeeper.query.catalogue.listing import Run, names_in, newest_first
-from watchkeeper.query.ranking import sign_of
+from watchkeeper.query.ranking import joined
 
 Value = float | str
 
@@ -171,10 +171,12 @@ def _figure(run: Run, name: str) -> float | None:
     metric = name.removeprefix(_METRIC)
     if metric in run.figures:
         return run.figures[metric].last
-    best = run.figures.get(metric.removeprefix(_BEST))
-    if best is None or not metric.startswith(_BEST):
+    if not metric.startswith(_BEST):
         return None
-    return best.best
+    best = run.best(metric.removeprefix(_BEST))
+    if best is None:
+        return None
+    return best.value
 
 
 def _number(value: Value) -> float | None:
@@ -216,7 +218,7 @@ def _key_of(name: str, runs: Sequence[Run]) -> tuple[Callable[[Run], Value | Non
     if any(_setting(run, name) is not None for run in runs):
         return (lambda run: _as_number(_setting(run, name))), False, ""
     metric = name.removeprefix(_METRIC)
-    sign = sign_of(metric.removeprefix(_BEST))
+    sign = joined(run.ranking for run in runs).sign(metric.removeprefix(_BEST))
     if metric.startswith(_BEST):
         return (lambda run: _figure(run, name)), sign > 0, ""
     if not sign:

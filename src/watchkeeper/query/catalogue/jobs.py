@@ -23,7 +23,6 @@ from watchkeeper.experiment.experiment import Experiment
 from watchkeeper.query.catalogue.entry import Entry, Figure
 from watchkeeper.query.compare import ExperimentRun, runs_of, settings_of
 from watchkeeper.reading import settings as flatten
-from watchkeeper.report.compare.direction import is_less_better
 from watchkeeper.report.compose.history import WELL
 
 # The outcome of a job → the state as `ls` says it; any other is said by its own name.
@@ -167,7 +166,7 @@ def _results(run: ExperimentRun) -> Mapping[str, Figure]:
         for metric, value in judged.metrics.items():
             if metric != "samples":
                 found.setdefault(f"{item.task} {metric}", []).append((item.epoch, _number(value)))
-    return {name: _over_epochs(name, values) for name, values in found.items()}
+    return {name: _over_epochs(values) for name, values in found.items()}
 
 
 def _figures(item: RunItem, judged: Judged) -> Mapping[str, Figure]:
@@ -176,7 +175,7 @@ def _figures(item: RunItem, judged: Judged) -> Mapping[str, Figure]:
     for metric, value in judged.metrics.items():
         if metric != "samples":
             name = f"{item.task} {metric}"
-            figures[name] = _over_epochs(name, [(item.epoch, _number(value))])
+            figures[name] = _over_epochs([(item.epoch, _number(value))])
     return figures
 
 
@@ -187,16 +186,14 @@ def _verdict(attempt: Attempt | None) -> Judged | None:
     return attempt.judged
 
 
-def _over_epochs(name: str, values: list[tuple[int | None, float]]) -> Figure:
+def _over_epochs(values: list[tuple[int | None, float]]) -> Figure:
     last_epoch, last = max(values, key=lambda value: -1 if value[0] is None else value[0])
     finite = [(epoch, value) for epoch, value in values if math.isfinite(value)]
     if not finite:
         return Figure(last, last_epoch)
-    sign = 1
-    if is_less_better(name):
-        sign = -1
-    best_epoch, best = max(finite, key=lambda value: sign * value[1])
-    return Figure(last, last_epoch, best, best_epoch)
+    least_epoch, least = min(finite, key=lambda value: value[1])
+    greatest_epoch, greatest = max(finite, key=lambda value: value[1])
+    return Figure(last, last_epoch, least, least_epoch, greatest, greatest_epoch)
 
 
 def _number(value: Number) -> float:

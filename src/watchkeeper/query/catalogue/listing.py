@@ -12,9 +12,10 @@ import msgspec
 
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.words import Note
-from watchkeeper.query.catalogue.entry import Entry, Figure, Real
+from watchkeeper.query.catalogue.entry import Entry, Extreme, Figure, Real
 from watchkeeper.query.catalogue.index import Index
 from watchkeeper.query.catalogue.places import Place, places_below
+from watchkeeper.query.ranking import BY_NAME, Ranking, Rankings
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Run(msgspec.Struct, kw_only=True):
     an experiment's run that is the experiment's, and `key` names the run ("": a recorded run).
     `name` is its own name, "" for none. `state` is that of `wk.load`, and of a job also waiting,
     cancelled, lost or unknown. Times are in UTC, None where not known; `inherited` are the tags of
-    its experiment as a whole; the rest is as in `Entry`.
+    its experiment as a whole; `ranking` says which figures are the better ones where it lies; the
+    rest is as in `Entry`.
     """
 
     path: str
@@ -49,6 +51,16 @@ class Run(msgspec.Struct, kw_only=True):
     notes: tuple[Note, ...] = ()
     attempt: str = ""
     inherited: tuple[str, ...] = ()
+    ranking: Ranking = BY_NAME
+
+    def best(self, metric: str) -> Extreme | None:
+        """The best value of a metric; None where it has none, or nobody knows which end is the
+        better one.
+        """
+        figure = self.figures.get(metric)
+        if figure is None:
+            return None
+        return figure.best(self.ranking.better(metric))
 
     @property
     def label(self) -> str:
@@ -80,6 +92,10 @@ def list_runs(paths: Sequence[Path]) -> Listing:
             raise UsageError(f"{path} is no folder", hint="name the folder of a run, or one above")
         _add(path, listing, seen, is_alone=len(paths) == 1)
     listing.runs = _with_recorders(listing.runs)
+    rankings = Rankings()
+    for run in listing.runs:
+        run.ranking = rankings.of(run.path)
+    listing.problems += rankings.problems
     return listing
 
 

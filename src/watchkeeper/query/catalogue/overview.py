@@ -22,10 +22,9 @@ from watchkeeper.query import copies
 from watchkeeper.query.catalogue.jobs import Jobs
 from watchkeeper.query.catalogue.listing import Listing, Run
 from watchkeeper.query.catalogue.needs import Best, Need, Overview, PlaceRow
-from watchkeeper.query.ranking import sign_of
+from watchkeeper.query.ranking import joined
 from watchkeeper.query.rows import Row
 from watchkeeper.query.status import Standing, look
-from watchkeeper.report.compare.direction import is_less_better
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.watch.health.judge import ALARMS
 
@@ -269,9 +268,7 @@ def _best_result(runs: Sequence[Run]) -> Best | None:
     results = [name for run in runs for name in run.figures if " " in name]
     if not results:
         return _best_of(runs)
-    metric = results[0]
-    sign = -1 if is_less_better(metric) else 1
-    return _leader(runs, metric, sign)
+    return _leader(runs, results[0])
 
 
 # ── recorded runs
@@ -352,22 +349,24 @@ def _bad_runs(runs: Sequence[Run], name: str, folder: str) -> Iterator[Need]:
 def _best_of(runs: Sequence[Run]) -> Best | None:
     """The best of the validation loss, else of another metric whose better end is known."""
     names = dict.fromkeys(name for run in runs for name in run.figures)
-    ranked = [name for name in names if sign_of(name)]
+    ranking = joined(run.ranking for run in runs)
+    ranked = [name for name in names if ranking.better(name)]
     first = [name for name in VAL_LOSS if name in ranked]
     last = [name for name in TRAIN_LOSS if name in ranked]
     others = [name for name in ranked if name not in (*first, *last)]
     for metric in (*first, *others, *last):
-        return _leader(runs, metric, sign_of(metric))
+        return _leader(runs, metric)
     return None
 
 
-def _leader(runs: Sequence[Run], metric: str, sign: int) -> Best | None:
+def _leader(runs: Sequence[Run], metric: str) -> Best | None:
     """The run with the best figure: of those that finished, where one of them has it."""
-    having = [(run, run.figures[metric].best) for run in runs if metric in run.figures]
-    known = [(run, best) for run, best in having if best is not None]
-    good = [(run, best) for run, best in known if run.state == "finished"]
+    sign = joined(run.ranking for run in runs).sign(metric)
+    having = [(run, run.best(metric)) for run in runs]
+    known = [(run, best.value) for run, best in having if best is not None]
+    good = [(run, value) for run, value in known if run.state == "finished"]
     among = good or known
-    if not among:
+    if not among or not sign:
         return None
-    run, best = max(among, key=lambda pair: sign * pair[1])
-    return Best(metric=metric, value=best, run=f"{run.path} {run.key}".rstrip())
+    run, value = max(among, key=lambda pair: sign * pair[1])
+    return Best(metric=metric, value=value, run=f"{run.path} {run.key}".rstrip())

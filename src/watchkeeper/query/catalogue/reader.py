@@ -15,7 +15,6 @@ from watchkeeper.core.journal import Journal
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.words import Words, words_of
 from watchkeeper.query.catalogue.entry import SPARK_VALUES, Entry, Figure, medians
-from watchkeeper.query.ranking import sign_of
 from watchkeeper.query.recording import RecordedRun, read_run
 from watchkeeper.reading import settings
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
@@ -107,22 +106,37 @@ def _last_step(run: RecordedRun) -> float | None:
 
 
 class _Track:
-    """A metric while its rows are read."""
+    """A metric while its rows are read: of equal extremes the first one counts."""
 
-    def __init__(self, metric: str) -> None:
-        self.sign = sign_of(metric)
-        self.figure = Figure(math.nan)
+    def __init__(self) -> None:
+        self._last = math.nan
+        self._last_step: float | None = None
+        self._least = math.inf
+        self._least_step: float | None = None
+        self._greatest = -math.inf
+        self._greatest_step: float | None = None
 
     def add(self, value: float, step: float | None) -> None:
-        best, best_step = self.figure.best, self.figure.best_step
-        if self._is_better(value):
-            best, best_step = _plain(value), step
-        self.figure = Figure(_plain(value), step, best, best_step)
+        self._last, self._last_step = value, step
+        if not math.isfinite(value):
+            return
+        if value < self._least:
+            self._least, self._least_step = value, step
+        if value > self._greatest:
+            self._greatest, self._greatest_step = value, step
 
-    def _is_better(self, value: float) -> bool:
-        if not self.sign or not math.isfinite(value):
-            return False
-        return self.figure.best is None or self.sign * value > self.sign * self.figure.best
+    def figure(self) -> Figure:
+        last = _plain(self._last)
+        if self._least > self._greatest:
+            return Figure(last, self._last_step)
+        return Figure(
+            last,
+            self._last_step,
+            _plain(self._least),
+            self._least_step,
+            _plain(self._greatest),
+            self._greatest_step,
+        )
 
 
 def _figures_of(run: RecordedRun) -> dict[str, Figure]:
@@ -134,9 +148,9 @@ def _figures_of(run: RecordedRun) -> dict[str, Figure]:
         for metric, value in _numbers(placed.row):
             track = tracks.get(metric)
             if track is None:
-                track = tracks[metric] = _Track(metric)
+                track = tracks[metric] = _Track()
             track.add(value, step)
-    return {metric: track.figure for metric, track in tracks.items()}
+    return {metric: track.figure() for metric, track in tracks.items()}
 
 
 def _numbers(row: Row) -> Iterator[tuple[str, float]]:

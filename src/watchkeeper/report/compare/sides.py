@@ -16,7 +16,7 @@ import msgspec
 
 from watchkeeper.core.events import Number
 from watchkeeper.report.compare import prior
-from watchkeeper.report.compare.direction import is_less_better
+from watchkeeper.report.compare.direction import NO_RULES, Better, better_end
 from watchkeeper.report.runlog import code_state, figures
 from watchkeeper.report.runlog.read import CONFIG, Log
 from watchkeeper.report.runlog.standing import standing
@@ -34,10 +34,10 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     `settings` are its configuration, by dotted key; `unread` names the configurations that could
     only be compared by hash. `partial`: they are words about it, and what they do not name may
-    still be as it is elsewhere. `metrics`: `clean accuracy` → its best figure over the epochs, by
-    `is_less_better`; `at`: the same name → its epoch. `unranked` names the metrics of which nobody
-    knows whether more is better: no run leads in them. `diff` is a hash, `script` too, of all but
-    the job's name. `files` are the code that the script names, each by its hash; `dirty` counts
+    still be as it is elsewhere. `metrics`: `clean accuracy` → its best figure over the epochs, its
+    last where nobody knows the better end; `at`: the same name → its epoch. `rules` say which end
+    is the better one where the run lies. `diff` is a hash, `script` too, of all but the job's name.
+    `files` are the code that the script names, each by its hash; `dirty` counts
     those that no commit holds.
     """
 
@@ -55,7 +55,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     metrics: Mapping[str, Number] = {}
     at: Mapping[str, str] = {}
-    unranked: frozenset[str] = frozenset()
+    rules: Mapping[str, str] = NO_RULES
     runtime: float | None = None
     final_step: int | None = None
 
@@ -63,6 +63,11 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     def code(self) -> str:
         """`9e60ec7a`, `9e60ec7a+dirty`, "" for none."""
         return self.commit[:8] + ("+dirty" if self.dirty and self.commit else "")
+
+    @property
+    def unranked(self) -> frozenset[str]:
+        """The metrics of which nobody knows whether more is better: no run leads in them."""
+        return frozenset(name for name in self.metrics if not better_end(name, self.rules))
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,16 +108,29 @@ class Against(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Delta, ...]
 
 
-def best(figures: Iterable[tuple[str, str, Number]]) -> tuple[dict[str, Number], dict[str, str]]:
+def best(
+    figures: Iterable[tuple[str, str, Number]], rules: Mapping[str, str] = NO_RULES
+) -> tuple[dict[str, Number], dict[str, str]]:
     """The best of each metric, and where it was reached: from (metric, epoch, figure). NaN is never
-    the best.
+    the best. Where nobody knows the better end, the last figure stands for it.
     """
     bests: dict[str, Number] = {}
     at: dict[str, str] = {}
     for metric, epoch, figure in figures:
-        if metric not in bests or _is_better(metric, figure, bests[metric]):
+        end = better_end(metric, rules)
+        if metric not in bests or not end or _is_better(end, figure, bests[metric]):
             bests[metric], at[metric] = figure, epoch
     return bests, at
+
+
+def end_of(metric: str, sides: Iterable[Side]) -> Better:
+    """Which figures of a metric are the better ones in all of these runs; "" where that is not
+    known, or their rules differ.
+    """
+    ends = {better_end(metric, side.rules) for side in sides}
+    if len(ends) == 1:
+        return ends.pop()
+    return ""
 
 
 def varying(sides: Sequence[Side]) -> list[str]:
@@ -172,10 +190,9 @@ def _config_differences(base: Side, side: Side) -> Iterator[Difference]:
 
 
 def _deltas(base: Side, side: Side) -> Iterator[Delta]:
-    unranked = base.unranked | side.unranked
-    for name in metrics_of([base, side]):
-        old, new = base.metrics.get(name), side.metrics.get(name)
-        yield _delta(name, old, new, is_ranked=name not in unranked)
+    both = [base, side]
+    for name in metrics_of(both):
+        yield _delta(name, base.metrics.get(name), side.metrics.get(name), end_of(name, both))
 
 
 def in_one_spelling(sides: Sequence[Side]) -> list[Side]:
@@ -201,15 +218,15 @@ def chosen(sides: Sequence[Side], glob: str | None) -> list[Side]:
     return [side for side in sides if glob is None or fnmatchcase(side.name, glob)]
 
 
-def of_log(log: Log) -> Side:
+def of_log(log: Log, rules: Mapping[str, str] = NO_RULES) -> Side:
     """A run log's side: its Config as settings, how it stands as state, the figures of its Results,
-    else of its Status.
+    else of its Status. `rules` say which figures are the better ones.
     """
     stands = standing(log)
     fields = prior.fields_of(log)
     commit = code_state.commit_of(log)
     reported = figures.figures(log, stands)
-    metrics, at = best(reported.found)
+    metrics, at = best(reported.found, rules)
     return Side(
         name=f"{log.task}_{log.day}" if log.day else log.task,
         where=log.file.path,
@@ -222,6 +239,7 @@ def of_log(log: Log) -> Side:
         final_step=reported.final_step,
         metrics=metrics,
         at={name: epoch for name, epoch in at.items() if epoch},
+        rules=rules,
     )
 
 
@@ -235,25 +253,29 @@ def leader(metric: str, sides: Iterable[Side]) -> str:
     nobody has, and where nobody knows whether more is better.
     """
     having = [side for side in sides if metric in side.metrics]
-    if any(metric in side.unranked for side in having):
+    end = end_of(metric, having)
+    if not end:
         return ""
-    among = [side for side in having if side.state in GOOD] or having
-    _, at = best((metric, side.name, side.metrics[metric]) for side in among)
-    return at.get(metric, "")
+    first, *others = [side for side in having if side.state in GOOD] or having
+    for side in others:
+        if _is_better(end, side.metrics[metric], first.metrics[metric]):
+            first = side
+    return first.name
 
 
 def ahead(metric: str, sides: Iterable[Side], name: str) -> list[Side]:
     """The runs that did not finish and are better than the leader so far."""
     known = [side for side in sides if metric in side.metrics]
     first = next((side for side in known if side.name == name), None)
-    if first is None:
+    end = end_of(metric, known)
+    if first is None or not end:
         return []
     return [
         side
         for side in known
         if side.state not in GOOD
         and side.name != name
-        and _is_better(metric, side.metrics[metric], first.metrics[metric])
+        and _is_better(end, side.metrics[metric], first.metrics[metric])
     ]
 
 
@@ -264,23 +286,23 @@ def value_of(figure: Number) -> float:
     return float(figure)
 
 
-def _is_better(metric: str, new: Number, old: Number) -> bool:
+def _is_better(end: Better, new: Number, old: Number) -> bool:
     one, other = value_of(new), value_of(old)
     if math.isnan(one) or math.isnan(other):
         return math.isnan(other) and not math.isnan(one)
-    if is_less_better(metric):
+    if end == "less":
         return one < other
     return one > other
 
 
-def _delta(metric: str, old: Number | None, new: Number | None, *, is_ranked: bool = True) -> Delta:
+def _delta(metric: str, old: Number | None, new: Number | None, end: Better) -> Delta:
     if old is None or new is None:
         return Delta(metric=metric, old=old, new=new)
     change = value_of(new) - value_of(old)
-    if old == new or math.isnan(change) or not is_ranked:
+    if old == new or math.isnan(change) or not end:
         better = None
     else:
-        better = _is_better(metric, new, old)
+        better = _is_better(end, new, old)
     return Delta(
         metric=metric,
         old=old,

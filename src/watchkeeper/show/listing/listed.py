@@ -91,10 +91,11 @@ def listed(run: Run) -> ListedRun:
 def _metrics(run: Run) -> dict[str, ListedFigure]:
     metrics = {}
     for name, figure in run.figures.items():
+        best, best_step = run.best(name) or (None, None)
         metrics[name] = ListedFigure(
             last=figure.last,
             last_step=figure.last_step,
-            best=figure.best,
-            best_step=figure.best_step,
+            best=best,
+            best_step=best_step,
         )
     return metrics

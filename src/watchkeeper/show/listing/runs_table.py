@@ -88,15 +88,14 @@ def _settings(runs: Sequence[Run]) -> Iterator[Column]:
 def _metrics(runs: Sequence[Run]) -> Iterator[Column]:
     """The main metrics: the last value, and the best where one is known to be better."""
     for number, metric in enumerate(metrics_of(runs)[:MOST_METRICS]):
-        found = [run.figures.get(metric) for run in runs]
+        lasts = [run.figures[metric].last if metric in run.figures else None for run in runs]
+        bests = [best.value if (best := run.best(metric)) else None for run in runs]
         drop, drop_best = _DROP_FIRST_METRIC, _DROP_BEST
         if number:
             drop = _DROP_METRIC + 4 * number
             drop_best = drop + 1
-        last = figures([figure.last if figure else None for figure in found])
-        best = figures([figure.best if figure else None for figure in found])
-        yield Column(header=metric, cells=last, right=True, drop=drop)
-        yield Column(header="best", cells=best, right=True, drop=drop_best)
+        yield Column(header=metric, cells=figures(lasts), right=True, drop=drop)
+        yield Column(header="best", cells=figures(bests), right=True, drop=drop_best)
 
 
 def _spark(runs: Sequence[Run], screen: Screen) -> Column:

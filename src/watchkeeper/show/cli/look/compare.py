@@ -44,8 +44,8 @@ def command(
 
     A PATH is the folder of an experiment (all its runs) or of a recorded run, a folder with
     recorded runs below it, a run log, or a folder of run logs, including hand-written ones. For an
-    evaluation the best epoch counts, and @N names it; losses, errors and durations are better when
-    smaller.
+    evaluation the best epoch counts, and @N names it. Which figures are better is said by [metrics]
+    in watchkeeper.toml, else by the metric's name.
 
     Example: watchkeeper compare examples/digits --base h16_lr1e-2
     """

@@ -98,7 +98,7 @@ class _Wish(msgspec.Struct, frozen=True, kw_only=True):
     "--sort",
     default="",
     metavar="NAME",
-    help="By a metric, the best first (the largest, where its name does not say which is better), "
+    help="By a metric, the best first (the largest, where it is not known which is better), "
     "or by a setting, the smallest first. -NAME: the other way round.",
 )
 @click.option("--reverse", is_flag=True, help="The other way round.")
@@ -108,8 +108,8 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     """List what is below folders (default: here). Where there are experiments: what needs you, and
     a line for each experiment and each folder of recorded runs. Else, and with any filter or order:
     a line for each run, newest first, with its state, what differs in the settings, last and best
-    figures, tags and the last note. A metric has a best where its name says whether more or less is
-    better.
+    figures, tags and the last note. A metric has a best where a rule ([metrics] in
+    watchkeeper.toml) or its name says whether more or less is better.
 
     Example: watchkeeper ls artifacts --where 'lr<1e-3' --sort val_loss
     """
