@@ -46,11 +46,52 @@ def width(text: str) -> int:
 
 
 def _character_width(character: str) -> int:
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     if unicodedata.east_asian_width(character) in "WF":
         return 2
     return 1
+
+
+def shorten(text: str, most: int, dots: str = "...") -> str:
+    """The text in at most so many columns; what is cut ends in dots."""
+    if width(text) <= most:
+        return text
+    room = most - len(dots)
+    if room < 0:
+        return dots[:most]
+    kept = text[:room]
+    while width(kept) > room:
+        kept = kept[:-1]
+    return f"{kept}{dots}"
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """The text on lines of at most so many columns, broken between words; a longer word is broken
+    within.
+    """
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}"
+        if lines[-1] and width(joined) <= columns:
+            lines[-1] = joined
+            continue
+        pieces = _pieces(word, columns)
+        if lines[-1]:
+            lines += pieces
+        else:
+            lines[-1:] = pieces
+    return lines
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    """A word in pieces of at most so many columns, each of one character at least."""
+    pieces = [""]
+    for character in word:
+        if pieces[-1] and width(pieces[-1] + character) > columns:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
 
 
 def table(

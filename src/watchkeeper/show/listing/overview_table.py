@@ -7,9 +7,9 @@ from datetime import datetime
 
 from watchkeeper.query.catalogue.needs import Need, Overview, PlaceRow
 from watchkeeper.show.listing.figures import figures, when
-from watchkeeper.show.listing.grid import Column, grid, shorten
+from watchkeeper.show.listing.grid import Column, grid
 from watchkeeper.show.listing.screen import Screen, kind_of
-from watchkeeper.show.text import printable, width
+from watchkeeper.show.text import printable, shorten, width
 
 MOST_NEEDS = 20
 MOST_PLACES = 200

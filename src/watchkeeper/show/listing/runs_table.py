@@ -8,8 +8,9 @@ from datetime import datetime
 
 from watchkeeper.query.catalogue.listing import Run, metrics_of, varying
 from watchkeeper.show.listing.figures import figures, when
-from watchkeeper.show.listing.grid import Column, grid, shorten
+from watchkeeper.show.listing.grid import Column, grid
 from watchkeeper.show.listing.screen import Screen, kind_of
+from watchkeeper.show.text import shorten
 
 MOST_SETTINGS = 8
 MOST_METRICS = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import TextIO
@@ -12,7 +13,10 @@ import click
 import msgspec
 
 from watchkeeper.query.catalogue.entry import medians
+from watchkeeper.show.text import shorten, wrap
 
+_ENDLESS = 1_000_000
+_WIDE = 100
 _BARS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 # Kind of a state → glyph, glyph where only ASCII can be shown, colour.
@@ -26,6 +30,8 @@ _GLYPHS = {
     "not needed": ("–", "-", ""),
     "unknown": ("?", "?", "magenta"),
 }
+_KIND_OF_GLYPH = {glyph: kind for kind, glyphs in _GLYPHS.items() for glyph in glyphs[:2]}
+_GLYPH = re.compile(rf"(?<!\S)[{re.escape(''.join(_KIND_OF_GLYPH))}](?!\S)")
 _KINDS = {
     "finished": "done",
     "done": "done",
@@ -52,6 +58,18 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     is_live: bool = False
     is_utf8: bool = False
 
+    @property
+    def room(self) -> int:
+        """How many columns a line may have."""
+        if self.width is None:
+            return _ENDLESS
+        return self.width
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there is room for all columns of a picture."""
+        return self.room >= _WIDE
+
     def glyph(self, kind: str) -> str:
         """The glyph of a kind: done, failed, warning, running, waiting, blocked, not needed,
         unknown.
@@ -68,11 +86,44 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
             return text
         return click.style(text, fg=colour)
 
+    def paint_glyphs(self, text: str) -> str:
+        """The text with each glyph that stands alone in the colour of its kind."""
+        if not self.is_live:
+            return text
+        return _GLYPH.sub(self._painted, text)
+
+    def _painted(self, match: re.Match[str]) -> str:
+        glyph = match.group()
+        return self.paint(glyph, _KIND_OF_GLYPH[glyph])
+
+    @property
+    def rule(self) -> str:
+        """What a line below a header is made of."""
+        if self.is_utf8:
+            return "─"
+        return "-"
+
+    def cut(self, text: str, most: int) -> str:
+        """The text in at most so many columns; what is cut ends in an ellipsis."""
+        if self.is_utf8:
+            return shorten(text, most, "…")
+        return shorten(text, most)
+
+    def wrap(self, text: str, columns: int, most: int) -> list[str]:
+        """The text on lines of so many columns, broken between words; after `most` it is cut."""
+        lines = wrap(text, columns)
+        if len(lines) <= most:
+            return lines
+        rest = " ".join(lines[most - 1 :])
+        return [*lines[: most - 1], self.cut(rest, columns)]
+
     def bar(self, share: float, columns: int) -> str:
-        """A bar that is filled by a share from 0 to 1; "" where bars are not shown."""
+        """A bar that is filled by a share from 0 to 1, and full only at 1; "" where bars are not
+        shown.
+        """
         if not (self.is_live and self.is_utf8):
             return ""
-        eighths = round(min(max(share, 0.0), 1.0) * columns * 8)
+        eighths = int(min(max(share, 0.0), 1.0) * columns * 8)
         whole, rest = divmod(eighths, 8)
         filled = "█" * whole
         if rest:

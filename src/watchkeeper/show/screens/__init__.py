@@ -1,0 +1,1 @@
+"""Pictures of a night in a terminal: an object of `query/views` and a screen become lines. Pure."""

@@ -1,0 +1,187 @@
+"""Durations, times, rates and names as the pictures show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from watchkeeper.query.views.shared import Real
+
+_HOUR_S = 3600
+_DAY_S = 24 * _HOUR_S
+_WEEK = timedelta(days=6)
+_MOST_MINUTES = 180
+# The worst first.
+_ORDER = (
+    "failed",
+    "died",
+    "interrupted",
+    "invalid",
+    "lost",
+    "blocked",
+    "unknown",
+    "not ended",
+    "running",
+    "waiting",
+    "done",
+    "finished",
+    "not needed",
+)
+_SHOWN = {"to do": "waiting"}
+SETTLED = frozenset({"done", "finished", "not needed"})
+
+
+def span(seconds: float) -> str:
+    """`11 s`, `49 min`, `16:04 h`, `3 d 4 h`."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes * 60 < _DAY_S:
+        return f"{minutes // 60}:{minutes % 60:02d} h"
+    hours = round(seconds / _HOUR_S)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def coarse_span(seconds: float) -> str:
+    """In one unit: `11 s`, `49 min`, `16 h`, `3 d`."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    if round(seconds / 60) < 60:
+        return f"{seconds / 60:.0f} min"
+    if round(seconds / _HOUR_S) < 48:
+        return f"{seconds / _HOUR_S:.0f} h"
+    return f"{seconds / _DAY_S:.0f} d"
+
+
+def tight_span(seconds: float) -> str:
+    """As `coarse_span`, without a space: `11s`, `49m`, `16h`, `3d`."""
+    return coarse_span(seconds).replace(" min", "m").replace(" ", "")
+
+
+def elapsed(seconds: float) -> str:
+    """How long a job took: minutes up to three hours."""
+    minutes = round(seconds / 60)
+    if 1 <= minutes < _MOST_MINUTES:
+        return f"{minutes} min"
+    return span(seconds)
+
+
+def age(time: datetime | None, now: datetime) -> str:
+    """How long ago, or when: `11 s`, `44 min`, `06:05`, `Thu`, `25 Nov`; "" for None."""
+    if time is None:
+        return ""
+    local = time.astimezone(now.tzinfo)
+    passed = now - local
+    if timedelta() <= passed < timedelta(hours=1):
+        return coarse_span(passed.total_seconds())
+    if local.date() == now.date():
+        return f"{local:%H:%M}"
+    if abs(passed) < _WEEK:
+        return f"{local:%a}"
+    if local.year == now.year:
+        return f"{local.day} {local:%b}"
+    return f"{local:%Y}"
+
+
+def clock(time: datetime, now: datetime) -> str:
+    """`06:05` in the zone of `now`; of another day `Thu 06:05`, `25 Nov`."""
+    local = time.astimezone(now.tzinfo)
+    if local.date() == now.date():
+        return f"{local:%H:%M}"
+    if abs(now - local) < _WEEK:
+        return f"{local:%a %H:%M}"
+    return f"{local.day} {local:%b}"
+
+
+def rate(per_s: float | None) -> str:
+    """`0.14/s`, `1,200/s`, `4.20/min`, `9.00/h`; "" for None."""
+    if per_s is None:
+        return ""
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if per_s * seconds >= 0.1:
+            return f"{_three_digits(per_s * seconds)}/{unit}"
+    return f"{_three_digits(per_s * _HOUR_S)}/h"
+
+
+def _three_digits(value: float) -> str:
+    """With three digits, or all whole ones."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}"
+
+
+def steps(step: Real | None, total: Real | None) -> str:
+    """`18,350/24,000`; `18,350` without a total; "" without a step."""
+    if step is None:
+        return ""
+    if total is None:
+        return f"{step:,}"
+    return f"{step:,}/{total:,}"
+
+
+def shown_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """State as shown → how many, the worst first, without those of which there are none."""
+    merged: dict[str, int] = {}
+    for state, count in counts.items():
+        shown = _SHOWN.get(state, state)
+        merged[shown] = merged.get(shown, 0) + count
+    order = [*_ORDER, *sorted(merged.keys() - set(_ORDER))]
+    return {state: merged[state] for state in order if merged.get(state)}
+
+
+def counts_line(counts: Mapping[str, int]) -> str:
+    """`7 failed, 3 running, 110 done`, the worst first."""
+    return ", ".join(f"{count:,} {state}" for state, count in shown_counts(counts).items())
+
+
+def unsettled(counts: Mapping[str, int]) -> dict[str, int]:
+    """As `shown_counts`, without what is settled."""
+    shown = shown_counts(counts)
+    return {state: count for state, count in shown.items() if state not in SETTLED}
+
+
+def worst(counts: Mapping[str, int]) -> str:
+    """The state that matters most of those that something is in; "" where nothing is."""
+    return next(iter(shown_counts(counts)), "")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 job`, `12 jobs`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"
+
+
+def joined(mark: str, *parts: str) -> str:
+    """The parts that there are, with a mark between them."""
+    return mark.join(filter(None, parts))
+
+
+def more(count: int, what: str = "") -> list[str]:
+    """The line that says that there is more than is shown; none where there is not."""
+    if count <= 0:
+        return []
+    return [f"and {count:,} more{what}: add --json --limit 0"]
+
+
+def short_command(command: str) -> str:
+    """The command under its short name."""
+    name, blank, rest = command.partition(" ")
+    if name == "watchkeeper":
+        return f"wk{blank}{rest}"
+    return command
+
+
+def short_names(names: Sequence[str]) -> str:
+    """The names, what all end with said once: `r4, r8, r16_lr2e-4`."""
+    if len(names) < 2:
+        return ", ".join(names)
+    ends = [name[name.index("_") :] if "_" in name[1:] else "" for name in names]
+    if len(set(ends)) > 1 or not ends[0]:
+        return ", ".join(names)
+    beginnings = [name.removesuffix(ends[0]) for name in names[:-1]]
+    return ", ".join([*beginnings, names[-1]])
