@@ -1,0 +1,587 @@
+/** The curves of a run: which metrics, over which axis, and what they say under the cursor. */
+
+import { columnAt, createStack, loadPlot } from './chart.js';
+import { bdi, h, paint, span } from './dom.js';
+import { clockText, durationText, numberText, signedText } from './format.js';
+import { section, tabs } from './pieces.js';
+import { table } from './table.js';
+
+const MOST_CHARTS = 6;
+const MOST_LISTED = 200;
+const MOST_TABLE_ROWS = 200;
+const MAIN_HEIGHT = 350;
+const STRIP_HEIGHT = 46;
+const MOST_COLUMNS = 2000;
+const STRIP_TONES = ['series-1', 'series-3', 'series-4', 'series-2'];
+const MACHINE = 'machine: ';
+
+/** Curves of the run in `page` {context, data, address, repaint()}, with what they have fetched. */
+export function createRunCurves(page) {
+  const curves = { page, lines: new Map(), strips: [], key: '', seen: new Set(), x: null, isListed: false };
+  curves.needle = '';
+  curves.box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
+  curves.said = h('p', { class: 'readout', 'data-keep': '', 'data-key': 'said' });
+  curves.stack = createStack(curves.box, {
+    onCursor: (x) => sayAt(curves, x),
+    onZoom: (from, to) => zoomTo(curves, from, to),
+    onReset: () => zoomTo(curves, null, null),
+    onMount: (panel) => wantPanel(curves, panel),
+  });
+  loadPlot().then(() => drawCurves(curves));
+  page.context.store.get(`${page.address}/telemetry`).then(
+    ({ data }) => {
+      curves.strips = data.strips ?? data;
+      drawCurves(curves);
+      page.repaint();
+    },
+    () => undefined,
+  );
+  return curves;
+}
+
+function viewOf(curves) {
+  const { query } = curves.page.context;
+  const number = (name) => (query.get(name) ? Number(query.get(name)) : null);
+  return {
+    kind: query.get('x') === 'time' ? 'time' : 'step',
+    isLog: query.get('y') === 'log',
+    isTable: query.get('view') === 'table',
+    smoothing: query.get('s'),
+    from: number('from'),
+    to: number('to'),
+    names: chosenNames(curves, query.get('m')),
+  };
+}
+
+/** The metrics shown: those of the address or, without one, losses, gap, and some more. */
+function chosenNames({ page, strips }, asked) {
+  if (asked != null) return asked.split(',').filter(Boolean).map(decodeURIComponent);
+  const { metrics } = page.data;
+  const main = metrics.filter((metric) => metric.role !== 'other');
+  const rest = metrics.filter((metric) => metric.role === 'other');
+  const busy = strips.find((strip) => /gpu.*busy/i.test(strip.name)) ?? strips[0];
+  const room = MOST_CHARTS - 2 - (busy ? 1 : 0);
+  const names = [...main, ...rest.slice(0, main.length ? room - 1 : room)].map((metric) => metric.name);
+  return busy ? [...names, MACHINE + busy.name] : names;
+}
+
+/** Losses share the first panel; each other metric has a strip. */
+function panelPlan(curves, view) {
+  const known = new Map(curves.page.data.metrics.map((metric) => [metric.name, metric]));
+  const shown = view.names.map((name) => known.get(name)).filter(Boolean);
+  const losses = shown.filter((metric) => metric.role.endsWith('loss'));
+  const first = losses.length ? losses : shown.slice(0, 1);
+  const others = shown.filter((metric) => !first.includes(metric));
+  const machine = curves.strips.filter((strip) => view.names.includes(MACHINE + strip.name));
+  return { first, others, machine };
+}
+
+function panelsOfRun(curves, view) {
+  const { first, others, machine } = panelPlan(curves, view);
+  const main = {
+    id: 'main',
+    kind: 'main',
+    label: first.every((metric) => metric.role.endsWith('loss')) ? 'loss' : (first[0]?.name ?? ''),
+    height: MAIN_HEIGHT,
+    isLog: view.isLog,
+    traces: first.map((metric, index) => mainTrace(curves, metric, index)),
+  };
+  const tones = [...STRIP_TONES];
+  const strips = others.map((metric) => {
+    const tone = metric.role === 'gap' ? 'second' : takeTone(tones);
+    return stripOf(metric.name, metric.name, tone, linesOfMetric(curves, metric.name), metricText(metric));
+  });
+  const meters = machine.map((strip) =>
+    stripOf(MACHINE + strip.name, strip.name, 'series-4', [lineOfStrip(strip, view.kind)], meterText(strip, strip.last)),
+  );
+  return first.length ? [main, ...strips, ...meters] : meters;
+}
+
+function takeTone(tones) {
+  const tone = tones.shift();
+  tones.push(tone);
+  return tone;
+}
+
+function mainTrace(curves, metric, index) {
+  const isVal = metric.role === 'val loss';
+  return {
+    name: metric.name,
+    label: labelOf(metric),
+    tone: isVal ? 'series-2' : STRIP_TONES[index % STRIP_TONES.length],
+    hasPoints: isVal,
+    isBandless: isVal,
+    last: numberText(metric.last, 3),
+    lines: linesOfMetric(curves, metric.name),
+  };
+}
+
+/** What a metric is called beside its line. */
+export function labelOf(metric) {
+  return { 'train loss': 'train', 'val loss': 'val' }[metric.role] ?? metric.name;
+}
+
+function stripOf(id, label, tone, lines, last) {
+  const trace = { name: id, label: '', tone, lines, isBandOnly: true };
+  return { id, kind: 'strip', label, height: STRIP_HEIGHT, isLog: false, last, traces: [trace] };
+}
+
+function metricText(metric) {
+  return metric.role === 'gap' ? signedText(metric.last) : numberText(metric.last);
+}
+
+function meterText(strip, value) {
+  return value == null ? '' : `${numberText(Number(value.toPrecision(3)))} ${strip.unit}`;
+}
+
+function linesOfMetric({ lines }, name) {
+  return lines.get(name) ?? [];
+}
+
+/** A figure of the machine as a line; on steps, those rows that have one. */
+function lineOfStrip(strip, kind) {
+  const xs = kind === 'time' ? strip.x : strip.step;
+  const kept = strip.value.map((_value, at) => at).filter((at) => xs[at] != null);
+  kept.sort((one, other) => xs[one] - xs[other]);
+  const pick = (list) => kept.map((at) => list[at]);
+  const value = pick(strip.value);
+  const other = pick(kind === 'time' ? strip.step : strip.x);
+  return { metric: strip.name, attempt: 0, superseded: false, x: pick(xs), min: value, max: value, smooth: value, n: [], bad: [], other };
+}
+
+// ── the axis
+
+function axisOfRun(curves, view) {
+  const { data, context } = curves.page;
+  const [least, greatest] = view.kind === 'time' ? timeRange(data, context) : stepRange(data);
+  const marks = data.marks.flatMap((mark) => chartMarks(mark, view.kind));
+  return {
+    kind: view.kind,
+    zone: context.zone,
+    least,
+    greatest,
+    min: view.from ?? least,
+    max: view.to ?? greatest,
+    isWhole: view.from == null && view.to == null,
+    marks: view.kind === 'time' ? [...pauses(data), ...marks] : marks,
+  };
+}
+
+function timeRange(data, context) {
+  const from = seconds(data.started) ?? 0;
+  const to = seconds(data.ended) ?? context.now() / 1000;
+  return [from, Math.max(to, from + 1)];
+}
+
+function stepRange(data) {
+  const steps = data.metrics.map((metric) => metric.last_step).filter((step) => step != null);
+  const last = Math.max(1, data.progress.step ?? 0, ...steps);
+  const isUnderWay = data.standing === 'running' && data.progress.total;
+  return [0, isUnderWay ? Math.max(last, data.progress.total) : last];
+}
+
+function seconds(iso) {
+  return iso ? Date.parse(iso) / 1000 : null;
+}
+
+/** Stalls are bands over time, and lines over steps; a death has a line over time only. */
+function chartMarks(mark, kind) {
+  const x = kind === 'time' ? seconds(mark.at) : mark.step;
+  if (x == null || mark.kind === 'end') return [];
+  if (mark.kind === 'death' && kind === 'step') return [];
+  if (mark.kind !== 'stall') return [{ kind: mark.kind, x, words: mark.kind === 'checkpoint' ? '' : mark.text }];
+  const words = `stalled ${durationText(mark.duration_s)}`.trim();
+  const until = kind === 'time' && mark.duration_s ? x + mark.duration_s : null;
+  return [{ kind: 'stall', x, until, words }];
+}
+
+/** Between two attempts nothing ran. */
+function pauses(data) {
+  return data.attempts.slice(1).flatMap((attempt, index) => {
+    const [x, until] = [seconds(data.attempts[index].ended), seconds(attempt.started)];
+    return x != null && until > x ? [{ kind: 'pause', x, until }] : [];
+  });
+}
+
+/** Show `from` to `to`; null is the whole run. */
+function zoomTo(curves, from, to) {
+  const axis = axisOfRun(curves, { ...viewOf(curves), from: null, to: null });
+  const digits = axis.kind === 'time' ? 1 : Math.max(0, Math.ceil(2 - Math.log10(to - from || 1)));
+  const round = (value) => (value == null ? null : Number(value.toFixed(digits)));
+  const isWhole = from == null || (from <= axis.min && to >= axis.max);
+  curves.page.context.setQuery(isWhole ? { from: null, to: null } : { from: round(Math.max(from, axis.min)), to: round(to) });
+}
+
+function zoomBy(curves, factor) {
+  const axis = axisOfRun(curves, viewOf(curves));
+  const middle = curves.x ?? (axis.min + axis.max) / 2;
+  zoomTo(curves, middle - (middle - axis.min) * factor, middle + (axis.max - middle) * factor);
+}
+
+// ── what is fetched
+
+/** What the lines are of: other than this, they are asked for anew. */
+function keyOfView(view) {
+  return [view.kind, view.from, view.to, view.smoothing].join(' ');
+}
+
+function wantPanel(curves, panel) {
+  curves.seen.add(panel.id);
+  askSoon(curves);
+}
+
+function askSoon(curves) {
+  clearTimeout(curves.timer);
+  curves.timer = setTimeout(() => askSeries(curves), 0);
+}
+
+/** Ask for the lines of those panels in sight that have none. */
+async function askSeries(curves) {
+  const view = viewOf(curves);
+  const key = keyOfView(view);
+  const { first, others } = panelPlan(curves, view);
+  const inSight = [...first, ...others.filter((metric) => curves.seen.has(metric.name))];
+  const names = inSight.map((metric) => metric.name).filter((name) => curves.got?.get(name) !== key);
+  if (!names.length || curves.pending === key + names) return;
+  curves.pending = key + names;
+  const query = seriesQuery(curves, view, names);
+  const answer = await curves.page.context.store.get(`${curves.page.address}/series?${query}`).catch((error) => ({ error }));
+  if (curves.pending === key + names) curves.pending = '';
+  if (key !== keyOfView(viewOf(curves))) return;
+  curves.error = answer.error?.message ?? '';
+  if (answer.data) keepSeries(curves, names, key, answer.data);
+  drawCurves(curves);
+  curves.page.repaint();
+}
+
+function seriesQuery(curves, view, names) {
+  const query = new URLSearchParams(names.map((name) => ['m', name]));
+  query.set('x', view.kind);
+  query.set('width', Math.min(MOST_COLUMNS, Math.max(200, curves.box.clientWidth - 128)));
+  for (const [name, value] of [['from', view.from], ['to', view.to], ['s', view.smoothing]]) {
+    if (value != null) query.set(name, value);
+  }
+  return query;
+}
+
+function keepSeries(curves, names, key, series) {
+  curves.got ??= new Map();
+  for (const name of names) {
+    curves.lines.set(name, series.lines.filter((line) => line.metric === name));
+    curves.got.set(name, key);
+  }
+  curves.smoothing = series.smoothing;
+  curves.isWhole = series.is_whole;
+}
+
+/** New columns of lines on screen: they replace those from their first `x` on. */
+export function takeColumns(curves, message) {
+  const view = viewOf(curves);
+  if (view.to != null || (message.x ?? view.kind) !== view.kind) return;
+  for (const fresh of message.lines ?? []) {
+    const lines = curves.lines.get(fresh.metric);
+    if (lines) curves.lines.set(fresh.metric, grownLines(lines, fresh));
+  }
+  drawCurves(curves);
+}
+
+function grownLines(lines, fresh) {
+  const isSame = (line) => line.attempt === fresh.attempt && line.superseded === fresh.superseded;
+  if (!lines.some(isSame)) return [...lines, fresh];
+  return lines.map((line) => (isSame(line) ? joinedLine(line, fresh) : line));
+}
+
+function joinedLine(line, fresh) {
+  const start = fresh.x.find((x) => x != null);
+  const at = line.x.findIndex((x) => x != null && x >= start);
+  const end = at < 0 ? line.x.length : at;
+  const joined = { ...line, bad: [...line.bad.filter((x) => x < start), ...fresh.bad] };
+  for (const name of ['x', 'min', 'max', 'smooth', 'n', 'other']) {
+    joined[name] = [...(line[name] ?? []).slice(0, end), ...(fresh[name] ?? [])];
+  }
+  return joined;
+}
+
+// ── what is drawn
+
+export function drawCurves(curves) {
+  const view = viewOf(curves);
+  curves.box.setAttribute('aria-label', curves.page.data.reading || 'Curves of this run');
+  curves.panels = panelsOfRun(curves, view);
+  curves.axis = axisOfRun(curves, view);
+  curves.box.hidden = view.isTable;
+  if (globalThis.uPlot && !view.isTable) curves.stack.show({ panels: curves.panels, axis: curves.axis });
+  sayAt(curves, curves.x);
+  askSoon(curves);
+}
+
+export function curvesSection(curves) {
+  const { data } = curves.page;
+  const view = viewOf(curves);
+  if (!data.metrics.length && !curves.strips.length) return noMetrics(data);
+  const right = view.from == null ? 'drag to zoom' : wholeButton(curves);
+  return section(
+    'curves',
+    'Curves',
+    { extra: controls(curves, view), right },
+    curves.isListed ? metricList(curves, view) : null,
+    curves.said,
+    curves.error ? h('p', { class: 'text-failed' }, bdi(`The curves could not be read: ${curves.error}`)) : null,
+    curves.isWhole === false ? h('p', { class: 'second' }, 'The last rows; the others are being read.') : null,
+    curves.box,
+    view.isTable ? curvesTable(curves, view) : null,
+  );
+}
+
+function noMetrics(data) {
+  const kept = Object.keys(data.results ?? {});
+  const what = kept.length ? `Recorded: ${kept.join(', ')}.` : 'Nothing was recorded that is a curve.';
+  return section('curves', 'Curves', {}, h('p', { class: 'second' }, 'No rows of metrics. ', bdi(what)));
+}
+
+function wholeButton(curves) {
+  return h('button', { type: 'button', class: 'textual', onclick: () => zoomTo(curves, null, null) }, 'whole run');
+}
+
+function controls(curves, view) {
+  const { context, data } = curves.page;
+  const set = (name, standard) => (value) => context.setQuery({ [name]: value === standard ? null : value });
+  const setAxis = (value) => context.setQuery({ x: value === 'step' ? null : value, from: null, to: null });
+  const total = data.metrics.length;
+  const shown = view.names.filter((name) => data.metrics.some((metric) => metric.name === name)).length;
+  return [
+    tabs('Axis', [['step', 'step'], ['time', 'time']], view.kind, setAxis),
+    tabs('Scale', [['linear', 'linear'], ['log', 'log']], view.isLog ? 'log' : 'linear', set('y', 'linear')),
+    smoothingField(curves, view),
+    h(
+      'button',
+      { type: 'button', class: 'textual', 'aria-expanded': String(curves.isListed), onclick: () => toggleList(curves) },
+      `${numberText(shown)} of ${numberText(total)} metrics`,
+    ),
+  ];
+}
+
+function smoothingField(curves, view) {
+  const field = h('input', {
+    type: 'number',
+    min: 0,
+    max: 0.999,
+    step: 'any',
+    'aria-label': 'Smoothing, 0 to 0.999',
+    value: view.smoothing ?? numberText(curves.smoothing ?? 0),
+    onchange: (event) => setSmoothing(curves, event.target),
+    onkeydown: (event) => stepSmoothing(event),
+  });
+  return h('label', { class: 'smoothing' }, 'smoothing ', field);
+}
+
+/** The arrows halve or double how far the smoothing is from 1. */
+function stepSmoothing(event) {
+  const factor = { ArrowUp: 0.5, ArrowDown: 2 }[event.key];
+  if (!factor) return;
+  event.preventDefault();
+  event.target.value = Number(Math.min(0.999, Math.max(0, 1 - (1 - event.target.value) * factor)).toFixed(3));
+  event.target.onchange(event);
+}
+
+function setSmoothing(curves, field) {
+  const value = Math.min(0.999, Math.max(0, Number(field.value) || 0));
+  curves.page.context.setQuery({ s: field.value === '' ? null : value });
+}
+
+function toggleList(curves) {
+  curves.isListed = !curves.isListed;
+  curves.page.repaint();
+  if (curves.isListed) document.getElementById('metric-filter')?.focus();
+}
+
+/** The metrics by the first part of their names, with a filter. */
+function metricList(curves, view) {
+  const machine = curves.strips.map((strip) => MACHINE + strip.name);
+  const names = [...curves.page.data.metrics.map((metric) => metric.name), ...machine];
+  const fitting = names.filter((name) => name.toLowerCase().includes(curves.needle.toLowerCase()));
+  const groups = Object.groupBy(fitting.slice(0, MOST_LISTED), prefixOf);
+  const field = h('input', {
+    id: 'metric-filter',
+    type: 'search',
+    placeholder: 'Filter metrics',
+    'aria-label': 'Filter metrics',
+    oninput: (event) => {
+      curves.needle = event.target.value;
+      curves.page.repaint();
+    },
+  });
+  const more = fitting.length - MOST_LISTED;
+  return h(
+    'div',
+    { class: 'metric-list' },
+    h('div', { class: 'metric-tools' }, field, allButton(curves, view, fitting), standardButton(curves)),
+    Object.entries(groups).map(([prefix, members]) =>
+      h('fieldset', { 'data-key': prefix }, h('legend', null, bdi(prefix)), members.map((name) => metricBox(curves, view, name))),
+    ),
+    more > 0 ? h('p', { class: 'second' }, `${numberText(more)} more: narrow the filter`) : null,
+  );
+}
+
+function prefixOf(name) {
+  if (name.startsWith(MACHINE)) return 'machine';
+  const parts = name.split(/[/.]/);
+  return parts.length > 1 ? parts[0] : 'metrics';
+}
+
+function allButton(curves, view, fitting) {
+  const names = [...new Set([...view.names, ...fitting.slice(0, MOST_LISTED)])];
+  return h('button', { type: 'button', class: 'textual', onclick: () => chooseNames(curves, names) }, 'show these');
+}
+
+function standardButton(curves) {
+  return h('button', { type: 'button', class: 'textual', onclick: () => curves.page.context.setQuery({ m: null }) }, 'as at first');
+}
+
+function metricBox(curves, view, name) {
+  const box = h('input', {
+    type: 'checkbox',
+    onchange: (event) => {
+      const rest = view.names.filter((one) => one !== name);
+      chooseNames(curves, event.target.checked ? [...rest, name] : rest);
+    },
+  });
+  box.checked = view.names.includes(name);
+  if (box.checked) box.setAttribute('checked', '');
+  return h('label', { 'data-key': name }, box, bdi(name.replace(MACHINE, '')));
+}
+
+function chooseNames(curves, names) {
+  curves.page.context.setQuery({ m: names.map((name) => encodeURIComponent(name)).join(',') });
+}
+
+// ── the readout
+
+/** The figures at `x` or, where it is null, the last ones. */
+function sayAt(curves, x) {
+  curves.x = x;
+  if (!curves.panels) return;
+  const view = viewOf(curves);
+  const entries = x == null ? lastEntries(curves) : entriesAt(curves, view, x);
+  paint(curves.said, entries.map(([name, value, tone]) => span('', bdi(name), ' ', h('b', { class: tone }, bdi(value)))));
+}
+
+function lastEntries(curves) {
+  const { data, context } = curves.page;
+  const step = data.evidence.find((one) => one.what === 'step');
+  const entries = [['step', numberText(data.progress.step)]];
+  if (step?.at) entries.push(['at', clockText(Date.parse(step.at), context.zone, true)]);
+  const metrics = new Map(data.metrics.map((metric) => [metric.name, metric]));
+  for (const trace of curves.panels.flatMap((panel) => panel.traces)) {
+    const metric = metrics.get(trace.name);
+    entries.push(...(metric ? lastOfMetric(metric, trace, data) : lastOfMeter(curves, trace)));
+  }
+  return entries.filter(([, value]) => value);
+}
+
+function lastOfMetric(metric, trace, data) {
+  const isOld = metric.role === 'val loss' && metric.last_step != null && metric.last_step !== data.progress.step;
+  const value = metric.role === 'gap' ? signedText(metric.last) : numberText(metric.last);
+  const entries = [[labelOf(metric), isOld ? `${value} at ${numberText(metric.last_step)}` : value, toneClass(trace)]];
+  const smooth = trace.lines.filter((line) => !line.superseded).at(-1)?.smooth.findLast((one) => one != null);
+  if (metric.role === 'train loss' && smooth != null) entries.push(['smoothed', numberText(smooth, 4), toneClass(trace)]);
+  return entries;
+}
+
+function lastOfMeter(curves, trace) {
+  const strip = curves.strips.find((one) => MACHINE + one.name === trace.name);
+  return strip ? [[strip.name, meterText(strip, strip.last)]] : [];
+}
+
+function toneClass(trace) {
+  return { 'series-1': 'text-running', 'series-2': 'text-failed' }[trace.label && trace.tone];
+}
+
+function entriesAt(curves, view, x) {
+  const traces = curves.panels.flatMap((panel) => panel.traces);
+  const columns = traces.map((trace) => [trace, columnAt(trace, x)]);
+  const lead = columns.find(([, column]) => column)?.[1];
+  const entries = placeEntries(curves, view, lead?.x ?? x, lead?.other);
+  for (const [trace, column] of columns) if (column) entries.push(...entriesOfColumn(curves, trace, column, lead));
+  return entries.filter(([, value]) => value);
+}
+
+function placeEntries(curves, view, x, other) {
+  const [step, at] = view.kind === 'time' ? [other, x] : [Math.round(x), other];
+  const clock = at == null ? '' : clockText(at * 1000, curves.page.context.zone, true);
+  return [['step', numberText(step)], ['at', clock]];
+}
+
+function entriesOfColumn(curves, trace, column, lead) {
+  const metric = curves.page.data.metrics.find((one) => one.name === trace.name);
+  if (!metric) {
+    const strip = curves.strips.find((one) => MACHINE + one.name === trace.name);
+    return [[strip.name, meterText(strip, column.smooth)]];
+  }
+  if (metric.role === 'gap') return [[metric.name, signedText(column.smooth)]];
+  const step = curves.axis.kind === 'time' ? column.other : column.x;
+  const isElsewhere = metric.role === 'val loss' && column !== lead && step != null;
+  const where = isElsewhere ? ` at ${numberText(step)}` : '';
+  const entries = [[labelOf(metric), rangeText(column) + where, toneClass(trace)]];
+  if (metric.role === 'train loss') entries.push(['smoothed', numberText(column.smooth, 4), toneClass(trace)]);
+  return entries;
+}
+
+/** One row as it is, several as the range that they span. */
+function rangeText({ min, max }) {
+  const [least, greatest] = [numberText(min), numberText(max)];
+  return least === greatest ? least : `${least} to ${greatest}`;
+}
+
+// ── the table in place of the chart
+
+function curvesTable(curves, view) {
+  const traces = curves.panels.flatMap((panel) => panel.traces);
+  const rows = (traces[0]?.lines ?? []).filter((line) => !line.superseded).flatMap((line) => line.x).filter((x) => x != null);
+  const step = Math.max(1, Math.ceil(rows.length / MOST_TABLE_ROWS));
+  const shown = rows.filter((x, index) => index % step === 0 || index === rows.length - 1);
+  const first = view.kind === 'time' ? (x) => clockText(x * 1000, curves.page.context.zone, true) : (x) => numberText(x);
+  const columns = [
+    { name: 'x', label: view.kind, kind: 'number', cell: first },
+    ...traces.map((trace, index) => ({
+      name: `m${index}`,
+      label: bdi(trace.name.replace(MACHINE, '')),
+      kind: 'number',
+      cell: (x) => tableText(columnAt(trace, x), x),
+    })),
+  ];
+  const note = step > 1 ? h('p', { class: 'second' }, `Every ${numberText(step)}th column of the chart.`) : null;
+  return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Table of the curves' }, table(columns, shown, { label: 'Curves', keyOf: String }), note);
+}
+
+/** What a column has at `x` itself: a value beside it is not shown. */
+function tableText(column, x) {
+  return column?.x === x ? rangeText(column) : '';
+}
+
+// ── keys
+
+const KEYS = {
+  ArrowLeft: (curves, event) => curves.stack.nudge(event.shiftKey ? -10 : -1),
+  ArrowRight: (curves, event) => curves.stack.nudge(event.shiftKey ? 10 : 1),
+  '+': (curves) => zoomBy(curves, 0.5),
+  '-': (curves) => zoomBy(curves, 2),
+  0: (curves) => zoomTo(curves, null, null),
+  s: (curves) => flipQuery(curves, 'x', 'time', { from: null, to: null }),
+  y: (curves) => flipQuery(curves, 'y', 'log'),
+  t: (curves) => flipQuery(curves, 'view', 'table'),
+  m: toggleList,
+};
+
+function flipQuery({ page }, name, value, more) {
+  const isSet = page.context.query.get(name) === value;
+  page.context.setQuery({ [name]: isSet ? null : value, ...more });
+}
+
+/** A key of the chart; whether it was one. */
+export function takeChartKey(curves, event) {
+  const act = KEYS[event.key];
+  if (!act) return false;
+  act(curves, event);
+  return true;
+}
