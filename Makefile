@@ -19,7 +19,7 @@ TWINS_PYTHON := /usr/bin/python3
 CAPITALIZATION_full :=
 CAPITALIZATION_small := --runs r8_lr1e-2 --evals '*/epoch1'
 
-.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults check docs slurm-up slurm-down clean
+.PHONY: help demo demo-pipeline demo-benchmark demo-finetune demo-capitalization test test-fast test-pythons mutants test-all faults hangs health twins fuzz io-faults check docs site slurm-up slurm-down clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -103,6 +103,10 @@ check: $(VENV)/.stamp-dev ## style, types, the shell scripts that jobs run, whic
 docs: $(VENV)/.stamp-dev ## are the docs complete, and do their examples hold
 	@$(BIN)/python -m pytest -q tests/docs
 
+site: $(VENV)/.stamp-dev ## the documentation as a web site in site/, which loads nothing from another host
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'Look: site/index.html'
+
 slurm-up: ## start a real Slurm on this machine, under one temporary folder (root; Debian or Ubuntu)
 	@scripts/slurm/up.sh
 
@@ -116,7 +120,7 @@ clean: ## remove what the demo and the tools left; the environment in .venv stay
 		$(addprefix $(FINETUNE)/,artifacts checkpoints status training_output.log .daemon.pid __pycache__) \
 		$(addprefix $(CAPITALIZATION)/,.watchkeeper .detach run-*.log* __pycache__ work .tmp-* */artifacts */slurm-*.out) \
 		$(addprefix $(CAPITALIZATION)/*/eval/*/,logs slurm-*.out)
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.stamp-venv:
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is not there; name another one: make PYTHON=python3.12 …' >&2; exit 1; }
