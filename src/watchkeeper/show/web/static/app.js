@@ -79,7 +79,12 @@ class Context {
     this.emit('query');
   }
 
-  /** Listen: patch (data), columns, lines, beat, link, query, key (event), filter, resize, leave. */
+  marksChanged() {
+    marksChanged();
+  }
+
+  /** Listen: patch (data), columns, lines, beat, link, query, key (event), filter, marks, resize,
+   * hide, leave. */
   on(name, handler) {
     (this.#handlers[name] ??= []).push(handler);
   }
@@ -102,7 +107,9 @@ function drawCrumbs(crumbs) {
   const items = parts.map(({ text, href }, index) => {
     const isHere = index === parts.length - 1;
     const inner = isHere ? bdi(text) : h('a', { href }, bdi(text));
-    return h('li', { 'aria-current': isHere ? 'page' : null }, inner);
+    const isBack = index > 0 && index === parts.length - 2;
+    const name = isBack ? 'back' : isHere && parts.length === 2 ? 'only' : null;
+    return h('li', { class: name, 'aria-current': isHere ? 'page' : null }, inner);
   });
   paint(document.getElementById('crumbs'), h('ol', null, items));
 }
@@ -224,7 +231,7 @@ function drawNavigation({ kind }) {
   const links = places.map(([href, text, isHere]) =>
     h('a', { href, 'aria-current': isHere ? 'page' : null }, text),
   );
-  paint(document.getElementById('places'), links);
+  paint(document.getElementById('pages'), links);
 }
 
 function drawMarks() {
@@ -266,6 +273,7 @@ function boot() {
   addEventListener('afterprint', () => reshape(false));
   PHONE.addEventListener('change', () => reshape(false));
   addEventListener('resize', () => visit?.emit('resize'));
+  addEventListener('pagehide', () => visit?.emit('hide'));
   bindKeys({
     navigate: go,
     up: () => visit?.parent && go(visit.parent),

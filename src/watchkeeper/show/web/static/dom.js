@@ -6,7 +6,7 @@
 
 const SVG_SPACE = 'http://www.w3.org/2000/svg';
 const MOST_CHARACTERS = 4000;
-const HANDLERS = ['onclick', 'oninput', 'onchange', 'onkeydown'];
+const HANDLERS = ['onclick', 'oninput', 'onchange', 'onkeydown', 'onpointerdown', 'ondblclick'];
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?)/g;
 const UNSEEN =
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;

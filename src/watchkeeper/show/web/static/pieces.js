@@ -4,13 +4,13 @@ import { bdi, glyph, h, span, svg } from './dom.js';
 import { agoText, clockText, dateText, durationParts, exactText, numberText } from './format.js';
 
 const KINDS = {
-  done: 'done finished completed valid ended good whole',
-  running: 'running advancing starting active',
-  failed: 'failed invalid lost failing dead crashed killed gone damaged timeout cancelled',
+  done: 'done finished completed valid whole',
+  running: 'running advancing starting',
+  failed: 'failed died invalid lost failing dead crashed killed gone',
   blocked: 'blocked',
-  warning: 'stalled silent late unhealthy unwatched warning',
+  warning: 'interrupted stalled silent late unhealthy unwatched damaged',
   waiting: 'waiting queued pending',
-  unneeded: 'skipped control',
+  unneeded: 'control',
 };
 const KIND_BY_WORD = new Map(
   Object.entries(KINDS).flatMap(([kind, words]) => words.split(' ').map((word) => [word, kind])),
@@ -28,12 +28,12 @@ export function wordOf(standing) {
   return standing === 'to do' ? 'waiting' : standing;
 }
 
-/** "7 failed, 6 blocked": the first in its colour where it needs a person, or where it is all. */
-export function countsNodes(counts) {
+/** "7 failed, 6 blocked": in colour is what needs a person or, unless `isPlain`, what is all. */
+export function countsNodes(counts, isPlain) {
   const entries = Object.entries(counts).filter(([, count]) => count);
   return entries.flatMap(([standing, count], index) => {
     const kind = kindOf(standing);
-    const isLoud = ['failed', 'unknown', 'warning'].includes(kind) || entries.length === 1;
+    const isLoud = ['failed', 'unknown', 'warning'].includes(kind) || (!isPlain && entries.length === 1);
     const text = `${numberText(count, 0)} ${wordOf(standing)}`;
     return [index ? ', ' : '', isLoud ? span(`text-${kind}`, bdi(text)) : bdi(text)];
   });
