@@ -12,18 +12,21 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.code import git
 from watchkeeper.core.disk.files import read_whole
-from watchkeeper.core.errors import Problem, UsageError
+from watchkeeper.core.disk.objects import read_kept
+from watchkeeper.core.errors import Problem, UsageError, WatchkeeperError
 from watchkeeper.core.events import (
     AnyEvent,
     Intended,
     Learned,
     Number,
+    Opened,
     RunEnded,
     RunItem,
     RunStarted,
@@ -58,6 +61,16 @@ MOST_RANGES = 40
 MOST_NAMED = 8
 _JOB_NAME = re.compile(rb"^#SBATCH\s+(?:--job-name|-J)\b.*$", re.MULTILINE)
 _MOST_SNAPSHOT_BYTES = 8 * 1024 * 1024
+
+
+class Chosen(NamedTuple):
+    """A run that was chosen: an experiment's folder and the run's key, or the folder of a recorded
+    run and "". `id` names it in addresses.
+    """
+
+    folder: Path
+    key: str = ""
+    id: str = ""
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +131,124 @@ def compared(
         differences=list(_differences(first, sides, finds.repository)),
         problems=[*finds.problems, *finds.rankings.problems],
     )
+
+
+def chosen_sides(
+    chosen: Sequence[Chosen], metrics: Mapping[Path, Mapping[str, Number]], problems: list[Problem]
+) -> list[Side]:
+    """The sides of these runs, in their order. `metrics` are the last figures of recorded runs, by
+    folder. What is no run, or cannot be read, is added to `problems`.
+    """
+    reader = _ChosenReader(metrics, problems)
+    sides: list[Side] = []
+    for one in chosen:
+        try:
+            side = reader.side_of(one)
+        except WatchkeeperError as error:
+            problems.append(Problem(where=str(one.folder), message=str(error), hint=error.hint))
+            continue
+        sides.append(msgspec.structs.replace(side, id=one.id))
+    problems += reader.rankings.problems
+    if len({side.where for side in sides if side.key}) > 1:
+        sides = [_with_place(side) for side in sides]
+    return compare.in_one_spelling(_distinct(sides))
+
+
+class _ChosenReader:
+    """Reads the sides of chosen runs, each experiment once."""
+
+    def __init__(
+        self, metrics: Mapping[Path, Mapping[str, Number]], problems: list[Problem]
+    ) -> None:
+        self.rankings = Rankings()
+        self._metrics = metrics
+        self._problems = problems
+        self._settings = flatten.Reader()
+        self._experiments: dict[Path, Mapping[str, Side]] = {}
+        self._submissions: dict[Path, Sequence[Intended]] = {}
+
+    def side_of(self, chosen: Chosen) -> Side:
+        """The side of one run.
+
+        Raises:
+            UsageError: there is no such run.
+            WatchkeeperError: it cannot be read.
+        """
+        if chosen.key:
+            side = self._in_experiment(chosen.folder).get(chosen.key)
+        else:
+            side = self._recorded(chosen.folder)
+        if side is not None:
+            return side
+        if chosen.key:
+            raise UsageError(f"{chosen.key} is no run of this experiment")
+        raise UsageError("no run was recorded here")
+
+    def _rules(self, folder: Path) -> Mapping[str, str]:
+        return self.rankings.of(folder).rules[0]
+
+    def _in_experiment(self, folder: Path) -> Mapping[str, Side]:
+        """Key → the side of the run."""
+        if folder not in self._experiments:
+            sides = of_experiment(folder, self._settings, self._problems, self._rules(folder))
+            self._experiments[folder] = {side.key: side for side in sides}
+        return self._experiments[folder]
+
+    def _recorded(self, folder: Path) -> Side | None:
+        events = all_of(journal.read(folder / layout.JOURNAL).events)
+        side = _recorded(folder, events, self._rules(folder), self._metrics.get(folder))
+        if side is None:
+            return None
+        return _as_submitted(side, events, self._submissions)
+
+
+def _as_submitted(
+    side: Side, events: Sequence[AnyEvent | Unknown], known: dict[Path, Sequence[Intended]]
+) -> Side:
+    """The side of a recorded run, with what its job was submitted with, where it was a job's.
+    `known`: experiment → its submissions, as far as they were read.
+    """
+    started = training_start(events)
+    if started is None or not started.attempt:
+        return side
+    attempt = Path(started.attempt)
+    ours = next((above for above in attempt.parents if above.name == layout.OURS), None)
+    if ours is None:
+        return side
+    folder = ours.parent
+    if folder not in known:
+        known[folder] = _submissions_in(folder)
+    for intended in known[folder]:
+        if layout.attempt_folder(folder, intended.key, intended.attempt) == attempt:
+            return _with_submission(side, folder, intended)
+    return side
+
+
+def _submissions_in(experiment: Path) -> Sequence[Intended]:
+    try:
+        events = all_of(journal.read(experiment / layout.JOURNAL).events)
+    except WatchkeeperError:
+        return ()
+    return [event for event in events if isinstance(event, Intended)]
+
+
+def _with_submission(side: Side, experiment: Path, intended: Intended) -> Side:
+    return msgspec.structs.replace(
+        side,
+        diff=intended.diff_sha256,
+        files=_files(intended),
+        script=_script(experiment, intended.script_sha256),
+        script_object=intended.script_sha256,
+        environment=intended.environment_sha256,
+        kept=str(experiment / layout.OBJECTS),
+    )
+
+
+def _with_place(side: Side) -> Side:
+    """The side, named after its experiment too."""
+    if not side.key:
+        return side
+    return _prefixed([side], Path(side.where).resolve().name)[0]
 
 
 def _prefixed(sides: Sequence[Side], experiment: str) -> list[Side]:
@@ -332,6 +463,10 @@ def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) 
         metrics=_losses(run.learned) | metrics,
         at={name: epoch for name, epoch in epochs.items() if epoch},
         rules=rules,
+        origin="experiment",
+        key=run.name,
+        kept=str(folder / layout.OBJECTS),
+        host=_host_of(run.trained),
     )
     if submitted is not None:
         side = msgspec.structs.replace(
@@ -339,12 +474,25 @@ def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) 
             commit=submitted.git_sha,
             dirty=_dirty(submitted),
             diff=submitted.diff_sha256,
+            environment=submitted.environment_sha256,
         )
     if intended is not None:
         side = msgspec.structs.replace(
-            side, script=_script(folder, intended.script_sha256), files=_files(intended)
+            side,
+            script=_script(folder, intended.script_sha256),
+            script_object=intended.script_sha256,
+            files=_files(intended),
         )
     return side
+
+
+def _host_of(attempt: Attempt | None) -> str:
+    """Where a training ran: the scheduler's node, else the machine that it was submitted on."""
+    if attempt is None:
+        return ""
+    if attempt.facts is not None and attempt.facts.node:
+        return attempt.facts.node
+    return next((submitted.host for submitted in attempt.submissions.values()), "")
 
 
 def _losses(learned: Learned | None) -> dict[str, Number]:
@@ -404,24 +552,28 @@ def _kept_settings(
     experiment: Path, name: str, sha256: str, reader: flatten.Reader
 ) -> dict[str, str] | None:
     """The settings in a kept configuration; None if they cannot be read."""
-    data = kept(experiment, sha256)
+    data = read_kept(experiment / layout.OBJECTS, sha256)
     if data is None:
         return None
     return reader.settings(name, sha256, data)
 
 
 def _script(experiment: Path, sha256: str) -> str:
-    data = kept(experiment, sha256)
+    data = read_kept(experiment / layout.OBJECTS, sha256)
     if data is not None:
         return hashlib.sha256(_JOB_NAME.sub(b"", data)).hexdigest()
     return ""
 
 
 def _recorded(
-    path: Path, events: Sequence[AnyEvent | Unknown], rules: Mapping[str, str]
+    path: Path,
+    events: Sequence[AnyEvent | Unknown],
+    rules: Mapping[str, str],
+    metrics: Mapping[str, Number] | None = None,
 ) -> Side | None:
     """The side of a recorder's run folder; None where it is none. Of several executions the last of
     the first one's pipeline counts: an evaluation that was run there later is none of its training.
+    `metrics` are its last figures, where they are known already.
     """
     started = training_start(events)
     if started is None:
@@ -431,8 +583,8 @@ def _recorded(
         if isinstance(event, RunEnded) and event.writer == started.writer:
             state = event.status
             totals = event.totals
-    metrics = _losses(learned.of(path, [Tried(recorder=path)], []))
-    metrics |= _last_figures(path) | totals
+    if metrics is None:
+        metrics = _losses(learned.of(path, [Tried(recorder=path)], [])) | _last_figures(path)
     return Side(
         name=path.resolve().name,
         where=str(path),
@@ -441,9 +593,19 @@ def _recorded(
         commit=started.git_sha,
         dirty=_dirty(started),
         files=started.code,
-        metrics=metrics,
+        metrics={**metrics, **totals},
+        origin="recorded",
+        host=_host_in(events, started.writer),
         rules=rules,
     )
+
+
+def _host_in(events: Sequence[AnyEvent | Unknown], writer: str) -> str:
+    """The machine on which this writer ran."""
+    for event in events:
+        if isinstance(event, Opened) and event.writer == writer:
+            return event.host
+    return ""
 
 
 def _last_figures(run: Path) -> dict[str, Number]:
@@ -456,17 +618,6 @@ def _last_figures(run: Path) -> dict[str, Number]:
         if figure is not None:
             figures[name] = figure
     return figures
-
-
-def kept(experiment: Path, sha256: str) -> bytes | None:
-    """A kept object's bytes; None where they cannot be read or do not match its name."""
-    try:
-        data = read_whole(experiment / layout.OBJECTS / sha256)
-    except (OSError, ValueError):
-        return None
-    if hashlib.sha256(data).hexdigest() == sha256:
-        return data
-    return None
 
 
 def _snapshot(path: Path, reader: flatten.Reader) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 LIMIT_S = 2.0
 DIFF_LIMIT_S = 20.0
+BETWEEN_LIMIT_S = 5.0
 DIFF_LIMIT_BYTES = 20_000_000
 DETACHED = "(detached)"
 """What stands for the branch where HEAD is on none."""
@@ -163,6 +164,25 @@ def diff(folder: Path) -> bytes | None:
     if output is not None and len(output) <= DIFF_LIMIT_BYTES:
         return output
     return None
+
+
+def diff_between(folder: Path, old: str, new: str, names: Sequence[str] = ()) -> bytes | None:
+    """How commit `new` differs from `old` in files of these names, wherever they lie; in all where
+    none is named. None where the repository has not both, or git gives no answer in time.
+    """
+    if not (is_sha(old) and is_sha(new)):
+        return None
+    paths = [f":(top,glob)**/{_literal(name)}" for name in names]
+    output = _ask(folder, "diff", old, new, *_FORM, "--", *paths, limit_s=BETWEEN_LIMIT_S)
+    if output is not None and len(output) <= DIFF_LIMIT_BYTES:
+        return output
+    return None
+
+
+def _literal(name: str) -> str:
+    """A file's name as a glob that matches nothing else; without the `..` before it."""
+    plain = re.sub(r"^(?:\.{0,2}/)+", "", name)
+    return re.sub(r"([*?\[\]\\])", r"\\\1", plain)
 
 
 def is_sha(text: str) -> bool:

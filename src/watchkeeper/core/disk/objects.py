@@ -25,6 +25,19 @@ def keep(folder: Path, data: bytes, *, mode: int = 0o444) -> str:
     return sha256
 
 
+def read_kept(folder: Path, sha256: str) -> bytes | None:
+    """The bytes that `folder` keeps under this hash; None where they cannot be read, or do not
+    match their name.
+    """
+    try:
+        data = files.read_whole(folder / sha256)
+    except (OSError, ValueError):
+        return None
+    if hashlib.sha256(data).hexdigest() == sha256:
+        return data
+    return None
+
+
 def is_whole(path: Path) -> bool:
     """Whether the file holds what its name says.
 

@@ -64,6 +64,20 @@ def places_below(top: str) -> Places:
     return places
 
 
+def place_at(folder: str) -> Place | None:
+    """The place that a folder itself is; None where nothing was recorded in it, or it cannot be
+    read.
+    """
+
+    def ignore(error: OSError) -> None:
+        """What cannot be read of it is not there."""
+
+    listed = next(walk(folder, ignore), None)
+    if listed is None:
+        return None
+    return _place(listed, folder, ignore)
+
+
 def _cannot_be_read(folders: list[str]) -> Problem:
     """One problem for all of them."""
     named = ", ".join(folders[:_MOST_NAMED])

@@ -101,7 +101,7 @@ def _last_step(run: RecordedRun) -> float | None:
     for placed in reversed(run.rows):
         step = value_of(placed.row.step)
         if step is not None:
-            return _plain(step)
+            return plain(step)
     return None
 
 
@@ -126,15 +126,15 @@ class _Track:
             self._greatest, self._greatest_step = value, step
 
     def figure(self) -> Figure:
-        last = _plain(self._last)
+        last = plain(self._last)
         if self._least > self._greatest:
             return Figure(last, self._last_step)
         return Figure(
             last,
             self._last_step,
-            _plain(self._least),
+            plain(self._least),
             self._least_step,
-            _plain(self._greatest),
+            plain(self._greatest),
             self._greatest_step,
         )
 
@@ -144,7 +144,7 @@ def _figures_of(run: RecordedRun) -> dict[str, Figure]:
     for placed in run.rows:
         step = value_of(placed.row.step)
         if step is not None:
-            step = _plain(step)
+            step = plain(step)
         for metric, value in _numbers(placed.row):
             track = tracks.get(metric)
             if track is None:
@@ -163,7 +163,7 @@ def _numbers(row: Row) -> Iterator[tuple[str, float]]:
             yield metric, number
 
 
-def _plain(value: float) -> float:
+def plain(value: float) -> float:
     """A whole number as an integer, so that it is shown as one."""
     if math.isfinite(value) and value == int(value) and abs(value) < _MOST_WHOLE:
         return int(value)

@@ -436,12 +436,17 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it is compared."""
+    """A run as it is compared. `step` is its last training step, None for none; `spark` up to 48
+    medians of `spark_metric`, in order.
+    """
 
     id: str
     name: str
     state: str
     standing: Standing
+    step: Real | None = None
+    spark_metric: str = ""
+    spark: tuple[Real, ...] = ()
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -458,8 +463,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FigureRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure in the runs' order: values, at which step or epoch, the difference from the base,
-    and which are the best (none where nobody knows the better end).
+    """A figure in the runs' order: values, at which step or epoch (`axis`), the difference from the
+    base, and which are the best (none where nobody knows the better end, or only one run has it).
+    Of an unfinished run no figure is the best while a finished one has the metric.
     """
 
     metric: str
@@ -468,6 +474,7 @@ class FigureRow(msgspec.Struct, frozen=True, kw_only=True):
     deltas: list[Real | None]
     is_best: list[bool]
     better: Literal["more", "less", ""]
+    axis: Literal["step", "epoch"] = "step"
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True):
@@ -480,7 +487,11 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compare(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs side by side. `heading` says in what they differ, `same` what is the same in all."""
+    """Runs side by side. `heading` says in what they differ, `same` what is the same in all: name →
+    value. `base` is a run's id. `metrics` are the names of all figures; those that were asked for
+    are in `figures`, else as many as fit. `at` says which values they are: `last`, `best`, or those
+    at a training step.
+    """
 
     heading: str
     base: str
@@ -490,5 +501,6 @@ class Compare(msgspec.Struct, frozen=True, kw_only=True):
     figures: list[FigureRow]
     diffs: list[Diff]
     metrics: list[str]
+    at: str = "last"
     zone: str = "UTC"
     problems: list[Problem] = []

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import chain
+from typing import Literal
 
 import msgspec
 
@@ -37,6 +38,9 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     still be as it is elsewhere. `metrics`: `clean accuracy` → its best figure over the epochs, its
     last where nobody knows the better end; `at`: the same name → its epoch. `rules` say which end
     is the better one where the run lies. `diff` is a hash, `script` too, of all but the job's name.
+    `kept` is the folder of the objects that `diff`, `script_object`, `environment` and the values
+    of `files` name, "" where nothing was kept. `key` is that of an experiment's run, `id` what
+    names it in addresses, and `host` where it ran.
     `files` are the code that the script names, each by its hash; `dirty` counts
     those that no commit holds.
     """
@@ -58,6 +62,13 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     rules: Mapping[str, str] = NO_RULES
     runtime: float | None = None
     final_step: int | None = None
+    origin: Literal["experiment", "recorded", "log"] = "log"
+    key: str = ""
+    id: str = ""
+    kept: str = ""
+    script_object: str = ""
+    environment: str = ""
+    host: str = ""
 
     @property
     def code(self) -> str:

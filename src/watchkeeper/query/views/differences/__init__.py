@@ -1,0 +1,1 @@
+"""In what runs differ: settings, code, data, environment, machine; and the figures beside it."""

@@ -1,0 +1,156 @@
+"""In what compared runs differ, and what is the same in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from watchkeeper.query.views.differences.environments import Environments
+from watchkeeper.query.views.differences.facts import HASH, MOST_FILES, NOT_KNOWN, Facts, facts_of
+from watchkeeper.query.views.pages import Difference
+from watchkeeper.report.compare import sides as compare
+from watchkeeper.report.compare.sides import Side
+
+# kind → how the heading says it; a kind that is part of another one has the same words
+_NOUNS = {
+    "code": "the code",
+    "uncommitted": "the code",
+    "script": "the script",
+    "data": "the data",
+    "environment": "the environment",
+    "machine": "the machine",
+}
+
+
+class Contrast(NamedTuple):
+    """What differs, and what is the same in all runs: name → value."""
+
+    differs: list[Difference]
+    same: dict[str, str]
+
+
+class _Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing of all runs, in their order. None: not there."""
+
+    key: str
+    kind: str
+    values: Sequence[str | None]
+    details: list[list[str]] = []
+
+
+def contrast(
+    sides: Sequence[Side], base: Side, recorders: Mapping[str, Path | None] | None = None
+) -> Contrast:
+    """Compare the runs by everything that was recorded of them. `recorders`: name of a run → the
+    folder of its rows, where the machine was measured.
+    """
+    at = [side.name for side in sides].index(base.name)
+    reader = Environments()
+    facts = []
+    for side in sides:
+        recorder = (recorders or {}).get(side.name)
+        facts.append(facts_of(side, recorder, reader))
+    differs = []
+    same = {}
+    for row in (*_settings(sides), *_of_facts(facts, at), *_files(sides)):
+        if len(set(row.values)) > 1:
+            differs.append(_difference(row, at))
+        elif row.values[0] not in (None, NOT_KNOWN):
+            same[row.key] = row.values[0]
+    return Contrast(differs, same)
+
+
+def heading_of(runs: int, differs: Sequence[Difference]) -> str:
+    """`4 runs differ in 2 settings, the code and the environment`."""
+    if runs < 2:
+        return "One run, and nothing to compare it with"
+    settings = sum(one.kind == "setting" for one in differs)
+    parts = []
+    if settings:
+        parts.append(f"{settings} setting{'' if settings == 1 else 's'}")
+    parts += dict.fromkeys(_NOUNS[one.kind] for one in differs if one.kind in _NOUNS)
+    if not parts:
+        return f"{runs} runs do not differ in anything that was recorded"
+    *first, last = parts
+    words = last
+    if first:
+        words = f"{', '.join(first)} and {last}"
+    return f"{runs} runs differ in {words}"
+
+
+def _difference(row: _Row, at: int) -> Difference:
+    base = row.values[at]
+    return Difference(
+        key=row.key,
+        kind=row.kind,
+        values=list(row.values),
+        is_base=[value == base for value in row.values],
+        details=row.details,
+    )
+
+
+def _settings(sides: Sequence[Side]) -> Iterator[_Row]:
+    """The settings: those that differ, then those that do not. Words about a run do not say what
+    they leave out.
+    """
+    varying = dict.fromkeys(compare.varying(sides))
+    keys = dict.fromkeys(key for side in sides for key in side.settings)
+    for key in [*varying, *(key for key in keys if key not in varying)]:
+        values = [_setting(side, key) for side in sides]
+        if key not in varying and len(set(values)) > 1:
+            continue  # not known of all
+        yield _Row(key=key, kind="setting", values=values)
+
+
+def _setting(side: Side, key: str) -> str | None:
+    if key in side.settings:
+        return side.settings[key]
+    if side.partial or not side.settings:
+        return NOT_KNOWN
+    return None
+
+
+# what is compared → its kind, in the order of the page
+_KINDS = {
+    "code": "code",
+    "uncommitted": "uncommitted",
+    "script": "script",
+    "data": "data",
+    "environment": "environment",
+    "Python": "environment",
+    "system": "machine",
+    "host": "machine",
+    "GPU": "machine",
+}
+
+
+def _of_facts(facts: Sequence[Facts], at: int) -> Iterator[_Row]:
+    """A row for each fact that was recorded of a run at all."""
+    base = facts[at]
+    for key, kind in _KINDS.items():
+        values = []
+        details = []
+        for fact in facts:
+            words, more = fact.against(base, key)
+            values.append(words)
+            details.append(more)
+        if any(value != NOT_KNOWN for value in values):
+            yield _Row(key=key, kind=kind, values=values, details=details)
+
+
+def _files(sides: Sequence[Side]) -> Iterator[_Row]:
+    """The files of the code that are not the same, where all runs name theirs, and neither the
+    commit nor what was not committed explains them.
+    """
+    if len({(side.commit, side.diff, not side.files) for side in sides}) > 1:
+        return
+    names = dict.fromkeys(name for side in sides for name in side.files)
+    shown = 0
+    for name in names:
+        hashes = [side.files.get(name, "")[:HASH] or None for side in sides]
+        if len(set(hashes)) > 1 and shown < MOST_FILES:
+            shown += 1
+            yield _Row(key=name, kind="code", values=hashes)

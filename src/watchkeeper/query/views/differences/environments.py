@@ -1,0 +1,83 @@
+"""The environments that runs were submitted from: kept package lists, and how one differs from
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from watchkeeper.core.code.environment import Environment, Python
+from watchkeeper.core.disk.objects import read_kept
+
+MOST_DETAILS = 200
+"""Packages that are named one by one."""
+
+
+class Change(NamedTuple):
+    """How an environment differs from another: in a few words, and package by package."""
+
+    words: str
+    details: list[str]
+
+
+class Environments:
+    """Reads kept environments, each once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str], Environment | None] = {}
+
+    def read(self, folder: Path, sha256: str) -> Environment | None:
+        """The environment that `folder` keeps under this hash; None where it cannot be read."""
+        if not sha256:
+            return None
+        place = (folder, sha256)
+        if place not in self._known:
+            self._known[place] = _decoded(read_kept(folder, sha256))
+        return self._known[place]
+
+
+def python_of(environment: Environment) -> Python:
+    """The Python that a script finds: the first one of the PATH, if its packages were seen, else
+    the submitter's own.
+    """
+    if environment.on_path is not None and environment.on_path.packages:
+        return environment.on_path
+    return environment.submitter
+
+
+def counted(packages: Mapping[str, str]) -> str:
+    """`17 packages`."""
+    return f"{len(packages)} package{'' if len(packages) == 1 else 's'}"
+
+
+def change_of(old: Mapping[str, str], new: Mapping[str, str]) -> Change:
+    """How packages (name → version) differ from others: `156: 139 more, 1 changed`."""
+    added = [f"+ {name} {new[name]}" for name in new if name not in old]
+    removed = [f"− {name} {old[name]}" for name in old if name not in new]
+    changed = [
+        f"{name} {old[name]} → {new[name]}"
+        for name in new
+        if name in old and old[name] != new[name]
+    ]
+    counts = ((added, "more"), (removed, "fewer"), (changed, "changed"))
+    words = [f"{len(lines)} {what}" for lines, what in counts if lines]
+    if not words:
+        return Change(counted(new), [])
+    details = [*changed, *added, *removed]
+    left_out = len(details) - MOST_DETAILS
+    if left_out > 0:
+        details = [*details[:MOST_DETAILS], f"{left_out} more"]
+    return Change(f"{len(new)}: {', '.join(words)}", details)
+
+
+def _decoded(data: bytes | None) -> Environment | None:
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=Environment)
+    except (msgspec.DecodeError, RecursionError):
+        return None

@@ -1,0 +1,169 @@
+"""The figures of compared runs: every metric, total and result, each with its last, least and
+greatest value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.query.catalogue.entry import Entry, Extreme, Figure
+from watchkeeper.query.catalogue.index import Index
+from watchkeeper.query.catalogue.jobs import Job, read_jobs
+from watchkeeper.query.catalogue.places import place_at
+from watchkeeper.query.catalogue.reader import plain, read_entry
+from watchkeeper.query.recording import read_run
+from watchkeeper.report.compare.sides import Side, value_of
+from watchkeeper.runfolder.link import read_link
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+from watchkeeper.runfolder.metric_rows import value_of as number_in
+
+_ENDS = {"end_train_loss": "train_loss", "end_val_loss": "val_loss"}
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of one run. `recorder` is the folder of its rows, None for none; `results`
+    are the names of evaluations' figures, whose steps are epochs.
+    """
+
+    entry: Entry = Entry()
+    figures: Mapping[str, Figure] = {}
+    results: frozenset[str] = frozenset()
+    recorder: Path | None = None
+
+
+class Measures:
+    """Reads what was measured, each experiment once. `problems` are of what cannot be read."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._jobs: dict[str, Mapping[str, Measured]] = {}
+
+    def recorded(self, folder: Path) -> Measured:
+        """Of a recorded run."""
+        entry = entry_at(folder, self.problems)
+        if entry is None:
+            return Measured()
+        return Measured(entry=entry, figures=entry.figures, recorder=folder)
+
+    def of(self, side: Side) -> Measured:
+        """Of a run that is compared. What only its side knows, as totals, counts as the last."""
+        measured = Measured()
+        if side.origin == "recorded":
+            measured = self.recorded(Path(side.where))
+        elif side.origin == "experiment":
+            measured = self._in_experiment(side.where).get(side.key, measured)
+        figures = {**measured.figures, **_only_in(side, measured.figures)}
+        results = measured.results
+        if side.origin == "log":
+            results = frozenset(side.at)
+        return msgspec.structs.replace(measured, figures=figures, results=results)
+
+    def _in_experiment(self, folder: str) -> Mapping[str, Measured]:
+        """Key → what was measured of the run."""
+        if folder not in self._jobs:
+            self._jobs[folder] = dict(self._read(folder))
+        return self._jobs[folder]
+
+    def _read(self, folder: str) -> Iterator[tuple[str, Measured]]:
+        jobs = read_jobs(Path(folder), self.problems)
+        if jobs is None:
+            return
+        for job in jobs.jobs:
+            yield job.key, self._of_job(job)
+
+    def _of_job(self, job: Job) -> Measured:
+        """What a job's verdict says, and the recorder in it."""
+        judged = job.entry.figures
+        recorder = None
+        if job.attempt:
+            recorder = read_link(Path(job.attempt))
+        recorded = Measured()
+        if recorder is not None:
+            recorded = self.recorded(recorder)
+        return Measured(
+            entry=recorded.entry,
+            figures=_joined(judged, recorded.figures),
+            results=frozenset(name for name in judged if " " in name),
+            recorder=recorded.recorder,
+        )
+
+
+def _joined(judged: Mapping[str, Figure], recorded: Mapping[str, Figure]) -> dict[str, Figure]:
+    """The figures of a job's verdict and of its recorder, which names losses in its own way."""
+    figures = {**judged, **recorded}
+    for ours, names in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS)):
+        if ours not in recorded and any(name in recorded for name in names):
+            figures.pop(ours, None)
+    return figures
+
+
+def last_values(measured: Measured) -> dict[str, Extreme]:
+    """The last value of each metric, with its step."""
+    return {
+        name: Extreme(figure.last, figure.last_step) for name, figure in measured.figures.items()
+    }
+
+
+def values_at(measured: Measured, step: float) -> dict[str, Extreme]:
+    """The values at a training step: of each metric the last row at or before it, with its step."""
+    run = None
+    if measured.recorder is not None:
+        run, _ = read_run(measured.recorder, "", all_rows=False, is_alone=False)
+    if run is None:
+        return {}
+    values: dict[str, Extreme] = {}
+    for placed in run.rows:
+        at = number_in(placed.row.step)
+        if at is None or at > step:
+            continue
+        for metric, value in placed.row.metrics.items():
+            number = number_in(value)
+            if number is not None:
+                values[metric] = Extreme(number, plain(at))
+    return values
+
+
+def _only_in(side: Side, figures: Mapping[str, Figure]) -> dict[str, Figure]:
+    """The figures that the side has and the others do not: totals, and those of a run log."""
+    has_losses = not figures.keys().isdisjoint((*TRAIN_LOSS, *VAL_LOSS))
+    more: dict[str, Figure] = {}
+    for name, number in side.metrics.items():
+        if name in _ENDS and has_losses:
+            continue
+        ours = _ENDS.get(name, name)
+        if ours not in figures:
+            value = value_of(number)
+            at = _epoch(side.at.get(name, ""))
+            more[ours] = Figure(value, at, value, at, value, at)
+    return more
+
+
+def _epoch(text: str) -> int | None:
+    if text.isdecimal():
+        return int(text)
+    return None
+
+
+def entry_at(folder: Path, problems: list[Problem]) -> Entry | None:
+    """What a folder's files say of its recorded run, from the index where they have not changed;
+    None where there is none. What cannot be read is added to `problems`.
+    """
+    top = os.path.realpath(folder)
+    place = place_at(top)
+    if place is None or not place.has_rows:
+        return None
+    index = Index(top)
+    known = index.get(place)
+    if known is not None:
+        return known.entry
+    entry, faults = read_entry(folder)
+    problems += faults
+    if not faults:
+        index.put(place, entry)
+        index.save()
+    return entry
