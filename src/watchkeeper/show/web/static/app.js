@@ -14,7 +14,7 @@ import { Store } from './store.js';
 const PAGES = { overview: renderOverview, e: renderExperiment, r: renderRun, c: renderCompare };
 const KINDS_IN_API = { e: 'experiment', r: 'run' };
 const COMPARED = ['r', 'base', 'm', 'at'];
-const PHONE = matchMedia('(max-width: 1023.98px)');
+const PHONE = matchMedia('(max-width: 63.99em)');
 
 const store = new Store();
 const main = document.getElementById('main');
@@ -186,7 +186,7 @@ function showMissing(context, error) {
     ? h('p', null, 'Is ', command('wk serve'), ' still running, or the tunnel closed?')
     : h('p', null, bdi(error.hint || 'The overview has what there is.'));
   context.setCrumbs([{ text: context.place.id || 'overview', href: '' }]);
-  paint(main, h('h1', null, bdi(error.message)), hint, h('p', null, h('a', { href: '/' }, 'Overview')));
+  paint(main, h('div', { class: 'lead' }, h('h1', { tabindex: -1 }, bdi(error.message)), hint, h('p', null, h('a', { href: '/' }, 'Overview'))));
   if (isAway) setTimeout(() => visit === context && show(), 5000);
   if (error.status == null) throw error;
 }
@@ -266,7 +266,7 @@ function boot() {
     visit?.setQuery({ q: filter.value });
     visit?.emit('filter', filter.value);
   };
-  filter.onkeydown = (event) => event.key === 'Escape' && filter.blur();
+  filter.addEventListener('keydown', (event) => event.key === 'Escape' && filter.blur());
   document.addEventListener('click', follow);
   addEventListener('popstate', () => show());
   addEventListener('beforeprint', () => reshape(true));

@@ -69,6 +69,8 @@ const SHAPES = {
   warning: [['path', { d: 'M6 1 11.6 11H.4Z', class: 'fill' }]],
   unknown: [['path', { d: 'M3.6 4.2C3.6 1.2 8.6 1.2 8.6 4.2 8.6 6 6 6 6 8M6 9.6V11', class: 'stroke' }]],
   waiting: [['circle', { cx: 6, cy: 6, r: 4, class: 'stroke' }]],
+  marked: [['path', { d: 'M1.5 1.5H10.5V10.5H1.5ZM3 6.2 5.2 8.4 9 3.8', class: 'stroke' }]],
+  unmarked: [['path', { d: 'M1.5 1.5H10.5V10.5H1.5Z', class: 'stroke' }]],
   unneeded: [['path', { d: 'M2.5 6H9.5', class: 'stroke' }]],
 };
 

@@ -43,7 +43,7 @@ export function marker(id, name, context) {
       context.marksChanged();
     },
   };
-  return h('button', attributes, glyph(isMarked(id) ? 'done' : 'waiting'));
+  return h('button', attributes, glyph(isMarked(id) ? 'marked' : 'unmarked'));
 }
 
 /** "12 more", where a list does not show all. */

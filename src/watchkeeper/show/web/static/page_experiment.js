@@ -15,6 +15,7 @@ const WORDS = { 'to do': 'waits', running: 'runs', 'not needed': 'not needed' };
 export function renderExperiment(root, answer, context) {
   const draw = () => drawExperiment(root, answer.data, context);
   for (const name of ['patch', 'filter', 'query', 'resize', 'marks']) context.on(name, draw);
+  context.on('key', ({ key }) => key === '0' && context.setQuery({ from: null, to: null }) === undefined);
   draw();
 }
 
@@ -206,7 +207,7 @@ function cell(row, { metric, decimals, context }, name, colspan) {
   const kind = kindOf(row.standing);
   const word = WORDS[row.standing] ?? row.standing;
   const text = context.isPhone ? glyph(kind, word) : [glyph(kind), span(kind === 'failed' ? 'text-failed' : 'second', bdi(word))];
-  return h('td', { ...attributes, title: row.cause || row.why || null }, row.id ? h('a', { href: runHref(row.id), class: 'plain' }, text) : text);
+  return h('td', { ...attributes, title: row.cause || row.why || null }, row.id ? h('a', { href: runHref(row.id), class: 'bare' }, text) : text);
 }
 
 /** Where a figure stands on its scale: 1 is the better end. */
@@ -290,8 +291,10 @@ function jobsSection(data, context) {
   if (!data.jobs.length) return null;
   const took = data.ended ? `, ${durationText((Date.parse(data.ended) - Date.parse(data.started)) / 1000)}` : '';
   const jobs = new Set(data.jobs.map(({ key }) => key)).size;
+  const reset = () => context.setQuery({ from: null, to: null });
+  const whole = context.query.has('from') ? h('button', { type: 'button', class: 'link', onclick: reset }, 'whole time') : null;
   const slots = data.slots ? ` on ${countText(data.slots, 'slot')}` : '';
-  return section('jobs', 'Jobs', { count: `${numberText(jobs, 0)}${slots}${took}`, right: 'thin: queued   bar: running' }, jobsTimeline(data, context));
+  return section('jobs', 'Jobs', { count: `${numberText(jobs, 0)}${slots}${took}`, right: [whole, 'thin: queued   bar: running'] }, jobsTimeline(data, context));
 }
 
 function whySection({ decisions }) {
@@ -300,7 +303,7 @@ function whySection({ decisions }) {
     h('dt', null, bdi(action)),
     h('dd', { title: keys.join(', ') }, `${numberText(count, 0)}: `, bdi(reason)),
   ]);
-  return section('why', 'Why', {}, h('dl', { class: 'facts' }, lines));
+  return section('why', 'Why', {}, h('dl', { class: 'terms' }, lines));
 }
 
 function evidenceSection({ evidence, watcher, zone }, context) {
@@ -309,7 +312,7 @@ function evidenceSection({ evidence, watcher, zone }, context) {
     h('dd', { title: source || null }, bdi(text), at ? span('second', ', ', time(at, context)) : null),
   ]);
   const watched = evidence.some(({ what }) => what === 'watched') ? null : watcherLine(watcher, context, zone);
-  return section('evidence', 'Evidence', {}, h('dl', { class: 'facts' }, lines, watched));
+  return section('evidence', 'Evidence', {}, h('dl', { class: 'terms' }, lines, watched));
 }
 
 function watcherLine({ process, host, alive, since }, context, zone) {
@@ -323,7 +326,7 @@ function watcherLine({ process, host, alive, since }, context, zone) {
 function logSection({ log, actions }, context) {
   const lines = log.map(({ at, action, subject, text }) =>
     h('div', { class: 'line' }, span('third', time(at, context, 'seconds')), span('', bdi(action)),
-      subject ? [span('', bdi(subject)), span('', bdi(text))] : span('whole', bdi(text))));
+      subject ? [span('', bdi(subject)), span('', bdi(text))] : span('rest', bdi(text))));
   const body = h('div', { class: 'log mono', tabindex: 0, role: 'log', 'aria-label': 'Log', 'aria-live': 'off' }, lines);
   return section('log', 'Log', { count: countText(actions, 'action') }, body);
 }

@@ -61,7 +61,7 @@ export class Store {
     if (Math.abs(said - Date.now()) > 2000) this.#skew = said - Date.now();
     const envelope = await response.json().catch(() => null);
     if (!response.ok || !envelope) throw refusalOf(response, envelope);
-    this.#hear();
+    this.#mark();
     return envelope;
   }
 
@@ -109,7 +109,6 @@ export class Store {
     if (this.isStatic || document.hidden || !this.#scope) return;
     const stream = new EventSource(`/api/1/events?scope=${encodeURIComponent(this.#scope)}`);
     this.#stream = stream;
-    stream.onopen = () => this.#hear();
     stream.onerror = () => this.#lose();
     for (const name of EVENTS) {
       stream.addEventListener(name, (event) => this.#receive(name, event.data));
@@ -117,15 +116,16 @@ export class Store {
   }
 
   #receive(name, text) {
-    this.#hear();
+    this.#pause = 1;
+    this.#mark();
     this.#handle?.(name, text ? JSON.parse(text) : {});
   }
 
-  #hear() {
+  /** The server was heard just now. */
+  #mark() {
     const wasStale = this.isStale;
     this.heardAt = this.clock();
     this.isStale = false;
-    this.#pause = 1;
     if (wasStale) this.#handle?.('link');
   }
 
