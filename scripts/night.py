@@ -23,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,7 @@ import math
 import random
 import struct
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -115,6 +117,7 @@ _EVALUATE = '''\
 import json
 import math
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -146,7 +149,7 @@ def _write_cap_rank(folder: Path) -> None:
     for name, (rank, rate, end) in _RUNS.items():
         home = folder / name
         (home / "eval").mkdir(parents=True)
-        limit = _LIMITS.get(name, "04:00:00")
+        limit = _LIMITS.get(name, "1-00:00:00")
         train = _script(name, limit, f"{python} ../train.py {rank} {rate} {end}")
         (home / "finetune.slurm").write_text(train)
         for task, epoch in itertools.product(_TASKS, (0, 1)):
@@ -207,7 +210,13 @@ def _is_late_at_night(folder: Path) -> bool:
             return False
         if key not in _SLOW and not key.startswith(_SLOW) and row["standing"] in _OPEN:
             return False
-    return True
+    return _is_said_to_be_late(folder)
+
+
+def _is_said_to_be_late(folder: Path) -> bool:
+    """Whether the watcher wrote that a training will not end before its limit."""
+    journals = (folder / ".watchkeeper" / "journal").glob("*.jsonl")
+    return any('"fits":false' in journal.read_text() for journal in journals)
 
 
 _OPEN = ("to do", "running")
@@ -259,14 +268,16 @@ def _train(folder: Path, first: int, last: int, *, then: str) -> None:
             with run.step("00_tokenize") as stage:
                 stage.rows(read=52_000, kept=51_204)
         with run.step("01_train"):
-            for step in run.track(range(first, _TOTAL + 1), "train", total=_TOTAL):
+            for step in run.track(
+                range(first, _TOTAL + 1), "train", total=_TOTAL, initial=first - 1
+            ):
                 _train_one(run, folder, step, noise)
                 if step == last and then == "die":
                     os._exit(9)
                 if step > last:
                     time.sleep(0.5)
                 if step == _STALLED_AT:
-                    time.sleep(4 * _STALL_S)
+                    time.sleep(10 * _STALL_S)
 
 
 def _train_one(run: wk.Run, folder: Path, step: int, noise: random.Random) -> None:
@@ -384,6 +395,9 @@ def _run_digits(folder: Path) -> None:
 def _a_night(folder: Path) -> Iterator[None]:
     """The night's work; what still trains ends with it."""
     folder.mkdir(parents=True)
+    # Slots of its own: jobs of other experiments of this user must not hold it up.
+    state = tempfile.mkdtemp(prefix="night-")
+    os.environ["XDG_STATE_HOME"] = state
     sft = _start_sft(folder / "sft_r16")
     try:
         _run_digits(folder / "digits")
@@ -399,6 +413,7 @@ def _a_night(folder: Path) -> Iterator[None]:
         cap_rank = folder / "cap_rank"
         if (cap_rank / ".watchkeeper").exists():
             subprocess.run([_WK, "cancel", cap_rank, "-q"], check=False)
+        shutil.rmtree(state, ignore_errors=True)
 
 
 def main() -> None:

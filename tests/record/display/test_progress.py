@@ -372,3 +372,13 @@ def test_what_only_tqdm_knows_reaches_the_bar(monkeypatch, argument):
     bar.close()
     assert "3/3" in screen.getvalue() and "loss=0.5" in screen.getvalue()
     assert warned == (["bar"] if "nonsense" in argument else [])
+
+
+def test_the_event_says_which_step_was_logged_last(tmp_path, events):
+    """A reader can tell from the journal alone whether a loop's items are training steps."""
+    with wk.start_run(folder=tmp_path, pipeline="p", console=False, sidecar=False) as run:
+        for step in run.track(range(1, 4), "train"):
+            run.log(step, loss=1.0)
+    steps = [event.training_step for event in events(tmp_path) if isinstance(event, Progressed)]
+    assert steps[0] is None
+    assert steps[-1] == 3

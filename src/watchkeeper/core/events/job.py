@@ -135,6 +135,7 @@ class TableOpened(Event, frozen=True, kw_only=True, omit_defaults=True, tag="tab
 class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="progressed"):
     """How far a tracked loop is, written at most once a minute and at its end. `total`,
     `rate_per_s` and `eta_s` are None where they are not known; `depth` is 0 for an outermost loop.
+    `training_step` is the one that was logged last, None before the first.
     """
 
     what: FreeText
@@ -146,6 +147,7 @@ class Progressed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="prog
     eta_s: float | None = None
     depth: int = 0
     ended: bool = False
+    training_step: int | float | None = None
 
 
 class CadenceSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="cadence_set"):

@@ -50,7 +50,7 @@ class Display:
         self._recorder = recorder
         self._stops = stops
         self._book = Book(
-            partial(self._write, Progressed),
+            self._write_progress,
             warn=recorder.warn,
             may_stop=self._may_stop,
             shows=recorder.records,
@@ -253,6 +253,10 @@ class Display:
 
     def _write(self, kind: type[Event], **fields: Any) -> None:
         self._recorder.write(kind, **fields)
+
+    def _write_progress(self, **fields: Any) -> None:
+        step = self._recorder.pen.rows.last_step
+        self._recorder.write(Progressed, **fields, training_step=step)
 
     def _may_stop(self, depth: int) -> None:
         """Between two items of a loop: stop there if asked, but finish a row that is begun."""

@@ -13,6 +13,7 @@ from watchkeeper.core import layout
 from watchkeeper.core.disk.spill import SLOW_S, SpillingFile
 from watchkeeper.core.journal import Clock, utc_now
 from watchkeeper.runfolder.rows import SUFFIX, encode_row
+from watchkeeper.runfolder.values import training_step
 
 LOOK_S = 1.0  # between two looks whether the file is still there
 
@@ -37,6 +38,7 @@ class RowFile:
         self._kept = 0
         self._lost = 0
         self._spent_s = 0.0
+        self._step: object = None
         self._place = (folder, writer, clock, depth)
         self._revived = revived
         self._look_due = 0.0
@@ -54,6 +56,11 @@ class RowFile:
     def kept(self) -> int:
         """How many rows were acknowledged."""
         return self._kept + sum(inner.kept for inner in self._inners.values())
+
+    @property
+    def last_step(self) -> int | float | None:
+        """The training step of the last row; None: it has none, or there is no row."""
+        return training_step(self._step)
 
     @property
     def files(self) -> list[tuple[Path, int, int]]:
@@ -89,6 +96,7 @@ class RowFile:
             try:
                 self._file.put(encode_row(self._clock(), step, metrics))
                 self._kept += 1
+                self._step = step
                 if began > self._look_due:
                     self._look(began)
                 took = perf_counter() - began

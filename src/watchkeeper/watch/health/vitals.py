@@ -22,7 +22,6 @@ from watchkeeper.core.disk.tails import Follower, Grown, end_of_file
 from watchkeeper.core.events import (
     Advanced,
     AnyEvent,
-    CadenceSet,
     Checkpoint,
     Evidence,
     Opened,
@@ -39,6 +38,7 @@ from watchkeeper.core.text.figures import gib
 from watchkeeper.runfolder.executions import is_of_training
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.losses import TRAIN_LOSS, loss_of
+from watchkeeper.runfolder.planned_steps import PlannedSteps
 from watchkeeper.runfolder.printed import Position, advances, bar_rate, position
 from watchkeeper.runfolder.rows import OUR_FIELDS, decode_fields
 from watchkeeper.runfolder.telemetry import Sample, is_disk_full, read_last_sample
@@ -85,7 +85,7 @@ class Recorded:
         self.checkpoints = 0
         self._journal = Journal(folder / layout.JOURNAL, is_evidence=True)
         self._events = 0
-        self._total: int | None = None
+        self._planned = PlannedSteps()
         self._rows: dict[str, Follower] = {}
         self._started: dict[str, RunStarted] = {}
         self._leader = ""
@@ -119,6 +119,7 @@ class Recorded:
                 self._is_newer(event.time.timestamp())
 
     def _take_event(self, event: AnyEvent | Unknown) -> None:
+        self._planned.take(event)
         if isinstance(event, Stalled):
             words = f"no advance since {event.since:%Y-%m-%d %H:%M:%S} UTC: {event.cause}"
             report = ""
@@ -131,8 +132,6 @@ class Recorded:
             self.checkpoints += 1
         elif isinstance(event, RunStarted):
             self._started[event.writer] = event
-        elif isinstance(event, CadenceSet):
-            self._total = event.total
         elif isinstance(event, Renamed) and event.name == str(STATUS):
             self._status_path = self.folder / event.path
 
@@ -153,7 +152,7 @@ class Recorded:
             or not trains
         ):
             return False
-        self._leader, self.position = writer, Position(total=self._total)
+        self._leader, self.position = writer, Position(total=self._planned.total)
         return True
 
     def _take_rows(self, grown: Grown, writer: str) -> None:
@@ -178,7 +177,7 @@ class Recorded:
                 last_loss = self.position.loss
             else:
                 last_loss = str(loss)
-            self.position = Position(step=step, total=self._total, loss=last_loss)
+            self.position = Position(step=step, total=self._planned.total, loss=last_loss)
 
     def _take_status(self) -> None:
         path = self._status_path
@@ -202,8 +201,8 @@ class Recorded:
         else:
             loss = str(written.loss)
         if total is not None:
-            self._total = int(total)
-        self.position = msgspec.structs.replace(here, total=self._total, loss=loss)
+            self._planned.total = int(total)
+        self.position = msgspec.structs.replace(here, total=self._planned.total, loss=loss)
 
     def _is_newer(self, modified: float | None) -> None:
         if modified is not None:
