@@ -104,15 +104,15 @@ export function tickText(value) {
 }
 
 /**
- * Panels in `root`. `hooks`: onCursor(x, trace), where null is none; onZoom(from, to); onReset();
+ * Panels in `root`, with `left` pixels for their names. `hooks`: onCursor(x, trace), where null is none; onZoom(from, to); onReset();
  * onMount(panel), when a panel comes into sight. Answers {show, place, nudge, cursor, destroy}.
  *
  * `show({panels, axis})`: a panel is {id, label, height, kind: main | strip, traces, isLog, last,
  * unit}; a trace {name, label, tone, dash, hasPoints, isPale, last, lines}, `lines` as the server
  * gives them; the axis {kind: step | time, min, max, isWhole, zone, marks}.
  */
-export function createStack(root, hooks) {
-  const stack = { root, hooks, axis: null, panels: [], mounted: new Map(), x: null, key: `${Math.random()}` };
+export function createStack(root, hooks, left = GUTTER.left) {
+  const stack = { root, hooks, left, axis: null, panels: [], mounted: new Map(), x: null, key: `${Math.random()}` };
   const frame = h('div', { class: 'panels' });
   root.replaceChildren(frame);
   stack.frame = frame;
@@ -253,7 +253,7 @@ function currentInks() {
 }
 
 function gutterOf(stack) {
-  return stack.frame.clientWidth < NARROW_WIDTH ? NARROW_GUTTER : GUTTER;
+  return stack.frame.clientWidth < NARROW_WIDTH ? NARROW_GUTTER : { ...GUTTER, left: stack.left };
 }
 
 // ── what uPlot is asked for
@@ -299,8 +299,8 @@ function footAxis(stack, inks) {
     incrs: isTime ? TIME_TICKS : STEP_TICKS,
     grid: { show: false },
     values: (_plot, ticks, _axis, _space, step) => {
-      if (!isTime) return ticks.map((tick) => numberText(tick));
-      return ticks.map((tick) => tickTime(tick * 1000, step, zone));
+      const word = isTime ? (tick) => tickTime(tick * 1000, step, zone) : (tick) => numberText(tick);
+      return ticks.map((tick) => (tick > stack.axis.end ? '' : word(tick)));
     },
   };
 }

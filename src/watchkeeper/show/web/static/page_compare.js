@@ -1,6 +1,352 @@
-import { bdi, h, paint } from './dom.js';
+/** The comparison of runs: in what they differ, and what came of it. */
+
+import { createStack, loadPlot } from './chart.js';
+import { bdi, cleanText, h, paint, span, svg } from './dom.js';
+import { countText, decimalsOf, numberText, signedText } from './format.js';
+import { pathOfId } from './page_run.js';
+import { section, tabs } from './pieces.js';
+import { bestOf, choiceSection, chosenRuns, figuresOfRows, prepareSweep } from './sweep.js';
+
+const MOST_COLUMNS_OF_RUNS = 6;
+const MOST_CURVES = 20;
+const MOST_TABS = 4;
+const MOST_SAME = 6;
+const CHART_HEIGHT = 250;
+const RUN_TONES = ['series-1', 'series-2', 'series-3', 'series-4'];
+const SWATCHES = ['', '6 3', '1.5 2', '7 2.5 1.5 2.5'];
+const ALL_SAME = ['data', 'machine', 'environment', 'code'];
 
 export function renderCompare(root, answer, context) {
-  context.setCrumbs([{ text: answer?.data?.name ?? 'compare' }]);
-  paint(root, h('h1', null, bdi(answer?.summary ?? '')));
+  context.setCrumbs([{ text: 'compare' }]);
+  if (!answer) {
+    paint(root, h('div', { class: 'lead' }, h('h1', null, 'Nothing to compare yet'), howToMark()));
+    return;
+  }
+  const page = { root, context, data: answer.data, api: context.place.api, open: new Set(), curves: new Map(), diff: 0 };
+  page.box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
+  page.stack = createStack(page.box, {
+    onCursor: (x, trace) => pickCurve(page, x, trace),
+    onZoom: (from, to) => context.setQuery({ from, to }),
+    onReset: () => context.setQuery({ from: null, to: null }),
+  }, 16);
+  page.repaint = () => drawCompare(page);
+  prepareSweep(page);
+  drawCompare(page);
+  context.on('patch', (data) => takeComparison(page, data));
+  context.on('query', () => takeCompareQuery(page));
+  context.on('filter', () => drawCompare(page));
+  context.on('resize', () => drawCompare(page));
+  context.on('key', (event) => takeCompareKey(page, event));
+  context.on('leave', () => page.stack.destroy());
+  loadPlot().then(() => drawCompare(page));
+}
+
+function howToMark() {
+  const key = (name) => h('kbd', null, name);
+  return h('p', { class: 'second' }, 'Mark runs with ', key('x'), ' on a row, then press ', key('c'), '.');
+}
+
+function takeComparison(page, data) {
+  page.data = data;
+  page.curves.clear();
+  drawCompare(page);
+}
+
+/** Another base or another step is another answer. */
+async function takeCompareQuery(page) {
+  const { query } = page.context;
+  const asked = new URLSearchParams([...query].filter(([name]) => ['r', 'base', 'at'].includes(name)));
+  const api = `compare?${asked}`;
+  drawCompare(page);
+  if (api === page.api) return;
+  page.api = api;
+  const answer = await page.context.store.get(api).catch((error) => ({ error }));
+  if (page.api !== api) return;
+  page.error = answer.error?.message ?? '';
+  if (answer.data) takeComparison(page, answer.data);
+  else drawCompare(page);
+}
+
+function takeCompareKey(page, event) {
+  const moves = { ArrowLeft: -1, ArrowRight: 1 };
+  if (event.key in moves) page.stack.nudge(moves[event.key] * (event.shiftKey ? 10 : 1));
+  else if (event.key === 'y') setScale(page, page.context.query.get('y') === 'linear' ? 'log' : 'linear');
+  else if (event.key === '0') page.context.setQuery({ from: null, to: null });
+  else return false;
+  return true;
+}
+
+function isByRows({ data }) {
+  return data.runs.length > MOST_COLUMNS_OF_RUNS;
+}
+
+function drawCompare(page) {
+  const { data, error } = page;
+  paint(
+    page.root,
+    h('div', { class: 'lead', 'data-key': 'lead' }, h('h1', null, bdi(data.heading)), sameSentence(page)),
+    error ? h('p', { class: 'text-failed', 'data-key': 'error' }, bdi(error)) : null,
+    ...(isByRows(page) ? rowsOfCompare(page) : columnsOfCompare(page)),
+  );
+  drawCompareCurves(page);
+}
+
+function rowsOfCompare(page) {
+  const curves = page.context.query.get('view') === 'curves' ? chartOfCompare(page) : null;
+  return [choiceSection(page, curves), figuresOfRows(page), codeSection(page)];
+}
+
+function columnsOfCompare(page) {
+  return [
+    section('differs', 'Differs', { count: page.data.differs.length, right: 'grey: as in the base; bold: the best' }, columnsTable(page)),
+    h('div', { class: 'compare-below', 'data-key': 'below' }, codeSection(page), curvesOfCompare(page)),
+  ];
+}
+
+/** What is the same in all, in one sentence; the whole of it by a button. */
+function sameSentence(page) {
+  const entries = Object.entries(page.data.same);
+  if (!entries.length) return null;
+  const isOpen = page.open.has('same');
+  const settings = entries.filter(([name]) => !ALL_SAME.includes(name));
+  const others = entries.filter(([name]) => ALL_SAME.includes(name)).map(([name]) => name);
+  const named = settings.slice(0, MOST_SAME).map(([name, value]) => `${name} ${value}`);
+  const more = settings.length - named.length;
+  const first = named.join(', ') + (more > 0 ? ` and ${numberText(more)} more` : '');
+  const words = [first, others.join(', ')].filter(Boolean).join('; ');
+  return [
+    h('p', { class: 'second' }, 'The same in all: ', bdi(words), '. ', foldButton(page, 'same', isOpen ? 'Hide' : 'Show')),
+    isOpen ? h('dl', { class: 'same' }, entries.map(([name, value]) => h('div', null, h('dt', null, bdi(name)), h('dd', null, bdi(value))))) : null,
+  ];
+}
+
+function foldButton(page, name, text) {
+  const flip = () => {
+    if (!page.open.delete(name)) page.open.add(name);
+    drawCompare(page);
+  };
+  return h('button', { type: 'button', class: 'textual folding', 'aria-expanded': String(page.open.has(name)), onclick: flip }, bdi(text));
+}
+
+// ── columns
+
+function columnsTable(page) {
+  const { data } = page;
+  const heads = data.runs.map((run, index) => h('th', { scope: 'col', class: 'number' }, swatch(index), runLink(run)));
+  return h(
+    'table',
+    { class: 'columns', 'aria-label': 'How the runs differ' },
+    h('thead', null, h('tr', null, h('th', { scope: 'col' }, span('unseen', 'What')), heads)),
+    h('tbody', null, data.differs.flatMap((row) => differenceRows(page, row))),
+    h('tbody', null, figureHead(page), data.figures.map((row) => figureRow(row, page))),
+  );
+}
+
+/** The line of a run as it is drawn: the colour and the dash. */
+export function swatch(index, tone) {
+  const name = tone ?? RUN_TONES[index % RUN_TONES.length];
+  const line = svg('path', { d: 'M0 4H15', 'stroke-dasharray': SWATCHES[index % SWATCHES.length] });
+  return svg('svg', { class: `swatch ${name}`, viewBox: '0 0 15 8', 'aria-hidden': 'true' }, line);
+}
+
+export function runLink(run) {
+  return h('a', { href: `/r/${pathOfId(run.id)}` }, bdi(run.name));
+}
+
+function differenceRows(page, row) {
+  const cells = row.values.map((value, index) => {
+    const isGrey = value == null || (row.is_base[index] && page.data.runs[index].id !== page.data.base);
+    const key = `${row.key} ${index}`;
+    const text = value ?? 'not set';
+    const content = row.details[index]?.length ? foldButton(page, key, text) : bdi(text);
+    const name = ['number', isGrey ? 'third' : '', row.kind === 'code' ? 'mono' : ''].join(' ');
+    return h('td', { class: name }, content);
+  });
+  const line = h('tr', { 'data-key': row.key }, h('th', { scope: 'row' }, bdi(row.key)), cells);
+  const open = row.values.map((_value, index) => index).filter((index) => page.open.has(`${row.key} ${index}`));
+  return [line, ...open.map((index) => detailsRow(page, row, index))];
+}
+
+function detailsRow(page, row, index) {
+  const lines = row.details[index].map((line) => h('li', null, bdi(line)));
+  const name = bdi(page.data.runs[index].name);
+  return h('tr', null, h('td', { class: 'details', colspan: row.values.length + 1 }, h('p', { class: 'second' }, name), h('ul', { class: 'mono' }, lines)));
+}
+
+function figureHead(page) {
+  const { data, context } = page;
+  const cells = data.runs.map((run) => {
+    if (run.id === data.base) return h('td', { class: 'number second' }, 'base');
+    const choose = () => context.setQuery({ base: run.id });
+    return h('td', { class: 'number' }, h('button', { type: 'button', class: 'textual rebase', onclick: choose }, 'make it the base'));
+  });
+  return h('tr', { class: 'figure-head' }, h('th', { scope: 'row' }, h('h2', null, 'Figures'), atTabs(page)), cells);
+}
+
+/** Which figures: the last, the best, or those at a step. */
+export function atTabs(page) {
+  const { context } = page;
+  const at = context.query.get('at') ?? 'last';
+  const isStep = !['last', 'best'].includes(at);
+  const choose = (value) => {
+    page.isAtStep = value === 'step';
+    if (value !== 'step') context.setQuery({ at: value === 'last' ? null : value });
+    else drawCompare(page);
+  };
+  const chosen = isStep || page.isAtStep ? 'step' : at;
+  const field = h('input', {
+    type: 'number',
+    class: 'at-step',
+    'aria-label': 'Step of the figures',
+    value: isStep ? at : '',
+    onchange: (event) => context.setQuery({ at: event.target.value || null }),
+  });
+  return [tabs('Figures shown', [['last', 'last'], ['best', 'best'], ['step', 'at step']], chosen, choose), chosen === 'step' ? field : null];
+}
+
+function figureRow(row, page) {
+  const decimals = Math.max(...row.values.map((value) => (value == null ? 0 : decimalsOf(value))));
+  const cells = row.values.map((value, index) => {
+    const delta = row.deltas[index];
+    const isBase = page.data.runs[index].id === page.data.base;
+    const difference = delta == null || isBase ? null : span('third delta', signedText(delta, decimals));
+    const text = value == null ? span('third', 'none') : numberText(value, decimals);
+    return h('td', { class: 'number' }, difference, row.is_best[index] ? h('b', null, text) : text);
+  });
+  return h('tr', { 'data-key': `figure ${row.metric}` }, h('th', { scope: 'row' }, bdi(row.metric)), cells);
+}
+
+// ── the code
+
+function codeSection(page) {
+  const { diffs } = page.data;
+  if (!diffs.length) return null;
+  const diff = diffs[page.diff] ?? diffs[0];
+  const choose = (index) => {
+    page.diff = index;
+    drawCompare(page);
+  };
+  const names = diffs.map((one, index) => [index, one.what]);
+  const lines = diff.lines.map((line) => h('div', { class: classOfDiff(line) }, cleanText(line) || ' '));
+  return section(
+    'code',
+    'Code',
+    { extra: tabs('Difference shown', names, diffs.indexOf(diff), choose) },
+    diff.note ? h('p', { class: 'second' }, bdi(diff.note)) : null,
+    h('pre', { class: 'diff', tabindex: 0, role: 'region', 'aria-label': 'Difference of the code' }, lines),
+    diff.left_out ? h('p', { class: 'second' }, `${countText(diff.left_out, 'line')} more`) : null,
+  );
+}
+
+function classOfDiff(line) {
+  if (/^(\+\+\+|---|@@|diff |index )/.test(line)) return 'third';
+  return { '+': 'text-done', '-': 'text-failed' }[line[0]];
+}
+
+// ── curves
+
+function metricOfCurves({ data, context }) {
+  const asked = context.query.get('m');
+  return data.metrics.includes(asked) ? asked : data.metrics[0];
+}
+
+function isLogScale(page) {
+  return page.context.query.get('y') === 'log';
+}
+
+function setScale(page, value) {
+  page.context.setQuery({ y: value === 'linear' ? null : value });
+}
+
+function curvesOfCompare(page) {
+  if (!page.data.metrics.length) return null;
+  return section('curves', 'Curves', { extra: curveControls(page), right: 'step' }, ...chartOfCompare(page));
+}
+
+/** Which metric is drawn, and on which scale. */
+export function curveControls(page) {
+  const { metrics } = page.data;
+  const chosen = metricOfCurves(page);
+  const choose = (name) => page.context.setQuery({ m: name });
+  const named = metrics.slice(0, MOST_TABS);
+  const options = metrics.map((name) => h('option', { value: name, selected: name === chosen }, cleanText(name)));
+  const list = h('select', { 'aria-label': 'Metric', onchange: (event) => choose(event.target.value) }, options);
+  return [
+    metrics.length > MOST_TABS ? list : tabs('Metric', named.map((name) => [name, name]), chosen, choose),
+    tabs('Scale', [['linear', 'linear'], ['log', 'log']], isLogScale(page) ? 'log' : 'linear', (value) => setScale(page, value)),
+  ];
+}
+
+function chartOfCompare(page) {
+  page.said ??= h('p', { class: 'readout', 'data-keep': '', 'data-key': 'said' });
+  const count = drawnRuns(page).length;
+  const more = (isByRows(page) ? chosenRuns(page).length : page.data.runs.length) - count;
+  page.box.setAttribute('aria-label', `${metricOfCurves(page)} of ${countText(count, 'run')} over their steps`);
+  return [page.said, page.box, more > 0 ? h('p', { class: 'second' }, `${countText(more, 'run')} more: choose fewer to see them`) : null];
+}
+
+function drawnRuns(page) {
+  const runs = isByRows(page) ? chosenRuns(page) : page.data.runs;
+  return runs.slice(0, MOST_CURVES);
+}
+
+/** The lines of a metric of a run; [] until they have come. */
+export function curveOf(page, id, metric) {
+  const key = `${metric} ${id}`;
+  if (!page.curves.has(key)) {
+    page.curves.set(key, []);
+    askCurve(page, id, metric, key);
+  }
+  return page.curves.get(key);
+}
+
+async function askCurve(page, id, metric, key) {
+  const query = new URLSearchParams({ m: metric, x: 'step', width: 600 });
+  const answer = await page.context.store.get(`run/${pathOfId(id)}/series?${query}`).catch(() => null);
+  page.curves.set(key, answer?.data?.lines ?? []);
+  clearTimeout(page.timer);
+  page.timer = setTimeout(() => drawCompare(page), 50);
+}
+
+function drawCompareCurves(page) {
+  const metric = metricOfCurves(page);
+  if (!page.box.isConnected || !globalThis.uPlot || !metric) return;
+  const { query } = page.context;
+  const traces = drawnRuns(page).map((run, index) => curveTrace(page, run, index, metric));
+  const xs = traces.flatMap((trace) => trace.lines.flatMap((line) => line.x)).filter((x) => x != null);
+  const panel = { id: 'main', kind: 'main', label: '', height: CHART_HEIGHT, isLog: isLogScale(page), traces };
+  const isWhole = !query.has('from');
+  const min = isWhole ? Math.min(0, ...xs) : Number(query.get('from'));
+  const max = isWhole ? xs.reduce((most, x) => Math.max(most, x), 1) : Number(query.get('to'));
+  page.stack.show({ panels: [panel], axis: { kind: 'step', min, max, isWhole, zone: page.context.zone, marks: [] } });
+}
+
+function curveTrace(page, run, index, metric) {
+  const lines = curveOf(page, run.id, metric).filter((line) => line.metric === metric);
+  const last = lines.filter((line) => !line.superseded).at(-1)?.smooth.findLast((value) => value != null);
+  const isMany = drawnRuns(page).length > MOST_COLUMNS_OF_RUNS;
+  const isBest = isMany && page.data.runs[bestOf(page, [...page.data.runs.keys()])]?.id === run.id;
+  const isLoud = isBest || page.loud === run.id;
+  return {
+    name: run.id,
+    label: !isMany || isLoud ? run.name : '',
+    tone: isMany ? (isBest ? 'series-2' : 'series-1') : RUN_TONES[index % RUN_TONES.length],
+    dash: isMany ? 0 : index % SWATCHES.length,
+    isBandless: true,
+    isPale: isMany && !isLoud,
+    isLoud: isMany && isLoud,
+    last: last == null ? '' : numberText(last, 3),
+    lines,
+  };
+}
+
+/** Where there are many curves, the one at the cursor stands out. */
+function pickCurve(page, x, trace) {
+  const runs = drawnRuns(page);
+  const loud = trace && runs.length > MOST_COLUMNS_OF_RUNS ? trace.name : null;
+  const words = x == null || !trace ? '' : `step ${numberText(Math.round(x))}, ${runs.find((run) => run.id === trace.name)?.name ?? ''}`;
+  if (page.said) paint(page.said, bdi(words));
+  if (loud === (page.loud ?? null)) return;
+  page.loud = loud;
+  drawCompareCurves(page);
 }
