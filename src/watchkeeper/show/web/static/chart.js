@@ -12,7 +12,7 @@ const FOOT = ' axis';
 const LABEL_HEIGHT = 14;
 const FONT_SIZE = 11;
 const GUTTER = { left: 84, right: 44 };
-const NARROW_GUTTER = { left: 0, right: 36 };
+const NARROW_GUTTER = { left: 4, right: 40 };
 const NARROW_WIDTH = 560;
 const MOST_MARK_TEXT = 72;
 const POINT_SPACE = 7;
@@ -98,9 +98,16 @@ export function logTicks(least, greatest) {
 export function tickText(value) {
   if (value == null) return '';
   const size = Math.abs(value);
-  if (size >= 1e6) return `${numberText(Number((value / 1e6).toPrecision(3)))} M`;
-  if (size >= 1e4) return `${numberText(Number((value / 1e3).toPrecision(3)))} k`;
-  return numberText(Number(value.toPrecision(3)));
+  if (size >= 1e6) return `${shortText(value / 1e6)} M`;
+  if (size >= 1e4) return `${shortText(value / 1e3)} k`;
+  return shortText(value);
+}
+
+/** Three significant digits, however small. */
+export function shortText(value) {
+  if (value == null || typeof value !== 'number') return numberText(value);
+  const short = Number(value.toPrecision(3));
+  return numberText(short, (String(Math.abs(short)).split('.')[1] ?? '').length);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The curves of a run: which metrics, over which axis, and what they say under the cursor. */
 
-import { columnAt, createStack, loadPlot } from './chart.js';
+import { columnAt, createStack, loadPlot, shortText } from './chart.js';
 import { bdi, h, paint, span } from './dom.js';
 import { clockText, durationText, numberText, signedText } from './format.js';
 import { section, tabs } from './pieces.js';
@@ -107,17 +107,17 @@ function mainTrace(curves, metric, index) {
   const isVal = metric.role === 'val loss';
   return {
     name: metric.name,
-    label: labelOf(metric),
+    label: metricLabel(metric),
     tone: isVal ? 'series-2' : STRIP_TONES[index % STRIP_TONES.length],
     hasPoints: isVal,
     isBandless: isVal,
-    last: numberText(metric.last, 3),
+    last: shortText(metric.last),
     lines: linesOfMetric(curves, metric.name),
   };
 }
 
 /** What a metric is called beside its line. */
-export function labelOf(metric) {
+export function metricLabel(metric) {
   return { 'train loss': 'train', 'val loss': 'val' }[metric.role] ?? metric.name;
 }
 
@@ -131,7 +131,7 @@ function metricText(metric) {
 }
 
 function meterText(strip, value) {
-  return value == null ? '' : `${numberText(Number(value.toPrecision(3)))} ${strip.unit}`;
+  return value == null ? '' : `${shortText(value)} ${strip.unit}`;
 }
 
 function linesOfMetric({ lines }, name) {
@@ -482,10 +482,15 @@ function lastEntries(curves) {
 function lastOfMetric(metric, trace, data) {
   const isOld = metric.role === 'val loss' && metric.last_step != null && metric.last_step !== data.progress.step;
   const value = metric.role === 'gap' ? signedText(metric.last) : numberText(metric.last);
-  const entries = [[labelOf(metric), isOld ? `${value} at ${numberText(metric.last_step)}` : value, toneClass(trace)]];
+  const entries = [[metricLabel(metric), isOld ? `${value} at ${numberText(metric.last_step)}` : value, toneClass(trace)]];
   const smooth = trace.lines.filter((line) => !line.superseded).at(-1)?.smooth.findLast((one) => one != null);
-  if (metric.role === 'train loss' && smooth != null) entries.push(['smoothed', numberText(smooth, 4), toneClass(trace)]);
+  if (metric.role === 'train loss' && smooth != null) entries.push(['smoothed', smoothText(smooth), toneClass(trace)]);
   return entries;
+}
+
+/** Four significant digits: a smoothed value was never recorded. */
+function smoothText(value) {
+  return numberText(Number(value.toPrecision(4)));
 }
 
 function lastOfMeter(curves, trace) {
@@ -522,8 +527,8 @@ function entriesOfColumn(curves, trace, column, lead) {
   const step = curves.axis.kind === 'time' ? column.other : column.x;
   const isElsewhere = metric.role === 'val loss' && column !== lead && step != null;
   const where = isElsewhere ? ` at ${numberText(step)}` : '';
-  const entries = [[labelOf(metric), rangeText(column) + where, toneClass(trace)]];
-  if (metric.role === 'train loss') entries.push(['smoothed', numberText(column.smooth, 4), toneClass(trace)]);
+  const entries = [[metricLabel(metric), rangeText(column) + where, toneClass(trace)]];
+  if (metric.role === 'train loss') entries.push(['smoothed', smoothText(column.smooth), toneClass(trace)]);
   return entries;
 }
 

@@ -1,11 +1,11 @@
 /** The comparison of runs: in what they differ, and what came of it. */
 
-import { createStack, loadPlot } from './chart.js';
+import { createStack, loadPlot, shortText } from './chart.js';
 import { bdi, cleanText, h, paint, span, svg } from './dom.js';
 import { countText, decimalsOf, numberText, signedText } from './format.js';
 import { pathOfId } from './page_run.js';
 import { section, tabs } from './pieces.js';
-import { bestOf, choiceSection, chosenRuns, figuresOfRows, prepareSweep } from './sweep.js';
+import { bestOf, choiceSection, chosenRuns, drawPlot, figuresOfRows, prepareSweep } from './sweep.js';
 
 const MOST_COLUMNS_OF_RUNS = 6;
 const MOST_CURVES = 20;
@@ -88,6 +88,7 @@ function drawCompare(page) {
     error ? h('p', { class: 'text-failed', 'data-key': 'error' }, bdi(error)) : null,
     ...(isByRows(page) ? rowsOfCompare(page) : columnsOfCompare(page)),
   );
+  drawPlot(page);
   drawCompareCurves(page);
 }
 
@@ -135,7 +136,7 @@ function columnsTable(page) {
   const heads = data.runs.map((run, index) => h('th', { scope: 'col', class: 'number' }, swatch(index), runLink(run)));
   return h(
     'table',
-    { class: 'columns', 'aria-label': 'How the runs differ' },
+    { class: 'versus', 'aria-label': 'How the runs differ' },
     h('thead', null, h('tr', null, h('th', { scope: 'col' }, span('unseen', 'What')), heads)),
     h('tbody', null, data.differs.flatMap((row) => differenceRows(page, row))),
     h('tbody', null, figureHead(page), data.figures.map((row) => figureRow(row, page))),
@@ -335,7 +336,7 @@ function curveTrace(page, run, index, metric) {
     isBandless: true,
     isPale: isMany && !isLoud,
     isLoud: isMany && isLoud,
-    last: last == null ? '' : numberText(last, 3),
+    last: last == null ? '' : shortText(last),
     lines,
   };
 }

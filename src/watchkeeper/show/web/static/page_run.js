@@ -1,10 +1,10 @@
 /** The page of a run: what it does, its curves, and what it left behind. */
 
-import { createRunCurves, curvesSection, drawCurves, labelOf, takeChartKey, takeColumns } from './curves.js';
+import { createRunCurves, curvesSection, drawCurves, metricLabel, takeChartKey, takeColumns } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
 import { bar, duration, kindOf, section, time, unit } from './pieces.js';
-import { createRunTexts, examplesSection, followLog, logSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
+import { createRunTexts, examplesSection, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
 import { table } from './table.js';
 
 const NEWEST_CHECKPOINTS = 5;
@@ -46,7 +46,7 @@ function redrawRun(page) {
 
 function takeRunKey(page, event) {
   if (event.key !== 'f') return takeChartKey(page.curves, event);
-  followLog();
+  followTextLog();
   return true;
 }
 
@@ -60,18 +60,18 @@ function drawRun(page) {
   const { context } = page;
   const below = [
     h('div', { 'data-key': 'left' }, foldable(context, page, 'Examples', examplesSection(page.texts)), stagesSection(page)),
-    h('div', { 'data-key': 'right' }, foldable(context, page, 'Log', logSection(page.texts)), runLogSection(page.texts)),
+    h('div', { 'data-key': 'right' }, foldable(context, page, 'Log', textLogSection(page.texts)), runLogSection(page.texts)),
   ];
   const side = [
     foldable(context, page, 'Attempts', attemptsSection(page)),
-    evidenceSection(page),
+    runEvidence(page),
     foldable(context, page, 'Checkpoints', checkpointsSection(page)),
     foldable(context, page, 'Settings', settingsSection(page)),
   ];
   paint(
     page.root,
     leadOfRun(page),
-    problemsSection(page),
+    runProblems(page),
     failureSection(page),
     h('div', { class: 'run-grid', 'data-key': 'grid' }, curvesSection(page.curves), h('aside', { 'aria-label': 'About this run' }, side)),
     h('div', { class: 'run-below', 'data-key': 'below' }, below),
@@ -106,7 +106,7 @@ function leadOfRun(page) {
     'div',
     { class: 'lead', 'data-key': 'lead' },
     h('h1', { 'aria-live': 'polite' }, bdi(data.name), ': ', stateWords(data), bdi(restOfHeading(data))),
-    h('p', { class: 'facts' }, factsOf(page).map((fact) => fact && span('fact', fact))),
+    h('p', { class: 'run-facts' }, factsOf(page).map((fact) => fact && h('span', null, fact))),
     data.reading ? h('p', { class: 'second' }, bdi(data.reading)) : null,
   );
 }
@@ -154,7 +154,7 @@ function bestFact({ best, metrics }) {
   if (!best) return null;
   const metric = metrics.find((one) => one.name === best.metric);
   const place = best.step == null ? null : span('third', ` at ${numberText(best.step)}`);
-  return ['best ', bdi(metric ? labelOf(metric) : best.metric), ' ', h('b', null, numberText(best.value)), place];
+  return ['best ', bdi(metric ? metricLabel(metric) : best.metric), ' ', h('b', null, numberText(best.value)), place];
 }
 
 function limitFact({ limit_s: limit, fits }) {
@@ -163,7 +163,7 @@ function limitFact({ limit_s: limit, fits }) {
   return fits === false ? span('text-warning', glyph('warning', 'warning'), words, ', before it ends') : words;
 }
 
-function problemsSection({ data }) {
+function runProblems({ data }) {
   if (!data.problems.length) return null;
   const rows = data.problems.map((one) => h('li', null, glyph('warning'), bdi(`${one.where}: ${one.message}`), ' ', span('second', bdi(one.hint ?? ''))));
   return section('problems', 'Problems in files', { count: data.problems.length }, h('ul', { class: 'plain' }, rows));
@@ -223,7 +223,7 @@ function attemptEnd(row, data) {
   return span(`text-${kindOf(row.standing)}`, bdi(word));
 }
 
-function evidenceSection({ data, context }) {
+function runEvidence({ data, context }) {
   if (!data.evidence.length) return null;
   const rows = data.evidence.map((one) =>
     pair(one.what, [bdi(one.text), one.at ? [', ', time(one.at, context)] : null, one.source ? sourceOf(one.source) : null]),

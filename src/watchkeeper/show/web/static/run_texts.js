@@ -45,7 +45,7 @@ async function askText(texts, field, name) {
   if (!answer) return;
   texts[field] = { name, ...answer.data };
   page.repaint();
-  if (field === 'log') followLog(true);
+  if (field === 'log') followTextLog(true);
 }
 
 /** New lines of the log on screen. */
@@ -56,7 +56,7 @@ export function takeLines(texts, message) {
   log.next = message.next;
   const isAtEnd = logIsAtEnd();
   texts.page.repaint();
-  followLog(isAtEnd);
+  followTextLog(isAtEnd);
 }
 
 /** What has changed in the run: more examples, another run log. */
@@ -77,7 +77,7 @@ function logIsAtEnd() {
 }
 
 /** Scroll to the newest line. */
-export function followLog(isWanted = true) {
+export function followTextLog(isWanted = true) {
   const box = logBox();
   if (box && isWanted) box.scrollTop = box.scrollHeight;
 }
@@ -143,7 +143,7 @@ function wholeExample(row) {
 
 // ── logs
 
-export function logSection(texts) {
+export function textLogSection(texts) {
   const { page, log } = texts;
   const names = LOG_NAMES.filter((name) => fileOf(page, name));
   if (!names.length) return null;

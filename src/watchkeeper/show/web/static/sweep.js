@@ -1,5 +1,6 @@
 /** Many runs compared: settings to figures, where a range on an axis chooses the rows below. */
 
+import { shortText } from './chart.js';
 import { bdi, cleanText, h, span, svg } from './dom.js';
 import { decimalsOf, numberText } from './format.js';
 import { atTabs, curveControls, curveOf, runLink, swatch } from './page_compare.js';
@@ -20,6 +21,8 @@ const MOST_FIGURE_COLUMNS = 4;
 export function prepareSweep(page) {
   page.brushes = new Map();
   page.order = null;
+  page.plot = h('div', { 'data-keep': '', 'data-key': 'plot' });
+  page.plot.addEventListener('pointerdown', (event) => choosePlace(page, event));
 }
 
 export function resetSweep(page) {
@@ -75,23 +78,27 @@ function ticksBetween(least, greatest, isLog) {
 }
 
 /** Where a value lies on an axis, from 0 at the bottom to 1 at the top; null: nowhere. */
-function shareOf(axis, index) {
+function axisShare(axis, index) {
   const value = axis.values[index];
   return value == null ? null : axis.at(value);
 }
 
 // ── what is chosen
 
-/** The runs within all ranges chosen, and with all words of the filter. */
+/** The runs within all ranges chosen, and with all words of the filter, the best first. */
 export function chosenRuns(page) {
-  return chosenIndexes(page).map((index) => page.data.runs[index]);
+  const first = page.data.figures[0];
+  const sign = { more: -1, less: 1 }[first?.better] ?? 0;
+  const rank = (index) => (first?.values[index] == null ? Number.MAX_VALUE : sign * first.values[index]);
+  const indexes = chosenIndexes(page).sort((one, other) => rank(one) - rank(other));
+  return indexes.map((index) => page.data.runs[index]);
 }
 
 function chosenIndexes(page) {
   const axes = axesOfSweep(page).filter((axis) => page.brushes.has(axis.name));
   const words = (page.context.query.get('q') ?? '').toLowerCase().split(/\s+/).filter(Boolean);
   const isWithin = (index, axis) => {
-    const share = shareOf(axis, index);
+    const share = axisShare(axis, index);
     const [low, high] = page.brushes.get(axis.name);
     return share != null && share >= low - 0.02 && share <= high + 0.02;
   };
@@ -119,9 +126,25 @@ export function choiceSection(page, curves) {
   const choose = (value) => context.setQuery({ view: value === 'parallel' ? null : value });
   const views = tabs('View', ['parallel', 'scatter', 'curves'].map((name) => [name, name]), view, choose);
   const hints = { parallel: 'drag on an axis to choose, drag its name to move it', scatter: 'drag to choose', curves: 'step' };
-  const body = { parallel: () => parallelPlot(page), scatter: () => scatterPlot(page), curves: () => curves };
   const extra = [views, view === 'curves' ? curveControls(page) : null, view === 'scatter' ? scatterAxes(page) : null];
-  return section('choice', 'Settings to figures', { extra, right: hints[view] }, (body[view] ?? body.parallel)());
+  return section('choice', 'Settings to figures', { extra, right: hints[view] }, curves ?? page.plot);
+}
+
+/** Draw the plot anew, unless a drag on it is under way. */
+export function drawPlot(page) {
+  if (page.isDragging || !page.plot.isConnected) return;
+  page.plot.replaceChildren(isScatter(page) ? scatterPlot(page) : parallelPlot(page));
+}
+
+function isScatter({ context }) {
+  return context.query.get('view') === 'scatter';
+}
+
+function choosePlace(page, event) {
+  const plot = event.target.closest('svg');
+  if (!plot) return;
+  if (isScatter(page)) chooseArea(page, plot, event);
+  else beginBrush(page, plot, event);
 }
 
 // ── parallel axes
@@ -137,8 +160,7 @@ function parallelPlot(page) {
   );
   const label = `Settings to figures: ${chosen.size} of ${page.data.runs.length} runs chosen`;
   const plot = svg('svg', { class: 'parallel', viewBox: `0 0 ${WIDE} ${HIGH}`, role: 'img', 'aria-label': label }, lines, axes.map((axis, at) => parallelAxis(page, axes, axis, at)));
-  plot.addEventListener('pointerdown', (event) => beginBrush(page, axes, event));
-  return h('div', { 'data-key': `parallel ${Math.random()}` }, plot);
+  return plot;
 }
 
 function rankOfLine(index, chosen, best) {
@@ -161,7 +183,7 @@ function yOfShare(share) {
 function pathOfRun(page, axes, index) {
   const fan = (index / Math.max(1, page.data.runs.length - 1) - 0.5) * FAN;
   const points = axes.map((axis, at) => {
-    const share = shareOf(axis, index);
+    const share = axisShare(axis, index);
     return share == null ? null : [xOfAxis(axes, at), yOfShare(share) + (axis.places ? fan : 0)];
   });
   return points.map((point, at) => (point ? joinTo(points[at - 1], point) : '')).join('');
@@ -184,7 +206,7 @@ function parallelAxis(page, axes, axis, at) {
   const range = brush
     ? [
         svg('rect', { class: 'brush', x: x - 7, width: 14, y: yOfShare(brush[1]), height: yOfShare(brush[0]) - yOfShare(brush[1]) }),
-        svg('text', { class: 'brush-words', x: x + 14, y: yOfShare(brush[0]) + 4 }, brushWords(axis, brush)),
+        svg('text', { class: 'brush-words', x: isLast ? x + 44 : x + 12, y: yOfShare(brush[0]) + 4 }, brushWords(axis, brush)),
       ]
     : null;
   const line = svg('path', { d: `M${x} ${EDGE.top}V${HIGH - EDGE.bottom + 6}`, class: 'axis-line' });
@@ -203,12 +225,14 @@ function brushWords(axis, [low, high]) {
   if (typeof inside[0] !== 'number') return [...new Set(inside)].slice(0, 3).map(tickWord).join(', ');
   const least = inside.reduce((one, other) => Math.min(one, other));
   const greatest = inside.reduce((one, other) => Math.max(one, other));
-  return least === greatest ? tickWord(least) : `${tickWord(least)} to ${tickWord(greatest)}`;
+  if (axis.isFigure && high >= 1) return axis.better === 'less' ? `below ${shortText(greatest)}` : `above ${shortText(least)}`;
+  return least === greatest ? tickWord(least) : `${shortText(least)} to ${shortText(greatest)}`;
 }
 
 /** Follow the pointer from where it is pressed: `move(x, y)` in the plot, then `end(x, y)`. */
-function followPointer(event, plot, move, end) {
+function followPointer(page, event, plot, move, end) {
   event.preventDefault();
+  page.isDragging = true;
   const place = (one) => {
     const box = plot.getBoundingClientRect();
     const [, , wide, high] = plot.getAttribute('viewBox').split(' ').map(Number);
@@ -216,14 +240,18 @@ function followPointer(event, plot, move, end) {
   };
   const over = new AbortController();
   addEventListener('pointermove', (one) => move(...place(one)), { signal: over.signal });
-  addEventListener('pointerup', (one) => { over.abort(); end(...place(one)); }, { signal: over.signal });
+  addEventListener('pointerup', (one) => {
+    over.abort();
+    page.isDragging = false;
+    end(...place(one));
+  }, { signal: over.signal });
   return place(event);
 }
 
-function beginBrush(page, axes, event) {
+function beginBrush(page, plot, event) {
+  const axes = axesOfSweep(page);
   const at = event.target.dataset?.axis;
   if (at == null) return;
-  const plot = event.currentTarget;
   const axis = axes[at];
   if (event.target.dataset.brush == null) {
     moveAxis(page, axes, Number(at), event, plot);
@@ -231,7 +259,7 @@ function beginBrush(page, axes, event) {
   }
   const shape = svg('rect', { class: 'brush', x: xOfAxis(axes, Number(at)) - 7, width: 14, y: 0, height: 0 });
   plot.append(shape);
-  const [, start] = followPointer(event, plot, (_x, y) => stretch(shape, start, y), (_x, y) => setBrush(page, axis.name, shareAtY(start), shareAtY(y)));
+  const [, start] = followPointer(page, event, plot, (_x, y) => stretch(shape, start, y), (_x, y) => setBrush(page, axis.name, shareAtY(start), shareAtY(y)));
 }
 
 function stretch(shape, start, y) {
@@ -251,7 +279,7 @@ function setBrush(page, name, one, other) {
 }
 
 function moveAxis(page, axes, at, event, plot) {
-  followPointer(event, plot, () => undefined, (x) => {
+  followPointer(page, event, plot, () => undefined, (x) => {
     const rest = axes.filter((_axis, index) => index !== at);
     const to = rest.filter((_axis, index) => xOfAxis(axes, index < at ? index : index + 1) < x).length;
     rest.splice(to, 0, axes[at]);
@@ -284,7 +312,7 @@ function scatterPlot(page) {
   const chosen = new Set(chosenIndexes(page));
   const best = bestOf(page, [...chosen]);
   const points = page.data.runs.map((run, index) => {
-    const [x, y] = [shareOf(across, index), shareOf(up, index)];
+    const [x, y] = [axisShare(across, index), axisShare(up, index)];
     if (x == null || y == null) return null;
     return svg('circle', { cx: xInScatter(x), cy: yOfShare(y), r: 4, class: `point ${classOfRun(index, chosen, best)}` }, svg('title', null, cleanText(run.name)));
   });
@@ -295,16 +323,15 @@ function scatterPlot(page) {
   ]);
   const label = `${cleanText(up.name)} over ${cleanText(across.name)} of ${page.data.runs.length} runs`;
   const plot = svg('svg', { class: 'scatter', viewBox: `0 0 ${WIDE} ${HIGH + 24}`, role: 'img', 'aria-label': label }, upTicks, acrossTicks, points);
-  plot.addEventListener('pointerdown', (event) => chooseArea(page, across, up, event));
-  return h('div', { 'data-key': `scatter ${Math.random()}` }, plot);
+  return plot;
 }
 
 function xInScatter(share) {
   return EDGE.side + 10 + share * (WIDE - 2 * EDGE.side - 20);
 }
 
-function chooseArea(page, across, up, event) {
-  const plot = event.currentTarget;
+function chooseArea(page, plot, event) {
+  const [across, up] = scatterChoice(page);
   const shape = svg('rect', { class: 'brush', x: 0, y: 0, width: 0, height: 0 });
   plot.append(shape);
   const shareAtX = (x) => (x - EDGE.side - 10) / (WIDE - 2 * EDGE.side - 20);
@@ -313,7 +340,7 @@ function chooseArea(page, across, up, event) {
     shape.setAttribute('x', Math.min(start[0], x));
     shape.setAttribute('width', Math.abs(start[0] - x));
   };
-  const start = followPointer(event, plot, draw, (x, y) => {
+  const start = followPointer(page, event, plot, draw, (x, y) => {
     setBrush(page, across.name, shareAtX(start[0]), shareAtX(x));
     setBrush(page, up.name, shareAtY(start[1]), shareAtY(y));
   });
