@@ -19,8 +19,15 @@ ALLOWED = {
     "tools": {"msgspec", "zstandard"},
 }
 FRAMES = {"pandas", "polars"}
-MODULES = {"query/frames.py": FRAMES, "query/recording.py": FRAMES}
-"""Modules that name a library which a user brings."""
+WEB = {"starlette", "uvicorn"}
+MODULES = {
+    "query/frames.py": FRAMES,
+    "query/recording.py": FRAMES,
+    "show/web/app.py": WEB,
+    "show/web/security.py": WEB,
+    "show/web/serving.py": WEB,
+}
+"""Modules that name a library which a user brings, or an extra."""
 BESIDES = {
     "torchtune": {"omegaconf"},
     "transformers": {"torch"},
@@ -42,8 +49,8 @@ def third_parties(path: Path) -> set[str]:
     "path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE))
 )
 def test_third_parties_are_imported_where_they_may_be(path):
-    """Only `show` knows click, only `reading` YAML and Markdown, only `tools` Zstandard, only
-    frames pandas and polars, an integration its library.
+    """Only `show` knows click, only its web Starlette, only `reading` YAML and Markdown, only
+    `tools` Zstandard, only frames pandas and polars, an integration its library.
     """
     package = path.relative_to(SOURCE).parts[0]
     allowed = ALLOWED.get(package, {"msgspec"})

@@ -24,6 +24,7 @@ COMMANDS = {
     "watch": "Watch what was submitted until it has ended.",
     "status": "One look at where an experiment stands.",
     "ls": "What is there: runs below folders, and which of them.",
+    "serve": "The same in a browser, live.",
     "compare": "Runs side by side: settings, code, data, figures.",
     "export": "The metric rows of recorded runs as one table in a file.",
     "trace": "Where a figure comes from, back to the commit.",
@@ -53,6 +54,7 @@ _FOLDERS = {
     "reproduce": "work",
     "status": "look",
     "ls": "look",
+    "serve": "look",
     "compare": "look",
     "export": "look",
     "trace": "look",
@@ -72,7 +74,7 @@ def module_of(name: str) -> str:
     return f"watchkeeper.show.cli.{_FOLDERS[name]}.{name}"
 
 
-_FLAGS_OF_EXEC = ("--json", "--end-stalled", "-q", "--quiet")
+_FLAGS_OF_EXEC = ("--json", "--end-stalled", "--open", "-q", "--quiet")
 
 
 def _options_of_exec(words: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ A patch is what `static/patch.js` applies:
     set         such a list → its rows that are new or different, whole
     drop        such a list → the identities of the rows that are gone
     order       such a list → all identities in order; only where `set` does not append
-    cut         such a list → how many changed rows are left out, because the batch was too large
+    cut         such a list → how many changed rows follow later, because the batch was too large
 """
 
 from __future__ import annotations
@@ -87,10 +87,23 @@ def _add_rows(patch: dict[str, Any], name: str, old: list[Row], new: list[Row]) 
         patch["order"][name] = list(after)
 
 
+def apply_patch(data: Data, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The data after a patch: what `static/patch.js` does."""
+    after = {**data, **patch["fields"]}
+    for name, fields in patch["by"].items():
+        rows = {identity_of(row, fields): row for row in data[name]}
+        for key in patch["drop"].get(name, ()):
+            rows.pop(key, None)
+        for row in patch["set"].get(name, ()):
+            rows[identity_of(row, fields)] = row
+        order = patch["order"].get(name, list(rows))
+        after[name] = [rows[key] for key in order if key in rows]
+    return after
+
+
 def cut_to_size(patch: dict[str, Any], most: int = MOST_BYTES) -> dict[str, Any]:
     """The patch within `most` bytes, with as many rows of its lists as there is room for: what is
-    left out is counted in `cut`, and the page asks for it where it shows it. A field that alone is
-    too large stays, since nothing else says it.
+    left out is counted in `cut`. A field that alone is too large stays, since nothing else says it.
     """
     if _size(patch) <= most:
         return patch

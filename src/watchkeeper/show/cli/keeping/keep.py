@@ -35,6 +35,7 @@ from watchkeeper.show.cli.answering import answer, echo_problems, is_quiet, show
 from watchkeeper.show.cli.keeping.asking import answers
 from watchkeeper.show.cli.keeping.dry_run import show_commands
 from watchkeeper.show.cli.keeping.limits import budget_notes, parse_budget
+from watchkeeper.show.cli.keeping.opening import open_page
 from watchkeeper.show.cli.keeping.scripts import Target, problems_about, remarks
 from watchkeeper.show.standing import (
     StandingData,
@@ -95,10 +96,11 @@ def keep(
     dataset: str = "",
     settings: tuple[str, ...] = (),
     log: Path | None = None,
+    opens: bool = False,
     **flags: Any,
 ) -> int:
     """Keep the watch over an experiment, or over some of its scripts, and show how it ends, or only
-    what it would submit. Returns the exit code.
+    what it would submit. `opens`: a browser shows its page meanwhile. Returns the exit code.
     """
     limits = parse_budget(budget)
     folder = target.folder
@@ -173,6 +175,8 @@ def keep(
         echo_problems(tuple(keeper.runbook.unheeded()))
     if answered is not None:
         keeper.runbook.remember(answered)
+    if opens:
+        open_page(experiment.folder, is_quiet=is_quiet())
     ended = _watch(keeper, progress, notifier)
     table_rows = _rows_of(keeper, experiment, target)
     problems = problems_about(experiment, target)

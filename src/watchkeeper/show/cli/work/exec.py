@@ -10,6 +10,7 @@ import msgspec
 
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.show.cli.answering import answer, answer_options, command_errors, is_quiet
+from watchkeeper.show.cli.keeping.opening import check_extra, open_option, open_page
 from watchkeeper.show.text import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     metavar="GLOB",
     help="Files whose change also counts as progress; repeatable.",
 )
+@open_option
 @answer_options
 @command_errors
 def command(
@@ -60,6 +62,7 @@ def command(
     stall_s: float | None,
     end_stalled: bool | None,
     watched: tuple[str, ...],
+    opens: bool,
     as_json: bool,
 ) -> int:
     """Run any command as a recorded run, and end with its exit code (128 + n on signal n).
@@ -77,6 +80,8 @@ def command(
             "there is no command to run",
             hint="write it after two dashes: watchkeeper exec -- python train.py",
         )
+    if opens:
+        check_extra()
     name = name or commands.name_of(command_line)
     runs: list[Run] = []
 
@@ -84,6 +89,8 @@ def command(
         runs.append(run)
         if not as_json and not is_quiet():
             _say(f"run {run.run_id} in {run.folder}")
+        if opens:
+            open_page(run.folder, is_quiet=is_quiet())
 
     ended = commands.record(
         command_line,

@@ -28,6 +28,7 @@ from watchkeeper.show.cli.common import (
 from watchkeeper.show.cli.keeping.dry_run import DryRunData, show_script_commands
 from watchkeeper.show.cli.keeping.keep import keep
 from watchkeeper.show.cli.keeping.limits import budget_option, keep_going_option
+from watchkeeper.show.cli.keeping.opening import check_extra, open_option
 from watchkeeper.show.cli.keeping.scripts import (
     ScriptCommand,
     is_folder_named,
@@ -83,6 +84,7 @@ _OF_THE_WATCH = (
 @budget_option
 @run_log_options
 @dry_run_option
+@open_option
 @cluster_option
 @answer_options
 @click.pass_context
@@ -109,12 +111,25 @@ def command(
         raise UsageError(
             "--dry-run shows what the experiment's own jobs are", hint="leave out --as-job"
         )
+    _check_open(as_job=as_job, **options)
     if as_job:
         return _submit_watch(context, _only_folder(paths), time_limit or TIME, as_json)
     if options["dry_run"] and not is_folder_named(paths):
         return show_script_commands(context, paths, scripts, options["cluster"], as_json=as_json)
     target = target_of(context, paths, scripts)
     return keep(target, purpose="run", as_json=as_json, **options)
+
+
+def _check_open(*, opens: bool, dry_run: bool, as_job: bool, **others: Any) -> None:
+    """Refuse `--open` where nothing is watched here, or cannot be shown."""
+    if not opens:
+        return
+    if dry_run or as_job:
+        raise UsageError(
+            "--open shows the page of what is watched here",
+            hint="leave it out, and look with: watchkeeper serve",
+        )
+    check_extra()
 
 
 def _only_folder(paths: Sequence[Path]) -> Path:
