@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
+from watchkeeper.core.events import (
+    Advanced,
+    Checkpoint,
+    CheckpointFile,
+    Detached,
+    Judged,
+    Stalled,
+)
 from watchkeeper.query.views.pages import (
+    AttemptRow,
+    CheckpointRow,
     Experiment,
+    Line,
+    Mark,
     MetricColumn,
+    MetricRow,
     Overview,
     PlaceRow,
     Reading,
+    Run,
     RunningRow,
     RunRow,
+    Series,
     TaskColumn,
     WorkRow,
 )
+from watchkeeper.query.views.recent import Happened
 from watchkeeper.query.views.shared import Best, Evidence, Need, Progress, Watcher
 
 NOW = datetime(2026, 11, 28, 7, 42, 6, tzinfo=UTC)
@@ -294,3 +312,90 @@ def _evaluation(run, task, epoch, standing, **more) -> WorkRow:
         key=key, id="", phase="evaluation", run=run, task=task, epoch=epoch, standing=standing,
         state=standing.upper(), why="", **more,
     )  # fmt: skip
+
+
+def opened_run(**changes) -> Run:
+    """The run `sft_r16`, which died once and stalled once."""
+    attempts = [_attempt(1, 0, 8_000, "died"), _attempt(2, 8_000, None, "")]
+    marks = [
+        Mark(kind="attempt", step=8_000, at=at("5:10"), text="attempt 2"),
+        Mark(kind="stall", step=12_000, at=at("6:31"), duration_s=1_680, text="it slept"),
+    ]
+    metrics = [
+        MetricRow(
+            name="train_loss", rows=18_350, last=0.468, last_step=18_350, best=0.41,
+            best_step=18_000, better="less", role="train loss",
+        ),
+        MetricRow(
+            name="val_loss", rows=37, last=0.597, last_step=18_000, best=0.558, best_step=15_500,
+            better="less", role="val loss",
+        ),
+        MetricRow(
+            name="gap", rows=37, last=0.164, last_step=18_000, best=None, best_step=None,
+            better="", role="gap",
+        ),
+    ]  # fmt: skip
+    newest = CheckpointRow(
+        step=18_000, path="checkpoints/step_18000", size=2**20, is_whole=True, missing="",
+        saved=at("7:39"),
+    )  # fmt: skip
+    progress = Progress(
+        step=18_350, total=24_000, rate_per_s=1.92, eta_s=2_943, loss=0.468, loss_name="train_loss"
+    )
+    whole = Run(
+        id="night/sft_r16", name="sft_r16", folder="night/sft_r16", experiment="",
+        experiment_id="", kind="recorded", state="running", standing="running", attempt=2,
+        health="advancing", health_why="", progress=progress, started=at("5:00"), ended=None,
+        best=Best(metric="val_loss", value=0.558, step=15_500), reading="", failure=None,
+        attempts=attempts, marks=marks, metrics=metrics, rows=19_037, checkpoints=[newest] * 9,
+        stages=[], settings={}, code={}, evidence=[], examples=37, examples_matching=34, texts=[],
+    )  # fmt: skip
+    return msgspec.structs.replace(whole, **changes)
+
+
+def _attempt(number, begin, end, how) -> AttemptRow:
+    return AttemptRow(
+        n=number, writer="w", from_step=begin, last_step=end, started=None, ended=None, end=how,
+        standing="failed" if how else "running",
+    )  # fmt: skip
+
+
+def losses() -> Series:
+    """The curves of `sft_r16`: a training loss that falls, and a validation loss above it."""
+    train = [(step, 0.35 + 3.05 * 0.9996**step) for step in range(0, 18_350, 122)]
+    val = [(step, 0.45 + 2.5 * 0.9996**step) for step in range(500, 18_001, 500)]
+    lines = [_line("train_loss", train), _line("val_loss", val)]
+    return Series(lines=lines, smoothing=0.0, rows=19_037, is_whole=True)
+
+
+def _line(metric, points) -> Line:
+    steps, values = map(list, zip(*points, strict=True))
+    return Line(
+        metric=metric, attempt=2, superseded=False, is_requeue=False, x=steps, min=values,
+        max=values, smooth=values, n=[1] * len(steps), bad=[],
+    )  # fmt: skip
+
+
+def happened() -> list[Happened]:
+    """What happened that morning."""
+    return [
+        _event(
+            "cap_rank", Judged, "6:05", key="r16_lr2e-4/reversal/epoch1", phase="evaluation",
+            attempt=1, outcome="failed", state="FAILED",
+            why="exit code 1; last line: No module named 'safetensors'",
+        ),
+        _event(
+            "sft_r16", Stalled, "6:31", since=at("6:03"), limit_s=600,
+            cause="it slept, at rec.py:36", training_step=12_000,
+        ),
+        _event("sft_r16", Advanced, "6:58", stalled_s=1_680),
+        _event("cap_rank", Detached, "6:58", why="SIGTERM", active=2),
+        _event(
+            "sft_r16", Checkpoint, "7:39", path="checkpoints/step_18000", training_step=18_000,
+            files=(CheckpointFile(path="model.pt", size_bytes=2**20),),
+        ),
+    ]  # fmt: skip
+
+
+def _event(name, kind, clock, **fields) -> Happened:
+    return Happened(name, kind(time=at(clock), writer="w", seq=1, **fields))
