@@ -20,6 +20,7 @@ from watchkeeper.schedulers.base import TERMINAL, UNKNOWN
 from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.outcome.array_tasks import Task
 from watchkeeper.watch.tally import NOT_SUBMITTED
+from watchkeeper.watch.verdict.judge import error_of
 
 # Of what its scheduler answered "later" to.
 NOT_TAKEN = "not taken yet"
@@ -42,7 +43,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     the result's own figures; `progress` is how far its recorder says that it is, or its output.
     `health`, of a job that runs: the watcher's last word on it (None: there is none), and why. Of a
     further attempt, `reason`, `change` and `resume_from` are why it was made and what it was given,
-    as in `intended`. `array_task`: the number of the task of an array that this row is, below the
+    as in `intended`. `error`, of one that failed: the line of its output that says why, "" where
+    none does. `array_task`: the number of the task of an array that this row is, below the
     array's own row and with its key (`train[3]`); None of a whole piece of work.
     """
 
@@ -64,6 +66,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     change: Mapping[str, str] = {}
     resume_from: str = ""
+    error: str = ""
     array_task: int | None = None
 
 
@@ -155,6 +158,8 @@ def _with_attempt(row: Row, latest: Attempt) -> Row:
     row = msgspec.structs.replace(row, attempt=latest.number, job_id=latest.job_id)
     if latest.judged is not None:
         row = msgspec.structs.replace(row, elapsed_s=latest.judged.elapsed_s)
+        if row.standing == "failed":
+            row = msgspec.structs.replace(row, error=error_of(latest.judged))
         if row.phase == "preparation" and row.standing == "done":
             row = msgspec.structs.replace(row, metrics=latest.judged.metrics)
     assessed = latest.assessed

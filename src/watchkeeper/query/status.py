@@ -20,6 +20,7 @@ from watchkeeper.query.rows import Row, rows, with_tasks
 from watchkeeper.report.compose import repeated
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.schedulers import remote_files
+from watchkeeper.tools.promise import Finding
 from watchkeeper.watch.health.progress import progress_in_output, progress_of
 from watchkeeper.watch.logs.lease import Lease
 from watchkeeper.watch.outcome import array_tasks, compute
@@ -64,11 +65,24 @@ def _decided(
     return planning.make(experiment, state, facts, selection), book
 
 
-def look(experiment: Experiment, selection: Selection) -> Standing:
-    """One look. What waits while jobs are under way is explained by the gate that their watch runs
-    with.
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment as one look finds it. `rows` has the tasks of arrays below their arrays;
+    `findings`: what lies on disk of everything that is promised.
     """
-    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
+
+    experiment: Experiment
+    state: State
+    plan: Plan
+    findings: Mapping[str, Finding]
+    rows: list[Row]
+
+
+def examine(
+    experiment: Experiment, selection: Selection, state: State, *, with_words: bool = False
+) -> Examined:
+    """One look. What waits while jobs are under way is explained by the gate that their watch runs
+    with. `state` is its journal's; `with_words`: the rows say in words how far each job is.
+    """
     going = state.active
     if going:
         watch = state.planned
@@ -80,14 +94,31 @@ def look(experiment: Experiment, selection: Selection) -> Standing:
         )
     halted = {phase: one.why for phase, one in state.halted.items()}
     plan, book = _decided(experiment, state, selection, halted)
-    told = {
-        a.key: progress_of(attempt_folder(experiment.folder, a.key, a.number)) or _printed(a)
-        for a in going
-    }
+    words: dict[str, str] = {}
+    if with_words:
+        words = {attempt.key: _progress_words(experiment, attempt) for attempt in going}
+    table = rows(experiment, state, plan, book.findings, words)
+    return Examined(
+        experiment=experiment,
+        state=state,
+        plan=plan,
+        findings=book.findings,
+        rows=with_array_tasks(experiment, state, table),
+    )
+
+
+def _progress_words(experiment: Experiment, attempt: Attempt) -> str:
+    folder = attempt_folder(experiment.folder, attempt.key, attempt.number)
+    return progress_of(folder) or _printed(attempt)
+
+
+def look(experiment: Experiment, selection: Selection) -> Standing:
+    """One look, with what the attempts took, in words and figures."""
+    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
+    going = state.active
+    examined = examine(experiment, selection, state, with_words=True)
     return Standing(
-        rows=with_array_tasks(
-            experiment, state, rows(experiment, state, plan, book.findings, told)
-        ),
+        rows=examined.rows,
         compute=compute.read(experiment, state),
         active=len(going),
         cluster=_last_cluster(state),

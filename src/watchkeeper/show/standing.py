@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from watchkeeper.core.errors import Problem
-from watchkeeper.core.text.masks import masked
-from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.query.rows import Standing as Place
+from watchkeeper.query.views.parts.alike import alike, code_of
 from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.tally import NOT_SUBMITTED
-from watchkeeper.watch.verdict.judge import LAST_LINE
 
 LOCAL = "local"
 _MOST_NAMED = 4
@@ -109,38 +106,6 @@ def problems_of(rows: Sequence[Row], folder: str, cluster: str = "") -> list[Pro
     return [_problem(group, run) for group in alike(troubled)]
 
 
-def alike(rows: Iterable[Row]) -> list[list[Row]]:
-    """The rows in groups of one problem each, in the order of the first of each."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(_likeness(row), []).append(row)
-    return list(groups.values())
-
-
-def error_of(row: Row) -> str:
-    """What a row that did not end well met, in words: the last line of its error where that says
-    it, else the cause; its state and all reasons where neither is known.
-    """
-    cause, line = _cause(row), _last_line(row)
-    if line and (not cause or line in cause):
-        return line
-    return ": ".join(filter(None, [row.state, cause or row.why]))
-
-
-def _cause(row: Row) -> str:
-    """Of the reasons of a failure, the one that names its cause; "" for none. A single word is the
-    scheduler's, and names none.
-    """
-    reasons = row.why.partition(LAST_LINE)[0].split("; ")
-    return next((one for one in reasons if " " in one and not one.startswith("exit code ")), "")
-
-
-def _last_line(row: Row) -> str:
-    """The last line that a failed job printed on its standard error; "" where nobody saw one."""
-    _, _, words = row.why.partition(LAST_LINE)
-    return words.partition("; ")[0]
-
-
 def run_words(folder: str, cluster: str) -> tuple[str, ...]:
     """The command that runs the experiment, where it ran before."""
     words = (PROGRAM, "run", folder)
@@ -156,21 +121,6 @@ def _is_problem(row: Row) -> bool:
     return row.standing in ("failed", "blocked", "unknown") or row.health in ALARMS
 
 
-def _likeness(row: Row) -> tuple[str, str]:
-    """What is the same of rows that are one problem: their code, and their words without what only
-    names a run.
-    """
-    code = _code(row)
-    if row.standing == "blocked":
-        return code, row.state
-    words = _message(row)
-    if row.standing == "failed" and (_cause(row) or _last_line(row)):
-        # what is missing besides, and how far it came, differ from run to run
-        words = f"{row.state}: {_cause(row) or _last_line(row)}"
-    names = re.compile(rf"\b(?:{re.escape(row.key)}|{re.escape(row.run)})\b")
-    return code, masked(names.sub("", words))
-
-
 def _problem(rows: Sequence[Row], run: tuple[str, ...]) -> Problem:
     """The problem that all these rows have."""
     first, *others = rows
@@ -181,7 +131,7 @@ def _problem(rows: Sequence[Row], run: tuple[str, ...]) -> Problem:
         where=first.key,
         message=message,
         severity="error" if first.standing == "failed" else "warning",
-        code=_code(first),
+        code=code_of(first),
         next=_next(first, run),
     )
 
@@ -191,17 +141,6 @@ def _named(rows: Sequence[Row]) -> str:
     if len(rows) > _MOST_NAMED:
         names.append("…")
     return ", ".join(names)
-
-
-def _code(row: Row) -> str:
-    if row.state == NOT_SUBMITTED:
-        return "submission-refused"
-    kind = "evaluation" if row.phase == "evaluation" else "run"
-    if row.state == HALTED:
-        return f"{kind}-halted"
-    if row.standing in ("failed", "blocked", "unknown"):
-        return f"{kind}-{row.standing}"
-    return f"{kind}-{row.health}"
 
 
 def _next(row: Row, run: tuple[str, ...]) -> tuple[str, ...] | None:

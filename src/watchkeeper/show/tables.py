@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from watchkeeper.core.state import State
 from watchkeeper.launch.plan import Plan
 from watchkeeper.query.rows import IN_DOUBT, NOT_TAKEN, Row
-from watchkeeper.show.standing import alike, error_of, totals
+from watchkeeper.query.views.parts.alike import alike, error_of
+from watchkeeper.show.standing import totals
 from watchkeeper.show.text import duration, number, printable, size, table
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow

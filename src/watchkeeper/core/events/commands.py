@@ -427,8 +427,10 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     promised is missing, `failed but good` the reverse; of `done`, `why` says what is odd all the
     same. `state` is Slurm's name for the end. `fingerprints`: subject → what was found there;
     `inputs` likewise, of the checkpoints that were not there yet when it was submitted. `learned`
-    is a training's; `cause` is the kind of what ended it badly, which `why` has in words. `used` is
-    what it used of memory, GPUs and the like, each with who says so.
+    is a training's; `cause` is the kind of what ended it badly, which `why` has in words, and
+    `error` the line of its output that says so, as the program wrote it ("": none does, or an event
+    from before it was kept). `used` is what it used of memory, GPUs and the like, each with who
+    says so.
     """
 
     key: str
@@ -444,6 +446,7 @@ class Judged(Event, frozen=True, kw_only=True, omit_defaults=True, tag="judged")
     evidence: tuple[Evidence, ...] = ()
     learned: Learned | None = None
     cause: Cause = ""
+    error: FreeText = ""
     used: tuple[FreeText, ...] = ()
 
 

@@ -60,7 +60,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `started` and `ended` are of its last execution under its first pipeline; `status` is how that
     ended, "" where no end was written; `process` is then the one that writes, None where that is
     not known. `attempt` is the folder of the attempt that it worked for, "" for none. `spark` are
-    up to 48 medians of `spark_metric` over its rows, in order. `step` is the last training step.
+    up to 48 medians of `spark_metric` over its rows, in order. `step` is the last training step,
+    of `total` that are planned; `executions`: how often it began.
     """
 
     run_id: str = ""
@@ -75,6 +76,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     process: ProcessName | None = None
     rows: int = 0
     step: Real | None = None
+    total: int | None = None
+    executions: int = 1
     config: dict[str, str] = {}
     figures: dict[str, Figure] = {}
     spark_metric: str = ""

@@ -43,10 +43,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment with its runs that were submitted, or of which somebody said something. `words`
-    are on it as a whole.
+    are on it as a whole, `read` is its journal.
     """
 
     experiment: Experiment
+    read: Journal
     state: State
     jobs: list[Job]
     words: Words
@@ -69,7 +70,13 @@ def read_jobs(folder: Path, problems: list[Problem]) -> Jobs | None:
         if _newest(run) is not None or run.name in words:
             jobs.append(_job(run, read, words.get(run.name, Words()), reader))
     jobs += _noted_evaluations(experiment, state, read, words)
-    return Jobs(experiment=experiment, state=state, jobs=jobs, words=words.get("", Words()))
+    return Jobs(
+        experiment=experiment,
+        read=read,
+        state=state,
+        jobs=jobs,
+        words=words.get("", Words()),
+    )
 
 
 def _unreadable(folder: Path, error: WatchkeeperError) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.words import Note
 from watchkeeper.query.catalogue.entry import Entry, Extreme, Figure, Real
 from watchkeeper.query.catalogue.index import Index
-from watchkeeper.query.catalogue.places import Place, places_below
+from watchkeeper.query.catalogue.places import Place, Places, places_below
+from watchkeeper.query.catalogue.roots import Root, roots_of, run_id
 from watchkeeper.query.ranking import BY_NAME, Ranking, Rankings
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 class Run(msgspec.Struct, kw_only=True):
     """One run, as it is listed. `path` is its folder, as a command takes it from where one is; of
     an experiment's run that is the experiment's, and `key` names the run ("": a recorded run).
-    `name` is its own name, "" for none. `state` is that of `wk.load`, and of a job also waiting,
-    cancelled, lost or unknown. Times are in UTC, None where not known; `inherited` are the tags of
-    its experiment as a whole; `ranking` says which figures are the better ones where it lies; the
-    rest is as in `Entry`.
+    `id` names it in an address (query/catalogue/roots.py). `name` is its own name, "" for none.
+    `state` is that of `wk.load`, and of a job also waiting, cancelled, lost or unknown. Times are
+    in UTC, None where not known; `inherited` are the tags of its experiment as a whole; `ranking`
+    says which figures are the better ones where it lies; the rest is as in `Entry`.
     """
 
     path: str
     below: str
+    id: str = ""
     key: str = ""
     name: str = ""
     state: str = ""
@@ -43,6 +45,8 @@ class Run(msgspec.Struct, kw_only=True):
     error: str = ""
     rows: int = 0
     step: Real | None = None
+    total: int | None = None
+    executions: int = 1
     config: dict[str, str] = {}
     figures: dict[str, Figure] = {}
     spark_metric: str = ""
@@ -70,27 +74,47 @@ class Run(msgspec.Struct, kw_only=True):
 
 class Listing(msgspec.Struct):
     """What lies below some folders: recorded runs, and experiments with their runs. `experiments`:
-    each one's folder, as a command takes it → what it is.
+    each one's folder, as a command takes it → what it is; `ids`: that folder → the experiment's id.
+    `looked_into`: how many folders; `places`: in how many of them something was recorded.
     """
 
     runs: list[Run] = []
     experiments: dict[str, Jobs] = {}
+    ids: dict[str, str] = {}
     problems: list[Problem] = []
+    looked_into: int = 0
+    places: int = 0
 
 
-def list_runs(paths: Sequence[Path]) -> Listing:
+OnRead = Callable[[int, int], None]
+"""Is called with how many journals have been read, and of how many."""
+
+
+def _ignore(done: int, total: int) -> None:
+    """Nobody wants to know how many have been read."""
+
+
+def list_runs(paths: Sequence[Path], on_read: OnRead = _ignore) -> Listing:
     """The recorded runs, and the runs of experiments, at and below these folders. What was read
-    before and has not changed is taken from the index in the user's cache folder.
+    before and has not changed is taken from the index in the user's cache folder. `on_read` is
+    called after each place.
 
     Raises:
         UsageError: a path is no folder.
     """
     listing = Listing()
-    seen: set[str] = set()
+    tops = []
     for path in paths:
         if not path.is_dir():
             raise UsageError(f"{path} is no folder", hint="name the folder of a run, or one above")
-        _add(path, listing, seen, is_alone=len(paths) == 1)
+        real = os.path.realpath(path)
+        tops.append(_Top(path=path, real=real, places=places_below(real)))
+    roots = roots_of(paths)
+    count = _Count(on_read, sum(len(top.places.found) for top in tops))
+    seen: set[str] = set()
+    for top in tops:
+        reader = _Reader(listing, roots, top, is_alone=len(paths) == 1)
+        reader.read(seen, count)
     listing.runs = _with_recorders(listing.runs)
     rankings = Rankings()
     for run in listing.runs:
@@ -99,29 +123,79 @@ def list_runs(paths: Sequence[Path]) -> Listing:
     return listing
 
 
-def _add(path: Path, listing: Listing, seen: set[str], *, is_alone: bool) -> None:
-    """Add what lies below one folder; `seen` are the folders that are listed already."""
-    top = os.path.realpath(path)
-    places = places_below(top)
-    listing.problems += places.problems
-    index = Index(top)
-    for place in places.found:
-        if place.path in seen:
-            continue
-        seen.add(place.path)
-        typed = _typed(path, place.below)
+class _Top(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that was asked for: as it was typed, as it really is, and what lies below it."""
+
+    path: Path
+    real: str
+    places: Places
+
+
+class _Count:
+    """How many places have been read."""
+
+    def __init__(self, on_read: OnRead, total: int) -> None:
+        self._on_read = on_read
+        self._total = total
+        self._done = 0
+
+    def add(self) -> None:
+        self._done += 1
+        self._on_read(self._done, self._total)
+
+
+class _Reader:
+    """Reads what lies below one folder into a listing. `is_alone`: no other folder was named."""
+
+    def __init__(
+        self, listing: Listing, roots: Sequence[Root], top: _Top, *, is_alone: bool
+    ) -> None:
+        self._listing = listing
+        self._roots = roots
+        self._top = top
+        self._is_alone = is_alone
+        self._index = Index(top.real)
+
+    def read(self, seen: set[str], count: _Count) -> None:
+        """Read all of it; `seen` are the folders that are listed already."""
+        places = self._top.places
+        self._listing.problems += places.problems
+        self._listing.places += len(places.found)
+        self._listing.looked_into += places.looked_into
+        for place in places.found:
+            if place.path not in seen:
+                seen.add(place.path)
+                self._add(place)
+            count.add()
+        self._index.save()
+
+    def _add(self, place: Place) -> None:
+        """Add an experiment with its runs, a recorded run, or both."""
+        typed = _typed(self._top.path, place.below)
         below = typed
-        if is_alone:
-            below = place.below or Path(top).name
+        if self._is_alone:
+            below = place.below or Path(self._top.real).name
+        name = _id_of(place.path, self._roots)
         if place.is_experiment:
-            _add_jobs(place, typed, below, listing)
-        entry = _entry(place, index, listing.problems)
+            _add_jobs(place, typed, below, name, self._listing)
+        entry = _entry(place, self._index, self._listing.problems)
         if entry is not None:
-            listing.runs.append(_run(entry, typed, below))
-    index.save()
+            run = _run(entry, typed, below)
+            run.id = name
+            self._listing.runs.append(run)
 
 
-def _add_jobs(place: Place, typed: str, below: str, listing: Listing) -> None:
+def _id_of(path: str, roots: Sequence[Root]) -> str:
+    """The id of a place: by the root that it is, or lies in."""
+    for root in roots:
+        if path == root.real:
+            return root.id_of("")
+        if path.startswith(f"{root.real.rstrip('/')}/"):
+            return root.id_of(path[len(root.real.rstrip("/")) + 1 :])
+    return ""
+
+
+def _add_jobs(place: Place, typed: str, below: str, name: str, listing: Listing) -> None:
     """Add an experiment and its runs."""
     from watchkeeper.query.catalogue.jobs import read_jobs  # not where there is no experiment
 
@@ -129,8 +203,10 @@ def _add_jobs(place: Place, typed: str, below: str, listing: Listing) -> None:
     if jobs is None:
         return
     listing.experiments[typed] = jobs
+    listing.ids[typed] = name
     for job in jobs.jobs:
         run = _run(job.entry, typed, below)
+        run.id = run_id(name, job.key)
         run.key, run.state, run.attempt = job.key, job.state, job.attempt
         run.inherited = tuple(jobs.words.tags)
         listing.runs.append(run)
@@ -156,7 +232,8 @@ def _take_recorded(job: Run, recorded: Run) -> None:
     job.figures = {**job.figures, **recorded.figures}
     job.config = job.config or recorded.config
     job.spark_metric, job.spark = recorded.spark_metric, recorded.spark
-    job.rows, job.step = recorded.rows, recorded.step
+    job.rows, job.step, job.total = recorded.rows, recorded.step, recorded.total
+    job.executions = recorded.executions
     job.name = recorded.name
     job.pipeline = recorded.pipeline
     job.tags = tuple(sorted({*job.tags, *recorded.tags}))
@@ -201,6 +278,8 @@ def _run(entry: Entry, path: str, below: str) -> Run:
         error=entry.error,
         rows=entry.rows,
         step=entry.step,
+        total=entry.total,
+        executions=entry.executions,
         config=entry.config,
         figures=entry.figures,
         spark_metric=entry.spark_metric,

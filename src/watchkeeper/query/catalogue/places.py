@@ -41,9 +41,12 @@ class Place(NamedTuple):
 
 
 class Places(msgspec.Struct):
-    """The places below a folder, a folder before those in it, and what could not be read."""
+    """The places below a folder, a folder before those in it, and what could not be read.
+    `looked_into`: how many folders.
+    """
 
     found: list[Place] = []
+    looked_into: int = 0
     problems: list[Problem] = []
 
 
@@ -56,6 +59,7 @@ def places_below(top: str) -> Places:
         unreadable.append(str(error.filename))
 
     for listed in walk(top, note):
+        places.looked_into += 1
         place = _place(listed, top, note)
         if place is not None:
             places.found.append(place)

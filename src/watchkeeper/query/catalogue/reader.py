@@ -10,7 +10,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.errors import Problem
-from watchkeeper.core.events import Opened
+from watchkeeper.core.events import CadenceSet, Opened, RunStarted
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.words import Words, words_of
@@ -39,6 +39,7 @@ def _entry(run: RecordedRun) -> Entry:
     entry = Entry(
         rows=len(run.rows),
         step=_last_step(run),
+        total=_total(run),
         figures=_figures_of(run),
         spark_metric=spark_metric,
         spark=spark,
@@ -57,6 +58,7 @@ def _entry(run: RecordedRun) -> Entry:
         started=started.time,
         config=settings.of_value(started.config),
         user=_user_of(run.journal, started.writer),
+        executions=_executions(run, started),
     )
     if run.ended is None:
         return msgspec.structs.replace(entry, process=_process_of(run.journal, started.writer))
@@ -95,6 +97,18 @@ def _process_of(read: Journal, writer: str) -> ProcessName | None:
     if opened is None or writer not in journal.unsealed(read):
         return None
     return journal.process_of(opened)
+
+
+def _total(run: RecordedRun) -> int | None:
+    """How many training steps are planned, as it last said it."""
+    planned = [event.total for event in run.events if isinstance(event, CadenceSet)]
+    return next(filter(None, reversed(planned)), None)
+
+
+def _executions(run: RecordedRun, started: RunStarted) -> int:
+    """How often what the folder was begun for has been started."""
+    starts = [event for event in run.events if isinstance(event, RunStarted)]
+    return sum(start.pipeline == started.pipeline for start in starts)
 
 
 def _last_step(run: RecordedRun) -> float | None:

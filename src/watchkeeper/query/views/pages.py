@@ -52,7 +52,8 @@ class WaitingRow(msgspec.Struct, frozen=True, kw_only=True):
 class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment, a recorded run, or the recorded runs side by side in one folder. `what` says
     what it is ("6 runs, 3 tasks, 1 control"). `counts`: state → how many of `total`, the worst
-    first; `done` of them are settled. `step` of `total_steps` are those of a single run.
+    first; `done` of them are settled. `step` of `total_steps` are those of a single run, and
+    `attempt` how often it began; `ids` are the first 50 of several runs.
     """
 
     id: str
@@ -70,6 +71,16 @@ class PlaceRow(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     tags: tuple[str, ...] = ()
     note: str = ""
+    ids: tuple[str, ...] = ()
+
+
+class More(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each list are left out: 20 needs, 30 running rows, 200 places are shown."""
+
+    needs: int = 0
+    running: int = 0
+    waiting: int = 0
+    places: int = 0
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +91,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything below some folders: needs, the worst first; what runs; what waits; places."""
+    """Everything below some folders: needs, the worst first; what runs; what waits; places.
+    `experiments` and `recorded` count the experiments and the recorded runs, `looked_into` the
+    folders. `counts` is over all places, the worst first.
+    """
 
     name: str
     counts: dict[str, int]
@@ -89,6 +103,10 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     waiting: list[WaitingRow]
     places: list[PlaceRow]
     reading: Reading
+    more: More = More()
+    experiments: int = 0
+    recorded: int = 0
+    looked_into: int = 0
     zone: str = "UTC"
     problems: list[Problem] = []
 

@@ -4,9 +4,12 @@ node it runs.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from watchkeeper.core import journal, layout
 from watchkeeper.core.disk.tails import end_as_text
@@ -14,12 +17,91 @@ from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished,
 from watchkeeper.core.text.figures import clock
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import Position, bar_rate, position
+from watchkeeper.watch.health.vitals import Recorded
 
 # of a job's output, in which its last step is looked for: files may be of any size
 TAIL_BYTES = 16_384
 
 
 SILENT_S = 300.0  # without output, before that is worth a word
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a job is, as figures. `step` of `total` training steps; `rate_per_s` is steps per
+    second and `eta_s` the seconds to the last step, as it says them; `loss` is the last of its
+    training. `modified`: when `source`, a file or a recorded run's folder, last grew, in seconds
+    since 1970. `stall`: what its sidecar says of a stall, "" for none. None: nobody says.
+    """
+
+    step: int | float | None = None
+    total: int | None = None
+    rate_per_s: float | None = None
+    eta_s: float | None = None
+    loss: float | None = None
+    modified: float | None = None
+    source: str = ""
+    stall: str = ""
+
+
+def figures_of(attempt_folder: Path, streams: Iterable[str]) -> Figures:
+    """The figures by what the job's recorder wrote, else by what it prints."""
+    recorder = read_link(attempt_folder)
+    if recorder is not None:
+        figures = figures_in_run(recorder)
+        if figures.step is not None:
+            return figures
+    return figures_in_output(streams)
+
+
+def figures_in_run(folder: Path) -> Figures:
+    """The figures of a recorded run: of its rows, its journal and its status file."""
+    recorded = Recorded(folder)
+    recorded.look()
+    here = recorded.position
+    stall = ""
+    if recorded.stall is not None:
+        stall = recorded.stall.words
+    return Figures(
+        step=here.step,
+        total=here.total,
+        rate_per_s=recorded.rate,
+        eta_s=recorded.eta_s,
+        loss=_loss(here),
+        modified=recorded.modified,
+        source=str(folder),
+        stall=stall,
+    )
+
+
+def figures_in_output(streams: Iterable[str]) -> Figures:
+    """The figures by the ends of a job's output files; a later file's step goes first."""
+    figures = Figures()
+    for path in dict.fromkeys(filter(None, streams)):
+        text = end_as_text(path, TAIL_BYTES)
+        here = position(text)
+        status = _status(Path(path))
+        if here is None or here.step is None or status is None:
+            continue
+        figures = Figures(
+            step=here.step,
+            total=here.total,
+            rate_per_s=bar_rate(text),
+            loss=_loss(here),
+            modified=status.st_mtime,
+            source=path,
+        )
+    return figures
+
+
+def _loss(here: Position) -> float | None:
+    """The loss as a number; None where it is none that is finite."""
+    try:
+        loss = float(here.loss or "nan")
+    except ValueError:
+        return None
+    if math.isfinite(loss):
+        return loss
+    return None
 
 
 def progress_of(attempt_folder: Path) -> str:

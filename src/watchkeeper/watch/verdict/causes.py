@@ -17,11 +17,13 @@ from watchkeeper.watch.verdict.endings import End
 
 class Named(msgspec.Struct, frozen=True):
     """A cause, and the evidence in words ("" where nothing names one: `unknown`, or "" of a job
-    that ended well).
+    that ended well). `line` is the line of output that names it, "" where the cause is not known
+    from there.
     """
 
     cause: Cause = ""
     words: str = ""
+    line: str = ""
 
 
 _STATES: dict[str, Named] = {
@@ -115,6 +117,8 @@ _LINES: tuple[tuple[str, Cause, str], ...] = (
 _CANCELLED = re.compile(r"CANCELLED by (\d+)")
 _EXCEPTION = re.compile(r"^(?:[\w.]{1,200}\.)?(\w{0,100}(?:Error|Exception|Interrupt|Exit)\b.*)$")
 KILLED = 137  # 128 + SIGKILL
+PROGRAM_ERROR = "an error of the program: "
+"""What stands before the exception that ended a program, in words."""
 _TEXT_LIMIT = 300
 _MISSING_FILE = re.compile(r"can't open file |: No such file or directory$")
 # How a recorder or a wrapper reports an operation that failed once: no cause of anything.
@@ -145,10 +149,12 @@ def named(end: End, output: str, *, reason: str = "") -> Named:
         return Named("unknown", "killed (SIGKILL): often the host's memory was used up")
     exception = _last_exception(output)
     if exception:
-        return Named("user error", f"an error of the program: {exception[:_TEXT_LIMIT]}")
+        line = exception[:_TEXT_LIMIT]
+        return Named("user error", f"{PROGRAM_ERROR}{line}", line)
     last = _last_line(output)
     if _MISSING_FILE.search(last):
-        return Named("user error", f"a file is missing ({last[:_TEXT_LIMIT]})")
+        line = last[:_TEXT_LIMIT]
+        return Named("user error", f"a file is missing ({line})", line)
     return Named("unknown")
 
 
@@ -171,7 +177,7 @@ def _in_lines(output: str) -> Named | None:
     for pattern, cause, words in _LINES:
         for line in reversed(lines):
             if re.search(pattern, line):
-                return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})")
+                return Named(cause, f"{words} ({line[:_TEXT_LIMIT]})", line[:_TEXT_LIMIT])
     return None
 
 

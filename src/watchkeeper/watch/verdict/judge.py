@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
 
-from watchkeeper.core.events import Cause, Evidence, Number, Outcome
+from watchkeeper.core.events import Cause, Evidence, Judged, Number, Outcome
 from watchkeeper.tools.promise import Finding
-from watchkeeper.watch.verdict.causes import Named
+from watchkeeper.watch.verdict.causes import PROGRAM_ERROR, Named
 from watchkeeper.watch.verdict.endings import End
 
 _FAILED_OUTCOMES: dict[str, Outcome] = {
@@ -20,6 +21,9 @@ _FAILED_OUTCOMES: dict[str, Outcome] = {
 }
 LAST_LINE = "last line: "
 """What stands before a job's last line of output, among the reasons of a verdict."""
+_CODE = "exit code "
+# The line that names a cause, behind the cause in words.
+_IN_BRACKETS = re.compile(r" \((.+)\)$")
 _UNNAMED = Named()
 
 
@@ -32,6 +36,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Number] = {}
     evidence: tuple[Evidence, ...] = ()
     cause: Cause = ""
+    error: str = ""
 
 
 def judge(
@@ -63,6 +68,9 @@ def judge(
     else:
         outcome = _FAILED_OUTCOMES.get(end.state, "failed")
         why = _joined(end_words, faults)
+    error = ""
+    if outcome not in ("done", "invalid"):
+        error = _error(cause, last_line)
     metrics: dict[str, Number] = {}
     for finding in good:
         metrics |= finding.metrics
@@ -73,7 +81,49 @@ def judge(
         metrics=metrics,
         evidence=tuple(chain.from_iterable(finding.evidence for finding in findings)),
         cause=cause.cause,
+        error=error,
     )
+
+
+def _error(cause: Named, last_line: str) -> str:
+    """The line that says what went wrong: the one that names the cause; where nothing names one,
+    the last. What a job printed before its time limit came is no error.
+    """
+    if cause.line or cause.words:
+        return cause.line
+    return last_line
+
+
+def error_of(judged: Judged) -> str:
+    """The line of output that says what went wrong; "" where none does. Of a verdict from before
+    it was kept, by its reasons.
+    """
+    if judged.error:
+        return judged.error
+    return error_in(judged.why)
+
+
+def error_in(why: str) -> str:
+    """The same, by the reasons of a verdict."""
+    reasons, _, rest = why.partition(LAST_LINE)
+    line = rest.partition("; ")[0]
+    cause = cause_in(reasons)
+    if line and (not cause or line in cause):
+        return line
+    if cause.startswith(PROGRAM_ERROR):
+        return cause.removeprefix(PROGRAM_ERROR)
+    named = _IN_BRACKETS.search(cause)
+    if named is None:
+        return ""
+    return named.group(1)
+
+
+def cause_in(why: str) -> str:
+    """Of the reasons of a verdict, the one that names the cause; "" for none. A single word is the
+    scheduler's, and names none.
+    """
+    reasons = why.partition(LAST_LINE)[0].split("; ")
+    return next((one for one in reasons if " " in one and not one.startswith(_CODE)), "")
 
 
 def _part(
@@ -97,7 +147,7 @@ def _fault(finding: Finding, unchanged: Sequence[str]) -> str:
 
 
 def _end_words(end: End, cause: str, last_line: str) -> str:
-    code = f"exit code {end.exit_code}" if end.exit_code is not None else ""
+    code = f"{_CODE}{end.exit_code}" if end.exit_code is not None else ""
     last = f"{LAST_LINE}{last_line}" if last_line else ""
     return _joined(code, cause, end.why, last)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from watchkeeper.query.views.roots import roots_of, run_id
+from watchkeeper.query.catalogue.roots import roots_of, run_id
 
 
 def test_two_folders_of_one_name_have_two_names(tmp_path: Path) -> None:

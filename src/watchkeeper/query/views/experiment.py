@@ -1,0 +1,115 @@
+"""An experiment's page: everything that one look at its journal and its files finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from watchkeeper.core import journal, layout
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.journal import Journal
+from watchkeeper.core.settings import load
+from watchkeeper.core.state import State, fold
+from watchkeeper.experiment import experiment as experiments
+from watchkeeper.experiment.experiment import Experiment as Planned
+from watchkeeper.launch.plan import Selection
+from watchkeeper.launch.retries import Rules
+from watchkeeper.query import copies, foreign_jobs
+from watchkeeper.query.ranking import Rankings
+from watchkeeper.query.status import examine
+from watchkeeper.query.views.pages import Experiment
+from watchkeeper.query.views.parts.actions import log_of
+from watchkeeper.query.views.parts.bars import job_bars, slots_of
+from watchkeeper.query.views.parts.counts import counts_of
+from watchkeeper.query.views.parts.facts import (
+    began_and_ended,
+    decision_rows,
+    evidence_of,
+    valid_files,
+)
+from watchkeeper.query.views.parts.matrix import (
+    best_of,
+    metric_columns,
+    run_rows,
+    task_columns,
+    work_rows,
+)
+from watchkeeper.query.views.parts.needs import needs_of
+from watchkeeper.query.views.parts.running import running_rows
+from watchkeeper.query.views.parts.site import Site, standing_of
+from watchkeeper.query.views.parts.watcher import watcher_of
+
+
+def experiment(folder: Path, name: str = "", shown: str = "") -> Experiment:
+    """Look at the experiment in `folder` once. `name` is its id in addresses, "" outside a page;
+    `shown`: the folder as commands should name it, "": as it was given.
+
+    Raises:
+        ExperimentError: the folder cannot be read as one.
+        NewerJournalError: a later version wrote its journal.
+    """
+    planned = experiments.read(folder)
+    read = journal.read(planned.folder / layout.JOURNAL)
+    site = site_of(planned, read, fold(read.events), name, shown or str(folder))
+    return page_of(site)
+
+
+def site_of(planned: Planned, read: Journal, state: State, name: str, folder: str) -> Site:
+    """Examine an experiment whose journal has been read. `name` is its id, `folder` as a command
+    takes it.
+    """
+    settings = load(planned.folder, acts=False)
+    selection = Selection(gate=settings.gate, rules=Rules.of(settings))
+    return Site(
+        name=planned.name,
+        id=name,
+        folder=folder,
+        looked=examine(planned, selection, state),
+        read=read,
+        ranking=Rankings().of(planned.folder),
+        now=datetime.now(UTC),
+    )
+
+
+def page_of(site: Site) -> Experiment:
+    """The page of an experiment that has been examined."""
+    planned, state = site.looked.experiment, site.looked.state
+    watcher = watcher_of(planned.folder, site.read)
+    settings, runs = run_rows(site)
+    rows = work_rows(site)
+    jobs = job_bars(site)
+    log, actions = log_of(planned.folder, site.read, state.zone)
+    began, ended = began_and_ended(site)
+    return Experiment(
+        id=site.id,
+        name=site.name,
+        folder=site.folder,
+        question=planned.question,
+        counts=counts_of(standing_of(row) for row in site.rows),
+        needs=needs_of(site, watcher, site.read.problems),
+        best=best_of(site, rows),
+        valid=valid_files(site),
+        started=began,
+        ended=ended,
+        settings=settings,
+        tasks=task_columns(site),
+        metrics=metric_columns(site, rows),
+        runs=runs,
+        rows=rows,
+        jobs=jobs,
+        slots=slots_of(jobs, site.now),
+        decisions=decision_rows(site),
+        running=running_rows(site),
+        evidence=evidence_of(site),
+        log=log,
+        actions=actions,
+        watcher=watcher,
+        zone=state.zone,
+        problems=[*planned.problems, *site.read.problems, *_notes(site)],
+    )
+
+
+def _notes(site: Site) -> Sequence[Problem]:
+    folder, state = site.looked.experiment.folder, site.looked.state
+    return [*copies.notes(folder, state), *foreign_jobs.notes(folder, state)]

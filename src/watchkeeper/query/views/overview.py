@@ -1,0 +1,142 @@
+"""What needs a person, what runs and waits, and where everything stands below folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.errors import Problem, WatchkeeperError
+from watchkeeper.core.journal import local_zone
+from watchkeeper.query import copies
+from watchkeeper.query.catalogue.jobs import Jobs
+from watchkeeper.query.catalogue.listing import Listing, Run, list_runs
+from watchkeeper.query.views.experiment import site_of
+from watchkeeper.query.views.pages import (
+    More,
+    Overview,
+    PlaceRow,
+    Reading,
+    RunningRow,
+    WaitingRow,
+)
+from watchkeeper.query.views.parts.counts import worst_first as in_order
+from watchkeeper.query.views.parts.needs import damage, needs_of, worst_first
+from watchkeeper.query.views.parts.places import (
+    groups_of,
+    needs_of_recorded,
+    place_of,
+    place_of_recorded,
+    urgency,
+)
+from watchkeeper.query.views.parts.running import MOST as MOST_RUNNING
+from watchkeeper.query.views.parts.running import row_of_recorded, running_rows
+from watchkeeper.query.views.parts.waiting import waiting_rows
+from watchkeeper.query.views.parts.watcher import watcher_of
+from watchkeeper.query.views.shared import Need
+
+MOST_NEEDS = 20
+MOST_PLACES = 200
+MOST_WAITING = 20
+
+
+def _ignore(done: int, total: int) -> None:
+    """Nobody wants to know how many have been read."""
+
+
+def overview(paths: Sequence[Path], on_read: Callable[[int, int], None] = _ignore) -> Overview:
+    """Look at everything below these folders once. `on_read` is called after each journal that was
+    read, with how many have been and of how many.
+
+    Raises:
+        UsageError: a path is no folder.
+    """
+    return overview_of(list_runs(paths, on_read), paths)
+
+
+class _Part(msgspec.Struct):
+    """What was found so far, to be put in order and cut."""
+
+    needs: list[Need] = []
+    running: list[RunningRow] = []
+    waiting: list[WaitingRow] = []
+    places: list[PlaceRow] = []
+    problems: list[Problem] = []
+    more_running: int = 0
+
+
+def overview_of(listing: Listing, paths: Sequence[Path]) -> Overview:
+    """The overview of what has been listed: each experiment is looked at once."""
+    parts = _Part(problems=list(listing.problems))
+    for folder, jobs in listing.experiments.items():
+        runs = [run for run in listing.runs if run.path == folder and run.key]
+        try:
+            _add_experiment(parts, folder, listing.ids[folder], jobs, runs)
+        except WatchkeeperError as error:
+            parts.problems.append(Problem(where=folder, message=str(error), hint=error.hint))
+    recorded = [run for run in listing.runs if not run.key]
+    _add_recorded(parts, recorded)
+    _add_damage(parts, listing.problems)
+    return _cut(parts, listing, paths, recorded)
+
+
+def _add_experiment(parts: _Part, folder: str, name: str, jobs: Jobs, runs: Sequence[Run]) -> None:
+    site = site_of(jobs.experiment, jobs.read, jobs.state, name, folder)
+    watcher = watcher_of(jobs.experiment.folder, jobs.read)
+    parts.places.append(place_of(site, jobs.words, runs))
+    parts.needs += needs_of(site, watcher, jobs.read.problems)
+    parts.running += running_rows(site)
+    parts.waiting += waiting_rows(site)
+    parts.problems += copies.notes(jobs.experiment.folder, jobs.state)
+
+
+def _add_recorded(parts: _Part, runs: Sequence[Run]) -> None:
+    for group in groups_of(runs):
+        place = place_of_recorded(group)
+        parts.places.append(place)
+        parts.needs += needs_of_recorded(group, place)
+    now = datetime.now(UTC)
+    running = [run for run in runs if run.state == "running"]
+    parts.more_running += max(0, len(running) - MOST_RUNNING)
+    parts.running += [row_of_recorded(run, now) for run in running[:MOST_RUNNING]]
+
+
+def _add_damage(parts: _Part, problems: Sequence[Problem]) -> None:
+    """One need for all files that could not be read and lie in no experiment."""
+    named = {key for need in parts.needs if need.kind == "damaged" for key in need.keys}
+    others = [problem for problem in problems if problem.where not in named]
+    if others:
+        parts.needs.append(damage(others))
+
+
+def _cut(
+    parts: _Part, listing: Listing, paths: Sequence[Path], recorded: Sequence[Run]
+) -> Overview:
+    """The overview, the worst of everything first, and how much of it is left out."""
+    counts: Counter[str] = Counter()
+    for place in parts.places:
+        counts.update(place.counts)
+    more = More(
+        needs=max(0, len(parts.needs) - MOST_NEEDS),
+        running=max(0, len(parts.running) - MOST_RUNNING) + parts.more_running,
+        waiting=max(0, len(parts.waiting) - MOST_WAITING),
+        places=max(0, len(parts.places) - MOST_PLACES),
+    )
+    return Overview(
+        name=", ".join(path.resolve().name for path in paths),
+        counts=in_order(counts),
+        needs=worst_first(parts.needs)[:MOST_NEEDS],
+        running=parts.running[:MOST_RUNNING],
+        waiting=parts.waiting[:MOST_WAITING],
+        places=sorted(parts.places, key=urgency)[:MOST_PLACES],
+        reading=Reading(done=listing.places, total=listing.places),
+        more=more,
+        experiments=len(listing.experiments),
+        recorded=len(recorded),
+        looked_into=listing.looked_into,
+        zone=local_zone(),
+        problems=parts.problems,
+    )

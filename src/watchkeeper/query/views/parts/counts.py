@@ -1,0 +1,41 @@
+"""How many pieces of work are in which state, the worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+ORDER = (
+    "failed",
+    "died",
+    "interrupted",
+    "invalid",
+    "blocked",
+    "unknown",
+    "not ended",
+    "running",
+    "waiting",
+    "done",
+    "finished",
+    "not needed",
+)
+SETTLED = frozenset({"done", "not needed", "finished"})
+WAITING = "waiting"
+_STATES: Mapping[str, str] = {"to do": WAITING}
+
+
+def counts_of(states: Iterable[str]) -> dict[str, int]:
+    """State → how many are in it. What is to do is said to wait."""
+    return worst_first(Counter(_STATES.get(state, state) for state in states))
+
+
+def worst_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts in the order of their gravity; a state that is not known comes last."""
+    known = [state for state in ORDER if counts.get(state)]
+    others = sorted(state for state in counts if state not in ORDER and counts[state])
+    return {state: counts[state] for state in (*known, *others)}
+
+
+def settled(counts: Mapping[str, int]) -> int:
+    """How many of them are done, finished or not needed."""
+    return sum(count for state, count in counts.items() if state in SETTLED)

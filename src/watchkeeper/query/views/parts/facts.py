@@ -1,0 +1,111 @@
+"""What else a page says of an experiment: which files are valid, which code and data it used, what
+the plan decided and whether the scheduler answers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from watchkeeper.core.events import Decision, Intended, Polled
+from watchkeeper.core.events.choose import of_kind
+from watchkeeper.launch.plan import FOUND
+from watchkeeper.query.views.pages import DecisionRow, Valid
+from watchkeeper.query.views.parts.needs import MOST_KEYS
+from watchkeeper.query.views.parts.site import Site, counted, ended_at
+from watchkeeper.query.views.shared import Evidence
+
+_MOST_COMMITS = 3
+_SHA_DIGITS = 8
+
+
+def valid_files(site: Site) -> Valid | None:
+    """How many of the promised files are good; None where none is promised."""
+    experiment, findings = site.looked.experiment, site.looked.findings
+    if not findings:
+        return None
+    kinds: Counter[str] = Counter()
+    good = 0
+    for subject, finding in findings.items():
+        kind = "output"
+        if subject in experiment.checkpoints:
+            kind = "checkpoint"
+        elif subject in experiment.results:
+            kind = "result"
+        kinds[kind] += 1
+        good += finding.state == "good"
+    words = ", ".join(counted(count, kind) for kind, count in kinds.items())
+    return Valid(good=good, total=len(findings), words=words)
+
+
+def began_and_ended(site: Site) -> tuple[datetime | None, datetime | None]:
+    """When the first job was submitted, and when the last ended: None while one is under way."""
+    runs = site.looked.state.runs.values()
+    attempts = [attempt for run in runs for attempt in run.attempts.values()]
+    begins = [one.time for attempt in attempts for one in attempt.submissions.values()]
+    ends = [end for attempt in attempts if (end := ended_at(attempt)) is not None]
+    began = min(begins, default=None)
+    if site.looked.state.active:
+        return began, None
+    return began, max(ends, default=None)
+
+
+def decision_rows(site: Site) -> list[DecisionRow]:
+    """What the plan decided on all work that is not there already, by action and reason."""
+    groups: dict[tuple[str, str], list[Decision]] = {}
+    for decision in site.looked.plan.decisions:
+        if decision.reason not in FOUND:
+            groups.setdefault((decision.action, decision.reason), []).append(decision)
+    return [_decision_row(group) for group in groups.values()]
+
+
+def _decision_row(group: list[Decision]) -> DecisionRow:
+    first = group[0]
+    details = {decision.detail for decision in group}
+    reason = first.reason
+    if len(details) == 1 and first.detail:
+        reason = f"{reason}: {first.detail}"
+    keys = [decision.key for decision in group[:MOST_KEYS]]
+    return DecisionRow(count=len(group), action=first.action, reason=reason, keys=keys)
+
+
+def evidence_of(site: Site) -> list[Evidence]:
+    """Which code and data it used, and whether the scheduler answers."""
+    return [*_code(site), *_data(site), *_scheduler(site)]
+
+
+def _code(site: Site) -> Iterator[Evidence]:
+    """The commits that its jobs were submitted from, and whether something was uncommitted."""
+    intended = of_kind(site.read.events, Intended)
+    commits = list(dict.fromkeys(one.git_sha[:_SHA_DIGITS] for one in intended if one.git_sha))
+    if not commits:
+        return
+    text = ", ".join(commits[:_MOST_COMMITS])
+    if len(commits) > _MOST_COMMITS:
+        text += f" and {len(commits) - _MOST_COMMITS} more"
+    if any(one.git_dirty or one.uncommitted for one in intended):
+        text += ", with uncommitted changes"
+    elif all(one.git_dirty is False for one in intended):
+        text += ", no uncommitted changes"
+    yield Evidence(what="code", text=text, source="git")
+
+
+def _data(site: Site) -> Iterator[Evidence]:
+    experiment = site.looked.experiment
+    words = ", ".join(filter(None, [experiment.dataset, experiment.dataset_facts]))
+    if words:
+        yield Evidence(what="data", text=words, source=experiment.summary)
+
+
+def _scheduler(site: Site) -> Iterator[Evidence]:
+    """That the scheduler has not answered since its last good answer."""
+    polls = sorted(of_kind(site.read.events, Polled), key=lambda poll: poll.time)
+    silent: list[Polled] = []
+    for poll in reversed(polls):
+        if not poll.error:
+            break
+        silent.insert(0, poll)
+    if silent and site.looked.state.active:
+        last = silent[-1]
+        yield Evidence(what="scheduler", text=last.error, at=silent[0].time, source=last.query)

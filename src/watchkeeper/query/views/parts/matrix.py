@@ -1,0 +1,175 @@
+"""The matrix of an experiment: its runs with the settings that differ, its tasks with their epochs,
+and the range of each metric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from watchkeeper.core.events import Number
+from watchkeeper.query.compare import ExperimentRun, runs_of, settings_of
+from watchkeeper.query.rows import Row
+from watchkeeper.query.views.pages import MetricColumn, RunRow, TaskColumn, WorkRow
+from watchkeeper.query.views.parts.alike import line_of
+from watchkeeper.query.views.parts.running import job_figures, progress_of_job
+from watchkeeper.query.views.parts.site import Site, standing_of
+from watchkeeper.query.views.shared import Best, Progress, Real
+from watchkeeper.reading import settings as flatten
+
+_SAMPLES = "samples"
+
+
+def work_rows(site: Site) -> list[WorkRow]:
+    """A row for each piece of work, in the experiment's order."""
+    return [_work_row(site, row) for row in site.rows]
+
+
+def _work_row(site: Site, row: Row) -> WorkRow:
+    cause = ""
+    if row.standing == "failed":
+        cause = line_of(row)
+    return WorkRow(
+        key=row.key,
+        id=site.id_of(row.key),
+        phase=row.phase,
+        run=row.run,
+        task=row.task,
+        epoch=row.epoch,
+        standing=standing_of(row),
+        state=row.state,
+        why=row.why,
+        cause=cause,
+        metrics=dict(finite(row.metrics)),
+        elapsed_s=_elapsed_s(site, row),
+        train_loss=_train_loss(site, row),
+        attempt=row.attempt,
+        job_id=row.job_id,
+        progress=_progress(site, row),
+        health=row.health or "",
+    )
+
+
+def finite(metrics: Mapping[str, Number]) -> Iterator[tuple[str, Real]]:
+    """The figures that are numbers, without how many samples they are of."""
+    for name, value in metrics.items():
+        if name != _SAMPLES and not isinstance(value, str) and math.isfinite(value):
+            yield name, value
+
+
+def _elapsed_s(site: Site, row: Row) -> float | None:
+    """How long it took, or has run so far."""
+    attempt = site.latest(row.key)
+    if row.elapsed_s is not None or attempt is None or not attempt.active:
+        return row.elapsed_s
+    if attempt.facts is None or attempt.facts.started is None:
+        return None
+    return max(0.0, (site.now - attempt.facts.started).total_seconds())
+
+
+def _train_loss(site: Site, row: Row) -> float | None:
+    attempt = site.latest(row.key)
+    if attempt is None or attempt.judged is None or attempt.judged.learned is None:
+        return None
+    loss = attempt.judged.learned.last_train_loss
+    if isinstance(loss, int | float):
+        return float(loss)
+    return None
+
+
+def _progress(site: Site, row: Row) -> Progress:
+    attempt = site.latest(row.key)
+    if attempt is None or standing_of(row) != "running" or not attempt.active:
+        return Progress()
+    return progress_of_job(job_figures(site, attempt), attempt, site.now)
+
+
+# ── columns
+
+
+def task_columns(site: Site) -> list[TaskColumn]:
+    """The tasks in their order, each with its epochs."""
+    epochs: dict[str, set[int]] = {}
+    for item in site.looked.experiment.items:
+        if item.phase == "evaluation":
+            known = epochs.setdefault(item.task, set())
+            if item.epoch is not None:
+                known.add(item.epoch)
+    return [TaskColumn(name=task, epochs=tuple(sorted(known))) for task, known in epochs.items()]
+
+
+def metric_columns(site: Site, rows: Sequence[WorkRow]) -> list[MetricColumn]:
+    """The metrics of the evaluations, each with its range over all tasks."""
+    values: dict[str, list[Real]] = {}
+    for row in rows:
+        if row.phase == "evaluation":
+            for name, value in row.metrics.items():
+                values.setdefault(name, []).append(value)
+    return [
+        MetricColumn(name=name, least=min(own), greatest=max(own), better=site.ranking.better(name))
+        for name, own in values.items()
+    ]
+
+
+def run_rows(site: Site) -> tuple[list[str], list[RunRow]]:
+    """The names of the settings that differ between the runs, and the runs with theirs."""
+    reader = flatten.Reader()
+    experiment = site.looked.experiment
+    runs = runs_of(experiment, site.looked.state)
+    settings = {run.name: _settings(run, reader) for run in runs}
+    controls = {item.run for item in experiment.items if item.control}
+    names = _differing([settings[run.name] for run in runs if run.name not in controls])
+    rows = [
+        RunRow(
+            name=run.name,
+            id=site.id_of(run.name),
+            settings={name: own for name in names if (own := settings[run.name].get(name))},
+            control=run.name in controls,
+        )
+        for run in runs
+    ]
+    return names, rows
+
+
+def _settings(run: ExperimentRun, reader: flatten.Reader) -> dict[str, str]:
+    known, _ = settings_of(run.experiment, run.name, run.intended, run.snapshot, reader)
+    return known
+
+
+def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """The names whose values are not the same in all that know any setting."""
+    known = [one for one in settings if one]
+    values: dict[str, set[str | None]] = {}
+    for name in dict.fromkeys(name for one in known for name in one):
+        values[name] = {one.get(name) for one in known}
+    return [name for name, own in values.items() if len(own) > 1]
+
+
+# ── the best
+
+
+def best_of(site: Site, rows: Sequence[WorkRow]) -> list[Best]:
+    """The best figure of each task's first metric, in the tasks' order."""
+    best: dict[str, Best] = {}
+    firsts: dict[str, str] = {}
+    for row in rows:
+        if row.phase != "evaluation" or not row.metrics:
+            continue
+        metric = firsts.setdefault(row.task, next(iter(row.metrics)))
+        value = row.metrics.get(metric)
+        if value is not None and _is_better(site.ranking.sign(metric), value, best.get(row.task)):
+            best[row.task] = Best(
+                metric=f"{row.task} {metric}",
+                value=value,
+                run=row.run,
+                id=site.id_of(row.run),
+                epoch=row.epoch,
+            )
+    return list(best.values())
+
+
+def _is_better(sign: int, value: Real, before: Best | None) -> bool:
+    """Whether a figure is better; of a metric whose better end nobody knows, there is no best."""
+    if not sign:
+        return False
+    return before is None or sign * value > sign * before.value

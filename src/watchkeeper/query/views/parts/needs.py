@@ -1,0 +1,339 @@
+"""What needs a person in an experiment: each cause once, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from watchkeeper.core.errors import Problem
+from watchkeeper.core.state import Attempt
+from watchkeeper.launch.plan import HALTED
+from watchkeeper.query.rows import Row
+from watchkeeper.query.views.parts.alike import alike, line_of
+from watchkeeper.query.views.parts.site import Site, counted, ended_at
+from watchkeeper.query.views.shared import Need, NeedKind, Watcher
+from watchkeeper.watch.health.judge import ALARMS
+from watchkeeper.watch.verdict.judge import cause_in
+
+MOST_KEYS = 50
+"""Of one need."""
+_ORDER: tuple[NeedKind, ...] = (
+    "failed",
+    "invalid",
+    "lost",
+    "unhealthy",
+    "unknown",
+    "late",
+    "unwatched",
+    "damaged",
+)
+_VERBS: Mapping[NeedKind, str] = {"failed": "failed", "invalid": "invalid", "lost": "lost"}
+_MOST_NAMED = 3
+
+
+def worst_first(needs: Sequence[Need]) -> list[Need]:
+    """The needs by their kind, and those of one kind in their order."""
+    return sorted(needs, key=lambda need: _ORDER.index(need.kind))
+
+
+def needs_of(site: Site, watcher: Watcher, problems: Sequence[Problem]) -> list[Need]:
+    """What needs a person in an experiment. `problems` are those of its files."""
+    needs = [
+        *_failures(site),
+        *_unhealthy(site),
+        *_unknown(site),
+        *_late(site),
+        *_unwatched(site, watcher),
+        *_damaged(site, problems),
+    ]
+    return worst_first(needs)
+
+
+def _need(site: Site, kind: NeedKind, rows: Sequence[Row], line: str) -> Need:
+    """A need of these rows, with what every kind of need has."""
+    keys = [row.key for row in rows[:MOST_KEYS]]
+    return Need(
+        kind=kind,
+        count=len(rows),
+        line=line,
+        experiment=site.name,
+        id=site.id,
+        folder=site.folder,
+        subject=_subject(rows),
+        keys=keys,
+        ids=[site.id_of(key) for key in keys if site.id],
+    )
+
+
+def _subject(rows: Sequence[Row]) -> str:
+    """Whom a need is about: `r32`, `reversal of 3 runs`, `r4, r8 and 5 more`."""
+    if len(rows) == 1:
+        return rows[0].key
+    runs = list(dict.fromkeys(row.run for row in rows))
+    tasks = list(dict.fromkeys(row.task for row in rows if row.task))
+    whom = _listed(runs)
+    if len(runs) > 1:
+        whom = f"{len(runs):,} runs"
+    if tasks:
+        return f"{_listed(tasks)} of {whom}"
+    return _listed(runs)
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= _MOST_NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED:,} more"
+
+
+# ── what failed, and what that blocks
+
+
+def _failures(site: Site) -> Iterator[Need]:
+    """What failed, by phase and cause; and what is blocked by nothing that failed."""
+    blocked = _blocked_by(site)
+    failed = [row for row in site.rows if row.standing == "failed"]
+    groups: dict[NeedKind, list[Row]] = {}
+    for row in failed:
+        groups.setdefault(_kind_of(site, row), []).append(row)
+    for kind, rows in groups.items():
+        for group in alike(rows):
+            yield _failure(site, kind, group, blocked)
+    for group in alike(blocked.get("", [])):
+        line = f"{counted(len(group), site.noun(group[0].key))} blocked"
+        why = ": ".join(filter(None, [group[-1].state, group[-1].why]))
+        yield msgspec.structs.replace(_need(site, "failed", group, line), why=why)
+
+
+def _kind_of(site: Site, row: Row) -> NeedKind:
+    latest = site.latest(row.key)
+    if latest is None or latest.judged is None:
+        return "failed"
+    if latest.judged.outcome == "invalid":
+        return "invalid"
+    if latest.judged.outcome == "lost":
+        return "lost"
+    return "failed"
+
+
+def _failure(
+    site: Site, kind: NeedKind, rows: Sequence[Row], blocked: Mapping[str, list[Row]]
+) -> Need:
+    ends = {row.key: ended_at(site.latest(row.key)) for row in rows}
+    times = [end for end in ends.values() if end is not None]
+    newest = max(rows, key=lambda row: (ends[row.key] is not None, ends[row.key] or site.now))
+    need = _need(site, kind, rows, f"{counted(len(rows), site.noun(newest.key))} {_VERBS[kind]}")
+    return msgspec.structs.replace(
+        need,
+        cause=line_of(newest),
+        why=_why(site, newest),
+        blocks=sum(len(blocked.get(row.key, ())) for row in rows),
+        first=min(times, default=None),
+        last=max(times, default=None),
+        command=site.command("run", "--retry-failed"),
+    )
+
+
+def _why(site: Site, row: Row) -> str:
+    """Why, beside the line that it wrote: the cause in words, how far it was, and what was decided
+    on a retry.
+    """
+    line = line_of(row)
+    reasons = row.why
+    advice = site.decisions[row.key].advice
+    if advice:
+        reasons = reasons.removesuffix(advice).removesuffix("; ")
+    words = cause_in(reasons)
+    if line:
+        words = words.replace(line, "").replace(" ()", "").strip(" :")
+    else:
+        words = words or reasons
+    where = _where(site.latest(row.key))
+    return "; ".join(filter(None, [", ".join(filter(None, [words, where])), advice]))
+
+
+def _where(attempt: Attempt | None) -> str:
+    """How far a job came: `at step 40 of 120`; "" where nobody says."""
+    if attempt is None:
+        return ""
+    learned = attempt.judged and attempt.judged.learned
+    step, total = None, None
+    if learned:
+        step, total = learned.final_step, learned.total_steps
+    if step is None and attempt.assessed is not None:
+        step, total = attempt.assessed.step, attempt.assessed.total
+    if step is None:
+        return ""
+    if total is None:
+        return f"at step {step:,}"
+    return f"at step {step:,} of {total:,}"
+
+
+def _blocked_by(site: Site) -> dict[str, list[Row]]:
+    """Key of what failed → the rows that are blocked for it; "" → those for nothing that failed."""
+    rows = {row.key: row for row in site.rows}
+    blocked: dict[str, list[Row]] = {}
+    for row in site.rows:
+        if row.standing == "blocked":
+            blocked.setdefault(_blocker_of(site, row, rows), []).append(row)
+    return blocked
+
+
+def _blocker_of(site: Site, row: Row, rows: Mapping[str, Row]) -> str:
+    """The key of what failed and keeps a row from its job; "": nothing that failed does."""
+    if row.state == HALTED:
+        keys = site.looked.state.halted[row.phase].keys
+        return next((key for key in keys if _is_failed(rows.get(key))), "")
+    seen: set[str] = set()
+    behind = [row.key]
+    while behind:
+        key = behind.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        if _is_failed(rows.get(key)):
+            return key
+        behind += _needed(site, key)
+    return ""
+
+
+def _is_failed(row: Row | None) -> bool:
+    return row is not None and row.standing == "failed"
+
+
+def _needed(site: Site, key: str) -> list[str]:
+    """What a piece of work needs before it can start."""
+    item = site.items.get(key)
+    if item is None:
+        return []
+    if item.phase == "evaluation":
+        return [item.run]
+    return list(item.needs)
+
+
+# ── what runs, and is not well
+
+
+def _unhealthy(site: Site) -> Iterator[Need]:
+    """The jobs that stand still or fail while they run, by what is wrong."""
+    for group in alike(row for row in site.rows if row.health in ALARMS):
+        newest = group[-1]
+        line = f"{counted(len(group), site.noun(newest.key))} {newest.health}"
+        attempts = [site.latest(row.key) for row in group]
+        times = [one.assessed.time for one in attempts if one is not None and one.assessed]
+        yield msgspec.structs.replace(
+            _need(site, "unhealthy", group, line),
+            why=newest.health_why,
+            first=min(times, default=None),
+            last=max(times, default=None),
+            command=site.command("status"),
+        )
+
+
+def _unknown(site: Site) -> Iterator[Need]:
+    for group in alike(row for row in site.rows if row.standing == "unknown"):
+        line = f"{counted(len(group), site.noun(group[-1].key))} unknown"
+        yield msgspec.structs.replace(
+            _need(site, "unknown", group, line),
+            why=group[-1].why,
+            command=site.command("run"),
+        )
+
+
+def _late(site: Site) -> Iterator[Need]:
+    """The jobs whose last step will not come before their time limit."""
+    late = []
+    for row in site.rows:
+        attempt = site.latest(row.key)
+        is_late = attempt is not None and attempt.assessed and attempt.assessed.fits is False
+        if is_late and row.standing == "running":
+            late.append(row)
+    if not late:
+        return
+    newest = site.latest(late[-1].key)
+    assert newest is not None and newest.assessed is not None
+    ends = [_limit_of(site.latest(row.key)) for row in late]
+    known = [end for end in ends if end is not None]
+    yield msgspec.structs.replace(
+        _need(site, "late", late, f"{counted(len(late), 'run')} will not end in time"),
+        why=_lateness(newest) or newest.assessed.note or newest.assessed.why,
+        first=min(known, default=None),
+        last=max(known, default=None),
+        command=site.command("status"),
+    )
+
+
+def _limit_of(attempt: Attempt | None) -> datetime | None:
+    """When the time limit of a job is over."""
+    if attempt is None or attempt.facts is None:
+        return None
+    return attempt.facts.ends_by
+
+
+def _lateness(attempt: Attempt) -> str:
+    """`ends 6 h 14 min after its limit`; "" where its end is not known."""
+    limit, assessed = _limit_of(attempt), attempt.assessed
+    if limit is None or assessed is None or assessed.eta_s is None:
+        return ""
+    late_s = (assessed.time + timedelta(seconds=assessed.eta_s) - limit).total_seconds()
+    return f"ends {_span(late_s)} after its limit"
+
+
+def _span(seconds: float) -> str:
+    """`6 h 14 min`, `4 min`."""
+    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min"
+
+
+# ── what is around it
+
+
+def _unwatched(site: Site, watcher: Watcher) -> Iterator[Need]:
+    """That jobs are under way, and nobody watches them."""
+    active = site.looked.state.active
+    if not active or watcher.alive or (watcher.alive is None and watcher.process is not None):
+        return
+    waiting = [row for row in site.rows if row.standing == "to do"]
+    why = f"{counted(len(active), 'job')} under way"
+    if waiting:
+        why += f"; {len(waiting):,} will not be submitted"
+    if watcher.process is not None:
+        why += f"; last watched from {watcher.host}, process {watcher.process}"
+    yield Need(
+        kind="unwatched",
+        count=len(active),
+        line="nobody watches",
+        why=why,
+        experiment=site.name,
+        id=site.id,
+        folder=site.folder,
+        first=watcher.since,
+        last=watcher.since,
+        command=site.command("run"),
+    )
+
+
+def _damaged(site: Site, problems: Sequence[Problem]) -> Iterator[Need]:
+    if problems:
+        yield msgspec.structs.replace(
+            damage(problems),
+            experiment=site.name,
+            id=site.id,
+            folder=site.folder,
+            command=site.command("check"),
+        )
+
+
+def damage(problems: Sequence[Problem]) -> Need:
+    """That files cannot be read: how many problems there are, and what the first one is."""
+    first = problems[0]
+    return Need(
+        kind="damaged",
+        count=len(problems),
+        line=f"{counted(len(problems), 'problem')} in files",
+        why=f"{first.where}: {first.message}",
+        keys=[problem.where for problem in problems[:MOST_KEYS]],
+    )

@@ -1,0 +1,256 @@
+"""One row for each experiment and for the recorded runs side by side in each folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from watchkeeper.core.state import State
+from watchkeeper.core.text.masks import masked
+from watchkeeper.core.words import Note, Words
+from watchkeeper.query.catalogue.listing import Run
+from watchkeeper.query.ranking import joined
+from watchkeeper.query.views.pages import PlaceRow
+from watchkeeper.query.views.parts.counts import counts_of, settled
+from watchkeeper.query.views.parts.needs import MOST_KEYS
+from watchkeeper.query.views.parts.site import Site, counted, standing_of
+from watchkeeper.query.views.shared import Best, Need
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+
+BAD = ("failed", "died", "interrupted")
+"""The states of recorded runs that need a person."""
+_SIGNS = {"failed": "failed", "died": "died"}
+
+
+def urgency(place: PlaceRow) -> tuple[int, float]:
+    """Places with something failed first, then those under way; of each the newest first."""
+    rank = 2
+    if any(place.counts.get(state) for state in (*BAD, "unknown")):
+        rank = 0
+    elif place.done < place.total:
+        rank = 1
+    age = 0.0
+    if place.last is not None:
+        age = -place.last.timestamp()
+    return rank, age
+
+
+# ── experiments
+
+
+def place_of(site: Site, words: Words, runs: Sequence[Run]) -> PlaceRow:
+    """The row of an experiment. `runs` are its runs as they are listed."""
+    counts = counts_of(standing_of(row) for row in site.rows)
+    return PlaceRow(
+        id=site.id,
+        name=site.name,
+        folder=site.folder,
+        kind="experiment",
+        what=_what(site),
+        counts=counts,
+        done=settled(counts),
+        total=len(site.rows),
+        best=_best_result(runs),
+        last=_last_event(site.looked.state),
+        tags=tuple(words.tags),
+        note=_last_note(words.notes),
+    )
+
+
+def _what(site: Site) -> str:
+    """`6 runs, 3 tasks, 1 control`."""
+    items = site.looked.experiment.items
+    controls = {item.run for item in items if item.control}
+    runs = {item.run for item in items} - controls
+    tasks = {item.task for item in items if item.task}
+    kinds = ((len(runs), "run"), (len(tasks), "task"), (len(controls), "control"))
+    return ", ".join(counted(count, noun) for count, noun in kinds if count)
+
+
+def _last_event(state: State) -> datetime | None:
+    """When something was last heard of one of its jobs."""
+    times = [
+        event.time
+        for run in state.runs.values()
+        for attempt in run.attempts.values()
+        for event in (attempt.intended, attempt.judged, attempt.assessed)
+        if event is not None
+    ]
+    return max(times, default=None)
+
+
+def _best_result(runs: Sequence[Run]) -> Best | None:
+    """The best figure of the first task's first metric; else of a training's loss."""
+    results = [name for run in runs for name in run.figures if " " in name]
+    if not results:
+        return _best_of(runs)
+    best = _leader(runs, results[0])
+    if best is None or best.step is None:
+        return best
+    # Of an evaluation, what counts its figures are epochs.
+    return msgspec.structs.replace(best, epoch=int(best.step), step=None)
+
+
+# ── recorded runs
+
+
+def groups_of(runs: Sequence[Run]) -> list[list[Run]]:
+    """The recorded runs, those of one folder together."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        if not run.key:
+            groups.setdefault(str(PurePosixPath(run.path).parent), []).append(run)
+    return list(groups.values())
+
+
+def place_of_recorded(runs: Sequence[Run]) -> PlaceRow:
+    """The row of recorded runs side by side in one folder, or of the only one there."""
+    counts = counts_of(run.state for run in runs)
+    folder = str(PurePosixPath(runs[0].path).parent)
+    times = [time for run in runs for time in (run.started, run.ended) if time is not None]
+    place = PlaceRow(
+        id=runs[0].id.rpartition("/")[0],
+        name=_group_name(runs[0], folder),
+        folder=folder,
+        kind="runs",
+        what=counted(len(runs), "recorded run"),
+        counts=counts,
+        done=settled(counts),
+        total=len(runs),
+        best=_best_of(runs),
+        last=max(times, default=None),
+        ids=tuple(run.id for run in runs[:MOST_KEYS]),
+    )
+    if len(runs) == 1:
+        return _alone(place, runs[0])
+    return place
+
+
+def _alone(place: PlaceRow, run: Run) -> PlaceRow:
+    """The place of a run that is alone in its folder."""
+    what = "recorded run"
+    if run.executions > 1:
+        what = f"recorded run, {run.executions} attempts"
+    return msgspec.structs.replace(
+        place,
+        id=run.id,
+        name=run.label,
+        folder=run.path,
+        kind="run",
+        what=what,
+        step=run.step,
+        total_steps=run.total,
+        attempt=run.executions,
+        tags=run.tags,
+        note=_last_note(run.notes),
+        ids=(),
+    )
+
+
+def _last_note(notes: Sequence[Note]) -> str:
+    if notes:
+        return notes[-1].text
+    return ""
+
+
+def _group_name(run: Run, folder: str) -> str:
+    """What the folder of a run is called: by its path below what was listed, else its own name."""
+    above = str(PurePosixPath(run.below).parent)
+    if above == ".":
+        return Path(folder).resolve().name
+    return above
+
+
+def needs_of_recorded(runs: Sequence[Run], place: PlaceRow) -> Iterator[Need]:
+    """The recorded runs that ended badly, by state and cause."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if run.state in BAD:
+            groups.setdefault((run.state, masked(run.error)), []).append(run)
+    for (state, _), bad in groups.items():
+        yield _bad_end(state, bad, place)
+
+
+def _bad_end(state: str, runs: Sequence[Run], place: PlaceRow) -> Need:
+    newest = max(runs, key=_age)
+    ends = [run.ended for run in runs if run.ended is not None]
+    return Need(
+        kind="failed",
+        count=len(runs),
+        line=f"{counted(len(runs), 'run')} {_verb(state, len(runs))}",
+        cause=newest.error,
+        why=_where(newest),
+        experiment=place.name,
+        id=place.id,
+        folder=place.folder,
+        subject=_subject(runs, place),
+        keys=[run.path for run in runs[:MOST_KEYS]],
+        ids=[run.id for run in runs[:MOST_KEYS]],
+        first=min(ends, default=None),
+        last=max(ends, default=None),
+        command=f"watchkeeper ls {place.folder} --state {state}",
+    )
+
+
+def _age(run: Run) -> float:
+    """When it was last heard of, in seconds; 0 where nobody knows."""
+    time = run.ended or run.started
+    if time is None:
+        return 0.0
+    return time.timestamp()
+
+
+def _verb(state: str, count: int) -> str:
+    if state != "interrupted":
+        return state
+    if count == 1:
+        return "was interrupted"
+    return "were interrupted"
+
+
+def _where(run: Run) -> str:
+    if run.step is None:
+        return ""
+    if run.total is None:
+        return f"at step {run.step:,}"
+    return f"at step {run.step:,} of {run.total:,}"
+
+
+def _subject(runs: Sequence[Run], place: PlaceRow) -> str:
+    if len(runs) == 1:
+        return PurePosixPath(runs[0].path).name
+    return f"{len(runs):,} of {place.total:,} runs"
+
+
+# ── the best
+
+
+def _best_of(runs: Sequence[Run]) -> Best | None:
+    """The best of the validation loss, else of another metric whose better end is known."""
+    names = dict.fromkeys(name for run in runs for name in run.figures)
+    ranking = joined(run.ranking for run in runs)
+    ranked = [name for name in names if ranking.better(name)]
+    first = [name for name in VAL_LOSS if name in ranked]
+    last = [name for name in TRAIN_LOSS if name in ranked]
+    others = [name for name in ranked if name not in (*first, *last)]
+    metric = next(iter((*first, *others, *last)), "")
+    if not metric:
+        return None
+    return _leader(runs, metric)
+
+
+def _leader(runs: Sequence[Run], metric: str) -> Best | None:
+    """The run with the best figure: of those that finished, where one of them has it."""
+    sign = joined(run.ranking for run in runs).sign(metric)
+    having = [(run, run.best(metric)) for run in runs]
+    known = [(run, best) for run, best in having if best is not None]
+    good = [(run, best) for run, best in known if run.state == "finished"]
+    among = good or known
+    if not among or not sign:
+        return None
+    run, best = max(among, key=lambda pair: sign * pair[1].value)
+    name = run.key or PurePosixPath(run.path).name
+    return Best(metric=metric, value=best.value, run=name, id=run.id, step=best.step)

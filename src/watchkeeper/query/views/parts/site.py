@@ -1,0 +1,98 @@
+"""An experiment as one look found it: what the parts of its page are made from."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+
+import msgspec
+
+from watchkeeper.core.events import Decision, RunItem
+from watchkeeper.core.journal import Journal
+from watchkeeper.core.state import Attempt
+from watchkeeper.query.catalogue.roots import run_id
+from watchkeeper.query.ranking import Ranking
+from watchkeeper.query.rows import Row
+from watchkeeper.query.status import Examined
+from watchkeeper.query.views.shared import Standing
+
+PENDING = "PENDING"
+"""The state of a job that is in its scheduler's queue."""
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """An experiment. `folder` is as a command takes it; `id` names it in addresses, "" outside a
+    page. `ranking`: which figures are the better ones; `now` is when the look was.
+    """
+
+    name: str
+    id: str
+    folder: str
+    looked: Examined
+    read: Journal
+    ranking: Ranking
+    now: datetime
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Its work. An array is one piece of work: its tasks are part of its row."""
+        return [row for row in self.looked.rows if row.array_task is None]
+
+    @cached_property
+    def items(self) -> Mapping[str, RunItem]:
+        """Key → the piece of work as it is planned."""
+        return {item.key: item for item in self.looked.experiment.items}
+
+    @cached_property
+    def decisions(self) -> Mapping[str, Decision]:
+        """Key → what would be done with it now."""
+        return {one.key: one for one in self.looked.plan.decisions}
+
+    def latest(self, key: str) -> Attempt | None:
+        """The newest attempt at a piece of work."""
+        return self.looked.state.run(key).latest
+
+    def id_of(self, key: str) -> str:
+        """The id of a run's page; "" outside a page."""
+        if not self.id:
+            return ""
+        return run_id(self.id, key)
+
+    def command(self, *words: str) -> str:
+        """A command on the experiment, as one types it."""
+        name, *options = words
+        return shlex.join(["watchkeeper", name, self.folder, *options])
+
+    def noun(self, key: str) -> str:
+        """What a piece of work is: an evaluation, a training, or a run of anything else."""
+        item = self.items[key]
+        if item.phase == "evaluation":
+            return "evaluation"
+        if self.looked.experiment.checkpoints_of(item.run):
+            return "training"
+        return "run"
+
+
+def standing_of(row: Row) -> Standing:
+    """Where it stands for people: what is in a queue waits, and does not run."""
+    if row.standing == "running" and row.state == PENDING:
+        return "to do"
+    return row.standing
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `6 evaluations`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"
+
+
+def ended_at(attempt: Attempt | None) -> datetime | None:
+    """When an attempt ended: as its scheduler says, else when that was seen."""
+    if attempt is None or attempt.judged is None:
+        return None
+    if attempt.facts is not None and attempt.facts.ended is not None:
+        return attempt.facts.ended
+    return attempt.judged.time

@@ -1,0 +1,81 @@
+"""What waits, grouped by the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from watchkeeper.core.text.masks import masked
+from watchkeeper.query.rows import IN_DOUBT, NOT_TAKEN, Row
+from watchkeeper.query.views.pages import WaitingRow
+from watchkeeper.query.views.parts.site import PENDING, Site, counted, standing_of
+
+_WAITS_FOR = "waits for "
+_MOST_AFTER = 8
+
+
+def waiting_rows(site: Site) -> list[WaitingRow]:
+    """A row for each reason, in the experiment's order."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in site.rows:
+        if standing_of(row) == "to do":
+            groups.setdefault(_reason_of(site, row), []).append(row)
+    return [_row(site, reason, rows) for (_, reason), rows in groups.items()]
+
+
+def _reason_of(site: Site, row: Row) -> tuple[str, str]:
+    """What kind of work waits, and for what: "" where that is other runs."""
+    noun = site.noun(row.key)
+    if row.state == PENDING:
+        return noun, masked(row.why) or PENDING
+    if row.why.startswith((NOT_TAKEN, IN_DOUBT)):
+        return noun, masked(row.why)
+    decision = site.decisions[row.key]
+    if decision.action != "wait":
+        return noun, "not submitted yet"
+    if decision.detail.startswith(_WAITS_FOR):
+        return noun, ""
+    return noun, decision.detail
+
+
+def _row(site: Site, reason: str, rows: list[Row]) -> WaitingRow:
+    after = tuple(dict.fromkeys(_after(site, rows)))
+    last = rows[-1]
+    if not reason:
+        reason = _behind(last, after)
+    elif last.state == PENDING:
+        reason = f"in the scheduler's queue: {last.why or 'it has not said why'}"
+    elif last.why.startswith((NOT_TAKEN, IN_DOUBT)):
+        reason = last.why
+    return WaitingRow(
+        count=len(rows),
+        line=counted(len(rows), site.noun(last.key)),
+        reason=reason,
+        experiment=site.name,
+        id=site.id,
+        after=after,
+    )
+
+
+def _behind(row: Row, after: tuple[str, ...]) -> str:
+    names = _named(after)
+    if row.phase == "evaluation":
+        return f"for the checkpoints of {names}"
+    return f"for {names}"
+
+
+def _named(names: tuple[str, ...]) -> str:
+    """`a`, `a and b`, `a, b and c`, `a, b and 9 more`."""
+    if len(names) == 1:
+        return names[0]
+    if len(names) > _MOST_AFTER:
+        return f"{', '.join(names[:_MOST_AFTER])} and {len(names) - _MOST_AFTER} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _after(site: Site, rows: list[Row]) -> Iterator[str]:
+    """The runs that the rows wait for."""
+    for row in rows:
+        decision = site.decisions[row.key]
+        yield from decision.after
+        if decision.action == "wait" and decision.detail.startswith(_WAITS_FOR):
+            yield from decision.detail.removeprefix(_WAITS_FOR).split(", ")
