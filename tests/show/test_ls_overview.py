@@ -79,7 +79,7 @@ def test_a_program_gets_needs_places_and_all_runs(ended):
     assert (need["kind"], need["count"], need["keys"]) == ("failed", 1, ["r16"])
     assert need["command"] == f"watchkeeper run {ended}/cap --retry-failed"
     assert [place["kind"] for place in told["places"]] == ["experiment", "runs", "experiment"]
-    assert told["places"][1]["best"]["run"].endswith("sweep/s2")
+    assert told["places"][1]["best"]["run"] == "s2"
     runs = {run["run"]: run["state"] for run in told["runs"]}
     assert runs["cap r16"] == "failed" and runs["cap r4"] == "finished" and len(runs) == 6
 

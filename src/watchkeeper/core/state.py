@@ -212,12 +212,12 @@ class State(msgspec.Struct):
     @property
     def active(self) -> list[Attempt]:
         """Every attempt that was handed over and has no verdict."""
-        return [attempt for attempt in self._attempts() if attempt.active]
+        return [attempt for attempt in self.attempts() if attempt.active]
 
     @property
     def unresolved(self) -> list[Attempt]:
         """Every attempt that somebody meant to submit, where no event says what became of that."""
-        return [attempt for attempt in self._attempts() if attempt.unresolved]
+        return [attempt for attempt in self.attempts() if attempt.unresolved]
 
     @property
     def yielding(self) -> list[Attempt]:
@@ -225,7 +225,8 @@ class State(msgspec.Struct):
         latest = [run.latest for run in self.runs.values()]
         return [attempt for attempt in latest if attempt is not None and attempt.yields]
 
-    def _attempts(self) -> Iterator[Attempt]:
+    def attempts(self) -> Iterator[Attempt]:
+        """Every attempt of every run."""
         for run in self.runs.values():
             yield from run.attempts.values()
 

@@ -18,10 +18,10 @@ from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.ranking import Rankings
 from watchkeeper.query.status import examine
+from watchkeeper.query.views.counts import counts_of
 from watchkeeper.query.views.pages import Experiment
 from watchkeeper.query.views.parts.actions import log_of
 from watchkeeper.query.views.parts.bars import job_bars, slots_of
-from watchkeeper.query.views.parts.counts import counts_of
 from watchkeeper.query.views.parts.facts import (
     began_and_ended,
     decision_rows,

@@ -14,6 +14,7 @@ from watchkeeper.core.journal import local_zone
 from watchkeeper.query import copies
 from watchkeeper.query.catalogue.jobs import Jobs
 from watchkeeper.query.catalogue.listing import Listing, Run, list_runs
+from watchkeeper.query.views.counts import worst_first as in_order
 from watchkeeper.query.views.experiment import site_of
 from watchkeeper.query.views.pages import (
     More,
@@ -23,7 +24,6 @@ from watchkeeper.query.views.pages import (
     RunningRow,
     WaitingRow,
 )
-from watchkeeper.query.views.parts.counts import worst_first as in_order
 from watchkeeper.query.views.parts.needs import damage, needs_of, worst_first
 from watchkeeper.query.views.parts.places import (
     groups_of,

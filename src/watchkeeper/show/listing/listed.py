@@ -9,7 +9,8 @@ import msgspec
 from watchkeeper.core.words import Note
 from watchkeeper.query.catalogue.entry import Real
 from watchkeeper.query.catalogue.listing import Run
-from watchkeeper.query.catalogue.needs import Need, PlaceRow
+from watchkeeper.query.views.pages import More, PlaceRow, Reading, RunningRow, WaitingRow
+from watchkeeper.query.views.shared import Need
 
 _SPARK_DIGITS = 4
 
@@ -52,16 +53,20 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LsData(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that were asked for, in `order` (in words), of so many that there are. `needs` and
-    `places` are the overview; empty where there is no experiment, or a filter or an order was
-    given.
+    """The runs that were asked for, in `order` (in words), of so many that there are. The rest is
+    the overview; empty where there is no experiment, or a filter or an order was given. `left_out`:
+    how many more there are of its lists; `reading`: how many journals were read.
     """
 
     runs: list[ListedRun]
     order: str
     of: int
-    needs: list[Need]
-    places: list[PlaceRow]
+    needs: list[Need] = []
+    running: list[RunningRow] = []
+    waiting: list[WaitingRow] = []
+    places: list[PlaceRow] = []
+    left_out: More = More()
+    reading: Reading | None = None
 
 
 def listed(run: Run) -> ListedRun:

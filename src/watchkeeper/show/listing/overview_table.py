@@ -5,59 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from watchkeeper.query.catalogue.needs import Need, Overview, PlaceRow
+from watchkeeper.query.views.counts import SETTLED, worst_first
+from watchkeeper.query.views.pages import Overview, PlaceRow
+from watchkeeper.query.views.shared import Need
 from watchkeeper.show.listing.figures import figures, when
 from watchkeeper.show.listing.grid import Column, grid
 from watchkeeper.show.listing.screen import Screen, kind_of
 from watchkeeper.show.text import printable, shorten, width
 
-MOST_NEEDS = 20
-MOST_PLACES = 200
 _BAR = 10
 _WIDE = 100  # columns from which all counts are shown, not only the worst
 _LEAST_CAUSE = 16
 _LEAST_NOTE = 20
-_KINDS_OF_NEEDS = {"failed": "failed", "unknown": "unknown"}
-_ORDER = (
-    "failed",
-    "died",
-    "interrupted",
-    "invalid",
-    "blocked",
-    "unknown",
-    "not ended",
-    "running",
-    "waiting",
-    "done",
-    "finished",
-    "not needed",
-)
+_KINDS_OF_NEEDS = {
+    "failed": "failed",
+    "invalid": "failed",
+    "lost": "failed",
+    "unknown": "unknown",
+}
 
 
 def overview_text(told: Overview, screen: Screen, now: datetime) -> str:
     """Needs, an empty line, and the table of places. A cause stands there once."""
     parts = []
     if told.needs:
-        parts.append("\n".join(_needs(told.needs, screen, now)))
-    parts.append(_places(told.places, screen, now))
+        parts.append("\n".join(_needs(told, screen, now)))
+    parts.append(_places(told, screen, now))
     return "\n\n".join(parts)
 
 
 def counts_line(counts: Mapping[str, int]) -> str:
     """`7 failed, 3 running, 110 done`, the worst first."""
-    order = [*(state for state in _ORDER if state in counts), *sorted(counts.keys() - set(_ORDER))]
-    return ", ".join(f"{counts[state]:,} {state}" for state in order)
+    return ", ".join(f"{count:,} {state}" for state, count in worst_first(counts).items())
 
 
 # ── needs
 
 
-def _needs(needs: Sequence[Need], screen: Screen, now: datetime) -> Iterator[str]:
-    shown = needs[:MOST_NEEDS]
+def _needs(told: Overview, screen: Screen, now: datetime) -> Iterator[str]:
+    shown = told.needs
+    more = told.more.needs
     kinds = [_KINDS_OF_NEEDS.get(need.kind, "warning") for need in shown]
     lines = [printable(need.line) for need in shown]
-    causes = [_one_line(need.cause) for need in shown]
-    places = [printable(need.place) for need in shown]
+    causes = [_one_line(_cause(need)) for need in shown]
+    places = [printable(need.experiment) for need in shown]
     times = [when(need.last, now) for need in shown]
     fixed = sum(max(map(width, column)) for column in (lines, places, times)) + 2 + 3 * 2
     if screen.width is not None:
@@ -72,8 +63,16 @@ def _needs(needs: Sequence[Need], screen: Screen, now: datetime) -> Iterator[str
         cells.append(times[number].rjust(widths[-1]))
         glyph = screen.paint(screen.glyph(kind), kind)
         yield f"{glyph} {'  '.join(cells)}".rstrip()
-    if len(needs) > len(shown):
-        yield f"and {len(needs) - len(shown)} more: watchkeeper ls --json --limit 0"
+    if more:
+        yield f"and {more} more: watchkeeper ls --json --limit 0"
+
+
+def _cause(need: Need) -> str:
+    """What the program wrote, else what we say; and what waits for it in vain."""
+    cause = need.cause or need.why
+    if need.blocks:
+        return f"{cause}; {need.blocks:,} blocked"
+    return cause
 
 
 def _one_line(text: str) -> str:
@@ -84,8 +83,8 @@ def _one_line(text: str) -> str:
 # ── places
 
 
-def _places(places: Sequence[PlaceRow], screen: Screen, now: datetime) -> str:
-    shown = places[:MOST_PLACES]
+def _places(told: Overview, screen: Screen, now: datetime) -> str:
+    shown = told.places
     is_wide = screen.width is None or screen.width >= _WIDE
     best = [_best(place) for place in shown]
     columns = [
@@ -105,14 +104,14 @@ def _places(places: Sequence[PlaceRow], screen: Screen, now: datetime) -> str:
         Column(header="note", cells=[place.note for place in shown], drop=40, least=_LEAST_NOTE),
     ]
     text = grid(columns, screen)
-    if len(places) > len(shown):
-        text += f"\nand {len(places) - len(shown)} more: watchkeeper ls --json --limit 0"
+    if told.more.places:
+        text += f"\nand {told.more.places} more: watchkeeper ls --json --limit 0"
     return text
 
 
 def _worst(place: PlaceRow) -> str:
     """The state that matters most of those that something is in."""
-    return next((state for state in _ORDER if place.counts.get(state)), "unknown")
+    return next(iter(place.counts), "unknown")
 
 
 def _standing(place: PlaceRow, *, is_wide: bool) -> str:
@@ -121,11 +120,7 @@ def _standing(place: PlaceRow, *, is_wide: bool) -> str:
         if place.step is None:
             return _worst(place)
         return f"{_worst(place)}, step {place.step:,}"
-    unsettled = {
-        state: count
-        for state, count in place.counts.items()
-        if state not in ("done", "finished", "not needed")
-    }
+    unsettled = {state: count for state, count in place.counts.items() if state not in SETTLED}
     if not unsettled:
         if is_wide and place.kind == "runs":
             return f"{place.total:,} recorded runs"

@@ -4,9 +4,9 @@ the plan decided and whether the scheduler answers.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import takewhile
 
 from watchkeeper.core.events import Decision, Intended, Polled
 from watchkeeper.core.events.choose import of_kind
@@ -25,30 +25,29 @@ def valid_files(site: Site) -> Valid | None:
     experiment, findings = site.looked.experiment, site.looked.findings
     if not findings:
         return None
-    kinds: Counter[str] = Counter()
-    good = 0
-    for subject, finding in findings.items():
-        kind = "output"
-        if subject in experiment.checkpoints:
-            kind = "checkpoint"
-        elif subject in experiment.results:
-            kind = "result"
-        kinds[kind] += 1
-        good += finding.state == "good"
-    words = ", ".join(counted(count, kind) for kind, count in kinds.items())
+    good = sum(finding.state == "good" for finding in findings.values())
+    checkpoints = len(findings.keys() & experiment.checkpoints.keys())
+    results = len(findings.keys() & experiment.results.keys())
+    kinds = {
+        "checkpoint": checkpoints,
+        "result": results,
+        "output": len(findings) - checkpoints - results,
+    }
+    words = ", ".join(counted(count, kind) for kind, count in kinds.items() if count)
     return Valid(good=good, total=len(findings), words=words)
 
 
 def began_and_ended(site: Site) -> tuple[datetime | None, datetime | None]:
     """When the first job was submitted, and when the last ended: None while one is under way."""
-    runs = site.looked.state.runs.values()
-    attempts = [attempt for run in runs for attempt in run.attempts.values()]
-    begins = [one.time for attempt in attempts for one in attempt.submissions.values()]
-    ends = [end for attempt in attempts if (end := ended_at(attempt)) is not None]
+    begins: list[datetime] = []
+    ends: list[datetime | None] = []
+    for attempt in site.looked.state.attempts():
+        begins += [one.time for one in attempt.submissions.values()]
+        ends.append(ended_at(attempt))
     began = min(begins, default=None)
     if site.looked.state.active:
         return began, None
-    return began, max(ends, default=None)
+    return began, max(filter(None, ends), default=None)
 
 
 def decision_rows(site: Site) -> list[DecisionRow]:
@@ -100,12 +99,8 @@ def _data(site: Site) -> Iterator[Evidence]:
 
 def _scheduler(site: Site) -> Iterator[Evidence]:
     """That the scheduler has not answered since its last good answer."""
-    polls = sorted(of_kind(site.read.events, Polled), key=lambda poll: poll.time)
-    silent: list[Polled] = []
-    for poll in reversed(polls):
-        if not poll.error:
-            break
-        silent.insert(0, poll)
+    polls = sorted(of_kind(site.read.events, Polled), key=lambda poll: poll.time, reverse=True)
+    silent = list(takewhile(lambda poll: poll.error, polls))
     if silent and site.looked.state.active:
-        last = silent[-1]
-        yield Evidence(what="scheduler", text=last.error, at=silent[0].time, source=last.query)
+        last, first = silent[0], silent[-1]
+        yield Evidence(what="scheduler", text=last.error, at=first.time, source=last.query)

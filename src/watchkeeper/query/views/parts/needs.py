@@ -12,7 +12,7 @@ from watchkeeper.core.state import Attempt
 from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
 from watchkeeper.query.views.parts.alike import alike, line_of
-from watchkeeper.query.views.parts.site import Site, counted, ended_at
+from watchkeeper.query.views.parts.site import Site, at_step, counted, ended_at
 from watchkeeper.query.views.shared import Need, NeedKind, Watcher
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.verdict.judge import cause_in
@@ -157,17 +157,13 @@ def _where(attempt: Attempt | None) -> str:
     """How far a job came: `at step 40 of 120`; "" where nobody says."""
     if attempt is None:
         return ""
-    learned = attempt.judged and attempt.judged.learned
-    step, total = None, None
-    if learned:
-        step, total = learned.final_step, learned.total_steps
-    if step is None and attempt.assessed is not None:
-        step, total = attempt.assessed.step, attempt.assessed.total
-    if step is None:
+    if attempt.judged is not None and attempt.judged.learned is not None:
+        learned = attempt.judged.learned
+        if learned.final_step is not None:
+            return at_step(learned.final_step, learned.total_steps)
+    if attempt.assessed is None:
         return ""
-    if total is None:
-        return f"at step {step:,}"
-    return f"at step {step:,} of {total:,}"
+    return at_step(attempt.assessed.step, attempt.assessed.total)
 
 
 def _blocked_by(site: Site) -> dict[str, list[Row]]:

@@ -13,10 +13,10 @@ from watchkeeper.core.text.masks import masked
 from watchkeeper.core.words import Note, Words
 from watchkeeper.query.catalogue.listing import Run
 from watchkeeper.query.ranking import joined
+from watchkeeper.query.views.counts import counts_of, settled
 from watchkeeper.query.views.pages import PlaceRow
-from watchkeeper.query.views.parts.counts import counts_of, settled
 from watchkeeper.query.views.parts.needs import MOST_KEYS
-from watchkeeper.query.views.parts.site import Site, counted, standing_of
+from watchkeeper.query.views.parts.site import Site, at_step, counted, standing_of
 from watchkeeper.query.views.shared import Best, Need
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 
@@ -72,13 +72,10 @@ def _what(site: Site) -> str:
 
 def _last_event(state: State) -> datetime | None:
     """When something was last heard of one of its jobs."""
-    times = [
-        event.time
-        for run in state.runs.values()
-        for attempt in run.attempts.values()
-        for event in (attempt.intended, attempt.judged, attempt.assessed)
-        if event is not None
-    ]
+    times: list[datetime] = []
+    for attempt in state.attempts():
+        events = filter(None, (attempt.intended, attempt.judged, attempt.assessed))
+        times += [event.time for event in events]
     return max(times, default=None)
 
 
@@ -182,7 +179,7 @@ def _bad_end(state: str, runs: Sequence[Run], place: PlaceRow) -> Need:
         count=len(runs),
         line=f"{counted(len(runs), 'run')} {_verb(state, len(runs))}",
         cause=newest.error,
-        why=_where(newest),
+        why=at_step(newest.step, newest.total),
         experiment=place.name,
         id=place.id,
         folder=place.folder,
@@ -209,14 +206,6 @@ def _verb(state: str, count: int) -> str:
     if count == 1:
         return "was interrupted"
     return "were interrupted"
-
-
-def _where(run: Run) -> str:
-    if run.step is None:
-        return ""
-    if run.total is None:
-        return f"at step {run.step:,}"
-    return f"at step {run.step:,} of {run.total:,}"
 
 
 def _subject(runs: Sequence[Run], place: PlaceRow) -> str:

@@ -13,8 +13,8 @@ from watchkeeper.query.catalogue.listing import Run
 from watchkeeper.query.rows import Row
 from watchkeeper.query.views.pages import RunningRow
 from watchkeeper.query.views.parts.site import Site, standing_of
-from watchkeeper.query.views.parts.spark import spark_of
 from watchkeeper.query.views.shared import Evidence, Progress
+from watchkeeper.query.views.spark import spark_of
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.watch.health.judge import STALL_FLOOR_S
 from watchkeeper.watch.health.progress import Figures, figures_in_run, figures_of

@@ -89,6 +89,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}s"
 
 
+def at_step(step: float | None, total: float | None) -> str:
+    """`at step 40 of 120`; "" where no step is known."""
+    if step is None:
+        return ""
+    if total is None:
+        return f"at step {step:,}"
+    return f"at step {step:,} of {total:,}"
+
+
 def ended_at(attempt: Attempt | None) -> datetime | None:
     """When an attempt ended: as its scheduler says, else when that was seen."""
     if attempt is None or attempt.judged is None:

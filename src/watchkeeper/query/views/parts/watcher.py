@@ -50,9 +50,10 @@ def _began(holder: Holder, read: Journal) -> datetime | None:
 
 def _last_sign(holder: Holder, beat: Path, read: Journal) -> datetime | None:
     """When the holder left; of one that died, its last beat, by the file's own time."""
-    left = [event for event in of_kind(read.events, Detached) if event.writer == holder.writer]
-    if left:
-        return max(event.time for event in left)
+    detached = of_kind(read.events, Detached)
+    times = [event.time for event in detached if event.writer == holder.writer]
+    if times:
+        return max(times)
     try:
         return datetime.fromtimestamp(beat.stat().st_mtime, UTC)
     except OSError:

@@ -13,7 +13,7 @@ import msgspec
 from watchkeeper.core.errors import EXIT_OK, Problem, UsageError
 from watchkeeper.query.catalogue import filters
 from watchkeeper.query.catalogue.listing import Listing, Run, list_runs, newest_first
-from watchkeeper.query.catalogue.needs import Overview
+from watchkeeper.query.views.pages import Overview
 from watchkeeper.show.cli.answering import (
     answer,
     command_errors,
@@ -120,19 +120,17 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     _refuse_nothing(listing, paths)
     runs = _chosen(listing.runs, wanted, now)
     order = _ordered(runs, listing.runs, wanted)
-    told = _overview(listing, wanted)
+    told = _overview(listing, paths or (Path(),), wanted)
     summary = _summary(order, listing, wanted)
     counts = count_states(order.runs)
     if told is not None:
         summary, counts = counts_line(told.counts), told.counts
     if as_json:
         data = LsData(
-            runs=[listed(run) for run in order.runs],
-            order=order.words,
-            of=len(listing.runs),
-            needs=told.needs if told else [],
-            places=told.places if told else [],
+            runs=[listed(run) for run in order.runs], order=order.words, of=len(listing.runs)
         )
+        if told is not None:
+            data = _with_overview(data, told)
         return answer(EXIT_OK, summary=summary, counts=counts, data=data)
     if is_quiet():
         for run in order.runs:
@@ -148,14 +146,26 @@ def command(paths: tuple[Path, ...], as_json: bool, **wish: Any) -> int:
     return EXIT_OK
 
 
-def _overview(listing: Listing, wish: _Wish) -> Overview | None:
+def _with_overview(data: LsData, told: Overview) -> LsData:
+    return msgspec.structs.replace(
+        data,
+        needs=told.needs,
+        running=told.running,
+        waiting=told.waiting,
+        places=told.places,
+        left_out=told.more,
+        reading=told.reading,
+    )
+
+
+def _overview(listing: Listing, paths: tuple[Path, ...], wish: _Wish) -> Overview | None:
     """The overview, if there are experiments and no runs are wanted; None: runs are listed."""
     if not listing.experiments or not wish.is_plain:
         return None
-    from watchkeeper.query.catalogue.overview import overview  # not for recorded runs alone
+    from watchkeeper.query.views.overview import overview_of  # not for recorded runs alone
 
-    told = overview(listing)
-    _tell(told.problems)
+    told = overview_of(listing, paths)
+    _tell(told.problems[len(listing.problems) :])
     return told
 
 
