@@ -83,6 +83,12 @@ class Context {
     marksChanged();
   }
 
+  /** Follow what the page shows besides its answer: `query` names it, see `show/web/feeds.py`. */
+  listen(query) {
+    this.scope = this.place.api + (query ? `?${query}` : '');
+    if (this.receive) store.listen(this.scope, this.receive);
+  }
+
   /** Listen: patch (data), columns, lines, beat, link, query, key (event), filter, marks, resize,
    * hide, leave. */
   on(name, handler) {
@@ -145,7 +151,8 @@ async function fill(context) {
     context.zone = answer?.data?.zone ?? 'UTC';
     main.replaceChildren();
     PAGES[place.kind](main, answer, context);
-    if (place.api) store.listen(place.api, (name, message) => receive(context, answer, name, message));
+    context.receive = (name, message) => receive(context, answer, name, message);
+    if (place.api) store.listen(context.scope ?? place.api, context.receive);
   } catch (error) {
     if (visit === context) showMissing(context, error);
   }

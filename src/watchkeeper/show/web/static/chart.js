@@ -105,7 +105,8 @@ export function tickText(value) {
 
 /** Three significant digits, however small. */
 export function shortText(value) {
-  if (value == null || typeof value !== 'number') return numberText(value);
+  if (typeof value !== 'number' || !Number.isFinite(value)) return numberText(value);
+  if (value && Math.abs(value) < 0.001) return value.toExponential(2).replace(/\.?0*e/, 'e').replaceAll('-', '−');
   const short = Number(value.toPrecision(3));
   return numberText(short, (String(Math.abs(short)).split('.')[1] ?? '').length);
 }
@@ -389,13 +390,14 @@ function stretchForLabels(stack) {
   const main = stack.panels.find((panel) => panel.kind === 'main');
   for (const trace of (main?.traces ?? []).filter((one) => one.label)) {
     const end = lastColumn(trace)?.x ?? axis.min;
-    const room = Math.min(width / 2, pen.measureText(endText(trace)).width + 10);
+    const room = Math.min(width / 2, pen.measureText(endText(trace, axis)).width + 10);
     axis.max = Math.max(axis.max, axis.min + ((end - axis.min) * width) / (width - room));
   }
 }
 
-function endText(trace) {
-  return cleanText(`${trace.label} ${trace.last ?? ''}`.trim());
+/** Its last value is said where that is in sight. */
+function endText(trace, axis) {
+  return cleanText(`${trace.label} ${(axis.isWhole && trace.last) || ''}`.trim());
 }
 
 function lastColumn(trace, axis) {
@@ -693,7 +695,7 @@ function drawEnds(brush, taken) {
   const shown = ends.filter(Boolean).sort((one, other) => one.y - other.y);
   spread(shown, LABEL_HEIGHT * ratio, plot.bbox.top + plot.bbox.height);
   for (const { trace, x, y } of shown) {
-    const text = endText(trace);
+    const text = endText(trace, axis);
     const wide = pen.measureText(text).width;
     const edge = plot.bbox.left + plot.bbox.width;
     const left = Math.min(x + 6 * ratio, edge - wide);

@@ -3,6 +3,7 @@
 import { columnAt, createStack, loadPlot, shortText } from './chart.js';
 import { bdi, h, paint, span } from './dom.js';
 import { clockText, durationText, numberText, signedText } from './format.js';
+import { applyColumns } from './patch.js';
 import { section, tabs } from './pieces.js';
 import { table } from './table.js';
 
@@ -12,6 +13,7 @@ const MOST_TABLE_ROWS = 200;
 const MAIN_HEIGHT = 350;
 const STRIP_HEIGHT = 46;
 const MOST_COLUMNS = 2000;
+const MOST_FOLLOWED = 24;
 const STRIP_TONES = ['series-1', 'series-3', 'series-4', 'series-2'];
 const MACHINE = 'machine: ';
 
@@ -209,6 +211,7 @@ function zoomTo(curves, from, to) {
   const digits = axis.kind === 'time' ? 1 : Math.max(0, Math.ceil(2 - Math.log10(to - from || 1)));
   const round = (value) => (value == null ? null : Number(value.toFixed(digits)));
   const isWhole = from == null || (from <= axis.min && to >= axis.max);
+  curves.stack.place(null);
   curves.page.context.setQuery(isWhole ? { from: null, to: null } : { from: round(Math.max(from, axis.min)), to: round(to) });
 }
 
@@ -239,9 +242,8 @@ function askSoon(curves) {
 async function askSeries(curves) {
   const view = viewOf(curves);
   const key = keyOfView(view);
-  const { first, others } = panelPlan(curves, view);
-  const inSight = [...first, ...others.filter((metric) => curves.seen.has(metric.name))];
-  const names = inSight.map((metric) => metric.name).filter((name) => curves.got?.get(name) !== key);
+  const wanted = wantedNames(curves, view);
+  const names = wanted.filter((name) => curves.got?.get(name) !== key);
   if (!names.length || curves.pending === key + names) return;
   curves.pending = key + names;
   const query = seriesQuery(curves, view, names);
@@ -250,8 +252,18 @@ async function askSeries(curves) {
   if (key !== keyOfView(viewOf(curves))) return;
   curves.error = answer.error?.message ?? '';
   if (answer.data) keepSeries(curves, names, key, answer.data);
+  if (answer.data && names.length === wanted.length) curves.rev = answer.rev;
+  curves.page.follow();
   drawCurves(curves);
   curves.page.repaint();
+}
+
+/** The metrics of the first panels, and of those in sight. */
+function wantedNames(curves, view) {
+  const { first, others } = panelPlan(curves, view);
+  const isWanted = (metric, index) => index < MOST_CHARTS - 1 || curves.seen.has(metric.name);
+  const inSight = others.filter(isWanted).slice(-MOST_FOLLOWED);
+  return [...first, ...inSight].map((metric) => metric.name);
 }
 
 function seriesQuery(curves, view, names) {
@@ -274,32 +286,40 @@ function keepSeries(curves, names, key, series) {
   curves.isWhole = series.is_whole;
 }
 
-/** New columns of lines on screen: they replace those from their first `x` on. */
+/** The query of the lines on screen; "" where there are none to follow. */
+export function followedSeries(curves) {
+  const names = wantedNames(curves, viewOf(curves));
+  return names.length ? String(seriesQuery(curves, viewOf(curves), names)) : '';
+}
+
+/** New columns of lines on screen. What does not fit those that we have is asked for anew. */
 export function takeColumns(curves, message) {
-  const view = viewOf(curves);
-  if (view.to != null || (message.x ?? view.kind) !== view.kind) return;
-  for (const fresh of message.lines ?? []) {
-    const lines = curves.lines.get(fresh.metric);
-    if (lines) curves.lines.set(fresh.metric, grownLines(lines, fresh));
+  if (message.from !== curves.rev) {
+    askAnew(curves);
+    return;
   }
+  curves.rev = message.rev;
+  for (const added of message.lines) addColumns(curves, added);
   drawCurves(curves);
 }
 
-function grownLines(lines, fresh) {
-  const isSame = (line) => line.attempt === fresh.attempt && line.superseded === fresh.superseded;
-  if (!lines.some(isSame)) return [...lines, fresh];
-  return lines.map((line) => (isSame(line) ? joinedLine(line, fresh) : line));
+function addColumns(curves, added) {
+  const lines = linesOfMetric(curves, added.metric);
+  const known = lines.find((line) => line.attempt === added.attempt && line.superseded === added.superseded);
+  const fresh = known ? applyColumns(known, added) : added;
+  curves.lines.set(added.metric, known ? lines.map((line) => (line === known ? fresh : line)) : [...lines, fresh]);
 }
 
-function joinedLine(line, fresh) {
-  const start = fresh.x.find((x) => x != null);
-  const at = line.x.findIndex((x) => x != null && x >= start);
-  const end = at < 0 ? line.x.length : at;
-  const joined = { ...line, bad: [...line.bad.filter((x) => x < start), ...fresh.bad] };
-  for (const name of ['x', 'min', 'max', 'smooth', 'n', 'other']) {
-    joined[name] = [...(line[name] ?? []).slice(0, end), ...(fresh[name] ?? [])];
-  }
-  return joined;
+/** The first word of a stream says which state it continues. */
+export function takeBeat(curves, message) {
+  if (!message.series || message.series === curves.rev) return;
+  curves.rev = message.series;
+  askAnew(curves);
+}
+
+function askAnew(curves) {
+  curves.got?.clear();
+  askSoon(curves);
 }
 
 // ── what is drawn

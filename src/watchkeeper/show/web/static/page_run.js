@@ -1,10 +1,10 @@
 /** The page of a run: what it does, its curves, and what it left behind. */
 
-import { createRunCurves, curvesSection, drawCurves, metricLabel, takeChartKey, takeColumns } from './curves.js';
+import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeChartKey, takeColumns } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
 import { bar, duration, kindOf, section, time, unit } from './pieces.js';
-import { createRunTexts, examplesSection, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
+import { createRunTexts, examplesSection, followedText, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
 import { table } from './table.js';
 
 const NEWEST_CHECKPOINTS = 5;
@@ -19,6 +19,7 @@ export function renderRun(root, answer, context) {
   const page = { root, context, data: answer.data, isWhole: false };
   page.address = `run/${pathOfId(context.place.id)}`;
   page.repaint = () => drawRun(page);
+  page.follow = () => followRun(page);
   placeRun(page);
   page.curves = createRunCurves(page);
   page.texts = createRunTexts(page);
@@ -26,6 +27,7 @@ export function renderRun(root, answer, context) {
   drawCurves(page.curves);
   context.on('patch', (data) => takeRun(page, data));
   context.on('columns', (message) => takeColumns(page.curves, message));
+  context.on('beat', (message) => takeBeat(page.curves, message));
   context.on('lines', (message) => takeLines(page.texts, message));
   context.on('query', () => redrawRun(page));
   context.on('resize', () => redrawRun(page));
@@ -37,6 +39,15 @@ function takeRun(page, data) {
   page.data = data;
   redrawRun(page);
   refreshTexts(page.texts);
+}
+
+/** Listen to the curves on screen, and to the log. */
+function followRun(page) {
+  const query = [page.curves && followedSeries(page.curves), page.texts && followedText(page.texts)].filter(Boolean).join('&');
+  const key = query.replace(/&after=\d+/, '');
+  if (key === page.followed) return;
+  page.followed = key;
+  page.context.listen(query);
 }
 
 function redrawRun(page) {

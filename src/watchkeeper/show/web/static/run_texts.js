@@ -45,13 +45,24 @@ async function askText(texts, field, name) {
   if (!answer) return;
   texts[field] = { name, ...answer.data };
   page.repaint();
-  if (field === 'log') followTextLog(true);
+  if (field !== 'log') return;
+  followTextLog(true);
+  page.follow();
+}
+
+/** The query of the text on screen; "" for none. */
+export function followedText({ log }) {
+  return log ? `text=${encodeURIComponent(log.name)}&after=${log.next}` : '';
 }
 
 /** New lines of the log on screen. */
 export function takeLines(texts, message) {
   const log = texts.log;
   if (!log || message.name !== log.name) return;
+  if (message.offset !== log.next) {
+    askText(texts, 'log', log.name);
+    return;
+  }
   log.lines = [...log.lines, ...message.lines].slice(-TAIL_LINES);
   log.next = message.next;
   const isAtEnd = logIsAtEnd();
