@@ -250,3 +250,30 @@ def test_a_rule_for_a_metric_makes_a_run_lead(tmp_path: Path) -> None:
     (tmp_path / "watchkeeper.toml").write_text("[metrics]\ngrad_norm = 'min'\n")
     shown = wk("compare", tmp_path / "runs", state=tmp_path / "state")
     assert "Best  grad_norm: b (2.0000)" in shown.stdout and "-1  better" in shown.stdout
+
+
+def test_two_runs_lead_with_why_they_differ(tmp_path: Path) -> None:
+    """Below the table stand what differs in a sentence, and the first lines of the change, without
+    secrets; --json has the same.
+    """
+    for name, clip in (("plain", ""), ("clip", "    batch = min(batch, 1)\n")):
+        folder = write_experiment(tmp_path / "repo" / name, runs=("a",), body="true train.py")
+        code = f"for batch in range(3):\n{clip}    print(batch)\n"
+        (folder / "a" / "train.py").write_text(code)
+    repository(tmp_path / "repo")
+    changed = tmp_path / "repo" / "clip" / "a" / "train.py"
+    changed.write_text(changed.read_text() + "api_key = 'hf_0123456789abcdefghijkl'\n")
+    for name in ("plain", "clip"):
+        assert keep(tmp_path / "repo" / name, FakeScheduler())
+    words = ("compare", tmp_path / "repo" / "plain", tmp_path / "repo" / "clip")
+    done = wk(*words, state=tmp_path / "state")
+    assert done.returncode == 0, done.stderr
+    table, said, *_ = done.stdout.split("\n\n")
+    assert table.startswith("run ") and said == "2 runs differ in the code."
+    assert "  +    batch = min(batch, 1)\n" in done.stdout
+    assert "hf_0123456789" not in done.stdout
+    data = json.loads(wk(*words, "--json", "--limit", 0, state=tmp_path / "state").stdout)["data"]
+    assert data["heading"] == "2 runs differ in the code"
+    assert [one["key"] for one in data["differs"]] == ["train.py"]
+    assert [row["metric"] for row in data["figures"]] == ["clean accuracy"]
+    assert any("batch = min" in line for diff in data["diffs"] for line in diff["lines"])

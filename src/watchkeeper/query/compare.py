@@ -49,6 +49,7 @@ from watchkeeper.report.lint.rules import RULES
 from watchkeeper.report.runlog.figures import split_settings
 from watchkeeper.report.runlog.read import read as read_log
 from watchkeeper.runfolder import places
+from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.search import run_folders
 from watchkeeper.runfolder.values import number
@@ -467,6 +468,7 @@ def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) 
         key=run.name,
         kept=str(folder / layout.OBJECTS),
         host=_host_of(run.trained),
+        recorder=_recorder_of(folder, run.trained),
     )
     if submitted is not None:
         side = msgspec.structs.replace(
@@ -484,6 +486,14 @@ def _side(run: ExperimentRun, reader: flatten.Reader, rules: Mapping[str, str]) 
             files=_files(intended),
         )
     return side
+
+
+def _recorder_of(experiment: Path, attempt: Attempt | None) -> str:
+    """Where the recorder of a training keeps its rows; "" for nowhere."""
+    if attempt is None:
+        return ""
+    link = read_link(layout.attempt_folder(experiment, attempt.key, attempt.number))
+    return str(link or "")
 
 
 def _host_of(attempt: Attempt | None) -> str:
@@ -595,6 +605,7 @@ def _recorded(
         files=started.code,
         metrics={**metrics, **totals},
         origin="recorded",
+        recorder=str(path),
         host=_host_in(events, started.writer),
         rules=rules,
     )

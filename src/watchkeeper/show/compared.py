@@ -11,11 +11,13 @@ import msgspec
 
 from watchkeeper.core.events import Number
 from watchkeeper.query.compare import Compared
+from watchkeeper.query.views.pages import Compare, Diff, Difference, FigureRow
 from watchkeeper.report.compare import sides
 from watchkeeper.report.compare.sides import Against, Side
 
 MOST = 10
 """Settings, metrics and files of each run in an answer that is not asked for whole."""
+_MOST_LINES = 40  # of a diff in such an answer
 
 V = TypeVar("V")
 
@@ -49,20 +51,28 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompareData(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs beside one another. `base` is the run that the others are compared with; `varying`
-    are the settings that are not the same in all; `best`: metric → the run that leads in it.
+    """The runs beside one another. `heading` says in what they differ, and `base` is the run that
+    the others are compared with. `differs`, `figures` and `diffs` are those of the page of
+    compared runs, with a value for each of the `runs`, in their order; `same` is what is the same
+    in all. `differences` are those of each run from the base; `varying` are the settings that are
+    not the same in all; `best`: metric → the run that leads in it.
     """
 
+    heading: str
     base: str
     runs: list[ComparedRun]
+    differs: list[Difference]
+    figures: list[FigureRow]
+    diffs: list[Diff]
+    same: dict[str, str]
     differences: list[Against]
     varying: list[str]
     best: dict[str, str]
 
 
-def data_of(found: Compared, *, whole: bool) -> tuple[CompareData, dict[str, int]]:
+def data_of(found: Compared, page: Compare, *, whole: bool) -> tuple[CompareData, dict[str, int]]:
     """The comparison, and how many settings and metrics it leaves out; none where it is to be
-    `whole`. The settings that vary come first.
+    `whole`. The settings that vary come first. `page` is the page of the same runs.
     """
     varying = dict.fromkeys(found.varying)
     settings = list(varying | dict.fromkeys(_keys_of(found.runs)))
@@ -77,13 +87,27 @@ def data_of(found: Compared, *, whole: bool) -> tuple[CompareData, dict[str, int
         metrics = metrics[:MOST]
     chosen = _Chosen(set(settings), set(metrics), None if whole else MOST)
     data = CompareData(
+        heading=page.heading,
         base=found.base,
         runs=[_run(side, chosen) for side in found.runs],
+        differs=page.differs,
+        figures=page.figures,
+        diffs=[_shortened(diff, whole=whole) for diff in page.diffs],
+        same=dict(list(page.same.items())[: chosen.files]),
         differences=[_narrowed(one, chosen) for one in found.differences],
         varying=found.varying,
         best=_of(found.best, chosen.metrics),
     )
     return data, left_out
+
+
+def _shortened(diff: Diff, *, whole: bool) -> Diff:
+    """The diff, or where the answer is not to be whole its first lines."""
+    if whole:
+        return diff
+    more = max(0, len(diff.lines) - _MOST_LINES)
+    lines = diff.lines[:_MOST_LINES]
+    return msgspec.structs.replace(diff, lines=lines, left_out=diff.left_out + more)
 
 
 class _Chosen(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from watchkeeper.core.text.figures import runtime
 from watchkeeper.query.compare import Compared
+from watchkeeper.query.views.pages import Compare
 from watchkeeper.report.compare import sides as compare
 from watchkeeper.report.compare.sides import Against, Delta, Side
 from watchkeeper.show.text import number, printable, table
@@ -19,6 +20,9 @@ MOST_RUNS = 20
 MOST_FILES = 5
 _WIDEST = 32
 _MOST_AHEAD = 3
+_MOST_DETAILS = 3
+_MOST_DIFF_LINES = 12
+_FACTS = frozenset({"uncommitted", "environment", "machine"})
 
 
 class Extent(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +32,12 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     metrics: int = MOST_METRICS
 
 
-def comparison(found: Compared, *, width: int | None = None, wide: bool = False) -> str:
+def comparison(
+    found: Compared, page: Compare | None = None, *, width: int | None = None, wide: bool = False
+) -> str:
     """All of it: the table, then how the runs differ and which is best; of two runs the differences
-    come first of these. What is too much for a page, or for a terminal of `width` columns (None:
+    come first of these. `page` adds in what they differ beside their settings, and of two runs the
+    change of the code. What is too much for a page, or for a terminal of `width` columns (None:
     there is none), is counted; `wide` leaves nothing out of the table.
     """
     metrics = compare.metrics_of(found.runs)
@@ -40,9 +47,9 @@ def comparison(found: Compared, *, width: int | None = None, wide: bool = False)
     best += _left_out(found, metrics, extent)
     if unread := sorted({name for side in found.runs for name in side.unread}):
         best.append(printable(f"Compared as a whole, not key by key: {', '.join(unread[:5])}"))
-    differences = _differences(found)
+    differences = _differences(found, page)
     if len(found.differences) == 1:
-        parts += ["", *differences, *best]
+        parts += ["", *differences, *_changes(page), *best]
     elif differences:
         parts += [*best, "", *differences]
     else:
@@ -86,13 +93,18 @@ def _left_out(found: Compared, metrics: list[str], extent: Extent) -> list[str]:
     return [f"{' and '.join(more)}: --wide shows all."]
 
 
-def _differences(found: Compared) -> list[str]:
+def _differences(found: Compared, page: Compare | None) -> list[str]:
     """How the runs differ from the base, one after another."""
     if not found.differences:
         return []
-    lines = [printable(f"Against {found.base}:")]
+    lines = []
+    if page is not None:
+        lines = [f"{page.heading}.", ""]
+    lines.append(printable(f"Against {found.base}:"))
+    names = [side.name for side in found.runs]
     for one in found.differences[:MOST_RUNS]:
-        lines += ["", *_against(one)]
+        facts = _facts(page, names.index(found.base), names.index(one.name))
+        lines += ["", *_against(one, facts)]
     if len(found.differences) > MOST_RUNS:
         more = len(found.differences) - MOST_RUNS
         lines += ["", f"{more} more runs differ: --json shows all, --runs GLOB chooses."]
@@ -186,11 +198,49 @@ def _leader(side: Side, metric: str) -> str:
     return f"{side.name} ({number(side.metrics[metric])}{state})"
 
 
-def _against(one: Against) -> Iterator[str]:
-    """How one run differs from the base: its name, and a line for each difference."""
-    lines = [*_setting_lines(one), *_code_lines(one)]
+def _facts(page: Compare | None, base: int, run: int) -> list[list[str]]:
+    """What else differs between two runs, by their places: environment, machine, and how much is
+    not committed.
+    """
+    if page is None:
+        return []
+    lines: list[list[str]] = []
+    for one in page.differs:
+        old, new = one.values[base], one.values[run]
+        if one.kind not in _FACTS or old == new:
+            continue
+        lines.append([f"  {one.key}", _arrow(old, new), ""])
+        details = one.details[run] if one.details else []
+        if details:
+            shown = ", ".join(details[:_MOST_DETAILS]) + _more(details, _MOST_DETAILS)
+            lines.append(["", shown, ""])
+    return lines
+
+
+def _changes(page: Compare | None) -> list[str]:
+    """The first lines of how the code changed between two runs."""
+    if page is None:
+        return []
+    lines: list[str] = []
+    for diff in page.diffs:
+        lines += ["", printable(f"{diff.what}:")]
+        lines += [f"  {printable(line)}".rstrip() for line in diff.lines[:_MOST_DIFF_LINES]]
+        more = len(diff.lines) + diff.left_out - _MOST_DIFF_LINES
+        if more > 0:
+            lines.append(f"  {more} more lines: --json --limit 0 has them")
+        if diff.note:
+            lines.append(f"  {diff.note}")
+    return lines
+
+
+def _against(one: Against, facts: Sequence[Sequence[str]] = ()) -> Iterator[str]:
+    """How one run differs from the base: its name, and a line for each difference. `facts` are
+    more of them.
+    """
+    lines = [*_setting_lines(one), *_code_lines(one, is_counted=bool(facts))]
     if one.data is not None:
         lines.append(["  data", _arrow(one.data.old, one.data.new), ""])
+    lines += map(list, facts)
     lines += [[f"  {_metric(delta.metric)}", *_delta(delta)] for delta in one.metrics]
     yield printable(one.name)
     if not lines:
@@ -206,10 +256,11 @@ def _setting_lines(one: Against) -> Iterator[list[str]]:
         yield [f"  {len(one.config) - MOST_RUNS} more settings", "--json shows all", ""]
 
 
-def _code_lines(one: Against) -> Iterator[list[str]]:
+def _code_lines(one: Against, *, is_counted: bool) -> Iterator[list[str]]:
+    """What differs in the code. `is_counted`: another line says how much is not committed."""
     if one.code is not None:
         yield ["  code", _arrow(one.code.old, one.code.new), _distance(one.commits)]
-    if one.diff:
+    if one.diff and not is_counted:
         yield ["  uncommitted changes", "differ", ""]
     if one.script:
         yield ["  script", "differs", ""]

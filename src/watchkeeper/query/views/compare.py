@@ -10,7 +10,7 @@ import msgspec
 from watchkeeper.core.errors import Problem, UsageError
 from watchkeeper.core.events import Number
 from watchkeeper.core.journal import local_zone
-from watchkeeper.query.compare import Chosen, chosen_sides
+from watchkeeper.query.compare import Chosen, Compared, chosen_sides
 from watchkeeper.query.views.differences.differing import contrast, heading_of
 from watchkeeper.query.views.differences.figures import Measured, Measures
 from watchkeeper.query.views.differences.patches import diffs_of
@@ -74,6 +74,12 @@ def compare(runs: Sequence[Chosen], base: str = "", wish: Wish = LAST_VALUES) ->
     return msgspec.structs.replace(page, problems=[*problems, *measures.problems])
 
 
+def page_of_all(found: Compared) -> Compare:
+    """The page of what `compare` on paths found."""
+    base = next(side for side in found.runs if side.name == found.base)
+    return page_of(found.runs, base, Measures(), LAST_VALUES)
+
+
 def page_of(sides: Sequence[Side], base: Side, measures: Measures, wish: Wish) -> Compare:
     """The page of these runs, without what could not be read of them.
 
@@ -81,8 +87,7 @@ def page_of(sides: Sequence[Side], base: Side, measures: Measures, wish: Wish) -
         UsageError: `wish.at` is neither a word nor a step.
     """
     measured = [measures.of(side) for side in sides]
-    recorders = {side.name: one.recorder for side, one in zip(sides, measured, strict=True)}
-    difference = contrast(sides, base, recorders)
+    difference = contrast(sides, base)
     names = metric_names(sides, measured)
     table = Table(sides, measured, sides.index(base))
     return Compare(

@@ -40,7 +40,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     is the better one where the run lies. `diff` is a hash, `script` too, of all but the job's name.
     `kept` is the folder of the objects that `diff`, `script_object`, `environment` and the values
     of `files` name, "" where nothing was kept. `key` is that of an experiment's run, `id` what
-    names it in addresses, and `host` where it ran.
+    names it in addresses, `host` where it ran, and `recorder` the folder of its rows, "" for none.
     `files` are the code that the script names, each by its hash; `dirty` counts
     those that no commit holds.
     """
@@ -69,6 +69,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     script_object: str = ""
     environment: str = ""
     host: str = ""
+    recorder: str = ""
 
     @property
     def code(self) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -41,24 +40,20 @@ class _Row(msgspec.Struct, frozen=True, kw_only=True):
     details: list[list[str]] = []
 
 
-def contrast(
-    sides: Sequence[Side], base: Side, recorders: Mapping[str, Path | None] | None = None
-) -> Contrast:
-    """Compare the runs by everything that was recorded of them. `recorders`: name of a run → the
-    folder of its rows, where the machine was measured.
+def contrast(sides: Sequence[Side], base: Side) -> Contrast:
+    """Compare the runs by everything that was recorded of them. What is not known of one run is no
+    difference from the others, and is not the same either.
     """
     at = [side.name for side in sides].index(base.name)
     reader = Environments()
-    facts = []
-    for side in sides:
-        recorder = (recorders or {}).get(side.name)
-        facts.append(facts_of(side, recorder, reader))
+    facts = [facts_of(side, reader) for side in sides]
     differs = []
     same = {}
     for row in (*_settings(sides), *_of_facts(facts, at), *_files(sides)):
-        if len(set(row.values)) > 1:
+        known = set(row.values) - {NOT_KNOWN}
+        if len(known) > 1:
             differs.append(_difference(row, at))
-        elif row.values[0] not in (None, NOT_KNOWN):
+        elif NOT_KNOWN not in row.values and row.values[0] is not None:
             same[row.key] = row.values[0]
     return Contrast(differs, same)
 

@@ -53,14 +53,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return change_of(base.packages, self.packages)
 
 
-def facts_of(side: Side, recorder: Path | None, environments: Environments) -> Facts:
-    """What was recorded of a run; `recorder` is the folder of its rows, None for none."""
+def facts_of(side: Side, environments: Environments) -> Facts:
+    """What was recorded of a run."""
     words = {
         "code": side.commit[:HASH],
         "script": side.script[:HASH],
         "data": side.data,
         "host": side.host,
-        "GPU": _gpus(recorder),
+        "GPU": _gpus(side.recorder),
     }
     patch = _patch_of(side)
     words["uncommitted"] = _uncommitted(side, patch)
@@ -94,11 +94,11 @@ def _uncommitted(side: Side, patch: bytes | None) -> str:
     return ""
 
 
-def _gpus(recorder: Path | None) -> str:
+def _gpus(recorder: str) -> str:
     """`2 × NVIDIA H100`: those that the job held, else all that were measured; "" for none."""
     last = None
-    if recorder is not None:
-        last = read_last_sample(recorder)
+    if recorder:
+        last = read_last_sample(Path(recorder))
     if last is None:
         return ""
     _, sample = last

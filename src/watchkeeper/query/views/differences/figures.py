@@ -5,7 +5,7 @@ greatest value.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,12 +13,11 @@ import msgspec
 from watchkeeper.core.errors import Problem
 from watchkeeper.query.catalogue.entry import Entry, Extreme, Figure
 from watchkeeper.query.catalogue.index import Index
-from watchkeeper.query.catalogue.jobs import Job, read_jobs
+from watchkeeper.query.catalogue.jobs import read_jobs
 from watchkeeper.query.catalogue.places import place_at
 from watchkeeper.query.catalogue.reader import plain, read_entry
 from watchkeeper.query.recording import read_run
 from watchkeeper.report.compare.sides import Side, value_of
-from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import value_of as number_in
 
@@ -41,7 +40,7 @@ class Measures:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self._jobs: dict[str, Mapping[str, Measured]] = {}
+        self._judged: dict[str, Mapping[str, Mapping[str, Figure]]] = {}
 
     def recorded(self, folder: Path) -> Measured:
         """Of a recorded run."""
@@ -56,41 +55,33 @@ class Measures:
         if side.origin == "recorded":
             measured = self.recorded(Path(side.where))
         elif side.origin == "experiment":
-            measured = self._in_experiment(side.where).get(side.key, measured)
+            measured = self._of_job(side)
         figures = {**measured.figures, **_only_in(side, measured.figures)}
         results = measured.results
         if side.origin == "log":
             results = frozenset(side.at)
         return msgspec.structs.replace(measured, figures=figures, results=results)
 
-    def _in_experiment(self, folder: str) -> Mapping[str, Measured]:
-        """Key → what was measured of the run."""
-        if folder not in self._jobs:
-            self._jobs[folder] = dict(self._read(folder))
-        return self._jobs[folder]
-
-    def _read(self, folder: str) -> Iterator[tuple[str, Measured]]:
-        jobs = read_jobs(Path(folder), self.problems)
-        if jobs is None:
-            return
-        for job in jobs.jobs:
-            yield job.key, self._of_job(job)
-
-    def _of_job(self, job: Job) -> Measured:
-        """What a job's verdict says, and the recorder in it."""
-        judged = job.entry.figures
-        recorder = None
-        if job.attempt:
-            recorder = read_link(Path(job.attempt))
+    def _of_job(self, side: Side) -> Measured:
+        """What the verdicts on a run's jobs say, and the recorder of its training."""
+        judged = self._in_experiment(side.where).get(side.key, {})
         recorded = Measured()
-        if recorder is not None:
-            recorded = self.recorded(recorder)
+        if side.recorder:
+            recorded = self.recorded(Path(side.recorder))
         return Measured(
             entry=recorded.entry,
             figures=_joined(judged, recorded.figures),
             results=frozenset(name for name in judged if " " in name),
             recorder=recorded.recorder,
         )
+
+    def _in_experiment(self, folder: str) -> Mapping[str, Mapping[str, Figure]]:
+        """Key → the figures of the run's jobs."""
+        if folder not in self._judged:
+            jobs = read_jobs(Path(folder), self.problems)
+            found = jobs.jobs if jobs is not None else ()
+            self._judged[folder] = {job.key: job.entry.figures for job in found}
+        return self._judged[folder]
 
 
 def _joined(judged: Mapping[str, Figure], recorded: Mapping[str, Figure]) -> dict[str, Figure]:

@@ -10,6 +10,7 @@ import click
 
 from watchkeeper.core.errors import EXIT_OK
 from watchkeeper.query.compare import Compared, compared
+from watchkeeper.query.views.compare import MOST_RUNS, page_of_all
 from watchkeeper.show.cli.answering import (
     answer,
     command_errors,
@@ -52,7 +53,7 @@ def command(
     found = compared(paths, runs=runs, base=base)
     echo_problems(found.problems)
     if as_json:
-        data, left_out = data_of(found, whole=is_whole())
+        data, left_out = data_of(found, page_of_all(found), whole=is_whole())
         return answer(
             EXIT_OK,
             summary=_summary(found),
@@ -61,7 +62,10 @@ def command(
             left_out=left_out,
         )
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(comparison(found, width=width, wide=wide))
+    page = None
+    if len(found.runs) <= MOST_RUNS:
+        page = page_of_all(found)
+    click.echo(comparison(found, page, width=width, wide=wide))
     return EXIT_OK
 
 
