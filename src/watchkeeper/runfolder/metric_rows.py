@@ -31,6 +31,7 @@ class _Writer(msgspec.Struct):
     started: RunStarted | None = None
     boot: str = ""
     rows: list[rows.Row] = []
+    has_rows: bool = False
 
     @property
     def last(self) -> float | None:
@@ -47,6 +48,36 @@ class RecordedExecution(msgspec.Struct, frozen=True, kw_only=True):
 
     execution: Execution
     rows: list[rows.Row]
+
+
+class ExecutionFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution with its files of rows, that of the process which began it first. `started` is
+    None where no process said that it began the run; `boot` names its machine.
+    """
+
+    started: RunStarted | None
+    boot: str
+    files: list[Path]
+
+
+def execution_files(
+    run: Path, events: Mapping[str, Sequence[AnyEvent | Unknown]]
+) -> list[ExecutionFiles]:
+    """The executions of a run, in the order in which they began, with the files of their rows;
+    those that left none as well. `events` is the run's journal.
+    """
+    writers = {name: _writer(name, own) for name, own in events.items()}
+    files = {path.name.partition(".")[0]: path for path in rows.files_of(run)}
+    for name in files:
+        writers.setdefault(name, _Writer(id=name)).has_rows = True
+    return [
+        ExecutionFiles(
+            started=first.started,
+            boot=first.boot,
+            files=[files[writer.id] for writer in (first, *others) if writer.has_rows],
+        )
+        for first, others in _grouped(writers)
+    ]
 
 
 def executions_of(
@@ -121,13 +152,14 @@ def _read(path: Path, writer: _Writer, most_bytes: int | None) -> list[Problem]:
         writer.rows, problems = rows.read_file(path, most_bytes)
     except OSError as error:
         return [Problem(where=str(path), message=f"cannot be read: {error.strerror}")]
+    writer.has_rows = bool(writer.rows)
     return problems
 
 
 def _grouped(writers: Mapping[str, _Writer]) -> list[tuple[_Writer, list[_Writer]]]:
     """Each execution's first writer, with the others that belong to it."""
     firsts = [writer for writer in writers.values() if writer.started is not None]
-    rest = [writer for writer in writers.values() if writer.started is None and writer.rows]
+    rest = [writer for writer in writers.values() if writer.started is None and writer.has_rows]
     if not firsts:
         if rest:
             return [(rest[0], rest[1:])]

@@ -84,7 +84,7 @@ class Index:
 
     def _load(self) -> dict[str, Known]:
         try:
-            data = _read_own(self._path)
+            data = read_own(self._path)
             if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
                 return {}
             file = _decoder.decode(data[_HASH_BYTES:])
@@ -103,7 +103,7 @@ def folder() -> Path:
     return Path(os.path.expanduser("~"), ".cache", "watchkeeper")  # noqa: PTH111 - "~" stays
 
 
-def _read_own(path: Path) -> bytes:
+def read_own(path: Path) -> bytes:
     """The bytes of a file that this user wrote, and that nobody else can write.
 
     Raises:

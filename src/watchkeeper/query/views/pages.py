@@ -299,7 +299,7 @@ class CheckpointRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage of a pipeline."""
+    """A stage of a pipeline. `elapsed_s` is None while it runs: it began at `started`."""
 
     name: str
     state: str
@@ -307,6 +307,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     rows_in: int | None
     rows_out: int | None
     elapsed_s: float | None
+    started: datetime | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

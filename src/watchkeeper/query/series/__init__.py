@@ -1,0 +1,1 @@
+"""Curves of recorded runs: metric rows as columns of a chart, and what the cache keeps of them."""

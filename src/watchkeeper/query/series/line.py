@@ -1,0 +1,187 @@
+"""One metric of one file as points of a line: blocks where these are fine enough, else values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import Literal, NamedTuple
+
+from watchkeeper.query.series.columns import Points, no_points
+from watchkeeper.query.series.reader import Values, read_metric
+from watchkeeper.query.series.smoothing import Average
+from watchkeeper.query.series.track import At, Block, Track, size_of
+from watchkeeper.query.series.tracks import FileTracks
+
+Axis = Literal["step", "time"]
+MOST_READ = 50_000
+"""Of no more values in the range the values themselves are read."""
+
+
+class Window(NamedTuple):
+    """What is asked for of a line: from where to where on the axis, both included (infinite: no
+    bound), how smooth, how many columns, and from which training step on it is superseded
+    (infinite: it is not).
+    """
+
+    axis: Axis
+    begin: float
+    end: float
+    smoothing: float
+    width: int
+    cut: float
+
+
+class Part(NamedTuple):
+    """A line within a window, sorted. The `bad` are the places of values that are not finite;
+    `pauses` are those between its values, in seconds, or their means of each block.
+    """
+
+    kept: Points
+    superseded: Points
+    bad: list[float]
+    superseded_bad: list[float]
+    pauses: list[float]
+
+    def extend(self, other: Part) -> None:
+        """Take the points of another process in, and sort all of them."""
+        for points, more in ((self.kept, other.kept), (self.superseded, other.superseded)):
+            points.extend(more)
+            points.sort()
+        self.bad.extend(other.bad)
+        self.superseded_bad.extend(other.superseded_bad)
+        self.pauses.extend(other.pauses)
+
+
+def part_of(file: FileTracks, metric: str, window: Window) -> Part:
+    """One metric of one file within a window.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    track = file.tracks[metric]
+    values = track.values()
+    if values is not None:
+        return part_of_values(values, window)
+    _ensure_average(file, metric, track, window.smoothing)
+    part = empty_part()
+    part.pauses.extend(_mean_pauses(track))
+    numbers = [number for number in range(len(track)) if _touches(track.block(number), window)]
+    rows = sum(size_of(track.block(number)) for number in numbers)
+    is_fine = rows > MOST_READ and 2 * len(numbers) >= window.width
+    runs = groupby(numbers, lambda number: not is_fine or _is_cut(track.block(number), window))
+    for is_read, run in runs:
+        if is_read:
+            _read_blocks(file, metric, list(run), window, part)
+        else:
+            _take_blocks(track, list(run), window, part)
+    part.kept.sort()
+    part.superseded.sort()
+    return part
+
+
+def part_of_values(values: Values, window: Window) -> Part:
+    """A line of which all values are at hand."""
+    part = empty_part()
+    part.pauses.extend(after - before for before, after in pairwise(values.times))
+    _take_values(values, Average(window.smoothing), window, part)
+    part.kept.sort()
+    part.superseded.sort()
+    return part
+
+
+def empty_part() -> Part:
+    """A line without a point."""
+    return Part(no_points(), no_points(), [], [], [])
+
+
+def _ensure_average(file: FileTracks, metric: str, track: Track, smoothing: float) -> None:
+    """Smooth all values of a metric once, where that was not done when they were read."""
+    if not smoothing or smoothing in track.averages:
+        return
+    first = track.block(0)
+    values = read_metric(file.path, metric, int(first[At.PIECE]), int(first[At.SKIP]), track.rows)
+    track.begin_average(smoothing, values.figures)
+
+
+def _mean_pauses(track: Track) -> Iterator[float]:
+    for number in range(len(track)):
+        block = track.block(number)
+        if size_of(block) > 1:
+            yield (block[At.TIME] - block[At.FIRST_TIME]) / (size_of(block) - 1)
+
+
+def _bounds(block: Block, axis: Axis) -> tuple[float, float]:
+    if axis == "time":
+        return block[At.FIRST_TIME], block[At.TIME]
+    return block[At.FIRST_STEP], block[At.STEP]
+
+
+def _touches(block: Block, window: Window) -> bool:
+    first, last = _bounds(block, window.axis)
+    return not (last < window.begin or first > window.end)
+
+
+def _is_cut(block: Block, window: Window) -> bool:
+    """Whether an edge of the window, or of what is superseded, lies within the block."""
+    first, last = _bounds(block, window.axis)
+    is_inside = window.begin <= first and last <= window.end
+    is_split = block[At.FIRST_STEP] < window.cut <= block[At.STEP]
+    return not is_inside or is_split
+
+
+def _read_blocks(
+    file: FileTracks, metric: str, numbers: Sequence[int], window: Window, part: Part
+) -> None:
+    """Take the values of some blocks. Those that follow each other are read at once."""
+    track = file.tracks[metric]
+    for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        blocks = [number for _, number in run]
+        first = track.block(blocks[0])
+        count = sum(size_of(track.block(number)) for number in blocks)
+        values = read_metric(file.path, metric, int(first[At.PIECE]), int(first[At.SKIP]), count)
+        average = track.average_before(blocks[0], window.smoothing)
+        _take_values(values, average, window, part)
+
+
+def _take_values(values: Values, average: Average, window: Window, part: Part) -> None:
+    smooth = average.line(values.figures)
+    for step, time, figure, smoothed in zip(*values, smooth, strict=True):
+        places = _ordered(window, step, time)
+        if not window.begin <= places[0] <= window.end:
+            continue
+        points, bad = _target(part, is_superseded=step >= window.cut)
+        if math.isfinite(figure):
+            points.add(places, (figure, figure, smoothed), 1, (time, time))
+        else:
+            bad.append(places[0])
+
+
+def _take_blocks(track: Track, numbers: Sequence[int], window: Window, part: Part) -> None:
+    for number in numbers:
+        block = track.block(number)
+        points, bad = _target(part, is_superseded=block[At.STEP] >= window.cut)
+        if block[At.BAD]:
+            bad.append(_ordered(window, block[At.BAD_STEP], block[At.BAD_TIME])[0])
+        if not block[At.N]:
+            continue
+        smooth = block[At.LAST]
+        if window.smoothing:
+            smooth = track.average_before(number + 1, window.smoothing).value
+        places = _ordered(window, block[At.STEP], block[At.TIME])
+        figures = (block[At.LOW], block[At.HIGH], smooth)
+        points.add(places, figures, int(block[At.N]), (block[At.FIRST_TIME], block[At.TIME]))
+
+
+def _ordered(window: Window, step: float, time: float) -> tuple[float, float]:
+    """The place on the axis, and that on the other one."""
+    if window.axis == "step":
+        return step, time
+    return time, step
+
+
+def _target(part: Part, *, is_superseded: bool) -> tuple[Points, list[float]]:
+    """Where a point belongs, and the place of one that is not finite."""
+    if is_superseded:
+        return part.superseded, part.superseded_bad
+    return part.kept, part.bad

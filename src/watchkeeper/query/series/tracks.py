@@ -1,0 +1,286 @@
+"""The tracks of a file of rows, read as far as it has grown, in memory and in the user's cache
+folder.
+
+What is kept counts only while it is certain that the file has merely grown: it is the same file
+(device, inode, first line), and ends a line with the same bytes where reading ended. In doubt it is
+read again from the beginning. The cache is disposable: a file of it that is missing, damaged, of
+another user or of another version costs time, and one that cannot be written is done without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from array import array
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from watchkeeper.core.disk.files import open_regular, replace
+from watchkeeper.core.errors import StorageError
+from watchkeeper.core.version import SOFTWARE
+from watchkeeper.query.catalogue.index import folder as cache_folder
+from watchkeeper.query.catalogue.index import read_own
+from watchkeeper.query.series.reader import Piece, pieces
+from watchkeeper.query.series.smoothing import default_smoothing
+from watchkeeper.query.series.track import At, Track, cuts_of
+
+RAW_BYTES = 4 * 2**20
+"""Of a file up to this size the values are not kept on disk: they are read as fast."""
+KEPT_BYTES = 256 * 1024
+"""A smaller file is not kept on disk."""
+_GROWN = 0.05  # by so much a file has grown before it is kept again
+_FORMAT = 1  # to rise with each change of what a track means
+_HASH_BYTES = 32
+_EDGE_BYTES = 256  # of the first line and of the last one that was read
+
+
+class Identity(msgspec.Struct, frozen=True, array_like=True):
+    """Which file it is, and by which bytes that is seen: `head` are the first of its first line,
+    `tail` the last before `offset`, which is how far it was read.
+    """
+
+    device: int
+    inode: int
+    head: bytes
+    tail: bytes
+    offset: int
+
+
+class _KeptTrack(msgspec.Struct, array_like=True):
+    cells: bytes
+    raw: bytes | None
+    averages: dict[str, bytes]
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    format: int
+    software: str
+    path: str
+    identity: Identity
+    rows: int
+    tracks: dict[str, _KeptTrack]
+
+
+_decoder = msgspec.msgpack.Decoder(_Kept)
+_encoder = msgspec.msgpack.Encoder()
+
+
+class FileTracks:
+    """The tracks of one file of rows, by metric. `rows` were read of its first `offset` bytes;
+    `last_time` is when the last of them was written, None for none. `is_damaged`: a line was no
+    row, or not yet; such a file is read anew each time it has changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tracks: dict[str, Track] = {}
+        self.rows = 0
+        self.offset = 0
+        self.kept_offset = 0
+        self.is_damaged = False
+        self.seen: tuple[int, ...] = ()
+
+    @property
+    def figures(self) -> int:
+        """About how many numbers it holds in memory."""
+        return sum(track.figures for track in self.tracks.values())
+
+    @property
+    def last_time(self) -> float | None:
+        """When the last row was written, in seconds since 1970; None without values."""
+        if not self.tracks:
+            return None
+        return self.newest_time
+
+    @property
+    def newest_time(self) -> float:
+        """The same of a file that has values.
+
+        Raises:
+            ValueError: it has none.
+        """
+        return max(track.block(-1)[At.TIME] for track in self.tracks.values())
+
+    def grow(self) -> None:
+        """Read what was added to the file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for piece in pieces(self.path, self.offset):
+            self._take(piece)
+
+    def _take(self, piece: Piece) -> None:
+        shared: dict[int, list[int]] = {}
+        for metric, values in piece.metrics.items():
+            cuts = shared.get(id(values.steps))
+            if cuts is None:
+                cuts = shared[id(values.steps)] = cuts_of(values.steps, values.times)
+            track = self.tracks.get(metric)
+            if track is None:
+                track = self.tracks[metric] = Track()
+                self._expect(track, piece)
+            track.add(values, piece.begin, cuts)
+        self.rows += piece.rows
+        self.offset = piece.end
+        self.is_damaged = self.is_damaged or piece.is_damaged
+
+    def _expect(self, track: Track, piece: Piece) -> None:
+        """Begin the averages that a chart of the whole file will ask for first."""
+        if not piece.rows:
+            return
+        whole = self.path.stat().st_size / (piece.end - piece.begin) * piece.rows
+        smoothing = default_smoothing(int(whole))
+        if smoothing:
+            track.averages[smoothing] = array("d")
+
+
+def seen_of(status: os.stat_result) -> tuple[int, ...]:
+    """What changes with each write to a file."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def read_tracks(path: Path, before: FileTracks | None = None) -> FileTracks:
+    """The tracks of a file as it is now. `before`: those that were read last.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    seen = seen_of(path.stat())
+    if before is not None and before.seen == seen:
+        return before
+    known = _grown(before, path) or load(path) or FileTracks(path)
+    known.grow()
+    known.seen = seen
+    if _is_worth_keeping(known):
+        save(known)
+    return known
+
+
+def _is_worth_keeping(file: FileTracks) -> bool:
+    """Whether the cache should have it: it is long, sound, and has grown by much."""
+    if file.is_damaged or file.offset < KEPT_BYTES:
+        return False
+    return file.offset - file.kept_offset > _GROWN * file.offset
+
+
+def _grown(before: FileTracks | None, path: Path) -> FileTracks | None:
+    """What was read before, where the file has merely grown since."""
+    if before is None or before.is_damaged or not before.seen:
+        return None
+    status = path.stat()
+    same = before.seen[:2] == (status.st_dev, status.st_ino)
+    if same and status.st_size >= before.offset:
+        return before
+    return None
+
+
+def unread_bytes(path: Path, before: FileTracks | None = None) -> int:
+    """How many bytes `read_tracks` would read of the file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    status = path.stat()
+    if before is not None and before.seen == seen_of(status):
+        return 0
+    known = _grown(before, path) or load(path)
+    if known is None:
+        return status.st_size
+    return status.st_size - known.offset
+
+
+def load(path: Path) -> FileTracks | None:
+    """What the cache has of a file; None where that is nothing, or not certain to be of it."""
+    try:
+        data = read_own(place_of(path))
+        if data[:_HASH_BYTES] != _digest(data[_HASH_BYTES:]):
+            return None
+        kept = _decoder.decode(data[_HASH_BYTES:])
+        if (kept.format, kept.software, kept.path) != (_FORMAT, SOFTWARE, os.path.realpath(path)):
+            return None
+        if identify(path, kept.identity.offset) != kept.identity:
+            return None
+        return _unpacked(path, kept)
+    except (OSError, StorageError, msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _unpacked(path: Path, kept: _Kept) -> FileTracks | None:
+    file = FileTracks(path)
+    file.rows = kept.rows
+    file.offset = file.kept_offset = kept.identity.offset
+    file.tracks = {metric: _track(track) for metric, track in kept.tracks.items()}
+    is_long = path.stat().st_size > RAW_BYTES
+    if is_long and file.offset <= RAW_BYTES:
+        return None  # kept without the values that a long file needs
+    return file
+
+
+def _track(kept: _KeptTrack) -> Track:
+    track = Track()
+    track.cells.frombytes(kept.cells)
+    track.raw = None
+    if kept.raw is not None:
+        track.raw = _array(kept.raw)
+    track.averages = {float(name): _array(data) for name, data in kept.averages.items()}
+    return track
+
+
+def _array(data: bytes) -> array[float]:
+    values = array("d")
+    values.frombytes(data)
+    return values
+
+
+def save(file: FileTracks) -> None:
+    """Keep what was read; where that cannot be written, nothing happens."""
+    is_long = file.offset > RAW_BYTES
+    try:
+        identity = identify(file.path, file.offset)
+        tracks = {metric: _packed(track, is_long) for metric, track in file.tracks.items()}
+        place = os.path.realpath(file.path)
+        data = _encoder.encode(_Kept(_FORMAT, SOFTWARE, place, identity, file.rows, tracks))
+    except (OSError, UnicodeEncodeError):
+        return
+    file.kept_offset = file.offset
+    with contextlib.suppress(StorageError, OSError):
+        cache = place_of(file.path)
+        cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace(cache, _digest(data) + data, durable=False, mode=0o600)
+
+
+def _packed(track: Track, is_long: bool) -> _KeptTrack:
+    raw = None
+    if is_long and track.raw is not None:
+        raw = track.raw.tobytes()
+    averages = {repr(name): sums.tobytes() for name, sums in track.averages.items()}
+    return _KeptTrack(track.cells.tobytes(), raw, averages)
+
+
+def identify(path: Path, offset: int) -> Identity:
+    """Which file lies there, as far as it was read."""
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        head = file.readline(_EDGE_BYTES)
+        tail = _before(file, offset)
+    return Identity(status.st_dev, status.st_ino, head, tail, offset)
+
+
+def _before(file: BinaryIO, offset: int) -> bytes:
+    begin = max(0, offset - _EDGE_BYTES)
+    file.seek(begin)
+    return file.read(offset - begin)
+
+
+def place_of(path: Path) -> Path:
+    """Where the cache keeps the tracks of a file."""
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
+    return cache_folder() / "rows" / name[:2] / f"{name}.tracks"
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_HASH_BYTES).digest()

@@ -1,0 +1,203 @@
+"""The answer to a chart: metrics of a run over columns, a line for each attempt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from watchkeeper.core.errors import UsageError
+from watchkeeper.query.series.columns import (
+    Columns,
+    Grid,
+    grid_of,
+    in_columns,
+    pause_limit,
+)
+from watchkeeper.query.series.executions import RowedExecution, RunRows
+from watchkeeper.query.series.line import Axis, Part, Window, empty_part, part_of, part_of_values
+from watchkeeper.query.series.reader import Values
+from watchkeeper.query.series.smoothing import MOST, default_smoothing
+from watchkeeper.query.series.tracks import FileTracks
+from watchkeeper.query.views.pages import Line, Series
+
+MOST_COLUMNS = 2000
+MOST_BAD = 2000
+"""Values that are not finite are drawn at no more places of one line."""
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: metrics over training steps or over seconds since 1970, from `begin` to
+    `end` (None: all), in at most `width` columns, smoothed (None: by their length).
+    """
+
+    metrics: Sequence[str]
+    axis: Axis = "step"
+    begin: float | None = None
+    end: float | None = None
+    width: int = 800
+    smoothing: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.width <= MOST_COLUMNS:
+            raise UsageError(
+                f"{self.width} columns were asked for", hint=f"ask for 1 to {MOST_COLUMNS}"
+            )
+        if self.smoothing is not None and not 0 <= self.smoothing <= MOST:
+            raise UsageError(
+                f"the smoothing {self.smoothing} is out of range", hint=f"it is from 0 to {MOST}"
+            )
+        if self.begin is not None and self.end is not None and not self.begin <= self.end:
+            raise UsageError(
+                f"the range ends at {self.end:g}, before it begins at {self.begin:g}",
+                hint="give the smaller one as `from`",
+            )
+
+
+class _Drawn(msgspec.Struct, frozen=True):
+    """A line before it is put into columns."""
+
+    metric: str
+    execution: RowedExecution
+    smoothing: float
+    part: Part
+
+
+def series_of(run: RunRows, chart: Chart) -> Series:
+    """The lines of some metrics; metrics that the run lacks have none.
+
+    Raises:
+        OSError: a file of rows can no longer be read.
+    """
+    drawn: list[_Drawn] = []
+    for metric in dict.fromkeys(chart.metrics):
+        for execution in run.executions:
+            files = execution.having(metric)
+            if files:
+                drawn.append(_draw(execution, metric, files, chart))
+    grid = _grid(drawn, chart)
+    lines: list[Line] = []
+    for one in drawn:
+        lines += _lines(one, grid, chart)
+    return Series(
+        lines=lines,
+        smoothing=max((one.smoothing for one in drawn), default=0.0),
+        rows=run.rows,
+        is_whole=run.is_whole,
+    )
+
+
+def _draw(
+    execution: RowedExecution, metric: str, files: Sequence[FileTracks], chart: Chart
+) -> _Drawn:
+    """A metric of one execution, which these files have, within the range of the chart."""
+    smoothing = chart.smoothing
+    if smoothing is None:
+        smoothing = default_smoothing(sum(file.tracks[metric].rows for file in files))
+    window = Window(
+        axis=chart.axis,
+        begin=_bound(chart.begin, -math.inf),
+        end=_bound(chart.end, math.inf),
+        smoothing=smoothing,
+        width=chart.width,
+        cut=execution.end_of(metric),
+    )
+    return _Drawn(metric, execution, smoothing, _part(files, metric, window))
+
+
+def _bound(asked: float | None, otherwise: float) -> float:
+    if asked is None:
+        return otherwise
+    return asked
+
+
+def _part(files: Sequence[FileTracks], metric: str, window: Window) -> Part:
+    """A metric of one execution. Where several of its processes wrote it, their values are put
+    together by time; of very many, each process is smoothed alone.
+    """
+    if len(files) == 1:
+        return part_of(files[0], metric, window)
+    known = [file.tracks[metric].values() for file in files]
+    if None not in known:
+        return part_of_values(_merged(known), window)  # type: ignore[arg-type]
+    whole = empty_part()
+    for file in files:
+        whole.extend(part_of(file, metric, window))
+    return whole
+
+
+def _merged(parts: Sequence[Values]) -> Values:
+    rows = [row for part in parts for row in zip(*part, strict=True)]
+    rows.sort(key=lambda row: row[1])
+    return Values(
+        [step for step, _, _ in rows],
+        [time for _, time, _ in rows],
+        [figure for _, _, figure in rows],
+    )
+
+
+def _grid(drawn: Sequence[_Drawn], chart: Chart) -> Grid:
+    """The same columns for all lines: over what was asked for, else over all that there is."""
+    places: list[float] = []
+    for one in drawn:
+        for points in (one.part.kept, one.part.superseded):
+            places += points.x[:1]
+            places += points.x[-1:]
+    begin = _bound(chart.begin, min(places, default=0.0))
+    end = _bound(chart.end, max(places, default=begin))
+    return grid_of(begin, end, chart.width)
+
+
+def _lines(drawn: _Drawn, grid: Grid, chart: Chart) -> list[Line]:
+    """The line that counts, and what later attempts superseded of it."""
+    limit = None
+    if chart.axis == "time":
+        limit = pause_limit(drawn.part.pauses)
+    part = drawn.part
+    both = (
+        (False, part.kept, part.bad),
+        (True, part.superseded, part.superseded_bad),
+    )
+    lines = []
+    for is_superseded, points, bad in both:
+        if points.x or bad:
+            columns = in_columns(points, grid, limit)
+            lines.append(_line(drawn, columns, bad, is_superseded=is_superseded))
+    return lines
+
+
+def _line(drawn: _Drawn, columns: Columns, bad: Sequence[float], *, is_superseded: bool) -> Line:
+    return Line(
+        metric=drawn.metric,
+        attempt=drawn.execution.number,
+        superseded=is_superseded,
+        is_requeue=drawn.execution.is_requeue,
+        x=[*map(_plain, columns.x)],
+        min=_short(columns.low),
+        max=_short(columns.high),
+        smooth=_short(columns.smooth),
+        n=columns.n,
+        bad=_thinned(bad),
+        other=[*map(_plain, columns.other)],
+    )
+
+
+def _thinned(bad: Sequence[float]) -> list[float | int]:
+    """At most `MOST_BAD` of the places, over all of the range."""
+    step = max(1, math.ceil(len(bad) / MOST_BAD))
+    return [x for x in map(_plain, bad[::step]) if x is not None]
+
+
+def _short(figures: Sequence[float | None]) -> list[float | None]:
+    """The figures to seven digits: a chart has no room for more, and an answer is half as long."""
+    return [None if figure is None else float(f"{figure:.7g}") for figure in figures]
+
+
+def _plain(x: float | None) -> float | int | None:
+    """A place on an axis: a whole number as an integer, a time to the millisecond."""
+    if x is None or not math.isfinite(x):
+        return None
+    if x.is_integer() and abs(x) < 2**53:
+        return int(x)
+    return round(x, 3)

@@ -1,0 +1,92 @@
+"""The metrics of a run with their last and best figures, and the sentence on its loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from watchkeeper.query.ranking import Ranking
+from watchkeeper.query.series.executions import RunRows
+from watchkeeper.query.series.figures import Figure, figure_of, values_of
+from watchkeeper.query.views.pages import MetricRow
+from watchkeeper.query.views.run_page.numbers import plain, spelled
+from watchkeeper.query.views.shared import Best
+from watchkeeper.report.compare.direction import Better
+from watchkeeper.report.compose import loss_sentence
+from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+
+Role = Literal["train loss", "val loss", "gap", "other"]
+_GAPS = ("gap", "loss_gap", "train_val_gap")
+_ROLES: tuple[Role, ...] = ("train loss", "val loss", "gap", "other")
+_MOST_POINTS = 4096  # of a curve that a sentence is made of
+
+
+def metrics_of(run: RunRows, ranking: Ranking) -> list[MetricRow]:
+    """The metrics: the losses first, then their gap, then the others in the order logged."""
+    names = run.metrics
+    train, val = loss_names(names)
+    roles: dict[str, Role] = {train: "train loss", val: "val loss"}
+    roles.update(dict.fromkeys(_GAPS, "gap"))
+    rows = [
+        _row(figure_of(run, name), name, roles.get(name, "other"), ranking.better(name))
+        for name in names
+    ]
+    return sorted(rows, key=_place)
+
+
+def _place(row: MetricRow) -> int:
+    return _ROLES.index(row.role)
+
+
+def loss_names(metrics: Sequence[str]) -> tuple[str, str]:
+    """The names of the training loss and of the validation loss among these; "" for none."""
+    train = next((name for name in TRAIN_LOSS if name in metrics), "")
+    val = next((name for name in VAL_LOSS if name in metrics), "")
+    return train, val
+
+
+def best_of(metrics: Sequence[MetricRow], run: str, id: str) -> Best | None:
+    """The best figure: of the validation loss, else of another metric whose better end is known,
+    else of the training loss.
+    """
+    order = ("val loss", "other", "train loss")
+    ranked = [row for row in metrics if row.best is not None and row.role in order]
+    first = min(ranked, key=lambda row: order.index(row.role), default=None)
+    if first is None or first.best is None:
+        return None
+    return Best(metric=first.name, value=first.best, run=run, id=id, step=first.best_step)
+
+
+def reading_of(run: RunRows, *, is_running: bool) -> str:
+    """The sentence on the loss curve; "" where no loss was logged."""
+    train, val = loss_names(run.metrics)
+    if not train and not val:
+        return ""
+    curves = [_curve(run, name) for name in (train, val)]
+    sentence = loss_sentence.reading(*curves)
+    if is_running:
+        return f"So far: {sentence}"
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _curve(run: RunRows, name: str) -> list[loss_sentence.Point]:
+    if not name:
+        return []
+    return [point for point in values_of(run, name, _MOST_POINTS) if not math.isnan(point[0])]
+
+
+def _row(figure: Figure, name: str, role: Role, better: Better) -> MetricRow:
+    best = {"more": figure.high, "less": figure.low, "": None}[better]
+    last_step, last = figure.last or (None, None)
+    best_step, best_value = best or (None, None)
+    return MetricRow(
+        name=name,
+        rows=figure.rows,
+        last=spelled(last),
+        last_step=plain(last_step),
+        best=plain(best_value),
+        best_step=plain(best_step),
+        better=better,
+        role=role,
+    )

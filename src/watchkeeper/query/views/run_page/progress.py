@@ -1,0 +1,207 @@
+"""How far a run is and how it does, as figures: by its watcher's last word, else by its rows."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import filterfalse
+from operator import sub
+from pathlib import Path
+
+import msgspec
+
+from watchkeeper.core.events import (
+    Advanced,
+    Assessed,
+    CadenceSet,
+    Progressed,
+    RunStarted,
+    Stalled,
+)
+from watchkeeper.query.series.executions import RunRows
+from watchkeeper.query.series.figures import figure_of
+from watchkeeper.query.series.reader import pieces
+from watchkeeper.query.series.shelf import end_of_rows
+from watchkeeper.query.series.tracks import FileTracks
+from watchkeeper.query.views.run_page.metrics import loss_names
+from watchkeeper.query.views.run_page.numbers import plain
+from watchkeeper.query.views.run_page.subject import Subject
+from watchkeeper.query.views.shared import Progress, Real
+
+_TOTALS = ("total_steps", "max_steps", "num_steps", "n_steps")
+"""The settings that say how many training steps are planned, the surest first."""
+_RATE_ROWS = 512  # the last ones, of which the rate is taken
+_RATE_S = 60.0
+_SILENT_S = 120.0  # without a row, before that is worth a word
+_SILENT_PAUSES = 10
+_NOTHING_SEEN = Assessed(
+    time=datetime.min.replace(tzinfo=UTC),
+    writer="",
+    seq=0,
+    key="",
+    phase="preparation",
+    attempt=0,
+    health="unknown",
+)
+
+
+def progress_of(subject: Subject, rows: RunRows, *, is_running: bool) -> Progress:
+    """The last training step that counts, of how many; and of a run under way, how fast it is and
+    when it ends. The watcher's last word counts where no row was recorded.
+    """
+    assessed = _assessed(subject) or _NOTHING_SEEN
+    train, val = loss_names(rows.metrics)
+    name = train or val
+    step = _last_step(rows, name)
+    if step is None:
+        step = assessed.step
+    total = _total(subject) or assessed.total
+    progress = Progress(step=step, total=total, loss=_last_loss(rows, name), loss_name=name)
+    if not is_running:
+        return progress
+    rate = _rate(rows) or assessed.rate_per_s
+    return msgspec.structs.replace(
+        progress,
+        rate_per_s=rate,
+        eta_s=_time_left(step, total, rate),
+        limit_s=_limit(subject),
+        fits=assessed.fits,
+    )
+
+
+def health_of(subject: Subject, rows: RunRows) -> tuple[str, str]:
+    """How a run under way does, and by what that is seen; ("", "") where nothing says."""
+    assessed = _assessed(subject)
+    if assessed is not None:
+        return assessed.health, assessed.why
+    stall = open_stall(subject)
+    if stall is not None:
+        return "stalled", stall.cause
+    last = _last_file(rows)
+    if last is None:
+        return "", ""
+    limit = max(_SILENT_S, _SILENT_PAUSES * _median_pause(last))
+    if time.time() - last.newest_time > limit:
+        return "silent", f"no row for more than {limit:.0f} s"
+    return "advancing", ""
+
+
+def open_stall(subject: Subject) -> Stalled | None:
+    """The stall that the sidecar of the last execution sees; None: none."""
+    stall: Stalled | None = None
+    for event in subject.newest_events:
+        if isinstance(event, Stalled):
+            stall = event
+        elif isinstance(event, Advanced | RunStarted):
+            stall = None
+    return stall
+
+
+def _assessed(subject: Subject) -> Assessed | None:
+    """The watcher's last word on the newest attempt while it is under way."""
+    if subject.latest is None or not subject.latest.active:
+        return None
+    return subject.latest.assessed
+
+
+def _last_step(rows: RunRows, loss_name: str) -> Real | None:
+    """The last training step that counts: of the loss, else of any metric."""
+    names = [loss_name] if loss_name else rows.metrics
+    lasts = (figure_of(rows, name).last for name in names)
+    steps = (last[0] for last in lasts if last is not None)
+    return plain(max(filterfalse(math.isnan, steps), default=None))
+
+
+def _last_loss(rows: RunRows, name: str) -> float | None:
+    """The last loss; None where there is none, or where it is not finite."""
+    last = figure_of(rows, name).last
+    if last is None or not math.isfinite(last[1]):
+        return None
+    return last[1]
+
+
+def _total(subject: Subject) -> int | None:
+    """How many training steps are planned: by the last word of the program, else by its settings;
+    None where nothing says.
+    """
+    planned: int | None = None
+    looped: int | None = None
+    for event in subject.newest_events:
+        if isinstance(event, CadenceSet):
+            planned = event.total
+        elif isinstance(event, Progressed) and not event.depth:
+            looped = event.total
+    return planned or looped or _configured(subject)
+
+
+def _configured(subject: Subject) -> int | None:
+    """The number of training steps by the settings of the last start; None: they do not say."""
+    config: Mapping[str, object] = {}
+    for event in subject.newest_events:
+        if isinstance(event, RunStarted):
+            config = event.config
+    named = (config[name] for name in _TOTALS if name in config)
+    return next((value for value in named if type(value) is int), None)
+
+
+def _rate(rows: RunRows) -> float | None:
+    """Training steps a second over the last minute of rows; None where that cannot be seen."""
+    last = _last_file(rows)
+    if last is None:
+        return None
+    ends = _last_rows(last.path)
+    if not ends:
+        return None
+    second, step = ends[-1]
+    begin = bisect.bisect_left(ends, (second - _RATE_S, -math.inf))
+    seconds = second - ends[begin][0]
+    done = step - ends[begin][1]
+    if seconds <= 0 or done <= 0:
+        return None
+    return done / seconds
+
+
+def _last_rows(path: Path) -> list[tuple[float, float]]:
+    """The seconds of the last rows, each with its training step, in order of time."""
+    ends: set[tuple[float, float]] = set()
+    try:
+        for piece in pieces(path, end_of_rows(path, _RATE_ROWS)):
+            for values in piece.metrics.values():
+                ends.update(zip(values.times, values.steps, strict=True))
+    except OSError:
+        return []
+    return sorted(end for end in ends if not math.isnan(end[1]))
+
+
+def _last_file(rows: RunRows) -> FileTracks | None:
+    """The file that was written to last, of the last execution."""
+    if not rows.executions:
+        return None
+    files = [file for file in rows.executions[-1].files if file.tracks]
+    return max(files, key=lambda file: file.newest_time, default=None)
+
+
+def _median_pause(file: FileTracks) -> float:
+    """The median pause between the last rows, in seconds; 0 of a single row."""
+    times = [second for second, _ in _last_rows(file.path)]
+    pauses: list[float] = list(map(sub, times[1:], times))
+    return statistics.median(pauses or [0.0])
+
+
+def _time_left(step: Real | None, total: Real | None, rate: float | None) -> float | None:
+    """Seconds to the last training step; None where one of the three is not known."""
+    if step is None or total is None or not rate:
+        return None
+    return max(0.0, (total - step) / rate)
+
+
+def _limit(subject: Subject) -> float | None:
+    """Seconds to the time limit of the job; None: it has none, or nobody says."""
+    facts = subject.facts
+    if facts is None or facts.ends_by is None:
+        return None
+    return max(0.0, (facts.ends_by - datetime.now(UTC)).total_seconds())
