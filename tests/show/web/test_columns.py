@@ -11,17 +11,21 @@ from hypothesis import strategies as st
 from watchkeeper.show.web.columns import COLUMNS, added_columns
 
 
+def name_of(line: dict[str, Any]) -> tuple[str, int, bool]:
+    return (line["metric"], line["attempt"], line["superseded"])
+
+
 def applied(before: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
     """What an open page does."""
-    lines = {(line["metric"], line["attempt"]): line for line in before["lines"]}
+    lines = {name_of(line): line for line in before["lines"]}
     for added in event["lines"]:
-        name = (added["metric"], added["attempt"])
+        name = name_of(added)
         old = lines.get(name, {column: [] for column in COLUMNS})
         start = added["start"]
         joined = {column: old[column][:start] + added[column] for column in COLUMNS}
         lines[name] = {**{k: v for k, v in added.items() if k != "start"}, **joined}
     rest = {k: v for k, v in event.items() if k not in ("lines", "names", "cut")}
-    return {**rest, "lines": [lines[metric, attempt] for metric, attempt in event["names"]]}
+    return {**rest, "lines": [lines[tuple(name)] for name in event["names"]]}
 
 
 def line_of(metric: str, values: list[int]) -> dict[str, Any]:

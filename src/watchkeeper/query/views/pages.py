@@ -411,6 +411,12 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
     last: float | None
 
 
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of the machine while a run was under way, one strip for each figure."""
+
+    strips: list[Strip]
+
+
 class ExampleRow(msgspec.Struct, frozen=True, kw_only=True):
     """One example that the run wrote. `match` None: not compared. `n` is its number, from 0."""
 

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
+from watchkeeper.core.errors import WatchkeeperError
 from watchkeeper.show.web.answers import Body
-from watchkeeper.show.web.builders import Product, build, watched_id
+from watchkeeper.show.web.builders import Builders, Product, watched_id
 from watchkeeper.show.web.parameters import Scope
 from watchkeeper.show.web.served import Served
 
@@ -43,11 +44,13 @@ class Builds:
 
     def __init__(self, served: Served, clock: Callable[[], float] = time.monotonic) -> None:
         self.served = served
+        self._builders = Builders(served)
         self._clock = clock
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="build")
         self._kept: OrderedDict[Scope, Built] = OrderedDict()
         self._running: dict[Scope, asyncio.Task[Built]] = {}
         self._progress: dict[Scope, tuple[int, int]] = {}
+        self._resting: dict[str, asyncio.Task[None]] = {}
 
     async def get(self, scope: Scope) -> Built:
         """The answer as the files are now.
@@ -108,13 +111,26 @@ class Builds:
             self._progress[scope] = (done, total)
 
         try:
-            product: Product = await self.in_pool(lambda: build(self.served, scope, note))
+            product: Product = await self.in_pool(lambda: self._builders.build(scope, note))
         finally:
             self._progress.pop(scope, None)
         made = self._clock()
         built = Built(product.body, version, product.is_live, made, made - began)
         self._keep(scope, built)
+        if product.rest is not None and scope.id not in self._resting:
+            self._resting[scope.id] = asyncio.ensure_future(self._read_rest(scope, product.rest))
         return built
+
+    async def _read_rest(self, scope: Scope, read: Callable[[], None]) -> None:
+        """Read what an answer lacks; whoever asks then gets the whole."""
+        try:
+            await self.in_pool(read)
+        except (WatchkeeperError, OSError):
+            return  # the next answer says so
+        finally:
+            del self._resting[scope.id]
+        for other in [one for one in self._kept if one.id == scope.id]:
+            del self._kept[other]
 
     def _keep(self, scope: Scope, built: Built) -> None:
         self._kept[scope] = built

@@ -42,7 +42,7 @@ def added_columns(
         lines.append(added)
         state.append(line)
     rest = {name: value for name, value in after.items() if name != "lines"}
-    names = [[line["metric"], line["attempt"]] for line in state]
+    names = [list(_name(line)) for line in state]
     event = {**rest, "lines": lines, "names": names, "cut": left_out}
     if left_out:
         return event, {**after, "lines": state}

@@ -4,8 +4,9 @@
               whose series are, asks for them again.
     patch     `patches.py`: from the page's `rev` to the next one. A page that is at another `rev`
               than `from` ignores it, and learns from the next beat.
-    columns   {rev, from, x, smoothing, rows, is_whole, lines}: of each line that has changed the
-              columns from number `start` on; before that it is as it was.
+    columns   {rev, from, axis, smoothing, rows, is_whole, names, lines}: of each line that has
+              changed the columns from number `start` on; before that it is as it was. `names` are
+              the metric and attempt of each line, in order.
     lines     {name, offset, next, dropped, lines}: what a text has grown by.
 
 A *feed* is what several tabs show alike: a page, the series shown on it and the text followed. Its
@@ -129,7 +130,8 @@ class Feed:
         event, sent = added_columns(msgspec.json.decode(before.data), new, _MOST_COLUMNS_BYTES)
         if sent is not new:
             self._series = _State(f"{built.body.rev}+", msgspec.json.encode(sent))
-        return self._send("columns", {"rev": self._series.rev, "from": before.rev, **event})
+        event |= {"rev": self._series.rev, "from": before.rev, "axis": scope.option("x")}
+        return self._send("columns", event)
 
     async def _send_patch(self, most: int) -> None:
         built = await self._builds.get(self._wish.page)

@@ -167,5 +167,11 @@ def scope_of(page: str, id: str, query: Sequence[tuple[str, str]]) -> Scope:
             names = ", ".join(known) or "none"
             raise UsageError(f"there is no parameter {name[:40]!r} here", hint=f"known: {names}")
         texts.setdefault(name, []).append(text)
-    values = [(name, parse(name, texts.get(name, ()))) for name, parse in known.items()]
-    return Scope(page, id, tuple(values))
+    values = {name: parse(name, texts.get(name, ())) for name, parse in known.items()}
+    _check_range(values.get("from"), values.get("to"))
+    return Scope(page, id, tuple(values.items()))
+
+
+def _check_range(begin: Value, end: Value) -> None:
+    if isinstance(begin, float) and isinstance(end, float) and begin > end:
+        raise UsageError(f"from={begin:g} lies behind to={end:g}", hint="exchange them")

@@ -15,6 +15,7 @@ PAGES: dict[str, type] = {
     "experiment": pages.Experiment,
     "run": pages.Run,
     "series": pages.Series,
+    "telemetry": pages.Telemetry,
     "examples": pages.Examples,
     "text": pages.Text,
     "compare": pages.Compare,

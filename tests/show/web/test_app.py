@@ -1,0 +1,159 @@
+"""What the addresses answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from starlette.testclient import TestClient
+
+import watchkeeper as wk
+from tests.experiments import write_experiment
+from watchkeeper.show.web import schema
+from watchkeeper.show.web.app import STATIC
+from watchkeeper.show.web.builders import Builders
+
+HOSTILE = [
+    "..",
+    "%2e%2e",
+    "%2e%2e%2fsecret",
+    "night%2f..%2f..%2fetc%2fpasswd",
+    "night/%00",
+    "night/one%00.txt",
+    "/etc/passwd",
+    "//etc/passwd",
+    "night/link",
+    "night/link/inner",
+    "night/one/../../secret/inner",
+    "night/%c0%ae%c0%ae",
+    "night\\..",
+    "x" * 2500,
+]
+
+
+@pytest.fixture
+def night(tmp_path: Path, log: Callable[..., wk.Run]) -> Path:
+    """A recorded run, an experiment, and a link to a run outside of them."""
+    folder = tmp_path / "night"
+    log(folder / "one")
+    write_experiment(folder / "exp", runs=("r8",))
+    log(tmp_path / "secret" / "inner")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    return folder
+
+
+@pytest.fixture
+def client(night: Path, client_of: Callable[..., TestClient]) -> TestClient:
+    return client_of(night)
+
+
+@pytest.mark.parametrize("path", ["/", "/e/night/exp", "/r/night/exp/r8", "/c?r=a&r=b", "/r/x"])
+def test_all_pages_are_one(client: TestClient, path: str) -> None:
+    """Each page's address gives the same file, which says what to type without JavaScript."""
+    answer = client.get(path)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.content == (STATIC / "index.html").read_bytes()
+    assert "<noscript>" in answer.text and "wk ls" in answer.text
+
+
+def test_static_files_come_from_the_package_alone(client: TestClient) -> None:
+    """A script is served with its type; nothing outside of the folder is, however it is spelled."""
+    assert client.get("/static/app.js").headers["content-type"].startswith("text/javascript")
+    for name in ("../app.py", "%2e%2e/app.py", "..%2fapp.py", "/etc/passwd", "", ".", "x.js"):
+        assert client.get(f"/static/{name}").status_code == 404
+
+
+def test_an_answer_is_the_commands_envelope_with_its_rev(client: TestClient) -> None:
+    """The overview is an envelope; its `rev` is the ETag, and 304 while nothing has changed."""
+    answer = client.get("/api/1/overview")
+    document = answer.json()
+    assert document["schema"] == 1 and document["command"] == "serve"
+    assert document["exit_code"] == 0 and document["more"] == {}
+    assert [place["id"] for place in document["data"]["places"]]
+    assert answer.headers["etag"] == f'"{document["rev"]}"'
+    again = client.get("/api/1/overview", headers={"if-none-match": answer.headers["etag"]})
+    assert again.status_code == 304 and again.content == b""
+
+
+def test_every_id_of_the_overview_has_a_page(client: TestClient) -> None:
+    """What the overview links to answers."""
+    data = client.get("/api/1/overview").json()["data"]
+    for place in data["places"]:
+        page = {"experiment": "experiment", "run": "run"}.get(place["kind"])
+        if page is not None:
+            assert client.get(f"/api/1/{page}/{place['id']}").status_code == 200, place
+    for row in data["running"]:
+        assert client.get(f"/api/1/run/{row['id']}").status_code == 200, row
+
+
+@pytest.mark.parametrize("id", HOSTILE)
+def test_hostile_ids_are_not_found(client: TestClient, id: str) -> None:
+    """No spelling reaches a file outside of what is served, and the answer is still an envelope."""
+    for page in (f"run/{id}", f"experiment/{id}", f"run/{id}/series", f"text/{id}/run.log"):
+        answer = client.get(f"/api/1/{page}")
+        assert answer.status_code in (400, 404), page
+        document = answer.json()
+        assert document["data"] is None and document["exit_code"] == 2
+        assert document["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("key", ["nothing", "../../secret/inner", "r8/../r8", "r8/clean/epoch9"])
+def test_a_key_that_the_experiment_has_not_is_not_found(client: TestClient, key: str) -> None:
+    """Behind an experiment's id only its own keys have pages."""
+    id = f"night/exp/{key}".replace("..", "%2e%2e")
+    assert client.get(f"/api/1/run/{id}").status_code == 404
+
+
+def test_bad_parameters_are_named(client: TestClient) -> None:
+    """What is out of bounds is refused with its name, also in the address of the events."""
+    answer = client.get("/api/1/run/night/one/series?width=0")
+    assert answer.status_code == 400 and "width" in answer.json()["problems"][0]["message"]
+    for query in ("", "?scope=x", "?scope=overview&y=1", "?scope=run/a%3Fwidth%3D0", "?scope=.."):
+        assert client.get(f"/api/1/events{query}").status_code == 400, query
+
+
+def test_an_unknown_address_is_an_envelope_too(client: TestClient) -> None:
+    """A program that mistypes reads JSON, not a page of HTML."""
+    answer = client.get("/api/1/nothing")
+    assert answer.status_code == 404 and answer.json()["data"] is None
+
+
+def test_answers_are_as_their_schema_says(client: TestClient) -> None:
+    """/api/1/schema.json describes each answer, and the answers keep to it."""
+    described = client.get("/api/1/schema.json").json()
+    assert described.keys() == schema.PAGES.keys()
+    for page, path in (
+        ("overview", "overview"),
+        ("experiment", "experiment/night/exp"),
+        ("run", "run/night/one"),
+        ("series", "run/night/one/series?m=loss"),
+        ("telemetry", "run/night/one/telemetry"),
+        ("examples", "run/night/one/examples"),
+        ("text", "text/night/one/run.log?tail=10"),
+        ("compare", "compare?r=night/one&r=night/exp/r8"),
+    ):
+        answer = client.get(f"/api/1/{path}")
+        assert answer.status_code == 200, answer.text
+        jsonschema.validate(answer.json(), described[page])
+
+
+def test_nothing_recorded_is_an_empty_page(
+    tmp_path: Path, client_of: Callable[..., TestClient]
+) -> None:
+    """A folder without anything is no error: it may have something soon."""
+    data = client_of(tmp_path).get("/api/1/overview").json()["data"]
+    assert data["places"] == [] and data["needs"] == []
+
+
+def test_equal_questions_are_answered_by_one_build(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the files are the same, an answer is made once, whoever asks."""
+    calls = []
+    real = Builders.build
+    monkeypatch.setattr(Builders, "build", lambda *given: calls.append(given) or real(*given))
+    for _ in range(5):
+        assert client.get("/api/1/run/night/exp/r8").status_code == 200
+    assert len(calls) == 1
