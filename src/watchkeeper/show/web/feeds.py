@@ -4,7 +4,7 @@
               whose series are, asks for them again.
     patch     `patches.py`: from the page's `rev` to the next one. A page that is at another `rev`
               than `from` ignores it, and learns from the next beat.
-    columns   {rev, from, axis, smoothing, rows, is_whole, names, lines}: of each line that has
+    columns   {rev, from, x, smoothing, rows, is_whole, names, lines}: of each line that has
               changed the columns from number `start` on; before that it is as it was. `names` are
               the metric and attempt of each line, in order.
     lines     {name, offset, next, dropped, lines}: what a text has grown by.
@@ -36,7 +36,7 @@ BEAT_S = 15.0
 MOST_TABS = 64
 MOST_QUEUED = 8
 """Events that a tab has not taken yet."""
-_MOST_LINES_BYTES = MOST_BYTES // 4
+_READING_S = 1.0
 _MOST_COLUMNS_BYTES = MOST_BYTES // 2
 
 
@@ -96,6 +96,13 @@ class Feed:
         """The event that says which state is the newest."""
         return event_of("beat", {"rev": self._page.rev, "series": self._series.rev, "at": _now()})
 
+    def progress(self) -> str:
+        """The same while the page is built for the first time: how far that is stands for its
+        state, so that the page asks again and shows it.
+        """
+        done, total = self._builds.progress(self._wish.page)
+        return event_of("beat", {"rev": f"{done} of {total}", "series": "", "at": _now()})
+
     async def _send_news(self) -> None:
         room = MOST_BYTES
         room -= await self._send_lines()
@@ -130,7 +137,7 @@ class Feed:
         event, sent = added_columns(msgspec.json.decode(before.data), new, _MOST_COLUMNS_BYTES)
         if sent is not new:
             self._series = _State(f"{built.body.rev}+", msgspec.json.encode(sent))
-        event |= {"rev": self._series.rev, "from": before.rev, "axis": scope.option("x")}
+        event |= {"rev": self._series.rev, "from": before.rev, "x": scope.option("x")}
         return self._send("columns", event)
 
     async def _send_patch(self, most: int) -> None:
@@ -192,7 +199,9 @@ class Feeds:
         if self._loop is None:
             self._loop = asyncio.ensure_future(self._keep())
         try:
-            await feed.refresh()
+            first = asyncio.ensure_future(feed.refresh())
+            while not await _is_done(first, _READING_S):
+                yield feed.progress()
             yield feed.beat()
             async for event in self._events(feed, tab, beat_s):
                 yield event
@@ -251,6 +260,11 @@ class Feeds:
 def event_of(kind: str, data: dict[str, Any]) -> str:
     """An event as it is sent."""
     return f"event: {kind}\ndata: {harmless_json(msgspec.json.encode(data).decode())}\n\n"
+
+
+async def _is_done(task: asyncio.Task[None], wait_s: float) -> bool:
+    await asyncio.wait([task], timeout=wait_s)
+    return task.done()
 
 
 def _with_after(scope: Scope, after: int | None) -> Scope:

@@ -162,14 +162,16 @@ async function fill(context) {
 function receive(context, answer, name, message) {
   if (visit !== context) return;
   if (name === 'again') renew(context, answer);
+  if (name === 'beat' && message.rev && message.rev !== answer.rev) renew(context, answer);
   if (name === 'patch') patchAnswer(context, answer, message);
   else context.emit(name, message);
   drawLink();
 }
 
-/** A patch on another state than ours, or one that leaves rows out: the whole is asked for. */
+/** A patch on another state than ours: the whole is asked for. Rows that it leaves out follow. */
 function patchAnswer(context, answer, patch) {
-  if (patch.from !== answer.rev || Object.keys(patch.cut).length) {
+  if (patch.rev === answer.rev) return;
+  if (patch.from !== answer.rev) {
     renew(context, answer);
     return;
   }
