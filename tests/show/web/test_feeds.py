@@ -89,7 +89,6 @@ def test_columns_and_lines_follow_a_run(
         stream = api.feeds.stream(wish)
         first = await next_of(stream, "lines")
         run.log(2, loss=0.25)
-        run.warning("a word in the log") if hasattr(run, "warning") else None
         columns = await next_of(stream, "columns")
         assert columns["lines"][0]["start"] == 1
         assert columns["lines"][0]["x"] == [2]
@@ -118,6 +117,16 @@ def test_a_tab_that_leaves_is_forgotten(
         assert loop.cancelled()
 
     with_api(tmp_path, test)
+
+
+def test_very_many_lines_are_cut_and_counted() -> None:
+    """A log that pours has its last lines sent, and a line that says how many were not."""
+    lines = [{"text": f"line {n}"} for n in range(1000)]
+    kept = feeds.last_lines(lines, 1000)
+    assert len(json.dumps(kept)) < 1300
+    assert kept[-1] == lines[-1] and len(kept) > 10
+    assert kept[0]["text"].startswith(f"… {1001 - len(kept)} lines are left out")
+    assert feeds.last_lines(lines, 10**6) == lines
 
 
 def test_a_beat_comes_where_nothing_changes(tmp_path: Path, with_api: Any) -> None:

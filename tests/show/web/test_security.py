@@ -61,6 +61,21 @@ def test_the_first_address_is_exchanged_for_a_cookie(client_at: Any, keys: Keys)
     assert client.get("/r/night/one?x=time").text == "secret"
 
 
+def test_a_link_on_another_page_leads_in_too(client_at: Any, keys: Keys) -> None:
+    """From a chat or a mail a redirect would arrive without the cookie: the page loads itself."""
+    headers = {"sec-fetch-site": "cross-site"}
+    answer = client_at().get(f"/e/night?x=1&token={keys.token}", headers=headers)
+    assert answer.status_code == 200 and "HttpOnly" in answer.headers["set-cookie"]
+    assert answer.headers["refresh"] == "0;url=/e/night?x=1"
+
+
+def test_a_ticket_opens_once(client_at: Any, keys: Keys) -> None:
+    """What stood on a browser's command line is worth nothing afterwards; the token stays."""
+    ticket = keys.new_ticket()
+    assert [client_at().get(f"/?token={ticket}").status_code for _ in range(2)] == [303, 403]
+    assert [client_at().get(f"/?token={keys.token}").status_code for _ in range(2)] == [303, 303]
+
+
 def test_a_token_has_256_bits() -> None:
     """Two servers have two tokens, of 32 random bytes each."""
     tokens = {Keys().token for _ in range(10)}

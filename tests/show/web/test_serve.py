@@ -188,7 +188,9 @@ def test_loopback_is_known_by_all_its_names() -> None:
 
 
 def test_it_shows_its_address_and_opens_the_browser(tmp_path: Path) -> None:
-    """With --open the browser of the session gets the very address that is printed."""
+    """With --open the browser of the session gets the address that is printed, with a token that
+    opens once: others on the machine see what a browser is started with.
+    """
     seen = tmp_path / "seen"
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {seen}.part && mv {seen}.part {seen}\n')
@@ -206,7 +208,11 @@ def test_it_shows_its_address_and_opens_the_browser(tmp_path: Path) -> None:
         while not seen.exists():
             assert process.poll() is None
             time.sleep(0.05)
-        assert seen.read_text().strip() == address
+        opened = seen.read_text().strip()
+        assert opened.partition("?")[0] == address.partition("?")[0]
+        assert opened != address
+        browser_of_session = build_opener(HTTPCookieProcessor())
+        assert "<noscript>" in browser_of_session.open(opened, timeout=60).read().decode()
     finally:
         process.kill()
         process.communicate()

@@ -37,6 +37,7 @@ MOST_TABS = 64
 MOST_QUEUED = 8
 """Events that a tab has not taken yet."""
 _READING_S = 1.0
+_MOST_LINES_BYTES = MOST_BYTES // 4
 _MOST_COLUMNS_BYTES = MOST_BYTES // 2
 
 
@@ -122,8 +123,8 @@ class Feed:
         self._next = text["next"]
         if not text["lines"] or (is_first and after is None):
             return 0
-        event = {"name": scope.option("name"), **text}
-        return self._send("lines", event)
+        text["lines"] = last_lines(text["lines"], _MOST_LINES_BYTES)
+        return self._send("lines", {"name": scope.option("name"), **text})
 
     async def _send_columns(self) -> int:
         scope = self._wish.series
@@ -255,6 +256,20 @@ class Feeds:
             for feed in list(self._feeds.values()):
                 if feed.task is None or feed.task.done():
                     feed.task = asyncio.ensure_future(feed.refresh())
+
+
+def last_lines(lines: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The last lines of a text within about `most` bytes; where some are left out, one that says
+    how many comes first.
+    """
+    size = 0
+    for count, line in enumerate(reversed(lines)):
+        size += len(msgspec.json.encode(line)) + 1
+        if size > most:
+            words = f"… {len(lines) - count:,} lines are left out here; the file has them"
+            left_out = {"text": words, "at": None, "step": "", "level": "", "is_person": False}
+            return [left_out, *lines[len(lines) - count :]]
+    return lines
 
 
 def event_of(kind: str, data: dict[str, Any]) -> str:

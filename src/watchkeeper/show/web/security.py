@@ -43,17 +43,34 @@ _ASK = "Open the address that `wk serve` printed: it carries the token that lets
 
 
 class Keys:
-    """The secrets of one server: the token of its first address, and the cookie for it."""
+    """The secrets of one server: the token of its first address, and the cookie for it. A *ticket*
+    is a token that opens once: what a browser is started with, everyone on the machine can see.
+    """
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._tickets: set[str] = set()
         self._cookie = secrets.token_urlsafe(_TOKEN_BYTES)
         # Cookies are shared by all ports of a host: each server has a name of its own.
         self.cookie_name = f"wk-{hashlib.sha256(self._cookie.encode()).hexdigest()[:12]}"
 
-    def is_token(self, text: str) -> bool:
-        """Whether this is the token of the first address."""
-        return hmac.compare_digest(text.encode(), self.token.encode())
+    def new_ticket(self) -> str:
+        """A token that opens once."""
+        ticket = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._tickets.add(ticket)
+        return ticket
+
+    def opens(self, text: str) -> bool:
+        """Whether this is the token, or a ticket that nobody has used yet; it is used then."""
+        if hmac.compare_digest(text.encode(), self.token.encode()):
+            return True
+        used = [
+            ticket
+            for ticket in self._tickets
+            if hmac.compare_digest(ticket.encode(), text.encode())
+        ]
+        self._tickets.difference_update(used)
+        return bool(used)
 
     def admits(self, cookies: str) -> bool:
         """Whether the `Cookie` header holds the cookie."""
@@ -112,8 +129,7 @@ class Guard:
             await _answer(send_guarded, refusal.status, refusal.words)
             return
         if token:
-            location = [(b"location", _without_token(scope)), (b"set-cookie", token.encode())]
-            await _answer(send_guarded, 303, "", location)
+            await _admit(send_guarded, scope, token)
             return
         await self._app(scope, receive, send_guarded)
 
@@ -133,7 +149,7 @@ class Guard:
         query = parse_qsl(scope["query_string"].decode("latin-1"))
         tokens = [text for name, text in query if name == TOKEN]
         if tokens:
-            if not self._keys.is_token(tokens[0]):
+            if not self._keys.opens(tokens[0]):
                 raise Refusal(403, f"The token of this address is not this server's. {_ASK}")
             return self._keys.cookie
         if not self._keys.admits(headers.get("cookie", "")):
@@ -194,6 +210,18 @@ def _without_token(scope: Scope) -> bytes:
     if kept:
         path += f"?{kept}"
     return path.encode()
+
+
+async def _admit(send: Send, scope: Scope, cookie: str) -> None:
+    """Set the cookie, and lead to the same address without the token. Where a link of another site
+    led here, a redirect would not bring the cookie along: the browser loads it by itself then.
+    """
+    location = _without_token(scope)
+    headers = [(b"set-cookie", cookie.encode())]
+    if _headers_of(scope).get("sec-fetch-site", "none") in ("same-origin", "none"):
+        await _answer(send, 303, "", [*headers, (b"location", location)])
+    else:
+        await _answer(send, 200, "One moment.\n", [*headers, (b"refresh", b"0;url=" + location)])
 
 
 async def _answer(

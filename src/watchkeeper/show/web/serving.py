@@ -149,13 +149,21 @@ class Site:
         """The first address. It leads to the page of the one run or experiment that is served, or
         to the overview, and carries the token.
         """
-        return f"{self.listening.origin}{self._first_path()}?{TOKEN}={self.keys.token}"
+        return f"{self._first_page()}?{TOKEN}={self.keys.token}"
+
+    @property
+    def address_for_once(self) -> str:
+        """The same, with a token that opens once."""
+        return f"{self._first_page()}?{TOKEN}={self.keys.new_ticket()}"
 
     def run(self, until: ProcessName | None = None) -> None:
         """Serve until SIGINT or SIGTERM comes; or until the process `until` has ended, and for a
         minute nobody has looked.
         """
         asyncio.run(self._serve(until))
+
+    def _first_page(self) -> str:
+        return f"{self.listening.origin}{self._first_path()}"
 
     def _first_path(self) -> str:
         self.api.served.look()

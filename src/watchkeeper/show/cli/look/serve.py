@@ -112,7 +112,7 @@ def command(
     else:
         _show(address, tunnel)
     sys.stdout.flush()
-    if opens and not open_browser(address) and not as_json:
+    if opens and not open_browser(site.address_for_once) and not as_json:
         click.echo("No browser could be opened here: open the address yourself.", err=True)
     if process is not None:
         _step_back()
