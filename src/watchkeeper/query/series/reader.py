@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -142,7 +143,7 @@ def _line_by_line(data: bytes) -> _Rows:
 
 def _piece(begin: int, end: int, read: _Rows) -> Piece:
     fields, times = _timed(read.fields)
-    steps = [_step(row.get("step")) for row in fields]
+    steps = _steps(fields)
     names = dict.fromkeys(chain.from_iterable(fields))
     metrics = {}
     for name in names:
@@ -157,15 +158,17 @@ def _piece(begin: int, end: int, read: _Rows) -> Piece:
 def _timed(rows: list[_Fields]) -> tuple[list[_Fields], list[float]]:
     """The rows whose time can be read, and these times in seconds since 1970."""
     try:
-        return rows, [_seconds(row["time"]) for row in rows]
+        return rows, _seconds(rows)
     except (KeyError, ValueError, TypeError):
         pass
     good = [row for row in rows if _is_time(row.get("time"))]
-    return good, [_seconds(row["time"]) for row in good]
+    return good, _seconds(good)
 
 
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+def _seconds(rows: list[_Fields]) -> list[float]:
+    """The rows' times. As maps of functions in C these take half of the time of a loop."""
+    texts = map(itemgetter("time"), rows)
+    return list(map(datetime.timestamp, map(datetime.fromisoformat, texts)))
 
 
 def _is_time(text: object) -> bool:
@@ -175,27 +178,43 @@ def _is_time(text: object) -> bool:
         return False
 
 
+def _steps(rows: list[_Fields]) -> list[float]:
+    """The rows' training steps; NaN for none."""
+    steps = [row.get("step") for row in rows]
+    if set(map(type, steps)) <= {float}:
+        return steps  # type: ignore[return-value]
+    return list(map(_step, steps))
+
+
 def _step(step: object) -> float:
-    """A training step; NaN for none."""
-    if step.__class__ is float:
-        return step
     value = value_of(step)
     if value is None or not math.isfinite(value):
         return math.nan
     return value
 
 
-def _values(name: str, fields: list[_Fields], steps: list[float], times: list[float]) -> Values:
+def _values(name: str, rows: list[_Fields], steps: list[float], times: list[float]) -> Values:
     """A metric's values. Nearly always all rows have it, as numbers."""
-    figures = [row.get(name) for row in fields]
+    try:
+        figures = list(map(itemgetter(name), rows))
+    except KeyError:
+        return _some_values(name, rows, steps, times)
     if set(map(type, figures)) <= {float}:
-        return Values(steps, times, figures)  # type: ignore[arg-type]
+        return Values(steps, times, figures)
     numbers = list(map(value_of, figures))
     if None not in numbers:
         return Values(steps, times, numbers)  # type: ignore[arg-type]
-    having = [place for place, number in enumerate(numbers) if number is not None]
-    return Values(
-        [steps[place] for place in having],
-        [times[place] for place in having],
-        [number for number in numbers if number is not None],
-    )
+    return _some_values(name, rows, steps, times)
+
+
+def _some_values(name: str, rows: list[_Fields], steps: list[float], times: list[float]) -> Values:
+    """The values of a metric that some of the rows lack, or have a text for."""
+    values = Values([], [], [])
+    for place, row in enumerate(rows):
+        if name in row:
+            number = value_of(row[name])
+            if number is not None:
+                values.steps.append(steps[place])
+                values.times.append(times[place])
+                values.figures.append(number)
+    return values

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.core.disk.files import open_regular
-from watchkeeper.query.series.tracks import FileTracks, read_tracks, unread_bytes
+from watchkeeper.query.series.tracks import FileTracks, load, read_tracks, unread_bytes
 
 LAST_ROWS = 20_000
 """Of a file that is not read yet, so many rows are shown."""
@@ -48,12 +48,13 @@ class Shelf:
             OSError: the file cannot be read.
         """
         lock = self._lock_of(path)
-        if not waits and unread_bytes(path, self._known(path)) > QUICK_BYTES:
-            return Look(read_end(path), is_whole=False)
         if not lock.acquire(blocking=waits):
             return Look(read_end(path), is_whole=False)
         try:
-            file = read_tracks(path, self._known(path))
+            known = self._known(path)
+            if not waits and unread_bytes(path, known) > QUICK_BYTES:
+                return Look(read_end(path), is_whole=False)
+            file = read_tracks(path, known)
             self._keep(file)
         finally:
             lock.release()
@@ -64,8 +65,12 @@ class Shelf:
             return self._locks.setdefault(path, threading.Lock())
 
     def _known(self, path: Path) -> FileTracks | None:
+        """What is on the shelf, else what the cache has."""
         with self._lock:
-            return self._files.get(path)
+            known = self._files.get(path)
+        if known is not None:
+            return known
+        return load(path)
 
     def _keep(self, file: FileTracks) -> None:
         with self._lock:

@@ -26,7 +26,7 @@ def default_smoothing(rows: int) -> float:
 
 
 class Average:
-    """The running sum behind the smoothed line: `total` over `weight`."""
+    """The running sum behind the smoothed line: `total` over `weight`. `smoothing` is below 1."""
 
     def __init__(self, smoothing: float, total: float = 0.0, weight: float = 0.0) -> None:
         self.smoothing = smoothing
@@ -41,14 +41,16 @@ class Average:
         return math.nan
 
     def add(self, figures: Sequence[float]) -> None:
-        """Take values in. They are summed only where all of them are finite."""
+        """Take values in, without their smoothed line."""
+        if not math.isfinite(sum(figures)):
+            figures = list(filter(math.isfinite, figures))
         smoothing = self.smoothing
-        total, weight = self.total, self.weight
+        total = self.total
         for figure in figures:
-            if figure - figure == 0.0:
-                total = smoothing * total + figure
-                weight = smoothing * weight + 1.0
-        self.total, self.weight = total, weight
+            total = smoothing * total + figure
+        self.total = total
+        faded = smoothing ** len(figures)
+        self.weight = faded * self.weight + (1.0 - faded) / (1.0 - smoothing)
 
     def line(self, figures: Sequence[float]) -> list[float]:
         """Take values in; the smoothed value after each."""

@@ -137,6 +137,16 @@ class Track:
             return 0
         return BLOCK_ROWS - size_of(last)
 
+    def copy(self) -> Track:
+        """A track that grows alone: whoever reads this one is not disturbed."""
+        track = Track()
+        track.cells = self.cells[:]
+        track.raw = None
+        if self.raw is not None:
+            track.raw = self.raw[:]
+        track.averages = {smoothing: sums[:] for smoothing, sums in self.averages.items()}
+        return track
+
     def begin_average(self, smoothing: float, figures: Sequence[float]) -> None:
         """Keep the running sums of a smoothing, of all its values; those of the oldest are dropped
         where there are many.

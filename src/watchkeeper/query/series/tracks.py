@@ -82,6 +82,7 @@ class FileTracks:
         self.kept_offset = 0
         self.is_damaged = False
         self.seen: tuple[int, ...] = ()
+        self.identity: Identity | None = None
 
     @property
     def figures(self) -> int:
@@ -103,6 +104,30 @@ class FileTracks:
             ValueError: it has none.
         """
         return max(track.block(-1)[At.TIME] for track in self.tracks.values())
+
+    def copy(self) -> FileTracks:
+        """The same tracks, to grow while others read these."""
+        file = FileTracks(self.path)
+        file.rows, file.offset, file.kept_offset = self.rows, self.offset, self.kept_offset
+        file.tracks = {metric: track.copy() for metric, track in self.tracks.items()}
+        return file
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether the cache should have it: it is long, sound, and has grown by much."""
+        if self.is_damaged or self.offset < KEPT_BYTES:
+            return False
+        return self.offset - self.kept_offset > _GROWN * self.offset
+
+    def is_still(self, path: Path) -> bool:
+        """Whether the file has merely grown since it was read.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if self.is_damaged or self.identity is None:
+            return False
+        return identify(path, self.offset) == self.identity
 
     def grow(self) -> None:
         """Read what was added to the file.
@@ -144,7 +169,7 @@ def seen_of(status: os.stat_result) -> tuple[int, ...]:
 
 
 def read_tracks(path: Path, before: FileTracks | None = None) -> FileTracks:
-    """The tracks of a file as it is now. `before`: those that were read last.
+    """The tracks of a file as it is now. `before`: those that were read or loaded last.
 
     Raises:
         OSError: the file cannot be read.
@@ -152,45 +177,29 @@ def read_tracks(path: Path, before: FileTracks | None = None) -> FileTracks:
     seen = seen_of(path.stat())
     if before is not None and before.seen == seen:
         return before
-    known = _grown(before, path) or load(path) or FileTracks(path)
-    known.grow()
-    known.seen = seen
-    if _is_worth_keeping(known):
-        save(known)
-    return known
+    if before is not None and before.is_still(path):
+        file = before.copy()
+    else:
+        file = FileTracks(path)
+    file.grow()
+    file.seen = seen
+    file.identity = identify(path, file.offset)
+    if file.is_worth_keeping:
+        save(file)
+    return file
 
 
-def _is_worth_keeping(file: FileTracks) -> bool:
-    """Whether the cache should have it: it is long, sound, and has grown by much."""
-    if file.is_damaged or file.offset < KEPT_BYTES:
-        return False
-    return file.offset - file.kept_offset > _GROWN * file.offset
-
-
-def _grown(before: FileTracks | None, path: Path) -> FileTracks | None:
-    """What was read before, where the file has merely grown since."""
-    if before is None or before.is_damaged or not before.seen:
-        return None
-    status = path.stat()
-    same = before.seen[:2] == (status.st_dev, status.st_ino)
-    if same and status.st_size >= before.offset:
-        return before
-    return None
-
-
-def unread_bytes(path: Path, before: FileTracks | None = None) -> int:
-    """How many bytes `read_tracks` would read of the file.
+def unread_bytes(path: Path, before: FileTracks | None) -> int:
+    """How many bytes of a file were added since these tracks were read; all of them, where it is
+    not the same file any more.
 
     Raises:
         OSError: the file cannot be read.
     """
     status = path.stat()
-    if before is not None and before.seen == seen_of(status):
-        return 0
-    known = _grown(before, path) or load(path)
-    if known is None:
+    if before is None or not before.is_still(path):
         return status.st_size
-    return status.st_size - known.offset
+    return status.st_size - before.offset
 
 
 def load(path: Path) -> FileTracks | None:
@@ -213,6 +222,7 @@ def _unpacked(path: Path, kept: _Kept) -> FileTracks | None:
     file = FileTracks(path)
     file.rows = kept.rows
     file.offset = file.kept_offset = kept.identity.offset
+    file.identity = kept.identity
     file.tracks = {metric: _track(track) for metric, track in kept.tracks.items()}
     is_long = path.stat().st_size > RAW_BYTES
     if is_long and file.offset <= RAW_BYTES:
@@ -239,12 +249,13 @@ def _array(data: bytes) -> array[float]:
 def save(file: FileTracks) -> None:
     """Keep what was read; where that cannot be written, nothing happens."""
     is_long = file.offset > RAW_BYTES
+    if file.identity is None:
+        return
     try:
-        identity = identify(file.path, file.offset)
         tracks = {metric: _packed(track, is_long) for metric, track in file.tracks.items()}
         place = os.path.realpath(file.path)
-        data = _encoder.encode(_Kept(_FORMAT, SOFTWARE, place, identity, file.rows, tracks))
-    except (OSError, UnicodeEncodeError):
+        data = _encoder.encode(_Kept(_FORMAT, SOFTWARE, place, file.identity, file.rows, tracks))
+    except UnicodeEncodeError:
         return
     file.kept_offset = file.offset
     with contextlib.suppress(StorageError, OSError):
