@@ -142,7 +142,8 @@ def compose_next(view: LogView) -> list[Value]:
         key, text = "for more steps", f"raise the epochs in the configuration, then run {command}"
     else:
         key = "resume"
-        text = f"fix the cause ({judged.state}), then run {command} --retry-failed"
+        again = view.about.again or f"{command} --retry-failed"
+        text = f"fix the cause ({judged.state}), then run {again}"
         if checkpoint:
             text += f"; the newest complete checkpoint is {checkpoint}"
     values = [Value(key, text)]

@@ -41,7 +41,8 @@ _NO_LIMIT = 2**31  # above the number of any attempt
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What people said about a piece of work. "": nothing was said.
 
-    Paths are as the log shows them; `command` continues the work. `dataset_facts` is what else is
+    Paths are as the log shows them; `command` continues the work, and `again` tries it again after
+    a failure ("": `command` with `--retry-failed`). `dataset_facts` is what else is
     known of the dataset, `settings` is what varies between the runs, `controls` what is the same
     in all of them. The log's paths are relative to `root`, which lies on the machine `host`;
     `below` is the experiment's folder, relative to `root`.
@@ -60,6 +61,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     below: str = ""
     script: str = ""
     command: str = ""
+    again: str = ""
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -399,7 +401,9 @@ def describe_uncommitted(intended: Intended) -> str:
         notes.append(f"not in the commit: {list_names(intended.uncommitted)}")
     if not notes:
         return ""
-    return "; ".join([*notes, "kept with the attempt"])
+    if intended.token:  # a command of `exec` has none: what it ran beside the commit is not kept
+        notes.append("kept with the attempt")
+    return "; ".join(notes)
 
 
 def list_names(names: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from watchkeeper.show.text import printable
 
 if TYPE_CHECKING:
     from watchkeeper.record import Run
+    from watchkeeper.watch.command_log import CommandLog
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -67,7 +68,8 @@ def command(
 ) -> int:
     """Run any command as a recorded run, and end with its exit code (128 + n on signal n).
 
-    Its output is shown, and kept in logs/stdout.log and logs/stderr.log. Signals are passed on to
+    Its output is shown, and kept in logs/stdout.log and logs/stderr.log. A run log is kept as for a
+    submitted script (the setting `run_logs`; `off`: none). Signals are passed on to
     its process group. Steps and metrics that it prints become metric rows. A stall is reported with
     its cause. With --json the output is kept but not shown.
 
@@ -84,11 +86,15 @@ def command(
         check_extra()
     name = name or commands.name_of(command_line)
     runs: list[Run] = []
+    pages: list[CommandLog] = []
 
     def started(run: Run) -> None:
         runs.append(run)
+        page = _open_log(command_line, name, run.folder)
+        if page is not None:
+            pages.append(page)
         if not as_json and not is_quiet():
-            _say(f"run {run.run_id} in {run.folder}")
+            _say(f"run {run.run_id} in {run.folder}{_place_of(page)}")
         if opens:
             open_page(run.folder, is_quiet=is_quiet())
 
@@ -104,6 +110,10 @@ def command(
         started=started,
     )
     (run,) = runs
+    for page in pages:
+        page.close()
+        if page.fault:
+            _say(f"the run log is not whole: {page.fault}")
     logs = f"{run.folder}/logs"
     if as_json:
         problem = Problem(
@@ -116,21 +126,54 @@ def command(
             ended.code,
             summary=f"{name} {ended.words}",
             problems=[problem] if ended.code else [],
-            data=ExecData(run_id=run.run_id, folder=str(run.folder), ended=ended.words),
+            data=ExecData(
+                run_id=run.run_id,
+                folder=str(run.folder),
+                ended=ended.words,
+                run_log=next((str(page.path) for page in pages if page.path), None),
+            ),
         )
     if ended.code:
         _say(f"{ended.words}; its output and log are in {logs}")
     return ended.code
 
 
+def _open_log(words: tuple[str, ...], name: str, run: Path) -> CommandLog | None:
+    """Make the run log of the command; None where none is kept. Whatever is wrong with it or with
+    the settings is said, and the command runs all the same.
+    """
+    from watchkeeper.core.settings import load
+    from watchkeeper.watch.command_log import Command, CommandLog
+
+    try:
+        setting = load(Path.cwd(), acts=False).run_logs
+    except UsageError as error:
+        _say(f"no run log is kept: {error}")
+        return None
+    page = CommandLog(Command(words, name, Path.cwd()), run, setting)
+    page.open()
+    if page.fault:
+        _say(f"no run log is kept: {page.fault}")
+    page.fault = ""
+    return page
+
+
+def _place_of(page: CommandLog | None) -> str:
+    """Where the run log lies, to be said behind the folder of the run."""
+    if page is None or page.path is None:
+        return ""
+    return f"; its run log is {page.path}"
+
+
 class ExecData(msgspec.Struct, frozen=True, kw_only=True):
-    """The recorded run: its id, its folder with the command's output in logs/, and how the command
-    ended, in words.
+    """The recorded run: its id, its folder with the command's output in logs/, how the command
+    ended, in words, and its run log, null where none is kept.
     """
 
     run_id: str
     folder: str
     ended: str
+    run_log: str | None
 
 
 ANSWERS = (ExecData,)

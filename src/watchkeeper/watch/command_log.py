@@ -1,0 +1,255 @@
+"""The run log of a command that `exec` records, as a submitted script has one.
+
+It is made before the command starts, and brought up when it has ended. What a person writes into it
+meanwhile stays. Where it cannot be written the command runs all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from watchkeeper.core import journal, layout, processes
+from watchkeeper.core.disk import files
+from watchkeeper.core.disk.ownership import foreign_link
+from watchkeeper.core.disk.tails import end_of_file
+from watchkeeper.core.errors import StorageError
+from watchkeeper.core.events import (
+    Change,
+    ExitRecord,
+    Intended,
+    Judged,
+    Outcome,
+    RunEnded,
+    RunStarted,
+    SchedulerFacts,
+)
+from watchkeeper.core.events.choose import all_of
+from watchkeeper.core.text.redaction import redact, redact_words
+from watchkeeper.core.text.zones import zone_of
+from watchkeeper.reading import arguments
+from watchkeeper.report.compose import splice
+from watchkeeper.report.compose.compose import compose
+from watchkeeper.report.compose.history import About, History, Sight
+from watchkeeper.report.compose.page import Page, Written, print_page
+from watchkeeper.report.runlog.document import decode, encode
+from watchkeeper.watch.logs.log_files import root_of
+from watchkeeper.watch.logs.run_log_folder import read_log
+from watchkeeper.watch.outcome import learned
+from watchkeeper.watch.outcome.losses import Tried
+
+_MOST_OF_ONE_NAME = 1000
+_TRIES = 3  # of an edit, while a person edits the same page
+_SCRIPTS = (".py", ".sh")
+_STDERR = "logs/stderr.log"
+_END_BYTES = 16_384
+_STATES: dict[str, tuple[Outcome, str]] = {
+    "finished": ("done", "COMPLETED"),
+    "interrupted": ("cancelled", "CANCELLED"),
+}
+
+
+class Command(NamedTuple):
+    """What is run: its words, the name of its runs, and the folder in which it begins."""
+
+    words: Sequence[str]
+    name: str
+    workdir: Path
+
+
+class CommandLog:
+    """The run log of one command. `path` is None until it is made, and where it could not be;
+    `fault` then says why, "" where none is kept.
+    """
+
+    def __init__(self, command: Command, run: Path, setting: str | None) -> None:
+        """`run` is the folder of the recorded run, `setting` is `run_logs`."""
+        self.path: Path | None = None
+        self.fault = ""
+        self._command = command
+        self._run = run
+        self._root = root_of(command.workdir, setting)
+        self._written = Written({}, set(), {})
+
+    def open(self) -> None:
+        """Make the log, under a name that is free. Raises nothing."""
+        self._guard(self._make)
+
+    def close(self) -> None:
+        """Bring the log up to the run's end. Raises nothing."""
+        if self.path is not None:
+            self._guard(self._bring_up)
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (StorageError, OSError) as error:
+            self.fault = str(error)
+        except Exception as error:
+            self.fault = f"{type(error).__name__}: {error}"
+
+    def _make(self) -> None:
+        started, _ = self._events()
+        if self._root is None or started is None or started.attempt:
+            return  # the run log of a job is its watcher's
+        page = self._page()
+        for path in self._names(started.time):
+            link = foreign_link(path)
+            if link is not None:
+                self.fault = f"{path} lies behind {link}, a link that another user made"
+                return
+            change = print_page(page)
+            files.make_folder(path.parent)
+            if files.create(path, encode(change.text)):
+                self.path = path
+                self._written = Written(
+                    {name: {value} for name, value in change.fields.items()}, set(change.lines), {}
+                )
+                return
+
+    def _names(self, started: datetime) -> Iterator[Path]:
+        """The names for the log, best first."""
+        assert self._root is not None
+        day = started.astimezone(zone_of(journal.local_zone())).date().isoformat()
+        task = re.sub(r"[^\w.@+=-]+", "_", self._command.name).strip("._") or "run"
+        yield self._root / f"{day}_{task}.md"
+        for number in range(2, _MOST_OF_ONE_NAME):
+            yield self._root / f"{day}_{task}-{number}.md"
+
+    def _bring_up(self) -> None:
+        assert self.path is not None
+        page = self._page()
+        for _ in range(_TRIES):
+            data, faults = read_log(self.path)
+            if data is None or faults:
+                self.fault = f"{self.path}: {faults[0][2] if faults else 'it cannot be read'}"
+                return
+            text = decode(data)
+            change = splice.splice(text, page, self._written)
+            if files.replace_unchanged(self.path.resolve(), data, encode(change.text)):
+                return
+        self.fault = f"{self.path} changes all the time, and is left as it is"
+
+    def _page(self) -> Page:
+        started, ended = self._events()
+        assert started is not None
+        history = History()
+        for event in self._history(started, ended):
+            history.feed(event)
+        return compose(history, self._about(), journal.local_zone())
+
+    def _events(self) -> tuple[RunStarted | None, RunEnded | None]:
+        """The newest start that the run's journal has, and the end of it."""
+        started, ended = None, None
+        for event in all_of(journal.read(self._run / layout.JOURNAL).events):
+            if isinstance(event, RunStarted) and (started is None or event.time >= started.time):
+                started, ended = event, None
+            elif isinstance(event, RunEnded) and started and event.writer == started.writer:
+                ended = event
+        return started, ended
+
+    def _about(self) -> About:
+        assert self._root is not None
+        top = self._root.parent
+        words = redact_words(self._command.words)
+        typed = f"watchkeeper exec --name {shlex.quote(self._command.name)} -- {shlex.join(words)}"
+        script = self._script()
+        description = settings = ""
+        if script:
+            settings = arguments.words_of(words[words.index(script) + 1 :])
+        else:
+            description = shlex.join(words)
+        return About(
+            task=self._command.name,
+            description=description,
+            settings=settings,
+            root=str(top),
+            host=processes.host(),
+            below=os.path.relpath(self._run, top),
+            script=os.path.relpath(self._command.workdir / script, top) if script else "",
+            command=typed,
+            again=typed,
+        )
+
+    def _script(self) -> str:
+        """The script that the command runs, as it is typed; "" for none."""
+        words = (word for word in self._command.words if word.endswith(_SCRIPTS))
+        return next((word for word in words if (self._command.workdir / word).is_file()), "")
+
+    def _history(
+        self, started: RunStarted, ended: RunEnded | None
+    ) -> Iterator[Intended | Sight | Judged]:
+        """The run as the events of a job: it is its own first attempt."""
+        name, writer = self._command.name, started.writer
+        yield Intended(
+            time=started.time,
+            writer=writer,
+            seq=0,
+            key=name,
+            phase="preparation",
+            attempt=1,
+            token="",
+            script=self._script(),
+            script_sha256=next(iter(started.code.values()), ""),
+            git_sha=started.git_sha,
+            git_branch=started.git_branch,
+            git_dirty=started.git_dirty,
+            git_fault=started.git_fault,
+            code=started.code,
+            uncommitted=started.uncommitted,
+            args=tuple(redact_words(self._command.words)),
+        )
+        facts = SchedulerFacts(state="RUNNING", started=started.time, node=processes.host())
+        yield Sight(started.time, self._change(started, "PENDING", facts))
+        if ended is None:
+            return
+        outcome, state = _STATES.get(ended.status, ("failed", "FAILED"))
+        facts = SchedulerFacts(
+            state=state, started=started.time, ended=ended.time, node=processes.host()
+        )
+        code = ended.totals.get("exit_code")
+        record = None
+        if isinstance(code, int):
+            record = ExitRecord(job_id=started.run_id, exit_code=code)
+        yield Sight(ended.time, self._change(started, "RUNNING", facts, record))
+        yield Judged(
+            time=ended.time,
+            writer=writer,
+            seq=1,
+            key=name,
+            phase="preparation",
+            attempt=1,
+            outcome=outcome,
+            state=state,
+            why="" if outcome == "done" else self._why(ended),
+            learned=learned.of(self._run, [Tried(recorder=self._run)], []),
+        )
+
+    def _why(self, ended: RunEnded) -> str:
+        """The last line on the command's standard error; where it wrote none, how it ended."""
+        output = end_of_file(self._run / _STDERR, _END_BYTES).decode("utf-8", "replace")
+        lines = output.strip().splitlines() or ended.error.strip().splitlines()
+        return redact("".join(lines[-1:]).strip())
+
+    def _change(
+        self,
+        started: RunStarted,
+        before: str,
+        facts: SchedulerFacts,
+        record: ExitRecord | None = None,
+    ) -> Change:
+        return Change(
+            key=self._command.name,
+            phase="preparation",
+            attempt=1,
+            job_id=started.run_id,
+            before=before,
+            after=facts.state,
+            facts=facts,
+            exit_record=record,
+        )
