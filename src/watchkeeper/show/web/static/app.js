@@ -180,8 +180,12 @@ function patchAnswer(context, answer, patch) {
   context.emit('patch', answer.data);
 }
 
+/** Ask for the whole answer; once at a time. */
 async function renew(context, answer) {
+  if (context.isRenewing) return;
+  context.isRenewing = true;
   const fresh = await store.get(context.place.api).catch(() => null);
+  context.isRenewing = false;
   if (!fresh || visit !== context) return;
   Object.assign(answer, fresh);
   context.emit('patch', answer.data);

@@ -332,8 +332,12 @@ function valueAxis(held, gutter) {
     space: 36,
     grid: { stroke: inks.of('rule'), width: 1 },
     filter: (_plot, splits) => splits,
-    values: (_plot, splits) => splits.map(tickText),
+    values: (_plot, splits) => splits.map((tick) => (hasRows(held.panel) ? tickText(tick) : '')),
   };
+}
+
+function hasRows({ traces }) {
+  return traces.some((trace) => trace.lines.some((line) => line.parts.length));
 }
 
 function cursorOptions(stack) {

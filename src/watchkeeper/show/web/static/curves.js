@@ -62,8 +62,8 @@ function chosenNames({ page, strips }, asked) {
   const main = metrics.filter((metric) => metric.role !== 'other');
   const rest = metrics.filter((metric) => metric.role === 'other');
   const busy = strips.find((strip) => /gpu.*busy/i.test(strip.name)) ?? strips[0];
-  const room = MOST_CHARTS - 2 - (busy ? 1 : 0);
-  const names = [...main, ...rest.slice(0, main.length ? room - 1 : room)].map((metric) => metric.name);
+  const room = MOST_CHARTS - 2 - (main.length > 2 ? 1 : 0);
+  const names = [...main, ...rest.slice(0, room - 1)].map((metric) => metric.name);
   return busy ? [...names, MACHINE + busy.name] : names;
 }
 
