@@ -68,13 +68,15 @@ class Builds:
         return await asyncio.shield(self._task(scope))
 
     async def get_soon(self, scope: Scope, wait_s: float) -> Built | None:
-        """The same; None where it takes longer than this. The build continues."""
+        """The same; where it takes longer than this, the answer before it, and None for the very
+        first. The build continues.
+        """
         task = asyncio.ensure_future(self.get(scope))
         done, _ = await asyncio.wait([task], timeout=wait_s)
         if done:
             return task.result()
         task.add_done_callback(_forget_failure)
-        return None
+        return self._kept.get(scope)
 
     def progress(self, scope: Scope) -> tuple[int, int]:
         """How many journals the build under way has read, and of how many."""
