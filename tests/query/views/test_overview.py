@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
+
 import pytest
 
-from watchkeeper.core.errors import UsageError
+import watchkeeper as wk
+from tests.experiments import wk as command
+from tests.experiments import write_experiment
+from tests.query.views.nights import record
+from watchkeeper.core.errors import EXIT_OK, UsageError
+from watchkeeper.query.views.experiment import experiment
 from watchkeeper.query.views.overview import overview
 
 
@@ -35,7 +44,7 @@ def test_every_place_has_its_counts_and_its_best(night):
     assert (sweep.best.run, sweep.best.step) == ("s2", 1)
     assert sweep.ids == tuple(f"night/sweep/s{number}" for number in range(3))
     assert (seen.experiments, seen.recorded) == (2, 3)
-    assert list(seen.counts) == ["failed", "blocked", "done", "finished", "not needed"]
+    assert list(seen.counts) == ["failed", "blocked", "done", "finished"]
 
 
 def test_reading_is_said_as_it_goes_on(night):
@@ -57,3 +66,97 @@ def test_what_is_no_folder_is_refused(tmp_path):
     """The error says which path."""
     with pytest.raises(UsageError, match="nothing-here is no folder"):
         overview([tmp_path / "nothing-here"])
+
+
+def test_a_recorded_run_that_runs_has_figures_and_evidence(tmp_path):
+    """Step, loss and sparkline are of the newest execution, and the evidence names its folder."""
+    options = {"pipeline": "training", "console": False, "sidecar": False}
+    with wk.start_run(folder=tmp_path / "sft", **options) as run:
+        for step in range(1, 101):
+            run.log(step, loss=1 / step)
+        (row,) = overview([tmp_path]).running
+    assert (row.key, row.health, row.attempt) == ("sft", "advancing", 1)
+    assert (row.progress.step, row.progress.loss, row.progress.loss_name) == (100, 0.01, "loss")
+    assert row.progress.rate_per_s > 0 and row.progress.eta_s is None
+    assert len(row.spark) == 48 and row.spark[0] > row.spark[-1]
+    assert (row.evidence.what, row.evidence.source) == ("step", str(tmp_path / "sft"))
+
+
+def test_how_far_a_run_is_is_read_in_each_look(tmp_path):
+    """Patience is for the figures over all rows, never for the step or the end."""
+    options = {"pipeline": "training", "console": False, "sidecar": False}
+    with wk.start_run(folder=tmp_path / "runs" / "sft", **options) as run:
+        run.log(1, val_loss=1.0)
+        first = overview([tmp_path / "runs"], patience=1e9)
+        run.log(2, val_loss=0.5)
+        later = overview([tmp_path / "runs"], patience=1e9)
+        now = overview([tmp_path / "runs"], patience=0.0)
+    ended = overview([tmp_path / "runs"], patience=1e9)
+    assert [seen.places[0].step for seen in (first, later, now)] == [1, 2, 2]
+    assert [seen.places[0].best.value for seen in (first, later, now)] == [1.0, 1.0, 0.5]
+    assert ended.places[0].counts == {"finished": 1} and ended.places[0].best.value == 0.5
+
+
+def test_jobs_without_a_watcher_are_a_need_and_what_waits_has_its_reason(tmp_path):
+    """What runs, what waits for it, and since when nobody watches."""
+    folder = write_experiment(tmp_path / "exp", body="sleep 300")
+    state = tmp_path / "state"
+    assert command("submit", folder, state=state).returncode == EXIT_OK
+    try:
+        seen = overview([tmp_path])
+        page = experiment(folder)
+    finally:
+        command("cancel", folder, state=state)
+    (need,) = seen.needs
+    assert (need.kind, need.line) == ("unwatched", "nobody watches")
+    assert need.why.startswith("1 job under way; 1 waiting will not be submitted; last watched")
+    assert need.first is not None and need.command == f"watchkeeper run {folder}"
+    waiting = seen.waiting[-1]
+    assert (waiting.line, waiting.after) == ("1 evaluation", ("one",))
+    assert waiting.reason == "gate all: 1 fine-tuning jobs have not ended"
+    assert page.watcher.alive is False and page.watcher.since == need.first
+    assert page.slots <= 1 and page.ended is None
+
+
+def test_damaged_runs_are_one_need_and_the_rest_is_shown(tmp_path):
+    """40 of many journals with a hole in the middle are one line, and hide nothing."""
+    for number in range(6):
+        record(tmp_path / "sweep" / f"s{number}", val_loss=number / 10)
+    for journal in list((tmp_path / "sweep").rglob("journal/*.jsonl"))[:2]:
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(lines[0] + b"\0\0 no event\n" + b"".join(lines[1:]))
+    seen = overview([tmp_path])
+    (need,) = [need for need in seen.needs if need.kind == "damaged"]
+    assert (need.count, need.line) == (2, "2 problems in files")
+    assert seen.places[0].total == 6 and len(seen.problems) == 2
+
+
+def test_a_run_that_is_deleted_while_it_is_read_is_left_out(tmp_path):
+    """What is gone between the walk and the reading is no error."""
+    for number in range(3):
+        record(tmp_path / "sweep" / f"s{number}", val_loss=0.5)
+
+    def delete(done, total):
+        shutil.rmtree(tmp_path / "sweep" / "s2", ignore_errors=True)
+
+    assert overview([tmp_path], on_read=delete).places[0].total == 2
+
+
+def test_a_cache_folder_that_cannot_be_written_costs_time_and_nothing_else(tmp_path, monkeypatch):
+    """A file lies where the cache folder would be."""
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    record(tmp_path / "sweep" / "s0", val_loss=0.5)
+    assert overview([tmp_path]).places[0].total == overview([tmp_path]).places[0].total == 1
+
+
+def test_a_clock_that_is_ahead_is_no_silence(tmp_path):
+    """Rows of a host whose clock is ahead are not older than now."""
+    options = {"pipeline": "training", "console": False, "sidecar": False}
+    with wk.start_run(folder=tmp_path / "sft", **options) as run:
+        run.log(1, loss=0.5)
+        for rows in (tmp_path / "sft").rglob("metrics/*.jsonl"):
+            ahead = time.time() + 3600
+            os.utime(rows, (ahead, ahead))
+        (row,) = overview([tmp_path]).running
+    assert (row.health, row.why) == ("advancing", "step 1, 0 s ago")

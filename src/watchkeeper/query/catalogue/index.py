@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import msgspec
 
+from watchkeeper.core import layout
 from watchkeeper.core.disk.files import open_regular, replace
 from watchkeeper.core.errors import StorageError
 from watchkeeper.core.version import SOFTWARE
@@ -23,15 +25,47 @@ from watchkeeper.query.catalogue.places import Identity, Place
 
 MOST_BYTES = 256 * 2**20
 """Of the file: a larger one is not read."""
-_FORMAT = 3  # to rise with each change of what an entry means
+_FORMAT = 4  # to rise with each change of what an entry means
 _HASH_BYTES = 32
+_RUNNING = "running"
+_ROWS = f"{layout.METRICS}/"
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was read of a place, and of which files. `entry` None: no run was recorded there."""
+    """What was read of a place, and of which files. `entry` None: no run was recorded there.
+    `read_at`: when, in seconds since 1970; `read_s`: how long that took.
+    """
 
     identity: Identity
     entry: Entry | None
+    read_at: float = 0.0
+    read_s: float = 0.0
+
+    def is_fresh(self, identity: Identity, now: float, patience: float) -> bool:
+        """Whether it still says enough of a place whose files are now these: they are the very
+        ones, or a run that still runs has more rows since it was read, which is less than
+        `patience` times as long ago as it took.
+        """
+        if self.identity == identity:
+            return True
+        if self.entry is None or not 0 <= now - self.read_at < patience * self.read_s:
+            return False
+        return self.entry.state == _RUNNING and _has_more_rows(self.identity, identity)
+
+
+def _has_more_rows(before: Identity, now: Identity) -> bool:
+    """Whether the files are the same ones, and only those with rows have grown: the journal, which
+    has a run's end, has not.
+    """
+    earlier = {(name, inode): size for name, inode, size, *_ in before}
+    sizes = {(name, inode): size for name, inode, size, *_ in now}
+    if earlier.keys() != sizes.keys():
+        return False
+    for (name, inode), size in sizes.items():
+        before_size = earlier[name, inode]
+        if size < before_size or (size > before_size and not name.startswith(_ROWS)):
+            return False
+    return True
 
 
 class _File(msgspec.Struct, frozen=True, array_like=True):
@@ -48,9 +82,10 @@ _encoder = msgspec.msgpack.Encoder()
 class Index:
     """What is remembered of the recorded runs below one folder."""
 
-    def __init__(self, top: str) -> None:
-        """`top` is the folder's real path."""
+    def __init__(self, top: str, patience: float = 0.0) -> None:
+        """`top` is the folder's real path. `patience` is as in `list_runs`."""
         self._top = top
+        self._patience = patience
         self._path = folder() / "runs" / f"{_name_of(top)}.index"
         self._before = self._load()
         self._now: dict[str, Known] = {}
@@ -58,16 +93,16 @@ class Index:
     def get(self, place: Place) -> Known | None:
         """What is known of a place whose files are those that were read; None: it must be read."""
         known = self._before.get(place.below)
-        if known is None or known.identity != place.identity:
+        if known is None or not known.is_fresh(place.identity, time.time(), self._patience):
             return None
         self._now[place.below] = known
         return known
 
-    def put(self, place: Place, entry: Entry | None) -> None:
-        """Remember what was read of a place. Its identity is from before it was read: a file that
-        grew meanwhile is read again.
+    def put(self, place: Place, entry: Entry | None, read_s: float = 0.0) -> None:
+        """Remember what was read of a place, in `read_s` seconds. Its identity is from before it
+        was read: a file that grew meanwhile is read again.
         """
-        self._now[place.below] = Known(place.identity, entry)
+        self._now[place.below] = Known(place.identity, entry, time.time(), read_s)
 
     def save(self) -> None:
         """Keep what was looked up and put since; where that cannot be written, nothing happens."""

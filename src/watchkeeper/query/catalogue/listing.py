@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -94,10 +95,11 @@ def _ignore(done: int, total: int) -> None:
     """Nobody wants to know how many have been read."""
 
 
-def list_runs(paths: Sequence[Path], on_read: OnRead = _ignore) -> Listing:
+def list_runs(paths: Sequence[Path], on_read: OnRead = _ignore, patience: float = 0.0) -> Listing:
     """The recorded runs, and the runs of experiments, at and below these folders. What was read
     before and has not changed is taken from the index in the user's cache folder. `on_read` is
-    called after each place.
+    called after each place. `patience`: what was read of a run that runs may be so many times older
+    than reading it took; 0: it is read again whenever it has grown.
 
     Raises:
         UsageError: a path is no folder.
@@ -113,7 +115,8 @@ def list_runs(paths: Sequence[Path], on_read: OnRead = _ignore) -> Listing:
     count = _Count(on_read, sum(len(top.places.found) for top in tops))
     seen: set[str] = set()
     for top in tops:
-        reader = _Reader(listing, roots, top, is_alone=len(paths) == 1)
+        reader = _Reader(listing, roots, top, Index(top.real, patience))
+        reader.is_alone = len(paths) == 1
         reader.read(seen, count)
     listing.runs = _with_recorders(listing.runs)
     rankings = Rankings()
@@ -145,16 +148,15 @@ class _Count:
 
 
 class _Reader:
-    """Reads what lies below one folder into a listing. `is_alone`: no other folder was named."""
+    """Reads what lies below one folder into a listing."""
 
-    def __init__(
-        self, listing: Listing, roots: Sequence[Root], top: _Top, *, is_alone: bool
-    ) -> None:
+    def __init__(self, listing: Listing, roots: Sequence[Root], top: _Top, index: Index) -> None:
         self._listing = listing
         self._roots = roots
         self._top = top
-        self._is_alone = is_alone
-        self._index = Index(top.real)
+        self._index = index
+        self.is_alone = True
+        """Whether no other folder was named."""
 
     def read(self, seen: set[str], count: _Count) -> None:
         """Read all of it; `seen` are the folders that are listed already."""
@@ -173,7 +175,7 @@ class _Reader:
         """Add an experiment with its runs, a recorded run, or both."""
         typed = _typed(self._top.path, place.below)
         below = typed
-        if self._is_alone:
+        if self.is_alone:
             below = place.below or Path(self._top.real).name
         name = _id_of(place.path, self._roots)
         if place.is_experiment:
@@ -258,10 +260,11 @@ def _entry(place: Place, index: Index, problems: list[Problem]) -> Entry | None:
         return known.entry
     from watchkeeper.query.catalogue.reader import read_entry  # not where nothing has changed
 
+    began = time.monotonic()
     entry, faults = read_entry(Path(place.path))
     problems += faults
     if not faults:
-        index.put(place, entry)
+        index.put(place, entry, time.monotonic() - began)
     return entry
 
 

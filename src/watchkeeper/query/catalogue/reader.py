@@ -10,7 +10,7 @@ import msgspec
 
 from watchkeeper.core import journal
 from watchkeeper.core.errors import Problem
-from watchkeeper.core.events import CadenceSet, Opened, RunStarted
+from watchkeeper.core.events import Opened, RunStarted
 from watchkeeper.core.journal import Journal
 from watchkeeper.core.processes import ProcessName
 from watchkeeper.core.words import Words, words_of
@@ -19,6 +19,7 @@ from watchkeeper.query.recording import RecordedRun, read_run
 from watchkeeper.reading import settings
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
 from watchkeeper.runfolder.metric_rows import value_of
+from watchkeeper.runfolder.planned_steps import PlannedSteps
 from watchkeeper.runfolder.rows import Row
 
 _MOST_ERROR = 200  # characters
@@ -101,8 +102,10 @@ def _process_of(read: Journal, writer: str) -> ProcessName | None:
 
 def _total(run: RecordedRun) -> int | None:
     """How many training steps are planned, as it last said it."""
-    planned = [event.total for event in run.events if isinstance(event, CadenceSet)]
-    return next(filter(None, reversed(planned)), None)
+    planned = PlannedSteps()
+    for event in run.events:
+        planned.take(event)
+    return planned.total
 
 
 def _executions(run: RecordedRun, started: RunStarted) -> int:

@@ -17,16 +17,20 @@ ORDER = (
     "waiting",
     "done",
     "finished",
-    "not needed",
 )
-SETTLED = frozenset({"done", "not needed", "finished"})
+SETTLED = frozenset({"done", "finished"})
+_NO_WORK = "not needed"
 WAITING = "waiting"
 _STATES: Mapping[str, str] = {"to do": WAITING}
 
 
 def counts_of(states: Iterable[str]) -> dict[str, int]:
-    """State → how many are in it. What is to do is said to wait."""
-    return worst_first(Counter(_STATES.get(state, state) for state in states))
+    """State → how many are in it. What is to do is said to wait; what is not needed, the training
+    of a control, is no work.
+    """
+    counts = Counter(_STATES.get(state, state) for state in states)
+    del counts[_NO_WORK]
+    return worst_first(counts)
 
 
 def worst_first(counts: Mapping[str, int]) -> dict[str, int]:
@@ -37,5 +41,5 @@ def worst_first(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def settled(counts: Mapping[str, int]) -> int:
-    """How many of them are done, finished or not needed."""
+    """How many of them are done or finished."""
     return sum(count for state, count in counts.items() if state in SETTLED)

@@ -36,6 +36,7 @@ from watchkeeper.query.views.parts.matrix import (
     work_rows,
 )
 from watchkeeper.query.views.parts.needs import needs_of
+from watchkeeper.query.views.parts.running import MOST as MOST_RUNNING
 from watchkeeper.query.views.parts.running import running_rows
 from watchkeeper.query.views.parts.site import Site, standing_of
 from watchkeeper.query.views.parts.watcher import watcher_of
@@ -77,7 +78,8 @@ def page_of(site: Site) -> Experiment:
     planned, state = site.looked.experiment, site.looked.state
     watcher = watcher_of(planned.folder, site.read)
     settings, runs = run_rows(site)
-    rows = work_rows(site)
+    running = running_rows(site)
+    rows = work_rows(site, running)
     jobs = job_bars(site)
     log, actions = log_of(planned.folder, site.read, state.zone)
     began, ended = began_and_ended(site)
@@ -87,7 +89,7 @@ def page_of(site: Site) -> Experiment:
         folder=site.folder,
         question=planned.question,
         counts=counts_of(standing_of(row) for row in site.rows),
-        needs=needs_of(site, watcher, site.read.problems),
+        needs=needs_of(site, watcher, running),
         best=best_of(site, rows),
         valid=valid_files(site),
         started=began,
@@ -100,7 +102,7 @@ def page_of(site: Site) -> Experiment:
         jobs=jobs,
         slots=slots_of(jobs, site.now),
         decisions=decision_rows(site),
-        running=running_rows(site),
+        running=running[:MOST_RUNNING],
         evidence=evidence_of(site),
         log=log,
         actions=actions,

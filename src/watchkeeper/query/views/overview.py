@@ -27,9 +27,11 @@ from watchkeeper.query.views.pages import (
 from watchkeeper.query.views.parts.needs import damage, needs_of, worst_first
 from watchkeeper.query.views.parts.places import (
     groups_of,
+    heard_of,
     needs_of_recorded,
     place_of,
     place_of_recorded,
+    unhealthy_recorded,
     urgency,
 )
 from watchkeeper.query.views.parts.running import MOST as MOST_RUNNING
@@ -41,20 +43,27 @@ from watchkeeper.query.views.shared import Need
 MOST_NEEDS = 20
 MOST_PLACES = 200
 MOST_WAITING = 20
+PATIENCE = 20.0
+"""Reading what grows takes a twentieth of a core."""
 
 
 def _ignore(done: int, total: int) -> None:
     """Nobody wants to know how many have been read."""
 
 
-def overview(paths: Sequence[Path], on_read: Callable[[int, int], None] = _ignore) -> Overview:
+def overview(
+    paths: Sequence[Path],
+    on_read: Callable[[int, int], None] = _ignore,
+    patience: float = PATIENCE,
+) -> Overview:
     """Look at everything below these folders once. `on_read` is called after each journal that was
-    read, with how many have been and of how many.
+    read, with how many have been and of how many. `patience` is as in `list_runs`: how far a run is
+    is read in each look, its figures over all rows now and then.
 
     Raises:
         UsageError: a path is no folder.
     """
-    return overview_of(list_runs(paths, on_read), paths)
+    return overview_of(list_runs(paths, on_read, patience), paths)
 
 
 class _Part(msgspec.Struct):
@@ -86,22 +95,26 @@ def overview_of(listing: Listing, paths: Sequence[Path]) -> Overview:
 def _add_experiment(parts: _Part, folder: str, name: str, jobs: Jobs, runs: Sequence[Run]) -> None:
     site = site_of(jobs.experiment, jobs.read, jobs.state, name, folder)
     watcher = watcher_of(jobs.experiment.folder, jobs.read)
-    parts.places.append(place_of(site, jobs.words, runs))
-    parts.needs += needs_of(site, watcher, jobs.read.problems)
-    parts.running += running_rows(site)
+    running = running_rows(site)
+    parts.places.append(heard_of(place_of(site, jobs.words, runs), running))
+    parts.needs += needs_of(site, watcher, running)
+    parts.running += running
     parts.waiting += waiting_rows(site)
     parts.problems += copies.notes(jobs.experiment.folder, jobs.state)
 
 
 def _add_recorded(parts: _Part, runs: Sequence[Run]) -> None:
+    now = datetime.now(UTC)
+    under_way = [run for run in runs if run.state == "running"]
+    parts.more_running += max(0, len(under_way) - MOST_RUNNING)
+    rows = {run.id: row_of_recorded(run, now) for run in under_way[:MOST_RUNNING]}
+    parts.running += rows.values()
     for group in groups_of(runs):
-        place = place_of_recorded(group)
+        running = [rows[run.id] for run in group if run.id in rows]
+        place = heard_of(place_of_recorded(group), running)
         parts.places.append(place)
         parts.needs += needs_of_recorded(group, place)
-    now = datetime.now(UTC)
-    running = [run for run in runs if run.state == "running"]
-    parts.more_running += max(0, len(running) - MOST_RUNNING)
-    parts.running += [row_of_recorded(run, now) for run in running[:MOST_RUNNING]]
+        parts.needs += unhealthy_recorded(running, place)
 
 
 def _add_damage(parts: _Part, problems: Sequence[Problem]) -> None:

@@ -16,6 +16,7 @@ from watchkeeper.runfolder.losses import TRAIN_LOSS, loss_of
 from watchkeeper.runfolder.rows import decode_fields, files_of
 
 _BLOCK_BYTES = 8_192
+_DIGITS = 4
 _WHOLE_BYTES = SPARK_VALUES * _BLOCK_BYTES
 
 
@@ -26,7 +27,8 @@ def spark_of(run_folder: Path) -> tuple[float, ...]:
     for path in sorted(files_of(run_folder), reverse=True):
         values = _values(path)
         if len(values) > 1:
-            return medians(values, SPARK_VALUES)
+            shown = medians(values, SPARK_VALUES)
+            return tuple(float(f"{value:.{_DIGITS}g}") for value in shown)
     return ()
 
 

@@ -7,20 +7,23 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from watchkeeper.core import journal, layout
-from watchkeeper.core.disk.tails import end_as_text
+from watchkeeper.core.disk.tails import end_as_text, last_lines
 from watchkeeper.core.events import Advanced, Progressed, Stalled, StepFinished, StepStarted
 from watchkeeper.core.text.figures import clock
 from watchkeeper.runfolder.link import read_link
 from watchkeeper.runfolder.printed import Position, bar_rate, position
+from watchkeeper.runfolder.rows import decode_fields, files_of
 from watchkeeper.watch.health.vitals import Recorded
 
 # of a job's output, in which its last step is looked for: files may be of any size
 TAIL_BYTES = 16_384
+_PACE_ROWS = 50
 
 
 SILENT_S = 300.0  # without output, before that is worth a word
@@ -64,13 +67,48 @@ def figures_in_run(folder: Path) -> Figures:
     return Figures(
         step=here.step,
         total=here.total,
-        rate_per_s=recorded.rate,
+        rate_per_s=recorded.rate or _rate_in(folder),
         eta_s=recorded.eta_s,
         loss=_loss(here),
         modified=recorded.modified,
         source=str(folder),
         stall=stall,
     )
+
+
+def _rate_in(folder: Path) -> float | None:
+    """Steps per second over the newest rows; None where they do not say it."""
+    newest = max(files_of(folder), key=_age, default=None)
+    if newest is None:
+        return None
+    rows = [
+        decode_fields(line.encode()) or {} for line in last_lines(newest, _PACE_ROWS, TAIL_BYTES)
+    ]
+    points = [(row["step"], row["time"]) for row in rows if "step" in row and "time" in row]
+    if len(points) < 2:
+        return None
+    return _slope(points[0], points[-1])
+
+
+def _slope(first: tuple[object, object], last: tuple[object, object]) -> float | None:
+    """The steps between two rows over the seconds between them."""
+    try:
+        steps = float(str(last[0])) - float(str(first[0]))
+        begin, end = (datetime.fromisoformat(str(time)) for time in (first[1], last[1]))
+    except ValueError:
+        return None
+    seconds = (end - begin).total_seconds()
+    if steps <= 0 or seconds <= 0:
+        return None
+    return steps / seconds
+
+
+def _age(path: Path) -> float:
+    """When a file last grew; 0 where it is gone."""
+    status = _status(path)
+    if status is None:
+        return 0.0
+    return status.st_mtime
 
 
 def figures_in_output(streams: Iterable[str]) -> Figures:

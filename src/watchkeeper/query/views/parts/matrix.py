@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from watchkeeper.core.events import Number
 from watchkeeper.query.compare import ExperimentRun, runs_of, settings_of
 from watchkeeper.query.rows import Row
-from watchkeeper.query.views.pages import MetricColumn, RunRow, TaskColumn, WorkRow
+from watchkeeper.query.views.pages import MetricColumn, RunningRow, RunRow, TaskColumn, WorkRow
 from watchkeeper.query.views.parts.alike import line_of
-from watchkeeper.query.views.parts.running import job_figures, progress_of_job
 from watchkeeper.query.views.parts.site import Site, standing_of
 from watchkeeper.query.views.shared import Best, Progress, Real
 from watchkeeper.reading import settings as flatten
@@ -20,12 +19,17 @@ from watchkeeper.reading import settings as flatten
 _SAMPLES = "samples"
 
 
-def work_rows(site: Site) -> list[WorkRow]:
-    """A row for each piece of work, in the experiment's order."""
-    return [_work_row(site, row) for row in site.rows]
+def work_rows(site: Site, running: Sequence[RunningRow]) -> list[WorkRow]:
+    """A row for each piece of work, in the experiment's order. `running` are those that run."""
+    now = {row.key: row for row in running}
+    return [_work_row(site, row, now.get(row.key)) for row in site.rows]
 
 
-def _work_row(site: Site, row: Row) -> WorkRow:
+def _work_row(site: Site, row: Row, running: RunningRow | None) -> WorkRow:
+    health: str = row.health or ""
+    progress = Progress()
+    if running is not None:
+        health, progress = running.health, running.progress
     cause = ""
     if row.standing == "failed":
         cause = line_of(row)
@@ -45,8 +49,8 @@ def _work_row(site: Site, row: Row) -> WorkRow:
         train_loss=_train_loss(site, row),
         attempt=row.attempt,
         job_id=row.job_id,
-        progress=_progress(site, row),
-        health=row.health or "",
+        progress=progress,
+        health=health,
     )
 
 
@@ -75,13 +79,6 @@ def _train_loss(site: Site, row: Row) -> float | None:
     if isinstance(loss, int | float):
         return float(loss)
     return None
-
-
-def _progress(site: Site, row: Row) -> Progress:
-    attempt = site.latest(row.key)
-    if attempt is None or standing_of(row) != "running" or not attempt.active:
-        return Progress()
-    return progress_of_job(job_figures(site, attempt), attempt, site.now)
 
 
 # ── columns
@@ -137,11 +134,13 @@ def _settings(run: ExperimentRun, reader: flatten.Reader) -> dict[str, str]:
 
 
 def _differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """The names whose values are not the same in all that know any setting."""
-    known = [one for one in settings if one]
-    values: dict[str, set[str | None]] = {}
-    for name in dict.fromkeys(name for one in known for name in one):
-        values[name] = {one.get(name) for one in known}
+    """The names that have more than one value. A run that does not say one, as before its end, has
+    none.
+    """
+    values: dict[str, set[str]] = {}
+    for one in settings:
+        for name, value in one.items():
+            values.setdefault(name, set()).add(value)
     return [name for name, own in values.items() if len(own) > 1]
 
 

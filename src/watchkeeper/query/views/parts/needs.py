@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -11,9 +11,10 @@ from watchkeeper.core.errors import Problem
 from watchkeeper.core.state import Attempt
 from watchkeeper.launch.plan import HALTED
 from watchkeeper.query.rows import Row
+from watchkeeper.query.views.pages import RunningRow
 from watchkeeper.query.views.parts.alike import alike, line_of
 from watchkeeper.query.views.parts.site import Site, at_step, counted, ended_at
-from watchkeeper.query.views.shared import Need, NeedKind, Watcher
+from watchkeeper.query.views.shared import Need, NeedKind, Progress, Watcher
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.verdict.judge import cause_in
 
@@ -34,19 +35,26 @@ _MOST_NAMED = 3
 
 
 def worst_first(needs: Sequence[Need]) -> list[Need]:
-    """The needs by their kind, and those of one kind in their order."""
-    return sorted(needs, key=lambda need: _ORDER.index(need.kind))
+    """The needs by their kind, and of one kind the newest first."""
+    return sorted(needs, key=_gravity)
 
 
-def needs_of(site: Site, watcher: Watcher, problems: Sequence[Problem]) -> list[Need]:
-    """What needs a person in an experiment. `problems` are those of its files."""
+def _gravity(need: Need) -> tuple[int, float]:
+    age = 0.0
+    if need.last is not None:
+        age = -need.last.timestamp()
+    return _ORDER.index(need.kind), age
+
+
+def needs_of(site: Site, watcher: Watcher, running: Sequence[RunningRow]) -> list[Need]:
+    """What needs a person in an experiment. `running` is what runs."""
     needs = [
         *_failures(site),
-        *_unhealthy(site),
+        *_unhealthy(site, running),
         *_unknown(site),
-        *_late(site),
+        *_late(site, running),
         *_unwatched(site, watcher),
-        *_damaged(site, problems),
+        *_damaged(site),
     ]
     return worst_first(needs)
 
@@ -211,20 +219,36 @@ def _needed(site: Site, key: str) -> list[str]:
 # ── what runs, and is not well
 
 
-def _unhealthy(site: Site) -> Iterator[Need]:
+def _unhealthy(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
     """The jobs that stand still or fail while they run, by what is wrong."""
-    for group in alike(row for row in site.rows if row.health in ALARMS):
+    unwell = {row.key: row for row in running if row.health in ALARMS}
+    for group in alike(_as_they_run(site, unwell)):
         newest = group[-1]
+        times = [_heard_at(unwell[row.key]) for row in group]
+        known = [time for time in times if time is not None]
         line = f"{counted(len(group), site.noun(newest.key))} {newest.health}"
-        attempts = [site.latest(row.key) for row in group]
-        times = [one.assessed.time for one in attempts if one is not None and one.assessed]
         yield msgspec.structs.replace(
             _need(site, "unhealthy", group, line),
             why=newest.health_why,
-            first=min(times, default=None),
-            last=max(times, default=None),
+            first=min(known, default=None),
+            last=max(known, default=None),
             command=site.command("status"),
         )
+
+
+def _as_they_run(site: Site, running: Mapping[str, RunningRow]) -> Iterator[Row]:
+    """Their rows, with the health that they have now."""
+    for row in site.rows:
+        if row.key in running:
+            now = running[row.key]
+            yield msgspec.structs.replace(row, health=now.health, health_why=now.why)
+
+
+def _heard_at(row: RunningRow) -> datetime | None:
+    """When a job was last heard of."""
+    if row.evidence is None:
+        return None
+    return row.evidence.at
 
 
 def _unknown(site: Site) -> Iterator[Need]:
@@ -237,23 +261,18 @@ def _unknown(site: Site) -> Iterator[Need]:
         )
 
 
-def _late(site: Site) -> Iterator[Need]:
+def _late(site: Site, running: Sequence[RunningRow]) -> Iterator[Need]:
     """The jobs whose last step will not come before their time limit."""
-    late = []
-    for row in site.rows:
-        attempt = site.latest(row.key)
-        is_late = attempt is not None and attempt.assessed and attempt.assessed.fits is False
-        if is_late and row.standing == "running":
-            late.append(row)
+    late = {row.key: row.progress for row in running if row.progress.fits is False}
     if not late:
         return
-    newest = site.latest(late[-1].key)
-    assert newest is not None and newest.assessed is not None
-    ends = [_limit_of(site.latest(row.key)) for row in late]
+    rows = [row for row in site.rows if row.key in late]
+    ends = [_limit_of(site.latest(key)) for key in late]
     known = [end for end in ends if end is not None]
+    last = rows[-1].key
     yield msgspec.structs.replace(
-        _need(site, "late", late, f"{counted(len(late), 'run')} will not end in time"),
-        why=_lateness(newest) or newest.assessed.note or newest.assessed.why,
+        _need(site, "late", rows, f"{counted(len(late), 'run')} will not end in time"),
+        why=_lateness(late[last], site.latest(last)),
         first=min(known, default=None),
         last=max(known, default=None),
         command=site.command("status"),
@@ -267,13 +286,13 @@ def _limit_of(attempt: Attempt | None) -> datetime | None:
     return attempt.facts.ends_by
 
 
-def _lateness(attempt: Attempt) -> str:
-    """`ends 6 h 14 min after its limit`; "" where its end is not known."""
-    limit, assessed = _limit_of(attempt), attempt.assessed
-    if limit is None or assessed is None or assessed.eta_s is None:
+def _lateness(progress: Progress, attempt: Attempt | None) -> str:
+    """`ends 6 h 14 min after its limit`; where the end is not known, what its watcher said."""
+    if progress.eta_s is not None and progress.limit_s is not None:
+        return f"ends {_span(progress.eta_s - progress.limit_s)} after its limit"
+    if attempt is None or attempt.assessed is None:
         return ""
-    late_s = (assessed.time + timedelta(seconds=assessed.eta_s) - limit).total_seconds()
-    return f"ends {_span(late_s)} after its limit"
+    return attempt.assessed.note or attempt.assessed.why
 
 
 def _span(seconds: float) -> str:
@@ -295,7 +314,7 @@ def _unwatched(site: Site, watcher: Watcher) -> Iterator[Need]:
     waiting = [row for row in site.rows if row.standing == "to do"]
     why = f"{counted(len(active), 'job')} under way"
     if waiting:
-        why += f"; {len(waiting):,} will not be submitted"
+        why += f"; {len(waiting):,} waiting will not be submitted"
     if watcher.process is not None:
         why += f"; last watched from {watcher.host}, process {watcher.process}"
     yield Need(
@@ -312,10 +331,10 @@ def _unwatched(site: Site, watcher: Watcher) -> Iterator[Need]:
     )
 
 
-def _damaged(site: Site, problems: Sequence[Problem]) -> Iterator[Need]:
-    if problems:
+def _damaged(site: Site) -> Iterator[Need]:
+    if site.read.problems:
         yield msgspec.structs.replace(
-            damage(problems),
+            damage(site.read.problems),
             experiment=site.name,
             id=site.id,
             folder=site.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -14,11 +15,12 @@ from watchkeeper.core.words import Note, Words
 from watchkeeper.query.catalogue.listing import Run
 from watchkeeper.query.ranking import joined
 from watchkeeper.query.views.counts import counts_of, settled
-from watchkeeper.query.views.pages import PlaceRow
+from watchkeeper.query.views.pages import PlaceRow, RunningRow
 from watchkeeper.query.views.parts.needs import MOST_KEYS
 from watchkeeper.query.views.parts.site import Site, at_step, counted, standing_of
 from watchkeeper.query.views.shared import Best, Need
 from watchkeeper.runfolder.losses import TRAIN_LOSS, VAL_LOSS
+from watchkeeper.watch.health.judge import ALARMS
 
 BAD = ("failed", "died", "interrupted")
 """The states of recorded runs that need a person."""
@@ -52,7 +54,7 @@ def place_of(site: Site, words: Words, runs: Sequence[Run]) -> PlaceRow:
         what=_what(site),
         counts=counts,
         done=settled(counts),
-        total=len(site.rows),
+        total=sum(counts.values()),
         best=_best_result(runs),
         last=_last_event(site.looked.state),
         tags=tuple(words.tags),
@@ -171,6 +173,46 @@ def needs_of_recorded(runs: Sequence[Run], place: PlaceRow) -> Iterator[Need]:
         yield _bad_end(state, bad, place)
 
 
+def heard_of(place: PlaceRow, running: Sequence[RunningRow]) -> PlaceRow:
+    """The place with the newest that is known of what runs in it."""
+    times = [row.evidence.at for row in running if row.evidence is not None]
+    last = max(filter(None, [*times, place.last]), default=None)
+    place = msgspec.structs.replace(place, last=last)
+    if place.kind != "run" or not running:
+        return place
+    progress = running[0].progress
+    return msgspec.structs.replace(
+        place,
+        step=progress.step or place.step,
+        total_steps=progress.total or place.total_steps,
+    )
+
+
+def unhealthy_recorded(running: Sequence[RunningRow], place: PlaceRow) -> Iterator[Need]:
+    """The recorded runs that stand still while they run."""
+    for row in running:
+        if row.health not in ALARMS:
+            continue
+        at = None
+        if row.evidence is not None:
+            at = row.evidence.at
+        yield Need(
+            kind="unhealthy",
+            count=1,
+            line=f"1 run {row.health}",
+            why=row.why,
+            experiment=place.name,
+            id=place.id,
+            folder=place.folder,
+            subject=PurePosixPath(row.key).name,
+            keys=[row.key],
+            ids=[row.id],
+            first=at,
+            last=at,
+            command=f"watchkeeper status {shlex.quote(place.folder)}",
+        )
+
+
 def _bad_end(state: str, runs: Sequence[Run], place: PlaceRow) -> Need:
     newest = max(runs, key=_age)
     ends = [run.ended for run in runs if run.ended is not None]
@@ -188,7 +230,7 @@ def _bad_end(state: str, runs: Sequence[Run], place: PlaceRow) -> Need:
         ids=[run.id for run in runs[:MOST_KEYS]],
         first=min(ends, default=None),
         last=max(ends, default=None),
-        command=f"watchkeeper ls {place.folder} --state {state}",
+        command=f"watchkeeper ls {shlex.quote(place.folder)} --state {state}",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from watchkeeper.core.text.masks import masked
+from watchkeeper.launch.plan import UNDER_WAY
 from watchkeeper.query.rows import IN_DOUBT, NOT_TAKEN, Row
 from watchkeeper.query.views.pages import WaitingRow
 from watchkeeper.query.views.parts.site import PENDING, Site, counted, standing_of
@@ -74,8 +75,18 @@ def _named(names: tuple[str, ...]) -> str:
 
 def _after(site: Site, rows: list[Row]) -> Iterator[str]:
     """The runs that the rows wait for."""
-    for row in rows:
-        decision = site.decisions[row.key]
+    for decision in (site.decisions[row.key] for row in rows):
         yield from decision.after
-        if decision.action == "wait" and decision.detail.startswith(_WAITS_FOR):
+        if decision.action != "wait":
+            continue
+        if decision.detail.startswith(_WAITS_FOR):
             yield from decision.detail.removeprefix(_WAITS_FOR).split(", ")
+        else:
+            yield from _trainings_under_way(site)
+
+
+def _trainings_under_way(site: Site) -> Iterator[str]:
+    """What the gate waits for, where evaluations wait for all trainings."""
+    for decision in site.looked.plan.of_phase("preparation"):
+        if decision.action in UNDER_WAY:
+            yield decision.key

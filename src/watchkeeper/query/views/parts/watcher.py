@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,12 +50,12 @@ def _began(holder: Holder, read: Journal) -> datetime | None:
 
 
 def _last_sign(holder: Holder, beat: Path, read: Journal) -> datetime | None:
-    """When the holder left; of one that died, its last beat, by the file's own time."""
+    """When the holder left; of one that died, its last event or beat."""
     detached = of_kind(read.events, Detached)
     times = [event.time for event in detached if event.writer == holder.writer]
     if times:
         return max(times)
-    try:
-        return datetime.fromtimestamp(beat.stat().st_mtime, UTC)
-    except OSError:
-        return _began(holder, read)
+    times = [event.time for event in read.events.get(holder.writer, ())]
+    with suppress(OSError):
+        times.append(datetime.fromtimestamp(beat.stat().st_mtime, UTC))
+    return max(times, default=None)
