@@ -7,6 +7,7 @@ test could start one beside it.
 from __future__ import annotations
 
 import os
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -78,3 +79,34 @@ def serve_folders(tmp_path):
     yield start
     for server in servers:
         server.end()
+
+
+@pytest.fixture(scope="module")
+def still_server(tmp_path_factory):
+    """A `wk serve` over an empty folder: its pages, with the answers that a test gives."""
+    folder = tmp_path_factory.mktemp("night")
+    server = serve(folder, cwd=folder)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def open_still(open_page, still_server):
+    """`open_still(path, replies, look)` → a page whose answers are these: path of the API → JSON.
+    The stream of events brings a beat, and ends.
+    """
+    beat = {"content_type": "text/event-stream", "body": "event: beat\ndata: {}\n\n"}
+
+    def open_at(path, replies, look=Look()):  # noqa: B008
+        def reply(route):
+            name = unquote(urlsplit(route.request.url).path).removeprefix("/api/1/")
+            answer = replies.get(name)
+            route.fulfill(**(beat if answer is None else {"json": answer}))
+
+        page = open_page(still_server.address, look)
+        page.route("**/api/1/**", reply)
+        page.goto(still_server.origin + path)
+        page.wait_for_selector("main h1")
+        return page
+
+    return open_at

@@ -1,0 +1,168 @@
+"""The overview in a browser: what it says, what the keyboard does, and what it lets nobody do."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.browser import answers
+from tests.browser.harness import Look, serious_findings, sideways_scroll
+
+PHONE = Look(size="phone")
+HOSTILE = "<img src=x onerror=alert(1)>\u202eevil\x1b[31m\x07"
+
+
+@pytest.fixture
+def show(open_still):
+    """`show(look, **fields)` → the overview, with some fields of its object anew."""
+
+    def open_overview(look=Look(), query="", **fields):  # noqa: B008
+        return open_still("/" + query, {"overview": answers.overview(**fields)}, look)
+
+    return open_overview
+
+
+def section(page, name: str) -> str:
+    """What a section says, its white space made even."""
+    return " ".join(page.locator(f"#{name}").inner_text().split())
+
+
+def test_the_overview_is_sound_in_each_theme_and_size(show, look):
+    """axe finds nothing serious, nothing is wider than the window, and the heading is a sentence."""
+    page = show(look)
+    assert page.locator("h1").inner_text().startswith("7 failed, ")
+    assert serious_findings(page) == []
+    assert sideways_scroll(page) == 0
+
+
+def test_what_needs_a_person_comes_first_with_cause_place_and_time(show):
+    """Each cause is one line: what, the error as the job wrote it, whom, and when."""
+    page = show()
+    assert page.locator("main section").first.get_attribute("id") == "needs"
+    first = page.locator("#needs tbody tr").first.inner_text()
+    assert "6 evaluations failed" in first
+    assert "ModuleNotFoundError: No module named 'safetensors'" in first
+    assert "cap_rank: reversal of 3 runs" in first
+    assert "06:42 to 07:05" in first
+    assert "and blocks 2 jobs" in section(page, "needs")
+    assert "Nobody watches cap_rank" in section(page, "needs")
+
+
+def test_figures_that_are_not_known_are_not_shown_as_nought(show):
+    """A run without total has neither bar nor end, and one without limit none."""
+    row = answers.running_row("r1", total=None, eta_s=None, loss=None, rate_per_s=None)
+    page = show(running=[row])
+    text = section(page, "running")
+    assert "1,072" in text and "/" not in text and " 0 " not in text
+    assert page.locator("#running svg.bar").count() == 0
+
+
+def test_a_filter_keeps_the_rows_with_all_its_words(show):
+    """`/` goes to the filter, its words stay in the address, and nothing left is said so."""
+    page = show()
+    page.keyboard.press("/")
+    page.keyboard.type("r128 running")
+    assert page.locator("#running tbody tr").count() == 1
+    assert page.locator("#needs").count() == 0
+    assert page.url.endswith("?q=r128+running")
+    page.keyboard.type(" no-such-word")
+    assert "Nothing here has the words" in page.locator("main").inner_text()
+
+
+def test_rows_are_walked_marked_and_compared_by_keys(show):
+    """`j` and `k` move, `x` marks a run, `c` compares what is marked, in the order of marking."""
+    page = show()
+    for key in "jjjjjkxjx":
+        page.keyboard.press(key)
+    assert page.locator("#marks").inner_text().startswith("2 marked")
+    page.route("**/api/1/compare**", lambda route: route.abort())
+    page.context.on("console", lambda message: None)
+    marked = page.evaluate("JSON.parse(sessionStorage.getItem('wk-marks'))")
+    assert marked == ["night/cap_rank/r64", "night/cap_rank/r128"]
+    href = page.locator("#marks a").get_attribute("href")
+    assert href == "/c?r=night%2Fcap_rank%2Fr64&r=night%2Fcap_rank%2Fr128"
+
+
+def test_help_lists_the_keys_and_gives_the_focus_back(show):
+    """`?` opens a dialog, in which keys do nothing to the page behind it; Escape closes it."""
+    page = show()
+    page.keyboard.press("?")
+    assert "compare what is marked" in page.locator("dialog").inner_text()
+    assert serious_findings(page) == []
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_a_command_is_copied_by_a_click(show):
+    """A click selects the whole command, so that it can be copied without any permission."""
+    page = show()
+    page.locator("#needs .command").first.click()
+    assert page.evaluate("getSelection().toString()") == "wk run cap_rank"
+
+
+def test_recorded_text_stays_text(show):
+    """A hostile name runs nothing, adds no element, and its control characters are signs."""
+    row = answers.running_row(HOSTILE)
+    page = show(running=[row], name=HOSTILE)
+    assert page.locator("main img").count() == 0
+    name = page.locator("#running tbody th a").inner_text()
+    assert name == "<img src=x onerror=alert(1)>‹U+202E›evil␇"
+    assert page.locator("#running tbody th bdi").count() > 0
+
+
+def test_what_is_new_since_the_last_look_is_counted(show):
+    """The look before this one is compared with now; a reload at once is the same look."""
+    page = show()
+    look = {"at": 1, "counts": {"failed": 3, "done": 18}, "before": None}
+    text = json.dumps(look)
+    page.evaluate("text => window.onpagehide = () => 0 || text", text)
+    page.add_init_script(f"localStorage.setItem('wk-looked:night', {json.dumps(text)})")
+    page.reload()
+    said = page.locator(".lead p").inner_text()
+    assert re.search(r"Since you last looked, at .*: 4 failed\.", said)
+
+
+def test_an_empty_folder_says_how_to_begin(show):
+    """Nothing recorded: what was looked for, and two ways to begin."""
+    nothing = {"counts": {}, "needs": [], "running": [], "waiting": [], "places": []}
+    page = show(**nothing)
+    assert page.locator("h1").inner_text() == "Nothing recorded here yet"
+    assert "wk exec -- python train.py" in page.locator("main").inner_text()
+    assert serious_findings(page) == []
+
+
+def test_while_journals_are_read_counts_are_a_least(show):
+    """What has been read is shown, as "at least", with how many journals have been."""
+    page = show(reading={"done": 3120, "total": 5000})
+    assert page.locator("h1").inner_text() == "3,120 of 5,000 journals read"
+    assert "at least 3" in section(page, "needs")
+    assert page.locator("#link").inner_text() == "reading"
+
+
+def test_a_phone_has_one_column_and_lists_behind_rows(show):
+    """What is secondary is a row that opens; each target is 44 pixels high."""
+    page = show(PHONE)
+    assert page.locator("h1").inner_text() == "7 failed, 2 running"
+    page.locator("a.opener").first.click()
+    assert "wait for the checkpoints of r64" in page.locator("main").inner_text()
+    page.locator("#pages a", has_text="Runs").click()
+    assert page.locator("h1").inner_text() == "Runs"
+    heights = page.locator("a.opener, #pages a").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 44
+
+
+def test_what_changes_is_drawn_into_the_page_that_is_there(show):
+    """A patch changes a figure, and the element in focus stays the same one."""
+    page = show()
+    page.keyboard.press("j")
+    page.evaluate("document.activeElement.isTheSame = true")
+    answer = answers.overview(counts={"failed": 8})
+    page.route("**/api/1/overview", lambda route: route.fulfill(json=answer))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.locator("h1", has_text=re.compile("^8 failed$")).wait_for()
+    assert page.evaluate("document.activeElement.isTheSame")
