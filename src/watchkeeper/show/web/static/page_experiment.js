@@ -3,7 +3,7 @@
 import { bdi, glyph, h, link, paint, span, state, svg } from './dom.js';
 import { agoText, columnDecimals, countText, durationText, numberText } from './format.js';
 import { hasWords, isNeedWanted, marker, needsSection, runHref } from './needs.js';
-import { countsNodes, duration, kindOf, opener, section, tabs, time, wordOf } from './pieces.js';
+import { countEntries, countsNodes, duration, kindOf, opener, section, tabs, time, wordOf } from './pieces.js';
 import { jobsTimeline } from './timeline.js';
 
 const RAMPS = {
@@ -58,7 +58,7 @@ function isRunWanted(run, data, filter) {
 // ── heading
 
 function leadNodes(data, context) {
-  const entries = Object.entries(data.counts);
+  const entries = countEntries(data.counts);
   const [first] = entries;
   const isSplit = context.isPhone && entries.length > 1;
   const rest = entries.slice(1).map(([word, count]) => `${numberText(count, 0)} ${wordOf(word)}`);
@@ -165,7 +165,7 @@ function matrixRow(run, shape) {
 }
 
 function trainingCells(run, training, { hasLoss, losses, wide }) {
-  if (!training) return h('td', { class: 'state-col', colspan: wide }, state('unneeded', run.control ? 'control run; it is not trained' : ''));
+  if (!training || training.standing === 'not needed') return h('td', { class: 'state-col', colspan: wide }, state('unneeded', run.control ? 'control run; it is not trained' : ''));
   const [kind, words] = trainingWords(training);
   const node = state(kind, words);
   node.setAttribute('title', [words, training.cause].filter(Boolean).join(': '));

@@ -3,7 +3,7 @@
 import { bdi, command, h, link, paint, span, state, svg } from './dom.js';
 import { clockText, countText, dateText, numberText, rateText } from './format.js';
 import { hasWords, isNeedWanted, marker, more, needsSection, placeHref, runHref } from './needs.js';
-import { bar, countsNodes, duration, kindOf, opener, section, sparkline, time, wordOf } from './pieces.js';
+import { bar, countEntries, countsNodes, duration, kindOf, opener, section, sparkline, time, wordOf } from './pieces.js';
 import { table } from './table.js';
 
 const LOOKED = 'wk-looked';
@@ -37,7 +37,7 @@ function drawOverview(root, answer, context, before) {
 
 function leadNodes(data, context, before) {
   if (context.isReading) return readingNodes(data);
-  const entries = Object.entries(data.counts);
+  const entries = countEntries(data.counts);
   const isFirst = ([word]) => LOUD.includes(kindOf(word));
   const loud = entries.filter(isFirst);
   const isSplit = context.isPhone && loud.length > 0;
@@ -50,7 +50,7 @@ function leadNodes(data, context, before) {
 }
 
 function plainCounts(counts) {
-  return Object.entries(counts).map(([word, count]) => `${numberText(count, 0)} ${wordOf(word)}`).join(', ');
+  return countEntries(counts).map(([word, count]) => `${numberText(count, 0)} ${wordOf(word)}`).join(', ');
 }
 
 function whatThereIs({ experiments, recorded }) {
@@ -251,7 +251,7 @@ function placesSection(places, left, context) {
     { name: 'jobs', label: 'Jobs', cell: strip },
     { name: 'words', hint: 'Counts', cell: placeWords },
     { name: 'best', label: 'Best figure', kind: 'number', cell: bestNodes },
-    { name: 'of', label: 'Run', cell: ({ best }) => (best ? span('second', bestRun(best)) : null) },
+    { name: 'of', label: 'Run', cell: (place) => (place.best ? span('second', bestRun(place)) : null) },
     { name: 'last', label: 'Last event', kind: 'number', cell: ({ last }) => span('second', time(last, context)) },
   ];
   const options = { label: 'Experiments and runs', name: 'places', keyOf: (place) => place.id, rowAttributes: placeMarkable };
@@ -276,7 +276,7 @@ function placeNodes(place, context) {
 /** The counts as a strip, the worst first; of a single run, its steps. */
 function strip(place) {
   if (place.step != null && place.total_steps) return bar(place.step, place.total_steps, kindOf(Object.keys(place.counts)[0]));
-  const entries = Object.entries(place.counts).filter(([, count]) => count);
+  const entries = countEntries(place.counts);
   const total = entries.reduce((sum, [, count]) => sum + count, 0);
   let from = 0;
   const parts = entries.map(([word, count]) => {
@@ -296,13 +296,13 @@ function placeWords(place) {
 }
 
 function bestNodes({ best }) {
-  return best ? [span('second', bdi(best.metric), ' '), numberText(best.value)] : null;
+  return best ? span('figure', span('second', bdi(best.metric)), ' ', span('', numberText(best.value))) : null;
 }
 
-function bestRun(best) {
+function bestRun({ best, name }) {
   const where = best.epoch == null ? null : `epoch ${best.epoch}`;
   const step = best.step == null ? null : `step ${numberText(best.step, 0)}`;
-  return bdi([best.run, where ?? step].filter(Boolean).join(', '));
+  return bdi([best.run === name ? '' : best.run, where ?? step].filter(Boolean).join(', '));
 }
 
 // ── phone

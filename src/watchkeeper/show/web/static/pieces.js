@@ -28,9 +28,14 @@ export function wordOf(standing) {
   return standing === 'to do' ? 'waiting' : standing;
 }
 
+/** The counts worth saying: what is not needed is no work. */
+export function countEntries(counts) {
+  return Object.entries(counts).filter(([standing, count]) => count && standing !== 'not needed');
+}
+
 /** "7 failed, 6 blocked": in colour is what needs a person or, unless `isPlain`, what is all. */
 export function countsNodes(counts, isPlain) {
-  const entries = Object.entries(counts).filter(([, count]) => count);
+  const entries = countEntries(counts);
   return entries.flatMap(([standing, count], index) => {
     const kind = kindOf(standing);
     const isLoud = ['failed', 'unknown', 'warning'].includes(kind) || (!isPlain && entries.length === 1);

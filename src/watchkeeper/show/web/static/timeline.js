@@ -23,7 +23,7 @@ export function jobsTimeline(data, context) {
     return node;
   });
   const now = scale.isOpen ? nowNode(scale, y) : null;
-  const figure = svg('svg', { class: 'timeline', width, height: y + AXIS, role: 'img', 'aria-label': labelOf(data, bands) },
+  const figure = svg('svg', { class: 'timeline', width, height: y + AXIS, viewBox: `0 0 ${width} ${y + AXIS}`, role: 'img', 'aria-label': labelOf(data, bands) },
     gridNodes(scale, y, context, now), drawn, now);
   figure.onpointerdown = (event) => dragZoom(event, figure, scale, context);
   figure.ondblclick = () => context.setQuery({ from: null, to: null });
