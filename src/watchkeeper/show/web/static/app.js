@@ -163,6 +163,7 @@ function receive(context, answer, name, message) {
   if (visit !== context) return;
   if (name === 'again') renew(context, answer);
   if (name === 'beat' && message.rev && message.rev !== answer.rev) renew(context, answer);
+  if (name === 'gone') context.gone ??= message;
   if (name === 'patch') patchAnswer(context, answer, message);
   else context.emit(name, message);
   drawLink();
@@ -177,6 +178,7 @@ function patchAnswer(context, answer, patch) {
   }
   answer.data = applyPatch(answer.data, patch);
   answer.rev = patch.rev;
+  context.gone = null;
   context.emit('patch', answer.data);
 }
 
@@ -220,8 +222,14 @@ function liveText() {
 
 function drawBanner() {
   const banner = document.getElementById('banner');
-  banner.hidden = !store.isStale;
-  if (!store.isStale) return;
+  const gone = visit?.gone;
+  banner.hidden = !store.isStale && !gone;
+  if (banner.hidden) return;
+  if (gone && !store.isStale) {
+    const at = clockText(Date.parse(gone.at), visit.zone);
+    paint(banner, h('p', null, h('b', null, `Gone since ${at}.`), ' What follows is the last that was read.'), h('p', { class: 'why' }, bdi(gone.message)));
+    return;
+  }
   const silence = durationText(Math.floor((store.clock() - store.heardAt) / 1000));
   const wait = Math.max(0, Math.ceil((store.retryAt - store.clock()) / 1000));
   paint(

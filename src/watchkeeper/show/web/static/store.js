@@ -6,7 +6,7 @@
 
 const LONGEST_SILENCE_MS = 30000;
 const LONGEST_PAUSE_S = 30;
-const EVENTS = ['patch', 'columns', 'lines', 'beat'];
+const EVENTS = ['patch', 'columns', 'lines', 'beat', 'gone'];
 
 /** Why an answer is missing: the status, what the server says, and what to do. */
 export class AnswerError extends Error {
@@ -72,7 +72,7 @@ export class Store {
     return envelope;
   }
 
-  /** Follow a scope, in place of the one before. `handle(name, message)`: patch, columns, lines,
+  /** Follow a scope, in place of the one before. `handle(name, message)`: patch, columns, lines, gone,
    * beat; `again` when the whole answer must be asked for; `link` when it breaks or is back. */
   listen(scope, handle) {
     this.#scope = scope;
