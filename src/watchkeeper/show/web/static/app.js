@@ -14,6 +14,7 @@ import { Store } from './store.js';
 const PAGES = { overview: renderOverview, e: renderExperiment, r: renderRun, c: renderCompare };
 const KINDS_IN_API = { e: 'experiment', r: 'run' };
 const COMPARED = ['r', 'base', 'm', 'at'];
+const PATIENCE_MS = 250;
 const PHONE = matchMedia('(max-width: 63.99em)');
 
 const store = new Store();
@@ -145,8 +146,10 @@ async function show() {
 
 async function fill(context) {
   const { place } = context;
+  const slow = setTimeout(() => visit === context && showWaiting(context), PATIENCE_MS);
   try {
     const answer = place.api ? await store.get(place.api) : null;
+    clearTimeout(slow);
     if (visit !== context) return;
     context.zone = answer?.data?.zone ?? 'UTC';
     main.replaceChildren();
@@ -156,7 +159,15 @@ async function fill(context) {
   } catch (error) {
     if (visit === context) showMissing(context, error);
   }
+  clearTimeout(slow);
   drawLink();
+}
+
+/** What is shown where an answer takes its time. */
+function showWaiting({ place }) {
+  drawCrumbs(place.id.split('/').filter(Boolean).map((text) => ({ text, href: '/' })));
+  const name = place.id.split('/').at(-1) || 'what is recorded';
+  paint(main, h('div', { class: 'lead' }, h('h1', { class: 'third', tabindex: -1 }, 'Reading ', bdi(name), ' …')));
 }
 
 function receive(context, answer, name, message) {
