@@ -44,7 +44,7 @@ def test_a_duration_has_two_units_at_most(say):
 
 
 def test_a_time_is_an_age_for_an_hour_and_then_the_clock_of_the_journal(say):
-    """"4 s ago", "44 min ago", the clock, yesterday with the clock, and then the day."""
+    """An age in seconds or minutes, the clock, yesterday with the clock, and then the day."""
     ages = {
         4_000: "4 s ago",
         44 * MINUTE: "44 min ago",

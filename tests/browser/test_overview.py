@@ -30,7 +30,7 @@ def section(page, name: str) -> str:
 
 
 def test_the_overview_is_sound_in_each_theme_and_size(show, look):
-    """axe finds nothing serious, nothing is wider than the window, and the heading is a sentence."""
+    """axe finds nothing serious, nothing is wider than the window, a sentence is the heading."""
     page = show(look)
     assert page.locator("h1").inner_text().startswith("7 failed, ")
     assert serious_findings(page) == []
