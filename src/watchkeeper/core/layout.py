@@ -10,6 +10,7 @@ In an experiment's folder (`EXP`):
         lease/<n>.json              who writes the logs
         watch/                      scripts and output of watch jobs
         scripts/<key>.json          scripts that were submitted as they lie
+        view/index.html             the report of `report --in-place`
 
 In a recorded run's folder (`RUN`):
 
@@ -39,6 +40,7 @@ STARTS = Path(OURS, "starts")
 LEASE = Path(OURS, "lease")
 WATCH = Path(OURS, "watch")
 SCRIPTS = Path(OURS, "scripts")
+VIEW = Path(OURS, "view")
 
 METRICS = Path(OURS, "metrics")
 TABLES = Path(OURS, "tables")

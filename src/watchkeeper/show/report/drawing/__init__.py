@@ -1,0 +1,1 @@
+"""Charts as SVG, made where the report is written."""

@@ -1,0 +1,58 @@
+"""The lines of recorded series as curves: which are drawn, in which style, under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from watchkeeper.query.views.pages import Line, Series
+from watchkeeper.show.report.drawing.curves import Curve
+
+MOST_LINES = 20
+MOST_POINTS = 50
+"""Of a validation loss, up to which each value is a point."""
+
+
+def losses_of(series: Mapping[str, Series]) -> list[Curve]:
+    """One line for each run, labelled with its name: its newest rows, its superseded ones left
+    out. At most 20 runs.
+    """
+    curves = []
+    for style, (name, one) in enumerate(list(series.items())[:MOST_LINES]):
+        lines = [line for line in one.lines if not line.superseded]
+        for line in lines:
+            label = name if line is lines[-1] else ""
+            curves.append(Curve(label=label, style=style, x=line.x, drawn=line.smooth))
+    return curves
+
+
+def curves_of(series: Series, styles: Mapping[str, int], labels: Mapping[str, str]) -> list[Curve]:
+    """Every line of a run, with its band. Superseded rows are pale, and have no label."""
+    curves = []
+    for line in series.lines:
+        if line.metric in styles:
+            curves.append(_curve(line, styles[line.metric], labels, series.lines))
+    return curves
+
+
+def _curve(line: Line, style: int, labels: Mapping[str, str], lines: Sequence[Line]) -> Curve:
+    is_last = line is _last_of(line.metric, lines)
+    is_dotted = style == 1 and sum(line.n) <= MOST_POINTS
+    return Curve(
+        label=labels.get(line.metric, "") if is_last else "",
+        style=style,
+        x=line.x,
+        drawn=line.smooth,
+        least=() if is_dotted else line.min,
+        greatest=() if is_dotted else line.max,
+        is_pale=line.superseded,
+        has_points=is_dotted,
+    )
+
+
+def _last_of(metric: str, lines: Sequence[Line]) -> Line | None:
+    """The newest line of a metric that nothing superseded."""
+    newest = None
+    for line in lines:
+        if line.metric == metric and not line.superseded:
+            newest = line
+    return newest

@@ -1,0 +1,153 @@
+"""What a report leaves out unless `--private`: absolute paths, users, hosts, accounts, job ids.
+
+How sensitive a field is stands in its type (core/events/base.py). A field of a page whose type says
+host, user, account or job id is emptied. A path is shortened to its part below the folder that the
+report is about, or to its last name. Every other text may quote any of them: the values that the
+journals hold in such fields are searched there, and absolute paths by their form.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+
+PageT = TypeVar("PageT", bound=msgspec.Struct)
+
+_EMPTIED = frozenset({"host", "user", "account", "job id"})
+_WORDS = {"host": "<host>", "user": "<user>", "account": "<account>", "job id": "<job>"}
+_COMMON = frozenset({"", "localhost", "local", "root", "127.0.0.1"})
+"""Names that say nothing about anybody."""
+_SHORTEST_JOB_ID = 4
+"""A shorter one is searched only behind the word job: it may be any number."""
+_NO_END = r"[^\s:'\"`()<>\[\],;|]*"
+_ABSOLUTE = re.compile(rf"(?:file://|(?<![\w.~/]))(?:~|/(?=[A-Za-z_.])){_NO_END}/{_NO_END}")
+_JOB = re.compile(
+    r"\b(jobs? (?:id )?|(?:execution_id|job_id|SLURM_JOB_ID)[:=] ?)\d+(?:_\d+)?\b"
+    r"|(slurm-)\d+(?:_\d+)?(?=\.out\b)",
+    re.IGNORECASE,
+)
+
+
+def sensitivity_of(hint: Any) -> str:
+    """The sensitivity that a type carries, "" for none."""
+    for meta in get_args(hint)[1:]:
+        extra = getattr(meta, "extra", None) or {}
+        if "sensitivity" in extra:
+            return str(extra["sensitivity"])
+    return ""
+
+
+@functools.cache
+def sensitive_fields(kind: type[msgspec.Struct]) -> Mapping[str, str]:
+    """The fields of a struct whose types carry a sensitivity: name → which."""
+    hints = get_type_hints(kind, include_extras=True)
+    kinds = {name: sensitivity_of(hint) for name, hint in hints.items()}
+    return {name: word for name, word in kinds.items() if word}
+
+
+class Mask:
+    """Takes out of texts what is private. `folder` is what the report is about; `values` are the
+    values of the journals' sensitive fields: which → values.
+    """
+
+    def __init__(self, folder: Path, values: Mapping[str, Iterable[str]]) -> None:
+        self._folder = str(folder.absolute())
+        self._parent = str(folder.absolute().parent)
+        self._patterns = list(_patterns(values))
+        self._by_kind: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+            (str, self.text),
+            (msgspec.Struct, self.page),
+            (list, self._list),
+            (tuple, self._tuple),
+        )
+
+    def text(self, text: str) -> str:
+        """A text without what is private in it."""
+        text = text.replace(f"{self._folder}/", "")
+        text = _ABSOLUTE.sub(_last_name, text)
+        text = _JOB.sub(_without_number, text)
+        for pattern, word in self._patterns:
+            text = pattern.sub(word, text)
+        return text
+
+    def path(self, path: str) -> str:
+        """A path below the report's folder; one elsewhere is its last name."""
+        for above in (self._folder, self._parent):
+            if path.startswith(f"{above}/"):
+                return path[len(above) + 1 :]
+        if path.startswith(("/", "~")):
+            return path.rstrip("/").rpartition("/")[2]
+        return self.text(path)
+
+    def page(self, page: PageT) -> PageT:
+        """The page without what is private in any of its fields."""
+        changes = {name: self._field(page, name) for name in page.__struct_fields__}
+        return msgspec.structs.replace(page, **changes)
+
+    def _field(self, page: msgspec.Struct, name: str) -> Any:
+        value = getattr(page, name)
+        which = sensitive_fields(type(page)).get(name, "")
+        if which in _EMPTIED:
+            return ""
+        if which == "path" and isinstance(value, str):
+            return self.path(value)
+        return self._value(value)
+
+    def _value(self, value: Any) -> Any:
+        """Any value of a page, masked by its kind."""
+        if isinstance(value, dict):
+            return {self.text(str(key)): self._value(inner) for key, inner in value.items()}
+        for kind, mask in self._by_kind:
+            if isinstance(value, kind):
+                return mask(value)
+        return value
+
+    def _list(self, values: list[Any]) -> list[Any]:
+        return list(map(self._value, values))
+
+    def _tuple(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(map(self._value, values))
+
+
+def _patterns(values: Mapping[str, Iterable[str]]) -> Iterator[tuple[re.Pattern[str], str]]:
+    for which, word in _WORDS.items():
+        for value in sorted(set(values.get(which, ())) - _COMMON, key=len, reverse=True):
+            if which == "job id" and len(value) < _SHORTEST_JOB_ID:
+                continue
+            yield re.compile(rf"(?<![\w-]){re.escape(value)}(?![\w-])"), word
+
+
+def _last_name(match: re.Match[str]) -> str:
+    return match[0].rstrip("/").rpartition("/")[2]
+
+
+def _without_number(match: re.Match[str]) -> str:
+    if match[2]:
+        return f"{match[2]}<job>"
+    return f"{match[1]}<job>"
+
+
+def sensitive_values(events: Iterable[object]) -> dict[str, set[str]]:
+    """The values of all sensitive fields of these events: which → values."""
+    values: dict[str, set[str]] = {}
+    for event in events:
+        if isinstance(event, msgspec.Struct):
+            _collect(event, values)
+    return values
+
+
+def _collect(struct: msgspec.Struct, values: dict[str, set[str]]) -> None:
+    fields = sensitive_fields(type(struct))
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if name in fields and isinstance(value, str):
+            values.setdefault(fields[name], set()).add(value)
+            continue
+        for inner in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(inner, msgspec.Struct):
+                _collect(inner, values)
