@@ -284,6 +284,8 @@ def test_of_a_long_file_the_end_is_shown_until_it_is_read(tmp_path, monkeypatch)
     """Who does not wait sees the last rows, marked as not whole; once it was read, all of them."""
     monkeypatch.setattr(shelf, "QUICK_BYTES", 1_000)
     monkeypatch.setattr(shelf, "LAST_ROWS", 50)
+    monkeypatch.setattr(track, "MOST_RAW", 0)
+    monkeypatch.setattr(line, "MOST_READ", 0)
     write_rows(rows_file(tmp_path), losses([float(step) for step in range(5_000)]))
     one = Shelf()
     soon = read(tmp_path, one, waits=False)
@@ -291,6 +293,8 @@ def test_of_a_long_file_the_end_is_shown_until_it_is_read(tmp_path, monkeypatch)
     shown = series_of(soon, Chart(metrics=["loss"])).lines[0]
     assert shown.x[-1] == 4_999
     assert 25 <= sum(shown.n) <= 100
+    smooth = series_of(soon, Chart(metrics=["loss"], smoothing=0.5)).lines[0].smooth
+    assert smooth[-1] == pytest.approx(4_998, abs=0.01)
     assert read(tmp_path, one, waits=True).rows == 5_000
     later = read(tmp_path, one, waits=False)
     assert (later.is_whole, later.rows) == (True, 5_000)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
-from typing import Literal, NamedTuple
+from itertools import chain, groupby, pairwise
+from typing import Literal, NamedTuple, TypeVar
 
 from watchkeeper.query.series.columns import Points, no_points
-from watchkeeper.query.series.reader import Values, read_metric
+from watchkeeper.query.series.reader import Values, read_figures, read_metric
 from watchkeeper.query.series.smoothing import Average
 from watchkeeper.query.series.track import At, Block, Track, size_of
 from watchkeeper.query.series.tracks import FileTracks
 
+T = TypeVar("T")
 Axis = Literal["step", "time"]
 MOST_READ = 50_000
 """Of no more values in the range the values themselves are read."""
@@ -99,9 +100,12 @@ def _ensure_average(file: FileTracks, metric: str, track: Track, smoothing: floa
     """Smooth all values of a metric once, where that was not done when they were read."""
     if not smoothing or smoothing in track.averages:
         return
-    first = track.block(0)
-    values = read_metric(file.path, metric, int(first[At.PIECE]), int(first[At.SKIP]), track.rows)
-    track.begin_average(smoothing, values.figures)
+    begin = int(track.block(0)[At.PIECE])
+    if file.is_damaged:
+        figures = read_metric(file.path, metric, begin, 0, track.rows).figures
+    else:
+        figures = list(chain.from_iterable(read_figures(file.path, metric, begin)))
+    track.begin_average(smoothing, figures)
 
 
 def _mean_pauses(track: Track) -> Iterator[float]:
@@ -146,15 +150,42 @@ def _read_blocks(
 
 def _take_values(values: Values, average: Average, window: Window, part: Part) -> None:
     smooth = average.line(values.figures)
-    for step, time, figure, smoothed in zip(*values, smooth, strict=True):
-        places = _ordered(window, step, time)
-        if not window.begin <= places[0] <= window.end:
+    for is_superseded in (False, True):
+        points, bad = _target(part, is_superseded=is_superseded)
+        places = _places(values, window, is_superseded=is_superseded)
+        if not places:
             continue
-        points, bad = _target(part, is_superseded=step >= window.cut)
-        if math.isfinite(figure):
-            points.add(places, (figure, figure, smoothed), 1, (time, time))
-        else:
-            bad.append(places[0])
+        figures = _picked(values.figures, places)
+        if not math.isfinite(sum(figures)):
+            x, _ = _ordered(window, values.steps, values.times)
+            bad.extend(x[place] for place in places if not math.isfinite(values.figures[place]))
+            places = [place for place in places if math.isfinite(values.figures[place])]
+            figures = _picked(values.figures, places)
+        steps, times = _picked(values.steps, places), _picked(values.times, places)
+        x, other = _ordered(window, steps, times)
+        count = [1] * len(places)
+        smoothed = _picked(smooth, places)
+        points.extend(Points(x, other, figures, figures, smoothed, count, times, times))
+
+
+def _places(values: Values, window: Window, *, is_superseded: bool) -> Sequence[int]:
+    """Which values are to be drawn, as what counts or as what was superseded."""
+    begin, end, cut = window.begin, window.end, window.cut
+    x, _ = _ordered(window, values.steps, values.times)
+    if cut == math.inf:
+        if is_superseded:
+            return []
+        return [place for place, at in enumerate(x) if begin <= at <= end]
+    rows = enumerate(zip(x, values.steps, strict=True))
+    return [
+        place for place, (at, step) in rows if begin <= at <= end and (step >= cut) == is_superseded
+    ]
+
+
+def _picked(column: list[float], places: Sequence[int]) -> list[float]:
+    if len(places) == len(column):
+        return column
+    return list(map(column.__getitem__, places))
 
 
 def _take_blocks(track: Track, numbers: Sequence[int], window: Window, part: Part) -> None:
@@ -173,7 +204,7 @@ def _take_blocks(track: Track, numbers: Sequence[int], window: Window, part: Par
         points.add(places, figures, int(block[At.N]), (block[At.FIRST_TIME], block[At.TIME]))
 
 
-def _ordered(window: Window, step: float, time: float) -> tuple[float, float]:
+def _ordered(window: Window, step: T, time: T) -> tuple[T, T]:
     """The place on the axis, and that on the other one."""
     if window.axis == "step":
         return step, time

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -20,7 +20,7 @@ from watchkeeper.core.disk.files import open_regular
 from watchkeeper.runfolder.metric_rows import value_of
 from watchkeeper.runfolder.rows import OUR_FIELDS, decode_fields
 
-PIECE_BYTES = 2**20
+PIECE_BYTES = 4 * 2**20
 """How much is decoded at once. A line may be longer."""
 _PLAIN_NAME = re.compile(r'[^"\\\x00-\x1f]+')
 """The names that a decoder of one metric can have."""
@@ -28,6 +28,10 @@ _Value = float | bool | str | None
 _Fields = dict[str, Any]
 
 _all_fields = msgspec.json.Decoder(dict[str, _Value])
+_Field = tuple[str, Any, Any]
+_OUR_FIELDS: Sequence[_Field] = (("time", str | None, None), ("step", _Value, None))
+_Narrow = msgspec.json.Decoder[Any]
+_figure, _time, _step_field = map(attrgetter, ("figure", "time", "step"))
 _DAMAGE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -39,6 +43,12 @@ class Values(NamedTuple):
     steps: list[float]
     times: list[float]
     figures: list[float]
+
+    def extend(self, more: Values) -> None:
+        """Append other values."""
+        self.steps.extend(more.steps)
+        self.times.extend(more.times)
+        self.figures.extend(more.figures)
 
 
 class Piece(NamedTuple):
@@ -58,40 +68,106 @@ class _Rows(NamedTuple):
     is_damaged: bool
 
 
-def pieces(path: Path, begin: int = 0, metric: str | None = None) -> Iterator[Piece]:
+def pieces(path: Path, begin: int = 0) -> Iterator[Piece]:
     """The rows of a file from this byte on, which begins a line. A line without an end is left.
-    `metric`: read only that one, which is faster.
 
     Raises:
         OSError: the file cannot be read.
     """
-    decoder = _all_fields
-    if metric is not None and _PLAIN_NAME.fullmatch(metric):
-        decoder = _narrow(metric)
     with open_regular(path) as file:
         file.seek(begin)
         for data in _whole_lines(file):
             end = begin + len(data)
-            yield _piece(begin, end, _decoded(data, decoder))
+            yield _piece(begin, end, _decoded(data))
             begin = end
 
 
 def read_metric(path: Path, metric: str, begin: int, skip: int, count: int) -> Values:
-    """Values of one metric: `count` of them, after the first `skip` behind byte `begin`.
+    """Values of one metric: `count` of them, after the first `skip` behind byte `begin`. The other
+    metrics are not decoded.
 
     Raises:
         OSError: the file cannot be read.
     """
     values = Values([], [], [])
-    for piece in pieces(path, begin, metric):
-        read = piece.metrics.get(metric)
-        if read is None:
-            continue
-        for column, more in zip(values, read, strict=True):
-            column.extend(more)
+    for read in _metric_pieces(path, metric, begin):
+        values.extend(read)
         if len(values.figures) >= skip + count:
             break
-    return Values(*(column[skip : skip + count] for column in values))
+    return Values(
+        values.steps[skip : skip + count],
+        values.times[skip : skip + count],
+        values.figures[skip : skip + count],
+    )
+
+
+def read_figures(path: Path, metric: str, begin: int) -> Iterator[list[float]]:
+    """The figures alone of one metric behind byte `begin`, in pieces. No row may be damaged.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    decoder = _narrow(metric, ())
+    with open_regular(path) as file:
+        file.seek(begin)
+        for data in _whole_lines(file):
+            yield _figures(data, metric, decoder)
+
+
+def _figures(data: bytes, metric: str, decoder: _Narrow | None) -> list[float]:
+    if decoder is None:
+        return _metric_values(data, metric, None).figures
+    try:
+        rows = decoder.decode_lines(data)
+    except _DAMAGE:
+        return _metric_values(data, metric, None).figures
+    figures = list(map(_figure, rows))
+    if set(map(type, figures)) <= {float}:
+        return figures
+    return [number for number in map(value_of, figures) if number is not None]
+
+
+def _metric_pieces(path: Path, metric: str, begin: int) -> Iterator[Values]:
+    decoder = _narrow(metric)
+    with open_regular(path) as file:
+        file.seek(begin)
+        for data in _whole_lines(file):
+            yield _metric_values(data, metric, decoder)
+
+
+def _metric_values(data: bytes, metric: str, decoder: _Narrow | None) -> Values:
+    """One metric of a piece; the whole rows are decoded where the narrow decoder cannot."""
+    if decoder is not None:
+        try:
+            return _of_narrow(decoder.decode_lines(data))
+        except (*_DAMAGE, ValueError, TypeError):
+            pass
+    return _piece(0, 0, _decoded(data)).metrics.get(metric, Values([], [], []))
+
+
+def _narrow(metric: str, ours: Sequence[_Field] = _OUR_FIELDS) -> _Narrow | None:
+    """A decoder that skips all metrics but one; None of a name that it cannot have."""
+    if not _PLAIN_NAME.fullmatch(metric):
+        return None
+    fields = [*ours, ("figure", _Value, None)]
+    row = msgspec.defstruct("Row", fields, rename={"figure": metric}, gc=False)
+    return msgspec.json.Decoder(row)
+
+
+def _of_narrow(rows: list[Any]) -> Values:
+    """The values of narrow rows.
+
+    Raises:
+        TypeError, ValueError: a row has no time.
+    """
+    figures = list(map(_figure, rows))
+    if not set(map(type, figures)) <= {float}:
+        numbers = list(map(value_of, figures))
+        rows = [row for row, number in zip(rows, numbers, strict=True) if number is not None]
+        figures = [number for number in numbers if number is not None]
+    texts = map(_time, rows)
+    times = list(map(datetime.timestamp, map(datetime.fromisoformat, texts)))
+    return Values(_as_steps(list(map(_step_field, rows))), times, figures)
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -106,31 +182,11 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
         yield data
 
 
-def _narrow(metric: str) -> msgspec.json.Decoder[Any]:
-    """A decoder that skips all metrics but one."""
-    fields: list[tuple[str, Any, Any]] = [
-        ("time", str | None, None),
-        ("step", _Value, None),
-        ("figure", _Value | msgspec.UnsetType, msgspec.UNSET),
-    ]
-    row = msgspec.defstruct("Row", fields, rename={"figure": metric}, gc=False)
-    return msgspec.json.Decoder(row)
-
-
-def _decoded(data: bytes, decoder: msgspec.json.Decoder[Any]) -> _Rows:
+def _decoded(data: bytes) -> _Rows:
     try:
-        rows = decoder.decode_lines(data)
+        return _Rows(_all_fields.decode_lines(data), is_damaged=False)
     except _DAMAGE:
         return _line_by_line(data)
-    if decoder is _all_fields:
-        return _Rows(rows, is_damaged=False)
-    metric = decoder.type.__struct_encode_fields__[-1]
-    fields = [
-        {"time": row.time, "step": row.step, metric: row.figure}
-        for row in rows
-        if row.figure is not msgspec.UNSET
-    ]
-    return _Rows(fields, is_damaged=False)
 
 
 def _line_by_line(data: bytes) -> _Rows:
@@ -143,12 +199,11 @@ def _line_by_line(data: bytes) -> _Rows:
 
 def _piece(begin: int, end: int, read: _Rows) -> Piece:
     fields, times = _timed(read.fields)
-    steps = _steps(fields)
-    names = dict.fromkeys(chain.from_iterable(fields))
+    steps = _as_steps([row.get("step") for row in fields])
     metrics = {}
-    for name in names:
+    for name, figures in _columns(fields):
         if name not in OUR_FIELDS:
-            values = _values(name, fields, steps, times)
+            values = _values(figures, steps, times)
             if values.figures:
                 metrics[name] = values
     is_damaged = read.is_damaged or len(fields) < len(read.fields)
@@ -178,11 +233,10 @@ def _is_time(text: object) -> bool:
         return False
 
 
-def _steps(rows: list[_Fields]) -> list[float]:
-    """The rows' training steps; NaN for none."""
-    steps = [row.get("step") for row in rows]
+def _as_steps(steps: list[Any]) -> list[float]:
+    """Training steps; NaN for none."""
     if set(map(type, steps)) <= {float}:
-        return steps  # type: ignore[return-value]
+        return steps
     return list(map(_step, steps))
 
 
@@ -193,28 +247,39 @@ def _step(step: object) -> float:
     return value
 
 
-def _values(name: str, rows: list[_Fields], steps: list[float], times: list[float]) -> Values:
-    """A metric's values. Nearly always all rows have it, as numbers."""
+def _columns(rows: list[_Fields]) -> Iterator[tuple[str, Sequence[object]]]:
+    """Each field with its values, None where a row lacks it. Rows of the same fields, as nearly all
+    are, are turned at once.
+    """
+    names = list(rows[0]) if rows else []
+    if all(list(row) == names for row in rows):
+        yield from zip(names, zip(*map(dict.values, rows), strict=True), strict=True)
+        return
+    for name in dict.fromkeys(chain.from_iterable(rows)):
+        yield name, _column(name, rows)
+
+
+def _column(name: str, rows: list[_Fields]) -> Sequence[object]:
     try:
-        figures = list(map(itemgetter(name), rows))
+        return list(map(itemgetter(name), rows))
     except KeyError:
-        return _some_values(name, rows, steps, times)
-    if set(map(type, figures)) <= {float}:
-        return Values(steps, times, figures)
-    numbers = list(map(value_of, figures))
+        return [row.get(name) for row in rows]
+
+
+def _values(column: Sequence[object], steps: list[float], times: list[float]) -> Values:
+    """A metric's values. Nearly always all rows have it, as numbers."""
+    if set(map(type, column)) <= {float}:
+        return Values(steps, times, list(column))  # type: ignore[arg-type]
+    numbers = [None if figure is None else value_of(figure) for figure in column]
     if None not in numbers:
         return Values(steps, times, numbers)  # type: ignore[arg-type]
-    return _some_values(name, rows, steps, times)
+    having = [place for place, number in enumerate(numbers) if number is not None]
+    return Values(
+        list(map(steps.__getitem__, having)),
+        list(map(times.__getitem__, having)),
+        list(filter(_is_number, numbers)),
+    )
 
 
-def _some_values(name: str, rows: list[_Fields], steps: list[float], times: list[float]) -> Values:
-    """The values of a metric that some of the rows lack, or have a text for."""
-    values = Values([], [], [])
-    for place, row in enumerate(rows):
-        if name in row:
-            number = value_of(row[name])
-            if number is not None:
-                values.steps.append(steps[place])
-                values.times.append(times[place])
-                values.figures.append(number)
-    return values
+def _is_number(number: float | None) -> TypeGuard[float]:
+    return number is not None

@@ -56,14 +56,15 @@ Block = list[float]
 
 
 class Track:
-    """One metric. `cells` holds its blocks one behind the other; `raw` its values as (training
-    step, second, figure), None where there are too many; `averages` the running sums at the end of
+    """One metric. `cells` holds its blocks one behind the other; `raw` its `rows` values in
+    parts, None where there are too many; `averages` the running sums at the end of
     each block, by smoothing.
     """
 
     def __init__(self) -> None:
         self.cells = array("d")
-        self.raw: array[float] | None = array("d")
+        self.raw: list[Values] | None = []
+        self.rows = 0
         self.averages: dict[float, array[float]] = {}
 
     def __len__(self) -> int:
@@ -71,14 +72,11 @@ class Track:
         return len(self.cells) // WIDTH
 
     @property
-    def rows(self) -> int:
-        """How many values there are."""
-        return int(sum(self.column(At.N)) + sum(self.column(At.BAD)))
-
-    @property
     def figures(self) -> int:
         """About how many numbers it holds in memory."""
-        raw = len(self.raw or ())
+        raw = 0
+        if self.raw is not None:
+            raw = 3 * self.rows
         return 32 + len(self.cells) + raw + sum(map(len, self.averages.values()))
 
     def column(self, place: At) -> array[float]:
@@ -103,16 +101,17 @@ class Track:
         """The values, where they were kept."""
         if self.raw is None:
             return None
-        return Values(list(self.raw[::3]), list(self.raw[1::3]), list(self.raw[2::3]))
+        values = Values([], [], [])
+        for part in self.raw:
+            values.extend(part)
+        return values
 
     def _keep_raw(self, values: Values) -> None:
-        if self.raw is None:
-            return
-        if len(self.raw) // 3 + len(values.figures) > MOST_RAW:
+        self.rows += len(values.figures)
+        if self.rows > MOST_RAW:
             self.raw = None
-            return
-        for row in zip(*values, strict=True):
-            self.raw.extend(row)
+        if self.raw is not None:
+            self.raw.append(values)
 
     def _fill(self, values: Values, begin: int, end: int, piece: int) -> int:
         """Add values to the last block or begin one; the place up to which they are in."""
@@ -144,6 +143,7 @@ class Track:
         track.raw = None
         if self.raw is not None:
             track.raw = self.raw[:]
+        track.rows = self.rows
         track.averages = {smoothing: sums[:] for smoothing, sums in self.averages.items()}
         return track
 

@@ -23,7 +23,7 @@ from watchkeeper.core.errors import StorageError
 from watchkeeper.core.version import SOFTWARE
 from watchkeeper.query.catalogue.index import folder as cache_folder
 from watchkeeper.query.catalogue.index import read_own
-from watchkeeper.query.series.reader import Piece, pieces
+from watchkeeper.query.series.reader import Piece, Values, pieces
 from watchkeeper.query.series.smoothing import default_smoothing
 from watchkeeper.query.series.track import At, Track, cuts_of
 
@@ -51,7 +51,8 @@ class Identity(msgspec.Struct, frozen=True, array_like=True):
 
 class _KeptTrack(msgspec.Struct, array_like=True):
     cells: bytes
-    raw: bytes | None
+    rows: int
+    raw: tuple[bytes, bytes, bytes] | None
     averages: dict[str, bytes]
 
 
@@ -140,6 +141,7 @@ class FileTracks:
 
     def _take(self, piece: Piece) -> None:
         shared: dict[int, list[int]] = {}
+        expected = self._expected_smoothing(piece)
         for metric, values in piece.metrics.items():
             cuts = shared.get(id(values.steps))
             if cuts is None:
@@ -147,20 +149,19 @@ class FileTracks:
             track = self.tracks.get(metric)
             if track is None:
                 track = self.tracks[metric] = Track()
-                self._expect(track, piece)
+                if expected:
+                    track.averages[expected] = array("d")
             track.add(values, piece.begin, cuts)
         self.rows += piece.rows
         self.offset = piece.end
         self.is_damaged = self.is_damaged or piece.is_damaged
 
-    def _expect(self, track: Track, piece: Piece) -> None:
-        """Begin the averages that a chart of the whole file will ask for first."""
+    def _expected_smoothing(self, piece: Piece) -> float:
+        """What a chart of the whole file will ask for first, by the length of the file."""
         if not piece.rows:
-            return
+            return 0.0
         whole = self.path.stat().st_size / (piece.end - piece.begin) * piece.rows
-        smoothing = default_smoothing(int(whole))
-        if smoothing:
-            track.averages[smoothing] = array("d")
+        return default_smoothing(int(whole))
 
 
 def seen_of(status: os.stat_result) -> tuple[int, ...]:
@@ -235,7 +236,9 @@ def _track(kept: _KeptTrack) -> Track:
     track.cells.frombytes(kept.cells)
     track.raw = None
     if kept.raw is not None:
-        track.raw = _array(kept.raw)
+        steps, times, figures = (list(_array(data)) for data in kept.raw)
+        track.raw = [Values(steps, times, figures)]
+    track.rows = kept.rows
     track.averages = {float(name): _array(data) for name, data in kept.averages.items()}
     return track
 
@@ -266,10 +269,17 @@ def save(file: FileTracks) -> None:
 
 def _packed(track: Track, is_long: bool) -> _KeptTrack:
     raw = None
-    if is_long and track.raw is not None:
-        raw = track.raw.tobytes()
+    values = None
+    if is_long:
+        values = track.values()
+    if values is not None:
+        raw = (_bytes(values.steps), _bytes(values.times), _bytes(values.figures))
     averages = {repr(name): sums.tobytes() for name, sums in track.averages.items()}
-    return _KeptTrack(track.cells.tobytes(), raw, averages)
+    return _KeptTrack(track.cells.tobytes(), track.rows, raw, averages)
+
+
+def _bytes(figures: list[float]) -> bytes:
+    return array("d", figures).tobytes()
 
 
 def identify(path: Path, offset: int) -> Identity:
