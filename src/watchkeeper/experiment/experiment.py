@@ -178,7 +178,9 @@ def _with_scripts(draft: Draft, scripts: list[DraftRun]) -> Draft:
         if run.name in names:
             message = f"the script {run.script} was submitted as {run.name!r}, a run of the summary"
             hint = "submit it again under another name: --name NAME"
-            problems.append(Problem(where=run.where, message=message, hint=hint))
+            problems.append(
+                Problem(where=run.where, message=message, hint=hint, code="bad-experiment")
+            )
     return msgspec.structs.replace(
         draft, runs=(*draft.runs, *others), problems=(*draft.problems, *problems)
     )
@@ -229,7 +231,7 @@ def _differences(draft: Draft, name: str, path: Path, data: bytes) -> tuple[Prob
     except ExperimentError as error:
         where = error.problems[0].where if error.problems else str(path)
         message = f"{path.name} is there too, and cannot be read whole: {error}; {name} decides"
-        return (Problem(where=where, message=message, severity="note"),)
+        return (Problem(where=where, message=message, severity="note", code="bad-experiment"),)
     types = {run.name: run.type for run in draft.runs}
     other_types = {run.name: run.type for run in other.runs}
     differences = [
@@ -246,6 +248,7 @@ def _differences(draft: Draft, name: str, path: Path, data: bytes) -> tuple[Prob
             message=f"{difference}; {name} decides",
             hint=hint,
             severity="note",
+            code="bad-experiment",
         )
         for difference in differences
     )
@@ -386,7 +389,9 @@ def _folders(draft: Draft, names: list[str], problems: list[Problem]) -> dict[st
                 "neither is submitted"
             )
             hint = "give each a folder"
-            problems.append(Problem(where=run.where, message=message, hint=hint))
+            problems.append(
+                Problem(where=run.where, message=message, hint=hint, code="bad-experiment")
+            )
             shared.add(place)
         else:
             folders[run.name] = place
@@ -400,7 +405,7 @@ def _no_folder(run: DraftRun, why: str) -> Problem:
     if run.has_job and not run.script:
         message = f"run {run.name!r} cannot start: {why} (expected {run.name}/{tree.FINETUNE})"
     hint = "make the folder with its scripts, or name the run by its folder"
-    return Problem(where=run.where, message=message, hint=hint)
+    return Problem(where=run.where, message=message, hint=hint, code="bad-experiment")
 
 
 class _Scripts:
@@ -436,7 +441,9 @@ class _Scripts:
             return run.script
         message = f"run {run.name!r} has no script: {run.script} is not there"
         hint = "correct its path: it is relative to the experiment's folder"
-        self._problems.append(Problem(where=run.where, message=message, hint=hint))
+        self._problems.append(
+            Problem(where=run.where, message=message, hint=hint, code="bad-experiment")
+        )
         return ""
 
     def evaluation(self, cell: DraftCell, control: bool) -> RunItem:
@@ -473,5 +480,7 @@ class _Scripts:
         script, expected = script_of(self._folder, place)
         if not script:
             message = f"{what} has no script: {expected} is not there"
-            self._problems.append(Problem(where=where, message=message, hint=hint))
+            self._problems.append(
+                Problem(where=where, message=message, hint=hint, code="bad-experiment")
+            )
         return script

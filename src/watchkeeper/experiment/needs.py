@@ -36,7 +36,9 @@ def checked(runs: Sequence[DraftRun]) -> tuple[list[DraftRun], list[Problem]]:
     left = {run.name: run for run in runs}
     while (fault := _fault(left)) is not None:
         name, message, hint = fault
-        problems.append(Problem(where=left[name].where, message=message, hint=hint))
+        problems.append(
+            Problem(where=left[name].where, message=message, hint=hint, code="bad-experiment")
+        )
         del left[name]
     return list(left.values()), problems
 

@@ -117,13 +117,17 @@ def _other_epochs(run: DraftRun, epochs: int, config: str) -> Problem:
         "configuration"
     )
     hint = f"the configuration decides: {config}"
-    return Problem(where=run.where, message=message, hint=hint, severity="warning")
+    return Problem(
+        where=run.where, message=message, hint=hint, severity="warning", code="bad-experiment"
+    )
 
 
 def _never_runs(cell: DraftCell, epochs: int, config: str) -> Problem:
     message = f"{cell.key.key} can never run: the training ends with epoch {epochs - 1} ({config})"
     hint = "epochs count from 0: train more, or take it out of the matrix"
-    return Problem(where=cell.where, message=message, hint=hint, severity="warning")
+    return Problem(
+        where=cell.where, message=message, hint=hint, severity="warning", code="bad-experiment"
+    )
 
 
 def _checkpoints(plan: Plan, trainings: Mapping[str, Training]) -> dict[str, Promise]:
@@ -295,7 +299,9 @@ class _Results:
         )
         hint = f"say where each leaves its log in {SUMMARY_YAML}: output.result"
         where = self._plan.draft.cells[0].where
-        return Problem(where=where, message=message, hint=hint, severity="warning")
+        return Problem(
+            where=where, message=message, hint=hint, severity="warning", code="bad-experiment"
+        )
 
 
 def _is_alone(task: str, tasks: list[str]) -> bool:
@@ -317,7 +323,9 @@ def _check_distinct(promises: Mapping[str, Promise], where: str, what: str, miss
     for subject, pattern in _places(promises):
         if pattern in owners:
             message = f"{what} leads {owners[pattern]} and {subject} to the same place, {pattern}"
-            problem = Problem(where=where, message=message, hint=f"put {missing} into it")
+            problem = Problem(
+                where=where, message=message, hint=f"put {missing} into it", code="bad-experiment"
+            )
             raise ExperimentError(f"{where}: {message}", problems=(problem,))
         owners[pattern] = subject
 

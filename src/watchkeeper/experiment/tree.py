@@ -87,6 +87,7 @@ def near_misses(folder: Path) -> Iterator[Problem]:
                 message="looks like a summary, and is not read under this name",
                 hint=f"rename it to {right}, if it is one",
                 severity="warning",
+                code="bad-experiment",
             )
 
 
@@ -193,7 +194,14 @@ def read(folder: Path) -> Draft:
         path = folder / name
         if fault := name_fault(name):
             message = f"the folder {name!r} cannot name a run: {fault}"
-            problems.append(Problem(where=_shown(path), message=message, hint="rename the folder"))
+            problems.append(
+                Problem(
+                    where=_shown(path),
+                    message=message,
+                    hint="rename the folder",
+                    code="bad-experiment",
+                )
+            )
             continue
         own = _cells(folder, name, problems) if _is_folder(path / "eval") else []
         cells += own
@@ -236,7 +244,9 @@ def _cells(folder: Path, run: str, problems: list[Problem]) -> list[DraftCell]:
     except OSError as error:
         message = f"run {run!r}: its evaluations cannot be read: {error.strerror or error}"
         hint = "check the folder's owner and mode"
-        problems.append(Problem(where=str(place), message=message, hint=hint))
+        problems.append(
+            Problem(where=str(place), message=message, hint=hint, code="bad-experiment")
+        )
         return []
     cells: dict[EvalKey, DraftCell] = {}
     for name in names:
@@ -250,12 +260,20 @@ def _cells(folder: Path, run: str, problems: list[Problem]) -> list[DraftCell]:
         if key is None:
             message = f"not an evaluation of run {run!r}: {fault}"
             hint = f"name it <task>_epoch<N>{_SUFFIX} or <task>_base{_SUFFIX}"
-            problems.append(Problem(where=where, message=message, hint=hint))
+            problems.append(Problem(where=where, message=message, hint=hint, code="bad-experiment"))
         elif key in cells:
             used, _ = eval_script(folder, run, key)
             message = f"a second script of {key.key}; {used} is used"
             hint = "keep one of them"
-            problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
+            problems.append(
+                Problem(
+                    where=where,
+                    message=message,
+                    hint=hint,
+                    severity="warning",
+                    code="bad-experiment",
+                )
+            )
         else:
             cells[key] = DraftCell(key=key, where=where, tool=_tool(script, "inspect-ai"))
     return [cells[key] for key in sorted(cells, key=_order)]

@@ -64,7 +64,7 @@ def checked(experiment: Experiment, site: Site, *, coming: bool = True) -> Exper
         msgspec.structs.replace(problem, where=_together(where)) for problem, where in found.items()
     ]
     warnings += [
-        Problem(where="the environment", message=remark, severity="warning")
+        Problem(where="the environment", message=remark, severity="warning", code="hazard")
         for remark in site.remarks
     ]
     return msgspec.structs.replace(
@@ -88,10 +88,14 @@ def examine(source: bytes, where: str, site: Site) -> list[Problem]:
             "makes none, and loses it"
         )
         hint = "put %j into the file's name: --output=logs/slurm-%j.out"
-        problems.append(Problem(where=where, message=message, hint=hint, severity="warning"))
+        problems.append(
+            Problem(where=where, message=message, hint=hint, severity="warning", code="hazard")
+        )
     if _is_lenient_shell(head.interpreter) and (hidden := hidden_failure(source)) is not None:
         hint = "write `set -e` above it, or end with the command's own code: `exit $code`"
-        problems.append(Problem(where=where, message=hidden, hint=hint, severity="warning"))
+        problems.append(
+            Problem(where=where, message=hidden, hint=hint, severity="warning", code="hazard")
+        )
     return problems
 
 
@@ -103,7 +107,7 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
     if not code.sha:
         if why := git.refusal(folder):
             message = f"there is a repository, and no commit of it can be told: {why}"
-            return (Problem(where=where, message=message, severity="warning"),)
+            return (Problem(where=where, message=message, severity="warning", code="hazard"),)
         message = (
             "there is no commit of it: with each run its script is kept, and the files that "
             "this names, no more"
@@ -133,6 +137,7 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
                 message=message,
                 hint=name,
                 severity="warning" if named is False else "note",
+                code="hazard",
             )
         )
     if code.dirty:
@@ -144,7 +149,9 @@ def code_notes(folder: Path, code: Git) -> tuple[Problem, ...]:
             "commit it on a branch of its own, and the code has a name: git switch -c NAME, "
             "git commit -a"
         )
-        found.append(Problem(where=where, message=message, hint=hint, severity="note"))
+        found.append(
+            Problem(where=where, message=message, hint=hint, severity="note", code="hazard")
+        )
     return tuple(found)
 
 

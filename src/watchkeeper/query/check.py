@@ -86,6 +86,7 @@ def gone(root: Path, left: Sequence[str]) -> Problem:
         where=str(root / layout.JOURNAL),
         message=f"the journal is gone, and {shown} lie here",
         hint=RESTORE_WHOLE,
+        code="not-as-recorded",
     )
 
 
@@ -125,7 +126,12 @@ def _lost_attempts(root: Path, read: Journal, state: State) -> Iterator[Problem]
     for key, number in _claimed(root):
         if key not in state.runs or number not in state.runs[key].attempts:
             message = f"attempt {number} of {key} was run, and the journal holds nothing of it"
-            yield Problem(where=str(read.folder), message=message, hint=journal.RESTORE)
+            yield Problem(
+                where=str(read.folder),
+                message=message,
+                hint=journal.RESTORE,
+                code="not-as-recorded",
+            )
 
 
 def _lost_writers(root: Path, read: Journal) -> Iterator[Problem]:
@@ -133,7 +139,9 @@ def _lost_writers(root: Path, read: Journal) -> Iterator[Problem]:
         if writer not in read.saw:
             where = f"{read.folder}/{writer}{journal.SUFFIX}"
             message = "this process kept the logs of the experiment, and its file is gone"
-            yield Problem(where=where, message=message, hint=journal.RESTORE)
+            yield Problem(
+                where=where, message=message, hint=journal.RESTORE, code="not-as-recorded"
+            )
 
 
 def _longer_logs(root: Path, read: Journal) -> Iterator[Problem]:
@@ -142,7 +150,12 @@ def _longer_logs(root: Path, read: Journal) -> Iterator[Problem]:
         data = _bytes_of(root / name)
         if data.startswith(text) and _BLOCK.match(data[len(text) :]):
             message = f"{name} tells of more than the journal holds"
-            yield Problem(where=str(read.folder), message=message, hint=journal.RESTORE)
+            yield Problem(
+                where=str(read.folder),
+                message=message,
+                hint=journal.RESTORE,
+                code="not-as-recorded",
+            )
 
 
 def _claimed(root: Path) -> list[tuple[str, int]]:
@@ -213,14 +226,20 @@ def _torn_tails(read: Journal) -> Iterator[Problem]:
     for path, size in read.torn_tails.items():
         message = f"it ends in the middle of a line ({size} bytes)"
         hint = "its writer died there, or is writing now; nothing acknowledged is in it"
-        yield Problem(where=str(path), message=message, hint=hint, severity="note")
+        yield Problem(
+            where=str(path), message=message, hint=hint, severity="note", code="not-as-recorded"
+        )
 
 
 def _unknown_kinds(read: Journal, state: State) -> Iterator[Problem]:
     for kind, number in state.unknown_kinds.items():
         message = f"{number} events of the kind {kind!r}, which this version does not know"
         yield Problem(
-            where=str(read.folder), message=message, hint="they are kept", severity="note"
+            where=str(read.folder),
+            message=message,
+            hint="they are kept",
+            severity="note",
+            code="not-as-recorded",
         )
 
 
@@ -232,7 +251,13 @@ def _unresolved(path: Path, state: State) -> Iterator[Problem]:
         for number, attempt in run.attempts.items():
             if attempt.unresolved:
                 where = f"{key}, attempt {number}"
-                yield Problem(where=where, message=message, hint=hint, severity="warning")
+                yield Problem(
+                    where=where,
+                    message=message,
+                    hint=hint,
+                    severity="warning",
+                    code="not-as-recorded",
+                )
 
 
 def _open_ends(read: Journal) -> list[Problem]:
@@ -248,6 +273,7 @@ def _open_ends(read: Journal) -> list[Problem]:
             ),
             hint="the next `watchkeeper run` reads them, and says how many there were",
             severity="warning",
+            code="not-as-recorded",
         )
         for writer, alive in journal.unsealed(read).items()
         if not alive and not any(isinstance(event, RunStarted) for event in read.events[writer])
@@ -276,6 +302,7 @@ def _check_objects(root: Path) -> tuple[int, list[Problem]]:
                     where=str(path),
                     message=message,
                     hint="what was submitted cannot be shown from it",
+                    code="not-as-recorded",
                 )
             )
     return len(paths), problems
@@ -310,7 +337,10 @@ def _check_views(root: Path, read: Journal) -> list[Problem]:
             what = "it is not what the journal holds"
         problems.append(
             Problem(
-                where=str(path), message=what, hint=f"`watchkeeper rebuild {root}` makes it again"
+                where=str(path),
+                message=what,
+                hint=f"`watchkeeper rebuild {root}` makes it again",
+                code="not-as-recorded",
             )
         )
     return problems
@@ -323,6 +353,7 @@ def _rendered_otherwise(path: Path, root: Path, renderer: str) -> Problem:
         message=f"rendered by {renderer}; {SOFTWARE} renders it differently",
         hint=f"`watchkeeper rebuild {root}` renders it again",
         severity="note",
+        code="not-as-recorded",
     )
 
 
@@ -347,7 +378,9 @@ def _check_evidence(root: Path, state: State) -> tuple[int, list[Problem]]:
             if subject != key:
                 where = f"{key}: {subject}"
             message = f"attempt {judged.attempt} was judged {judged.outcome} by it: {what}"
-            problems.append(Problem(where=where, message=message, hint=hint))
+            problems.append(
+                Problem(where=where, message=message, hint=hint, code="not-as-recorded")
+            )
     return looked, problems
 
 

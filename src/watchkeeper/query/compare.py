@@ -146,7 +146,11 @@ def chosen_sides(
         try:
             side = reader.side_of(one)
         except WatchkeeperError as error:
-            problems.append(Problem(where=str(one.folder), message=str(error), hint=error.hint))
+            problems.append(
+                Problem(
+                    where=str(one.folder), message=str(error), hint=error.hint, code="unreadable"
+                )
+            )
             continue
         sides.append(msgspec.structs.replace(side, id=one.id))
     problems += reader.rankings.problems
@@ -314,6 +318,7 @@ def _logs_below(root: Path, path: Path, finds: _Finds) -> Iterator[Side]:
                 message=fault.message,
                 hint=RULES[fault.code].hint,
                 severity="warning",
+                code="unreadable",
             )
             for fault in file.faults
         ]

@@ -294,7 +294,9 @@ def read_run(
     except WatchkeeperError as error:
         if is_alone:
             raise
-        return None, [Problem(where=str(folder), message=str(error), hint=error.hint)]
+        return None, [
+            Problem(where=str(folder), message=str(error), hint=error.hint, code="unreadable")
+        ]
     recorded, problems = recorded_executions(folder, read.events)
     events = tuple(all_of(read.events))
     started = training_start(events)

@@ -78,7 +78,10 @@ def read(path: Path, data: bytes) -> list[Section]:
         newlines = data.count(b"\n", 0, error.start)
         where = f"{path}:{newlines + 1}"
         problem = Problem(
-            where=where, message="this is not text: it is not UTF-8", hint="save the file as UTF-8"
+            where=where,
+            message="this is not text: it is not UTF-8",
+            hint="save the file as UTF-8",
+            code="bad-file",
         )
         raise ExperimentError(f"{where}: {problem.message}", problems=(problem,)) from error
     return _Reader(text).sections()

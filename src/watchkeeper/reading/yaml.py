@@ -91,7 +91,9 @@ class Located:
 
     def problem(self, message: str, hint: str = "", *, severity: Severity = "error") -> Problem:
         """A finding at this place."""
-        return Problem(where=self.where, message=message, hint=hint, severity=severity)
+        return Problem(
+            where=self.where, message=message, hint=hint, severity=severity, code="bad-file"
+        )
 
     def text(self) -> str | None:
         """The text, None if YAML reads something else here."""
@@ -193,6 +195,7 @@ def load(path: Path, data: bytes) -> Located:
             where=f"{path}:1:1",
             message="the file is empty",
             hint="it needs experiment, tools and runs at least",
+            code="bad-file",
         )
         raise ExperimentError(f"{empty.where}: {empty.message}", problems=(empty,))
     return Located(path, node)
@@ -213,6 +216,7 @@ def _no_yaml(path: Path, fault: NoYAMLError) -> ExperimentError:
         where=f"{path}:{fault.line}:{fault.column}",
         message=f"this is no YAML: {fault.message}",
         hint=fault.hint,
+        code="bad-file",
     )
     return ExperimentError(f"{problem.where}: {problem.message}", problems=(problem,))
 

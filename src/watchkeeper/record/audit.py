@@ -146,7 +146,9 @@ def _add_unknown_end(
     if is_known:
         lacks = "the journal holds no end of it"
     message = f"{source} says that run {run} ended, and {lacks}"
-    audit.incomplete.append(Problem(where=str(journal.folder), message=message, hint=RESTORE))
+    audit.incomplete.append(
+        Problem(where=str(journal.folder), message=message, hint=RESTORE, code="not-as-recorded")
+    )
 
 
 def _unclosed(journal: Journal, writer: str) -> Problem:
@@ -157,7 +159,7 @@ def _unclosed(journal: Journal, writer: str) -> Problem:
         f"{count} events were written cannot be told"
     )
     where = str(journal.folder / f"{writer}{SUFFIX}")
-    return Problem(where=where, message=message, severity="note")
+    return Problem(where=where, message=message, severity="note", code="not-as-recorded")
 
 
 def _judge_open_end(
@@ -174,7 +176,9 @@ def _judge_open_end(
     where = str(journal.folder / f"{event.writer}{SUFFIX}")
     if alive and not ended:
         message = f"run {event.run_id} goes on: {have} so far"
-        audit.problems.append(Problem(where=where, message=message, severity="note"))
+        audit.problems.append(
+            Problem(where=where, message=message, severity="note", code="not-as-recorded")
+        )
         return
     if ended:
         what = f"run {event.run_id} has its end, but no seal"
@@ -187,7 +191,9 @@ def _judge_open_end(
     message = (
         f"{what}. {have}; whether there were more, and whether they are as written, cannot be told"
     )
-    audit.unverified.append(Problem(where=where, message=message, severity="warning"))
+    audit.unverified.append(
+        Problem(where=where, message=message, severity="warning", code="not-as-recorded")
+    )
 
 
 def _is_sidecar(events: Iterable[AnyEvent | Unknown]) -> bool:
@@ -267,11 +273,15 @@ def _check_rows(path: Path, sealed: SealedRows, *, own: bool) -> Iterator[Proble
         message = (
             f"its {sealed.rows} rows were counted only: no hash could be taken at the run's end"
         )
-        yield Problem(where=str(path), message=message, severity="note")
+        yield Problem(where=str(path), message=message, severity="note", code="not-as-recorded")
     if path.is_symlink():
         message = f"a symbolic link to {path.readlink()} has its place"
         yield Problem(
-            where=str(path), message=message, hint="put the file itself there", severity="warning"
+            where=str(path),
+            message=message,
+            hint="put the file itself there",
+            severity="warning",
+            code="not-as-recorded",
         )
 
 
@@ -285,7 +295,7 @@ def _check_count(folder: Path, files: list[Path], ended: RunEnded) -> Iterator[P
         )
     else:
         message = f"its {count} rows were counted only: the version that wrote them kept no hashes"
-        yield Problem(where=where, message=message, severity="note")
+        yield Problem(where=where, message=message, severity="note", code="not-as-recorded")
 
 
 def _audit_strangers(folder: Path, journal: Journal, ended_files: set[Path], audit: Audit) -> None:
@@ -308,11 +318,22 @@ def _audit_strangers(folder: Path, journal: Journal, ended_files: set[Path], aud
                 "journal from a backup"
             )
             audit.unverified.append(
-                Problem(where=str(path), message=message, hint=hint, severity="warning")
+                Problem(
+                    where=str(path),
+                    message=message,
+                    hint=hint,
+                    severity="warning",
+                    code="not-as-recorded",
+                )
             )
         else:
             audit.incomplete.append(
-                Problem(where=str(path), message=f"{message}: it is missing", hint=RESTORE)
+                Problem(
+                    where=str(path),
+                    message=f"{message}: it is missing",
+                    hint=RESTORE,
+                    code="file-missing",
+                )
             )
 
 
@@ -328,7 +349,7 @@ def _rows_in(path: Path) -> int:
 
 
 def _lost(path: Path, message: str) -> Problem:
-    return Problem(where=str(path), message=message, hint=RESTORE)
+    return Problem(where=str(path), message=message, hint=RESTORE, code="not-as-recorded")
 
 
 def _read(path: Path, size: int) -> tuple[_Read | None, str]:
@@ -388,7 +409,11 @@ def _check_table(path: Path, sealed: TableSealed) -> Iterator[Problem]:
     elif path.is_symlink():
         message = f"a symbolic link to {path.readlink()} has its place"
         yield Problem(
-            where=str(path), message=message, hint="put the file itself there", severity="warning"
+            where=str(path),
+            message=message,
+            hint="put the file itself there",
+            severity="warning",
+            code="not-as-recorded",
         )
 
 
@@ -403,6 +428,8 @@ def _audit_manifests(folder: Path, journal: Journal, audit: Audit) -> None:
                 message = "it is not there"
             else:
                 message = "what lies there is not what the journal holds"
-            audit.problems.append(Problem(where=str(tries[0]), message=message, hint=hint))
+            audit.problems.append(
+                Problem(where=str(tries[0]), message=message, hint=hint, code="not-as-recorded")
+            )
     if contents:
         audit.verified.append(f"{len(contents)} manifests")

@@ -151,7 +151,9 @@ def _read(path: Path, writer: _Writer, most_bytes: int | None) -> list[Problem]:
     try:
         writer.rows, problems = rows.read_file(path, most_bytes)
     except OSError as error:
-        return [Problem(where=str(path), message=f"cannot be read: {error.strerror}")]
+        return [
+            Problem(where=str(path), message=f"cannot be read: {error.strerror}", code="unreadable")
+        ]
     writer.has_rows = bool(writer.rows)
     return problems
 

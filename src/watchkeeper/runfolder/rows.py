@@ -142,7 +142,10 @@ def read_file(path: Path, most_bytes: int | None = None) -> tuple[list[Row], lis
             rows.append(row)
         if damage:
             problem = Problem(
-                where=where, message=f"damaged row: {damage}", hint="the other rows are read"
+                where=where,
+                message=f"damaged row: {damage}",
+                hint="the other rows are read",
+                code="unreadable",
             )
             problems.append(problem)
     return rows, problems
@@ -160,7 +163,11 @@ def read_rows(run_folder: str | os.PathLike[str]) -> tuple[list[Row], list[Probl
         try:
             own, damaged = read_file(path)
         except OSError as error:
-            problems.append(Problem(where=str(path), message=f"cannot be read: {error.strerror}"))
+            problems.append(
+                Problem(
+                    where=str(path), message=f"cannot be read: {error.strerror}", code="unreadable"
+                )
+            )
             continue
         rows += own
         problems += damaged

@@ -33,7 +33,9 @@ def run_folders(path: Path) -> tuple[list[Path], list[Problem]]:
 
     def note(error: OSError) -> None:
         where = str(error.filename or path)
-        problems.append(Problem(where=where, message=f"cannot be read: {error.strerror}"))
+        problems.append(
+            Problem(where=where, message=f"cannot be read: {error.strerror}", code="unreadable")
+        )
 
     for listed in walk(path, note):
         if layout.OURS in listed.folders and may_be_run(listed.path):

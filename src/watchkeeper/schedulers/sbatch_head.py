@@ -165,13 +165,18 @@ def _options(
                     message=f"'{as_text(stop)}' is no option: sbatch reads no directive after it",
                     hint="put a # before a comment",
                     severity="warning",
+                    code="bad-script",
                 )
             )
         words = _OptionReader(beside)
         words.read()
         options.update(words.options)
     except _Fault as fault:
-        problems.append(Problem(where=where, message=str(fault), hint="correct that #SBATCH line"))
+        problems.append(
+            Problem(
+                where=where, message=str(fault), hint="correct that #SBATCH line", code="bad-script"
+            )
+        )
     return options
 
 
@@ -191,7 +196,7 @@ def _checked_time_limit(
         return time_limit_s(options["time"])
     except ValueError as error:
         hint = "write --time=HH:MM:SS or --time=D-HH:MM:SS"
-        problems.append(Problem(where=where, message=str(error), hint=hint))
+        problems.append(Problem(where=where, message=str(error), hint=hint, code="bad-script"))
         return None
 
 
@@ -202,7 +207,9 @@ def _check_array(options: Mapping[str, str], where: str, problems: list[Problem]
         arrays.numbers_of(options["array"])
     except ValueError as error:
         hint = "write --array=0-15 or 1,3,5-7%2"
-        problems.append(Problem(where=where, message=f"--array: {error}", hint=hint))
+        problems.append(
+            Problem(where=where, message=f"--array: {error}", hint=hint, code="bad-script")
+        )
 
 
 def _checked_gpus(
@@ -213,7 +220,7 @@ def _checked_gpus(
         return gpus_of(options), gpus_of(options, nodes=_least_nodes(options.get("nodes", "1")))
     except ValueError as error:
         hint = "write --gpus=2, or --gres=gpu:2"
-        problems.append(Problem(where=where, message=str(error), hint=hint))
+        problems.append(Problem(where=where, message=str(error), hint=hint, code="bad-script"))
         return 0, 0
 
 
@@ -354,18 +361,24 @@ def _refusals(source: bytes, where: str) -> Iterator[Problem]:
             where=where,
             message="the batch script is empty",
             hint="write the job's commands into it",
+            code="bad-script",
         )
     elif not source.startswith(b"#!"):
         message = "it has no #! line, which sbatch demands"
-        yield Problem(where=where, message=message, hint="make its first line #!/bin/bash")
+        yield Problem(
+            where=where, message=message, hint="make its first line #!/bin/bash", code="bad-script"
+        )
     if b"\r\n" in source:
         message = "it has Windows line ends, which sbatch refuses"
-        yield Problem(where=where, message=message, hint=f"type: sed -i 's/\\r$//' {where}")
+        yield Problem(
+            where=where, message=message, hint=f"type: sed -i 's/\\r$//' {where}", code="bad-script"
+        )
     if b"\0" in source:
         yield Problem(
             where=where,
             message="it holds a NUL character, which sbatch refuses",
             hint="is it a text file?",
+            code="bad-script",
         )
 
 
@@ -402,6 +415,7 @@ def _not_expanded(options: Mapping[str, str], where: str) -> Iterator[Problem]:
             message=as_text(message),
             hint=hint,
             severity="error" if is_lost else "warning",
+            code="bad-script",
         )
 
 

@@ -73,7 +73,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
             *self._array(head),
         )
         return [
-            Problem(where=where, message=message, hint=hint, severity="warning")
+            Problem(where=where, message=message, hint=hint, severity="warning", code="hazard")
             for message, hint in findings
         ]
 

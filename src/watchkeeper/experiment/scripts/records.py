@@ -77,7 +77,7 @@ def read_all(folder: Path) -> tuple[list[ScriptRun], list[Problem]]:
     except OSError as error:
         message = f"the submitted scripts cannot be read: {error.strerror or error}"
         hint = "check the folder's owner and mode"
-        return [], [Problem(where=str(place), message=message, hint=hint)]
+        return [], [Problem(where=str(place), message=message, hint=hint, code="bad-script")]
     dated: list[tuple[int, ScriptRun]] = []
     problems: list[Problem] = []
     for name in names:
@@ -95,7 +95,7 @@ def read_all(folder: Path) -> tuple[list[ScriptRun], list[Problem]]:
 def _unreadable(path: Path, error: Exception) -> Problem:
     message = f"this record of a submitted script cannot be read: {error}"
     hint = "submit the script again under another name: --name NAME"
-    return Problem(where=str(path), message=message, hint=hint)
+    return Problem(where=str(path), message=message, hint=hint, code="bad-script")
 
 
 def draft_run(folder: Path, run: ScriptRun) -> DraftRun:

@@ -42,7 +42,13 @@ class Page:
         is_fatal: bool = False,
     ) -> None:
         """Keep a fault; `is_fatal`: nothing can be planned because of it."""
-        problem = Problem(where=self.where(line), message=message, hint=hint, severity=severity)
+        problem = Problem(
+            where=self.where(line),
+            message=message,
+            hint=hint,
+            severity=severity,
+            code="bad-summary",
+        )
         self.faults.keep(problem, is_fatal=is_fatal)
 
     def below(self, *titles: str) -> list[Section]:

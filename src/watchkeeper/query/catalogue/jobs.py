@@ -83,7 +83,9 @@ def _unreadable(folder: Path, error: WatchkeeperError) -> Problem:
     hint = error.hint
     if isinstance(error, ExperimentError) and error.problems:
         hint = str(error.problems[0])
-    return Problem(where=str(folder), message=str(error), hint=hint, severity="warning")
+    return Problem(
+        where=str(folder), message=str(error), hint=hint, severity="warning", code="bad-experiment"
+    )
 
 
 def _newest(run: ExperimentRun) -> Attempt | None:

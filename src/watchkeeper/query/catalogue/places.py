@@ -92,6 +92,7 @@ def _cannot_be_read(folders: list[str]) -> Problem:
         message="cannot be read: what is in there is not listed",
         hint="ask the owner for permission, or name other folders",
         severity="warning",
+        code="unreadable",
     )
 
 

@@ -85,7 +85,9 @@ def overview_of(listing: Listing, paths: Sequence[Path]) -> Overview:
         try:
             _add_experiment(parts, folder, listing.ids[folder], jobs, runs)
         except WatchkeeperError as error:
-            parts.problems.append(Problem(where=folder, message=str(error), hint=error.hint))
+            parts.problems.append(
+                Problem(where=folder, message=str(error), hint=error.hint, code="unreadable")
+            )
     recorded = [run for run in listing.runs if not run.key]
     _add_recorded(parts, recorded)
     _add_damage(parts, listing.problems)

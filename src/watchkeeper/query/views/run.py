@@ -291,7 +291,7 @@ def _neighbours(subject: Subject, id: str) -> tuple[str, str]:
 
 def _unreadable(rows: RunRows) -> list[Problem]:
     problems = [
-        Problem(where=str(path), message=f"cannot be read: {why}")
+        Problem(where=str(path), message=f"cannot be read: {why}", code="unreadable")
         for path, why in rows.unreadable.items()
     ]
     for execution in rows.executions:
@@ -307,4 +307,5 @@ def _damaged(path: Path) -> Problem:
         message="holds a damaged line; the other rows are shown",
         hint="`watchkeeper check` names each such line",
         severity="warning",
+        code="unreadable",
     )

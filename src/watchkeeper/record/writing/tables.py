@@ -544,6 +544,9 @@ def read_table(path: str | os.PathLike[str]) -> tuple[list[dict[str, Cell]], lis
         ) from error
     columns, records, faults = form.split(data)
     problems = [
-        Problem(where=str(place), message=fault, hint="the other rows are read") for fault in faults
+        Problem(
+            where=str(place), message=fault, hint="the other rows are read", code="not-as-recorded"
+        )
+        for fault in faults
     ]
     return [form.row(columns, record) for record in records], problems

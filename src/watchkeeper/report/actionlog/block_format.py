@@ -158,6 +158,7 @@ def parse(text: str, name: str = "log") -> tuple[list[Block], list[Problem]]:
                     message="no part of a block",
                     hint=hint,
                     severity="warning",
+                    code="unreadable",
                 )
             )
     finish()

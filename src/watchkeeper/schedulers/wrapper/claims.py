@@ -179,4 +179,5 @@ def _unreadable(path: Path, name: str, error: Exception) -> Problem:
         where=str(path),
         message=f"it is no {name} record: {error}",
         hint="look at it; nothing is concluded from it",
+        code="unreadable",
     )

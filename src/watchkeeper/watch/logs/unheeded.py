@@ -76,4 +76,9 @@ def _of_field(
 
 
 def _problem(shown: str, option: str, why: str) -> Problem:
-    return Problem(where=shown, message=f"{option} is not applied: {why}", severity="warning")
+    return Problem(
+        where=shown,
+        message=f"{option} is not applied: {why}",
+        severity="warning",
+        code="not-applied",
+    )

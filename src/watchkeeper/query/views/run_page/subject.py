@@ -180,7 +180,9 @@ def _folders_of(job: Job, problems: list[Problem]) -> Iterator[RecordedFolder]:
         try:
             read = journal.read(place / layout.JOURNAL)
         except WatchkeeperError as error:
-            problems.append(Problem(where=str(place), message=str(error), hint=error.hint))
+            problems.append(
+                Problem(where=str(place), message=str(error), hint=error.hint, code="unreadable")
+            )
             continue
         problems += read.problems
         yield RecordedFolder(folder=place, read=read, attempt=number, counts=number >= first)

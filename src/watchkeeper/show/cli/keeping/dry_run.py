@@ -127,7 +127,9 @@ def show_script_commands(
     commands: list[Command] = []
     for call in calls:
         if call.key in known and not options.again:
-            note = Problem(where=call.key, message="was submitted before", severity="note")
+            note = Problem(
+                where=call.key, message="was submitted before", severity="note", code="tried-before"
+            )
             echo_problems([note])
             continue
         show_batch(call)

@@ -33,4 +33,4 @@ def budget_notes(spending: Spending, state: State) -> list[Problem]:
     words = spending.describe(state)
     if not words:
         return []
-    return [Problem(where="--budget", message=words, severity="note")]
+    return [Problem(where="--budget", message=words, severity="note", code="limited")]

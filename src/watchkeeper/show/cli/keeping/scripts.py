@@ -353,7 +353,7 @@ def _remarks_on(
 
 
 def _note(key: str, message: str, hint: str = "") -> Problem:
-    return Problem(where=key, message=message, hint=hint, severity="note")
+    return Problem(where=key, message=message, hint=hint, severity="note", code="bad-script")
 
 
 def _job_words(latest: Attempt) -> str:

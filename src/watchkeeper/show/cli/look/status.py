@@ -39,7 +39,7 @@ from watchkeeper.show.cli.answering import (
     is_quiet,
     page_options,
 )
-from watchkeeper.show.cli.common import glob_options
+from watchkeeper.show.cli.common import cluster_option, glob_options
 from watchkeeper.show.recorded_table import facts_of, newest_first, recorded_table
 from watchkeeper.show.standing import (
     StandingData,
@@ -54,9 +54,12 @@ from watchkeeper.show.tables import experiment_table
 @click.command("status")
 @click.argument("experiment", type=click.Path(path_type=Path), default=".")
 @glob_options
+@cluster_option
 @page_options
 @command_errors
-def command(experiment: Path, runs: str | None, evals: str | None, as_json: bool) -> int:
+def command(
+    experiment: Path, runs: str | None, evals: str | None, cluster: str | None, as_json: bool
+) -> int:
     """Show where an experiment stands, from its journal and its files; the scheduler is not asked.
     EXPERIMENT may also be the folder of a recorded run, or of several: each is one line. In a
     folder in which nothing was recorded, the nearest run or experiment that it lies in is shown.
@@ -77,20 +80,21 @@ def command(experiment: Path, runs: str | None, evals: str | None, as_json: bool
         folder = taken
         recorded = _recorded(folder)
     if recorded is None:
-        return _show_experiment(folder, runs, evals, as_json=as_json)
-    if runs or evals:
+        chosen = Selection(runs=runs, evals=evals)
+        return _show_experiment(folder, chosen, cluster, as_json=as_json)
+    if runs or evals or cluster:
         raise UsageError(
-            f"{folder} holds recorded runs, and --runs and --evals choose an experiment's",
+            f"{folder} holds recorded runs; --runs, --evals and --cluster are for an experiment's",
             hint="name the folder of one run, or leave them out",
         )
     return _show_recorded(recorded, as_json=as_json)
 
 
-def _show_experiment(folder: Path, runs: str | None, evals: str | None, *, as_json: bool) -> int:
+def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as_json: bool) -> int:
     found = experiments.read(folder)
-    settings = load(found.folder, acts=False)
+    settings = load(found.folder, acts=False, cluster=cluster)
     selection = Selection(gate=settings.gate, rules=Rules.of(settings))
-    chosen = msgspec.structs.replace(selection, runs=runs, evals=evals)
+    chosen = msgspec.structs.replace(selection, runs=wanted.runs, evals=wanted.evals)
     check_selection(found, chosen)
     standing = _chosen(look(found, selection), chosen)
     notes = (*filter(None, [distrusted(found.folder)]), *standing.notes)

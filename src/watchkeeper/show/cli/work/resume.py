@@ -84,7 +84,9 @@ def _continuation(folder: Path, decision: Decision) -> Problem:
             f"{key} cannot be resumed: {detail}",
             hint=f"watchkeeper run {folder} --runs {key} --retry-failed starts it over",
         )
-    return Problem(where=key, message=f"continues from {decision.resume_from}", severity="note")
+    return Problem(
+        where=key, message=f"continues from {decision.resume_from}", severity="note", code="resumes"
+    )
 
 
 def _in_brackets(text: str) -> str:
