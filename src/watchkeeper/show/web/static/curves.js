@@ -177,7 +177,8 @@ function timeRange(data, context) {
 
 function stepRange(data) {
   const steps = data.metrics.map((metric) => metric.last_step).filter((step) => step != null);
-  const last = Math.max(1, data.progress.step ?? 0, ...steps);
+  const marked = data.marks.map((mark) => mark.step ?? 0);
+  const last = [...steps, ...marked].reduce((most, step) => Math.max(most, step), data.progress.step ?? 1);
   const isUnderWay = data.standing === 'running' && data.progress.total;
   return [0, isUnderWay ? Math.max(last, data.progress.total) : last];
 }
@@ -388,7 +389,7 @@ function smoothingField(curves, view) {
     max: 0.999,
     step: 'any',
     'aria-label': 'Smoothing, 0 to 0.999',
-    value: view.smoothing ?? numberText(curves.smoothing ?? 0),
+    value: view.smoothing ?? numberText(curves.smoothing),
     onchange: (event) => setSmoothing(curves, event.target),
     onkeydown: (event) => stepSmoothing(event),
   });

@@ -3,7 +3,7 @@
 import { createRunCurves, curvesSection, drawCurves, followedSeries, metricLabel, takeBeat, takeChartKey, takeColumns } from './curves.js';
 import { bdi, command, glyph, h, paint, span, state } from './dom.js';
 import { clockText, countText, durationText, numberText, rateText, sizeParts } from './format.js';
-import { bar, duration, kindOf, section, time, unit } from './pieces.js';
+import { bar, duration, kindOf, section, time, unit, wordOf } from './pieces.js';
 import { createRunTexts, examplesSection, followedText, followTextLog, textLogSection, refreshTexts, runLogSection, stagesSection, takeLines } from './run_texts.js';
 import { table } from './table.js';
 
@@ -124,7 +124,12 @@ function leadOfRun(page) {
 
 function stateWords(data) {
   const isUnwell = data.standing === 'running' && UNHEALTHY.includes(data.health);
-  return span(`text-${kindOf(isUnwell ? data.health : data.standing)}`, bdi(isUnwell ? data.health : data.state));
+  return span(`text-${kindOf(isUnwell ? data.health : data.standing)}`, bdi(isUnwell ? data.health : plainState(data)));
+}
+
+/** A scheduler's own word says less than ours. */
+function plainState({ state, standing }) {
+  return /^[A-Z_]+$/.test(state) ? wordOf(standing) : state;
 }
 
 function restOfHeading({ progress, failure }) {
@@ -237,7 +242,7 @@ function attemptEnd(row, data) {
 function runEvidence({ data, context }) {
   if (!data.evidence.length) return null;
   const rows = data.evidence.map((one) =>
-    pair(one.what, [bdi(one.text), one.at ? [', ', time(one.at, context)] : null, one.source ? sourceOf(one.source) : null]),
+    pair(one.what, [bdi(one.text), one.at ? [', ', time(one.at, context)] : null, one.source && !one.text.endsWith(one.source) ? sourceOf(one.source) : null]),
   );
   return section('evidence', 'Evidence', {}, h('dl', { class: 'pairs' }, rows));
 }
