@@ -169,7 +169,7 @@ def _folders_of(job: Job, problems: list[Problem]) -> Iterator[RecordedFolder]:
     """The folders in which the attempts were recorded. Attempts before one that resumed nothing do
     not count any more. A folder that several attempts wrote to is given once, under the last.
     """
-    first = _first_that_counts(job.run)
+    first = first_that_counts(job.run)
     places: dict[Path, int] = {}
     for number in sorted(job.run.attempts):
         place = read_link(job.folder_of(number))
@@ -188,7 +188,7 @@ def _folders_of(job: Job, problems: list[Problem]) -> Iterator[RecordedFolder]:
         yield RecordedFolder(folder=place, read=read, attempt=number, counts=number >= first)
 
 
-def _first_that_counts(run: RunState) -> int:
+def first_that_counts(run: RunState) -> int:
     """The attempt with which the work began that the newest one continues."""
     for number in sorted(run.attempts, reverse=True):
         intended = run.attempts[number].intended

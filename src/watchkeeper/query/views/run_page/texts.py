@@ -36,7 +36,8 @@ _LINE = re.compile(
     re.DOTALL,
 )
 _FILES = {"run.log": "logs/run.log", "stdout": "logs/stdout.log", "stderr": "logs/stderr.log"}
-_FIELD = re.compile(r"\s*[-*]\s+[^:]{1,80}:\s*(?P<value>.*)")
+# A field, and the note that the machine may put behind its value.
+_FIELD = re.compile(r"\s*[-*]\s+[^:]{1,80}:\s*(?P<value>`[^`]*`(?= \(.*\)$)|.*)(?: \(.*\))?")
 
 
 _BULLET = "-* \t"
