@@ -22,7 +22,7 @@ export function renderCompare(root, answer, context) {
     paint(root, h('div', { class: 'lead' }, h('h1', null, 'Nothing to compare yet'), howToMark()));
     return;
   }
-  const page = { root, context, data: answer.data, api: context.place.api, open: new Set(), curves: new Map(), diff: 0 };
+  const page = { root, context, data: answer.data, api: context.place.api, open: new Set(), curves: new Map(), come: new Set(), bare: new Set(), diff: 0 };
   page.box = h('div', { class: 'chart', 'data-keep': '', 'data-key': 'chart', role: 'img', tabindex: 0 });
   page.stack = createStack(page.box, {
     onCursor: (x, trace) => pickCurve(page, x, trace),
@@ -49,6 +49,8 @@ function howToMark() {
 function takeComparison(page, data) {
   page.data = data;
   page.curves.clear();
+  page.come.clear();
+  page.bare.clear();
   drawCompare(page);
 }
 
@@ -246,9 +248,17 @@ function classOfDiff(line) {
 
 // ── curves
 
-function metricOfCurves({ data, context }) {
-  const asked = context.query.get('m');
-  return data.metrics.includes(asked) ? asked : data.metrics[0];
+function metricOfCurves(page) {
+  const asked = page.context.query.get('m');
+  const metrics = curvedMetrics(page);
+  return metrics.includes(asked) ? asked : metrics[0];
+}
+
+/** The metrics that may have curves: results, which have a task and a metric, come last. */
+function curvedMetrics({ data, bare }) {
+  const isResult = (name) => name.includes(' ');
+  const metrics = data.metrics.filter((name) => !bare.has(name));
+  return [...metrics.filter((name) => !isResult(name)), ...metrics.filter(isResult)];
 }
 
 function isLogScale(page) {
@@ -260,13 +270,13 @@ function setScale(page, value) {
 }
 
 function curvesOfCompare(page) {
-  if (!page.data.metrics.length) return null;
+  if (!curvedMetrics(page).length) return null;
   return section('curves', 'Curves', { extra: curveControls(page), right: 'step' }, ...chartOfCompare(page));
 }
 
 /** Which metric is drawn, and on which scale. */
 export function curveControls(page) {
-  const { metrics } = page.data;
+  const metrics = curvedMetrics(page);
   const chosen = metricOfCurves(page);
   const choose = (name) => page.context.setQuery({ m: name });
   const named = metrics.slice(0, MOST_TABS);
@@ -305,8 +315,16 @@ async function askCurve(page, id, metric, key) {
   const query = new URLSearchParams({ m: metric, x: 'step', width: 600 });
   const answer = await page.context.store.get(`run/${pathOfId(id)}/series?${query}`).catch(() => null);
   page.curves.set(key, answer?.data?.lines ?? []);
+  page.come.add(key);
+  noteBare(page, metric);
   clearTimeout(page.timer);
   page.timer = setTimeout(() => drawCompare(page), 50);
+}
+
+/** A metric of which no run drawn has rows is no choice. */
+function noteBare(page, metric) {
+  const keys = drawnRuns(page).map((run) => `${metric} ${run.id}`);
+  if (keys.every((key) => page.come.has(key) && !page.curves.get(key).length)) page.bare.add(metric);
 }
 
 function drawCompareCurves(page) {

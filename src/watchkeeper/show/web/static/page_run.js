@@ -25,6 +25,7 @@ export function renderRun(root, answer, context) {
   page.texts = createRunTexts(page);
   drawRun(page);
   drawCurves(page.curves);
+  page.follow();
   context.on('patch', (data) => takeRun(page, data));
   context.on('columns', (message) => takeColumns(page.curves, message));
   context.on('beat', (message) => takeBeat(page.curves, message));
@@ -44,9 +45,8 @@ function takeRun(page, data) {
 /** Listen to the curves on screen, and to the log. */
 function followRun(page) {
   const query = [page.curves && followedSeries(page.curves), page.texts && followedText(page.texts)].filter(Boolean).join('&');
-  const key = query.replace(/&after=\d+/, '');
-  if (key === page.followed) return;
-  page.followed = key;
+  if (query === page.followed) return;
+  page.followed = query;
   page.context.listen(query);
 }
 
@@ -69,10 +69,10 @@ function placeRun({ context, data }) {
 
 function drawRun(page) {
   const { context } = page;
-  const below = [
-    h('div', { 'data-key': 'left' }, foldable(context, page, 'Examples', examplesSection(page.texts)), stagesSection(page)),
-    h('div', { 'data-key': 'right' }, foldable(context, page, 'Log', textLogSection(page.texts)), runLogSection(page.texts)),
-  ];
+  const made = [foldable(context, page, 'Examples', examplesSection(page.texts)), stagesSection(page)].filter(Boolean);
+  const said = [foldable(context, page, 'Log', textLogSection(page.texts)), runLogSection(page.texts)].filter(Boolean);
+  const [left, right] = made.length ? [made, said] : [said.slice(0, 1), said.slice(1)];
+  const below = [h('div', { 'data-key': 'left' }, left), h('div', { 'data-key': 'right' }, right)];
   const side = [
     foldable(context, page, 'Attempts', attemptsSection(page)),
     runEvidence(page),
@@ -124,12 +124,12 @@ function leadOfRun(page) {
 
 function stateWords(data) {
   const isUnwell = data.standing === 'running' && UNHEALTHY.includes(data.health);
-  return span(`text-${kindOf(isUnwell ? data.health : data.standing)}`, bdi(isUnwell ? data.health : plainState(data)));
+  return span(`text-${kindOf(isUnwell ? data.health : data.standing)}`, bdi(isUnwell ? data.health : plainWord(data.state, data.standing)));
 }
 
 /** A scheduler's own word says less than ours. */
-function plainState({ state, standing }) {
-  return /^[A-Z_]+$/.test(state) ? wordOf(standing) : state;
+function plainWord(word, standing) {
+  return /^[A-Z_]+$/.test(word) ? wordOf(standing) : word;
 }
 
 function restOfHeading({ progress, failure }) {
@@ -235,7 +235,7 @@ function attemptSpan(row, context) {
 }
 
 function attemptEnd(row, data) {
-  const word = row.end || data.health || row.standing;
+  const word = plainWord(row.end, row.standing) || data.health || row.standing;
   return span(`text-${kindOf(row.standing)}`, bdi(word));
 }
 

@@ -1,7 +1,7 @@
 /** What a run wrote: its examples, its logs, and its run log. */
 
 import { bdi, cleanText, h, span, state } from './dom.js';
-import { clockText, numberText } from './format.js';
+import { clockText, columnDecimals, numberText } from './format.js';
 import { duration, kindOf, section, tabs, time } from './pieces.js';
 import { table } from './table.js';
 
@@ -45,14 +45,12 @@ async function askText(texts, field, name) {
   if (!answer) return;
   texts[field] = { name, ...answer.data };
   page.repaint();
-  if (field !== 'log') return;
-  followTextLog(true);
-  page.follow();
+  if (field === 'log') followTextLog(true);
 }
 
 /** The query of the text on screen; "" for none. */
-export function followedText({ log }) {
-  return log ? `text=${encodeURIComponent(log.name)}&after=${log.next}` : '';
+export function followedText({ logName }) {
+  return logName ? `text=${encodeURIComponent(logName)}` : '';
 }
 
 /** New lines of the log on screen. */
@@ -123,6 +121,7 @@ function textButton(text, act) {
 
 function exampleColumns(texts) {
   const figure = Object.keys(texts.examples.rows[0]?.figures ?? {})[0];
+  const decimals = columnDecimals(texts.examples.rows.map((row) => row.figures[figure]));
   const words = (name) => ({ name, label: name[0].toUpperCase() + name.slice(1), cell: (row) => bdi(row[name], 'mono') });
   const step = (row) =>
     h('button', { type: 'button', class: 'textual', 'aria-expanded': String(texts.open === row.n), onclick: () => openExample(texts, row.n) }, numberText(row.step ?? row.n));
@@ -133,7 +132,7 @@ function exampleColumns(texts) {
     words('output'),
     { name: 'match', label: 'Match', cell: (row) => matchWord(row.match) },
   ];
-  if (figure) columns.push({ name: 'figure', label: bdi(figure), kind: 'number', cell: (row) => numberText(row.figures[figure]) });
+  if (figure) columns.push({ name: 'figure', label: bdi(figure), kind: 'number', cell: (row) => numberText(row.figures[figure], decimals) });
   return columns;
 }
 
@@ -161,6 +160,7 @@ export function textLogSection(texts) {
   const choose = (name) => {
     texts.logName = name;
     askText(texts, 'log', name);
+    page.follow();
   };
   const changed = fileOf(page, texts.logName)?.changed;
   const right = changed ? ['follows; last line ', time(changed, page.context)] : null;

@@ -396,7 +396,7 @@ function figureColumn(row) {
 /** The curve of the first figure, as far as it is recorded. */
 function sparkOf(page, index, tone) {
   const metric = page.data.figures[0].metric;
-  if (!page.data.metrics.includes(metric)) return null;
+  if (page.bare.has(metric)) return null;
   const lines = curveOf(page, page.data.runs[index].id, metric).filter((line) => !line.superseded);
   const values = lines.flatMap((line) => line.smooth).filter((value) => value != null);
   const every = Math.max(1, Math.ceil(values.length / 48));
