@@ -103,7 +103,8 @@ def open_still(open_page, still_server):
             answer = replies.get(name)
             route.fulfill(**(beat if answer is None else {"json": answer}))
 
-        page = open_page(still_server.address, look)
+        page = open_page("about:blank", look)
+        page.context.request.get(still_server.address)
         page.route("**/api/1/**", reply)
         page.goto(still_server.origin + path)
         page.wait_for_selector("main h1")

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+import watchkeeper as wk
 from tests.browser import answers
 from tests.browser.harness import Look, serious_findings, sideways_scroll
 
@@ -77,8 +78,6 @@ def test_rows_are_walked_marked_and_compared_by_keys(show):
     for key in "jjjjjkxjx":
         page.keyboard.press(key)
     assert page.locator("#marks").inner_text().startswith("2 marked")
-    page.route("**/api/1/compare**", lambda route: route.abort())
-    page.context.on("console", lambda message: None)
     marked = page.evaluate("JSON.parse(sessionStorage.getItem('wk-marks'))")
     assert marked == ["night/cap_rank/r64", "night/cap_rank/r128"]
     href = page.locator("#marks a").get_attribute("href")
@@ -118,7 +117,6 @@ def test_what_is_new_since_the_last_look_is_counted(show):
     page = show()
     look = {"at": 1, "counts": {"failed": 3, "done": 18}, "before": None}
     text = json.dumps(look)
-    page.evaluate("text => window.onpagehide = () => 0 || text", text)
     page.add_init_script(f"localStorage.setItem('wk-looked:night', {json.dumps(text)})")
     page.reload()
     said = page.locator(".lead p").inner_text()
@@ -166,3 +164,33 @@ def test_what_changes_is_drawn_into_the_page_that_is_there(show):
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.locator("h1", has_text=re.compile("^8 failed$")).wait_for()
     assert page.evaluate("document.activeElement.isTheSame")
+
+
+def test_a_page_that_hears_nothing_says_so_and_stops_its_clocks(show, open_page):
+    """After 30 s without a word the page is "not live", ages stand still, and it tries again."""
+    open_page.watched.allowed = ["net::ERR_FAILED"]
+    page = show()
+    page.clock.install()
+    page.unroute("**/api/1/**")
+    page.route("**/api/1/**", lambda route: route.abort())
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.clock.run_for(20_000)
+    page.clock.run_for(20_000)
+    page.locator("#link", has_text="not live").wait_for()
+    banner = page.locator("#banner").inner_text()
+    assert banner.startswith("No news for ") and "trying again in " in banner
+    ages = page.locator("main time").all_inner_texts()
+    page.clock.run_for(120_000)
+    assert page.locator("main time").all_inner_texts() == ages
+
+
+def test_a_run_that_is_recorded_now_appears_by_itself(open_page, serve_folders, tmp_path):
+    """The page of an empty folder shows a run as soon as it is recorded there."""
+    night = tmp_path / "night"
+    night.mkdir()
+    page = open_page(serve_folders(night).address)
+    page.locator("h1", has_text="Nothing recorded here yet").wait_for()
+    with wk.start_run(night / "new", pipeline="sft") as run:
+        run.log(1, loss=0.5)
+    page.locator("#places a", has_text="new").wait_for(timeout=120_000)
+    assert "1 finished" in page.locator("h1").inner_text()

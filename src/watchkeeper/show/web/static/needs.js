@@ -95,7 +95,7 @@ function whatNodes(need, isHere) {
 
 function causeNodes(need, isHere) {
   const cause = need.cause ? h('code', { title: need.cause }, bdi(need.cause)) : null;
-  const why = need.why ? span(cause ? 'second' : '', cause ? ' ' : '', bdi(need.why)) : null;
+  const why = need.why ? h('span', { class: cause ? 'second' : null, title: need.why }, cause ? ' ' : '', bdi(need.why)) : null;
   const isAsked = need.kind === 'unwatched' && !isHere && need.command;
   return [cause, why, isAsked ? ['. ', command(need.command)] : null];
 }
