@@ -131,6 +131,23 @@ def test_dragging_over_the_jobs_zooms_and_a_double_click_shows_all(show):
     assert "from=" in page.url and "to=" in page.url
     page.locator("svg.timeline").dblclick()
     assert "from=" not in page.url
+    page.keyboard.press("+")
+    assert "from=" in page.url
+    page.keyboard.press("-")
+    assert "from=" not in page.url
+
+
+def test_of_many_runs_the_first_200_are_rows(show):
+    """A matrix stays a page: what is left out is counted, and the filter chooses it."""
+    runs = [
+        {"name": f"run{n}", "id": f"night/cap_rank/run{n}", "settings": {}, "control": False}
+        for n in range(230)
+    ]
+    page = show(runs=runs, rows=[], jobs=[])
+    assert page.locator("table.matrix tbody tr").count() == 200
+    assert "30 more runs" in page.locator("#evaluations .more").inner_text()
+    page.fill("#filter", "run229")
+    assert page.locator("table.matrix tbody tr").count() == 1
 
 
 def test_the_log_shows_its_end_and_stays_where_its_reader_is(show):

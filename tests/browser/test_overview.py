@@ -184,7 +184,7 @@ def test_a_page_that_hears_nothing_says_so_and_stops_its_clocks(show, open_page)
     assert page.locator("main time").all_inner_texts() == ages
 
 
-def test_a_run_that_is_recorded_now_appears_by_itself(open_page, serve_folders, tmp_path):
+def test_a_run_that_is_recorded_now_appears_by_itself(serve_folders, open_page, tmp_path):
     """The page of an empty folder shows a run as soon as it is recorded there."""
     night = tmp_path / "night"
     night.mkdir()

@@ -4,18 +4,19 @@ import { bdi, glyph, h, link, paint, span, state, svg } from './dom.js';
 import { agoText, columnDecimals, countText, durationText, numberText } from './format.js';
 import { hasWords, isNeedWanted, marker, needsSection, runHref } from './needs.js';
 import { countEntries, countsNodes, duration, kindOf, opener, section, tabs, time, wordOf } from './pieces.js';
-import { jobsTimeline } from './timeline.js';
+import { jobsTimeline, zoomJobs } from './timeline.js';
 
 const RAMPS = {
   light: [[0xea, 0xf2, 0xf8], [0x0a, 0x5a, 0x94]],
   dark: [[0x18, 0x24, 0x2f], [0x7f, 0xc3, 0xf2]],
 };
+const MOST_RUNS_SHOWN = 200;
 const WORDS = { 'to do': 'waits', running: 'runs', 'not needed': 'not needed' };
 
 export function renderExperiment(root, answer, context) {
   const draw = () => drawExperiment(root, answer.data, context);
   for (const name of ['patch', 'filter', 'query', 'resize', 'marks']) context.on(name, draw);
-  context.on('key', ({ key }) => key === '0' && context.setQuery({ from: null, to: null }) === undefined);
+  context.on('key', ({ key }) => zoomJobs(key, answer.data, context));
   draw();
 }
 
@@ -38,9 +39,10 @@ function neighboursOf() {
 
 function sectionsOf(data, context) {
   const filter = context.query.get('q') ?? '';
-  const runs = data.runs.filter((run) => isRunWanted(run, data, filter));
+  const rowsOf = rowsByRun(data.rows);
+  const runs = data.runs.filter((run) => isRunWanted(run, rowsOf(run), filter));
   if (!runs.length && data.runs.length) return h('p', { class: 'none' }, 'No run here has the words ', bdi(filter), '.');
-  const shown = { ...data, runs };
+  const shown = { ...data, runs: runs.slice(0, MOST_RUNS_SHOWN), rowsOf, left: runs.length - MOST_RUNS_SHOWN };
   if (context.isPhone) return [needsPart(data, context), matrixSection(shown, context), openersOf(data)];
   return [
     needsPart(data, context), problemsSection(data), matrixSection(shown, context), jobsSection(shown, context),
@@ -48,8 +50,14 @@ function sectionsOf(data, context) {
   ];
 }
 
-function isRunWanted(run, data, filter) {
-  const rows = data.rows.filter((row) => row.run === run.name);
+/** The rows of a run: they are looked up for each cell, and there may be thousands. */
+function rowsByRun(rows) {
+  const byRun = new Map();
+  for (const row of rows) if (!byRun.get(row.run)?.push(row)) byRun.set(row.run, [row]);
+  return (run) => byRun.get(run.name) ?? [];
+}
+
+function isRunWanted(run, rows, filter) {
   const settings = Object.entries(run.settings).map(([name, value]) => `${name}=${value}`);
   const states = rows.map((row) => [wordOf(row.standing), row.state, row.why, row.cause, row.task]);
   return hasWords(filter, run.name, settings, states);
@@ -114,7 +122,11 @@ function matrixSection(data, context) {
   if (context.isPhone) return phoneMatrix(data, metric, context);
   const decimals = columnDecimals(figuresOf(data, metric));
   return section('evaluations', data.tasks.length ? 'Evaluations' : 'Runs', { extra: [names, metric ? legend(metric, decimals) : null] },
-    h('div', { class: 'scroller', tabindex: 0, role: 'region', 'aria-label': 'Evaluations' }, matrix(data, metric, decimals, context)));
+    h('div', { class: 'scroller', tabindex: 0, role: 'region', 'aria-label': 'Evaluations' }, matrix(data, metric, decimals, context)), leftOut(data));
+}
+
+function leftOut({ left }) {
+  return left > 0 ? h('p', { class: 'more' }, `${countText(left, 'more run')}; the filter chooses them`) : null;
 }
 
 function figuresOf({ rows, metrics }, metric) {
@@ -154,7 +166,7 @@ function epochsOf({ epochs }) {
 
 function matrixRow(run, shape) {
   const { data, context } = shape;
-  const rows = data.rows.filter((row) => row.run === run.name);
+  const rows = data.rowsOf(run);
   const training = rows.find((row) => row.phase !== 'evaluation' && !row.task);
   const settings = data.settings.map((name) => h('td', { class: 'number' }, bdi(run.settings[name] ?? '')));
   const cells = data.tasks.flatMap((task) => taskCells(task, rows, shape));
@@ -250,7 +262,7 @@ function phoneMatrix(data, metric, context) {
   const shape = { data, metric, decimals, context };
   const head = data.tasks.map(({ name }) => h('th', { class: 'number', scope: 'col', title: name }, bdi(shortName(name))));
   const rows = data.runs.map((run) => {
-    const mine = data.rows.filter((row) => row.run === run.name);
+    const mine = data.rowsOf(run);
     const training = mine.find((row) => !row.task);
     const [kind, word] = training ? trainingWords(training) : ['unneeded', 'control run'];
     const cells = data.tasks.map((task) => cell(chosenRow(mine.filter((row) => row.task === task.name), chosen, metric), shape, '', 1));
@@ -260,7 +272,7 @@ function phoneMatrix(data, metric, context) {
   return section('evaluations', heading, {
     extra: choices.length ? tabs('Epoch', choices, chosen, (epoch) => context.setQuery({ epoch })) : null,
   }, h('div', { class: 'scroller', tabindex: 0, role: 'region', 'aria-label': 'Evaluations' },
-    h('table', { class: 'matrix phone', 'aria-label': `Runs by ${title}` }, h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Run'), head)), h('tbody', null, rows))));
+    h('table', { class: 'matrix phone', 'aria-label': `Runs by ${title}` }, h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Run'), head)), h('tbody', null, rows))), leftOut(data));
 }
 
 function titleOf(name) {

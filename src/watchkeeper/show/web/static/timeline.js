@@ -25,10 +25,26 @@ export function jobsTimeline(data, context) {
   const now = scale.isOpen ? nowNode(scale, y) : null;
   const figure = svg('svg', { class: 'timeline', width, height: y + AXIS, viewBox: `0 0 ${width} ${y + AXIS}`, role: 'img', 'aria-label': labelOf(data, bands) },
     gridNodes(scale, y, context, now), drawn, now);
-  figure.onpointerdown = (event) => dragZoom(event, figure, scale, context);
+  figure.onpointerdown = (event) => dragZoom(event, scale, context);
   figure.ondblclick = () => context.setQuery({ from: null, to: null });
   const left = bands.left ? h('p', { class: 'more' }, `${bands.left} more runs; the filter chooses them`) : null;
   return h('div', { class: 'scroller', 'data-key': `timeline ${width}` }, figure, left);
+}
+
+const ZOOMS = { '+': 0.5, '=': 0.5, '-': 2, 0: Infinity };
+
+/** Zoom by a key: in, out, or to the whole. Returns whether it is such a key. */
+export function zoomJobs(key, data, context) {
+  const factor = ZOOMS[key];
+  if (!factor || !data.jobs.length) return false;
+  const whole = scaleOf(data, { ...context, query: new URLSearchParams(), now: () => context.now() }, 0, 1);
+  const part = scaleOf(data, context, 0, 1);
+  const half = ((part.to - part.from) / 2) * factor;
+  const middle = (part.from + part.to) / 2;
+  const [from, to] = [Math.round(middle - half), Math.round(middle + half)];
+  const isWhole = !(from > whole.from || to < whole.to);
+  context.setQuery(isWhole ? { from: null, to: null } : { from: Math.max(from, whole.from), to: Math.min(to, whole.to) });
+  return true;
 }
 
 function labelOf(data, { shown }) {
@@ -153,7 +169,8 @@ function gridNodes(scale, bottom, context, now) {
 }
 
 /** Drag over the axis to see that part; the page that is drawn again shows it. */
-function dragZoom(event, figure, scale, context) {
+function dragZoom(event, scale, context) {
+  const figure = event.currentTarget;
   const left = figure.getBoundingClientRect().left;
   const begin = event.clientX - left;
   if (event.button || event.pointerType === 'touch' || begin < scale.labels) return;
