@@ -152,3 +152,27 @@ def test_an_experiment_that_cannot_be_read_is_a_problem_and_the_rest_is_listed(n
     assert str(night / "cap") in result.stderr
     assert "is a copy of" in result.stderr
     assert "good" in result.stdout and "sweep" in result.stdout
+
+
+def test_status_answers_a_program_with_the_needs_of_the_page(ended):
+    """`needs`, `running`, `waiting` and `watched` stand beside the rows that were always there."""
+    result = CliRunner().invoke(main, ["status", str(ended / "cap"), "--json", "--limit", "0"])
+    told = json.loads(result.stdout)["data"]
+    (need,) = told["needs"]
+    assert (need["line"], need["blocks"], need["cause"]) == (
+        "1 training failed",
+        2,
+        "MemoryError: step 40 of 120",
+    )
+    assert need["command"] == f"watchkeeper run {ended}/cap --retry-failed"
+    assert told["running"] == told["waiting"] == []
+    assert told["watched"]["alive"] is False and told["watched"]["since"]
+    rows = {row["key"]: row for row in told["rows"]}
+    assert rows["r16"]["error"] == "MemoryError: step 40 of 120" and rows["r4"]["error"] == ""
+
+
+def test_status_of_a_part_answers_with_the_needs_of_that_part(ended):
+    """What the rest needs is left out, as its rows are."""
+    words = ["status", str(ended / "cap"), "--runs", "r4", "--json", "--limit", "0"]
+    told = json.loads(CliRunner().invoke(main, words).stdout)["data"]
+    assert told["needs"] == [] and {row["run"] for row in told["rows"]} == {"r4"}

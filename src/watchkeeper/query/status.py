@@ -28,14 +28,29 @@ from watchkeeper.watch.outcome.compute import ComputeRow
 from watchkeeper.watch.verdict.evidence import EvidenceBook
 
 
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment as one look finds it. `rows` has the tasks of arrays below their arrays;
+    `findings`: what lies on disk of everything that is promised.
+    """
+
+    experiment: Experiment
+    state: State
+    plan: Plan
+    findings: Mapping[str, Finding]
+    rows: list[Row]
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `active`: jobs under way; `watcher`: who watches them, in words;
     `cluster`: the profile that they run on, as the newest submission has it ("": not known);
     `notes`: of which experiment the folder is a copy, which jobs the logs of other tools name,
     which resumed runs did not repeat their steps faithfully, and whose recorder is of a later
-    version than this one; `compute`: what the attempts that have ended took.
+    version than this one; `compute`: what the attempts that have ended took. `examined` and `read`
+    are what the look found and the journal that it read.
     """
 
+    examined: Examined
+    read: journal.Journal
     rows: list[Row]
     compute: list[ComputeRow]
     active: int
@@ -63,18 +78,6 @@ def _decided(
         halted=halted,
     )
     return planning.make(experiment, state, facts, selection), book
-
-
-class Examined(msgspec.Struct, frozen=True, kw_only=True):
-    """An experiment as one look finds it. `rows` has the tasks of arrays below their arrays;
-    `findings`: what lies on disk of everything that is promised.
-    """
-
-    experiment: Experiment
-    state: State
-    plan: Plan
-    findings: Mapping[str, Finding]
-    rows: list[Row]
 
 
 def examine(
@@ -114,10 +117,13 @@ def _progress_words(experiment: Experiment, attempt: Attempt) -> str:
 
 def look(experiment: Experiment, selection: Selection) -> Standing:
     """One look, with what the attempts took, in words and figures."""
-    state = fold(journal.read(experiment.folder / layout.JOURNAL).events)
+    read = journal.read(experiment.folder / layout.JOURNAL)
+    state = fold(read.events)
     going = state.active
     examined = examine(experiment, selection, state, with_words=True)
     return Standing(
+        examined=examined,
+        read=read,
         rows=examined.rows,
         compute=compute.read(experiment, state),
         active=len(going),

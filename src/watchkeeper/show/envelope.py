@@ -173,13 +173,16 @@ def document_of(answer: Answer, page: Page = FIRST) -> dict[str, Any]:
         document[name] = lists[name].shown
     main = _main_list(lists, page.cursor)
     room = MOST_BYTES - _size(document)
+    aside = room // 2  # for all lists but the main one together
     for name in sorted(lists, key=lambda one: one == main):
         one = lists[name]
         room -= _size(_more(answer, name, one)) + len(name) + _MARKS
-        share = room if name == main else min(room // 4, _MOST_BYTES_ASIDE)
+        share = room if name == main else min(aside // 2, _MOST_BYTES_ASIDE)
         copies = 2 if name in answer.beside else 1
         least = 1 if name == main else 0
-        room -= copies * one.fill(page.limit, share // copies, least)
+        used = copies * one.fill(page.limit, share // copies, least)
+        room -= used
+        aside -= used
         if one.left:
             more[name] = _more(answer, name, one)
     return document

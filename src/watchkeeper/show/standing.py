@@ -10,7 +10,9 @@ import msgspec
 from watchkeeper.core.errors import Problem
 from watchkeeper.query.rows import Row
 from watchkeeper.query.rows import Standing as Place
+from watchkeeper.query.views.pages import RunningRow, WaitingRow
 from watchkeeper.query.views.parts.alike import alike, code_of
+from watchkeeper.query.views.shared import Need, Watcher
 from watchkeeper.show.envelope import PROGRAM
 from watchkeeper.watch.health.judge import ALARMS
 from watchkeeper.watch.outcome.compute import ComputeRow
@@ -44,8 +46,10 @@ _IN_WORDS: tuple[Place, ...] = (
 class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     """Where an experiment stands. `rows` come most urgent first. `watcher`: who watches, in words,
     null where the command itself did. `ended`: whether a watch came to its end, null of `status`,
-    which is none. `compute` is what the
-    attempts that have ended took.
+    which is none. `compute` is what the attempts that have ended took. `needs`, `running`,
+    `waiting` and `watched` are those of the experiment's page: what needs a person, each cause
+    once, how far what runs is, in figures, what waits for which reason, and who watches since when.
+    `watched` is null where the command itself watched.
     """
 
     experiment: str
@@ -53,7 +57,11 @@ class StandingData(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     watcher: str | None = None
     ended: bool | None = None
+    needs: list[Need] = []
+    running: list[RunningRow] = []
+    waiting: list[WaitingRow] = []
     compute: list[ComputeRow] = []
+    watched: Watcher | None = None
 
 
 def most_urgent_first(rows: Sequence[Row]) -> list[Row]:

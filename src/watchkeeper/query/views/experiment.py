@@ -17,7 +17,7 @@ from watchkeeper.launch.plan import Selection
 from watchkeeper.launch.retries import Rules
 from watchkeeper.query import copies, foreign_jobs
 from watchkeeper.query.ranking import Rankings
-from watchkeeper.query.status import examine
+from watchkeeper.query.status import Examined, examine
 from watchkeeper.query.views.counts import counts_of
 from watchkeeper.query.views.pages import Experiment
 from watchkeeper.query.views.parts.actions import log_of
@@ -62,13 +62,18 @@ def site_of(planned: Planned, read: Journal, state: State, name: str, folder: st
     """
     settings = load(planned.folder, acts=False)
     selection = Selection(gate=settings.gate, rules=Rules.of(settings))
+    return site_seen(examine(planned, selection, state), read, name, folder)
+
+
+def site_seen(looked: Examined, read: Journal, name: str, folder: str) -> Site:
+    """The same of an experiment that has been examined."""
     return Site(
-        name=planned.name,
+        name=looked.experiment.name,
         id=name,
         folder=folder,
-        looked=examine(planned, selection, state),
+        looked=looked,
         read=read,
-        ranking=Rankings().of(planned.folder),
+        ranking=Rankings().of(looked.experiment.folder),
         now=datetime.now(UTC),
     )
 

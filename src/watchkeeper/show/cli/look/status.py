@@ -31,6 +31,11 @@ from watchkeeper.query.recording import Recording
 from watchkeeper.query.recording import load as load_recording
 from watchkeeper.query.rows import exit_code
 from watchkeeper.query.status import Standing, look
+from watchkeeper.query.views.experiment import site_seen
+from watchkeeper.query.views.parts.needs import needs_of
+from watchkeeper.query.views.parts.running import running_rows
+from watchkeeper.query.views.parts.waiting import waiting_rows
+from watchkeeper.query.views.parts.watcher import watcher_of
 from watchkeeper.runfolder.values import Metric
 from watchkeeper.show.cli.answering import (
     answer,
@@ -101,7 +106,7 @@ def _show_experiment(folder: Path, wanted: Selection, cluster: str | None, *, as
     echo_problems((*found.problems, *notes))
     code = _exit_code(found, standing)
     if as_json:
-        return _answer(found, standing, code)
+        return _answer(found, standing, code, shown=str(folder))
     if is_quiet():
         click.echo(totals(standing.rows))
         return code
@@ -131,8 +136,13 @@ def _exit_code(experiment: Experiment, standing: Standing) -> int:
     return exit_code(standing.rows, selected=[row.key for row in standing.rows], problems=errors)
 
 
-def _answer(experiment: Experiment, standing: Standing, code: int) -> int:
+def _answer(experiment: Experiment, standing: Standing, code: int, *, shown: str) -> int:
+    """Answer a program. `shown`: the folder as commands should name it."""
     folder = str(experiment.folder)
+    looked = msgspec.structs.replace(standing.examined, rows=standing.rows)
+    site = site_seen(looked, standing.read, "", shown)
+    watcher = watcher_of(experiment.folder, standing.read)
+    running = running_rows(site)
     return answer(
         code,
         summary=f"{totals(standing.rows)}. {standing.watcher}",
@@ -144,6 +154,10 @@ def _answer(experiment: Experiment, standing: Standing, code: int) -> int:
             rows=most_urgent_first(standing.rows),
             watcher=standing.watcher,
             compute=standing.compute,
+            needs=needs_of(site, watcher, running),
+            running=running,
+            waiting=waiting_rows(site),
+            watched=watcher,
         ),
     )
 
